@@ -1,0 +1,42 @@
+"""What a user did wrong, said clearly and all at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class InputError(ValueError):
+    """Input that cannot be used, with every problem found in it.
+
+    A command that meets it prints the problems and exits with code 2.
+
+    Args:
+        problems: One sentence per problem: what was expected, what came, where, and what to do.
+
+    Attributes:
+        problems: The problems, in the order they were found.
+    """
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Ends an error message with the word that was probably meant.
+
+    Args:
+        word: What came.
+        known: What would have been accepted.
+
+    Returns:
+        ``"; did you mean 'ties'?"``, or an empty string when nothing known is similar.
+    """
+    choices = sorted({str(name) for name in known})
+    close = difflib.get_close_matches(str(word), choices, n=1, cutoff=0.6)
+    if not close:
+        lowered = {name.lower().replace("-", "_"): name for name in choices}
+        close = difflib.get_close_matches(str(word).lower().replace("-", "_"), list(lowered), n=1, cutoff=0.6)
+        close = [lowered[name] for name in close]
+    return f"; did you mean {close[0]!r}?" if close else ""

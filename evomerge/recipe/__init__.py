@@ -1,0 +1,32 @@
+"""The recipe: everything needed to build one merged model, and nothing about how it was found.
+
+Search ends at a recipe and merging begins at one; neither side knows the other. A recipe is an immutable value with a
+canonical JSON form and a digest, so that two runs that mean the same model say the same digest.
+"""
+
+from evomerge.recipe.checkpoint import CheckpointRef
+from evomerge.recipe.coefficient import Coefficient
+from evomerge.recipe.groups import (
+    DEFAULT_LAYER_PATTERN,
+    DEFAULT_PATTERNS,
+    MODULE_KINDS,
+    Group,
+    ParameterGroups,
+    Place,
+    UnknownTensorName,
+)
+from evomerge.recipe.recipe import FORMAT, Recipe
+
+__all__ = [
+    "DEFAULT_LAYER_PATTERN",
+    "DEFAULT_PATTERNS",
+    "FORMAT",
+    "MODULE_KINDS",
+    "CheckpointRef",
+    "Coefficient",
+    "Group",
+    "ParameterGroups",
+    "Place",
+    "Recipe",
+    "UnknownTensorName",
+]

@@ -1,0 +1,168 @@
+"""Which coefficients a tensor gets, decided by its name alone.
+
+No table of architectures: a tensor's layer and module kind come from patterns over its name, and groups are described
+by layers and kinds. A new architecture needs at most a new pattern, which the error for an unknown name shows.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from evomerge.errors import InputError
+
+MODULE_KINDS = ("attention", "mlp", "norm", "embedding", "head", "other")
+
+# First match wins. Norms come first because their names often hold the name of the module they belong to
+# ("self_attn_layer_norm", "word_embeddings_layernorm"); heads before embeddings because of "embed_out".
+DEFAULT_PATTERNS: tuple[tuple[str, str], ...] = (
+    ("norm", r"norm|(?:^|\.)ln(?:_?\w+)?\."),
+    ("head", r"(?:^|\.)(?:lm_head|embed_out|output_projection|score)(?:\.|$)"),
+    ("other", r"rotary|inv_freq|masked_bias|project_in|project_out"),
+    ("embedding", r"embed|(?:^|\.)w[tp]e\."),
+    ("attention", r"attn|attention|mixer|mamba|ssm|linear_attn|(?:^|\.)(?:time_mix|conv)\."),
+    ("mlp", r"mlp|feed_forward|ffn|moe|expert|router|(?:^|\.)(?:fc\d?|gate|channel_mix|up_proj|down_proj|gate_proj)\."),
+)
+DEFAULT_LAYER_PATTERN = r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d+)\."
+
+
+class UnknownTensorName(InputError):
+    """A tensor whose name no pattern or group knows."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor sits in the model.
+
+    Attributes:
+        layer: Zero-based layer index, or None outside the layers.
+        kind: One of :data:`MODULE_KINDS`.
+    """
+
+    layer: int | None
+    kind: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """A set of tensors that share their coefficients.
+
+    Attributes:
+        label: Name shown to people, unique within the recipe.
+        kinds: Module kinds it takes; empty takes all.
+        layers: Half-open range of layers it takes; None takes any place, inside or outside the layers.
+        frozen: Whether its tensors are copied from the reference checkpoint unmerged.
+    """
+
+    label: str
+    kinds: tuple[str, ...] = ()
+    layers: tuple[int, int] | None = None
+    frozen: bool = False
+
+    def takes(self, place: Place) -> bool:
+        """Whether a tensor at ``place`` belongs here."""
+        if self.kinds and place.kind not in self.kinds:
+            return False
+        if self.layers is None:
+            return True
+        return place.layer is not None and self.layers[0] <= place.layer < self.layers[1]
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as a JSON object."""
+        layers = list(self.layers) if self.layers else None
+        return {"label": self.label, "kinds": list(self.kinds), "layers": layers, "frozen": self.frozen}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Group:
+        """Reads what :meth:`to_json` wrote."""
+        layers = data.get("layers")
+        return cls(
+            data["label"],
+            tuple(data.get("kinds", ())),
+            (int(layers[0]), int(layers[1])) if layers else None,
+            bool(data.get("frozen", False)),
+        )
+
+
+@dataclass(frozen=True)
+class ParameterGroups:
+    """The groups of a recipe, and the patterns that sort tensors into them.
+
+    Attributes:
+        groups: Tried in order; the first that takes a tensor's place has it.
+        patterns: ``(module kind, regular expression)`` pairs searched in the tensor's name, first match wins.
+        layer_pattern: Regular expression whose first group is the layer index.
+    """
+
+    groups: tuple[Group, ...]
+    patterns: tuple[tuple[str, str], ...] = field(default=DEFAULT_PATTERNS)
+    layer_pattern: str = DEFAULT_LAYER_PATTERN
+
+    def __post_init__(self) -> None:
+        """Refuses unknown kinds, broken patterns and labels used twice."""
+        problems = [
+            f"unknown module kind {kind!r} in a pattern; known are {', '.join(MODULE_KINDS)}"
+            for kind, _ in self.patterns
+            if kind not in MODULE_KINDS
+        ]
+        for pattern in (*(p for _, p in self.patterns), self.layer_pattern):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                problems.append(f"pattern {pattern!r} is not a regular expression: {error}")
+        labels = [group.label for group in self.groups]
+        problems += [f"two groups are called {label!r}" for label in sorted({x for x in labels if labels.count(x) > 1})]
+        if problems:
+            raise InputError(problems)
+
+    def place(self, name: str) -> Place:
+        """Finds a tensor's layer and module kind.
+
+        Raises:
+            UnknownTensorName: If no pattern matches; the message shows the pattern to add.
+        """
+        return _place(name, self.patterns, self.layer_pattern)
+
+    def index(self, name: str) -> int:
+        """The row of the coefficients that a tensor gets.
+
+        Raises:
+            UnknownTensorName: If no pattern matches the name or no group takes its place.
+        """
+        place = self.place(name)
+        for row, group in enumerate(self.groups):
+            if group.takes(place):
+                return row
+        raise UnknownTensorName(f"tensor {name!r} (layer {place.layer}, kind {place.kind}) belongs to no group")
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as a JSON object."""
+        return {
+            "groups": [group.to_json() for group in self.groups],
+            "patterns": [list(pair) for pair in self.patterns],
+            "layer_pattern": self.layer_pattern,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ParameterGroups:
+        """Reads what :meth:`to_json` wrote; missing patterns are the default ones."""
+        return cls(
+            tuple(Group.from_json(group) for group in data["groups"]),
+            tuple((kind, pattern) for kind, pattern in data.get("patterns", DEFAULT_PATTERNS)),
+            data.get("layer_pattern", DEFAULT_LAYER_PATTERN),
+        )
+
+
+@functools.lru_cache(maxsize=65536)
+def _place(name: str, patterns: tuple[tuple[str, str], ...], layer_pattern: str) -> Place:
+    kind = next((kind for kind, pattern in patterns if re.search(pattern, name)), None)
+    if kind is None:
+        raise UnknownTensorName(
+            f"tensor {name!r} matches no pattern, so its module kind is unknown; add one, for example "
+            f"patterns=[[other, {re.escape(name)!r}]] with a kind of {', '.join(MODULE_KINDS)}"
+        )
+    found = re.search(layer_pattern, name)
+    return Place(int(found.group(1)) if found else None, kind)
