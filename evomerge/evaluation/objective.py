@@ -1,0 +1,85 @@
+"""What a search is after, in the natural units and direction of its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One number to improve: a metric, or a weighted sum of metrics.
+
+    Attributes:
+        label: How the user wrote it.
+        terms: ``(weight, metric key)`` pairs; a key is ``"<task>.<metric>"``.
+        higher_is_better: The natural direction. Nothing is negated before the search algorithm's own border.
+    """
+
+    label: str
+    terms: tuple[tuple[float, str], ...]
+    higher_is_better: bool = True
+
+    def value(self, metrics: Mapping[str, float]) -> float:
+        """The score in natural units.
+
+        Raises:
+            KeyError: If a metric was not recorded.
+        """
+        return sum(weight * metrics[key] for weight, key in self.terms)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as a JSON object."""
+        terms = [[weight, key] for weight, key in self.terms]
+        return {"label": self.label, "terms": terms, "higher_is_better": self.higher_is_better}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Objective:
+        """Reads what :meth:`to_json` wrote."""
+        terms = tuple((float(weight), str(key)) for weight, key in data["terms"])
+        return cls(data["label"], terms, bool(data["higher_is_better"]))
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """A condition that a candidate must meet.
+
+    Attributes:
+        label: How the user wrote it, for example ``"sort.acc >= base - 0.01"``.
+        metric: Metric key of the left-hand side.
+        sense: ``">="`` or ``"<="``.
+        bound: The right-hand side, or what is added to the score it is relative to.
+        relative_to: None, ``"base"`` or ``"best_expert"``: whose score on the same items is added to ``bound``.
+    """
+
+    label: str
+    metric: str
+    sense: str
+    bound: float
+    relative_to: str | None = None
+
+    def violation(self, metrics: Mapping[str, float], reference: float = 0.0) -> float:
+        """How far the condition is missed; zero or below where it holds.
+
+        Args:
+            metrics: The candidate's metrics.
+            reference: Score of ``relative_to`` on the same items; 0 for an absolute bound.
+        """
+        gap = self.bound + reference - metrics[self.metric]
+        return gap if self.sense == ">=" else -gap
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as a JSON object."""
+        return {
+            "label": self.label,
+            "metric": self.metric,
+            "sense": self.sense,
+            "bound": self.bound,
+            "relative_to": self.relative_to,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Constraint:
+        """Reads what :meth:`to_json` wrote."""
+        return cls(data["label"], data["metric"], data["sense"], float(data["bound"]), data.get("relative_to"))

@@ -1,0 +1,10 @@
+"""A run's folder: what is not in it did not happen.
+
+Records are appended, never rewritten. A record is written only after the responses that it refers to are on disk, so a
+process killed at any instant leaves at most a torn last line, which the next opening drops.
+"""
+
+from evomerge.store.files import write_json, write_text
+from evomerge.store.run import RunStore
+
+__all__ = ["RunStore", "write_json", "write_text"]
