@@ -1,0 +1,85 @@
+"""Layers and module kinds from tensor names alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from evomerge.errors import InputError
+from evomerge.recipe import Group, ParameterGroups, Place, UnknownTensorName
+
+ALL = ParameterGroups((Group("all"),))
+
+NAMES = {
+    "model.embed_tokens.weight": Place(None, "embedding"),
+    "model.layers.3.self_attn.q_proj.weight": Place(3, "attention"),
+    "model.layers.3.self_attn.q_norm.weight": Place(3, "norm"),
+    "model.layers.11.mlp.gate_proj.weight": Place(11, "mlp"),
+    "model.layers.0.post_attention_layernorm.weight": Place(0, "norm"),
+    "model.norm.weight": Place(None, "norm"),
+    "lm_head.weight": Place(None, "head"),
+    "model.layers.2.block_sparse_moe.experts.7.w1.weight": Place(2, "mlp"),
+    "model.layers.2.block_sparse_moe.gate.weight": Place(2, "mlp"),
+    "h.4.attn.c_attn.weight": Place(4, "attention"),
+    "h.4.ln_1.weight": Place(4, "norm"),
+    "ln_f.bias": Place(None, "norm"),
+    "wpe.weight": Place(None, "embedding"),
+    "gpt_neox.embed_in.weight": Place(None, "embedding"),
+    "embed_out.weight": Place(None, "head"),
+    "gpt_neox.layers.1.attention.query_key_value.bias": Place(1, "attention"),
+    "model.decoder.layers.0.self_attn_layer_norm.weight": Place(0, "norm"),
+    "model.decoder.layers.0.fc1.weight": Place(0, "mlp"),
+    "transformer.word_embeddings_layernorm.weight": Place(None, "norm"),
+    "backbone.layers.5.mixer.in_proj.weight": Place(5, "attention"),
+    "model.layers.0.self_attn.rotary_emb.inv_freq": Place(0, "other"),
+}
+
+
+@pytest.mark.parametrize(("name", "place"), NAMES.items())
+def test_places(name: str, place: Place) -> None:
+    assert ALL.place(name) == place
+
+
+def test_the_first_group_that_takes_a_place_has_it() -> None:
+    groups = ParameterGroups(
+        (
+            Group("embedding", ("embedding",)),
+            Group("early attention", ("attention",), (0, 2)),
+            Group("early", layers=(0, 2)),
+            Group("late", layers=(2, 99)),
+            Group("outside"),
+        )
+    )
+    rows = [
+        groups.index(name)
+        for name in (
+            "model.embed_tokens.weight",
+            "model.layers.1.self_attn.q_proj.weight",
+            "model.layers.1.mlp.up_proj.weight",
+            "model.layers.2.self_attn.q_proj.weight",
+            "model.norm.weight",
+        )
+    ]
+    assert rows == [0, 1, 2, 3, 4]
+
+
+def test_an_unknown_name_shows_the_pattern_to_add() -> None:
+    with pytest.raises(UnknownTensorName, match=r"patterns=\[\[other"):
+        ALL.place("model.layers.0.strange.weight")
+    own = ParameterGroups((Group("all"),), patterns=(("other", "strange"),))
+    assert own.place("model.layers.0.strange.weight") == Place(0, "other")
+
+
+def test_a_name_that_no_group_takes_is_an_error() -> None:
+    with pytest.raises(UnknownTensorName, match="belongs to no group"):
+        ParameterGroups((Group("layers", layers=(0, 2)),)).index("model.norm.weight")
+
+
+def test_broken_groups_are_refused_with_all_problems() -> None:
+    with pytest.raises(InputError) as caught:
+        ParameterGroups((Group("a"), Group("a")), patterns=(("attn", "("),))
+    assert len(caught.value.problems) == 3
+
+
+def test_json_round_trip() -> None:
+    groups = ParameterGroups((Group("a", ("mlp",), (1, 4), frozen=True), Group("b")), patterns=(("other", "x"),))
+    assert ParameterGroups.from_json(groups.to_json()) == groups

@@ -1,0 +1,135 @@
+"""The rooms may import only what lies below them, and every big library has one home."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "evomerge"
+
+# Allowed imports between rooms, lowest first. Rooms that share a line in the design never import each other.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "recipe": {"errors"},
+    "evaluation": {"recipe", "errors"},
+    "pareto": {"errors"},
+    "estimation": {"errors"},
+    "kernels": {"errors"},
+    "methods": {"recipe", "kernels", "errors"},
+    "store": {"recipe", "evaluation", "errors"},
+    "executors": {"recipe", "evaluation", "errors"},
+    "genome": {"recipe", "errors"},
+    "checkpoints": {"recipe", "errors"},
+    "merging": {"recipe", "checkpoints", "methods", "kernels", "errors"},
+    "fitness": {"evaluation", "errors"},
+    "search": {"recipe", "evaluation", "pareto", "estimation", "store", "genome", "executors", "errors"},
+    "candidate": {"recipe", "evaluation", "merging", "methods", "checkpoints", "fitness", "errors"},
+    "report": {"recipe", "evaluation", "pareto", "estimation", "store", "errors"},
+}
+TOP = {"app", "__init__", "__main__"}  # may import everything below
+
+# Rooms (or files inside a room) that alone may import a library.
+TORCH_ROOMS = {"kernels", "methods", "checkpoints", "merging", "fitness", "candidate"}
+HOMES: dict[str, set[str]] = {
+    "torch": TORCH_ROOMS,
+    "transformers": {"merging", "fitness", "candidate"},
+    "safetensors": {"checkpoints"},
+    "huggingface_hub": {"checkpoints", "app"},
+    "lm_eval": {"fitness"},
+    "datasets": {"fitness"},
+    "hydra": {"app"},
+    "omegaconf": {"app"},
+    "moocore": {"pareto"},
+    "matplotlib": {"report"},
+    "pymoo": {"search"},
+    "cma": {"search"},
+}
+ONE_FILE = ("pymoo", "cma")  # libraries whose home is a single file
+
+
+def modules() -> Iterator[tuple[Path, str, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        relative = path.relative_to(PACKAGE)
+        if relative.parts[0] == "example":
+            continue
+        yield path, relative.parts[0].removesuffix(".py"), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports hide which room is meant"
+            yield node.module or ""
+            if node.module == "evomerge":
+                yield from (f"evomerge.{alias.name}" for alias in node.names)
+
+
+def test_every_room_is_known() -> None:
+    unknown = {room for _, room, _ in modules()} - set(ALLOWED) - TOP
+    assert not unknown, f"rooms without a place in the layers: {sorted(unknown)}"
+
+
+def test_rooms_import_only_what_lies_below() -> None:
+    wrong = []
+    for path, room, tree in modules():
+        if room in TOP:
+            continue
+        for name in imported(tree):
+            parts = name.split(".")
+            if parts[0] == "evomerge" and len(parts) > 1 and parts[1] != room and parts[1] not in ALLOWED[room]:
+                if parts[1] == "__version__":
+                    continue
+                wrong.append(f"{path.relative_to(PACKAGE)} imports {name}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("library", sorted(HOMES))
+def test_big_libraries_have_one_home(library: str) -> None:
+    users = {
+        (room, path.relative_to(PACKAGE).as_posix())
+        for path, room, tree in modules()
+        for name in imported(tree)
+        if name.split(".")[0] == library
+    }
+    strangers = sorted(file for room, file in users if room not in HOMES[library])
+    assert not strangers, f"{library} is imported outside {sorted(HOMES[library])}: {strangers}"
+    if library in ONE_FILE:
+        assert len({file for _, file in users}) <= 1, f"{library} is imported in several files: {sorted(users)}"
+
+
+def test_mergekit_is_never_imported() -> None:
+    for path, _, tree in modules():
+        assert not any(name.split(".")[0] == "mergekit" for name in imported(tree)), path
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for path, _, tree in modules():
+        name = "evomerge." + path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".")
+        graph[name.removesuffix(".__init__")] = {n for n in imported_at_load(tree) if n.startswith("evomerge")}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, f"import cycle: {' -> '.join((*trail[trail.index(name) :], name))}"
+        if name in done or name not in graph:
+            return
+        for other in graph[name]:
+            # A package importing its own submodules is its front door, not a cycle.
+            if not other.startswith(name + ".") and not name.startswith(other + "."):
+                visit(other, (*trail, name))
+        done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def imported_at_load(tree: ast.Module) -> Iterator[str]:
+    """Names imported when the module is loaded: not those inside functions, nor those for annotations only."""
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imported(ast.Module([node], []))
