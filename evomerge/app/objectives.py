@@ -1,0 +1,157 @@
+"""Reads objectives and constraints as people write them.
+
+An objective is a metric key, ``sort.acc``, or a weighted sum, ``0.7*sort.acc + 0.3*reverse.acc``. A constraint is a
+metric key, ``>=`` or ``<=``, and a number or a number relative to a baseline, ``all.acc >= base - 0.01``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from evomerge.errors import InputError, suggest
+from evomerge.evaluation import Constraint, Objective
+
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_TERM = re.compile(rf"^(?:(?P<weight>{_NUMBER})\s*\*\s*)?(?P<key>[^\s*]+)$")
+_CONSTRAINT = re.compile(
+    rf"^(?P<key>\S+)\s*(?P<sense>>=|<=)\s*"
+    rf"(?:(?P<relative>base|best_expert)\s*(?:(?P<sign>[+-])\s*(?P<shift>{_NUMBER}))?|(?P<bound>{_NUMBER}))$"
+)
+
+
+def read_objectives(texts: Sequence[str], metrics: Mapping[str, bool]) -> tuple[Objective, ...]:
+    """Reads objectives.
+
+    Args:
+        texts: What the user wrote.
+        metrics: Known metric keys, and whether higher is better.
+
+    Raises:
+        InputError: Naming every objective that cannot be read, with the metric that was probably meant.
+    """
+    problems: list[str] = []
+    objectives = [_objective(text, metrics, problems) for text in texts]
+    labels = [" ".join(text.split()) for text in texts]
+    problems += [f"objective {label!r} is given twice" for label in sorted({x for x in labels if labels.count(x) > 1})]
+    if problems:
+        raise InputError(problems)
+    return tuple(objective for objective in objectives if objective is not None)
+
+
+def read_constraints(texts: Sequence[str], metrics: Mapping[str, bool]) -> tuple[Constraint, ...]:
+    """Reads constraints; a key ``all.METRIC`` stands for that metric of every task that has it.
+
+    Args:
+        texts: What the user wrote.
+        metrics: Known metric keys, and whether higher is better.
+
+    Raises:
+        InputError: Naming every constraint that cannot be read.
+    """
+    problems: list[str] = []
+    found: list[Constraint] = []
+    for text in texts:
+        match = _CONSTRAINT.match(str(text).strip())
+        if match is None:
+            problems.append(
+                f"constraint {text!r} cannot be read; write for example 't1.acc >= 0.5', 't1.acc >= base - 0.01' "
+                "or 'all.acc >= best_expert - 0.01'"
+            )
+            continue
+        if match["relative"]:
+            shift = float((match["sign"] or "+") + "1") * float(match["shift"] or 0.0)
+        else:
+            shift = float(match["bound"])
+        for key in _expand(match["key"], metrics, f"constraint {text!r}", problems):
+            label = f"{key} {match['sense']} {text.split(match['sense'], 1)[1].strip()}"
+            found.append(Constraint(label, key, match["sense"], shift, match["relative"]))
+    if problems:
+        raise InputError(problems)
+    return tuple(found)
+
+
+def default_objectives(metrics: Mapping[str, bool], tasks: Iterable[str]) -> list[str]:
+    """One objective per task when the user named none: its accuracy or exact match, else its first metric."""
+    chosen = []
+    for task in tasks:
+        own = [key for key in metrics if key.rpartition(".")[0] == task]
+        favourite = [key for name in ("acc", "exact_match") for key in own if _metric(key).split(",")[0] == name]
+        chosen += (favourite or own)[:1]
+    return chosen
+
+
+def resolve_key(key: str, metrics: Mapping[str, bool], where: str, problems: list[str]) -> str | None:
+    """Finds a metric key; the filter after the comma may be left out where only one filter has the metric."""
+    if key in metrics:
+        return key
+    filtered = [known for known in metrics if known.split(",")[0] == key]
+    if len(filtered) == 1:
+        return filtered[0]
+    if filtered:
+        problems.append(f"{where}: {key!r} has several filters; name one of {', '.join(sorted(filtered))}")
+        return None
+    task, _, metric = key.rpartition(".")
+    tasks = sorted({known.rpartition(".")[0] for known in metrics})
+    if not task:
+        problems.append(
+            f"{where}: {key!r} names no task; write TASK.METRIC, for example {next(iter(metrics), 't.acc')!r}"
+        )
+    elif task not in tasks:
+        problems.append(
+            f"{where}: there is no task {task!r} in this run{suggest(task, tasks)} (tasks: {', '.join(tasks)})"
+        )
+    else:
+        own = sorted(_metric(known) for known in metrics if known.rpartition(".")[0] == task)
+        problems.append(
+            f"{where}: task {task!r} has no metric {metric!r}{suggest(metric, own)} (it has {', '.join(own)})"
+        )
+    return None
+
+
+def _objective(text: str, metrics: Mapping[str, bool], problems: list[str]) -> Objective | None:
+    label = " ".join(str(text).split())
+    terms: list[tuple[float, str]] = []
+    upward: list[bool] = []
+    before = len(problems)
+    for part in re.split(r"(?<!\d[eE])\+", label):  # the plus of "1e+2" does not add terms
+        match = _TERM.match(part.strip())
+        if match is None:
+            problems.append(f"objective {text!r}: {part!r} is not a metric key or WEIGHT*KEY")
+            continue
+        weight = float(match["weight"]) if match["weight"] else 1.0
+        key = resolve_key(match["key"], metrics, f"objective {text!r}", problems)
+        if key is None:
+            continue
+        if weight == 0:
+            problems.append(f"objective {text!r}: {key} has weight 0; leave it out")
+        terms.append((weight, key))
+        upward.append(metrics[key] == (weight > 0))
+    if len(problems) > before:
+        return None
+    if len(set(upward)) > 1:
+        senses = ", ".join(f"{key} ({'higher' if metrics[key] else 'lower'} is better)" for _, key in terms)
+        problems.append(
+            f"objective {text!r} adds scores that improve in opposite directions: {senses}; "
+            "give one of them a negative weight"
+        )
+        return None
+    return Objective(label, tuple(terms), upward[0])
+
+
+def _expand(key: str, metrics: Mapping[str, bool], where: str, problems: list[str]) -> list[str]:
+    task, _, metric = key.rpartition(".")
+    if task == "all" and not any(known.startswith("all.") for known in metrics):
+        matching = [known for known in metrics if metric in (_metric(known), _metric(known).split(",")[0])]
+        if not matching:
+            known = sorted({_metric(k) for k in metrics})
+            problems.append(
+                f"{where}: no task has a metric {metric!r}{suggest(metric, known)} (known: {', '.join(known)})"
+            )
+        return matching
+    found = resolve_key(key, metrics, where, problems)
+    return [found] if found else []
+
+
+def _metric(key: str) -> str:
+    return key.rpartition(".")[2]
