@@ -1,0 +1,216 @@
+"""From settings, a method's declaration and a model's tensor names to the search space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.errors import InputError, suggest
+from evomerge.genome import curves
+from evomerge.genome.groups import Line, lay_out, matching
+from evomerge.genome.settings import GenomeSettings
+from evomerge.genome.spec import GenomeSpec, spread
+from evomerge.genome.strand import Strand
+from evomerge.recipe import MODULE_KINDS, Coefficient, Group, Recipe
+
+__all__ = ["build"]
+
+
+def build(
+    settings: GenomeSettings, declared: Sequence[Coefficient], template: Recipe, names: Sequence[str]
+) -> GenomeSpec:
+    """Builds the search space.
+
+    Args:
+        settings: The user's choices.
+        declared: The method's coefficients.
+        template: A recipe without coefficients: method, options, models, base, dtypes, and the patterns that sort
+            tensor names. Its groups are replaced.
+        names: The tensors of the model.
+
+    Returns:
+        The space.
+
+    Raises:
+        InputError: listing every problem of the settings, or a tensor name that no pattern knows.
+    """
+    coefficients = {coefficient.name: coefficient for coefficient in declared}
+    problems = [*settings.problems(), *_bound_problems(settings, coefficients)]
+    if problems:
+        raise InputError([*problems, *_unknown(settings, coefficients)])
+    groups, lines = lay_out(settings, template.groups, names)
+    plan = replace(template, groups=groups, coefficients={})
+    problems = [
+        *_unknown(settings, coefficients),
+        *_layer_problems(settings, lines),
+        *_pattern_problems(settings, [group.label for group in groups.groups]),
+    ]
+    constants, pinned, fix_problems = _fixed(settings, coefficients, groups.groups, len(plan.models))
+    if problems or fix_problems:
+        raise InputError([*problems, *fix_problems])
+    searched = [c for c in declared if c.searched or c.name in settings.bounds or c.name in settings.shared]
+    strands = tuple(
+        strand for c in searched for strand in _strands(settings, c, plan, lines, pinned[c.name]) if strand.n_genes
+    )
+    if not strands:
+        raise InputError("there is nothing to search: every group is frozen or fixed, or one model is merged alone")
+    members = {name: groups.index(name) for name in names}
+    return GenomeSpec(plan, coefficients, strands, constants, pinned, members)
+
+
+def _unknown(settings: GenomeSettings, declared: Mapping[str, Coefficient]) -> Iterator[str]:
+    """Coefficients that the method does not have."""
+    named = [("bounds", name) for name in settings.bounds] + [("shared", name) for name in settings.shared]
+    named += [(f"fixed.{label}", name) for label, values in settings.fixed.items() for name in values]
+    for where, name in named:
+        if name not in declared:
+            known = ", ".join(declared)
+            yield f"genome.{where} names the coefficient {name!r}; the method has {known}{suggest(name, declared)}"
+
+
+def _bound_problems(settings: GenomeSettings, declared: Mapping[str, Coefficient]) -> Iterator[str]:
+    for name, ends in settings.bounds.items():
+        where = f"genome.bounds.{name} is {list(ends) if isinstance(ends, Sequence) else ends!r}"
+        numbers = isinstance(ends, Sequence) and all(isinstance(end, int | float) for end in ends)
+        if not numbers or len(ends) != 2 or not -math.inf < ends[0] < ends[1] < math.inf:
+            yield f"{where}; expected [low, high]: two numbers, the smaller first"
+            continue
+        coefficient = declared.get(name)
+        if coefficient is None:
+            continue
+        if coefficient.simplex and (ends[0], ends[1]) != (0.0, 1.0):
+            yield (
+                f"{where}, but only the proportions of {name} between the models matter here: they are searched as "
+                f"shares of 1 and have no bounds; for bounds or negative values choose a method or an option that does "
+                f"not normalise {name}"
+            )
+        below = coefficient.minimum is not None and ends[0] < coefficient.minimum
+        above = coefficient.maximum is not None and ends[1] > coefficient.maximum
+        if below or above:
+            yield f"{where}; the method takes values of {_limits(coefficient)}"
+
+
+def _limits(coefficient: Coefficient) -> str:
+    low = "-inf" if coefficient.minimum is None else f"{coefficient.minimum:g}"
+    high = "inf" if coefficient.maximum is None else f"{coefficient.maximum:g}"
+    return f"{coefficient.name} between {low} and {high}"
+
+
+def _layer_problems(settings: GenomeSettings, lines: Sequence[Line]) -> Iterator[str]:
+    if settings.layout not in ("linear", "smooth"):
+        return
+    wanted = 2 if settings.layout == "linear" else settings.control_points
+    longest = max((len(line.groups) for line in lines if line.curve), default=0)
+    if longest < wanted:
+        yield (
+            f"genome.layout={settings.layout} needs {wanted} control values, but the tensor names show only {longest} "
+            f"layers to spread them over; use genome.layout=layer{'' if longest else ' or check the layer pattern'}"
+        )
+
+
+def _pattern_problems(settings: GenomeSettings, labels: Sequence[str]) -> Iterator[str]:
+    patterns = [("frozen", pattern) for pattern in settings.frozen] + [("fixed", pattern) for pattern in settings.fixed]
+    for where, pattern in patterns:
+        if pattern not in MODULE_KINDS and not matching(pattern, labels):
+            shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
+            yield (
+                f"genome.{where} names {pattern!r}, which is no module kind and matches no group; the groups "
+                f"are {shown}{suggest(pattern, [*labels, *MODULE_KINDS])}"
+            )
+
+
+def _fixed(
+    settings: GenomeSettings, declared: Mapping[str, Coefficient], groups: Sequence[Group], models: int
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.bool_]], list[str]]:
+    """Neutral values with the user's fixed ones in place, the mask of those places, and what is wrong with them."""
+    labels = [group.label for group in groups]
+    constants = {name: np.array([_neutral(c, models)] * len(groups)) for name, c in declared.items()}
+    pinned = {name: np.zeros(len(groups), dtype=bool) for name in declared}
+    problems = []
+    for pattern, values in settings.fixed.items():
+        for name, value in values.items():
+            if name not in declared:
+                continue
+            try:
+                row = spread(declared[name], value, models)
+            except (TypeError, ValueError) as error:
+                problems.append(f"genome.fixed.{pattern}: {error}")
+                continue
+            low, high = declared[name].minimum, declared[name].maximum
+            if (low is not None and row.min() < low) or (high is not None and row.max() > high):
+                problems.append(
+                    f"genome.fixed.{pattern}.{name} is {value!r}; the method takes values of {_limits(declared[name])}"
+                )
+                continue
+            places = [index for index in matching(pattern, labels) if not groups[index].frozen]
+            twice = [labels[index] for index in places if pinned[name][index]]
+            if twice:
+                problems.append(f"genome.fixed gives {name} of {', '.join(twice)} more than one value")
+            constants[name][places] = row
+            pinned[name][places] = True
+    return constants, pinned, problems
+
+
+def _neutral(coefficient: Coefficient, models: int) -> NDArray[np.float64]:
+    value = 1.0 / models if coefficient.simplex else coefficient.neutral
+    return np.full(models, value) if coefficient.per_model else np.asarray(value)
+
+
+def _strands(
+    settings: GenomeSettings, coefficient: Coefficient, plan: Recipe, lines: Sequence[Line], pinned: NDArray[np.bool_]
+) -> Iterator[Strand]:
+    """The strands of one coefficient over the groups that are neither frozen nor fixed."""
+    if coefficient.name in settings.shared:
+        lines = [Line("all", tuple(index for line in lines for index in line.groups), curve=False)]
+    for line in lines:
+        keep = [i for i, row in enumerate(line.groups) if not plan.groups.groups[row].frozen and not pinned[row]]
+        if not keep:
+            continue
+        weights = _weights(settings, line, keep)
+        low, high = settings.bounds.get(coefficient.name, (coefficient.low, coefficient.high))
+        yield Strand(
+            coefficient=coefficient.name,
+            rows=tuple(line.groups[i] for i in keep),
+            weights=weights,
+            models=len(plan.models) if coefficient.per_model else 0,
+            simplex=coefficient.simplex,
+            low=float(low),
+            high=float(high),
+            labels=_labels(coefficient, plan, line, _depths(settings, weights.shape[1]) if line.curve else ()),
+        )
+
+
+def _weights(settings: GenomeSettings, line: Line, keep: Sequence[int]) -> NDArray[np.float64]:
+    if not line.curve:
+        return curves.constant(len(keep))
+    curve = curves.cosine if settings.layout == "smooth" and settings.basis == "cosine" else curves.points
+    controls = 2 if settings.layout == "linear" else settings.control_points
+    weights = curve(len(line.groups), controls)[list(keep)]
+    if np.linalg.matrix_rank(weights) < weights.shape[1]:
+        # Too few layers are left to tell the controls apart; the curve then runs over what is left.
+        weights = curve(len(keep), controls)
+    return weights
+
+
+def _depths(settings: GenomeSettings, controls: int) -> tuple[str, ...]:
+    """Where each control of a curve sits, in per cent of depth."""
+    if controls == 1:
+        return ()
+    if settings.layout == "smooth" and settings.basis == "cosine":
+        return tuple(f"depth {100 * (j + 0.5) / controls:.0f}%" for j in range(controls))
+    return tuple(f"depth {100 * j / (controls - 1):.0f}%" for j in range(controls))
+
+
+def _labels(coefficient: Coefficient, plan: Recipe, line: Line, depths: Sequence[str]) -> tuple[str, ...]:
+    """One label per gene: controls over depth, and for each the models that have a gene."""
+    owners = [""]
+    if coefficient.per_model:
+        short = [model.label for model in plan.models]
+        owners = [f"[{name}]" if short.count(name) == 1 else f"[{name}#{i}]" for i, name in enumerate(short)]
+        owners = owners[:-1] if coefficient.simplex else owners
+    places = [" ".join(filter(None, (depth, line.label))) for depth in depths] or [line.label]
+    return tuple(f"{coefficient.name}{owner} {place}".strip() for place in places for owner in owners)

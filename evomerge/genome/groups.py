@@ -1,0 +1,104 @@
+"""From tensor names and settings to the groups that share coefficients, and the lines over depth that groups lie on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from evomerge.genome.settings import GenomeSettings
+from evomerge.recipe import MODULE_KINDS, Group, ParameterGroups, Place
+
+__all__ = ["Line", "lay_out", "matching"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """Groups whose coefficients follow one another over depth.
+
+    Attributes:
+        label: What the groups have in common, for gene labels; empty when that is the whole model.
+        groups: Indices of the groups, by depth.
+        curve: Whether they lie on a curve (layouts ``linear`` and ``smooth``) rather than each on its own.
+    """
+
+    label: str
+    groups: tuple[int, ...]
+    curve: bool
+
+
+def matching(pattern: str, labels: Sequence[str]) -> list[int]:
+    """Indices of the labels that a shell-style pattern (``layer *``, ``* attention``) matches."""
+    return [index for index, label in enumerate(labels) if fnmatchcase(label, pattern)]
+
+
+def lay_out(
+    settings: GenomeSettings, template: ParameterGroups, names: Sequence[str]
+) -> tuple[ParameterGroups, list[Line]]:
+    """Groups of a layout that hold at least one tensor, and the lines they form.
+
+    Args:
+        settings: Valid settings.
+        template: Its patterns say what a tensor name means; its groups are not looked at.
+        names: The model's tensors.
+
+    Returns:
+        Groups, some of them frozen, and lines that together hold every group once.
+
+    Raises:
+        UnknownTensorName: if no pattern knows a name.
+    """
+    places = sorted({template.place(name) for name in names}, key=lambda place: (place.layer is None, place.layer or 0))
+    own = [kind for kind in MODULE_KINDS if kind in settings.own_groups or kind in settings.frozen]
+    candidates = [Group(kind, kinds=(kind,)) for kind in own]
+    kinds = [kind for kind in MODULE_KINDS if kind not in own]
+    splits: list[tuple[str, ...]] = [(kind,) for kind in kinds] if settings.split_kinds else [()]
+    candidates += [group for ends in _ranges(settings, places) for group in _range_groups(ends, splits)]
+    whole = "model" if settings.layout == "model" else "rest"
+    candidates += [_group("" if split else whole, split) for split in splits]
+    used: list[Group] = []
+    rest = list(places)
+    for group in candidates:
+        taken = [place for place in rest if group.takes(place)]
+        if taken:
+            used.append(group)
+            rest = [place for place in rest if place not in taken]
+    groups = ParameterGroups(_with_frozen(settings, used), template.patterns, template.layer_pattern)
+    return groups, _lines(settings, groups.groups)
+
+
+def _ranges(settings: GenomeSettings, places: Sequence[Place]) -> list[tuple[int, int]]:
+    """Half-open ranges of layers that get groups of their own."""
+    layers = 1 + max((place.layer for place in places if place.layer is not None), default=-1)
+    if settings.layout == "model":
+        return []
+    size = settings.block_size if settings.layout == "blocks" else 1
+    return [(start, min(start + size, layers)) for start in range(0, layers, size)]
+
+
+def _range_groups(ends: tuple[int, int], splits: Sequence[tuple[str, ...]]) -> list[Group]:
+    start, stop = ends
+    label = f"layer {start}" if stop - start == 1 else f"layers {start}-{stop - 1}"
+    return [_group(label, split, ends) for split in splits]
+
+
+def _group(label: str, kinds: tuple[str, ...], layers: tuple[int, int] | None = None) -> Group:
+    return Group(" ".join((label, *kinds)).strip(), kinds=kinds, layers=layers)
+
+
+def _with_frozen(settings: GenomeSettings, groups: Sequence[Group]) -> tuple[Group, ...]:
+    labels = [group.label for group in groups]
+    frozen = {index for pattern in settings.frozen for index in matching(pattern, labels)}
+    return tuple(replace(group, frozen=index in frozen) for index, group in enumerate(groups))
+
+
+def _lines(settings: GenomeSettings, groups: Sequence[Group]) -> list[Line]:
+    curved = settings.layout in ("linear", "smooth")
+    by_kind: dict[tuple[str, ...], list[int]] = {}
+    lines: list[Line] = []
+    for index, group in enumerate(groups):
+        if curved and group.layers is not None:
+            by_kind.setdefault(group.kinds, []).append(index)
+        else:
+            lines.append(Line(group.label, (index,), curve=False))
+    return lines + [Line(" ".join(kinds), tuple(members), curve=True) for kinds, members in by_kind.items()]

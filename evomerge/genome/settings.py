@@ -1,0 +1,81 @@
+"""What a user can say about the search space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from evomerge.errors import suggest
+from evomerge.recipe import MODULE_KINDS
+
+__all__ = ["BASES", "LAYOUTS", "GenomeSettings"]
+
+LAYOUTS = ("model", "blocks", "layer", "linear", "smooth")
+BASES = ("points", "cosine")
+
+
+@dataclass(frozen=True)
+class GenomeSettings:
+    """How coefficients spread over the model, and what is left out of the search.
+
+    Attributes:
+        layout: ``model`` one set for all layers; ``blocks`` one per block of layers; ``layer`` one per layer;
+            ``linear`` a straight line over depth, given by its values at the first and the last layer; ``smooth`` a
+            curve over depth with few control values.
+        block_size: Layers per block of layout ``blocks``.
+        control_points: Control values per curve of layout ``smooth``.
+        basis: Curve of layout ``smooth``: ``points`` joins the control values by straight lines, ``cosine`` is a cosine
+            series.
+        split_kinds: Whether attention, MLP and the rest get coefficients of their own in every layer, block or curve.
+        own_groups: Module kinds that are one group of their own, whatever the layout.
+        frozen: Module kinds, or patterns of group labels, whose tensors stay those of the reference checkpoint.
+        fixed: Pattern of group labels to coefficient to value; a value is one number, or one per model. Never searched.
+        bounds: Coefficient to ``[low, high]``. Naming a coefficient that is not searched by default makes it searched.
+        shared: Coefficients with one value (per model) for the whole model, whatever the layout.
+    """
+
+    layout: str = "layer"
+    block_size: int = 4
+    control_points: int = 4
+    basis: str = "points"
+    split_kinds: bool = False
+    own_groups: tuple[str, ...] = ("embedding", "norm", "head")
+    frozen: tuple[str, ...] = ()
+    fixed: Mapping[str, Mapping[str, float | Sequence[float]]] = field(default_factory=dict)
+    bounds: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    shared: tuple[str, ...] = ()
+
+    def problems(self) -> Iterator[str]:
+        """Says what is wrong with the settings by themselves, before any model or method is known."""
+        choices: dict[str, tuple[str, ...]] = {"layout": LAYOUTS, "basis": BASES}
+        for name, known in choices.items():
+            choice = getattr(self, name)
+            if choice not in known:
+                yield f"genome.{name} is {choice!r}; expected one of {', '.join(known)}{suggest(str(choice), known)}"
+        for name, least in (("block_size", 1), ("control_points", 2)):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, int) or number < least:
+                yield f"genome.{name} is {number!r}; expected an integer of at least {least}"
+        for kind in self.own_groups:
+            if kind not in MODULE_KINDS:
+                kinds = ", ".join(MODULE_KINDS)
+                yield f"genome.own_groups names {kind!r}; expected one of {kinds}{suggest(kind, MODULE_KINDS)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as a JSON object, for a run's manifest."""
+        return {
+            "layout": self.layout,
+            "block_size": self.block_size,
+            "control_points": self.control_points,
+            "basis": self.basis,
+            "split_kinds": self.split_kinds,
+            "own_groups": list(self.own_groups),
+            "frozen": list(self.frozen),
+            "fixed": {
+                label: {name: list(value) if isinstance(value, Sequence) else value for name, value in values.items()}
+                for label, values in self.fixed.items()
+            },
+            "bounds": {name: list(ends) for name, ends in self.bounds.items()},
+            "shared": list(self.shared),
+        }

@@ -1,0 +1,217 @@
+"""The search space itself: genomes to recipes and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from evomerge.genome.strand import TOLERANCE, NotExpressible, Strand
+from evomerge.recipe import Coefficient, Group, Recipe
+
+__all__ = ["GenomeSpec", "NotExpressible"]
+
+
+@dataclass(frozen=True, eq=False)
+class GenomeSpec:
+    """Which recipes a search can propose. Made by `build`.
+
+    Attributes:
+        template: Recipe with everything but the coefficients.
+        declared: The method's coefficients by name.
+        strands: The searched parts, in the order of the genes.
+        constants: Coefficient to array of the recipe's shape: what holds where nothing is searched.
+        pinned: Coefficient to mask over groups: where the user fixed a value.
+        members: Tensor name to index of its group.
+    """
+
+    template: Recipe
+    declared: Mapping[str, Coefficient]
+    strands: tuple[Strand, ...]
+    constants: Mapping[str, NDArray[np.float64]]
+    pinned: Mapping[str, NDArray[np.bool_]]
+    members: Mapping[str, int]
+
+    @property
+    def n_var(self) -> int:
+        """Number of genes."""
+        return sum(strand.n_genes for strand in self.strands)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each gene stands for, for example ``weight[expert_s] layer 3 attention``."""
+        return tuple(label for strand in self.strands for label in strand.labels)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups of every decoded recipe."""
+        return self.template.groups.groups
+
+    def decode(self, x: ArrayLike) -> Recipe:
+        """The recipe that a genome stands for.
+
+        Args:
+            x: Genes in [0, 1], ``(n_var,)``.
+
+        Returns:
+            The recipe. Different genomes of the open cube give different recipes.
+
+        Raises:
+            ValueError: if ``x`` has another shape, is not finite, or leaves [0, 1]; nothing is clamped.
+        """
+        genes = np.asarray(x, dtype=np.float64)
+        if genes.shape != (self.n_var,):
+            raise ValueError(f"expected a genome of shape ({self.n_var},), got {genes.shape}")
+        wrong = [f"{self.labels[i]} = {genes[i]}" for i in np.flatnonzero(~((genes >= 0.0) & (genes <= 1.0)))]
+        if wrong:
+            raise ValueError(f"expected genes in [0, 1], got {', '.join(wrong[:5])}")
+        values = {name: array.copy() for name, array in self.constants.items()}
+        start = 0
+        for strand in self.strands:
+            stop = start + strand.n_genes
+            values[strand.coefficient][list(strand.rows)] = strand.decode(genes[start:stop])
+            start = stop
+        return replace(self.template, coefficients=values)
+
+    def encode(self, recipe: Recipe) -> NDArray[np.float64]:
+        """A genome that decodes to a recipe.
+
+        The recipe may come from another search of the same method, options and models, in any order, whose groups were
+        others: coefficients are compared tensor by tensor. Seed and dtypes are not compared, they are this search's
+            own.
+
+        Args:
+            recipe: What to express.
+
+        Returns:
+            Genes in [0, 1], ``(n_var,)``. ``encode(decode(x))`` is ``x`` in the open cube.
+
+        Raises:
+            NotExpressible: naming what has no counterpart here.
+        """
+        values = self._regrouped(recipe, self._model_order(recipe))
+        for name, constant in self.constants.items():
+            strands = [strand for strand in self.strands if strand.coefficient == name]
+            searched = {row for strand in strands for row in strand.rows}
+            for row, group in enumerate(self.groups):
+                off = np.abs(values[name][row] - constant[row]).max() > TOLERANCE
+                if row not in searched and not group.frozen and off:
+                    raise NotExpressible(f"{name} of {group.label} is not searched and differs from {constant[row]}")
+        genes = [strand.encode(values[strand.coefficient][list(strand.rows)]) for strand in self.strands]
+        return np.concatenate(genes)
+
+    def recipe(self, coefficients: Mapping[str, float | Sequence[float]]) -> Recipe:
+        """The recipe with the same values everywhere, save where the user fixed others.
+
+        Args:
+            coefficients: Coefficient to one value, or to one per model. What is not named is neutral.
+
+        Returns:
+            The recipe; it need not lie within the search's bounds.
+
+        Raises:
+            ValueError: if a coefficient is unknown or has the wrong number of values.
+        """
+        values = {name: array.copy() for name, array in self.constants.items()}
+        for name, value in coefficients.items():
+            if name not in self.declared:
+                raise ValueError(f"{self.template.method} has no coefficient {name!r}")
+            row = spread(self.declared[name], value, len(self.template.models))
+            for index, group in enumerate(self.groups):
+                if not group.frozen and not self.pinned[name][index]:
+                    values[name][index] = row
+        return replace(self.template, coefficients=values)
+
+    def starts(
+        self, points: Mapping[str, Mapping[str, float | Sequence[float]]]
+    ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+        """Genomes of named points of the method, leaving out those that this space does not hold.
+
+        Args:
+            points: Name to coefficient values, the same everywhere.
+
+        Returns:
+            The names that are expressible, and their genomes, ``(names, n_var)``, each genome once.
+        """
+        found: dict[bytes, tuple[str, NDArray[np.float64]]] = {}
+        for name, coefficients in points.items():
+            try:
+                genes = self.encode(self.recipe(coefficients))
+            except NotExpressible:
+                continue
+            found.setdefault(genes.tobytes(), (name, genes))
+        rows = [genes for _, genes in found.values()]
+        return tuple(name for name, _ in found.values()), np.array(rows).reshape(len(rows), self.n_var)
+
+    def _model_order(self, recipe: Recipe) -> list[int]:
+        """For each of our models, its index in the recipe."""
+        ours, base = self.template, recipe.base
+        if recipe.method != ours.method or dict(recipe.options) != dict(ours.options):
+            raise NotExpressible(f"the recipe uses {recipe.method} with options {dict(recipe.options)}")
+        if (base and base.identity()) != (ours.base and ours.base.identity()):
+            raise NotExpressible(f"the recipe's base is {base.source if base else None}")
+        theirs = [model.identity() for model in recipe.models]
+        wanted = [model.identity() for model in ours.models]
+        if len(theirs) != len(wanted) or any(theirs.count(model) != wanted.count(model) for model in wanted):
+            raise NotExpressible(f"the recipe merges {', '.join(model.source for model in recipe.models)}")
+        order: list[int] = []
+        for model in wanted:
+            order.append(next(i for i, other in enumerate(theirs) if other == model and i not in order))
+        symmetric = base is not None and all(coefficient.per_model for coefficient in self.declared.values())
+        if order != sorted(order) and not symmetric:
+            raise NotExpressible("the recipe merges the models in another order")
+        return order
+
+    def _regrouped(self, recipe: Recipe, order: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+        """The recipe's coefficients on our groups."""
+        missing = sorted(set(self.constants) ^ set(recipe.coefficients))
+        if missing:
+            raise NotExpressible(f"only one of recipe and search has the coefficients {', '.join(missing)}")
+        source: dict[int, int] = {}
+        for tensor, row in self.members.items():
+            other = recipe.groups.index(tensor)
+            if recipe.groups.groups[other].frozen != self.groups[row].frozen:
+                raise NotExpressible(f"{self.groups[row].label} is frozen in only one of recipe and search")
+            first = source.setdefault(row, other)
+            different = first != other and any(
+                not np.array_equal(values[first], values[other]) for values in recipe.coefficients.values()
+            )
+            if different and not self.groups[row].frozen:
+                raise NotExpressible(f"the recipe has several values within {self.groups[row].label}")
+        regrouped = {}
+        for name, values in recipe.coefficients.items():
+            if values.ndim != self.constants[name].ndim:
+                raise NotExpressible(f"{name} is per model in only one of recipe and search")
+            rows = values[[source[row] for row in range(len(self.groups))]]
+            regrouped[name] = rows[:, list(order)] if rows.ndim == 2 else rows
+        return regrouped
+
+
+def spread(coefficient: Coefficient, value: float | Sequence[float], models: int) -> NDArray[np.float64]:
+    """One group's row of a coefficient from one value, or from one per model; proportions are made to add up to 1.
+
+    Returns:
+        ``(models,)``, or ``()`` when the coefficient is shared.
+
+    Raises:
+        ValueError: if the number of values is wrong or proportions cannot be made of them.
+    """
+    row = np.asarray(value, dtype=np.float64)
+    if row.ndim > 1 or (row.ndim == 1 and (not coefficient.per_model or len(row) != models)):
+        wanted = f"one number, or {models}: one per model" if coefficient.per_model else "one number"
+        raise ValueError(f"{coefficient.name} is {value!r}; expected {wanted}")
+    if not np.isfinite(row).all():
+        raise ValueError(f"{coefficient.name} is {value!r}; expected finite numbers")
+    if not coefficient.per_model:
+        return row
+    row = np.broadcast_to(row, (models,)).copy()
+    if coefficient.simplex:
+        if (row < 0.0).any() or row.sum() <= 0.0:
+            raise ValueError(
+                f"{coefficient.name} is {value!r}; expected proportions: none negative, and not all zero "
+                "(negative weights need a method or option that does not normalise)"
+            )
+        row /= row.sum()
+    return row

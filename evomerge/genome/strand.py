@@ -1,0 +1,95 @@
+"""One coefficient along one line of groups: the unit from which a genome is put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.genome import simplex
+
+__all__ = ["NotExpressible", "Strand"]
+
+TOLERANCE = 1e-9  # in units of the search range; far above rounding, far below what changes a model
+
+
+class NotExpressible(ValueError):
+    """A recipe that no genome of this search space decodes to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Strand:
+    """The genes of one coefficient on some groups.
+
+    Attributes:
+        coefficient: Its name.
+        rows: The groups it fills, ``m`` of them.
+        weights: Matrix from control values to group values, ``(m, k)``, rows non-negative and adding up to 1.
+        models: Number of models with a value each; 0 when one value is shared by all.
+        simplex: Whether the values over models are proportions.
+        low: Value of a gene at 0; not used for proportions.
+        high: Value of a gene at 1; not used for proportions.
+        labels: One per gene.
+    """
+
+    coefficient: str
+    rows: tuple[int, ...]
+    weights: NDArray[np.float64]
+    models: int
+    simplex: bool
+    low: float
+    high: float
+    labels: tuple[str, ...]
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes: control values times free numbers per control."""
+        return len(self.labels)
+
+    def decode(self, genes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Values of the groups, ``(m, models)``, or ``(m,)`` when shared, from genes ``(n_genes,)`` in [0, 1]."""
+        controls = genes.reshape(self.weights.shape[1], -1)
+        if self.simplex:
+            values = self.weights @ simplex.from_unit(controls)
+        else:
+            values = self.weights @ ((1.0 - controls) * self.low + controls * self.high)
+            # Exact arithmetic would stay inside; this takes back the last bit of rounding and nothing else.
+            values = np.clip(values, self.low, self.high)
+        return values if self.models else values[:, 0]
+
+    def encode(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Genes ``(n_genes,)`` whose `decode` is ``values``.
+
+        Args:
+            values: ``(m, models)``, or ``(m,)`` when shared.
+
+        Raises:
+            NotExpressible: if the values are off the curve or out of bounds.
+        """
+        columns = values if self.models else values[:, None]
+        if self.simplex:
+            totals = columns.sum(axis=1, keepdims=True)
+            if (columns < 0.0).any() or (totals <= 0.0).any():
+                raise NotExpressible(f"{self.coefficient} holds values that are not proportions: {columns.tolist()}")
+            columns = columns / totals
+        controls = self._controls(columns)
+        if self.simplex:
+            inside = self._inside(controls)
+            return simplex.to_unit(inside / inside.sum(axis=1, keepdims=True)).ravel()
+        return self._inside((controls - self.low) / (self.high - self.low)).ravel()
+
+    def _controls(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Control values whose curve passes through the given values."""
+        if np.array_equal(self.weights, np.eye(*self.weights.shape)):
+            return values
+        controls = np.linalg.lstsq(self.weights, values, rcond=None)[0]
+        scale = 1.0 if self.simplex else self.high - self.low
+        if np.abs(self.weights @ controls - values).max() > TOLERANCE * scale:
+            raise NotExpressible(f"the values of {self.coefficient} over depth do not lie on a curve of this layout")
+        return np.asarray(controls)
+
+    def _inside(self, units: NDArray[np.float64]) -> NDArray[np.float64]:
+        if units.min() < -TOLERANCE or units.max() > 1.0 + TOLERANCE:
+            raise NotExpressible(f"a value of {self.coefficient} is outside the search range [{self.low}, {self.high}]")
+        return np.clip(units, 0.0, 1.0)
