@@ -1,0 +1,60 @@
+"""Input and output embeddings that are one tensor.
+
+A tied checkpoint may leave its head out of the file or store it a second time, and its config may say so or leave it to
+the architecture's default. What counts is the values: a head that is absent, or that repeats the input embeddings
+without the config saying that they are separate, is no tensor of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from evomerge.checkpoints.header import TensorInfo
+
+_HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output_projection)\.weight$")
+_EMBEDDING = re.compile(
+    r"(?:^|\.)(?:embed_tokens|embed_in|wte|word_embeddings|tok_embeddings|embeddings?|shared)\.weight$"
+)
+
+
+def is_head(name: str) -> bool:
+    """Whether a tensor name is that of output embeddings."""
+    return _HEAD.search(name) is not None
+
+
+def says_tied(config: Mapping[str, Any]) -> bool | None:
+    """What the config says about tying; None where it leaves that to the architecture's default."""
+    text = config.get("text_config")
+    for place in (config, text if isinstance(text, dict) else {}):
+        if isinstance(place.get("tie_word_embeddings"), bool):
+            return place["tie_word_embeddings"]
+    return None
+
+
+def tied_heads(
+    config: Mapping[str, Any], tensors: Mapping[str, TensorInfo], read: Callable[[str], torch.Tensor]
+) -> dict[str, str]:
+    """Finds heads that only repeat the input embeddings.
+
+    Args:
+        config: The checkpoint's config.
+        tensors: Its tensors by name.
+        read: Gives the values of one.
+
+    Returns:
+        Head name to the name of the embedding it repeats.
+    """
+    if says_tied(config) is False:
+        return {}
+    found = {}
+    for head in filter(is_head, tensors):
+        for name, info in tensors.items():
+            like = (info.shape, info.dtype) == (tensors[head].shape, tensors[head].dtype)
+            if like and _EMBEDDING.search(name) and torch.equal(read(head), read(name)):
+                found[head] = name
+                break
+    return found
