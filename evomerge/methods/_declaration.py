@@ -1,0 +1,238 @@
+"""What a merge method says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from evomerge.errors import InputError, suggest
+from evomerge.recipe import Coefficient, Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+Options = Mapping[str, Any]
+Coefficients = Mapping[str, float | tuple[float, ...]]
+"""The values for one tensor: one number, or one per model where the coefficient is per model."""
+TensorSet = Iterable[tuple["TensorContext", "torch.Tensor | None", Sequence["torch.Tensor"]]]
+"""All tensors of a merge as (context, base, models). Every iteration over it starts a fresh pass."""
+Starts = Mapping[str, Coefficients]
+
+
+@dataclass(frozen=True)
+class Option:
+    """A named choice between variants of a method, which a search does not change.
+
+    Attributes:
+        default: Value if the user gives none.
+        choices: The accepted values, or None for any of the right type.
+        kind: Type of the value.
+        doc: One sentence for people.
+    """
+
+    default: Any
+    choices: tuple[Any, ...] | None
+    kind: type
+    doc: str
+
+    def choosing(self, default: Any, among: tuple[Any, ...] | None = None) -> Option:
+        """The same option with another default, and with fewer choices where a method has fewer."""
+        return replace(self, default=default, choices=self.choices if among is None else among)
+
+    def problem(self, name: str, value: Any) -> str | None:
+        """What is wrong with a value, if anything."""
+        if self.choices is not None and value not in self.choices:
+            known = ", ".join(map(str, self.choices))
+            return f"option {name} is {value!r}; it is one of {known}{suggest(str(value), map(str, self.choices))}"
+        right = isinstance(value, int | float) if self.kind is float else isinstance(value, self.kind)
+        if not right or (isinstance(value, bool) and self.kind is not bool):
+            return f"option {name} is {value!r}; expected a value of type {self.kind.__name__}"
+        return None
+
+
+@dataclass(frozen=True)
+class TensorContext:
+    """What a method may know about the tensor it merges.
+
+    Attributes:
+        name: Its name in the checkpoints.
+        layer: Zero-based layer index, or None outside the layers.
+        kind: Module kind, see :data:`evomerge.recipe.MODULE_KINDS`.
+        keys: One 64-bit random key per model, from the recipe's seed, the model and the tensor's name, see
+            :func:`evomerge.kernels.random_key`.
+    """
+
+    name: str
+    layer: int | None = None
+    kind: str = "other"
+    keys: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The state of a method that prepares nothing.
+
+    Attributes:
+        base: The base's tensor, or None for methods without base.
+        models: The tensors to merge, all of the same shape.
+        options: The method's options, resolved.
+    """
+
+    base: torch.Tensor | None
+    models: Sequence[torch.Tensor]
+    options: Options
+
+
+def _no_starts(n_models: int, options: Options) -> Starts:
+    return {}
+
+
+def _not_in_mergekit(options: Options) -> Mapping[str, Any] | None:
+    return None
+
+
+@dataclass(frozen=True)
+class MergeMethod:
+    """Declares one merge method: what it needs, what can be searched, and the functions that do the work.
+
+    All functions get resolved options (:meth:`resolve`). Tensors of models and base have the same shape, any floating
+    dtype and device, and are never written to.
+
+    Attributes:
+        name: Name of the method and of its file.
+        summary: One sentence for people.
+        paper: Title and address of the publication it implements, or where else the rule comes from.
+        merge: ``merge(context, state, coefficients, out)`` writes the merged tensor into ``out``, which has the
+            tensor's shape and any floating dtype; float32 inside.
+        coefficients: The coefficients it takes under given options.
+        options: The options it takes.
+        base: Whether it needs a base. ``optional``: a base may be named but does not change the result.
+        models: How many models it merges, as (least, most); None is no limit.
+        stochastic: Whether it uses ``context.keys``.
+        prepare: ``prepare(context, base, models, options, survey_state)`` computes what does not depend on
+        coefficients,
+            once per tensor; what it returns is the state. None: the state is :class:`Sources`.
+        survey: ``survey(tensors, options)`` computes what spans tensors and does not depend on coefficients, once per
+            search, or returns None if these options need no survey. It may keep ``tensors`` and iterate again later.
+        starts: ``starts(n_models, options)`` names points from which a search should start, as coefficient values:
+            ``uniform``, ``model:i`` (model i alone), ``task_arithmetic:0.3`` (the base plus 0.3 of every delta), each
+            only where the method can express it or comes close.
+        mergekit: The top-level parameters of a mergekit configuration that computes the same, or None if there is
+            none. ``merge_method`` is the method's name unless the parameters name another.
+    """
+
+    name: str
+    summary: str
+    paper: str
+    merge: Callable[[TensorContext, Any, Coefficients, torch.Tensor], None]
+    coefficients: Callable[[Options], tuple[Coefficient, ...]]
+    options: Mapping[str, Option] = field(default_factory=dict)
+    base: Literal["required", "optional", "none"] = "required"
+    models: tuple[int, int | None] = (1, None)
+    stochastic: bool = False
+    prepare: Callable[..., Any] | None = None
+    survey: Callable[[TensorSet, Options], Any] | None = None
+    starts: Callable[[int, Options], Starts] = _no_starts
+    mergekit: Callable[[Options], Mapping[str, Any] | None] = _not_in_mergekit
+
+    def resolve(self, options: Options) -> dict[str, Any]:
+        """Fills in default options.
+
+        Raises:
+            InputError: If options are unknown or have wrong values; names all of them.
+        """
+        problems = [
+            f"method {self.name} has no option {name!r}{suggest(name, self.options)}"
+            f" (it has {', '.join(self.options) or 'none'})"
+            for name in options
+            if name not in self.options
+        ]
+        resolved = {name: options.get(name, option.default) for name, option in self.options.items()}
+        found = (option.problem(name, resolved[name]) for name, option in self.options.items())
+        problems += [f"method {self.name}: {problem}" for problem in found if problem]
+        if problems:
+            raise InputError(problems)
+        return resolved
+
+    def state(
+        self,
+        context: TensorContext,
+        base: torch.Tensor | None,
+        models: Sequence[torch.Tensor],
+        options: Options,
+        survey_state: Any = None,
+    ) -> Any:
+        """What :attr:`merge` takes as its state: that of :attr:`prepare`, or the bare sources."""
+        if self.prepare is None:
+            return Sources(base, models, options)
+        return self.prepare(context, base, models, options, survey_state)
+
+    def problems(self, recipe: Recipe) -> list[str]:
+        """What makes a recipe unusable with this method: options, number of models, base, coefficients.
+
+        Returns:
+            One sentence per problem; empty if the recipe is usable.
+        """
+        try:
+            options = self.resolve(recipe.options)
+        except InputError as error:
+            return list(error.problems)
+        least, most = self.models
+        n_models = len(recipe.models)
+        problems = []
+        if n_models < least or (most is not None and n_models > most):
+            wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
+            problems.append(f"method {self.name} merges {wanted} models; the recipe names {n_models}")
+        if self.base == "required" and recipe.base is None:
+            problems.append(f"method {self.name} works on differences to a base, but the recipe names none; set base")
+        return problems + [f"method {self.name}: {problem}" for problem in self._coefficient_problems(recipe, options)]
+
+    def _coefficient_problems(self, recipe: Recipe, options: Options) -> list[str]:
+        declared = {coefficient.name: coefficient for coefficient in self.coefficients(options)}
+        problems = [
+            f"there is no coefficient {name!r}{suggest(name, declared)} (there are {', '.join(declared)})"
+            for name in recipe.coefficients
+            if name not in declared
+        ]
+        live = [row for row, group in enumerate(recipe.groups.groups) if not group.frozen]
+        for name, coefficient in declared.items():
+            values = recipe.coefficients.get(name)
+            if values is None:
+                problems.append(f"the recipe has no values for coefficient {name!r}")
+                continue
+            if (values.ndim == 2) != coefficient.per_model:
+                wanted = "one value per group and model" if coefficient.per_model else "one value per group"
+                problems.append(f"coefficient {name!r} has shape {values.shape}; expected {wanted}")
+                continue
+            values = values[live]
+            if coefficient.minimum is not None and (values < coefficient.minimum).any():
+                problems.append(f"coefficient {name!r} goes down to {values.min():g}, below {coefficient.minimum:g}")
+            if coefficient.maximum is not None and (values > coefficient.maximum).any():
+                problems.append(f"coefficient {name!r} goes up to {values.max():g}, above {coefficient.maximum:g}")
+            if coefficient.simplex and not (values.sum(axis=1) > 0).all():
+                problems.append(f"coefficient {name!r} sums to zero or less over the models of a group")
+        return problems
+
+
+def whole_tensor(
+    function: Callable[
+        [TensorContext, torch.Tensor | None, Sequence[torch.Tensor], Coefficients, Options], torch.Tensor
+    ],
+) -> Callable[[TensorContext, Sources, Coefficients, torch.Tensor], None]:
+    """Makes a method's ``merge`` from a plain function of whole tensors.
+
+    Args:
+        function: Called with the context, the base (or None), the models, the coefficients and the options. Base and
+            models are float32; it returns the merged tensor and writes to none of them.
+
+    Returns:
+        A function for :attr:`MergeMethod.merge`, for a method without ``prepare``.
+    """
+
+    def merge(context: TensorContext, state: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
+        base = None if state.base is None else state.base.detach().float()
+        models = [model.detach().float() for model in state.models]
+        out.detach().copy_(function(context, base, models, coefficients, state.options))
+
+    return merge

@@ -1,0 +1,170 @@
+"""The product behind all methods on deltas: keep some elements, elect signs, mix, add to the base.
+
+A delta is a model minus the base (the literature's task vector). One block of every delta is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from evomerge.kernels import fill, flat, magnitude_bits, spans, total
+from evomerge.methods._declaration import Coefficients, Options, TensorContext
+from evomerge.methods._sums import weighted_sum
+from evomerge.methods._vocabulary import per_model, shared
+
+Keep = Callable[[torch.Tensor, slice], torch.Tensor]
+"""Sets the elements of a delta's block that are not kept to zero, in place. The slice says which block it is."""
+
+
+class Sparsifier(Protocol):
+    """Decides which elements of the deltas of one tensor are kept."""
+
+    def keep(self, model: int, density: float) -> Keep:
+        """How a fraction ``density`` of the model's delta is kept."""
+
+
+@dataclass(frozen=True)
+class DeltaState:
+    """What a method on deltas knows about one tensor.
+
+    Attributes:
+        base: The base's tensor.
+        models: The models' tensors.
+        options: The method's options, resolved. Without ``votes`` there is no election.
+        sparsifier: Chooses the kept elements; None keeps all.
+        net_sign: The sum of all signs elected over the whole model, where ``tie: majority`` means that; None: over this
+            tensor.
+    """
+
+    base: torch.Tensor
+    models: Sequence[torch.Tensor]
+    options: Options
+    sparsifier: Sparsifier | None = None
+    net_sign: Callable[[Coefficients], float] | None = None
+
+
+def delta(base: torch.Tensor, model: torch.Tensor, span: slice) -> torch.Tensor:
+    """One block of a delta in float32, as new memory. Base and model are flat."""
+    return model[span].to(torch.float32) - base[span].to(torch.float32)
+
+
+def delta_bits(base: torch.Tensor, model: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The magnitudes of a delta, block by block, as :func:`evomerge.kernels.magnitude_bits`."""
+    base, model = flat(base), flat(model)
+    for span in spans(base.numel()):
+        yield magnitude_bits(delta(base, model, span))
+
+
+def merge(context: TensorContext, state: DeltaState, coefficients: Coefficients, out: torch.Tensor) -> None:
+    """Writes the base plus lambda times the mixed deltas. Where nothing is added the base stays bit by bit."""
+    ballot = _Ballot(state, coefficients)
+    scale = shared(coefficients["lambda"])
+    sign_of_ties = functools.cache(lambda: _sign_of_ties(state, coefficients))
+
+    def compute(span: slice) -> torch.Tensor:
+        base = ballot.base[span].to(torch.float32)
+        update = ballot.mixed(span, sign_of_ties).mul_(scale)
+        # A sum would turn the base's negative zeros into positive ones.
+        return torch.where(update == 0, base, base + update)
+
+    fill(out, compute)
+
+
+def net_sign(state: DeltaState, coefficients: Coefficients) -> float:
+    """The sum of the signs elected over one tensor: positive if most elements vote plus."""
+    ballot = _Ballot(state, coefficients)
+    if not ballot.models:
+        return 0.0
+    return sum(total(ballot.votes(ballot.kept(span)).sign()) for span in spans(ballot.base.numel()))
+
+
+def _sign_of_ties(state: DeltaState, coefficients: Coefficients) -> float:
+    tie = state.options["tie"]
+    if tie != "majority":
+        return 1.0 if tie == "positive" else 0.0
+    counted = net_sign(state, coefficients) if state.net_sign is None else state.net_sign(coefficients)
+    return float((counted > 0) - (counted < 0))
+
+
+class _Ballot:
+    """The deltas of one tensor under given coefficients; models of weight zero take no part."""
+
+    def __init__(self, state: DeltaState, coefficients: Coefficients) -> None:
+        weights = per_model(coefficients["weight"])
+        voters = [model for model, weight in enumerate(weights) if weight != 0]
+        self.base = flat(state.base)
+        self.options = state.options
+        self.weights = [weights[model] for model in voters]
+        self.models = [flat(state.models[model]) for model in voters]
+        self.keeps: list[Keep | None] = [None] * len(voters)
+        if state.sparsifier is not None:
+            densities = per_model(coefficients["density"])
+            self.keeps = [
+                self._keep(state.sparsifier, model, place, densities[model]) for place, model in enumerate(voters)
+            ]
+
+    def kept(self, span: slice) -> list[torch.Tensor]:
+        """The kept elements of every voter's delta in one block."""
+        blocks = [delta(self.base, model, span) for model in self.models]
+        return [keep(block, span) if keep else block for block, keep in zip(blocks, self.keeps, strict=True)]
+
+    def votes(self, kept: list[torch.Tensor]) -> torch.Tensor:
+        """The sum whose sign is elected."""
+        weighted = self.options["votes"] == "weighted"
+        return weighted_sum(kept, self.weights if weighted else [1.0] * len(kept))
+
+    def mixed(self, span: slice, sign_of_ties: Callable[[], float]) -> torch.Tensor:
+        """One block of the merged delta before lambda."""
+        kept = self.kept(span)
+        normalise = self.options["normalise"]
+        if not kept:
+            return torch.zeros_like(self.base[span], dtype=torch.float32)
+        if "votes" not in self.options:
+            scale = (sum(self.weights) if normalise == "weight" else 1.0) or 1.0
+            return weighted_sum(kept, [weight / scale for weight in self.weights])
+        agreeing = self._agreeing(kept, sign_of_ties)
+        # Multiplied, not selected: what is not finite must reach the result, where it is seen.
+        update = weighted_sum([block * agrees for block, agrees in zip(kept, agreeing, strict=True)], self.weights)
+        if normalise == "none":
+            return update
+        count = [1.0] * len(kept)
+        divisor = weighted_sum(agreeing, self.weights if normalise == "weight" else count)
+        return update.div_(divisor.masked_fill_(divisor == 0, 1.0))
+
+    def _agreeing(self, kept: list[torch.Tensor], sign_of_ties: Callable[[], float]) -> list[torch.Tensor]:
+        """Which elements of each voter have the elected sign, as float32 zeros and ones."""
+        elected = self.votes(kept).sign_()
+        weighted = self.options["votes"] == "weighted"
+        signs = [
+            block.sign().mul_(-1.0 if weighted and weight < 0 else 1.0)
+            for block, weight in zip(kept, self.weights, strict=True)
+        ]
+        tied = elected == 0
+        if tied.any() and any((sign * tied).any() for sign in signs):
+            elected.masked_fill_(tied, sign_of_ties())
+        return [(sign * elected > 0).to(torch.float32) for sign in signs]
+
+    def _keep(self, sparsifier: Sparsifier, model: int, place: int, density: float) -> Keep | None:
+        """How a voter's delta is thinned out and rescaled; None keeps all of it."""
+        if density >= 1:
+            return None
+        keep = sparsifier.keep(model, density)
+        rescale = self.options["rescale"]
+        if rescale == "none":
+            return keep
+        factor = 1.0 / density if rescale == "inverse" else self._l1_factor(keep, place)
+        return lambda block, span: keep(block, span).mul_(factor)
+
+    def _l1_factor(self, keep: Keep, place: int) -> float:
+        """What scales the kept elements to the whole delta's sum of absolute values."""
+        before = after = 0.0
+        for span in spans(self.base.numel()):
+            block = delta(self.base, self.models[place], span)
+            before += total(block.abs())
+            after += total(keep(block, span).abs())
+        return before / after if after > 0 else 1.0

@@ -1,0 +1,41 @@
+"""DARE with a linear merge: drop random elements of deltas, rescale the rest, add a weighted sum.
+
+The paper divides what is left by the density (``rescale: inverse``, the default), which keeps the expectation of every
+element. mergekit scales to the sum of absolute values before (``l1``) or not at all (``none``), and can normalise by
+weights. Masks are this project's own: they never equal mergekit's, only their statistics do.
+"""
+
+from __future__ import annotations
+
+from evomerge.methods._declaration import MergeMethod, Options, Starts
+from evomerge.methods._deltas import merge
+from evomerge.methods._drop import prepare
+from evomerge.methods._vocabulary import NORMALISE, RESCALE, delta_coefficients, delta_mergekit, delta_starts
+from evomerge.recipe import Coefficient
+
+
+def coefficients(options: Options) -> tuple[Coefficient, ...]:
+    """``weight``, ``density`` and ``lambda``."""
+    return delta_coefficients(options, sparse=True)
+
+
+def starts(n_models: int, options: Options) -> Starts:
+    """See :func:`evomerge.methods._vocabulary.delta_starts`; all of them are exact."""
+    return delta_starts(n_models, options, sparse=True, elects=False)
+
+
+METHOD = MergeMethod(
+    name="dare_linear",
+    summary="drop random elements of deltas, rescale the rest, add a weighted sum",
+    paper="Yu et al. 2024, Language models are Super Mario, https://arxiv.org/abs/2311.03099",
+    merge=merge,
+    coefficients=coefficients,
+    options={
+        "rescale": RESCALE.choosing("inverse"),
+        "normalise": NORMALISE.choosing("none", among=("none", "weight")),
+    },
+    stochastic=True,
+    prepare=prepare,
+    starts=starts,
+    mergekit=delta_mergekit,
+)

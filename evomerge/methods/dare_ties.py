@@ -1,0 +1,51 @@
+"""DARE with sign election: drop random elements of deltas, rescale the rest, elect signs, add what agrees.
+
+Options as in :mod:`evomerge.methods.ties` and :mod:`evomerge.methods.dare_linear`. Like mergekit's ``dare_ties`` this
+drops instead of trimming; the paper's experiments trim what was left of the dropping as well. Defaults: ``rescale:
+inverse`` as in the DARE paper, the rest as mergekit (``normalise: none``).
+"""
+
+from __future__ import annotations
+
+from evomerge.methods._declaration import MergeMethod, Options, Starts
+from evomerge.methods._deltas import merge
+from evomerge.methods._drop import prepare
+from evomerge.methods._vocabulary import (
+    NORMALISE,
+    RESCALE,
+    TIE,
+    VOTES,
+    delta_coefficients,
+    delta_mergekit,
+    delta_starts,
+)
+from evomerge.recipe import Coefficient
+
+
+def coefficients(options: Options) -> tuple[Coefficient, ...]:
+    """``weight``, ``density`` and ``lambda``."""
+    return delta_coefficients(options, sparse=True)
+
+
+def starts(n_models: int, options: Options) -> Starts:
+    """See :func:`evomerge.methods._vocabulary.delta_starts`; models alone are exact, the others near."""
+    return delta_starts(n_models, options, sparse=True, elects=True)
+
+
+METHOD = MergeMethod(
+    name="dare_ties",
+    summary="drop random elements of deltas, rescale the rest, elect signs, add what agrees",
+    paper="Yu et al. 2024, Language models are Super Mario, https://arxiv.org/abs/2311.03099",
+    merge=merge,
+    coefficients=coefficients,
+    options={
+        "rescale": RESCALE.choosing("inverse"),
+        "votes": VOTES,
+        "tie": TIE,
+        "normalise": NORMALISE.choosing("none"),
+    },
+    stochastic=True,
+    prepare=prepare,
+    starts=starts,
+    mergekit=delta_mergekit,
+)

@@ -1,0 +1,104 @@
+"""Spherical interpolation between two models, tensor by tensor.
+
+There is no paper; the rule is mergekit's. The angle is that between the flattened tensors, the interpolated vectors
+keep their lengths, and tensors that point nearly the same or the opposite way (|cosine| above 0.9995) are interpolated
+linearly. A tensor of zeros has no direction; it counts as orthogonal to everything, which gives finite results and the
+right ends.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from evomerge.kernels import fill, flat, spans, total
+from evomerge.methods._declaration import Coefficients, MergeMethod, Options, Starts, TensorContext
+from evomerge.methods._sums import weighted_sum
+from evomerge.methods._vocabulary import shared
+from evomerge.recipe import Coefficient
+
+_PARALLEL = 0.9995
+_ZERO_NORM = 1e-8
+
+
+@dataclass(frozen=True)
+class Arc:
+    """Two tensors and what is between them.
+
+    Attributes:
+        models: The two tensors.
+        angle: The angle between them in radians, or None where they are to be interpolated linearly.
+    """
+
+    models: Sequence[torch.Tensor]
+    angle: float | None
+
+
+def prepare(
+    context: TensorContext,
+    base: torch.Tensor | None,
+    models: Sequence[torch.Tensor],
+    options: Options,
+    survey_state: None = None,
+) -> Arc:
+    """Measures the angle, in float64 sums over float32 products."""
+    first, second = (flat(model) for model in models)
+    inner = squares = other = 0.0
+    for span in spans(first.numel()):
+        left, right = first[span].to(torch.float32), second[span].to(torch.float32)
+        inner += total(left * right)
+        squares += total(left * left)
+        other += total(right * right)
+    lengths = math.sqrt(squares), math.sqrt(other)
+    if min(lengths) <= _ZERO_NORM:
+        return Arc(models, math.pi / 2)
+    cosine = inner / lengths[0] / lengths[1]
+    # Also where something is not finite: it then reaches the result, where it is seen.
+    return Arc(models, math.acos(cosine) if abs(cosine) <= _PARALLEL else None)
+
+
+def merge(context: TensorContext, state: Arc, coefficients: Coefficients, out: torch.Tensor) -> None:
+    """Writes the point at ``t`` of the way."""
+    t = shared(coefficients["t"])
+    first, second = (flat(model) for model in state.models)
+    if state.angle is None:
+        weights = (1 - t, t)
+    else:
+        sine = math.sin(state.angle)
+        weights = (math.sin((1 - t) * state.angle) / sine, math.sin(t * state.angle) / sine)
+    fill(out, lambda span: weighted_sum((first[span], second[span]), weights))
+
+
+def coefficients(options: Options) -> tuple[Coefficient, ...]:
+    """``t``, shared: 0 is the first model, 1 the second."""
+    return (
+        Coefficient("t", 0.0, 1.0, 0.0, per_model=False, doc="position between the first model (0) and the second"),
+    )
+
+
+def starts(n_models: int, options: Options) -> Starts:
+    """Both ends, and the middle, which is the uniform average of tensors of equal length up to a scale."""
+    return {"uniform": {"t": 0.5}, "model:0": {"t": 0.0}, "model:1": {"t": 1.0}}
+
+
+def mergekit(options: Options) -> Mapping[str, Any]:
+    """Mergekit's ``slerp``, whose ``base_model`` is the first model."""
+    return {}
+
+
+METHOD = MergeMethod(
+    name="slerp",
+    summary="spherical interpolation between two models",
+    paper="rule of mergekit's slerp, https://github.com/arcee-ai/mergekit",
+    merge=merge,
+    coefficients=coefficients,
+    base="none",
+    models=(2, 2),
+    prepare=prepare,
+    starts=starts,
+    mergekit=mergekit,
+)
