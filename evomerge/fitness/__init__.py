@@ -1,0 +1,26 @@
+"""Fitness: a model and items in, metrics and responses out.
+
+``TaskSuite.build`` loads lm-eval tasks, splits their items and builds every request once; ``TaskSuite.score`` asks a model whose
+weights may have changed since the last call. This room alone knows lm-eval.
+"""
+
+from evomerge.fitness.inspection import TaskListing, inspect_tasks
+from evomerge.fitness.layout import logit_bytes
+from evomerge.fitness.requests import Continuation, Generated, Likelihood, Prompt, Scorer
+from evomerge.fitness.settings import FitnessSettings
+from evomerge.fitness.suite import MetricInfo, NonFiniteScore, TaskSuite
+
+__all__ = [
+    "Continuation",
+    "FitnessSettings",
+    "Generated",
+    "Likelihood",
+    "MetricInfo",
+    "NonFiniteScore",
+    "Prompt",
+    "Scorer",
+    "TaskListing",
+    "TaskSuite",
+    "inspect_tasks",
+    "logit_bytes",
+]

@@ -1,0 +1,128 @@
+"""Checks what a task file declares before lm-eval builds it: metrics, filters, data files, kinds of task.
+
+lm-eval looks unknown metrics up on the network and goes on without them; here they are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import lm_eval.api.metrics
+import lm_eval.filters  # noqa: F401
+from lm_eval.api.registry import AGGREGATION_REGISTRY, FILTER_REGISTRY, METRIC_AGGREGATION_REGISTRY, METRIC_REGISTRY
+from lm_eval.api.task import ALL_OUTPUT_TYPES, Task
+
+from evomerge.errors import suggest
+
+# Loaders of the datasets library that read plain files.
+_FILE_LOADERS = ("json", "csv", "parquet", "text", "arrow", "xml")
+
+
+def problems(name: str, config: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a task's declaration.
+
+    Args:
+        name: Of the task or group.
+        config: Its configuration, functions resolved.
+    """
+    found = []
+    kind = config.get("output_type")
+    if kind is not None and kind not in ALL_OUTPUT_TYPES:
+        found.append(f"task {name!r}: unknown output_type {kind!r}{suggest(str(kind), ALL_OUTPUT_TYPES)}")
+    for entry in config.get("metric_list") or []:
+        found += _metric_problems(name, entry, custom=callable(config.get("process_results")))
+    for filters in config.get("filter_list") or []:
+        for step in filters.get("filter", []):
+            function = step.get("function")
+            if not callable(function) and function not in FILTER_REGISTRY:
+                found.append(f"task {name!r}: unknown filter {function!r}{suggest(str(function), FILTER_REGISTRY)}")
+    return found
+
+
+def _metric_problems(name: str, entry: Mapping[str, Any], *, custom: bool) -> Iterator[str]:
+    metric, aggregation = entry.get("metric"), entry.get("aggregation")
+    if metric is None:
+        yield f"task {name!r}: an entry of metric_list has no 'metric'"
+        return
+    if entry.get("hf_evaluate"):
+        yield f"task {name!r}: metric {metric!r} asks for hf_evaluate, which runs code from the network; declare a function"
+    elif not custom and not callable(metric) and metric not in METRIC_REGISTRY:
+        yield f"task {name!r}: unknown metric {metric!r}{suggest(str(metric), METRIC_REGISTRY)}"
+    if aggregation is None:
+        if callable(metric) or (metric not in METRIC_AGGREGATION_REGISTRY and (custom or metric in METRIC_REGISTRY)):
+            yield f"task {name!r}: metric {metric!r} needs an 'aggregation', for example mean"
+    elif not callable(aggregation) and aggregation not in AGGREGATION_REGISTRY:
+        yield f"task {name!r}: unknown aggregation {aggregation!r}{suggest(str(aggregation), AGGREGATION_REGISTRY)}"
+
+
+def kind_problems(name: str, task: Task) -> list[str]:
+    """Refuses kinds of tasks that are not scored here."""
+    found = []
+    if getattr(task, "MULTIMODAL", False):
+        found.append(f"task {name!r} needs images or sound; only texts are scored")
+    if getattr(task, "UNSAFE_CODE", False):
+        found.append(f"task {name!r} runs code that models write; such tasks are not scored")
+    return found
+
+
+def resolve_files(name: str, config: dict[str, Any], folder: Path) -> list[str]:
+    """Makes the data files of a task file absolute: they are looked for in its folder, then in the working folder.
+
+    Args:
+        name: Of the task.
+        config: Its configuration; changed in place.
+        folder: Where the task file lies.
+
+    Returns:
+        Problems: files that do not exist or are empty, splits that no file gives.
+    """
+    path = config.get("dataset_path")
+    if isinstance(path, str) and path not in _FILE_LOADERS and (folder / path).is_dir():
+        config["dataset_path"] = str((folder / path).resolve())
+    arguments = config.get("dataset_kwargs")
+    files = (arguments or {}).get("data_files")
+    if files is None:
+        if path in _FILE_LOADERS:
+            return [f"task {name!r}: dataset_path {path!r} needs dataset_kwargs: {{data_files: {{test: FILE}}}}"]
+        return []
+    found: list[str] = []
+    if isinstance(files, Mapping):
+        resolved: Any = {split: _resolve(name, value, folder, found) for split, value in files.items()}
+    else:
+        resolved = _resolve(name, files, folder, found)
+    config["dataset_kwargs"] = {**(arguments or {}), "data_files": resolved}
+    splits = sorted(files) if isinstance(files, Mapping) else ["train"]
+    return [*found, *_split_problems(name, config, splits)]
+
+
+def _resolve(name: str, value: Any, folder: Path, found: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_resolve(name, entry, folder, found) for entry in value]
+    text = str(value)
+    if "://" in text:
+        return text
+    for place in (folder / text, Path(text).expanduser()):
+        if any(sign in text for sign in "*?["):
+            if any(place.parent.glob(place.name)):
+                return str(place.absolute())
+        elif place.is_file():
+            if place.stat().st_size == 0:
+                found.append(f"task {name!r}: data file {place} is empty")
+            return str(place.resolve())
+    found.append(f"task {name!r}: data file {text!r} was not found in {folder} or in the working folder")
+    return text
+
+
+def _split_problems(name: str, config: Mapping[str, Any], splits: list[str]) -> Iterator[str]:
+    keys = ("training_split", "validation_split", "test_split", "fewshot_split")
+    for key in keys:
+        split = config.get(key)
+        if isinstance(split, str) and split not in splits:
+            yield (
+                f"task {name!r}: {key} is {split!r}, but its data_files give {', '.join(splits)}; "
+                f"write data_files: {{{split}: FILE}}"
+            )
+    if not config.get("test_split") and not config.get("validation_split"):
+        yield f"task {name!r}: needs a test_split or a validation_split to score on"

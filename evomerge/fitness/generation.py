@@ -1,0 +1,139 @@
+"""Greedy generation in batches, with stop texts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+
+from evomerge.fitness.requests import Generated, Prompt
+
+# A stop text may be spelled with other tokens than the tokenizer would choose, so a little more is looked at.
+LOOK_BACK = 2
+
+
+class Generator:
+    """Continues prompts greedily.
+
+    Args:
+        tokenizer: Encodes stop texts and decodes answers.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._windows: dict[tuple[str, ...], int] = {}
+
+    def generate(self, model: torch.nn.Module, prompts: Sequence[Prompt]) -> list[Generated]:
+        """Continues prompts that share stop texts, length limit and options.
+
+        Args:
+            model: A causal language model of ``transformers``.
+            prompts: At least one.
+
+        Returns:
+            One answer per prompt, in their order.
+        """
+        first = prompts[0]
+        device = next(model.parameters()).device
+        stop = (*first.stop, *self._end_texts())
+        pad = self._padding(model)
+        tokens, mask = _left_padded(prompts, pad)
+        ended = _StopTexts(self._tokenizer, stop, self._window(stop), tokens.shape[1])
+        finite = _Finite(len(prompts), device)
+        made = model.generate(  # type: ignore[operator]
+            input_ids=tokens.to(device),
+            attention_mask=mask.to(device),
+            generation_config=_configuration(model, first, pad),
+            stopping_criteria=StoppingCriteriaList([ended]),
+            logits_processor=LogitsProcessorList([finite]),
+        )
+        made = made[:, tokens.shape[1] :].tolist()
+        ends = _end_tokens(model)
+        healthy = finite.rows.tolist()
+        return [self._answer(row, first, stop, ends, ok) for row, ok in zip(made, healthy, strict=True)]
+
+    def _answer(self, row: list[int], prompt: Prompt, stop: tuple[str, ...], ends: set[int], finite: bool) -> Generated:
+        end = next((place for place, token in enumerate(row) if token in ends), None)
+        text = str(self._tokenizer.decode(row if end is None else row[:end], skip_special_tokens=True))
+        stopped = end is not None
+        for term in stop:
+            if term in text:
+                text, stopped = text.split(term)[0], True
+        return Generated(text, truncated=not stopped and len(row) >= prompt.max_new, finite=finite)
+
+    def _end_texts(self) -> tuple[str, ...]:
+        end = self._tokenizer.eos_token_id
+        return () if end is None else (str(self._tokenizer.decode(end, skip_special_tokens=False)),)
+
+    def _padding(self, model: torch.nn.Module) -> int:
+        for token in (self._tokenizer.pad_token_id, self._tokenizer.unk_token_id, self._tokenizer.eos_token_id):
+            if token is not None:
+                return int(token)
+        return 0
+
+    def _window(self, stop: tuple[str, ...]) -> int:
+        if stop not in self._windows:
+            lengths = [len(self._tokenizer.encode(text, add_special_tokens=False)) for text in stop]
+            self._windows[stop] = max(lengths, default=0) + LOOK_BACK
+        return self._windows[stop]
+
+
+class _StopTexts(StoppingCriteria):
+    """Says which rows have shown a stop text."""
+
+    def __init__(self, tokenizer: Any, stop: tuple[str, ...], window: int, start: int) -> None:
+        self._tokenizer = tokenizer
+        self._stop = stop
+        self._window = window
+        self._start = start
+        self._done: list[bool] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:  # type: ignore[override]
+        self._done = self._done or [False] * len(input_ids)
+        open_rows = [row for row, done in enumerate(self._done) if not done]
+        recent = input_ids[open_rows, self._start :][:, -self._window :].tolist()
+        for row, text in zip(open_rows, self._tokenizer.batch_decode(recent), strict=True):
+            self._done[row] = any(term in text for term in self._stop)
+        return torch.tensor(self._done, device=input_ids.device)
+
+
+class _Finite(LogitsProcessor):
+    """Changes nothing; remembers the rows whose logits were finite at every step."""
+
+    def __init__(self, rows: int, device: torch.device) -> None:
+        self.rows = torch.ones(rows, dtype=torch.bool, device=device)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        # The largest logit of a row is NaN or infinite as soon as one of them is NaN or +inf; -inf may be a mask.
+        self.rows &= torch.isfinite(scores.amax(dim=-1))
+        return scores
+
+
+def _left_padded(prompts: Sequence[Prompt], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    width = max(len(prompt.tokens) for prompt in prompts)
+    tokens = torch.full((len(prompts), width), pad, dtype=torch.long)
+    mask = torch.zeros((len(prompts), width), dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        tokens[row, width - len(prompt.tokens) :] = torch.from_numpy(prompt.tokens)
+        mask[row, width - len(prompt.tokens) :] = 1
+    return tokens, mask
+
+
+def _configuration(model: torch.nn.Module, prompt: Prompt, pad: int) -> Any:
+    """The model's own generation settings, greedy and bounded."""
+    settings = copy.deepcopy(model.generation_config)
+    settings.update(**prompt.options)  # type: ignore[operator, union-attr]
+    greedy = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None, "min_p": None, "typical_p": None}
+    bounds = {"max_new_tokens": prompt.max_new, "max_length": None, "pad_token_id": pad, "use_cache": True}
+    settings.update(**greedy, **bounds)  # type: ignore[operator, union-attr]
+    return settings
+
+
+def _end_tokens(model: torch.nn.Module) -> set[int]:
+    ends = getattr(model.generation_config, "eos_token_id", None)
+    if ends is None:
+        return set()
+    return {int(ends)} if isinstance(ends, int) else {int(end) for end in ends}

@@ -1,0 +1,334 @@
+"""One lm-eval task: its items and prompts, and what becomes of a model's answers.
+
+lm-eval builds the requests, filters the answers, judges each item and aggregates; the model, the tokens and the batches are
+ours. The items of a task are built all together and once, so that a prompt does not depend on which other items are asked.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from lm_eval.api.metrics import mean
+from lm_eval.api.task import Task
+
+from evomerge.errors import InputError
+from evomerge.evaluation import Response
+from evomerge.fitness import smooth
+from evomerge.fitness.encoding import Encoder
+from evomerge.fitness.quiet import quiet
+from evomerge.fitness.randomness import sealed_randomness
+from evomerge.fitness.requests import Answer, Generated, Likelihood
+from evomerge.fitness.settings import FitnessSettings
+from evomerge.fitness.splits import canonical, digest, item_ids
+
+PLAIN = "none"  # lm-eval's name for the answers as they are
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One question of a task.
+
+    Args:
+        id: Its name, from its content.
+        doc: lm-eval's document.
+        kind: Type of its requests, ``loglikelihood``, ``loglikelihood_rolling`` or ``generate_until``, one per request.
+        arguments: Arguments of its requests, as lm-eval built them.
+        repeats: How often lm-eval would ask each request.
+        options: The answers to choose from; empty when there is nothing to choose.
+        gold: Indices of the right options; empty when there are no options or none is right.
+        target: The right answer as a text.
+    """
+
+    id: str
+    doc: Any
+    kind: tuple[str, ...]
+    arguments: tuple[tuple[Any, ...], ...]
+    repeats: int
+    options: tuple[str, ...]
+    gold: tuple[int, ...]
+    target: str
+
+    @property
+    def content(self) -> str:
+        """Hash of everything a model is shown and judged by."""
+        return digest(canonical(self.arguments), canonical(self.options), canonical(self.gold), self.target)[:16]
+
+
+@dataclass
+class _Answered:
+    """What filters read and write; made anew for every candidate, so that no answer outlives it."""
+
+    doc: Any
+    resps: list[Any]
+    filtered_resps: dict[str, Any] = field(default_factory=dict)
+
+
+class Benchmark:
+    """A task with its items built.
+
+    Args:
+        name: Of the task.
+        task: As lm-eval loaded it.
+        settings: How prompts are made.
+        encoder: Applies the chat template; ``None`` builds plain prompts.
+
+    Attributes:
+        items: All items by id, in the order of the task.
+        warnings: What people should know.
+
+    Raises:
+        InputError: If the prompts cannot be built.
+    """
+
+    def __init__(self, name: str, task: Task, settings: FitnessSettings, encoder: Encoder | None) -> None:
+        self.name = name
+        self.task = task
+        self.seed = settings.fewshot_seed
+        self.warnings: list[str] = []
+        self._configure(settings)
+        with quiet(), sealed_randomness(self.seed):
+            try:
+                self.items = self._build(settings, encoder)
+                self._remember()
+            except InputError:
+                raise
+            except Exception as error:  # templates and code of a task can fail in any way
+                first = (str(error).strip() or "no message").splitlines()[0]
+                raise InputError(
+                    f"task {name!r}: its prompts could not be built: {type(error).__name__}: {first}"
+                ) from error
+            self.metrics = self._directions()
+
+    @property
+    def output_type(self) -> str:
+        """Kind of the task in lm-eval's words."""
+        return str(self.task.OUTPUT_TYPE)
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Names of its filters."""
+        return tuple(chain.name for chain in self.task._filters)
+
+    def keep(self, items: Collection[str]) -> None:
+        """Forgets all other items, and lm-eval's copies of them."""
+        self.items = {item: found for item, found in self.items.items() if item in items}
+        self.task._instances = []
+
+    def _configure(self, settings: FitnessSettings) -> None:
+        task = self.task
+        own = task.get_config("num_fewshot")
+        if settings.num_fewshot is not None and own == 0 and settings.num_fewshot > 0:
+            self.warnings.append(
+                f"task {self.name!r} fixes num_fewshot to 0; num_fewshot={settings.num_fewshot} is not applied"
+            )
+        elif settings.num_fewshot is not None:
+            task.set_config("num_fewshot", settings.num_fewshot)
+        elif own is None:
+            task.set_config("num_fewshot", 0)
+        if settings.gen_kwargs and self.output_type == "generate_until":
+            task.set_config("generation_kwargs", dict(settings.gen_kwargs), update=True)
+        task.set_fewshot_seed(self.seed)
+
+    def _build(self, settings: FitnessSettings, encoder: Encoder | None) -> dict[str, Item]:
+        chat = encoder.chat if encoder is not None and settings.apply_chat_template else None
+        self.task.build_all_requests(
+            system_instruction=settings.system_instruction,
+            apply_chat_template=chat is not None,
+            fewshot_as_multiturn=settings.fewshot_as_multiturn,
+            chat_template=chat,
+        )
+        by_doc: dict[int, list[Any]] = {}
+        for instance in self.task.instances:
+            by_doc.setdefault(instance.doc_id, []).append(instance)
+        parts = [sorted(instances, key=lambda instance: instance.idx) for instances in by_doc.values()]
+        ids = item_ids(self.name, (part[0].doc for part in parts))
+        return {item: self._item(item, part) for item, part in zip(ids, parts, strict=True)}
+
+    def _item(self, item: str, instances: Sequence[Any]) -> Item:
+        doc = instances[0].doc
+        options, gold, target = self._answer_key(doc)
+        return Item(
+            id=item,
+            doc=doc,
+            kind=tuple(instance.request_type for instance in instances),
+            arguments=tuple(tuple(instance.args) for instance in instances),
+            repeats=int(instances[0].repeats or 1),
+            options=options,
+            gold=gold,
+            target=target,
+        )
+
+    def _answer_key(self, doc: Any) -> tuple[tuple[str, ...], tuple[int, ...], str]:
+        task = self.task
+        target = task.doc_to_target(doc)
+        if self.output_type != "multiple_choice" or task.get_config("doc_to_choice") is None:
+            return (), (), target if isinstance(target, str) else canonical(target)
+        options = tuple(str(option) for option in task.doc_to_choice(doc))
+        right = task.doc_to_text(doc) if getattr(task, "multiple_input", 0) else target
+        gold = []
+        for entry in right if isinstance(right, list) else [right]:
+            index = options.index(entry) if isinstance(entry, str) and entry in options else entry
+            if isinstance(index, int) and 0 <= index < len(options):
+                gold.append(index)
+        return options, tuple(gold), " | ".join(options[index] for index in gold)
+
+    def _remember(self) -> None:
+        """Renders each document's templates once; judging would render them again for every candidate."""
+        if callable(self.task.get_config("process_results")):
+            return
+        for name in ("doc_to_text", "doc_to_target", "doc_to_choice"):
+            if self.task.get_config(name) is not None:
+                setattr(self.task, name, _Remembered(getattr(self.task, name)))
+
+    def _directions(self) -> dict[str, bool]:
+        """Metrics that items will have, and whether more is better; found by judging one item with made-up answers."""
+        item = next(iter(self.items.values()))
+        answers = [Generated("", False) if kind == "generate_until" else Likelihood(-1.0, False) for kind in item.kind]
+        declared = dict(self.task.higher_is_better())
+        try:
+            keys = list(self.judge({item.id: answers})[0].metrics)
+        except Exception:  # the code of a task may not like made-up answers
+            keys = [self._key(metric, chain) for metric in declared for chain in self.filters]
+        directions = {}
+        for key in keys:
+            metric = key.split(",")[0]
+            better = declared[metric] if metric in declared else smooth.HIGHER_IS_BETTER.get(metric)
+            if better is None:
+                self.warnings.append(
+                    f"metric {self.name}.{key} does not say whether more is better; more is taken as better"
+                )
+            directions[key] = better is not False
+        return directions
+
+    def _key(self, metric: str, chain: str) -> str:
+        return metric if chain == PLAIN else f"{metric},{chain}"
+
+    def judge(self, answers: Mapping[str, Sequence[Answer]]) -> list[Response]:
+        """What a candidate's answers are worth, item by item.
+
+        Args:
+            answers: One answer per request, for each item asked.
+
+        Returns:
+            One response per item, in the given order.
+        """
+        chosen = [(self.items[item], given) for item, given in answers.items()]
+        answered = [
+            [_Answered(item.doc, [_raw(*pair)] * item.repeats) for pair in zip(item.kind, given, strict=True)]
+            for item, given in chosen
+        ]
+        with quiet(), sealed_randomness(self.seed):
+            for chain in self.task._filters:
+                chain.apply([one for group in answered for one in group])
+            metrics = [self._item_metrics(item, group) for (item, _), group in zip(chosen, answered, strict=True)]
+        return [self._response(item, given, values) for (item, given), values in zip(chosen, metrics, strict=True)]
+
+    def _item_metrics(self, item: Item, answered: Sequence[_Answered]) -> dict[str, Any]:
+        # Custom code may write into the document, which later candidates are judged with.
+        custom = callable(self.task.get_config("process_results"))
+        values: dict[str, Any] = {}
+        for chain in answered[0].filtered_resps:
+            doc = copy.deepcopy(item.doc) if custom else item.doc
+            for metric, value in self.task.process_results(
+                doc, [one.filtered_resps[chain] for one in answered]
+            ).items():
+                values[self._key(metric, chain)] = _plain(value)
+        return values
+
+    def _response(self, item: Item, answers: Sequence[Answer], metrics: dict[str, Any]) -> Response:
+        likelihoods = [answer for answer in answers if isinstance(answer, Likelihood)]
+        generated = [answer for answer in answers if isinstance(answer, Generated)]
+        extra = self._smooth(item, [answer.logprob for answer in likelihoods])
+        return Response(
+            task=self.name,
+            item=item.id,
+            metrics=metrics | {name: value for name, value in extra.items() if name not in metrics},
+            logprobs=tuple(answer.logprob for answer in likelihoods),
+            greedy=tuple(answer.greedy for answer in likelihoods),
+            texts=tuple(answer.text for answer in generated),
+            truncated=any(answer.truncated for answer in generated),
+        )
+
+    def _smooth(self, item: Item, logprobs: Sequence[float]) -> dict[str, float]:
+        if callable(self.task.get_config("process_results")):
+            return {}  # only the task knows what its options mean
+        if self.output_type == "multiple_choice" and item.gold:
+            return smooth.choice_metrics(logprobs[: len(item.options)], item.gold)
+        if self.output_type == "loglikelihood":
+            return {"gold_logprob": logprobs[0]}
+        return {}
+
+    def aggregate(self, responses: Iterable[Response]) -> dict[str, float]:
+        """Metrics over items, by metric name; an aggregate that is not a finite number is left out."""
+        values: dict[str, list[Any]] = {}
+        for response in responses:
+            for key, value in response.metrics.items():
+                values.setdefault(key, []).append(tuple(value) if isinstance(value, list) else value)
+        functions = self.task.aggregation()
+        result = {}
+        with quiet(), sealed_randomness(self.seed):
+            for key, column in values.items():
+                total = _finite(functions.get(key.split(",")[0]) or mean, column)
+                if total is not None:
+                    result[key] = total
+        return result
+
+
+class _Remembered:
+    """A function of a document that is computed once per document."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._known: dict[int, tuple[Any, Any]] = {}
+
+    def __call__(self, doc: Any, *others: Any) -> Any:
+        if others and any(other is not None for other in others):
+            return self._function(doc, *others)
+        if id(doc) not in self._known:
+            # The document is kept as well, so that its identity is never given to another one.
+            self._known[id(doc)] = (doc, self._function(doc))
+        return self._known[id(doc)][1]
+
+
+def _raw(kind: str, answer: Answer) -> Any:
+    """An answer in the form in which lm-eval's models give it."""
+    if isinstance(answer, Generated):
+        return answer.text
+    return answer.logprob if kind == "loglikelihood_rolling" else (answer.logprob, answer.greedy)
+
+
+def _finite(function: Callable[[list[Any]], Any], column: list[Any]) -> float | None:
+    try:
+        total = float(function(column))
+    except OverflowError:  # the perplexity of a hopeless model
+        return None
+    return total if math.isfinite(total) else None
+
+
+def _plain(value: Any) -> Any:
+    """A metric's value as JSON can keep it."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, bool | int):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_inner(entry) for entry in value]
+    return value
+
+
+def _inner(value: Any) -> Any:
+    # Inside a pair whole numbers stay whole: they are indices and counts.
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, bool | int):
+        return value
+    return _plain(value)

@@ -1,0 +1,89 @@
+"""What task files alone tell, without a model: for ``check``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evomerge.evaluation import SPLITS
+from evomerge.fitness.encoding import DEFAULT_LENGTH, Encoder
+from evomerge.fitness.settings import FitnessSettings
+from evomerge.fitness.suite import divide, open_benchmarks, question
+
+
+@dataclass(frozen=True)
+class TaskListing:
+    """One task, before anything is scored.
+
+    Args:
+        task: Its name.
+        output_type: Its kind in lm-eval's words.
+        total: Number of items it has.
+        items: Number of items that will be asked, by split.
+        num_fewshot: Examples in each prompt.
+        metrics: Whether more is better, by metric name.
+        sample: ``question``, ``options`` and ``gold`` of its first item.
+        warnings: What people should know.
+    """
+
+    task: str
+    output_type: str
+    total: int
+    items: Mapping[str, int]
+    num_fewshot: int
+    metrics: Mapping[str, bool]
+    sample: Mapping[str, Any]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """All tasks of a run, before anything is scored.
+
+    Args:
+        tasks: One listing per task.
+        metrics: Whether more is better, by metric key, groups included.
+        warnings: Of all tasks.
+    """
+
+    tasks: tuple[TaskListing, ...]
+    metrics: Mapping[str, bool]
+    warnings: tuple[str, ...]
+
+
+def inspect_tasks(settings: FitnessSettings, tokenizer: Any = None) -> Inspection:
+    """Loads the tasks and tells what a search on them would ask.
+
+    Args:
+        settings: What to score on.
+        tokenizer: Renders chat templates; without one the sample prompts are plain.
+
+    Returns:
+        What was found.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    encoder = None if tokenizer is None else Encoder(tokenizer, settings.max_length or DEFAULT_LENGTH)
+    benchmarks, groups = open_benchmarks(settings, encoder)
+    items = divide(settings, benchmarks)
+    listings = []
+    for name, benchmark in benchmarks.items():
+        first = next(iter(benchmark.items.values()))
+        sample = {"question": question(first), "options": list(first.options), "gold": first.target}
+        listings.append(
+            TaskListing(
+                task=name,
+                output_type=benchmark.output_type,
+                total=len(benchmark.items),
+                items={split: len(items[split][name]) for split in SPLITS},
+                num_fewshot=int(benchmark.task.get_config("num_fewshot") or 0),
+                metrics=benchmark.metrics,
+                sample=sample,
+                warnings=tuple(benchmark.warnings),
+            )
+        )
+    own = {f"{listing.task}.{key}": up for listing in listings for key, up in listing.metrics.items()}
+    warnings = tuple(warning for listing in listings for warning in listing.warnings)
+    return Inspection(tuple(listings), own | dict(groups.directions(own)), warnings)

@@ -1,0 +1,89 @@
+"""What a scorer is asked and what it answers: tokens in, numbers and texts out. The seam between tasks and models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+Tokens = np.ndarray  # int32, (length,)
+
+
+@dataclass(frozen=True, eq=False)
+class Continuation:
+    """Asks for the log-likelihood of the last tokens of a sequence.
+
+    Args:
+        tokens: The whole sequence, context and continuation, ``(length,)``.
+        scored: How many tokens at its end are the continuation; at least one token comes before them.
+    """
+
+    tokens: Tokens
+    scored: int
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """Asks for a greedy generation.
+
+    Args:
+        tokens: The prompt, ``(length,)``.
+        stop: Texts at which the generation ends; they are not part of the answer.
+        max_new: Most tokens to generate.
+        options: Further arguments of ``transformers`` generation, such as ``repetition_penalty``.
+    """
+
+    tokens: Tokens
+    stop: tuple[str, ...]
+    max_new: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Answer to a ``Continuation``.
+
+    Args:
+        logprob: Sum of the log-probabilities of its tokens, in nats.
+        greedy: Whether each token was the most probable one.
+    """
+
+    logprob: float
+    greedy: bool
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Answer to a ``Prompt``.
+
+    Args:
+        text: What was generated, up to the first stop text.
+        truncated: Whether the limit of tokens ended it.
+        finite: Whether all logits on the way were finite.
+    """
+
+    text: str
+    truncated: bool
+    finite: bool = True
+
+
+Request = Continuation | Prompt
+Answer = Likelihood | Generated
+
+
+class Scorer(Protocol):
+    """Runs token requests through a model whose weights change between calls.
+
+    A layout holds everything that does not depend on the weights; it is made once and used for every candidate.
+    """
+
+    def lay_out(self, requests: Sequence[Request]) -> Any:
+        """Arranges requests into forward passes."""
+        ...
+
+    def answer(self, model: torch.nn.Module, layout: Any) -> list[Answer]:
+        """Answers the requests of a layout, in the order in which they were given."""
+        ...

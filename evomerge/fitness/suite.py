@@ -1,0 +1,354 @@
+"""Fitness as a function: a model and items in, metrics and responses out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from evomerge.errors import InputError, suggest
+from evomerge.evaluation import SPLITS, Response
+from evomerge.fitness import catalogue, grouping, wellknown
+from evomerge.fitness.encoding import Encoder, context_length
+from evomerge.fitness.harness import Benchmark, Item
+from evomerge.fitness.layout import Limits, logit_bytes
+from evomerge.fitness.requests import Answer, Generated, Likelihood, Request, Scorer
+from evomerge.fitness.scoring import BatchScorer
+from evomerge.fitness.settings import FitnessSettings
+from evomerge.fitness.splits import sample, split_of, strata
+
+ItemLists = Mapping[str, Sequence[str]]
+LAYOUTS_KEPT = 16
+
+
+class NonFiniteScore(ArithmeticError):
+    """A candidate whose answers are not numbers.
+
+    Args:
+        task: Where it was seen.
+        item: Id of the item.
+    """
+
+    def __init__(self, task: str, item: str) -> None:
+        super().__init__(f"non-finite log-likelihood in task {task!r}, item {item}")
+        self.task = task
+        self.item = item
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """What is known of a metric before anything is scored."""
+
+    higher_is_better: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Encoded:
+    """An item's requests as tokens: for each request of the item, one or, for rolling windows, several."""
+
+    requests: tuple[tuple[Request, ...], ...]
+
+
+class TaskSuite:
+    """The tasks of a run with their items split, sampled, built and tokenised.
+
+    Use ``TaskSuite.build``.
+
+    Attributes:
+        settings: What it was built from.
+        items: Split name to task name to item ids, in the order of the task.
+        metrics: What is known of each metric, by key.
+        content: Hash of each item's prompts and right answer, by item id.
+        warnings: What people should know before they trust the scores.
+    """
+
+    def __init__(
+        self,
+        settings: FitnessSettings,
+        benchmarks: Mapping[str, Benchmark],
+        groups: grouping.Groups,
+        items: Mapping[str, Mapping[str, tuple[str, ...]]],
+        encoder: Encoder,
+        scorer: Scorer,
+    ) -> None:
+        self.settings = settings
+        self.items = items
+        self._benchmarks = benchmarks
+        self._groups = groups
+        self._encoder = encoder
+        self._scorer = scorer
+        self._split = {item: split for split, tasks in items.items() for ids in tasks.values() for item in ids}
+        self._task = {item: task for tasks in items.values() for task, ids in tasks.items() for item in ids}
+        self.content = {item: self._item(item).content for item in self._split}
+        self._encoded = self._encode()
+        self._layouts: dict[tuple[str, ...], Any] = {}
+        own = {f"{name}.{key}": MetricInfo(up) for name, task in benchmarks.items() for key, up in task.metrics.items()}
+        self.metrics: Mapping[str, MetricInfo] = own | {
+            key: MetricInfo(up)
+            for key, up in groups.directions({key: info.higher_is_better for key, info in own.items()})
+        }
+        self.warnings = tuple(warning for task in benchmarks.values() for warning in task.warnings)
+
+    @classmethod
+    def build(
+        cls, settings: FitnessSettings, tokenizer: Any, *, config: Any = None, scorer: Scorer | None = None
+    ) -> TaskSuite:
+        """Loads tasks, splits and samples their items, and tokenises their requests, once for all candidates.
+
+        Args:
+            settings: What to score on.
+            tokenizer: The ``transformers`` tokenizer of the models that will be scored; it is not changed.
+            config: Their configuration, which knows the longest sequence and the vocabulary; the tokenizer is asked without it.
+            scorer: Runs the requests; by default in plain batches.
+
+        Returns:
+            The suite.
+
+        Raises:
+            InputError: With everything that is wrong with the settings or the tasks.
+        """
+        _check_models(settings, tokenizer, config)
+        encoder = Encoder(tokenizer, settings.max_length or context_length(config, tokenizer))
+        benchmarks, groups = open_benchmarks(settings, encoder)
+        items = divide(settings, benchmarks)
+        for name, benchmark in benchmarks.items():
+            benchmark.keep({item for split in SPLITS for item in items[split][name]})
+        vocabulary = _vocabulary(config) or len(tokenizer)
+        limits = Limits(vocabulary, rows=settings.batch_size)
+        return cls(settings, benchmarks, groups, items, encoder, scorer or BatchScorer(tokenizer, limits))
+
+    @property
+    def encode_calls(self) -> int:
+        """How often the tokenizer has encoded a text; it does not grow once the suite is built."""
+        return self._encoder.calls
+
+    def _item(self, item: str) -> Item:
+        return self._benchmarks[self._task[item]].items[item]
+
+    def _encode(self) -> dict[str, _Encoded]:
+        encoded = {}
+        problems = []
+        for item in self._split:
+            try:
+                encoded[item] = _Encoded(tuple(_requests(self._encoder, *pair) for pair in _parts(self._item(item))))
+            except InputError as error:
+                problems += [f"task {self._task[item]!r}, item {item}: {problem}" for problem in error.problems]
+        if problems:
+            shown = problems[:10]
+            raise InputError(shown + [f"... and {len(problems) - 10} more items"] * (len(problems) > 10))
+        return encoded
+
+    def describe(self, item: str) -> dict[str, Any]:
+        """An item as people read it.
+
+        Args:
+            item: Its id.
+
+        Returns:
+            ``question``, the prompt; ``options``, the answers to choose from; ``gold``, the right answer.
+        """
+        found = self._item(item)
+        return {"question": question(found), "options": list(found.options), "gold": found.target}
+
+    def check_metrics(self, keys: Iterable[str]) -> None:
+        """Refuses metric keys that nothing here will compute.
+
+        Raises:
+            InputError: With all unknown keys and what was probably meant.
+        """
+        unknown = [key for key in dict.fromkeys(keys) if key not in self.metrics]
+        if unknown:
+            known = ", ".join(sorted(self.metrics))
+            raise InputError(
+                [f"unknown metric {key!r}{suggest(key, self.metrics)}" for key in unknown]
+                + [f"the metrics are {known}"]
+            )
+
+    def score(
+        self, model: torch.nn.Module, split: str, items: ItemLists | None = None
+    ) -> tuple[dict[str, float], list[Response]]:
+        """Asks a model items of a split.
+
+        Args:
+            model: A causal language model of ``transformers`` with the suite's tokenizer, in evaluation mode.
+            split: ``search``, ``selection`` or ``test``.
+            items: Ids by task; all of the split by default.
+
+        Returns:
+            Metrics by key, and one response per item. A metric that has no finite value is left out.
+
+        Raises:
+            NonFiniteScore: If the model answers with a log-likelihood that is not a finite number.
+            ValueError: If an item does not belong to the split.
+        """
+        asked = self._asked(split, items)
+        layout = self._layout(asked)
+        answers = iter(self._scorer.answer(model, layout))
+        responses: list[Response] = []
+        per_task: dict[str, dict[str, list[Answer]]] = {}
+        for item in asked:
+            parts = self._encoded[item].requests
+            given = [_join(item, self._task[item], [next(answers) for _ in part]) for part in parts]
+            per_task.setdefault(self._task[item], {})[item] = given
+        for task, given_items in per_task.items():
+            responses += self._benchmarks[task].judge(given_items)
+        return self.aggregate(responses), responses
+
+    def _asked(self, split: str, items: ItemLists | None) -> tuple[str, ...]:
+        chosen = self.items[split] if items is None else items
+        asked = tuple(item for ids in chosen.values() for item in ids)
+        strangers = [item for item in asked if self._split.get(item) != split]
+        if strangers:
+            raise ValueError(f"{len(strangers)} items do not belong to the {split} split, the first is {strangers[0]}")
+        misplaced = [item for task, ids in chosen.items() for item in ids if self._task[item] != task]
+        if misplaced or len(set(asked)) < len(asked):
+            raise ValueError("items must be named once, under their own task")
+        return asked
+
+    def _layout(self, asked: tuple[str, ...]) -> Any:
+        if asked not in self._layouts:
+            if len(self._layouts) >= LAYOUTS_KEPT:
+                del self._layouts[next(iter(self._layouts))]
+            requests = [request for item in asked for part in self._encoded[item].requests for request in part]
+            self._layouts[asked] = self._scorer.lay_out(requests)
+        return self._layouts[asked]
+
+    def aggregate(self, responses: Iterable[Response]) -> dict[str, float]:
+        """Metrics of responses, by key: of each task, and of each group whose tasks are all there.
+
+        Args:
+            responses: As ``score`` gave them, or as a store gave them back.
+        """
+        per_task: dict[str, list[Response]] = {}
+        for response in responses:
+            per_task.setdefault(response.task, []).append(response)
+        totals = {task: self._benchmarks[task].aggregate(answered) for task, answered in per_task.items()}
+        metrics = {f"{task}.{key}": value for task, values in totals.items() for key, value in values.items()}
+        sizes = {task: len(answered) for task, answered in per_task.items()}
+        return metrics | self._groups.aggregate(totals, sizes)
+
+    def predicted_bytes(self, split: str, itemsize: int = 4) -> int:
+        """Peak memory of the logits when a split is scored.
+
+        Args:
+            split: Which.
+            itemsize: Bytes of a number of the model's dtype.
+        """
+        layout = self._layout(self._asked(split, None))
+        limits = getattr(self._scorer, "limits", None)
+        return 0 if limits is None else logit_bytes(layout.most_positions, limits.vocabulary, itemsize)
+
+
+def open_benchmarks(settings: FitnessSettings, encoder: Encoder | None) -> tuple[dict[str, Benchmark], grouping.Groups]:
+    """Loads the tasks of a run and builds all their items.
+
+    Args:
+        settings: What to load.
+        encoder: For chat templates.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    loaded = catalogue.load(settings)
+    benchmarks: dict[str, Benchmark] = {}
+    problems: list[str] = []
+    for name, task in loaded.tasks.items():
+        try:
+            benchmarks[name] = Benchmark(name, task, settings, encoder)
+        except InputError as error:
+            problems += error.problems
+            continue
+        split = task.get_config("test_split") or task.get_config("validation_split")
+        if told := wellknown.warning(name, task.get_config("dataset_path"), split):
+            benchmarks[name].warnings.append(told)
+    if problems:
+        raise InputError(problems)
+    return benchmarks, grouping.Groups(loaded.groups)
+
+
+def divide(settings: FitnessSettings, benchmarks: Mapping[str, Benchmark]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Puts the items of each task into splits and draws the samples.
+
+    Returns:
+        Split name to task name to item ids.
+
+    Raises:
+        InputError: If a split that is used has no item of a task.
+    """
+    items: dict[str, dict[str, tuple[str, ...]]] = {split: {} for split in SPLITS}
+    problems = []
+    for name, benchmark in benchmarks.items():
+        layers = strata(
+            {item: found.target for item, found in benchmark.items.items()},
+            {item: len(found.options) for item, found in benchmark.items.items()},
+        )
+        for split in SPLITS:
+            members = [item for item in benchmark.items if split_of(item, settings.splits) == split]
+            items[split][name] = sample(members, layers, settings.limit(split), settings.seed)
+            if not members and settings.splits.get(split, 0.0) > 0.0 and split != "selection":
+                problems.append(
+                    f"task {name!r}: none of its {len(benchmark.items)} items falls into the {split} split; "
+                    "give it more items, or other fractions with splits"
+                )
+    if problems:
+        raise InputError(problems)
+    return items
+
+
+def question(item: Item) -> str:
+    """The prompt of an item: what comes before its options, or the text that is scored."""
+    return str(item.arguments[0][0])
+
+
+def _parts(item: Item) -> list[tuple[str, tuple[Any, ...]]]:
+    return list(zip(item.kind, item.arguments, strict=True))
+
+
+def _requests(encoder: Encoder, kind: str, arguments: tuple[Any, ...]) -> tuple[Request, ...]:
+    if kind == "loglikelihood":
+        return (encoder.continuation(str(arguments[0]), str(arguments[1])),)
+    if kind == "loglikelihood_rolling":
+        return encoder.rolling(str(arguments[0]))
+    return (encoder.prompt(str(arguments[0]), arguments[1]),)
+
+
+def _join(item: str, task: str, parts: Sequence[Answer]) -> Answer:
+    """The answer to one request of an item; windows of a rolling likelihood add up."""
+    first = parts[0]
+    if isinstance(first, Generated):
+        if not first.finite:
+            raise NonFiniteScore(task, item)
+        return first
+    windows = [part for part in parts if isinstance(part, Likelihood)]
+    total = math.fsum(part.logprob for part in windows) if _all_finite(windows) else math.nan
+    if not math.isfinite(total):
+        raise NonFiniteScore(task, item)
+    return Likelihood(total, all(part.greedy for part in windows))
+
+
+def _all_finite(parts: Sequence[Likelihood]) -> bool:
+    return all(math.isfinite(part.logprob) for part in parts)
+
+
+def _check_models(settings: FitnessSettings, tokenizer: Any, config: Any) -> None:
+    problems = settings.problems()
+    if settings.apply_chat_template and not getattr(tokenizer, "chat_template", None):
+        problems.append("apply_chat_template: the tokenizer has no chat template")
+    encoder_decoder = config.get("is_encoder_decoder") if isinstance(config, Mapping) else None
+    if encoder_decoder or getattr(config, "is_encoder_decoder", False):
+        problems.append("the model is an encoder-decoder; only causal language models are scored")
+    if problems:
+        raise InputError(problems)
+
+
+def _vocabulary(config: Any) -> int | None:
+    inner = (
+        config.get("text_config", config)
+        if isinstance(config, Mapping)
+        else getattr(config, "text_config", None) or config
+    )
+    value = inner.get("vocab_size") if isinstance(inner, Mapping) else getattr(inner, "vocab_size", None)
+    return None if value is None else int(value)

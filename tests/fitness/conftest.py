@@ -1,0 +1,165 @@
+"""A tiny real model and real lm-eval tasks over local files."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from tests.building import tiny_llama
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+WORDS = "apple river stone cloud tiger lemon paper ocean candle forest silver window".split()
+
+CHOICE = """
+task: choice
+dataset_path: json
+dataset_kwargs:
+  data_files:
+    test: choice.jsonl
+test_split: test
+output_type: multiple_choice
+doc_to_text: "Which word ends {{stem}}?\\nAnswer:"
+doc_to_choice: "{{options}}"
+doc_to_target: "{{gold}}"
+metric_list:
+  - metric: acc
+  - metric: acc_norm
+  - metric: acc_mutual_info
+  - metric: brier_score
+"""
+LETTERS = """
+task: letters
+dataset_path: json
+dataset_kwargs:
+  data_files: {test: choice.jsonl, train: shots.jsonl}
+test_split: test
+fewshot_split: train
+output_type: multiple_choice
+doc_to_text: "{{stem}} is one of A, B, C or D:"
+doc_to_choice: ["A", "B", "C", "D"]
+doc_to_target: gold
+"""
+CLOZE = """
+task: cloze
+dataset_path: json
+dataset_kwargs: {data_files: {validation: cloze.jsonl}}
+validation_split: validation
+output_type: loglikelihood
+doc_to_text: "{{context}}"
+doc_to_target: " {{word}}"
+metric_list:
+  - {metric: perplexity, aggregation: perplexity, higher_is_better: false}
+  - {metric: acc, aggregation: mean, higher_is_better: true}
+"""
+PROSE = """
+task: prose
+dataset_path: json
+dataset_kwargs: {data_files: {test: prose.jsonl}}
+test_split: test
+output_type: loglikelihood_rolling
+doc_to_text: ""
+doc_to_target: "{{text}}"
+"""
+ECHO = """
+task: echo
+dataset_path: json
+dataset_kwargs: {data_files: {test: cloze.jsonl}}
+test_split: test
+output_type: generate_until
+doc_to_text: "{{context}}"
+doc_to_target: "{{word}}"
+generation_kwargs: {until: ["e", "??"], do_sample: false, max_gen_toks: 12}
+filter_list:
+  - name: first-letters
+    filter:
+      - {function: regex, regex_pattern: "([A-Za-z]+)"}
+      - {function: take_first}
+  - name: lower
+    filter:
+      - {function: lowercase}
+      - {function: take_first}
+metric_list:
+  - {metric: exact_match, aggregation: mean, higher_is_better: true, ignore_case: true}
+"""
+PAIR = """
+group: pair
+task: [choice, letters]
+aggregate_metric_list:
+  - {metric: acc, weight_by_size: true}
+  - {metric: acc_norm, weight_by_size: false}
+"""
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def choice_rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    draw = random.Random(seed)
+    rows = []
+    for number in range(count):
+        options = [" ".join(draw.sample(WORDS, draw.randint(1, 3))) for _ in range(4)]
+        rows.append({"stem": f"{draw.choice(WORDS)} {number}", "options": options, "gold": draw.randrange(4)})
+    return rows
+
+
+@pytest.fixture(scope="session")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tasks")
+    draw = random.Random(5)
+    write_jsonl(folder / "choice.jsonl", choice_rows(40))
+    write_jsonl(folder / "shots.jsonl", choice_rows(12, seed=1))
+    contexts = [" ".join(draw.choices(WORDS, k=draw.randint(2, 6))) for _ in range(30)]
+    write_jsonl(folder / "cloze.jsonl", [{"context": text, "word": draw.choice(WORDS)} for text in contexts])
+    texts = [" ".join(draw.choices(WORDS, k=draw.choice([3, 12, 40]))) for _ in range(16)]
+    write_jsonl(folder / "prose.jsonl", [{"text": f"{text}. {place}"} for place, text in enumerate(texts)])
+    for name, text in {
+        "choice": CHOICE,
+        "letters": LETTERS,
+        "cloze": CLOZE,
+        "prose": PROSE,
+        "echo": ECHO,
+        "pair": PAIR,
+    }.items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_llama(tmp_path_factory.mktemp("model"), seed=3, dtype=torch.float32)
+
+
+def load_model(checkpoint: Path, seed: int = 0, dtype: torch.dtype = torch.float32) -> transformers.PreTrainedModel:
+    """The checkpoint with weights large enough that its opinions differ from item to item."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype).eval()
+    shake(model, seed)
+    return model
+
+
+def shake(model: torch.nn.Module, seed: int) -> None:
+    """Gives the model other weights in place, as a search does between candidates."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 2:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.4)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(checkpoint: Path) -> Any:
+    return transformers.AutoTokenizer.from_pretrained(checkpoint)
+
+
+@pytest.fixture
+def model(checkpoint: Path) -> transformers.PreTrainedModel:
+    return load_model(checkpoint)
