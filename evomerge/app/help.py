@@ -1,0 +1,76 @@
+"""What ``--help`` says, from the same table that the command line is checked with."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+
+from evomerge.app import keys
+from evomerge.app.keys import Key
+
+VERBS = {
+    "search": "search for merges of some models that score best on some tasks",
+    "check": "say what a search would do: genes, items, memory, disk, and all that is wrong",
+    "merge": "make one merged model from a recipe",
+    "evaluate": "score one model on tasks",
+    "report": "write a run's report again",
+    "export": "make a model folder of one member of a run's front, and verify it",
+}
+
+_KEYS: Mapping[str, Mapping[str, Key]] = {
+    "search": keys.SEARCH,
+    "check": keys.SEARCH,
+    "merge": keys.MERGE,
+    "evaluate": keys.EVALUATE,
+    "report": keys.REPORT,
+    "export": keys.EXPORT,
+}
+_EXAMPLES = {
+    "search": (
+        "evomerge search models=[A,B] base=C method=ties tasks=[t1,t2] searcher=nsga2 evaluations=200 run_dir=runs/x",
+        "evomerge search models=experts.yaml base=C tasks=[my_task] task_path=[my_tasks/] objectives=[my_task.acc]",
+        "evomerge search -m seed=0,1,2 method=ties,dare_ties models=[A,B] ... (one run for each combination)",
+        "evomerge search experiment=example seed=1",
+    ),
+    "check": ("evomerge check models=[A,B] base=C method=ties tasks=[t1,t2]",),
+    "merge": ("evomerge merge recipe=recipe.json out=merged",),
+    "evaluate": ("evomerge evaluate model=merged tasks=[t1,t2]",),
+    "report": ("evomerge report run=runs/x",),
+    "export": ("evomerge export run=runs/x member=knee out=merged",),
+}
+_WIDTH = 100
+
+
+def overview() -> str:
+    """The page of ``evomerge --help``."""
+    verbs = "\n".join(f"  {name:<10} {doc}" for name, doc in VERBS.items())
+    return f"""\
+evomerge evolves merges of language models.
+
+  evomerge                      run the embedded example (a few minutes, nothing to prepare)
+  evomerge VERB key=value ...   {" | ".join(VERBS)}
+  evomerge VERB --help          the keys of a verb
+
+{verbs}
+
+Options: --help, --version, --debug (show where an error comes from), -m (search: one run per combination of values).
+Exit codes: 0 done, 1 failure, 2 bad input, 130 interrupted. Ctrl-C once finishes the batch and reports, twice stops.
+"""
+
+
+def verb(name: str) -> str:
+    """The page of ``evomerge VERB --help``."""
+    lines = [f"evomerge {name}: {VERBS[name]}", ""]
+    lines += [f"  {example}" for example in _EXAMPLES[name]]
+    if name in ("search", "check"):
+        lines += ["", "Ready-made settings (group=name; each key of them can be set on its own):"]
+        lines += [_entry(group, " | ".join(names)) for group, names in keys.groups().items()]
+    lines += ["", "Keys (values as in Hydra; any list can be a YAML file):"]
+    lines += [_entry(key, entry.doc) for key, entry in _KEYS[name].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _entry(name: str, text: str) -> str:
+    body = textwrap.wrap(text, _WIDTH - 34)
+    first, *rest = body or [""]
+    return "\n".join([f"  {name:<31} {first}", *(" " * 34 + line for line in rest)])

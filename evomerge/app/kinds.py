@@ -1,0 +1,209 @@
+"""What a value of the configuration may be: each kind reads one value, or says what it expected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evomerge.errors import suggest
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of value.
+
+    Attributes:
+        expected: Completes the sentence "expected ...".
+        read: Turns a value into what the program uses.
+            Raises ``ValueError`` where it cannot; its text, if any, is added to the message.
+        text: The value is the user's own words, so ``007`` and ``1e3`` stay as written.
+        free: The value is a mapping with keys of the user's own.
+        many: The value is a list, so a comma-separated value was probably meant as one.
+    """
+
+    expected: str
+    read: Callable[[Any], Any]
+    text: bool = False
+    free: bool = False
+    many: bool = False
+
+
+def optional(kind: Kind) -> Kind:
+    """The same kind, or null."""
+    return Kind(
+        f"{kind.expected}, or null",
+        lambda value: None if value is None else kind.read(value),
+        kind.text,
+        kind.free,
+        kind.many,
+    )
+
+
+def integer(low: int | None = None, high: int | None = None) -> Kind:
+    """A whole number from ``low`` to ``high``."""
+
+    def read(value: Any) -> int:
+        whole = isinstance(value, float) and value.is_integer()
+        if isinstance(value, bool) or not (isinstance(value, int) or whole):
+            raise ValueError
+        return int(_within(value, low, high))
+
+    return Kind("a whole number" + _range(low, high), read)
+
+
+def number(low: float | None = None, high: float | None = None, *, above: float | None = None) -> Kind:
+    """A finite number from ``low`` to ``high``, greater than ``above``."""
+
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError
+        if above is not None and value <= above:
+            raise ValueError
+        return float(_within(value, low, high))
+
+    return Kind("a number" + _range(low, high) + (f" greater than {above:g}" if above is not None else ""), read)
+
+
+def truth() -> Kind:
+    """True or false."""
+
+    def read(value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError
+        return value
+
+    return Kind("true or false", read)
+
+
+def text() -> Kind:
+    """Any words."""
+    return Kind("a text", _text, text=True)
+
+
+def choice(names: Sequence[str] | Callable[[], Sequence[str]]) -> Kind:
+    """One of a few names; a callable is asked for them when they are needed."""
+
+    def read(value: Any) -> str:
+        known = names() if callable(names) else names
+        if str(value) not in known:
+            raise ValueError(f"one of {', '.join(known)}{suggest(str(value), known)}")
+        return str(value)
+
+    return Kind("a name", read, text=True)
+
+
+def texts() -> Kind:
+    """A list of words; one word alone is a list of one, and a ``.yaml`` file stands for the list in it."""
+    return Kind(
+        "a list such as [a,b], or a YAML file with one", lambda value: [_text(x) for x in listed(value)], many=True
+    )
+
+
+def paths() -> Kind:
+    """A list of existing files or folders; ``~`` and relative paths are fine."""
+
+    def read(value: Any) -> list[str]:
+        return [_text(entry) for entry in listed(value, only_lists=True)]
+
+    return Kind("a list of files or folders", read, many=True)
+
+
+def mapping() -> Kind:
+    """Names and values of the user's own, or a ``.yaml`` file with them."""
+
+    def read(value: Any) -> dict[str, Any]:
+        found = yaml_file(value) if _is_yaml(value) else value
+        if found is None:
+            return {}
+        if not isinstance(found, Mapping):
+            raise ValueError
+        return {str(name): inner for name, inner in found.items()}
+
+    return Kind("a mapping such as {a: 1}, or a YAML file with one", read, free=True)
+
+
+def shares(names: Sequence[str]) -> Kind:
+    """Fractions that sum to one, by name."""
+
+    def read(value: Any) -> dict[str, float]:
+        if not isinstance(value, Mapping):
+            raise ValueError
+        for name in value:
+            if name not in names:
+                raise ValueError(f"{name!r} is not one of {', '.join(names)}{suggest(str(name), names)}")
+        fractions = {name: number(0, 1).read(value.get(name, 0.0)) for name in names}
+        if not math.isclose(sum(fractions.values()), 1.0, abs_tol=1e-9):
+            raise ValueError(f"they sum to {sum(fractions.values()):g}")
+        return fractions
+
+    return Kind(f"fractions of {', '.join(names)} that sum to 1", read, free=True)
+
+
+def listed(value: Any, *, only_lists: bool = False) -> list[Any]:
+    """The entries of a list, of a YAML file that holds a list, or of a lone value.
+
+    Args:
+        value: What the configuration holds.
+        only_lists: A YAML file that holds something else is itself the entry.
+
+    Raises:
+        ValueError: If there is no list in it.
+    """
+    if _is_yaml(value):
+        found = yaml_file(value)
+        if isinstance(found, list):
+            return found
+        if only_lists:
+            return [value]
+        raise ValueError(f"the file {value} holds no list")
+    if value is None:
+        return []
+    if isinstance(value, str | Mapping):
+        return [value]
+    if not isinstance(value, list | tuple):
+        raise ValueError
+    return list(value)
+
+
+def yaml_file(name: str) -> Any:
+    """Reads a YAML file, with ``~`` expanded.
+
+    Raises:
+        ValueError: If it cannot be read.
+    """
+    path = Path(name).expanduser()
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"the file {name} cannot be read: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"the file {name} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _is_yaml(value: Any) -> bool:
+    return isinstance(value, str) and value.lower().endswith((".yaml", ".yml"))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value == "":
+        raise ValueError
+    return str(value)
+
+
+def _within(value: float, low: float | None, high: float | None) -> float:
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise ValueError
+    return value
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f" from {low:g} to {high:g}"
+    if low is not None:
+        return f" of at least {low:g}"
+    return f" of at most {high:g}" if high is not None else ""
