@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -88,7 +88,8 @@ class Checkpoint:
         if info.file not in self._storages:
             size = info.file.stat().st_size
             # A private mapping: pages are read when touched and never written back.
-            self._storages[info.file] = torch.UntypedStorage.from_file(str(info.file), False, size)
+            storage = torch.UntypedStorage.from_file(str(info.file), False, size)
+            self._storages[info.file] = cast("torch.UntypedStorage", storage)
         data = torch.empty(0, dtype=torch.uint8).set_(self._storages[info.file], info.offset, (info.nbytes,), (1,))  # type: ignore[call-overload]
         if info.offset % info.dtype.itemsize:
             data = data.clone()  # the format allows offsets that the element type cannot be read at
@@ -127,7 +128,7 @@ class Checkpoint:
                 # Flattened first: a scalar has no last dimension to reinterpret.
                 data = self.tensor(name).reshape(-1).view(torch.uint8).numpy()
                 for start in range(0, len(data), _HASHED_AT_ONCE):
-                    digest.update(data[start : start + _HASHED_AT_ONCE])
+                    digest.update(data[start : start + _HASHED_AT_ONCE].data)
         return digest.hexdigest()
 
 

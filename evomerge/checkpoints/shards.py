@@ -145,7 +145,7 @@ def _write(path: Path, offset: int, tensor: torch.Tensor) -> None:
     if data.numel():
         with path.open("r+b") as file:
             file.seek(offset)
-            file.write(memoryview(data.view(torch.uint8).numpy()))
+            file.write(data.view(torch.uint8).numpy().data)
 
 
 def _write_index(folder: Path, plan: Mapping[str, Iterable[str]], specs: Mapping[str, TensorSpec]) -> None:
@@ -154,7 +154,6 @@ def _write_index(folder: Path, plan: Mapping[str, Iterable[str]], specs: Mapping
             "total_parameters": sum(math.prod(spec.shape) for spec in specs.values()),
             "total_size": sum(spec.nbytes for spec in specs.values()),
         },
-        "weight_map": {name: file for file, names in plan.items() for name in names},
+        "weight_map": dict(sorted((name, file) for file, names in plan.items() for name in names)),
     }
-    index["weight_map"] = dict(sorted(index["weight_map"].items()))
     (folder / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,177 @@
+"""A recipe as a model folder that transformers loads."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from evomerge.checkpoints import Checkpoint, parse_size, write_shards
+from evomerge.errors import InputError
+from evomerge.merging.footprint import export_bytes
+from evomerge.merging.mergekit import mergekit_config
+from evomerge.merging.merger import Merger
+from evomerge.merging.sources import Sources
+from evomerge.recipe import Recipe
+
+_COPIED = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".py")
+_LEGAL = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY")
+# Ours to write, or about weights and training that the merged model does not have.
+_OURS = ("config.json", "recipe.json", "mergekit_config.yml", "README.md")
+_FOREIGN = ("adapter_config.json", "trainer_state.json", "all_results.json", "train_results.json", "eval_results.json")
+_FOLDERS = ("additional_chat_templates",)
+
+
+def merge_to_folder(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    sources: Sources | None = None,
+    max_shard_size: str | int = "5GB",
+    card: str | None = None,
+    device: torch.device | str = "cpu",
+    offline: bool = True,
+) -> Path:
+    """Builds a recipe's model on disk.
+
+    The folder appears when it is complete: everything is written to a folder beside it, which is then renamed, and
+    removed if anything goes wrong. Config, generation config, tokenizer and chat template are the reference
+    checkpoint's own, byte for byte, but for the config's ``dtype`` and a ``use_cache`` that training left off.
+
+    Args:
+        recipe: What to build.
+        out: The new folder. It must not exist, or be empty.
+        sources: The recipe's opened checkpoints; opened here if None.
+        max_shard_size: Most bytes in one weight file, such as ``5GB``.
+        card: Text of the model card ``README.md``; none is written if None.
+        device: Where merging is computed.
+        offline: Never open a connection to find a checkpoint.
+
+    Returns:
+        ``out``, as an absolute path.
+
+    Raises:
+        InputError: If the folder is taken, the disk is too small, or the recipe or its checkpoints cannot be used.
+        NonFinite: If a merged tensor is not finite.
+    """
+    out = Path(out).expanduser().absolute()
+    shard_bytes = parse_size(max_shard_size)
+    problems = _destination_problems(out)
+    for field in ("tokenizer", "chat_template"):
+        if getattr(recipe, field) != "reference":
+            problems.append(f"{field} is {getattr(recipe, field)!r}; this version only takes it from the reference")
+    if problems:
+        raise InputError(problems)
+    sources = Sources.open(recipe, offline=offline) if sources is None else sources
+    sources.compare().check()
+    merger = Merger(sources, device=device)
+    specs = merger.specs(recipe)
+    _check_space(out, sum(spec.nbytes for spec in specs.values()), export_bytes(sources.reference, recipe.out_dtype))
+    with _appearing(out) as folder:
+        copy_companions(sources.reference, folder, recipe.out_dtype)
+        recipe.save(folder / "recipe.json")
+        config = mergekit_config(recipe, sources.merged_names)
+        if config is not None:
+            text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+            (folder / "mergekit_config.yml").write_text(text, encoding="utf-8")
+        if card is not None:
+            (folder / "README.md").write_text(card, encoding="utf-8")
+        write_shards(folder, specs, merger.stream(recipe), max_shard_bytes=shard_bytes)
+    return out
+
+
+def copy_companions(reference: Checkpoint, folder: Path, out_dtype: str) -> None:
+    """Copies all that makes a model folder besides weights, and writes its config.
+
+    Args:
+        reference: Whose files to copy.
+        folder: Where to.
+        out_dtype: What the weights there are stored in.
+    """
+    for path in sorted(reference.path.iterdir()):
+        if path.is_dir() and path.name in _FOLDERS:
+            shutil.copytree(path, folder / path.name)
+        if path.is_file() and _is_companion(path.name, reference.config):
+            shutil.copyfile(path, folder / path.name)
+    source = reference.path / "config.json"
+    config = json.loads(source.read_text(encoding="utf-8"))
+    if _own_fields(config, out_dtype):
+        text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+        (folder / "config.json").write_text(text, encoding="utf-8")
+    else:
+        shutil.copyfile(source, folder / "config.json")
+
+
+def _is_companion(name: str, config: Any) -> bool:
+    if name in _OURS or name in _FOREIGN or name.startswith(".") or name.endswith(".index.json"):
+        return False
+    if name.endswith(".py"):
+        return "auto_map" in config  # code that the config refers to; it runs only where people allow it
+    return name.endswith(_COPIED) or name.upper().startswith(_LEGAL)
+
+
+def _own_fields(config: dict[str, Any], out_dtype: str) -> bool:
+    """Sets the fields that are about this copy of the weights; returns whether that changed anything."""
+    before = json.dumps(config)
+    parts = [config, *(value for name, value in config.items() if name.endswith("_config") and isinstance(value, dict))]
+    for part in parts:
+        for name in ("dtype", "torch_dtype"):
+            if isinstance(part.get(name), str):
+                part[name] = out_dtype
+        if part.get("use_cache") is False:
+            part["use_cache"] = True
+    if "dtype" not in config and "torch_dtype" not in config:
+        config["dtype"] = out_dtype
+    return json.dumps(config) != before
+
+
+def _destination_problems(out: Path) -> list[str]:
+    if out.is_dir() and any(out.iterdir()):
+        return [f"{str(out)!r} exists and is not empty; name a new folder, or remove it first"]
+    if out.exists() and not out.is_dir():
+        return [f"{str(out)!r} is a file; name a new folder"]
+    home = _existing_parent(out)
+    if not home.is_dir() or not os.access(home, os.W_OK):
+        return [f"{str(out)!r} cannot be created: {str(home)!r} is not a folder that can be written to"]
+    return []
+
+
+def _existing_parent(out: Path) -> Path:
+    return next(parent for parent in out.parents if parent.exists())
+
+
+def _check_space(out: Path, weights: int, total: int) -> None:
+    free = shutil.disk_usage(_existing_parent(out)).free
+    needed = max(weights, total)
+    if free < needed:
+        raise InputError(
+            f"the merged model needs {needed / 1e9:.1f} GB at {str(out)!r}, but only {free / 1e9:.1f} GB are free"
+        )
+
+
+@contextmanager
+def _appearing(out: Path) -> Iterator[Path]:
+    """Gives a folder beside ``out`` to write to, which becomes ``out`` at the end or disappears."""
+    created = [parent for parent in out.parents if not parent.exists()]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
+    folder.mkdir()
+    try:
+        yield folder
+        if out.exists():
+            out.rmdir()
+        folder.rename(out)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        for parent in created:
+            if parent.exists() and not any(parent.iterdir()):
+                parent.rmdir()
+        raise

@@ -1,0 +1,155 @@
+"""A recipe in mergekit's YAML dialect, where that can express it.
+
+mergekit looks a parameter of a tensor up in lists of ``{filter, value}``: the first entry whose filter is a substring
+of the tensor's name has its value, and the last entry has no filter. So groups become substrings here, as few as a
+greedy choice finds, and what comes out is checked name by name.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from evomerge import methods
+from evomerge.recipe import CheckpointRef, Recipe
+
+Filters = tuple[tuple[str | None, int], ...]
+"""(substring, class) in order; the last substring is None and takes the rest."""
+
+
+def mergekit_config(recipe: Recipe, tensor_names: Iterable[str]) -> dict[str, Any] | None:
+    """Writes a recipe as a mergekit configuration.
+
+    Args:
+        recipe: The recipe.
+        tensor_names: Names of all tensors that coefficients apply to.
+
+    Returns:
+        The configuration, ready for YAML, or None where mergekit has no way to say the same.
+    """
+    method = methods.load(recipe.method)
+    parameters = method.mergekit(method.resolve(recipe.options))
+    if parameters is None or recipe.layout is not None:
+        return None
+    names = list(tensor_names)
+    values = _effective(recipe, method.base)
+    if values is None:
+        return None
+    rows = [recipe.groups.index(name) for name in names]
+    config: dict[str, Any] = {"merge_method": parameters.get("merge_method", recipe.method)}
+    if method.base == "required" and recipe.base is not None:
+        config["base_model"] = _model(recipe.base)
+    elif method.base == "none":
+        config["base_model"] = _model(recipe.models[0])
+    models: list[dict[str, Any]] = [{"model": _model(ref)} for ref in recipe.models]
+    shared: dict[str, Any] = {key: value for key, value in parameters.items() if key != "merge_method"}
+    for coefficient, array in values.items():
+        if array.ndim == 1:
+            shared[coefficient] = _parameter(names, rows, array)
+            continue
+        for position, entry in enumerate(models):
+            entry.setdefault("parameters", {})[coefficient] = _parameter(names, rows, array[:, position])
+    config["models"] = models
+    if shared:
+        config["parameters"] = shared
+    return config | {"dtype": recipe.dtype, "out_dtype": recipe.out_dtype}
+
+
+def filters(names: Sequence[str], classes: Sequence[int]) -> Filters:
+    """Finds substrings that sort names into classes, to be tried in order, first match wins.
+
+    Args:
+        names: The names, all different.
+        classes: The class of each.
+
+    Returns:
+        Substrings with the class of the names they pick; the last is None and takes every other name.
+    """
+    chosen = _greedy(names, classes)
+    if [classify(chosen, name) for name in names] != list(classes):
+        # Whole names always work if no name comes after one that it contains.
+        chosen = tuple(sorted(zip(names, classes, strict=True), key=lambda pair: -len(pair[0])))
+        chosen = (*chosen, (None, classes[0]))
+    return chosen
+
+
+def classify(chosen: Filters, name: str) -> int:
+    """The class that mergekit would give a name."""
+    return next(of for substring, of in chosen if substring is None or substring in name)
+
+
+def _parameter(names: Sequence[str], rows: Sequence[int], values: np.ndarray) -> Any:
+    used = sorted({float(values[row]) for row in rows})
+    if len(used) == 1:
+        return used[0]
+    chosen = filters(names, [used.index(float(values[row])) for row in rows])
+    return [
+        {"value": used[of]} if substring is None else {"filter": substring, "value": used[of]}
+        for substring, of in chosen
+    ]
+
+
+def _effective(recipe: Recipe, base: str) -> dict[str, np.ndarray] | None:
+    """The coefficients with those of frozen groups set to what gives the reference's own tensors, if anything does."""
+    frozen = [row for row, group in enumerate(recipe.groups.groups) if group.frozen]
+    values = {name: np.array(array) for name, array in recipe.coefficients.items()}
+    if not frozen:
+        return values
+    if base == "required":
+        # The reference is the base, which is left where it is when no delta has weight.
+        values["weight"][frozen] = 0.0
+    elif recipe.base is not None:
+        return None  # the reference is none of the merged models
+    elif base == "optional":
+        values["weight"][frozen] = 0.0
+        values["weight"][frozen, 0] = 1.0
+    else:
+        values["t"][frozen] = 0.0
+    return values
+
+
+def _model(ref: CheckpointRef) -> str:
+    if ref.hub_id is not None:
+        return ref.hub_id
+    return ref.source if ref.revision is None else f"{ref.source}@{ref.revision}"
+
+
+def _greedy(names: Sequence[str], classes: Sequence[int]) -> Filters:
+    # Sets of names are integers with one bit per name: set operations on thousands of names are then single steps.
+    holding: dict[str, int] = defaultdict(int)
+    of_class: dict[int, int] = defaultdict(int)
+    for position, (name, of) in enumerate(zip(names, classes, strict=True)):
+        of_class[of] |= 1 << position
+        for run in _runs(name):
+            holding[run] |= 1 << position
+    left = (1 << len(names)) - 1
+    chosen: list[tuple[str | None, int]] = []
+    last = max(of_class, key=lambda of: of_class[of].bit_count())
+    candidates = list(holding)
+    while any(members & left for of, members in of_class.items() if of != last):
+        best = ("", 0, 0)
+        for run in candidates:
+            picked = holding[run] & left
+            if picked.bit_count() <= best[1]:
+                continue
+            of = next((of for of, members in of_class.items() if of != last and not picked & ~members), None)
+            if of is not None:
+                best = (run, picked.bit_count(), of)
+        if not best[1]:
+            break  # whole names are among the candidates, so this means that a name contains another
+        chosen.append((best[0], best[2]))
+        left &= ~holding[best[0]]
+        candidates = [run for run in candidates if holding[run] & left]
+    return (*chosen, (None, last))
+
+
+def _runs(name: str) -> Iterator[str]:
+    """Substrings of a name from dot to dot, with the dots, so that ``.1.`` is not found in ``.11.``."""
+    parts = name.split(".")
+    for start in range(len(parts)):
+        for stop in range(start + 1, len(parts) + 1):
+            run = ".".join(parts[start:stop])
+            yield ("." if start else "") + run + ("." if stop < len(parts) else "")

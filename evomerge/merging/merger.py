@@ -1,0 +1,222 @@
+"""The one merge loop: a recipe and its sources give a stream of merged tensors."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from evomerge import methods
+from evomerge.checkpoints import Checkpoint, TensorSpec, is_finite
+from evomerge.errors import InputError
+from evomerge.kernels import random_key
+from evomerge.merging.sources import Sources
+from evomerge.methods import MergeMethod, TensorContext
+from evomerge.recipe import Recipe
+
+DTYPES: Mapping[str, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+Tensors = tuple[TensorContext, torch.Tensor | None, list[torch.Tensor]]
+
+
+class NonFinite(ArithmeticError):
+    """A merged tensor holds NaN or infinity.
+
+    Args:
+        name: The tensor.
+        dtype: What it was rounded to.
+
+    Attributes:
+        name: The tensor.
+    """
+
+    def __init__(self, name: str, dtype: torch.dtype) -> None:
+        self.name = name
+        kind = str(dtype).removeprefix("torch.")
+        super().__init__(f"the merged tensor {name!r} holds NaN or infinity (in {kind})")
+
+
+class Merger:
+    """Builds the tensors of recipes from the same sources, again and again.
+
+    What does not depend on coefficients is computed once and kept: the state that a method prepares for each tensor,
+    and its survey of all tensors. One set of them is kept, for the method, options, seed and models used last.
+
+    Args:
+        sources: The opened checkpoints.
+        device: Where merging is computed.
+    """
+
+    def __init__(self, sources: Sources, *, device: torch.device | str = "cpu") -> None:
+        self.sources = sources
+        self.device = torch.device(device)
+        self._kept_for: str | None = None
+        self._surveyed: Any = None
+        self._prepared: dict[str, Any] = {}
+
+    def specs(self, recipe: Recipe) -> dict[str, TensorSpec]:
+        """Names, types and shapes that :meth:`stream` will give, in its order."""
+        merged = set(self.sources.merged_names) | self.sources.reference.aliases.keys()
+        out_dtype = DTYPES[recipe.out_dtype]
+        tensors = self.sources.reference.tensors
+        return {
+            name: TensorSpec(out_dtype if name in merged else tensors[name].dtype, tensors[name].shape)
+            for name in _order(self.sources.reference)
+        }
+
+    @torch.no_grad()
+    def stream(self, recipe: Recipe) -> Iterator[tuple[str, torch.Tensor]]:
+        """Merges tensor after tensor.
+
+        Each tensor is given as the reference checkpoint stores it: under its name there, in its shape, tied heads that
+        the file repeats included. Floating-point tensors come in ``recipe.out_dtype``; integers, and tables that
+        models compute by themselves, are copies of the reference's. Tensors of frozen groups are the recipe's
+        reference's own. At no time more than one merged tensor is held here.
+
+        Args:
+            recipe: What to build, from checkpoints among the sources.
+
+        Yields:
+            Name and tensor.
+
+        Raises:
+            InputError: If the recipe does not fit its method or these sources; before the first tensor.
+            NonFinite: If a merged tensor is not finite.
+        """
+        work = _Work.of(recipe, self.sources, self.device)
+        self._keep_for(work)
+        repeated: dict[str, list[str]] = {}
+        for head, name in self.sources.reference.aliases.items():
+            repeated.setdefault(name, []).append(head)
+        for name in _order(self.sources.reference):
+            if name in self.sources.reference.aliases:
+                continue  # given with the tensor that it repeats
+            if name not in work.rows:
+                yield name, self.sources.reference.tensor(name).to(self.device)
+                continue
+            merged = self._merged(work, name)
+            if not is_finite(merged):
+                raise NonFinite(name, merged.dtype)
+            yield name, merged
+            for head in repeated.get(name, ()):
+                yield head, merged
+
+    def _merged(self, work: _Work, name: str) -> torch.Tensor:
+        out_dtype = DTYPES[work.recipe.out_dtype]
+        row = work.rows[name]
+        if work.recipe.groups.groups[row].frozen:
+            own = _find(self.sources[work.recipe.reference], name)
+            return own.to(self.device, out_dtype, copy=True)
+        out = torch.empty(self.sources.reference.tensors[name].shape, dtype=out_dtype, device=self.device)
+        if work.method.prepare is None:
+            context, base, models = work.tensors(name)
+            state = work.method.state(context, base, models, work.options)
+        else:
+            if name not in self._prepared:
+                context, base, models = work.tensors(name)
+                state = work.method.state(context, base, models, work.options, self._surveyed)
+                self._prepared[name] = state
+            context, state = work.context(name), self._prepared[name]
+        work.method.merge(context, state, work.coefficients(row), out)
+        return out
+
+    def _keep_for(self, work: _Work) -> None:
+        if work.method.prepare is None and work.method.survey is None:
+            return
+        if self._kept_for == work.key:
+            return
+        self._kept_for, self._prepared, self._surveyed = None, {}, None
+        if work.method.survey is not None:
+            self._surveyed = work.method.survey(work, work.options)
+        self._kept_for = work.key
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A recipe with everything it names looked up. Iterating gives the sources of every tensor that is merged."""
+
+    recipe: Recipe
+    sources: Sources
+    device: torch.device
+    method: MergeMethod
+    options: Mapping[str, Any]
+    rows: Mapping[str, int]  # tensor name to the row of its coefficients
+
+    @classmethod
+    def of(cls, recipe: Recipe, sources: Sources, device: torch.device) -> _Work:
+        method = methods.load(recipe.method)
+        problems = method.problems(recipe)
+        if recipe.layout is not None:
+            problems.append("the recipe has a layout of stacked or swapped layers, which this version does not build")
+        rows = {}
+        for name in sources.merged_names:
+            try:
+                rows[name] = recipe.groups.index(name)
+            except InputError as error:
+                problems += error.problems
+        if problems:
+            raise InputError(problems)
+        return cls(recipe, sources, device, method, method.resolve(recipe.options), rows)
+
+    @property
+    def key(self) -> str:
+        """What prepared state depends on."""
+        recipe = self.recipe
+        refs = [recipe.base, *recipe.models]
+        live = [name for name, row in self.rows.items() if not recipe.groups.groups[row].frozen]
+        identities = [ref.identity() if ref is not None else None for ref in refs]
+        return json.dumps([recipe.method, self.options, recipe.seed, recipe.dtype, identities, live], sort_keys=True)
+
+    def context(self, name: str) -> TensorContext:
+        place = self.recipe.groups.place(name)
+        keys = tuple(
+            random_key(self.recipe.seed, ref.fingerprint or position, name)
+            for position, ref in enumerate(self.recipe.models)
+        )
+        return TensorContext(name, place.layer, place.kind, keys)
+
+    def tensors(self, name: str) -> Tensors:
+        dtype = DTYPES[self.recipe.dtype]
+
+        def read(checkpoint: Checkpoint) -> torch.Tensor:
+            return _rounded(_find(checkpoint, name), dtype).to(self.device)
+
+        base = None if self.recipe.base is None else read(self.sources[self.recipe.base])
+        return self.context(name), base, [read(self.sources[ref]) for ref in self.recipe.models]
+
+    def coefficients(self, row: int) -> dict[str, float | tuple[float, ...]]:
+        return {
+            name: tuple(map(float, values[row])) if values.ndim == 2 else float(values[row])
+            for name, values in self.recipe.coefficients.items()
+        }
+
+    def __iter__(self) -> Iterator[Tensors]:
+        for name, row in self.rows.items():
+            if not self.recipe.groups.groups[row].frozen:
+                yield self.tensors(name)
+
+
+def _order(reference: Checkpoint) -> list[str]:
+    """All names of the reference, a repeated head right after the tensor that it repeats."""
+    names = [name for name in reference.tensors if name not in reference.aliases]
+    for head, name in reference.aliases.items():
+        names.insert(names.index(name) + 1, head)
+    return names
+
+
+def _find(checkpoint: Checkpoint, name: str) -> torch.Tensor:
+    if name not in checkpoint.tensors:
+        raise InputError(f"{str(checkpoint.path)!r} has no tensor {name!r}")
+    return checkpoint.tensor(name)
+
+
+def _rounded(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    # A type that the wider one holds exactly needs no copy: methods widen block by block.
+    return tensor if torch.promote_types(tensor.dtype, dtype) == dtype else tensor.to(dtype)

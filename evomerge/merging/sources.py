@@ -1,0 +1,92 @@
+"""The opened checkpoints that recipes name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+from evomerge.checkpoints import Checkpoint, Comparison, compare, is_computed, locate
+from evomerge.errors import InputError
+from evomerge.recipe import CheckpointRef, Recipe
+
+
+class Sources:
+    """The checkpoints of a search, opened once and shared by all its recipes.
+
+    Args:
+        checkpoints: Opened checkpoints by the reference that recipes name them with. The first is the reference
+            checkpoint unless ``reference`` says otherwise.
+        reference: Whose tensor names, config and tokenizer the merged models get.
+
+    Attributes:
+        reference: The reference checkpoint.
+        checkpoints: All opened checkpoints.
+    """
+
+    def __init__(self, checkpoints: Mapping[CheckpointRef, Checkpoint], reference: CheckpointRef | None = None) -> None:
+        if not checkpoints:
+            raise ValueError("there is no checkpoint to merge")
+        self.checkpoints = dict(checkpoints)
+        self._by_identity = {_identity(ref): checkpoint for ref, checkpoint in checkpoints.items()}
+        self.reference = self[reference] if reference is not None else next(iter(checkpoints.values()))
+
+    @classmethod
+    def open(cls, recipe: Recipe, *, offline: bool = True) -> Self:
+        """Finds and opens all checkpoints that a recipe names.
+
+        Raises:
+            InputError: If some cannot be found or read; all problems.
+        """
+        return cls.open_all([recipe.reference, *recipe.models], offline=offline)
+
+    @classmethod
+    def open_all(cls, references: Iterable[CheckpointRef], *, offline: bool = True) -> Self:
+        """Finds and opens checkpoints; the first becomes the reference.
+
+        Raises:
+            InputError: If some cannot be found or read; all problems.
+        """
+        opened: dict[CheckpointRef, Checkpoint] = {}
+        problems: list[str] = []
+        for ref in dict.fromkeys(references):
+            try:
+                opened[ref] = Checkpoint.open(locate(ref.source, ref.revision, offline=offline))
+            except InputError as error:
+                problems += error.problems
+        if problems:
+            raise InputError(problems)
+        return cls(opened)
+
+    def __getitem__(self, ref: CheckpointRef) -> Checkpoint:
+        """The opened checkpoint of a reference.
+
+        Raises:
+            InputError: If none was opened for it.
+        """
+        try:
+            return self._by_identity[_identity(ref)]
+        except KeyError:
+            raise InputError(f"the recipe names {ref.source!r}, which is none of the opened checkpoints") from None
+
+    def compare(self) -> Comparison:
+        """Compares all checkpoints with the reference, from headers alone."""
+        others = {id(checkpoint): checkpoint for checkpoint in self.checkpoints.values()}
+        return compare(self.reference, [c for c in others.values() if c is not self.reference])
+
+    @property
+    def merged_names(self) -> tuple[str, ...]:
+        """Names of the tensors that coefficients apply to, in the order of the files.
+
+        These are the floating-point tensors of the reference, without heads that repeat the input embeddings and
+        without tables that models compute by themselves.
+        """
+        reference = self.reference
+        return tuple(
+            name
+            for name, info in reference.tensors.items()
+            if info.dtype.is_floating_point and name not in reference.aliases and not is_computed(reference, name)
+        )
+
+
+def _identity(ref: CheckpointRef) -> tuple[str | None, str | None]:
+    return (ref.fingerprint, None) if ref.fingerprint else (ref.source, ref.revision)
