@@ -6,9 +6,7 @@ with a folder of its own: one that fails, or is killed, stops no other. Run agai
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import shlex
 import signal
 import subprocess
@@ -16,7 +14,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -24,34 +21,14 @@ from typing import Any, Self
 import hydra
 from hydra.core.hydra_config import HydraConfig
 
-from evomerge.app import compose, keys, overrides
+from evomerge.app import compose, keys
 from evomerge.app.config import RunConfig
-from evomerge.app.overrides import Override
+from evomerge.app.jobs import Job, plan, values
 from evomerge.app.summary import summarise
-from evomerge.errors import InputError
 
 DONE, INTERRUPTED = 0, 130
 _NOTES = "jobs"  # the sweep's folder of one small JSON file per job
 _TAIL = 20  # lines of a failed job's messages that are kept
-# What may change between two starts of a sweep without making it another one.
-_LOOSE = ("evaluations", "budgets", "executor", "progress", "confirm", "run_dir")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One search of a sweep.
-
-    Attributes:
-        name: Its folder inside the sweep's.
-        words: Its command line after the verb, with its folder.
-        config: What the words mean.
-        values: The same in a form to compare by.
-    """
-
-    name: str
-    words: tuple[str, ...]
-    config: RunConfig
-    values: str
 
 
 def run(words: Sequence[str]) -> int:
@@ -74,47 +51,11 @@ def run(words: Sequence[str]) -> int:
     with _Forwarded() as forwarded:
 
         def run_one(_: Any) -> int:
-            job = by_values[_values(HydraConfig.get().overrides.task)]
+            job = by_values[values(HydraConfig.get().overrides.task)]
             return _run_job(job, notes, forwarded)
 
         _through_hydra(run_one, hydra_words)
     return summarise(folder, jobs, interrupted=forwarded.count > 0)
-
-
-def plan(words: Sequence[str]) -> tuple[Path, list[Job], list[str]]:
-    """What a sweep will do.
-
-    Args:
-        words: The command line after the verb, without ``-m``.
-
-    Returns:
-        The sweep's folder, its jobs, and the words that make Hydra form the same jobs.
-
-    Raises:
-        InputError: With everything that is wrong with any job.
-    """
-    found, problems = overrides.read(words, keys.SEARCH, keys.groups(), sweeps=True)
-    found = compose.expanded(found, problems)
-    found = list({override.key: override for override in found}.values())  # the last word on a key counts
-    if not problems and not any(override.sweep for override in found):
-        problems.append("-m: no key has several values; write for example seed=0,1,2")
-    configs: list[tuple[list[Override], RunConfig]] = []
-    for chosen in overrides.jobs(found):
-        try:
-            configs.append((chosen, compose.resolve(chosen, [])))
-        except InputError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
-    if problems:
-        raise InputError(problems)
-    folder = Path(configs[0][1].run_dir or f"runs/sweep-{_identity(found)}").expanduser()
-    swept = sorted(override.key for override in found if override.sweep)
-    jobs = [_job(chosen, config, swept, folder) for chosen, config in configs]
-    names = [job.name for job in jobs]
-    if len(set(names)) < len(names):
-        raise InputError([f"-m: {name} comes twice" for name in sorted({n for n in names if names.count(n) > 1})])
-    own = [word for word in words if re.match(r"^\+{0,2}hydra[./]", word)]
-    hydra_words = [_hydra_word(override) for override in found if override.key != "run_dir"]
-    return folder, jobs, [*hydra_words, f"hydra.sweep.dir={overrides.written(str(folder))}", *own]
 
 
 def finished(config: RunConfig) -> bool:
@@ -185,52 +126,3 @@ def _through_hydra(task: Callable[[Any], int], words: Sequence[str]) -> None:
         hydra.main(version_base="1.3", config_path=str(keys.conf_folder()), config_name=compose.CONFIG)(task)()
     finally:
         sys.argv = before
-
-
-def _job(chosen: Sequence[Override], config: RunConfig, swept: Sequence[str], folder: Path) -> Job:
-    value = {override.key: override.value for override in chosen}
-    name = "_".join(_part(key, value[key]) for key in swept)
-    run_dir = str(folder / name)
-    words = [f"{override.key}={overrides.written(override.value)}" for override in chosen if override.key != "run_dir"]
-    words.append(f"run_dir={overrides.written(run_dir)}")
-    config = replace(config, run_dir=run_dir, command=("evomerge", "search", *words))
-    return Job(name, tuple(words), config, _canonical(chosen))
-
-
-def _part(key: str, value: Any) -> str:
-    """One swept value in a folder's name, for example ``seed-0``; what no folder's name can hold becomes a hash."""
-    written = overrides.written(value)
-    plain = re.sub(r"[^A-Za-z0-9.-]+", "-", written).strip("-.")[:40]
-    exact = plain if plain == written.replace("_", "-") else f"{plain}-{_hash(written)}".lstrip("-")
-    return f"{key.rpartition('.')[2]}-{exact}"
-
-
-def _values(words: Sequence[str]) -> str:
-    """The values that a job's words in Hydra's writing stand for."""
-    found, _ = overrides.read([word.lstrip("+") for word in words], keys.SEARCH, keys.groups())
-    return _canonical(found)
-
-
-def _canonical(found: Sequence[Override]) -> str:
-    return json.dumps({override.key: override.value for override in found if override.key != "run_dir"}, sort_keys=True)
-
-
-def _identity(found: Sequence[Override]) -> str:
-    """Twelve digits for what a sweep is about: its fixed values, and which keys it varies, but not how far."""
-    words = [
-        override.key if override.sweep else f"{override.key}={overrides.written(override.value)}"
-        for override in found
-        if override.key.split(".")[0] not in _LOOSE
-    ]
-    return _hash("\n".join(sorted(words)), 12)
-
-
-def _hash(text: str, digits: int = 8) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:digits]
-
-
-def _hydra_word(override: Override) -> str:
-    values = override.value if override.sweep else (override.value,)
-    written = ",".join(overrides.written(value) for value in values)
-    # Hydra's own configuration knows no keys below a free mapping, so every value may add its key.
-    return f"{override.key}={written}" if override.group else f"++{override.key}={written}"

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from evomerge.app.jobs import Job
 from evomerge.errors import InputError
 from evomerge.evaluation import Objective
 from evomerge.store import RunStore
-
-if TYPE_CHECKING:
-    from evomerge.app.multirun import Job
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 
