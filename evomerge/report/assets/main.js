@@ -1,0 +1,54 @@
+// The chosen member's panel, the controls, and redrawing when the page changes its width.
+function drawChosen() {
+  const host = byId('chosen');
+  const m = member();
+  if (!host || !m) return;
+  const lines = objectives.flatMap((o, i) => {
+    const versus = m.versus[i];
+    return [make('dt', null, o.label),
+      m.test ? make('dd', null, make('b', null, withUnit(m.test[i][0], i)), ` ${ends(m.test[i], i)} held-out`) : null,
+      make('dd', { class: 'quiet' }, `${withUnit(m.search[i][0], i)} on search items`),
+      versus ? make('dd', null, `${number(versus[0], o.percent, true)} ${ends(versus, i, true)} `, make('span', { class: 'quiet' }, `against ${versus[3]}`),
+        make('span', { class: `mark ${{ 'beats best expert': 'beats', worse: 'worse' }[versus[4]] || 'same'}` }, versus[4])) : null];
+  });
+  const notes = [m.knee ? (objectives.length > 1 ? 'knee of the front' : 'best search score') : null, m.dominated.length ? `dominated by ${m.dominated.join(', ')}` : null].filter(Boolean);
+  clear(host).append(make('h3', null, m.id), notes.length ? make('div', { class: 'quiet' }, notes.join(' · ')) : '', make('dl', null, lines));
+}
+views.push(drawChosen);
+
+function drawChoice() {
+  for (const row of document.querySelectorAll('[data-row]')) row.classList.toggle('chosen-row', row.dataset.row === state.member);
+  for (const button of document.querySelectorAll('.pick')) button.setAttribute('aria-pressed', String(button.dataset.member === state.member));
+  for (const select of document.querySelectorAll('.member-select')) select.value = state.member;
+  const command = byId('export');
+  if (command && state.member) command.textContent = data.export.replace('member=ID', `member=${state.member}`).replace(/out=FOLDER$/, `out=merged-${state.member}`);
+}
+views.push(drawChoice);
+
+for (const select of document.querySelectorAll('.member-select')) {
+  select.append(...data.members.map((m) => make('option', { value: m.id }, m.id)));
+  select.addEventListener('change', () => choose(select.value));
+}
+for (const button of document.querySelectorAll('.pick')) button.addEventListener('click', () => choose(button.dataset.member));
+for (const radio of document.querySelectorAll('input[name=split]')) {
+  radio.addEventListener('change', () => { if (radio.checked) { state.split = radio.value; refresh(); } });
+}
+for (const axis of ['x', 'y']) {
+  const select = byId(`axis-${axis}`);
+  if (select) select.addEventListener('change', () => { state[axis] = Number(select.value); refresh(); });
+}
+for (const button of document.querySelectorAll('.copy')) {
+  button.addEventListener('click', async () => {
+    const source = byId(button.dataset.copy);
+    const done = () => { button.textContent = 'Copied'; setTimeout(() => { button.textContent = 'Copy'; }, 1500); };
+    try { await navigator.clipboard.writeText(source.textContent); done(); } catch (error) { getSelection().selectAllChildren(source); }
+  });
+}
+let drawnWidth = document.body.clientWidth;
+addEventListener('resize', () => {
+  if (document.body.clientWidth === drawnWidth) return;
+  drawnWidth = document.body.clientWidth;
+  drawProgress();
+  refresh();
+});
+refresh();

@@ -1,0 +1,162 @@
+"""Everything the report says, gathered once; the page, the tables and the text are views of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from evomerge.estimation import Interval
+from evomerge.report import account
+from evomerge.report.members import Comparison, Member, compare, front_members, n_comparisons
+from evomerge.report.results import EXPERT, Results, model_label, short_name
+from evomerge.report.samples import samples
+from evomerge.report.trace import Trace, trace
+from evomerge.report.wording import headline, objective_sentence
+from evomerge.store import RunStore
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The base, an expert or the uniform average.
+
+    Attributes:
+        name: Its name in the records.
+        short: Its name for people.
+        kind: ``base``, ``expert`` or ``uniform``.
+        search: Objective label to score on the search split.
+        test: Objective label to score on held-out items.
+        versus_expert: Objective label to the comparison with the best expert there, but for that expert itself.
+    """
+
+    name: str
+    short: str
+    kind: str
+    search: Mapping[str, Interval]
+    test: Mapping[str, Interval]
+    versus_expert: Mapping[str, Comparison]
+
+
+class Facts:
+    """A run's facts.
+
+    Attributes:
+        results: The run's records.
+        members: Its front.
+        baselines: Base, experts and uniform average.
+    """
+
+    def __init__(self, store: RunStore) -> None:
+        self.results = Results(store)
+        self.members = front_members(self.results)
+        self.baselines = [self._baseline(name) for name in self.results.names]
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the run says about itself."""
+        return self.results.store.manifest
+
+    @property
+    def confirmed(self) -> list[Member]:
+        """The members that were scored on held-out items."""
+        return [member for member in self.members if member.test_scores]
+
+    @cached_property
+    def percent(self) -> dict[str, bool]:
+        """Objective label to whether it is shown as per cent."""
+        return {o.label: self.results.percent(o) for o in self.results.objectives}
+
+    @property
+    def headline(self) -> str:
+        """The sentence to take away."""
+        return headline(self.results, self.members)
+
+    @property
+    def sentences(self) -> dict[str, str]:
+        """Objective label to what held-out items say about it."""
+        return {o.label: objective_sentence(self.results, self.members, o) for o in self.results.objectives}
+
+    @cached_property
+    def trace(self) -> Trace:
+        """How the search went."""
+        return trace(self.results)
+
+    @cached_property
+    def samples(self) -> dict[str, Any]:
+        """Answers side by side."""
+        return samples(self.results, self.members)
+
+    @cached_property
+    def costs(self) -> dict[str, Any]:
+        """Seconds and items."""
+        return account.costs(self.results)
+
+    @cached_property
+    def failures(self) -> list[dict[str, Any]]:
+        """Failed evaluations by kind."""
+        return account.failures(self.results)
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """What a reader should know before believing a number."""
+        return account.warnings(self.results, self.members)
+
+    @cached_property
+    def shrinkage(self) -> dict[str, tuple[float, float | None]]:
+        """Search minus test scores, of the members and of the baselines."""
+        return account.shrinkage(self.results, self.members)
+
+    @property
+    def comparisons(self) -> int:
+        """How many comparisons the marks were corrected for."""
+        return n_comparisons(self.members)
+
+    @property
+    def failed(self) -> int:
+        """How many candidates failed."""
+        return sum(e.error is not None for e in self.results.candidates)
+
+    def items(self, split: str) -> int:
+        """How many items of a split each model was asked, over all tasks."""
+        return max((e.items for e in self.results.store.evaluations(split) if e.error is None), default=0)
+
+    @property
+    def command(self) -> str:
+        """The command that repeats the run, or an empty string."""
+        return shlex.join(str(word) for word in self.manifest.get("command") or ())
+
+    @property
+    def run_dir(self) -> str:
+        """The run's folder as its command named it; the report does not depend on where the folder lies now."""
+        words = [str(word) for word in self.manifest.get("command") or ()]
+        given = [word.removeprefix("run_dir=") for word in words if word.startswith("run_dir=")]
+        config = self.manifest.get("config") or {}
+        return given[-1] if given else str(config.get("run_dir") or "RUN_FOLDER")
+
+    def export_command(self, member: str) -> str:
+        """The command that builds a member's model folder."""
+        out = f"merged-{member}" if member != "ID" else "FOLDER"
+        return f"evomerge export {shlex.quote(f'run={self.run_dir}')} member={member} out={out}"
+
+    @property
+    def title(self) -> str:
+        """What was merged and how, in a line."""
+        method = (self.manifest.get("method") or {}).get("name", "merge")
+        labels = [model_label(model) for model in self.manifest.get("models") or ()]
+        return f"{method} of {', '.join(labels)}" if labels else str(method)
+
+    def _baseline(self, name: str) -> Baseline:
+        labels = [o.label for o in self.results.objectives]
+        scores = {}
+        for split in ("search", "test"):
+            found = self.results.baseline_sheet(name, split)
+            scores[split] = {label: found.interval(label) for label in labels} if found else {}
+        best = {label: self.results.best_expert(label, "test") for label in labels}
+        against = {label: other for label, other in best.items() if other and other != name}
+        test = self.results.baseline(name, "test")
+        kind = "expert" if name.startswith(EXPERT) else name
+        return Baseline(
+            name, short_name(name), kind, scores["search"], scores["test"], compare(self.results, test, against)
+        )

@@ -1,0 +1,91 @@
+"""What a run was: the settings that a reader needs to judge and to repeat it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from evomerge.report.facts import Facts
+from evomerge.report.results import model_label
+
+
+def settings(facts: Facts) -> dict[str, Any]:
+    """The manifest, sorted for people.
+
+    Returns:
+        ``models`` (rows of label, source, revision, licence, fingerprint), ``tasks`` (rows of task and its numbers of
+        items) and ``rows`` (pairs of a name and a text).
+    """
+    manifest = facts.manifest
+    models = [*([manifest["base"]] if manifest.get("base") else ()), *(manifest.get("models") or ())]
+    return {
+        "models": [_model(model, base=bool(manifest.get("base")) and i == 0) for i, model in enumerate(models)],
+        "tasks": [_task(manifest, task) for task in manifest.get("tasks") or ()],
+        "rows": [(name, text) for name, text in _rows(facts) if text],
+    }
+
+
+def _model(model: Mapping[str, Any], base: bool) -> dict[str, str]:
+    return {
+        "role": "base" if base else "expert",
+        "label": model_label(model),
+        "source": str(model.get("hub_id") or model.get("source") or ""),
+        "revision": str(model.get("revision") or ""),
+        "license": str(model.get("license") or "not stated"),
+        "fingerprint": str(model.get("fingerprint") or "")[:12],
+    }
+
+
+def _task(manifest: Mapping[str, Any], task: str) -> dict[str, Any]:
+    counts = {split: len(ids.get(task, ())) for split, ids in (manifest.get("items") or {}).items()}
+    return {"task": task, **{split: counts.get(split, 0) for split in ("search", "selection", "test")}}
+
+
+def _rows(facts: Facts) -> list[tuple[str, str]]:
+    manifest = facts.manifest
+    method = manifest.get("method") or {}
+    genome = manifest.get("genome") or {}
+    config = manifest.get("config") or {}
+    status = facts.results.store.read_json("status.json") or {}
+    return [
+        ("Method", _joined(method.get("name"), _pairs(method.get("options")), method.get("paper"))),
+        ("Genome", _joined(f"{genome['n_var']} genes" if "n_var" in genome else "", _pairs(genome.get("settings")))),
+        ("Searcher", _named(config.get("searcher"))),
+        ("Objectives", "; ".join(_objective(o) for o in manifest.get("objectives") or ())),
+        ("Constraints", "; ".join(str(c.get("label")) for c in manifest.get("constraints") or ())),
+        ("Budgets", _pairs(manifest.get("budgets"))),
+        ("Ended", str(status.get("stop_reason") or status.get("reason") or status.get("phase") or "")),
+        ("Seeds", _pairs(manifest.get("seeds")) if isinstance(manifest.get("seeds"), Mapping) else ""),
+        ("Device", _joined(_named(manifest.get("device")), _threads(manifest.get("threads")))),
+        ("Versions", _joined(f"evomerge {manifest.get('created_by', '')}".strip(), _pairs(manifest.get("versions")))),
+    ]
+
+
+def _threads(threads: Any) -> str:
+    return f"{threads} threads per worker" if threads else ""
+
+
+def _objective(objective: Mapping[str, Any]) -> str:
+    direction = "higher" if objective.get("higher_is_better", True) else "lower"
+    return f"{objective.get('label')} ({direction} is better)"
+
+
+def _named(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return _joined(str(value.get("name") or ""), _pairs({k: v for k, v in value.items() if k != "name"}))
+    return "" if value is None else str(value)
+
+
+def _pairs(values: Any) -> str:
+    if not isinstance(values, Mapping):
+        return ""
+    return ", ".join(f"{key} {_text(value)}" for key, value in values.items() if value not in (None, "", [], {}))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _joined(*parts: Any) -> str:
+    return " · ".join(str(part) for part in parts if part)

@@ -1,0 +1,147 @@
+"""``report.md``: the report's facts as text that any viewer shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from evomerge.report.facts import Facts
+from evomerge.report.results import short_name
+from evomerge.report.wording import bounds, count, duration, gap, number, score
+
+
+def report_markdown(facts: Facts) -> str:
+    """The whole report as Markdown."""
+    sections = [
+        [f"# {text(facts.title)}", "", f"**{text(facts.headline)}**", ""],
+        _summary(facts),
+        _warnings(facts),
+        ["![Scores of the front's members and of the baselines](front.png)", ""],
+        _members(facts),
+        _baselines(facts),
+        _selection(facts),
+        _costs(facts),
+        _failures(facts),
+        _commands(facts),
+    ]
+    return "\n".join(line for section in sections for line in section).rstrip() + "\n"
+
+
+def text(value: Any) -> str:
+    """A value as plain Markdown text: on one line, with all that Markdown or HTML would read as markup escaped."""
+    line = " ".join(str(value).split())
+    return re.sub(r"([\\`*_\[\]<>|#~&!])", r"\\\1", line)
+
+
+def code(value: Any) -> str:
+    """A value between backticks that its own backticks cannot end."""
+    line = " ".join(str(value).split()).replace("|", "\\|")
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    space = " " if "`" in line else ""
+    return f"{fence}{space}{line}{space}{fence}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table of cells that are Markdown already."""
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def _summary(facts: Facts) -> list[str]:
+    lines = [f"- {code(label)}: {text(sentence)}" for label, sentence in facts.sentences.items() if sentence]
+    failed = f", {facts.failed} of them failed" if facts.failed else ""
+    asked, held_out = count(facts.items("search"), "search item"), count(facts.items("test"), "held-out item")
+    lines.append(
+        f"- {count(len(facts.results.candidates), 'candidate')} scored on {asked}{failed}; "
+        f"{count(len(facts.confirmed), 'member')} confirmed on {held_out}. "
+        f"Marks hold after Holm's correction for {count(facts.comparisons, 'comparison')}; intervals are 95 %."
+    )
+    return [*lines, ""]
+
+
+def _warnings(facts: Facts) -> list[str]:
+    if not facts.warnings:
+        return []
+    return ["## Warnings", "", *(f"- {text(warning)}" for warning in facts.warnings), ""]
+
+
+def _members(facts: Facts) -> list[str]:
+    header = ["member"]
+    for objective in facts.results.objectives:
+        label = code(objective.label)
+        header += [f"{label} search", f"{label} held-out", "minus best expert", "mark"]
+    rows = []
+    for member in facts.members:
+        notes = [" (knee)"] if member.knee else []
+        notes += [f" (dominated by {text(', '.join(map(short_name, member.dominated_by)))})"] * bool(
+            member.dominated_by
+        )
+        row = [code(member.id) + "".join(notes)]
+        for label in (o.label for o in facts.results.objectives):
+            percent = facts.percent[label]
+            test, versus = member.test_scores.get(label), member.versus_expert.get(label)
+            row.append(score(member.search_scores[label].mean, percent))
+            row.append(f"{score(test.mean, percent)} {text(bounds(test, percent))}" if test else "–")
+            row.append(text(gap(versus.interval, percent)) if versus else "–")
+            row.append(versus.mark if versus else "not scored on held-out items" if not test else "–")
+        rows.append(row)
+    return ["## Members", "", *(table(header, rows) if rows else ["The front is empty.", ""])]
+
+
+def _baselines(facts: Facts) -> list[str]:
+    labels = [o.label for o in facts.results.objectives]
+    header = ["baseline", *(f"{code(label)} {split}" for label in labels for split in ("search", "held-out"))]
+    rows = []
+    for baseline in facts.baselines:
+        row = [text(baseline.short)]
+        for label in labels:
+            for scores in (baseline.search, baseline.test):
+                percent = facts.percent[label]
+                found = scores.get(label)
+                row.append(f"{score(found.mean, percent)} {text(bounds(found, percent))}" if found else "–")
+        rows.append(row)
+    return ["## Baselines", "", *table(header, rows)] if rows else []
+
+
+def _selection(facts: Facts) -> list[str]:
+    lines = []
+    for label, (members, baselines) in facts.shrinkage.items():
+        percent = facts.percent[label]
+        beside = (
+            f"; the baselines', which were not selected, by {number(baselines, percent)}"
+            if baselines is not None
+            else ""
+        )
+        lines.append(
+            f"- {code(label)}: the members' search scores are better than their held-out scores by "
+            f"{number(members, percent)} on average{beside}."
+        )
+    return ["## Search and held-out scores", "", *lines, ""] if lines else []
+
+
+def _costs(facts: Facts) -> list[str]:
+    kinds = facts.costs["kinds"]
+    rows = [
+        [row["what"], str(row["evaluations"]), str(row["items"]), *(duration(row["seconds"][kind]) for kind in kinds)]
+        for row in facts.costs["rows"]
+    ]
+    wall = facts.costs["wall"]
+    total = [f"From start to end: {duration(wall)}.", ""] if wall is not None else []
+    return ["## Costs", "", *table(["", "evaluations", "items", *kinds], rows), *total]
+
+
+def _failures(facts: Facts) -> list[str]:
+    if not facts.failures:
+        return []
+    rows = [
+        [f["kind"], str(f["count"]), code(f["message"].splitlines()[0] if f["message"] else "")] for f in facts.failures
+    ]
+    return ["## Failures", "", *table(["kind", "evaluations", "first message"], rows)]
+
+
+def _commands(facts: Facts) -> list[str]:
+    lines = ["## Repeat and export", ""]
+    if facts.command:
+        lines += [f"Repeat the run: {code(facts.command)}", ""]
+    return [*lines, f"Build a member's model folder: {code(facts.export_command('ID'))}"]

@@ -1,0 +1,219 @@
+"""The members of a run's front, and what held-out items say about each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from evomerge import pareto
+from evomerge.estimation import Interval
+from evomerge.evaluation import Evaluation
+from evomerge.report.results import Results, better
+from evomerge.report.sheets import difference, holm, p_value
+from evomerge.store import RunStore
+
+BEATS, SAME, WORSE = "beats best expert", "not distinguishable", "worse"
+SIGNIFICANCE = 0.05
+_ID_LENGTH = 8
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A member and another model on the same held-out items.
+
+    Attributes:
+        against: The other model's baseline name.
+        interval: Paired difference, member minus other, in natural units.
+        p: Two-sided p-value; None where the items say nothing.
+        adjusted: The p-value after Holm's correction for all comparisons of the report; None as for ``p``.
+        mark: :data:`BEATS`, :data:`SAME` or :data:`WORSE`, by the adjusted p-value.
+    """
+
+    against: str
+    interval: Interval
+    p: float | None = None
+    adjusted: float | None = None
+    mark: str = SAME
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as a JSON object."""
+        return {"against": self.against, **self.interval.to_json(), "p": self.p, "p_holm": self.adjusted}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of the front.
+
+    Attributes:
+        id: The shortest prefix of the digest, of at least eight digits, that no other member has.
+        digest: The recipe's digest.
+        recipe: The recipe as JSON.
+        search: Its evaluation on the search split.
+        test: Its evaluation on the test split, or None when it was not confirmed.
+        search_scores: Objective label to score on the search split. These were selected for, so they are optimistic.
+        test_scores: Objective label to score on held-out items; empty when not confirmed.
+        versus_expert: Objective label to the comparison with that objective's best expert.
+        versus_uniform: Objective label to the comparison with the uniform average.
+        knee: Whether it is the knee of the front, by search scores.
+        on_test_front: Whether no other member dominates it on held-out items.
+        dominated_by: Baselines at least as good in every objective, and better in one, on held-out items.
+    """
+
+    id: str
+    digest: str
+    recipe: Mapping[str, Any]
+    search: Evaluation
+    test: Evaluation | None
+    search_scores: Mapping[str, Interval]
+    test_scores: Mapping[str, Interval]
+    versus_expert: Mapping[str, Comparison]
+    versus_uniform: Mapping[str, Comparison]
+    knee: bool = False
+    on_test_front: bool = False
+    dominated_by: tuple[str, ...] = ()
+
+    @property
+    def beats_best_expert(self) -> dict[str, bool]:
+        """Objective label to whether the member beats that objective's best expert on held-out items."""
+        return {label: comparison.mark == BEATS for label, comparison in self.versus_expert.items()}
+
+
+def front_members(source: RunStore | Results) -> list[Member]:
+    """The members of a run's front: feasible candidates that none dominates on search scores, and all confirmed ones.
+
+    Args:
+        source: The run.
+
+    Returns:
+        Members, best in the first objective first, those without held-out scores last.
+    """
+    results = source if isinstance(source, Results) else Results(source)
+    chosen = _chosen(results)
+    if not chosen:
+        return []
+    knee = _knee(results, chosen)
+    ids = _identifiers([e.digest for e in chosen])
+    members = [
+        _member(results, evaluation, identifier, evaluation.digest == knee)
+        for evaluation, identifier in zip(chosen, ids, strict=True)
+    ]
+    return _marked(results, _with_test_front(results, members))
+
+
+def _chosen(results: Results) -> list[Evaluation]:
+    scored = [e for e in results.candidates if results.scored(e)]
+    feasible = [e for e in scored if results.feasible(e)]
+    front = {e.digest for e in _non_dominated(results, feasible)}
+    tested = {e.digest for e in results.store.evaluations("test") if e.name is None}
+    chosen = [e for e in scored if e.digest in front or e.digest in tested]
+    values = results.minimised(chosen)
+    order = sorted(
+        range(len(chosen)), key=lambda i: (chosen[i].digest not in tested, *values[i].tolist(), chosen[i].digest)
+    )
+    return [chosen[i] for i in order]
+
+
+def _non_dominated(results: Results, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+    if not evaluations:
+        return []
+    mask = pareto.non_dominated(results.minimised(evaluations))
+    return [e for e, keep in zip(evaluations, mask, strict=True) if keep]
+
+
+def _knee(results: Results, chosen: Sequence[Evaluation]) -> str | None:
+    front = _non_dominated(results, [e for e in chosen if results.feasible(e)])
+    return front[pareto.knee(results.minimised(front))].digest if front else None
+
+
+def _identifiers(digests: Sequence[str]) -> list[str]:
+    length = _ID_LENGTH
+    while len({digest[:length] for digest in digests}) < len(set(digests)):
+        length += 1
+    return [digest[:length] for digest in digests]
+
+
+def _member(results: Results, evaluation: Evaluation, identifier: str, knee: bool) -> Member:
+    labels = [o.label for o in results.objectives]
+    test = results.store.find(evaluation.digest, "test")
+    search_sheet, test_sheet = results.sheet(evaluation), results.sheet(test)
+    assert search_sheet is not None
+    best = {label: results.best_expert(label, "test") for label in labels}
+    return Member(
+        id=identifier,
+        digest=evaluation.digest,
+        recipe=evaluation.recipe,
+        search=evaluation,
+        test=test,
+        search_scores={label: search_sheet.interval(label) for label in labels},
+        test_scores={label: test_sheet.interval(label) for label in labels} if test_sheet else {},
+        versus_expert=compare(results, test, {label: name for label, name in best.items() if name}),
+        versus_uniform=compare(results, test, dict.fromkeys(labels, "uniform")),
+        knee=knee,
+        dominated_by=_dominating(results, test) if test_sheet else (),
+    )
+
+
+def compare(results: Results, evaluation: Evaluation | None, against: Mapping[str, str]) -> dict[str, Comparison]:
+    """Compares an evaluation with a baseline on the same items, objective by objective.
+
+    Args:
+        results: The run.
+        evaluation: Whose score is taken first.
+        against: Objective label to the other's baseline name.
+
+    Returns:
+        Objective label to comparison, without those that cannot be made.
+    """
+    found: dict[str, Comparison] = {}
+    ours = results.sheet(evaluation)
+    if evaluation is None or ours is None:
+        return found
+    for label, name in against.items():
+        theirs = results.baseline_sheet(name, evaluation.split)
+        between = difference(ours, theirs, label) if theirs is not None else None
+        if theirs is not None and between is not None:
+            found[label] = Comparison(name, between, p_value(ours, theirs, label))
+    return found
+
+
+def _dominating(results: Results, test: Evaluation | None) -> tuple[str, ...]:
+    names = []
+    for name in results.names:
+        other = results.baseline(name, "test")
+        if test is not None and other is not None and results.scored(other):
+            theirs, ours = results.minimised([other, test])
+            if bool((theirs <= ours).all() and (theirs < ours).any()):
+                names.append(name)
+    return tuple(names)
+
+
+def _with_test_front(results: Results, members: list[Member]) -> list[Member]:
+    tested = [m.test for m in members if m.test is not None and m.test_scores]
+    front = {e.digest for e in _non_dominated(results, tested)}
+    return [replace(member, on_test_front=member.digest in front) for member in members]
+
+
+def _marked(results: Results, members: list[Member]) -> list[Member]:
+    keys = [(i, label) for i, m in enumerate(members) for label, c in m.versus_expert.items() if c.p is not None]
+    p_values = [members[i].versus_expert[label].p for i, label in keys]
+    adjusted = dict(zip(keys, holm([p for p in p_values if p is not None]), strict=True))
+    objectives = {o.label: o for o in results.objectives}
+    marked = []
+    for i, member in enumerate(members):
+        comparisons = {}
+        for label, comparison in member.versus_expert.items():
+            p = adjusted.get((i, label))
+            mark = SAME
+            if p is not None and p < SIGNIFICANCE:
+                mark = BEATS if better(objectives[label], comparison.interval.mean) else WORSE
+            comparisons[label] = replace(comparison, adjusted=p, mark=mark)
+        marked.append(replace(member, versus_expert=comparisons))
+    return marked
+
+
+def n_comparisons(members: Sequence[Member]) -> int:
+    """How many comparisons with a best expert the members' marks were corrected for."""
+    return int(np.sum([c.p is not None for m in members for c in m.versus_expert.values()], dtype=int))

@@ -1,0 +1,188 @@
+"""``report.html``: one file, no request leaves it.
+
+The template is rendered with autoescaping on; numbers for the figures travel as a JSON block, which
+a script draws. The policy in the page's head allows that one script, by its hash, and nothing from anywhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from evomerge.estimation import Interval
+from evomerge.report import wording
+from evomerge.report.facts import Facts
+from evomerge.report.identity import settings
+from evomerge.report.members import BEATS, SAME, WORSE, Member
+from evomerge.report.results import short_name
+
+_SCRIPTS = ("core.js", "front.js", "heat.js", "lines.js", "samples.js", "main.js")
+_MOST_POINTS = 4000
+
+
+def report_page(facts: Facts) -> str:
+    """The page as one string of HTML."""
+    script = "(() => {\n'use strict';\n" + "".join(_asset(name) for name in _SCRIPTS) + "})();\n"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"duration": wording.duration, "count": wording.count, "short": short_name}
+    environment.globals |= {
+        "score": wording.score,
+        "bounds": wording.bounds,
+        "gap": wording.gap,
+        "number": wording.number,
+        "strip": _strip,
+        "BEATS": BEATS,
+        "WORSE": WORSE,
+        "SAME": SAME,
+    }
+    return environment.from_string(_asset("report.html.j2")).render(
+        facts=facts,
+        settings=settings(facts),
+        scales={o.label: _scale(facts, o.label) for o in facts.results.objectives},
+        policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'",
+        style=Markup(_asset("report.css")),
+        script=Markup(script),
+        data=Markup(json_block(_data(facts))),
+    )
+
+
+def json_block(data: Any) -> str:
+    """JSON that may stand inside a script element whatever its strings hold."""
+    text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _asset(name: str) -> str:
+    return resources.files("evomerge.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _data(facts: Facts) -> dict[str, Any]:
+    """What the figures need."""
+    labels = [o.label for o in facts.results.objectives]
+    return {
+        "objectives": [
+            {"label": o.label, "percent": facts.percent[o.label], "higher": o.higher_is_better}
+            for o in facts.results.objectives
+        ],
+        "members": [_member(member, labels) for member in facts.members],
+        "baselines": [
+            {
+                "name": b.name,
+                "short": b.short,
+                "kind": b.kind,
+                "search": _scores(b.search, labels),
+                "test": _scores(b.test, labels),
+            }
+            for b in facts.baselines
+        ],
+        "trace": _trace(facts),
+        "coefficients": _coefficients(facts),
+        "samples": facts.samples,
+        "export": facts.export_command("ID"),
+    }
+
+
+def _member(member: Member, labels: list[str]) -> dict[str, Any]:
+    return {
+        "id": member.id,
+        "search": _scores(member.search_scores, labels),
+        "test": _scores(member.test_scores, labels),
+        "versus": [
+            [*_ends(c.interval), short_name(c.against), c.mark]
+            if (c := member.versus_expert.get(label)) is not None
+            else None
+            for label in labels
+        ],
+        "wins": any(member.beats_best_expert.values()),
+        "knee": member.knee,
+        "dominated": [short_name(name) for name in member.dominated_by],
+    }
+
+
+def _scores(scores: Mapping[str, Interval], labels: list[str]) -> list[list[float | None]] | None:
+    return [_ends(scores[label]) for label in labels] if scores else None
+
+
+def _ends(interval: Interval) -> list[float | None]:
+    return [_rounded(interval.mean), _rounded(interval.low), _rounded(interval.high)]
+
+
+def _rounded(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _trace(facts: Facts) -> dict[str, Any]:
+    """The search's course; of very many candidates every k-th is drawn as a point, the lines stay exact."""
+    followed = facts.trace
+    step = max(1, math.ceil(len(followed.scores) / _MOST_POINTS))
+    points = [
+        [count, int(followed.feasible[count - 1]), *map(_rounded, scores)]
+        for count, scores in enumerate(followed.scores, start=1)
+        if scores is not None and (count - 1) % step == 0
+    ]
+    return {
+        "total": len(followed.scores),
+        "step": step,
+        "points": points,
+        "best": [[[count, _rounded(value)] for count, value in steps] for steps in followed.best],
+        "hypervolume": [[count, _rounded(value)] for count, value in followed.hypervolume],
+        "baselines": _rounded(followed.baselines),
+    }
+
+
+def _coefficients(facts: Facts) -> dict[str, Any] | None:
+    """Coefficients of every member by group and model; the members of a run share their groups."""
+    if not facts.members:
+        return None
+    recipe = facts.members[0].recipe
+    labels = [model.get("label") for model in facts.manifest.get("models") or ()]
+    names = [str(m["source"]).rstrip("/").rsplit("/", 1)[-1] for m in recipe["models"]]
+    return {
+        "groups": recipe["groups"]["groups"],
+        "models": labels if len(labels) == len(names) and all(labels) else names,
+        "names": list(recipe["coefficients"]),
+        "values": {
+            member.id: [_nested(member.recipe["coefficients"][name]) for name in recipe["coefficients"]]
+            for member in facts.members
+            if member.recipe["groups"] == recipe["groups"]
+        },
+    }
+
+
+def _nested(values: Any) -> Any:
+    return [_nested(value) for value in values] if isinstance(values, list) else _rounded(float(f"{values:.4g}"))
+
+
+def _scale(facts: Facts, label: str) -> tuple[float, float]:
+    """The common axis of an objective's difference strips: all intervals, zero, and a margin."""
+    found = [m.versus_expert[label].interval for m in facts.members if label in m.versus_expert]
+    ends = [0.0, *(end for i in found for end in (i.low, i.mean, i.high) if math.isfinite(end))]
+    margin = 0.04 * (max(ends) - min(ends)) or 1.0
+    return min(ends) - margin, max(ends) + margin
+
+
+def _strip(interval: Interval, scale: tuple[float, float], mark: str) -> Markup:
+    """A difference drawn as a dot with its interval against a line at zero."""
+    low, high = scale
+
+    def at(value: float) -> str:
+        clipped = min(max(value, low), high)
+        return f"{100.0 * (clipped - low) / (high - low):.1f}"
+
+    kind = {BEATS: "beats", WORSE: "worse"}.get(mark, "same")
+    zero, left, right = at(0.0), at(interval.low), at(interval.high)
+    return Markup(
+        '<svg class="strip {}" viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true">'
+        '<line class="zero" x1="{}" x2="{}" y1="0" y2="12"/><line class="bar" x1="{}" x2="{}" y1="6" y2="6"/>'
+        '<line class="dot" x1="{}" x2="{}" y1="6" y2="6"/></svg>'
+    ).format(kind, zero, zero, left, right, at(interval.mean), at(interval.mean))

@@ -1,0 +1,126 @@
+"""A run folder as the report sees it: who was scored on what, and how they compare."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.evaluation import Constraint, Evaluation, Objective
+from evomerge.report.sheets import Sheet, sheet
+from evomerge.store import RunStore
+
+EXPERT = "expert:"
+
+
+class Results:
+    """The records of a run, sorted into baselines, candidates and confirmations.
+
+    Attributes:
+        store: The run's store.
+        objectives: What was searched for.
+        constraints: What candidates had to meet.
+        candidates: The searched candidates, in the order they were asked, failed ones included.
+    """
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+        self.objectives = tuple(Objective.from_json(data) for data in store.manifest.get("objectives", ()))
+        self.constraints = tuple(Constraint.from_json(data) for data in store.manifest.get("constraints", ()))
+        self.candidates = [e for e in store.evaluations("search") if e.name is None]
+        self._baselines = {(e.name, e.split): e for e in store.evaluations() if e.name is not None}
+        self._sheets: dict[tuple[str, str], Sheet | None] = {}
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """The baselines' names: base, the experts in order, the uniform average."""
+        found = dict.fromkeys(e.name for e in self.store.evaluations() if e.name is not None)
+        return tuple(sorted(found, key=lambda name: (name != "base", not name.startswith(EXPERT))))
+
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """The names of the experts' baselines."""
+        return tuple(name for name in self.names if name.startswith(EXPERT))
+
+    def baseline(self, name: str, split: str) -> Evaluation | None:
+        """A baseline's evaluation on a split."""
+        return self._baselines.get((name, split))
+
+    def sheet(self, evaluation: Evaluation | None) -> Sheet | None:
+        """An evaluation's scores, or None when there are none."""
+        if evaluation is None:
+            return None
+        key = (evaluation.digest, evaluation.split)
+        if key not in self._sheets:
+            self._sheets[key] = sheet(evaluation, self.store.responses(evaluation), self.objectives)
+        return self._sheets[key]
+
+    def baseline_sheet(self, name: str, split: str) -> Sheet | None:
+        """A baseline's scores on a split."""
+        return self.sheet(self.baseline(name, split))
+
+    def scored(self, evaluation: Evaluation) -> bool:
+        """Whether an evaluation has a score for every objective."""
+        keys = (key for objective in self.objectives for _, key in objective.terms)
+        return evaluation.error is None and all(key in evaluation.metrics for key in keys)
+
+    def minimised(self, evaluations: Sequence[Evaluation]) -> NDArray[np.float64]:
+        """Objective values as the pareto room wants them, ``(evaluations, objectives)``."""
+        rows = [[_sign(o) * o.value(e.metrics) for o in self.objectives] for e in evaluations]
+        return np.array(rows, dtype=np.float64).reshape(len(evaluations), len(self.objectives))
+
+    def best_expert(self, label: str, split: str) -> str | None:
+        """The expert with the best score of an objective on a split's items; the first of equal ones."""
+        objective = next(o for o in self.objectives if o.label == label)
+        sheets = {name: self.baseline_sheet(name, split) for name in self.experts}
+        scored = {name: found.values[label] for name, found in sheets.items() if found is not None}
+        return min(scored, key=lambda name: _sign(objective) * scored[name]) if scored else None
+
+    def feasible(self, evaluation: Evaluation) -> bool:
+        """Whether a scored candidate meets every constraint on its split."""
+        return all(
+            constraint.metric in evaluation.metrics
+            and constraint.violation(evaluation.metrics, self._reference(constraint, evaluation.split)) <= 0.0
+            for constraint in self.constraints
+        )
+
+    def percent(self, objective: Objective) -> bool:
+        """Whether an objective is a share of items, shown as per cent: every item's value lies in [0, 1]."""
+        weights = [weight for weight, _ in objective.terms]
+        if not objective.higher_is_better or min(weights) < 0 or sum(weights) > 1.0 + 1e-9:
+            return False
+        sheets = [self.sheet(e) for e in self._baselines.values()]
+        parts = [found.parts[objective.label] for found in sheets if found is not None]
+        return bool(parts) and all(
+            part is not None and all(p.values.min() >= 0.0 and p.values.max() <= 1.0 for p in part) for part in parts
+        )
+
+    def _reference(self, constraint: Constraint, split: str) -> float:
+        if constraint.relative_to is None:
+            return 0.0
+        names = ("base",) if constraint.relative_to == "base" else self.experts
+        found = [self.baseline(name, split) for name in names]
+        values = [e.metrics[constraint.metric] for e in found if e is not None and constraint.metric in e.metrics]
+        return (max if constraint.sense == ">=" else min)(values, default=0.0)
+
+
+def better(objective: Objective, difference: float) -> bool:
+    """Whether a difference goes in an objective's natural direction."""
+    return difference > 0.0 if objective.higher_is_better else difference < 0.0
+
+
+def short_name(name: str) -> str:
+    """A baseline's name for people: the expert's label without its prefix."""
+    return {"uniform": "uniform average"}.get(name, name.removeprefix(EXPERT))
+
+
+def _sign(objective: Objective) -> float:
+    return -1.0 if objective.higher_is_better else 1.0
+
+
+def model_label(model: Mapping[str, Any]) -> str:
+    """The name of a checkpoint in the manifest."""
+    return str(model.get("label") or model.get("source") or "?")

@@ -1,0 +1,111 @@
+"""``front.json`` and ``front.csv``: the members and baselines as data."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from evomerge.estimation import Interval
+from evomerge.evaluation import Evaluation
+from evomerge.report.facts import Baseline, Facts
+from evomerge.report.members import Comparison, Member
+
+FORMAT = 1
+
+
+def front_json(facts: Facts) -> dict[str, Any]:
+    """The front with all intervals and comparisons, as a JSON object."""
+    return {
+        "format": FORMAT,
+        "headline": facts.headline,
+        "objectives": [o.to_json() for o in facts.results.objectives],
+        "candidates": len(facts.results.candidates),
+        "failed": facts.failed,
+        "items": {split: facts.items(split) for split in ("search", "test")},
+        "comparisons": facts.comparisons,
+        "members": [_member(member) for member in facts.members],
+        "baselines": [_baseline(baseline) for baseline in facts.baselines],
+    }
+
+
+def front_csv(facts: Facts) -> str:
+    """One row per member and baseline; columns as in the README."""
+    columns = ["id", "kind", "digest", "knee", "on_test_front", "dominated_by"]
+    for objective in facts.results.objectives:
+        names = ["search", "search_low", "search_high", "test", "test_low", "test_high", "best_expert"]
+        names += ["difference", "difference_low", "difference_high", "p_holm", "mark"]
+        columns += [f"{objective.label}:{name}" for name in names]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n", restval="")
+    writer.writeheader()
+    for member in facts.members:
+        row = {
+            "id": member.id,
+            "kind": "member",
+            "digest": member.digest,
+            "knee": int(member.knee),
+            "on_test_front": int(member.on_test_front),
+            "dominated_by": " ".join(member.dominated_by),
+        }
+        writer.writerow(row | _columns(member.search_scores, member.test_scores, member.versus_expert, marks=True))
+    for baseline in facts.baselines:
+        row = {"id": baseline.name, "kind": baseline.kind}
+        writer.writerow(row | _columns(baseline.search, baseline.test, baseline.versus_expert, marks=False))
+    return out.getvalue()
+
+
+def _member(member: Member) -> dict[str, Any]:
+    return {
+        "id": member.id,
+        "digest": member.digest,
+        "batch": member.search.batch,
+        "index": member.search.index,
+        "search": _intervals(member.search_scores),
+        "test": _intervals(member.test_scores) if member.test_scores else None,
+        "difference_to_best_expert": {k: c.to_json() for k, c in member.versus_expert.items()},
+        "difference_to_uniform": {k: c.to_json() for k, c in member.versus_uniform.items()},
+        "mark": {label: comparison.mark for label, comparison in member.versus_expert.items()},
+        "beats_best_expert": member.beats_best_expert,
+        "knee": member.knee,
+        "on_test_front": member.on_test_front,
+        "dominated_by": list(member.dominated_by),
+        "metrics": {"search": dict(member.search.metrics), "test": _metrics(member.test)},
+    }
+
+
+def _baseline(baseline: Baseline) -> dict[str, Any]:
+    return {
+        "name": baseline.name,
+        "kind": baseline.kind,
+        "search": _intervals(baseline.search) if baseline.search else None,
+        "test": _intervals(baseline.test) if baseline.test else None,
+        "difference_to_best_expert": {k: c.to_json() for k, c in baseline.versus_expert.items()},
+    }
+
+
+def _intervals(scores: Mapping[str, Interval]) -> dict[str, Any]:
+    return {label: interval.to_json() for label, interval in scores.items()}
+
+
+def _metrics(evaluation: Evaluation | None) -> dict[str, float] | None:
+    return dict(evaluation.metrics) if evaluation is not None and evaluation.error is None else None
+
+
+def _columns(
+    search: Mapping[str, Interval], test: Mapping[str, Interval], versus: Mapping[str, Comparison], marks: bool
+) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for split, scores in (("search", search), ("test", test)):
+        for label, interval in scores.items():
+            shown = interval.to_json()
+            row |= {f"{label}:{split}": shown["mean"], f"{label}:{split}_low": shown["low"]}
+            row[f"{label}:{split}_high"] = shown["high"]
+    for label, comparison in versus.items():
+        shown = comparison.to_json()
+        row |= {f"{label}:best_expert": comparison.against, f"{label}:difference": shown["mean"]}
+        row |= {f"{label}:difference_low": shown["low"], f"{label}:difference_high": shown["high"]}
+        if marks:
+            row |= {f"{label}:p_holm": comparison.adjusted, f"{label}:mark": comparison.mark}
+    return row

@@ -1,0 +1,116 @@
+"""Numbers and sentences as people read them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from evomerge.estimation import Interval
+from evomerge.evaluation import Objective
+from evomerge.report.members import BEATS, WORSE, Member
+from evomerge.report.results import Results, short_name
+
+NBSP, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
+
+
+def number(value: float, percent: bool = False, signed: bool = False) -> str:
+    """A score: one decimal of a per cent, or four significant digits, with a true minus sign."""
+    if not math.isfinite(value):
+        return "–"
+    shown = f"{100.0 * value:.1f}" if percent else f"{value:.4g}"
+    if float(shown) == 0.0:
+        shown = shown.lstrip("-")
+    if signed and float(shown) > 0.0:
+        shown = "+" + shown
+    return shown.replace("-", MINUS)
+
+
+def score(value: float, percent: bool) -> str:
+    """A score with its unit."""
+    return number(value, percent) + (f"{NBSP}%" if percent and math.isfinite(value) else "")
+
+
+def bounds(interval: Interval, percent: bool, signed: bool = False) -> str:
+    """An interval's ends in brackets; empty when it is not known."""
+    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        return ""
+    return f"[{number(interval.low, percent, signed)}, {number(interval.high, percent, signed)}]"
+
+
+def gap(interval: Interval, percent: bool) -> str:
+    """A difference with its unit and interval."""
+    unit = f"{NBSP}points" if percent else ""
+    return f"{number(interval.mean, percent, signed=True)}{unit} {bounds(interval, percent, signed=True)}".strip()
+
+
+def count(n: int, noun: str) -> str:
+    """A number with its noun, in the plural where it belongs."""
+    return f"{n:,}{NBSP}{noun}{'' if n == 1 else 's'}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 60:
+        return f"{seconds:.2f}{NBSP}s" if seconds < 10 else f"{seconds:.0f}{NBSP}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}{NBSP}h {minutes:02d}{NBSP}min" if hours else f"{minutes}{NBSP}min {rest:02d}{NBSP}s"
+
+
+def headline(results: Results, members: Sequence[Member]) -> str:
+    """The one sentence that a reader takes away: how many members beat the best expert on held-out items."""
+    tested = [member for member in members if member.test_scores]
+    scored = sum(1 for e in results.candidates if results.scored(e))
+    if not results.candidates:
+        return "No candidate has been scored yet."
+    if not scored:
+        return f"No candidate could be scored: all {len(results.candidates)} failed."
+    if not members:
+        return f"None of {count(scored, 'scored candidate')} meets the constraints, so the front is empty."
+    if not tested:
+        return f"The front has {count(len(members), 'member')}; none has been scored on held-out items yet."
+    if not any(member.versus_expert for member in tested):
+        return f"{count(len(tested), 'member')} scored on held-out items, but no expert to compare with."
+    return _verdict(tested, several=len(results.objectives) > 1)
+
+
+def _verdict(tested: Sequence[Member], several: bool) -> str:
+    winners = [m for m in tested if any(m.beats_best_expert.values())]
+    total = f"{len(winners)} of {len(tested)} merged models" if len(tested) > 1 else "The one merged model"
+    if not winners:
+        none = "None of " + count(len(tested), "merged model") if len(tested) > 1 else "The one merged model does not"
+        verb = " beats" if len(tested) > 1 else " beat"
+        return f"{none}{verb} the best expert on held-out items{' in any objective' if several else ''}."
+    verb = "beat" if len(winners) > 1 else "beats"
+    if not several:
+        return f"{total} {verb} the best expert on held-out items."
+    everywhere = sum(all(m.beats_best_expert.values()) for m in winners)
+    clean = sum(all(c.mark != WORSE for c in m.versus_expert.values()) for m in winners)
+    first = f"{total} {verb} the best expert of at least one objective on held-out items"
+    return f"{first}: {everywhere} in every objective, {clean} without being worse in any other."
+
+
+def objective_sentence(results: Results, members: Sequence[Member], objective: Objective) -> str:
+    """What held-out items say about one objective.
+
+    The member that is quoted is the one with the best *search* score: picking the largest held-out difference would
+    make that number optimistic again.
+    """
+    label, percent = objective.label, results.percent(objective)
+    tested = [m for m in members if label in m.versus_expert]
+    if not tested:
+        return ""
+    sign = -1.0 if objective.higher_is_better else 1.0
+    quoted = min(tested, key=lambda m: sign * m.search_scores[label].mean)
+    comparison = quoted.versus_expert[label]
+    expert = results.baseline_sheet(comparison.against, "test")
+    wins = sum(m.versus_expert[label].mark == BEATS for m in tested)
+    losses = sum(m.versus_expert[label].mark == WORSE for m in tested)
+    reached = score(expert.values[label], percent) if expert else "–"
+    test = quoted.test_scores[label]
+    return (
+        f"{wins} of {len(tested)} beat the best expert, {short_name(comparison.against)} ({reached}), {losses} "
+        f"{'is' if losses == 1 else 'are'} worse. The member with the best search score, {quoted.id}, reaches "
+        f"{score(test.mean, percent)} {bounds(test, percent)} on held-out items, a difference of "
+        f"{gap(comparison.interval, percent)}."
+    )
