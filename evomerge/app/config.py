@@ -103,6 +103,7 @@ class RunConfig:
         evaluations: How many candidates to score; None leaves it to the other budgets.
         items_per_task: Items of the search split per task; None is all.
         test_items_per_task: The same for the test split.
+        max_failures: So many failed candidates in a row end the run.
         seed: The root seed.
         run_dir: The run's folder; None is ``runs/`` and the run's identity.
         start_from: A run whose front joins the first batch.
@@ -130,6 +131,7 @@ class RunConfig:
     evaluations: int | None
     items_per_task: int | None
     test_items_per_task: int | None
+    max_failures: int
     seed: int
     run_dir: str | None
     start_from: str | None

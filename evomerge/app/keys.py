@@ -152,7 +152,8 @@ _LIMITS = {
     "budgets.items": Key(_COUNT, "stop after so many scored items"),
     "budgets.seconds": Key(optional(number(above=0)), "stop after so many seconds"),
     "budgets.patience": Key(_COUNT, "stop after so many batches without improvement"),
-    "confirm.finalists": Key(integer(1), "how many members are scored on the test split"),
+    "max_failures": Key(integer(1), "so many failed candidates in a row end the run"),
+    "confirm.finalists": Key(integer(0), "how many members are scored on the test split"),
     "progress": Key(choice(("auto", "line", "lines", "none")), "live progress; auto: one line on a terminal"),
 }
 _SHARD = {"max_shard_size": Key(text(), "largest file, such as 5GB")}
