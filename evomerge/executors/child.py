@@ -1,0 +1,54 @@
+"""The life of a worker process: make the worker, answer jobs until the pipe closes, never outlive the parent."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from multiprocessing.connection import Connection, wait
+
+from evomerge.errors import InputError
+from evomerge.executors.protocol import MakeWorker, call
+
+__all__ = ["serve"]
+
+
+def serve(pipe: Connection, make_worker: MakeWorker) -> None:
+    """Runs in the child.
+
+    Messages to the parent are ``("ready", None)``, ``("done", outcome)``, ``("bad input", problems)`` and ``("broken",
+    text)``.
+
+    Args:
+        pipe: Jobs come in, messages go out.
+        make_worker: Makes the worker.
+    """
+    # Ctrl-C goes to the whole terminal group; what it means is for the parent to say. It was blocked while Python
+    # started.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        try:
+            worker = make_worker()
+        except InputError as error:
+            pipe.send(("bad input", error.problems))
+            return
+        except Exception as error:
+            pipe.send(("broken", f"{type(error).__name__}: {error}"))
+            return
+        pipe.send(("ready", None))
+        while True:
+            job = pipe.recv()
+            pipe.send(("done", call(worker, job)))
+    except (EOFError, OSError):
+        return
+
+
+def _die_with_parent() -> None:
+    """Ends this process at once when the parent is gone, even in the middle of a long job."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
