@@ -1,0 +1,101 @@
+"""What a search is given and what it says: plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.evaluation import Constraint, Evaluation, Failure, Objective
+from evomerge.genome import GenomeSpec
+from evomerge.recipe import Recipe
+from evomerge.search.searchers import SearcherFactory
+
+__all__ = ["Budgets", "RepeatedFailures", "ReplayError", "SearchPlan", "SearchResult"]
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """When a search ends; None is no limit.
+
+    All count searched candidates alone: baselines, repeats and the confirmation are free.
+
+    Attributes:
+        evaluations: Candidates scored, failed ones included. The last batch is cut to it.
+        items: Items asked of candidates. The last batch is cut to it.
+        seconds: Wall time of all sessions of the run together. Outside the promise of repeatability.
+        patience: Batches in a row without a feasible candidate that no earlier one is at least as good as, in every
+            objective.
+    """
+
+    evaluations: int | None = None
+    items: int | None = None
+    seconds: float | None = None
+    patience: int | None = None
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """A search, but for where it runs and where it is kept.
+
+    Attributes:
+        genome: The search space.
+        searcher: Makes the searcher, see `searchers.factory`.
+        objectives: What to improve; one or more.
+        baselines: Name to recipe, scored first: ``base``, ``expert:LABEL``, ``uniform``.
+        items: Split to task to item ids; the search scores on ``search``, the confirmation on ``test``.
+        constraints: What candidates must meet.
+        starts: Genomes of the first batch, ``(k, n_var)``.
+        budgets: When to stop.
+        max_failures: So many failures in a row end the run.
+        finalists: At most so many candidates are confirmed on the test split; 0 for no confirmation.
+    """
+
+    genome: GenomeSpec
+    searcher: SearcherFactory
+    objectives: tuple[Objective, ...]
+    baselines: Mapping[str, Recipe]
+    items: Mapping[str, Mapping[str, tuple[str, ...]]]
+    constraints: tuple[Constraint, ...] = ()
+    starts: NDArray[np.float64] | None = None
+    budgets: Budgets = field(default_factory=Budgets)
+    max_failures: int = 10
+    finalists: int = 8
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What came of a search.
+
+    Attributes:
+        reason: Why it ended: ``evaluations``, ``items``, ``seconds``, ``patience``, ``exhausted`` (nothing new is
+            proposed) or ``stopped``.
+        batches: Batches told to the searcher.
+        evaluations: Candidates scored.
+        front: The feasible non-dominated candidates on the search split, by (batch, index).
+        confirmed: Records of baselines and finalists on the test split; empty without confirmation.
+    """
+
+    reason: str
+    batches: int
+    evaluations: int
+    front: tuple[Evaluation, ...]
+    confirmed: tuple[Evaluation, ...]
+
+
+class RepeatedFailures(RuntimeError):
+    """So many candidates failed in a row that something other than the candidates must be wrong.
+
+    Attributes:
+        first: The first failure of the row.
+    """
+
+    def __init__(self, count: int, first: Failure) -> None:
+        super().__init__(f"{count} candidates in a row failed; the first: {first.kind}: {first.message}")
+        self.first = first
+
+
+class ReplayError(RuntimeError):
+    """The records of a run are not what the searcher proposes now, so the run cannot go on."""

@@ -1,0 +1,137 @@
+"""From records to what a searcher is told. The one place where signs flip and failures get numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.errors import InputError
+from evomerge.evaluation import Constraint, Evaluation, Objective
+from evomerge.pareto import non_dominated
+
+__all__ = ["Scoring"]
+
+Array = NDArray[np.float64]
+
+ROUNDING = 1e-9  # a bound met to within this is met: 0.5 - 0.01 is not quite 0.49 in binary
+
+
+class Scoring:
+    """Turns evaluations into objectives to minimise and constraints ``G <= 0``.
+
+    The last constraint says whether the candidate could be scored at all. A failed one gets, on every objective, the
+    worst value seen plus a margin as wide as the range seen, and a violation beyond every violation seen. "Seen" means
+    told so far, this batch included, so it depends on the records alone.
+
+    Args:
+        objectives: What to improve.
+        constraints: What candidates must meet.
+        baselines: Name to evaluation on the search split, for relative constraints.
+
+    Raises:
+        InputError: if a baseline that a constraint is relative to has failed or is missing, or a metric is not
+            recorded.
+    """
+
+    def __init__(
+        self,
+        objectives: Sequence[Objective],
+        constraints: Sequence[Constraint],
+        baselines: Mapping[str, Evaluation],
+    ) -> None:
+        self.objectives = tuple(objectives)
+        self.constraints = tuple(constraints)
+        self.n_con = len(self.constraints) + 1
+        self._check_metrics(baselines)
+        self._references = [_reference(constraint, baselines) for constraint in self.constraints]
+        self._low = np.full(len(self.objectives), np.inf)
+        self._high = np.full(len(self.objectives), -np.inf)
+        self._violation = 0.0
+
+    def minimised(self, evaluation: Evaluation) -> Array:
+        """Objectives with the sign that makes less better, ``(m,)``; the evaluation must not be a failed one."""
+        values = [o.value(evaluation.metrics) * (-1.0 if o.higher_is_better else 1.0) for o in self.objectives]
+        return np.array(values)
+
+    def violations(self, evaluation: Evaluation) -> Array:
+        """How far each constraint is missed, ``(k,)``; 0 or less where it holds. Not for a failed evaluation."""
+        pairs = zip(self.constraints, self._references, strict=True)
+        missed = np.array([c.violation(evaluation.metrics, reference) for c, reference in pairs], dtype=np.float64)
+        return np.where(missed <= ROUNDING, np.minimum(missed, 0.0), missed)
+
+    def feasible(self, evaluation: Evaluation) -> bool:
+        """Whether a candidate was scored and meets every constraint."""
+        return evaluation.error is None and bool((self.violations(evaluation) <= 0.0).all())
+
+    def columns(self, batch: Sequence[Evaluation]) -> tuple[Array, Array]:
+        """What the searcher is told of a batch.
+
+        Args:
+            batch: Evaluations in the order of the ask. Batches must come in order, as they move what has been seen.
+
+        Returns:
+            ``F`` of shape ``(n, m)`` and ``G`` of shape ``(n, k + 1)``, all finite.
+        """
+        F = np.zeros((len(batch), len(self.objectives)))
+        G = np.zeros((len(batch), self.n_con))
+        failed = np.array([evaluation.error is not None for evaluation in batch], dtype=bool)
+        for row, evaluation in enumerate(batch):
+            if evaluation.error is None:
+                F[row] = self.minimised(evaluation)
+                G[row, :-1] = self.violations(evaluation)
+        if not failed.all():
+            self._low = np.minimum(self._low, F[~failed].min(axis=0))
+            self._high = np.maximum(self._high, F[~failed].max(axis=0))
+            self._violation = max(self._violation, float(np.maximum(G[~failed], 0.0).sum(axis=1).max()))
+        if failed.any():
+            seen = np.isfinite(self._high)
+            span = np.where(seen & (self._high > self._low), self._high - self._low, 1.0)
+            F[failed] = np.where(seen, self._high, 0.0) + span
+            G[failed, -1] = self._violation + 1.0
+        return F, G
+
+    def front(self, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
+        """The feasible evaluations that none dominates, in their order."""
+        feasible = [evaluation for evaluation in evaluations if self.feasible(evaluation)]
+        if not feasible:
+            return []
+        mask = non_dominated(np.array([self.minimised(evaluation) for evaluation in feasible]))
+        return [evaluation for evaluation, on_front in zip(feasible, mask, strict=True) if on_front]
+
+    def _check_metrics(self, baselines: Mapping[str, Evaluation]) -> None:
+        scored = [evaluation for evaluation in baselines.values() if evaluation.error is None]
+        known = set(scored[0].metrics) if scored else set()
+        named = [(o.label, key) for o in self.objectives for _, key in o.terms]
+        named += [(c.label, c.metric) for c in self.constraints]
+        problems = [
+            f"{label!r} needs the metric {key}, which was not recorded; recorded are {', '.join(sorted(known))}"
+            for label, key in named
+            if scored and key not in known
+        ]
+        if problems:
+            raise InputError(problems)
+
+
+def _reference(constraint: Constraint, baselines: Mapping[str, Evaluation]) -> float:
+    """The score that a relative constraint is measured from, on the same items."""
+    if constraint.relative_to is None:
+        return 0.0
+    wanted = [
+        (name, evaluation)
+        for name, evaluation in baselines.items()
+        if name == constraint.relative_to or (constraint.relative_to == "best_expert" and name.startswith("expert:"))
+    ]
+    scores = [evaluation.metrics[constraint.metric] for _, evaluation in wanted if evaluation.error is None]
+    if not scores:
+        failures = "; ".join(f"{name}: {e.error.kind}: {e.error.message}" for name, e in wanted if e.error)
+        why = f"it could not be scored ({failures})" if failures else "there is no such baseline in this search"
+        raise InputError(f"constraint {constraint.label!r} is relative to {constraint.relative_to}, but {why}")
+    return max(scores) if constraint.sense == ">=" else min(scores)
+
+
+def finite(metrics: Mapping[str, float]) -> bool:
+    """Whether every score is a number that can be compared."""
+    return all(math.isfinite(value) for value in metrics.values())
