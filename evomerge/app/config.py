@@ -33,11 +33,12 @@ class ModelSettings(Runtime):
     """How candidates are merged and run.
 
     Attributes:
-        out_dtype: What merged weights are rounded to, whatever the model computes in.
+        out_dtype: What merged weights are rounded to, whatever the model computes in;
+            ``auto`` is what the reference model is stored in.
         merge_dtype: What the inputs are read as.
     """
 
-    out_dtype: str = "bfloat16"
+    out_dtype: str = "auto"
     merge_dtype: str = "float32"
 
 

@@ -112,10 +112,13 @@ _RUNTIME = {
         choice(("sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention")), "attention code"
     ),
     "model.device": Key(text(), "cpu, cuda, cuda:1, ... ; auto: a GPU where there is one"),
+    "model.threads": Key(optional(integer(1)), "threads per worker; null: as the run began, else the cores per worker"),
     "model.trust_remote_code": Key(truth(), "run model code that comes with a checkpoint"),
 }
 _DTYPES = {
-    "model.out_dtype": Key(choice(PRECISIONS), "what merged weights are rounded to, scored and exported in"),
+    "model.out_dtype": Key(
+        choice(("auto", *PRECISIONS)), "what merged weights are rounded to; auto: what the reference model is stored in"
+    ),
     "model.merge_dtype": Key(choice(PRECISIONS), "what the inputs are read as; arithmetic is float32"),
 }
 _SEED = {"seed": Key(integer(0, 2**63 - 1), "the one seed that everything random follows from")}

@@ -91,7 +91,7 @@ def written(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(written(inner) for inner in value) + "]"
     text = str(value)
-    plain = re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in ("null", "true", "false", "inf", "nan")
+    plain = re.fullmatch(r"(?:[A-Za-z_]|\.{0,2}/)[\w./-]*", text, re.ASCII) and text.lower() not in ("null", "true", "false", "inf", "nan")
     return text if plain else QuotedString(text, Quote.single).with_quotes()
 
 
