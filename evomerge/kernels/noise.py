@@ -28,9 +28,9 @@ def random_key(*parts: int | str | None) -> int:
 def uniform(key: int, span: slice, device: torch.device | str = "cpu") -> torch.Tensor:
     """Uniform numbers in [0, 1) for consecutive elements of a tensor.
 
-    Element ``i`` goes through two rounds of a 32-bit mixing function, each keyed with one half of ``key``; the upper 24
-    bits of the result make a float32 without rounding. The arithmetic is that of 32-bit integers with wrap-around,
-    which all devices share.
+    Element ``i`` goes through two rounds of a 32-bit mixing function, each keyed with one half of the key's hash; the
+    upper 24 bits of the result make a float32 without rounding. The arithmetic is that of 32-bit integers with
+    wrap-around, which all devices share.
 
     Args:
         key: 64-bit key; indices beyond 2**32 change it.
@@ -43,8 +43,8 @@ def uniform(key: int, span: slice, device: torch.device | str = "cpu") -> torch.
     high, low = divmod(span.start, 1 << 32)
     if low + (span.stop - span.start) > 1 << 32:
         raise ValueError(f"elements {span.start} to {span.stop} straddle a multiple of 2**32")
-    if high:
-        key = random_key(key, high)
+    # Hashed once more, because the mixing separates unrelated words well, but not words that differ in a bit or two.
+    key = random_key(int(key), high)
     state = torch.arange(span.stop - span.start, dtype=torch.int32, device=device).add_(_signed(low))
     for word in (key & _WORD, key >> 32 & _WORD):
         state.bitwise_xor_(_signed(word))

@@ -62,6 +62,8 @@ def delta_bits(base: torch.Tensor, model: torch.Tensor) -> Iterator[torch.Tensor
 
 def merge(context: TensorContext, state: DeltaState, coefficients: Coefficients, out: torch.Tensor) -> None:
     """Writes the base plus lambda times the mixed deltas. Where nothing is added the base stays bit by bit."""
+    if out.numel() == 0:
+        return
     ballot = _Ballot(state, coefficients)
     scale = shared(coefficients["lambda"])
     sign_of_ties = functools.cache(lambda: _sign_of_ties(state, coefficients))
@@ -77,6 +79,8 @@ def merge(context: TensorContext, state: DeltaState, coefficients: Coefficients,
 
 def net_sign(state: DeltaState, coefficients: Coefficients) -> float:
     """The sum of the signs elected over one tensor: positive if most elements vote plus."""
+    if state.base.numel() == 0:
+        return 0.0
     ballot = _Ballot(state, coefficients)
     if not ballot.models:
         return 0.0

@@ -67,8 +67,6 @@ class TensorTrim:
     def keep(self, model: int, density: float) -> Keep:
         """Keeps the largest of this tensor."""
         ranks = self._ranks[model]
-        if ranks.count == 0:
-            return Cut(0, 0).keep
         wanted = place(density, ranks.count, self._rule)
         threshold = ranks.largest(wanted)
         quota = wanted - threshold.above if self._rule == "exact" else threshold.equal

@@ -1,0 +1,125 @@
+"""What declarations check, and the shortest way to write a method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from evomerge import methods
+from evomerge.errors import InputError
+from evomerge.recipe import CheckpointRef, Coefficient, Group, ParameterGroups, Recipe
+
+GROUPS = ParameterGroups((Group("embedding", ("embedding",), frozen=True), Group("rest")))
+
+
+def recipe(method: str = "ties", n_models: int = 2, base: str | None = "base", **coefficients: Any) -> Recipe:
+    usual = {"weight": np.full((2, n_models), 0.5), "density": np.full((2, n_models), 0.5), "lambda": np.ones(2)}
+    return Recipe(
+        method=method,
+        options={},
+        models=tuple(CheckpointRef(f"expert_{i}") for i in range(n_models)),
+        base=CheckpointRef(base) if base else None,
+        groups=GROUPS,
+        coefficients={name: np.asarray(value) for name, value in (usual | coefficients).items() if value is not None},
+    )
+
+
+def problems(given: Recipe) -> str:
+    return "\n".join(methods.load(given.method).problems(given))
+
+
+def test_a_good_recipe_has_no_problems() -> None:
+    assert problems(recipe()) == ""
+    assert problems(recipe("linear", 1, None, density=None, **{"lambda": None})) == ""
+
+
+def test_rows_of_frozen_groups_are_not_looked_at() -> None:
+    assert problems(recipe(density=[[7.0, 7.0], [0.5, 0.5]])) == ""
+
+
+def test_all_problems_come_at_once() -> None:
+    found = problems(
+        recipe(
+            base=None, density=[[1, 1], [0.0, 1.5]], weight=None, wieght=np.ones((2, 2)), **{"lambda": np.ones((2, 2))}
+        )
+    )
+    for part in (
+        "set base",
+        "no coefficient 'wieght'; did you mean 'weight'",
+        "no values for coefficient 'weight'",
+        "'density' goes down to 0, below 1e-06",
+        "'density' goes up to 1.5, above 1",
+        "'lambda' has shape (2, 2); expected one value per group",
+    ):
+        assert part in found
+
+
+def test_proportions_need_something_to_be_proportional_to() -> None:
+    assert "sums to zero" in problems(recipe(weight=np.zeros((2, 2))))
+    assert "below 0" in problems(recipe(weight=[[1, 1], [2.0, -1.0]]))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_number_of_models_is_checked(count: int) -> None:
+    given = recipe("slerp", count, None, weight=None, density=None, **{"lambda": None, "t": np.ones(2)})
+    assert f"merges 2 models; the recipe names {count}" in problems(given)
+
+
+def test_options_of_a_recipe_are_checked_first() -> None:
+    given = Recipe("ties", {"tie": "positve"}, (CheckpointRef("a"),), CheckpointRef("b"), GROUPS)
+    assert problems(given) == (
+        "method ties: option tie is 'positve'; it is one of positive, majority, drop; did you mean 'positive'?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "good", "bad"),
+    [
+        (methods.Option(0.5, None, float, ""), [1, 0.25], [True, "x", None]),
+        (methods.Option(3, None, int, ""), [4], [True, 0.5]),
+        (methods.Option(True, None, bool, ""), [False], [0, "no"]),
+    ],
+)
+def test_options_have_types(option: methods.Option, good: list[Any], bad: list[Any]) -> None:
+    assert [option.problem("x", value) for value in good] == [None] * len(good)
+    assert all("expected a value of type" in (option.problem("x", value) or "") for value in bad)
+
+
+def test_a_plain_function_of_whole_tensors_is_a_method() -> None:
+    def largest(
+        context: methods.TensorContext,
+        base: torch.Tensor | None,
+        models: Sequence[torch.Tensor],
+        coefficients: Mapping[str, Any],
+        options: Mapping[str, Any],
+    ) -> torch.Tensor:
+        """MagMax: per element, the delta of largest magnitude."""
+        assert base is not None
+        deltas = torch.stack([model - base for model in models])
+        chosen = deltas.abs().argmax(dim=0, keepdim=True)
+        return base + coefficients["lambda"] * deltas.gather(0, chosen)[0]
+
+    magmax = methods.MergeMethod(
+        name="magmax",
+        summary="largest delta of each element",
+        paper="Marczak et al. 2024, MagMax, https://arxiv.org/abs/2407.06322",
+        merge=methods.whole_tensor(largest),
+        coefficients=lambda options: (Coefficient("lambda", 0, 1, 1, per_model=False),),
+    )
+    base, models = (
+        torch.zeros(3).bfloat16(),
+        [torch.tensor([1.0, -3, 2]).bfloat16(), torch.tensor([2.0, 1, -1]).bfloat16()],
+    )
+    options = magmax.resolve({})
+    context = methods.TensorContext("x")
+    out = torch.nn.Parameter(torch.empty(3))
+    magmax.merge(context, magmax.state(context, base, models, options), {"lambda": 0.5}, out)
+    assert out.tolist() == [1.0, -1.5, 1.0]
+    assert magmax.starts(2, options) == {}
+    assert magmax.mergekit(options) is None
+    with pytest.raises(InputError, match="has no option 'scale'"):
+        magmax.resolve({"scale": 1})

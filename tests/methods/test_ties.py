@@ -1,0 +1,256 @@
+"""TIES: by hand, and against a plain implementation that sorts whole tensors."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+
+from evomerge import methods
+from evomerge.kernels import BLOCK
+from tests.methods.variants import merge
+
+PAPER = (
+    "ties",
+    (("scope", "global"), ("kept", "threshold"), ("votes", "plain"), ("tie", "majority"), ("normalise", "count")),
+)
+CHOICES = {name: option.choices for name, option in methods.load("ties").options.items()}
+
+
+def values(weight: tuple[float, ...], density: tuple[float, ...], scale: float = 1.0) -> dict[str, Any]:
+    return {"weight": weight, "density": density, "lambda": scale}
+
+
+BASE = torch.ones(5)
+DELTAS = [torch.tensor(row) for row in ([4.0, -3.0, 2.0, 0.5, 1.0], [-1.0, -2.0, -6.0, 0.25, 3.0])]
+MODELS = [BASE + delta for delta in DELTAS]
+
+
+def merged_delta(options: dict[str, Any], coefficients: dict[str, Any]) -> list[float]:
+    return (merge(("ties", tuple(options.items())), MODELS, BASE, coefficients) - BASE).tolist()
+
+
+def test_the_example_with_the_defaults() -> None:
+    # int(.6 * 5) = 3 kept of each: [4, -3, 2, 0, 0] and [0, -2, -6, 0, 3]; weighted .75 and .25:
+    # [3, -2.25, 1.5, 0, 0] and [0, -.5, -1.5, 0, .75]; the third element is a tie and goes to plus.
+    got = merged_delta({}, values((0.75, 0.25), (0.6, 0.6)))
+    assert got == [4.0, -2.75, 2.0, 0.0, 3.0]
+
+
+def test_the_example_with_other_ties_and_sums() -> None:
+    coefficients = values((0.75, 0.25), (0.6, 0.6))
+    assert merged_delta({"tie": "drop"}, coefficients) == [4.0, -2.75, 0.0, 0.0, 3.0]
+    assert merged_delta({"normalise": "none"}, coefficients) == [3.0, -2.75, 1.5, 0.0, 0.75]
+    assert merged_delta({"normalise": "count"}, coefficients) == [3.0, -1.375, 1.5, 0.0, 0.75]
+    # Plain votes: 2 - 6 elects minus for the third element.
+    assert merged_delta({"votes": "plain"}, coefficients) == [4.0, -2.75, -6.0, 0.0, 3.0]
+    assert merged_delta({}, coefficients | {"lambda": 2.0}) == [8.0, -5.5, 4.0, 0.0, 6.0]
+
+
+def test_the_example_as_in_the_paper() -> None:
+    # density .4: int(.4 * 5) + 1 = 3 kept, as above; plain sums [4, -5, -4, 0, 3]; means of what agrees.
+    got = (merge(PAPER, MODELS, BASE, values((1.0, 1.0), (0.4, 0.4))) - BASE).tolist()
+    assert got == [4.0, -2.5, -6.0, 0.0, 3.0]
+
+
+def test_signs_of_published_example() -> None:
+    # Two deltas; opposite and equal elements elect plus, nobody's element elects nobody.
+    base = torch.zeros(4)
+    models = [torch.tensor([1.0, -1.0, 0.0, 2.0]), torch.tensor([-1.0, -3.0, 0.0, 0.0])]
+    got = merge(("ties", ()), models, base, values((1.0, 1.0), (1.0, 1.0)))
+    assert got.tolist() == [1.0, -2.0, 0.0, 2.0]
+
+
+def test_majority_decides_where_votes_cancel() -> None:
+    base = torch.zeros(4)
+    models = [torch.tensor([1.0, -1.0, -1.0, 5.0]), torch.tensor([-1.0, -1.0, -3.0, -2.0])]
+    variant = ("ties", (("tie", "majority"),))
+    assert merge(variant, models, base, values((1.0, 1.0), (1.0, 1.0))).tolist() == [-1.0, -1.0, -2.0, 5.0]
+    # As many plus as minus: there is no majority, and nothing is elected.
+    models = [torch.tensor([1.0, -1.0, 3.0, 0.0]), torch.tensor([-1.0, -1.0, 0.0, 0.0])]
+    assert merge(variant, models, base, values((1.0, 1.0), (1.0, 1.0))).tolist() == [0.0, -1.0, 3.0, 0.0]
+
+
+def oracle(
+    options: dict[str, Any], base: list[torch.Tensor], models: list[list[torch.Tensor]], coefficients: dict[str, Any]
+) -> list[torch.Tensor]:
+    """TIES on whole tensors in float64, with stable sorts; one list entry per tensor."""
+    sizes = [tensor.numel() for tensor in base]
+    deltas = [[(m - b).double().flatten() for m, b in zip(model, base, strict=True)] for model in models]
+    weights = coefficients["weight"]
+    kept: list[list[torch.Tensor]] = []
+    for model, density in zip(deltas, coefficients["density"], strict=True):
+        parts = [torch.cat(model)] if options["scope"] == "global" else model
+        trimmed = [keep_largest(part, density, options["kept"]) for part in parts]
+        kept.append(list(torch.cat(trimmed).split(sizes)))
+    for model, whole, density in zip(kept, deltas, coefficients["density"], strict=True):
+        for i, part in enumerate(model):
+            if options["rescale"] == "inverse":
+                model[i] = part / density
+            elif options["rescale"] == "l1" and part.abs().sum() > 0:
+                model[i] = part * (whole[i].abs().sum() / part.abs().sum())
+    voters = [i for i, weight in enumerate(weights) if weight]
+    power = [weights[i] if options["votes"] == "weighted" else 1.0 for i in voters]
+    elected = []
+    for t in range(len(base)):
+        # Summed in float32 as voting is, so that what cancels there cancels here.
+        ballots = [kept[i][t].float() * p for i, p in zip(voters, power, strict=True)]
+        elected.append(sum(ballots).sign())
+    counted = torch.cat(elected) if options["scope"] == "global" else None
+    result = []
+    for t, tensor in enumerate(base):
+        majority = (elected[t] if counted is None else counted).sum().sign()
+        sign = {"positive": torch.ones(()), "majority": majority, "drop": torch.zeros(())}[options["tie"]]
+        signs = torch.where(elected[t] == 0, sign, elected[t])
+        agreeing = {
+            i: kept[i][t].sign() * (weights[i] if options["votes"] == "weighted" else 1) * signs > 0 for i in voters
+        }
+        update = sum(weights[i] * kept[i][t] * agreeing[i] for i in voters)
+        divisor = {
+            "weight": lambda a=agreeing: sum(weights[i] * a[i].double() for i in voters),
+            "count": lambda a=agreeing: sum(a[i].double() for i in voters),
+            "none": lambda: torch.ones(()),
+        }[options["normalise"]]()
+        update = update / torch.where(divisor == 0, 1.0, divisor)
+        result.append((tensor.double() + coefficients["lambda"] * update.view(tensor.shape)).float())
+    return result
+
+
+def keep_largest(delta: torch.Tensor, density: float, rule: str) -> torch.Tensor:
+    if density >= 1 or delta.numel() == 0:
+        return delta
+    order = delta.abs().argsort(descending=True, stable=True)
+    wanted = int(density * delta.numel())
+    if rule == "threshold":
+        return torch.where(delta.abs() >= delta.abs()[order[min(wanted, delta.numel() - 1)]], delta, 0.0)
+    kept = torch.zeros_like(delta)
+    chosen = order[: max(wanted, 1)]
+    kept[chosen] = delta[chosen]
+    return kept
+
+
+def some_tensors(shapes: list[tuple[int, ...]], step: float) -> tuple[list[torch.Tensor], list[list[torch.Tensor]]]:
+    """A base and three models whose deltas are multiples of ``step``, so that many magnitudes are equal."""
+    generator = torch.Generator().manual_seed(0)
+    base = [(torch.randn(shape, generator=generator) * 64).round() / 64 for shape in shapes]
+    models = []
+    for _ in range(3):
+        scales = torch.rand(len(shapes), generator=generator).tolist()
+        deltas = [torch.randn(shape, generator=generator) * scale for shape, scale in zip(shapes, scales, strict=True)]
+        models.append([b + (d / step).round() * step for b, d in zip(base, deltas, strict=True)])
+    return base, models
+
+
+def merge_all(
+    options: dict[str, Any], base: list[torch.Tensor], models: list[list[torch.Tensor]], coefficients: dict[str, Any]
+) -> list[torch.Tensor]:
+    """Merges a whole model, its tensors in reverse order."""
+    ties = methods.load("ties")
+    assert ties.survey is not None
+    contexts = [methods.TensorContext(f"tensor {t}") for t in range(len(base))]
+    tensors = [(c, b, list(m)) for c, b, m in zip(contexts, base, zip(*models, strict=True), strict=True)]
+    survey = ties.survey(tensors, options)
+    results = []
+    for context, own_base, own in reversed(tensors):
+        out = torch.empty(own_base.shape)
+        ties.merge(context, ties.state(context, own_base, own, options, survey), coefficients, out)
+        results.append(out)
+    return results[::-1]
+
+
+SHAPES: list[tuple[int, ...]] = [(6, 5), (40,), (), (0,), (3, 4, 5), (17,)]
+EQUAL_MAGNITUDES = some_tensors(SHAPES, 1 / 8)
+DISTINCT_MAGNITUDES = some_tensors(SHAPES, 1e-5)
+POINTS = [
+    values((0.5, 0.3, 0.2), (0.5, 0.25, 0.8)),
+    values((0.25, 0.5, 0.25), (0.05, 1.0, 0.3), 1.7),
+    values((0.5, 0.0, 0.5), (0.2, 0.5, 0.2), 0.5),
+    values((1.0, -0.5, 1.0), (0.6, 0.6, 0.6)),
+]
+
+
+@pytest.mark.parametrize("scope", CHOICES["scope"])
+@pytest.mark.parametrize("kept", CHOICES["kept"])
+@pytest.mark.parametrize("votes", CHOICES["votes"])
+def test_every_combination_agrees_with_sorting_whole_tensors(scope: str, kept: str, votes: str) -> None:
+    for rescale, tie, normalise in itertools.product(CHOICES["rescale"], CHOICES["tie"], CHOICES["normalise"]):
+        options = {
+            "scope": scope, "kept": kept, "rescale": rescale, "votes": votes, "tie": tie, "normalise": normalise,
+        }  # fmt: skip
+        # Once rescaled, votes that cancel do so up to rounding only; the order of summation would decide.
+        tensors = EQUAL_MAGNITUDES if rescale == "none" else DISTINCT_MAGNITUDES
+        for point in POINTS:
+            for got, wanted in zip(merge_all(options, *tensors, point), oracle(options, *tensors, point), strict=True):
+                torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kept", CHOICES["kept"])
+@pytest.mark.parametrize("scope", CHOICES["scope"])
+def test_large_tensors_with_many_equal_magnitudes(scope: str, kept: str) -> None:
+    base, models = some_tensors([(1000,), (5 * BLOCK // 2,), (300, 300)], 1 / 32)
+    options = methods.load("ties").resolve({"scope": scope, "kept": kept})
+    point = values((0.5, 0.25, 0.25), (0.2, 0.37, 0.9))
+    for got, wanted in zip(merge_all(options, base, models, point), oracle(options, base, models, point), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("scope", CHOICES["scope"])
+def test_keeps_exactly_as_many_as_it_says(scope: str) -> None:
+    sizes = [(BLOCK + 17,), (1000, 1100), (513,)]
+    base = [torch.zeros(shape) for shape in sizes]
+    # Odd multiples of 1/8: no zeros, and few magnitudes that are each shared by many.
+    model = [(tensor * 4).round() / 4 + 0.125 for tensor in some_tensors(sizes, 1 / 8)[0]]
+    options = methods.load("ties").resolve({"scope": scope})
+    for density in (1e-5, 0.1, 1 / 3, 0.5, 0.77):
+        got = merge_all(options, base, [model], values((1.0,), (density,)))
+        counts = [int((tensor != 0).sum()) for tensor in got]
+        numels = [tensor.numel() for tensor in base]
+        if scope == "global":
+            assert sum(counts) == int(density * sum(numels))
+        else:
+            assert counts == [max(1, int(density * numel)) for numel in numels]
+
+
+def test_global_scope_leaves_small_deltas_out() -> None:
+    base = [torch.zeros(4), torch.zeros(4)]
+    model = [torch.tensor([5.0, 6, 7, 8]), torch.tensor([1.0, 2, 3, 4])]
+    point = values((1.0,), (0.5,))
+    options = methods.load("ties").resolve({"scope": "global"})
+    assert [t.tolist() for t in merge_all(options, base, [model], point)] == [[5, 6, 7, 8], [0, 0, 0, 0]]
+    options = methods.load("ties").resolve({"scope": "tensor"})
+    assert [t.tolist() for t in merge_all(options, base, [model], point)] == [[0, 0, 7, 8], [0, 0, 3, 4]]
+
+
+def test_each_tensor_may_have_its_own_density_of_the_whole_model() -> None:
+    ties = methods.load("ties")
+    options = ties.resolve({"scope": "global"})
+    base, model = [torch.zeros(4), torch.zeros(4)], [torch.tensor([5.0, 6, 7, 8]), torch.tensor([1.0, 2, 3, 4])]
+    tensors = [(methods.TensorContext(str(t)), base[t], [model[t]]) for t in range(2)]
+    assert ties.survey is not None
+    survey = ties.survey(tensors, options)
+    out = torch.empty(4)
+    for t, density, wanted in [(0, 0.25, [0, 0, 7, 8]), (1, 0.75, [0, 0, 3, 4]), (0, 0.125, [0, 0, 0, 8])]:
+        state = ties.state(*tensors[t], options, survey)
+        ties.merge(tensors[t][0], state, values((1.0,), (density,)), out)
+        assert out.tolist() == wanted
+
+
+def test_a_survey_is_made_only_where_it_is_needed() -> None:
+    ties = methods.load("ties")
+
+    def never() -> Any:
+        raise AssertionError("the tensors were read")
+        yield
+
+    assert ties.survey is not None
+    assert ties.survey(never(), ties.resolve({})) is None
+
+
+def test_mergekits_form_is_named_only_where_it_computes_the_same() -> None:
+    ties = methods.load("ties")
+    assert ties.mergekit(ties.resolve({})) == {"normalize": True, "rescale": False}
+    assert ties.mergekit(ties.resolve({"normalise": "none", "rescale": "l1"})) == {"normalize": False, "rescale": True}
+    for name, choice in [*PAPER[1], ("tie", "drop"), ("rescale", "inverse")]:
+        assert ties.mergekit(ties.resolve({name: choice})) is None
