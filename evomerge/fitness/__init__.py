@@ -1,7 +1,7 @@
 """Fitness: a model and items in, metrics and responses out.
 
-``TaskSuite.build`` loads lm-eval tasks, splits their items and builds every request once; ``TaskSuite.score`` asks a model whose
-weights may have changed since the last call. This room alone knows lm-eval.
+``TaskSuite.build`` loads lm-eval tasks, splits their items and builds every request once; ``TaskSuite.score`` asks a
+model whose weights may have changed since the last call. This room alone knows lm-eval.
 """
 
 from evomerge.fitness.inspection import TaskListing, inspect_tasks

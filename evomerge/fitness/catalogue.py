@@ -1,4 +1,4 @@
-"""Finds tasks by name and loads them with lm-eval: the user's own files first, the built-in ones when a name asks for them."""
+"""Finds tasks by name and loads them with lm-eval: the user's own files first, the built-in ones when a name asks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from lm_eval.tasks._yaml_loader import load_yaml
 
 from evomerge.errors import InputError, suggest
 from evomerge.fitness import declared, inline
-from evomerge.fitness.quiet import quiet
-from evomerge.fitness.randomness import sealed_randomness
 from evomerge.fitness.settings import FitnessSettings
 
 _OTHER_FILES = ("__pycache__", ".ipynb_checkpoints")
@@ -57,7 +55,7 @@ class _Shelf:
 def load(settings: FitnessSettings) -> Loaded:
     """Loads every task that the settings ask for.
 
-    Nothing is fetched for data that lies on this machine. Code that tasks bring along runs with sealed random generators.
+    Nothing is fetched for data that lies on this machine. Code that tasks bring along runs: see ``foreign_code``.
 
     Args:
         settings: What to load.
@@ -72,18 +70,17 @@ def load(settings: FitnessSettings) -> Loaded:
     names = [task for task in settings.tasks if isinstance(task, str)]
     specs = [dict(task) for task in settings.tasks if not isinstance(task, str)]
     found = [problem for spec in specs for problem in inline.problems(spec)]
-    with quiet(), sealed_randomness(settings.fewshot_seed):
-        shelf = _open_shelf(settings, names)
-        wanted, unknown = _resolve(names, shelf)
-        found += unknown
-        entries = list(_closure(wanted, shelf))
-        for entry in entries:
-            found += _prepare(entry, shelf)
-        folders = [folder if folder.is_dir() else folder.parent for folder in _paths(settings)]
-        configs, wrong = _inline_configs(specs, folders) if not found else ([], [])
-        if found := found + wrong:
-            raise InputError(found)
-        return _build([*wanted, *configs], shelf)
+    shelf = _open_shelf(settings, names)
+    wanted, unknown = _resolve(names, shelf)
+    found += unknown
+    entries = list(_closure(wanted, shelf))
+    for entry in entries:
+        found += _prepare(entry, shelf)
+    folders = [folder if folder.is_dir() else folder.parent for folder in _paths(settings)]
+    configs, wrong = _inline_configs(specs, folders) if not found else ([], [])
+    if found := found + wrong:
+        raise InputError(found)
+    return _build([*wanted, *configs], shelf)
 
 
 def _paths(settings: FitnessSettings) -> list[Path]:

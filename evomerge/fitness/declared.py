@@ -47,7 +47,7 @@ def _metric_problems(name: str, entry: Mapping[str, Any], *, custom: bool) -> It
         yield f"task {name!r}: an entry of metric_list has no 'metric'"
         return
     if entry.get("hf_evaluate"):
-        yield f"task {name!r}: metric {metric!r} asks for hf_evaluate, which runs code from the network; declare a function"
+        yield f"task {name!r}: metric {metric!r} asks for hf_evaluate, code from the network; declare a function"
     elif not custom and not callable(metric) and metric not in METRIC_REGISTRY:
         yield f"task {name!r}: unknown metric {metric!r}{suggest(str(metric), METRIC_REGISTRY)}"
     if aggregation is None:

@@ -1,7 +1,7 @@
 """From texts to token requests, by the rules of lm-eval's Hugging Face models.
 
-The boundary between context and continuation, the token before an empty context and the truncation from the left are what
-published scores were made with, so they are kept to the letter.
+The boundary between context and continuation, the token before an empty context and the truncation from the left are
+what published scores were made with, so they are kept to the letter.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import jinja2
 import numpy as np
 
 from evomerge.errors import InputError
-from evomerge.fitness.requests import Continuation, Prompt
+from evomerge.fitness.requests import Continuation, Prompt, Request
 
 DEFAULT_MAX_NEW = 256
 DEFAULT_LENGTH = 2048
@@ -32,15 +32,22 @@ def context_length(config: Any, tokenizer: Any) -> int:
     Returns:
         The limit; 2048 when neither knows.
     """
-    inner = _get(config, "text_config") or config
+    inner = field_of(config, "text_config") or config
     for name in ("n_positions", "max_position_embeddings", "n_ctx"):
-        if (value := _get(inner, name)) is not None:
+        if (value := field_of(inner, name)) is not None:
             return int(value)
     limit = getattr(tokenizer, "model_max_length", None)
     return DEFAULT_LENGTH if limit is None or limit >= _UNLIMITED else int(limit)
 
 
-def _get(config: Any, name: str) -> Any:
+def vocabulary_size(config: Any, tokenizer: Any) -> int:
+    """Number of logits per position, from a model's configuration or else from its tokenizer."""
+    value = field_of(field_of(config, "text_config") or config, "vocab_size")
+    return len(tokenizer) if value is None else int(value)
+
+
+def field_of(config: Any, name: str) -> Any:
+    """A field of a configuration, be it an object or a mapping; ``None`` where there is none."""
     return config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)
 
 
@@ -89,6 +96,8 @@ class Encoder:
             before, after = [self.prefix], self.encode(text, special=False)
             if after and after[0] == self.prefix:
                 before, after = after[:1], after[1:]
+        if not before:  # a context of blanks, all of them moved to the continuation
+            before = [self.prefix]
         if not after:
             raise InputError(f"the continuation {text!r} has no token of its own; nothing can be scored")
         return self._window(before, after)
@@ -110,11 +119,6 @@ class Encoder:
                 "shorten it or raise max_length"
             )
         tokens = (before + after)[-(self.max_length + 1) :]
-        if len(tokens) == len(after):
-            # Nothing is left to condition the first token on: the model sees one token less than it could.
-            raise InputError(
-                f"a continuation of {len(after)} tokens has no context left within {self.max_length} tokens"
-            )
         return Continuation(np.asarray(tokens, dtype=np.int32), len(after))
 
     def rolling(self, text: str) -> tuple[Continuation, ...]:
@@ -165,8 +169,24 @@ class Encoder:
         texts = (stop,) if isinstance(stop, str) else tuple(str(text) for text in stop)
         return Prompt(tokens, tuple(text for text in texts if text), max_new, options)
 
+    def requests(self, kind: str, arguments: tuple[Any, ...]) -> tuple[Request, ...]:
+        """What to ask a model for one of lm-eval's requests; a long text becomes several windows.
+
+        Args:
+            kind: lm-eval's type of the request.
+            arguments: Its arguments.
+
+        Raises:
+            InputError: If it cannot be asked.
+        """
+        if kind == "loglikelihood":
+            return (self.continuation(str(arguments[0]), str(arguments[1])),)
+        if kind == "loglikelihood_rolling":
+            return self.rolling(str(arguments[0]))
+        return (self.prompt(str(arguments[0]), arguments[1]),)
+
     def chat(self, messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """Text of a conversation by the tokenizer's chat template; without the system's turn if the template refuses one."""
+        """Text of a conversation by the chat template; without the system's turn if the template refuses one."""
         flags = {
             "tokenize": False,
             "add_generation_prompt": add_generation_prompt,

@@ -7,8 +7,6 @@ from typing import Any
 
 from lm_eval.api.group import Group
 
-from evomerge.fitness.quiet import quiet
-
 
 class Groups:
     """The groups of a run.
@@ -47,8 +45,7 @@ class Groups:
         for name, group in self._groups.items():
             if not set(self.leaves(name)) <= set(totals):
                 continue
-            with quiet():
-                found: Mapping[str, Any] = group.aggregate(known)
+            found: Mapping[str, Any] = group.aggregate(known)
             for metric, value in found.items():
                 if "," in metric and "_stderr," not in metric:
                     scores[f"{name}.{_without_filter(metric)}"] = float(value)

@@ -1,7 +1,8 @@
 """One lm-eval task: its items and prompts, and what becomes of a model's answers.
 
-lm-eval builds the requests, filters the answers, judges each item and aggregates; the model, the tokens and the batches are
-ours. The items of a task are built all together and once, so that a prompt does not depend on which other items are asked.
+lm-eval builds the requests, filters the answers, judges each item and aggregates; the model, the tokens and the batches
+are ours. The items of a task are built all together and once, so that a prompt does not depend on which other items are
+asked.
 """
 
 from __future__ import annotations
@@ -20,43 +21,12 @@ from evomerge.errors import InputError
 from evomerge.evaluation import Response
 from evomerge.fitness import smooth
 from evomerge.fitness.encoding import Encoder
-from evomerge.fitness.quiet import quiet
-from evomerge.fitness.randomness import sealed_randomness
+from evomerge.fitness.items import Item
 from evomerge.fitness.requests import Answer, Generated, Likelihood
 from evomerge.fitness.settings import FitnessSettings
-from evomerge.fitness.splits import canonical, digest, item_ids
+from evomerge.fitness.splits import canonical, item_ids
 
 PLAIN = "none"  # lm-eval's name for the answers as they are
-
-
-@dataclass(frozen=True, eq=False)
-class Item:
-    """One question of a task.
-
-    Args:
-        id: Its name, from its content.
-        doc: lm-eval's document.
-        kind: Type of its requests, ``loglikelihood``, ``loglikelihood_rolling`` or ``generate_until``, one per request.
-        arguments: Arguments of its requests, as lm-eval built them.
-        repeats: How often lm-eval would ask each request.
-        options: The answers to choose from; empty when there is nothing to choose.
-        gold: Indices of the right options; empty when there are no options or none is right.
-        target: The right answer as a text.
-    """
-
-    id: str
-    doc: Any
-    kind: tuple[str, ...]
-    arguments: tuple[tuple[Any, ...], ...]
-    repeats: int
-    options: tuple[str, ...]
-    gold: tuple[int, ...]
-    target: str
-
-    @property
-    def content(self) -> str:
-        """Hash of everything a model is shown and judged by."""
-        return digest(canonical(self.arguments), canonical(self.options), canonical(self.gold), self.target)[:16]
 
 
 @dataclass
@@ -88,21 +58,17 @@ class Benchmark:
     def __init__(self, name: str, task: Task, settings: FitnessSettings, encoder: Encoder | None) -> None:
         self.name = name
         self.task = task
-        self.seed = settings.fewshot_seed
         self.warnings: list[str] = []
         self._configure(settings)
-        with quiet(), sealed_randomness(self.seed):
-            try:
-                self.items = self._build(settings, encoder)
-                self._remember()
-            except InputError:
-                raise
-            except Exception as error:  # templates and code of a task can fail in any way
-                first = (str(error).strip() or "no message").splitlines()[0]
-                raise InputError(
-                    f"task {name!r}: its prompts could not be built: {type(error).__name__}: {first}"
-                ) from error
-            self.metrics = self._directions()
+        try:
+            self.items = self._build(settings, encoder)
+            self._remember()
+        except Exception as error:  # templates and code of a task can fail in any way
+            first = (str(error).strip() or "no message").splitlines()[0]
+            raise InputError(
+                f"task {name!r}: its prompts could not be built: {type(error).__name__}: {first}"
+            ) from error
+        self.metrics = self._directions()
 
     @property
     def output_type(self) -> str:
@@ -132,7 +98,7 @@ class Benchmark:
             task.set_config("num_fewshot", 0)
         if settings.gen_kwargs and self.output_type == "generate_until":
             task.set_config("generation_kwargs", dict(settings.gen_kwargs), update=True)
-        task.set_fewshot_seed(self.seed)
+        task.set_fewshot_seed(settings.fewshot_seed)
 
     def _build(self, settings: FitnessSettings, encoder: Encoder | None) -> dict[str, Item]:
         chat = encoder.chat if encoder is not None and settings.apply_chat_template else None
@@ -222,10 +188,9 @@ class Benchmark:
             [_Answered(item.doc, [_raw(*pair)] * item.repeats) for pair in zip(item.kind, given, strict=True)]
             for item, given in chosen
         ]
-        with quiet(), sealed_randomness(self.seed):
-            for chain in self.task._filters:
-                chain.apply([one for group in answered for one in group])
-            metrics = [self._item_metrics(item, group) for (item, _), group in zip(chosen, answered, strict=True)]
+        for chain in self.task._filters:
+            chain.apply([one for group in answered for one in group])
+        metrics = [self._item_metrics(item, group) for (item, _), group in zip(chosen, answered, strict=True)]
         return [self._response(item, given, values) for (item, given), values in zip(chosen, metrics, strict=True)]
 
     def _item_metrics(self, item: Item, answered: Sequence[_Answered]) -> dict[str, Any]:
@@ -271,11 +236,10 @@ class Benchmark:
                 values.setdefault(key, []).append(tuple(value) if isinstance(value, list) else value)
         functions = self.task.aggregation()
         result = {}
-        with quiet(), sealed_randomness(self.seed):
-            for key, column in values.items():
-                total = _finite(functions.get(key.split(",")[0]) or mean, column)
-                if total is not None:
-                    result[key] = total
+        for key, column in values.items():
+            total = _finite(functions.get(key.split(",")[0]) or mean, column)
+            if total is not None:
+                result[key] = total
         return result
 
 

@@ -1,8 +1,8 @@
 """Tasks declared over the user's own JSONL file: a file and a few template fields instead of a task file.
 
-``{task: capitals, data: capitals.jsonl, question: "{{question}} Answer:", choices: "{{options}}", answer: "{{gold}}"}`` is a
-multiple-choice task; without ``choices`` the answer is generated and compared. A template that is one field alone, such as
-``"{{options}}"``, hands the field over as it is: a list stays a list and a number an index.
+``{task: capitals, data: capitals.jsonl, question: "{{question}} Answer:", choices: "{{options}}", answer: "{{gold}}"}``
+is a multiple-choice task; without ``choices`` the answer is generated and compared. A template that is one field alone,
+such as ``"{{options}}"``, hands the field over as it is: a list stays a list and a number an index.
 """
 
 from __future__ import annotations
@@ -34,9 +34,8 @@ def problems(spec: Mapping[str, Any]) -> list[str]:
     """What is wrong with a declaration, told without reading its file."""
     name = spec.get("task")
     where = f"task {name!r}" if name else "a task without a name"
-    found = [
-        f"tasks: {where}: unknown key {key!r}{suggest(key, (*_OWN, *_PASSED))}" for key in spec if key not in _known()
-    ]
+    known = (*_OWN, *_PASSED)
+    found = [f"tasks: {where}: unknown key {key!r}{suggest(key, known)}" for key in spec if key not in known]
     missing = [key for key in ("task", "data") if not spec.get(key)]
     kind = _kind(spec)
     if kind not in OUTPUT_TYPES:
@@ -49,10 +48,6 @@ def problems(spec: Mapping[str, Any]) -> list[str]:
     missing += [key for key in needed.get(str(kind), ("question", "answer")) if key not in spec]
     found += [f"tasks: {where}: needs the key {key!r}" for key in missing]
     return found
-
-
-def _known() -> tuple[str, ...]:
-    return (*_OWN, *_PASSED)
 
 
 def _kind(spec: Mapping[str, Any]) -> Any:
@@ -112,10 +107,8 @@ def find(name: str, folders: Sequence[Path], task: str) -> Path:
     for candidate in [path] if path.is_absolute() else [path, *(folder / path for folder in folders)]:
         if candidate.is_file():
             return candidate
-    places = ", ".join(str(folder) for folder in folders)
-    raise InputError(
-        f"task {task!r}: data file {name!r} was not found" + (f", neither here nor in {places}" if places else "")
-    )
+    places = ", ".join(["the working folder", *(str(folder) for folder in folders)])
+    raise InputError(f"task {task!r}: data file {name!r} was not found; looked in {places}")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -134,9 +127,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         try:
             value = json.loads(entry)
         except json.JSONDecodeError as error:
-            raise InputError(
-                f"{path}, line {number}: expected a JSON object, came invalid JSON ({error.msg})"
-            ) from error
+            raise InputError(f"{path}, line {number}: expected a JSON object: {error.msg}") from error
         rows += value if isinstance(value, list) else [value]
     if not rows:
         raise InputError(f"{path} is empty; a task needs at least one item")

@@ -8,8 +8,8 @@ from typing import Any
 
 from evomerge.evaluation import SPLITS
 from evomerge.fitness.encoding import DEFAULT_LENGTH, Encoder
+from evomerge.fitness.opening import divide, open_benchmarks
 from evomerge.fitness.settings import FitnessSettings
-from evomerge.fitness.suite import divide, open_benchmarks, question
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,6 @@ def inspect_tasks(settings: FitnessSettings, tokenizer: Any = None) -> Inspectio
     items = divide(settings, benchmarks)
     listings = []
     for name, benchmark in benchmarks.items():
-        first = next(iter(benchmark.items.values()))
-        sample = {"question": question(first), "options": list(first.options), "gold": first.target}
         listings.append(
             TaskListing(
                 task=name,
@@ -80,7 +78,7 @@ def inspect_tasks(settings: FitnessSettings, tokenizer: Any = None) -> Inspectio
                 items={split: len(items[split][name]) for split in SPLITS},
                 num_fewshot=int(benchmark.task.get_config("num_fewshot") or 0),
                 metrics=benchmark.metrics,
-                sample=sample,
+                sample=next(iter(benchmark.items.values())).description,
                 warnings=tuple(benchmark.warnings),
             )
         )

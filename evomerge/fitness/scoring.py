@@ -17,8 +17,8 @@ from evomerge.fitness.requests import Answer, Likelihood, Request
 class BatchScorer:
     """Reads every request as a sequence of its own, in batches of similar length.
 
-    Log-probabilities are taken in float32 whatever the model computes in, and only at the positions that are asked. Results
-    stay on the device until all passes have run.
+    Log-probabilities are taken in float32 whatever the model computes in, and only at the positions that are asked.
+    Results stay on the device until all passes have run.
 
     Args:
         tokenizer: Decodes what is generated.

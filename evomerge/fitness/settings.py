@@ -13,7 +13,7 @@ from evomerge.evaluation import SPLITS
 
 DEFAULT_SPLITS: Mapping[str, float] = {"search": 0.5, "selection": 0.2, "test": 0.3}
 
-# The seed with which lm-eval itself draws few-shot examples: prompts stay comparable with its own runs, and between our runs.
+# lm-eval's own seed for drawing few-shot examples: prompts stay comparable with its runs, and between ours.
 FEWSHOT_SEED = 1234
 
 
@@ -22,9 +22,9 @@ class FitnessSettings:
     """Tasks and how their items become prompts, splits and samples.
 
     Args:
-        tasks: What to score on. Each entry is a name (a task, group or tag of lm-eval or of ``task_path``, with ``*`` as a
-            wildcard), the path of a task's YAML file, or a mapping that declares a task over the user's own JSONL file
-            (see ``evomerge.fitness.inline``).
+        tasks: What to score on. Each entry is a name (a task, group or tag of lm-eval or of ``task_path``, with ``*``
+            as a wildcard), the path of a task's YAML file, or a mapping that declares a task over the user's own JSONL
+            file (see ``evomerge.fitness.inline``).
         task_path: Folders with lm-eval task files, or such files.
         num_fewshot: Examples in each prompt; ``None`` leaves each task its own number.
         apply_chat_template: Whether prompts pass through the tokenizer's chat template.

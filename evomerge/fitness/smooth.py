@@ -18,8 +18,8 @@ def choice_metrics(logprobs: Sequence[float], gold: Sequence[int]) -> dict[str, 
 
     Returns:
         ``gold_logprob``, the log-likelihood of the right answer (of any of them, where there are several);
-        ``gold_prob``, its probability when only the options are possible; ``brier_score``, the squared distance between the
-        probabilities of all options and the right answer, from 0 to 2 (Brier 1950).
+        ``gold_prob``, its probability when only the options are possible; ``brier_score``, the squared distance between
+        the probabilities of all options and the right answer, from 0 to 2 (Brier 1950).
     """
     values = np.asarray(logprobs, dtype=np.float64)
     weights = np.exp(values - values.max())

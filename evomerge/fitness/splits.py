@@ -1,7 +1,8 @@
 """Which item belongs to which split, and which items of a split are asked.
 
-Everything here follows from hashes: no generator, no state, the same in every process. The split of an item depends on the item
-alone, so that two runs never search on what the other one tests on; only the sample within a split follows the seed.
+Everything here follows from hashes: no generator, no state, the same in every process. The split of an item depends on
+the item alone, so that two runs never search on what the other one tests on; only the sample within a split follows the
+seed.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ def split_of(item: str, fractions: Mapping[str, float]) -> str:
 def sample(items: Sequence[str], strata: Mapping[str, Hashable], limit: int | None, seed: int) -> tuple[str, ...]:
     """Draws items so that each stratum is represented by its share.
 
-    Every stratum is shuffled by keyed hashes and spread evenly over the unit interval from an offset of its own; the items
-    that come first are taken. A smaller sample is therefore part of a larger one.
+    Every stratum is shuffled by keyed hashes and spread evenly over the unit interval from an offset of its own; the
+    items that come first are taken. A smaller sample is therefore part of a larger one.
 
     Args:
         items: Ids, in the order of the task.
@@ -107,7 +108,7 @@ def sample(items: Sequence[str], strata: Mapping[str, Hashable], limit: int | No
 
 
 def strata(labels: Mapping[str, Any], options: Mapping[str, int]) -> dict[str, Hashable]:
-    """Groups items that should be represented alike: by right answer, where answers are labels, and by number of options.
+    """Groups items that should be represented alike: by right answer, if answers are labels, and by number of options.
 
     Args:
         labels: Right answer of each item, where there is one.

@@ -11,17 +11,20 @@ import torch
 
 from evomerge.errors import InputError, suggest
 from evomerge.evaluation import SPLITS, Response
-from evomerge.fitness import catalogue, grouping, wellknown
-from evomerge.fitness.encoding import Encoder, context_length
-from evomerge.fitness.harness import Benchmark, Item
+from evomerge.fitness import grouping
+from evomerge.fitness.encoding import Encoder, context_length, field_of, vocabulary_size
+from evomerge.fitness.foreign import foreign_code
+from evomerge.fitness.harness import Benchmark
+from evomerge.fitness.items import Item
 from evomerge.fitness.layout import Limits, logit_bytes
+from evomerge.fitness.opening import divide, open_benchmarks
 from evomerge.fitness.requests import Answer, Generated, Likelihood, Request, Scorer
 from evomerge.fitness.scoring import BatchScorer
 from evomerge.fitness.settings import FitnessSettings
-from evomerge.fitness.splits import sample, split_of, strata
 
 ItemLists = Mapping[str, Sequence[str]]
 LAYOUTS_KEPT = 16
+PROBLEMS_SHOWN = 10
 
 
 class NonFiniteScore(ArithmeticError):
@@ -101,7 +104,8 @@ class TaskSuite:
         Args:
             settings: What to score on.
             tokenizer: The ``transformers`` tokenizer of the models that will be scored; it is not changed.
-            config: Their configuration, which knows the longest sequence and the vocabulary; the tokenizer is asked without it.
+            config: Their configuration, which knows the longest sequence and the vocabulary; without it the tokenizer
+                is asked.
             scorer: Runs the requests; by default in plain batches.
 
         Returns:
@@ -116,8 +120,7 @@ class TaskSuite:
         items = divide(settings, benchmarks)
         for name, benchmark in benchmarks.items():
             benchmark.keep({item for split in SPLITS for item in items[split][name]})
-        vocabulary = _vocabulary(config) or len(tokenizer)
-        limits = Limits(vocabulary, rows=settings.batch_size)
+        limits = Limits(vocabulary_size(config, tokenizer), rows=settings.batch_size)
         return cls(settings, benchmarks, groups, items, encoder, scorer or BatchScorer(tokenizer, limits))
 
     @property
@@ -132,13 +135,15 @@ class TaskSuite:
         encoded = {}
         problems = []
         for item in self._split:
+            found = self._item(item)
+            asked = zip(found.kind, found.arguments, strict=True)
             try:
-                encoded[item] = _Encoded(tuple(_requests(self._encoder, *pair) for pair in _parts(self._item(item))))
+                encoded[item] = _Encoded(tuple(self._encoder.requests(*pair) for pair in asked))
             except InputError as error:
                 problems += [f"task {self._task[item]!r}, item {item}: {problem}" for problem in error.problems]
         if problems:
-            shown = problems[:10]
-            raise InputError(shown + [f"... and {len(problems) - 10} more items"] * (len(problems) > 10))
+            more = [f"... and {len(problems) - PROBLEMS_SHOWN} more items"] if len(problems) > PROBLEMS_SHOWN else []
+            raise InputError(problems[:PROBLEMS_SHOWN] + more)
         return encoded
 
     def describe(self, item: str) -> dict[str, Any]:
@@ -150,8 +155,7 @@ class TaskSuite:
         Returns:
             ``question``, the prompt; ``options``, the answers to choose from; ``gold``, the right answer.
         """
-        found = self._item(item)
-        return {"question": question(found), "options": list(found.options), "gold": found.target}
+        return self._item(item).description
 
     def check_metrics(self, keys: Iterable[str]) -> None:
         """Refuses metric keys that nothing here will compute.
@@ -193,9 +197,10 @@ class TaskSuite:
             parts = self._encoded[item].requests
             given = [_join(item, self._task[item], [next(answers) for _ in part]) for part in parts]
             per_task.setdefault(self._task[item], {})[item] = given
-        for task, given_items in per_task.items():
-            responses += self._benchmarks[task].judge(given_items)
-        return self.aggregate(responses), responses
+        with foreign_code(self.settings.fewshot_seed):
+            for task, given_items in per_task.items():
+                responses += self._benchmarks[task].judge(given_items)
+            return self._aggregate(responses), responses
 
     def _asked(self, split: str, items: ItemLists | None) -> tuple[str, ...]:
         chosen = self.items[split] if items is None else items
@@ -222,6 +227,10 @@ class TaskSuite:
         Args:
             responses: As ``score`` gave them, or as a store gave them back.
         """
+        with foreign_code(self.settings.fewshot_seed):
+            return self._aggregate(responses)
+
+    def _aggregate(self, responses: Iterable[Response]) -> dict[str, float]:
         per_task: dict[str, list[Response]] = {}
         for response in responses:
             per_task.setdefault(response.task, []).append(response)
@@ -240,79 +249,6 @@ class TaskSuite:
         layout = self._layout(self._asked(split, None))
         limits = getattr(self._scorer, "limits", None)
         return 0 if limits is None else logit_bytes(layout.most_positions, limits.vocabulary, itemsize)
-
-
-def open_benchmarks(settings: FitnessSettings, encoder: Encoder | None) -> tuple[dict[str, Benchmark], grouping.Groups]:
-    """Loads the tasks of a run and builds all their items.
-
-    Args:
-        settings: What to load.
-        encoder: For chat templates.
-
-    Raises:
-        InputError: With everything that is wrong.
-    """
-    loaded = catalogue.load(settings)
-    benchmarks: dict[str, Benchmark] = {}
-    problems: list[str] = []
-    for name, task in loaded.tasks.items():
-        try:
-            benchmarks[name] = Benchmark(name, task, settings, encoder)
-        except InputError as error:
-            problems += error.problems
-            continue
-        split = task.get_config("test_split") or task.get_config("validation_split")
-        if told := wellknown.warning(name, task.get_config("dataset_path"), split):
-            benchmarks[name].warnings.append(told)
-    if problems:
-        raise InputError(problems)
-    return benchmarks, grouping.Groups(loaded.groups)
-
-
-def divide(settings: FitnessSettings, benchmarks: Mapping[str, Benchmark]) -> dict[str, dict[str, tuple[str, ...]]]:
-    """Puts the items of each task into splits and draws the samples.
-
-    Returns:
-        Split name to task name to item ids.
-
-    Raises:
-        InputError: If a split that is used has no item of a task.
-    """
-    items: dict[str, dict[str, tuple[str, ...]]] = {split: {} for split in SPLITS}
-    problems = []
-    for name, benchmark in benchmarks.items():
-        layers = strata(
-            {item: found.target for item, found in benchmark.items.items()},
-            {item: len(found.options) for item, found in benchmark.items.items()},
-        )
-        for split in SPLITS:
-            members = [item for item in benchmark.items if split_of(item, settings.splits) == split]
-            items[split][name] = sample(members, layers, settings.limit(split), settings.seed)
-            if not members and settings.splits.get(split, 0.0) > 0.0 and split != "selection":
-                problems.append(
-                    f"task {name!r}: none of its {len(benchmark.items)} items falls into the {split} split; "
-                    "give it more items, or other fractions with splits"
-                )
-    if problems:
-        raise InputError(problems)
-    return items
-
-
-def question(item: Item) -> str:
-    """The prompt of an item: what comes before its options, or the text that is scored."""
-    return str(item.arguments[0][0])
-
-
-def _parts(item: Item) -> list[tuple[str, tuple[Any, ...]]]:
-    return list(zip(item.kind, item.arguments, strict=True))
-
-
-def _requests(encoder: Encoder, kind: str, arguments: tuple[Any, ...]) -> tuple[Request, ...]:
-    if kind == "loglikelihood":
-        return (encoder.continuation(str(arguments[0]), str(arguments[1])),)
-    if kind == "loglikelihood_rolling":
-        return encoder.rolling(str(arguments[0]))
-    return (encoder.prompt(str(arguments[0]), arguments[1]),)
 
 
 def _join(item: str, task: str, parts: Sequence[Answer]) -> Answer:
@@ -337,18 +273,7 @@ def _check_models(settings: FitnessSettings, tokenizer: Any, config: Any) -> Non
     problems = settings.problems()
     if settings.apply_chat_template and not getattr(tokenizer, "chat_template", None):
         problems.append("apply_chat_template: the tokenizer has no chat template")
-    encoder_decoder = config.get("is_encoder_decoder") if isinstance(config, Mapping) else None
-    if encoder_decoder or getattr(config, "is_encoder_decoder", False):
+    if field_of(config, "is_encoder_decoder"):
         problems.append("the model is an encoder-decoder; only causal language models are scored")
     if problems:
         raise InputError(problems)
-
-
-def _vocabulary(config: Any) -> int | None:
-    inner = (
-        config.get("text_config", config)
-        if isinstance(config, Mapping)
-        else getattr(config, "text_config", None) or config
-    )
-    value = inner.get("vocab_size") if isinstance(inner, Mapping) else getattr(inner, "vocab_size", None)
-    return None if value is None else int(value)

@@ -1,0 +1,73 @@
+"""Opens the tasks of a run: loads them, builds their items, and divides these into splits and samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from evomerge.errors import InputError
+from evomerge.evaluation import SPLITS
+from evomerge.fitness import catalogue, grouping, wellknown
+from evomerge.fitness.encoding import Encoder
+from evomerge.fitness.foreign import foreign_code
+from evomerge.fitness.harness import Benchmark
+from evomerge.fitness.settings import FitnessSettings
+from evomerge.fitness.splits import sample, split_of, strata
+
+
+def open_benchmarks(settings: FitnessSettings, encoder: Encoder | None) -> tuple[dict[str, Benchmark], grouping.Groups]:
+    """Loads the tasks of a run and builds all their items.
+
+    Args:
+        settings: What to load.
+        encoder: For chat templates.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    benchmarks: dict[str, Benchmark] = {}
+    problems: list[str] = []
+    with foreign_code(settings.fewshot_seed):
+        loaded = catalogue.load(settings)
+    for name, task in loaded.tasks.items():
+        try:
+            # Each task starts from the same numbers, whichever tasks were built before it.
+            with foreign_code(settings.fewshot_seed):
+                benchmarks[name] = Benchmark(name, task, settings, encoder)
+        except InputError as error:
+            problems += error.problems
+            continue
+        split = task.get_config("test_split") or task.get_config("validation_split")
+        if told := wellknown.warning(name, task.get_config("dataset_path"), split):
+            benchmarks[name].warnings.append(told)
+    if problems:
+        raise InputError(problems)
+    return benchmarks, grouping.Groups(loaded.groups)
+
+
+def divide(settings: FitnessSettings, benchmarks: Mapping[str, Benchmark]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Puts the items of each task into splits and draws the samples.
+
+    Returns:
+        Split name to task name to item ids.
+
+    Raises:
+        InputError: If a split that is used has no item of a task.
+    """
+    items: dict[str, dict[str, tuple[str, ...]]] = {split: {} for split in SPLITS}
+    problems = []
+    for name, benchmark in benchmarks.items():
+        layers = strata(
+            {item: found.target for item, found in benchmark.items.items()},
+            {item: len(found.options) for item, found in benchmark.items.items()},
+        )
+        for split in SPLITS:
+            members = [item for item in benchmark.items if split_of(item, settings.splits) == split]
+            items[split][name] = sample(members, layers, settings.limit(split), settings.seed)
+            if not members and settings.splits.get(split, 0.0) > 0.0 and split != "selection":
+                problems.append(
+                    f"task {name!r}: none of its {len(benchmark.items)} items falls into the {split} split; "
+                    "give it more items, or other fractions with splits"
+                )
+    if problems:
+        raise InputError(problems)
+    return items
