@@ -19,12 +19,14 @@ class Runtime:
         dtype: What it computes in.
         attention: transformers' name of the attention code.
         device: ``auto``, ``cpu``, ``cuda``, ...
+        threads: Per worker; None is what the run began with, else the cores there are for each worker.
         trust_remote_code: Whether code that comes with a checkpoint may run.
     """
 
     dtype: str = "float32"
     attention: str = "sdpa"
     device: str = "auto"
+    threads: int | None = None
     trust_remote_code: bool = False
 
 
