@@ -1,7 +1,8 @@
 """What each item adds to a metric, so that a metric of any common kind gets a standard error.
 
 A mean over items is its own case: an item adds its value. Perplexities are functions of sums over items; for them the
-jackknife's pseudo-values stand in (Tukey 1958): n times the metric on all items, minus n - 1 times the metric without the item.
+jackknife's pseudo-values stand in (Tukey 1958): n times the metric on all items, minus n - 1 times the metric without
+the item.
 """
 
 from __future__ import annotations

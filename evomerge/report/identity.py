@@ -8,6 +8,7 @@ from typing import Any
 
 from evomerge.report.facts import Facts
 from evomerge.report.results import model_label
+from evomerge.report.wording import count
 
 
 def settings(facts: Facts) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
 
 
 def _threads(threads: Any) -> str:
-    return f"{threads} threads per worker" if threads else ""
+    return f"{count(int(threads), 'thread')} per worker" if isinstance(threads, int) else ""
 
 
 def _objective(objective: Mapping[str, Any]) -> str:

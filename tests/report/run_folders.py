@@ -192,7 +192,7 @@ class _Run:
         weights = recipe.coefficients["weight"]
         depth = np.linspace(0.0, 1.0, len(weights))[:, None]
         odd = np.arange(weights.shape[1])[None, :] % 2
-        use = np.where(odd == 1, 0.55 + 0.9 * depth, 1.45 - 0.9 * depth)
+        use = np.where(odd == 1, 0.2 + 1.6 * depth, 1.8 - 1.6 * depth)
         gains = (use * weights).mean(axis=0)
         total = weights.sum(axis=1).mean()
         return float(
@@ -222,7 +222,7 @@ class _Run:
         for n, item in enumerate(self.items[split][task.name]):
             draw = np.random.default_rng(int(item, 16))
             margin = (
-                skill + 1.1 * draw.normal() + 1.2 * (draw.normal(size=flat.size) @ flat) / np.sqrt(1.0 + flat.size / 3)
+                skill + 1.1 * draw.normal() + 0.7 * (draw.normal(size=flat.size) @ flat) / np.sqrt(1.0 + flat.size / 3)
             )
             found.append(self.answer(task, item, n, float(margin), recipe.digest))
         return found
@@ -247,9 +247,9 @@ class _Run:
                 texts=(text + self.scenario.texts.get("answer", ""),),
                 truncated=margin < -2.5,
             )
-        return Response(
-            task.name, item, {"acc": right, "gold_logprob": -1.0 + margin}, (-1.0 + margin,), (bool(right),)
-        )
+        logprob = float(-np.logaddexp(0.0, -margin))
+        metrics = {"acc": right, "gold_logprob": logprob}
+        return Response(task.name, item, metrics, (logprob,), (bool(right),))
 
     def search(self, store: RunStore) -> list[Recipe]:
         found: list[tuple[list[float], Recipe]] = []
@@ -260,7 +260,11 @@ class _Run:
                 scores = np.array([s for s, _ in found])
                 wish = self.rng.dirichlet(np.ones(scores.shape[1]))
                 parent = found[int(np.argmax(((scores - scores.mean(0)) / (scores.std(0) + 1e-9)) @ wish))][1]
-                weights = parent.coefficients["weight"] + self.rng.normal(scale=0.16, size=shape)
+                depth = np.linspace(-1.0, 1.0, shape[0])[:, None]
+                ramp = self.rng.normal(scale=0.12, size=(1, shape[1])) + depth * self.rng.normal(
+                    scale=0.25, size=(1, shape[1])
+                )
+                weights = parent.coefficients["weight"] + ramp + self.rng.normal(scale=0.06, size=shape)
             else:
                 weights = self.rng.uniform(-0.1, 0.9, size=shape)
             recipe = self.recipe(weights.round(6))

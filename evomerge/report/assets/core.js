@@ -7,6 +7,7 @@ const state = {
   split: tested ? 'test' : 'search',
   x: 0,
   y: Math.min(1, objectives.length - 1),
+  zoom: false,
 };
 const views = [];  // functions that redraw from state
 let numberOfExperts = 0;
@@ -63,6 +64,7 @@ function scale(low, high, from, to, wanted) {
   at.ticks = ticks; at.step = step; at.low = low; at.high = high;
   return at;
 }
+const clamp = (at) => (v) => at(Math.max(at.low, Math.min(at.high, v)));
 function tickLabel(value, step, percent) {
   const shown = percent ? 100 * value : value;
   const digits = Math.max(0, Math.min(6, -Math.floor(Math.log10(percent ? 100 * step : step) + 1e-9)));

@@ -98,7 +98,7 @@ function plane(width) {
   const shown = data.members.filter((m) => scoresOf(m));
   const references = data.baselines.filter((b) => scoresOf(b));
   const bars = state.split === 'test' && shown.length <= 25;
-  const reach = (i) => extent([...shown, ...references].flatMap((t) => {
+  const reach = (i) => extent((state.zoom ? shown : [...shown, ...references]).flatMap((t) => {
     const s = scoresOf(t)[i];
     return bars || (t.kind && state.split === 'test') ? s : [s[0]];
   }), 0.07);
@@ -119,20 +119,24 @@ function plane(width) {
     svg.append(cloud);
   }
   svg.append(staircase(shown, x, y, xi, yi));
+  const beyond = [];
   for (const b of references) {
     const s = scoresOf(b);
     const of = [x(s[xi][0]), y(s[yi][0])];
-    svg.append(baselineMark(b, ...of, state.split === 'test' ? whiskers({ at: x, of: of[0] }, { at: y, of: of[1] }, s[xi], s[yi]) : []));
+    const kept = [Math.max(box[0], Math.min(box[2], of[0])), Math.max(box[1], Math.min(box[3], of[1]))];
+    const out = kept[0] !== of[0] || kept[1] !== of[1];
+    if (out) beyond.push(b.short);
+    svg.append(baselineMark(b, ...kept, state.split === 'test' && !out ? whiskers({ at: clamp(x), of: of[0] }, { at: clamp(y), of: of[1] }, s[xi], s[yi]) : []));
   }
   const order = [...shown].sort((a, b) => scoresOf(a)[xi][0] - scoresOf(b)[xi][0]);
   for (const m of [...order.filter((o) => o.id !== state.member), ...order.filter((o) => o.id === state.member)]) {
     const s = scoresOf(m);
     const of = [x(s[xi][0]), y(s[yi][0])];
     const both = state.split === 'test' && (bars || m.id === state.member);
-    svg.append(memberMark(m, ...of, both ? whiskers({ at: x, of: of[0] }, { at: y, of: of[1] }, s[xi], s[yi]) : []));
+    svg.append(memberMark(m, ...of, both ? whiskers({ at: clamp(x), of: of[0] }, { at: clamp(y), of: of[1] }, s[xi], s[yi]) : []));
   }
   svg.addEventListener('keydown', moveWithKeys(order));
-  caption(shown, bars, outside);
+  caption(shown, bars, outside, beyond);
   return svg;
 }
 
@@ -173,11 +177,11 @@ function rows(width) {
     if (t.m) { order.push(t.m); svg.append(memberMark(t.m, x(t.s[0]), y, bars)); } else svg.append(baselineMark(t.b, x(t.s[0]), y, bars));
   });
   svg.addEventListener('keydown', moveWithKeys(order));
-  caption(order, true, 0);
+  caption(order, true, 0, []);
   return svg;
 }
 
-function caption(shown, bars, outside) {
+function caption(shown, bars, outside, beyond) {
   const missing = data.members.length - shown.length;
   const held = objectives.length > 1
     ? `Held-out scores of ${shown.length} members with 95 % intervals${bars ? '' : ' (of the chosen member and the baselines; all are in the table)'}. Filled members beat the best expert of at least one objective.`
@@ -185,7 +189,8 @@ function caption(shown, bars, outside) {
   const search = `Search scores, which members were selected by: they flatter. Grey dots are the other candidates${data.trace.step > 1 ? ` (every ${data.trace.step}th)` : ''}${outside ? `; ${outside} lie outside the frame` : ''}.`;
   const one = 'Search scores, which members were selected by: they flatter.';
   const text = state.split === 'test' ? held : objectives.length > 1 ? search : one;
-  clear(byId('front-caption')).append(text + (missing && state.split === 'test' ? ` ${missing} of the front not shown: not confirmed.` : ''));
+  clear(byId('front-caption')).append(text + (missing && state.split === 'test' ? ` ${missing} of the front not shown: not confirmed.` : '')
+    + (beyond.length ? ` Beyond the frame, shown at its edge: ${beyond.join(', ')}.` : ''));
 }
 
 function legend() {

@@ -38,7 +38,10 @@ function facets() {
 }
 
 function cell(x, y, width, height, value, range, title, frozen) {
-  if (frozen) return [draw('rect', { class: 'cell hatch', x, y, width, height }, draw('title', null, `${title}: frozen`))];
+  if (frozen) {
+    return [draw('rect', { class: 'cell hatch', x, y, width, height }, draw('title', null, `${title}: frozen`)),
+      width >= 44 ? draw('text', { x: x + width / 2, y: y + height / 2 + 4, 'text-anchor': 'middle', style: 'font-size:11px' }, 'frozen') : null];
+  }
   const rgb = shade(value, ...range);
   const nodes = [draw('rect', { class: 'cell', x, y, width, height, fill: css(rgb) }, draw('title', null, `${title}: ${number(value)}`))];
   if (width >= 34) nodes.push(draw('text', { x: x + width / 2, y: y + height / 2 + 4, 'text-anchor': 'middle', style: `fill:${inkOn(rgb)};font-size:11px` }, value.toFixed(2).replace('-', '−')));
@@ -59,7 +62,7 @@ function strip(entries, names, values, range, width, nameWidth, title) {
     for (const { group, g } of entries) {
       const value = [values[g]].flat()[n];
       const x = nameWidth + unit * (group.layers[0] - first);
-      svg.append(...cell(x, y, unit * (group.layers[1] - group.layers[0]), row, value, range, `${group.label}, ${name}`, group.frozen));
+      svg.append(...cell(x, y, unit * (group.layers[1] - group.layers[0]), row, value, range, `${group.label}, ${name}`, group.frozen).filter(Boolean));
     }
   });
   const every = Math.max(1, Math.ceil(26 / unit));
@@ -80,7 +83,7 @@ function ownGroups(entries, names, values, range, width, nameWidth) {
     part.forEach(({ group, g }, k) => {
       svg.append(draw('text', { x: nameWidth + unit * (k + 0.5), y: 11, 'text-anchor': 'middle', class: 'strong', style: 'font-size:11px' }, short(group.label, Math.floor(unit / 6.4)), draw('title', null, group.label)));
       names.forEach((name, n) => {
-        svg.append(...cell(nameWidth + unit * k, 17 + 22 * n, unit, 22, [values[g]].flat()[n], range, `${group.label}, ${name}`, group.frozen));
+        svg.append(...cell(nameWidth + unit * k, 17 + 22 * n, unit, 22, [values[g]].flat()[n], range, `${group.label}, ${name}`, group.frozen).filter(Boolean));
       });
     });
     names.forEach((name, n) => svg.append(draw('text', { x: nameWidth - 8, y: 17 + 22 * n + 15, 'text-anchor': 'end' }, short(name, Math.floor(nameWidth / 7.4)), draw('title', null, name))));

@@ -4,7 +4,7 @@ function progressPanel(title, i, steps, levels, points, percent) {
   const width = Math.max(240, panelWidth());
   const height = 190;
   const total = Math.max(1, data.trace.total);
-  const values = [...steps.map((s) => s[1]), ...levels.map((l) => l.value)];
+  const values = [...steps.map((s) => s[1]), ...levels.filter((l) => l.kind !== 'base').map((l) => l.value)];
   const cloudValues = points.map((p) => p[1]).sort((a, b) => a - b);
   if (cloudValues.length) {
     const good = objectives[i].higher;
@@ -20,13 +20,13 @@ function progressPanel(title, i, steps, levels, points, percent) {
   }
   for (const t of x.ticks.filter((v) => Number.isInteger(v))) svg.append(draw('text', { x: x(t), y: height - 9, 'text-anchor': t === 0 ? 'start' : 'middle' }, String(t)));
   for (const [k, v] of points) if (v >= y.low && v <= y.high) svg.append(draw('circle', { class: 'cloud', cx: x(k).toFixed(1), cy: y(v).toFixed(1), r: 1.8 }));
-  for (const l of levels) svg.append(draw('line', { class: `level ${l.kind}`, x1: 46, x2: width - 8, y1: y(l.value), y2: y(l.value) }, draw('title', null, l.name)));
+  for (const l of levels) if (l.value >= y.low && l.value <= y.high) svg.append(draw('line', { class: `level ${l.kind}`, x1: 46, x2: width - 8, y1: y(l.value), y2: y(l.value) }, draw('title', null, l.name)));
   if (steps.length) {
     const path = steps.map(([k, v], n) => (n ? `H${x(k)}V${y(v)}` : `M${x(k)} ${y(v)}`)).join('') + `H${x(total)}`;
     svg.append(draw('path', { class: 'line', d: path }));
   }
   host.append(svg, make('ul', { class: 'legend' }, levels.map((l) => make('li', { title: l.name },
-    draw('svg', { width: 22, height: 8, 'aria-hidden': 'true' }, draw('line', { class: `level ${l.kind}`, x1: 0, x2: 22, y1: 4, y2: 4 })), make('span', null, l.name)))));
+    draw('svg', { width: 22, height: 8, 'aria-hidden': 'true' }, draw('line', { class: `level ${l.kind}`, x1: 0, x2: 22, y1: 4, y2: 4 })), make('span', null, `${l.name} ${number(l.value, percent)}${l.value < y.low ? ', below' : l.value > y.high ? ', above' : ''}`)))));
   return host;
 }
 // As the stylesheet lays the panels out: as many columns of at least 300 px as fit, 28 px apart.
@@ -48,7 +48,7 @@ function drawProgress() {
   clear(host);
   const t = data.trace;
   objectives.forEach((o, i) => host.append(progressPanel(o.label + (o.percent ? ', %' : '') + (o.higher ? '' : ' (lower is better)'), i, t.best[i], levelsOf(i), t.points.map((p) => [p[0], p[2 + i]]), o.percent)));
-  if (t.hypervolume.length) host.append(progressPanel('Hypervolume', 0, t.hypervolume, t.baselines === null ? [] : [{ kind: 'base', name: 'baselines alone', value: t.baselines }], [], false));
+  if (t.hypervolume.length) host.append(progressPanel('Hypervolume', 0, t.hypervolume, t.baselines === null ? [] : [{ kind: 'uniform', name: 'baselines alone', value: t.baselines }], [], false));
 }
 views.push(() => { if (byId('progress') && !byId('progress').firstChild) drawProgress(); });
 
@@ -73,11 +73,10 @@ function drawParallel() {
   const lines = shown.map((m) => draw('path', { class: `parallel-line${m.wins ? ' wins' : ''}${m.id === state.member ? ' on' : ''}`, d: path(m), on: { click: () => choose(m.id) } }, draw('title', null, describe(m))));
   svg.append(...lines.filter((l) => !l.classList.contains('on')), ...lines.filter((l) => l.classList.contains('on')));
   objectives.forEach((o, i) => {
-    const anchor = i === 0 && objectives.length > 1 ? 'middle' : 'middle';
     svg.append(draw('line', { class: 'axis', x1: at(i), x2: at(i), y1: 46, y2: height - 22 }));
     const name = short(o.label, Math.max(8, Math.floor((width / objectives.length) / 7.2)));
-    svg.append(draw('text', { class: 'strong', x: at(i), y: 14, 'text-anchor': anchor }, name, draw('title', null, o.label)));
-    svg.append(draw('text', { x: at(i), y: 30, 'text-anchor': anchor, style: 'font-size:11px' }, (o.percent ? '%' : '') + (o.higher ? '' : ' lower is better')));
+    svg.append(draw('text', { class: 'strong', x: at(i), y: 14, 'text-anchor': 'middle' }, name, draw('title', null, o.label)));
+    svg.append(draw('text', { x: at(i), y: 30, 'text-anchor': 'middle', style: 'font-size:11px' }, (o.percent ? '%' : '') + (o.higher ? '' : ' lower is better')));
     for (const t of axes[i].ticks) svg.append(draw('text', { x: at(i) - 6, y: axes[i](t) + 4, 'text-anchor': 'end', style: 'font-size:11px' }, tickLabel(t, axes[i].step, o.percent)));
   });
   host.append(svg, make('ul', { class: 'legend' }, references.map((b) => make('li', { title: b.short },

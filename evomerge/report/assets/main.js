@@ -33,6 +33,8 @@ for (const button of document.querySelectorAll('.pick')) button.addEventListener
 for (const radio of document.querySelectorAll('input[name=split]')) {
   radio.addEventListener('change', () => { if (radio.checked) { state.split = radio.value; refresh(); } });
 }
+const zoom = byId('zoom');
+if (zoom) zoom.addEventListener('change', () => { state.zoom = zoom.checked; drawFront(); });
 for (const axis of ['x', 'y']) {
   const select = byId(`axis-${axis}`);
   if (select) select.addEventListener('change', () => { state[axis] = Number(select.value); refresh(); });
