@@ -1,0 +1,20 @@
+"""The inside of a worker: install a recipe, ask it items, say what came of it."""
+
+from evomerge.candidate.functions import UserFunction, find_function
+from evomerge.candidate.worker import (
+    Worker,
+    WorkerSettings,
+    load_tokenizer,
+    resolve_device,
+    suite_digest,
+)
+
+__all__ = [
+    "UserFunction",
+    "Worker",
+    "WorkerSettings",
+    "find_function",
+    "load_tokenizer",
+    "resolve_device",
+    "suite_digest",
+]

@@ -1,0 +1,91 @@
+"""The user's own metrics: Python functions of a model and its tokenizer."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evomerge.errors import InputError, suggest
+
+
+@dataclass(frozen=True)
+class UserFunction:
+    """One function in one file.
+
+    Attributes:
+        path: The file, absolute.
+        name: The function's name; its metric is ``python.NAME``.
+        higher_is_better: False where the file says ``NAME.higher_is_better = False``.
+        content: SHA-256 of the file: a changed file is another fitness.
+    """
+
+    path: str
+    name: str
+    higher_is_better: bool
+    content: str
+
+    @property
+    def metric(self) -> str:
+        """The metric key."""
+        return f"python.{self.name}"
+
+    def load(self) -> Callable[[Any, Any], float]:
+        """Runs the file and returns its function."""
+        return getattr(_module(Path(self.path)), self.name)
+
+
+def find_function(text: str) -> UserFunction:
+    """Reads ``FILE.py:NAME``.
+
+    Raises:
+        InputError: If there is no such file or no such function in it.
+    """
+    place, _, name = text.rpartition(":")
+    path = Path(place).expanduser().absolute()
+    if not place or path.suffix != ".py" or not name.isidentifier():
+        raise InputError(f"functions: {text!r} cannot be read; write FILE.py:NAME")
+    if not path.is_file():
+        raise InputError(f"functions: there is no file {place!r}")
+    source = path.read_bytes()
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as error:
+        raise InputError(f"functions: {place!r} is not Python: line {error.lineno}: {error.msg}") from error
+    defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    if name not in defined:
+        raise InputError(
+            f"functions: {place!r} defines no function {name!r}{suggest(name, defined)} (it has {', '.join(defined)})"
+        )
+    function = getattr(_module(path), name)
+    higher = bool(getattr(function, "higher_is_better", True))
+    return UserFunction(str(path), name, higher, hashlib.sha256(source).hexdigest())
+
+
+def call_function(function: Callable[[Any, Any], float], name: str, model: Any, tokenizer: Any) -> float:
+    """Calls a function and insists on a finite number.
+
+    Raises:
+        ValueError: If it returned anything else.
+    """
+    value = float(function(model, tokenizer))
+    if not math.isfinite(value):
+        raise ValueError(f"the function {name} returned {value}")
+    return value
+
+
+def _module(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"evomerge_user_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"functions: {str(path)!r} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise InputError(f"functions: {str(path)!r} failed to load: {type(error).__name__}: {error}") from error
+    return module

@@ -1,0 +1,179 @@
+"""One worker: a live model that candidates are installed into and asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer
+
+from evomerge.candidate.functions import UserFunction, call_function
+from evomerge.checkpoints import Checkpoint
+from evomerge.errors import InputError
+from evomerge.evaluation import Failure, Job, Outcome
+from evomerge.fitness import FitnessSettings, NonFiniteScore, TaskSuite
+from evomerge.merging import LiveModel, Merger, NonFinite, Sources
+from evomerge.recipe import CheckpointRef
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """Everything a worker needs, small enough to be sent to another process.
+
+    Attributes:
+        reference: Whose config and tokenizer candidates get.
+        folders: Where each checkpoint that recipes may name lies on this machine.
+        fitness: What candidates are asked.
+        items: Digest of the items as the driver built them, see :func:`suite_digest`: a worker that built others, from
+            a file changed meanwhile, must not score.
+        required: Metrics that objectives and constraints need: a candidate without one of them has failed.
+        dtype: What the model computes in.
+        attention: transformers' name of the attention code.
+        device: Where the model lives.
+        threads: Threads of a worker; the same however many workers there are, as sums depend on it.
+        trust_remote_code: Whether code that comes with a checkpoint may run.
+        functions: The user's own metrics.
+    """
+
+    reference: CheckpointRef
+    folders: tuple[tuple[CheckpointRef, str], ...]
+    fitness: FitnessSettings
+    items: str
+    required: tuple[str, ...] = ()
+    dtype: str = "float32"
+    attention: str | None = "sdpa"
+    device: str = "cpu"
+    threads: int = 1
+    trust_remote_code: bool = False
+    functions: tuple[UserFunction, ...] = ()
+
+    def open(self) -> Sources:
+        """Opens the checkpoints."""
+        return Sources({ref: Checkpoint.open(folder) for ref, folder in self.folders}, self.reference)
+
+
+class Worker:
+    """Scores jobs, one after the other, in one model whose weights are overwritten in place.
+
+    Args:
+        settings: What to build and ask.
+        suite: The tasks, where this process has already built them.
+
+    Raises:
+        InputError: If the tasks built here are not those the settings speak of.
+    """
+
+    def __init__(self, settings: WorkerSettings, suite: TaskSuite | None = None) -> None:
+        torch.set_num_threads(settings.threads)
+        sources = settings.open()
+        folder = sources.reference.path
+        self.tokenizer = load_tokenizer(folder, settings.trust_remote_code)
+        self.suite = suite or TaskSuite.build(settings.fitness, self.tokenizer, config=sources.reference.config)
+        if suite_digest(self.suite) != settings.items:
+            raise InputError("the tasks have changed since the run began: a worker built other items than the driver")
+        self.live = LiveModel.load(
+            folder,
+            dtype=settings.dtype,
+            attn_implementation=settings.attention,
+            device=settings.device,
+            trust_remote_code=settings.trust_remote_code,
+        )
+        self.merger = Merger(sources, device=settings.device)
+        self._required = settings.required
+        self._functions = {function.metric: function.load() for function in settings.functions}
+
+    def __call__(self, job: Job) -> Outcome:
+        """Builds the job's recipe in place and asks it the job's items.
+
+        Returns:
+            Metrics and responses; or, where the candidate has no score, the failure: weights or answers that are not
+            finite, no memory, a recipe that cannot be built, or any other error. Nothing is raised.
+        """
+        seconds: dict[str, float] = {}
+        try:
+            with _timed(seconds, "merge"):
+                self.live.install(self.merger.stream(job.recipe))
+                _wait(self.live.model)
+            with _timed(seconds, "score"):
+                metrics, responses = self.suite.score(self.live.model, job.split, job.items)
+                for name, function in self._functions.items():
+                    metrics[name] = call_function(function, name, self.live.model, self.tokenizer)
+        except (NonFinite, NonFiniteScore) as error:
+            return Outcome(error=Failure("nonfinite", str(error)), seconds=seconds)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            return Outcome(error=Failure("oom", _first_line(error)), seconds=seconds)
+        except InputError as error:
+            return Outcome(error=Failure("invalid", str(error)), seconds=seconds)
+        except Exception as error:
+            return Outcome(error=Failure("error", f"{type(error).__name__}: {_first_line(error)}"), seconds=seconds)
+        missing = [name for name in self._required if name not in metrics]
+        if missing:
+            return Outcome(error=Failure("nonfinite", f"no finite value of {', '.join(missing)}"), seconds=seconds)
+        return Outcome(metrics, tuple(responses), None, seconds)
+
+
+def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
+    """The tokenizer of a checkpoint folder.
+
+    Raises:
+        InputError: If the folder has none that transformers can read.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise InputError(f"{folder} has no tokenizer that can be read: {_first_line(error)}") from error
+
+
+def resolve_device(device: str) -> str:
+    """What ``auto`` stands for on this machine; any other device is checked.
+
+    Raises:
+        InputError: If the device is unknown or not there.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise InputError(f"model.device is {device!r}; expected auto, cpu, cuda, cuda:1, ...") from error
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"model.device is {device!r}, but this machine has {torch.cuda.device_count()} GPUs")
+    return device
+
+
+def suite_digest(suite: TaskSuite) -> str:
+    """SHA-256 over which items are asked and what each of them says."""
+    items: Mapping[str, Any] = {
+        split: {t: list(ids) for t, ids in tasks.items()} for split, tasks in suite.items.items()
+    }
+    text = json.dumps([items, dict(suite.content)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class _timed:
+    """Adds the wall seconds of a block to a mapping, also when the block fails."""
+
+    def __init__(self, seconds: dict[str, float], name: str) -> None:
+        self.seconds, self.name = seconds, name
+
+    def __enter__(self) -> None:
+        self.start = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds[self.name] = round(time.perf_counter() - self.start, 6)
+
+
+def _wait(model: torch.nn.Module) -> None:
+    """Waits for a GPU, so that the seconds of merging are not counted as scoring."""
+    if next(model.parameters()).is_cuda:
+        torch.cuda.synchronize()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0][:500]
