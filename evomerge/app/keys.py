@@ -14,6 +14,7 @@ from evomerge.app.kinds import (
     integer,
     listed,
     mapping,
+    metric_texts,
     number,
     optional,
     paths,
@@ -144,8 +145,8 @@ _SEARCH = {
     "executor.workers": Key(integer(1), "how many processes"),
 }
 _LIMITS = {
-    "objectives": Key(texts(), "what to improve: [t1.acc,t2.acc_norm], or weighted: [0.7*t1.acc + 0.3*t2.acc]"),
-    "constraints": Key(texts(), "what must hold: ['all.acc >= base - 0.01']"),
+    "objectives": Key(metric_texts(), "what to improve: [t1.acc,t2.acc_norm], or weighted: [0.7*t1.acc + 0.3*t2.acc]"),
+    "constraints": Key(metric_texts(), "what must hold: ['all.acc >= base - 0.01']"),
     "functions": Key(texts(), "your own metrics, FILE.py:NAME, called with (model, tokenizer); used as python.NAME"),
     "evaluations": Key(_COUNT, "how many candidates to score"),
     "items_per_task": Key(_COUNT, "items of the search split per task; null: all"),

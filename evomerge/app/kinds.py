@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,22 @@ def texts() -> Kind:
     return Kind(
         "a list such as [a,b], or a YAML file with one", lambda value: [_text(x) for x in listed(value)], many=True
     )
+
+
+def metric_texts() -> Kind:
+    """A list of texts that begin with metric keys: ``gsm8k.exact_match,strict-match`` is one of them, quoted or not."""
+
+    def read(value: Any) -> list[str]:
+        joined: list[str] = []
+        for entry in map(_text, listed(value)):
+            # A key names its task before a dot, so what has none goes on where the comma of a filter broke the list.
+            if joined and "." not in re.split("[<>]=", entry)[0]:
+                joined[-1] += f",{entry}"
+            else:
+                joined.append(entry)
+        return joined
+
+    return replace(texts(), read=read)
 
 
 def paths() -> Kind:

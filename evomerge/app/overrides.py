@@ -24,6 +24,8 @@ from evomerge.app.keys import Key
 from evomerge.errors import suggest
 
 _WORD = re.compile(r"^(?P<prefix>\+{0,2}|~)(?P<key>[A-Za-z_][\w./@*-]*)=(?P<text>.*)$", re.DOTALL)
+_PLAIN = re.compile(r"(?:[A-Za-z_]|\.{0,2}/)[\w./-]*", re.ASCII)
+_OTHER_VALUES = ("null", "true", "false", "inf", "nan")  # words that the grammar takes for something else than text
 _CALL = re.compile(r"^(choice|range|interval|glob|shuffle|sort|tag)\(")
 
 
@@ -91,7 +93,7 @@ def written(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(written(inner) for inner in value) + "]"
     text = str(value)
-    plain = re.fullmatch(r"(?:[A-Za-z_]|\.{0,2}/)[\w./-]*", text, re.ASCII) and text.lower() not in ("null", "true", "false", "inf", "nan")
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _OTHER_VALUES
     return text if plain else QuotedString(text, Quote.single).with_quotes()
 
 
@@ -123,9 +125,9 @@ def _read_word(
         value = parsed.value() if parsed is not None else _lenient(text)
     except (HydraException, yaml.YAMLError) as error:
         return None, f"{key}: {text!r} cannot be read ({' '.join(str(error).split())[:80]}); put it into quotes"
-    if is_group and not isinstance(value, Mapping):
+    if is_group and not (isinstance(value, Mapping) and key in keys.sections(known)):
         return _read_choice(key, text, groups[key])
-    return Override(key, _as_written(key, value, text, known), is_group), None
+    return Override(key, _as_written(key, value, text, known)), None
 
 
 def _is_section_value(key: str, text: str, known: Mapping[str, Key]) -> bool:
