@@ -101,4 +101,5 @@ def _lines(settings: GenomeSettings, groups: Sequence[Group]) -> list[Line]:
             by_kind.setdefault(group.kinds, []).append(index)
         else:
             lines.append(Line(group.label, (index,), curve=False))
-    return lines + [Line(" ".join(kinds), tuple(members), curve=True) for kinds, members in by_kind.items()]
+    lines += [Line(" ".join(kinds), tuple(members), curve=True) for kinds, members in by_kind.items()]
+    return sorted(lines, key=lambda line: line.groups)

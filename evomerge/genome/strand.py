@@ -51,11 +51,12 @@ class Strand:
         """Values of the groups, ``(m, models)``, or ``(m,)`` when shared, from genes ``(n_genes,)`` in [0, 1]."""
         controls = genes.reshape(self.weights.shape[1], -1)
         if self.simplex:
-            values = self.weights @ simplex.from_unit(controls)
+            low, high, points = 0.0, 1.0, simplex.from_unit(controls)
         else:
-            values = self.weights @ ((1.0 - controls) * self.low + controls * self.high)
-            # Exact arithmetic would stay inside; this takes back the last bit of rounding and nothing else.
-            values = np.clip(values, self.low, self.high)
+            low, high = self.low, self.high
+            points = (1.0 - controls) * low + controls * high
+        # Exact arithmetic would stay inside; this takes back the last bit of rounding and nothing else.
+        values = np.clip(self.weights @ points, low, high)
         return values if self.models else values[:, 0]
 
     def encode(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
