@@ -89,6 +89,7 @@ class Processes:
                         index, member.job = member.job, None
                         left -= 1
                         assert index is not None
+                        self._hand_out(jobs, waiting)  # so that nobody idles while the outcome is looked at
                         yield index, message[1]
         finally:
             for member in [member for member in self._members if member.job is not None]:
