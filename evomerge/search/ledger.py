@@ -119,9 +119,9 @@ class Ledger:
         if (stored.batch, stored.index) == (batch.number, index):
             return stored
         raise ReplayError(
-            f"recipe {digest[:12]} is proposed as number {index} of batch {batch.number}, but the run's records have it "
-            f"as number {stored.index} of batch {stored.batch}; was the run made with other versions of numpy, pymoo or "
-            "cma (see versions in manifest.json)?"
+            f"recipe {digest[:12]} is proposed as number {index} of batch {batch.number}, but the run has recorded it "
+            f"as number {stored.index} of batch {stored.batch}; was it made with other versions of numpy, pymoo or cma "
+            "(see versions in manifest.json)?"
         )
 
     def _run(self, batch: Batch, places: Mapping[str, int], known: dict[str, Evaluation | None]) -> None:

@@ -1,0 +1,124 @@
+"""A worker without a model: a recipe's coefficients are scored by formulas with known optima.
+
+It is a real worker for a real executor, and fast. Item ``i`` of a task is answered with the task's value plus a fixed
+offset of its own, so responses, metrics and splits behave as with models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from zlib import crc32
+
+import numpy as np
+
+from evomerge.evaluation import Constraint, Failure, Job, Objective, Outcome, Response
+from evomerge.genome import GenomeSettings, GenomeSpec, build
+from evomerge.recipe import CheckpointRef, Coefficient, Group, ParameterGroups, Recipe
+from evomerge.search import Budgets, SearcherSettings, SearchPlan, factory
+
+LAYERS = 4
+NAMES = [f"model.layers.{i}.{part}.weight" for i in range(LAYERS) for part in ("self_attn.q_proj", "mlp.up_proj")]
+MODELS = (CheckpointRef("experts/north"), CheckpointRef("experts/south"))
+BASE = CheckpointRef("base")
+WEIGHT = Coefficient("weight", 0.0, 1.0, 1.0)
+ITEMS = {
+    "search": {"north": tuple(f"n{i}" for i in range(5)), "south": tuple(f"s{i}" for i in range(5))},
+    "selection": {},
+    "test": {"north": tuple(f"tn{i}" for i in range(7)), "south": tuple(f"ts{i}" for i in range(7))},
+}
+NORTH = Objective("north.acc", ((1.0, "north.acc"),), True)
+SOUTH = Objective("south.loss", ((1.0, "south.loss"),), False)
+
+
+@dataclass(frozen=True)
+class Analytic:
+    """Scores by the distance of all weights to one optimum per task.
+
+    Attributes:
+        broken: Share of recipes, chosen by digest, that fail.
+        everything_fails: Whether every candidate fails; single-model recipes never do.
+    """
+
+    broken: float = 0.0
+    everything_fails: bool = False
+
+    def __call__(self, job: Job) -> Outcome:
+        weights = np.asarray(job.recipe.coefficients["weight"])
+        single = len(job.recipe.models) == 1
+        if not single and (self.everything_fails or int(job.recipe.digest[:6], 16) < self.broken * 16**6):
+            return Outcome(error=Failure("nonfinite", f"weight {weights.flat[0]:.3f} is cursed"))
+        values = {
+            "north.acc": 1.0 - np.mean((weights - 0.25) ** 2),
+            "south.loss": float(np.mean((weights - 0.75) ** 2)),
+        }
+        responses = [_response(key, values[key], item) for key in values for item in job.items[key.split(".")[0]]]
+        metrics = {
+            key: float(np.mean([r.metrics[key.split(".")[1]] for r in responses if r.task == key.split(".")[0]]))
+            for key in values
+        }
+        return Outcome(metrics, tuple(responses), None, {"merge": 0.0, "score": 0.0})
+
+
+def _response(key: str, value: float, item: str) -> Response:
+    task, metric = key.split(".")
+    offset = (crc32(item.encode()) % 100 - 50) / 1e4
+    return Response(task, item, {metric: float(value + offset)}, logprobs=(-float(abs(value)),))
+
+
+def analytic(broken: float = 0.0, everything_fails: bool = False) -> Analytic:
+    """Makes the worker; ``partial`` of it is a factory for any executor."""
+    return Analytic(broken, everything_fails)
+
+
+def template(method: str = "linear", models: Sequence[CheckpointRef] = MODELS) -> Recipe:
+    """A recipe without coefficients."""
+    return Recipe(method, {}, tuple(models), BASE, ParameterGroups(()))
+
+
+def space(layout: str = "layer") -> GenomeSpec:
+    """The search space of the tests: one weight per expert and layer."""
+    return build(GenomeSettings(layout=layout, own_groups=()), [WEIGHT], template(), NAMES)
+
+
+def baselines() -> dict[str, Recipe]:
+    """Base, both experts, and their average."""
+    groups = ParameterGroups((Group("model"),))
+
+    def average(*models: CheckpointRef) -> Recipe:
+        return Recipe("linear", {}, models, None, groups, {"weight": np.full((1, len(models)), 1.0 / len(models))})
+
+    experts = {f"expert:{model.label}": average(model) for model in MODELS}
+    return {"base": average(BASE), **experts, "uniform": average(*MODELS)}
+
+
+def plan(
+    searcher: str,
+    *,
+    evaluations: int | None = 40,
+    seed: int = 0,
+    population: int | None = 8,
+    constraints: tuple[Constraint, ...] = (),
+    layout: str = "layer",
+    **settings: object,
+) -> SearchPlan:
+    """A small search; one objective for the searchers that take one."""
+    genome = space(layout)
+    _, starts = genome.starts({"uniform": {"weight": 0.5}, "model:0": {"weight": (1.0, 0.0)}})
+    single = searcher in ("ga", "de", "pso", "cmaes")
+    budgets = settings.pop("budgets", Budgets(evaluations=evaluations))
+    return SearchPlan(
+        genome=genome,
+        searcher=factory(searcher, SearcherSettings(population=population, seed=seed)),
+        objectives=(SOUTH,) if single else (NORTH, SOUTH),
+        baselines=baselines(),
+        items=ITEMS,
+        constraints=constraints,
+        starts=starts,
+        budgets=budgets,
+        **settings,
+    )
+
+
+make_worker = partial(analytic)
