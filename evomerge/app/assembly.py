@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,7 +201,7 @@ def _tasks(
     config: RunConfig, sources: Sources | None, found: _Findings
 ) -> tuple[TaskSuite | None, dict[str, bool] | None]:
     """The suite, or without a tokenizer at least the names of the metrics."""
-    settings = fitness_settings(config)
+    settings = fitness_settings(config.to_json())
     reference = sources.reference if sources is not None else None
     if reference is not None:
         trust = config.model.trust_remote_code
@@ -249,15 +249,19 @@ def _starts(
     return names, starts
 
 
-def fitness_settings(config: RunConfig) -> FitnessSettings:
-    """What candidates are asked."""
+def fitness_settings(config: Mapping[str, Any]) -> FitnessSettings:
+    """What candidates are asked.
+
+    Args:
+        config: A run's configuration as JSON, from :meth:`RunConfig.to_json` or from a manifest.
+    """
     return FitnessSettings(
-        tasks=config.tasks,
-        task_path=tuple(places.resolve(path) for path in config.task_path),
-        items_per_task=config.items_per_task,
-        test_items_per_task=config.test_items_per_task,
-        seed=child_seed(config.seed, "sample"),
-        **config.fitness,
+        tasks=tuple(config["tasks"]),
+        task_path=tuple(places.resolve(path) for path in config["task_path"]),
+        items_per_task=config["items_per_task"],
+        test_items_per_task=config["test_items_per_task"],
+        seed=child_seed(config["seed"], "sample"),
+        **config["fitness"],
     )
 
 

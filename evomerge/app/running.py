@@ -122,7 +122,7 @@ def worker_settings(assembly: Assembly, threads: int) -> WorkerSettings:
     return WorkerSettings(
         reference=reference,
         folders=tuple((ref, str(checkpoint.path)) for ref, checkpoint in sources.checkpoints.items()),
-        fitness=fitness_settings(assembly.config),
+        fitness=fitness_settings(assembly.config.to_json()),
         items=suite_digest(assembly.suite),
         required=tuple(dict.fromkeys([*objectives, *(constraint.metric for constraint in assembly.constraints)])),
         dtype=model.dtype,

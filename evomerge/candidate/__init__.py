@@ -4,6 +4,7 @@ from evomerge.candidate.functions import UserFunction, find_function
 from evomerge.candidate.worker import (
     Worker,
     WorkerSettings,
+    load_model,
     load_tokenizer,
     resolve_device,
     suite_digest,
@@ -14,6 +15,7 @@ __all__ = [
     "Worker",
     "WorkerSettings",
     "find_function",
+    "load_model",
     "load_tokenizer",
     "resolve_device",
     "suite_digest",

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedModel
 
 from evomerge.candidate.functions import UserFunction, call_function
 from evomerge.checkpoints import Checkpoint
@@ -128,6 +128,20 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise InputError(f"{folder} has no tokenizer that can be read: {_first_line(error)}") from error
+
+
+def load_model(
+    folder: Path, *, dtype: str, attention: str | None, device: str, trust_remote_code: bool = False
+) -> PreTrainedModel:
+    """A model to be asked, exactly as a worker loads its own.
+
+    Raises:
+        InputError: If the folder does not hold all weights of the model that its config describes.
+    """
+    live = LiveModel.load(
+        folder, dtype=dtype, attn_implementation=attention, device=device, trust_remote_code=trust_remote_code
+    )
+    return live.model
 
 
 def resolve_device(device: str) -> str:

@@ -1,0 +1,99 @@
+"""The Python interface: the same searches, runs and merges without a command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evomerge import report
+from evomerge.app import compose, environment, exporting, running
+from evomerge.evaluation import Evaluation, Response
+from evomerge.recipe import Recipe
+from evomerge.report import Member
+from evomerge.store import RunStore
+
+
+class Run:
+    """A run's folder, to look at and to export from.
+
+    Args:
+        folder: The run's folder.
+
+    Attributes:
+        folder: The run's folder.
+
+    Raises:
+        InputError: If the folder holds no run.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._store = RunStore.read(folder)
+        self.folder = self._store.folder
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the run is: models, method, genome, objectives, items, seeds, versions."""
+        return self._store.manifest
+
+    @property
+    def front(self) -> list[Member]:
+        """The members of the Pareto front, with search and held-out scores and comparisons to the best expert."""
+        return report.front_members(self._store)
+
+    def evaluations(self, split: str | None = None) -> list[Evaluation]:
+        """All records, or those of one split, sorted by (split, batch, index)."""
+        return self._store.evaluations(split)
+
+    def responses(self, evaluation: Evaluation) -> list[Response]:
+        """What a candidate answered, item by item."""
+        return self._store.responses(evaluation)
+
+    def report(self) -> tuple[Path, ...]:
+        """Writes the report again and returns its files."""
+        return report.write(self.folder)
+
+    def export(self, member: str, out: str | Path, **options: Any) -> exporting.Exported:
+        """Exports a member and checks the export; see :func:`evomerge.app.exporting.export_member`."""
+        return exporting.export_member(self.folder, member, out, **options)
+
+
+def search(**values: Any) -> Run:
+    """Runs a search, or goes on with one, and writes its report.
+
+    Args:
+        **values: The keys of the command line: ``models=["A", "B"]``, ``base="C"``, ``method="ties"``,
+            ``genome="blocks"`` or ``genome={"layout": "blocks", "block_size": 2}``, ...
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    config = compose.from_values(values)
+    environment.prepare(offline=config.offline)
+    prepared = running.prepare(config)
+    running.search(prepared)
+    return Run(prepared.folder)
+
+
+def merge(recipe: Recipe | Mapping[str, Any] | str | Path, out: str | Path, **options: Any) -> Path:
+    """Builds one recipe's model folder.
+
+    Args:
+        recipe: A recipe, its JSON, or the file that holds it.
+        out: The folder to make.
+        **options: See :func:`evomerge.app.exporting.build`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: With everything that is wrong with the recipe or its checkpoints.
+    """
+    if isinstance(recipe, str | Path):
+        recipe = Recipe.load(recipe)
+    elif isinstance(recipe, Mapping):
+        recipe = Recipe.from_json(recipe)
+    return exporting.build(recipe, out, **options)

@@ -1,0 +1,262 @@
+"""From a recipe to a model folder, and for members of a front the proof that the folder is what was scored."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evomerge.app import sources as places
+from evomerge.app.assembly import fitness_settings
+from evomerge.app.card import inherited_licence, licence_of, model_card
+from evomerge.candidate import load_model, load_tokenizer, resolve_device, suite_digest
+from evomerge.checkpoints import Checkpoint, locate
+from evomerge.errors import InputError, suggest
+from evomerge.evaluation import Evaluation, Objective, Response
+from evomerge.fitness import TaskSuite
+from evomerge.merging import Sources, merge_to_folder
+from evomerge.recipe import CheckpointRef, Recipe
+from evomerge.report import Member, front_members
+from evomerge.store import RunStore
+
+# Largest difference in log-likelihood, in nats, between a candidate as it was scored and its export. It is zero where
+# device, dtype and threads are those of the run; other machines add up in another order.
+_TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.05}
+_SHORTEST_PREFIX = 6
+
+
+class ExportMismatch(RuntimeError):
+    """The exported folder does not answer as the candidate did; it has been removed."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A finished export.
+
+    Attributes:
+        folder: The model folder.
+        member: Digest prefix of the member.
+        split: The split it was asked again.
+        items: How many items.
+        difference: Largest difference in log-likelihood, nats.
+        tolerance: What was allowed.
+        warnings: What a person has to decide before publishing.
+    """
+
+    folder: Path
+    member: str
+    split: str
+    items: int
+    difference: float
+    tolerance: float
+    warnings: tuple[str, ...]
+
+
+def build(
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    max_shard_size: str = "5GB",
+    offline: bool = True,
+    device: str = "cpu",
+    scores: Sequence[Mapping[str, Any]] = (),
+) -> Path:
+    """Builds one recipe's model folder with its card.
+
+    Args:
+        recipe: What to build.
+        out: The folder to make.
+        max_shard_size: Largest weight file.
+        offline: Never ask the hub.
+        device: Where tensors are merged.
+        scores: Rows of the card's table.
+
+    Raises:
+        InputError: If checkpoints are missing, are not those the recipe names, or the folder cannot be made.
+    """
+    sources = open_sources(recipe, offline=offline)
+    card = model_card(Path(out).name, recipe, _licences(recipe, sources), scores)
+    return merge_to_folder(
+        recipe, out, sources=sources, max_shard_size=max_shard_size, card=card, device=resolve_device(device)
+    )
+
+
+def export_member(
+    run: str | Path, member: str, out: str | Path, *, max_shard_size: str = "5GB", offline: bool = True
+) -> Exported:
+    """Exports a member of a run's front, reloads it from disk and asks it the recorded items again.
+
+    Args:
+        run: The run's folder.
+        member: An id or digest prefix, ``knee``, or ``best:TASK`` (by search score: picking by held-out score would
+            make that score optimistic).
+        out: The folder to make.
+        max_shard_size: Largest weight file.
+        offline: Never ask the hub.
+
+    Raises:
+        InputError: If the member, its checkpoints or the tasks are not what they were.
+        ExportMismatch: If the folder answers otherwise; nothing is left behind.
+    """
+    store = RunStore.read(run)
+    digest = find_member(store, member)
+    recorded = store.find(digest, "test") or store.find(digest, "search")
+    if recorded is None or recorded.error is not None:
+        raise InputError(f"member {member!r} has no recorded score to check an export against")
+    out = Path(out).expanduser().absolute()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"out: {out} exists and is not empty; name a new folder, or remove it first")
+    recipe = Recipe.from_json(recorded.recipe)
+    draft = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
+    try:
+        build(recipe, draft, max_shard_size=max_shard_size, offline=offline, scores=_scores(store, digest))
+        # The card's heading is the folder's name, which is the draft's until now.
+        card = draft / "README.md"
+        card.write_text(
+            card.read_text(encoding="utf-8").replace(f"# {draft.name}\n", f"# {out.name}\n"), encoding="utf-8"
+        )
+        difference, tolerance = _compare(store, recorded, draft)
+        if out.exists():
+            out.rmdir()
+        draft.rename(out)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    _, warnings = inherited_licence(_licences(recipe, open_sources(recipe, offline=offline, verify=False)))
+    return Exported(out, digest[:12], recorded.split, recorded.items, difference, tolerance, tuple(warnings))
+
+
+def open_sources(recipe: Recipe, *, offline: bool = True, verify: bool = True) -> Sources:
+    """Opens a recipe's checkpoints and makes sure that they are the ones it means.
+
+    Args:
+        recipe: Whose checkpoints.
+        offline: Never ask the hub.
+        verify: Whether to read all weights and compare them with the recorded fingerprints.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    problems: list[str] = []
+    opened: dict[CheckpointRef, Checkpoint] = {}
+    for ref in dict.fromkeys([recipe.reference, *recipe.models]):
+        try:
+            checkpoint = Checkpoint.open(locate(places.resolve(ref.source), ref.revision, offline=offline))
+        except InputError as error:
+            problems += error.problems
+            continue
+        if verify and ref.fingerprint is not None and checkpoint.fingerprint() != ref.fingerprint:
+            problems.append(
+                f"the weights in {ref.source} are not those the recipe was made with: they have changed since"
+            )
+        opened[ref] = checkpoint
+    if problems:
+        raise InputError(problems)
+    return Sources(opened)
+
+
+def find_member(store: RunStore, wanted: str) -> str:
+    """The digest of a member.
+
+    Args:
+        store: The run.
+        wanted: An id or digest prefix, ``knee``, or ``best:TASK``.
+
+    Raises:
+        InputError: If there is none, or several.
+    """
+    members = front_members(store)
+    if wanted == "knee":
+        found = [member.digest for member in members if member.knee]
+    elif wanted.startswith("best:"):
+        found = [_best(store, members, wanted.removeprefix("best:"))]
+    else:
+        digests = {e.digest for e in store.evaluations() if e.name is None and e.error is None}
+        found = [d for d in digests if len(wanted) >= _SHORTEST_PREFIX and d.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    ids = [member.id for member in members]
+    known = f"members are {', '.join(ids[:8])}{', ...' if len(ids) > 8 else ''}; also knee and best:TASK"
+    what = "stands for several candidates" if found else "is no member of this run"
+    raise InputError(f"member: {wanted!r} {what}{suggest(wanted, ids)} ({known})")
+
+
+def _best(store: RunStore, members: Sequence[Member], task: str) -> str:
+    objectives = [Objective.from_json(data) for data in store.manifest["objectives"]]
+    names = {objective.label: objective for objective in objectives}
+    for objective in objectives:
+        for _, key in objective.terms:
+            names.setdefault(key.rpartition(".")[0], objective)
+    chosen = names.get(task)
+    if chosen is None:
+        raise InputError(
+            f"member: there is no objective on {task!r}{suggest(task, names)} (there are {', '.join(names)})"
+        )
+    if not members:
+        raise InputError("member: the front of this run is empty")
+    sign = 1.0 if chosen.higher_is_better else -1.0
+    return max(members, key=lambda member: sign * member.search_scores[chosen.label].mean).digest
+
+
+def _compare(store: RunStore, recorded: Evaluation, folder: Path) -> tuple[float, float]:
+    """Asks an exported folder the recorded items and compares; the largest difference, and what is allowed."""
+    manifest = store.manifest
+    model_settings = manifest["identity"]["model"]
+    trust = bool(manifest["config"]["model"]["trust_remote_code"])
+    torch.set_num_threads(int(model_settings["threads"]))
+    tokenizer = load_tokenizer(folder, trust)
+    config = Checkpoint.open(folder).config
+    suite = TaskSuite.build(fitness_settings(manifest["config"]), tokenizer, config=config)
+    if suite_digest(suite) != manifest["identity"]["items"]:
+        raise InputError(
+            "the run's tasks have changed since: the same settings give other items, so nothing can be compared"
+        )
+    model = load_model(
+        folder,
+        dtype=model_settings["dtype"],
+        attention=model_settings["attention"],
+        device=resolve_device("auto" if model_settings["device"] == "cuda" else model_settings["device"]),
+        trust_remote_code=trust,
+    )
+    _, responses = suite.score(model, recorded.split)
+    difference = largest_difference(store.responses(recorded), responses)
+    tolerance = _TOLERANCES[model_settings["dtype"]]
+    if not difference <= tolerance:
+        raise ExportMismatch(
+            f"the exported model does not answer as the candidate did: log-likelihoods differ by up to "
+            f"{difference:.3g}, {tolerance:.3g} is allowed; nothing was kept"
+        )
+    return difference, tolerance
+
+
+def largest_difference(recorded: Sequence[Response], again: Sequence[Response]) -> float:
+    """Largest difference of log-likelihoods over items, nats; infinite where answers differ in kind or text."""
+    by_item = {(response.task, response.item): response for response in again}
+    largest = 0.0
+    for old in recorded:
+        new = by_item.get((old.task, old.item))
+        if new is None or len(new.logprobs) != len(old.logprobs) or new.texts != old.texts:
+            return float("inf")
+        pairs = zip(old.logprobs, new.logprobs, strict=True)
+        largest = max([largest, *(abs(a - b) for a, b in pairs)])
+    return largest
+
+
+def _licences(recipe: Recipe, sources: Sources) -> dict[str, str | None]:
+    return {ref.label: licence_of(sources[ref].path) for ref in dict.fromkeys([recipe.reference, *recipe.models])}
+
+
+def _scores(store: RunStore, digest: str) -> list[dict[str, Any]]:
+    """The card's table: one row per metric, held-out scores of the member and of the baselines."""
+    member = store.find(digest, "test")
+    if member is None:
+        return []
+    others = [e for e in store.evaluations("test") if e.name is not None and e.error is None]
+    return [
+        {"metric": key, "this model": value} | {str(e.name): e.metrics.get(key, "") for e in others}
+        for key, value in member.metrics.items()
+    ]

@@ -1,0 +1,27 @@
+"""``evomerge export``: a member of a front becomes a model folder, checked against what was recorded."""
+
+from __future__ import annotations
+
+import sys
+
+from evomerge.app.config import ExportConfig
+from evomerge.app.exporting import ExportMismatch, export_member
+
+
+def run(config: ExportConfig) -> int:
+    """Exports, reloads, compares; on a mismatch nothing is left behind and the exit code is 1."""
+    try:
+        done = export_member(
+            config.run, config.member, config.out, max_shard_size=config.max_shard_size, offline=config.offline
+        )
+    except ExportMismatch as error:
+        print(f"evomerge: {error}", file=sys.stderr)
+        return 1
+    print(
+        f"member {done.member} reloaded from disk and asked {done.items} {done.split} items again: "
+        f"largest difference in log-likelihood {done.difference:.2g} (allowed {done.tolerance:.2g})"
+    )
+    for warning in done.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    print(done.folder)
+    return 0
