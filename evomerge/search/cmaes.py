@@ -81,4 +81,8 @@ class CMAES:
             "verbose": -10,  # also keeps it from looking for a file of signals in the working folder
             "verb_log": 0,
         }
+        if len(mean) == 1:
+            settings["maxstd"] = (
+                np.inf
+            )  # its limit on deviations fails in one dimension, when a flat landscape widens it
         return cma.CMAEvolutionStrategy(mean, self._sigma, settings)

@@ -185,8 +185,10 @@ def first_batch(starts: Array, population: int, random: np.random.Generator) -> 
     kept = list(dict.fromkeys(row.tobytes() for row in starts))
     rows = np.array([np.frombuffer(row) for row in kept]).reshape(len(kept), starts.shape[1])
     missing = max(population - len(rows), 0)
-    cells = np.array([random.permutation(missing) for _ in range(starts.shape[1])]).reshape(-1, missing).T
-    return np.concatenate([rows, (cells + random.random((missing, starts.shape[1]))) / max(missing, 1)])
+    cells = np.empty((missing, starts.shape[1]))
+    for gene in range(starts.shape[1]):
+        cells[:, gene] = random.permutation(missing)
+    return np.concatenate([rows, (cells + random.random(cells.shape)) / max(missing, 1)])
 
 
 class RandomSearch:
