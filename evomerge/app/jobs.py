@@ -15,6 +15,7 @@ from evomerge.app.config import RunConfig
 from evomerge.app.overrides import Override
 from evomerge.errors import InputError
 
+NOTES = "jobs"  # the sweep's folder of one small JSON file per job
 # What may change between two starts of a sweep without making it another one.
 _LOOSE = ("evaluations", "budgets", "executor", "progress", "confirm", "run_dir")
 
@@ -70,6 +71,17 @@ def plan(words: Sequence[str]) -> tuple[Path, list[Job], list[str]]:
     own = [word for word in words if re.match(r"^\+{0,2}hydra[./]", word)]
     hydra_words = [_hydra_word(override) for override in found if override.key != "run_dir"]
     return folder, jobs, [*hydra_words, f"hydra.sweep.dir={overrides.written(str(folder))}", *own]
+
+
+def finished(config: RunConfig) -> bool:
+    """Whether a run's folder holds this very configuration, finished."""
+    folder = Path(config.run_dir or "").expanduser()
+    try:
+        status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(status.get("finished")) and manifest.get("config") == json.loads(json.dumps(config.to_json()))
 
 
 def _job(chosen: Sequence[Override], config: RunConfig, swept: Sequence[str], folder: Path) -> Job:

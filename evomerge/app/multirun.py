@@ -22,12 +22,10 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 
 from evomerge.app import compose, keys
-from evomerge.app.config import RunConfig
-from evomerge.app.jobs import Job, plan, values
+from evomerge.app.jobs import NOTES, Job, finished, plan, values
 from evomerge.app.summary import summarise
 
 DONE, INTERRUPTED = 0, 130
-_NOTES = "jobs"  # the sweep's folder of one small JSON file per job
 _TAIL = 20  # lines of a failed job's messages that are kept
 
 
@@ -46,7 +44,7 @@ def run(words: Sequence[str]) -> int:
     folder, jobs, hydra_words = plan(words)
     print(f"{len(jobs)} jobs in {folder}", flush=True)
     by_values = {job.values: job for job in jobs}
-    notes = folder / _NOTES
+    notes = folder / NOTES
 
     with _Forwarded() as forwarded:
 
@@ -56,17 +54,6 @@ def run(words: Sequence[str]) -> int:
 
         _through_hydra(run_one, hydra_words)
     return summarise(folder, jobs, interrupted=forwarded.count > 0)
-
-
-def finished(config: RunConfig) -> bool:
-    """Whether a run's folder holds this very configuration, finished."""
-    folder = Path(config.run_dir or "").expanduser()
-    try:
-        status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return bool(status.get("finished")) and manifest.get("config") == json.loads(json.dumps(config.to_json()))
 
 
 class _Forwarded:

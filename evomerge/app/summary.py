@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evomerge.app.jobs import Job
+from evomerge.app.jobs import NOTES, Job, finished
 from evomerge.errors import InputError
 from evomerge.evaluation import Objective
 from evomerge.store import RunStore
@@ -54,9 +54,8 @@ def _row(folder: Path, job: Job) -> dict[str, str]:
 
 
 def _state(folder: Path, job: Job) -> str:
-    status = _json(folder / job.name / "status.json")
-    note = _json(folder / "jobs" / f"{job.name}.json")
-    if status.get("finished"):
+    note = _json(folder / NOTES / f"{job.name}.json")
+    if finished(job.config):
         return "finished"
     if note.get("code") == INTERRUPTED:
         return "interrupted"

@@ -1,14 +1,30 @@
-"""A folder as a user has it: two experts, their base, and a task of their own."""
+"""Folders as users have them: experts, their base and tasks of their own; empty ones to name, real ones to run."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from tests.building import perturbed, tiny_llama
+
 TASK = """\
-task: rhymes
+task: {name}
 dataset_path: json
+dataset_kwargs: {{data_files: {{test: {name}.jsonl}}}}
+test_split: test
 output_type: multiple_choice
+doc_to_text: "{{{{question}}}}"
+doc_to_choice: "{{{{options}}}}"
+doc_to_target: gold
+metric_list: [{{metric: acc, aggregation: mean, higher_is_better: true}}]
 """
+
+
+def write_task(folder: Path, name: str, items: int) -> None:
+    """A two-choice task of ``items`` sums."""
+    rows = [{"question": f"{i} + 1 =", "options": [str(i + 1), str(i + 2)], "gold": i % 2} for i in range(items)]
+    (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / f"{name}.yaml").write_text(TASK.format(name=name))
 
 
 @pytest.fixture
@@ -17,6 +33,20 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("A", "B", "C"):
         (tmp_path / name).mkdir()
     (tmp_path / "my_tasks").mkdir()
-    (tmp_path / "my_tasks" / "rhymes.yaml").write_text(TASK)
+    write_task(tmp_path / "my_tasks", "rhymes", 4)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with real tiny models (base, A, B), one without weights (hollow), and tasks/sums.yaml."""
+    folder = tmp_path_factory.mktemp("workshop")
+    base = tiny_llama(folder / "base", 0)
+    perturbed(base, folder / "A", 1)
+    perturbed(base, folder / "B", 2)
+    perturbed(base, folder / "hollow", 3)
+    (folder / "hollow" / "model.safetensors").unlink()
+    (folder / "tasks").mkdir()
+    write_task(folder / "tasks", "sums", 60)
+    return folder

@@ -1,0 +1,107 @@
+"""Sweeps, with real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evomerge.app import jobs
+from evomerge.app.cli import main
+from evomerge.errors import InputError
+
+GOOD = ["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+SEARCH = ["base=base", "tasks=[sums]", "task_path=tasks", "items_per_task=8", "evaluations=6", "searcher=random"]
+
+
+def test_every_combination_has_a_folder_of_its_own(desk: Path) -> None:
+    folder, found, _ = jobs.plan([*GOOD, "seed=0,1", "method=ties,dare_ties", "run_dir=sweep"])
+    assert folder == Path("sweep")
+    assert [job.name for job in found] == [
+        "method-ties_seed-0",
+        "method-dare-ties_seed-0",
+        "method-ties_seed-1",
+        "method-dare-ties_seed-1",
+    ]
+    assert [job.config.run_dir for job in found] == [f"sweep/{job.name}" for job in found]
+    assert [(job.config.seed, job.config.method) for job in found][1] == (0, "dare_ties")
+    assert len(list(desk.iterdir())) == 4  # nothing was made
+
+
+def test_without_a_folder_the_sweep_is_named_by_what_it_is_about(desk: Path) -> None:
+    folder = jobs.plan([*GOOD, "seed=0,1"])[0]
+    assert folder.parent == Path("runs")
+    assert jobs.plan([*GOOD, "evaluations=400", "seed=0,1,2"])[0] == folder
+    assert jobs.plan([*GOOD, "method=ties", "seed=0,1"])[0] != folder
+
+
+def test_names_of_folders_are_short_plain_and_distinct(desk: Path) -> None:
+    swept = ["'a/b.acc >= base - 0.01'", "'a/b.acc >= base - 0.02'", "'" + "x" * 300 + ".acc >= 1'"]
+    _, found, _ = jobs.plan([*GOOD, f"constraints={','.join(swept)}", "run_dir=s"])
+    names = [job.name for job in found]
+    assert len(set(names)) == 3
+    assert all(len(name) < 80 and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-_") for name in names)
+
+
+def test_all_jobs_are_checked_before_the_first(desk: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        jobs.plan([*GOOD, "method=ties,tise", "searcher=ga,gaa", "evaluations=0,10"])
+    text = "\n".join(caught.value.problems)
+    assert "tise" in text
+    assert "gaa" in text
+    assert text.count("evaluations") == 1
+    with pytest.raises(InputError, match="no key has several values"):
+        jobs.plan(GOOD)
+    with pytest.raises(InputError, match="comes twice"):
+        jobs.plan([*GOOD, "seed=1,1"])
+    assert main(["search", "-m", *GOOD, "seed=a,b"]) == 2
+
+
+def test_one_failed_job_stops_no_other_and_finished_ones_are_skipped(workshop: Path) -> None:
+    command = [sys.executable, "-m", "evomerge", "search", "-m", "models=[A,hollow],[A,B]", *SEARCH, "run_dir=sweep"]
+    folder = workshop / "sweep"
+
+    def sweep() -> tuple[str, list[str]]:
+        done = subprocess.run(command, cwd=workshop, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        assert done.returncode == 1, done.stderr
+        return done.stdout, sorted(path.name for path in (folder / "jobs").iterdir())
+
+    first, notes = sweep()
+    assert len(notes) == 2
+    failed, finished = sorted(notes, key=lambda note: "hollow" not in note)
+    assert json.loads((folder / failed).with_suffix("").parent.joinpath("jobs", failed).read_text())["code"] == 2
+    good = folder / finished.removesuffix(".json")
+    assert json.loads((good / "status.json").read_text())["finished"]
+    assert "| finished | 6 |" in (folder / "summary.md").read_text()
+    assert "failed (2)" in first
+    records = (good / "evaluations.jsonl").read_bytes()
+
+    (folder / "jobs" / finished).unlink()
+    second, notes = sweep()
+    assert "finished already" in second
+    assert notes == [failed]
+    assert (good / "evaluations.jsonl").read_bytes() == records
+
+
+def test_an_interrupt_lets_the_job_finish_its_batch_and_starts_no_other(workshop: Path) -> None:
+    words = ["models=[A,B]", *SEARCH, "evaluations=5000", "seed=0,1", "run_dir=cut", "progress=lines"]
+    command = [sys.executable, "-m", "evomerge", "search", "-m", *words]
+    with subprocess.Popen(
+        command, cwd=workshop, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        assert running.stdout is not None
+        for line in running.stderr:
+            if line.startswith("search 1/"):
+                running.send_signal(signal.SIGINT)
+                break
+        rest = running.stderr.read()
+        table = running.stdout.read()
+    assert running.returncode == 130, rest
+    assert rest.count("finishing the batch") == 1
+    assert "| seed-0 | interrupted | 16 |" in table
+    assert "| seed-1 | not started |" in table
