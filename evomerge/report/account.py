@@ -108,11 +108,13 @@ def warnings(results: Results, members: Sequence[Member]) -> list[str]:
 
 def _few_items(results: Results, members: Sequence[Member]) -> list[str]:
     sheets = [results.sheet(m.test) for m in members]
-    found = []
+    found: list[str] = []
+    few: dict[int, list[str]] = {}
     for objective in results.objectives:
         parts = next((s.parts[objective.label] for s in sheets if s is not None), ())
         if parts is None:
             found.append(f"{objective.label} is not explained by its items one by one, so it has no interval.")
         elif parts and (n := min(len(part.items) for part in parts)) < FEW_ITEMS:
-            found.append(f"Only {count(n, 'held-out item')} for {objective.label}: intervals are wide.")
+            few.setdefault(n, []).append(objective.label)
+    found += [f"Only {count(n, 'held-out item')} for {', '.join(few[n])}: intervals are wide." for n in sorted(few)]
     return found

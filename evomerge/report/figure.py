@@ -45,7 +45,9 @@ def front_figure(facts: Facts, path: Path) -> Path:
     with warnings.catch_warnings():
         # A script that matplotlib's own font lacks is drawn as boxes: the same font everywhere keeps the bytes equal.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(path, metadata={"Software": None})
+        temporary = path.with_name(f".{path.name}.tmp")
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+    temporary.replace(path)
     return path
 
 
@@ -63,6 +65,7 @@ def _plane(facts: Facts, axes: Axes, split: str) -> None:
     first, second = (o.label for o in facts.results.objectives[:2])
     winners = {m.id for m in facts.members if any(m.beats_best_expert.values())}
     seen: set[str] = set()
+    numbers = {b.short: str(n) for n, b in enumerate((b for b in facts.baselines if b.kind == "expert"), start=1)}
     entries = _scores(facts, split)
     bars = split == "test" and len(facts.members) <= _MOST_BARS
     for name, kind, scores in entries:
@@ -70,7 +73,8 @@ def _plane(facts: Facts, axes: Axes, split: str) -> None:
         colour, marker = _STYLES.get(kind, (BLUE, "o"))
         if split == "test" and (bars or kind != "member"):
             axes.errorbar(x.mean, y.mean, xerr=_bar(x), yerr=_bar(y), color=colour, linewidth=0.7, alpha=0.45, zorder=1)
-        label = {"member": "members"}.get(kind, f"{kind}: {_plain(name)}" if kind == "expert" else _plain(name))
+        label = f"expert {numbers[name]}: {_plain(name)}" if kind == "expert" else _plain(name)
+        label = "member" if kind == "member" else label
         label = label if split != "test" or kind != "member" else _member_label(name in winners)
         filled = kind != "member" or name in winners or split != "test"
         axes.plot(
@@ -78,6 +82,8 @@ def _plane(facts: Facts, axes: Axes, split: str) -> None:
             label="_" + label if label in seen else label, zorder=3,
         )  # fmt: skip
         seen.add(label)
+        if kind == "expert":
+            axes.annotate(numbers[name], (x.mean, y.mean), (7, 5), textcoords="offset points", fontsize=8, color=colour)
     axes.set_xlabel(_axis(facts, first), fontsize=9)
     axes.set_ylabel(_axis(facts, second), fontsize=9)
     if entries:

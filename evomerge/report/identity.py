@@ -10,6 +10,16 @@ from evomerge.report.facts import Facts
 from evomerge.report.results import model_label
 from evomerge.report.wording import count
 
+# Why a search ended, as its status says it.
+_REASONS = {
+    "evaluations": "the budget of evaluations was used up",
+    "items": "the budget of items was used up",
+    "seconds": "the budget of seconds was used up",
+    "patience": "no improvement within the patience",
+    "exhausted": "nothing new was proposed",
+    "stopped": "stopped by hand; the same command goes on",
+}
+
 
 def settings(facts: Facts) -> dict[str, Any]:
     """The manifest, sorted for people.
@@ -56,11 +66,20 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
         ("Objectives", "; ".join(_objective(o) for o in manifest.get("objectives") or ())),
         ("Constraints", "; ".join(str(c.get("label")) for c in manifest.get("constraints") or ())),
         ("Budgets", _pairs(manifest.get("budgets"))),
-        ("Ended", str(status.get("stop_reason") or status.get("reason") or status.get("phase") or "")),
+        ("Ended", _end(status)),
         ("Seeds", _pairs(manifest.get("seeds")) if isinstance(manifest.get("seeds"), Mapping) else ""),
-        ("Device", _joined(_named(manifest.get("device")), _threads(manifest.get("threads")))),
-        ("Versions", _joined(f"evomerge {manifest.get('created_by', '')}".strip(), _pairs(manifest.get("versions")))),
+        ("Device", _joined(_device(manifest.get("device")), _threads(manifest.get("threads")))),
+        ("Versions", _joined(manifest.get("created_by"), _pairs(manifest.get("versions")))),
     ]
+
+
+def _end(status: Mapping[str, Any]) -> str:
+    reason = str(status.get("reason") or "")
+    return _REASONS.get(reason, reason) or f"not yet, in the phase {status['phase']!r}" if status.get("phase") else ""
+
+
+def _device(device: Any) -> str:
+    return _joined(*device.values()) if isinstance(device, Mapping) else str(device or "")
 
 
 def _threads(threads: Any) -> str:

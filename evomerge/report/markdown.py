@@ -8,7 +8,7 @@ from typing import Any
 
 from evomerge.report.facts import Facts
 from evomerge.report.results import short_name
-from evomerge.report.wording import bounds, count, duration, gap, number, score
+from evomerge.report.wording import count, duration, gap, number, score, whole
 
 
 def report_markdown(facts: Facts) -> str:
@@ -82,7 +82,7 @@ def _members(facts: Facts) -> list[str]:
             percent = facts.percent[label]
             test, versus = member.test_scores.get(label), member.versus_expert.get(label)
             row.append(score(member.search_scores[label].mean, percent))
-            row.append(f"{score(test.mean, percent)} {text(bounds(test, percent))}" if test else "–")
+            row.append(text(whole(test, percent)) if test else "–")
             row.append(text(gap(versus.interval, percent)) if versus else "–")
             row.append(versus.mark if versus else "not scored on held-out items" if not test else "–")
         rows.append(row)
@@ -99,7 +99,7 @@ def _baselines(facts: Facts) -> list[str]:
             for scores in (baseline.search, baseline.test):
                 percent = facts.percent[label]
                 found = scores.get(label)
-                row.append(f"{score(found.mean, percent)} {text(bounds(found, percent))}" if found else "–")
+                row.append(text(whole(found, percent)) if found else "–")
         rows.append(row)
     return ["## Baselines", "", *table(header, rows)] if rows else []
 

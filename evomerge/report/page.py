@@ -33,12 +33,18 @@ def report_page(facts: Facts) -> str:
     script = "(() => {\n'use strict';\n" + "".join(_asset(name) for name in _SCRIPTS) + "})();\n"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"duration": wording.duration, "count": wording.count, "short": short_name}
+    environment.filters |= {
+        "duration": wording.duration,
+        "count": wording.count,
+        "short": short_name,
+        "shortened": wording.shortened,
+    }
     environment.globals |= {
         "score": wording.score,
         "bounds": wording.bounds,
         "gap": wording.gap,
         "number": wording.number,
+        "estimate": wording.estimate,
         "strip": _strip,
         "BEATS": BEATS,
         "WORSE": WORSE,
@@ -102,6 +108,9 @@ def _member(member: Member, labels: list[str]) -> dict[str, Any]:
             if (c := member.versus_expert.get(label)) is not None
             else None
             for label in labels
+        ],
+        "average": [
+            _ends(member.versus_uniform[label].interval) if label in member.versus_uniform else None for label in labels
         ],
         "wins": any(member.beats_best_expert.values()),
         "knee": member.knee,

@@ -14,6 +14,7 @@ from evomerge.report.sheets import Sheet, sheet
 from evomerge.store import RunStore
 
 EXPERT = "expert:"
+_ROUNDING = 1e-9  # a bound met to within this is met, as in the search
 
 
 class Results:
@@ -83,7 +84,7 @@ class Results:
         """Whether a scored candidate meets every constraint on its split."""
         return all(
             constraint.metric in evaluation.metrics
-            and constraint.violation(evaluation.metrics, self._reference(constraint, evaluation.split)) <= 0.0
+            and constraint.violation(evaluation.metrics, self._reference(constraint, evaluation.split)) <= _ROUNDING
             for constraint in self.constraints
         )
 

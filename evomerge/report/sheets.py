@@ -86,12 +86,14 @@ def _parts(
     columns: dict[str, list[tuple[float, NDArray[np.float64]]]] = {}
     for weight, key in objective.terms:
         task, metric = key.rsplit(".", 1)
-        answers = by_task.get(task, {})
-        raw = [answers[item].metrics.get(metric) for item in sorted(answers)]
-        values = contributions(raw, evaluation.metrics[key]) if raw and None not in raw else None
-        if values is None:
-            return None
-        columns.setdefault(task, []).append((weight, values))
+        for leaf, share in (_leaves(task, metric, evaluation.metrics, by_task) or {task: 1.0}).items():
+            answers = by_task.get(leaf, {})
+            raw = [answers[item].metrics.get(metric) for item in sorted(answers)]
+            recorded = evaluation.metrics.get(f"{leaf}.{metric}", math.nan)
+            values = contributions(raw, recorded) if raw and None not in raw else None
+            if values is None:
+                return None
+            columns.setdefault(leaf, []).append((weight * share, values))
     parts = []
     for task, column in columns.items():
         items = tuple(sorted(by_task[task]))
@@ -101,6 +103,25 @@ def _parts(
             total = np.sum([weight * values for weight, values in column], axis=0)
             parts.append(Part(task, items, total, 1.0))
     return tuple(parts)
+
+
+def _leaves(
+    name: str, metric: str, metrics: Mapping[str, float], by_task: Mapping[str, Mapping[str, Response]]
+) -> dict[str, float] | None:
+    """The tasks that a task group's score is the mean of, with their weights.
+
+    Which tasks, and whether by size or evenly, is seen from the numbers, as for `contributions`.
+    """
+    if name in by_task or f"{name}.{metric}" not in metrics:
+        return None
+    known = [task for task in by_task if f"{task}.{metric}" in metrics]
+    for tasks in ([task for task in known if task.startswith(f"{name}_")], known):
+        for sizes in ([float(len(by_task[task])) for task in tasks], [1.0] * len(tasks)):
+            shares = {task: size / sum(sizes) for task, size in zip(tasks, sizes, strict=True)}
+            mean = math.fsum(share * metrics[f"{task}.{metric}"] for task, share in shares.items())
+            if shares and math.isclose(mean, metrics[f"{name}.{metric}"], rel_tol=1e-6, abs_tol=1e-9):
+                return shares
+    return None
 
 
 def difference(first: Sheet, second: Sheet, label: str, confidence: float = CONFIDENCE) -> Interval | None:
@@ -117,12 +138,16 @@ def difference(first: Sheet, second: Sheet, label: str, confidence: float = CONF
 
 
 def p_value(first: Sheet, second: Sheet, label: str) -> float | None:
-    """Two-sided p-value of a paired difference: one minus the confidence at which its interval reaches zero."""
+    """Two-sided p-value of a paired difference: one minus the confidence at which its interval reaches zero.
+
+    Returns:
+        The p-value, never below 1e-7; None when the items say nothing.
+    """
     found = difference(first, second, label)
     if found is None or not math.isfinite(found.se):
         return None
     low, high = 1e-12, 1.0 - 1e-12
-    for _ in range(44):
+    for _ in range(24):
         middle = 0.5 * (low + high)
         at = difference(first, second, label, middle)
         if at is not None and (at.low > 0.0 or at.high < 0.0):

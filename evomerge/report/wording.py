@@ -13,11 +13,18 @@ from evomerge.report.results import Results, short_name
 NBSP, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
 
 
-def number(value: float, percent: bool = False, signed: bool = False) -> str:
-    """A score: one decimal of a per cent, or four significant digits, with a true minus sign."""
+def number(value: float, percent: bool = False, signed: bool = False, decimals: int | None = None) -> str:
+    """A score: one decimal of a per cent, or four significant digits, with a true minus sign.
+
+    Args:
+        value: The score.
+        percent: Whether it is shown as per cent.
+        signed: Whether a positive value gets its sign.
+        decimals: Decimals of a score that is not shown as per cent.
+    """
     if not math.isfinite(value):
         return "–"
-    shown = f"{100.0 * value:.1f}" if percent else f"{value:.4g}"
+    shown = f"{100.0 * value:.1f}" if percent else f"{value:.4g}" if decimals is None else f"{value:.{decimals}f}"
     if float(shown) == 0.0:
         shown = shown.lstrip("-")
     if signed and float(shown) > 0.0:
@@ -25,22 +32,44 @@ def number(value: float, percent: bool = False, signed: bool = False) -> str:
     return shown.replace("-", MINUS)
 
 
+def decimals(interval: Interval) -> int | None:
+    """Decimals that show two digits of an interval's half-width; None where it is unknown."""
+    half = (interval.high - interval.low) / 2.0
+    return min(6, max(0, 1 - math.floor(math.log10(half)))) if 0.0 < half < math.inf else None
+
+
 def score(value: float, percent: bool) -> str:
     """A score with its unit."""
     return number(value, percent) + (f"{NBSP}%" if percent and math.isfinite(value) else "")
+
+
+def estimate(interval: Interval, percent: bool, signed: bool = False) -> str:
+    """An estimate without its unit, as precise as its interval makes sensible."""
+    return number(interval.mean, percent, signed, decimals(interval))
 
 
 def bounds(interval: Interval, percent: bool, signed: bool = False) -> str:
     """An interval's ends in brackets; empty when it is not known."""
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return ""
-    return f"[{number(interval.low, percent, signed)}, {number(interval.high, percent, signed)}]"
+    ends = (number(end, percent, signed, decimals(interval)) for end in (interval.low, interval.high))
+    return f"[{', '.join(ends)}]"
+
+
+def whole(interval: Interval, percent: bool) -> str:
+    """An estimate with its unit and interval."""
+    return f"{estimate(interval, percent)}{f'{NBSP}%' if percent else ''} {bounds(interval, percent)}".strip()
 
 
 def gap(interval: Interval, percent: bool) -> str:
     """A difference with its unit and interval."""
     unit = f"{NBSP}points" if percent else ""
-    return f"{number(interval.mean, percent, signed=True)}{unit} {bounds(interval, percent, signed=True)}".strip()
+    return f"{estimate(interval, percent, signed=True)}{unit} {bounds(interval, percent, signed=True)}".strip()
+
+
+def shortened(name: str, length: int = 40) -> str:
+    """A name with its middle left out where it is too long for a sentence."""
+    return name if len(name) <= length else name[: length // 2] + "…" + name[-(length - length // 2 - 1) :]
 
 
 def count(n: int, noun: str) -> str:
@@ -77,6 +106,7 @@ def headline(results: Results, members: Sequence[Member]) -> str:
 def _verdict(tested: Sequence[Member], several: bool) -> str:
     winners = [m for m in tested if any(m.beats_best_expert.values())]
     total = f"{len(winners)} of {len(tested)} merged models" if len(tested) > 1 else "The one merged model"
+    total = f"All {len(tested)} merged models" if len(winners) == len(tested) > 1 else total
     if not winners:
         none = "None of " + count(len(tested), "merged model") if len(tested) > 1 else "The one merged model does not"
         verb = " beats" if len(tested) > 1 else " beat"
@@ -109,8 +139,9 @@ def objective_sentence(results: Results, members: Sequence[Member], objective: O
     reached = score(expert.values[label], percent) if expert else "–"
     test = quoted.test_scores[label]
     return (
-        f"{wins} of {len(tested)} beat the best expert, {short_name(comparison.against)} ({reached}), {losses} "
+        f"{wins} of {len(tested)} {'beats' if wins == 1 else 'beat'} the best expert, "
+        f"{shortened(short_name(comparison.against))} ({reached}), {losses} "
         f"{'is' if losses == 1 else 'are'} worse. The member with the best search score, {quoted.id}, reaches "
-        f"{score(test.mean, percent)} {bounds(test, percent)} on held-out items, a difference of "
+        f"{whole(test, percent)} on held-out items, a difference of "
         f"{gap(comparison.interval, percent)}."
     )

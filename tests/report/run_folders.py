@@ -83,9 +83,7 @@ def write_run(folder: Path, scenario: Scenario) -> Path:
                 run.score(store, recipe, "test", batch, index, name)
             for index, recipe in enumerate(chosen):
                 run.score(store, recipe, "test", batch, len(baselines) + index, None)
-        store.write_json(
-            "status.json", {"phase": "finished", "finished": True, "stop_reason": "evaluations", "seconds": 412.5}
-        )
+        store.write_json("status.json", {"phase": "done", "finished": True, "reason": "evaluations", "seconds": 412.5})
         store.fold()
     return folder
 
@@ -120,7 +118,7 @@ class _Run:
             "run_dir=runs/made-up",
         ]
         return {
-            "created_by": "0.1.0",
+            "created_by": "evomerge 0.1.0",
             "command": command,
             "config": {"searcher": {"name": "nsga2", "population": s.batch}, "seed": s.seed, "run_dir": "runs/made-up"},
             "method": {"name": "task_arithmetic", "options": {}, "paper": "Ilharco et al. 2023, arXiv:2212.04089"},
@@ -151,7 +149,7 @@ class _Run:
             "items": self.items,
             "seeds": {"root": s.seed, "search": 11, "sampling": 12},
             "versions": {"python": "3.11.2", "torch": "2.13.0", "transformers": "5.23.0", "lm_eval": "0.4.13"},
-            "device": "cpu",
+            "device": {"type": "cpu", "name": "x86_64"},
             "threads": 1,
             "budgets": {"evaluations": s.candidates},
             **s.manifest,

@@ -3,7 +3,7 @@ const data = JSON.parse(document.getElementById('data').textContent);
 const objectives = data.objectives;
 const tested = data.members.some((m) => m.test);
 const state = {
-  member: (data.members.find((m) => m.knee && m.test) || data.members.find((m) => m.knee) || data.members[0] || {}).id || null,
+  member: (data.members.find((m) => m.knee && m.test) || data.members[0] || {}).id || null,
   split: tested ? 'test' : 'search',
   x: 0,
   y: Math.min(1, objectives.length - 1),
@@ -34,17 +34,24 @@ function fill(node, attributes, children) {
 }
 function clear(node) { node.replaceChildren(); return node; }
 
-function number(value, percent, signed) {
+function number(value, percent, signed, decimals) {
   if (value === null || value === undefined || !isFinite(value)) return '–';
-  let shown = percent ? (100 * value).toFixed(1) : String(Number(value.toPrecision(4)));
+  let shown = percent ? (100 * value).toFixed(1) : decimals !== undefined ? value.toFixed(decimals) : String(Number(value.toPrecision(4)));
   if (Number(shown) === 0) shown = shown.replace('-', '');
   if (signed && Number(shown) > 0) shown = '+' + shown;
   return shown.replace('-', '−');
 }
 const withUnit = (value, i) => number(value, objectives[i].percent) + (objectives[i].percent ? '\u00a0%' : '');
+// Two digits of the interval's half-width.
+function decimalsOf(score) {
+  const half = score[1] === null || score[2] === null ? 0 : (score[2] - score[1]) / 2;
+  return half > 0 ? Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(half)))) : undefined;
+}
+const estimate = (score, i, signed) => number(score[0], objectives[i].percent, signed, decimalsOf(score));
+const withUnits = (score, i) => estimate(score, i) + (objectives[i].percent ? '\u00a0%' : '');
 function ends(score, i, signed) {
   if (!score || score[1] === null || score[2] === null) return '';
-  return `[${number(score[1], objectives[i].percent, signed)}, ${number(score[2], objectives[i].percent, signed)}]`;
+  return `[${[score[1], score[2]].map((v) => number(v, objectives[i].percent, signed, decimalsOf(score))).join(', ')}]`;
 }
 function short(text, length) {
   if (text.length <= length) return text;

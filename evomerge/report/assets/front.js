@@ -8,7 +8,7 @@ function describe(m) {
   const scores = scoresOf(m);
   const parts = objectives.map((o, i) => {
     const versus = state.split === 'test' && m.versus[i] ? `, ${m.versus[i][4]}` : '';
-    return `${o.label} ${withUnit(scores[i][0], i)} ${ends(scores[i], i)}${versus}`;
+    return `${o.label} ${withUnits(scores[i], i)} ${ends(scores[i], i)}${versus}`;
   });
   return `Member ${m.id}${m.knee ? ', knee' : ''}: ${parts.join('; ')}`;
 }
@@ -22,7 +22,7 @@ function showTip(lines, x, y) {
   tip.style.top = `${Math.max(0, y - tip.offsetHeight / 2)}px`;
 }
 function tipLines(title, scores) {
-  return [title, ...objectives.map((o, i) => `${short(o.label, 34)}: ${withUnit(scores[i][0], i)} ${ends(scores[i], i)}`)];
+  return [title, ...objectives.map((o, i) => `${short(o.label, 34)}: ${withUnits(scores[i], i)} ${ends(scores[i], i)}`)];
 }
 
 function whiskers(x, y, sx, sy) {
@@ -197,7 +197,7 @@ function legend() {
   const entries = [];
   const wins = data.members.some((m) => m.wins);
   if (state.split === 'test' && wins) entries.push(legendEntry('member', 'member, beats a best expert', 'member wins'));
-  entries.push(legendEntry('member', state.split === 'test' && wins ? 'member, does not' : 'member', 'member'));
+  if (state.split !== 'test' || data.members.some((m) => m.test && !m.wins)) entries.push(legendEntry('member', state.split === 'test' && wins ? 'member, does not' : 'member', 'member'));
   for (const b of data.baselines) entries.push(legendEntry(b.kind, b.short, `baseline ${b.kind}`, b.digit));
   return make('ul', { class: 'legend' }, entries);
 }

@@ -18,7 +18,7 @@ function progressPanel(title, i, steps, levels, points, percent) {
     svg.append(draw('line', { class: 'grid', x1: 46, x2: width - 8, y1: y(t), y2: y(t) }));
     svg.append(draw('text', { x: 39, y: y(t) + 4, 'text-anchor': 'end' }, tickLabel(t, y.step, percent)));
   }
-  for (const t of x.ticks.filter((v) => Number.isInteger(v))) svg.append(draw('text', { x: x(t), y: height - 9, 'text-anchor': t === 0 ? 'start' : 'middle' }, String(t)));
+  for (const t of x.ticks.filter((v) => Number.isInteger(v))) svg.append(draw('text', { x: x(t), y: height - 9, 'text-anchor': t === 0 ? 'start' : x(t) > width - 30 ? 'end' : 'middle' }, String(t)));
   for (const [k, v] of points) if (v >= y.low && v <= y.high) svg.append(draw('circle', { class: 'cloud', cx: x(k).toFixed(1), cy: y(v).toFixed(1), r: 1.8 }));
   for (const l of levels) if (l.value >= y.low && l.value <= y.high) svg.append(draw('line', { class: `level ${l.kind}`, x1: 46, x2: width - 8, y1: y(l.value), y2: y(l.value) }, draw('title', null, l.name)));
   if (steps.length) {
@@ -74,13 +74,15 @@ function drawParallel() {
   svg.append(...lines.filter((l) => !l.classList.contains('on')), ...lines.filter((l) => l.classList.contains('on')));
   objectives.forEach((o, i) => {
     svg.append(draw('line', { class: 'axis', x1: at(i), x2: at(i), y1: 46, y2: height - 22 }));
+    const anchor = i === 0 ? 'start' : i === objectives.length - 1 ? 'end' : 'middle';
     const name = short(o.label, Math.max(8, Math.floor((width / objectives.length) / 7.2)));
-    svg.append(draw('text', { class: 'strong', x: at(i), y: 14, 'text-anchor': 'middle' }, name, draw('title', null, o.label)));
-    svg.append(draw('text', { x: at(i), y: 30, 'text-anchor': 'middle', style: 'font-size:11px' }, (o.percent ? '%' : '') + (o.higher ? '' : ' lower is better')));
-    for (const t of axes[i].ticks) svg.append(draw('text', { x: at(i) - 6, y: axes[i](t) + 4, 'text-anchor': 'end', style: 'font-size:11px' }, tickLabel(t, axes[i].step, o.percent)));
+    svg.append(draw('text', { class: 'strong', x: i === 0 ? 0 : i === objectives.length - 1 ? width : at(i), y: 14, 'text-anchor': anchor }, name, draw('title', null, o.label)));
+    svg.append(draw('text', { x: i === 0 ? 0 : i === objectives.length - 1 ? width : at(i), y: 30, 'text-anchor': anchor, style: 'font-size:11px' }, (o.percent ? '%' : '') + (o.higher ? '' : ' lower is better')));
+    for (const t of axes[i].ticks) svg.append(draw('text', { x: at(i) - 6, y: axes[i](t) + 4, 'text-anchor': 'end', class: 'halo', style: 'font-size:11px' }, tickLabel(t, axes[i].step, o.percent)));
   });
-  host.append(svg, make('ul', { class: 'legend' }, references.map((b) => make('li', { title: b.short },
-    draw('svg', { width: 22, height: 8, 'aria-hidden': 'true' }, draw('line', { class: `level ${b.kind}`, x1: 0, x2: 22, y1: 4, y2: 4 })), make('span', null, b.short)))));
-  clear(byId('parallel-caption')).append(`${state.split === 'test' ? 'Held-out' : 'Search'} scores; better is up on every axis. The dark line is member ${state.member}; stronger lines beat a best expert.`);
+  const end = objectives.length - 1;
+  for (const b of references) svg.append(draw('g', { class: `baseline ${b.kind}`, 'aria-hidden': 'true' }, glyph(b.kind, at(end) + 12, axes[end](scoresOf(b)[end][0]), b.digit)));
+  host.append(svg, make('ul', { class: 'legend' }, references.map((b) => legendEntry(b.kind, b.short, `baseline ${b.kind}`, b.digit))));
+  clear(byId('parallel-caption')).append(`${state.split === 'test' ? 'Held-out' : 'Search'} scores; better is up on every axis. The heavy line is member ${state.member}; stronger lines beat a best expert.`);
 }
 views.push(drawParallel);

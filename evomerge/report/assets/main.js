@@ -6,12 +6,13 @@ function drawChosen() {
   const lines = objectives.flatMap((o, i) => {
     const versus = m.versus[i];
     return [make('dt', null, o.label),
-      m.test ? make('dd', null, make('b', null, withUnit(m.test[i][0], i)), ` ${ends(m.test[i], i)} held-out`) : null,
-      make('dd', { class: 'quiet' }, `${withUnit(m.search[i][0], i)} on search items`),
-      versus ? make('dd', null, `${number(versus[0], o.percent, true)} ${ends(versus, i, true)} `, make('span', { class: 'quiet' }, `against ${versus[3]}`),
-        make('span', { class: `mark ${{ 'beats best expert': 'beats', worse: 'worse' }[versus[4]] || 'same'}` }, versus[4])) : null];
+      m.test ? make('dd', null, make('b', null, withUnits(m.test[i], i)), ` ${ends(m.test[i], i)} held-out`) : null,
+      make('dd', { class: 'quiet' }, `${withUnits(m.search[i], i)} on search items`),
+      versus ? make('dd', null, `${estimate(versus, i, true)} ${ends(versus, i, true)} `, make('span', { class: 'quiet' }, `against ${short(versus[3], 40)}`),
+        make('span', { class: `mark ${{ 'beats best expert': 'beats', worse: 'worse' }[versus[4]] || 'same'}` }, versus[4])) : null,
+      m.average[i] ? make('dd', { class: 'quiet' }, `${estimate(m.average[i], i, true)} ${ends(m.average[i], i, true)} against the uniform average`) : null];
   });
-  const notes = [m.knee ? (objectives.length > 1 ? 'knee of the front' : 'best search score') : null, m.dominated.length ? `dominated by ${m.dominated.join(', ')}` : null].filter(Boolean);
+  const notes = [m.knee ? (objectives.length > 1 ? 'knee of the front' : 'best search score') : null, m.dominated.length ? `dominated by ${m.dominated.slice(0, 4).map((name) => short(name, 28)).join(', ')}${m.dominated.length > 4 ? ` and ${m.dominated.length - 4} more` : ''}` : null].filter(Boolean);
   clear(host).append(make('h3', null, m.id), notes.length ? make('div', { class: 'quiet' }, notes.join(' · ')) : '', make('dl', null, lines));
 }
 views.push(drawChosen);
@@ -45,6 +46,16 @@ for (const button of document.querySelectorAll('.copy')) {
     const done = () => { button.textContent = 'Copied'; setTimeout(() => { button.textContent = 'Copy'; }, 1500); };
     try { await navigator.clipboard.writeText(source.textContent); done(); } catch (error) { getSelection().selectAllChildren(source); }
   });
+}
+// A long table shows its first members and the chosen one until asked for all.
+const everyRow = [...document.querySelectorAll('[data-row]')];
+if (everyRow.length > 24) {
+  const table = everyRow[0].closest('table');
+  everyRow.forEach((row, n) => row.classList.toggle('later', n >= 16));
+  table.classList.add('folded');
+  const button = make('button', { type: 'button', on: { click: () => { table.classList.remove('folded'); button.remove(); everyRow[16].querySelector('button').focus(); } } },
+    `Show all ${everyRow.length} members`);
+  table.closest('.scroll').after(button);
 }
 let drawnWidth = document.body.clientWidth;
 addEventListener('resize', () => {
