@@ -93,7 +93,7 @@ class Unseeded:
 
 @pytest.mark.parametrize("name", SEARCHERS)
 def test_no_random_number_comes_from_an_unseeded_generator(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a call forgets to pass its generator, pymoo makes an unseeded one; NSGA-III did, with infeasible members."""
+    """Where a call forgets to pass its generator, pymoo makes an unseeded one; NSGA-III did when infeasible."""
     make_generator = np.random.default_rng
     monkeypatch.setattr(
         np.random, "default_rng", lambda seed=None: Unseeded() if seed is None else make_generator(seed)

@@ -1,0 +1,129 @@
+"""Real processes that run a search and are killed by SIGKILL at a chosen instant.
+
+A `Blow` names the instant. At the disk the process writes part of a line, waits until the disk has it, and then kills
+itself: what is on disk is what a kill within that write leaves. Nothing else of the program is changed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+import evomerge.store.run
+from evomerge.evaluation import Constraint
+from evomerge.executors import in_process
+from evomerge.search import Searcher, SearchPlan, run
+from evomerge.store import RunStore
+from tests.search.analytic import analytic, plan
+
+# A clean process that has loaded everything once; each search is a fork of it, a process of its own that starts in no
+# time.
+_server = multiprocessing.get_context("forkserver")
+_server.set_forkserver_preload(["tests.search.killing", "evomerge.search.evolution", "evomerge.search.cmaes"])
+
+CONSTRAINTS = (
+    Constraint("north.acc >= base - 0.25", "north.acc", ">=", -0.25, "base"),
+    Constraint("south.loss <= 0.12", "south.loss", "<=", 0.12),
+)
+
+
+@dataclass(frozen=True)
+class Blow:
+    """When a process is killed.
+
+    Attributes:
+        what: ``record`` or ``responses`` of a split (``record:search``), or ``ask``.
+        count: The how-manieth of them in this process.
+        share: How much of the line reaches the disk.
+    """
+
+    what: str
+    count: int
+    share: float = 0.0
+
+
+def search_plan(name: str, evaluations: int = 26) -> SearchPlan:
+    """Every kind of candidate: good, infeasible, failed, and repeated."""
+    return replace(
+        plan(name, evaluations=evaluations, seed=3, constraints=CONSTRAINTS, layout="linear"),
+        finalists=3,
+        max_failures=50,
+    )
+
+
+def run_search(folder: Path, name: str, evaluations: int, blow: Blow | None) -> None:
+    """The whole life of one process."""
+    work = search_plan(name, evaluations)
+    if blow is not None and blow.what == "ask":
+        work = replace(work, searcher=partial(_dying_at_ask, work.searcher, blow.count))
+    elif blow is not None:
+        evomerge.store.run.append_synced = _dying_at_write(evomerge.store.run.append_synced, blow)
+    with RunStore.open(folder, {"searcher": name}, {"searcher": name}) as store:
+        run(work, in_process(partial(analytic, 0.2)), store)
+
+
+def process(folder: Path, name: str, evaluations: int = 26, blow: Blow | None = None) -> int | None:
+    """Runs a search in a process of its own.
+
+    Returns:
+        Its exit code, -9 when it was killed.
+    """
+    child = _server.Process(target=run_search, args=(folder, name, evaluations, blow))
+    child.start()
+    child.join()
+    return child.exitcode
+
+
+def _die() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("still alive")
+
+
+def _dying_at_write(write: Callable[[Path, bytes], int], blow: Blow) -> Callable[[Path, bytes], int]:
+    kind, split = blow.what.split(":")
+    left = [blow.count]
+
+    def append(path: Path, data: bytes) -> int:
+        is_record = path.parent.name == "records"
+        mark = f'"split":"{split}"' if is_record else ('"item":"t' if split == "test" else '"item":')
+        if is_record == (kind == "record") and mark.encode() in data:
+            left[0] -= 1
+            if left[0] == 0:
+                write(path, data[: int(blow.share * len(data))])
+                _die()
+        return write(path, data)
+
+    return append
+
+
+def _dying_at_ask(make: Any, count: int, *arguments: Any) -> Searcher:
+    return Dying(make(*arguments), count)
+
+
+class Dying:
+    """A searcher whose process is killed between two batches.
+
+    Args:
+        searcher: The searcher behind it.
+        count: At which ask.
+    """
+
+    def __init__(self, searcher: Searcher, count: int) -> None:
+        self.name = searcher.name
+        self._searcher = searcher
+        self._left = count
+
+    def ask(self) -> np.ndarray:
+        self._left -= 1
+        return self._searcher.ask() if self._left else _die()
+
+    def tell(self, F: np.ndarray, G: np.ndarray) -> None:
+        self._searcher.tell(F, G)

@@ -1,0 +1,77 @@
+"""A search killed by SIGKILL, at any instant and often, ends with the records of one that was never disturbed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evomerge.search import SEARCHERS
+from evomerge.store import RunStore
+from tests.search.killing import Blow, process
+
+# Each row is one run: it is killed at every blow in turn, then left to finish.
+WITHIN_A_BATCH = [Blow("record:search", 2, 1.0), Blow("responses:search", 7, 0.5), Blow("record:search", 5, 0.0)]
+WITHIN_A_RECORD = [Blow("record:search", 3, 0.5), Blow("record:search", 1, 0.999), Blow("record:search", 4, 0.01)]
+BETWEEN_BATCHES = [Blow("ask", 1), Blow("ask", 3), Blow("ask", 4)]
+CONFIRMATION = [Blow("record:test", 1, 0.5), Blow("responses:test", 2, 0.5), Blow("record:test", 3, 1.0)]
+BLOWS = [*WITHIN_A_BATCH, *BETWEEN_BATCHES[:2], *WITHIN_A_RECORD, BETWEEN_BATCHES[2], *CONFIRMATION]
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """The folded records with the content of their responses, without what may differ: seconds and file offsets."""
+    store = RunStore.read(folder)
+    rows = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
+    assert len(rows) == len(store.evaluations())
+    for row, evaluation in zip(rows, store.evaluations(), strict=True):
+        row["responses"] = [response.to_json() for response in store.responses(evaluation)]
+        del row["seconds"]
+    return rows
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_a_killed_search_ends_as_an_undisturbed_one(name: str, tmp_path: Path) -> None:
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    assert process(whole, name) == 0
+    wanted = records(whole)
+    for blow in BLOWS:
+        assert process(torn, name, blow=blow) == -9, f"{blow} never struck"
+    assert process(torn, name) == 0
+    assert records(torn) == wanted
+    status = [json.loads((folder / "status.json").read_text()) for folder in (whole, torn)]
+    for report in status:
+        del report["seconds"]
+    assert status[0] == status[1]
+    searched = [row for row in wanted if row["split"] == "search" and row["batch"] > 0]
+    assert len(searched) == 26
+    assert any(row["error"] for row in searched), "failed candidates are part of the test"
+    assert any(row["metrics"].get("south.loss", 0.0) > 0.12 for row in searched), "and infeasible ones"
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_a_search_cut_anywhere_replays(name: str, tmp_path: Path) -> None:
+    """Records lost from the end, one, half, or all of them, come back the same."""
+    assert process(tmp_path, name) == 0
+    wanted = records(tmp_path)
+    log = tmp_path / "records" / "main.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    for kept in (len(lines) - 1, len(lines) // 2, 0):
+        log.write_bytes(b"".join(lines[:kept]))
+        assert process(tmp_path, name) == 0
+        assert records(tmp_path) == wanted
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_an_extended_search_is_one_that_had_the_budget_from_the_start(name: str, tmp_path: Path) -> None:
+    """Budgets that end within the first batch, within a later one, and in the end."""
+    assert process(tmp_path / "once", name, 37) == 0
+    for evaluations in (3, 21, 37):
+        assert process(tmp_path / "often", name, evaluations) == 0
+        searched = [row for row in records(tmp_path / "often") if row["split"] == "search" and row["batch"] > 0]
+        assert len(searched) == evaluations
+    once, often = (
+        [row for row in records(tmp_path / folder) if row["split"] == "search"] for folder in ("once", "often")
+    )
+    assert often == once
