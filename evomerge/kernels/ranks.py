@@ -3,7 +3,8 @@
 The bits of a non-negative float32, read as an integer, are in the order of the floats. Selection works on them like a
 radix sort of two digits: the upper 16 bits of all magnitudes are counted once; a question for the k-th largest then
 counts the lower 15 bits of those magnitudes that share the digit the answer must have. Each step is one pass over the
-magnitudes, wherever they are, and 2**16 counters, however many magnitudes and equal values there are.
+magnitudes, wherever they are, and 2**16 counters, however many magnitudes and equal values there are. Few magnitudes
+are sorted after all: that takes less memory than the counters.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 
 _LOW_BITS = 15
 _LOW_MASK = (1 << _LOW_BITS) - 1
+_FEW = 1 << 16
 
 
 def magnitude_bits(values: torch.Tensor) -> torch.Tensor:
@@ -42,8 +44,8 @@ class Ranks:
     """Answers which magnitude is the k-th largest, exactly.
 
     Args:
-        passes: Starts a fresh pass over the bits of all magnitudes, in blocks of any length. Called once here, and once
-            for each answer that lies in a stretch of magnitudes not asked for lately.
+        passes: Starts a fresh pass over the bits of all magnitudes, in blocks of any length. Called here, and once for
+            each answer that lies in a stretch of magnitudes not asked for lately.
         remembered: How many such stretches (1/256 of a factor of two wide) are kept; each takes up to 384 KiB, usually
             far less.
 
@@ -55,13 +57,20 @@ class Ranks:
         self._passes = passes
         self._remembered = remembered
         self._fine: OrderedDict[int, _Histogram] = OrderedDict()
+        self._sorted: torch.Tensor | None = None
         self._coarse = _Histogram.of(bits >> _LOW_BITS for bits in passes())
         self.count = self._coarse.count
+        if 0 < self.count <= _FEW:
+            self._sorted = torch.cat(list(passes())).cpu().sort().values
 
     def largest(self, k: int) -> OrderStatistic:
         """The k-th largest magnitude, ``1 <= k <= count``."""
         if not 1 <= k <= self.count:
             raise ValueError(f"asked for magnitude {k} of {self.count}")
+        if self._sorted is not None:
+            value = self._sorted[-k]
+            upto = int(torch.searchsorted(self._sorted, value, right=True))
+            return OrderStatistic(int(value), self.count - upto, upto - int(torch.searchsorted(self._sorted, value)))
         digit, above, _ = self._coarse.find(k)
         low, further, equal = self._stretch(digit).find(k - above)
         return OrderStatistic((digit << _LOW_BITS) | low, above + further, equal)
