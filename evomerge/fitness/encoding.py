@@ -60,6 +60,7 @@ class Encoder:
 
     Attributes:
         calls: How often the tokenizer was asked to encode.
+        cut: How many requests lost their beginning because they were too long.
 
     Raises:
         InputError: If the tokenizer has neither a beginning nor an end token.
@@ -69,6 +70,7 @@ class Encoder:
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.calls = 0
+        self.cut = 0
         prefix = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
         if prefix is None:
             raise InputError("tokenizer: it names neither a bos_token nor an eos_token, and scoring needs one of them")
@@ -118,6 +120,7 @@ class Encoder:
                 f"a continuation of {len(after)} tokens does not fit into the model's {self.max_length}; "
                 "shorten it or raise max_length"
             )
+        self.cut += len(before) + len(after) > self.max_length + 1
         tokens = (before + after)[-(self.max_length + 1) :]
         return Continuation(np.asarray(tokens, dtype=np.int32), len(after))
 
@@ -165,7 +168,9 @@ class Encoder:
                 "set a smaller one with gen_kwargs={max_gen_toks: N}"
             )
         options = {name: value for name, value in rest.items() if name not in (*_MAX_NEW_NAMES, *_SAMPLING_NAMES)}
-        tokens = np.asarray(self.encode(context)[-room:] or [self.prefix], dtype=np.int32)
+        whole = self.encode(context)
+        self.cut += len(whole) > room
+        tokens = np.asarray(whole[-room:] or [self.prefix], dtype=np.int32)
         texts = (stop,) if isinstance(stop, str) else tuple(str(text) for text in stop)
         return Prompt(tokens, tuple(text for text in texts if text), max_new, options)
 

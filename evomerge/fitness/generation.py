@@ -41,7 +41,7 @@ class Generator:
         stop = (*first.stop, *self._end_texts())
         pad = self._padding(model)
         tokens, mask = _left_padded(prompts, pad)
-        ended = _StopTexts(self._tokenizer, stop, self._window(stop), tokens.shape[1])
+        ended = _StopTexts(self._tokenizer, stop, self._window(stop), tokens.shape[1], len(prompts))
         finite = _Finite(len(prompts), device)
         made = model.generate(  # type: ignore[operator]
             input_ids=tokens.to(device),
@@ -53,16 +53,14 @@ class Generator:
         made = made[:, tokens.shape[1] :].tolist()
         ends = _end_tokens(model)
         healthy = finite.rows.tolist()
-        return [self._answer(row, first, stop, ends, ok) for row, ok in zip(made, healthy, strict=True)]
-
-    def _answer(self, row: list[int], prompt: Prompt, stop: tuple[str, ...], ends: set[int], finite: bool) -> Generated:
-        end = next((place for place, token in enumerate(row) if token in ends), None)
-        text = str(self._tokenizer.decode(row if end is None else row[:end], skip_special_tokens=True))
-        stopped = end is not None
-        for term in stop:
-            if term in text:
-                text, stopped = text.split(term)[0], True
-        return Generated(text, truncated=not stopped and len(row) >= prompt.max_new, finite=finite)
+        answers = []
+        for row, stopped_at, ok in zip(made, ended.lengths, healthy, strict=True):
+            end = next((place for place, token in enumerate(row) if token in ends), stopped_at)
+            text = str(self._tokenizer.decode(row[:end], skip_special_tokens=True))
+            for term in stop:
+                text = text.split(term)[0]
+            answers.append(Generated(text, truncated=end is None, finite=ok))
+        return answers
 
     def _end_texts(self) -> tuple[str, ...]:
         end = self._tokenizer.eos_token_id
@@ -82,22 +80,23 @@ class Generator:
 
 
 class _StopTexts(StoppingCriteria):
-    """Says which rows have shown a stop text."""
+    """Says which rows have shown a stop text, and remembers after how many tokens."""
 
-    def __init__(self, tokenizer: Any, stop: tuple[str, ...], window: int, start: int) -> None:
+    def __init__(self, tokenizer: Any, stop: tuple[str, ...], window: int, start: int, rows: int) -> None:
         self._tokenizer = tokenizer
         self._stop = stop
         self._window = window
         self._start = start
-        self._done: list[bool] = []
+        self.lengths: list[int | None] = [None] * rows
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:  # type: ignore[override]
-        self._done = self._done or [False] * len(input_ids)
-        open_rows = [row for row, done in enumerate(self._done) if not done]
-        recent = input_ids[open_rows, self._start :][:, -self._window :].tolist()
-        for row, text in zip(open_rows, self._tokenizer.batch_decode(recent), strict=True):
-            self._done[row] = any(term in text for term in self._stop)
-        return torch.tensor(self._done, device=input_ids.device)
+        made = input_ids[:, self._start :]
+        unfinished = [row for row, length in enumerate(self.lengths) if length is None]
+        recent = made[unfinished, -self._window :].tolist()
+        for row, text in zip(unfinished, self._tokenizer.batch_decode(recent), strict=True):
+            if any(term in text for term in self._stop):
+                self.lengths[row] = made.shape[1]
+        return torch.tensor([length is not None for length in self.lengths], device=input_ids.device)
 
 
 class _Finite(LogitsProcessor):

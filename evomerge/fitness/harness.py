@@ -99,6 +99,17 @@ class Benchmark:
         if settings.gen_kwargs and self.output_type == "generate_until":
             task.set_config("generation_kwargs", dict(settings.gen_kwargs), update=True)
         task.set_fewshot_seed(settings.fewshot_seed)
+        self._warn_of_examples()
+
+    def _warn_of_examples(self) -> None:
+        shots = getattr(self.task, "fewshot_cfg", None)
+        if not self.task.get_config("num_fewshot") or shots is None or (shots.split is None and shots.samples):
+            return
+        splits = [self.task.get_config(f"{name}_split") for name in ("training", "validation", "test")]
+        drawn_from = shots.split or next((split for split in splits if split), None)
+        if drawn_from == (splits[2] or splits[1]):
+            more = "" if shots.split else "; an item may be shown its own answer: name a fewshot_split"
+            self.warnings.append(f"task {self.name!r} draws its examples from the items that it is scored on{more}")
 
     def _build(self, settings: FitnessSettings, encoder: Encoder | None) -> dict[str, Item]:
         chat = encoder.chat if encoder is not None and settings.apply_chat_template else None

@@ -8,7 +8,7 @@ from evomerge.errors import InputError
 from evomerge.evaluation import SPLITS
 from evomerge.fitness import catalogue, grouping, wellknown
 from evomerge.fitness.encoding import Encoder
-from evomerge.fitness.foreign import foreign_code
+from evomerge.fitness.foreign import foreign_code, no_progress_bars
 from evomerge.fitness.harness import Benchmark
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.splits import sample, split_of, strata
@@ -26,19 +26,20 @@ def open_benchmarks(settings: FitnessSettings, encoder: Encoder | None) -> tuple
     """
     benchmarks: dict[str, Benchmark] = {}
     problems: list[str] = []
-    with foreign_code(settings.fewshot_seed):
+    with foreign_code(settings.fewshot_seed), no_progress_bars():
         loaded = catalogue.load(settings)
     for name, task in loaded.tasks.items():
         try:
             # Each task starts from the same numbers, whichever tasks were built before it.
-            with foreign_code(settings.fewshot_seed):
+            with foreign_code(settings.fewshot_seed), no_progress_bars():
                 benchmarks[name] = Benchmark(name, task, settings, encoder)
         except InputError as error:
             problems += error.problems
             continue
         split = task.get_config("test_split") or task.get_config("validation_split")
-        if told := wellknown.warning(name, task.get_config("dataset_path"), split):
-            benchmarks[name].warnings.append(told)
+        known_name = name if name in loaded.builtin else None
+        if told := wellknown.warning(known_name, task.get_config("dataset_path"), split):
+            benchmarks[name].warnings.append(f"task {name!r} {told}")
     if problems:
         raise InputError(problems)
     return benchmarks, grouping.Groups(loaded.groups)

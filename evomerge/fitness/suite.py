@@ -86,6 +86,7 @@ class TaskSuite:
         self._split = {item: split for split, tasks in items.items() for ids in tasks.values() for item in ids}
         self._task = {item: task for tasks in items.values() for task, ids in tasks.items() for item in ids}
         self.content = {item: self._item(item).content for item in self._split}
+        self._cut: dict[str, int] = {}
         self._encoded = self._encode()
         self._layouts: dict[tuple[str, ...], Any] = {}
         own = {f"{name}.{key}": MetricInfo(up) for name, task in benchmarks.items() for key, up in task.metrics.items()}
@@ -93,7 +94,11 @@ class TaskSuite:
             key: MetricInfo(up)
             for key, up in groups.directions({key: info.higher_is_better for key, info in own.items()})
         }
-        self.warnings = tuple(warning for task in benchmarks.values() for warning in task.warnings)
+        self.warnings = tuple(warning for task in benchmarks.values() for warning in task.warnings) + tuple(
+            f"task {task!r}: {count} items are longer than {encoder.max_length} tokens and lose their beginnings"
+            for task, count in self._cut.items()
+            if count
+        )
 
     @classmethod
     def build(
@@ -137,10 +142,12 @@ class TaskSuite:
         for item in self._split:
             found = self._item(item)
             asked = zip(found.kind, found.arguments, strict=True)
+            cut = self._encoder.cut
             try:
                 encoded[item] = _Encoded(tuple(self._encoder.requests(*pair) for pair in asked))
             except InputError as error:
                 problems += [f"task {self._task[item]!r}, item {item}: {problem}" for problem in error.problems]
+            self._cut[self._task[item]] = self._cut.get(self._task[item], 0) + (self._encoder.cut > cut)
         if problems:
             more = [f"... and {len(problems) - PROBLEMS_SHOWN} more items"] if len(problems) > PROBLEMS_SHOWN else []
             raise InputError(problems[:PROBLEMS_SHOWN] + more)

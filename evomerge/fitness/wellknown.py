@@ -49,23 +49,23 @@ BENCHMARKS = (
 )
 
 
-def warning(task: str, dataset: str | None, split: str | None) -> str | None:
+def warning(task: str | None, dataset: str | None, split: str | None) -> str | None:
     """What to tell somebody who searches on a public benchmark.
 
     Args:
-        task: Name of the task.
+        task: Name of the task if it is lm-eval's; the user's own names mean what the user likes.
         dataset: Where its data comes from.
         split: Which of the dataset's splits holds the items.
 
     Returns:
-        A sentence, or ``None`` for a task that is nobody's yardstick.
+        The predicate of a sentence about the task, or ``None`` for a task that is nobody's yardstick.
     """
     source = (dataset or "").rsplit("/", 1)[-1]
-    known = next((name for name in BENCHMARKS for text in (task, source) if _names(text, name)), None)
+    known = next((name for name in BENCHMARKS for text in (task or "", source) if _names(text, name)), None)
     if known is None:
         return None
     return (
-        f"task {task!r} scores on the {split or 'test'} split of a well-known benchmark ({known}); "
+        f"scores on the {split or 'test'} split of a well-known benchmark ({known}); "
         "what is found this way must not be compared with other models on it"
     )
 

@@ -17,6 +17,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tests.building import SPECIAL_TOKENS, tiny_llama
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+torch.set_num_threads(1)  # models this small only wait for their threads
 
 ALPHABET = sorted(ByteLevel.alphabet())
 LOUD = [len(SPECIAL_TOKENS) + ALPHABET.index(letter) for letter in "abcdefĠĊ"]
