@@ -182,7 +182,7 @@ def find_member(store: RunStore, wanted: str) -> str:
     ids = [member.id for member in members]
     known = f"members are {', '.join(ids[:8])}{', ...' if len(ids) > 8 else ''}; also knee and best:TASK"
     what = "stands for several candidates" if found else "is no member of this run"
-    raise InputError(f"member: {wanted!r} {what}{suggest(wanted, ids)} ({known})")
+    raise InputError(f"member: {wanted!r} {what}{suggest(wanted, [*ids, 'knee'])} ({known})")
 
 
 def _best(store: RunStore, members: Sequence[Member], task: str) -> str:

@@ -77,7 +77,8 @@ def _needs(assembly: Assembly) -> Iterator[str]:
     each = found.live + found.working + logits
     yield (
         f"memory: {_size(each * workers)} ({workers} x: live model {_size(found.live)}, "
-        f"merging {_size(found.working)}, logits {_size(logits)}) and up to {_size(found.mapped)} of page cache for the checkpoints"
+        f"merging {_size(found.working)}, logits {_size(logits)}) "
+        f"and up to {_size(found.mapped)} of page cache for the checkpoints"
     )
     here = Path(assembly.config.run_dir or ".").expanduser().absolute()
     existing = next(path for path in (here, *here.parents) if path.exists())

@@ -1,0 +1,54 @@
+"""Fixtures of whole runs."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from evomerge.app.cli import main
+from tests.building import perturbed, tiny_llama
+from tests.run.family import Family, write_task
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
+    """Made once; tests that change something copy it first."""
+    folder = tmp_path_factory.mktemp("family")
+    tiny_llama(folder / "base", 0)
+    for seed, name in enumerate(("one", "two"), start=1):
+        perturbed(folder / "base", folder / name, seed, 0.1)
+    (folder / "tasks").mkdir()
+    write_task(folder / "tasks", "first", 10)
+    write_task(folder / "tasks", "second", 11)
+    return Family(folder)
+
+
+@pytest.fixture
+def own_family(family: Family, tmp_path: Path) -> Family:
+    """A copy that a test may damage."""
+    shutil.copytree(family.folder, tmp_path / "family")
+    return Family(tmp_path / "family")
+
+
+@pytest.fixture(scope="session")
+def finished(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, to be read only."""
+    run = tmp_path_factory.mktemp("finished") / "run"
+    assert family.search(run) == 0
+    return run
+
+
+@pytest.fixture
+def problems_of(capsys: pytest.CaptureFixture[str]) -> Callable[[Sequence[str]], str]:
+    """Runs words that must be refused with exit code 2, and gives what was printed."""
+
+    def refused(words: Sequence[str]) -> str:
+        code = main(list(words))
+        printed = capsys.readouterr().err
+        assert code == 2, printed
+        return printed
+
+    return refused

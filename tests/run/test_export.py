@@ -1,0 +1,103 @@
+"""Members become folders that answer as the candidates did, or nothing at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import transformers
+
+import evomerge
+from evomerge.app.cli import main
+from tests.run.family import Family
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    shutil.copytree(finished, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_the_knee_becomes_a_folder_that_transformers_loads(family: Family, run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "merged"
+    assert main(["export", f"run={run}", "member=knee", f"out={out}"]) == 0
+    model = transformers.AutoModelForCausalLM.from_pretrained(out)
+    assert model.config.num_hidden_layers == 2
+    names = {path.name for path in out.iterdir()}
+    assert names >= {
+        "config.json",
+        "model.safetensors",
+        "recipe.json",
+        "mergekit_config.yml",
+        "README.md",
+        "tokenizer.json",
+    }
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
+        assert (out / name).read_bytes() == (family.folder / "base" / name).read_bytes()
+    card = (out / "README.md").read_text()
+    assert all(word in card for word in ("- merge", "- evomerge", "base_model", "first.acc", "no licence is stated"))
+
+
+def test_merge_builds_the_same_bytes_from_the_recipe_alone(run: Path, tmp_path: Path) -> None:
+    member = evomerge.Run(run).front[0]
+    done = evomerge.Run(run).export(member.id, tmp_path / "exported")
+    assert done.difference == 0.0
+    assert main(["merge", f"recipe={tmp_path / 'exported' / 'recipe.json'}", f"out={tmp_path / 'merged'}"]) == 0
+    first, second = (tmp_path / name / "model.safetensors" for name in ("exported", "merged"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_best_of_a_task_is_the_best_by_search_score(run: Path, tmp_path: Path) -> None:
+    done = evomerge.Run(run).export("best:second", tmp_path / "best")
+    front = evomerge.Run(run).front
+    best = max(member.search_scores["second.acc"].mean for member in front)
+    chosen = next(member for member in front if member.digest.startswith(done.member))
+    assert chosen.search_scores["second.acc"].mean == best
+
+
+def test_a_mismatch_exits_non_zero_and_leaves_nothing(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run / "responses" / "main.jsonl"
+    # Another record of the same length, as if another model had been scored.
+    path.write_bytes(path.read_bytes().replace(b'"logprobs":[-', b'"logprobs":[+').replace(b"[+", b"[1"))
+    (tmp_path / "place").mkdir()
+    assert main(["export", f"run={run}", "member=knee", f"out={tmp_path / 'place' / 'merged'}"]) == 1
+    assert "does not answer as the candidate did" in capsys.readouterr().err
+    assert not list((tmp_path / "place").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("member", "expected"),
+    [("best:frist", "did you mean 'first'"), ("zzzzzz", "is no member"), ("kne", "did you mean 'knee'")],
+)
+def test_members_that_are_not_there(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], member: str, expected: str
+) -> None:
+    assert main(["export", f"run={run}", f"member={member}", f"out={tmp_path / 'x'}"]) == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_weights_that_changed_since_the_run_are_refused(
+    own_family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert own_family.search(tmp_path / "run", evaluations=6) == 0
+    shutil.rmtree(own_family.folder / "one")
+    shutil.copytree(own_family.folder / "two", own_family.folder / "one")
+    assert main(["export", f"run={tmp_path / 'run'}", "member=knee", f"out={tmp_path / 'x'}"]) == 2
+    assert "have changed since" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_evaluate_gives_the_recorded_scores(run: Path, tmp_path: Path, family: Family) -> None:
+    evomerge.Run(run).export("knee", tmp_path / "merged")
+    member = next(m for m in evomerge.Run(run).front if m.knee)
+    words = [f"model={tmp_path / 'merged'}", f"task_path={family.folder / 'tasks'}", "tasks=[first,second]"]
+    words += ["items_per_task=12", "split=test", f"out={tmp_path / 'scores.json'}"]
+    assert main(["evaluate", *words]) == 0
+    found = json.loads((tmp_path / "scores.json").read_text())
+    assert member.test is not None
+    assert found["metrics"] == pytest.approx(dict(member.test.metrics))

@@ -1,0 +1,104 @@
+"""The same command goes on where it was killed, and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from evomerge.store import RunStore
+from tests.run.family import Family, answers, records, start
+
+# A user's metric that makes some candidates fail, so that failures are part of what is resumed.
+MOODY = '''
+def moody(model, tokenizer):
+    """Fails for a third of the candidates, told by their weights."""
+    total = float(sum(p.float().sum() for p in model.parameters()))
+    if int(abs(total) * 1000) % 3 == 0:
+        raise RuntimeError("this candidate is refused")
+    return abs(total) % 1.0
+'''
+
+
+def lines(run: Path) -> int:
+    path = run / "records" / "main.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def kill_when(words: list[str], ready: Callable[[], bool]) -> None:
+    """Starts the program and kills it, as a machine that loses power would, as soon as something is true."""
+    process = start(["search", *words])
+    deadline = time.monotonic() + 120
+    while not ready():
+        assert process.poll() is None, f"it ended by itself: {process.communicate()[1]}"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def test_killed_between_batches_within_a_batch_within_a_record_and_during_confirmation(
+    family: Family, tmp_path: Path
+) -> None:
+    (tmp_path / "moods.py").write_text(MOODY)
+    changes = {
+        "functions": f"[{tmp_path / 'moods.py'}:moody]",
+        "constraints": "['first.acc >= 0.3']",
+        "objectives": "[first.acc,second.gold_logprob,python.moody]",
+        "evaluations": 15,
+    }
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert family.search(whole, **changes) == 0
+    searched = sum(e["split"] == "search" for e in records(whole))
+    failures = [e for e in records(whole) if e["error"]]
+    assert failures, "the example must hold failed candidates"
+
+    words = family.words(killed, **changes)
+    kill_when(words, lambda: lines(killed) >= 4 + 3)  # within the first batch
+    within = lines(killed)
+    assert within < searched
+    kill_when(words, lambda: lines(killed) >= 4 + 6)  # at the end of the first batch, or just into the second
+    log = killed / "records" / "main.jsonl"
+    os.truncate(log, log.stat().st_size - 25)  # a record half written
+    kill_when(words, lambda: lines(killed) > searched)  # during confirmation
+    assert any(e.split == "test" for e in RunStore.read(killed).evaluations())
+
+    assert start(["search", *words]).wait() == 0
+    assert records(killed) == records(whole)
+    assert answers(killed) == answers(whole)
+
+
+def test_ctrl_c_finishes_the_batch_and_reports(family: Family, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    words = family.words(run, evaluations=60)
+    process = start(["search", *words])
+    while lines(run) < 6:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130, err
+    assert "finishing the batch" in err
+    assert (run / "report.html").exists()
+    found = RunStore.read(run)
+    assert len(found.evaluations("search")) in (4, 4 + 6, 4 + 12)
+    assert not found.evaluations("test")
+    assert "same command" in out
+
+
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"method": "ties"}, {"items_per_task": 11}])
+def test_a_folder_of_another_identity_is_refused_by_name(
+    family: Family, finished: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, object]
+) -> None:
+    before = (finished / "manifest.json").read_bytes()
+    assert family.search(finished, **changes) == 2
+    printed = capsys.readouterr().err
+    assert "holds another run" in printed
+    assert {"seed": "seed is 0 there and 1 now", "method": "method.name", "items_per_task": "items is"}[
+        next(iter(changes))
+    ] in printed
+    assert (finished / "manifest.json").read_bytes() == before

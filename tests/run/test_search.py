@@ -1,0 +1,121 @@
+"""A run from its command to its report: what is scored, in what order, and that it repeats."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from evomerge import Run
+from evomerge.evaluation import Evaluation
+from evomerge.recipe import Recipe
+from evomerge.store import RunStore
+from tests.run.family import Family, answers, records, write_task
+
+
+def test_a_run_leaves_everything_the_readme_names(finished: Path) -> None:
+    names = {path.name for path in finished.iterdir()}
+    assert names >= {
+        "manifest.json", "records", "responses", "evaluations.jsonl", "items.json", "status.json",
+        "report.html", "report.md", "front.json", "front.csv", "front.png",
+    }  # fmt: skip
+    assert json.loads((finished / "status.json").read_text())["finished"] is True
+
+
+def test_baselines_come_first_on_the_same_items(finished: Path) -> None:
+    found = records(finished)
+    assert [e["name"] for e in found[:4]] == ["base", "expert:one", "expert:two", "uniform"]
+    assert {e["items"] for e in found} == {24}
+    store = RunStore.read(finished)
+    for split in ("search", "test"):
+        asked = {tuple((r.task, r.item) for r in store.responses(e)) for e in store.evaluations(split)}
+        assert len(asked) == 1
+    tested = store.evaluations("test")
+    assert [e.name for e in tested[:4]] == ["base", "expert:one", "expert:two", "uniform"]
+    assert len(tested) > 4
+
+
+def test_splits_share_no_item(finished: Path) -> None:
+    items = RunStore.read(finished).manifest["items"]
+    for task in ("first", "second"):
+        ids = [item for split in ("search", "selection", "test") for item in items[split][task]]
+        assert len(ids) == len(set(ids)) > 0
+
+
+def test_the_first_batch_holds_the_known_points(finished: Path) -> None:
+    store = RunStore.read(finished)
+    first = [Recipe.from_json(e.recipe) for e in store.evaluations("search") if e.batch == 1]
+    weights = [tuple(recipe.coefficients["weight"][0]) for recipe in first]
+    assert store.manifest["starts"] == ["uniform", "model:0", "model:1", "task_arithmetic:0.3", "task_arithmetic:0.7"]
+    for expected in ((0.5, 0.5), (1.0, 0.0), (0.0, 1.0), (0.3, 0.3), (0.7, 0.7)):
+        assert any(w == pytest.approx(expected) for w in weights), expected
+
+
+def halves(evaluation: Evaluation) -> bool:
+    weights = Recipe.from_json(evaluation.recipe).coefficients["weight"]
+    return bool((abs(weights - 0.5) < 1e-9).all())
+
+
+def test_the_encoded_average_scores_exactly_as_the_average(finished: Path) -> None:
+    """Base plus half of each delta and the mean of the experts are one model up to rounding to bfloat16."""
+    store = RunStore.read(finished)
+    uniform = next(e for e in store.evaluations("search") if e.name == "uniform")
+    encoded = next(e for e in store.evaluations("search") if e.name is None and halves(e))
+    for old, new in zip(store.responses(uniform), store.responses(encoded), strict=True):
+        assert new.logprobs == pytest.approx(old.logprobs, abs=0.2)
+
+
+def test_nothing_is_scored_twice(finished: Path) -> None:
+    keys = [(e["digest"], e["split"]) for e in records(finished)]
+    assert len(keys) == len(set(keys))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"executor": "processes", "executor.workers": 2},
+    ],
+    ids=["again", "two processes"],
+)
+def test_same_identity_same_records(family: Family, finished: Path, tmp_path: Path, changes: dict[str, object]) -> None:
+    assert family.search(tmp_path / "run", **changes) == 0
+    assert records(tmp_path / "run") == records(finished)
+    assert answers(tmp_path / "run") == answers(finished)
+
+
+def test_a_task_that_reseeds_every_generator_changes_nothing(own_family: Family, tmp_path: Path) -> None:
+    folder = own_family.folder / "tasks"
+    for name, hostile in (("calm", False), ("hostile", True)):
+        shutil.rmtree(folder)
+        folder.mkdir()
+        write_task(folder, "first", 10, hostile=hostile)
+        assert own_family.search(tmp_path / name, tasks="[first]", searcher="cmaes", objectives="[first.acc]") == 0
+    calm, hostile_records = records(tmp_path / "calm"), records(tmp_path / "hostile")
+    assert [e["recipe"] for e in calm] == [e["recipe"] for e in hostile_records]
+    assert [e["metrics"]["first.acc"] for e in calm] == [e["metrics"]["first.acc"] for e in hostile_records]
+
+
+def test_a_finished_run_is_extended_by_a_larger_budget(family: Family, tmp_path: Path) -> None:
+    for budget in (7, 15):
+        assert family.search(tmp_path / "grown", evaluations=budget) == 0
+    assert family.search(tmp_path / "whole", evaluations=15) == 0
+    grown, whole = ([e for e in records(tmp_path / run) if e["split"] == "search"] for run in ("grown", "whole"))
+    assert grown == whole
+    assert sum(e["name"] is None for e in grown) == 15
+
+
+def test_a_search_starts_from_another_runs_front(family: Family, finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "next"
+    assert family.search(run, start_from=finished, seed=5, evaluations=20, genome__split_kinds="true") == 0
+    members = [Recipe.from_json(member.recipe) for member in Run(finished).front]
+    store = RunStore.read(run)
+    named = [name for name in store.manifest["starts"] if name.startswith(str(finished))]
+    assert len(named) == len(members)
+    first = [Recipe.from_json(e.recipe) for e in store.evaluations("search") if e.batch == 1]
+    tensor = "model.layers.1.mlp.up_proj.weight"
+    for member in members:
+        wanted = member.coefficients["weight"][member.groups.index(tensor)]
+        assert any(r.coefficients["weight"][r.groups.index(tensor)] == pytest.approx(wanted) for r in first)
