@@ -118,9 +118,9 @@ class LiveModel:
 
     @torch.no_grad()
     def checksum(self) -> str:
-        """A short fingerprint of the weights as they are now: equal weights have equal ones, in this process or another.
+        """A short fingerprint of the weights as they are now; equal weights have equal ones, in any process.
 
-        One pass over the weights; it notices changed values, not elements that merely changed places.
+        It takes one pass over the weights and notices changed values, not elements that merely changed places.
         """
         digest = hashlib.sha256()
         integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

@@ -7,6 +7,7 @@ greedy choice finds, and what comes out is checked name by name.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -58,7 +59,8 @@ def mergekit_config(recipe: Recipe, tensor_names: Iterable[str]) -> dict[str, An
     return config | {"dtype": recipe.dtype, "out_dtype": recipe.out_dtype}
 
 
-def filters(names: Sequence[str], classes: Sequence[int]) -> Filters:
+@functools.lru_cache(maxsize=16)
+def filters(names: tuple[str, ...], classes: tuple[int, ...]) -> Filters:
     """Finds substrings that sort names into classes, to be tried in order, first match wins.
 
     Args:
@@ -69,10 +71,10 @@ def filters(names: Sequence[str], classes: Sequence[int]) -> Filters:
         Substrings with the class of the names they pick; the last is None and takes every other name.
     """
     chosen = _greedy(names, classes)
-    if [classify(chosen, name) for name in names] != list(classes):
+    if tuple(classify(chosen, name) for name in names) != classes:
         # Whole names always work if no name comes after one that it contains.
-        chosen = tuple(sorted(zip(names, classes, strict=True), key=lambda pair: -len(pair[0])))
-        chosen = (*chosen, (None, classes[0]))
+        whole = sorted(zip(names, classes, strict=True), key=lambda pair: -len(pair[0]))
+        chosen = (*whole, (None, classes[0]))
     return chosen
 
 
@@ -85,7 +87,7 @@ def _parameter(names: Sequence[str], rows: Sequence[int], values: np.ndarray) ->
     used = sorted({float(values[row]) for row in rows})
     if len(used) == 1:
         return used[0]
-    chosen = filters(names, [used.index(float(values[row])) for row in rows])
+    chosen = filters(tuple(names), tuple(used.index(float(values[row])) for row in rows))
     return [
         {"value": used[of]} if substring is None else {"filter": substring, "value": used[of]}
         for substring, of in chosen
@@ -118,31 +120,32 @@ def _model(ref: CheckpointRef) -> str:
 
 
 def _greedy(names: Sequence[str], classes: Sequence[int]) -> Filters:
+    """Picks the substring that takes most of the names still left and takes them from one class, again and again."""
     # Sets of names are integers with one bit per name: set operations on thousands of names are then single steps.
     holding: dict[str, int] = defaultdict(int)
-    of_class: dict[int, int] = defaultdict(int)
+    members: dict[int, int] = defaultdict(int)
     for position, (name, of) in enumerate(zip(names, classes, strict=True)):
-        of_class[of] |= 1 << position
+        members[of] |= 1 << position
         for run in _runs(name):
             holding[run] |= 1 << position
+    last = max(members, key=lambda of: members[of].bit_count())
+    candidates = sorted(holding, key=lambda run: -holding[run].bit_count())
     left = (1 << len(names)) - 1
     chosen: list[tuple[str | None, int]] = []
-    last = max(of_class, key=lambda of: of_class[of].bit_count())
-    candidates = list(holding)
-    while any(members & left for of, members in of_class.items() if of != last):
-        best = ("", 0, 0)
+    while left & ~members[last]:
+        best, most, its_class = "", 0, last
         for run in candidates:
+            if holding[run].bit_count() <= most:
+                break  # no later candidate takes more
             picked = holding[run] & left
-            if picked.bit_count() <= best[1]:
+            if picked.bit_count() <= most:
                 continue
-            of = next((of for of, members in of_class.items() if of != last and not picked & ~members), None)
-            if of is not None:
-                best = (run, picked.bit_count(), of)
-        if not best[1]:
-            break  # whole names are among the candidates, so this means that a name contains another
-        chosen.append((best[0], best[2]))
-        left &= ~holding[best[0]]
-        candidates = [run for run in candidates if holding[run] & left]
+            of = classes[picked.bit_length() - 1]
+            if of != last and not picked & ~members[of]:
+                best, most, its_class = run, picked.bit_count(), of
+        # A whole name is a candidate and takes itself, so there is always a best one.
+        chosen.append((best, its_class))
+        left &= ~holding[best]
     return (*chosen, (None, last))
 
 

@@ -145,7 +145,7 @@ def _units(model: PreTrainedModel, shapes: Mapping[str, Shape]) -> list[_Unit]:
 
 
 def _converted(unit: _Unit, model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    converter = deepcopy(unit.transform)
+    converter: Any = deepcopy(unit.transform)
     for pattern, names in unit.sources.items():
         for name in names:
             converter.add_tensor(unit.first_target, name, pattern, tensors[name])

@@ -16,17 +16,26 @@ from evomerge.errors import InputError
 
 MODULE_KINDS = ("attention", "mlp", "norm", "embedding", "head", "other")
 
-# First match wins. Norms come first because their names often hold the name of the module they belong to
+# What sees or hears before the language model: a module of its own, with layers of its own, whose norms are not the
+# language model's norms.
+_TOWERS = r"vision|visual|image|audio|speech|mm_projector|multi_modal_projector|connector|resampler"
+
+# First match wins. Norms come early because their names often hold the name of the module they belong to
 # ("self_attn_layer_norm", "word_embeddings_layernorm"); heads before embeddings because of "embed_out".
 DEFAULT_PATTERNS: tuple[tuple[str, str], ...] = (
-    ("norm", r"norm|(?:^|\.)ln(?:_?\w+)?\."),
-    ("head", r"(?:^|\.)(?:lm_head|embed_out|output_projection|score)(?:\.|$)"),
-    ("other", r"rotary|inv_freq|masked_bias|project_in|project_out"),
-    ("embedding", r"embed|(?:^|\.)w[tp]e\."),
-    ("attention", r"attn|attention|mixer|mamba|ssm|linear_attn|(?:^|\.)(?:time_mix|conv)\."),
-    ("mlp", r"mlp|feed_forward|ffn|moe|expert|router|(?:^|\.)(?:fc\d?|gate|channel_mix|up_proj|down_proj|gate_proj)\."),
+    ("other", _TOWERS),
+    ("norm", r"[nN]orm|(?:^|\.)(?:pre_)?ln(?:_?\w+)?\."),
+    ("head", r"(?:^|\.)(?:lm_head|embed_out|output_projection|score|pred_layer|cls)(?:\.|$)|^head\.|^decoder\.bias$"),
+    ("other", r"rotary|inv_freq|masked_bias|project_in|project_out|residual$|_init$|(?:^|\.)hc_head\."),
+    ("embedding", r"embed|(?:^|\.)w(?:[tp]e)?\."),
+    ("attention", r"attn|attention|mixer|mamba|ssm|(?:^|\.)(?:time_mix|conv|temporal_block)\."),
+    (
+        "mlp",
+        r"mlp|feed_forward|ffn|moe|expert|router|(?:^|\.)(?:fc\d?|gate|channel_mix|intermediate)\."
+        r"|(?:^|\.)(?:up_proj|down_proj|gate_proj|output\.dense)\.",
+    ),
 )
-DEFAULT_LAYER_PATTERN = r"(?:^|\.)(?:layers|h|blocks|block|layer)\.(\d+)\."
+DEFAULT_LAYER_PATTERN = rf"^(?!.*(?:{_TOWERS}))(?:.*?\.)?(?:layers|h|blocks|block|layer)\.(\d+)\."
 
 
 class UnknownTensorName(InputError):
