@@ -120,7 +120,7 @@ def perturbed(source: Path, folder: Path, seed: int, scale: float = 0.02) -> Pat
     return folder
 
 
-def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> None:
+def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
     """Changes a checkpoint's tensors in place, file by file.
 
     Args:
