@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from evomerge.app import sources as places
 from evomerge.app.assembly import fitness_settings
 from evomerge.app.card import inherited_licence, licence_of, model_card
@@ -207,7 +205,6 @@ def _compare(store: RunStore, recorded: Evaluation, folder: Path) -> tuple[float
     manifest = store.manifest
     model_settings = manifest["identity"]["model"]
     trust = bool(manifest["config"]["model"]["trust_remote_code"])
-    torch.set_num_threads(int(model_settings["threads"]))
     tokenizer = load_tokenizer(folder, trust)
     config = Checkpoint.open(folder).config
     suite = TaskSuite.build(fitness_settings(manifest["config"]), tokenizer, config=config)
@@ -220,6 +217,7 @@ def _compare(store: RunStore, recorded: Evaluation, folder: Path) -> tuple[float
         dtype=model_settings["dtype"],
         attention=model_settings["attention"],
         device=resolve_device("auto" if model_settings["device"] == "cuda" else model_settings["device"]),
+        threads=int(model_settings["threads"]),
         trust_remote_code=trust,
     )
     _, responses = suite.score(model, recorded.split)

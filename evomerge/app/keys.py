@@ -240,7 +240,8 @@ def unknown(key: str, known: Mapping[str, Key], also: Sequence[str] = ()) -> str
     """
     if key in sections(known) and key not in also:
         inner = ", ".join(sorted(name for name in known if name.startswith(f"{key}.")))
-        return f"{key}: a section, not a key; its keys are {inner}"
+        meant = suggest(key, [name for name in known if "." not in name])
+        return f"{key}: a section, not a key{meant or f'; its keys are {inner}'}"
     last: Callable[[str], str] = lambda name: name.rpartition(".")[2]  # noqa: E731
     meant = _SYNONYMS.get(key.replace("-", "_")) or next((name for name in known if last(name) == key), None)
     if meant and (meant in known or meant in also):

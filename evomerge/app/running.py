@@ -13,8 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 import evomerge
 from evomerge import report
 from evomerge.app.assembly import (
@@ -27,7 +25,7 @@ from evomerge.app.assembly import (
 from evomerge.app.card import licence_of
 from evomerge.app.config import RunConfig
 from evomerge.app.recipes import child_seed
-from evomerge.candidate import Worker, WorkerSettings, suite_digest
+from evomerge.candidate import Worker, WorkerSettings, device_info, suite_digest
 from evomerge.errors import InputError
 from evomerge.evaluation import SPLITS
 from evomerge.executors import Executor, in_process, processes
@@ -155,7 +153,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         "model": {
             "dtype": settings.dtype,
             "attention": settings.attention,
-            "device": torch.device(settings.device).type,
+            "device": device_info(settings.device)["type"],
             "threads": settings.threads,
             "merge_dtype": template.dtype,
             "out_dtype": template.out_dtype,
@@ -204,7 +202,7 @@ def run_manifest(prepared: Prepared) -> dict[str, Any]:
             **{name: child_seed(config.seed, name) for name in ("search", "sample", "masks")},
         },
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
-        "device": _device(prepared.settings.device),
+        "device": device_info(prepared.settings.device),
         "threads": prepared.settings.threads,
         "budgets": {"evaluations": config.evaluations, **asdict(config.budgets)},
         "warnings": list(assembly.warnings),
@@ -224,7 +222,7 @@ def _executor(assembly: Assembly, settings: WorkerSettings) -> Executor:
 
 
 def _threads(config: RunConfig) -> int:
-    """Threads per worker: as told, else as the run began with, else the machine's share of one worker."""
+    """Threads per worker: as told, else as the run began with, else one for processes and all cores for one worker."""
     if config.model.threads is not None:
         return config.model.threads
     if config.run_dir:
@@ -232,8 +230,8 @@ def _threads(config: RunConfig) -> int:
             return int(RunStore.read(config.run_dir).manifest["threads"])
         except (InputError, KeyError):
             pass
-    workers = config.executor.workers if config.executor.name == "processes" else 1
-    return max(1, len(os.sched_getaffinity(0)) // workers)
+    # Not the cores divided by the workers: sums depend on the threads, so a run must not change with its workers.
+    return 1 if config.executor.name == "processes" else len(os.sched_getaffinity(0))
 
 
 def _items(suite: TaskSuite) -> dict[str, Any]:
@@ -257,12 +255,6 @@ def _tokenizer_digest(assembly: Assembly) -> str:
 
 def _model(ref: CheckpointRef, assembly: Assembly) -> dict[str, Any]:
     return {"label": ref.label, **ref.to_json(), "license": licence_of(assembly.sources[ref].path)}
-
-
-def _device(device: str) -> dict[str, str]:
-    kind = torch.device(device).type
-    name = torch.cuda.get_device_name(device) if kind == "cuda" else (platform.processor() or platform.machine())
-    return {"type": kind, "name": name}
 
 
 def _plain(value: Any) -> Any:

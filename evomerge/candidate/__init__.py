@@ -4,6 +4,7 @@ from evomerge.candidate.functions import UserFunction, find_function
 from evomerge.candidate.worker import (
     Worker,
     WorkerSettings,
+    device_info,
     load_model,
     load_tokenizer,
     resolve_device,
@@ -14,6 +15,7 @@ __all__ = [
     "UserFunction",
     "Worker",
     "WorkerSettings",
+    "device_info",
     "find_function",
     "load_model",
     "load_tokenizer",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -131,13 +132,21 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
 
 
 def load_model(
-    folder: Path, *, dtype: str, attention: str | None, device: str, trust_remote_code: bool = False
+    folder: Path,
+    *,
+    dtype: str,
+    attention: str | None,
+    device: str,
+    threads: int | None = None,
+    trust_remote_code: bool = False,
 ) -> PreTrainedModel:
     """A model to be asked, exactly as a worker loads its own.
 
     Raises:
         InputError: If the folder does not hold all weights of the model that its config describes.
     """
+    if threads is not None:
+        torch.set_num_threads(threads)
     live = LiveModel.load(
         folder, dtype=dtype, attn_implementation=attention, device=device, trust_remote_code=trust_remote_code
     )
@@ -159,6 +168,13 @@ def resolve_device(device: str) -> str:
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         raise InputError(f"model.device is {device!r}, but this machine has {torch.cuda.device_count()} GPUs")
     return device
+
+
+def device_info(device: str) -> dict[str, str]:
+    """Kind and name of a device, for a run's manifest."""
+    kind = torch.device(device).type
+    name = torch.cuda.get_device_name(device) if kind == "cuda" else (platform.processor() or platform.machine())
+    return {"type": kind, "name": name}
 
 
 def suite_digest(suite: TaskSuite) -> str:

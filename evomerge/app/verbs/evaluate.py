@@ -51,6 +51,7 @@ def evaluate(config: EvaluateConfig) -> tuple[dict[str, float], list[Response]]:
         dtype=runtime.dtype,
         attention=runtime.attention,
         device=resolve_device(runtime.device),
+        threads=runtime.threads,
         trust_remote_code=runtime.trust_remote_code,
     )
     splits = (

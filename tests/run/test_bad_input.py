@@ -1,0 +1,218 @@
+"""Bad input: exit code 2, every problem at once, with what came, where, and what to do; nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.building import edit_json, rewrite, tiny_tokenizer
+from tests.run.family import Family
+
+Refused = Callable[[Sequence[str]], str]
+
+
+def search(family: Family, run: Path, **changes: object) -> list[str]:
+    return ["search", *family.words(run, **changes)]
+
+
+TYPOS = {
+    "metod=ties": "did you mean 'method'",
+    "model=[a]": "did you mean 'models'",
+    "evaluation=3": "did you mean 'evaluations'",
+    "items_pre_task=3": "did you mean 'items_per_task'",
+    "objective=[first.acc]": "did you mean 'objectives'",
+    "constraint=[]": "did you mean 'constraints'",
+    "genome.layot=layer": "did you mean 'genome.layout'",
+    "genome.splitkinds=true": "did you mean 'genome.split_kinds'",
+    "budgets.patients=2": "did you mean 'budgets.patience'",
+    "searcher.populaton=8": "did you mean 'searcher.population'",
+    "method=dare-ties": "did you mean 'dare_ties'",
+    "method=taskarithmetic": "did you mean 'task_arithmetic'",
+    "method=tise": "did you mean 'ties'",
+    "genome=layers": "did you mean 'layer'",
+    "searcher=nsga-2": "did you mean 'nsga2'",
+    "searcher=cma": "did you mean 'cmaes'",
+    "executor=process": "did you mean 'processes'",
+    "tasks=[frist,second]": "did you mean 'first'",
+    "tasks=[first,secnd]": "did you mean 'second'",
+    "objectives=[first.ac,second.acc]": "did you mean 'acc'",
+    "objectives=[first.gold_logprb,second.acc]": "did you mean 'gold_logprob'",
+    "objectives=[frst.acc,second.acc]": "did you mean 'first'",
+    "constraints=['first.brier >= 0.1']": "did you mean 'brier_score'",
+    "method_options.normalize=none": "did you mean 'normalise'",
+    "genome.bounds.wieght=[0,1]": "did you mean 'weight'",
+    "genome.frozen=[embeding]": "did you mean 'embedding'",
+}
+
+
+@pytest.mark.parametrize(("typo", "answer"), TYPOS.items())
+def test_typos_are_answered_with_what_was_meant(
+    family: Family, tmp_path: Path, problems_of: Refused, typo: str, answer: str
+) -> None:
+    words = [word for word in search(family, tmp_path / "run") if not word.startswith(typo.split("=")[0] + "=")]
+    assert answer in problems_of([*words, typo])
+    assert not (tmp_path / "run").exists()
+
+
+def test_problems_of_every_kind_come_in_one_message(family: Family, tmp_path: Path, problems_of: Refused) -> None:
+    words = search(
+        family, tmp_path / "run", models=f"[{family.folder / 'one'},{family.folder / 'tow'}]", metod="ties",
+        evaluations="-1", tasks="[first,secnd]", genome="layers",
+    )  # fmt: skip
+    printed = problems_of(words)
+    for expected in ("metod", "evaluations", "layers"):
+        assert expected in printed
+    assert printed.count("\n  - ") >= 4
+
+
+def test_checkpoints_tasks_and_genome_are_judged_together(
+    own_family: Family, tmp_path: Path, problems_of: Refused
+) -> None:
+    rewrite(own_family.folder / "one", lambda tensors: tensors.pop("model.norm.weight"))
+    words = search(
+        own_family, tmp_path / "run", objectives="[first.ac,second.acc]", genome__bounds="{wieght: [0, 1]}"
+    )
+    printed = problems_of(words)
+    for expected in ("model.norm.weight", "first.ac", "wieght"):
+        assert expected in printed
+    assert not (tmp_path / "run").exists()
+
+
+def damage_missing(one: Path) -> None:
+    rewrite(one, lambda tensors: tensors.pop("model.layers.1.mlp.up_proj.weight"))
+
+
+def damage_extra(one: Path) -> None:
+    rewrite(one, lambda tensors: tensors.update({"model.layers.1.mlp.side_proj.weight": torch.zeros(2, 2)}))
+
+
+def damage_shape(one: Path) -> None:
+    rewrite(one, lambda tensors: tensors.update({"model.norm.weight": torch.zeros(17, dtype=torch.bfloat16)}))
+
+
+def damage_truncated(one: Path) -> None:
+    path = one / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def damage_header(one: Path) -> None:
+    path = one / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:8] + b"x" + path.read_bytes()[9:])
+
+
+def damage_empty(one: Path) -> None:
+    (one / "model.safetensors").write_bytes(b"")
+
+
+def damage_gone(one: Path) -> None:
+    (one / "model.safetensors").unlink()
+
+
+def damage_pickled(one: Path) -> None:
+    (one / "model.safetensors").rename(one / "pytorch_model.bin")
+
+
+def damage_vocabulary(one: Path) -> None:
+    tiny_tokenizer(one, extra=("another",))
+
+
+def damage_nan(one: Path) -> None:
+    def poison(tensors: dict[str, torch.Tensor]) -> None:
+        tensors["model.layers.0.mlp.down_proj.weight"][0, 0] = float("nan")
+
+    rewrite(one, poison)
+
+
+def damage_quantised(one: Path) -> None:
+    edit_json(one / "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
+
+
+def damage_same(one: Path) -> None:
+    shutil.copyfile(one.parent / "two" / "model.safetensors", one / "model.safetensors")
+
+
+DAMAGES = {
+    damage_missing: ("model.layers.1.mlp.up_proj.weight", "one"),
+    damage_extra: ("model.layers.1.mlp.side_proj.weight", "one"),
+    damage_shape: ("model.norm.weight", "17"),
+    damage_truncated: ("model.safetensors", "bytes"),
+    damage_header: ("model.safetensors",),
+    damage_empty: ("model.safetensors",),
+    damage_gone: ("safetensors",),
+    damage_pickled: ("pytorch_model.bin", "safetensors"),
+    damage_vocabulary: ("another",),
+    damage_nan: ("model.layers.0.mlp.down_proj.weight", "NaN"),
+    damage_quantised: ("quantization_config",),
+    damage_same: ("same weights",),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda function: function.__name__)
+def test_damaged_experts(
+    own_family: Family, tmp_path: Path, problems_of: Refused, damage: Callable[[Path], None]
+) -> None:
+    damage(own_family.folder / "one")
+    printed = problems_of(search(own_family, tmp_path / "run"))
+    for expected in DAMAGES[damage]:
+        assert expected in printed, printed
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_files_and_empty_tasks(own_family: Family, tmp_path: Path, problems_of: Refused) -> None:
+    tasks = own_family.folder / "tasks"
+    (tasks / "first.jsonl").write_text("")
+    (tasks / "second.jsonl").unlink()
+    printed = problems_of(search(own_family, tmp_path / "run"))
+    assert "first" in printed
+    assert "second.jsonl" in printed
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_hub_id_while_offline_is_tried_once_at_most(
+    family: Family, tmp_path: Path, problems_of: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "empty"))
+    words = search(family, tmp_path / "run", models=f"[nobody/nothing,{family.folder / 'two'}]", offline="true")
+    printed = problems_of(words)
+    assert "nobody/nothing" in printed
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["serch", "seed=1"], "did you mean 'search'"),
+        (["report", "run=nowhere"], "nowhere"),
+        (["export", "run=nowhere", "member=knee"], "out"),
+        (["merge", "recipe=absent.json", "out=x"], "absent.json"),
+        (["evaluate", "model=absent", "tasks=[first]"], "absent"),
+    ],
+)
+def test_other_verbs(problems_of: Refused, words: list[str], expected: str) -> None:
+    assert expected in problems_of(words)
+
+
+def test_a_recipe_that_does_not_fit_its_method(finished: Path, tmp_path: Path, problems_of: Refused) -> None:
+    line = next(json.loads(x) for x in (finished / "evaluations.jsonl").read_text().splitlines() if '"name":null' in x)
+    recipe = line["recipe"] | {"method": "slerp"}
+    (tmp_path / "recipe.json").write_text(json.dumps(recipe))
+    printed = problems_of(["merge", f"recipe={tmp_path / 'recipe.json'}", f"out={tmp_path / 'out'}"])
+    assert "slerp" in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_algorithm_for_one_objective_refuses_two(family: Family, tmp_path: Path, problems_of: Refused) -> None:
+    assert "nsga2" in problems_of(search(family, tmp_path / "run", searcher="cmaes"))
+
+
+def test_relative_constraints_need_what_they_are_relative_to(
+    family: Family, tmp_path: Path, problems_of: Refused
+) -> None:
+    words = search(family, tmp_path / "run", base=None, method="linear", constraints="['all.acc >= base - 0.01']")
+    assert "relative to base" in problems_of(words)
