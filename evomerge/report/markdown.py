@@ -10,6 +10,8 @@ from evomerge.report.facts import Facts
 from evomerge.report.results import short_name
 from evomerge.report.wording import count, duration, gap, number, score, whole
 
+_SPACES = re.compile(r"[^\S\u00a0\u202f]+")  # line ends and spaces, but those that hold a number and its unit together
+
 
 def report_markdown(facts: Facts) -> str:
     """The whole report as Markdown."""
@@ -30,16 +32,22 @@ def report_markdown(facts: Facts) -> str:
 
 def text(value: Any) -> str:
     """A value as plain Markdown text: on one line, with all that Markdown or HTML would read as markup escaped."""
-    line = " ".join(str(value).split())
+    line = _SPACES.sub(" ", str(value)).strip()
     return re.sub(r"([\\`*_\[\]<>|#~&!])", r"\\\1", line)
 
 
 def code(value: Any) -> str:
-    """A value between backticks that its own backticks cannot end."""
-    line = " ".join(str(value).split()).replace("|", "\\|")
+    """A value between backticks that its own backticks cannot end, fit for a table's cell."""
+    line = _SPACES.sub(" ", str(value)).strip().replace("|", "\\|")
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
     space = " " if "`" in line else ""
     return f"{fence}{space}{line}{space}{fence}"
+
+
+def block(command: str) -> list[str]:
+    """A command as a block of its own, which its own backticks cannot end."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", command)), default=0))
+    return [f"{fence}sh", " ".join(command.splitlines()), fence, ""]
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -143,5 +151,5 @@ def _failures(facts: Facts) -> list[str]:
 def _commands(facts: Facts) -> list[str]:
     lines = ["## Repeat and export", ""]
     if facts.command:
-        lines += [f"Repeat the run: {code(facts.command)}", ""]
-    return [*lines, f"Build a member's model folder: {code(facts.export_command('ID'))}"]
+        lines += ["The command that repeats the run, or goes on with it:", "", *block(facts.command)]
+    return [*lines, "Any member becomes a model folder:", "", *block(facts.export_command("ID"))]

@@ -105,19 +105,34 @@ def headline(results: Results, members: Sequence[Member]) -> str:
 
 def _verdict(tested: Sequence[Member], several: bool) -> str:
     winners = [m for m in tested if any(m.beats_best_expert.values())]
-    total = f"{len(winners)} of {len(tested)} merged models" if len(tested) > 1 else "The one merged model"
-    total = f"All {len(tested)} merged models" if len(winners) == len(tested) > 1 else total
+    if len(tested) == 1:
+        return _verdict_of_one(tested[0], several)
     if not winners:
-        none = "None of " + count(len(tested), "merged model") if len(tested) > 1 else "The one merged model does not"
-        verb = " beats" if len(tested) > 1 else " beat"
-        return f"{none}{verb} the best expert on held-out items{' in any objective' if several else ''}."
-    verb = "beat" if len(winners) > 1 else "beats"
+        none = f"None of {count(len(tested), 'merged model')} beats the best expert on held-out items"
+        return f"{none}{' in any objective' if several else ''}."
+    total = "All" if len(winners) == len(tested) else f"{len(winners)} of"
+    first = f"{total} {len(tested)} merged models beat{'s' if len(winners) == 1 else ''} the best expert"
     if not several:
-        return f"{total} {verb} the best expert on held-out items."
+        return f"{first} on held-out items."
     everywhere = sum(all(m.beats_best_expert.values()) for m in winners)
     clean = sum(all(c.mark != WORSE for c in m.versus_expert.values()) for m in winners)
-    first = f"{total} {verb} the best expert of at least one objective on held-out items"
-    return f"{first}: {everywhere} in every objective, {clean} without being worse in any other."
+    return (
+        f"{first} of at least one objective on held-out items: {everywhere} in every objective, "
+        f"{clean} without being worse in any other."
+    )
+
+
+def _verdict_of_one(member: Member, several: bool) -> str:
+    marks = [comparison.mark for comparison in member.versus_expert.values()]
+    wins, losses = marks.count(BEATS), marks.count(WORSE)
+    if not wins:
+        where = " in any objective" if several else ""
+        return f"The one merged model does not beat the best expert on held-out items{where}."
+    first = "The one merged model beats the best expert on held-out items"
+    if not several:
+        return f"{first}."
+    where = "in every objective" if wins == len(marks) else f"in {wins} of {len(marks)} objectives"
+    return f"{first} {where}{f', and is worse in {losses}' if losses else ''}."
 
 
 def objective_sentence(results: Results, members: Sequence[Member], objective: Objective) -> str:

@@ -52,9 +52,10 @@ ALL_FAILED = replace(TWO, candidates=5, failures={-1: NONFINITE})
 ONE_MEMBER = replace(TWO, candidates=1, failures={})
 NONE_BETTER = replace(
     TWO,
-    tasks=(Task("reverse_b", "match", (0.6, 0.5, 0.4), 0.0), Task("sort_b", "choice", (0.5, 0.4, 0.6), 0.0)),
-    candidates=24,
+    tasks=(Task("reverse_b", "match", (-1.0, 3.0, -3.0), 1.0), Task("sort_b", "choice", (-1.0, -3.0, 3.0), 1.0)),
+    candidates=14,
     test_items=80,
+    failures={},
 )
 UNCONFIRMED = replace(TWO, candidates=24, confirm=False, failures={})
 CONSTRAINED = replace(
@@ -73,10 +74,10 @@ MANY = replace(
     layers=6,
     kinds=False,
     density=False,
-    candidates=400,
+    candidates=180,
     batch=40,
     finalists=60,
-    search_items=60,
+    search_items=40,
     test_items=60,
 )  # fmt: skip
 HOSTILE_NAMES = replace(

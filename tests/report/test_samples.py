@@ -1,0 +1,64 @@
+"""Answers side by side: the right answers of the right models, both sides shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from evomerge.report.facts import Facts
+from evomerge.report.samples import ITEMS_PER_TASK
+from evomerge.store import RunStore
+
+
+@pytest.fixture(scope="module")
+def facts(run_of: Callable[[str], Path]) -> Facts:
+    return Facts(RunStore.read(run_of("two")))
+
+
+def test_answers_and_scores_are_those_recorded(facts: Facts) -> None:
+    store = facts.results.store
+    member = facts.confirmed[0]
+    recorded = {r.item: r for r in store.responses(member.test)}
+    shown = facts.samples["answers"][member.id]
+    for item, (answer, score) in zip(facts.samples["items"], shown, strict=True):
+        response = recorded[item["id"]]
+        assert score == response.metrics["acc"]
+        if item["options"]:
+            assert response.logprobs[answer] == max(response.logprobs)
+            assert item["options"][item["right"][0]].startswith("option")
+        else:
+            assert answer["greedy"] == response.greedy[0]
+
+
+def test_counts_are_those_of_all_items(facts: Facts) -> None:
+    store = facts.results.store
+    member = facts.confirmed[0]
+    for task, counts in facts.samples["counts"].items():
+        expert = facts.results.baseline(counts["expert"], "test")
+        ours = {r.item: r.metrics["acc"] for r in store.responses(member.test) if r.task == task}
+        theirs = {r.item: r.metrics["acc"] for r in store.responses(expert) if r.task == task}
+        pairs = [(ours[i], theirs[i]) for i in ours]
+        by_hand = [pairs.count(p) for p in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0))]
+        assert counts["members"][member.id] == by_hand
+        assert sum(by_hand) == len(facts.manifest["items"]["test"][task])
+
+
+def test_items_show_both_sides(facts: Facts) -> None:
+    for task, counts in facts.samples["counts"].items():
+        rows = [n for n, item in enumerate(facts.samples["items"]) if item["task"] == task]
+        assert 0 < len(rows) <= ITEMS_PER_TASK
+        expert = [facts.samples["answers"][counts["expert"]][n][1] for n in rows]
+        member = [facts.samples["answers"][facts.confirmed[0].id][n][1] for n in rows]
+        assert any(e > m for e, m in zip(expert, member, strict=True))
+        assert any(e < m for e, m in zip(expert, member, strict=True))
+
+
+def test_every_kind_of_answer(run_of: Callable[[str], Path]) -> None:
+    facts = Facts(RunStore.read(run_of("three")))
+    by_task = {item["task"]: n for n, item in enumerate(facts.samples["items"])}
+    given = facts.samples["answers"][facts.confirmed[0].id]
+    assert isinstance(given[by_task["arc_made"]][0], int)
+    assert given[by_task["gsm_made"]][0].startswith("answer")
+    assert set(given[by_task["wiki_made"]][0]) == {"greedy", "logprob"}
