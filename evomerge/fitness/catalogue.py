@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,19 @@ def load(settings: FitnessSettings) -> Loaded:
     configs, wrong = _inline_configs(specs, folders) if not found else ([], [])
     if found := found + wrong:
         raise InputError(found)
-    return _build([*wanted, *configs], shelf)
+    with _unseen():
+        return _build([*wanted, *configs], shelf)
+
+
+@contextlib.contextmanager
+def _unseen() -> Iterator[None]:
+    """Keeps the datasets library from reporting to its makers that a file of this machine was read."""
+    reports = datasets.config.HF_UPDATE_DOWNLOAD_COUNTS
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
+    try:
+        yield
+    finally:
+        datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = reports
 
 
 def _paths(settings: FitnessSettings) -> list[Path]:

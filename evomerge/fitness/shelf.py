@@ -51,7 +51,7 @@ class Shelf:
         """Resolves what a user asks for.
 
         Args:
-            names: Names, patterns with ``*``, and paths of task files.
+            names: Names, paths of task files, and patterns with ``*``, which mean the user's own tasks if one fits.
 
         Returns:
             Names on the shelf, each once, and problems.
@@ -91,12 +91,11 @@ class Shelf:
         return [key for key, file in self.own.items() if file == path.resolve()]
 
     def _matches(self, name: str) -> list[str]:
-        pattern = any(sign in name for sign in "*?")
-        if pattern or name not in self.index:
-            wanted = fnmatch.filter(sorted(self._known()), name) if pattern else [name]
-            self._add_builtin(wanted)
-            return [entry for entry in wanted if entry in self.index]
-        return [name]
+        wanted = [name]
+        if any(sign in name for sign in "*?"):
+            wanted = fnmatch.filter(sorted(self.own), name) or fnmatch.filter(sorted(self._known()), name)
+        self._add_builtin(wanted)
+        return [entry for entry in wanted if entry in self.index]
 
     def _add_own(self, path: Path) -> None:
         """Puts what a file declares on the shelf; files that only others include declare nothing."""

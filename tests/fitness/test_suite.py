@@ -130,7 +130,7 @@ def test_items_outside_the_split_are_refused(suite: TaskSuite, model: Any) -> No
 def test_a_broken_model_has_no_score(tasks: Path, suite: TaskSuite, model: Any, tokenizer: Any) -> None:
     with torch.no_grad():
         model.model.layers[1].mlp.down_proj.weight[0, 0] = float("nan")
-    with pytest.raises(NonFiniteScore, match="task 'choice', item [0-9a-f]{16}"):
+    with pytest.raises(NonFiniteScore, match=r"task 'choice', item [0-9a-f]{16}"):
         suite.score(model, "search")
     with pytest.raises(NonFiniteScore, match="task 'echo'") as caught:
         build(tasks, tokenizer, model, ("echo",)).score(model, "search")
@@ -181,24 +181,29 @@ def test_content_follows_prompts(tasks: Path, tokenizer: Any, model: Any) -> Non
 
 SHOW_ITEMS = """
 import json, sys
+attempts = []
+sys.addaudithook(lambda event, _: attempts.append(event) if event in ("socket.connect", "socket.getaddrinfo") else None)
 from pathlib import Path
 import transformers
 from evomerge.fitness import FitnessSettings, TaskSuite
 folder, checkpoint = sys.argv[1:]
 settings = FitnessSettings(("choice", "echo"), (folder,), items_per_task=5, num_fewshot=1, max_length=64)
 suite = TaskSuite.build(settings, transformers.AutoTokenizer.from_pretrained(checkpoint))
-print(json.dumps([suite.items, suite.content]))
+print(json.dumps([suite.items, suite.content, attempts]))
 """
 
 
-def test_another_process_asks_the_same(tasks: Path, checkpoint: Path, tokenizer: Any, model: Any) -> None:
-    environment = {**os.environ, "PYTHONHASHSEED": "77", "HF_HUB_OFFLINE": "1"}
+def test_another_process_asks_the_same_and_nobody_else(
+    tasks: Path, checkpoint: Path, tokenizer: Any, model: Any
+) -> None:
+    # Nothing is fetched for data of this machine, even where the network is allowed.
+    environment = {**os.environ, "PYTHONHASHSEED": "77", "HF_HUB_OFFLINE": "0"}
     command = [sys.executable, "-c", SHOW_ITEMS, str(tasks), str(checkpoint)]
     run = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     suite = build(tasks, tokenizer, model, ("choice", "echo"), items_per_task=5, num_fewshot=1)
-    assert json.loads(run.stdout) == json.loads(json.dumps([suite.items, suite.content]))
+    assert json.loads(run.stdout) == json.loads(json.dumps([suite.items, suite.content, []]))
 
 
 HOSTILE = """
