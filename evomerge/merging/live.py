@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,13 +71,8 @@ class LiveModel:
         if attn_implementation is not None:
             options["attn_implementation"] = attn_implementation
         dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-        config = transformers.AutoConfig.from_pretrained(
-            checkpoint.path, local_files_only=True, trust_remote_code=trust_remote_code
-        )
-        auto = _auto_class(config)
-        with torch.device("meta"):
-            shadow = auto.from_config(config, dtype=dtype, **options)
-        pieces = place(shadow, _shapes(checkpoint))
+        auto, shadow = _shadow(checkpoint.path, dtype, options)
+        pieces = place(shadow, {name: info.shape for name, info in checkpoint.tensors.items()})
         with _quietly():
             model, info = auto.from_pretrained(
                 checkpoint.path, dtype=dtype, local_files_only=True, output_loading_info=True, **options
@@ -110,8 +106,11 @@ class LiveModel:
             if name not in missing:
                 raise ValueError(f"tensor {name!r} came twice or has no place in the model")
             missing.remove(name)
+            pieces = self._pieces[name]
+            if tensor.numel() != sum(math.prod(piece.sizes) for piece in pieces):
+                raise ValueError(f"tensor {name!r} came with shape {list(tensor.shape)}, not the reference's")
             contiguous = tensor.contiguous()
-            for piece in self._pieces[name]:
+            for piece in pieces:
                 piece.of_target(self._state[piece.target]).copy_(piece.of_source(contiguous))
         if missing:
             raise ValueError(f"{len(missing)} tensors were not installed, first {min(missing)!r}")
@@ -153,16 +152,23 @@ class LiveModel:
             raise InputError(unlike)
 
 
-def _shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
-    return {name: info.shape for name, info in checkpoint.tensors.items()}
-
-
-def _auto_class(config: transformers.PretrainedConfig) -> Any:
-    if type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING or hasattr(config, "auto_map"):
-        return transformers.AutoModelForCausalLM
-    if type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-        return transformers.AutoModelForImageTextToText
-    raise InputError(f"transformers has no causal language model of type {config.model_type!r}")
+def _shadow(folder: Path, dtype: torch.dtype, options: Mapping[str, Any]) -> tuple[Any, PreTrainedModel]:
+    """The class that loads a folder, and the model it would build, without memory for its weights."""
+    trusted = options["trust_remote_code"]
+    try:
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted)
+        if type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING or hasattr(config, "auto_map"):
+            auto: Any = transformers.AutoModelForCausalLM
+        elif type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+            auto = transformers.AutoModelForImageTextToText
+        else:
+            raise InputError(f"transformers has no causal language model of type {config.model_type!r}")
+        with torch.device("meta"):
+            return auto, auto.from_config(config, dtype=dtype, **options)
+    except InputError:
+        raise
+    except Exception as error:  # configs are checked by many classes, each in its own way
+        raise InputError(f"transformers cannot build the model of {str(folder)!r}: {error}") from error
 
 
 def _check_loaded(checkpoint: Checkpoint, info: Mapping[str, Any]) -> None:

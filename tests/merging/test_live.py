@@ -1,0 +1,200 @@
+"""What is installed into the live model is, bit for bit, what the exported folder loads as."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from evomerge.errors import InputError
+from evomerge.merging import LiveModel, Merger, Sources, merge_to_folder
+from tests.building import MODEL_TYPES, VOCABULARY, edit_json, rewrite
+from tests.merging.conftest import Family, make_recipe
+
+CASES = [(model_type, {}) for model_type in MODEL_TYPES] + [("llama", {"tie_word_embeddings": True})]
+
+
+def pointers(model: transformers.PreTrainedModel) -> dict[str, int]:
+    return {name: tensor.data_ptr() for name, tensor in model.state_dict().items()}
+
+
+def assert_same(live: LiveModel, folder: Path, dtype: torch.dtype = torch.float32) -> None:
+    loaded = type(live.model).from_pretrained(folder, dtype=dtype).state_dict()
+    installed = live.model.state_dict()
+    assert installed.keys() == loaded.keys()
+    assert [name for name in loaded if not torch.equal(installed[name], loaded[name])] == []
+
+
+@pytest.mark.parametrize(("model_type", "changes"), CASES, ids=[f"{t}{'-tied' if c else ''}" for t, c in CASES])
+def test_installed_is_exported(
+    family: Callable[..., Family], tmp_path: Path, model_type: str, changes: dict[str, Any]
+) -> None:
+    """Plain, tied, transposed, renamed, prefixed, fused and stacked weights all arrive where transformers puts them."""
+    base, one, two = family(model_type, **changes)
+    live = LiveModel.load(base)
+    assert_same(live, base)
+    storage = pointers(live.model)
+    recipe = make_recipe("ties", [one, two], base)
+    sources = Sources.open(recipe)
+    merger = Merger(sources)
+    live.install(merger.stream(make_recipe("linear", [one, two], base)))
+    live.install(merger.stream(recipe))
+    assert pointers(live.model) == storage
+    assert_same(live, merge_to_folder(recipe, tmp_path / "out", sources=sources))
+
+
+def test_the_cases_cover_what_transformers_changes(family: Callable[..., Family]) -> None:
+    """If transformers stops renaming or fusing these, other architectures must take their place."""
+    for model_type, disk, memory in (
+        ("mixtral", "model.layers.0.block_sparse_moe.experts.0.w1.weight", "model.layers.0.mlp.experts.gate_up_proj"),
+        ("gpt_neox", "embed_out.weight", "lm_head.weight"),
+        ("llava", "language_model.model.embed_tokens.weight", "model.language_model.embed_tokens.weight"),
+    ):
+        live = LiveModel.load(family(model_type)[0])
+        assert disk in live.names
+        assert disk not in live.model.state_dict()
+        assert memory in live.model.state_dict()
+
+
+@pytest.mark.parametrize("computing", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("out_dtype", ["float32", "bfloat16", "float16"])
+def test_whatever_it_computes_in(
+    family: Callable[..., Family], tmp_path: Path, computing: torch.dtype, out_dtype: str
+) -> None:
+    """Values are rounded to the output type first, whatever the model computes in."""
+    base, one, two = family("llama", torch.float32)
+    recipe = make_recipe("task_arithmetic", [one, two], base, out_dtype=out_dtype)
+    live = LiveModel.load(base, dtype=computing)
+    live.install(Merger(Sources.open(recipe)).stream(recipe))
+    assert_same(live, merge_to_folder(recipe, tmp_path / "out"), computing)
+    if out_dtype == "bfloat16":
+        weights = live.model.state_dict()["model.layers.0.mlp.up_proj.weight"]
+        assert torch.equal(weights, weights.bfloat16().to(computing))
+
+
+def test_ties_hold_and_logits_follow(family: Callable[..., Family], tmp_path: Path) -> None:
+    base, one, two = family("llama", tie_word_embeddings=True)
+    live = LiveModel.load(base)
+    inputs = torch.arange(12).reshape(2, 6)
+    before = live.model(inputs).logits
+    recipe = make_recipe("linear", [one, two], base)
+    live.install(Merger(Sources.open(recipe)).stream(recipe))
+    model = live.model
+    assert model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
+    loaded = type(model).from_pretrained(merge_to_folder(recipe, tmp_path / "out"), dtype=torch.float32)
+    assert torch.equal(model(inputs).logits, loaded(inputs).logits)
+    assert not torch.equal(model(inputs).logits, before)
+
+
+def test_repeated_head_round_trips(family: Callable[..., Family], tmp_path: Path) -> None:
+    """A tied reference that stores its head a second time gives a folder that does, too, and is still tied."""
+    base, one, two = family("llama", tie_word_embeddings=True)
+    stored = Path(shutil.copytree(base, tmp_path / "base"))
+    embeddings = "model.embed_tokens.weight"
+    rewrite(stored, lambda tensors: tensors.update({"lm_head.weight": tensors[embeddings].clone()}))
+    recipe = make_recipe("task_arithmetic", [one, two], stored)
+    live = LiveModel.load(stored)
+    live.install(Merger(Sources.open(recipe)).stream(recipe))
+    out = merge_to_folder(recipe, tmp_path / "out")
+    assert_same(live, out)
+    loaded = transformers.AutoModelForCausalLM.from_pretrained(out)
+    assert loaded.lm_head.weight.data_ptr() == loaded.model.embed_tokens.weight.data_ptr()
+
+
+def test_older_files_with_computed_tables(family: Callable[..., Family], tmp_path: Path) -> None:
+    base, one, two = family()
+    old = Path(shutil.copytree(base, tmp_path / "base"))
+    table = "model.layers.0.self_attn.rotary_emb.inv_freq"
+    rewrite(old, lambda tensors: tensors.update({table: torch.rand(4)}))
+    live = LiveModel.load(old)
+    assert table not in live.names
+    recipe = make_recipe("task_arithmetic", [one, two], old)
+    live.install(Merger(Sources.open(recipe)).stream(recipe))
+    assert_same(live, merge_to_folder(recipe, tmp_path / "out"))
+
+
+def test_checksum_tells_candidates_apart(family: Callable[..., Family]) -> None:
+    base, one, two = family()
+    live = LiveModel.load(base)
+    start = live.checksum()
+    recipes = [make_recipe("linear", models, base) for models in ([one, two], [two, one])]
+    merger = Merger(Sources.open(recipes[0]))
+    sums = []
+    for recipe in (*recipes, recipes[0]):
+        live.install(merger.stream(recipe))
+        sums.append(live.checksum())
+    assert len({start, *sums[:2]}) == 3
+    assert sums[2] == sums[0]
+    assert LiveModel.load(base).checksum() == start
+
+
+def test_the_model_is_ready_to_score(family: Callable[..., Family]) -> None:
+    live = LiveModel.load(family()[0], dtype="bfloat16", attn_implementation="eager")
+    assert not live.model.training
+    assert live.model.dtype == torch.bfloat16
+    assert live.model.config._attn_implementation == "eager"
+    assert not any(parameter.requires_grad for parameter in live.model.parameters())
+
+
+class TestIncompleteStreams:
+    """A candidate is installed whole or reported."""
+
+    def tensors(self, family: Callable[..., Family]) -> tuple[LiveModel, dict[str, torch.Tensor]]:
+        base, one, two = family()
+        recipe = make_recipe("linear", [one, two], base)
+        return LiveModel.load(base), dict(Merger(Sources.open(recipe)).stream(recipe))
+
+    def test_missing(self, family: Callable[..., Family]) -> None:
+        live, tensors = self.tensors(family)
+        del tensors["model.norm.weight"]
+        with pytest.raises(ValueError, match=r"1 tensors were not installed, first 'model\.norm\.weight'"):
+            live.install(tensors.items())
+
+    def test_twice_or_unknown(self, family: Callable[..., Family]) -> None:
+        live, tensors = self.tensors(family)
+        for name in ("lm_head.weight", "unknown"):
+            with pytest.raises(ValueError, match=f"tensor '{name}' came twice or has no place"):
+                live.install([*tensors.items(), (name, tensors["lm_head.weight"])])
+
+    def test_misshapen(self, family: Callable[..., Family]) -> None:
+        live, tensors = self.tensors(family)
+        tensors["model.norm.weight"] = tensors["model.norm.weight"][:-1]
+        with pytest.raises(ValueError, match=r"'model\.norm\.weight' came with shape"):
+            live.install(tensors.items())
+
+
+class TestRefusals:
+    """A folder that transformers would fill with random numbers is not loaded."""
+
+    def changed(self, family: Callable[..., Family], tmp_path: Path, change: Callable[..., object]) -> Path:
+        folder = Path(shutil.copytree(family()[0], tmp_path / "changed"))
+        rewrite(folder, change)
+        return folder
+
+    def test_missing_weight(self, family: Callable[..., Family], tmp_path: Path) -> None:
+        folder = self.changed(family, tmp_path, lambda tensors: tensors.pop("model.layers.1.mlp.up_proj.weight"))
+        with pytest.raises(InputError, match=r"lacks weights for 'model\.layers\.1\.mlp\.up_proj\.weight'"):
+            LiveModel.load(folder)
+
+    def test_other_shape_than_the_config(self, family: Callable[..., Family], tmp_path: Path) -> None:
+        folder = self.changed(family, tmp_path, lambda tensors: None)
+        edit_json(folder / "config.json", vocab_size=VOCABULARY + 1)
+        with pytest.raises(InputError, match=rf"wants \[{VOCABULARY + 1}, 16\]"):
+            LiveModel.load(folder)
+
+    def test_no_language_model(self, family: Callable[..., Family], tmp_path: Path) -> None:
+        folder = self.changed(family, tmp_path, lambda tensors: None)
+        (folder / "config.json").write_text('{"model_type": "vit"}')
+        with pytest.raises(InputError, match="no causal language model of type 'vit'"):
+            LiveModel.load(folder)
+
+    def test_unknown_model_type(self, family: Callable[..., Family], tmp_path: Path) -> None:
+        folder = self.changed(family, tmp_path, lambda tensors: None)
+        (folder / "config.json").write_text('{"model_type": "nothing_of_that_name"}')
+        with pytest.raises(InputError, match="nothing_of_that_name"):
+            LiveModel.load(folder)
