@@ -19,12 +19,13 @@ def costs(results: Results) -> dict[str, Any]:
     """Seconds and items by split.
 
     Returns:
-        ``kinds`` (the seconds' names), ``rows`` (split, evaluations, items, seconds by kind) and ``wall``, the seconds
-        from start to end when the run recorded them.
+        ``kinds`` (the seconds' names), ``rows`` (what, evaluations, items, seconds by kind), ``wall``, the seconds from
+        start to end when the run recorded them, and ``rest``, what of them was neither merging nor scoring; None where
+        workers ran side by side.
     """
     evaluations = results.store.evaluations()
     kinds = list(dict.fromkeys(["merge", "score", *(kind for e in evaluations for kind in e.seconds)]))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for split in dict.fromkeys(e.split for e in evaluations):
         for baseline in (True, False):
             group = [e for e in evaluations if e.split == split and (e.name is not None) == baseline]
@@ -39,7 +40,9 @@ def costs(results: Results) -> dict[str, Any]:
                 )
     status = results.store.read_json("status.json") or {}
     wall = status.get("seconds")
-    return {"kinds": kinds, "rows": rows, "wall": float(wall) if isinstance(wall, int | float) else None}
+    known = float(wall) if isinstance(wall, int | float) else None
+    rest = None if known is None else known - sum(sum(row["seconds"].values()) for row in rows)
+    return {"kinds": kinds, "rows": rows, "wall": known, "rest": rest if rest is not None and rest >= 0.0 else None}
 
 
 def failures(results: Results) -> list[dict[str, Any]]:

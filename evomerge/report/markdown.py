@@ -116,16 +116,11 @@ def _selection(facts: Facts) -> list[str]:
     lines = []
     for label, (members, baselines) in facts.shrinkage.items():
         percent = facts.percent[label]
-        beside = (
-            f"; the baselines', which were not selected, by {number(baselines, percent)}"
-            if baselines is not None
-            else ""
-        )
-        lines.append(
-            f"- {code(label)}: the members' search scores are better than their held-out scores by "
-            f"{number(members, percent)} on average{beside}."
-        )
-    return ["## Search and held-out scores", "", *lines, ""] if lines else []
+        unit = " points" if percent else ""
+        beside = f", of the baselines {number(baselines, percent, signed=True)}{unit}" if baselines is not None else ""
+        lines.append(f"- {code(label)}: of the members {number(members, percent, signed=True)}{unit}{beside}")
+    what = "How much better search scores are than held-out scores, on average; the members were selected by them."
+    return ["## Search and held-out scores", "", what, "", *lines, ""] if lines else []
 
 
 def _costs(facts: Facts) -> list[str]:
@@ -135,7 +130,9 @@ def _costs(facts: Facts) -> list[str]:
         for row in facts.costs["rows"]
     ]
     wall = facts.costs["wall"]
-    total = [f"From start to end: {duration(wall)}.", ""] if wall is not None else []
+    rest = facts.costs["rest"]
+    neither = f", {duration(rest)} of them neither merging nor scoring" if rest is not None else ""
+    total = [f"{duration(wall)} from start to end{neither}.", ""] if wall is not None else []
     return ["## Costs", "", *table(["", "evaluations", "items", *kinds], rows), *total]
 
 

@@ -31,7 +31,7 @@ def front_json(facts: Facts) -> dict[str, Any]:
 
 
 def front_csv(facts: Facts) -> str:
-    """One row per member and baseline; columns as in the README."""
+    """One row per member and baseline; an objective's columns are ``<objective>:<quantity>``."""
     columns = ["id", "kind", "digest", "knee", "on_test_front", "dominated_by"]
     for objective in facts.results.objectives:
         names = ["search", "search_low", "search_high", "test", "test_low", "test_high", "best_expert"]

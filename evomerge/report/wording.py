@@ -117,8 +117,8 @@ def _verdict(tested: Sequence[Member], several: bool) -> str:
     everywhere = sum(all(m.beats_best_expert.values()) for m in winners)
     clean = sum(all(c.mark != WORSE for c in m.versus_expert.values()) for m in winners)
     return (
-        f"{first} of at least one objective on held-out items: {everywhere} in every objective, "
-        f"{clean} without being worse in any other."
+        f"{first} of at least one objective on held-out items: {everywhere or 'none'} in every objective, "
+        f"{clean or 'none'} without being worse in any other."
     )
 
 

@@ -24,6 +24,15 @@ function limits(index) {
   return [low, high > low ? high : low + 1];
 }
 
+// The one value that a coefficient has wherever it is used, or null.
+function constant(index) {
+  const seen = new Set();
+  for (const values of Object.values(data.coefficients.values)) {
+    values[index].forEach((row, g) => { if (!data.coefficients.groups[g].frozen) [row].flat().forEach((v) => seen.add(v)); });
+  }
+  return seen.size === 1 ? [...seen][0] : null;
+}
+
 // Layered groups by module kinds: one strip each. Other groups stand beside the strips.
 function facets() {
   const strips = new Map();
@@ -127,6 +136,11 @@ function drawHeat() {
     const names = shared ? ['all models'] : data.coefficients.models;
     const range = limits(index);
     const nameWidth = Math.min(width * 0.32, 190, Math.max(60, 7.4 * Math.max(...names.map((n) => n.length)) + 12));
+    const fixed = constant(index);
+    if (fixed !== null) {
+      host.append(make('h3', null, name), make('p', { class: 'note' }, `${number(fixed)} everywhere in every member.`));
+      return;
+    }
     host.append(make('h3', null, name));
     const columns = strips.length > 1 && width > 760 ? 2 : 1;
     const each = Math.floor((width - 28 * (columns - 1)) / columns) - 1;
