@@ -69,10 +69,9 @@ def merge(context: TensorContext, state: DeltaState, coefficients: Coefficients,
     sign_of_ties = functools.cache(lambda: _sign_of_ties(state, coefficients))
 
     def compute(span: slice) -> torch.Tensor:
-        base = ballot.base[span].to(torch.float32)
-        update = ballot.mixed(span, sign_of_ties).mul_(scale)
-        # A sum would turn the base's negative zeros into positive ones.
-        return torch.where(update == 0, base, base + update)
+        # Negated and taken off, with no negative zeros: so the base's own negative zeros stay where nothing is added.
+        update = ballot.mixed(span, sign_of_ties).mul_(-scale).add_(0.0)
+        return ballot.base[span].to(torch.float32) - update
 
     fill(out, compute)
 
@@ -84,13 +83,16 @@ def net_sign(state: DeltaState, coefficients: Coefficients) -> float:
     ballot = _Ballot(state, coefficients)
     if not ballot.models:
         return 0.0
-    return sum(total(ballot.votes(ballot.kept(span)).sign()) for span in spans(ballot.base.numel()))
+    counted = 0.0
+    for span in spans(ballot.base.numel()):
+        votes = ballot.votes(ballot.kept(span))
+        counted += total(weighted_sum(votes, [1.0] * len(votes)).sign_())
+    return counted
 
 
 def _sign_of_ties(state: DeltaState, coefficients: Coefficients) -> float:
-    tie = state.options["tie"]
-    if tie != "majority":
-        return 1.0 if tie == "positive" else 0.0
+    if state.options["tie"] == "positive":
+        return 1.0
     counted = net_sign(state, coefficients) if state.net_sign is None else state.net_sign(coefficients)
     return float((counted > 0) - (counted < 0))
 
@@ -117,10 +119,11 @@ class _Ballot:
         blocks = [delta(self.base, model, span) for model in self.models]
         return [keep(block, span) if keep else block for block, keep in zip(blocks, self.keeps, strict=True)]
 
-    def votes(self, kept: list[torch.Tensor]) -> torch.Tensor:
-        """The sum whose sign is elected."""
-        weighted = self.options["votes"] == "weighted"
-        return weighted_sum(kept, self.weights if weighted else [1.0] * len(kept))
+    def votes(self, kept: list[torch.Tensor]) -> list[torch.Tensor]:
+        """What each voter says in one block; the sign of the sum is elected."""
+        if self.options["votes"] == "plain":
+            return kept
+        return [block * weight for block, weight in zip(kept, self.weights, strict=True)]
 
     def mixed(self, span: slice, sign_of_ties: Callable[[], float]) -> torch.Tensor:
         """One block of the merged delta before lambda."""
@@ -131,27 +134,25 @@ class _Ballot:
         if "votes" not in self.options:
             scale = (sum(self.weights) if normalise == "weight" else 1.0) or 1.0
             return weighted_sum(kept, [weight / scale for weight in self.weights])
-        agreeing = self._agreeing(kept, sign_of_ties)
+        votes = self.votes(kept)
+        elected = self._elected(votes, sign_of_ties)
+        agreeing = [vote * elected > 0 for vote in votes]
         # Multiplied, not selected: what is not finite must reach the result, where it is seen.
-        update = weighted_sum([block * agrees for block, agrees in zip(kept, agreeing, strict=True)], self.weights)
+        update = weighted_sum([block.mul_(agrees) for block, agrees in zip(kept, agreeing, strict=True)], self.weights)
         if normalise == "none":
             return update
-        count = [1.0] * len(kept)
-        divisor = weighted_sum(agreeing, self.weights if normalise == "weight" else count)
-        return update.div_(divisor.masked_fill_(divisor == 0, 1.0))
+        divisor = weighted_sum(agreeing, self.weights if normalise == "weight" else [1.0] * len(kept))
+        return update.div_(divisor.add_(divisor == 0))
 
-    def _agreeing(self, kept: list[torch.Tensor], sign_of_ties: Callable[[], float]) -> list[torch.Tensor]:
-        """Which elements of each voter have the elected sign, as float32 zeros and ones."""
-        elected = self.votes(kept).sign_()
-        weighted = self.options["votes"] == "weighted"
-        signs = [
-            block.sign().mul_(-1.0 if weighted and weight < 0 else 1.0)
-            for block, weight in zip(kept, self.weights, strict=True)
-        ]
-        tied = elected == 0
-        if tied.any() and any((sign * tied).any() for sign in signs):
-            elected.masked_fill_(tied, sign_of_ties())
-        return [(sign * elected > 0).to(torch.float32) for sign in signs]
+    def _elected(self, votes: list[torch.Tensor], sign_of_ties: Callable[[], float]) -> torch.Tensor:
+        """The elected signs of one block: 1, -1, or 0 for nobody."""
+        elected = weighted_sum(votes, [1.0] * len(votes)).sign_()
+        if self.options["tie"] != "drop":
+            tied = elected == 0
+            # Most elements that nobody kept are tied too; they need no sign, which a whole pass may have to find.
+            if self.options["tie"] == "positive" or any((tied & (vote != 0)).any() for vote in votes):
+                elected.add_(tied * sign_of_ties())
+        return elected
 
     def _keep(self, sparsifier: Sparsifier, model: int, place: int, density: float) -> Keep | None:
         """How a voter's delta is thinned out and rescaled; None keeps all of it."""

@@ -14,7 +14,7 @@ def weighted_sum(blocks: Sequence[torch.Tensor], weights: Sequence[float]) -> to
     included.
 
     Args:
-        blocks: Of equal shape and any floating dtype; not written to.
+        blocks: Of equal shape and any dtype, or booleans; not written to.
         weights: One per block.
 
     Returns:
@@ -24,6 +24,7 @@ def weighted_sum(blocks: Sequence[torch.Tensor], weights: Sequence[float]) -> to
     for block, weight in zip(blocks, weights, strict=True):
         if weight == 0:
             continue
+        # Two roundings, never a fused one: torch fuses within vectors but not in the rest of a block.
         term = block.to(torch.float32) * weight
         result = term if result is None else result.add_(term)
     return torch.zeros_like(blocks[0], dtype=torch.float32) if result is None else result

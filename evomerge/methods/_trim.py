@@ -32,6 +32,8 @@ class Cut:
     def keep(self, block: torch.Tensor, span: slice) -> torch.Tensor:
         """Sets what is not kept to zero, in place."""
         bits = magnitude_bits(block)
+        if span.stop <= self.end:
+            return block.mul_(bits >= self.bits)
         kept = bits > self.bits
         if span.start < self.end:
             head = slice(0, self.end - span.start)
