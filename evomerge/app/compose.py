@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -129,8 +130,13 @@ def _values(
 
 
 def _composed(choices: Sequence[str]) -> dict[str, Any]:
-    with initialize_config_dir(config_dir=str(keys.conf_folder()), job_name="evomerge", version_base="1.3"):
-        composed = OmegaConf.to_container(hydra_compose(CONFIG, overrides=list(choices)), resolve=True)
+    # Hydra keeps one instance per process; a program that is itself run by Hydra gets its own back.
+    outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    try:
+        with initialize_config_dir(config_dir=str(keys.conf_folder()), job_name="evomerge", version_base="1.3"):
+            composed = OmegaConf.to_container(hydra_compose(CONFIG, overrides=list(choices)), resolve=True)
+    finally:
+        GlobalHydra.instance().hydra = outer
     assert isinstance(composed, dict)
     return {str(name): value for name, value in composed.items()}
 
@@ -145,7 +151,7 @@ def _flattened(container: Mapping[str, Any], known: Mapping[str, Key], problems:
                 flat[key] = value
             elif isinstance(value, Mapping) and key in keys.sections(known):
                 walk(f"{key}.", value)
-            elif value is not None or key != "experiment":
+            else:
                 problems.append(keys.unknown(key, known))
 
     walk("", container)

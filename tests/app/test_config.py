@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
 from evomerge.app import compose
 from evomerge.app.config import Runtime
@@ -95,6 +97,13 @@ def test_python_values_mean_what_words_mean(desk: Path) -> None:
     assert config == compose.search(words)
     with pytest.raises(InputError, match="did you mean 'seed'"):
         compose.from_values({**values, "sed": 1})
+
+
+def test_within_a_program_that_hydra_runs(desk: Path) -> None:
+    with initialize_config_dir(config_dir=str(desk / "my_tasks"), version_base="1.3"):
+        outer = GlobalHydra.instance().hydra
+        assert compose.from_values({"models": ["A", "B"], "base": "C", "tasks": ["rhymes"]}).seed == 0
+        assert GlobalHydra.instance().hydra is outer
 
 
 @pytest.mark.parametrize(
