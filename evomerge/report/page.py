@@ -25,7 +25,8 @@ from evomerge.report.members import BEATS, SAME, WORSE, Member
 from evomerge.report.results import short_name
 
 _SCRIPTS = ("core.js", "front.js", "heat.js", "lines.js", "samples.js", "main.js")
-_MOST_POINTS = 4000
+_MOST_POINTS = 4000  # candidates drawn as points
+_MOST_COEFFICIENTS = 100_000
 
 
 def report_page(facts: Facts) -> str:
@@ -92,7 +93,7 @@ def _data(facts: Facts) -> dict[str, Any]:
             for b in facts.baselines
         ],
         "trace": _trace(facts),
-        "coefficients": _coefficients(facts),
+        "coefficients": coefficients(facts),
         "samples": facts.samples,
         "export": facts.export_command("ID"),
     }
@@ -149,22 +150,29 @@ def _trace(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _coefficients(facts: Facts) -> dict[str, Any] | None:
-    """Coefficients of every member by group and model; the members of a run share their groups."""
+def coefficients(facts: Facts, most: int = _MOST_COEFFICIENTS) -> dict[str, Any] | None:
+    """Coefficients of the members by group and model; the members of a run share their groups.
+
+    Args:
+        facts: The run's facts.
+        most: Numbers that the page may hold; members beyond it, the last ones first, are left out.
+
+    Returns:
+        ``groups``, ``models``, ``names`` and ``values`` (member to one array per name), or None without members.
+    """
     if not facts.members:
         return None
     recipe = facts.members[0].recipe
     labels = [model.get("label") for model in facts.manifest.get("models") or ()]
-    names = [str(m["source"]).rstrip("/").rsplit("/", 1)[-1] for m in recipe["models"]]
+    sources = [str(m["source"]).rstrip("/").rsplit("/", 1)[-1] for m in recipe["models"]]
+    names = list(recipe["coefficients"])
+    each = sum(len(row) if isinstance(row, list) else 1 for name in names for row in recipe["coefficients"][name])
+    shown = [m for m in facts.members if m.recipe["groups"] == recipe["groups"]][: max(1, most // max(1, each))]
     return {
         "groups": recipe["groups"]["groups"],
-        "models": labels if len(labels) == len(names) and all(labels) else names,
-        "names": list(recipe["coefficients"]),
-        "values": {
-            member.id: [_nested(member.recipe["coefficients"][name]) for name in recipe["coefficients"]]
-            for member in facts.members
-            if member.recipe["groups"] == recipe["groups"]
-        },
+        "models": labels if len(labels) == len(sources) and all(labels) else sources,
+        "names": names,
+        "values": {member.id: [_nested(member.recipe["coefficients"][name]) for name in names] for member in shown},
     }
 
 

@@ -13,7 +13,7 @@ from evomerge.report.members import Member
 from evomerge.report.results import Results
 
 ITEMS_PER_TASK = 24
-_MAX_BYTES = 600_000
+_MAX_BYTES = 500_000
 _QUESTION, _OPTION, _ANSWER = 1500, 300, 400  # characters shown
 
 

@@ -15,11 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from evomerge.errors import InputError
 from evomerge.report import write
-from evomerge.report.page import json_block
+from evomerge.report.facts import Facts
+from evomerge.report.page import coefficients, json_block
 from evomerge.store import RunStore
 from tests.report.run_folders import write_run
 from tests.report.scenarios import EVERY, HOSTILE, TWO
@@ -143,6 +145,21 @@ def test_json_inside_the_page_cannot_end_its_element() -> None:
     assert json.loads(text) == {"a": "</script><!--<script>", "b": "\u2028\u2029&"}
 
 
+def test_coefficients_are_those_of_the_recipes_and_bounded(run_of: RunOf) -> None:
+    facts = Facts(RunStore.read(run_of("three")))
+    whole = coefficients(facts)
+    assert whole is not None
+    assert list(whole["values"]) == [m.id for m in facts.members]
+    for member in facts.members:
+        weight, density = whole["values"][member.id]
+        assert weight == pytest.approx(np.array(member.recipe["coefficients"]["weight"]), abs=5e-4, rel=1e-3)
+        assert np.shape(density) == (len(whole["groups"]), len(whole["models"]))
+    each = 2 * len(whole["groups"]) * len(whole["models"])
+    small = coefficients(facts, most=3 * each + 1)
+    assert small is not None
+    assert list(small["values"]) == [m.id for m in facts.members[:3]]
+
+
 @pytest.mark.parametrize("name", ["two", "three", "single", "hostile", "unconfirmed"])
 def test_csv_and_json_agree(run_of: RunOf, name: str) -> None:
     front = json.loads((run_of(name) / "front.json").read_text(encoding="utf-8"))
@@ -223,3 +240,24 @@ def test_a_failed_baseline_and_missing_side_files_are_survived(tmp_path: Path) -
         "expert:expert_l"
     }
     assert "The baseline expert_s failed on search items: took too long" in page_of(folder)
+
+
+def test_a_python_objective_has_no_interval_and_no_verdict(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", replace(TWO, candidates=12, test_items=20))
+    records = folder / "records" / "main.jsonl"
+    lines = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        if line["metrics"]:
+            line["metrics"]["python.brevity"] = -10.0 * line["metrics"]["sort_b.acc"]
+    records.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    terms = [[1.0, "python.brevity"]]
+    manifest["objectives"][1] = {"label": "python.brevity", "terms": terms, "higher_is_better": True}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    write(folder)
+    front = json.loads((folder / "front.json").read_text(encoding="utf-8"))
+    assert front["members"]
+    for member in front["members"]:
+        assert member["test"]["python.brevity"]["low"] is None
+        assert set(member["mark"]) == {"reverse_b.acc"}
+    assert "python.brevity is not explained by its items one by one, so it has no interval." in page_of(folder)

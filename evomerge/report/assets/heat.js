@@ -128,7 +128,7 @@ function drawHeat() {
   const open = [...host.querySelectorAll('details')].map((d) => d.open);
   clear(host);
   const all = data.coefficients.values[state.member];
-  if (!all) { host.append(make('p', { class: 'note' }, 'This member has other groups than the rest; see its recipe.')); return; }
+  if (!all) { host.append(make('p', { class: 'note' }, 'Not on this page, to keep it small: the recipe of this member is in evaluations.jsonl.')); return; }
   const { strips, own } = facets();
   const width = Math.max(240, host.clientWidth);
   data.coefficients.names.forEach((name, index) => {
