@@ -100,13 +100,14 @@ def headline(results: Results, members: Sequence[Member]) -> str:
         return f"The front has {count(len(members), 'member')}; none has been scored on held-out items yet."
     if not any(member.versus_expert for member in tested):
         return f"{count(len(tested), 'member')} scored on held-out items, but no expert to compare with."
-    return _verdict(tested, several=len(results.objectives) > 1)
+    return _verdict(tested, len(results.objectives))
 
 
-def _verdict(tested: Sequence[Member], several: bool) -> str:
+def _verdict(tested: Sequence[Member], objectives: int) -> str:
+    several = objectives > 1
     winners = [m for m in tested if any(m.beats_best_expert.values())]
     if len(tested) == 1:
-        return _verdict_of_one(tested[0], several)
+        return _verdict_of_one(tested[0], objectives)
     if not winners:
         none = f"None of {count(len(tested), 'merged model')} beats the best expert on held-out items"
         return f"{none}{' in any objective' if several else ''}."
@@ -114,7 +115,7 @@ def _verdict(tested: Sequence[Member], several: bool) -> str:
     first = f"{total} {len(tested)} merged models beat{'s' if len(winners) == 1 else ''} the best expert"
     if not several:
         return f"{first} on held-out items."
-    everywhere = sum(all(m.beats_best_expert.values()) for m in winners)
+    everywhere = sum(list(m.beats_best_expert.values()).count(True) == objectives for m in winners)
     clean = sum(all(c.mark != WORSE for c in m.versus_expert.values()) for m in winners)
     return (
         f"{first} of at least one objective on held-out items: {everywhere or 'none'} in every objective, "
@@ -122,7 +123,8 @@ def _verdict(tested: Sequence[Member], several: bool) -> str:
     )
 
 
-def _verdict_of_one(member: Member, several: bool) -> str:
+def _verdict_of_one(member: Member, objectives: int) -> str:
+    several = objectives > 1
     marks = [comparison.mark for comparison in member.versus_expert.values()]
     wins, losses = marks.count(BEATS), marks.count(WORSE)
     if not wins:
@@ -131,7 +133,7 @@ def _verdict_of_one(member: Member, several: bool) -> str:
     first = "The one merged model beats the best expert on held-out items"
     if not several:
         return f"{first}."
-    where = "in every objective" if wins == len(marks) else f"in {wins} of {len(marks)} objectives"
+    where = "in every objective" if wins == objectives else f"in {wins} of {objectives} objectives"
     return f"{first} {where}{f', and is worse in {losses}' if losses else ''}."
 
 
