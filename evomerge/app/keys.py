@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -240,15 +241,16 @@ def unknown(key: str, known: Mapping[str, Key], also: Sequence[str] = ()) -> str
     """
     if key in sections(known) and key not in also:
         inner = ", ".join(sorted(name for name in known if name.startswith(f"{key}.")))
-        meant = suggest(key, [name for name in known if "." not in name])
-        return f"{key}: a section, not a key{meant or f'; its keys are {inner}'}"
-    last: Callable[[str], str] = lambda name: name.rpartition(".")[2]  # noqa: E731
-    meant = _SYNONYMS.get(key.replace("-", "_")) or next((name for name in known if last(name) == key), None)
-    if meant and (meant in known or meant in also):
-        return f"{key}: unknown key; did you mean {meant!r}?"
-    hint = suggest(key, [*known, *also])
+        hint = suggest(key, [name for name in known if "." not in name])
+        return f"{key}: a section, not a key{hint or f'; its keys are {inner}'}"
+    by_last = {_last(name): name for name in known}
+    meant = _SYNONYMS.get(key.replace("-", "_")) or by_last.get(key)
+    hint = f"; did you mean {meant!r}?" if meant in known or meant in also else suggest(key, [*known, *also])
     if not hint:
-        by_last = {last(name): name for name in known}
-        close = suggest(last(key), by_last)
-        hint = f"; did you mean {by_last[close.split(chr(39))[1]]!r}?" if close else ""
-    return f"{key}: unknown key{hint or '; `evomerge VERB --help` lists the keys'}"
+        close = difflib.get_close_matches(_last(key), list(by_last), n=1)
+        hint = f"; did you mean {by_last[close[0]]!r}?" if close else "; `evomerge VERB --help` lists the keys"
+    return f"{key}: unknown key{hint}"
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
