@@ -59,7 +59,7 @@ def _summarise(prepared: running.Prepared, result: SearchResult) -> None:
     confirmed = sum(member.test is not None for member in members)
     print(
         f"front: {len(members)} members, {confirmed} confirmed on held-out items; "
-        f"{len(winners)} beat the best expert of an objective there, with an interval that excludes no difference"
+        f"{len(winners)} beat the best expert of an objective there (after Holm's correction)"
     )
     print(f"report: {folder / 'report.html'}")
     if result.reason == "stopped":
