@@ -1,0 +1,202 @@
+"""An exported folder is complete, is the reference's in all but its weights, or is not there at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+import yaml
+
+from evomerge.checkpoints import Checkpoint
+from evomerge.errors import InputError
+from evomerge.merging import Merger, NonFinite, Sources, merge_to_folder
+from evomerge.recipe import Recipe
+from tests.building import edit_json, rewrite
+from tests.merging.conftest import Family, make_recipe
+
+OURS = {"config.json", "recipe.json", "mergekit_config.yml", "README.md", "model.safetensors"}
+
+
+def test_files_and_their_contents(family: Callable[..., Family], tmp_path: Path) -> None:
+    base, one, two = family()
+    recipe = make_recipe("ties", [one, two], base)
+    out = merge_to_folder(recipe, tmp_path / "new" / "out", card="---\ntags: [merge]\n---\n")
+    assert out == tmp_path / "new" / "out"
+    names = {path.name for path in out.iterdir()}
+    assert names == {path.name for path in base.iterdir()} | OURS
+    for name in names - OURS:
+        assert (out / name).read_bytes() == (base / name).read_bytes()
+    assert Recipe.load(out / "recipe.json") == recipe
+    assert (out / "README.md").read_text() == "---\ntags: [merge]\n---\n"
+    assert yaml.safe_load((out / "mergekit_config.yml").read_text())["merge_method"] == "ties"
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def test_weights_are_the_stream(family: Callable[..., Family], tmp_path: Path) -> None:
+    base, one, two = family()
+    recipe = make_recipe("task_arithmetic", [one, two], base)
+    written = Checkpoint.open(merge_to_folder(recipe, tmp_path / "out"))
+    expected = dict(Merger(Sources.open(recipe)).stream(recipe))
+    assert written.tensors.keys() == expected.keys()
+    assert all(torch.equal(written.tensor(name), tensor) for name, tensor in expected.items())
+
+
+def test_shards(family: Callable[..., Family], tmp_path: Path) -> None:
+    base, one, two = family()
+    recipe = make_recipe("linear", [one, two], base)
+    whole = merge_to_folder(recipe, tmp_path / "whole")
+    parts = merge_to_folder(recipe, tmp_path / "parts", max_shard_size="8KB")
+    assert len(list(parts.glob("model-*-of-*.safetensors"))) > 2
+    assert Checkpoint.open(whole).fingerprint() == Checkpoint.open(parts).fingerprint()
+    loaded = [transformers.AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (whole, parts)]
+    assert all(torch.equal(tensor, loaded[1][name]) for name, tensor in loaded[0].items())
+
+
+@pytest.mark.parametrize("out_dtype", ["float32", "bfloat16", "float16"])
+def test_config_changes_in_dtype_alone(family: Callable[..., Family], tmp_path: Path, out_dtype: str) -> None:
+    base, one, two = family()
+    recipe = make_recipe("linear", [one, two], base, out_dtype=out_dtype)
+    out = merge_to_folder(recipe, tmp_path / "out")
+    before, after = (json.loads((folder / "config.json").read_text()) for folder in (base, out))
+    assert before["dtype"] == "bfloat16"
+    assert after == before | {"dtype": out_dtype}
+    assert list(after) == list(before)
+    assert transformers.AutoModelForCausalLM.from_pretrained(out, dtype="auto").dtype == getattr(torch, out_dtype)
+    if out_dtype == "bfloat16":
+        assert (out / "config.json").read_bytes() == (base / "config.json").read_bytes()
+
+
+def test_older_and_nested_fields(family: Callable[..., Family], tmp_path: Path) -> None:
+    base, _, two = family()
+    old = Path(shutil.copytree(base, tmp_path / "old"))
+    edit_json(old / "config.json", dtype=None, torch_dtype="float32", use_cache=False)
+    nested = {"dtype": "float32", "use_cache": False, "hidden_size": 16}
+    edit_json(old / "config.json", text_config=nested)
+    out = merge_to_folder(make_recipe("linear", [old, two], old), tmp_path / "out")
+    config = json.loads((out / "config.json").read_text())
+    assert config["torch_dtype"] == "bfloat16"
+    assert "dtype" not in config
+    assert config["use_cache"] is True
+    assert config["text_config"] == {"dtype": "bfloat16", "use_cache": True, "hidden_size": 16}
+
+
+def test_what_is_copied_along(family: Callable[..., Family], tmp_path: Path) -> None:
+    base, one, two = family()
+    full = Path(shutil.copytree(base, tmp_path / "full"))
+    kept = {
+        "LICENSE": b"terms",
+        "processor_config.json": b"{}",
+        "tokenizer.model": b"\0pieces",
+        "merges.txt": b"a b",
+    }
+    left = {
+        "README.md": b"another card",
+        "training_args.bin": b"\0",
+        "pytorch_model.bin": b"\0",
+        "trainer_state.json": b"{}",
+        "model.safetensors.index.json.bak": b"",
+        "modeling_custom.py": b"raise SystemExit",
+        ".gitattributes": b"",
+        "consolidated.00.pth": b"",
+    }
+    for name, data in (kept | left).items():
+        (full / name).write_bytes(data)
+    (full / "additional_chat_templates").mkdir()
+    (full / "additional_chat_templates" / "tools.jinja").write_text("{{ tools }}")
+    out = merge_to_folder(make_recipe("linear", [one, two], full), tmp_path / "out")
+    for name, data in kept.items():
+        assert (out / name).read_bytes() == data
+    assert not [name for name in left if (out / name).exists()]
+    assert (out / "additional_chat_templates" / "tools.jinja").read_text() == "{{ tools }}"
+
+
+def test_code_goes_along_where_the_config_needs_it(family: Callable[..., Family], tmp_path: Path) -> None:
+    base, one, two = family()
+    custom = Path(shutil.copytree(base, tmp_path / "custom"))
+    (custom / "modeling_custom.py").write_text("# a model\n")
+    edit_json(custom / "config.json", auto_map={"AutoModelForCausalLM": "modeling_custom.Custom"})
+    out = merge_to_folder(make_recipe("linear", [one, two], custom), tmp_path / "out")
+    assert (out / "modeling_custom.py").read_text() == "# a model\n"
+
+
+def test_tokenizer_and_template_work(family: Callable[..., Family], tmp_path: Path) -> None:
+    base, one, two = family()
+    out = merge_to_folder(make_recipe("linear", [one, two], base), tmp_path / "out")
+    ours, theirs = (transformers.AutoTokenizer.from_pretrained(folder) for folder in (out, base))
+    messages = [{"role": "user", "content": "Hello"}]
+    assert ours.apply_chat_template(messages) == theirs.apply_chat_template(messages)
+    assert ours("some text")["input_ids"] == theirs("some text")["input_ids"]
+
+
+class TestNothingIsLeftBehind:
+    """Whatever goes wrong, the folder is as it was."""
+
+    def nothing_in(self, folder: Path) -> bool:
+        return not folder.exists() or not list(folder.iterdir())
+
+    def test_nonfinite_tensor(self, family: Callable[..., Family], tmp_path: Path) -> None:
+        base, one, two = family()
+        broken = Path(shutil.copytree(two, tmp_path / "two"))
+        rewrite(broken, lambda tensors: tensors["model.norm.weight"].fill_(float("nan")))
+        with pytest.raises(NonFinite):
+            merge_to_folder(make_recipe("linear", [one, broken], base), tmp_path / "a" / "b" / "out")
+        assert not (tmp_path / "a").exists()
+
+    def test_weights_that_vanish_meanwhile(self, family: Callable[..., Family], tmp_path: Path) -> None:
+        base, one, two = family()
+        expert = Path(shutil.copytree(two, tmp_path / "two"))
+        recipe = make_recipe("linear", [one, expert], base)
+        sources = Sources.open(recipe)
+        (expert / "model.safetensors").unlink()
+        with pytest.raises(OSError, match="No such file"):
+            merge_to_folder(recipe, tmp_path / "here" / "out", sources=sources)
+        assert not (tmp_path / "here").exists()
+
+    def test_checkpoints_that_do_not_fit(self, family: Callable[..., Family], tmp_path: Path) -> None:
+        base, one, _ = family()
+        other = family("gpt2")[0]
+        with pytest.raises(InputError, match="model_type"):
+            merge_to_folder(make_recipe("linear", [one, other], base), tmp_path / "out")
+        assert self.nothing_in(tmp_path)
+
+    def test_full_disk(self, family: Callable[..., Family], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        base, one, two = family()
+        usage = type(shutil.disk_usage(tmp_path))(10**9, 10**9 - 1000, 1000)
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+        with pytest.raises(InputError, match=r"needs 0\.1 GB .* only 0\.0 GB are free"):
+            merge_to_folder(make_recipe("linear", [one, two], base), tmp_path / "out")
+        assert self.nothing_in(tmp_path)
+
+    def test_taken_folder(self, family: Callable[..., Family], tmp_path: Path) -> None:
+        base, one, two = family()
+        recipe = make_recipe("linear", [one, two], base)
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "precious").write_text("mine")
+        with pytest.raises(InputError, match="not empty"):
+            merge_to_folder(recipe, tmp_path / "out")
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["precious"]
+        with pytest.raises(InputError, match="is a file"):
+            merge_to_folder(recipe, tmp_path / "out" / "precious")
+        with pytest.raises(InputError, match="not a folder that can be written to"):
+            merge_to_folder(recipe, tmp_path / "out" / "precious" / "deeper")
+
+    def test_an_empty_folder_is_not_taken(self, family: Callable[..., Family], tmp_path: Path) -> None:
+        base, one, two = family()
+        (tmp_path / "out").mkdir()
+        out = merge_to_folder(make_recipe("linear", [one, two], base), tmp_path / "out")
+        assert (out / "model.safetensors").exists()
+
+    def test_unknown_sources_of_tokenizer_and_size(self, family: Callable[..., Family], tmp_path: Path) -> None:
+        base, one, two = family()
+        recipe = make_recipe("linear", [one, two], base, tokenizer="union", chat_template="chatml")
+        with pytest.raises(InputError) as caught:
+            merge_to_folder(recipe, tmp_path / "out")
+        assert len(caught.value.problems) == 2
+        with pytest.raises(InputError, match="is not a size"):
+            merge_to_folder(recipe, tmp_path / "out", max_shard_size="huge")
+        assert self.nothing_in(tmp_path)
