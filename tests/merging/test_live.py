@@ -39,7 +39,7 @@ def test_installed_is_exported(
     live = LiveModel.load(base)
     assert_same(live, base)
     storage = pointers(live.model)
-    recipe = make_recipe("ties", [one, two], base)
+    recipe = make_recipe("dare_ties", [one, two], base)
     sources = Sources.open(recipe)
     merger = Merger(sources)
     live.install(merger.stream(make_recipe("linear", [one, two], base)))
