@@ -74,9 +74,7 @@ def test_checkpoints_tasks_and_genome_are_judged_together(
     own_family: Family, tmp_path: Path, problems_of: Refused
 ) -> None:
     rewrite(own_family.folder / "one", lambda tensors: tensors.pop("model.norm.weight"))
-    words = search(
-        own_family, tmp_path / "run", objectives="[first.ac,second.acc]", genome__bounds="{wieght: [0, 1]}"
-    )
+    words = search(own_family, tmp_path / "run", objectives="[first.ac,second.acc]", genome__bounds="{wieght: [0, 1]}")
     printed = problems_of(words)
     for expected in ("model.norm.weight", "first.ac", "wieght"):
         assert expected in printed
