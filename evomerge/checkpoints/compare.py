@@ -10,7 +10,7 @@ from typing import Any
 
 from evomerge.checkpoints.checkpoint import Checkpoint
 from evomerge.checkpoints.metadata import chat_template, end_tokens, flat_config
-from evomerge.checkpoints.ties import is_head
+from evomerge.checkpoints.ties import is_embedding, is_head
 from evomerge.checkpoints.vocabulary import (
     read_merges,
     read_vocabulary,
@@ -135,10 +135,18 @@ def _tensors(reference: Checkpoint, other: Checkpoint) -> list[str]:
         problems.append(f"{len(missing)} tensors are missing: {_some(missing)}")
     if extra:
         problems.append(f"{len(extra)} tensors are not in the reference: {_some(extra)}")
-    unlike = [name for name in reference.tensors if name in expected & came and _shapes(reference, other, name)]
+    return problems + _shapes(reference, other, [name for name in reference.tensors if name in expected & came])
+
+
+def _shapes(reference: Checkpoint, other: Checkpoint, names: Sequence[str]) -> list[str]:
+    problems = []
+    unlike = [name for name in names if reference.tensors[name].shape != other.tensors[name].shape]
     for name in unlike[:_SHOWN]:
-        first, second = _shapes(reference, other, name) or ("", "")
-        problems.append(f"tensor {name!r} has shape {second}, the reference has {first}")
+        ours, theirs = reference.tensors[name].shape, other.tensors[name].shape
+        problem = f"tensor {name!r} has shape {list(theirs)}, the reference has {list(ours)}"
+        if (is_head(name) or is_embedding(name)) and ours[1:] == theirs[1:]:
+            problem += ". If the other rows are padding, model.resize_token_embeddings makes them equal"
+        problems.append(problem)
     if len(unlike) > _SHOWN:
         problems.append(f"{len(unlike) - _SHOWN} more tensors have other shapes: {_some(unlike[_SHOWN:])}")
     return problems
@@ -157,11 +165,6 @@ def _heads(reference: Checkpoint, other: Checkpoint) -> list[str]:
             "Use an untied reference, or tie this checkpoint"
         ]
     return []
-
-
-def _shapes(reference: Checkpoint, other: Checkpoint, name: str) -> tuple[str, str] | None:
-    first, second = reference.tensors[name].shape, other.tensors[name].shape
-    return None if first == second else (str(list(first)), str(list(second)))
 
 
 def _layer(name: str) -> int:

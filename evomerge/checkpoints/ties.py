@@ -26,6 +26,11 @@ def is_head(name: str) -> bool:
     return _HEAD.search(name) is not None
 
 
+def is_embedding(name: str) -> bool:
+    """Whether a tensor name is that of input embeddings."""
+    return _EMBEDDING.search(name) is not None
+
+
 def says_tied(config: Mapping[str, Any]) -> bool | None:
     """What the config says about tying; None where it leaves that to the architecture's default."""
     text = config.get("text_config")
@@ -54,7 +59,7 @@ def tied_heads(
     for head in filter(is_head, tensors):
         for name, info in tensors.items():
             like = (info.shape, info.dtype) == (tensors[head].shape, tensors[head].dtype)
-            if like and _EMBEDDING.search(name) and torch.equal(read(head), read(name)):
+            if like and is_embedding(name) and torch.equal(read(head), read(name)):
                 found[head] = name
                 break
     return found

@@ -65,6 +65,15 @@ def test_another_width_is_not_a_list_of_everything(llama: Path, tmp_path: Path) 
     assert "more tensors have other shapes" in problems[-1]
 
 
+def test_padded_embeddings(tied: Path, tmp_path: Path) -> None:
+    padded = perturbed(tied, tmp_path / "padded", seed=1)
+    name = "model.embed_tokens.weight"
+    rewrite(padded, lambda tensors: tensors.update({name: torch.nn.functional.pad(tensors[name], (0, 0, 0, 5))}))
+    (problem,) = compared(tied, padded).problems
+    assert "has shape [264, 16], the reference has [259, 16]" in problem
+    assert "resize_token_embeddings" in problem
+
+
 def test_another_architecture(llama: Path, tmp_path: Path) -> None:
     problems = compared(llama, tiny("gpt2", tmp_path / "gpt2", 0)).problems
     assert any("model_type is 'gpt2', the reference has 'llama'" in problem for problem in problems)
