@@ -11,7 +11,7 @@ from typing import Any
 import datasets
 from lm_eval.api.group import Group
 from lm_eval.api.task import Task
-from lm_eval.tasks._index import Entry, Kind
+from lm_eval.tasks._index import Entry
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from evomerge.errors import InputError
@@ -91,11 +91,24 @@ def _prepare(entry: Entry, shelf: Shelf) -> list[str]:
         config = load_yaml(path, resolve_func=True)
     except Exception as error:  # code of the task ran
         return [f"task {entry.name!r} ({path}): could not be read: {type(error).__name__}: {_first_line(error)}"]
-    own = entry.name in shelf.own
-    problems = declared.problems(entry.name, config)
-    if own and entry.kind is not Kind.GROUP:
-        problems += declared.resolve_files(entry.name, config, path.parent)
     entry.cfg, entry.yaml_path = config, None
+    folder = path.parent if entry.name in shelf.own else None
+    return [problem for part in _declarations(entry.name, config) for problem in _part_problems(*part, folder)]
+
+
+def _declarations(name: str, config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A configuration and, for a group, those that it declares for its members on the spot."""
+    yield name, config
+    members = config.get("task")
+    for member in members if isinstance(members, list) else []:
+        if isinstance(member, dict):
+            yield from _declarations(str(member.get("group", member.get("task"))), member)
+
+
+def _part_problems(name: str, config: dict[str, Any], folder: Path | None) -> list[str]:
+    problems = declared.problems(name, config)
+    if folder is not None and "dataset_path" in config:
+        problems += declared.resolve_files(name, config, folder)
     return problems
 
 
@@ -150,6 +163,8 @@ def _load_problem(name: str, error: Exception) -> str:
     text = f"{type(error).__name__}: {_first_line(error)}"
     if isinstance(error, IndexError):
         return f"task {name!r} has no items"
+    if isinstance(error, datasets.exceptions.DatasetGenerationError):
+        return f"task {name!r}: its data could not be read: {_first_line(error.__cause__ or error)}"
     if isinstance(error, ConnectionError | OSError | datasets.exceptions.DatasetsError):
         return f"task {name!r}: its data could not be loaded ({text}); bring it to this machine or name a local file"
     if isinstance(error, KeyError):

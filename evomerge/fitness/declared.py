@@ -79,20 +79,24 @@ def resolve_files(name: str, config: dict[str, Any], folder: Path) -> list[str]:
         Problems: files that do not exist or are empty, splits that no file gives.
     """
     path = config.get("dataset_path")
-    if isinstance(path, str) and path not in _FILE_LOADERS and (folder / path).is_dir():
-        config["dataset_path"] = str((folder / path).resolve())
-    arguments = config.get("dataset_kwargs")
-    files = (arguments or {}).get("data_files")
-    if files is None:
-        if path in _FILE_LOADERS:
-            return [f"task {name!r}: dataset_path {path!r} needs dataset_kwargs: {{data_files: {{test: FILE}}}}"]
+    arguments = dict(config.get("dataset_kwargs") or {})
+    if path not in _FILE_LOADERS:
+        if isinstance(path, str) and (folder / path).is_dir():
+            config["dataset_path"] = str((folder / path).resolve())
         return []
+    if "data_dir" in arguments:
+        place = folder / str(arguments["data_dir"])
+        config["dataset_kwargs"] = arguments | ({"data_dir": str(place.resolve())} if place.is_dir() else {})
+        return []
+    files = arguments.get("data_files")
+    if files is None:
+        return [f"task {name!r}: dataset_path {path!r} needs dataset_kwargs: {{data_files: {{test: FILE}}}}"]
     found: list[str] = []
     if isinstance(files, Mapping):
         resolved: Any = {split: _resolve(name, value, folder, found) for split, value in files.items()}
     else:
         resolved = _resolve(name, files, folder, found)
-    config["dataset_kwargs"] = {**(arguments or {}), "data_files": resolved}
+    config["dataset_kwargs"] = {**arguments, "data_files": resolved}
     splits = sorted(files) if isinstance(files, Mapping) else ["train"]
     return [*found, *_split_problems(name, config, splits)]
 

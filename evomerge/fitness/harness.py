@@ -8,12 +8,10 @@ asked.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from lm_eval.api.metrics import mean
 from lm_eval.api.task import Task
 
@@ -25,6 +23,7 @@ from evomerge.fitness.items import Item
 from evomerge.fitness.requests import Answer, Generated, Likelihood
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.splits import canonical, item_ids
+from evomerge.fitness.values import finite, plain
 
 PLAIN = "none"  # lm-eval's name for the answers as they are
 
@@ -210,10 +209,8 @@ class Benchmark:
         values: dict[str, Any] = {}
         for chain in answered[0].filtered_resps:
             doc = copy.deepcopy(item.doc) if custom else item.doc
-            for metric, value in self.task.process_results(
-                doc, [one.filtered_resps[chain] for one in answered]
-            ).items():
-                values[self._key(metric, chain)] = _plain(value)
+            judged = self.task.process_results(doc, [one.filtered_resps[chain] for one in answered])
+            values |= {self._key(metric, chain): plain(value) for metric, value in judged.items()}
         return values
 
     def _response(self, item: Item, answers: Sequence[Answer], metrics: dict[str, Any]) -> Response:
@@ -248,7 +245,7 @@ class Benchmark:
         functions = self.task.aggregation()
         result = {}
         for key, column in values.items():
-            total = _finite(functions.get(key.split(",")[0]) or mean, column)
+            total = finite(functions.get(key.split(",")[0]) or mean, column)
             if total is not None:
                 result[key] = total
         return result
@@ -275,35 +272,3 @@ def _raw(kind: str, answer: Answer) -> Any:
     if isinstance(answer, Generated):
         return answer.text
     return answer.logprob if kind == "loglikelihood_rolling" else (answer.logprob, answer.greedy)
-
-
-def _finite(function: Callable[[list[Any]], Any], column: list[Any]) -> float | None:
-    try:
-        total = float(function(column))
-    except OverflowError:  # the perplexity of a hopeless model
-        return None
-    return total if math.isfinite(total) else None
-
-
-def _plain(value: Any) -> Any:
-    """A metric's value as JSON can keep it."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, bool | int):
-        return float(value)
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_inner(entry) for entry in value]
-    return value
-
-
-def _inner(value: Any) -> Any:
-    # Inside a pair whole numbers stay whole: they are indices and counts.
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, bool | int):
-        return value
-    return _plain(value)

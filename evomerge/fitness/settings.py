@@ -60,6 +60,8 @@ class FitnessSettings:
         found: list[str] = []
         if not self.tasks:
             found.append("tasks: at least one task is needed, none came")
+        odd = [task for task in self.tasks if not isinstance(task, str | Mapping)]
+        found += [f"tasks: expected a name, a file or a mapping, came {task!r}" for task in odd]
         found += [f"task_path: {path!r} does not exist" for path in self.task_path if not _expand(path).exists()]
         found += self._number_problems() + self._split_problems()
         if self.fewshot_as_multiturn and not self.apply_chat_template:

@@ -61,7 +61,11 @@ class Shelf:
         for name in names:
             found = self._file(name) if is_file(name) else self._matches(name)
             if not found:
-                what = "declares no task" if is_file(name) else "is neither in task_path nor a task of lm-eval"
+                what = (
+                    "is not a file that declares a task"
+                    if is_file(name)
+                    else "is neither in task_path nor a task of lm-eval"
+                )
                 problems.append(f"tasks: {name!r} {what}{suggest(name, self._known())}")
             wanted += found
         wanted = list(dict.fromkeys(wanted))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,15 +17,15 @@ from evomerge.fitness.encoding import Encoder, context_length, field_of, vocabul
 from evomerge.fitness.foreign import foreign_code
 from evomerge.fitness.harness import Benchmark
 from evomerge.fitness.items import Item
-from evomerge.fitness.layout import Limits, logit_bytes
+from evomerge.fitness.layout import TOKEN_BUDGET, Limits, logit_bytes
 from evomerge.fitness.opening import divide, open_benchmarks
-from evomerge.fitness.requests import Answer, Generated, Likelihood, Request, Scorer
+from evomerge.fitness.requests import Answer, Generated, Likelihood, Scorer
 from evomerge.fitness.scoring import BatchScorer
 from evomerge.fitness.settings import FitnessSettings
+from evomerge.fitness.tokenised import tokenise
 
 ItemLists = Mapping[str, Sequence[str]]
 LAYOUTS_KEPT = 16
-PROBLEMS_SHOWN = 10
 
 
 class NonFiniteScore(ArithmeticError):
@@ -46,13 +47,6 @@ class MetricInfo:
     """What is known of a metric before anything is scored."""
 
     higher_is_better: bool
-
-
-@dataclass(frozen=True, eq=False)
-class _Encoded:
-    """An item's requests as tokens: for each request of the item, one or, for rolling windows, several."""
-
-    requests: tuple[tuple[Request, ...], ...]
 
 
 class TaskSuite:
@@ -86,8 +80,8 @@ class TaskSuite:
         self._split = {item: split for split, tasks in items.items() for ids in tasks.values() for item in ids}
         self._task = {item: task for tasks in items.values() for task, ids in tasks.items() for item in ids}
         self.content = {item: self._item(item).content for item in self._split}
-        self._cut: dict[str, int] = {}
-        self._encoded = self._encode()
+        tokenised = tokenise(encoder, ((self._task[item], self._item(item)) for item in self._split))
+        self._requests = tokenised.requests
         self._layouts: dict[tuple[str, ...], Any] = {}
         own = {f"{name}.{key}": MetricInfo(up) for name, task in benchmarks.items() for key, up in task.metrics.items()}
         self.metrics: Mapping[str, MetricInfo] = own | {
@@ -96,8 +90,7 @@ class TaskSuite:
         }
         self.warnings = tuple(warning for task in benchmarks.values() for warning in task.warnings) + tuple(
             f"task {task!r}: {count} items are longer than {encoder.max_length} tokens and lose their beginnings"
-            for task, count in self._cut.items()
-            if count
+            for task, count in tokenised.cut.items()
         )
 
     @classmethod
@@ -125,7 +118,10 @@ class TaskSuite:
         items = divide(settings, benchmarks)
         for name, benchmark in benchmarks.items():
             benchmark.keep({item for split in SPLITS for item in items[split][name]})
-        limits = Limits(vocabulary_size(config, tokenizer), rows=settings.batch_size)
+        vocabulary = vocabulary_size(config, tokenizer)
+        # Told how many sequences, the token budget does not matter.
+        tokens = sys.maxsize if settings.batch_size else TOKEN_BUDGET
+        limits = Limits(vocabulary, tokens, settings.batch_size)
         return cls(settings, benchmarks, groups, items, encoder, scorer or BatchScorer(tokenizer, limits))
 
     @property
@@ -135,23 +131,6 @@ class TaskSuite:
 
     def _item(self, item: str) -> Item:
         return self._benchmarks[self._task[item]].items[item]
-
-    def _encode(self) -> dict[str, _Encoded]:
-        encoded = {}
-        problems = []
-        for item in self._split:
-            found = self._item(item)
-            asked = zip(found.kind, found.arguments, strict=True)
-            cut = self._encoder.cut
-            try:
-                encoded[item] = _Encoded(tuple(self._encoder.requests(*pair) for pair in asked))
-            except InputError as error:
-                problems += [f"task {self._task[item]!r}, item {item}: {problem}" for problem in error.problems]
-            self._cut[self._task[item]] = self._cut.get(self._task[item], 0) + (self._encoder.cut > cut)
-        if problems:
-            more = [f"... and {len(problems) - PROBLEMS_SHOWN} more items"] if len(problems) > PROBLEMS_SHOWN else []
-            raise InputError(problems[:PROBLEMS_SHOWN] + more)
-        return encoded
 
     def describe(self, item: str) -> dict[str, Any]:
         """An item as people read it.
@@ -201,7 +180,7 @@ class TaskSuite:
         responses: list[Response] = []
         per_task: dict[str, dict[str, list[Answer]]] = {}
         for item in asked:
-            parts = self._encoded[item].requests
+            parts = self._requests[item]
             given = [_join(item, self._task[item], [next(answers) for _ in part]) for part in parts]
             per_task.setdefault(self._task[item], {})[item] = given
         with foreign_code(self.settings.fewshot_seed):
@@ -224,7 +203,7 @@ class TaskSuite:
         if asked not in self._layouts:
             if len(self._layouts) >= LAYOUTS_KEPT:
                 del self._layouts[next(iter(self._layouts))]
-            requests = [request for item in asked for part in self._encoded[item].requests for request in part]
+            requests = [request for item in asked for part in self._requests[item] for request in part]
             self._layouts[asked] = self._scorer.lay_out(requests)
         return self._layouts[asked]
 

@@ -157,6 +157,9 @@ def test_broken_rows_and_files(folder: Path) -> None:
     assert "bad.jsonl, line 2: expected a JSON object" in problems(folder, INLINE | {"data": "bad.jsonl"})
     (folder / "list.jsonl").write_text("3\n", encoding="utf-8")
     assert "row 1: expected a JSON object, came int" in problems(folder, INLINE | {"data": "list.jsonl"})
+    declare(folder, "broken", SIMPLE.format(name="broken", data="bad.jsonl"))
+    assert "task 'broken': its data could not be read: " in (told := problems(folder, "broken"))
+    assert "JSON" in told
     declare(folder, "torn", "task: [torn\n")
     assert "torn.yaml: not a readable task file" in problems(folder, "torn")
 
@@ -185,6 +188,16 @@ def test_the_same_name_twice(folder: Path) -> None:
     assert "'simple' is asked for twice" in problems(folder, "simple", "both")
 
 
+def test_groups_may_declare_their_members_on_the_spot(folder: Path) -> None:
+    member = SIMPLE.format(name="inside", data="rows.jsonl").strip().replace("\n", "\n    ")
+    declare(folder, "own", f"group: own\ntask:\n  - {member}\naggregate_metric_list: [{{metric: acc}}]\n")
+    found = inspect_tasks(FitnessSettings(("own",), (str(folder),)))
+    assert [listing.task for listing in found.tasks] == ["own::inside"]
+    assert found.metrics["own.acc"]
+    declare(folder, "own", f"group: own\ntask:\n  - {member.replace('rows', 'rosw')}\n")
+    assert "task 'inside': data file 'rosw.jsonl' was not found" in problems(folder, "own")
+
+
 def test_code_from_the_network_and_code_of_models_are_refused(folder: Path) -> None:
     base = SIMPLE.format(name="odd", data="rows.jsonl")
     declare(folder, "odd", base + "metric_list: [{metric: acc, hf_evaluate: true, aggregation: mean}]\n")
@@ -202,7 +215,7 @@ def test_sampling_and_oversized_requests_are_refused(tasks: Path, tokenizer: Any
     assert "only greedy generation" in told("echo", gen_kwargs={"do_sample": True, "temperature": 0.7})
     assert "leaves no room for a prompt" in told("echo", max_length=12)
     assert "does not fit into the model's 4" in (crowd := told("choice", max_length=4))
-    assert "more items" in crowd
+    assert len(crowd.splitlines()) < 30
     tokenizer_without = type(tokenizer).from_pretrained(tokenizer.name_or_path)
     tokenizer_without.chat_template = None
     with pytest.raises(InputError, match="no chat template"):
