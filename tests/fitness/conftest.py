@@ -94,6 +94,28 @@ filter_list:
 metric_list:
   - {metric: exact_match, aggregation: mean, higher_is_better: true, ignore_case: true}
 """
+# Two ways to fill a gap: the options are contexts, and what follows them is scored.
+GAP = """
+task: gap
+dataset_path: json
+dataset_kwargs: {data_files: {test: choice.jsonl}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{gold}}"
+doc_to_choice: options
+doc_to_target: "is the word after {{stem}}."
+"""
+# Several right answers.
+EITHER = """
+task: either
+dataset_path: json
+dataset_kwargs: {data_files: {test: choice.jsonl}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{stem}}:"
+doc_to_choice: options
+doc_to_target: "{{[gold, (gold + 1) % 4]}}"
+"""
 PAIR = """
 group: pair
 task: [choice, letters]
@@ -136,6 +158,8 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "cloze": CLOZE,
         "prose": PROSE,
         "echo": ECHO,
+        "gap": GAP,
+        "either": EITHER,
         "pair": PAIR,
     }.items():
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")

@@ -103,6 +103,21 @@ def test_options_of_one_token(tasks: Path, model: Any, tokenizer: Any) -> None:
     compare_logprobs(result, responses, "letters")
 
 
+@pytest.mark.parametrize(("task", "golds"), [("gap", 1), ("either", 2)])
+def test_options_before_the_text_and_several_right_answers(
+    task: str, golds: int, tasks: Path, model: Any, tokenizer: Any
+) -> None:
+    result = theirs([task], tasks, model, tokenizer)
+    suite, metrics, responses = ours([task], tasks, model, tokenizer)
+    compare_metrics(result, metrics, ("acc", "acc_norm"))
+    compare_logprobs(result, responses, task)
+    for response in responses:
+        described = suite.describe(response.item)
+        right = [described["options"].index(text) for text in described["gold"].split(" | ")]
+        assert len(right) == golds
+        assert response.metrics["acc"] == float(max(range(4), key=response.logprobs.__getitem__) in right)
+
+
 def test_loglikelihood(tasks: Path, model: Any, tokenizer: Any) -> None:
     result = theirs(["cloze"], tasks, model, tokenizer)
     _, metrics, responses = ours(["cloze"], tasks, model, tokenizer)
