@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evomerge.app import sources
+from evomerge.app.places import expanded, is_file, sibling, there
 from evomerge.errors import InputError, suggest
 from evomerge.genome import GenomeSettings
 from evomerge.search import searchers
@@ -51,7 +52,7 @@ def tasks(values: Mapping[str, Any]) -> list[str]:
     problems = [
         f"task_path: there is no file or folder {entry}{sibling(Path(sources.resolve(entry)))}"
         for entry in values.get("task_path", ())
-        if not Path(sources.resolve(entry)).exists()
+        if not there(Path(sources.resolve(entry)))
     ]
     if "tasks" in values:
         names = [task if isinstance(task, str) else task["task"] for task in values["tasks"]]
@@ -64,7 +65,7 @@ def places(values: Mapping[str, Any]) -> list[str]:
     """Folders and files of a run."""
     problems = run_folder(values, "start_from")
     run_dir = values.get("run_dir")
-    if run_dir is not None and Path(run_dir).expanduser().is_file():
+    if run_dir is not None and is_file(expanded(run_dir)):
         problems.append(f"run_dir: {run_dir} is a file; a run needs a folder")
     return problems + [problem for entry in values.get("functions", ()) if (problem := _function_problem(entry))]
 
@@ -72,17 +73,16 @@ def places(values: Mapping[str, Any]) -> list[str]:
 def run_folder(values: Mapping[str, Any], name: str) -> list[str]:
     """A folder that must hold a run, under some key."""
     folder = values.get(name)
-    if folder is None or (Path(folder).expanduser() / "manifest.json").is_file():
+    if folder is None or is_file(expanded(folder) / "manifest.json"):
         return []
-    path = Path(folder).expanduser()
-    return [f"{name}: {folder} is not a run's folder (it has no manifest.json){sibling(path)}"]
+    return [f"{name}: {folder} is not a run's folder (it has no manifest.json){sibling(expanded(folder))}"]
 
 
 def _function_problem(entry: str) -> str | None:
     place, colon, name = entry.rpartition(":")
     if not colon or not place.endswith(".py") or not name.isidentifier():
         return f"functions: expected FILE.py:NAME, came {entry!r}"
-    path = Path(place).expanduser()
+    path = expanded(place)
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"), filename=place)
     except OSError:
@@ -148,8 +148,8 @@ def search(values: Mapping[str, Any]) -> list[str]:
 
 
 def _searcher_problems(values: Mapping[str, Any]) -> list[str]:
-    if values.get("searcher.name", "auto") == "auto" and ("objectives" not in values or "tasks" not in values):
-        return []
+    if not {"searcher.name", "objectives", "tasks"} <= set(values):
+        return []  # unreadable, as has been said
     name = searcher(values)
     settings = SearcherSettings(values.get("searcher.population"), 0, values.get("searcher.options", {}))
     try:
@@ -167,10 +167,3 @@ def _searcher_problems(values: Mapping[str, Any]) -> list[str]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def sibling(path: Path) -> str:
-    """Ends a message with the name beside a missing path that was probably meant."""
-    if not path.parent.is_dir():
-        return ""
-    return suggest(path.name, [entry.name for entry in path.parent.iterdir()])

@@ -162,10 +162,14 @@ def _apply(flat: dict[str, Any], key: str, value: Any, known: Mapping[str, Key],
     value = _interpolated(key, value, problems)
     owner = keys.free_key(key, known)
     if owner is not None:
-        inner = flat[owner] = dict(flat.get(owner) or {})
+        try:
+            flat[owner] = kinds.mapping().read(flat.get(owner))  # a copy: nothing that was given is changed
+        except ValueError:
+            return  # what stands there is no mapping, which reading it says
+        inner = flat[owner]
         *path, last = key.removeprefix(f"{owner}.").split(".")
         for part in path:
-            inner[part] = dict(inner.get(part) or {})
+            inner[part] = dict(inner[part]) if isinstance(inner.get(part), Mapping) else {}
             inner = inner[part]
         inner[last] = value
     elif key not in known and isinstance(value, Mapping):

@@ -13,6 +13,7 @@ from typing import Any
 from evomerge.app import compose, keys, overrides
 from evomerge.app.config import RunConfig
 from evomerge.app.overrides import Override
+from evomerge.app.places import expanded
 from evomerge.errors import InputError
 
 NOTES = "jobs"  # the sweep's folder of one small JSON file per job
@@ -54,6 +55,11 @@ def plan(words: Sequence[str]) -> tuple[Path, list[Job], list[str]]:
     found = list({override.key: override for override in found}.values())  # the last word on a key counts
     if not problems and not any(override.sweep for override in found):
         problems.append("-m: no key has several values; write for example seed=0,1,2")
+    problems += [
+        "run_dir: a sweep has one folder, each of its jobs one inside"
+        for override in found
+        if override.key == "run_dir" and override.sweep
+    ]
     configs: list[tuple[list[Override], RunConfig]] = []
     for chosen in overrides.jobs(found):
         try:
@@ -62,7 +68,7 @@ def plan(words: Sequence[str]) -> tuple[Path, list[Job], list[str]]:
             problems += [problem for problem in error.problems if problem not in problems]
     if problems:
         raise InputError(problems)
-    folder = Path(configs[0][1].run_dir or f"runs/sweep-{_identity(found)}").expanduser()
+    folder = expanded(configs[0][1].run_dir or f"runs/sweep-{_identity(found)}")
     swept = sorted(override.key for override in found if override.sweep)
     jobs = [_job(chosen, config, swept, folder) for chosen, config in configs]
     names = [job.name for job in jobs]
@@ -75,7 +81,7 @@ def plan(words: Sequence[str]) -> tuple[Path, list[Job], list[str]]:
 
 def finished(config: RunConfig) -> bool:
     """Whether a run's folder holds this very configuration, finished."""
-    folder = Path(config.run_dir or "").expanduser()
+    folder = expanded(config.run_dir or "")
     try:
         status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))

@@ -6,11 +6,11 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from evomerge.app.places import expanded
 from evomerge.errors import suggest
 
 
@@ -193,7 +193,7 @@ def yaml_file(name: str) -> Any:
     Raises:
         ValueError: If it cannot be read.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -168,6 +168,8 @@ def _read_sweep(
         return None, f"{key}: {text} is continuous; a sweep needs values that can be counted, such as 0,1,2"
     else:
         values = [_as_written(key, _read_value(one), one, known) for one in parsed.sweep_string_iterator()]
+    if not values:
+        return None, f"{key}: {text} holds no value"
     if key in groups:
         problems = [
             problem for _, problem in (_read_choice(key, str(value), groups[key]) for value in values) if problem

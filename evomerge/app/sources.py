@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from evomerge.app.places import expanded, is_file, is_folder, sibling, there
 from evomerge.errors import suggest
 from evomerge.recipe import CheckpointRef
 
@@ -20,14 +21,14 @@ def resolve(source: str) -> str:
     """The place that a source stands for: ``example:base`` is a folder inside the package, ``~`` the home folder."""
     if source.startswith(EXAMPLE):
         return str(_example_folder() / source.removeprefix(EXAMPLE))
-    return str(Path(source).expanduser()) if source.startswith("~") else source
+    return str(expanded(source)) if source.startswith("~") else source
 
 
 def is_hub_id(source: str) -> bool:
     """Whether a model is looked for on the hub: ``ORG/NAME``, where no such folder (nor one called ORG) exists."""
     if source.startswith(EXAMPLE) or not _HUB_ID.match(source):
         return False
-    return not Path(source).exists() and not Path(source).parent.is_dir()
+    return not there(Path(source)) and not is_folder(Path(source).parent)
 
 
 def read_checkpoint(value: Any) -> CheckpointRef:
@@ -60,16 +61,14 @@ def missing(ref: CheckpointRef) -> str | None:
     if is_hub_id(ref.source):
         return None
     place = Path(resolve(ref.source))
-    if place.is_dir():
+    if is_folder(place):
         return None
-    if place.exists():
+    if is_file(place):
         return f"{ref.source} is a file; a model is the folder with its config.json and *.safetensors"
     if ref.source.startswith(EXAMPLE):
         known = [EXAMPLE + name for name in example_models()]
         return f"there is no {ref.source}{suggest(ref.source, known)} (there are {', '.join(known)})"
-    siblings = [str(path.name) for path in place.parent.iterdir() if path.is_dir()] if place.parent.is_dir() else []
-    hint = suggest(place.name, siblings)
-    return f"there is no folder {ref.source}{hint or '; a hub id is written ORG/NAME'}"
+    return f"there is no folder {ref.source}{sibling(place) or '; a hub id is written ORG/NAME'}"
 
 
 def example_models() -> list[str]:
@@ -86,9 +85,9 @@ def local_tasks(task_path: Iterable[str]) -> set[str]:
     found: set[str] = set()
     for entry in task_path:
         place = Path(resolve(entry))
-        files = sorted([*place.rglob("*.yaml"), *place.rglob("*.yml")]) if place.is_dir() else [place]
+        files = sorted([*place.rglob("*.yaml"), *place.rglob("*.yml")]) if is_folder(place) else [place]
         for file in files:
-            if file.is_file() and file.suffix in (".yaml", ".yml"):
+            if is_file(file) and file.suffix in (".yaml", ".yml"):
                 found.update(_TASK_NAME.findall(file.read_text(encoding="utf-8", errors="replace")))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from evomerge.app.config import (
     SearcherChoice,
 )
 from evomerge.app.keys import Key
+from evomerge.app.places import expanded, is_file, sibling
 from evomerge.errors import InputError
 
 
@@ -42,9 +44,8 @@ def read_values(flat: Mapping[str, Any], known: Mapping[str, Key], problems: lis
         try:
             values[name] = kind.read(value)
         except ValueError as error:
-            came = f", came {value!r}" if not isinstance(value, Mapping | list) else ""
             detail = f" ({error})" if str(error) else ""
-            problems.append(f"{name}: expected {kind.expected}{came}{detail}")
+            problems.append(f"{name}: expected {kind.expected}, came {textwrap.shorten(repr(value), 80)}{detail}")
     return values
 
 
@@ -116,9 +117,9 @@ def merge_config(flat: Mapping[str, Any], problems: list[str]) -> MergeConfig:
     """
     _require(flat, ("recipe", "out"), keys.MERGE, problems)
     values = read_values(flat, keys.MERGE, problems)
-    recipe = Path(values.get("recipe", "")).expanduser()
-    if "recipe" in values and not recipe.is_file():
-        problems.append(f"recipe: there is no file {values['recipe']}{checks.sibling(recipe)}")
+    recipe = expanded(values.get("recipe", ""))
+    if "recipe" in values and not is_file(recipe):
+        problems.append(f"recipe: there is no file {values['recipe']}{sibling(recipe)}")
     return _built(MergeConfig, _with_offline(values, recipe), problems)
 
 
@@ -143,7 +144,7 @@ def export_config(flat: Mapping[str, Any], problems: list[str]) -> ExportConfig:
     _require(flat, ("run", "member", "out"), keys.EXPORT, problems)
     values = read_values(flat, keys.EXPORT, problems)
     problems += checks.run_folder(values, "run")
-    manifest = Path(values.get("run", "")).expanduser() / "manifest.json"
+    manifest = expanded(values.get("run", "")) / "manifest.json"
     return _built(ExportConfig, _with_offline(values, manifest), problems)
 
 
@@ -170,7 +171,7 @@ def _offline(values: Mapping[str, Any], refs: Iterable[Any]) -> bool:
 
 def _with_offline(values: dict[str, Any], file: Path) -> dict[str, Any]:
     """Fills in ``offline`` from the checkpoints that a recipe or a manifest names."""
-    if values.get("offline") is not None or not file.is_file():
+    if values.get("offline") is not None or not is_file(file):
         return values
     try:
         found = json.loads(file.read_text(encoding="utf-8"))

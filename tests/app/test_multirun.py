@@ -58,6 +58,8 @@ def test_all_jobs_are_checked_before_the_first(desk: Path) -> None:
         jobs.plan(GOOD)
     with pytest.raises(InputError, match="comes twice"):
         jobs.plan([*GOOD, "seed=1,1"])
+    with pytest.raises(InputError, match="a sweep has one folder"):
+        jobs.plan([*GOOD, "run_dir=a,b"])
     assert main(["search", "-m", *GOOD, "seed=a,b"]) == 2
 
 

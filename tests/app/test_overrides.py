@@ -79,6 +79,7 @@ def test_sweeps(word: str, value: Any) -> None:
         ("method=choice(ties,linear)", False, "add -m"),
         ("tasks=a,b", False, "a list is written tasks=[a,b]"),
         ("hydra.verbose=true", False, "add -m"),
+        ("seed=range(0,0)", True, "holds no value"),
         ("seed=interval(0,1)", True, "continuous"),
         ("seed=glob(*)", True, "glob() is for the names of a group"),
         ("searcher=ga,nsga", True, "did you mean 'nsga"),
