@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -139,6 +140,10 @@ def mapping() -> Kind:
             return {}
         if not isinstance(found, Mapping):
             raise ValueError
+        try:
+            json.dumps(found)  # manifests and reports are JSON; YAML also knows dates and the like
+        except TypeError as error:
+            raise ValueError(str(error)) from error
         return {str(name): inner for name, inner in found.items()}
 
     return Kind("a mapping such as {a: 1}, or a YAML file with one", read, free=True)

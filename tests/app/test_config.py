@@ -80,6 +80,11 @@ def test_bad_files(desk: Path, content: str | None, expected: str) -> None:
     assert expected in found[0]
 
 
+def test_what_json_cannot_hold_is_refused(desk: Path) -> None:
+    (desk / "options.yaml").write_text("votes: 2024-05-01\n")
+    assert "not JSON serializable" in problems("method=ties", "method_options=options.yaml")[0]
+
+
 def test_an_experiment_of_ones_own(desk: Path) -> None:
     (desk / "mine.yaml").write_text("genome: blocks\nseed: 5\nfitness: {num_fewshot: 3}\nbudgets.seconds: 60\n")
     config = compose.search(["experiment=mine.yaml", *GOOD, "seed=6"])

@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from evomerge.app import jobs
+from evomerge.app import compose, jobs
 from evomerge.app.cli import main
 from evomerge.errors import InputError
 
@@ -37,6 +38,18 @@ def test_without_a_folder_the_sweep_is_named_by_what_it_is_about(desk: Path) -> 
     assert folder.parent == Path("runs")
     assert jobs.plan([*GOOD, "evaluations=400", "seed=0,1,2"])[0] == folder
     assert jobs.plan([*GOOD, "method=ties", "seed=0,1"])[0] != folder
+
+
+def test_a_file_of_settings_is_part_of_every_job(desk: Path) -> None:
+    (desk / "mine.yaml").write_text("genome: blocks\nfitness: {num_fewshot: 3}\nseed: 9\n")
+    _, found, words = jobs.plan([*GOOD, "experiment=mine.yaml", "seed=0,1", "run_dir=s"])
+    assert [job.name for job in found] == ["seed-0", "seed-1"]
+    assert [job.config.seed for job in found] == [0, 1]
+    assert {job.config.genome["layout"] for job in found} == {"blocks"}
+    assert {job.config.fitness["num_fewshot"] for job in found} == {3}
+    assert not [word for word in words if "mine.yaml" in word]
+    for job in found:
+        assert compose.search(job.words) == replace(job.config, command=())
 
 
 def test_names_of_folders_are_short_plain_and_distinct(desk: Path) -> None:
