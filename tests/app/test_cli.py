@@ -1,8 +1,6 @@
-"""The command line as processes see it: exit codes, what is imported, interrupts."""
+"""The command line as processes see it: exit codes, and what is imported."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -107,20 +105,3 @@ def test_check_says_what_a_search_would_do_offline_and_writes_nothing(workshop: 
     assert "no problems found" in done.stdout
     assert done.stdout.splitlines()[-1] == "True True"
     assert sorted(workshop.rglob("*")) == before
-
-
-def test_an_interrupt_finishes_the_batch_and_reports(workshop: Path) -> None:
-    words = ["search", *SEARCH, "evaluations=5000", "searcher=ga", "objectives=[sums.acc]", "run_dir=interrupted"]
-    command = [sys.executable, "-m", "evomerge", *words, "progress=lines"]
-    with subprocess.Popen(command, cwd=workshop, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stderr is not None
-        for line in running.stderr:
-            if line.startswith("search 1/"):
-                running.send_signal(signal.SIGINT)
-                break
-        rest = running.stderr.read()
-    assert running.returncode == 130, rest
-    assert "finishing the batch" in rest
-    status = json.loads((workshop / "interrupted" / "status.json").read_text())
-    assert (status["finished"], status["evaluations"]) == (False, 16)
-    assert (workshop / "interrupted" / "report.html").is_file()

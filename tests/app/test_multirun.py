@@ -76,30 +76,29 @@ def test_all_jobs_are_checked_before_the_first(desk: Path) -> None:
     assert main(["search", "-m", *GOOD, "seed=a,b"]) == 2
 
 
+def sweep(workshop: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "evomerge", "search", "-m", *words, *SEARCH, "run_dir=sweep"]
+    return subprocess.run(command, cwd=workshop, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+
+
 def test_one_failed_job_stops_no_other_and_finished_ones_are_skipped(workshop: Path) -> None:
-    command = [sys.executable, "-m", "evomerge", "search", "-m", "models=[A,hollow],[A,B]", *SEARCH, "run_dir=sweep"]
     folder = workshop / "sweep"
-
-    def sweep() -> tuple[str, list[str]]:
-        done = subprocess.run(command, cwd=workshop, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-        assert done.returncode == 1, done.stderr
-        return done.stdout, sorted(path.name for path in (folder / "jobs").iterdir())
-
-    first, notes = sweep()
-    assert len(notes) == 2
-    failed, finished = sorted(notes, key=lambda note: "hollow" not in note)
-    assert json.loads((folder / failed).with_suffix("").parent.joinpath("jobs", failed).read_text())["code"] == 2
-    good = folder / finished.removesuffix(".json")
-    assert json.loads((good / "status.json").read_text())["finished"]
+    first = sweep(workshop, "models=[A,hollow],[A,B]")
+    assert first.returncode == 1, first.stderr
+    notes = {path.stem: json.loads(path.read_text()) for path in (folder / "jobs").iterdir()}
+    codes = {name.split("-")[2]: note["code"] for name, note in notes.items()}
+    assert codes == {"hollow": 2, "B": 0}
+    assert "| failed (2): " in first.stdout
     assert "| finished | 6 |" in (folder / "summary.md").read_text()
-    assert "failed (2)" in first
-    records = (good / "evaluations.jsonl").read_bytes()
 
-    (folder / "jobs" / finished).unlink()
-    second, notes = sweep()
-    assert "finished already" in second
-    assert notes == [failed]
-    assert (good / "evaluations.jsonl").read_bytes() == records
+    good = next(folder / name for name in notes if "hollow" not in name)
+    before = {path: path.stat().st_mtime_ns for path in good.rglob("*")}
+    (folder / "jobs" / f"{good.name}.json").unlink()
+    second = sweep(workshop, "models=choice([A,B])")
+    assert second.returncode == 0, second.stderr
+    assert "finished already" in second.stdout
+    assert not (folder / "jobs" / f"{good.name}.json").exists()  # no process was started
+    assert {path: path.stat().st_mtime_ns for path in good.rglob("*")} == before
 
 
 def test_an_interrupt_lets_the_job_finish_its_batch_and_starts_no_other(workshop: Path) -> None:
@@ -120,3 +119,6 @@ def test_an_interrupt_lets_the_job_finish_its_batch_and_starts_no_other(workshop
     assert rest.count("finishing the batch") == 1
     assert "| seed-0 | interrupted | 16 |" in table
     assert "| seed-1 | not started |" in table
+    status = json.loads((workshop / "cut" / "seed-0" / "status.json").read_text())
+    assert (status["finished"], status["evaluations"]) == (False, 16)
+    assert (workshop / "cut" / "seed-0" / "report.html").is_file()
