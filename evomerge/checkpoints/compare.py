@@ -14,6 +14,7 @@ from evomerge.checkpoints.ties import is_embedding, is_head
 from evomerge.checkpoints.vocabulary import (
     read_merges,
     read_vocabulary,
+    same_tokenizer_file,
     sentencepiece_digest,
     vocabulary_differences,
 )
@@ -177,6 +178,8 @@ def _layer_count(names: set[str]) -> int:
 
 
 def _tokenizers(reference: Path, other: Path) -> tuple[list[str], list[str]]:
+    if same_tokenizer_file(reference, other):
+        return [], []
     ours, theirs = read_vocabulary(reference), read_vocabulary(other)
     if ours is None or theirs is None:
         pieces = sentencepiece_digest(reference), sentencepiece_digest(other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import json
 from collections.abc import Mapping
@@ -31,6 +32,12 @@ def read_vocabulary(folder: Path) -> dict[str, int] | None:
         lines = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
         return {token: index for index, token in enumerate(lines) if token or index < len(lines) - 1}
     return None
+
+
+def same_tokenizer_file(reference: Path, other: Path) -> bool:
+    """Whether both have the same ``tokenizer.json``, byte for byte, so that nothing needs to be read in detail."""
+    paths = reference / "tokenizer.json", other / "tokenizer.json"
+    return all(path.is_file() for path in paths) and filecmp.cmp(*paths, shallow=False)
 
 
 def sentencepiece_digest(folder: Path) -> str | None:

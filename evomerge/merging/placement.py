@@ -11,6 +11,7 @@ views: two for each piece, one of the disk tensor and one of the parameter, whos
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -185,20 +186,22 @@ def _traced(unit: _Unit, model: PreTrainedModel, shapes: Mapping[str, Shape]) ->
     """Runs a conversion on element indices: (position of the source, position of the target, piece) of every piece."""
     names = unit.names
     sizes = [int(np.prod(shapes[name], dtype=np.int64)) for name in names]
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    total = int(starts[-1])
-    dtype = torch.int32 if total < 2**31 else torch.int64
+    starts = [0, *itertools.accumulate(sizes)]
+    # Stacked experts of a layer have hundreds of millions of elements: indices are no wider than they need to be.
+    dtype, numpy_dtype = (torch.int32, np.int32) if starts[-1] < 2**31 else (torch.int64, np.int64)
     tensors = {
-        name: torch.arange(int(start), int(start) + size, dtype=dtype).reshape(shapes[name])
+        name: torch.arange(start, start + size, dtype=dtype).reshape(shapes[name])
         for name, start, size in zip(names, starts, sizes, strict=False)
     }
+    converted = _converted(unit, model, tensors)
+    tensors.clear()
     found = []
-    for position, (target, made) in enumerate(_converted(unit, model, tensors).items()):
+    for position, (target, made) in enumerate(converted.items()):
         indices = made.reshape(-1).numpy()
-        if made.dtype != dtype or (indices.size and (indices.min() < 0 or indices.max() >= total)):
+        if made.dtype != dtype or (indices.size and (indices.min() < 0 or indices.max() >= starts[-1])):
             raise InputError(f"transformers computes {target!r} from {names[0]!r}; only moving elements is supported")
-        where = np.full(total, -1, dtype=np.int64)
-        where[indices] = np.arange(indices.size)
+        where: np.ndarray = np.full(starts[-1], -1, dtype=numpy_dtype)
+        where[indices] = np.arange(indices.size, dtype=numpy_dtype)
         covered = 0
         for source in range(len(names)):
             destination = where[starts[source] : starts[source + 1]]
@@ -212,21 +215,24 @@ def _traced(unit: _Unit, model: PreTrainedModel, shapes: Mapping[str, Shape]) ->
 
 
 def _piece(target: str, name: str, source: np.ndarray, destination: np.ndarray) -> Piece:
-    """Writes two equally long sequences of element indices as strided views."""
+    """Writes two equally long sequences of element indices as strided views.
+
+    The longest run of equal steps from the start is the innermost dimension. All that follows must be such runs, and
+    their first elements are written the same way.
+    """
     first = int(source[0]), int(destination[0])
     sizes: list[int] = []
     strides: list[tuple[int, int]] = []
-    both = np.stack([source, destination])
+    both = np.stack([source, destination]).astype(np.int64)
     while both.shape[1] > 1:
         step = both[:, 1:2] - both[:, :1]
-        breaks = np.flatnonzero((np.diff(both) != step).any(axis=0))
-        length = int(breaks[0]) + 1 if breaks.size else both.shape[1]
+        length = _run(both, step)
         rows = both.reshape(2, -1, length) if both.shape[1] % length == 0 else None
-        if rows is None or (rows != rows[:, :, :1] + step[:, :, None] * np.arange(length)).any():
+        if rows is None or (np.diff(rows) != step[:, :, None]).any():
             raise InputError(f"transformers moves the elements of {name!r} into {target!r} in an irregular order")
         sizes.append(length)
         strides.append((int(step[0, 0]), int(step[1, 0])))
-        both = rows[:, :, 0]
+        both = np.ascontiguousarray(rows[:, :, 0])
     sizes, strides = sizes[::-1] or [1], strides[::-1] or [(1, 1)]
     return Piece(
         target,
@@ -234,3 +240,15 @@ def _piece(target: str, name: str, source: np.ndarray, destination: np.ndarray) 
         View(tuple(a for a, _ in strides), first[0]),
         View(tuple(b for _, b in strides), first[1]),
     )
+
+
+def _run(both: np.ndarray, step: np.ndarray) -> int:
+    """How many elements from the first one on follow each other by ``step``; most runs are short."""
+    looked_at = 1024
+    while True:
+        breaks = np.flatnonzero((np.diff(both[:, :looked_at]) != step).any(axis=0))
+        if breaks.size:
+            return int(breaks[0]) + 1
+        if looked_at >= both.shape[1]:
+            return both.shape[1]
+        looked_at *= 8
