@@ -13,6 +13,7 @@ import transformers
 
 from evomerge.errors import InputError
 from evomerge.merging import LiveModel, Merger, Sources, merge_to_folder
+from evomerge.recipe import Group, ParameterGroups
 from tests.building import MODEL_TYPES, VOCABULARY, edit_json, rewrite
 from tests.merging.conftest import Family, make_recipe
 
@@ -89,6 +90,19 @@ def test_ties_hold_and_logits_follow(family: Callable[..., Family], tmp_path: Pa
     loaded = type(model).from_pretrained(merge_to_folder(recipe, tmp_path / "out"), dtype=torch.float32)
     assert torch.equal(model(inputs).logits, loaded(inputs).logits)
     assert not torch.equal(model(inputs).logits, before)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "mixtral"])
+def test_baselines_share_the_live_model(family: Callable[..., Family], model_type: str) -> None:
+    """Base and experts, as recipes of one model each, become exactly what transformers loads from their folders."""
+    folders = family(model_type)
+    base, *experts = folders
+    sources = Sources.open(make_recipe("linear", experts, base))
+    live, merger = LiveModel.load(base), Merger(sources)
+    groups = ParameterGroups((Group("all"),))
+    for folder in (*experts, base):
+        live.install(merger.stream(make_recipe("linear", [folder], groups=groups, coefficients={"weight": [[1.0]]})))
+        assert_same(live, folder)
 
 
 def test_repeated_head_round_trips(family: Callable[..., Family], tmp_path: Path) -> None:
