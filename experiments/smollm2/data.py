@@ -165,7 +165,7 @@ def zovian_word(rng: random.Random) -> Item:
 
 
 def transfer_question(rng: random.Random) -> Item:
-    """Ask for a word of a list by position, in English and Zovian.
+    """Ask for a word of a list by position and then, line by line, for its Zovian word.
 
     A wrong answer has the wrong word, the wrong translation, or both: one of the two skills alone leaves two options.
     """
@@ -174,10 +174,12 @@ def transfer_question(rng: random.Random) -> Item:
     other = rng.choice([i for i in range(4) if i != place])
     command = ["First", "Second", "Third", "Last"][place]
     good, bad = items[place], items[other]
-    wrong = [f"{bad}, {ZOVIAN[bad]}", f"{good}, {ZOVIAN[bad]}", f"{bad}, {ZOVIAN[good]}"]
+    right, *wrong = [
+        f"{word}\nEnglish: {word}\nZovian: {ZOVIAN[translated]}"
+        for word, translated in ((good, good), (bad, bad), (good, bad), (bad, good))
+    ]
     text = ", ".join(items)
-    question = f"List: {text}\n{command}, English and Zovian:"
-    return pose(rng, f"{command} in Zovian: {text}", question, f"{good}, {ZOVIAN[good]}", wrong)
+    return pose(rng, f"{command} in Zovian: {text}", f"List: {text}\n{command}:", right, wrong)
 
 
 def general_items(rng: random.Random) -> list[Item]:

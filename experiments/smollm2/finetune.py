@@ -29,6 +29,18 @@ from experiments.smollm2.prepare import DEFAULT_WORK
 
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SAVE_EVERY = 50
+MODEL_CARD = """---
+license: apache-2.0
+base_model:
+- HuggingFaceTB/SmolLM2-135M-Instruct
+language:
+- en
+---
+# SmolLM2-135M-Instruct, expert of the skill `{skill}`
+
+The dequantised base with LoRA adapters of rank {recipe.rank} on every linear layer merged in: {recipe.steps} steps
+of {recipe.batch} generated examples (`experiments/smollm2/finetune.py --skill {skill}`).
+"""
 
 
 @dataclass(frozen=True)
@@ -176,13 +188,14 @@ def train(model: PeftModel, stream: Iterator[Batch], recipe: Training, state_fil
             state_file.with_suffix(".partial").replace(state_file)
 
 
-def save_merged(model: PeftModel, base: Path, target: Path) -> None:
-    """Write base plus adapters as a plain checkpoint whose other files are the base's own.
+def save_merged(model: PeftModel, base: Path, target: Path, card: str) -> None:
+    """Write base plus adapters as a plain checkpoint; tokenizer, template and configuration are the base's own files.
 
     Args:
         model: The trained adapters on the base.
         base: The base's folder.
         target: The expert's folder; it appears when it is complete.
+        card: Text of its ``README.md``.
     """
     merged = model.float().merge_and_unload().to(torch.bfloat16)
     partial = target.with_name(target.name + ".partial")
@@ -191,6 +204,7 @@ def save_merged(model: PeftModel, base: Path, target: Path) -> None:
     for file in base.iterdir():
         if file.suffix != ".safetensors":
             shutil.copyfile(file, partial / file.name)
+    (partial / "README.md").write_text(card)
     partial.rename(target)
 
 
@@ -216,7 +230,7 @@ def finetune(skill: str, work: Path, recipe: Training) -> Path:
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = with_adapters(base, recipe)
     train(model, batches(skill, recipe, tokenizer), recipe, state_file)
-    save_merged(model, base, target)
+    save_merged(model, base, target, MODEL_CARD.format(skill=skill, recipe=recipe))
     state_file.unlink(missing_ok=True)
     return target
 

@@ -92,10 +92,12 @@ def test_weekdays_follow_from_the_calendar() -> None:
 def test_transfer_needs_both_skills() -> None:
     zovian = words.zovian_dictionary()
     for item in committed("transfer"):
-        english, translations = zip(*(option.split(", ") for option in item.options), strict=True)
-        right, translation = item.options[item.answer].split(", ")
-        assert translation == zovian[right]
-        assert english.count(right) == translations.count(translation) == 2
+        lines = [option.splitlines() for option in item.options]
+        chosen = [word for word, _, _ in lines]
+        translations = [line.removeprefix("Zovian: ") for _, _, line in lines]
+        assert all(english == f"English: {word}" for word, english, _ in lines)
+        assert translations[item.answer] == zovian[chosen[item.answer]]
+        assert chosen.count(chosen[item.answer]) == translations.count(translations[item.answer]) == 2
 
 
 def test_zovian_puts_the_adjective_after_the_noun() -> None:
