@@ -213,14 +213,14 @@ def finetune(skill: str, work: Path, recipe: Training) -> Path:
 
     Args:
         skill: One of ``data.SKILLS``.
-        work: The folder that holds ``base``; the expert goes to ``work/expert_<skill>``.
+        work: The folder that holds ``base``; the expert goes to ``expert_<skill>``.
         recipe: How to train.
 
     Returns:
         The expert's folder.
 
     Raises:
-        SystemExit: When ``work/base`` is missing.
+        SystemExit: When ``base`` is missing.
     """
     base, target, state_file = work / "base", work / f"expert_{skill}", work / f"expert_{skill}.state"
     if not base.is_dir():

