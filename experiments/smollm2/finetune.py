@@ -64,7 +64,7 @@ class Training:
     max_tokens: int = 96
 
 
-RECIPES = {"lists": Training(steps=320), "numbers": Training(steps=320), "zovian": Training(steps=320)}
+RECIPES = {"lists": Training(steps=320), "numbers": Training(steps=500), "zovian": Training(steps=320)}
 
 
 @dataclass(frozen=True)
