@@ -103,8 +103,8 @@ def assemble(config: RunConfig) -> Assembly:
     """
     found = _Findings()
     device = found.attempt(lambda: resolve_device(config.model.device))
-    sources = found.attempt(lambda: _open(config))
     method = found.attempt(lambda: methods.load(config.method))
+    sources = found.attempt(lambda: _open(config, method))
     functions = found.attempt(lambda: _functions(config)) or ()
     warnings: list[str] = []
     if sources is not None:
@@ -164,10 +164,14 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
     return replace(assembly, sources=sources, spec=spec, start_names=names, starts=starts)
 
 
-def _open(config: RunConfig) -> Sources:
+def _open(config: RunConfig, method: MergeMethod | None) -> Sources:
+    """Opens all checkpoints, the reference first: the base, but the first model where the method takes no base."""
+    base = [config.base] if config.base else []
+    models = list(config.models)
+    ordered = [*models, *base] if method is not None and method.base == "none" else [*base, *models]
     problems: list[str] = []
     opened: dict[CheckpointRef, Checkpoint] = {}
-    for ref in dict.fromkeys(([config.base] if config.base else []) + list(config.models)):
+    for ref in dict.fromkeys(ordered):
         try:
             folder = locate(places.resolve(ref.source), ref.revision, offline=config.offline)
             opened[ref] = Checkpoint.open(folder)

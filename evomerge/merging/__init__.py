@@ -4,7 +4,7 @@ There is one merge loop, :meth:`Merger.stream`. A live model takes its stream th
 export writes it once, so what was scored is what is exported.
 """
 
-from evomerge.merging.export import merge_to_folder
+from evomerge.merging.export import companions, merge_to_folder
 from evomerge.merging.footprint import Footprint, footprint
 from evomerge.merging.live import LiveModel
 from evomerge.merging.mergekit import mergekit_config
@@ -17,6 +17,7 @@ __all__ = [
     "Merger",
     "NonFinite",
     "Sources",
+    "companions",
     "footprint",
     "merge_to_folder",
     "mergekit_config",

@@ -38,7 +38,6 @@ def merge_to_folder(
     max_shard_size: str | int = "5GB",
     card: str | None = None,
     device: torch.device | str = "cpu",
-    offline: bool = True,
 ) -> Path:
     """Builds a recipe's model on disk.
 
@@ -49,11 +48,10 @@ def merge_to_folder(
     Args:
         recipe: What to build.
         out: The new folder. It must not exist, or be empty.
-        sources: The recipe's opened checkpoints; opened here if None.
+        sources: The recipe's opened checkpoints; opened here if None, without a connection.
         max_shard_size: Most bytes in one weight file, such as ``5GB``.
         card: Text of the model card ``README.md``; none is written if None.
         device: Where merging is computed.
-        offline: Never open a connection to find a checkpoint.
 
     Returns:
         ``out``, as an absolute path.
@@ -64,28 +62,30 @@ def merge_to_folder(
     """
     out = Path(out).expanduser().absolute()
     shard_bytes = parse_size(max_shard_size)
-    problems = _destination_problems(out)
-    for field in ("tokenizer", "chat_template"):
-        if getattr(recipe, field) != "reference":
-            problems.append(f"{field} is {getattr(recipe, field)!r}; this version only takes it from the reference")
+    problems = _destination_problems(out) + _companion_problems(recipe)
     if problems:
         raise InputError(problems)
-    sources = Sources.open(recipe, offline=offline) if sources is None else sources
+    sources = Sources.open(recipe, offline=True) if sources is None else sources
     sources.compare().check()
     merger = Merger(sources, device=device)
     specs = merger.specs(recipe)
     _check_space(out, sum(spec.nbytes for spec in specs.values()), export_bytes(sources.reference, recipe.out_dtype))
     with _appearing(out) as folder:
         copy_companions(sources.reference, folder, recipe.out_dtype)
-        recipe.save(folder / "recipe.json")
-        config = mergekit_config(recipe, sources.merged_names)
-        if config is not None:
-            text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-            (folder / "mergekit_config.yml").write_text(text, encoding="utf-8")
+        _write_recipe(recipe, sources, folder)
         if card is not None:
             (folder / "README.md").write_text(card, encoding="utf-8")
         write_shards(folder, specs, merger.stream(recipe), max_shard_bytes=shard_bytes)
     return out
+
+
+def _write_recipe(recipe: Recipe, sources: Sources, folder: Path) -> None:
+    """Writes the recipe, and once more in mergekit's dialect where that can express it."""
+    recipe.save(folder / "recipe.json")
+    config = mergekit_config(recipe, sources.merged_names)
+    if config is not None:
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        (folder / "mergekit_config.yml").write_text(text, encoding="utf-8")
 
 
 def copy_companions(reference: Checkpoint, folder: Path, out_dtype: str) -> None:
@@ -99,8 +99,8 @@ def copy_companions(reference: Checkpoint, folder: Path, out_dtype: str) -> None
     for path in sorted(reference.path.iterdir()):
         if path.is_dir() and path.name in _FOLDERS:
             shutil.copytree(path, folder / path.name)
-        if path.is_file() and _is_companion(path.name, reference.config):
-            shutil.copyfile(path, folder / path.name)
+    for path in companions(reference):
+        shutil.copyfile(path, folder / path.name)
     source = reference.path / "config.json"
     config = json.loads(source.read_text(encoding="utf-8"))
     if _own_fields(config, out_dtype):
@@ -108,6 +108,12 @@ def copy_companions(reference: Checkpoint, folder: Path, out_dtype: str) -> None
         (folder / "config.json").write_text(text, encoding="utf-8")
     else:
         shutil.copyfile(source, folder / "config.json")
+
+
+def companions(reference: Checkpoint) -> list[Path]:
+    """The files of a checkpoint's folder that go along with its weights, unchanged: tokenizer, templates, settings."""
+    paths = sorted(reference.path.iterdir())
+    return [path for path in paths if path.is_file() and _is_companion(path.name, reference.config)]
 
 
 def _is_companion(name: str, config: Any) -> bool:
@@ -142,6 +148,14 @@ def _destination_problems(out: Path) -> list[str]:
     if not home.is_dir() or not os.access(home, os.W_OK):
         return [f"{str(out)!r} cannot be created: {str(home)!r} is not a folder that can be written to"]
     return []
+
+
+def _companion_problems(recipe: Recipe) -> list[str]:
+    return [
+        f"{field} is {getattr(recipe, field)!r}; this version only takes it from the reference"
+        for field in ("tokenizer", "chat_template")
+        if getattr(recipe, field) != "reference"
+    ]
 
 
 def _existing_parent(out: Path) -> Path:

@@ -101,3 +101,15 @@ def test_evaluate_gives_the_recorded_scores(run: Path, tmp_path: Path, family: F
     found = json.loads((tmp_path / "scores.json").read_text())
     assert member.test is not None
     assert found["metrics"] == pytest.approx(dict(member.test.metrics))
+
+
+def test_a_method_without_base_is_scored_and_exported_with_the_first_models_files(
+    own_family: Family, tmp_path: Path
+) -> None:
+    template = own_family.folder / "one" / "chat_template.jinja"
+    template.write_text(template.read_text() + "{# of the first expert #}")
+    words = {"method": "slerp", "fitness.apply_chat_template": "true", "evaluations": 6}
+    assert own_family.search(tmp_path / "run", **words) == 0
+    done = evomerge.Run(tmp_path / "run").export("knee", tmp_path / "merged")
+    assert done.difference == 0.0
+    assert (tmp_path / "merged" / "chat_template.jinja").read_bytes() == template.read_bytes()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from evomerge.store import RunStore
+from tests.building import edit_json
 from tests.run.family import Family, answers, records, start
 
 # A user's metric that makes some candidates fail, so that failures are part of what is resumed.
@@ -102,3 +103,15 @@ def test_a_folder_of_another_identity_is_refused_by_name(
         next(iter(changes))
     ] in printed
     assert (finished / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("file", "change"), [("config.json", {"rope_theta": 5000.0}), ("generation_config.json", {"eos_token_id": 1})]
+)
+def test_a_changed_config_is_another_run(
+    own_family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, change: dict[str, object]
+) -> None:
+    assert own_family.search(tmp_path / "run", evaluations=6) == 0
+    edit_json(own_family.folder / "base" / file, **change)
+    assert own_family.search(tmp_path / "run", evaluations=6) == 2
+    assert f"files.{file}" in capsys.readouterr().err
