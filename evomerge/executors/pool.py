@@ -12,7 +12,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from evomerge.errors import InputError
-from evomerge.evaluation import Job, Outcome
+from evomerge.evaluation import Failure, Job, Outcome
 from evomerge.executors.child import serve
 from evomerge.executors.protocol import ExecutorError, MakeWorker
 
@@ -53,8 +53,8 @@ class _Member:
 class Processes:
     """Runs jobs in worker processes, at most ``workers`` at a time, started when jobs come.
 
-    A worker that dies is replaced and its job given to another, twice; a candidate's own failure is an outcome and is
-    not retried.
+    A worker that dies is replaced and its job given to another, twice; a job that costs three workers is a failed
+    candidate, and the other jobs go on. A failure that a worker lived to tell is an outcome and is not retried.
 
     Args:
         make_worker: Picklable; makes the worker inside each process.
@@ -84,7 +84,11 @@ class Processes:
                 for member in self._heard():
                     message = self._message(member)
                     if message is None:
-                        self._bury(member, waiting, deaths)
+                        lost = self._bury(member, waiting, deaths)
+                        if lost is not None:
+                            left -= 1
+                            self._hand_out(jobs, waiting)
+                            yield lost
                     elif message[0] == "done":
                         index, member.job = member.job, None
                         left -= 1
@@ -149,11 +153,14 @@ class Processes:
             member.ready, self._stillborn = True, 0
         return message
 
-    def _bury(self, member: _Member, waiting: deque[int], deaths: dict[int, int]) -> None:
+    def _bury(self, member: _Member, waiting: deque[int], deaths: dict[int, int]) -> tuple[int, Outcome] | None:
         """Takes a dead member out and puts its job back in front.
 
+        Returns:
+            The job's index and failed outcome if it has now cost too many workers.
+
         Raises:
-            ExecutorError: if the job has now cost too many workers, or workers keep dying before they are ready.
+            ExecutorError: if workers keep dying before they are ready.
         """
         self._members.remove(member)
         member.process.join()
@@ -167,8 +174,11 @@ class Processes:
         if job is not None:
             deaths[job] += 1
             if deaths[job] > RETRIES:
-                raise ExecutorError(f"job {job} of the batch was tried {deaths[job]} times and each worker {how}")
+                # Memory is what a candidate can take from a whole process; nothing else is known of its end.
+                message = f"tried {deaths[job]} times; each time its worker died, the last {how}"
+                return job, Outcome(error=Failure("oom", message))
             waiting.appendleft(job)
+        return None
 
 
 def _silence() -> tuple[str, Any]:

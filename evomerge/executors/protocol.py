@@ -14,7 +14,7 @@ MakeWorker = Callable[[], Worker]
 
 
 class ExecutorError(RuntimeError):
-    """The machinery failed, not a candidate: nothing about the job in question is to be recorded."""
+    """No worker could be started: the machinery failed, not a candidate, and nothing is to be recorded."""
 
 
 class Executor(Protocol):
@@ -23,10 +23,10 @@ class Executor(Protocol):
     def run(self, jobs: Sequence[Job]) -> Generator[tuple[int, Outcome], None, None]:
         """Runs jobs and yields ``(index of the job, outcome)`` as they come, in any order, each once.
 
-        Closing the generator abandons what is still running.
+        Closing the generator abandons what is still running. A job that keeps killing its workers is a failed outcome.
 
         Raises:
-            ExecutorError: if a job could not be run at all, whatever its candidate is like.
+            ExecutorError: if no worker could be started, whatever the candidates are like.
         """
         ...
 

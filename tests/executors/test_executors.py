@@ -91,13 +91,18 @@ def test_a_killed_worker_is_replaced_and_its_job_retried(tmp_path: Path) -> None
     assert len(list(tmp_path.glob("died-*"))) == 2
 
 
-def test_a_job_that_kills_every_worker_ends_the_batch_unrecorded() -> None:
-    executor = processes(workers.make_always_killed, 1)
-    seen = []
-    with pytest.raises(ExecutorError, match="tried 3 times and each worker was killed"):
-        seen += [index for index, _ in executor.run([workers.job(n) for n in range(5)])]
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_job_that_kills_every_worker_is_one_failed_candidate(count: int) -> None:
+    executor = processes(workers.make_always_killed, count)
+    outcomes = list(executor.run([workers.job(n) for n in range(5)]))
     executor.close()
-    assert 3 not in seen
+    assert sorted(index for index, _ in outcomes) == [0, 1, 2, 3, 4], "each job has one outcome"
+    failures = {index: outcome.error for index, outcome in outcomes if outcome.error}
+    assert list(failures) == [3]
+    assert failures[3] is not None
+    assert failures[3].kind == "oom"
+    assert "tried 3 times" in failures[3].message
+    assert "was killed (signal 9" in failures[3].message
 
 
 @pytest.mark.parametrize("where", ["here", "processes"])
