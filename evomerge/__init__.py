@@ -12,6 +12,8 @@ folder.
 ``search``, ``merge`` and ``Run`` are imported when they are first asked for, since they load torch.
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,8 +25,29 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     """Imports the Python interface on first use."""
-    if name in ("Run", "merge", "search"):
+    if name in ("Run", "merge"):
         from evomerge.app import api
 
         return getattr(api, name)
     raise AttributeError(f"module 'evomerge' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """This package, where ``search`` stays the function although a subpackage has the same name.
+
+    Importing a subpackage sets it as an attribute of its package, which would hide the function from the first search
+    on. ``from evomerge.search import ...`` does not go through the attribute.
+    """
+
+    @property
+    def search(self) -> Any:
+        from evomerge.app import api
+
+        return api.search
+
+    @search.setter
+    def search(self, subpackage: ModuleType) -> None:
+        pass
+
+
+sys.modules[__name__].__class__ = _Package

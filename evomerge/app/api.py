@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evomerge import report
-from evomerge.app import compose, environment, exporting, running
+from evomerge.app import compose, environment, sources
 from evomerge.evaluation import Evaluation, Response
 from evomerge.recipe import Recipe
 from evomerge.report import Member
 from evomerge.store import RunStore
+
+if TYPE_CHECKING:
+    from evomerge.app.exporting import Exported
+
+# What computes (`running`, `exporting`) is imported inside the functions: the Hugging Face libraries behind it read
+# whether they may use the network once, on import, so that has to be settled first.
 
 
 class Run:
@@ -53,9 +59,24 @@ class Run:
         """Writes the report again and returns its files."""
         return report.write(self.folder)
 
-    def export(self, member: str, out: str | Path, **options: Any) -> exporting.Exported:
-        """Exports a member and checks the export; see :func:`evomerge.app.exporting.export_member`."""
-        return exporting.export_member(self.folder, member, out, **options)
+    def export(self, member: str, out: str | Path, *, offline: bool | None = None, **options: Any) -> Exported:
+        """Exports a member and checks the export.
+
+        Args:
+            member: An id or digest prefix, ``knee``, or ``best:TASK``.
+            out: The folder to make.
+            offline: Never ask the hub; None: unless the run names a model by its hub id.
+            **options: See :func:`evomerge.app.exporting.export_member`.
+
+        Raises:
+            InputError: If the member, its checkpoints or the tasks are not what they were.
+            ExportMismatch: If the folder answers otherwise; nothing is left behind.
+        """
+        named = [model["source"] for model in [*self.manifest["models"], self.manifest["base"]] if model]
+        offline = _prepared(offline, named)
+        from evomerge.app import exporting
+
+        return exporting.export_member(self.folder, member, out, offline=offline, **options)
 
 
 def search(**values: Any) -> Run:
@@ -73,17 +94,22 @@ def search(**values: Any) -> Run:
     """
     config = compose.from_values(values)
     environment.prepare(offline=config.offline)
+    from evomerge.app import running
+
     prepared = running.prepare(config)
     running.search(prepared)
     return Run(prepared.folder)
 
 
-def merge(recipe: Recipe | Mapping[str, Any] | str | Path, out: str | Path, **options: Any) -> Path:
+def merge(
+    recipe: Recipe | Mapping[str, Any] | str | Path, out: str | Path, *, offline: bool | None = None, **options: Any
+) -> Path:
     """Builds one recipe's model folder.
 
     Args:
         recipe: A recipe, its JSON, or the file that holds it.
         out: The folder to make.
+        offline: Never ask the hub; None: unless the recipe names a model by its hub id.
         **options: See :func:`evomerge.app.exporting.build`.
 
     Returns:
@@ -96,4 +122,15 @@ def merge(recipe: Recipe | Mapping[str, Any] | str | Path, out: str | Path, **op
         recipe = Recipe.load(recipe)
     elif isinstance(recipe, Mapping):
         recipe = Recipe.from_json(recipe)
-    return exporting.build(recipe, out, **options)
+    offline = _prepared(offline, [ref.source for ref in [recipe.reference, *recipe.models]])
+    from evomerge.app import exporting
+
+    return exporting.build(recipe, out, offline=offline, **options)
+
+
+def _prepared(offline: bool | None, named: Iterable[str]) -> bool:
+    """Settles whether the hub is out of bounds, tells the libraries, and returns it."""
+    if offline is None:
+        offline = not any(sources.is_hub_id(source) for source in named)
+    environment.prepare(offline=offline)
+    return offline

@@ -33,19 +33,23 @@ def search(words: Sequence[str], command: Sequence[str] = ()) -> RunConfig:
     return resolve(found, problems, command)
 
 
-def from_values(values: Mapping[str, Any], command: Sequence[str] = ()) -> RunConfig:
+def from_values(values: Mapping[str, Any]) -> RunConfig:
     """The configuration of a search from Python values.
 
     Args:
         values: Key to value, nested or dotted; a group's name stands for that file of the group
             (``genome="blocks"``), a mapping for settings of it (``genome={"block_size": 4}``).
-        command: Words that repeat the run.
+
+    Returns:
+        The configuration, with the command line that says the same as its ``command``.
 
     Raises:
         InputError: With everything that is wrong.
     """
     problems: list[str] = []
-    return resolve(_overrides(values, problems), problems, command)
+    found = _overrides(values, problems)
+    words = [f"{override.key}={overrides.written(override.value)}" for override in found]
+    return resolve(found, problems, ("evomerge", "search", *words))
 
 
 def resolve(found: Sequence[Override], problems: list[str], command: Sequence[str] = ()) -> RunConfig:

@@ -31,7 +31,7 @@ def values(family: Family, run: Path, **changes: Any) -> dict[str, Any]:
         "models": [str(family.folder / "one"), str(family.folder / "two")],
         "base": str(family.folder / "base"),
         "method": "ties",
-        "method_options": {"density": 0.5},
+        "method_options": {"scope": "tensor"},
         "genome": {"layout": "blocks", "block_size": 1},
         "tasks": ["first", "second"],
         "task_path": [str(family.folder / "tasks")],
