@@ -197,6 +197,7 @@ class ExportConfig:
     out: str
     max_shard_size: str = "5GB"
     offline: bool = True
+    trust_remote_code: bool = False
 
 
 def _json(value: Any) -> Any:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from evomerge.app import sources as places
 from evomerge.app.assembly import fitness_settings
-from evomerge.app.card import inherited_licence, licence_of, model_card
+from evomerge.app.card import Measured, inherited_licence, licence_of, measured, model_card, uncited
 from evomerge.candidate import load_model, load_tokenizer, resolve_device, suite_digest
 from evomerge.checkpoints import Checkpoint, locate
 from evomerge.errors import InputError, suggest
@@ -62,7 +63,7 @@ def build(
     max_shard_size: str = "5GB",
     offline: bool = True,
     device: str = "cpu",
-    scores: Sequence[Mapping[str, Any]] = (),
+    scores: Measured | None = None,
 ) -> Path:
     """Builds one recipe's model folder with its card.
 
@@ -72,7 +73,7 @@ def build(
         max_shard_size: Largest weight file.
         offline: Never ask the hub.
         device: Where tensors are merged.
-        scores: Rows of the card's table.
+        scores: What a search measured, for the card; None for a recipe that is only built.
 
     Raises:
         InputError: If checkpoints are missing, are not those the recipe names, or the folder cannot be made.
@@ -85,7 +86,13 @@ def build(
 
 
 def export_member(
-    run: str | Path, member: str, out: str | Path, *, max_shard_size: str = "5GB", offline: bool = True
+    run: str | Path,
+    member: str,
+    out: str | Path,
+    *,
+    max_shard_size: str = "5GB",
+    offline: bool = True,
+    trust_remote_code: bool = False,
 ) -> Exported:
     """Exports a member of a run's front, reloads it from disk and asks it the recorded items again.
 
@@ -96,9 +103,11 @@ def export_member(
         out: The folder to make.
         max_shard_size: Largest weight file.
         offline: Never ask the hub.
+        trust_remote_code: Run the model code that comes with the checkpoints, if the run did. The run's own word is
+            not enough, since it may be someone else's run.
 
     Raises:
-        InputError: If the member, its checkpoints or the tasks are not what they were.
+        InputError: If the member, its checkpoints, its answers or the tasks are not what they were.
         ExportMismatch: If the folder answers otherwise; nothing is left behind.
     """
     store = RunStore.read(run)
@@ -106,26 +115,72 @@ def export_member(
     recorded = store.find(digest, "test") or store.find(digest, "search")
     if recorded is None or recorded.error is not None:
         raise InputError(f"member {member!r} has no recorded score to check an export against")
+    _check_trust(store, trust_remote_code)
+    answers = recorded_answers(store, recorded)
     out = Path(out).expanduser().absolute()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"out: {out} exists and is not empty; name a new folder, or remove it first")
     recipe = Recipe.from_json(recorded.recipe)
-    draft = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
-    try:
+    with _draft(out) as draft:
         build(recipe, draft, max_shard_size=max_shard_size, offline=offline, scores=_scores(store, digest))
-        # The card's heading is the folder's name, which is the draft's until now.
-        card = draft / "README.md"
-        card.write_text(
-            card.read_text(encoding="utf-8").replace(f"# {draft.name}\n", f"# {out.name}\n"), encoding="utf-8"
+        difference, tolerance = _compare(store, recorded.split, answers, draft)
+    _, warnings = inherited_licence(_licences(recipe, open_sources(recipe, offline=offline, verify=False)))
+    warnings += uncited(recipe)
+    return Exported(out, digest[:12], recorded.split, recorded.items, difference, tolerance, tuple(warnings))
+
+
+def recorded_answers(store: RunStore, recorded: Evaluation) -> list[Response]:
+    """What a candidate answered, all of it: to compare with a part would check less than it says.
+
+    Args:
+        store: The run.
+        recorded: The candidate's evaluation.
+
+    Raises:
+        InputError: If answers are missing or cannot be read.
+    """
+    try:
+        answers = store.responses(recorded)
+    except OSError as error:
+        raise InputError(f"the run's answers are missing: {error.filename}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"the run's answers cannot be read, in {store.folder / 'responses'}: {error}") from error
+    found = len({(answer.task, answer.item) for answer in answers})
+    if not found or found != len(answers) or found != recorded.items:
+        raise InputError(
+            f"the run's answers are missing: {recorded.items} {recorded.split} items were scored, and "
+            f"{store.folder / 'responses'} holds the answers to {found}; without them no export can be checked"
         )
-        difference, tolerance = _compare(store, recorded, draft)
+    return answers
+
+
+@contextmanager
+def _draft(out: Path) -> Iterator[Path]:
+    """Gives a folder of the same name to build in, which becomes ``out`` at the end or leaves no trace."""
+    created = [parent for parent in out.parents if not parent.exists()]
+    hidden = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
+    try:
+        yield hidden / out.name
         if out.exists():
             out.rmdir()
-        draft.rename(out)
+        (hidden / out.name).rename(out)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    _, warnings = inherited_licence(_licences(recipe, open_sources(recipe, offline=offline, verify=False)))
-    return Exported(out, digest[:12], recorded.split, recorded.items, difference, tolerance, tuple(warnings))
+        shutil.rmtree(hidden, ignore_errors=True)
+        for parent in created:
+            if parent.exists() and not any(parent.iterdir()):
+                parent.rmdir()
+
+
+def _check_trust(store: RunStore, allowed: bool) -> None:
+    if _ran_remote_code(store) and not allowed:
+        raise InputError(
+            "trust_remote_code: this run used model code that comes with its checkpoints; checking the export runs "
+            "that code again. Read it, then allow it with trust_remote_code=true"
+        )
+
+
+def _ran_remote_code(store: RunStore) -> bool:
+    return bool(store.manifest["config"]["model"]["trust_remote_code"])
 
 
 def open_sources(recipe: Recipe, *, offline: bool = True, verify: bool = True) -> Sources:
@@ -200,11 +255,11 @@ def _best(store: RunStore, members: Sequence[Member], task: str) -> str:
     return max(members, key=lambda member: sign * member.search_scores[chosen.label].mean).digest
 
 
-def _compare(store: RunStore, recorded: Evaluation, folder: Path) -> tuple[float, float]:
+def _compare(store: RunStore, split: str, answers: Sequence[Response], folder: Path) -> tuple[float, float]:
     """Asks an exported folder the recorded items and compares; the largest difference, and what is allowed."""
     manifest = store.manifest
     model_settings = manifest["identity"]["model"]
-    trust = bool(manifest["config"]["model"]["trust_remote_code"])
+    trust = _ran_remote_code(store)  # what the caller has allowed, see `_check_trust`
     tokenizer = load_tokenizer(folder, trust)
     config = Checkpoint.open(folder).config
     suite = TaskSuite.build(fitness_settings(manifest["config"]), tokenizer, config=config)
@@ -220,8 +275,8 @@ def _compare(store: RunStore, recorded: Evaluation, folder: Path) -> tuple[float
         threads=int(model_settings["threads"]),
         trust_remote_code=trust,
     )
-    _, responses = suite.score(model, recorded.split)
-    difference = largest_difference(store.responses(recorded), responses)
+    _, responses = suite.score(model, split)
+    difference = largest_difference(answers, responses)
     tolerance = _TOLERANCES[model_settings["dtype"]]
     if not difference <= tolerance:
         raise ExportMismatch(
@@ -239,8 +294,10 @@ def largest_difference(recorded: Sequence[Response], again: Sequence[Response]) 
         new = by_item.get((old.task, old.item))
         if new is None or len(new.logprobs) != len(old.logprobs) or new.texts != old.texts:
             return float("inf")
-        pairs = zip(old.logprobs, new.logprobs, strict=True)
-        largest = max([largest, *(abs(a - b) for a, b in pairs)])
+        gaps = [0.0 if a == b else abs(a - b) for a, b in zip(old.logprobs, new.logprobs, strict=True)]
+        if any(math.isnan(gap) for gap in gaps):
+            return float("inf")
+        largest = max([largest, *gaps])
     return largest
 
 
@@ -248,13 +305,11 @@ def _licences(recipe: Recipe, sources: Sources) -> dict[str, str | None]:
     return {ref.label: licence_of(sources[ref].path) for ref in dict.fromkeys([recipe.reference, *recipe.models])}
 
 
-def _scores(store: RunStore, digest: str) -> list[dict[str, Any]]:
-    """The card's table: one row per metric, held-out scores of the member and of the baselines."""
+def _scores(store: RunStore, digest: str) -> Measured:
+    """Held-out scores of the member and of the baselines, with the items they were measured on."""
     member = store.find(digest, "test")
-    if member is None:
-        return []
+    if member is None or member.error is not None:
+        return Measured()
     others = [e for e in store.evaluations("test") if e.name is not None and e.error is None]
-    return [
-        {"metric": key, "this model": value} | {str(e.name): e.metrics.get(key, "") for e in others}
-        for key, value in member.metrics.items()
-    ]
+    columns = {"this model": member} | {str(e.name): e for e in others}
+    return measured({name: (e.metrics, recorded_answers(store, e)) for name, e in columns.items()})

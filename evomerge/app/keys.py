@@ -200,6 +200,7 @@ EXPORT: Mapping[str, Key] = {
     "out": Key(text(), "the folder to make"),
     **_SHARD,
     **_OFFLINE,
+    "trust_remote_code": Key(truth(), "run model code that comes with the checkpoints, if the run did"),
 }
 
 # Words of other tools, and where evomerge has them.

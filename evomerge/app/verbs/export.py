@@ -12,7 +12,12 @@ def run(config: ExportConfig) -> int:
     """Exports, reloads, compares; on a mismatch nothing is left behind and the exit code is 1."""
     try:
         done = export_member(
-            config.run, config.member, config.out, max_shard_size=config.max_shard_size, offline=config.offline
+            config.run,
+            config.member,
+            config.out,
+            max_shard_size=config.max_shard_size,
+            offline=config.offline,
+            trust_remote_code=config.trust_remote_code,
         )
     except ExportMismatch as error:
         print(f"evomerge: {error}", file=sys.stderr)
