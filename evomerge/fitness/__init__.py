@@ -4,6 +4,7 @@
 model whose weights may have changed since the last call. This room alone knows lm-eval.
 """
 
+from evomerge.fitness.foreign import foreign_code
 from evomerge.fitness.inspection import TaskListing, inspect_tasks
 from evomerge.fitness.layout import logit_bytes
 from evomerge.fitness.requests import Continuation, Generated, Likelihood, Prompt, Scorer
@@ -21,6 +22,7 @@ __all__ = [
     "Scorer",
     "TaskListing",
     "TaskSuite",
+    "foreign_code",
     "inspect_tasks",
     "logit_bytes",
 ]

@@ -7,6 +7,8 @@ from typing import Any
 
 from lm_eval.api.group import Group
 
+from evomerge.fitness.judging import group_digest
+
 
 class Groups:
     """The groups of a run.
@@ -26,6 +28,11 @@ class Groups:
     def names(self) -> tuple[str, ...]:
         """Names of all groups."""
         return tuple(self._groups)
+
+    @property
+    def judging(self) -> dict[str, str]:
+        """Digest of how each group's score comes about, by name."""
+        return {name: group_digest(group) for name, group in self._groups.items()}
 
     def aggregate(self, totals: Mapping[str, Mapping[str, float]], sizes: Mapping[str, int]) -> dict[str, float]:
         """Scores of the groups whose tasks have all been scored.

@@ -20,6 +20,7 @@ from evomerge.evaluation import Response
 from evomerge.fitness import smooth
 from evomerge.fitness.encoding import Encoder
 from evomerge.fitness.items import Item
+from evomerge.fitness.judging import task_digest
 from evomerge.fitness.requests import Answer, Generated, Likelihood
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.splits import canonical, item_ids
@@ -49,6 +50,7 @@ class Benchmark:
     Attributes:
         items: All items by id, in the order of the task.
         warnings: What people should know.
+        judging: Digest of how answers are judged.
 
     Raises:
         InputError: If the prompts cannot be built.
@@ -59,6 +61,7 @@ class Benchmark:
         self.task = task
         self.warnings: list[str] = []
         self._configure(settings)
+        self.judging = task_digest(task)  # now, as close as can be to when the task's code was read
         try:
             self.items = self._build(settings, encoder)
             self._remember()

@@ -125,6 +125,15 @@ class TaskSuite:
         return cls(settings, benchmarks, groups, items, encoder, scorer or BatchScorer(tokenizer, limits))
 
     @property
+    def judging(self) -> Mapping[str, str]:
+        """SHA-256 by task and group name of how answers become scores: metrics, filters, code, generation.
+
+        Scores whose digests differ cannot be compared, though the items be the same. Digests are the same in every
+        process and on every machine.
+        """
+        return {name: task.judging for name, task in self._benchmarks.items()} | self._groups.judging
+
+    @property
     def encode_calls(self) -> int:
         """How often the tokenizer has encoded a text; it does not grow once the suite is built."""
         return self._encoder.calls
