@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import hashlib
 import importlib.util
 import math
@@ -11,7 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from evomerge.errors import InputError, suggest
+from evomerge.fitness import foreign_code
+
+
+class NonFiniteMetric(ArithmeticError):
+    """A user's metric that is not a finite number."""
 
 
 @dataclass(frozen=True)
@@ -67,15 +75,36 @@ def find_function(text: str) -> UserFunction:
     return UserFunction(str(path), name, higher, hashlib.sha256(source).hexdigest())
 
 
-def call_function(function: Callable[[Any, Any], float], name: str, model: Any, tokenizer: Any) -> float:
+def call_function(
+    function: Callable[[Any, Any], float], name: str, model: Any, tokenizer: Any, *, candidate: str
+) -> float:
     """Calls a function and insists on a finite number.
 
+    Whatever the function does to global random numbers, to the model's mode or to its generation settings, the next
+    one to use the model finds everything as it was. Random numbers that it draws depend on the candidate and the
+    metric alone, not on which process asks or what was asked before.
+
+    Args:
+        function: The user's.
+        name: Its metric key.
+        model: The candidate.
+        tokenizer: The candidate's.
+        candidate: Digest of the candidate's recipe.
+
     Raises:
-        ValueError: If it returned anything else.
+        NonFiniteMetric: If it returned a number that is not finite.
     """
-    value = float(function(model, tokenizer))
+    seed = int(hashlib.sha256(f"{candidate} {name}".encode()).hexdigest()[:15], 16)
+    generation = copy.deepcopy(getattr(model, "generation_config", None))
+    try:
+        with foreign_code(seed), torch.no_grad():
+            value = float(function(model, tokenizer))
+    finally:
+        model.eval()
+        if generation is not None:
+            model.generation_config = generation
     if not math.isfinite(value):
-        raise ValueError(f"the function {name} returned {value}")
+        raise NonFiniteMetric(f"the function {name} returned {value}")
     return value
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, PreTrainedModel
 
-from evomerge.candidate.functions import UserFunction, call_function
+from evomerge.candidate.functions import NonFiniteMetric, UserFunction, call_function
 from evomerge.checkpoints import Checkpoint
 from evomerge.errors import InputError
 from evomerge.evaluation import Failure, Job, Outcome
@@ -104,8 +104,10 @@ class Worker:
             with _timed(seconds, "score"):
                 metrics, responses = self.suite.score(self.live.model, job.split, job.items)
                 for name, function in self._functions.items():
-                    metrics[name] = call_function(function, name, self.live.model, self.tokenizer)
-        except (NonFinite, NonFiniteScore) as error:
+                    metrics[name] = call_function(
+                        function, name, self.live.model, self.tokenizer, candidate=job.recipe.digest
+                    )
+        except (NonFinite, NonFiniteScore, NonFiniteMetric) as error:
             return Outcome(error=Failure("nonfinite", str(error)), seconds=seconds)
         except (torch.OutOfMemoryError, MemoryError) as error:
             return Outcome(error=Failure("oom", _first_line(error)), seconds=seconds)

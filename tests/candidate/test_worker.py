@@ -1,0 +1,122 @@
+"""A worker and the user's own metrics: whatever these do, candidates are asked as if nobody had done it."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from evomerge import methods
+from evomerge.candidate import Worker, WorkerSettings, find_function, load_tokenizer, suite_digest
+from evomerge.evaluation import Job
+from evomerge.fitness import FitnessSettings, TaskSuite
+from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
+from tests.building import perturbed, tiny_llama
+from tests.run.family import write_task
+
+FUNCTIONS = """
+import random
+
+import numpy
+import torch
+
+
+def rough(model, tokenizer):
+    assert not model.training and not torch.is_grad_enabled()
+    assert model.generation_config.max_new_tokens != 3
+    model.train()
+    model.generation_config.max_new_tokens = 3
+    model.generation_config.do_sample = True
+    return random.random() + numpy.random.random() + float(torch.rand(()))
+
+
+def again(model, tokenizer):
+    return rough(model, tokenizer)
+
+
+def endless(model, tokenizer):
+    return float("inf")
+
+
+def raising(model, tokenizer):
+    model.train()
+    torch.manual_seed(3)
+    raise RuntimeError("no luck")
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two checkpoints, a task and the functions."""
+    folder = tmp_path_factory.mktemp("candidate")
+    tiny_llama(folder / "base", 0)
+    perturbed(folder / "base", folder / "one", 1, 0.1)
+    write_task(folder, "first", 10)
+    (folder / "functions.py").write_text(FUNCTIONS)
+    return folder
+
+
+def make_worker(folder: Path, *names: str) -> Worker:
+    fitness = FitnessSettings(("first",), (str(folder),), max_length=64)
+    references = {name: CheckpointRef(str(folder / name)) for name in ("base", "one")}
+    settings = WorkerSettings(
+        references["base"],
+        tuple((reference, reference.source) for reference in references.values()),
+        fitness,
+        suite_digest(TaskSuite.build(fitness, load_tokenizer(folder / "base"))),
+        functions=tuple(find_function(f"{folder / 'functions.py'}:{name}") for name in names),
+    )
+    return Worker(settings)
+
+
+def job(folder: Path, amount: float) -> Job:
+    """One expert's task vector, scaled."""
+    options = methods.load("task_arithmetic").resolve({})
+    base, one = (CheckpointRef(str(folder / name)) for name in ("base", "one"))
+    groups = ParameterGroups((Group("model"),))
+    values = {"weight": [[amount]], "lambda": [1.0]}
+    return Job(Recipe("task_arithmetic", options, (one,), base, groups, values), "search", None)
+
+
+def states() -> tuple[object, ...]:
+    """The global generators."""
+    numpy = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), tuple(numpy[1]), numpy[2:], torch.get_rng_state().tolist()
+
+
+def test_a_function_leaves_no_trace_and_draws_the_same_in_any_worker(folder: Path) -> None:
+    before = states()
+    worker = make_worker(folder, "rough", "again")
+    clean = worker.live.model.generation_config.to_dict()
+    scored = [worker(job(folder, amount)) for amount in (0.2, 0.7)]
+    assert [outcome.error for outcome in scored] == [None, None]
+    assert not any(module.training for module in worker.live.model.modules())
+    assert worker.live.model.generation_config.to_dict() == clean
+    assert states() == before
+    drawn = [outcome.metrics[key] for outcome in scored for key in ("python.rough", "python.again")]
+    assert len(set(drawn)) == 4, "each candidate and each metric has numbers of its own"
+
+    random.seed(99)
+    torch.manual_seed(99)
+    fresh = make_worker(folder, "again", "rough")  # as after resume, in another order
+    assert fresh(job(folder, 0.7)).metrics == scored[1].metrics
+    assert make_worker(folder)(job(folder, 0.7)).responses == scored[1].responses
+
+
+def test_a_number_that_is_none_is_a_failure_of_that_kind(folder: Path) -> None:
+    error = make_worker(folder, "endless")(job(folder, 0.5)).error
+    assert error is not None
+    assert (error.kind, error.message) == ("nonfinite", "the function python.endless returned inf")
+
+
+def test_a_function_that_raises_leaves_no_trace_either(folder: Path) -> None:
+    before = states()
+    worker = make_worker(folder, "raising")
+    error = worker(job(folder, 0.5)).error
+    assert error is not None
+    assert (error.kind, error.message) == ("error", "RuntimeError: no luck")
+    assert not any(module.training for module in worker.live.model.modules())
+    assert states() == before
