@@ -139,12 +139,8 @@ def recorded_answers(store: RunStore, recorded: Evaluation) -> list[Response]:
     Raises:
         InputError: If answers are missing or cannot be read.
     """
-    try:
+    with _reading_answers(store):
         answers = store.responses(recorded)
-    except OSError as error:
-        raise InputError(f"the run's answers are missing: {error.filename}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"the run's answers cannot be read, in {store.folder / 'responses'}: {error}") from error
     found = len({(answer.task, answer.item) for answer in answers})
     if not found or found != len(answers) or found != recorded.items:
         raise InputError(
@@ -152,6 +148,19 @@ def recorded_answers(store: RunStore, recorded: Evaluation) -> list[Response]:
             f"{store.folder / 'responses'} holds the answers to {found}; without them no export can be checked"
         )
     return answers
+
+
+@contextmanager
+def _reading_answers(store: RunStore) -> Iterator[None]:
+    """Says in a user's words what is wrong with files of answers."""
+    try:
+        yield
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"the run's answers are missing: {error.filename}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"the run's answers cannot be read, in {store.folder / 'responses'}: {error}") from error
 
 
 @contextmanager
@@ -222,7 +231,8 @@ def find_member(store: RunStore, wanted: str) -> str:
     Raises:
         InputError: If there is none, or several.
     """
-    members = front_members(store)
+    with _reading_answers(store):
+        members = front_members(store)
     if wanted == "knee":
         found = [member.digest for member in members if member.knee]
     elif wanted.startswith("best:"):

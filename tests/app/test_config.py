@@ -1,6 +1,7 @@
 """From words to a checked configuration."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,8 @@ def test_python_values_mean_what_words_mean(desk: Path) -> None:
     values = {"models": ["A", "B"], "base": "C", "tasks": ["rhymes"], "task_path": "my_tasks", "genome": "blocks"}
     words = [*GOOD, "genome=blocks", "fitness.num_fewshot=1", "model.device=cpu"]
     config = compose.from_values({**values, "fitness": {"num_fewshot": 1}, "model.device": "cpu"})
-    assert config == compose.search(words)
+    assert replace(config, command=()) == compose.search(words)
+    assert compose.search(config.command[2:], config.command) == config
     with pytest.raises(InputError, match="did you mean 'seed'"):
         compose.from_values({**values, "sed": 1})
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 import transformers
+import yaml
 
 import evomerge
 from evomerge.app.cli import main
+from evomerge.app.exporting import largest_difference
+from evomerge.evaluation import Response
 from tests.run.family import Family
+
+Refused = Callable[[Sequence[str]], str]
 
 
 @pytest.fixture
@@ -36,8 +43,32 @@ def test_the_knee_becomes_a_folder_that_transformers_loads(family: Family, run: 
     }
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
         assert (out / name).read_bytes() == (family.folder / "base" / name).read_bytes()
-    card = (out / "README.md").read_text()
-    assert all(word in card for word in ("- merge", "- evomerge", "base_model", "first.acc", "no licence is stated"))
+
+
+def test_the_card_names_parents_scores_and_items_but_no_path(
+    family: Family, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", f"run={run}", "member=knee", f"out={tmp_path / 'merged'}"]) == 0
+    assert "no hub id is known of base, one, two" in capsys.readouterr().err
+    card = (tmp_path / "merged" / "README.md").read_text()
+    assert all(word in card for word in ("# merged\n", "- merge", "- evomerge", "first.acc", "no licence is stated"))
+    assert "found and checked with evomerge" in card
+    assert "items that the search never asked: 12 of first, 12 of second" in card
+    assert str(family.folder) not in card
+    assert yaml.safe_load(card.split("---")[1])["base_model"] == ["base", "one", "two"]
+    member = next(m for m in evomerge.Run(run).front if m.knee)
+    assert member.test is not None
+    right = member.test.metrics["first.acc"]
+    assert f"| first.acc | {right:.4f} ± {math.sqrt(right * (1 - right) / 11):.4f} |" in card
+
+
+def test_the_card_of_a_plain_merge_claims_no_search(family: Family, run: Path, tmp_path: Path) -> None:
+    recipe = next(e for e in evomerge.Run(run).evaluations("search") if e.name is None).recipe
+    cited = [{**dict(model), "hub_id": f"org/{index}"} for index, model in enumerate(recipe["models"])]
+    card = (evomerge.merge({**recipe, "models": cited}, tmp_path / "merged") / "README.md").read_text()
+    assert "built with evomerge" in card
+    assert not any(word in card for word in ("checked", "Held-out"))
+    assert yaml.safe_load(card.split("---")[1])["base_model"] == ["base", "org/0", "org/1"]
 
 
 def test_merge_builds_the_same_bytes_from_the_recipe_alone(run: Path, tmp_path: Path) -> None:
@@ -64,9 +95,59 @@ def test_a_mismatch_exits_non_zero_and_leaves_nothing(
     # Another record of the same length, as if another model had been scored.
     path.write_bytes(path.read_bytes().replace(b'"logprobs":[-', b'"logprobs":[+').replace(b"[+", b"[1"))
     (tmp_path / "place").mkdir()
-    assert main(["export", f"run={run}", "member=knee", f"out={tmp_path / 'place' / 'merged'}"]) == 1
-    assert "does not answer as the candidate did" in capsys.readouterr().err
-    assert not list((tmp_path / "place").iterdir())
+    for out in (tmp_path / "place" / "merged", tmp_path / "place" / "new" / "deep" / "merged"):
+        assert main(["export", f"run={run}", "member=knee", f"out={out}"]) == 1
+        assert "does not answer as the candidate did" in capsys.readouterr().err
+        assert not list((tmp_path / "place").iterdir())
+
+
+def test_a_log_likelihood_that_is_no_number_is_a_mismatch() -> None:
+    one, nan = (Response("t", "i", {}, (value,)) for value in (1.0, math.nan))
+    assert largest_difference([one], [one]) == 0.0
+    assert largest_difference([one], [nan]) == math.inf
+
+
+def _drop_folder(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def _empty_files(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.write_bytes(b"")
+
+
+def _tear_files(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.write_bytes(b"{" * path.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (_drop_folder, "the run's answers are missing"),
+        (_empty_files, "the run's answers are missing"),
+        (_tear_files, "the run's answers cannot be read"),
+    ],
+)
+def test_an_export_that_could_not_be_checked_is_refused(
+    run: Path, tmp_path: Path, problems_of: Refused, damage: Callable[[Path], None], expected: str
+) -> None:
+    damage(run / "responses")
+    assert expected in problems_of(["export", f"run={run}", "member=knee", f"out={tmp_path / 'new' / 'x'}"])
+    assert not (tmp_path / "new").exists()
+
+
+def test_code_of_checkpoints_runs_only_when_the_one_who_exports_says_so(
+    run: Path, tmp_path: Path, problems_of: Refused
+) -> None:
+    path = run / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["config"]["model"]["trust_remote_code"] = True
+    path.write_text(json.dumps(manifest))
+    words = ["export", f"run={run}", "member=knee", f"out={tmp_path / 'x'}"]
+    assert "allow it with trust_remote_code=true" in problems_of(words)
+    assert not (tmp_path / "x").exists()
+    assert main([*words, "trust_remote_code=true"]) == 0
 
 
 @pytest.mark.parametrize(
