@@ -43,6 +43,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         "functions": {function.name: function.content for function in assembly.functions},
         "fitness": {name: _plain(value) for name, value in fitness.items() if name not in _NOT_IDENTITY},
         "items": settings.items,
+        "judging": dict(assembly.suite.judging),
         "searcher": {"name": config.searcher.name, **_plain(asdict(searcher_settings(config)))},
         "seed": config.seed,
         "model": {

@@ -63,7 +63,9 @@ def divide(settings: FitnessSettings, benchmarks: Mapping[str, Benchmark]) -> di
         )
         for split in SPLITS:
             members = [item for item in benchmark.items if split_of(item, settings.splits) == split]
-            items[split][name] = sample(members, layers, settings.limit(split), settings.seed)
+            # What is held out does not follow the run's seed, so that runs with other seeds stay comparable.
+            seed = settings.seed if split == "search" else 0
+            items[split][name] = sample(members, layers, settings.limit(split), seed)
             if not members and settings.splits.get(split, 0.0) > 0.0 and split != "selection":
                 problems.append(
                     f"task {name!r}: none of its {len(benchmark.items)} items falls into the {split} split; "

@@ -34,7 +34,7 @@ class FitnessSettings:
         splits: Fraction of the items per split; they sum to one.
         items_per_task: Items sampled per task for search and for selection; ``None`` takes all.
         test_items_per_task: The same for the test split.
-        seed: Of the samples. Neither the splits nor the prompts depend on it.
+        seed: Of the search sample. Neither the splits, the held-out samples nor the prompts depend on it.
         batch_size: Largest number of sequences in a forward pass; 0 leaves it to the token budget.
         max_length: Longest sequence in tokens; ``None`` is the model's own limit.
         fewshot_seed: Of the draw of few-shot examples.
