@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,18 +73,19 @@ def make_worker(folder: Path, *names: str) -> Worker:
     return Worker(settings)
 
 
-def job(folder: Path, amount: float) -> Job:
-    """One expert's task vector, scaled."""
+def job(worker: Worker, folder: Path, amount: float) -> Job:
+    """One expert's task vector, scaled, and all items that it is searched on."""
+    items = {task: tuple(ids) for task, ids in worker.suite.items["search"].items()}
     options = methods.load("task_arithmetic").resolve({})
     base, one = (CheckpointRef(str(folder / name)) for name in ("base", "one"))
     groups = ParameterGroups((Group("model"),))
-    values = {"weight": [[amount]], "lambda": [1.0]}
-    return Job(Recipe("task_arithmetic", options, (one,), base, groups, values), "search", None)
+    values = {"weight": np.array([[amount]]), "lambda": np.ones(1)}
+    return Job(Recipe("task_arithmetic", options, (one,), base, groups, values), "search", items)
 
 
 def states() -> tuple[object, ...]:
     """The global generators."""
-    numpy = np.random.get_state()  # noqa: NPY002
+    numpy: Any = np.random.get_state()  # noqa: NPY002
     return random.getstate(), tuple(numpy[1]), numpy[2:], torch.get_rng_state().tolist()
 
 
@@ -91,7 +93,7 @@ def test_a_function_leaves_no_trace_and_draws_the_same_in_any_worker(folder: Pat
     before = states()
     worker = make_worker(folder, "rough", "again")
     clean = worker.live.model.generation_config.to_dict()
-    scored = [worker(job(folder, amount)) for amount in (0.2, 0.7)]
+    scored = [worker(job(worker, folder, amount)) for amount in (0.2, 0.7)]
     assert [outcome.error for outcome in scored] == [None, None]
     assert not any(module.training for module in worker.live.model.modules())
     assert worker.live.model.generation_config.to_dict() == clean
@@ -102,12 +104,14 @@ def test_a_function_leaves_no_trace_and_draws_the_same_in_any_worker(folder: Pat
     random.seed(99)
     torch.manual_seed(99)
     fresh = make_worker(folder, "again", "rough")  # as after resume, in another order
-    assert fresh(job(folder, 0.7)).metrics == scored[1].metrics
-    assert make_worker(folder)(job(folder, 0.7)).responses == scored[1].responses
+    assert fresh(job(fresh, folder, 0.7)).metrics == scored[1].metrics
+    plain = make_worker(folder)
+    assert plain(job(plain, folder, 0.7)).responses == scored[1].responses
 
 
 def test_a_number_that_is_none_is_a_failure_of_that_kind(folder: Path) -> None:
-    error = make_worker(folder, "endless")(job(folder, 0.5)).error
+    worker = make_worker(folder, "endless")
+    error = worker(job(worker, folder, 0.5)).error
     assert error is not None
     assert (error.kind, error.message) == ("nonfinite", "the function python.endless returned inf")
 
@@ -115,7 +119,7 @@ def test_a_number_that_is_none_is_a_failure_of_that_kind(folder: Path) -> None:
 def test_a_function_that_raises_leaves_no_trace_either(folder: Path) -> None:
     before = states()
     worker = make_worker(folder, "raising")
-    error = worker(job(folder, 0.5)).error
+    error = worker(job(worker, folder, 0.5)).error
     assert error is not None
     assert (error.kind, error.message) == ("error", "RuntimeError: no luck")
     assert not any(module.training for module in worker.live.model.modules())

@@ -115,3 +115,19 @@ def test_a_changed_config_is_another_run(
     edit_json(own_family.folder / "base" / file, **change)
     assert own_family.search(tmp_path / "run", evaluations=6) == 2
     assert f"files.{file}" in capsys.readouterr().err
+
+
+def test_a_folder_whose_answers_were_judged_otherwise_is_refused(
+    own_family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert own_family.search(run, evaluations=6) == 0
+    task = own_family.folder / "tasks" / "second.yaml"
+    text = task.read_text()
+    task.write_text(text.replace("metric: acc,", "metric: acc_norm,"))
+    capsys.readouterr()
+    assert own_family.search(run, evaluations=6) == 2
+    printed = capsys.readouterr().err
+    assert "holds another run" in printed
+    assert "judging.second" in printed
+    assert "judging.first" not in printed
