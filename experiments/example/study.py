@@ -8,9 +8,12 @@ results/example. Whatever is there already is not done again.
 import argparse
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -114,8 +117,15 @@ def markdown(summary: dict[str, Any], command: str) -> str:
         for seed, found in seeds.items()
     )
     lines += ["", f"Finalists that beat the best expert on at least one objective: {counts}.", ""]
-    lines += ["![Fronts on held-out items](front.png)", "", f"Made by `{command}`.", ""]
+    lines += ["![Fronts on held-out items](front.png)", "", f"Made by `{command}` {surroundings()}.", ""]
     return "\n".join(lines)
+
+
+def surroundings() -> str:
+    """Returns when and on what the study was run."""
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "lm-eval", "pymoo"))
+    machine = f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {libraries}"
+    return f"on {date.today().isoformat()}, {machine}"
 
 
 def draw(summary: dict[str, Any], path: Path) -> None:

@@ -11,9 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import subprocess
 import sys
 import time
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -123,7 +126,9 @@ def write_seconds(results: Path, calls: Path) -> Path:
         "confirmation on the test split.\n\n"
         "| search | candidates | items each | merge | score | rest | minutes |\n|---|---|---|---|---|---|---|\n"
         + "\n".join(rows)
-        + "\n"
+        + f"\n\nMeasured on {date.today().isoformat()}, {platform.machine()}, Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "lm-eval", "pymoo", "cma"))
+        + ".\n"
     )
     return target
 
