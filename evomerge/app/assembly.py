@@ -177,8 +177,6 @@ def _open(config: RunConfig, method: MergeMethod | None) -> Sources:
             opened[ref] = Checkpoint.open(folder)
         except InputError as error:
             problems += error.problems
-    twice = [ref.source for ref in dict.fromkeys(config.models) if config.models.count(ref) > 1]
-    problems += [f"models: {source} is named more than once" for source in twice]
     if config.base in config.models:
         problems.append(f"models: {config.base.source} is the base; name the experts alone")  # type: ignore[union-attr]
     if problems:

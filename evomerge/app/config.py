@@ -102,6 +102,8 @@ class RunConfig:
         task_path: Where the user's own tasks are.
         objectives: As written; empty means one per task.
         constraints: As written.
+        patterns: Pairs of module kind and regular expression over tensor names, tried before the built-in ones.
+        layer_pattern: Finds the layer index in tensor names; None is the built-in one.
         functions: The user's own metrics, ``FILE.py:NAME``.
         evaluations: How many candidates to score; None leaves it to the other budgets.
         items_per_task: Items of the search split per task; None is all.
@@ -130,6 +132,8 @@ class RunConfig:
     task_path: tuple[str, ...]
     objectives: tuple[str, ...]
     constraints: tuple[str, ...]
+    patterns: tuple[tuple[str, str], ...]
+    layer_pattern: str | None
     functions: tuple[str, ...]
     evaluations: int | None
     items_per_task: int | None

@@ -13,6 +13,7 @@ import yaml
 
 from evomerge.app.places import expanded
 from evomerge.errors import suggest
+from evomerge.recipe import MODULE_KINDS
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,36 @@ def texts() -> Kind:
     )
 
 
+def regular_expression() -> Kind:
+    """A regular expression."""
+
+    def read(value: Any) -> str:
+        try:
+            re.compile(_text(value))
+        except re.error as error:
+            raise ValueError(str(error)) from error
+        return _text(value)
+
+    return Kind("a regular expression", read, text=True)
+
+
+def patterns() -> Kind:
+    """Pairs of a module kind and a regular expression over tensor names."""
+
+    def read(value: Any) -> list[tuple[str, str]]:
+        found = []
+        for pair in listed(value):
+            if not isinstance(pair, list | tuple) or len(pair) != 2:
+                raise ValueError(f"{pair!r} is not a pair")
+            kind = str(pair[0])
+            if kind not in MODULE_KINDS:
+                raise ValueError(f"{kind!r} is no module kind{suggest(kind, MODULE_KINDS)}")
+            found.append((kind, regular_expression().read(pair[1])))
+        return found
+
+    return Kind("a list of [module kind, regular expression], or a YAML file with one", read)
+
+
 def metric_texts() -> Kind:
     """A list of texts that begin with metric keys: ``gsm8k.exact_match,strict-match`` is one of them, quoted or not."""
 
@@ -113,7 +144,9 @@ def metric_texts() -> Kind:
         joined: list[str] = []
         for entry in map(_text, listed(value)):
             # A key names its task before a dot, so what has none goes on where the comma of a filter broke the list.
-            if joined and "." not in re.split("[<>]=", entry)[0]:
+            # Where the text before is a whole constraint, nothing of it can be missing.
+            whole = joined and re.search("[<>]=", joined[-1])
+            if joined and not whole and "." not in re.split("[<>]=", entry)[0]:
                 joined[-1] += f",{entry}"
             else:
                 joined.append(entry)

@@ -33,7 +33,9 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         "base": assembly.known(config.base).fingerprint if config.base else None,
         "files": _companions(assembly),
         "method": {"name": template.method, "options": dict(template.options)},
-        "genome": {"settings": _plain(config.genome), "labels": list(assembly.spec.labels)},
+        "genome": {"settings": _plain(config.genome), "labels": list(assembly.spec.labels)}
+        | ({"patterns": _plain(config.patterns)} if config.patterns else {})
+        | ({"layer_pattern": config.layer_pattern} if config.layer_pattern else {}),
         "starts": {
             "points": list(assembly.start_names),
             "genomes": hashlib.sha256(assembly.starts.tobytes()).hexdigest(),

@@ -15,7 +15,14 @@ from evomerge.errors import InputError
 from evomerge.genome import GenomeSpec, NotExpressible
 from evomerge.merging import Sources
 from evomerge.methods import MergeMethod
-from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
+from evomerge.recipe import (
+    DEFAULT_LAYER_PATTERN,
+    DEFAULT_PATTERNS,
+    CheckpointRef,
+    Group,
+    ParameterGroups,
+    Recipe,
+)
 from evomerge.report import front_members
 from evomerge.store import RunStore
 
@@ -24,27 +31,20 @@ def build_spec(config: RunConfig, sources: Sources, method: MergeMethod) -> Geno
     """The search space of a method over opened checkpoints.
 
     Raises:
-        InputError: With everything that is wrong with method, options, number of models and genome.
+        InputError: With everything that is wrong with options and genome.
     """
     options = method.resolve(config.method_options)
     refs = {(ref.source, ref.revision): ref for ref in sources.checkpoints}
     models = tuple(refs[ref.source, ref.revision] for ref in config.models)
     base = refs[config.base.source, config.base.revision] if config.base else None
-    least, most = method.models
-    problems = []
-    if len(models) < least or (most is not None and len(models) > most):
-        wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
-        problems.append(f"models: method {method.name} merges {wanted} models, {len(models)} came")
-    if method.base == "required" and base is None:
-        problems.append(f"base: method {method.name} works on differences to a base; write base=FOLDER")
-    if problems:
-        raise InputError(problems)
     template = Recipe(
         method=method.name,
         options=options,
         models=models,
         base=base if method.base != "none" else None,
-        groups=ParameterGroups(()),
+        groups=ParameterGroups(
+            (), (*config.patterns, *DEFAULT_PATTERNS), config.layer_pattern or DEFAULT_LAYER_PATTERN
+        ),
         dtype=config.model.merge_dtype,
         out_dtype=out_dtype(config, sources),
         # Methods without randomness give the same model for every seed, so the seed is no part of their recipes.

@@ -119,3 +119,13 @@ def test_a_search_starts_from_another_runs_front(family: Family, finished: Path,
     for member in members:
         wanted = member.coefficients["weight"][member.groups.index(tensor)]
         assert any(r.coefficients["weight"][r.groups.index(tensor)] == pytest.approx(wanted) for r in first)
+
+
+def test_patterns_and_the_layer_pattern_are_the_users_to_change(family: Family, tmp_path: Path) -> None:
+    changes = {"patterns": "[[other,'down_proj']]", "genome.own_groups": "[embedding,norm,head,other]"}
+    assert family.search(tmp_path / "run", evaluations=6, **changes) == 0
+    member = Recipe.from_json(Run(tmp_path / "run").front[0].recipe)
+    assert member.groups.place("model.layers.1.mlp.down_proj.weight").kind == "other"
+    assert member.groups.place("model.layers.1.mlp.up_proj.weight").kind == "mlp"
+    labels = [group.label for group in member.groups.groups]
+    assert "other" in labels
