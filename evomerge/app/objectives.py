@@ -31,6 +31,7 @@ def read_objectives(texts: Sequence[str], metrics: Mapping[str, bool]) -> tuple[
         InputError: Naming every objective that cannot be read, with the metric that was probably meant.
     """
     problems: list[str] = []
+    texts = _separated(texts, metrics)
     objectives = [_objective(text, metrics, problems) for text in texts]
     labels = [" ".join(text.split()) for text in texts]
     problems += [f"objective {label!r} is given twice" for label in sorted({x for x in labels if labels.count(x) > 1})]
@@ -51,7 +52,7 @@ def read_constraints(texts: Sequence[str], metrics: Mapping[str, bool]) -> tuple
     """
     problems: list[str] = []
     found: list[Constraint] = []
-    for text in texts:
+    for text in _separated(texts, metrics):
         match = _CONSTRAINT.match(str(text).strip())
         if match is None:
             problems.append(
@@ -107,6 +108,22 @@ def resolve_key(key: str, metrics: Mapping[str, bool], where: str, problems: lis
             f"{where}: task {task!r} has no metric {metric!r}{suggest(metric, own)} (it has {', '.join(own)})"
         )
     return None
+
+
+def _separated(texts: Sequence[str], metrics: Mapping[str, bool]) -> list[str]:
+    """Takes texts apart that a comma joined although a key ends before it and none goes on after it."""
+    found: list[str] = []
+    for text in map(str, texts):
+        first, *rest = text.split(",")
+        found.append(first)
+        for part in rest:
+            key = re.split(r"[\s*+]", found[-1])[-1]
+            name = re.split(r"[\s<>+]", part)[0]
+            if key in metrics and f"{key},{name}" not in metrics:
+                found.append(part.strip())
+            else:
+                found[-1] += f",{part}"
+    return found
 
 
 def _objective(text: str, metrics: Mapping[str, bool], problems: list[str]) -> Objective | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from evomerge.app.kinds import metric_texts
 from evomerge.app.objectives import default_objectives, read_constraints, read_objectives
 from evomerge.errors import InputError
 
@@ -84,6 +85,18 @@ def test_all_problems_come_at_once() -> None:
 def test_constraints(text: str, bound: float, relative: str | None) -> None:
     (constraint,) = read_constraints([text], METRICS)
     assert (constraint.bound, constraint.relative_to) == (bound, relative)
+
+
+def test_what_a_comma_joined_in_vain_is_reported_alone() -> None:
+    joined = metric_texts().read(["sort.acc >= 0.5", "bogus"])
+    with pytest.raises(InputError) as caught:
+        read_constraints(joined, METRICS)
+    assert [problem.split(" cannot")[0] for problem in caught.value.problems] == ["constraint 'bogus'"]
+    with pytest.raises(InputError) as caught:
+        read_objectives(metric_texts().read(["sort.acc", "bogus"]), METRICS)
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["objective 'bogus'"]
+    kept = metric_texts().read(["gsm8k.exact_match", "strict-match >= 0.5", "sort.acc >= 0.5"])
+    assert [c.metric for c in read_constraints(kept, METRICS)] == ["gsm8k.exact_match,strict-match", "sort.acc"]
 
 
 def test_all_stands_for_every_task() -> None:
