@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,21 +16,61 @@ def digest(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+# Fields that people set, in the order in which differences are told.
+_SET = ("seed", "method", "models", "base", "objectives", "constraints", "functions", "genome", "fitness", "searcher")
+# Fields that follow from those; where one of these differs, the field that follows needs no explanation of its own.
+_FOLLOWING = {
+    "method.options": ("method.name",),
+    "searcher.options": ("searcher.name",),
+    "searcher.population": ("searcher.name",),
+    "starts": ("seed", "method", "genome.settings", "models", "base"),
+    "genome.labels": ("method", "genome.settings", "models", "base"),
+    "searcher.seed": ("seed",),
+    "fitness.seed": ("seed",),
+    "files": ("method", "models", "base"),
+    "items": ("seed", "fitness.tasks", "models", "base"),
+    "judging": ("fitness.tasks",),
+}
+
+
 def refuse_other(folder: str, stored: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     """Refuses a folder that belongs to another run.
 
     Raises:
-        InputError: Naming every field that differs, with both values.
+        InputError: Naming every field that differs, with both values, those that people set first; fields that follow
+            from these are named together.
     """
-    differences = [
-        f"{folder} holds another run: {path} is {_short(old)} there and {_short(new)} now"
-        for path, old, new in _differences(stored, asked)
-    ]
-    if differences:
-        raise InputError([*differences, "choose another run_dir, or repeat the settings the folder was made with"])
+    differences = sorted(_differences(stored, asked), key=lambda difference: _rank(difference[0]))
+    if not differences:
+        return
+    paths = [path for path, _, _ in differences]
+    problems: list[str] = []
+    following: list[str] = []
+    for path, old, new in differences:
+        derived = _derived(path)
+        if derived is not None and any(_within(other, cause) for other in paths for cause in _FOLLOWING[derived]):
+            following.append(derived)
+        else:
+            problems.append(f"{folder} holds another run: {path} is {_short(old)} there and {_short(new)} now")
+    if following:
+        problems.append(f"what follows from these settings differs too: {', '.join(dict.fromkeys(following))}")
+    raise InputError([*problems, "choose another run_dir, or repeat the settings the folder was made with"])
+
+
+def _derived(path: str) -> str | None:
+    return next((field for field in _FOLLOWING if _within(path, field)), None)
+
+
+def _rank(path: str) -> int:
+    return next((place for place, field in enumerate(_SET) if _within(path, field)), len(_SET))
+
+
+def _within(path: str, field: str) -> bool:
+    return path == field or path.startswith(f"{field}.")
 
 
 _ABSENT = object()
+_HASH = re.compile(r'"([0-9a-f]{8})[0-9a-f]{8,}"')  # fingerprints tell people nothing beyond being others
 
 
 def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
@@ -44,5 +85,5 @@ def _differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any,
 def _short(value: Any) -> str:
     if value is _ABSENT:
         return "absent"
-    text = json.dumps(value)
+    text = _HASH.sub(r'"\1..."', json.dumps(value))
     return text if len(text) <= 80 else text[:77] + "..."

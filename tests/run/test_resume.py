@@ -102,6 +102,8 @@ def test_a_folder_of_another_identity_is_refused_by_name(
     assert {"seed": "seed is 0 there and 1 now", "method": "method.name", "items_per_task": "items is"}[
         next(iter(changes))
     ] in printed
+    lines = [line for line in printed.splitlines() if line.startswith("  - ")]
+    assert len(lines) <= 3, "one setting is one sentence, and what follows from it another"
     assert (finished / "manifest.json").read_bytes() == before
 
 
