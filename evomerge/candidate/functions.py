@@ -6,7 +6,9 @@ import ast
 import copy
 import hashlib
 import importlib.util
+import inspect
 import math
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,10 @@ from evomerge.fitness import foreign_code
 
 class NonFiniteMetric(ArithmeticError):
     """A user's metric that is not a finite number."""
+
+
+class FunctionError(RuntimeError):
+    """A user's metric that raised; the message names it, the line and what it raised."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +99,18 @@ def call_function(
 
     Raises:
         NonFiniteMetric: If it returned a number that is not finite.
+        FunctionError: If it raised; lack of memory is raised as it is.
     """
     seed = int(hashlib.sha256(f"{candidate} {name}".encode()).hexdigest()[:15], 16)
     generation = copy.deepcopy(getattr(model, "generation_config", None))
     try:
         with foreign_code(seed), torch.no_grad():
             value = float(function(model, tokenizer))
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        said = (str(error).splitlines() or [""])[0]
+        raise FunctionError(f"{name} ({_place(function, error)}) raised {type(error).__name__}: {said}") from error
     finally:
         model.eval()
         if generation is not None:
@@ -106,6 +118,15 @@ def call_function(
     if not math.isfinite(value):
         raise NonFiniteMetric(f"the function {name} returned {value}")
     return value
+
+
+def _place(function: Callable[[Any, Any], float], error: BaseException) -> str:
+    """``FILE:LINE`` of the user's line that failed: the last one in the function's own file."""
+    lines = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    own = [place for place in lines if code is not None and place[0] == code.co_filename]
+    file, line = (own or lines)[-1]
+    return f"{Path(file).name}:{line}"
 
 
 def _module(path: Path) -> Any:

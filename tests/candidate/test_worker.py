@@ -49,6 +49,9 @@ def raising(model, tokenizer):
 """
 
 
+_LINE = FUNCTIONS.splitlines().index('    raise RuntimeError("no luck")') + 1
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two checkpoints, a task and the functions."""
@@ -121,6 +124,9 @@ def test_a_function_that_raises_leaves_no_trace_either(folder: Path) -> None:
     worker = make_worker(folder, "raising")
     error = worker(job(worker, folder, 0.5)).error
     assert error is not None
-    assert (error.kind, error.message) == ("error", "RuntimeError: no luck")
+    assert (error.kind, error.message) == (
+        "error",
+        f"FunctionError: python.raising (functions.py:{_LINE}) raised RuntimeError: no luck",
+    )
     assert not any(module.training for module in worker.live.model.modules())
     assert states() == before
