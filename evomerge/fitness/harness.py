@@ -18,12 +18,13 @@ from lm_eval.api.task import Task
 from evomerge.errors import InputError
 from evomerge.evaluation import Response
 from evomerge.fitness import smooth
+from evomerge.fitness.answerkey import WrongAnswer, answer_key, refuse
 from evomerge.fitness.encoding import Encoder
 from evomerge.fitness.items import Item
 from evomerge.fitness.judging import task_digest
 from evomerge.fitness.requests import Answer, Generated, Likelihood
 from evomerge.fitness.settings import FitnessSettings
-from evomerge.fitness.splits import canonical, item_ids
+from evomerge.fitness.splits import item_ids
 from evomerge.fitness.values import finite, plain
 
 PLAIN = "none"  # lm-eval's name for the answers as they are
@@ -53,7 +54,7 @@ class Benchmark:
         judging: Digest of how answers are judged.
 
     Raises:
-        InputError: If the prompts cannot be built.
+        InputError: If the prompts cannot be built, or a right answer is none of its item's options.
     """
 
     def __init__(self, name: str, task: Task, settings: FitnessSettings, encoder: Encoder | None) -> None:
@@ -65,6 +66,8 @@ class Benchmark:
         try:
             self.items = self._build(settings, encoder)
             self._remember()
+        except InputError:
+            raise
         except Exception as error:  # templates and code of a task can fail in any way
             first = (str(error).strip() or "no message").splitlines()[0]
             raise InputError(
@@ -126,35 +129,26 @@ class Benchmark:
             by_doc.setdefault(instance.doc_id, []).append(instance)
         parts = [sorted(instances, key=lambda instance: instance.idx) for instances in by_doc.values()]
         ids = item_ids(self.name, (part[0].doc for part in parts))
-        return {item: self._item(item, part) for item, part in zip(ids, parts, strict=True)}
+        wrong: list[WrongAnswer] = []
+        items = {item: self._item(item, part, wrong) for item, part in zip(ids, parts, strict=True)}
+        refuse(self.name, wrong, len(items))
+        return items
 
-    def _item(self, item: str, instances: Sequence[Any]) -> Item:
+    def _item(self, item: str, instances: Sequence[Any], wrong: list[WrongAnswer]) -> Item:
         doc = instances[0].doc
-        options, gold, target = self._answer_key(doc)
+        key = answer_key(self.task, doc)
+        if key.wrong is not None and not callable(self.task.get_config("process_results")):
+            wrong.append(key.wrong)
         return Item(
             id=item,
             doc=doc,
             kind=tuple(instance.request_type for instance in instances),
             arguments=tuple(tuple(instance.args) for instance in instances),
             repeats=int(instances[0].repeats or 1),
-            options=options,
-            gold=gold,
-            target=target,
+            options=key.options,
+            gold=key.gold,
+            target=key.target,
         )
-
-    def _answer_key(self, doc: Any) -> tuple[tuple[str, ...], tuple[int, ...], str]:
-        task = self.task
-        target = task.doc_to_target(doc)
-        if self.output_type != "multiple_choice" or task.get_config("doc_to_choice") is None:
-            return (), (), target if isinstance(target, str) else canonical(target)
-        options = tuple(str(option) for option in task.doc_to_choice(doc))
-        right = task.doc_to_text(doc) if getattr(task, "multiple_input", 0) else target
-        gold = []
-        for entry in right if isinstance(right, list) else [right]:
-            index = options.index(entry) if isinstance(entry, str) and entry in options else entry
-            if isinstance(index, int) and 0 <= index < len(options):
-                gold.append(index)
-        return options, tuple(gold), " | ".join(options[index] for index in gold)
 
     def _remember(self) -> None:
         """Renders each document's templates once; judging would render them again for every candidate."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from evomerge.errors import InputError
 from evomerge.evaluation import SPLITS
-from evomerge.fitness import catalogue, grouping, wellknown
+from evomerge.fitness import catalogue, grouping, inline, wellknown
 from evomerge.fitness.encoding import Encoder
 from evomerge.fitness.foreign import foreign_code, no_progress_bars
 from evomerge.fitness.harness import Benchmark
@@ -40,6 +40,9 @@ def open_benchmarks(settings: FitnessSettings, encoder: Encoder | None) -> tuple
         known_name = name if name in loaded.builtin else None
         if told := wellknown.warning(known_name, task.get_config("dataset_path"), split):
             benchmarks[name].warnings.append(f"task {name!r} {told}")
+    for spec in settings.tasks:
+        if not isinstance(spec, str) and (told := inline.warning(spec)) and spec["task"] in benchmarks:
+            benchmarks[spec["task"]].warnings.append(f"task {spec['task']!r} {told}")
     if problems:
         raise InputError(problems)
     return benchmarks, grouping.Groups(loaded.groups)
@@ -61,16 +64,20 @@ def divide(settings: FitnessSettings, benchmarks: Mapping[str, Benchmark]) -> di
             {item: found.target for item, found in benchmark.items.items()},
             {item: len(found.options) for item, found in benchmark.items.items()},
         )
+        counts: dict[str, int] = {}
         for split in SPLITS:
             members = [item for item in benchmark.items if split_of(item, settings.splits) == split]
             # What is held out does not follow the run's seed, so that runs with other seeds stay comparable.
             seed = settings.seed if split == "search" else 0
             items[split][name] = sample(members, layers, settings.limit(split), seed)
-            if not members and settings.splits.get(split, 0.0) > 0.0 and split != "selection":
-                problems.append(
-                    f"task {name!r}: none of its {len(benchmark.items)} items falls into the {split} split; "
-                    "give it more items, or other fractions with splits"
-                )
+            counts[split] = len(members)
+        problems += [
+            f"task {name!r}: none of its {len(benchmark.items)} items falls into the {split} split "
+            f"({', '.join(f'{key} {count}' for key, count in counts.items())}); give it more items, or other fractions "
+            "with splits"
+            for split, count in counts.items()
+            if not count and settings.splits.get(split, 0.0) > 0.0 and split != "selection"
+        ]
     if problems:
         raise InputError(problems)
     return items
