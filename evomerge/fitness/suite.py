@@ -92,6 +92,7 @@ class TaskSuite:
             f"task {task!r}: {count} items are longer than {encoder.max_length} tokens and lose their beginnings"
             for task, count in tokenised.cut.items()
         )
+        self.warnings += tokenised.warnings
 
     @classmethod
     def build(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from evomerge.errors import InputError
 from evomerge.fitness.encoding import Encoder
 from evomerge.fitness.items import Item
 from evomerge.fitness.requests import Request
+from evomerge.fitness.splits import canonical
 
 # For each of lm-eval's requests of an item: one token request or, for a rolling window, several.
 ItemRequests = tuple[tuple[Request, ...], ...]
@@ -21,10 +23,12 @@ class Tokenised:
     Args:
         requests: By item id.
         cut: Number of items, by task, that lost their beginning because they are too long for the model.
+        warnings: Tasks whose texts the tokenizer cannot tell apart or does not know.
     """
 
     requests: Mapping[str, ItemRequests]
     cut: Mapping[str, int]
+    warnings: tuple[str, ...] = ()
 
 
 def tokenise(encoder: Encoder, items: Iterable[tuple[str, Item]]) -> Tokenised:
@@ -43,7 +47,9 @@ def tokenise(encoder: Encoder, items: Iterable[tuple[str, Item]]) -> Tokenised:
     requests: dict[str, ItemRequests] = {}
     cut: dict[str, int] = {}
     wrong: dict[tuple[str, str], list[str]] = {}
+    by_task: dict[str, list[Item]] = {}
     for task, item in items:
+        by_task.setdefault(task, []).append(item)
         before = encoder.cut
         try:
             requests[item.id] = tuple(encoder.requests(*asked) for asked in zip(item.kind, item.arguments, strict=True))
@@ -54,4 +60,47 @@ def tokenise(encoder: Encoder, items: Iterable[tuple[str, Item]]) -> Tokenised:
         raise InputError(
             [f"task {task!r}: {problem} ({len(ids)} items, first {ids[0]})" for (task, problem), ids in wrong.items()]
         )
-    return Tokenised(requests, {task: count for task, count in cut.items() if count})
+    warnings = [told for task, listed in by_task.items() for told in _warnings(task, listed, requests, encoder)]
+    return Tokenised(requests, {task: count for task, count in cut.items() if count}, tuple(warnings))
+
+
+def _warnings(
+    task: str, items: Sequence[Item], requests: Mapping[str, ItemRequests], encoder: Encoder
+) -> Iterator[str]:
+    """What a tokenizer that does not know a task's texts makes of them."""
+    alike = _alike(items, requests)
+    if alike * 2 >= len(items) and alike:
+        yield (
+            f"task {task!r}: {alike} of {len(items)} items are the same tokens as another item or have options that "
+            "are: the tokenizer does not know this text"
+        )
+    unknown, total = _unknown_tokens([requests[item.id] for item in items], encoder.tokenizer.unk_token_id)
+    if unknown * 2 > total:
+        yield (
+            f"task {task!r}: {unknown} of {total} tokens are the unknown token: the tokenizer does not know this text"
+        )
+
+
+def _alike(items: Sequence[Item], requests: Mapping[str, ItemRequests]) -> int:
+    """How many items differ as texts, but not as tokens, from another one or among their own requests."""
+    texts: dict[Any, set[str]] = {}
+    keys: dict[str, Any] = {}
+    alike: set[str] = set()
+    for item in items:
+        parts = [tuple(request.tokens.tobytes() for request in part) for part in requests[item.id]]
+        asked = [canonical(arguments) for arguments in item.arguments]
+        if len(set(parts)) < len(set(asked)):
+            alike.add(item.id)
+        keys[item.id] = tuple(parts)
+        texts.setdefault(keys[item.id], set()).add(canonical(asked))
+    return len(alike | {item for item, key in keys.items() if len(texts[key]) > 1})
+
+
+def _unknown_tokens(requests: Iterable[ItemRequests], unknown: int | None) -> tuple[int, int]:
+    """How many tokens are the unknown one, and how many there are, without the first of each request.
+
+    Some tokenizers use one token for the beginning of a text and for what they do not know.
+    """
+    tokens = [request.tokens[1:] for item in requests for part in item for request in part]
+    found = 0 if unknown is None else sum(int((row == unknown).sum()) for row in tokens)
+    return found, sum(row.size for row in tokens)

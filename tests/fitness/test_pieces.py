@@ -16,11 +16,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from evomerge.errors import InputError
 from evomerge.fitness.encoding import Encoder, context_length
+from evomerge.fitness.items import Item
 from evomerge.fitness.layout import Limits, lay_out, logit_bytes
 from evomerge.fitness.requests import Continuation, Likelihood, Prompt
 from evomerge.fitness.scoring import BatchScorer
 from evomerge.fitness.smooth import choice_metrics
 from evomerge.fitness.splits import item_ids, sample, split_of, strata
+from evomerge.fitness.tokenised import tokenise
 from evomerge.fitness.wellknown import warning
 from tests.fitness.conftest import WORDS
 
@@ -267,3 +269,22 @@ def test_smooth_metrics_by_hand() -> None:
 )
 def test_well_known_names(task: str | None, dataset: str | None, known: bool) -> None:
     assert (warning(task, dataset, "test") is not None) is known
+
+
+def test_texts_that_a_tokenizer_does_not_know_are_pointed_out() -> None:
+    words = Tokenizer(models.WordLevel({"[UNK]": 0, "</s>": 1, "river": 2, "stone": 3, "?": 4}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", eos_token="</s>")
+    known, strange = ("river", "stone"), ("fluss", "stein")
+
+    def warnings(options: tuple[str, str]) -> tuple[str, ...]:
+        asked = [((f"{a} {b} ?", " river"), (f"{a} {b} ?", " stone")) for a in options for b in options]
+        items = [Item(str(n), {}, ("loglikelihood",) * 2, pair, 1, (), (), "") for n, pair in enumerate(asked)]
+        return tokenise(Encoder(tokenizer, 32), (("quiz", item) for item in items)).warnings
+
+    assert warnings(known) == ()
+    (same,) = warnings(strange)  # half of the tokens, the mark and the option, are known
+    assert same.startswith("task 'quiz': 4 of 4 items are the same tokens")
+    assert same.endswith("the tokenizer does not know this text")
+    one_known = warnings(("fluss stein berg wald", "stein"))
+    assert any("tokens are the unknown token: the tokenizer does not know this text" in told for told in one_known)
