@@ -6,6 +6,7 @@
 from evomerge.search.loop import STATUS, run
 from evomerge.search.plan import Budgets, RepeatedFailures, ReplayError, SearchPlan, SearchResult
 from evomerge.search.progress import Progress
+from evomerge.search.scoring import Scoring
 from evomerge.search.searchers import SEARCHERS, Searcher, SearcherFactory, SearcherSettings, factory, make
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Progress",
     "RepeatedFailures",
     "ReplayError",
+    "Scoring",
     "SearchPlan",
     "SearchResult",
     "Searcher",

@@ -75,7 +75,7 @@ def run(
         raise
     finally:
         store.fold()
-    return SearchResult(reason, search.told, len(search.found), tuple(front), tuple(confirmed))
+    return SearchResult(reason, search.told, len(search.found), tuple(front), tuple(confirmed), search.cut)
 
 
 class _Search:
@@ -84,6 +84,7 @@ class _Search:
     Attributes:
         told: Batches told to the searcher.
         found: Candidates in the order of the asks.
+        cut: Whether a budget cut the batch after those.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class _Search:
         stop: Callable[[], str],
     ) -> None:
         self.told = 0
+        self.cut = False
         self._asks = 0
         self.found: list[Evaluation] = []
         self._plan = plan
@@ -142,6 +144,7 @@ class _Search:
             improved = self._improves(scored.new)
             self.found += scored.new
             if not scored.complete:
+                self.cut = bool(scored.new)
                 return budget if len(scored.new) == limit else "seconds"
             self._tell(searcher, scored)
             idle = 0 if scored.new else idle + 1

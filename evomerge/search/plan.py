@@ -76,6 +76,7 @@ class SearchResult:
         evaluations: Candidates scored.
         front: The feasible non-dominated candidates on the search split, by (batch, index).
         confirmed: Records of baselines and finalists on the test split; empty without confirmation.
+    cut: Whether the budget cut one more batch: some of it was scored, and none of it told.
     """
 
     reason: str
@@ -83,6 +84,7 @@ class SearchResult:
     evaluations: int
     front: tuple[Evaluation, ...]
     confirmed: tuple[Evaluation, ...]
+    cut: bool = False
 
 
 class RepeatedFailures(RuntimeError):

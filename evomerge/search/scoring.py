@@ -66,6 +66,22 @@ class Scoring:
         """Whether a candidate was scored and meets every constraint."""
         return evaluation.error is None and bool((self.violations(evaluation) <= 0.0).all())
 
+    def nearest(self, evaluations: Sequence[Evaluation]) -> tuple[Evaluation, dict[str, float]] | None:
+        """The scored candidate that misses the constraints by least altogether.
+
+        Args:
+            evaluations: The candidates.
+
+        Returns:
+            The candidate, and for each constraint that it misses the label and by how much; None if none was scored.
+        """
+        scored = [evaluation for evaluation in evaluations if evaluation.error is None]
+        if not scored:
+            return None
+        best = min(scored, key=lambda evaluation: float(np.maximum(self.violations(evaluation), 0.0).sum()))
+        missed = zip(self.constraints, self.violations(best), strict=True)
+        return best, {constraint.label: float(by) for constraint, by in missed if by > 0.0}
+
     def columns(self, batch: Sequence[Evaluation]) -> tuple[Array, Array]:
         """What the searcher is told of a batch.
 

@@ -107,6 +107,23 @@ def test_a_finished_run_is_extended_by_a_larger_budget(family: Family, tmp_path:
     assert sum(e["name"] is None for e in grown) == 15
 
 
+def test_what_the_search_says_of_a_cut_batch_an_empty_front_and_more_records_than_budget(
+    family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = {"tasks": "[first]", "searcher": "ga", "constraints": "['first.acc >= 1.5']", "searcher.population": 6}
+    assert family.search(tmp_path / "run", evaluations=7, **changes) == 0
+    printed = capsys.readouterr()
+    assert "7 candidates scored in 2 batches, the last one cut by the budget (stopped by: evaluations)" in printed.out
+    assert "no candidate meets the constraints; the nearest, " in printed.out
+    assert "misses first.acc >= 1.5 by " in printed.out
+    assert "are stored" not in printed.err
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["batches"] == 1
+    assert family.search(tmp_path / "run", evaluations=1, **changes) == 0
+    printed = capsys.readouterr()
+    assert "1 candidate scored in 1 batch, cut by the budget" in printed.out
+    assert "7 candidates are stored; the report shows the first 1," in printed.err
+
+
 def test_a_search_starts_from_another_runs_front(family: Family, finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "next"
     assert family.search(run, start_from=finished, seed=5, evaluations=20, genome__split_kinds="true") == 0

@@ -64,6 +64,7 @@ def test_candidates_are_kept_where_they_were_asked(tmp_path: Path) -> None:
     result, _ = search(tmp_path, work)
     candidates = [e for e in RunStore.read(tmp_path).evaluations("search") if e.batch]
     assert (result.reason, result.evaluations, result.batches) == ("evaluations", 20, 2)
+    assert result.cut, "the third batch was begun"
     assert Counter(e.batch for e in candidates) == {1: 8, 2: 8, 3: 4}
     assert [e.index for e in candidates if e.batch == 3] == [0, 1, 2, 3]
     assert work.starts is not None

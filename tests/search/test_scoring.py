@@ -118,3 +118,14 @@ def test_finite() -> None:
     assert finite({"a": 1.0})
     assert not finite({"a": 1.0, "b": math.nan})
     assert not finite({"a": np.inf})
+
+
+def test_the_nearest_miss_is_the_smallest_sum_of_violations() -> None:
+    constraints = (Constraint("high a", "a.acc", ">=", 0.9), Constraint("low loss", "a.loss", "<=", 3.0))
+    scoring = Scoring((ACCURACY,), constraints, BASELINES)
+    near = scored(a_acc=0.7, b_acc=0.0, a_loss=2.0)
+    assert scoring.nearest([failed(), scored(a_acc=0.9, b_acc=1.0, a_loss=4.0), near]) == (
+        near,
+        {"high a": pytest.approx(0.2)},
+    )
+    assert scoring.nearest([failed()]) is None

@@ -9,7 +9,7 @@ from evomerge.app.config import RunConfig
 from evomerge.app.interrupts import Interrupts
 from evomerge.app.progress import ProgressLine
 from evomerge.report import front_members
-from evomerge.search import RepeatedFailures, SearchResult
+from evomerge.search import RepeatedFailures, Scoring, SearchResult
 from evomerge.store import RunStore
 
 INTERRUPTED, FAILED = 130, 1
@@ -53,14 +53,51 @@ def _header(prepared: running.Prepared) -> str:
 
 def _summarise(prepared: running.Prepared, result: SearchResult) -> None:
     folder = prepared.folder
-    members = front_members(RunStore.read(folder))
+    store = RunStore.read(folder)
+    members = front_members(store)
     winners = [member for member in members if any(member.beats_best_expert.values())]
-    print(f"{result.evaluations} candidates scored in {result.batches} batches (stopped by: {result.reason})")
+    print(_extent(result))
+    stored = sum(evaluation.name is None for evaluation in store.evaluations("search"))
+    if result.reason != "stopped" and stored > result.evaluations:
+        _say(
+            f"warning: {stored} candidates are stored; the report shows the first {result.evaluations}, which is all "
+            "that this budget allows; repeat the command with the larger budget to see all of them"
+        )
+    if not members:
+        print(_empty(prepared, store, result.evaluations))
     confirmed = sum(member.test is not None for member in members)
     print(
-        f"front: {len(members)} members, {confirmed} confirmed on held-out items; "
+        f"front: {_count(len(members), 'member')}, {confirmed} confirmed on held-out items; "
         f"{len(winners)} beat the best expert of an objective there (after Holm's correction)"
     )
     print(f"report: {folder / 'report.html'}")
     if result.reason == "stopped":
         print("interrupted before confirmation; go on with the same command")
+
+
+def _count(number: int, thing: str, several: str = "") -> str:
+    return f"{number} {thing if number == 1 else several or f'{thing}s'}"
+
+
+def _extent(result: SearchResult) -> str:
+    """How many candidates and batches there were, the one that a budget cut included, and what ended them."""
+    batches = _count(result.batches + result.cut, "batch", "batches")
+    cut = ", the last one cut by the budget" if result.batches and result.cut else ""
+    cut = cut or (", cut by the budget" if result.cut else "")
+    end = "interrupted" if result.reason == "stopped" else f"stopped by: {result.reason}"
+    return f"{_count(result.evaluations, 'candidate')} scored in {batches}{cut} ({end})"
+
+
+def _empty(prepared: running.Prepared, store: RunStore, count: int) -> str:
+    """Why there is no front: which candidate came nearest to the constraints, and what it lacks."""
+    assembly = prepared.assembly
+    found = {name: store.find(recipe.digest, "search") for name, recipe in assembly.baselines.items()}
+    known = {name: evaluation for name, evaluation in found.items() if evaluation is not None}
+    scoring = Scoring(assembly.objectives, assembly.constraints, known)
+    nearest = scoring.nearest([e for e in store.evaluations("search") if e.name is None][:count])
+    if nearest is None:
+        return "no candidate could be scored, so there is no front"
+    candidate, missed = nearest
+    labels = {constraint.label: constraint.metric for constraint in assembly.constraints}
+    parts = [f"{label} by {by:.4g} (it has {candidate.metrics[labels[label]]:.4g})" for label, by in missed.items()]
+    return f"no candidate meets the constraints; the nearest, {candidate.digest[:12]}, misses {', '.join(parts)}"
