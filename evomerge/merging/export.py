@@ -27,6 +27,8 @@ _LEGAL = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY")
 # Ours to write, or about weights and training that the merged model does not have.
 _OURS = ("config.json", "recipe.json", "mergekit_config.yml", "README.md")
 _FOREIGN = ("adapter_config.json", "trainer_state.json", "all_results.json", "train_results.json", "eval_results.json")
+# Records of the reference's own training. They stay among the companions, by which a run is known, but are not copied.
+_TRAINING = ("training.json", "training_args.json", "trainer_log.json")
 _FOLDERS = ("additional_chat_templates",)
 
 
@@ -100,6 +102,8 @@ def copy_companions(reference: Checkpoint, folder: Path, out_dtype: str) -> None
         if path.is_dir() and path.name in _FOLDERS:
             shutil.copytree(path, folder / path.name)
     for path in companions(reference):
+        if path.name in _TRAINING or path.name.endswith("_results.json"):
+            continue
         shutil.copyfile(path, folder / path.name)
     source = reference.path / "config.json"
     config = json.loads(source.read_text(encoding="utf-8"))

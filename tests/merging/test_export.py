@@ -99,6 +99,8 @@ def test_what_is_copied_along(family: Callable[..., Family], tmp_path: Path) -> 
         "training_args.bin": b"\0",
         "pytorch_model.bin": b"\0",
         "trainer_state.json": b"{}",
+        "training.json": b"{}",
+        "predict_results.json": b"{}",
         "model.safetensors.index.json.bak": b"",
         "modeling_custom.py": b"raise SystemExit",
         ".gitattributes": b"",
