@@ -209,7 +209,7 @@ def open_sources(recipe: Recipe, *, offline: bool = True, verify: bool = True) -
         try:
             checkpoint = Checkpoint.open(locate(places.resolve(ref.source), ref.revision, offline=offline))
         except InputError as error:
-            problems += error.problems
+            problems += _relative(ref, offline) or error.problems
             continue
         if verify and ref.fingerprint is not None and checkpoint.fingerprint() != ref.fingerprint:
             problems.append(
@@ -219,6 +219,18 @@ def open_sources(recipe: Recipe, *, offline: bool = True, verify: bool = True) -
     if problems:
         raise InputError(problems)
     return Sources(opened)
+
+
+def _relative(ref: CheckpointRef, offline: bool) -> list[str]:
+    """The problem of a model that is not there, where its place depends on the folder one stands in; else none."""
+    place = Path(places.resolve(ref.source))
+    if place.is_absolute() or ref.revision is not None or place.exists():
+        return []
+    where = "in this folder" if offline else "in this folder, and no such model on the hub"
+    return [
+        f"there is no {ref.source} {where}; it is relative to the folder that the run was started in: start there"
+        + ("" if not offline or not places.is_hub_id(ref.source) else " (if it is a hub id, add offline=false)")
+    ]
 
 
 def find_member(store: RunStore, wanted: str) -> str:

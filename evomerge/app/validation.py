@@ -175,8 +175,10 @@ def _with_offline(values: dict[str, Any], file: Path) -> dict[str, Any]:
         return values
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
+        if found.get("config", {}).get("offline") is True:
+            return {**values, "offline": True}  # the run's models were folders: names that look like hub ids are paths
         refs = [ref for ref in [*found["models"], found.get("base")] if ref]
         hub = any(sources.is_hub_id(ref if isinstance(ref, str) else ref["source"]) for ref in refs)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         hub = False  # whoever reads the file in earnest says what is wrong with it
     return {**values, "offline": not hub}

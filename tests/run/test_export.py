@@ -173,6 +173,21 @@ def test_weights_that_changed_since_the_run_are_refused(
     assert not (tmp_path / "x").exists()
 
 
+def test_models_named_relative_to_another_folder_are_said_to_be(
+    own_family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    changes = {"models": "[family/one,family/two]", "base": "family/base", "evaluations": 6}
+    assert own_family.search(tmp_path / "run", **changes) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert main(["export", f"run={tmp_path / 'run'}", "member=knee", "out=x"]) == 2
+    printed = capsys.readouterr().err
+    for name in ("base", "one", "two"):
+        assert f"there is no family/{name} in this folder; it is relative to the folder that the run was " in printed
+    assert "on the hub" not in printed
+
+
 def test_evaluate_gives_the_recorded_scores(run: Path, tmp_path: Path, family: Family) -> None:
     evomerge.Run(run).export("knee", tmp_path / "merged")
     member = next(m for m in evomerge.Run(run).front if m.knee)
