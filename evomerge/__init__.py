@@ -39,6 +39,9 @@ class _Package(ModuleType):
     on. ``from evomerge.search import ...`` does not go through the attribute.
     """
 
+    def __dir__(self) -> list[str]:
+        return sorted({*self.__dict__, *__all__})
+
     @property
     def search(self) -> Any:
         from evomerge.app import api

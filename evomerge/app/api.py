@@ -37,6 +37,11 @@ class Run:
         self._store = RunStore.read(folder)
         self.folder = self._store.folder
 
+    def __repr__(self) -> str:
+        """The folder, and how much is in it."""
+        searched = sum(evaluation.name is None for evaluation in self.evaluations("search"))
+        return f"evomerge.Run({str(self.folder)!r}, {searched} candidates)"
+
     @property
     def manifest(self) -> dict[str, Any]:
         """What the run is: models, method, genome, objectives, items, seeds, versions."""
@@ -73,6 +78,8 @@ class Run:
             ExportMismatch: If the folder answers otherwise; nothing is left behind.
         """
         named = [model["source"] for model in [*self.manifest["models"], self.manifest["base"]] if model]
+        if offline is None and self.manifest["config"].get("offline") is True:
+            offline = True  # the run's models were folders: names that look like hub ids are paths
         offline = _prepared(offline, named)
         from evomerge.app import exporting
 
@@ -84,7 +91,7 @@ def search(**values: Any) -> Run:
 
     Args:
         **values: The keys of the command line: ``models=["A", "B"]``, ``base="C"``, ``method="ties"``,
-            ``genome="blocks"`` or ``genome={"layout": "blocks", "block_size": 2}``, ...
+            ``genome="blocks"`` or ``genome={"layout": "blocks", "block_size": 2}``, ...; paths may be ``Path`` objects.
 
     Returns:
         The finished run.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,7 +39,8 @@ def from_values(values: Mapping[str, Any]) -> RunConfig:
 
     Args:
         values: Key to value, nested or dotted; a group's name stands for that file of the group
-            (``genome="blocks"``), a mapping for settings of it (``genome={"block_size": 4}``).
+            (``genome="blocks"``), a mapping for settings of it (``genome={"block_size": 4}``); paths may be
+            ``os.PathLike``.
 
     Returns:
         The configuration, with the command line that says the same as its ``command``.
@@ -47,7 +49,7 @@ def from_values(values: Mapping[str, Any]) -> RunConfig:
         InputError: With everything that is wrong.
     """
     problems: list[str] = []
-    found = _overrides(values, problems)
+    found = _overrides(_without_paths(values), problems)
     words = [f"{override.key}={overrides.written(override.value)}" for override in found]
     return resolve(found, problems, ("evomerge", "search", *words))
 
@@ -112,6 +114,15 @@ def export(words: Sequence[str]) -> ExportConfig:
         InputError: With everything that is wrong.
     """
     return validation.export_config(*_plain(words, keys.EXPORT))
+
+
+def _without_paths(value: Any) -> Any:
+    """The same values with every path object as its text."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {name: _without_paths(inner) for name, inner in value.items()}
+    return [_without_paths(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _plain(words: Sequence[str], known: Mapping[str, Key]) -> tuple[dict[str, Any], list[str]]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import evomerge
+from evomerge.app import compose
 from evomerge.app.cli import main
 from tests.run.family import ROOT, Family, records
 
@@ -57,6 +58,19 @@ def test_the_command_of_a_search_from_python_goes_on_with_the_same_run(family: F
     assert main([*command[1:], "evaluations=9"]) == 0
     assert len(records(run.folder)) > len(before)
     assert evomerge.Run(run.folder).manifest["config"]["genome"]["block_size"] == 1
+
+
+def test_paths_may_be_path_objects_and_a_run_says_what_it_is(family: Family, tmp_path: Path) -> None:
+    given = values(family, tmp_path / "run", base=family.folder / "base", run_dir=tmp_path / "run")
+    given |= {"models": (family.folder / "one", family.folder / "two"), "task_path": [family.folder / "tasks"]}
+    config = compose.from_values(given)
+    assert config.to_json() == compose.from_values(values(family, tmp_path / "run")).to_json()
+    run = evomerge.search(**given)
+    assert repr(run) == f"evomerge.Run({str(tmp_path / 'run')!r}, 6 candidates)"
+
+
+def test_the_package_lists_what_it_offers() -> None:
+    assert {"Run", "merge", "search", "__version__"} <= set(dir(evomerge))
 
 
 def test_a_search_without_a_folder_names_it_in_its_command(
