@@ -6,12 +6,14 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from evomerge.estimation.intervals import Interval, interval, is_binary, mean_se, vector
 from evomerge.estimation.student import normal_quantile
 
 __all__ = ["paired_difference"]
+
+_ROUNDING = 1e-12  # of the larger values, below which differences are taken for equal
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -19,7 +21,8 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> I
 
     When all values are 0 or 1 only items that one of the two solves say anything, and the score interval of Tango 1998
     (Statistics in Medicine 17:891) is used: it needs no large sample and has a width when the two models never
-    disagree. Other values get Student's t on the differences.
+    disagree. Other values get Student's t on the differences. Where these are all the same, but not zero, they say
+    nothing about their spread, as a single item does not, and the interval is unbounded.
 
     Args:
         a: One value per item, ``(n,)``.
@@ -36,12 +39,20 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> I
     if first.shape != second.shape:
         raise ValueError(f"expected the same items in both, got {first.size} and {second.size} values")
     if not (is_binary(first) and is_binary(second)):
-        return interval(first - second, binary=False, confidence=confidence)
+        found = interval(first - second, binary=False, confidence=confidence)
+        return Interval(found.mean, math.inf, -math.inf, math.inf) if _constant(first, second) else found
     only_first = int(np.sum(first > second))
     only_second = int(np.sum(second > first))
     mean, se = mean_se(first - second)
     low, high = _tango(only_first, only_second, first.size, normal_quantile(confidence))
     return Interval(mean, se, min(low, mean), max(high, mean))
+
+
+def _constant(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
+    """Whether the differences are all the same up to rounding, and not zero."""
+    differences = first - second
+    rounding = _ROUNDING * max(float(np.abs(first).max()), float(np.abs(second).max()))
+    return bool(np.ptp(differences) <= rounding < abs(float(differences.mean())))
 
 
 def _tango(only_first: int, only_second: int, n: int, z: float) -> tuple[float, float]:

@@ -130,6 +130,16 @@ def test_paired_difference_of_continuous_scores_uses_the_pairing() -> None:
     assert got.se < 0.1 * mean_se(a)[1]
 
 
+def test_differences_that_are_all_the_same_say_nothing_about_their_spread() -> None:
+    a = np.array([0.3, 0.4, 0.7, 0.9])
+    for shift in (0.1, -1e-3):
+        got = paired_difference(a + shift, a)
+        assert got.mean == pytest.approx(shift)
+        assert (got.low, got.high, got.se) == (-math.inf, math.inf, math.inf)
+    none = paired_difference(a, a)
+    assert (none.mean, none.low, none.high) == (0.0, 0.0, 0.0)
+
+
 def test_weighted_sum_of_symmetric_parts_adds_variances() -> None:
     parts = [Interval(1.0, 0.3, 0.4, 1.6), Interval(2.0, 0.4, 1.2, 2.8)]
     got = weighted_sum(parts, [1.0, -1.0])
