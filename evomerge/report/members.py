@@ -16,6 +16,7 @@ from evomerge.report.sheets import difference, holm, p_value
 from evomerge.store import RunStore
 
 BEATS, SAME, WORSE = "beats best expert", "not distinguishable", "worse"
+UNJUDGED = "cannot be judged"
 SIGNIFICANCE = 0.05
 _ID_LENGTH = 8
 
@@ -29,7 +30,8 @@ class Comparison:
         interval: Paired difference, member minus other, in natural units.
         p: Two-sided p-value; None where the items say nothing.
         adjusted: The p-value after Holm's correction for all comparisons of the report; None as for ``p``.
-        mark: :data:`BEATS`, :data:`SAME` or :data:`WORSE`, by the adjusted p-value.
+        mark: :data:`BEATS`, :data:`SAME` or :data:`WORSE`, by the adjusted p-value; :data:`UNJUDGED` where the items
+            say nothing: there is one alone, or all differ by the same.
     """
 
     against: str
@@ -206,7 +208,7 @@ def _marked(results: Results, members: list[Member]) -> list[Member]:
         comparisons = {}
         for label, comparison in member.versus_expert.items():
             p = adjusted.get((i, label))
-            mark = SAME
+            mark = UNJUDGED if p is None else SAME
             if p is not None and p < SIGNIFICANCE:
                 mark = BEATS if better(objectives[label], comparison.interval.mean) else WORSE
             comparisons[label] = replace(comparison, adjusted=p, mark=mark)

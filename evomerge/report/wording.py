@@ -98,19 +98,35 @@ def headline(results: Results, members: Sequence[Member]) -> str:
         return f"None of {count(scored, 'scored candidate')} meets the constraints, so the front is empty."
     if not tested:
         return f"The front has {count(len(members), 'member')}; none has been scored on held-out items yet."
-    if not any(member.versus_expert for member in tested):
+    labels = [objective.label for objective in results.objectives]
+    if not any(results.best_expert(label, "test") for label in labels):
         return f"{count(len(tested), 'member')} scored on held-out items, but no expert to compare with."
-    return _verdict(tested, len(results.objectives))
+    judged = [label for label in labels if any(_judged(member, label) for member in tested)]
+    if not judged:
+        return (
+            f"{count(len(tested), 'member')} scored on held-out items, but in no objective can the items judge them "
+            "against the best expert."
+        )
+    if len(judged) == len(labels):
+        return _verdict(tested, len(labels), "objective")
+    left = ", ".join(shortened(label) for label in labels if label not in judged)
+    shown = ", ".join(shortened(label) for label in judged)
+    return f"{_verdict(tested, len(judged), 'compared objective')} Compared: {shown}; cannot be compared: {left}."
 
 
-def _verdict(tested: Sequence[Member], objectives: int) -> str:
+def _judged(member: Member, label: str) -> bool:
+    return label in member.versus_expert and member.versus_expert[label].p is not None
+
+
+def _verdict(tested: Sequence[Member], objectives: int, one: str) -> str:
+    """What the marks say; ``one`` is the word for an objective."""
     several = objectives > 1
     winners = [m for m in tested if any(m.beats_best_expert.values())]
     if len(tested) == 1:
-        return _verdict_of_one(tested[0], objectives)
+        return _verdict_of_one(tested[0], objectives, one)
     if not winners:
         none = f"None of {count(len(tested), 'merged model')} beats the best expert on held-out items"
-        return f"{none}{' in any objective' if several else ''}."
+        return f"{none}{f' in any {one}' if several else ''}."
     total = "All" if len(winners) == len(tested) else f"{len(winners)} of"
     first = f"{total} {len(tested)} merged models beat{'s' if len(winners) == 1 else ''} the best expert"
     if not several:
@@ -118,22 +134,22 @@ def _verdict(tested: Sequence[Member], objectives: int) -> str:
     everywhere = sum(list(m.beats_best_expert.values()).count(True) == objectives for m in winners)
     clean = sum(all(c.mark != WORSE for c in m.versus_expert.values()) for m in winners)
     return (
-        f"{first} of at least one objective on held-out items: {everywhere or 'none'} in every objective, "
+        f"{first} of at least one {one} on held-out items: {everywhere or 'none'} in every {one}, "
         f"{clean or 'none'} without being worse in any other."
     )
 
 
-def _verdict_of_one(member: Member, objectives: int) -> str:
+def _verdict_of_one(member: Member, objectives: int, one: str) -> str:
     several = objectives > 1
     marks = [comparison.mark for comparison in member.versus_expert.values()]
     wins, losses = marks.count(BEATS), marks.count(WORSE)
     if not wins:
-        where = " in any objective" if several else ""
+        where = f" in any {one}" if several else ""
         return f"The one merged model does not beat the best expert on held-out items{where}."
     first = "The one merged model beats the best expert on held-out items"
     if not several:
         return f"{first}."
-    where = "in every objective" if wins == objectives else f"in {wins} of {objectives} objectives"
+    where = f"in every {one}" if wins == objectives else f"in {wins} of {objectives} {one}s"
     return f"{first} {where}{f', and is worse in {losses}' if losses else ''}."
 
 

@@ -129,6 +129,17 @@ def test_models_that_agree_everywhere_differ_by_nothing_with_a_width() -> None:
     assert p_value(one, one, "t.acc") == pytest.approx(1.0)
 
 
+def test_differences_that_are_all_the_same_have_no_p_value() -> None:
+    goal = (Objective("t.acc", ((1.0, "t.acc"),), True),)
+    one, other = sheet(*scored({"t": [0.5, 0.25, 0.75]}), goal), sheet(*scored({"t": [0.375, 0.125, 0.625]}), goal)
+    assert one is not None
+    assert other is not None
+    found = difference(one, other, "t.acc")
+    assert found is not None
+    assert found.to_json() == {"mean": 0.125, "se": None, "low": None, "high": None}
+    assert p_value(one, other, "t.acc") is None
+
+
 def test_holm_on_a_worked_example() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([]) == []
