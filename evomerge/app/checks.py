@@ -56,6 +56,11 @@ def tasks(values: Mapping[str, Any]) -> list[str]:
     ]
     if "tasks" in values:
         names = [task if isinstance(task, str) else task["task"] for task in values["tasks"]]
+        problems += [
+            f"tasks: {name} is a place, not a task; write task_path=[{name}] and tasks=[...] with tasks from there"
+            for name in names
+            if name.startswith(sources.EXAMPLE)
+        ]
         problems += [] if names else ["tasks: name at least one, tasks=[t1,t2]"]
         problems += [f"tasks: {name} is given twice" for name in sorted({n for n in names if names.count(n) > 1})]
     return problems

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+import yaml
 
 from evomerge.app import keys
 from evomerge.app.keys import Key
@@ -38,6 +40,14 @@ _EXAMPLES = {
     "report": ("evomerge report run=runs/x",),
     "export": ("evomerge export run=runs/x member=knee out=merged",),
 }
+_NOTES = """\
+Objectives: a metric, t1.acc, or a weighted sum, [0.7*t1.acc + 0.3*t2.acc]. A metric is improved in the direction that
+its task declares; a negative weight turns it round (-1*t1.acc makes t1.acc small). Your own functions count as better
+the higher they are; one that is to be small says so in its file, after its definition: NAME.higher_is_better = False
+
+The embedded example can be used without a file of your own: models=[example:expert_1,example:expert_2]
+base=example:base task_path=[example:tasks] with the tasks exam_a, exam_b, copy_b, translate_b, order_b
+"""
 _WIDTH = 100
 
 
@@ -66,8 +76,38 @@ def verb(name: str) -> str:
         lines += ["", "Ready-made settings (group=name; each key of them can be set on its own):"]
         lines += [_entry(group, " | ".join(names)) for group, names in keys.groups().items()]
     lines += ["", "Keys (values as in Hydra; any list can be a YAML file):"]
-    lines += [_entry(key, entry.doc) for key, entry in _KEYS[name].items()]
+    defaults = _defaults()
+    lines += [_entry(key, entry.doc + _allowed(entry, defaults.get(key))) for key, entry in _KEYS[name].items()]
+    if name in ("search", "check"):
+        lines += ["", _NOTES.rstrip()]
     return "\n".join(lines) + "\n"
+
+
+def _allowed(key: Key, default: object) -> str:
+    """The names that a key may hold, and the one it holds if nothing is said."""
+    if key.kind.names is None:
+        return ""
+    names = " | ".join(key.kind.names())
+    return f" ({names}; default {default})" if default is not None else f" ({names})"
+
+
+def _defaults() -> dict[str, object]:
+    """Dotted key to default: the YAML files that are read if nothing is chosen, without Hydra, which takes a while."""
+    folder = keys.conf_folder()
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    for choice in config.pop("defaults"):
+        for group, name in choice.items() if isinstance(choice, Mapping) else ():
+            if name is not None and (folder / group / f"{name}.yaml").is_file():
+                config[group] = yaml.safe_load((folder / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    return {"split": "test", **dict(_dotted("", config))}
+
+
+def _dotted(prefix: str, values: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _entry(name: str, text: str) -> str:

@@ -148,12 +148,10 @@ _SEARCH = {
     "executor.workers": Key(integer(1), "how many processes"),
 }
 _LIMITS = {
-    "objectives": Key(metric_texts(), "what to improve: [t1.acc,t2.acc_norm], or weighted: [0.7*t1.acc + 0.3*t2.acc]"),
+    "objectives": Key(metric_texts(), "what to improve: [t1.acc,t2.acc_norm], see below"),
     "constraints": Key(metric_texts(), "what must hold: ['all.acc >= base - 0.01']"),
     "patterns": Key(patterns(), "tensor names to module kinds, tried before the built-in ones: [[attention, 'mixer']]"),
-    "layer_pattern": Key(
-        optional(regular_expression()), "finds the layer index in tensor names; null: built in"
-    ),
+    "layer_pattern": Key(optional(regular_expression()), "finds the layer index in tensor names; null: built in"),
     "functions": Key(texts(), "your own metrics, FILE.py:NAME, called with (model, tokenizer); used as python.NAME"),
     "evaluations": Key(_COUNT, "how many candidates to score"),
     "items_per_task": Key(_COUNT, "items of the search split per task; null: all"),

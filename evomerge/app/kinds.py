@@ -27,6 +27,7 @@ class Kind:
         text: The value is the user's own words, so ``007`` and ``1e3`` stay as written.
         free: The value is a mapping with keys of the user's own.
         many: The value is a list, so a comma-separated value was probably meant as one.
+        names: Gives the names that are allowed, where there are only a few.
     """
 
     expected: str
@@ -34,6 +35,7 @@ class Kind:
     text: bool = False
     free: bool = False
     many: bool = False
+    names: Callable[[], Sequence[str]] | None = None
 
 
 def optional(kind: Kind) -> Kind:
@@ -44,6 +46,7 @@ def optional(kind: Kind) -> Kind:
         kind.text,
         kind.free,
         kind.many,
+        kind.names,
     )
 
 
@@ -97,7 +100,7 @@ def choice(names: Sequence[str] | Callable[[], Sequence[str]]) -> Kind:
             raise ValueError(f"one of {', '.join(known)}{suggest(str(value), known)}")
         return str(value)
 
-    return Kind("a name", read, text=True)
+    return Kind("a name", read, text=True, names=names if callable(names) else lambda: names)
 
 
 def texts() -> Kind:

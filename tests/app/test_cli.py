@@ -54,6 +54,21 @@ def test_help_names_every_verb_and_every_key(capsys: pytest.CaptureFixture[str])
         assert max(map(len, page.splitlines())) <= 120
 
 
+def test_help_shows_what_choices_allow_and_hold(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from evomerge.app import compose, keys, sources
+
+    assert main(["search", "--help"]) == 0
+    page = " ".join(capsys.readouterr().out.split())
+    config = compose.search(["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]"]).to_json()
+    for name, key in keys.SEARCH.items():
+        if key.kind.names is not None:
+            default = config[name] if "." not in name else config[name.split(".")[0]][name.split(".")[1]]
+            assert f"{key.doc} ({' | '.join(key.kind.names())}; default {default})" in page
+    for name in [*sources.local_tasks(["example:tasks"]), *(f"example:{model}" for model in sources.example_models())]:
+        assert name in page
+    assert "NAME.higher_is_better = False" in page
+
+
 def test_the_module_is_the_command(tmp_path: Path) -> None:
     done = evomerge_process("--version", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, f"evomerge {evomerge.__version__}\n")

@@ -60,6 +60,7 @@ TYPOS = [
     ("base=D", "there is no folder D"),
     ("models=[A,my_task]", "did you mean 'my_tasks'"),
     ("task_path=[my_task]", "did you mean 'my_tasks'"),
+    ("tasks=example:tasks", "task_path=[example:tasks]"),
     ("models=[example:expert_x]", "there is no example:expert_x"),
     # words that are no key=value
     ("nsga2", "did you mean searcher=nsga2"),
