@@ -40,7 +40,11 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> I
         raise ValueError(f"expected the same items in both, got {first.size} and {second.size} values")
     if not (is_binary(first) and is_binary(second)):
         found = interval(first - second, binary=False, confidence=confidence)
-        return Interval(found.mean, math.inf, -math.inf, math.inf) if _constant(first, second) else found
+        if not _constant(first, second):
+            return found
+        if abs(found.mean) <= _rounding(first, second):
+            return Interval(0.0, 0.0, 0.0, 0.0)
+        return Interval(found.mean, math.inf, -math.inf, math.inf)
     only_first = int(np.sum(first > second))
     only_second = int(np.sum(second > first))
     mean, se = mean_se(first - second)
@@ -49,10 +53,12 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> I
 
 
 def _constant(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
-    """Whether the differences are all the same up to rounding, and not zero."""
-    differences = first - second
-    rounding = _ROUNDING * max(float(np.abs(first).max()), float(np.abs(second).max()))
-    return bool(np.ptp(differences) <= rounding < abs(float(differences.mean())))
+    """Whether the differences of several items are all the same up to rounding."""
+    return first.size > 1 and bool(np.ptp(first - second) <= _rounding(first, second))
+
+
+def _rounding(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    return _ROUNDING * max(float(np.abs(first).max()), float(np.abs(second).max()))
 
 
 def _tango(only_first: int, only_second: int, n: int, z: float) -> tuple[float, float]:

@@ -56,6 +56,7 @@ class Scenario:
     confirm: bool = True
     seed: int = 0
     density: bool = False
+    python: bool = False  # adds a metric of the recipe alone, which no item explains
     texts: Mapping[str, str] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
 
@@ -207,6 +208,8 @@ class _Run:
             for metric in own[0]:
                 mean = float(np.mean([m[metric] for m in own]))
                 metrics[f"{task.name}.{metric}"] = float(np.exp(-mean)) if metric == "perplexity" else mean
+        if self.scenario.python:
+            metrics["python.spread"] = float(np.ptp(recipe.coefficients["weight"]))
         seconds = {"merge": 0.12 + 0.01 * (index % 3), "score": 0.011 * len(answers)}
         evaluation = Evaluation(
             recipe.digest, recipe.to_json(), split, batch, index, name, metrics, seconds=seconds, items=len(answers)

@@ -103,6 +103,8 @@ HOSTILE_NAMES = replace(
     texts={"question": HOSTILE, "option": HOSTILE, "answer": HOSTILE},
     manifest={"warnings": [f"a warning {HOSTILE}"]},
 )
+PYTHON = replace(TWO, objectives=acc("reverse_b.acc", "python.spread"), candidates=24, failures={}, python=True)
+ONLY_PYTHON = replace(PYTHON, objectives=acc("python.spread"))
 EVERY = {
     "two": TWO,
     "three": THREE,
@@ -114,4 +116,6 @@ EVERY = {
     "constrained": CONSTRAINED,
     "many": MANY,
     "hostile": HOSTILE_NAMES,
+    "python": PYTHON,
+    "only_python": ONLY_PYTHON,
 }

@@ -184,6 +184,15 @@ def test_headlines_of_odd_runs(front_of: FrontOf, name: str, start: str) -> None
     assert front_of(name)["headline"] == start
 
 
+def test_headline_says_what_cannot_be_compared(front_of: FrontOf) -> None:
+    front = front_of("python")
+    assert front["headline"].endswith(" Compared: reverse_b.acc; cannot be compared: python.spread.")
+    assert "objective" not in front["headline"]
+    assert all(set(member["mark"]) == {"reverse_b.acc"} for member in front["members"] if member["test"])
+    alone = front_of("only_python")["headline"]
+    assert alone.endswith("but in no objective can the items judge them against the best expert.")
+
+
 def test_headline_counts_what_the_marks_say(front_of: FrontOf) -> None:
     for name in ("two", "three", "many", "single"):
         front = front_of(name)
