@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evomerge.app import sources as places
+from evomerge.app.answers import recorded_answers
 from evomerge.app.assembly import fitness_settings
 from evomerge.app.card import Measured, inherited_licence, licence_of, measured, model_card, uncited
+from evomerge.app.members import find_member
 from evomerge.candidate import load_model, load_tokenizer, resolve_device, suite_digest
 from evomerge.checkpoints import Checkpoint, locate
-from evomerge.errors import InputError, suggest
-from evomerge.evaluation import Evaluation, Objective, Response
+from evomerge.errors import InputError
+from evomerge.evaluation import Response
 from evomerge.fitness import TaskSuite
 from evomerge.merging import Sources, merge_to_folder
 from evomerge.recipe import CheckpointRef, Recipe
-from evomerge.report import Member, front_members
 from evomerge.store import RunStore
 
 # Largest difference in log-likelihood, in nats, between a candidate as it was scored and its export. It is zero where
 # device, dtype and threads are those of the run; other machines add up in another order.
 _TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.05}
-_SHORTEST_PREFIX = 6
 
 
 class ExportMismatch(RuntimeError):
@@ -129,40 +129,6 @@ def export_member(
     return Exported(out, digest[:12], recorded.split, recorded.items, difference, tolerance, tuple(warnings))
 
 
-def recorded_answers(store: RunStore, recorded: Evaluation) -> list[Response]:
-    """What a candidate answered, all of it: to compare with a part would check less than it says.
-
-    Args:
-        store: The run.
-        recorded: The candidate's evaluation.
-
-    Raises:
-        InputError: If answers are missing or cannot be read.
-    """
-    with _reading_answers(store):
-        answers = store.responses(recorded)
-    found = len({(answer.task, answer.item) for answer in answers})
-    if not found or found != len(answers) or found != recorded.items:
-        raise InputError(
-            f"the run's answers are missing: {recorded.items} {recorded.split} items were scored, and "
-            f"{store.folder / 'responses'} holds the answers to {found}; without them no export can be checked"
-        )
-    return answers
-
-
-@contextmanager
-def _reading_answers(store: RunStore) -> Iterator[None]:
-    """Says in a user's words what is wrong with files of answers."""
-    try:
-        yield
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"the run's answers are missing: {error.filename}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"the run's answers cannot be read, in {store.folder / 'responses'}: {error}") from error
-
-
 @contextmanager
 def _draft(out: Path) -> Iterator[Path]:
     """Gives a folder of the same name to build in, which becomes ``out`` at the end or leaves no trace."""
@@ -231,50 +197,6 @@ def _relative(ref: CheckpointRef, offline: bool) -> list[str]:
         f"there is no {ref.source} {where}; it is relative to the folder that the run was started in: start there"
         + ("" if not offline or not places.is_hub_id(ref.source) else " (if it is a hub id, add offline=false)")
     ]
-
-
-def find_member(store: RunStore, wanted: str) -> str:
-    """The digest of a member.
-
-    Args:
-        store: The run.
-        wanted: An id or digest prefix, ``knee``, or ``best:TASK``.
-
-    Raises:
-        InputError: If there is none, or several.
-    """
-    with _reading_answers(store):
-        members = front_members(store)
-    if wanted == "knee":
-        found = [member.digest for member in members if member.knee]
-    elif wanted.startswith("best:"):
-        found = [_best(store, members, wanted.removeprefix("best:"))]
-    else:
-        digests = {e.digest for e in store.evaluations() if e.name is None and e.error is None}
-        found = [d for d in digests if len(wanted) >= _SHORTEST_PREFIX and d.startswith(wanted)]
-    if len(found) == 1:
-        return found[0]
-    ids = [member.id for member in members]
-    known = f"members are {', '.join(ids[:8])}{', ...' if len(ids) > 8 else ''}; also knee and best:TASK"
-    what = "stands for several candidates" if found else "is no member of this run"
-    raise InputError(f"member: {wanted!r} {what}{suggest(wanted, [*ids, 'knee'])} ({known})")
-
-
-def _best(store: RunStore, members: Sequence[Member], task: str) -> str:
-    objectives = [Objective.from_json(data) for data in store.manifest["objectives"]]
-    names = {objective.label: objective for objective in objectives}
-    for objective in objectives:
-        for _, key in objective.terms:
-            names.setdefault(key.rpartition(".")[0], objective)
-    chosen = names.get(task)
-    if chosen is None:
-        raise InputError(
-            f"member: there is no objective on {task!r}{suggest(task, names)} (there are {', '.join(names)})"
-        )
-    if not members:
-        raise InputError("member: the front of this run is empty")
-    sign = 1.0 if chosen.higher_is_better else -1.0
-    return max(members, key=lambda member: sign * member.search_scores[chosen.label].mean).digest
 
 
 def _compare(store: RunStore, split: str, answers: Sequence[Response], folder: Path) -> tuple[float, float]:
