@@ -139,11 +139,14 @@ def test_leaving_early_abandons_what_runs(tmp_path: Path) -> None:
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 from evomerge.executors import processes
 from tests.executors import workers
 if __name__ == "__main__":
+    # A shell starts its background jobs with SIGINT ignored, and Python then leaves it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     executor = processes(workers.Sleeping(Path(sys.argv[1])), 2)
     try:
         list(executor.run([workers.job(1), workers.job(2)]))
