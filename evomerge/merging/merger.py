@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from evomerge.errors import InputError
 from evomerge.kernels import random_key
 from evomerge.merging.sources import Sources
 from evomerge.methods import MergeMethod, TensorContext
+from evomerge.methods import Sources as TensorSources
 from evomerge.recipe import Recipe
 
 DTYPES: Mapping[str, torch.dtype] = {
@@ -59,7 +60,7 @@ class Merger:
         self.device = torch.device(device)
         self._kept_for: str | None = None
         self._surveyed: Any = None
-        self._prepared: dict[str, Any] = {}
+        self._prepared: dict[str, Mapping[str, torch.Tensor]] = {}
 
     def specs(self, recipe: Recipe) -> dict[str, TensorSpec]:
         """Names, types and shapes that :meth:`stream` will give, in its order."""
@@ -115,17 +116,20 @@ class Merger:
             own = _find(self.sources[work.recipe.reference], name)
             return own.to(self.device, out_dtype, copy=True)
         out = torch.empty(self.sources.reference.tensors[name].shape, dtype=out_dtype, device=self.device)
-        if work.method.prepare is None:
-            context, base, models = work.tensors(name)
-            state = work.method.state(context, base, models, work.options)
-        else:
-            if name not in self._prepared:
-                context, base, models = work.tensors(name)
-                state = work.method.state(context, base, models, work.options, self._surveyed)
-                self._prepared[name] = state
-            context, state = work.context(name), self._prepared[name]
-        work.method.merge(context, state, work.coefficients(row), out)
+        context, tensors = self._prepare(work, name)
+        if work.method.survey is not None:
+            tensors = replace(tensors, survey=self._surveyed)
+        work.method.merge(context, tensors, work.coefficients(row), out)
         return out
+
+    def _prepare(self, work: _Work, name: str) -> tuple[TensorContext, TensorSources]:
+        """One tensor of all checkpoints, with what the method prepares for it; prepared once."""
+        context, base, models = work.tensors(name)
+        if work.method.prepare is None:
+            return context, TensorSources(base, models, work.options)
+        if name not in self._prepared:
+            self._prepared[name] = work.method.prepare(context, base, models, work.options)
+        return context, TensorSources(base, models, work.options, self._prepared[name])
 
     def _keep_for(self, work: _Work) -> None:
         if work.method.prepare is None and work.method.survey is None:
@@ -134,13 +138,13 @@ class Merger:
             return
         self._kept_for, self._prepared, self._surveyed = None, {}, None
         if work.method.survey is not None:
-            self._surveyed = work.method.survey(work, work.options)
+            self._surveyed = work.method.survey(_Prepared(self, work), work.options)
         self._kept_for = work.key
 
 
 @dataclass(frozen=True)
 class _Work:
-    """A recipe with everything it names looked up. Iterating gives the sources of every tensor that is merged."""
+    """A recipe with everything it names looked up."""
 
     recipe: Recipe
     sources: Sources
@@ -197,10 +201,18 @@ class _Work:
             for name, values in self.recipe.coefficients.items()
         }
 
-    def __iter__(self) -> Iterator[Tensors]:
-        for name, row in self.rows.items():
-            if not self.recipe.groups.groups[row].frozen:
-                yield self.tensors(name)
+
+@dataclass(frozen=True)
+class _Prepared:
+    """The tensors that are merged, each with what was prepared for it. Every iteration is a fresh pass."""
+
+    merger: Merger
+    work: _Work
+
+    def __iter__(self) -> Iterator[tuple[TensorContext, TensorSources]]:
+        for name, row in self.work.rows.items():
+            if not self.work.recipe.groups.groups[row].frozen:
+                yield self.merger._prepare(self.work, name)
 
 
 def _order(reference: Checkpoint) -> list[str]:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 Options = Mapping[str, Any]
 Coefficients = Mapping[str, float | tuple[float, ...]]
 """The values for one tensor: one number, or one per model where the coefficient is per model."""
-TensorSet = Iterable[tuple["TensorContext", "torch.Tensor | None", Sequence["torch.Tensor"]]]
-"""All tensors of a merge as (context, base, models). Every iteration over it starts a fresh pass."""
+TensorSet = Iterable[tuple["TensorContext", "Sources"]]
+"""All tensors of a merge with what was prepared for them. Every iteration over it starts a fresh pass."""
 Starts = Mapping[str, Coefficients]
 
 
@@ -71,21 +71,29 @@ class TensorContext:
 
 @dataclass(frozen=True)
 class Sources:
-    """The state of a method that prepares nothing.
+    """All that a method merges one tensor from, apart from the coefficients.
 
     Attributes:
         base: The base's tensor, or None for methods without base.
         models: The tensors to merge, all of the same shape.
         options: The method's options, resolved.
+        prepared: The arrays that the method prepared for this tensor.
+        survey: What the method found out about all tensors together.
     """
 
     base: torch.Tensor | None
     models: Sequence[torch.Tensor]
     options: Options
+    prepared: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    survey: Any = None
 
 
 def _no_starts(n_models: int, options: Options) -> Starts:
     return {}
+
+
+def _nothing(shape: Sequence[int], n_models: int, options: Options) -> int:
+    return 0
 
 
 def _not_in_mergekit(options: Options) -> Mapping[str, Any] | None:
@@ -103,18 +111,21 @@ class MergeMethod:
         name: Name of the method and of its file.
         summary: One sentence for people.
         paper: Title and address of the publication it implements, or where else the rule comes from.
-        merge: ``merge(context, state, coefficients, out)`` writes the merged tensor into ``out``, which has the
+        merge: ``merge(context, sources, coefficients, out)`` writes the merged tensor into ``out``, which has the
             tensor's shape and any floating dtype; float32 inside.
         coefficients: The coefficients it takes under given options.
         options: The options it takes.
         base: Whether it needs a base. ``optional``: a base may be named but does not change the result.
         models: How many models it merges, as (least, most); None is no limit.
         stochastic: Whether it uses ``context.keys``.
-        prepare: ``prepare(context, base, models, options, survey_state)`` computes what does not depend on
-        coefficients,
-            once per tensor; what it returns is the state. None: the state is :class:`Sources`.
+        prepare: ``prepare(context, base, models, options)`` computes what does not depend on coefficients, once per
+            tensor: named contiguous tensors on the CPU, a function of nothing but the tensors, the options and the
+            tensor's name, layer and kind (not of the random keys). They can be stored, mapped into memory and shared
+            between processes.
+        prepared_bytes: ``prepared_bytes(shape, n_models, options)`` is the most that the prepared tensors take.
         survey: ``survey(tensors, options)`` computes what spans tensors and does not depend on coefficients, once per
-            search, or returns None if these options need no survey. It may keep ``tensors`` and iterate again later.
+            search, or returns None if these options need no survey. It folds over what was prepared, stays in memory
+            and should be cheap beside preparing. It may keep ``tensors`` and iterate again later.
         starts: ``starts(n_models, options)`` names points from which a search should start, as coefficient values:
             ``uniform``, ``model:i`` (model i alone), ``task_arithmetic:0.3`` (the base plus 0.3 of every delta), each
             only where the method can express it or comes close.
@@ -125,13 +136,14 @@ class MergeMethod:
     name: str
     summary: str
     paper: str
-    merge: Callable[[TensorContext, Any, Coefficients, torch.Tensor], None]
+    merge: Callable[[TensorContext, Sources, Coefficients, torch.Tensor], None]
     coefficients: Callable[[Options], tuple[Coefficient, ...]]
     options: Mapping[str, Option] = field(default_factory=dict)
     base: Literal["required", "optional", "none"] = "required"
     models: tuple[int, int | None] = (1, None)
     stochastic: bool = False
-    prepare: Callable[..., Any] | None = None
+    prepare: Callable[..., Mapping[str, torch.Tensor]] | None = None
+    prepared_bytes: Callable[[Sequence[int], int, Options], int] = _nothing
     survey: Callable[[TensorSet, Options], Any] | None = None
     starts: Callable[[int, Options], Starts] = _no_starts
     mergekit: Callable[[Options], Mapping[str, Any] | None] = _not_in_mergekit
@@ -155,18 +167,16 @@ class MergeMethod:
             raise InputError(problems)
         return resolved
 
-    def state(
+    def sources(
         self,
         context: TensorContext,
         base: torch.Tensor | None,
         models: Sequence[torch.Tensor],
         options: Options,
-        survey_state: Any = None,
-    ) -> Any:
-        """What :attr:`merge` takes as its state: that of :attr:`prepare`, or the bare sources."""
-        if self.prepare is None:
-            return Sources(base, models, options)
-        return self.prepare(context, base, models, options, survey_state)
+    ) -> Sources:
+        """What :attr:`merge` works on, freshly prepared; without a survey."""
+        prepared = {} if self.prepare is None else self.prepare(context, base, models, options)
+        return Sources(base, models, options, prepared)
 
     def problems(self, recipe: Recipe) -> list[str]:
         """What makes a recipe unusable with this method: options, number of models, base, coefficients.
@@ -230,9 +240,9 @@ def whole_tensor(
         A function for :attr:`MergeMethod.merge`, for a method without ``prepare``.
     """
 
-    def merge(context: TensorContext, state: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
-        base = None if state.base is None else state.base.detach().float()
-        models = [model.detach().float() for model in state.models]
-        out.detach().copy_(function(context, base, models, coefficients, state.options))
+    def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
+        base = None if sources.base is None else sources.base.detach().float()
+        models = [model.detach().float() for model in sources.models]
+        out.detach().copy_(function(context, base, models, coefficients, sources.options))
 
     return merge

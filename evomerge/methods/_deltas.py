@@ -6,14 +6,13 @@ A delta is a model minus the base (the literature's task vector). One block of e
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import torch
 
 from evomerge.kernels import fill, flat, magnitude_bits, spans, total
-from evomerge.methods._declaration import Coefficients, Options, TensorContext
+from evomerge.methods._declaration import Coefficients, Sources, TensorContext
 from evomerge.methods._sums import weighted_sum
 from evomerge.methods._vocabulary import per_model, shared
 
@@ -28,24 +27,8 @@ class Sparsifier(Protocol):
         """How a fraction ``density`` of the model's delta is kept."""
 
 
-@dataclass(frozen=True)
-class DeltaState:
-    """What a method on deltas knows about one tensor.
-
-    Attributes:
-        base: The base's tensor.
-        models: The models' tensors.
-        options: The method's options, resolved. Without ``votes`` there is no election.
-        sparsifier: Chooses the kept elements; None keeps all.
-        net_sign: The sum of all signs elected over the whole model, where ``tie: majority`` means that; None: over this
-            tensor.
-    """
-
-    base: torch.Tensor
-    models: Sequence[torch.Tensor]
-    options: Options
-    sparsifier: Sparsifier | None = None
-    net_sign: Callable[[Coefficients], float] | None = None
+Sparsify = Callable[[TensorContext, Sources], Sparsifier]
+"""Gives the sparsifier of one tensor."""
 
 
 def delta(base: torch.Tensor, model: torch.Tensor, span: slice) -> torch.Tensor:
@@ -60,59 +43,68 @@ def delta_bits(base: torch.Tensor, model: torch.Tensor) -> Iterator[torch.Tensor
         yield magnitude_bits(delta(base, model, span))
 
 
-def merge(context: TensorContext, state: DeltaState, coefficients: Coefficients, out: torch.Tensor) -> None:
-    """Writes the base plus lambda times the mixed deltas. Where nothing is added the base stays bit by bit."""
-    if out.numel() == 0:
-        return
-    ballot = _Ballot(state, coefficients)
-    scale = shared(coefficients["lambda"])
-    sign_of_ties = functools.cache(lambda: _sign_of_ties(state, coefficients))
+def merging(
+    sparsify: Sparsify | None = None,
+) -> Callable[[TensorContext, Sources, Coefficients, torch.Tensor], None]:
+    """A method on deltas: its ``merge``, from the way it thins deltas out (None keeps all of them)."""
 
-    def compute(span: slice) -> torch.Tensor:
-        # Negated and taken off, with no negative zeros: so the base's own negative zeros stay where nothing is added.
-        update = ballot.mixed(span, sign_of_ties).mul_(-scale).add_(0.0)
-        return ballot.base[span].to(torch.float32) - update
+    def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
+        """Writes the base plus lambda times the mixed deltas. Where nothing is added the base stays bit by bit."""
+        if out.numel() == 0:
+            return
+        ballot = _Ballot(context, sources, coefficients, sparsify)
+        scale = shared(coefficients["lambda"])
+        sign_of_ties = functools.cache(lambda: _sign_of_ties(ballot, sources, coefficients))
 
-    fill(out, compute)
+        def compute(span: slice) -> torch.Tensor:
+            # Negated and taken off, with no negative zeros: so the base's own negative zeros stay where nothing is
+            # added.
+            update = ballot.mixed(span, sign_of_ties).mul_(-scale).add_(0.0)
+            return ballot.base[span].to(torch.float32) - update
+
+        fill(out, compute)
+
+    return merge
 
 
-def net_sign(state: DeltaState, coefficients: Coefficients) -> float:
+def net_sign(context: TensorContext, sources: Sources, coefficients: Coefficients, sparsify: Sparsify) -> int:
     """The sum of the signs elected over one tensor: positive if most elements vote plus."""
-    if state.base.numel() == 0:
-        return 0.0
-    ballot = _Ballot(state, coefficients)
-    if not ballot.models:
-        return 0.0
-    counted = 0.0
-    for span in spans(ballot.base.numel()):
-        votes = ballot.votes(ballot.kept(span))
-        counted += total(weighted_sum(votes, [1.0] * len(votes)).sign_())
-    return counted
+    assert sources.base is not None
+    return _Ballot(context, sources, coefficients, sparsify).net_sign() if sources.base.numel() else 0
 
 
-def _sign_of_ties(state: DeltaState, coefficients: Coefficients) -> float:
-    if state.options["tie"] == "positive":
+def _sign_of_ties(ballot: _Ballot, sources: Sources, coefficients: Coefficients) -> float:
+    if sources.options["tie"] == "positive":
         return 1.0
-    counted = net_sign(state, coefficients) if state.net_sign is None else state.net_sign(coefficients)
+    counted = ballot.net_sign() if sources.survey is None else sources.survey.net_sign(coefficients)
     return float((counted > 0) - (counted < 0))
 
 
 class _Ballot:
     """The deltas of one tensor under given coefficients; models of weight zero take no part."""
 
-    def __init__(self, state: DeltaState, coefficients: Coefficients) -> None:
+    def __init__(
+        self, context: TensorContext, sources: Sources, coefficients: Coefficients, sparsify: Sparsify | None
+    ) -> None:
+        assert sources.base is not None
         weights = per_model(coefficients["weight"])
         voters = [model for model, weight in enumerate(weights) if weight != 0]
-        self.base = flat(state.base)
-        self.options = state.options
+        self.base = flat(sources.base)
+        self.options = sources.options
         self.weights = [weights[model] for model in voters]
-        self.models = [flat(state.models[model]) for model in voters]
+        self.models = [flat(sources.models[model]) for model in voters]
         self.keeps: list[Keep | None] = [None] * len(voters)
-        if state.sparsifier is not None:
-            densities = per_model(coefficients["density"])
-            self.keeps = [
-                self._keep(state.sparsifier, model, place, densities[model]) for place, model in enumerate(voters)
-            ]
+        if sparsify is not None:
+            sparsifier, densities = sparsify(context, sources), per_model(coefficients["density"])
+            self.keeps = [self._keep(sparsifier, model, place, densities[model]) for place, model in enumerate(voters)]
+
+    def net_sign(self) -> int:
+        """The sum of the elected signs."""
+        counted = 0
+        for span in spans(self.base.numel()) if self.models else ():
+            votes = self.votes(self.kept(span))
+            counted += int(weighted_sum(votes, [1.0] * len(votes)).sign_().sum(dtype=torch.int64))
+        return counted
 
     def kept(self, span: slice) -> list[torch.Tensor]:
         """The kept elements of every voter's delta in one block."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from evomerge.errors import InputError
 from evomerge.kernels import uniform
-from evomerge.methods._declaration import Options, TensorContext
-from evomerge.methods._deltas import DeltaState, Keep
+from evomerge.methods._declaration import Sources, TensorContext
+from evomerge.methods._deltas import Keep
 
 
 @dataclass(frozen=True)
@@ -33,14 +32,9 @@ class RandomDrop:
         return keep
 
 
-def prepare(
-    context: TensorContext,
-    base: torch.Tensor,
-    models: Sequence[torch.Tensor],
-    options: Options,
-    survey_state: None = None,
-) -> DeltaState:
-    """The state of a method that drops at random; its masks are made anew from keys for every candidate."""
-    if len(context.keys) != len(models):
-        raise InputError(f"tensor {context.name!r} has {len(context.keys)} random keys for {len(models)} models")
-    return DeltaState(base, models, options, RandomDrop(context.keys))
+def random_drop(context: TensorContext, sources: Sources) -> RandomDrop:
+    """Drops at random; masks are made anew from keys for every candidate."""
+    if len(context.keys) != len(sources.models):
+        found, wanted = len(context.keys), len(sources.models)
+        raise InputError(f"tensor {context.name!r} has {found} random keys for {wanted} models")
+    return RandomDrop(context.keys)

@@ -8,8 +8,8 @@ inverse`` as in the DARE paper, the rest as mergekit (``normalise: none``).
 from __future__ import annotations
 
 from evomerge.methods._declaration import MergeMethod, Options, Starts
-from evomerge.methods._deltas import merge
-from evomerge.methods._drop import prepare
+from evomerge.methods._deltas import merging
+from evomerge.methods._drop import random_drop
 from evomerge.methods._vocabulary import (
     NORMALISE,
     RESCALE,
@@ -36,7 +36,7 @@ METHOD = MergeMethod(
     name="dare_ties",
     summary="drop random elements of deltas, rescale the rest, elect signs, add what agrees",
     paper="Yu et al. 2024, Language models are Super Mario, https://arxiv.org/abs/2311.03099",
-    merge=merge,
+    merge=merging(random_drop),
     coefficients=coefficients,
     options={
         "rescale": RESCALE.choosing("inverse"),
@@ -45,7 +45,6 @@ METHOD = MergeMethod(
         "normalise": NORMALISE.choosing("none"),
     },
     stochastic=True,
-    prepare=prepare,
     starts=starts,
     mergekit=delta_mergekit,
 )

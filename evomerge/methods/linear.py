@@ -19,15 +19,15 @@ from evomerge.methods._vocabulary import NORMALISE, alone, per_model, weight
 from evomerge.recipe import Coefficient
 
 
-def merge(context: TensorContext, state: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
+def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
     """Writes the weighted sum of the models; a model of weight zero takes no part."""
     weights = per_model(coefficients["weight"])
-    if state.options["normalise"] == "weight":
+    if sources.options["normalise"] == "weight":
         divisor = math.fsum(weights)
         if divisor == 0:
             raise InputError(f"linear: the weights of tensor {context.name!r} sum to zero, so they have no average")
         weights = tuple(value / divisor for value in weights)
-    models = [flat(model) for model in state.models]
+    models = [flat(model) for model in sources.models]
     fill(out, lambda span: weighted_sum([model[span] for model in models], weights))
 
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from evomerge.kernels import fill, flat, spans, total
-from evomerge.methods._declaration import Coefficients, MergeMethod, Options, Starts, TensorContext
+from evomerge.methods._declaration import Coefficients, MergeMethod, Options, Sources, Starts, TensorContext
 from evomerge.methods._sums import weighted_sum
 from evomerge.methods._vocabulary import shared
 from evomerge.recipe import Coefficient
@@ -25,27 +24,10 @@ _PARALLEL = 0.9995
 _ZERO_NORM = 1e-8
 
 
-@dataclass(frozen=True)
-class Arc:
-    """Two tensors and what is between them.
-
-    Attributes:
-        models: The two tensors.
-        angle: The angle between them in radians, or None where they are to be interpolated linearly.
-    """
-
-    models: Sequence[torch.Tensor]
-    angle: float | None
-
-
 def prepare(
-    context: TensorContext,
-    base: torch.Tensor | None,
-    models: Sequence[torch.Tensor],
-    options: Options,
-    survey_state: None = None,
-) -> Arc:
-    """Measures the angle, in float64 sums over float32 products."""
+    context: TensorContext, base: torch.Tensor | None, models: Sequence[torch.Tensor], options: Options
+) -> Mapping[str, torch.Tensor]:
+    """Measures inner products in float64 sums: ``gram``, shape (2, 2)."""
     first, second = (flat(model) for model in models)
     inner = squares = other = 0.0
     for span in spans(first.numel()):
@@ -53,23 +35,30 @@ def prepare(
         inner += total(left * right)
         squares += total(left * left)
         other += total(right * right)
+    return {"gram": torch.tensor([[squares, inner], [inner, other]], dtype=torch.float64)}
+
+
+def angle_between(gram: torch.Tensor) -> float | None:
+    """The angle between two tensors in radians, or None where they are to be interpolated linearly."""
+    (squares, inner), (_, other) = gram.tolist()
     lengths = math.sqrt(squares), math.sqrt(other)
     if min(lengths) <= _ZERO_NORM:
-        return Arc(models, math.pi / 2)
+        return math.pi / 2
     cosine = inner / lengths[0] / lengths[1]
     # Also where something is not finite: it then reaches the result, where it is seen.
-    return Arc(models, math.acos(cosine) if abs(cosine) <= _PARALLEL else None)
+    return math.acos(cosine) if abs(cosine) <= _PARALLEL else None
 
 
-def merge(context: TensorContext, state: Arc, coefficients: Coefficients, out: torch.Tensor) -> None:
+def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
     """Writes the point at ``t`` of the way."""
     t = shared(coefficients["t"])
-    first, second = (flat(model) for model in state.models)
-    if state.angle is None:
+    first, second = (flat(model) for model in sources.models)
+    angle = angle_between(sources.prepared["gram"])
+    if angle is None:
         weights = (1 - t, t)
     else:
-        sine = math.sin(state.angle)
-        weights = (math.sin((1 - t) * state.angle) / sine, math.sin(t * state.angle) / sine)
+        sine = math.sin(angle)
+        weights = (math.sin((1 - t) * angle) / sine, math.sin(t * angle) / sine)
     fill(out, lambda span: weighted_sum((first[span], second[span]), weights))
 
 
@@ -99,6 +88,7 @@ METHOD = MergeMethod(
     base="none",
     models=(2, 2),
     prepare=prepare,
+    prepared_bytes=lambda shape, n_models, options: 4 * 8,
     starts=starts,
     mergekit=mergekit,
 )

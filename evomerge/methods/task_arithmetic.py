@@ -6,25 +6,10 @@ the same with the same ``normalise`` (theirs is called ``normalize``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
-
-from evomerge.methods._declaration import MergeMethod, Options, Starts, TensorContext
-from evomerge.methods._deltas import DeltaState, merge
+from evomerge.methods._declaration import MergeMethod, Options, Starts
+from evomerge.methods._deltas import merging
 from evomerge.methods._vocabulary import NORMALISE, delta_coefficients, delta_mergekit, delta_starts
 from evomerge.recipe import Coefficient
-
-
-def prepare(
-    context: TensorContext,
-    base: torch.Tensor,
-    models: Sequence[torch.Tensor],
-    options: Options,
-    survey_state: None = None,
-) -> DeltaState:
-    """All elements of all deltas are kept."""
-    return DeltaState(base, models, options)
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
@@ -41,10 +26,9 @@ METHOD = MergeMethod(
     name="task_arithmetic",
     summary="base plus weighted sum of deltas",
     paper="Ilharco et al. 2023, Editing models with task arithmetic, https://arxiv.org/abs/2212.04089",
-    merge=merge,
+    merge=merging(),
     coefficients=coefficients,
     options={"normalise": NORMALISE.choosing("none", among=("none", "weight"))},
-    prepare=prepare,
     starts=starts,
     mergekit=delta_mergekit,
 )

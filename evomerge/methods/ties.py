@@ -19,15 +19,12 @@ tiny tensor and fail, one is kept.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import torch
-
-from evomerge.methods._declaration import Coefficients, MergeMethod, Options, Starts, TensorContext, TensorSet
-from evomerge.methods._deltas import DeltaState, merge, net_sign
-from evomerge.methods._trim import ModelRanks, ModelTrim, TensorTrim
+from evomerge.methods._declaration import Coefficients, MergeMethod, Options, Sources, Starts, TensorContext, TensorSet
+from evomerge.methods._deltas import Keep, Sparsifier, merging, net_sign
+from evomerge.methods._trim import ModelTrim, TensorTrim, prepare, prepared_bytes
 from evomerge.methods._vocabulary import (
     KEPT,
     NORMALISE,
@@ -48,52 +45,49 @@ class Survey:
 
     Attributes:
         tensors: All tensors of the merge.
-        options: The method's options.
-        ranks: The order of all elements of each delta.
+        trim: The order of all elements of each delta.
     """
 
     tensors: TensorSet
-    options: Options
-    ranks: ModelRanks
-    _signs: OrderedDict[Any, float] = field(default_factory=OrderedDict)
+    trim: ModelTrim
+    _signs: OrderedDict[Any, int] = field(default_factory=OrderedDict)
 
-    def state(self, context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor]) -> DeltaState:
-        """The state of one tensor."""
-        trim = ModelTrim(self.ranks, context.name, base, models)
-        return DeltaState(base, models, self.options, trim, self.net_sign)
-
-    def net_sign(self, coefficients: Coefficients) -> float:
+    def net_sign(self, coefficients: Coefficients) -> int:
         """The sum of the signs that the whole model elects with these coefficients; one pass over all tensors."""
         key = tuple(sorted(coefficients.items()))
         if key not in self._signs:
             self._signs[key] = sum(
-                net_sign(self.state(context, base, models), coefficients)
-                for context, base, models in self.tensors
-                if base is not None
+                net_sign(context, replace(sources, survey=self), coefficients, sparsify)
+                for context, sources in self.tensors
             )
             while len(self._signs) > 256:
                 self._signs.popitem(last=False)
         return self._signs[key]
 
 
+@dataclass(frozen=True)
+class GlobalTrim:
+    """Trims one tensor's deltas by the thresholds of the whole model."""
+
+    context: TensorContext
+    sources: Sources
+
+    def keep(self, model: int, density: float) -> Keep:
+        """Keeps the largest of the whole model."""
+        keep: Keep = self.sources.survey.trim.keep(self.context, self.sources, model, density)
+        return keep
+
+
 def survey(tensors: TensorSet, options: Options) -> Survey | None:
-    """Counts the magnitudes of the whole model, if one threshold is to hold for all of it."""
+    """Adds up the counted magnitudes of the whole model, if one threshold is to hold for all of it."""
     if options["scope"] == "tensor":
         return None
-    return Survey(tensors, options, ModelRanks(tensors, options["kept"]))
+    return Survey(tensors, ModelTrim(tensors, options["kept"]))
 
 
-def prepare(
-    context: TensorContext,
-    base: torch.Tensor,
-    models: Sequence[torch.Tensor],
-    options: Options,
-    survey_state: Survey | None = None,
-) -> DeltaState:
-    """Counts the magnitudes of one tensor, from which a density finds its threshold without sorting."""
-    if survey_state is not None:
-        return survey_state.state(context, base, models)
-    return DeltaState(base, models, options, TensorTrim(base, models, options["kept"]))
+def sparsify(context: TensorContext, sources: Sources) -> Sparsifier:
+    """Trims by the thresholds of the scope."""
+    return TensorTrim(sources) if sources.options["scope"] == "tensor" else GlobalTrim(context, sources)
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
@@ -110,7 +104,7 @@ METHOD = MergeMethod(
     name="ties",
     summary="trim small elements of deltas, elect signs, average what agrees",
     paper="Yadav et al. 2023, TIES-Merging: resolving interference when merging models, https://arxiv.org/abs/2306.01708",
-    merge=merge,
+    merge=merging(sparsify),
     coefficients=coefficients,
     options={
         "scope": SCOPE,
@@ -121,6 +115,7 @@ METHOD = MergeMethod(
         "normalise": NORMALISE,
     },
     prepare=prepare,
+    prepared_bytes=prepared_bytes,
     survey=survey,
     starts=starts,
     mergekit=delta_mergekit,

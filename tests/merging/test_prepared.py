@@ -29,18 +29,18 @@ CALLS = Counter()
 def survey(tensors, options):
     CALLS["survey"] += 1
     # Twice over: a survey may go through the tensors again.
-    return sum(1 for _ in tensors), sorted(context.name for context, _, _ in tensors)
+    return sum(1 for _ in tensors), sorted(context.name for context, sources in tensors if "delta" in sources.prepared)
 
 
-def prepare(context, base, models, options, surveyed):
+def prepare(context, base, models, options):
     CALLS[context.name] += 1
-    return base, sum(model.float() - base.float() for model in models), surveyed
+    return {"delta": sum(model.float() - base.float() for model in models)}
 
 
-def merge(context, state, coefficients, out):
-    base, delta, (count, names) = state
+def merge(context, sources, coefficients, out):
+    count, names = sources.survey
     assert count == len(names) and context.name in names
-    out.copy_(base.float() + coefficients["lambda"] * delta)
+    out.copy_(sources.base.float() + coefficients["lambda"] * sources.prepared["delta"])
 
 
 METHOD = MergeMethod(

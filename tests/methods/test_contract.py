@@ -12,7 +12,7 @@ import torch
 from evomerge import methods
 from evomerge.errors import InputError
 from evomerge.kernels import BLOCK, random_key
-from tests.methods.variants import Variant, label, merge, n_models, some_values, starts, variants
+from tests.methods.variants import Variant, label, merge, n_models, some_values, starts, surveyed, variants
 
 VARIANTS = pytest.mark.parametrize("variant", variants(), ids=label)
 NAMES = pytest.mark.parametrize("name", methods.names())
@@ -232,18 +232,17 @@ def test_the_order_of_the_models_does_not_matter(variant: Variant) -> None:
 
 
 @VARIANTS
-def test_a_state_serves_any_sequence_of_candidates(variant: Variant) -> None:
+def test_what_is_prepared_serves_any_sequence_of_candidates(variant: Variant) -> None:
     count = n_models(variant)
     base, models = family(count)
     method = methods.load(variant[0])
     options = method.resolve(dict(variant[1]))
     context = methods.TensorContext("x", keys=tuple(random_key(0, i, "x") for i in range(count)))
     base_or_none = None if method.base == "none" else base
-    survey = method.survey([(context, base_or_none, models)], options) if method.survey else None
-    state = method.state(context, base_or_none, models, options, survey)
+    sources = surveyed(method, context, method.sources(context, base_or_none, models, options))
     for seed in (0, 1, 2, 1, 0):
         values, out = some_values(variant, count, seed), torch.empty(base.shape)
-        method.merge(context, state, values, out)
+        method.merge(context, sources, values, out)
         assert torch.equal(out, merge(variant, models, base, values))
 
 

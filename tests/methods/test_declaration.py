@@ -117,7 +117,7 @@ def test_a_plain_function_of_whole_tensors_is_a_method() -> None:
     options = magmax.resolve({})
     context = methods.TensorContext("x")
     out = torch.nn.Parameter(torch.empty(3))
-    magmax.merge(context, magmax.state(context, base, models, options), {"lambda": 0.5}, out)
+    magmax.merge(context, magmax.sources(context, base, models, options), {"lambda": 0.5}, out)
     assert out.tolist() == [1.0, -1.5, 1.0]
     assert magmax.starts(2, options) == {}
     assert magmax.mergekit(options) is None

@@ -99,7 +99,7 @@ def merged(
     base = checkpoints[recipe["base_model"]][tensor] if method.base == "required" else None
     models = [checkpoints[model][tensor] for model in found.models]
     out = torch.empty_like(models[0])
-    method.merge(context, method.state(context, base, models, options), values, out)
+    method.merge(context, method.sources(context, base, models, options), values, out)
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -150,12 +151,15 @@ def merge_all(
     ties = methods.load("ties")
     assert ties.survey is not None
     contexts = [methods.TensorContext(f"tensor {t}") for t in range(len(base))]
-    tensors = [(c, b, list(m)) for c, b, m in zip(contexts, base, zip(*models, strict=True), strict=True)]
+    tensors = [
+        (context, ties.sources(context, own_base, own, options))
+        for context, own_base, own in zip(contexts, base, zip(*models, strict=True), strict=True)
+    ]
     survey = ties.survey(tensors, options)
     results = []
-    for context, own_base, own in reversed(tensors):
+    for (context, sources), own_base in zip(reversed(tensors), reversed(base), strict=True):
         out = torch.empty(own_base.shape)
-        ties.merge(context, ties.state(context, own_base, own, options, survey), coefficients, out)
+        ties.merge(context, replace(sources, survey=survey), coefficients, out)
         results.append(out)
     return results[::-1]
 
@@ -227,13 +231,13 @@ def test_each_tensor_may_have_its_own_density_of_the_whole_model() -> None:
     ties = methods.load("ties")
     options = ties.resolve({"scope": "global"})
     base, model = [torch.zeros(4), torch.zeros(4)], [torch.tensor([5.0, 6, 7, 8]), torch.tensor([1.0, 2, 3, 4])]
-    tensors = [(methods.TensorContext(str(t)), base[t], [model[t]]) for t in range(2)]
+    contexts = [methods.TensorContext(str(t)) for t in range(2)]
+    tensors = [(c, ties.sources(c, b, [m], options)) for c, b, m in zip(contexts, base, model, strict=True)]
     assert ties.survey is not None
     survey = ties.survey(tensors, options)
     out = torch.empty(4)
     for t, density, wanted in [(0, 0.25, [0, 0, 7, 8]), (1, 0.75, [0, 0, 3, 4]), (0, 0.125, [0, 0, 0, 8])]:
-        state = ties.state(*tensors[t], options, survey)
-        ties.merge(tensors[t][0], state, values((1.0,), (density,)), out)
+        ties.merge(contexts[t], replace(tensors[t][1], survey=survey), values((1.0,), (density,)), out)
         assert out.tolist() == wanted
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -46,11 +47,17 @@ def merge(
     options = method.resolve(dict(variant[1]))
     context = methods.TensorContext("x", keys=tuple(keys or (random_key(0, i, "x") for i in range(len(models)))))
     base = None if method.base == "none" else base
-    survey = method.survey([(context, base, models)], options) if method.survey else None
-    state = method.state(context, base, models, options, survey)
+    sources = surveyed(method, context, method.sources(context, base, models, options))
     out = torch.full(models[0].shape, torch.nan) if out is None else out
-    method.merge(context, state, coefficients, out)
+    method.merge(context, sources, coefficients, out)
     return out
+
+
+def surveyed(method: methods.MergeMethod, context: methods.TensorContext, sources: methods.Sources) -> methods.Sources:
+    """The sources of a model's only tensor, with a survey of it."""
+    if method.survey is None:
+        return sources
+    return replace(sources, survey=method.survey([(context, sources)], sources.options))
 
 
 def some_values(variant: Variant, n_models: int, seed: int = 0) -> dict[str, Any]:
