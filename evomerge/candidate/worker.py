@@ -99,10 +99,12 @@ class Worker:
         seconds: dict[str, float] = {}
         try:
             with _timed(seconds, "merge"):
-                self.live.install(self.merger.stream(job.recipe))
+                self.live.install(self.merger, job.recipe)
                 _wait(self.live.model)
             with _timed(seconds, "score"):
                 metrics, responses = self.suite.score(self.live.model, job.split, job.items)
+                if self._functions:
+                    self.live.forget()  # a function may do to the weights what it likes
                 for name, function in self._functions.items():
                     metrics[name] = call_function(
                         function, name, self.live.model, self.tokenizer, candidate=job.recipe.digest

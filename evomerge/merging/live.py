@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -13,9 +13,11 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
-from evomerge.checkpoints import Checkpoint
+from evomerge.checkpoints import Checkpoint, TensorSpec
 from evomerge.errors import InputError
+from evomerge.merging.merger import Merger
 from evomerge.merging.placement import Piece, place
+from evomerge.recipe import Recipe
 
 
 class LiveModel:
@@ -37,6 +39,8 @@ class LiveModel:
         self._pieces = {name: found for name, found in pieces.items() if found}
         self._ignored = frozenset(name for name, found in pieces.items() if not found)
         self._state: dict[str, torch.Tensor] = model.state_dict()
+        self._installed: dict[str, Hashable] = {}  # what the bytes in place depend on, where that is known
+        self._buffer = torch.empty(0, dtype=torch.uint8)
         unusual = [name for name, tensor in self._state.items() if not tensor.is_contiguous()]
         if unusual:
             raise InputError(f"parameter {unusual[0]!r} is not contiguous in memory, so nothing can be installed in it")
@@ -88,32 +92,66 @@ class LiveModel:
         return frozenset(self._pieces)
 
     @torch.no_grad()
-    def install(self, stream: Iterable[tuple[str, torch.Tensor]]) -> None:
-        """Overwrites all weights.
+    def install(self, merger: Merger, recipe: Recipe) -> tuple[str, ...]:
+        """Makes the model a recipe's candidate.
 
-        If the stream raises, some weights are the new ones and some are not: install another candidate.
+        Tensors that the candidate before it left exactly as this one wants them stay; all others are merged, straight
+        into the model's memory where a tensor is one stretch of it, of the type that it is rounded to.
+
+        If merging raises, some weights are the new ones and some are not. The model knows which: install another
+        candidate, or the same one again.
 
         Args:
-            stream: Tensors as the reference checkpoint stores them, each once, in any floating type.
+            merger: Of sources whose reference has the tensors of the checkpoint that this model was loaded from.
+            recipe: What to build.
+
+        Returns:
+            Names on disk of the tensors that were written.
 
         Raises:
-            ValueError: If the stream does not give every tensor, or gives one of another shape or name.
+            InputError: If the recipe does not fit its method or its sources.
+            ValueError: If the merger's reference has other tensors than this model.
+            NonFinite: If a merged tensor is not finite.
         """
-        missing = set(self._pieces)
-        for name, tensor in stream:
-            if name in self._ignored:
-                continue
-            if name not in missing:
-                raise ValueError(f"tensor {name!r} came twice or has no place in the model")
-            missing.remove(name)
-            pieces = self._pieces[name]
-            if tensor.numel() != sum(math.prod(piece.sizes) for piece in pieces):
-                raise ValueError(f"tensor {name!r} came with shape {list(tensor.shape)}, not the reference's")
-            contiguous = tensor.contiguous()
-            for piece in pieces:
-                piece.of_target(self._state[piece.target]).copy_(piece.of_source(contiguous))
-        if missing:
-            raise ValueError(f"{len(missing)} tensors were not installed, first {min(missing)!r}")
+        keys = merger.keys(recipe)
+        unlike = sorted(keys.keys() ^ (self._pieces.keys() | self._ignored))
+        if unlike:
+            raise ValueError(f"tensor {unlike[0]!r} is in the model or in the merger's reference, but not in both")
+        changed = [name for name in self._pieces if name not in self._installed or self._installed[name] != keys[name]]
+        for name, tensor in merger.stream(recipe, names=changed, memory=self._memory):
+            self._place(name, tensor)
+            self._installed[name] = keys[name]
+        return tuple(changed)
+
+    def forget(self) -> None:
+        """Makes the next installation write every tensor: for when others may have changed the weights."""
+        self._installed.clear()
+
+    def _memory(self, name: str, spec: TensorSpec) -> torch.Tensor:
+        """Where a tensor is merged: its place in the model, or a buffer that it is copied from."""
+        self._installed.pop(name, None)
+        pieces = self._pieces[name]
+        target = self._state[pieces[0].target]
+        if len(pieces) == 1 and pieces[0].is_stretch and target.dtype == spec.dtype:
+            place = pieces[0].of_target(target)
+            if place.numel() == math.prod(spec.shape):
+                return place.view(spec.shape)
+        if self._buffer.numel() < spec.nbytes or self._buffer.device != target.device:
+            self._buffer = torch.empty(0, dtype=torch.uint8)  # the old one goes before the new one comes
+            self._buffer = torch.empty(spec.nbytes, dtype=torch.uint8, device=target.device)
+        return self._buffer[: spec.nbytes].view(spec.dtype).view(spec.shape)
+
+    def _place(self, name: str, tensor: torch.Tensor) -> None:
+        pieces = self._pieces[name]
+        if tensor.numel() != sum(math.prod(piece.sizes) for piece in pieces):
+            raise ValueError(
+                f"tensor {name!r} has shape {list(tensor.shape)} in the merger's reference, but not in the model"
+            )
+        contiguous = tensor.contiguous()
+        for piece in pieces:
+            here, there = piece.of_source(contiguous), piece.of_target(self._state[piece.target])
+            if here.data_ptr() != there.data_ptr():  # else it was merged there
+                there.copy_(here)
 
     @torch.no_grad()
     def checksum(self) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from evomerge import methods
 from evomerge.checkpoints import Checkpoint, TensorSpec, is_finite
 from evomerge.errors import InputError
 from evomerge.kernels import random_key
-from evomerge.merging.sources import Sources
+from evomerge.merging.sources import Sources, identity
 from evomerge.methods import MergeMethod, TensorContext
 from evomerge.methods import Sources as TensorSources
 from evomerge.recipe import Recipe
@@ -25,6 +26,8 @@ DTYPES: Mapping[str, torch.dtype] = {
 }
 
 Tensors = tuple[TensorContext, torch.Tensor | None, list[torch.Tensor]]
+Memory = Callable[[str, TensorSpec], torch.Tensor]
+"""Gives the memory that a tensor is merged into: contiguous, of the shape and type of the spec."""
 
 
 class NonFinite(ArithmeticError):
@@ -72,8 +75,28 @@ class Merger:
             for name in _order(self.sources.reference)
         }
 
+    def keys(self, recipe: Recipe) -> dict[str, Hashable]:
+        """For every tensor of :meth:`stream`, everything that its bytes depend on.
+
+        Where two recipes have equal keys for a name, they give equal bytes for it, so a tensor that is already in
+        place need not be merged again. Coefficients enter by the tensor's own row alone: :attr:`MergeMethod.merge`
+        sees no others, and a survey sees none.
+
+        Raises:
+            InputError: If the recipe does not fit its method or these sources.
+        """
+        work = _Work.of(recipe, self.sources, self.device)
+        reference = self.sources.reference
+        keys: dict[str, Hashable] = {}
+        for name in reference.tensors:
+            stored = reference.aliases.get(name, name)
+            keys[name] = work.tensor_key(stored) if stored in work.rows else ("copied", str(reference.path))
+        return keys
+
     @torch.no_grad()
-    def stream(self, recipe: Recipe) -> Iterator[tuple[str, torch.Tensor]]:
+    def stream(
+        self, recipe: Recipe, *, names: Collection[str] | None = None, memory: Memory | None = None
+    ) -> Iterator[tuple[str, torch.Tensor]]:
         """Merges tensor after tensor.
 
         Each tensor is given as the reference checkpoint stores it: under its name there, in its shape, tied heads that
@@ -83,44 +106,51 @@ class Merger:
 
         Args:
             recipe: What to build, from checkpoints among the sources.
+            names: The tensors that are wanted; None is all.
+            memory: Where they are wanted: asked for each merged tensor just before it is written, so the same memory
+                may be given again and again. None is new memory for each.
 
         Yields:
             Name and tensor.
 
         Raises:
             InputError: If the recipe does not fit its method or these sources; before the first tensor.
-            NonFinite: If a merged tensor is not finite.
+            NonFinite: If a merged tensor is not finite; the memory that was given for it then holds it.
         """
         work = _Work.of(recipe, self.sources, self.device)
-        self._keep_for(work)
+        reference = self.sources.reference
+        wanted = set(reference.tensors if names is None else names)
         repeated: dict[str, list[str]] = {}
-        for head, name in self.sources.reference.aliases.items():
-            repeated.setdefault(name, []).append(head)
-        for name in _order(self.sources.reference):
-            if name in self.sources.reference.aliases:
-                continue  # given with the tensor that it repeats
+        for head, name in reference.aliases.items():
+            if head in wanted:
+                repeated.setdefault(name, []).append(head)
+        self._keep_for(work)
+        for name in _order(reference):
+            if name in reference.aliases or (name not in wanted and name not in repeated):
+                continue  # a repeated head is given with the tensor that it repeats
             if name not in work.rows:
-                yield name, self.sources.reference.tensor(name).to(self.device)
+                yield name, reference.tensor(name).to(self.device)
                 continue
-            merged = self._merged(work, name)
+            spec = TensorSpec(DTYPES[recipe.out_dtype], reference.tensors[name].shape)
+            merged = (
+                torch.empty(spec.shape, dtype=spec.dtype, device=self.device) if memory is None else memory(name, spec)
+            )
+            self._merge(work, name, merged)
             if not is_finite(merged):
                 raise NonFinite(name, merged.dtype)
             yield name, merged
             for head in repeated.get(name, ()):
                 yield head, merged
 
-    def _merged(self, work: _Work, name: str) -> torch.Tensor:
-        out_dtype = DTYPES[work.recipe.out_dtype]
+    def _merge(self, work: _Work, name: str, out: torch.Tensor) -> None:
         row = work.rows[name]
         if work.recipe.groups.groups[row].frozen:
-            own = _find(self.sources[work.recipe.reference], name)
-            return own.to(self.device, out_dtype, copy=True)
-        out = torch.empty(self.sources.reference.tensors[name].shape, dtype=out_dtype, device=self.device)
+            out.copy_(_find(self.sources[work.recipe.reference], name))
+            return
         context, tensors = self._prepare(work, name)
         if work.method.survey is not None:
             tensors = replace(tensors, survey=self._surveyed)
         work.method.merge(context, tensors, work.coefficients(row), out)
-        return out
 
     def _prepare(self, work: _Work, name: str) -> tuple[TensorContext, TensorSources]:
         """One tensor of all checkpoints, with what the method prepares for it; prepared once."""
@@ -169,7 +199,7 @@ class _Work:
             raise InputError(problems)
         return cls(recipe, sources, device, method, method.resolve(recipe.options), rows)
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """What prepared state depends on."""
         recipe = self.recipe
@@ -177,6 +207,14 @@ class _Work:
         live = [name for name, row in self.rows.items() if not recipe.groups.groups[row].frozen]
         identities = [ref.identity() if ref is not None else None for ref in refs]
         return json.dumps([recipe.method, self.options, recipe.seed, recipe.dtype, identities, live], sort_keys=True)
+
+    def tensor_key(self, name: str) -> Hashable:
+        """Everything that the bytes of one merged tensor depend on."""
+        recipe, row = self.recipe, self.rows[name]
+        if recipe.groups.groups[row].frozen:
+            return ("frozen", identity(recipe.reference), recipe.out_dtype)
+        coefficients = tuple((name, values[row].tobytes()) for name, values in recipe.coefficients.items())
+        return (self.key, str(self.device), recipe.out_dtype, recipe.groups.place(name), coefficients)
 
     def context(self, name: str) -> TensorContext:
         place = self.recipe.groups.place(name)

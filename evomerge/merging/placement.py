@@ -12,6 +12,7 @@ views: two for each piece, one of the disk tensor and one of the parameter, whos
 from __future__ import annotations
 
 import itertools
+import operator
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -58,6 +59,13 @@ class Piece:
     sizes: Shape
     source: View
     destination: View
+
+    @property
+    def is_stretch(self) -> bool:
+        """Whether the disk tensor's elements, from its first one on, lie one after the other in the parameter."""
+        steps = itertools.accumulate(reversed(self.sizes[1:]), operator.mul, initial=1)
+        strides = tuple(steps)[::-1]
+        return self.source == View(strides, 0) and self.destination.strides == strides
 
     def of_source(self, tensor: torch.Tensor) -> torch.Tensor:
         """The elements of a disk tensor, which must be contiguous."""

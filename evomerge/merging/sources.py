@@ -27,7 +27,7 @@ class Sources:
         if not checkpoints:
             raise ValueError("there is no checkpoint to merge")
         self.checkpoints = dict(checkpoints)
-        self._by_identity = {_identity(ref): checkpoint for ref, checkpoint in checkpoints.items()}
+        self._by_identity = {identity(ref): checkpoint for ref, checkpoint in checkpoints.items()}
         self.reference = self[reference] if reference is not None else next(iter(checkpoints.values()))
 
     @classmethod
@@ -64,7 +64,7 @@ class Sources:
             InputError: If none was opened for it.
         """
         try:
-            return self._by_identity[_identity(ref)]
+            return self._by_identity[identity(ref)]
         except KeyError:
             raise InputError(f"the recipe names {ref.source!r}, which is none of the opened checkpoints") from None
 
@@ -88,5 +88,6 @@ class Sources:
         )
 
 
-def _identity(ref: CheckpointRef) -> tuple[str | None, str | None]:
+def identity(ref: CheckpointRef) -> tuple[str | None, str | None]:
+    """What tells one checkpoint from another: its weights where they are known, else where it is."""
     return (ref.fingerprint, None) if ref.fingerprint else (ref.source, ref.revision)
