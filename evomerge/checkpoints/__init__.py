@@ -4,6 +4,7 @@ Nothing here knows what merging is. A checkpoint is a folder of safetensors file
 its tensors stay memory mapped.
 """
 
+from evomerge.checkpoints.arrays import map_arrays, write_arrays
 from evomerge.checkpoints.checkpoint import Checkpoint
 from evomerge.checkpoints.compare import Comparison, compare, expected_names, is_computed
 from evomerge.checkpoints.header import TensorInfo, read_header
@@ -22,7 +23,9 @@ __all__ = [
     "is_computed",
     "is_finite",
     "locate",
+    "map_arrays",
     "parse_size",
     "read_header",
+    "write_arrays",
     "write_shards",
 ]

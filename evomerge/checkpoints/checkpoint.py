@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 
 from evomerge.checkpoints.header import TensorInfo, read_header
+from evomerge.checkpoints.mapped import content_digest, map_file, mapped
 from evomerge.checkpoints.ties import is_head, tied_heads
 from evomerge.checkpoints.weights import INDEX, weight_files
 from evomerge.errors import InputError
-
-_HASHED_AT_ONCE = 1 << 24
 
 
 class Checkpoint:
@@ -86,14 +84,8 @@ class Checkpoint:
         """
         info = self.tensors[name]
         if info.file not in self._storages:
-            size = info.file.stat().st_size
-            # A private mapping: pages are read when touched and never written back.
-            storage = torch.UntypedStorage.from_file(str(info.file), False, size)
-            self._storages[info.file] = cast("torch.UntypedStorage", storage)
-        data = torch.empty(0, dtype=torch.uint8).set_(self._storages[info.file], info.offset, (info.nbytes,), (1,))  # type: ignore[call-overload]
-        if info.offset % info.dtype.itemsize:
-            data = data.clone()  # the format allows offsets that the element type cannot be read at
-        return data.view(info.dtype).view(info.shape)
+            self._storages[info.file] = map_file(info.file)
+        return mapped(self._storages[info.file], info)
 
     def __iter__(self) -> Iterator[str]:
         """Iterates over tensor names."""
@@ -120,16 +112,7 @@ class Checkpoint:
 
     def fingerprint(self) -> str:
         """SHA-256 over all names, types, shapes and values, whatever files they are spread over."""
-        digest = hashlib.sha256()
-        for name in sorted(self.tensors):
-            info = self.tensors[name]
-            digest.update(json.dumps([name, str(info.dtype), info.shape]).encode())
-            if info.nbytes:
-                # Flattened first: a scalar has no last dimension to reinterpret.
-                data = self.tensor(name).reshape(-1).view(torch.uint8).numpy()
-                for start in range(0, len(data), _HASHED_AT_ONCE):
-                    digest.update(data[start : start + _HASHED_AT_ONCE].data)
-        return digest.hexdigest()
+        return content_digest(self.tensors, self.tensor)
 
 
 def _unlike_index(folder: Path, tensors: Mapping[str, TensorInfo]) -> list[str]:

@@ -31,6 +31,9 @@ DTYPES: Mapping[str, torch.dtype] = {
     "I32": torch.int32,
     "I16": torch.int16,
     "I8": torch.int8,
+    "U64": torch.uint64,
+    "U32": torch.uint32,
+    "U16": torch.uint16,
     "U8": torch.uint8,
     "BOOL": torch.bool,
     "F8_E4M3": torch.float8_e4m3fn,
@@ -74,6 +77,23 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     Raises:
         InputError: If the file is missing, too short for what its header promises, or not of this format.
     """
+    size, start, header = _read(path)
+    header.pop("__metadata__", None)
+    return _tensors(path, size, start, header)
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a safetensors file's header says about the file as a whole: texts by name, none where it says nothing.
+
+    Raises:
+        InputError: If the file is missing or its header cannot be read.
+    """
+    metadata = _read(path)[2].get("__metadata__", {})
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _read(path: Path) -> tuple[int, int, dict[str, Any]]:
+    """The size of a file, where its data starts, and its header."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -94,7 +114,7 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
             f"{str(path)!r} is truncated: its header has {length} bytes, so the file needs more than {8 + length}, "
             f"but it has {size}. Fetch it again"
         )
-    return _tensors(path, size, 8 + length, _header_json(path, text))
+    return size, 8 + length, _header_json(path, text)
 
 
 def _header_json(path: Path, text: bytes) -> dict[str, Any]:
@@ -104,7 +124,6 @@ def _header_json(path: Path, text: bytes) -> dict[str, Any]:
         raise InputError(f"{str(path)!r} is corrupt: its header of {len(text)} bytes is not JSON ({error})") from error
     if not isinstance(header, dict):
         raise InputError(f"{str(path)!r} is corrupt: its header is a {type(header).__name__}, expected an object")
-    header.pop("__metadata__", None)
     return header
 
 

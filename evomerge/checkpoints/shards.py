@@ -99,7 +99,7 @@ def write_shards(
     plan = plan_shards(specs, max_shard_bytes)
     place: dict[str, tuple[str, int]] = {}
     for file, names in plan.items():
-        place |= {name: (file, offset) for name, offset in _start_file(folder / file, names, specs).items()}
+        place |= {name: (file, offset) for name, offset in _start_file(folder / file, names, specs, {}).items()}
     missing = dict.fromkeys(specs)
     for name, tensor in stream:
         if name not in missing:
@@ -116,11 +116,28 @@ def write_shards(
         _write_index(folder, plan, specs)
 
 
-def _start_file(path: Path, names: Iterable[str], specs: Mapping[str, TensorSpec]) -> dict[str, int]:
+def write_file(
+    path: Path, specs: Mapping[str, TensorSpec], tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
+) -> None:
+    """Writes tensors that are all at hand into one safetensors file.
+
+    Args:
+        path: The file.
+        specs: Of all tensors.
+        tensors: The tensors.
+        metadata: Texts about the file as a whole.
+    """
+    for name, offset in _start_file(path, tensors, specs, metadata).items():
+        _write(path, offset, tensors[name])
+
+
+def _start_file(
+    path: Path, names: Iterable[str], specs: Mapping[str, TensorSpec], metadata: Mapping[str, str]
+) -> dict[str, int]:
     """Writes the header, makes room for the data, and returns where each tensor starts in the file."""
     # Widest elements first: every tensor then starts at a multiple of its element size.
     ordered = sorted(names, key=lambda name: -specs[name].dtype.itemsize)
-    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    header: dict[str, object] = {"__metadata__": {"format": "pt", **metadata}}
     offsets = {}
     position = 0
     for name in ordered:

@@ -9,6 +9,8 @@ from evomerge.merging.footprint import Footprint, footprint
 from evomerge.merging.live import LiveModel
 from evomerge.merging.mergekit import mergekit_config
 from evomerge.merging.merger import Merger, NonFinite
+from evomerge.merging.prepared import PreparedSettings
+from evomerge.merging.residency import Residency
 from evomerge.merging.sources import Sources
 
 __all__ = [
@@ -16,6 +18,8 @@ __all__ = [
     "LiveModel",
     "Merger",
     "NonFinite",
+    "PreparedSettings",
+    "Residency",
     "Sources",
     "companions",
     "footprint",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from evomerge.checkpoints import Checkpoint
-from evomerge.merging.merger import DTYPES
 from evomerge.merging.sources import Sources
+from evomerge.merging.work import DTYPES
 
 # Config, tokenizer, recipe and card of a large vocabulary stay well below this.
 _COMPANIONS = 64_000_000

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import functools
-import json
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from evomerge import methods
 from evomerge.checkpoints import Checkpoint, TensorSpec, is_finite
-from evomerge.errors import InputError
-from evomerge.kernels import random_key
-from evomerge.merging.sources import Sources, identity
-from evomerge.methods import MergeMethod, TensorContext
+from evomerge.merging.prepared import Arrays, PreparedSettings, PreparedStore
+from evomerge.merging.residency import Residency
+from evomerge.merging.sources import Sources
+from evomerge.merging.work import DTYPES, Work, prepared_bounds
 from evomerge.methods import Sources as TensorSources
+from evomerge.methods import TensorContext
 from evomerge.recipe import Recipe
 
-DTYPES: Mapping[str, torch.dtype] = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
-
-Tensors = tuple[TensorContext, torch.Tensor | None, list[torch.Tensor]]
 Memory = Callable[[str, TensorSpec], torch.Tensor]
 """Gives the memory that a tensor is merged into: contiguous, of the shape and type of the spec."""
 
@@ -50,20 +42,30 @@ class NonFinite(ArithmeticError):
 class Merger:
     """Builds the tensors of recipes from the same sources, again and again.
 
-    What does not depend on coefficients is computed once and kept: the state that a method prepares for each tensor,
-    and its survey of all tensors. One set of them is kept, for the method, options, seed and models used last.
+    What does not depend on coefficients is computed once and kept: the arrays that a method prepares for each tensor,
+    and its survey of all tensors. One set of them is kept, for the method, options and models used last.
 
     Args:
         sources: The opened checkpoints.
         device: Where merging is computed.
+        prepared: Where prepared arrays are kept.
+        residency: Where the checkpoints' weights are meanwhile, on the same device.
     """
 
-    def __init__(self, sources: Sources, *, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        *,
+        device: torch.device | str = "cpu",
+        prepared: PreparedSettings | None = None,
+        residency: Residency | None = None,
+    ) -> None:
         self.sources = sources
         self.device = torch.device(device)
-        self._kept_for: str | None = None
+        self._residency = residency or Residency(self.device)
+        self._prepared = PreparedStore(prepared or PreparedSettings())
         self._surveyed: Any = None
-        self._prepared: dict[str, Mapping[str, torch.Tensor]] = {}
+        self._surveyed_for: str | None = None
 
     def specs(self, recipe: Recipe) -> dict[str, TensorSpec]:
         """Names, types and shapes that :meth:`stream` will give, in its order."""
@@ -85,12 +87,12 @@ class Merger:
         Raises:
             InputError: If the recipe does not fit its method or these sources.
         """
-        work = _Work.of(recipe, self.sources, self.device)
+        work = Work.of(recipe, self.sources)
         reference = self.sources.reference
         keys: dict[str, Hashable] = {}
         for name in reference.tensors:
             stored = reference.aliases.get(name, name)
-            keys[name] = work.tensor_key(stored) if stored in work.rows else ("copied", str(reference.path))
+            keys[name] = (str(self.device), work.tensor_key(stored))
         return keys
 
     @torch.no_grad()
@@ -117,140 +119,87 @@ class Merger:
             InputError: If the recipe does not fit its method or these sources; before the first tensor.
             NonFinite: If a merged tensor is not finite; the memory that was given for it then holds it.
         """
-        work = _Work.of(recipe, self.sources, self.device)
+        work = Work.of(recipe, self.sources)
         reference = self.sources.reference
         wanted = set(reference.tensors if names is None else names)
         repeated: dict[str, list[str]] = {}
         for head, name in reference.aliases.items():
             if head in wanted:
                 repeated.setdefault(name, []).append(head)
-        self._keep_for(work)
-        for name in _order(reference):
-            if name in reference.aliases or (name not in wanted and name not in repeated):
-                continue  # a repeated head is given with the tensor that it repeats
+        self._get_ready(work)
+        # A repeated head is given with the tensor that it repeats.
+        made = [n for n in reference.tensors if n not in reference.aliases and (n in wanted or n in repeated)]
+        for name, tensors in self._fetched(work, made):
             if name not in work.rows:
-                yield name, reference.tensor(name).to(self.device)
+                yield name, tensors[0]
                 continue
             spec = TensorSpec(DTYPES[recipe.out_dtype], reference.tensors[name].shape)
-            merged = (
-                torch.empty(spec.shape, dtype=spec.dtype, device=self.device) if memory is None else memory(name, spec)
-            )
-            self._merge(work, name, merged)
-            if not is_finite(merged):
-                raise NonFinite(name, merged.dtype)
-            yield name, merged
+            out = self._new(spec) if memory is None else memory(name, spec)
+            self._merge(work, name, tensors, out)
+            # While it is still in the cache.
+            if not is_finite(out):
+                raise NonFinite(name, out.dtype)
+            yield name, out
             for head in repeated.get(name, ()):
-                yield head, merged
+                yield head, out
 
-    def _merge(self, work: _Work, name: str, out: torch.Tensor) -> None:
-        row = work.rows[name]
-        if work.recipe.groups.groups[row].frozen:
-            out.copy_(_find(self.sources[work.recipe.reference], name))
+    def _new(self, spec: TensorSpec) -> torch.Tensor:
+        return torch.empty(spec.shape, dtype=spec.dtype, device=self.device)
+
+    def _fetched(self, work: Work, names: Collection[str]) -> Iterator[tuple[str, list[torch.Tensor]]]:
+        return zip(names, self._residency.each(map(work.wanted, names)), strict=True)
+
+    def _merge(self, work: Work, name: str, tensors: list[torch.Tensor], out: torch.Tensor) -> None:
+        if work.recipe.groups.groups[work.rows[name]].frozen:
+            out.copy_(tensors[0])
             return
-        context, tensors = self._prepare(work, name)
+        context, sources = self._with_prepared(work, name, tensors)
         if work.method.survey is not None:
-            tensors = replace(tensors, survey=self._surveyed)
-        work.method.merge(context, tensors, work.coefficients(row), out)
+            sources = replace(sources, survey=self._surveyed)
+        work.method.merge(context, sources, work.coefficients(name), out)
 
-    def _prepare(self, work: _Work, name: str) -> tuple[TensorContext, TensorSources]:
-        """One tensor of all checkpoints, with what the method prepares for it; prepared once."""
-        context, base, models = work.tensors(name)
+    def _with_prepared(self, work: Work, name: str, tensors: list[torch.Tensor]) -> tuple[TensorContext, TensorSources]:
+        """One tensor of all checkpoints with what the method prepares for it, kept or, for want of room, made now."""
+        context, base, models = work.context(name), None, tensors
+        if work.recipe.base is not None:
+            base, *models = tensors
         if work.method.prepare is None:
             return context, TensorSources(base, models, work.options)
-        if name not in self._prepared:
-            self._prepared[name] = work.method.prepare(context, base, models, work.options)
-        return context, TensorSources(base, models, work.options, self._prepared[name])
+        arrays = self._prepared.get(self._prepared_key(work), name)
+        if arrays is None:
+            # Without keys: what is prepared serves every seed.
+            arrays = work.method.prepare(replace(context, keys=()), base, models, work.options)
+        return context, TensorSources(base, models, work.options, arrays)
 
-    def _keep_for(self, work: _Work) -> None:
-        if work.method.prepare is None and work.method.survey is None:
-            return
-        if self._kept_for == work.key:
-            return
-        self._kept_for, self._prepared, self._surveyed = None, {}, None
-        if work.method.survey is not None:
-            self._surveyed = work.method.survey(_Prepared(self, work), work.options)
-        self._kept_for = work.key
+    def _prepare(self, work: Work, names: Sequence[str]) -> Iterator[tuple[str, Arrays]]:
+        for name, tensors in self._fetched(work, names):
+            yield name, self._with_prepared(work, name, tensors)[1].prepared
 
+    def _prepared_key(self, work: Work) -> str:
+        return f"{work.prepared_key} on {self.device.type}"
 
-@dataclass(frozen=True)
-class _Work:
-    """A recipe with everything it names looked up."""
-
-    recipe: Recipe
-    sources: Sources
-    device: torch.device
-    method: MergeMethod
-    options: Mapping[str, Any]
-    rows: Mapping[str, int]  # tensor name to the row of its coefficients
-
-    @classmethod
-    def of(cls, recipe: Recipe, sources: Sources, device: torch.device) -> _Work:
-        method = methods.load(recipe.method)
-        problems = method.problems(recipe)
-        if recipe.layout is not None:
-            problems.append("the recipe has a layout of stacked or swapped layers, which this version does not build")
-        rows = {}
-        for name in sources.merged_names:
-            try:
-                rows[name] = recipe.groups.index(name)
-            except InputError as error:
-                problems += error.problems
-        if problems:
-            raise InputError(problems)
-        return cls(recipe, sources, device, method, method.resolve(recipe.options), rows)
-
-    @functools.cached_property
-    def key(self) -> str:
-        """What prepared state depends on."""
-        recipe = self.recipe
-        refs = [recipe.base, *recipe.models]
-        live = [name for name, row in self.rows.items() if not recipe.groups.groups[row].frozen]
-        identities = [ref.identity() if ref is not None else None for ref in refs]
-        return json.dumps([recipe.method, self.options, recipe.seed, recipe.dtype, identities, live], sort_keys=True)
-
-    def tensor_key(self, name: str) -> Hashable:
-        """Everything that the bytes of one merged tensor depend on."""
-        recipe, row = self.recipe, self.rows[name]
-        if recipe.groups.groups[row].frozen:
-            return ("frozen", identity(recipe.reference), recipe.out_dtype)
-        coefficients = tuple((name, values[row].tobytes()) for name, values in recipe.coefficients.items())
-        return (self.key, str(self.device), recipe.out_dtype, recipe.groups.place(name), coefficients)
-
-    def context(self, name: str) -> TensorContext:
-        place = self.recipe.groups.place(name)
-        keys = tuple(
-            random_key(self.recipe.seed, ref.fingerprint or position, name)
-            for position, ref in enumerate(self.recipe.models)
-        )
-        return TensorContext(name, place.layer, place.kind, keys)
-
-    def tensors(self, name: str) -> Tensors:
-        dtype = DTYPES[self.recipe.dtype]
-
-        def read(checkpoint: Checkpoint) -> torch.Tensor:
-            return _rounded(_find(checkpoint, name), dtype).to(self.device)
-
-        base = None if self.recipe.base is None else read(self.sources[self.recipe.base])
-        return self.context(name), base, [read(self.sources[ref]) for ref in self.recipe.models]
-
-    def coefficients(self, row: int) -> dict[str, float | tuple[float, ...]]:
-        return {
-            name: tuple(map(float, values[row])) if values.ndim == 2 else float(values[row])
-            for name, values in self.recipe.coefficients.items()
-        }
+    def _get_ready(self, work: Work) -> None:
+        """Sees to it that everything is there that does not depend on coefficients."""
+        method = work.method
+        if method.prepare is not None:
+            key, bounds = self._prepared_key(work), prepared_bounds(work)
+            self._prepared.fill(key, bounds, functools.partial(self._prepare, work), everywhere=work.known_by_content)
+        if method.survey is not None and self._surveyed_for != work.survey_key:
+            self._surveyed = self._surveyed_for = None
+            self._surveyed = method.survey(_Surveyed(self, work), work.options)
+            self._surveyed_for = work.survey_key
 
 
 @dataclass(frozen=True)
-class _Prepared:
+class _Surveyed:
     """The tensors that are merged, each with what was prepared for it. Every iteration is a fresh pass."""
 
     merger: Merger
-    work: _Work
+    work: Work
 
     def __iter__(self) -> Iterator[tuple[TensorContext, TensorSources]]:
-        for name, row in self.work.rows.items():
-            if not self.work.recipe.groups.groups[row].frozen:
-                yield self.merger._prepare(self.work, name)
+        for name, tensors in self.merger._fetched(self.work, self.work.live):
+            yield self.merger._with_prepared(self.work, name, tensors)
 
 
 def _order(reference: Checkpoint) -> list[str]:
@@ -259,14 +208,3 @@ def _order(reference: Checkpoint) -> list[str]:
     for head, name in reference.aliases.items():
         names.insert(names.index(name) + 1, head)
     return names
-
-
-def _find(checkpoint: Checkpoint, name: str) -> torch.Tensor:
-    if name not in checkpoint.tensors:
-        raise InputError(f"{str(checkpoint.path)!r} has no tensor {name!r}")
-    return checkpoint.tensor(name)
-
-
-def _rounded(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    # A type that the wider one holds exactly needs no copy: methods widen block by block.
-    return tensor if torch.promote_types(tensor.dtype, dtype) == dtype else tensor.to(dtype)

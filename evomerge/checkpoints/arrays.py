@@ -1,0 +1,68 @@
+"""Files of arrays that a process keeps for itself and for others: written whole or not at all, and checked when read.
+
+The format is safetensors. The header's metadata say what the arrays are of, and hold a digest of all their values.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from evomerge.checkpoints.header import read_header, read_metadata
+from evomerge.checkpoints.mapped import content_digest, map_file, mapped
+from evomerge.checkpoints.shards import TensorSpec, write_file
+from evomerge.errors import InputError
+
+_DIGEST = "sha256"
+
+
+def write_arrays(path: Path, arrays: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> None:
+    """Writes one file, which appears under its name when it is complete.
+
+    Args:
+        path: The file, in an existing folder.
+        arrays: Contiguous, on the CPU, by name.
+        about: What the arrays are of.
+
+    Raises:
+        OSError: If the disk is full or cannot be written to; nothing is left behind.
+    """
+    specs = {name: TensorSpec(array.dtype, tuple(array.shape)) for name, array in arrays.items()}
+    metadata = {**about, _DIGEST: content_digest(arrays, arrays.__getitem__)}
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        write_file(unfinished, specs, arrays, metadata)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def map_arrays(path: Path, about: Mapping[str, str]) -> dict[str, torch.Tensor]:
+    """Maps the arrays of a file that :func:`write_arrays` wrote, after reading them once.
+
+    Args:
+        path: The file.
+        about: What the arrays have to be of.
+
+    Returns:
+        The arrays by name, views of the mapped file, to be read only.
+
+    Raises:
+        InputError: If the file is missing, broken, of something else, or not as it was written.
+    """
+    infos = read_header(path)
+    metadata = read_metadata(path)
+    other = [name for name, text in about.items() if metadata.get(name) != text]
+    if other:
+        raise InputError(
+            f"{str(path)!r} holds arrays of something else: its {other[0]} is {metadata.get(other[0])!r}, "
+            f"expected was {about[other[0]]!r}"
+        )
+    storage = map_file(path)
+    arrays = {name: mapped(storage, info) for name, info in infos.items()}
+    if content_digest(arrays, arrays.__getitem__) != metadata.get(_DIGEST):
+        raise InputError(f"{str(path)!r} is corrupt: its values are not those that were written")
+    return arrays

@@ -1,0 +1,187 @@
+"""What methods prepare, kept for all candidates, for all workers of a run, and for the run's next start.
+
+Prepared arrays do not depend on coefficients, so a search computes them once. On disk they are files that every worker
+maps: their memory is then the page cache's, one copy for the machine, given back when it is short. A file is known by
+its key, a digest of everything that the arrays depend on, the source code that made them included. Whatever does not
+carry that key, or not the values that were written, is made again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import secrets
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from evomerge import kernels, methods
+from evomerge.checkpoints import map_arrays, write_arrays
+from evomerge.errors import InputError
+
+Arrays = Mapping[str, torch.Tensor]
+Prepare = Callable[[Sequence[str]], Iterable[tuple[str, Arrays]]]
+Place = Literal["disk", "memory", "nowhere"]
+
+# Data of one file; with less, an interruption loses less.
+_FILE_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class PreparedSettings:
+    """Where prepared arrays are kept, and how many. What fits in neither place is prepared anew for every candidate.
+
+    Attributes:
+        folder: A private folder, shared by the workers of one run; None: never on disk.
+        disk: Most bytes there.
+        memory: Most bytes in each worker's own memory, of what is not on disk.
+    """
+
+    folder: str | None = None
+    disk: int = 20_000_000_000
+    memory: int = 4_000_000_000
+
+    def plan(self, bounds: Mapping[str, int]) -> dict[str, Place]:
+        """Where the arrays of each tensor are kept, from the most that they take, in the order of the tensors."""
+        left: dict[Place, int] = {"memory": self.memory}
+        if self.folder is not None and self.disk:
+            left = {"disk": self.disk, **left}
+        plan: dict[str, Place] = {}
+        for name, bound in bounds.items():
+            plan[name] = next((place for place, room in left.items() if bound <= room), "nowhere")
+            if plan[name] != "nowhere":
+                left[plan[name]] -= bound
+        return plan
+
+
+class PreparedStore:
+    """The prepared arrays of one method, its options and its models: those used last.
+
+    Args:
+        settings: Where they are kept.
+    """
+
+    def __init__(self, settings: PreparedSettings) -> None:
+        self.settings = settings
+        self._key: str | None = None
+        self._kept: dict[str, Arrays] = {}
+        self._seen: set[str] = set()  # names that are kept, or that there is no room for
+
+    def get(self, key: str, name: str) -> Arrays | None:
+        """The arrays of a tensor, or None if they are not kept."""
+        return self._kept.get(name) if key == self._key else None
+
+    def fill(self, key: str, bounds: Mapping[str, int], prepare: Prepare, *, everywhere: bool) -> None:
+        """Makes sure that arrays are there, as far as there is room: found on disk, or prepared now.
+
+        Another worker that fills the same folder is waited for, and what it prepared is used.
+
+        Args:
+            key: What the arrays depend on, besides the code. Arrays of another key are forgotten.
+            bounds: Most bytes for each tensor, by name.
+            prepare: Prepares the arrays of the tensors that it is given the names of.
+            everywhere: Whether the key means the same in other processes, so that they may share the arrays.
+        """
+        if key != self._key:
+            self._key, self._kept, self._seen = key, {}, set()
+        if bounds.keys() <= self._seen:
+            return
+        settings = self.settings if everywhere else replace(self.settings, folder=None)
+        plan = settings.plan(bounds)
+        if settings.folder is None or "disk" not in plan.values():
+            self._prepare(plan, prepare, None)
+        else:
+            folder = _Folder(Path(settings.folder), f"{key} {code_digest()}")
+            with folder.alone():
+                self._kept |= folder.read()
+                self._prepare(plan, prepare, folder)
+        self._seen |= bounds.keys()
+
+    def _prepare(self, plan: Mapping[str, Place], prepare: Prepare, folder: _Folder | None) -> None:
+        missing = [name for name, place in plan.items() if place != "nowhere" and name not in self._kept]
+        pending: dict[str, Arrays] = {}
+        for name, arrays in prepare(missing):
+            contiguous = {label: array.cpu().contiguous() for label, array in arrays.items()}
+            self._kept[name] = contiguous
+            if folder is not None and plan[name] == "disk":
+                pending[name] = contiguous
+                if sum(map(_size, pending.values())) >= _FILE_BYTES:
+                    self._kept |= folder.write(pending)
+                    pending = {}
+        if folder is not None and pending:
+            self._kept |= folder.write(pending)
+
+
+def code_digest() -> str:
+    """SHA-256 over the code of all methods and kernels: arrays that other code prepared may be other arrays."""
+    digest = hashlib.sha256(torch.__version__.encode())
+    for folder in (*methods.__path__, *kernels.__path__):
+        for path in sorted(Path(folder).iterdir()):
+            if path.suffix in (".py", ".c", ".cpp", ".h"):
+                digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+class _Folder:
+    """The files of one key in a folder; files of other keys are removed from it.
+
+    Args:
+        path: The folder, made if need be.
+        key: What the arrays depend on.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._path = path
+        self._about = {"evomerge.prepared": hashlib.sha256(key.encode()).hexdigest()}
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other processes out; they are let in when this one is done, or dies."""
+        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self._path / "lock").open("wb") as file:
+            with suppress(OSError):  # some network folders have no locks: then workers may prepare the same twice
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def read(self) -> dict[str, Arrays]:
+        """The arrays that are there. Files that cannot be used are removed: nobody else can use them either."""
+        found: dict[str, Arrays] = {}
+        for path in sorted(self._path.glob("*part-*")):
+            try:
+                if path.name.startswith("."):
+                    raise InputError(f"{str(path)!r} was never finished")
+                found |= _parted(map_arrays(path, self._about))
+            except InputError:
+                path.unlink(missing_ok=True)
+        return found
+
+    def write(self, arrays: Mapping[str, Arrays]) -> Mapping[str, Arrays]:
+        """Moves arrays from memory to a file; gives them as they are mapped, or as they are if the disk is full."""
+        path = self._path / f"part-{secrets.token_hex(8)}.safetensors"
+        try:
+            write_arrays(path, _joined(arrays), self._about)
+            return _parted(map_arrays(path, self._about))
+        except (OSError, InputError) as error:
+            warnings.warn(f"prepared arrays stay in memory, as they cannot be kept on disk: {error}", stacklevel=2)
+            return arrays
+
+
+def _joined(arrays: Mapping[str, Arrays]) -> dict[str, torch.Tensor]:
+    return {f"{name}/{label}": array for name, inner in arrays.items() for label, array in inner.items()}
+
+
+def _parted(joined: Arrays) -> dict[str, Arrays]:
+    arrays: dict[str, dict[str, torch.Tensor]] = {}
+    for key, array in joined.items():
+        name, _, label = key.rpartition("/")
+        arrays.setdefault(name, {})[label] = array
+    return dict(arrays)
+
+
+def _size(arrays: Arrays) -> int:
+    return sum(array.nbytes for array in arrays.values())

@@ -1,0 +1,140 @@
+"""A recipe with everything looked up that merging it takes."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from evomerge import methods
+from evomerge.errors import InputError
+from evomerge.kernels import random_key
+from evomerge.merging.residency import Wanted
+from evomerge.merging.sources import Sources, identity
+from evomerge.methods import MergeMethod, TensorContext
+from evomerge.recipe import CheckpointRef, Recipe
+
+DTYPES: Mapping[str, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+@dataclass(frozen=True)
+class Work:
+    """A recipe that fits its method and its sources.
+
+    Attributes:
+        recipe: The recipe.
+        sources: The opened checkpoints.
+        method: Its method.
+        options: The method's options, resolved.
+        rows: Names of the tensors that are merged or frozen to the rows of their coefficients. All others are copied
+            from the sources' reference.
+    """
+
+    recipe: Recipe
+    sources: Sources
+    method: MergeMethod
+    options: Mapping[str, Any]
+    rows: Mapping[str, int]
+
+    @classmethod
+    def of(cls, recipe: Recipe, sources: Sources) -> Work:
+        """Looks everything up.
+
+        Raises:
+            InputError: If the recipe does not fit its method or these sources; all problems.
+        """
+        method = methods.load(recipe.method)
+        problems = method.problems(recipe)
+        if recipe.layout is not None:
+            problems.append("the recipe has a layout of stacked or swapped layers, which this version does not build")
+        rows = {}
+        for name in sources.merged_names:
+            try:
+                rows[name] = recipe.groups.index(name)
+            except InputError as error:
+                problems += error.problems
+        if problems:
+            raise InputError(problems)
+        return cls(recipe, sources, method, method.resolve(recipe.options), rows)
+
+    @functools.cached_property
+    def live(self) -> tuple[str, ...]:
+        """Names of the tensors that are merged."""
+        groups = self.recipe.groups.groups
+        return tuple(name for name, row in self.rows.items() if not groups[row].frozen)
+
+    @functools.cached_property
+    def prepared_key(self) -> str:
+        """What prepared arrays depend on, besides their tensor and the device."""
+        recipe = self.recipe
+        identities = [ref and identity(ref) for ref in self._inputs]
+        patterns = [recipe.groups.patterns, recipe.groups.layer_pattern]
+        return json.dumps([recipe.method, self.options, recipe.dtype, identities, patterns], sort_keys=True)
+
+    @functools.cached_property
+    def survey_key(self) -> str:
+        """What a survey depends on."""
+        return json.dumps([self.prepared_key, self.recipe.seed, self.live])
+
+    @property
+    def known_by_content(self) -> bool:
+        """Whether all models are known by their weights, so that :attr:`prepared_key` holds in other processes."""
+        return all(ref is None or ref.fingerprint is not None for ref in self._inputs)
+
+    def tensor_key(self, name: str) -> Hashable:
+        """Everything that the bytes of one tensor depend on, but for the device."""
+        recipe = self.recipe
+        if name not in self.rows:
+            return ("copied", str(self.sources.reference.path))
+        row = self.rows[name]
+        if recipe.groups.groups[row].frozen:
+            return ("frozen", identity(recipe.reference), recipe.out_dtype)
+        coefficients = tuple((label, values[row].tobytes()) for label, values in recipe.coefficients.items())
+        return (self.survey_key, recipe.out_dtype, coefficients)
+
+    def wanted(self, name: str) -> tuple[Wanted, ...]:
+        """What is read to make a tensor: base and models, or the one tensor that is copied."""
+        if name not in self.rows:
+            return (Wanted(self.sources.reference, name),)
+        if self.recipe.groups.groups[self.rows[name]].frozen:
+            return (Wanted(self.sources[self.recipe.reference], name),)
+        dtype = DTYPES[self.recipe.dtype]
+        return tuple(Wanted(self.sources[ref], name, dtype) for ref in self._inputs if ref is not None)
+
+    def context(self, name: str) -> TensorContext:
+        """What the method may know about a tensor."""
+        place = self.recipe.groups.place(name)
+        keys = tuple(
+            random_key(self.recipe.seed, ref.fingerprint or position, name)
+            for position, ref in enumerate(self.recipe.models)
+        )
+        return TensorContext(name, place.layer, place.kind, keys)
+
+    def coefficients(self, name: str) -> dict[str, float | tuple[float, ...]]:
+        """The values for one tensor."""
+        row = self.rows[name]
+        return {
+            label: tuple(map(float, values[row])) if values.ndim == 2 else float(values[row])
+            for label, values in self.recipe.coefficients.items()
+        }
+
+    @property
+    def _inputs(self) -> tuple[CheckpointRef | None, ...]:
+        return (self.recipe.base, *self.recipe.models)
+
+
+def prepared_bounds(work: Work) -> dict[str, int]:
+    """The most bytes that the method prepares for each tensor that is merged."""
+    method, models = work.method, len(work.recipe.models)
+    if method.prepare is None:
+        return {}
+    tensors = work.sources.reference.tensors
+    return {name: method.prepared_bytes(tensors[name].shape, models, work.options) for name in work.live}

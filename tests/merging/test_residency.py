@@ -1,0 +1,130 @@
+"""Weights that stay on a device and weights that are streamed to it: the CPU stands in for the device here.
+
+What runs is the code that a GPU would run, with copies in place of mapped files and no streams to wait for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+
+from evomerge.checkpoints import Checkpoint
+from evomerge.errors import InputError
+from evomerge.merging import LiveModel, Merger, Residency, Sources
+from evomerge.merging.residency import Wanted
+from evomerge.recipe import Recipe
+from tests.merging.conftest import Family, make_recipe
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Noted(Wanted):
+    """Notes when it is read."""
+
+    notes: list[str] = field(default_factory=list)
+
+    def read(self) -> torch.Tensor:
+        self.notes.append(f"read {self.name}")
+        return super().read()
+
+
+def all_of(folder: Path, notes: list[str]) -> list[tuple[Noted, ...]]:
+    checkpoint = Checkpoint.open(folder)
+    return [(Noted(checkpoint, name, torch.float32, notes),) for name in checkpoint.tensors]
+
+
+def recipes(base: Path, one: Path, two: Path) -> list[Recipe]:
+    """One pass, several passes (a survey that goes on asking), inputs that are rounded, and a frozen or copied rest."""
+    return [
+        make_recipe("task_arithmetic", [one, two], base),
+        make_recipe("ties", [one, two], base, options={"scope": "global", "tie": "majority"}),
+        make_recipe("task_arithmetic", [one, two], base, dtype="bfloat16"),
+        make_recipe("linear", [two]),
+    ]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 10.0], ids=["all streamed", "some stay", "all stay"])
+@pytest.mark.parametrize("model_type", ["llama", "mixtral"])
+def test_candidates_are_the_same(family: Callable[..., Family], share: float, model_type: str) -> None:
+    folders = family(model_type, torch.float32)
+    wanted = recipes(*folders)
+    sources = Sources.open(wanted[0])
+    budget = int(share * sum(info.nbytes for info in sources.reference.tensors.values()))
+    merger = Merger(sources, residency=Residency(CPU, budget=budget))
+    live, plain = LiveModel.load(folders[0]), LiveModel.load(folders[0])
+    for recipe in (*wanted, *wanted[::-1]):
+        live.install(merger, recipe)
+        plain.install(Merger(sources), recipe)
+        assert live.checksum() == plain.checksum()
+    before = {ref.source: checkpoint.fingerprint() for ref, checkpoint in sources.checkpoints.items()}
+    assert before == {str(folder): Checkpoint.open(folder).fingerprint() for folder in folders}
+
+
+def test_one_group_ahead(family: Callable[..., Family]) -> None:
+    """While one group is worked on the next one is on its way, and no more than that."""
+    notes: list[str] = []
+    groups = all_of(family()[0], notes)
+    names = [group[0].name for group in groups]
+    for name, _ in zip(names, Residency(CPU, budget=0).each(groups), strict=True):
+        notes.append(f"work {name}")
+    expected = [f"read {names[0]}"]
+    for name, following in zip(names, [*names[1:], None], strict=True):
+        expected += ([f"read {following}"] if following else []) + [f"work {name}"]
+    assert notes == expected
+
+
+def test_what_stays_is_read_once_and_stays_within_the_budget(family: Callable[..., Family]) -> None:
+    notes: list[str] = []
+    groups = all_of(family()[0], notes)
+    sizes = {group[0].name: group[0].read().nbytes for group in groups}
+    notes.clear()
+    budget = sum(sizes.values()) // 2
+    residency = Residency(CPU, budget=budget)
+    first = [tensor.clone() for (tensor,) in residency.each(groups)]
+    assert len(notes) == len(groups)
+    notes.clear()
+    again = [tensor.clone() for (tensor,) in residency.each(groups)]
+    streamed = [note.removeprefix("read ") for note in notes]
+    staying = sum(size for name, size in sizes.items() if name not in streamed)
+    assert budget - max(sizes.values()) < staying <= budget
+    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
+
+
+def test_on_the_cpu_files_are_read_in_place(family: Callable[..., Family]) -> None:
+    checkpoint = Checkpoint.open(family()[0])
+    name = "model.norm.weight"
+    (found,) = next(Residency(CPU).each([(Wanted(checkpoint, name, torch.float32),)]))
+    assert found.data_ptr() == checkpoint.tensor(name).data_ptr()
+
+
+def test_passes_inside_passes_and_passes_left_early(family: Callable[..., Family]) -> None:
+    groups = all_of(family()[0], [])
+    residency = Residency(CPU, budget=0)
+    expected = [group[0].read().clone() for group in groups]
+    for outer, (tensor,) in zip(expected, residency.each(groups), strict=True):
+        for inner, (other,) in zip(expected, residency.each(groups), strict=True):
+            assert torch.equal(inner, other)
+            if inner is expected[2]:
+                break
+        assert torch.equal(outer, tensor)
+    assert len(residency._idle) <= 2, "buffers are used again"
+
+
+def test_any_device(family: Callable[..., Family]) -> None:
+    """Nothing but the device's own memory is asked for what arrives there."""
+    groups = all_of(family()[0], [])
+    arrived = [tensor for (tensor,) in Residency(torch.device("meta"), budget=0).each(groups)]
+    assert {tensor.device.type for tensor in arrived} == {"meta"}
+    assert [tuple(tensor.shape) for tensor in arrived] == [tuple(group[0].read().shape) for group in groups]
+
+
+@pytest.mark.parametrize("budget", [None, 0])
+def test_a_tensor_that_is_not_there(family: Callable[..., Family], budget: int | None) -> None:
+    checkpoint = Checkpoint.open(family()[0])
+    with pytest.raises(InputError, match="has no tensor 'nothing'"):
+        list(Residency(CPU, budget=budget).each([(Wanted(checkpoint, "nothing"),)]))
