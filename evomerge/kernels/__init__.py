@@ -1,36 +1,63 @@
-"""The few hot loops over blocks of memory that every merge method shares.
+"""The hot loops over blocks of memory that every merge method shares.
 
-- :mod:`~evomerge.kernels.blocks`: one pass over a tensor, block by block, float32 inside and the cast at the edge.
-- :mod:`~evomerge.kernels.noise`: uniform noise that is a function of a key and an element's index.
+- :mod:`~evomerge.kernels.mixture`: the one pass of all element-wise methods.
+- :mod:`~evomerge.kernels.selection`: which elements of a delta are kept.
+- :mod:`~evomerge.kernels.values`: numbers computed element by element, that passes select or add up.
 - :mod:`~evomerge.kernels.histogram`: exact order statistics of more magnitudes than one would sort.
+- :mod:`~evomerge.kernels.ranks`: ranks within rows.
+- :mod:`~evomerge.kernels.sums`: sums that come out the same however the work is divided.
+- :mod:`~evomerge.kernels.noise`: uniform noise that is a function of a key and an element's index.
+- :mod:`~evomerge.kernels.blocks`: passes over a tensor, block by block, float32 inside and the cast at the edge.
+- :mod:`~evomerge.kernels.compiled`, :mod:`~evomerge.kernels.native`: the same loops in C, for the CPU.
 
-Nothing here knows what a merge method or a checkpoint is. Everything works on any device, and no result depends on the
-number of threads or on what was computed before.
+Nothing here knows what a merge method or a checkpoint is. Every loop is written twice: in torch, which defines it and
+works on any device, and in C, which equals it to the last bit and is used on the CPU where a compiler is at hand
+(:func:`in_use` says). No result depends on the number of threads or on what was computed before.
 """
 
-from evomerge.kernels.blocks import BLOCK, fill, flat, spans, total
-from evomerge.kernels.histogram import (
-    Histogram,
-    OrderStatistic,
-    end_of_equal,
-    histogram_bytes,
-    magnitude_bits,
-    stretch_of,
-)
+from evomerge.kernels.blocks import BLOCK, fill, flat, spans
+from evomerge.kernels.compiled import Kernels, in_use
+from evomerge.kernels.histogram import Histogram, OrderStatistic, end_of_equal, histogram_bytes, stretch_of
+from evomerge.kernels.mixture import Mixture, Part, Selection, mix, net_sign
 from evomerge.kernels.noise import random_key, uniform
+from evomerge.kernels.ranks import LEVELS, row_ranks
+from evomerge.kernels.selection import NOTHING, Chance, Cut, Keep, RankWindow, Window, magnitude_bits, thin
+from evomerge.kernels.sums import absolute_sum, dot, square_sum
+from evomerge.kernels.values import Delta, Spread, Values
 
 __all__ = [
     "BLOCK",
+    "LEVELS",
+    "NOTHING",
+    "Chance",
+    "Cut",
+    "Delta",
     "Histogram",
+    "Keep",
+    "Kernels",
+    "Mixture",
     "OrderStatistic",
+    "Part",
+    "RankWindow",
+    "Selection",
+    "Spread",
+    "Values",
+    "Window",
+    "absolute_sum",
+    "dot",
     "end_of_equal",
     "fill",
     "flat",
     "histogram_bytes",
+    "in_use",
     "magnitude_bits",
+    "mix",
+    "net_sign",
     "random_key",
+    "row_ranks",
     "spans",
+    "square_sum",
     "stretch_of",
-    "total",
+    "thin",
     "uniform",
 ]

@@ -6,15 +6,21 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-# Elements per block: a float32 block is 1 MiB. A power of two, so that blocks never straddle 2**32 (see noise.py).
-# Reductions run over these blocks in order; changing the size may change their last bit.
+# Elements per block: a float32 block is 1 MiB. A power of two, so that blocks never straddle 2**32 (see noise.py) and
+# hold whole runs of sums (see sums.py). An accelerator wants more at once: there it is 64 MiB.
 BLOCK = 1 << 18
+_DEVICE_BLOCK = 1 << 24
 
-_ROW = 1024
 
+def spans(numel: int, block: int = 0, *, device: torch.device | None = None) -> Iterator[slice]:
+    """Cuts ``numel`` elements into consecutive slices.
 
-def spans(numel: int, block: int = BLOCK) -> Iterator[slice]:
-    """Cuts ``numel`` elements into consecutive slices of at most ``block`` elements."""
+    Args:
+        numel: How many elements there are.
+        block: The most elements of a slice; 0 is what suits the device.
+        device: Where the elements are; None is the CPU.
+    """
+    block = block or (BLOCK if device is None or device.type == "cpu" else _DEVICE_BLOCK)
     for start in range(0, numel, block):
         yield slice(start, min(start + block, numel))
 
@@ -27,30 +33,19 @@ def flat(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().reshape(-1)
 
 
-def fill(out: torch.Tensor, compute: Callable[[slice], torch.Tensor], block: int = BLOCK) -> None:
+def fill(out: torch.Tensor, compute: Callable[[slice], torch.Tensor], block: int = 0) -> None:
     """Writes a tensor block by block.
 
     Args:
         out: Memory of any shape, strides, floating dtype and device; overwritten.
         compute: Gives the float32 values of one slice of the flattened tensor. They are rounded to ``out``'s dtype,
             to nearest with ties to even, and moved to its device.
-        block: Elements per block.
+        block: Elements per block, see :func:`spans`.
     """
     target = out.detach()
     contiguous = target.is_contiguous()
     memory = target.view(-1) if contiguous else torch.empty(target.numel(), dtype=out.dtype, device=out.device)
-    for span in spans(out.numel(), block):
+    for span in spans(out.numel(), block, device=out.device):
         memory[span].copy_(compute(span))
     if not contiguous:
         target.copy_(memory.view(target.shape))
-
-
-def total(values: torch.Tensor) -> float:
-    """Sums one block in float64, in an order that does not depend on the number of threads.
-
-    Args:
-        values: Shape ``(n,)``, at most a few blocks long.
-    """
-    whole = values.numel() // _ROW * _ROW
-    rows = values[:whole].view(-1, _ROW).sum(dim=1, dtype=torch.float64)
-    return float(rows.sum()) + float(values[whole:].sum(dtype=torch.float64))

@@ -14,14 +14,13 @@ from typing import Self
 
 import torch
 
+from evomerge.kernels import native
+from evomerge.kernels.selection import magnitude_bits
+from evomerge.kernels.values import Values, blocks_of
+
 # Different magnitudes that a histogram tells apart. Differences of 16-bit checkpoints seldom have more. With shift 18
 # all 31 bits fit, so the largest stretch has 2**18 neighbours.
 STRETCHES = 1 << 13
-
-
-def magnitude_bits(values: torch.Tensor) -> torch.Tensor:
-    """The bits of float32 ``|values|`` as int32, which order as the magnitudes do; NaN is above all numbers."""
-    return values.view(torch.int32) & 0x7FFFFFFF
 
 
 @dataclass(frozen=True)
@@ -54,13 +53,17 @@ class Histogram:
     upto: torch.Tensor
 
     @classmethod
-    def of(cls, blocks: Iterable[torch.Tensor], limit: int = STRETCHES) -> Self:
-        """Counts blocks of magnitudes' bits, with the smallest shift that leaves at most ``limit`` digits."""
+    def of(cls, values: Values, limit: int = STRETCHES) -> Self:
+        """Counts magnitudes, with the smallest shift that leaves at most ``limit`` digits."""
+        if native.serves(values.base, *values.models):
+            found = native.histogram(values, limit)
+            whole = cls.union(cls.counted(shift, *_gathered(*rest)) for shift, *rest in found)
+            return whole.coarsened(limit)
         shift = 0
         digits, counts = torch.empty(0, dtype=torch.int32), torch.empty(0, dtype=torch.int64)
-        for block in blocks:
-            found, times = torch.unique(block >> shift, return_counts=True)
-            digits, counts = _gathered(torch.cat([digits, found.cpu()]), torch.cat([counts, times.cpu()]))
+        for block in blocks_of(values):
+            new, times = torch.unique(magnitude_bits(block) >> shift, return_counts=True)
+            digits, counts = _gathered(torch.cat([digits, new.cpu()]), torch.cat([counts, times.cpu()]))
             while digits.numel() > limit:
                 shift += 1
                 digits, counts = _gathered(digits >> 1, counts)
@@ -105,6 +108,14 @@ class Histogram:
         """How often each digit occurs."""
         return self.upto.diff(prepend=torch.zeros(1, dtype=torch.int64))
 
+    def coarsened(self, limit: int) -> Self:
+        """The same with the smallest shift, not below its own, that leaves at most ``limit`` digits."""
+        shift, digits, counts = self.shift, *_gathered(self.digits, self.counts)
+        while digits.numel() > limit:
+            shift += 1
+            digits, counts = _gathered(digits >> 1, counts)
+        return self.counted(shift, digits, counts)
+
     def stretch(self, digit: int, shift: int) -> Histogram:
         """The part of this histogram whose digits are ``digit`` at a shift that is not smaller than its own."""
         inside = (self.digits >> (shift - self.shift)) == digit
@@ -141,27 +152,35 @@ def histogram_bytes(numel: int) -> int:
     return 12 * min(numel, STRETCHES) + 8
 
 
-def stretch_of(blocks: Iterable[torch.Tensor], digit: int, shift: int) -> Histogram:
+def stretch_of(values: Values, digit: int, shift: int) -> Histogram:
     """Counts exactly those magnitudes whose bits without the lowest ``shift`` ones are ``digit``."""
-    return Histogram.of((block[block >> shift == digit] for block in blocks), limit=1 << shift)
+    if native.serves(values.base, *values.models):
+        counts = native.stretch(values, digit, shift)
+    else:
+        counts = torch.zeros(1 << shift, dtype=torch.int64)
+        for block in blocks_of(values):
+            bits = magnitude_bits(block)
+            places = bits[bits >> shift == digit] & ((1 << shift) - 1)
+            counts += torch.bincount(places, minlength=counts.numel()).cpu()
+    places = counts.nonzero().view(-1)
+    return Histogram.counted(0, (places + (digit << shift)).to(torch.int32), counts[places])
 
 
-def end_of_equal(blocks: Iterable[torch.Tensor], bits: int, quota: int) -> int:
-    """Where the first ``quota`` elements that equal ``bits`` end.
-
-    Args:
-        blocks: Bits of a tensor's magnitudes, in order.
-        bits: The value to look for.
-        quota: How many of them are wanted.
+def end_of_equal(values: Values, bits: int, quota: int) -> int:
+    """Where the first ``quota`` elements whose magnitude is ``bits`` end.
 
     Returns:
-        The index behind the last of them, or the number of all elements if there are no more than ``quota``.
+        The index behind the last of them, or the number of all elements if there are fewer.
     """
+    if quota <= 0:
+        return 0
+    if native.serves(values.base, *values.models):
+        return native.end_of_equal(values, bits, quota)
     seen = 0
-    for block in blocks:
-        where = (block == bits).nonzero().view(-1)
-        if where.numel() > quota:
-            return seen + (int(where[quota - 1]) + 1 if quota > 0 else 0)
+    for block in blocks_of(values):
+        where = (magnitude_bits(block) == bits).nonzero().view(-1)
+        if where.numel() >= quota:
+            return seen + int(where[quota - 1]) + 1
         quota -= where.numel()
         seen += block.numel()
     return seen

@@ -43,15 +43,22 @@ def uniform(key: int, span: slice, device: torch.device | str = "cpu") -> torch.
     high, low = divmod(span.start, 1 << 32)
     if low + (span.stop - span.start) > 1 << 32:
         raise ValueError(f"elements {span.start} to {span.stop} straddle a multiple of 2**32")
-    # Hashed once more, because the mixing separates unrelated words well, but not words that differ in a bit or two.
-    key = random_key(int(key), high)
     state = torch.arange(span.stop - span.start, dtype=torch.int32, device=device).add_(_signed(low))
-    for word in (key & _WORD, key >> 32 & _WORD):
+    for word in key_words(key, high):
         state.bitwise_xor_(_signed(word))
         for shift, multiplier in zip(_SHIFTS[:2], _MULTIPLIERS, strict=True):
             state.bitwise_xor_(_shifted(state, shift)).mul_(_signed(multiplier))
         state.bitwise_xor_(_shifted(state, _SHIFTS[2]))
     return _shifted(state, 8).to(torch.float32).mul_(2.0**-24)
+
+
+def key_words(key: int, high: int) -> tuple[int, int]:
+    """The two 32-bit words that indices are mixed with, for indices from ``high * 2**32`` on.
+
+    Hashed once more, because the mixing separates unrelated words well, but not words that differ in a bit or two.
+    """
+    hashed = random_key(int(key), high)
+    return hashed & _WORD, hashed >> 32 & _WORD
 
 
 def _signed(word: int) -> int:

@@ -88,6 +88,10 @@ class Sources:
     survey: Any = None
 
 
+Merge = Callable[[TensorContext, Sources, Coefficients, "torch.Tensor"], None]
+"""Writes the merged tensor, see :class:`MergeMethod`."""
+
+
 def _no_starts(n_models: int, options: Options) -> Starts:
     return {}
 
@@ -136,7 +140,7 @@ class MergeMethod:
     name: str
     summary: str
     paper: str
-    merge: Callable[[TensorContext, Sources, Coefficients, torch.Tensor], None]
+    merge: Merge
     coefficients: Callable[[Options], tuple[Coefficient, ...]]
     options: Mapping[str, Option] = field(default_factory=dict)
     base: Literal["required", "optional", "none"] = "required"
@@ -229,7 +233,7 @@ def whole_tensor(
     function: Callable[
         [TensorContext, torch.Tensor | None, Sequence[torch.Tensor], Coefficients, Options], torch.Tensor
     ],
-) -> Callable[[TensorContext, Sources, Coefficients, torch.Tensor], None]:
+) -> Merge:
     """Makes a method's ``merge`` from a plain function of whole tensors.
 
     Args:

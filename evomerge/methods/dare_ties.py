@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from evomerge.methods._declaration import MergeMethod, Options, Starts
 from evomerge.methods._deltas import merging
-from evomerge.methods._drop import random_drop
+from evomerge.methods._drop import drop
 from evomerge.methods._vocabulary import (
     NORMALISE,
     RESCALE,
@@ -36,7 +36,7 @@ METHOD = MergeMethod(
     name="dare_ties",
     summary="drop random elements of deltas, rescale the rest, elect signs, add what agrees",
     paper="Yu et al. 2024, Language models are Super Mario, https://arxiv.org/abs/2311.03099",
-    merge=merging(random_drop),
+    merge=merging(drop),
     coefficients=coefficients,
     options={
         "rescale": RESCALE.choosing("inverse"),

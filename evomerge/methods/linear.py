@@ -12,9 +12,8 @@ from typing import Any
 import torch
 
 from evomerge.errors import InputError
-from evomerge.kernels import fill, flat
+from evomerge.kernels import Mixture, Part, flat, mix
 from evomerge.methods._declaration import Coefficients, MergeMethod, Options, Sources, Starts, TensorContext
-from evomerge.methods._sums import weighted_sum
 from evomerge.methods._vocabulary import NORMALISE, alone, per_model, weight
 from evomerge.recipe import Coefficient
 
@@ -27,8 +26,11 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
         if divisor == 0:
             raise InputError(f"linear: the weights of tensor {context.name!r} sum to zero, so they have no average")
         weights = tuple(value / divisor for value in weights)
-    models = [flat(model) for model in sources.models]
-    fill(out, lambda span: weighted_sum([model[span] for model in models], weights))
+    parts = [Part(flat(model), weight) for model, weight in zip(sources.models, weights, strict=True) if weight != 0]
+    if parts:
+        mix(Mixture(None, parts), out)
+    else:
+        out.detach().zero_()
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:

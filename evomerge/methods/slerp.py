@@ -14,9 +14,8 @@ from typing import Any
 
 import torch
 
-from evomerge.kernels import fill, flat, spans, total
+from evomerge.kernels import Mixture, Part, dot, flat, mix
 from evomerge.methods._declaration import Coefficients, MergeMethod, Options, Sources, Starts, TensorContext
-from evomerge.methods._sums import weighted_sum
 from evomerge.methods._vocabulary import shared
 from evomerge.recipe import Coefficient
 
@@ -29,12 +28,7 @@ def prepare(
 ) -> Mapping[str, torch.Tensor]:
     """Measures inner products in float64 sums: ``gram``, shape (2, 2)."""
     first, second = (flat(model) for model in models)
-    inner = squares = other = 0.0
-    for span in spans(first.numel()):
-        left, right = first[span].to(torch.float32), second[span].to(torch.float32)
-        inner += total(left * right)
-        squares += total(left * left)
-        other += total(right * right)
+    inner, squares, other = dot(first, second), dot(first, first), dot(second, second)
     return {"gram": torch.tensor([[squares, inner], [inner, other]], dtype=torch.float64)}
 
 
@@ -59,7 +53,8 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
     else:
         sine = math.sin(angle)
         weights = (math.sin((1 - t) * angle) / sine, math.sin(t * angle) / sine)
-    fill(out, lambda span: weighted_sum((first[span], second[span]), weights))
+    parts = zip((first, second), weights, strict=True)
+    mix(Mixture(None, [Part(model, weight) for model, weight in parts if weight != 0]), out)
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:

@@ -22,9 +22,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from evomerge.kernels import Histogram, Window
 from evomerge.methods._declaration import Coefficients, MergeMethod, Options, Sources, Starts, TensorContext, TensorSet
-from evomerge.methods._deltas import Keep, Sparsifier, merging, net_sign
-from evomerge.methods._trim import ModelTrim, TensorTrim, prepare, prepared_bytes
+from evomerge.methods._deltas import delta_of, merging, net_sign
+from evomerge.methods._trim import ModelTrim, largest_of_tensor, place, prepare, prepared_bytes
 from evomerge.methods._vocabulary import (
     KEPT,
     NORMALISE,
@@ -35,6 +36,7 @@ from evomerge.methods._vocabulary import (
     delta_coefficients,
     delta_mergekit,
     delta_starts,
+    per_model,
 )
 from evomerge.recipe import Coefficient
 
@@ -57,25 +59,12 @@ class Survey:
         key = tuple(sorted(coefficients.items()))
         if key not in self._signs:
             self._signs[key] = sum(
-                net_sign(context, replace(sources, survey=self), coefficients, sparsify)
+                net_sign(context, replace(sources, survey=self), coefficients, trim)
                 for context, sources in self.tensors
             )
             while len(self._signs) > 256:
                 self._signs.popitem(last=False)
         return self._signs[key]
-
-
-@dataclass(frozen=True)
-class GlobalTrim:
-    """Trims one tensor's deltas by the thresholds of the whole model."""
-
-    context: TensorContext
-    sources: Sources
-
-    def keep(self, model: int, density: float) -> Keep:
-        """Keeps the largest of the whole model."""
-        keep: Keep = self.sources.survey.trim.keep(self.context, self.sources, model, density)
-        return keep
 
 
 def survey(tensors: TensorSet, options: Options) -> Survey | None:
@@ -85,9 +74,15 @@ def survey(tensors: TensorSet, options: Options) -> Survey | None:
     return Survey(tensors, ModelTrim(tensors, options["kept"]))
 
 
-def sparsify(context: TensorContext, sources: Sources) -> Sparsifier:
-    """Trims by the thresholds of the scope."""
-    return TensorTrim(sources) if sources.options["scope"] == "tensor" else GlobalTrim(context, sources)
+def trim(context: TensorContext, sources: Sources, coefficients: Coefficients, model: int) -> Window | None:
+    """Keeps the largest elements of a delta, of this tensor or of the whole model."""
+    density, rule = per_model(coefficients["density"])[model], sources.options["kept"]
+    if density >= 1:
+        return None
+    if sources.options["scope"] == "global":
+        return Window(sources.survey.trim.cut(context, sources, model, density))
+    histogram = Histogram.load(sources.prepared, str(model))
+    return Window(largest_of_tensor(delta_of(sources, model), histogram, place(density, histogram.count, rule), rule))
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
@@ -104,7 +99,7 @@ METHOD = MergeMethod(
     name="ties",
     summary="trim small elements of deltas, elect signs, average what agrees",
     paper="Yadav et al. 2023, TIES-Merging: resolving interference when merging models, https://arxiv.org/abs/2306.01708",
-    merge=merging(sparsify),
+    merge=merging(trim),
     coefficients=coefficients,
     options={
         "scope": SCOPE,

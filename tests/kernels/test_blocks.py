@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from evomerge.kernels import fill, flat, spans, total
+from evomerge.kernels import fill, flat, spans
 
 
 @pytest.mark.parametrize("numel", [0, 1, 9, 10, 11, 35])
@@ -23,17 +23,3 @@ def test_fill_rounds_at_the_edge_whatever_the_strides(block: int, dtype: torch.d
     for out in (plain, turned, parameter):
         fill(out, lambda span: flat(values)[span], block)
         assert torch.equal(out, values.to(dtype))
-
-
-def test_total_does_not_depend_on_threads() -> None:
-    values = torch.randn((1 << 18) + 77, generator=torch.Generator().manual_seed(0))
-    threads = torch.get_num_threads()
-    try:
-        sums = []
-        for count in (1, 2, 3):
-            torch.set_num_threads(count)
-            sums.append(total(values))
-    finally:
-        torch.set_num_threads(threads)
-    assert len(set(sums)) == 1
-    assert sums[0] == pytest.approx(float(values.double().sum()), abs=1e-9)

@@ -1,0 +1,352 @@
+"""Calls the compiled passes of ``native.c`` on tensors in the CPU's memory.
+
+Each function here computes what a torch form defines elsewhere in this folder, to the last bit; those forms call them
+where :func:`serves` says so. Work is divided among ``torch.get_num_threads()`` threads, on which no result depends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from evomerge.kernels import compiled
+from evomerge.kernels.blocks import flat
+from evomerge.kernels.noise import key_words
+from evomerge.kernels.selection import NOTHING, Chance, Cut, Keep, Window
+from evomerge.kernels.values import Delta, Values
+
+if TYPE_CHECKING:
+    from evomerge.kernels.mixture import Mixture
+
+BLOCK, CHUNK = 1 << 10, 1 << 16
+
+_DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
+_Int, _Long, _Float = ctypes.c_int32, ctypes.c_int64, ctypes.c_float
+
+
+class _Array(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_void_p), ("dtype", _Int)]
+
+
+class _Cut(ctypes.Structure):
+    _fields_ = [("end", _Long), ("bits", ctypes.c_uint32)]
+
+
+class _Keep(ctypes.Structure):
+    _fields_ = [
+        ("kind", _Int),
+        ("within", _Cut),
+        ("beyond", _Cut),
+        ("keys", ctypes.c_uint32 * 2),
+        ("low", _Float),
+        ("step", _Float),
+        ("own", _Int),
+        ("first", _Int),
+        ("stop", _Int),
+        ("ranks", ctypes.c_void_p),
+    ]
+
+
+class _Values(ctypes.Structure):
+    _fields_ = [("kind", _Int), ("n_models", _Int), ("base", _Array), ("models", ctypes.POINTER(_Array))]
+
+
+class _Part(ctypes.Structure):
+    _fields_ = [
+        ("model", _Array),
+        ("keep", _Keep),
+        ("weight", _Float),
+        ("vote", _Float),
+        ("share", _Float),
+        ("factor", _Float),
+    ]
+
+
+class _Mixture(ctypes.Structure):
+    _fields_ = [
+        ("next", _Long),
+        ("numel", _Long),
+        ("tied", _Long),
+        ("signs", _Long),
+        ("out", _Array),
+        ("base", _Array),
+        ("parts", ctypes.POINTER(_Part)),
+        ("n_parts", _Int),
+        ("elect", _Int),
+        ("divide", _Int),
+        ("counting", _Int),
+        ("scale", _Float),
+        ("tie", _Float),
+        ("select", _Values),
+        ("selected", _Keep),
+    ]
+
+
+class _Sums(ctypes.Structure):
+    _fields_ = [
+        ("next", _Long),
+        ("numel", _Long),
+        ("sums", ctypes.c_void_p),
+        ("of", _Values),
+        ("keep", _Keep),
+        ("squared", _Int),
+        ("left", _Array),
+        ("right", _Array),
+    ]
+
+
+class _Histogram(ctypes.Structure):
+    _fields_ = [
+        ("next", ctypes.POINTER(_Long)),
+        ("numel", _Long),
+        ("of", _Values),
+        ("limit", _Int),
+        ("shift", _Int),
+        ("slots", _Int),
+        ("used", _Int),
+        ("digits", ctypes.c_void_p),
+        ("counts", ctypes.c_void_p),
+    ]
+
+
+class _Stretch(ctypes.Structure):
+    _fields_ = [
+        ("next", ctypes.POINTER(_Long)),
+        ("numel", _Long),
+        ("of", _Values),
+        ("first", ctypes.c_uint32),
+        ("length", ctypes.c_uint32),
+        ("counts", ctypes.c_void_p),
+    ]
+
+
+class _Equals(ctypes.Structure):
+    _fields_ = [
+        ("next", _Long),
+        ("numel", _Long),
+        ("found", _Long),
+        ("quota", _Long),
+        ("of", _Values),
+        ("counts", ctypes.c_void_p),
+        ("bits", ctypes.c_uint32),
+    ]
+
+
+class _Finite(ctypes.Structure):
+    _fields_ = [("next", _Long), ("numel", _Long), ("broken", _Long), ("of", _Array)]
+
+
+class _Ranks(ctypes.Structure):
+    _fields_ = [
+        ("next", _Long),
+        ("rows", _Long),
+        ("columns", _Long),
+        ("base", _Array),
+        ("model", _Array),
+        ("ranks", ctypes.c_void_p),
+    ]
+
+
+def serves(*tensors: torch.Tensor) -> bool:
+    """Whether the compiled kernels are in use and take these tensors: on the CPU, of 16 or 32 bits per element."""
+    if compiled.library() is None:
+        return False
+    return all(t.device.type == "cpu" and t.dtype in _DTYPES and t.numel() <= 1 << 32 for t in tensors)
+
+
+def mix(mixture: Mixture, out: torch.Tensor | None) -> tuple[int, int]:
+    """Mixes into contiguous memory, or only counts.
+
+    Returns:
+        How many elements are tied, and the sum of the elected signs; both 0 unless ``mixture.tie`` is None.
+    """
+    parts = (_Part * len(mixture.parts))(
+        *(
+            _Part(_array(part.model), _keep(part.keep), part.weight, part.vote, part.share, part.factor)
+            for part in mixture.parts
+        )
+    )
+    like = mixture.parts[0].model if mixture.base is None else mixture.base
+    job = _Mixture(
+        numel=like.numel(),
+        out=_array(out),
+        base=_array(mixture.base),
+        parts=parts,
+        n_parts=len(parts),
+        elect=mixture.elect,
+        divide=mixture.divide,
+        counting=mixture.tie is None,
+        scale=mixture.scale,
+        tie=mixture.tie or 0.0,
+    )
+    if mixture.select is not None:
+        job.select, job.selected = _values(mixture.select.values), _keep(mixture.select.keep)
+    _run("evomerge_mix", job, like.numel())
+    return job.tied, job.signs
+
+
+def sums(values: Values, keep: Keep | None, *, squared: bool) -> Iterator[torch.Tensor]:
+    """The folded sums of absolute values or squares, see :mod:`evomerge.kernels.sums`."""
+    return _sums(_Sums(numel=values.base.numel(), of=_values(values), keep=_keep(keep), squared=squared))
+
+
+def dots(left: torch.Tensor, right: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The folded sums of products."""
+    left, right = flat(left), flat(right)
+    return _sums(_Sums(numel=left.numel(), left=_array(left), right=_array(right)))
+
+
+def _sums(job: _Sums) -> Iterator[torch.Tensor]:
+    found = torch.empty(-(-job.numel // BLOCK), dtype=torch.float64)
+    job.sums = found.data_ptr()
+    _run("evomerge_sums", job, job.numel)
+    yield found
+
+
+def histogram(values: Values, limit: int) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
+    """Shift, digits and counts, in no order, from every thread that took part."""
+    slots = 1 << (4 * limit - 1).bit_length()
+    jobs, found = [], []
+    following, of = _Long(0), _values(values)
+    for _ in range(_threads(values.base.numel())):
+        digits = torch.full((slots,), -1, dtype=torch.int32)
+        counts = torch.zeros(slots, dtype=torch.int64)
+        found.append((digits, counts))
+        jobs.append(
+            _Histogram(
+                next=ctypes.pointer(following),
+                numel=values.base.numel(),
+                of=of,
+                limit=limit,
+                slots=slots,
+                digits=digits.data_ptr(),
+                counts=counts.data_ptr(),
+            )
+        )
+    _run_each("evomerge_histogram", jobs)
+    return [
+        (job.shift, digits[counts > 0], counts[counts > 0]) for job, (digits, counts) in zip(jobs, found, strict=True)
+    ]
+
+
+def stretch(values: Values, digit: int, shift: int) -> torch.Tensor:
+    """How often each magnitude of one stretch occurs; int64, shape ``(2**shift,)``."""
+    following, of = _Long(0), _values(values)
+    counts = torch.zeros(_threads(values.base.numel()), 1 << shift, dtype=torch.int64)
+    jobs = [
+        _Stretch(
+            next=ctypes.pointer(following),
+            numel=values.base.numel(),
+            of=of,
+            first=digit << shift,
+            length=1 << shift,
+            counts=own.data_ptr(),
+        )
+        for own in counts
+    ]
+    _run_each("evomerge_stretch", jobs)
+    return counts.sum(dim=0)
+
+
+def end_of_equal(values: Values, bits: int, quota: int) -> int:
+    """See :func:`evomerge.kernels.histogram.end_of_equal`; ``quota`` is at least 1."""
+    numel = values.base.numel()
+    counts = torch.zeros(-(-numel // CHUNK), dtype=torch.int64)
+    job = _Equals(numel=numel, quota=quota, of=_values(values), counts=counts.data_ptr(), bits=bits)
+    _run("evomerge_equals", job, numel)
+    if job.found < quota:
+        return numel
+    upto = counts.cumsum(0)
+    chunk = int(torch.searchsorted(upto, quota))
+    before = int(upto[chunk - 1]) if chunk else 0
+    return int(_function("evomerge_end_in_chunk")(ctypes.byref(job), _Long(chunk), _Long(quota - before)))
+
+
+def is_finite(tensor: torch.Tensor) -> bool:
+    """Whether all elements are finite."""
+    tensor = flat(tensor)
+    job = _Finite(numel=tensor.numel(), of=_array(tensor))
+    _run("evomerge_finite", job, tensor.numel())
+    return not job.broken
+
+
+def row_ranks(delta: Delta, columns: int) -> torch.Tensor:
+    """See :func:`evomerge.kernels.ranks.row_ranks`; flat."""
+    base, model = flat(delta.base), flat(delta.model)
+    ranks = torch.empty(base.numel(), dtype=torch.uint16)
+    job = _Ranks(
+        rows=base.numel() // columns, columns=columns, base=_array(base), model=_array(model), ranks=ranks.data_ptr()
+    )
+    _run("evomerge_ranks", job, base.numel())
+    return ranks
+
+
+def _array(tensor: torch.Tensor | None) -> _Array:
+    if tensor is None:
+        return _Array(None, 0)
+    if not tensor.is_contiguous():
+        raise ValueError("expected contiguous memory")
+    return _Array(tensor.data_ptr(), _DTYPES[tensor.dtype])
+
+
+def _cut(cut: Cut) -> _Cut:
+    return _Cut(cut.end, cut.bits)
+
+
+def _keep(keep: Keep | None) -> _Keep:
+    if keep is None:
+        return _Keep(kind=0)
+    if isinstance(keep, Window):
+        return _Keep(kind=1, within=_cut(keep.within), beyond=_cut(keep.beyond))
+    if isinstance(keep, Chance):
+        ranks = None if keep.ranks is None else keep.ranks.data_ptr()
+        keys = (ctypes.c_uint32 * 2)(*key_words(keep.key, 0))
+        return _Keep(kind=2, beyond=_cut(NOTHING), keys=keys, low=keep.low, step=keep.step, own=keep.own, ranks=ranks)
+    return _Keep(kind=3, first=keep.first, stop=keep.stop, ranks=keep.ranks.data_ptr())
+
+
+def _values(values: Values) -> _Values:
+    models = (_Array * len(values.models))(*map(_array, values.models))
+    kind = 0 if isinstance(values, Delta) else 1
+    return _Values(kind, len(models), _array(values.base), models)
+
+
+def _threads(numel: int) -> int:
+    return max(1, min(torch.get_num_threads(), -(-numel // CHUNK)))
+
+
+def _run(name: str, job: ctypes.Structure, numel: int) -> None:
+    """Calls a pass from as many threads as there are chunks for."""
+    _run_each(name, [job] * _threads(numel))
+
+
+def _run_each(name: str, jobs: Sequence[ctypes.Structure]) -> None:
+    function = _function(name)
+    if len(jobs) == 1:
+        function(ctypes.byref(jobs[0]))
+        return
+    others = [_pool(os.getpid(), len(jobs) - 1).submit(function, ctypes.byref(job)) for job in jobs[1:]]
+    function(ctypes.byref(jobs[0]))
+    for other in others:
+        other.result()
+
+
+@functools.cache
+def _function(name: str) -> Callable[..., Any]:
+    library = compiled.library()
+    assert library is not None
+    function = getattr(library, name)
+    function.restype = _Long if name == "evomerge_end_in_chunk" else None
+    return function  # type: ignore[no-any-return]
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(process: int, threads: int) -> ThreadPoolExecutor:
+    """The threads beside the calling one; those of a process that was forked from this one are its own."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="evomerge-kernels")

@@ -1,0 +1,68 @@
+"""Numbers computed from tensors, element by element, that other passes select or add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from evomerge.kernels.blocks import flat, spans
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A model minus the base (the literature's task vector).
+
+    Attributes:
+        base: The base's tensor, flat or of any shape.
+        model: The model's, of the same shape.
+    """
+
+    base: torch.Tensor
+    model: torch.Tensor
+
+    @property
+    def models(self) -> tuple[torch.Tensor, ...]:
+        """The models that take part."""
+        return (self.model,)
+
+    def block(self, span: slice) -> torch.Tensor:
+        """One block in float32, as new memory."""
+        return flat(self.model)[span].to(torch.float32) - flat(self.base)[span].to(torch.float32)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The variance of several models' deltas at each place, as float32 sums in order.
+
+    Attributes:
+        base: The base's tensor.
+        models: The models', all of the same shape.
+    """
+
+    base: torch.Tensor
+    models: Sequence[torch.Tensor]
+
+    def block(self, span: slice) -> torch.Tensor:
+        """One block in float32, as new memory."""
+        deltas = [Delta(self.base, model).block(span) for model in self.models]
+        share = 1.0 / len(deltas)
+        mean = deltas[0].clone()
+        for delta in deltas[1:]:
+            mean.add_(delta)
+        mean.mul_(share)
+        result = torch.zeros_like(mean)
+        for delta in deltas:
+            away = delta.sub_(mean)
+            result.add_(away.mul_(away))
+        return result.mul_(share)
+
+
+Values = Delta | Spread
+
+
+def blocks_of(values: Values) -> Iterator[torch.Tensor]:
+    """All values, block by block."""
+    for span in spans(values.base.numel(), device=values.base.device):
+        yield values.block(span)
