@@ -38,10 +38,14 @@ class ModelSettings(Runtime):
         out_dtype: What merged weights are rounded to, whatever the model computes in;
             ``auto`` is what the reference model is stored in.
         merge_dtype: What the inputs are read as.
+        prepared_disk: Most bytes, in the run's folder, of what the method prepares.
+        prepared_memory: The same in each worker's own memory.
     """
 
     out_dtype: str = "auto"
     merge_dtype: str = "float32"
+    prepared_disk: int = 20_000_000_000
+    prepared_memory: int = 4_000_000_000
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from evomerge.app.kinds import (
     patterns,
     regular_expression,
     shares,
+    size,
     text,
     texts,
     truth,
@@ -125,6 +126,10 @@ _DTYPES = {
     ),
     "model.merge_dtype": Key(choice(PRECISIONS), "what the inputs are read as; arithmetic is float32"),
 }
+_PREPARED = {
+    "model.prepared_disk": Key(size(), "most bytes, in the run's folder, of what methods prepare; 0: never there"),
+    "model.prepared_memory": Key(size(), "most bytes of the same in each worker's memory, of what is not on disk"),
+}
 _SEED = {"seed": Key(integer(0, 2**63 - 1), "the one seed that everything random follows from")}
 _OFFLINE = {"offline": Key(optional(truth()), "never ask the hub; null: unless a hub id or a built-in task needs it")}
 _LAYOUTS = ("model", "blocks", "layer", "linear", "smooth")
@@ -179,6 +184,7 @@ SEARCH: Mapping[str, Key] = {
     **_SEARCH,
     **_RUNTIME,
     **_DTYPES,
+    **_PREPARED,
 }
 EVALUATE: Mapping[str, Key] = {
     "model": Key(_CHECKPOINT, "the model: a folder or a hub id"),

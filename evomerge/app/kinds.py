@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from evomerge.app.places import expanded
-from evomerge.errors import suggest
+from evomerge.errors import InputError, suggest
 from evomerge.recipe import MODULE_KINDS
 
 
@@ -84,6 +84,24 @@ def truth() -> Kind:
         return value
 
     return Kind("true or false", read)
+
+
+def size() -> Kind:
+    """A number of bytes, such as ``5GB``; 0 is none."""
+
+    def read(value: Any) -> int:
+        from evomerge.checkpoints import parse_size  # brings torch, which naming the keys does not need
+
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise ValueError
+        if str(value) == "0":
+            return 0
+        try:
+            return parse_size(value)
+        except InputError as error:
+            raise ValueError from error
+
+    return Kind("a number of bytes such as 5GB, 500M or 0", read)
 
 
 def text() -> Kind:

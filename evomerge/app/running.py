@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,8 +19,13 @@ from evomerge.candidate import Worker, WorkerSettings, suite_digest
 from evomerge.errors import InputError
 from evomerge.executors import Executor, in_process, processes
 from evomerge.fitness import TaskSuite
+from evomerge.merging import PreparedSettings
 from evomerge.search import Budgets, Progress, SearchPlan, SearchResult, factory, run
 from evomerge.store import RunStore, identity
+
+# In the run's folder and not in a cache of the user's: it is then private to the run, on a disk that was chosen for it,
+# shared by the run's workers, and gone when the search is over.
+PREPARED = "prepared"
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,8 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda _: None) -> P
     # The default folder's name leaves the threads out, so that the same command finds its run on another machine.
     name = identity.digest(run_identity(assembly, settings))[:12]
     folder = Path(config.run_dir).expanduser() if config.run_dir else Path("runs") / name
-    settings = replace(settings, threads=_threads(config, folder))
+    kept = replace(settings.prepared, folder=str(folder / PREPARED))
+    settings = replace(settings, threads=_threads(config, folder), prepared=kept)
     return Prepared(assembly, settings, folder, run_identity(assembly, settings))
 
 
@@ -81,6 +88,9 @@ def search(
         finally:
             executor.close()
         report.write(prepared.folder)
+        if result.reason != "stopped":
+            # Much larger than the rest of the folder, and soon made again if the run is extended.
+            shutil.rmtree(prepared.folder / PREPARED, ignore_errors=True)
         return result
 
 
@@ -120,6 +130,7 @@ def worker_settings(assembly: Assembly, threads: int) -> WorkerSettings:
         threads=threads,
         trust_remote_code=model.trust_remote_code,
         functions=assembly.functions,
+        prepared=PreparedSettings(None, model.prepared_disk, model.prepared_memory),
     )
 
 

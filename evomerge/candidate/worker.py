@@ -7,7 +7,7 @@ import json
 import platform
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from transformers import AutoTokenizer, PreTrainedModel
 from evomerge.candidate.functions import NonFiniteMetric, UserFunction, call_function
 from evomerge.checkpoints import Checkpoint
 from evomerge.errors import InputError
-from evomerge.evaluation import Failure, Job, Outcome
+from evomerge.evaluation import SPLITS, Failure, Job, Outcome
 from evomerge.fitness import FitnessSettings, NonFiniteScore, TaskSuite
-from evomerge.merging import LiveModel, Merger, NonFinite, Sources
+from evomerge.merging import LiveModel, Merger, NonFinite, PreparedSettings, Residency, Sources
 from evomerge.recipe import CheckpointRef
 
 
@@ -40,6 +40,7 @@ class WorkerSettings:
         threads: Threads of a worker; the same however many workers there are, as sums depend on it.
         trust_remote_code: Whether code that comes with a checkpoint may run.
         functions: The user's own metrics.
+        prepared: Where workers keep what the method prepares.
     """
 
     reference: CheckpointRef
@@ -53,6 +54,7 @@ class WorkerSettings:
     threads: int = 1
     trust_remote_code: bool = False
     functions: tuple[UserFunction, ...] = ()
+    prepared: PreparedSettings = field(default_factory=PreparedSettings)
 
     def open(self) -> Sources:
         """Opens the checkpoints."""
@@ -85,7 +87,9 @@ class Worker:
             device=settings.device,
             trust_remote_code=settings.trust_remote_code,
         )
-        self.merger = Merger(sources, device=settings.device)
+        device = torch.device(settings.device)
+        room = Residency(device, reserve=_reserved(self.suite, settings.dtype) if device.type == "cuda" else 0)
+        self.merger = Merger(sources, device=device, prepared=settings.prepared, residency=room)
         self._required = settings.required
         self._functions = {function.metric: function.load() for function in settings.functions}
 
@@ -121,6 +125,11 @@ class Worker:
         if missing:
             return Outcome(error=Failure("nonfinite", f"no finite value of {', '.join(missing)}"), seconds=seconds)
         return Outcome(metrics, tuple(responses), None, seconds)
+
+
+def _reserved(suite: TaskSuite, dtype: str) -> int:
+    """Bytes of a GPU's memory that scoring takes between merges."""
+    return max(suite.predicted_bytes(split, getattr(torch, dtype).itemsize) for split in SPLITS)
 
 
 def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:

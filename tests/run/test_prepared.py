@@ -1,0 +1,61 @@
+"""What a method prepares lies in the run's folder while the search goes on, and is no part of what the run is."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from evomerge.store import RunStore
+from tests.run.family import Family, answers, records, start
+
+
+def interrupt(words: list[str], run: Path) -> None:
+    """Starts a search, or goes on with it, and stops it once another candidate has been scored."""
+    before = scored(run)
+    process = start(["search", *words])
+    while scored(run) < max(before, 4) + 1:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
+
+
+def scored(run: Path) -> int:
+    log = run / "records" / "main.jsonl"
+    return log.read_bytes().count(b"\n") if log.exists() else 0
+
+
+def parts(run: Path) -> list[tuple[str, int]]:
+    return sorted((path.name, path.stat().st_mtime_ns) for path in run.glob("prepared/part-*.safetensors"))
+
+
+def test_kept_until_the_search_is_over(family: Family, tmp_path: Path) -> None:
+    """Survives an interruption, serves the next start, and goes in the end; the limit may change in between."""
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    words = family.words(run, method="ties", evaluations=60)
+    interrupt(words, run)
+    kept = parts(run)
+    assert kept
+    assert RunStore.read(run).manifest["config"]["model"]["prepared_disk"] == 20_000_000_000
+    interrupt([*words, "evaluations=120"], run)
+    assert parts(run) == kept, "nothing was prepared again"
+    assert family.search(run, method="ties", evaluations=60, executor="processes", executor__workers=2) == 0
+    assert not (run / "prepared").exists()
+    assert family.search(whole, method="ties", evaluations=60, model__prepared_disk="0", executor="processes") == 0
+    assert records(run) == records(whole)
+    assert answers(run) == answers(whole)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("5X", "a number of bytes such as 5GB, 500M or 0"), ("-1", "bytes")])
+def test_a_limit_that_is_none(
+    family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str], value: str, expected: str
+) -> None:
+    assert family.search(tmp_path / "run", model__prepared_memory=value) == 2
+    printed = capsys.readouterr().err
+    assert "model.prepared_memory" in printed
+    assert expected in printed
