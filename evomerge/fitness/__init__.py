@@ -5,9 +5,10 @@ model whose weights may have changed since the last call. This room alone knows 
 """
 
 from evomerge.fitness.foreign import foreign_code
+from evomerge.fitness.gate import Sharing
 from evomerge.fitness.inspection import TaskListing, inspect_tasks
-from evomerge.fitness.layout import logit_bytes
-from evomerge.fitness.requests import Continuation, Generated, Likelihood, Prompt, Scorer
+from evomerge.fitness.memory import logit_bytes
+from evomerge.fitness.requests import Continuation, Generated, Likelihood, Prompt
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.suite import MetricInfo, NonFiniteScore, TaskSuite
 
@@ -19,7 +20,7 @@ __all__ = [
     "MetricInfo",
     "NonFiniteScore",
     "Prompt",
-    "Scorer",
+    "Sharing",
     "TaskListing",
     "TaskSuite",
     "foreign_code",

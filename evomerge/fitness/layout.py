@@ -1,204 +1,181 @@
-"""Arranges token requests into forward passes, once for all candidates."""
+"""Arranges token requests into forward passes, once for all candidates.
+
+Requests that begin alike form a tree. A beginning that many requests share, such as the few-shot examples of a task, is
+a pass of its own whose keys and values later passes attend to; what shares less, such as the options of a question, is
+a tree in one row. Short trees are packed into rows, so that hardly anything is padded.
+"""
 
 from __future__ import annotations
 
+import bisect
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import numpy as np
-import torch
-
-from evomerge.fitness.requests import Continuation, Prompt, Request
-
-TOKEN_BUDGET = 4096
-LOGIT_BUDGET = 256 * 2**20
+from evomerge.fitness.passes import Layout, Limits
+from evomerge.fitness.prompts import prompt_batches
+from evomerge.fitness.requests import Prompt, Request
+from evomerge.fitness.rows import Asked, Draft, Row, finish, tokens_of
+from evomerge.fitness.trie import Node, build
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What bounds one forward pass.
+@dataclass(eq=False)
+class _Unit:
+    """A tree that goes into one row."""
 
-    Args:
-        vocabulary: Number of logits per position.
-        tokens: Most tokens in one pass, padding included; a longer sequence has a pass of its own.
-        rows: Most sequences in one pass; 0 leaves it to the tokens.
-        logit_bytes: Memory that float32 logits may take; what one sequence needs is always granted.
-    """
-
-    vocabulary: int
-    tokens: int = TOKEN_BUDGET
-    rows: int = 0
-    logit_bytes: int = LOGIT_BUDGET
+    above: Sequence[Node]
+    top: Node
 
     @property
-    def positions(self) -> int:
-        """Most positions whose logits are computed in one pass."""
-        return max(1, self.logit_bytes // (4 * self.vocabulary))
+    def length(self) -> int:
+        return tokens_of(self.above) + self.top.total
 
 
-def logit_bytes(positions: int, vocabulary: int, itemsize: int = 4) -> int:
-    """Peak memory of the logits of one forward pass.
+@dataclass(eq=False)
+class _Trunk:
+    """A beginning that has a pass of its own, and what follows it. The first of all is empty."""
 
-    Args:
-        positions: Scored positions in the pass.
-        vocabulary: Size of the vocabulary.
-        itemsize: Bytes of a number of the model's dtype.
-
-    Returns:
-        Bytes: the logits as the model gives them, their float32 copy unless they are float32 already, and the
-        exponentials of the log-softmax.
-    """
-    copies = 8 + (itemsize if itemsize != 4 else 0)
-    return positions * vocabulary * copies
+    nodes: Sequence[Node] = ()
+    units: list[_Unit] = field(default_factory=list)
+    children: list[_Trunk] = field(default_factory=list)
 
 
-@dataclass(frozen=True, eq=False)
-class LikelihoodBatch:
-    """One forward pass for log-likelihoods.
-
-    Args:
-        tokens: ``(rows, length)``, padded on the right; a causal model does not look there.
-        keep: ``(rows, length)``, true where logits are needed.
-        position: ``(scored,)``, index into the kept positions, row by row.
-        target: ``(scored,)``, the token whose log-probability is asked.
-        request: ``(scored,)``, the request that each scored token belongs to.
-    """
-
-    tokens: torch.Tensor
-    keep: torch.Tensor
-    position: torch.Tensor
-    target: torch.Tensor
-    request: np.ndarray
-
-    @property
-    def positions(self) -> int:
-        """Number of positions whose logits are computed."""
-        return int(self.keep.sum())
-
-
-@dataclass(frozen=True, eq=False)
-class PromptBatch:
-    """One batched generation: its prompts and, for each, the place of the request."""
-
-    prompts: tuple[Prompt, ...]
-    requests: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """Forward passes that answer a sequence of requests."""
-
-    count: int
-    likelihoods: tuple[LikelihoodBatch, ...]
-    prompts: tuple[PromptBatch, ...]
-
-    @property
-    def forward_tokens(self) -> int:
-        """Tokens that go through the model for log-likelihoods, padding included."""
-        return sum(batch.tokens.numel() for batch in self.likelihoods)
-
-    @property
-    def most_positions(self) -> int:
-        """Largest number of positions whose logits exist at one time."""
-        scored = max((batch.positions for batch in self.likelihoods), default=0)
-        return max(scored, max((len(batch.prompts) for batch in self.prompts), default=0))
-
-
-@dataclass
-class _Row:
-    """Requests that read the same tokens: all but the last token of a request are read, the last only scored."""
-
-    tokens: np.ndarray
-    members: list[tuple[int, Continuation]]
-
-    @property
-    def needed(self) -> int:
-        return max(request.scored for _, request in self.members)
-
-
-def lay_out(requests: Sequence[Request], limits: Limits) -> Layout:
-    """Sorts requests by length and cuts them into passes.
-
-    Equal inputs are read once: options of one token share their context, and so do repeated questions.
+def lay_out(requests: Sequence[Request], limits: Limits, *, share: bool = True) -> Layout:
+    """Arranges requests into passes.
 
     Args:
         requests: What is asked.
         limits: What bounds a pass.
+        share: Whether shared beginnings are computed once. Otherwise every sequence is a row of its own; only equal
+            ones are read once, as options of one token are.
 
     Returns:
         The layout; it depends on nothing but the arguments.
     """
-    rows: dict[bytes, _Row] = {}
+    asked: dict[bytes, list[Asked]] = defaultdict(list)
     prompts = []
     for index, request in enumerate(requests):
         if isinstance(request, Prompt):
             prompts.append((index, request))
         else:
-            read = request.tokens[:-1]
-            rows.setdefault(read.tobytes(), _Row(read, [])).members.append((index, request))
-    ordered = [rows[key] for key in sorted(rows, key=lambda key: (-len(key), key))]
-    likelihoods = tuple(_likelihood_batch(part) for part in _cut(ordered, limits))
-    return Layout(len(requests), likelihoods, tuple(_prompt_batches(prompts, limits)))
+            # The last token is only scored, never read.
+            asked[request.tokens[:-1].tobytes()].append((index, request))
+    keys = sorted(asked)  # sequences that begin alike are neighbours in the order of their bytes
+    sequences = [asked[key][0][1].tokens[:-1] for key in keys]
+    scored = [max(request.scored for _, request in asked[key]) for key in keys]
+    root, ends = build(sequences, scored, limits.tokens, limits.positions)
+    drafts = list(_shared_passes(root, limits) if share else _plain_passes(ends, limits))
+    passes = finish(drafts, [(end, asked[key]) for end, key in zip(ends, keys, strict=True)])
+    return Layout(len(requests), passes, tuple(prompt_batches(prompts, limits)), root.total)
 
 
-def _cut(rows: Sequence[_Row], limits: Limits) -> Iterator[list[_Row]]:
-    part: list[_Row] = []
-    positions = 0
-    for row in rows:
-        length = len(part[0].tokens) if part else len(row.tokens)
-        full = (len(part) + 1) * length > limits.tokens or positions + row.needed > limits.positions
-        if part and (full or len(part) == limits.rows):
-            yield part
-            part, positions = [], 0
-        part.append(row)
-        positions += row.needed
+def _shared_passes(root: Node, limits: Limits) -> Iterator[Draft]:
+    count = 0
+    stack: list[tuple[_Trunk, int | None]] = [(_plan(root, limits), None)]
+    placed: set[int] = set()
+    while stack:
+        trunk, past = stack.pop()
+        if trunk.nodes:
+            row = Row()
+            for node in trunk.nodes:
+                row.append(node, tokens_of(trunk.nodes))
+            yield Draft([_keep_new(row, placed)], past, shared=True)
+            past, count = count, count + 1
+        for rows in _cut(_packed(trunk.units, limits), limits, placed):
+            yield Draft(rows, past)
+            count += 1
+        stack += [(child, past) for child in reversed(trunk.children)]
+
+
+def _plan(root: Node, limits: Limits) -> _Trunk:
+    """Decides which beginnings have passes of their own, and which trees fit into rows."""
+    first = _Trunk()
+    stack: list[tuple[Node, list[Node], _Trunk]] = [(root, [], first)]
+    while stack:
+        node, above, trunk = stack.pop()
+        own = [*above, node] if len(node.tokens) else above
+        scored = sum(int(part.scored.sum()) for part in own)
+        below = node.total - len(node.tokens)
+        fits = scored + node.positions - int(node.scored.sum()) <= limits.positions
+        if not node.children or (below <= limits.row and fits):
+            if node.total:
+                trunk.units.append(_Unit(above, node))
+            continue
+        if _worth_a_pass(node, own, scored, limits):
+            trunk.children.append(_Trunk(own))
+            own, trunk = [], trunk.children[-1]
+        stack += [(child, own, trunk) for child in reversed(node.children)]
+    return first
+
+
+def _worth_a_pass(node: Node, own: Sequence[Node], scored: int, limits: Limits) -> bool:
+    """Whether the tokens down to a node are better computed once, for all that follows, than in each row again."""
+    length = tokens_of(own)
+    if not length:
+        return False
+    below = node.total - len(node.tokens)
+    next_tokens = max(len(child.tokens) for child in node.children)
+    next_scored = max(int(child.scored.sum()) for child in node.children)
+    if length + next_tokens > limits.tokens or scored + next_scored > limits.positions:
+        return True  # would not fit into a pass together with what follows
+    rows = min(max(2, -(-below // limits.row)), max(len(node.children), 1))
+    # A pass more for the beginning, and one more at the end of those that follow it, seldom full.
+    return (rows - 1) * length > 2 * limits.overhead
+
+
+def _packed(units: Sequence[_Unit], limits: Limits) -> list[Row]:
+    """Puts trees into rows, the longest first, each where it leaves the least room."""
+    rows: list[Row] = []
+    room: list[tuple[int, int]] = []  # (what is left, row), sorted
+    order = {id(unit): (-unit.length, unit.top.start, _path(unit)) for unit in units}
+    for unit in sorted(units, key=lambda unit: order[id(unit)]):
+        place = bisect.bisect_left(room, (unit.length, -1))
+        if place < len(room):
+            left, index = room.pop(place)
+        else:
+            left, index = max(limits.row, unit.length), len(rows)
+            rows.append(Row())
+        rows[index].add(unit.above, unit.top)
+        bisect.insort(room, (left - unit.length, index))
+    return rows
+
+
+def _path(unit: _Unit) -> bytes:
+    return b"".join(node.tokens.tobytes() for node in (*unit.above, *unit.top.walk()))
+
+
+def _plain_passes(ends: Sequence[Node], limits: Limits) -> Iterator[Draft]:
+    rows = []
+    for end in ends:
+        row = Row()
+        nodes = [node for node, _ in end.last(end.end)][::-1]
+        for node in nodes:
+            row.append(node, end.end)
+        rows.append(row)
+    for part in _cut(rows, limits, set()):
+        yield Draft(part)
+
+
+def _cut(rows: Sequence[Row], limits: Limits, placed: set[int]) -> Iterator[list[Row]]:
+    """Cuts rows into passes: longest first, a new pass where padding would cost more than a pass does."""
+    part: list[Row] = []
+    positions = padding = 0
+    for row in sorted(rows, key=lambda row: row.order):
+        for piece in _keep_new(row, placed).pieces(limits.positions):
+            longest = part[0].length if part else piece.length
+            padding += longest - piece.length
+            full = (len(part) + 1) * longest > limits.tokens or positions + piece.positions > limits.positions
+            if part and (full or padding > limits.overhead or len(part) == limits.rows):
+                yield part
+                part, positions, padding = [], 0, 0
+            part.append(piece)
+            positions += piece.positions
     if part:
         yield part
 
 
-def _likelihood_batch(rows: Sequence[_Row]) -> LikelihoodBatch:
-    length = len(rows[0].tokens)
-    tokens = np.zeros((len(rows), length), dtype=np.int64)
-    keep = np.zeros((len(rows), length), dtype=bool)
-    position, target, owner = [], [], []
-    before = 0
-    for place, row in enumerate(rows):
-        end = len(row.tokens)
-        tokens[place, :end] = row.tokens
-        keep[place, end - row.needed : end] = True
-        for index, request in row.members:
-            position.append(before + np.arange(row.needed - request.scored, row.needed))
-            target.append(request.tokens[-request.scored :].astype(np.int64))
-            owner.append(np.full(request.scored, index))
-        before += row.needed
-    return LikelihoodBatch(
-        torch.from_numpy(tokens),
-        torch.from_numpy(keep),
-        torch.from_numpy(np.concatenate(position)),
-        torch.from_numpy(np.concatenate(target)),
-        np.concatenate(owner),
-    )
-
-
-def _prompt_batches(prompts: Sequence[tuple[int, Prompt]], limits: Limits) -> Iterator[PromptBatch]:
-    kinds: dict[str, list[tuple[int, Prompt]]] = {}
-    for index, prompt in prompts:
-        kind = repr((prompt.stop, prompt.max_new, sorted(prompt.options.items())))
-        kinds.setdefault(kind, []).append((index, prompt))
-    for kind in sorted(kinds):
-        ordered = sorted(kinds[kind], key=lambda pair: (-len(pair[1].tokens), pair[1].tokens.tobytes(), pair[0]))
-        part: list[tuple[int, Prompt]] = []
-        for pair in ordered:
-            longest = len(part[0][1].tokens) if part else len(pair[1].tokens)
-            size = (len(part) + 1) * (longest + pair[1].max_new)
-            full = size > limits.tokens or len(part) + 1 > limits.positions or len(part) == (limits.rows or -1)
-            if part and full:
-                yield _prompt_batch(part)
-                part = []
-            part.append(pair)
-        if part:
-            yield _prompt_batch(part)
-
-
-def _prompt_batch(part: Sequence[tuple[int, Prompt]]) -> PromptBatch:
-    return PromptBatch(tuple(prompt for _, prompt in part), tuple(index for index, _ in part))
+def _keep_new(row: Row, placed: set[int]) -> Row:
+    """Leaves scored tokens to the first row that reads them."""
+    row.kept = [id(node) not in placed for node in row.nodes]
+    placed.update(id(node) for node in row.nodes)
+    return row

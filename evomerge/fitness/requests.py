@@ -1,13 +1,12 @@
-"""What a scorer is asked and what it answers: tokens in, numbers and texts out. The seam between tasks and models."""
+"""What a scorer is asked and what it answers: tokens in, numbers and texts out."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import torch
 
 Tokens = np.ndarray  # int32, (length,)
 
@@ -72,18 +71,3 @@ class Generated:
 
 Request = Continuation | Prompt
 Answer = Likelihood | Generated
-
-
-class Scorer(Protocol):
-    """Runs token requests through a model whose weights change between calls.
-
-    A layout holds everything that does not depend on the weights; it is made once and used for every candidate.
-    """
-
-    def lay_out(self, requests: Sequence[Request]) -> Any:
-        """Arranges requests into forward passes."""
-        ...
-
-    def answer(self, model: torch.nn.Module, layout: Any) -> list[Answer]:
-        """Answers the requests of a layout, in the order in which they were given."""
-        ...

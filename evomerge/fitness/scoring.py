@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from evomerge.fitness.generation import Generator
-from evomerge.fitness.layout import Layout, LikelihoodBatch, Limits, lay_out
+from evomerge.fitness.layout import lay_out
+from evomerge.fitness.masks import attention_mask
+from evomerge.fitness.passes import Layout, LikelihoodPass, Limits
 from evomerge.fitness.requests import Answer, Likelihood, Request
 
 
 class BatchScorer:
-    """Reads every request as a sequence of its own, in batches of similar length.
+    """Runs requests through a model in the passes of a layout.
 
     Log-probabilities are taken in float32 whatever the model computes in, and only at the positions that are asked.
     Results stay on the device until all passes have run.
@@ -23,15 +27,22 @@ class BatchScorer:
     Args:
         tokenizer: Decodes what is generated.
         limits: What bounds a forward pass.
+        share: Whether shared beginnings are computed once, see :mod:`evomerge.fitness.gate`.
     """
 
-    def __init__(self, tokenizer: Any, limits: Limits) -> None:
+    def __init__(self, tokenizer: Any, limits: Limits, *, share: bool = True) -> None:
         self.limits = limits
+        self.share = share
+        self._tokenizer = tokenizer
         self._generator = Generator(tokenizer)
+
+    def with_limits(self, limits: Limits, *, share: bool) -> BatchScorer:
+        """The same scorer with other passes."""
+        return BatchScorer(self._tokenizer, limits, share=share)
 
     def lay_out(self, requests: Sequence[Request]) -> Layout:
         """Arranges requests into forward passes."""
-        return lay_out(requests, self.limits)
+        return lay_out(requests, self.limits, share=self.share)
 
     @torch.inference_mode()
     def answer(self, model: torch.nn.Module, layout: Layout) -> list[Answer]:
@@ -45,21 +56,30 @@ class BatchScorer:
             One answer per request, in their order.
         """
         answers: list[Answer | None] = [None] * layout.count
-        for index, likelihood in self._likelihoods(model, layout.likelihoods):
+        for index, likelihood in self._likelihoods(model, layout):
             answers[index] = likelihood
         for batch in layout.prompts:
             for index, generated in zip(batch.requests, self._generator.generate(model, batch.prompts), strict=True):
                 answers[index] = generated
         return [answer for answer in answers if answer is not None]
 
-    def _likelihoods(self, model: torch.nn.Module, batches: Sequence[LikelihoodBatch]) -> list[tuple[int, Likelihood]]:
-        if not batches:
+    def _likelihoods(self, model: torch.nn.Module, layout: Layout) -> list[tuple[int, Likelihood]]:
+        passes = layout.likelihoods
+        if not passes:
             return []
-        selects = "logits_to_keep" in inspect.signature(model.forward).parameters
-        parts = [token_scores(model, batch, selects=selects) for batch in batches]
-        logprobs = torch.cat([part[0] for part in parts]).cpu().numpy().astype(np.float64)
-        missed = ~torch.cat([part[1] for part in parts]).cpu().numpy()
-        owners = np.concatenate([batch.request for batch in batches])
+        owners = np.concatenate([batch.request for batch in passes])
+        device = next(model.parameters()).device
+        # One piece of memory for all results: small ones between the large pieces would keep those from being freed.
+        scores, hits = (
+            torch.empty(len(owners), device=device),
+            torch.empty(len(owners), device=device, dtype=torch.bool),
+        )
+        run, done = _Run(model, passes), 0
+        for index, batch in enumerate(passes):
+            upto = done + len(batch.request)
+            run.score(index, scores[done:upto], hits[done:upto])
+            done = upto
+        logprobs, missed = scores.cpu().numpy().astype(np.float64), ~hits.cpu().numpy()
         indices, place = np.unique(owners, return_inverse=True)
         sums = np.bincount(place, weights=logprobs)
         misses = np.bincount(place, weights=missed)
@@ -69,25 +89,64 @@ class BatchScorer:
         ]
 
 
-def token_scores(model: torch.nn.Module, batch: LikelihoodBatch, *, selects: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability of each scored token of a pass, and whether it was the most probable one.
+class _Run:
+    """The passes of a layout, run one after the other on one model."""
 
-    Args:
-        model: A causal language model.
-        batch: The pass.
-        selects: Whether the model can be told at which positions to compute logits.
+    def __init__(self, model: torch.nn.Module, passes: Sequence[LikelihoodPass]) -> None:
+        self._model = model
+        self._passes = passes
+        self._device = next(model.parameters()).device
+        # Whether the model can be told at which positions to compute logits.
+        self._selects = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self._last = {batch.past: index for index, batch in enumerate(passes) if batch.past is not None}
+        self._caches: dict[int, DynamicCache] = {}
 
-    Returns:
-        ``(scored,)`` float32 in nats, and ``(scored,)`` bool, on the model's device.
-    """
-    device = next(model.parameters()).device
-    keep = batch.keep.to(device)
-    arguments = {"logits_to_keep": keep} if selects else {}
-    logits = model(input_ids=batch.tokens.to(device), use_cache=False, **arguments).logits
-    if logits.ndim == 3:  # the model gave all positions
-        logits = logits[keep]
-    logits = logits.float()
-    position, target = batch.position.to(device), batch.target.to(device)
-    normaliser = torch.logsumexp(logits, dim=-1)
-    logprobs = logits[position, target] - normaliser[position]
-    return logprobs, logits.argmax(dim=-1)[position] == target
+    def score(self, index: int, logprobs: torch.Tensor, hits: torch.Tensor) -> None:
+        """Runs a pass.
+
+        Args:
+            index: Which; earlier passes have run.
+            logprobs: ``(scored,)`` float32, written: the log-probability of each scored token, in nats.
+            hits: ``(scored,)`` bool, written: whether it was the most probable one.
+        """
+        batch = self._passes[index]
+        cache = self._cache(batch)
+        logits = self._logits(batch, cache)
+        if batch.shared:
+            assert cache is not None
+            self._caches[index] = cache
+        if batch.past is not None and self._last[batch.past] == index:
+            del self._caches[batch.past]
+        position, target = batch.position.to(self._device), batch.target.to(self._device)
+        normaliser = torch.logsumexp(logits, dim=-1)
+        torch.sub(logits[position, target], normaliser[position], out=logprobs)
+        torch.eq(logits.argmax(dim=-1)[position], target, out=hits)
+
+    def _cache(self, batch: LikelihoodPass) -> DynamicCache | None:
+        """The keys and values that come before a pass, for each of its rows, and room for its own."""
+        if batch.past is None:
+            return DynamicCache() if batch.shared else None
+        cache = DynamicCache()
+        rows = batch.tokens.shape[0]
+        for layer, past in enumerate(self._caches[batch.past].layers):
+            keys, values = cast(DynamicLayer, past).keys, cast(DynamicLayer, past).values
+            assert keys is not None
+            assert values is not None
+            cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), layer)
+        return cache
+
+    def _logits(self, batch: LikelihoodPass, cache: DynamicCache | None) -> torch.Tensor:
+        """Float32 logits at the kept positions, ``(positions, vocabulary)``."""
+        keep = batch.keep.to(self._device)
+        arguments: dict[str, Any] = {"logits_to_keep": keep} if self._selects else {}
+        if batch.places is not None:
+            past = 0 if cache is None else cache.get_seq_length()
+            arguments["attention_mask"] = attention_mask(self._model, batch, past)
+            arguments["position_ids"] = batch.places.to(self._device)
+        made = self._model(
+            input_ids=batch.tokens.to(self._device), past_key_values=cache, use_cache=cache is not None, **arguments
+        )
+        logits = made.logits
+        if logits.ndim == 3:  # the model gave all positions
+            logits = logits[keep]
+        return logits.float()

@@ -16,6 +16,8 @@ DEFAULT_SPLITS: Mapping[str, float] = {"search": 0.5, "selection": 0.2, "test": 
 # lm-eval's own seed for drawing few-shot examples: prompts stay comparable with its runs, and between ours.
 FEWSHOT_SEED = 1234
 
+PREFIXES = ("auto", "shared", "plain")
+
 
 @dataclass(frozen=True)
 class FitnessSettings:
@@ -38,6 +40,8 @@ class FitnessSettings:
         batch_size: Largest number of sequences in a forward pass; 0 leaves it to the token budget.
         max_length: Longest sequence in tokens; ``None`` is the model's own limit.
         fewshot_seed: Of the draw of few-shot examples.
+        prefixes: ``shared`` computes shared beginnings once, ``plain`` reads every sequence whole, ``auto`` shares
+            where the model is seen to answer the same.
     """
 
     tasks: tuple[str | Mapping[str, Any], ...]
@@ -54,6 +58,7 @@ class FitnessSettings:
     batch_size: int = 0
     max_length: int | None = None
     fewshot_seed: int = FEWSHOT_SEED
+    prefixes: str = "auto"
 
     def problems(self) -> list[str]:
         """Everything wrong with these settings that can be told without opening a task."""
@@ -63,6 +68,9 @@ class FitnessSettings:
         odd = [task for task in self.tasks if not isinstance(task, str | Mapping)]
         found += [f"tasks: expected a name, a file or a mapping, came {task!r}" for task in odd]
         found += [f"task_path: {path!r} does not exist" for path in self.task_path if not _expand(path).exists()]
+        if self.prefixes not in PREFIXES:
+            known = ", ".join(PREFIXES)
+            found.append(f"prefixes: expected one of {known}, came {self.prefixes!r}{suggest(self.prefixes, PREFIXES)}")
         found += self._number_problems() + self._split_problems()
         if self.fewshot_as_multiturn and not self.apply_chat_template:
             found.append("fewshot_as_multiturn: turns need a chat template; set apply_chat_template=true as well")

@@ -15,17 +15,22 @@ from evomerge.evaluation import SPLITS, Response
 from evomerge.fitness import grouping
 from evomerge.fitness.encoding import Encoder, context_length, field_of, vocabulary_size
 from evomerge.fitness.foreign import foreign_code
+from evomerge.fitness.gate import Sharing, choose
 from evomerge.fitness.harness import Benchmark
 from evomerge.fitness.items import Item
-from evomerge.fitness.layout import TOKEN_BUDGET, Limits, logit_bytes
+from evomerge.fitness.layout import lay_out
+from evomerge.fitness.memory import ModelShape, scoring_bytes
 from evomerge.fitness.opening import divide, open_benchmarks
-from evomerge.fitness.requests import Answer, Generated, Likelihood, Scorer
+from evomerge.fitness.passes import TOKEN_BUDGET, Layout, Limits
+from evomerge.fitness.requests import Answer, Generated, Likelihood, Request
 from evomerge.fitness.scoring import BatchScorer
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.tokenised import tokenise
 
 ItemLists = Mapping[str, Sequence[str]]
 LAYOUTS_KEPT = 16
+# Tokens of the sample that shows whether shared beginnings may be computed once; its longest item may be longer.
+SAMPLE_TOKENS = 2048
 
 
 class NonFiniteScore(ArithmeticError):
@@ -60,6 +65,7 @@ class TaskSuite:
         metrics: What is known of each metric, by key.
         content: Hash of each item's prompts and right answer, by item id.
         warnings: What people should know before they trust the scores.
+        sharing: Whether shared beginnings are computed once, as far as a model has been asked, see :meth:`adapt`.
     """
 
     def __init__(
@@ -69,20 +75,23 @@ class TaskSuite:
         groups: grouping.Groups,
         items: Mapping[str, Mapping[str, tuple[str, ...]]],
         encoder: Encoder,
-        scorer: Scorer,
+        scorer: BatchScorer,
+        shape: ModelShape,
     ) -> None:
         self.settings = settings
+        self.sharing: Sharing | None = None
         self.items = items
         self._benchmarks = benchmarks
         self._groups = groups
         self._encoder = encoder
         self._scorer = scorer
+        self._shape = shape
         self._split = {item: split for split, tasks in items.items() for ids in tasks.values() for item in ids}
         self._task = {item: task for tasks in items.values() for task, ids in tasks.items() for item in ids}
         self.content = {item: self._item(item).content for item in self._split}
         tokenised = tokenise(encoder, ((self._task[item], self._item(item)) for item in self._split))
         self._requests = tokenised.requests
-        self._layouts: dict[tuple[str, ...], Any] = {}
+        self._layouts: dict[tuple[str, ...], Layout] = {}
         own = {f"{name}.{key}": MetricInfo(up) for name, task in benchmarks.items() for key, up in task.metrics.items()}
         self.metrics: Mapping[str, MetricInfo] = own | {
             key: MetricInfo(up)
@@ -95,9 +104,7 @@ class TaskSuite:
         self.warnings += tokenised.warnings
 
     @classmethod
-    def build(
-        cls, settings: FitnessSettings, tokenizer: Any, *, config: Any = None, scorer: Scorer | None = None
-    ) -> TaskSuite:
+    def build(cls, settings: FitnessSettings, tokenizer: Any, *, config: Any = None) -> TaskSuite:
         """Loads tasks, splits and samples their items, and tokenises their requests, once for all candidates.
 
         Args:
@@ -105,7 +112,6 @@ class TaskSuite:
             tokenizer: The ``transformers`` tokenizer of the models that will be scored; it is not changed.
             config: Their configuration, which knows the longest sequence and the vocabulary; without it the tokenizer
                 is asked.
-            scorer: Runs the requests; by default in plain batches.
 
         Returns:
             The suite.
@@ -123,7 +129,8 @@ class TaskSuite:
         # Told how many sequences, the token budget does not matter.
         tokens = sys.maxsize if settings.batch_size else TOKEN_BUDGET
         limits = Limits(vocabulary, tokens, settings.batch_size)
-        return cls(settings, benchmarks, groups, items, encoder, scorer or BatchScorer(tokenizer, limits))
+        scorer = BatchScorer(tokenizer, limits, share=settings.prefixes == "shared")
+        return cls(settings, benchmarks, groups, items, encoder, scorer, ModelShape.of(config, vocabulary))
 
     @property
     def judging(self) -> Mapping[str, str]:
@@ -167,6 +174,40 @@ class TaskSuite:
                 + [f"the metrics are {known}"]
             )
 
+    def adapt(self, model: torch.nn.Module) -> Sharing:
+        """Finds out whether shared beginnings may be computed once for a model, and scores that way from now on.
+
+        With ``prefixes`` other than ``auto`` that is settled and nothing is asked.
+
+        Args:
+            model: As for :meth:`score`. Its weights do not matter, its architecture, dtype and device do.
+        """
+        if self.settings.prefixes != "auto":
+            return Sharing(self._scorer.share, f"as the settings say: {self.settings.prefixes}")
+        if self.sharing is None:
+            self.sharing = choose(model, self._scorer, self._sample())
+            self._scorer = self._scorer.with_limits(self._scorer.limits, share=self.sharing.share)
+            self._layouts.clear()
+        return self.sharing
+
+    def _sample(self) -> list[Request]:
+        """Requests of few items: the longest, and of every task the one of middle length, up to a number of tokens."""
+        sizes = {
+            item: sum(len(request.tokens) for part in self._requests[item] for request in part)
+            for ids in self.items["search"].values()
+            for item in ids
+        }
+        tasks = [sorted(ids, key=lambda item: sizes[item]) for ids in self.items["search"].values() if ids]
+        middle = [ids[len(ids) // 2] for ids in tasks]
+        chosen: list[str] = []
+        tokens = 0
+        for item in dict.fromkeys([max(sizes, key=lambda item: sizes[item]), *middle]):
+            if chosen and tokens + sizes[item] > SAMPLE_TOKENS:
+                break
+            chosen.append(item)
+            tokens += sizes[item]
+        return [request for item in chosen for part in self._requests[item] for request in part]
+
     def score(
         self, model: torch.nn.Module, split: str, items: ItemLists | None = None
     ) -> tuple[dict[str, float], list[Response]]:
@@ -185,6 +226,7 @@ class TaskSuite:
             ValueError: If an item does not belong to the split.
         """
         asked = self._asked(split, items)
+        self.adapt(model)
         layout = self._layout(asked)
         answers = iter(self._scorer.answer(model, layout))
         responses: list[Response] = []
@@ -209,7 +251,7 @@ class TaskSuite:
             raise ValueError("items must be named once, under their own task")
         return asked
 
-    def _layout(self, asked: tuple[str, ...]) -> Any:
+    def _layout(self, asked: tuple[str, ...]) -> Layout:
         if asked not in self._layouts:
             if len(self._layouts) >= LAYOUTS_KEPT:
                 del self._layouts[next(iter(self._layouts))]
@@ -235,16 +277,24 @@ class TaskSuite:
         sizes = {task: len(answered) for task, answered in per_task.items()}
         return metrics | self._groups.aggregate(totals, sizes)
 
-    def predicted_bytes(self, split: str, itemsize: int = 4) -> int:
-        """Peak memory of the logits when a split is scored.
+    def layout(self, split: str) -> Layout:
+        """The forward passes that score all of a split."""
+        return self._layout(self._asked(split, None))
+
+    def predicted_bytes(self, split: str, itemsize: int = 4, *, eager: bool = False) -> int:
+        """Peak memory of scoring a split, beside the model's weights.
 
         Args:
             split: Which.
             itemsize: Bytes of a number of the model's dtype.
+            eager: Whether the model's attention writes its weights down.
         """
-        layout = self._layout(self._asked(split, None))
-        limits = getattr(self._scorer, "limits", None)
-        return 0 if limits is None else logit_bytes(layout.most_positions, limits.vocabulary, itemsize)
+        asked = self._asked(split, None)
+        # Which way requests will go is not known before a model has been asked.
+        ways = {self._scorer.share} if self.settings.prefixes != "auto" or self.sharing else {True, False}
+        requests = [request for item in asked for part in self._requests[item] for request in part]
+        layouts = [lay_out(requests, self._scorer.limits, share=share) for share in ways]
+        return max(scoring_bytes(layout, self._shape, itemsize, eager=eager) for layout in layouts)
 
 
 def _join(item: str, task: str, parts: Sequence[Answer]) -> Answer:

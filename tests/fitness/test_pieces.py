@@ -17,7 +17,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from evomerge.errors import InputError
 from evomerge.fitness.encoding import Encoder, context_length
 from evomerge.fitness.items import Item
-from evomerge.fitness.layout import Limits, lay_out, logit_bytes
+from evomerge.fitness.layout import lay_out
+from evomerge.fitness.passes import Limits
 from evomerge.fitness.requests import Continuation, Likelihood, Prompt
 from evomerge.fitness.scoring import BatchScorer
 from evomerge.fitness.smooth import choice_metrics
@@ -119,19 +120,6 @@ def requests(lengths: list[tuple[int, int]], seed: int = 0) -> list[Continuation
     return [Continuation(draw.integers(3, 50, size=length).astype(np.int32), scored) for length, scored in lengths]
 
 
-def test_passes_keep_to_their_limits() -> None:
-    asked = requests([(length, 1 + length % 5) for length in range(6, 60)])
-    for limits in (Limits(50, tokens=128), Limits(50, rows=3), Limits(50, logit_bytes=50 * 4 * 12)):
-        layout = lay_out(asked, limits)
-        for batch in layout.likelihoods:
-            rows, length = batch.tokens.shape
-            assert rows == 1 or rows * length <= limits.tokens
-            assert rows == 1 or batch.positions <= limits.positions
-            assert not limits.rows or rows <= limits.rows
-        scored = Counter(int(index) for batch in layout.likelihoods for index in batch.request)
-        assert scored == {index: request.scored for index, request in enumerate(asked)}
-
-
 def test_equal_inputs_are_read_once() -> None:
     context = [5, 6, 7, 8]
     options = [Continuation(np.asarray([*context, option], dtype=np.int32), 1) for option in (9, 10, 11)]
@@ -139,14 +127,6 @@ def test_equal_inputs_are_read_once() -> None:
     assert layout.forward_tokens == len(context)
     assert layout.likelihoods[0].target.tolist() == [9, 10, 11, 9]
     assert layout.most_positions == 1
-
-
-def test_layouts_do_not_follow_the_order_of_requests(model: Any, tokenizer: Any) -> None:
-    asked = requests([(length, 1 + length % 3) for length in range(5, 40)])
-    scorer = BatchScorer(tokenizer, Limits(259, tokens=200))
-    forward = scorer.answer(model, scorer.lay_out(asked))
-    backward = scorer.answer(model, scorer.lay_out(asked[::-1]))
-    assert forward == backward[::-1]
 
 
 def test_scored_positions_are_the_asked_ones(model: Any, tokenizer: Any) -> None:
@@ -161,11 +141,6 @@ def test_scored_positions_are_the_asked_ones(model: Any, tokenizer: Any) -> None
         assert isinstance(answer, Likelihood)
         assert answer.logprob == pytest.approx(float(picked.sum()), abs=1e-4)
         assert answer.greedy == bool((logprobs.argmax(-1) == tokens[1:])[-request.scored :].all())
-
-
-def test_logits_need_their_copies() -> None:
-    assert logit_bytes(10, 100) == 10 * 100 * 8
-    assert logit_bytes(10, 100, itemsize=2) == 10 * 100 * 10
 
 
 def test_generated_texts_do_not_depend_on_their_batch(model: Any, tokenizer: Any) -> None:

@@ -1,0 +1,136 @@
+"""How much memory scoring needs beside the model's weights, from a layout and a configuration alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from evomerge.fitness.encoding import field_of
+from evomerge.fitness.passes import Layout, PromptBatch
+
+# Hidden states alive at one time in one layer: the residual stream, its float32 norm, queries, keys, values, the sum.
+_HIDDEN, _HIDDEN_FLOAT32 = 5, 2
+# The gate of an MLP, its activation, the other half and their product.
+_INTERMEDIATE = 4
+# What matrix products and the allocator keep for themselves.
+_SCRATCH = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """Sizes of a causal language model that its activations follow.
+
+    Attributes:
+        vocabulary: Logits per position.
+        hidden: Width of the residual stream.
+        intermediate: Width of an MLP.
+        layers: Number of layers.
+        heads: Attention heads.
+        keys: Numbers that keys have per token and layer, and values again.
+    """
+
+    vocabulary: int
+    hidden: int = 0
+    intermediate: int = 0
+    layers: int = 0
+    heads: int = 0
+    keys: int = 0
+
+    @classmethod
+    def of(cls, config: Any, vocabulary: int) -> ModelShape:
+        """Reads a configuration, an object or a mapping; what it does not say counts as the usual multiple of another.
+
+        Without a configuration only logits are counted.
+        """
+        inner = field_of(config, "text_config") or config
+        hidden = int(_first(inner, "hidden_size", "n_embd", "d_model") or 0)
+        heads = int(_first(inner, "num_attention_heads", "n_head", "num_heads") or 1)
+        width = int(_first(inner, "head_dim") or hidden // heads)
+        # Each token of a mixture of experts goes through several of them.
+        experts = int(_first(inner, "num_experts_per_tok", "num_experts_per_token") or 1)
+        return cls(
+            vocabulary,
+            hidden,
+            int(_first(inner, "intermediate_size", "n_inner", "ffn_dim") or 4 * hidden) * experts,
+            int(_first(inner, "num_hidden_layers", "n_layer") or 0),
+            heads,
+            int(_first(inner, "num_key_value_heads") or heads) * width,
+        )
+
+    def pass_bytes(self, tokens: int, seen: int, positions: int, itemsize: int, eager: bool) -> int:
+        """One forward pass without what is kept between passes.
+
+        Args:
+            tokens: Tokens in it, padding included.
+            seen: Tokens that each of them may see, times the number of tokens.
+            positions: How many of them are scored.
+            itemsize: Bytes of a number of the model's dtype.
+            eager: Whether attention writes its weights down.
+        """
+        states = tokens * (itemsize * (_HIDDEN * self.hidden + _INTERMEDIATE * self.intermediate))
+        states += tokens * 4 * _HIDDEN_FLOAT32 * self.hidden
+        # The mask is made of booleans, and turned into numbers.
+        mask = seen * (itemsize + 3)
+        weights = seen * self.heads * (itemsize + 4) if eager else 0
+        return max(states + weights, logit_bytes(positions, self.vocabulary, itemsize)) + mask
+
+    def cache_bytes(self, tokens: int, itemsize: int) -> int:
+        """Keys and values of all layers for some tokens."""
+        return 2 * self.layers * self.keys * tokens * itemsize
+
+
+def logit_bytes(positions: int, vocabulary: int, itemsize: int = 4) -> int:
+    """Peak memory of the logits of one forward pass.
+
+    Args:
+        positions: Scored positions in the pass.
+        vocabulary: Size of the vocabulary.
+        itemsize: Bytes of a number of the model's dtype.
+
+    Returns:
+        Bytes: the logits as the model gives them, their float32 copy unless they are float32 already, and the
+        exponentials of the log-softmax.
+    """
+    copies = 8 + (itemsize if itemsize != 4 else 0)
+    return positions * vocabulary * copies
+
+
+def scoring_bytes(layout: Layout, shape: ModelShape, itemsize: int = 4, *, eager: bool = False) -> int:
+    """Peak memory of answering a layout, beside the weights.
+
+    Args:
+        layout: The passes.
+        shape: The model's sizes.
+        itemsize: Bytes of a number of the model's dtype.
+        eager: Whether attention writes its weights down.
+    """
+    most = 0
+    kept: Mapping[int, int] = {}
+    for index, batch in enumerate(layout.likelihoods):
+        rows, length = batch.tokens.shape
+        past = layout.past_tokens(index)
+        width = past + length
+        # Keys and values of earlier passes, this pass's own, and one layer of repeated heads.
+        cached = sum(kept.values()) + (rows * width if past or batch.shared else 0)
+        masked = rows * length * width if batch.ends is not None or past else 0
+        heads = 4 * rows * width * shape.hidden * itemsize
+        bytes_ = shape.pass_bytes(rows * length, masked, batch.positions, itemsize, eager)
+        most = max(most, bytes_ + shape.cache_bytes(cached, itemsize) + heads)
+        kept = {place: tokens for place, tokens in kept.items() if layout.needed_after(place, index)}
+        if batch.shared:
+            kept = {**kept, index: width}
+    return max([most, *(_generation_bytes(batch, shape, itemsize) for batch in layout.prompts)]) + _SCRATCH
+
+
+def _generation_bytes(batch: PromptBatch, shape: ModelShape, itemsize: int) -> int:
+    rows, longest = len(batch.prompts), max(len(prompt.tokens) for prompt in batch.prompts)
+    whole = rows * (longest + batch.prompts[0].max_new)
+    prefill = shape.pass_bytes(rows * longest, rows * longest * longest, rows, itemsize, False)
+    # Growing keys and values by a token copies those of one layer.
+    return prefill + shape.cache_bytes(whole, itemsize) * (shape.layers + 1) // max(shape.layers, 1)
+
+
+def _first(config: Any, *names: str) -> Any:
+    values = (field_of(config, name) for name in names)
+    return next((value for value in values if isinstance(value, int)), None)

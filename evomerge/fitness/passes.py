@@ -1,0 +1,128 @@
+"""Forward passes: what goes through a model at one time, and what bounds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from evomerge.fitness.requests import Prompt
+
+TOKEN_BUDGET = 2048
+LOGIT_BUDGET = 256 * 2**20
+
+# Sequences shorter than this are packed into one row; attention in a row costs little up to here.
+ROW_TOKENS = 256
+# What a pass costs beside its tokens, counted in tokens: shared beginnings and padding are weighed against it.
+PASS_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What bounds one forward pass.
+
+    Args:
+        vocabulary: Number of logits per position.
+        tokens: Most tokens in one pass, padding included; a longer sequence has a pass of its own.
+        rows: Most rows in one pass; 0 leaves it to the tokens.
+        logit_bytes: Memory that float32 logits may take.
+        row: Tokens up to which short sequences are packed into one row.
+        overhead: What a pass costs beside its tokens, in tokens.
+    """
+
+    vocabulary: int
+    tokens: int = TOKEN_BUDGET
+    rows: int = 0
+    logit_bytes: int = LOGIT_BUDGET
+    row: int = ROW_TOKENS
+    overhead: int = PASS_TOKENS
+
+    @property
+    def positions(self) -> int:
+        """Most positions whose logits are computed in one pass."""
+        return max(1, self.logit_bytes // (4 * self.vocabulary))
+
+
+@dataclass(frozen=True, eq=False)
+class LikelihoodPass:
+    """One forward pass for log-likelihoods.
+
+    The tokens of a row are one sequence, or the nodes of trees in depth-first order: each token sees those before it
+    whose subtree it is in.
+
+    Args:
+        tokens: ``(rows, length)``, padded on the right.
+        keep: ``(rows, length)``, true where logits are needed.
+        position: ``(scored,)``, index into the kept positions, row by row.
+        target: ``(scored,)``, the token whose log-probability is asked.
+        request: ``(scored,)``, the request that each scored token belongs to.
+        places: ``(rows, length)``, how many tokens come before each in its sequence; None where rows are sequences.
+        ends: ``(rows, length)``, the index behind the last token of each token's subtree; None where rows are
+            sequences.
+        past: The earlier pass whose single row comes before all rows of this one.
+        shared: Whether later passes come after this one's single row.
+    """
+
+    tokens: torch.Tensor
+    keep: torch.Tensor
+    position: torch.Tensor
+    target: torch.Tensor
+    request: np.ndarray
+    places: torch.Tensor | None = None
+    ends: torch.Tensor | None = None
+    past: int | None = None
+    shared: bool = False
+
+    @property
+    def positions(self) -> int:
+        """Number of positions whose logits are computed."""
+        return int(self.keep.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class PromptBatch:
+    """One batched generation: its prompts and, for each, the place of the request."""
+
+    prompts: tuple[Prompt, ...]
+    requests: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Forward passes that answer a sequence of requests.
+
+    Args:
+        count: Number of requests.
+        likelihoods: Passes for log-likelihoods, each after the one it continues.
+        prompts: Batched generations.
+        least_tokens: The least tokens that log-likelihoods can be computed from: every shared beginning once.
+    """
+
+    count: int
+    likelihoods: tuple[LikelihoodPass, ...]
+    prompts: tuple[PromptBatch, ...]
+    least_tokens: int = 0
+
+    @property
+    def forward_tokens(self) -> int:
+        """Tokens that go through the model for log-likelihoods, padding included."""
+        return sum(batch.tokens.numel() for batch in self.likelihoods)
+
+    @property
+    def most_positions(self) -> int:
+        """Largest number of positions whose logits exist at one time."""
+        scored = max((batch.positions for batch in self.likelihoods), default=0)
+        return max(scored, max((len(batch.prompts) for batch in self.prompts), default=0))
+
+    def past_tokens(self, index: int) -> int:
+        """How many tokens come before the rows of a pass."""
+        before, count = self.likelihoods[index].past, 0
+        while before is not None:
+            count += self.likelihoods[before].tokens.shape[1]
+            before = self.likelihoods[before].past
+        return count
+
+    def needed_after(self, past: int, index: int) -> bool:
+        """Whether a pass after the given one continues an earlier one."""
+        return any(batch.past == past for batch in self.likelihoods[index + 1 :])

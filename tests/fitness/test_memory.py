@@ -1,0 +1,96 @@
+"""What scoring needs in memory is bounded, and known before."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evomerge.fitness.memory import ModelShape, logit_bytes
+
+CHILD = """
+import json, re, sys, threading, time
+from pathlib import Path
+import numpy as np, torch, transformers
+from evomerge.fitness.layout import lay_out
+from evomerge.fitness.memory import ModelShape, scoring_bytes
+from evomerge.fitness.passes import Limits
+from evomerge.fitness.requests import Continuation
+from evomerge.fitness.scoring import BatchScorer
+
+torch.set_num_threads(1)
+kind, attention, share = sys.argv[1], sys.argv[2], sys.argv[3] == "shared"
+config = transformers.LlamaConfig(
+    vocab_size=150_000, hidden_size=256, intermediate_size=1024, num_hidden_layers=2, num_attention_heads=4,
+    num_key_value_heads=2, max_position_embeddings=4096,
+)
+model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16, attn_implementation=attention)
+model.eval()
+draw = np.random.default_rng(0)
+examples = draw.integers(3, 1000, 2500)
+
+def asked(kind, size):
+    if kind == "text":
+        return [Continuation(draw.integers(3, 1000, size).astype(np.int32), size - 1)]
+    many = 4 if size > 100 else 2
+    return [
+        Continuation(np.concatenate([examples[:size], question, draw.integers(3, 1000, 20)]).astype(np.int32), 20)
+        for question in draw.integers(3, 1000, (many, 60))
+        for _ in range(4)
+    ]
+
+def anonymous():
+    return int(re.search(r"RssAnon:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+
+scorer = BatchScorer(None, Limits(150_000), share=share)
+few = scorer.lay_out(asked(kind, 20))
+scorer.answer(model, few)  # what is set up once
+layout = scorer.lay_out(asked(kind, 4097 if kind == "text" else 2500))
+before, most, done = anonymous(), [0], threading.Event()
+
+def watch():
+    while not done.is_set():
+        most[0] = max(most[0], anonymous())
+        time.sleep(0.002)
+
+thread = threading.Thread(target=watch)
+thread.start()
+scorer.answer(model, layout)
+done.set()
+thread.join()
+predicted = scoring_bytes(layout, ModelShape.of(config, 150_000), 2, eager=attention == "eager")
+print(json.dumps({"predicted": predicted, "used": most[0] - before, "positions": layout.most_positions}))
+"""
+
+
+@pytest.mark.parametrize("kind", ["text", "questions"])
+@pytest.mark.parametrize("share", ["shared", "plain"])
+def test_a_large_vocabulary_and_a_long_context_stay_within_the_prediction(kind: str, share: str) -> None:
+    """A vocabulary of 150 000 and 4096 tokens: all logits at one time would be 7 GB."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, kind, "sdpa", share],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert found["positions"] <= 447
+    assert found["used"] <= 1.1 * found["predicted"]
+    assert found["predicted"] <= 2e9
+
+
+def test_logits_need_their_copies() -> None:
+    assert logit_bytes(10, 100) == 10 * 100 * 8
+    assert logit_bytes(10, 100, itemsize=2) == 10 * 100 * 10
+
+
+def test_sizes_are_read_from_any_configuration() -> None:
+    nested: dict[str, Any] = {"text_config": {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 3}}
+    assert ModelShape.of(nested, 50) == ModelShape(50, 64, 256, 3, 4, 64)
+    assert ModelShape.of({"n_embd": 32, "n_head": 2, "n_layer": 1}, 50) == ModelShape(50, 32, 128, 1, 2, 32)
+    assert ModelShape.of(None, 50).pass_bytes(10, 0, 10, 4, False) == logit_bytes(10, 50)

@@ -1,0 +1,217 @@
+"""Shared beginnings are computed once, and the answers are those of plain scoring."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from evomerge.fitness.gate import choose, obstacle
+from evomerge.fitness.layout import lay_out
+from evomerge.fitness.passes import Layout, Limits
+from evomerge.fitness.requests import Continuation, Likelihood
+from evomerge.fitness.scoring import BatchScorer
+from tests.building import MODEL_TYPES
+
+VOCABULARY = 64
+LIMITS = Limits(VOCABULARY)
+
+
+def request(tokens: Sequence[int], scored: int) -> Continuation:
+    return Continuation(np.asarray(tokens, dtype=np.int32), scored)
+
+
+def choices(seed: int, items: int, shots: int = 0, *, context: int = 12, options: int = 4) -> list[Continuation]:
+    """Multiple-choice questions after fixed examples."""
+    draw = np.random.default_rng(seed)
+    examples = draw.integers(3, VOCABULARY, shots).tolist()
+    asked = []
+    for _ in range(items):
+        question = draw.integers(3, VOCABULARY, draw.integers(context // 2, context + 1)).tolist()
+        for _ in range(options):
+            answer = draw.integers(3, VOCABULARY, draw.integers(1, 6)).tolist()
+            asked.append(request([*examples, *question, *answer], len(answer)))
+    return asked
+
+
+def tangled(seed: int) -> list[Continuation]:
+    """Sequences over three tokens, so that many are beginnings of others, equal, or scored in their shared parts."""
+    draw = np.random.default_rng(seed)
+    asked = []
+    for _ in range(draw.integers(1, 60)):
+        length = int(draw.integers(2, 40))
+        asked.append(request(draw.integers(3, 5, length), int(draw.integers(1, length))))
+    return asked
+
+
+def least_tokens(asked: Sequence[Continuation]) -> int:
+    return len({tuple(r.tokens[:end]) for r in asked for end in range(1, len(r.tokens))})
+
+
+def loud(kind: str, **changes: Any) -> Any:
+    """A random model whose answers depend strongly on what it reads."""
+    torch.manual_seed(1)
+    config = MODEL_TYPES[kind]()
+    for name, value in {"vocab_size": VOCABULARY, **changes}.items():
+        setattr(config, name, value)
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0.0, 0.3)
+    return model.requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return loud("llama")
+
+
+def answers(model: Any, layout: Layout) -> list[Likelihood]:
+    made = BatchScorer(_Tokenizer(), LIMITS).answer(model, layout)
+    return [answer for answer in made if isinstance(answer, Likelihood)]
+
+
+class _Tokenizer:
+    """Nothing is generated here."""
+
+
+TIGHT = (
+    LIMITS,
+    replace(LIMITS, row=1, overhead=0),
+    replace(LIMITS, row=16, overhead=4, tokens=64),
+    replace(LIMITS, logit_bytes=4 * VOCABULARY * 5),
+    replace(LIMITS, tokens=8, row=8, overhead=2, logit_bytes=4 * VOCABULARY * 3),
+    replace(LIMITS, rows=2, row=20, overhead=8),
+)
+
+
+@pytest.mark.parametrize("limits", TIGHT)
+@pytest.mark.parametrize("seed", range(6))
+def test_any_requests_get_the_answers_of_plain_scoring(model: Any, limits: Limits, seed: int) -> None:
+    asked = tangled(seed) if seed % 2 else choices(seed, 7, shots=10 * seed)
+    one_by_one = [answers(model, lay_out([r], LIMITS, share=False))[0] for r in asked]
+    for share in (True, False):
+        layout = lay_out(asked, limits, share=share)
+        found = answers(model, layout)
+        assert [a.logprob for a in found] == pytest.approx([a.logprob for a in one_by_one], abs=1e-4)
+        assert [a.greedy for a in found] == [a.greedy for a in one_by_one]
+
+
+@pytest.mark.parametrize("limits", TIGHT)
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("seed", range(6))
+def test_passes_keep_to_their_limits(limits: Limits, share: bool, seed: int) -> None:
+    asked = tangled(seed) if seed % 2 else choices(seed, 7, shots=10 * seed)
+    layout = lay_out(asked, limits, share=share)
+    assert layout.least_tokens == least_tokens(asked)
+    assert layout.forward_tokens >= layout.least_tokens
+    for index, batch in enumerate(layout.likelihoods):
+        rows, length = batch.tokens.shape
+        assert rows == 1 or rows * length <= limits.tokens
+        assert batch.positions <= limits.positions
+        assert not limits.rows or rows <= limits.rows
+        assert batch.past is None or (batch.past < index and layout.likelihoods[batch.past].shared)
+        assert not batch.shared or rows == 1
+    scored = Counter(int(index) for batch in layout.likelihoods for index in batch.request)
+    assert scored == {index: r.scored for index, r in enumerate(asked)}
+
+
+def test_examples_of_a_task_are_read_once() -> None:
+    asked = choices(0, 20, shots=300)
+    layout = lay_out(asked, LIMITS)
+    assert [batch.shared for batch in layout.likelihoods].count(True) == 1
+    assert layout.forward_tokens <= 1.1 * layout.least_tokens
+    assert layout.forward_tokens <= lay_out(asked, LIMITS, share=False).forward_tokens / 20
+
+
+def test_options_share_their_context_and_rows_are_full() -> None:
+    asked = choices(0, 40, context=30)
+    layout = lay_out(asked, LIMITS)
+    assert not any(batch.shared for batch in layout.likelihoods)
+    assert layout.forward_tokens <= 1.1 * layout.least_tokens
+
+
+def test_a_long_text_is_scored_in_bounded_memory(model: Any) -> None:
+    text = request(np.random.default_rng(0).integers(3, VOCABULARY, 300), 299)
+    limits = replace(LIMITS, logit_bytes=4 * VOCABULARY * 50)
+    for share in (True, False):
+        layout = lay_out([text], limits, share=share)
+        assert layout.most_positions <= 50
+        # Continued from kept keys and values, or else read again.
+        assert layout.forward_tokens == (299 if share else 6 * 299)
+        expected = answers(model, lay_out([text], LIMITS, share=False))[0].logprob
+        assert answers(model, layout)[0].logprob == pytest.approx(expected, abs=1e-3)
+
+
+def test_layouts_do_not_follow_the_order_of_requests(model: Any) -> None:
+    asked = [*choices(0, 9, shots=80), *tangled(1)]
+    assert answers(model, lay_out(asked, LIMITS)) == answers(model, lay_out(asked[::-1], LIMITS))[::-1]
+
+
+READ_WHOLE = ("bloom", "mamba")
+
+
+@pytest.mark.parametrize("kind", sorted(set(MODEL_TYPES) - {"llava"}))
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_every_architecture_is_scored_right_one_way_or_the_other(kind: str, attention: str) -> None:
+    """Windows of six tokens, so that sliding attention is different from full attention."""
+    model = loud(kind, **({"sliding_window": 6} if kind in ("mistral", "gemma2", "gemma3", "phi3") else {}))
+    if kind not in ("gemma2", "mamba"):
+        model.set_attn_implementation(attention)
+    scorer = BatchScorer(_Tokenizer(), LIMITS)
+    asked = choices(3, 6, shots=40)
+    sharing = choose(model, scorer, asked)
+    assert sharing.share == (kind not in READ_WHOLE), sharing
+    plain = answers(model, lay_out(asked, LIMITS, share=False))
+    found = answers(model, lay_out(asked, LIMITS, share=sharing.share))
+    assert [a.logprob for a in found] == pytest.approx([a.logprob for a in plain], abs=1e-4)
+
+
+class Deaf(transformers.LlamaForCausalLM):
+    """An architecture that takes masks, positions and caches, and does not heed one of them."""
+
+    ignored = ""
+
+    def forward(
+        self,
+        input_ids: Any = None,
+        attention_mask: Any = None,
+        position_ids: Any = None,
+        past_key_values: Any = None,
+        logits_to_keep: Any = 0,
+        **rest: Any,
+    ) -> Any:
+        given = {"attention_mask": attention_mask, "position_ids": position_ids, "past_key_values": past_key_values}
+        given.pop(self.ignored, None)
+        return super().forward(input_ids, logits_to_keep=logits_to_keep, **given, **rest)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("ignored", ["attention_mask", "position_ids", ""])
+def test_a_model_that_answers_otherwise_is_read_whole(model: Any, dtype: torch.dtype, ignored: str) -> None:
+    deaf = Deaf(model.config)
+    deaf.load_state_dict(model.state_dict())
+    deaf.ignored = ignored
+    sharing = choose(deaf.to(dtype).eval(), BatchScorer(_Tokenizer(), LIMITS), choices(3, 6, shots=40))
+    assert sharing.share == (ignored == ""), sharing
+    if ignored:
+        assert "every sequence is read whole: sharing changes log-likelihoods" in sharing.reason
+
+
+def test_what_rules_sharing_out_is_named() -> None:
+    assert obstacle(loud("mamba"), 100) == "layers of type linear_attention"
+    assert obstacle(loud("bloom"), 100) == "the model takes no position_ids"
+    stretched = loud("llama", max_position_embeddings=32)
+    stretched.config.rope_parameters = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}
+    assert obstacle(stretched, 20) is None
+    assert obstacle(stretched, 100) == "rotary positions of type dynamic change with the length of what is read"
+    flash = loud("llama")
+    flash.config._attn_implementation = "flash_attention_2"
+    assert obstacle(flash, 20) == "attention 'flash_attention_2' takes no masks of trees"
