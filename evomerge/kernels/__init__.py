@@ -6,6 +6,7 @@
 - :mod:`~evomerge.kernels.histogram`: exact order statistics of more magnitudes than one would sort.
 - :mod:`~evomerge.kernels.ranks`: ranks within rows.
 - :mod:`~evomerge.kernels.sums`: sums that come out the same however the work is divided.
+- :mod:`~evomerge.kernels.finite`: whether all elements are finite.
 - :mod:`~evomerge.kernels.noise`: uniform noise that is a function of a key and an element's index.
 - :mod:`~evomerge.kernels.blocks`: passes over a tensor, block by block, float32 inside and the cast at the edge.
 - :mod:`~evomerge.kernels.compiled`, :mod:`~evomerge.kernels.native`: the same loops in C, for the CPU.
@@ -16,7 +17,8 @@ works on any device, and in C, which equals it to the last bit and is used on th
 """
 
 from evomerge.kernels.blocks import BLOCK, fill, flat, spans
-from evomerge.kernels.compiled import Kernels, in_use
+from evomerge.kernels.compiled import Kernels, in_use, torch_only
+from evomerge.kernels.finite import is_finite
 from evomerge.kernels.histogram import Histogram, OrderStatistic, end_of_equal, histogram_bytes, stretch_of
 from evomerge.kernels.mixture import Mixture, Part, Selection, mix, net_sign
 from evomerge.kernels.noise import random_key, uniform
@@ -50,6 +52,7 @@ __all__ = [
     "flat",
     "histogram_bytes",
     "in_use",
+    "is_finite",
     "magnitude_bits",
     "mix",
     "net_sign",
@@ -59,5 +62,6 @@ __all__ = [
     "square_sum",
     "stretch_of",
     "thin",
+    "torch_only",
     "uniform",
 ]

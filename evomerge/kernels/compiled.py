@@ -12,7 +12,8 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ _FLAGS = (
     "-fno-math-errno",
     "-fno-trapping-math",
     "-fno-strict-aliasing",
+    "-Werror=implicit-function-declaration",
 )
 _COMPILERS = ("cc", "gcc", "clang")
 
@@ -60,7 +62,20 @@ def in_use() -> Kernels:
 
 def library() -> ctypes.CDLL | None:
     """The compiled kernels, or None where torch does the work."""
-    return _loaded()[0]
+    return None if _torch_only.get() else _loaded()[0]
+
+
+@contextlib.contextmanager
+def torch_only() -> Iterator[None]:
+    """Within it torch computes everything, as where there is no compiler; to compare the two forms."""
+    before = _torch_only.set(True)
+    try:
+        yield
+    finally:
+        _torch_only.reset(before)
+
+
+_torch_only: ContextVar[bool] = ContextVar("torch_only", default=False)
 
 
 @functools.cache

@@ -14,6 +14,7 @@
 
 #define BLOCK 1024    /* elements per stage; also the length over which sums are folded, see sums.py */
 #define CHUNK 65536   /* elements that a thread takes at once */
+#define ROOM 1072     /* from one buffer of a block to the next: on a cache line, but not on the same one of each page */
 
 enum { FLOAT32, BFLOAT16, FLOAT16 };
 enum { KEEP_ALL, KEEP_WINDOW, KEEP_CHANCE, KEEP_RANKS };
@@ -55,10 +56,19 @@ typedef struct {
     float weight, vote, share, factor;
 } part_t;
 
+/* Buffers of a block each, aligned to cache lines. */
+static float *room_for(int buffers) { return aligned_alloc(64, (size_t)buffers * ROOM * 4); }
+
 /* ---- numbers at the edge ---- */
 
 static inline uint32_t bits_of(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
 static inline float float_of(uint32_t u) { float x; memcpy(&x, &u, 4); return x; }
+
+/* The bits of |x|, which order as the magnitudes do; all NaN alike are the largest. */
+static inline uint32_t magnitude(float x) {
+    uint32_t u = bits_of(x) & 0x7fffffffu;
+    return u < 0x7f800001u ? u : 0x7f800001u;
+}
 
 static inline float from_half(uint16_t h) {
     uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13;
@@ -143,7 +153,7 @@ static void keep_window(const keep_t *keep, int64_t start, int n, const float *r
         int m = stretch_of_cut(&keep->within, start, n, &least);
         m = stretch_of_cut(&keep->beyond, start, m, &top);
         for (int i = 0; i < m; i++) {
-            uint32_t bits = bits_of(by[i]) & 0x7fffffffu;
+            uint32_t bits = magnitude(by[i]);
             x[i] = x[i] * (bits >= least && bits < top ? 1.0f : 0.0f);
         }
         start += m; n -= m; x += m; by += m;
@@ -193,7 +203,7 @@ static void thin(const keep_t *keep, int64_t start, int n, float *x, float *scra
 
 /* The variance of the deltas, element by element. */
 static void spread(const values_t *v, const float *base, int64_t start, int n, float *restrict to, float *scratch) {
-    float *restrict x = scratch, *restrict mean = scratch + BLOCK, share = (float)(1.0 / v->n_models);
+    float *restrict x = scratch, *restrict mean = scratch + ROOM, share = (float)(1.0 / v->n_models);
     for (int m = 0; m < v->n_models; m++) {
         delta(&v->models[m], base, start, n, x);
         if (m == 0) memcpy(mean, x, (size_t)n * 4);
@@ -213,7 +223,7 @@ static void values(const values_t *v, int64_t start, int n, float *to, float *sc
     float *base = scratch;
     load(&v->base, start, n, base);
     if (v->kind == VALUES_DELTA) delta(v->models, base, start, n, to);
-    else spread(v, base, start, n, to, scratch + BLOCK);
+    else spread(v, base, start, n, to, scratch + ROOM);
 }
 
 /* ---- the passes ---- */
@@ -240,7 +250,7 @@ typedef struct {
 
 static void plain_sum(const mixture_t *p, float *parts, int n, float *restrict sum) {
     for (int m = 0; m < p->n_parts; m++) {
-        const float *restrict x = parts + m * BLOCK;
+        const float *restrict x = parts + m * ROOM;
         float weight = p->parts[m].weight;
         if (m == 0) for (int i = 0; i < n; i++) sum[i] = x[i] * weight;
         else for (int i = 0; i < n; i++) sum[i] = sum[i] + x[i] * weight;
@@ -251,7 +261,7 @@ static void plain_sum(const mixture_t *p, float *parts, int n, float *restrict s
 /* The sign of the sum of votes. */
 static void ballot(const mixture_t *p, const float *parts, int n, float *restrict elected) {
     for (int m = 0; m < p->n_parts; m++) {
-        const float *restrict x = parts + m * BLOCK;
+        const float *restrict x = parts + m * ROOM;
         float vote = p->parts[m].vote;
         if (m == 0) for (int i = 0; i < n; i++) elected[i] = x[i] * vote;
         else for (int i = 0; i < n; i++) elected[i] = elected[i] + x[i] * vote;
@@ -263,7 +273,7 @@ static int64_t count_tied(const mixture_t *p, const float *parts, int n, const f
     int32_t tied = 0;
     for (int i = 0; i < n; i++) {
         int32_t voted = 0;
-        for (int m = 0; m < p->n_parts; m++) voted |= parts[m * BLOCK + i] * p->parts[m].vote != 0.0f;
+        for (int m = 0; m < p->n_parts; m++) voted |= parts[m * ROOM + i] * p->parts[m].vote != 0.0f;
         tied += voted & (elected[i] == 0.0f);
     }
     return tied;
@@ -275,7 +285,7 @@ static void agreed_sum(const mixture_t *p, const float *parts, int n, float *res
     float tie = p->tie;
     for (int i = 0; i < n; i++) elected[i] = elected[i] + (elected[i] == 0.0f ? 1.0f : 0.0f) * tie;
     for (int m = 0; m < p->n_parts; m++) {
-        const float *restrict x = parts + m * BLOCK;
+        const float *restrict x = parts + m * ROOM;
         float vote = p->parts[m].vote, weight = p->parts[m].weight, share = p->parts[m].share;
         if (m == 0) {
             for (int i = 0; i < n; i++) {
@@ -296,11 +306,11 @@ static void agreed_sum(const mixture_t *p, const float *parts, int n, float *res
 }
 
 static void gather(const mixture_t *p, int64_t start, int n, const float *base, float *parts, float *scratch) {
-    float *chosen = scratch + 4 * BLOCK;
+    float *chosen = scratch + 4 * ROOM;
     if (p->select.n_models) values(&p->select, start, n, chosen, scratch);
     for (int m = 0; m < p->n_parts; m++) {
         const part_t *part = &p->parts[m];
-        float *restrict x = parts + m * BLOCK, factor = part->factor;
+        float *restrict x = parts + m * ROOM, factor = part->factor;
         load(&part->model, start, n, x);
         if (p->base.data) for (int i = 0; i < n; i++) x[i] = x[i] - base[i];
         thin(&part->keep, start, n, x, scratch);
@@ -310,9 +320,9 @@ static void gather(const mixture_t *p, int64_t start, int n, const float *base, 
 }
 
 void evomerge_mix(mixture_t *p) {
-    float *memory = malloc((size_t)(p->n_parts + 10) * BLOCK * 4);
-    float *base = memory, *sum = base + BLOCK, *elected = sum + BLOCK, *divisor = elected + BLOCK;
-    float *scratch = divisor + BLOCK, *parts = scratch + 5 * BLOCK;
+    float *memory = room_for(p->n_parts + 9);
+    float *base = memory, *sum = base + ROOM, *elected = sum + ROOM, *divisor = elected + ROOM;
+    float *scratch = divisor + ROOM, *parts = scratch + 5 * ROOM;
     int64_t tied = 0, signs = 0;
     FOR_CHUNKS(p) FOR_BLOCKS(p, start, size) {
         int n = (int)size;
@@ -361,8 +371,8 @@ static double folded(double *restrict x, int n) {
 }
 
 void evomerge_sums(sums_t *p) {
-    float *memory = malloc(5 * BLOCK * 4), *x = memory, *scratch = memory + BLOCK;
-    double *terms = malloc(BLOCK * 8);
+    float *memory = room_for(5), *x = memory, *scratch = memory + ROOM;
+    double *terms = (double *)room_for(2);
     FOR_CHUNKS(p) FOR_BLOCKS(p, start, size) {
         int n = (int)size;
         if (p->left.data) {
@@ -373,7 +383,7 @@ void evomerge_sums(sums_t *p) {
             values(&p->of, start, n, x, scratch);
             thin(&p->keep, start, n, x, scratch);
             if (p->squared) for (int i = 0; i < n; i++) terms[i] = (double)x[i] * (double)x[i];
-            else for (int i = 0; i < n; i++) terms[i] = (double)float_of(bits_of(x[i]) & 0x7fffffffu);
+            else for (int i = 0; i < n; i++) terms[i] = (double)float_of(magnitude(x[i]));
         }
         p->sums[start / BLOCK] = folded(terms, n);
     }
@@ -422,11 +432,11 @@ static void coarsen(histogram_t *p) {
 }
 
 void evomerge_histogram(histogram_t *p) {
-    float *memory = malloc(5 * BLOCK * 4), *x = memory, *scratch = memory + BLOCK;
+    float *memory = room_for(5), *x = memory, *scratch = memory + ROOM;
     for (int64_t chunk; (chunk = take(p->next)) * CHUNK < p->numel; ) FOR_BLOCKS(p, start, n) {
         values(&p->of, start, (int)n, x, scratch);
         for (int i = 0; i < n; i++) {
-            add(p, (bits_of(x[i]) & 0x7fffffffu) >> p->shift, 1);
+            add(p, magnitude(x[i]) >> p->shift, 1);
             while (p->used > p->limit) coarsen(p);
         }
     }
@@ -443,17 +453,17 @@ typedef struct {
 } stretch_t;
 
 void evomerge_stretch(stretch_t *p) {
-    float *memory = malloc(5 * BLOCK * 4), *x = memory, *scratch = memory + BLOCK;
+    float *memory = room_for(5), *x = memory, *scratch = memory + ROOM;
     uint32_t first = p->first, length = p->length;
     for (int64_t chunk; (chunk = take(p->next)) * CHUNK < p->numel; ) FOR_BLOCKS(p, start, n) {
         values(&p->of, start, (int)n, x, scratch);
         for (int i = (int)n; i < BLOCK; i++) x[i] = float_of(first ^ 0x40000000u);
         for (int group = 0; group < BLOCK; group += 64) {
             uint32_t any = 0;
-            for (int i = group; i < group + 64; i++) any |= (bits_of(x[i]) & 0x7fffffffu) - first < length;
+            for (int i = group; i < group + 64; i++) any |= magnitude(x[i]) - first < length;
             if (!any) continue;
             for (int i = group; i < group + 64 && i < n; i++) {
-                uint32_t place = (bits_of(x[i]) & 0x7fffffffu) - first;
+                uint32_t place = magnitude(x[i]) - first;
                 if (place < length) p->counts[place]++;
             }
         }
@@ -471,14 +481,14 @@ typedef struct {
 } equals_t;
 
 void evomerge_equals(equals_t *p) {
-    float *memory = malloc(5 * BLOCK * 4), *x = memory, *scratch = memory + BLOCK;
+    float *memory = room_for(5), *x = memory, *scratch = memory + ROOM;
     while (__atomic_load_n(&p->found, __ATOMIC_RELAXED) < p->quota) {
         int64_t chunk = take(&p->next), count = 0;
         if (chunk * CHUNK >= p->numel) break;
         FOR_BLOCKS(p, start, n) {
             int32_t here = 0;
             values(&p->of, start, (int)n, x, scratch);
-            for (int i = 0; i < n; i++) here += (bits_of(x[i]) & 0x7fffffffu) == p->bits;
+            for (int i = 0; i < n; i++) here += magnitude(x[i]) == p->bits;
             count += here;
         }
         p->counts[chunk] = count;
@@ -489,12 +499,12 @@ void evomerge_equals(equals_t *p) {
 
 /* The index behind the quota-th element of one chunk that equals `bits`. */
 int64_t evomerge_end_in_chunk(const equals_t *p, int64_t chunk, int64_t quota) {
-    float *memory = malloc(5 * BLOCK * 4), *x = memory, *scratch = memory + BLOCK;
+    float *memory = room_for(5), *x = memory, *scratch = memory + ROOM;
     int64_t end = -1;
     FOR_BLOCKS(p, start, n) {
         values(&p->of, start, (int)n, x, scratch);
         for (int i = 0; i < n && end < 0; i++)
-            if ((bits_of(x[i]) & 0x7fffffffu) == p->bits && --quota == 0) end = start + i + 1;
+            if (magnitude(x[i]) == p->bits && --quota == 0) end = start + i + 1;
         if (end >= 0) break;
     }
     free(memory);
@@ -539,7 +549,7 @@ void evomerge_ranks(ranks_t *p) {
             load(&p->base, row * m + at, n, base);
             delta(&p->model, base, row * m + at, n, x + at);
         }
-        for (int64_t i = 0; i < m; i++) { keys[i] &= 0x7fffffffu; order[i] = (uint32_t)i; }
+        for (int64_t i = 0; i < m; i++) { keys[i] = magnitude(float_of(keys[i])); order[i] = (uint32_t)i; }
         for (int shift = 0; shift < 32; shift += 8) {
             int64_t place[257] = {0};
             for (int64_t i = 0; i < m; i++) place[(keys[i] >> shift & 255) + 1]++;

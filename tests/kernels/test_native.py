@@ -1,0 +1,236 @@
+"""The compiled kernels equal the torch form bit for bit; a NaN equals a NaN, whatever its payload."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from evomerge.kernels import (
+    NOTHING,
+    Chance,
+    Cut,
+    Delta,
+    Histogram,
+    Keep,
+    Mixture,
+    Part,
+    RankWindow,
+    Selection,
+    Spread,
+    Values,
+    Window,
+    absolute_sum,
+    dot,
+    end_of_equal,
+    in_use,
+    is_finite,
+    magnitude_bits,
+    mix,
+    net_sign,
+    row_ranks,
+    square_sum,
+    stretch_of,
+    torch_only,
+)
+
+DTYPES = [torch.float32, torch.bfloat16, torch.float16]
+SIZES = [0, 1, 2, 17, 1023, 1024, 1025, 3000, 65_536, 65_537, 150_001]
+SPECIAL = [0.0, -0.0, torch.inf, -torch.inf, torch.nan, 1e-42, -1e-42, 3e38, 65504.0, 6e-8, 1.0]
+
+
+@pytest.fixture(params=[1, 3], autouse=True)
+def threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+class Draw:
+    """Random tensors and options, the same for the same seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.numel = self.random.choice(SIZES)
+        self.special = self.random.random() < 0.4
+
+    def tensor(self, scale: float = 1.0) -> torch.Tensor:
+        """Few different values, many of them shared; unaligned; sometimes with all that is special about floats."""
+        values = (torch.randn(self.numel + 1, generator=self.generator) * 16).round() / 16 * scale
+        if self.special and self.numel:
+            places = torch.randint(0, self.numel + 1, (1 + self.numel // 10,), generator=self.generator)
+            chosen = torch.randint(0, len(SPECIAL), places.shape, generator=self.generator)
+            values[places] = torch.tensor(SPECIAL)[chosen]
+        return values.to(self.random.choice(DTYPES))[1:]
+
+    def near(self, base: torch.Tensor) -> torch.Tensor:
+        return (base.float() + self.tensor(0.25).float()).to(self.random.choice(DTYPES))
+
+    def cut(self) -> Cut:
+        bits = magnitude_bits(torch.tensor([self.random.choice([0.0, 0.0625, 0.125, 0.25, 0.3, 1.0])]))
+        return Cut(int(bits), self.random.randint(0, self.numel + 3))
+
+    def window(self) -> Window:
+        return Window(self.cut(), self.random.choice([NOTHING, self.cut()]))
+
+    def keep(self) -> Keep | None:
+        kind = self.random.randrange(5)
+        if kind == 0:
+            return None
+        if kind == 1:
+            return self.window()
+        key, density = self.random.getrandbits(64), self.random.uniform(0.05, 0.9)
+        if kind == 2:
+            return Chance(key, density)
+        ranks = torch.randint(0, 1000, (self.numel,), generator=self.generator).to(torch.uint16)
+        if kind == 3:
+            return Chance(key, density, (1 - density) / 1000, ranks, self.random.random() < 0.5)
+        return RankWindow(ranks, self.random.randint(0, 500), self.random.randint(400, 1000))
+
+    def number(self) -> float:
+        return self.random.choice([1.0, -0.5, self.random.uniform(-1, 2), 1e-30])
+
+    def mixture(self) -> Mixture:
+        base = self.tensor()
+        models = [self.near(base) for _ in range(self.random.randint(1, 4))]
+        with_base = self.random.random() < 0.85
+        parts = [
+            Part(model, self.number(), self.number(), self.number(), self.keep() if with_base else None, factor)
+            for model in models
+            for factor in [self.random.choice([1.0, self.number()])]
+        ]
+        if with_base and self.random.random() < 0.1:
+            parts = []
+        return Mixture(
+            base if with_base else None,
+            parts,
+            scale=self.number(),
+            elect=with_base and self.random.random() < 0.7,
+            tie=self.random.choice([1.0, 0.0, -1.0, None]),
+            divide=self.random.random() < 0.6,
+            select=Selection(Spread(base, models), self.window()) if with_base and self.random.random() < 0.2 else None,
+        )
+
+    def values(self) -> Values:
+        base = self.tensor()
+        models = [self.near(base) for _ in range(3)]
+        return Delta(base, models[0]) if self.random.random() < 0.5 else Spread(base, models)
+
+
+def in_both(compute: Callable[[], Any]) -> tuple[Any, Any]:
+    """What the compiled form gives, where there is one, and what torch gives."""
+    assert in_use().name == "native" or not any(map(shutil.which, ("cc", "gcc", "clang"))), in_use().reason
+    with torch_only():
+        wanted = compute()
+    return compute(), wanted
+
+
+def assert_same_bits(got: torch.Tensor, wanted: torch.Tensor) -> None:
+    assert got.dtype == wanted.dtype
+    assert torch.equal(got.isnan(), wanted.isnan())
+    words = {4: torch.int32, 2: torch.int16}[got.element_size()]
+    numbers = ~wanted.isnan()
+    assert torch.equal(got[numbers].view(words), wanted[numbers].view(words))
+
+
+@pytest.mark.parametrize("seed", range(250))
+def test_mixtures(seed: int) -> None:
+    draw = Draw(seed)
+    mixture, dtype = draw.mixture(), draw.random.choice(DTYPES)
+
+    def compute() -> tuple[torch.Tensor, int]:
+        out = torch.full((2, draw.numel), torch.nan, dtype=dtype).t()[:, 0]  # not contiguous
+        return out, mix(mixture, out)
+
+    (got, tied), (wanted, tied_there) = in_both(compute)
+    assert_same_bits(got, wanted)
+    assert tied == tied_there
+    if mixture.elect:
+        assert len(set(in_both(lambda: net_sign(Mixture(mixture.base, mixture.parts, elect=True, tie=None))))) == 1
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_selection_and_sums(seed: int) -> None:
+    draw = Draw(1000 + seed)
+    values, keep = draw.values(), draw.keep()
+    got, wanted = in_both(lambda: Histogram.of(values, limit=draw.numel % 50 + 5).arrays("x"))
+    for name, array in wanted.items():
+        assert torch.equal(got[name], array), name
+    histogram = Histogram.load(got, "x")
+    for digit in histogram.digits[:: 1 + histogram.digits.numel() // 3].tolist():
+        one, other = in_both(lambda digit=digit: stretch_of(values, digit, histogram.shift))
+        assert torch.equal(one.digits, other.digits)
+        assert torch.equal(one.upto, other.upto)
+        bits, equal = int(one.digits[0]), int(one.upto[0])
+        for quota in (0, 1, equal // 2 + 1, equal, equal + 1):
+            assert len(set(in_both(lambda q=quota, b=bits: end_of_equal(values, b, q)))) == 1
+    for total in (absolute_sum, square_sum):
+        for kept in (None, keep):
+            first, second = in_both(lambda total=total, kept=kept: total(values, kept))
+            assert first == second or (first != first and second != second)
+    left, right = draw.tensor(), draw.tensor()
+    first, second = in_both(lambda: dot(left, right))
+    assert first == second or (first != first and second != second)
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("columns", [1, 3, 500, 70_000])
+def test_row_ranks(seed: int, columns: int) -> None:
+    draw = Draw(2000 + seed)
+    draw.numel = columns * draw.random.randint(0, max(1, 2000 // columns))
+    base = draw.tensor().view(-1, columns)
+    delta = Delta(base, draw.near(base.reshape(-1)).view(-1, columns))
+    got, wanted = in_both(lambda: row_ranks(delta))
+    assert got.shape == wanted.shape == base.shape
+    assert torch.equal(got.to(torch.int32), wanted.to(torch.int32))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_sixteen_bit_number_is_read_and_written(dtype: torch.dtype) -> None:
+    words = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16)
+    numbers = words.view(dtype) if dtype.itemsize == 2 else words.view(torch.bfloat16).float()
+    for out_dtype in DTYPES:
+
+        def compute(out_dtype: torch.dtype = out_dtype) -> torch.Tensor:
+            out = torch.empty(1 << 16, dtype=out_dtype)
+            mix(Mixture(None, [Part(numbers, 1.0)]), out)
+            return out
+
+        assert_same_bits(*in_both(compute))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_rounding_at_every_edge_between_two_numbers(dtype: torch.dtype) -> None:
+    """Numbers halfway between neighbours of 16 bits, and their float32 neighbours."""
+    halves = torch.arange(0x7C00, dtype=torch.int32).to(torch.int16).view(torch.float16)
+    middles = (halves[:-1].float() + halves[1:].float()) / 2
+    bits = torch.cat([middles.view(torch.int32), torch.arange(0, 0x7F80, dtype=torch.int32) << 16 | 0x8000])
+    near = torch.cat([bits - 1, bits, bits + 1]).view(torch.float32)
+    numbers = torch.cat([near, -near, torch.tensor([65519.996, 65520.0, 65536.0, 3.4e38])])
+
+    def compute() -> torch.Tensor:
+        out = torch.empty(numbers.shape, dtype=dtype)
+        mix(Mixture(None, [Part(numbers, 1.0)]), out)
+        return out
+
+    got, wanted = in_both(compute)
+    assert_same_bits(got, wanted)
+    assert_same_bits(got, numbers.to(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf, -torch.inf])
+def test_one_broken_element_is_found(dtype: torch.dtype, broken: float) -> None:
+    tensor = torch.full((150_001,), torch.finfo(dtype).max, dtype=dtype)
+    assert in_both(lambda: is_finite(tensor)) == (True, True)
+    for place in (0, 1025, 150_000):
+        tensor[place] = broken
+        assert in_both(lambda: is_finite(tensor)) == (False, False)
+        tensor[place] = -0.0
+    assert is_finite(tensor[:0])
