@@ -16,14 +16,14 @@ class Runtime:
     """How a model is run.
 
     Attributes:
-        dtype: What it computes in.
+        dtype: What it computes in; ``auto`` follows the weights and the machine.
         attention: transformers' name of the attention code.
         device: ``auto``, ``cpu``, ``cuda``, ...
-        threads: Per worker; None is what the run began with, else the cores there are for each worker.
+        threads: Per worker; None is what the run began with, else what a short measurement says.
         trust_remote_code: Whether code that comes with a checkpoint may run.
     """
 
-    dtype: str = "float32"
+    dtype: str = "auto"
     attention: str = "sdpa"
     device: str = "auto"
     threads: int | None = None

@@ -7,7 +7,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evomerge.app import sources as places
@@ -206,7 +206,10 @@ def _compare(store: RunStore, split: str, answers: Sequence[Response], folder: P
     trust = _ran_remote_code(store)  # what the caller has allowed, see `_check_trust`
     tokenizer = load_tokenizer(folder, trust)
     config = Checkpoint.open(folder).config
-    suite = TaskSuite.build(fitness_settings(manifest["config"]), tokenizer, config=config)
+    # Of runs that began before it was recorded, nothing was shared.
+    prefixes = manifest["identity"]["fitness"].get("prefixes", "plain")
+    settings = replace(fitness_settings(manifest["config"]), prefixes=prefixes)
+    suite = TaskSuite.build(settings, tokenizer, config=config)
     if suite_digest(suite) != manifest["identity"]["items"]:
         raise InputError(
             "the run's tasks have changed since: the same settings give other items, so nothing can be compared"

@@ -109,15 +109,20 @@ _FITNESS = {
     "fitness.gen_kwargs": Key(mapping(), "settings of generation, over the task's own"),
     "fitness.splits": Key(shares(SPLITS), "shares of the items for search, selection and test"),
     "fitness.batch_size": Key(integer(0), "sequences per forward pass; 0: chosen from a token budget"),
+    "fitness.prefixes": Key(
+        choice(("auto", "shared", "plain")), "compute shared beginnings once; auto: where the model answers the same"
+    ),
     "fitness.max_length": Key(_COUNT, "longest sequence in tokens; null: the model's own"),
 }
 _RUNTIME = {
-    "model.dtype": Key(choice(PRECISIONS), "what the model computes in while it is scored"),
+    "model.dtype": Key(
+        choice(("auto", *PRECISIONS)), "what the model computes in; auto: half precision where weights and machine suit"
+    ),
     "model.attention": Key(
         choice(("sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention")), "attention code"
     ),
     "model.device": Key(text(), "cpu, cuda, cuda:1, ... ; auto: a GPU where there is one"),
-    "model.threads": Key(optional(integer(1)), "threads per worker; null: as the run began, else the cores per worker"),
+    "model.threads": Key(optional(integer(1)), "threads per worker; null: as the run began, else measured"),
     "model.trust_remote_code": Key(truth(), "run model code that comes with a checkpoint"),
 }
 _DTYPES = {

@@ -15,7 +15,7 @@ from evomerge import report
 from evomerge.app.assembly import Assembly, assemble, fitness_settings, searcher_settings, with_fingerprints
 from evomerge.app.config import RunConfig
 from evomerge.app.manifest import run_identity, run_manifest
-from evomerge.candidate import Worker, WorkerSettings, suite_digest
+from evomerge.candidate import Tuning, Worker, WorkerSettings, resolve_dtype, suite_digest, tune, with_tuning
 from evomerge.errors import InputError
 from evomerge.executors import Executor, in_process, processes
 from evomerge.fitness import TaskSuite
@@ -57,7 +57,8 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda _: None) -> P
     name = identity.digest(run_identity(assembly, settings))[:12]
     folder = Path(config.run_dir).expanduser() if config.run_dir else Path("runs") / name
     kept = replace(settings.prepared, folder=str(folder / PREPARED))
-    settings = replace(settings, threads=_threads(config, folder), prepared=kept)
+    settings, notes = _tuned(replace(settings, prepared=kept), assembly, folder, say)
+    assembly = replace(assembly, warnings=(*assembly.warnings, *notes))
     return Prepared(assembly, settings, folder, run_identity(assembly, settings))
 
 
@@ -141,14 +142,56 @@ def _executor(assembly: Assembly, settings: WorkerSettings) -> Executor:
     return in_process(lambda: Worker(settings, assembly.suite))
 
 
-def _threads(config: RunConfig, folder: Path) -> int:
-    """Threads per worker: as told, else as the run began with, else one for processes and all cores for one worker."""
-    if config.model.threads is not None:
-        return config.model.threads
+def _tuned(
+    settings: WorkerSettings, assembly: Assembly, folder: Path, say: Callable[[str], None]
+) -> tuple[WorkerSettings, tuple[str, ...]]:
+    """Settles how models are run: as told, else as the run began, else as short measurements say; and what to know."""
+    model, suite = assembly.config.model, assembly.suite
     with contextlib.suppress(InputError, KeyError):
-        return int(RunStore.read(folder).manifest["threads"])
-    # Not the cores divided by the workers: sums depend on the threads, so a run must not change with its workers.
-    return 1 if config.executor.name == "processes" else len(os.sched_getaffinity(0))
+        # Of runs that began before they were recorded, nothing was shared.
+        began = RunStore.read(folder).manifest["identity"]
+        tuning = Tuning(int(began["model"]["threads"]), str(began["fitness"].get("prefixes", "plain")))
+        dtype = str(began["model"]["dtype"]) if model.dtype == "auto" else model.dtype
+        return _told(with_tuning(replace(settings, dtype=dtype), tuning), assembly), ()
+    reference = assembly.sources.reference
+    settings = replace(settings, dtype=resolve_dtype(model.dtype, reference, assembly.device))
+    say("measuring how to run the model here")
+    tuning = tune(settings, suite, _thread_counts(assembly))
+    say(_described(settings.dtype, tuning))
+    return _told(with_tuning(settings, tuning), assembly), tuning.notes
+
+
+def _told(settings: WorkerSettings, assembly: Assembly) -> WorkerSettings:
+    """What the user said comes before what was measured, or how the run began."""
+    threads = assembly.config.model.threads or settings.threads
+    prefixes = assembly.config.fitness["prefixes"]
+    fitness = settings.fitness if prefixes == "auto" else replace(settings.fitness, prefixes=prefixes)
+    return replace(settings, threads=threads, fitness=fitness)
+
+
+def _thread_counts(assembly: Assembly) -> list[int]:
+    """Numbers of threads that a worker may have; they must not follow the number of workers once a run has begun."""
+    model, executor = assembly.config.model, assembly.config.executor
+    if model.threads is not None:
+        return [model.threads]
+    cores = len(os.sched_getaffinity(0))
+    most = max(1, cores // executor.workers) if executor.name == "processes" else cores
+    return sorted({1, max(1, most // 2), most})
+
+
+def _described(dtype: str, tuning: Tuning) -> str:
+    threads = "1 thread" if tuning.threads == 1 else f"{tuning.threads} threads"
+    text = f"models run in {dtype} with {threads} per worker; " + (
+        "shared beginnings are computed once" if tuning.prefixes == "shared" else "every sequence is read whole"
+    )
+    cores = len(os.sched_getaffinity(0))
+    gain = cores * tuning.seconds[tuning.threads] / tuning.seconds[1] if tuning.seconds else 0.0
+    if gain > 1.3 and tuning.threads > 1:
+        text += (
+            f"; {cores} workers of one thread could score up to {gain:.1f} times as much "
+            f"(executor=processes executor.workers={cores} model.threads=1)"
+        )
+    return text
 
 
 def _items(suite: TaskSuite) -> dict[str, Any]:

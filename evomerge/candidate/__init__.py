@@ -1,6 +1,7 @@
 """The inside of a worker: install a recipe, ask it items, say what came of it."""
 
 from evomerge.candidate.functions import UserFunction, find_function
+from evomerge.candidate.tuning import Tuning, resolve_dtype, tune, with_tuning
 from evomerge.candidate.worker import (
     Worker,
     WorkerSettings,
@@ -12,6 +13,7 @@ from evomerge.candidate.worker import (
 )
 
 __all__ = [
+    "Tuning",
     "UserFunction",
     "Worker",
     "WorkerSettings",
@@ -20,5 +22,8 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "resolve_device",
+    "resolve_dtype",
     "suite_digest",
+    "tune",
+    "with_tuning",
 ]

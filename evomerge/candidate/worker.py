@@ -80,6 +80,7 @@ class Worker:
         self.suite = suite or TaskSuite.build(settings.fitness, self.tokenizer, config=sources.reference.config)
         if suite_digest(self.suite) != settings.items:
             raise InputError("the tasks have changed since the run began: a worker built other items than the driver")
+        self.suite.use(settings.fitness.prefixes)
         self.live = LiveModel.load(
             folder,
             dtype=settings.dtype,

@@ -29,7 +29,7 @@ class Sharing:
 
     Attributes:
         share: Whether shared beginnings are computed once.
-        reason: Why, in words.
+        reason: Why not, in words; empty where there is nothing to tell.
         difference: Largest difference to plain scoring that was seen, in nats; None where nothing was asked.
     """
 
@@ -51,7 +51,7 @@ def choose(model: torch.nn.Module, scorer: BatchScorer, requests: Sequence[Reque
     """
     asked = [request for request in requests if isinstance(request, Continuation)]
     if not asked:
-        return Sharing(False, "nothing is scored by likelihood")
+        return Sharing(False, "")
     found = obstacle(model, max(len(request.tokens) for request in asked))
     if found is not None:
         return Sharing(False, f"every sequence is read whole: {found}")
@@ -68,7 +68,7 @@ def choose(model: torch.nn.Module, scorer: BatchScorer, requests: Sequence[Reque
     difference = max(abs(a - b) for way in (usual, forked) for a, b in zip(plain, way, strict=True))
     dtype = next(model.parameters()).dtype
     if all(_same(plain, way, asked, dtype) for way in (usual, forked)):
-        return Sharing(True, "shared beginnings are computed once", difference)
+        return Sharing(True, "", difference)
     return Sharing(
         False, f"every sequence is read whole: sharing changes log-likelihoods by up to {difference:.2g}", difference
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -174,6 +174,21 @@ class TaskSuite:
                 + [f"the metrics are {known}"]
             )
 
+    def use(self, prefixes: str) -> None:
+        """Takes over what was found out about a model elsewhere, in the run's beginning or in another process.
+
+        Args:
+            prefixes: As in the settings; ``auto`` leaves it open.
+        """
+        self.settings = replace(self.settings, prefixes=prefixes)
+        if prefixes != "auto":
+            self._share(prefixes == "shared")
+
+    def _share(self, share: bool) -> None:
+        if share != self._scorer.share:
+            self._scorer = self._scorer.with_limits(self._scorer.limits, share=share)
+            self._layouts.clear()
+
     def adapt(self, model: torch.nn.Module) -> Sharing:
         """Finds out whether shared beginnings may be computed once for a model, and scores that way from now on.
 
@@ -183,11 +198,10 @@ class TaskSuite:
             model: As for :meth:`score`. Its weights do not matter, its architecture, dtype and device do.
         """
         if self.settings.prefixes != "auto":
-            return Sharing(self._scorer.share, f"as the settings say: {self.settings.prefixes}")
+            return Sharing(self._scorer.share, "")
         if self.sharing is None:
             self.sharing = choose(model, self._scorer, self._sample())
-            self._scorer = self._scorer.with_limits(self._scorer.limits, share=self.sharing.share)
-            self._layouts.clear()
+            self._share(self.sharing.share)
         return self.sharing
 
     def _sample(self) -> list[Request]:

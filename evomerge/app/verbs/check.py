@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evomerge.app.assembly import Assembly, assemble
 from evomerge.app.config import RunConfig
+from evomerge.candidate import resolve_dtype
 from evomerge.evaluation import SPLITS
 from evomerge.merging import footprint
 
@@ -70,14 +71,15 @@ def _tasks(assembly: Assembly) -> Iterator[str]:
 
 def _needs(assembly: Assembly) -> Iterator[str]:
     model, template = assembly.config.model, assembly.template
-    found = footprint(assembly.sources, model_dtype=model.dtype, dtype=template.dtype, out_dtype=template.out_dtype)
-    itemsize = 4 if model.dtype == "float32" else 2
-    logits = max(assembly.suite.predicted_bytes(split, itemsize) for split in ("search", "test"))
+    model_dtype = resolve_dtype(model.dtype, assembly.sources.reference, assembly.device)
+    found = footprint(assembly.sources, model_dtype=model_dtype, dtype=template.dtype, out_dtype=template.out_dtype)
+    itemsize, eager = 4 if model_dtype == "float32" else 2, model.attention == "eager"
+    scoring = max(assembly.suite.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
     workers = assembly.config.executor.workers if assembly.config.executor.name == "processes" else 1
-    each = found.live + found.working + logits
+    each = found.live + found.working + scoring
     yield (
         f"memory: {_size(each * workers)} ({workers} x: live model {_size(found.live)}, "
-        f"merging {_size(found.working)}, logits {_size(logits)}) "
+        f"merging {_size(found.working)}, scoring {_size(scoring)}) "
         f"and up to {_size(found.mapped)} of page cache for the checkpoints"
     )
     here = Path(assembly.config.run_dir or ".").expanduser().absolute()

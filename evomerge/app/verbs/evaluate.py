@@ -10,7 +10,7 @@ from typing import Any
 from evomerge.app import sources as places
 from evomerge.app.config import EvaluateConfig
 from evomerge.app.recipes import child_seed
-from evomerge.candidate import load_model, load_tokenizer, resolve_device
+from evomerge.candidate import load_model, load_tokenizer, resolve_device, resolve_dtype
 from evomerge.checkpoints import Checkpoint, locate
 from evomerge.estimation import interval
 from evomerge.evaluation import SPLITS, Response
@@ -46,11 +46,12 @@ def evaluate(config: EvaluateConfig) -> tuple[dict[str, float], list[Response]]:
     runtime = config.runtime
     tokenizer = load_tokenizer(checkpoint.path, runtime.trust_remote_code)
     suite = TaskSuite.build(_settings(config), tokenizer, config=checkpoint.config)
+    device = resolve_device(runtime.device)
     model = load_model(
         checkpoint.path,
-        dtype=runtime.dtype,
+        dtype=resolve_dtype(runtime.dtype, checkpoint, device),
         attention=runtime.attention,
-        device=resolve_device(runtime.device),
+        device=device,
         threads=runtime.threads,
         trust_remote_code=runtime.trust_remote_code,
     )

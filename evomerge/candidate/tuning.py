@@ -1,0 +1,144 @@
+"""How models are run on this machine: number type, threads, and whether shared beginnings are computed once.
+
+All of it changes the last digits of scores, so it is found out once, by short measurements at the start of a run, and
+then belongs to the run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from evomerge.candidate.worker import WorkerSettings, load_model
+from evomerge.checkpoints import Checkpoint
+from evomerge.fitness import TaskSuite
+
+# Another choice must be this much faster than the simpler one, or chance would decide between equals.
+_WORTHWHILE = 1.2
+_REPEATS = 3
+# Models narrower than this spend their time between the products; what is measured on them is chance.
+_NARROW = 256
+# Rows and widths of the product that shows what a CPU is fast at.
+_PRODUCT = (512, 512, 2048)
+_TIMED_TOKENS = 1024
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was found out.
+
+    Attributes:
+        threads: Threads of a worker.
+        prefixes: ``shared`` or ``plain``, see :class:`evomerge.fitness.FitnessSettings`.
+        notes: What people should know, in sentences.
+        seconds: Wall seconds of the timed pass by number of threads; empty where none was timed.
+    """
+
+    threads: int
+    prefixes: str
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[int, float] | None = None
+
+
+def resolve_dtype(dtype: str, reference: Checkpoint, device: str) -> str:
+    """What ``auto`` stands for; any other number type is itself.
+
+    Weights stored in half precision are computed in it on a GPU. So are wide models stored in bfloat16 on a CPU whose
+    matrix products are faster that way, which is measured. Everything else is computed in float32.
+
+    Args:
+        dtype: What the user wrote.
+        reference: The reference checkpoint.
+        device: Where candidates live.
+    """
+    if dtype != "auto":
+        return dtype
+    stored = str(reference.dtype).removeprefix("torch.")
+    if torch.device(device).type == "cuda":
+        return stored if stored in ("bfloat16", "float16") else "float32"
+    if stored != "bfloat16" or width(reference) < _NARROW:
+        return "float32"
+    exact, rounded = (_product_seconds(kind) for kind in (torch.float32, torch.bfloat16))
+    return "bfloat16" if rounded * _WORTHWHILE < exact else "float32"
+
+
+def tune(settings: WorkerSettings, suite: TaskSuite, threads: Sequence[int]) -> Tuning:
+    """Loads the reference model and finds out how to run it.
+
+    Args:
+        settings: What workers will be given, but for what is found out here.
+        suite: The tasks. If its settings leave it open whether to share, it is told.
+        threads: Numbers of threads to choose from, the fewest first; one is taken as it is.
+
+    Returns:
+        The choice.
+    """
+    reference = Checkpoint.open(dict(settings.folders)[settings.reference])
+    model = load_model(
+        reference.path,
+        dtype=settings.dtype,
+        attention=settings.attention,
+        device=settings.device,
+        threads=threads[0],
+        trust_remote_code=settings.trust_remote_code,
+    )
+    sharing = suite.adapt(model)
+    prefixes = "shared" if sharing.share else "plain"
+    notes = (sharing.reason,) if sharing.reason else ()
+    timed = _timed_pass(suite) if len(threads) > 1 and width(reference) >= _NARROW else None
+    if timed is None:
+        return Tuning(threads[0], prefixes, notes)
+    seconds = {count: _pass_seconds(model, timed, count) for count in threads}
+    chosen = threads[0]
+    for count in threads[1:]:
+        if seconds[count] * _WORTHWHILE < seconds[chosen]:
+            chosen = count
+    return Tuning(chosen, prefixes, notes, seconds)
+
+
+def width(reference: Checkpoint) -> int:
+    """Width of a model's residual stream; 0 where its configuration does not say."""
+    inner = reference.config.get("text_config") or reference.config
+    return int(next((inner[name] for name in ("hidden_size", "n_embd", "d_model") if inner.get(name)), 0))
+
+
+def _timed_pass(suite: TaskSuite) -> torch.Tensor | None:
+    """Tokens of the largest pass of the search split, cut to a short measurement."""
+    passes = [batch.tokens for batch in suite.layout("search").likelihoods]
+    if not passes:
+        return None
+    largest = max(passes, key=lambda tokens: tokens.numel())[:, :_TIMED_TOKENS]
+    return largest[: max(1, _TIMED_TOKENS // largest.shape[1])]
+
+
+@torch.inference_mode()
+def _pass_seconds(model: Any, tokens: torch.Tensor, threads: int) -> float:
+    torch.set_num_threads(threads)
+    given = tokens.to(next(model.parameters()).device)
+    return _fastest(lambda: model(input_ids=given, use_cache=False, logits_to_keep=1))
+
+
+def _product_seconds(dtype: torch.dtype) -> float:
+    count, inner, outer = _PRODUCT
+    rows, weights = torch.ones(count, inner, dtype=dtype), torch.ones(outer, inner, dtype=dtype)
+    return _fastest(lambda: torch.nn.functional.linear(rows, weights))
+
+
+def _fastest(work: Callable[[], Any]) -> float:
+    """Seconds of the fastest of a few repetitions, after one that does not count."""
+    work()
+    seconds = []
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def with_tuning(settings: WorkerSettings, tuning: Tuning) -> WorkerSettings:
+    """Settings that say how models are run."""
+    return replace(settings, threads=tuning.threads, fitness=replace(settings.fitness, prefixes=tuning.prefixes))
