@@ -20,10 +20,10 @@ from evomerge.kernels.blocks import BLOCK, fill, flat, spans
 from evomerge.kernels.compiled import Kernels, in_use, torch_only
 from evomerge.kernels.finite import is_finite
 from evomerge.kernels.histogram import Histogram, OrderStatistic, end_of_equal, histogram_bytes, stretch_of
-from evomerge.kernels.mixture import Mixture, Part, Selection, mix, net_sign
+from evomerge.kernels.mixture import Mixture, Part, mix, net_sign
 from evomerge.kernels.noise import random_key, uniform
 from evomerge.kernels.ranks import LEVELS, row_ranks
-from evomerge.kernels.selection import NOTHING, Chance, Cut, Keep, RankWindow, Window, magnitude_bits, thin
+from evomerge.kernels.selection import NOTHING, Chance, Cut, Keep, RankWindow, Selection, Window, magnitude_bits, thin
 from evomerge.kernels.sums import absolute_sum, dot, square_sum
 from evomerge.kernels.values import Delta, Spread, Values
 

@@ -13,8 +13,7 @@ import torch
 
 from evomerge.kernels import native
 from evomerge.kernels.blocks import fill, flat, spans
-from evomerge.kernels.selection import Keep, Window, thin
-from evomerge.kernels.values import Values
+from evomerge.kernels.selection import Keep, Selection, thin
 
 
 @dataclass(frozen=True)
@@ -36,19 +35,6 @@ class Part:
     share: float = 1.0
     keep: Keep | None = None
     factor: float = 1.0
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Elements that are kept of all deltas alike.
-
-    Attributes:
-        values: What decides.
-        keep: Which of the values are large enough.
-    """
-
-    values: Values
-    keep: Window
 
 
 @dataclass(frozen=True)
@@ -76,8 +62,8 @@ class Mixture:
     @property
     def tensors(self) -> tuple[torch.Tensor, ...]:
         """All tensors that are read."""
-        models = [part.model for part in self.parts]
-        return (*models, *(() if self.base is None else (self.base,)))
+        selecting = () if self.select is None else self.select.values.models
+        return (*(part.model for part in self.parts), *selecting, *(() if self.base is None else (self.base,)))
 
     @property
     def like(self) -> torch.Tensor:
@@ -133,9 +119,7 @@ def net_sign(mixture: Mixture) -> int:
 
 def _kept(mixture: Mixture, span: slice) -> list[torch.Tensor]:
     """The thinned deltas of one block, or the models' own elements."""
-    chosen = None
-    if mixture.select is not None:
-        chosen = mixture.select.keep.mask(mixture.select.values.block(span), span)
+    chosen = None if mixture.select is None else mixture.select.mask(span)
     base = None if mixture.base is None else mixture.base[span].to(torch.float32)
     blocks = []
     for part in mixture.parts:

@@ -201,21 +201,22 @@ static void thin(const keep_t *keep, int64_t start, int n, float *x, float *scra
 
 /* ---- values ---- */
 
-/* The variance of the deltas, element by element. */
+/* The variance of the deltas, element by element, in double precision and rounded at the end. */
 static void spread(const values_t *v, const float *base, int64_t start, int n, float *restrict to, float *scratch) {
-    float *restrict x = scratch, *restrict mean = scratch + ROOM, share = (float)(1.0 / v->n_models);
+    float *restrict x = scratch;
+    double share = 1.0 / v->n_models, mean[BLOCK], sum[BLOCK];
+    memset(mean, 0, sizeof mean);
+    memset(sum, 0, sizeof sum);
     for (int m = 0; m < v->n_models; m++) {
         delta(&v->models[m], base, start, n, x);
-        if (m == 0) memcpy(mean, x, (size_t)n * 4);
-        else for (int i = 0; i < n; i++) mean[i] = mean[i] + x[i];
+        for (int i = 0; i < n; i++) mean[i] = mean[i] + (double)x[i];
     }
     for (int i = 0; i < n; i++) mean[i] = mean[i] * share;
     for (int m = 0; m < v->n_models; m++) {
         delta(&v->models[m], base, start, n, x);
-        if (m == 0) for (int i = 0; i < n; i++) to[i] = (x[i] - mean[i]) * (x[i] - mean[i]);
-        else for (int i = 0; i < n; i++) to[i] = to[i] + (x[i] - mean[i]) * (x[i] - mean[i]);
+        for (int i = 0; i < n; i++) sum[i] = sum[i] + ((double)x[i] - mean[i]) * ((double)x[i] - mean[i]);
     }
-    for (int i = 0; i < n; i++) to[i] = to[i] * share;
+    for (int i = 0; i < n; i++) to[i] = (float)(sum[i] * share);
 }
 
 /* One block of values; scratch is 3 blocks. */
@@ -352,8 +353,8 @@ void evomerge_mix(mixture_t *p) {
     free(memory);
 }
 
-/* Sums per block of products: of the absolute values of what is kept of a delta (other.data is null), or of two
- * tensors; see sums.py. */
+/* Sums per block: of the absolute values or squares of what is kept of values (left.data is null), or of the products
+ * of two tensors; see sums.py. */
 typedef struct {
     int64_t next, numel;
     double *sums;               /* one per block */
@@ -361,6 +362,8 @@ typedef struct {
     keep_t keep;
     int32_t squared;
     array_t left, right;
+    values_t select;            /* n_models is 0 where nothing else decides what is kept */
+    keep_t selected;
 } sums_t;
 
 static double folded(double *restrict x, int n) {
@@ -371,7 +374,7 @@ static double folded(double *restrict x, int n) {
 }
 
 void evomerge_sums(sums_t *p) {
-    float *memory = room_for(5), *x = memory, *scratch = memory + ROOM;
+    float *memory = room_for(6), *x = memory, *scratch = memory + ROOM, *chosen = memory + 5 * ROOM;
     double *terms = (double *)room_for(2);
     FOR_CHUNKS(p) FOR_BLOCKS(p, start, size) {
         int n = (int)size;
@@ -382,6 +385,10 @@ void evomerge_sums(sums_t *p) {
         } else {
             values(&p->of, start, n, x, scratch);
             thin(&p->keep, start, n, x, scratch);
+            if (p->select.n_models) {
+                values(&p->select, start, n, chosen, scratch);
+                keep_window(&p->selected, start, n, chosen, x);
+            }
             if (p->squared) for (int i = 0; i < n; i++) terms[i] = (double)x[i] * (double)x[i];
             else for (int i = 0; i < n; i++) terms[i] = (double)float_of(magnitude(x[i]));
         }

@@ -18,7 +18,7 @@ import torch
 from evomerge.kernels import compiled
 from evomerge.kernels.blocks import flat
 from evomerge.kernels.noise import key_words
-from evomerge.kernels.selection import NOTHING, Chance, Cut, Keep, Window
+from evomerge.kernels.selection import NOTHING, Chance, Cut, Keep, Selection, Window
 from evomerge.kernels.values import Delta, Values
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ class _Sums(ctypes.Structure):
         ("squared", _Int),
         ("left", _Array),
         ("right", _Array),
+        ("select", _Values),
+        ("selected", _Keep),
     ]
 
 
@@ -191,9 +193,14 @@ def mix(mixture: Mixture, out: torch.Tensor | None) -> tuple[int, int]:
     return job.tied, job.signs
 
 
-def sums(values: Values, keep: Keep | None, *, squared: bool) -> Iterator[torch.Tensor]:
+def sums(
+    values: Values, keep: Keep | None, select: Selection | None = None, *, squared: bool
+) -> Iterator[torch.Tensor]:
     """The folded sums of absolute values or squares, see :mod:`evomerge.kernels.sums`."""
-    return _sums(_Sums(numel=values.base.numel(), of=_values(values), keep=_keep(keep), squared=squared))
+    job = _Sums(numel=values.base.numel(), of=_values(values), keep=_keep(keep), squared=squared)
+    if select is not None:
+        job.select, job.selected = _values(select.values), _keep(select.keep)
+    return _sums(job)
 
 
 def dots(left: torch.Tensor, right: torch.Tensor) -> Iterator[torch.Tensor]:

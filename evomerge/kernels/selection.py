@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from evomerge.kernels.noise import uniform
+from evomerge.kernels.values import Values
 
 
 def magnitude_bits(values: torch.Tensor) -> torch.Tensor:
@@ -95,6 +96,23 @@ class RankWindow:
     ranks: torch.Tensor
     first: int
     stop: int
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Elements chosen by other values than those that are thinned out.
+
+    Attributes:
+        values: What decides.
+        keep: Which of the values are large enough.
+    """
+
+    values: Values
+    keep: Window
+
+    def mask(self, span: slice) -> torch.Tensor:
+        """Which elements of one block are chosen."""
+        return self.keep.mask(self.values.block(span), span)
 
 
 Keep = Window | Chance | RankWindow

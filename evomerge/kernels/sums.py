@@ -7,13 +7,13 @@ runs are then added up exactly and rounded once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 
 from evomerge.kernels import native
 from evomerge.kernels.blocks import flat, spans
-from evomerge.kernels.selection import Keep, thin
+from evomerge.kernels.selection import Keep, Selection, thin
 from evomerge.kernels.values import Values
 
 _RUN = 1024
@@ -30,27 +30,27 @@ def dot(left: torch.Tensor, right: torch.Tensor) -> float:
 
 def absolute_sum(values: Values, keep: Keep | None = None) -> float:
     """The sum of the absolute values of all elements, or of those that are kept."""
-    return _summed(values, keep, squared=False)
-
-
-def square_sum(values: Values, keep: Keep | None = None) -> float:
-    """The sum of the squares of all elements, or of those that are kept."""
-    return _summed(values, keep, squared=True)
-
-
-def _summed(values: Values, keep: Keep | None, *, squared: bool) -> float:
     if native.serves(values.base, *values.models):
-        return _added(native.sums(values, keep, squared=squared))
+        return _added(native.sums(values, keep, squared=False))
     return _added(
-        _folded(terms.mul_(terms) if squared else terms.abs_())
-        for span in spans(values.base.numel(), device=values.base.device)
-        for terms in [_kept(values, keep, span).to(torch.float64)]
+        _folded((block if keep is None else thin(keep, block, span)).to(torch.float64).abs_())
+        for span, block in _blocks(values)
     )
 
 
-def _kept(values: Values, keep: Keep | None, span: slice) -> torch.Tensor:
-    block = values.block(span)
-    return block if keep is None else thin(keep, block, span)
+def square_sum(values: Values, select: Selection | None = None) -> float:
+    """The sum of the squares of all elements, or of those that are selected."""
+    if native.serves(values.base, *values.models, *(() if select is None else select.values.models)):
+        return _added(native.sums(values, None, select, squared=True))
+    return _added(
+        _folded((block if select is None else block * select.mask(span)).to(torch.float64).square_())
+        for span, block in _blocks(values)
+    )
+
+
+def _blocks(values: Values) -> Iterator[tuple[slice, torch.Tensor]]:
+    for span in spans(values.base.numel(), device=values.base.device):
+        yield span, values.block(span)
 
 
 def _folded(terms: torch.Tensor) -> torch.Tensor:

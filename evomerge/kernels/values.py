@@ -34,7 +34,7 @@ class Delta:
 
 @dataclass(frozen=True)
 class Spread:
-    """The variance of several models' deltas at each place, as float32 sums in order.
+    """The variance of several models' deltas at each place, computed in float64 and rounded to float32.
 
     Attributes:
         base: The base's tensor.
@@ -46,17 +46,16 @@ class Spread:
 
     def block(self, span: slice) -> torch.Tensor:
         """One block in float32, as new memory."""
-        deltas = [Delta(self.base, model).block(span) for model in self.models]
+        deltas = [Delta(self.base, model).block(span).to(torch.float64) for model in self.models]
         share = 1.0 / len(deltas)
-        mean = deltas[0].clone()
-        for delta in deltas[1:]:
+        mean, result = torch.zeros_like(deltas[0]), torch.zeros_like(deltas[0])
+        for delta in deltas:
             mean.add_(delta)
         mean.mul_(share)
-        result = torch.zeros_like(mean)
         for delta in deltas:
             away = delta.sub_(mean)
             result.add_(away.mul_(away))
-        return result.mul_(share)
+        return result.mul_(share).to(torch.float32)
 
 
 Values = Delta | Spread

@@ -14,7 +14,7 @@ import torch
 from evomerge.kernels import Delta, Keep, Mixture, Part, absolute_sum, flat, mix
 from evomerge.kernels import net_sign as elected_signs
 from evomerge.methods._declaration import Coefficients, Merge, Sources, TensorContext
-from evomerge.methods._vocabulary import per_model, shared
+from evomerge.methods._vocabulary import TIES, per_model, shared
 
 Thin = Callable[[TensorContext, Sources, Coefficients, int], Keep | None]
 """What is kept of one model's delta under given coefficients; None is all of it."""
@@ -77,7 +77,7 @@ def mixture(context: TensorContext, sources: Sources, coefficients: Coefficients
         parts,
         scale=shared(coefficients["lambda"]),
         elect=elects,
-        tie={"positive": 1.0, "drop": 0.0, "majority": None}[options.get("tie", "positive")],
+        tie=TIES[options.get("tie", "positive")],
         divide=elects and normalise != "none",
     )
 

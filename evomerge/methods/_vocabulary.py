@@ -1,6 +1,6 @@
 """The options and coefficients that several methods share: one word for one thing.
 
-The methods that work on deltas (task_arithmetic, ties, dare_linear, dare_ties) are points of one product: which
+The methods that work on deltas are points of one product: which
 elements of a delta are kept, how the kept ones are rescaled, how the sign of an element is elected, and what the sum of
 the agreeing elements is divided by. Publications and mergekit are other points of the same product; the docstring of
 each method names them.
@@ -9,6 +9,7 @@ each method names them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from evomerge.methods._declaration import Coefficients, Option, Options, Starts
@@ -32,6 +33,13 @@ RESCALE = Option(
     str,
     "kept elements are divided by density (inverse) or scaled to the sum of absolute values before (l1)",
 )
+RESCALE_OWN = replace(
+    RESCALE,
+    default="own",
+    choices=("own", "none", "inverse", "l1"),
+    doc="kept elements are divided by their own probability (own), or as in other methods: by density (inverse), scaled"
+    " to the sum of absolute values before (l1), or left (none)",
+)
 VOTES = Option(
     "weighted",
     ("weighted", "plain"),
@@ -44,6 +52,8 @@ TIE = Option(
     str,
     "sign elected where the votes cancel: plus, that of most other elements, or none (the element stays the base's)",
 )
+TIES: Mapping[str, float | None] = {"positive": 1.0, "drop": 0.0, "majority": None}
+"""The sign that each choice of ``tie`` elects; None has to be counted."""
 NORMALISE = Option(
     "weight",
     ("weight", "count", "none"),
@@ -99,18 +109,22 @@ def alone(model: int, n_models: int) -> tuple[float, ...]:
     return tuple(float(i == model) for i in range(n_models))
 
 
-def delta_coefficients(options: Options, *, sparse: bool) -> tuple[Coefficient, ...]:
-    """The coefficients of a method on deltas.
+def delta_coefficients(
+    options: Options, *, sparse: bool, further: tuple[Coefficient, ...] = ()
+) -> tuple[Coefficient, ...]:
+    """The coefficients of a method on deltas; ``further`` are those that say more about what is kept.
 
     With ``normalise: weight`` the weights' scale cancels: they are proportions, and lambda is searched. Otherwise the
     weights set the scale, and lambda would say the same twice.
     """
     simplex = options["normalise"] == "weight"
-    return (weight(simplex=simplex), *((density(),) if sparse else ()), scale(searched=simplex))
+    return (weight(simplex=simplex), *((density(),) if sparse else ()), *further, scale(searched=simplex))
 
 
-def delta_starts(n_models: int, options: Options, *, sparse: bool, elects: bool) -> Starts:
-    """Starting points of a method on deltas, all at density 1.
+def delta_starts(
+    n_models: int, options: Options, *, sparse: bool, elects: bool, further: tuple[Coefficient, ...] = ()
+) -> Starts:
+    """Starting points of a method on deltas, all at density 1 and with neutral ``further`` coefficients.
 
     ``uniform`` adds the mean delta and ``task_arithmetic:v`` adds v times every delta, exactly for methods without
     election. With election, where opposing elements are left out, they are the nearest points: with normalised or
@@ -122,6 +136,7 @@ def delta_starts(n_models: int, options: Options, *, sparse: bool, elects: bool)
 
     def point(weights: tuple[float, ...], lambda_: float = 1.0) -> Coefficients:
         values: dict[str, float | tuple[float, ...]] = {"weight": weights, "lambda": lambda_}
+        values |= {c.name: (c.neutral,) * n_models if c.per_model else c.neutral for c in further}
         return {**values, "density": (1.0,) * n_models} if sparse else values
 
     points = {"uniform": point((1.0,) * n_models if counted else even)}

@@ -119,8 +119,11 @@ class Draw:
 
     def values(self) -> Values:
         base = self.tensor()
-        models = [self.near(base) for _ in range(3)]
-        return Delta(base, models[0]) if self.random.random() < 0.5 else Spread(base, models)
+        return self.values_like(Delta(base, base))
+
+    def values_like(self, other: Values) -> Values:
+        models = [self.near(other.base) for _ in range(3)]
+        return Delta(other.base, models[0]) if self.random.random() < 0.5 else Spread(other.base, models)
 
 
 def in_both(compute: Callable[[], Any]) -> tuple[Any, Any]:
@@ -170,10 +173,10 @@ def test_selection_and_sums(seed: int) -> None:
         bits, equal = int(one.digits[0]), int(one.upto[0])
         for quota in (0, 1, equal // 2 + 1, equal, equal + 1):
             assert len(set(in_both(lambda q=quota, b=bits: end_of_equal(values, b, q)))) == 1
-    for total in (absolute_sum, square_sum):
-        for kept in (None, keep):
-            first, second = in_both(lambda total=total, kept=kept: total(values, kept))
-            assert first == second or (first != first and second != second)
+    select = Selection(draw.values_like(values), draw.window())
+    for total, kept in [(absolute_sum, None), (absolute_sum, keep), (square_sum, None), (square_sum, select)]:
+        first, second = in_both(lambda total=total, kept=kept: total(values, kept))
+        assert first == second or (first != first and second != second)
     left, right = draw.tensor(), draw.tensor()
     first, second = in_both(lambda: dot(left, right))
     assert first == second or (first != first and second != second)

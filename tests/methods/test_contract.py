@@ -11,7 +11,7 @@ import torch
 
 from evomerge import methods
 from evomerge.errors import InputError
-from evomerge.kernels import BLOCK, random_key
+from evomerge.kernels import BLOCK, random_key, torch_only
 from tests.methods.variants import Variant, label, merge, n_models, some_values, starts, surveyed, variants
 
 VARIANTS = pytest.mark.parametrize("variant", variants(), ids=label)
@@ -42,6 +42,7 @@ def test_the_folder_is_the_registry() -> None:
     folder = Path(methods.__file__).parent
     assert list(methods.names()) == sorted(path.stem for path in folder.glob("[!_]*.py"))
     assert {"linear", "slerp", "task_arithmetic", "ties", "dare_linear", "dare_ties"} <= set(methods.names())
+    assert {"breadcrumbs", "breadcrumbs_ties", "della", "della_linear", "sce"} <= set(methods.names())
     with pytest.raises(InputError, match="did you mean 'dare_ties'"):
         methods.load("dare-ties")
     with pytest.raises(InputError, match="no merge method"):
@@ -58,7 +59,7 @@ def test_declaration_is_complete(name: str) -> None:
         option.doc and (option.choices is None or option.default in option.choices)
         for option in method.options.values()
     )
-    assert method.stochastic == name.startswith("dare")
+    assert method.stochastic == name.startswith(("dare", "della"))
 
 
 @VARIANTS
@@ -247,6 +248,38 @@ def test_what_is_prepared_serves_any_sequence_of_candidates(variant: Variant) ->
 
 
 @VARIANTS
+@pytest.mark.parametrize("shape", [(), (0,), (5,), (300, 70), (3, 0), (70_000,)], ids=str)
+def test_what_is_prepared_is_plain_bounded_and_depends_on_no_key(variant: Variant, shape: tuple[int, ...]) -> None:
+    count = n_models(variant)
+    base, models = family(count, shape)
+    method = methods.load(variant[0])
+    options = method.resolve(dict(variant[1]))
+    first, second = (
+        method.sources(methods.TensorContext("x", keys=(seed,) * count), base, models, options).prepared
+        for seed in (1, 2)
+    )
+    assert sum(array.nbytes for array in first.values()) <= method.prepared_bytes(shape, count, options)
+    assert set(first) == set(second)
+    for name, array in first.items():
+        assert array.is_contiguous()
+        assert array.device.type == "cpu"
+        assert array.numpy().tobytes() == second[name].numpy().tobytes()
+
+
+@VARIANTS
+def test_torch_and_compiled_kernels_give_the_same_bytes(variant: Variant) -> None:
+    count = n_models(variant)
+    base, models = family(count, (300, 70))
+    base, models = base.bfloat16(), [model.bfloat16() for model in models]
+    for seed in range(3):
+        values = some_values(variant, count, seed)
+        merged = merge(variant, models, base, values, out=torch.empty(base.shape, dtype=torch.bfloat16))
+        with torch_only():
+            plain = merge(variant, models, base, values, out=torch.empty(base.shape, dtype=torch.bfloat16))
+        assert torch.equal(merged.view(torch.int16), plain.view(torch.int16))
+
+
+@VARIANTS
 @pytest.mark.parametrize("broken", [torch.nan, torch.inf, -torch.inf])
 def test_what_is_not_finite_is_never_hidden(variant: Variant, broken: float) -> None:
     count = n_models(variant)
@@ -262,7 +295,8 @@ def test_large_tensors_are_merged_like_small_ones(variant: Variant) -> None:
     count = n_models(variant)
     base, models = family(count, (64,))
     values = some_values(variant, count)
-    values |= {"density": (1.0,) * count} if "density" in values else {}
+    everything = {"density": (1.0,) * count, "gamma": (0.0,) * count, "select_topk": 1.0}
+    values |= {name: value for name, value in everything.items() if name in values}
     repeats = BLOCK // 64 + 3
     large = merge(variant, [model.repeat(repeats) for model in models], base.repeat(repeats), values)
     small = merge(variant, models, base, values)

@@ -1,0 +1,52 @@
+"""Model breadcrumbs: leave out the largest and the smallest elements of deltas, add a weighted sum.
+
+==========  ==========================================  =======================================
+option      Davari and Belilovsky 2023 and their code   mergekit's ``breadcrumbs``
+==========  ==========================================  =======================================
+scope       row                                         tensor
+yields      density                                     gamma
+small       keep                                        zero
+rescale     none                                        none, or l1
+normalise   none                                        none, or weight
+==========  ==========================================  =======================================
+
+The defaults are the paper's, which keeps a density of 0.05 to 0.2 below a gamma of 0.001 to 0.01 and adds all deltas
+with one scale. mergekit drops the whole delta of a tensor that has less than 1 / gamma elements (``small: zero``), as
+norms easily have; nothing speaks for it but equal results. At least one element of each row or tensor is kept else.
+"""
+
+from __future__ import annotations
+
+from evomerge.methods._declaration import MergeMethod, Options, Starts
+from evomerge.methods._deltas import merging
+from evomerge.methods._vocabulary import NORMALISE, RESCALE, delta_coefficients, delta_starts
+from evomerge.methods._window import GAMMA, WINDOW_OPTIONS, medium, prepare_window, window_bytes, window_mergekit
+from evomerge.recipe import Coefficient
+
+
+def coefficients(options: Options) -> tuple[Coefficient, ...]:
+    """``weight``, ``density``, ``gamma`` and ``lambda``."""
+    return delta_coefficients(options, sparse=True, further=(GAMMA,))
+
+
+def starts(n_models: int, options: Options) -> Starts:
+    """See :func:`evomerge.methods._vocabulary.delta_starts`; all of them are exact."""
+    return delta_starts(n_models, options, sparse=True, elects=False, further=(GAMMA,))
+
+
+METHOD = MergeMethod(
+    name="breadcrumbs",
+    summary="leave out the largest and the smallest elements of deltas, add a weighted sum",
+    paper="Davari and Belilovsky 2023, Model breadcrumbs, https://arxiv.org/abs/2312.06795",
+    merge=merging(medium),
+    coefficients=coefficients,
+    options={
+        **WINDOW_OPTIONS,
+        "rescale": RESCALE,
+        "normalise": NORMALISE.choosing("none", among=("none", "weight")),
+    },
+    prepare=prepare_window,
+    prepared_bytes=window_bytes,
+    starts=starts,
+    mergekit=window_mergekit,
+)

@@ -1,0 +1,39 @@
+"""DELLA without election: drop elements at random, small ones more often, rescale the rest, add a weighted sum.
+
+The step that the paper calls MAGPRUNE alone, as mergekit's ``della_linear`` has it. Options as in
+:mod:`evomerge.methods.della`: the paper divides what is kept by its own probability (``rescale: own``, the default),
+mergekit scales to the sum of absolute values before (``l1``) or not at all (``none``).
+"""
+
+from __future__ import annotations
+
+from evomerge.methods._declaration import MergeMethod, Options, Starts
+from evomerge.methods._deltas import merging
+from evomerge.methods._magprune import EPSILON, magprune
+from evomerge.methods._rows import prepare_ranks, ranks_bytes
+from evomerge.methods._vocabulary import NORMALISE, RESCALE_OWN, delta_coefficients, delta_starts
+from evomerge.recipe import Coefficient
+
+
+def coefficients(options: Options) -> tuple[Coefficient, ...]:
+    """``weight``, ``density``, ``epsilon`` and ``lambda``."""
+    return delta_coefficients(options, sparse=True, further=(EPSILON,))
+
+
+def starts(n_models: int, options: Options) -> Starts:
+    """See :func:`evomerge.methods._vocabulary.delta_starts`; all of them are exact."""
+    return delta_starts(n_models, options, sparse=True, elects=False, further=(EPSILON,))
+
+
+METHOD = MergeMethod(
+    name="della_linear",
+    summary="drop elements of deltas at random, small ones more often, rescale the rest, add a weighted sum",
+    paper="Deep et al. 2024, DELLA-Merging: magnitude-based sampling, https://arxiv.org/abs/2406.11617",
+    merge=merging(magprune),
+    coefficients=coefficients,
+    options={"rescale": RESCALE_OWN, "normalise": NORMALISE.choosing("none", among=("none", "weight"))},
+    stochastic=True,
+    prepare=prepare_ranks,
+    prepared_bytes=ranks_bytes,
+    starts=starts,
+)

@@ -1,0 +1,137 @@
+"""SCE: select elements of high variance, calculate weights from their squares, erase what opposes the elected sign.
+
+=============  =======================================  =======================================
+option         Wan et al. 2024 and their code           mergekit's ``sce``
+=============  =======================================  =======================================
+select         weights                                  deltas
+uniform_below  0                                        1e-6
+votes          plain                                    plain
+tie            drop                                     positive
+=============  =======================================  =======================================
+
+The defaults are the paper's but for ``tie``. It selects a fraction of 0.1 of the elements whose deltas differ between
+models; only the weights depend on what is selected, and all of the deltas is mixed. mergekit sets to zero what is not
+selected. Below a sum of mean squares of 1e-6, which the deltas of most experts do not reach, it gives all models the
+same weight. The coefficient ``weight`` multiplies the calculated weights; the paper's is 1 for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from evomerge.kernels import Histogram, Mixture, Part, Selection, Spread, Window, flat, histogram_bytes, square_sum
+from evomerge.kernels import stretch_of as counted_exactly
+from evomerge.methods._declaration import Coefficients, MergeMethod, Option, Options, Sources, Starts, TensorContext
+from evomerge.methods._deltas import delta_of, mix_into
+from evomerge.methods._trim import largest_of_tensor
+from evomerge.methods._vocabulary import TIE, TIES, VOTES, delta_starts, per_model, scale, shared, weight
+from evomerge.recipe import Coefficient
+
+SELECT = Option(
+    "weights", ("weights", "deltas"), str, "what the selected elements decide: the weights only, or what is mixed, too"
+)
+UNIFORM_BELOW = Option(
+    0.0, None, float, "all models weigh the same where the sum of their mean squared deltas is not above this"
+)
+TOPK = Coefficient(
+    "select_topk",
+    0.02,
+    1.0,
+    1.0,
+    per_model=False,
+    minimum=0.0,
+    maximum=1.0,
+    doc="fraction of the elements whose deltas differ between models that is selected, those of highest variance",
+)
+
+
+def prepare(
+    context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
+) -> Mapping[str, torch.Tensor]:
+    """Counts the variances of deltas: their histogram, and how many are not zero."""
+    spread = Spread(flat(base), [flat(model) for model in models])
+    histogram = Histogram.of(spread)
+    zeros = histogram if histogram.shift == 0 else counted_exactly(spread, 0, histogram.shift)
+    different = torch.tensor(histogram.count - zeros.equal(0), dtype=torch.int64)
+    return {**histogram.arrays("spread"), "different": different}
+
+
+def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
+    """Writes the base plus lambda times the mixed deltas."""
+    if out.numel() == 0:
+        return
+    assert sources.base is not None
+    options, select = sources.options, selection(sources, shared(coefficients["select_topk"]))
+    given = per_model(coefficients["weight"])
+    weights = [own * value for own, value in zip(calculated(sources, select), given, strict=True)]
+    parts = [
+        Part(flat(model), value, value if options["votes"] == "weighted" else 1.0, value)
+        for model, value, own in zip(sources.models, weights, given, strict=True)
+        if value != 0 and own != 0
+    ]
+    mixed = Mixture(
+        flat(sources.base),
+        parts,
+        scale=shared(coefficients["lambda"]),
+        elect=True,
+        tie=TIES[options["tie"]],
+        divide=True,
+        select=select if options["select"] == "deltas" else None,
+    )
+    mix_into(out, mixed, sources, coefficients)
+
+
+def selection(sources: Sources, fraction: float) -> Selection | None:
+    """The elements of highest variance, at least one if any differ; None is all."""
+    assert sources.base is not None
+    different = int(sources.prepared["different"])
+    if fraction >= 1 or different == 0:
+        return None
+    spread = Spread(flat(sources.base), [flat(model) for model in sources.models])
+    histogram = Histogram.load(sources.prepared, "spread")
+    return Selection(spread, Window(largest_of_tensor(spread, histogram, max(1, int(fraction * different)), "exact")))
+
+
+def calculated(sources: Sources, select: Selection | None) -> list[float]:
+    """The share of each model in the mean squares of the selected elements."""
+    numel, count = sources.models[0].numel(), len(sources.models)
+    squares = [square_sum(delta_of(sources, model), select) / numel for model in range(count)]
+    total = sum(squares)
+    return [1 / count] * count if total <= sources.options["uniform_below"] else [own / total for own in squares]
+
+
+def coefficients(options: Options) -> tuple[Coefficient, ...]:
+    """``weight``, ``select_topk`` and ``lambda``."""
+    return (weight(simplex=True), TOPK, scale(searched=True))
+
+
+def starts(n_models: int, options: Options) -> Starts:
+    """See :func:`evomerge.methods._vocabulary.delta_starts`; models alone are exact, the others near."""
+    return delta_starts(n_models, {"normalise": "weight"}, sparse=False, elects=True, further=(TOPK,))
+
+
+def mergekit(options: Options) -> Mapping[str, Any] | None:
+    """None: mergekit has neither weights nor lambda here."""
+    return None
+
+
+METHOD = MergeMethod(
+    name="sce",
+    summary="weights from the squares of high-variance elements, elected signs, average of what agrees",
+    paper="Wan et al. 2024, FuseChat: knowledge fusion of chat models, https://arxiv.org/abs/2408.07990",
+    merge=merge,
+    coefficients=coefficients,
+    options={
+        "select": SELECT,
+        "uniform_below": UNIFORM_BELOW,
+        "votes": VOTES.choosing("plain"),
+        "tie": TIE,
+    },
+    prepare=prepare,
+    prepared_bytes=lambda shape, n_models, options: histogram_bytes(torch.Size(shape).numel()) + 8,
+    starts=starts,
+    mergekit=mergekit,
+)

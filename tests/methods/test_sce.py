@@ -1,0 +1,75 @@
+"""SCE: select, calculate, erase, by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from evomerge import methods
+from tests.methods.variants import merge
+
+BASE = torch.full((4,), 10.0)
+# Variances [9, 0, 1, .25], all models equal in the second element.
+DELTAS = [torch.tensor([4.0, 2.0, 3.0, 0.0]), torch.tensor([-2.0, 2.0, 1.0, 1.0])]
+MODELS = [BASE + delta for delta in DELTAS]
+MERGEKIT = {"select": "deltas", "uniform_below": 1e-6}
+
+
+def values(topk: float, weights: tuple[float, float] = (0.5, 0.5), scale: float = 1.0) -> dict:
+    return {"weight": weights, "select_topk": topk, "lambda": scale}
+
+
+def merged_delta(topk: float, scale: float = 1.0, **options: object) -> torch.Tensor:
+    return merge(("sce", tuple(options.items())), MODELS, BASE, values(topk, scale=scale)) - BASE
+
+
+def test_everything_selected() -> None:
+    # squares 29 and 10, signs [+, +, +, +]: the second model disagrees in the first element
+    wanted = torch.tensor([4.0, 2.0, (29 * 3 + 10 * 1) / 39, 1.0])
+    torch.testing.assert_close(merged_delta(1.0), wanted)
+    torch.testing.assert_close(merged_delta(1.0, **MERGEKIT), wanted)
+    torch.testing.assert_close(merged_delta(1.0, scale=0.5), wanted / 2)
+
+
+def test_selection_decides_weights_or_also_what_is_mixed() -> None:
+    # Of the three elements that differ, int(.7 * 3) = 2 are selected, the first and the third: squares 25 and 5.
+    mean = (25 * 3 + 5 * 1) / 30
+    torch.testing.assert_close(merged_delta(0.7), torch.tensor([4.0, 2.0, mean, 1.0]))
+    torch.testing.assert_close(merged_delta(0.7, select="deltas"), torch.tensor([4.0, 0.0, mean, 0.0]))
+    # At least one is selected: squares 16 and 4.
+    torch.testing.assert_close(merged_delta(0.1), torch.tensor([4.0, 2.0, (16 * 3 + 4 * 1) / 20, 1.0]))
+
+
+def test_small_deltas_weigh_the_same_only_if_asked() -> None:
+    models = [BASE.double() + 1e-4 * delta for delta in DELTAS]
+    base = BASE.double()
+
+    def third(**options: object) -> float:
+        out = torch.empty(4, dtype=torch.float64)
+        merge(("sce", tuple(options.items())), models, base, values(1.0), out=out)
+        return float((out - base)[2] * 1e4)
+
+    assert third() == pytest.approx(97 / 39, rel=0.02)
+    assert third(uniform_below=1e-6) == pytest.approx(2.0, rel=0.02)
+
+
+def test_weights_multiply_what_is_calculated() -> None:
+    merged = merge(("sce", ()), MODELS, BASE, values(1.0, (0.25, 0.75))) - BASE
+    torch.testing.assert_close(merged[2], torch.tensor((29 * 0.25 * 3 + 10 * 0.75) / (29 * 0.25 + 10 * 0.75)))
+
+
+def test_copies_of_one_expert_differ_nowhere() -> None:
+    merged = merge(("sce", ()), [MODELS[0]] * 3, BASE, {"weight": (1.0,) * 3, "select_topk": 0.1, "lambda": 1.0})
+    torch.testing.assert_close(merged, MODELS[0])
+
+
+def test_equal_variances_are_selected_in_order() -> None:
+    base, count = torch.zeros(100_000), 100_000
+    models = [torch.ones(count), -torch.ones(count)]
+    merged = merge(("sce", (("select", "deltas"), ("tie", "positive"))), models, base, values(0.25))
+    assert torch.equal(merged, (torch.arange(count) < 25_000).float())
+
+
+def test_mergekits_is_never_named() -> None:
+    sce = methods.load("sce")
+    assert sce.mergekit(sce.resolve(MERGEKIT)) is None
