@@ -21,6 +21,7 @@ from evomerge.fitness.scoring import BatchScorer
 
 _KNOWN_ATTENTION = ("sdpa", "eager")
 _FLOAT32_TOLERANCE = 1e-4
+_PROMPT_TOKENS = 8
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def choose(model: torch.nn.Module, scorer: BatchScorer, requests: Sequence[Reque
     Returns:
         Whether to share.
     """
-    asked = [request for request in requests if isinstance(request, Continuation)]
+    asked = [_continuation(request) for request in requests if len(request.tokens) > 1]
     if not asked:
         return Sharing(False, "")
     found = obstacle(model, max(len(request.tokens) for request in asked))
@@ -72,6 +73,13 @@ def choose(model: torch.nn.Module, scorer: BatchScorer, requests: Sequence[Reque
     return Sharing(
         False, f"every sequence is read whole: sharing changes log-likelihoods by up to {difference:.2g}", difference
     )
+
+
+def _continuation(request: Request) -> Continuation:
+    """A prompt is judged by the likelihood of its own last tokens."""
+    if isinstance(request, Continuation):
+        return request
+    return Continuation(request.tokens, min(_PROMPT_TOKENS, len(request.tokens) - 1))
 
 
 def obstacle(model: torch.nn.Module, longest: int) -> str | None:

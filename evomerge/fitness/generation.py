@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    DynamicCache,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
+from evomerge.fitness.caches import expanded
+from evomerge.fitness.masks import windows
+from evomerge.fitness.passes import PromptBatch
 from evomerge.fitness.requests import Generated, Prompt
 
 # A stop text may be spelled with other tokens than the tokenizer would choose, so a little more is looked at.
@@ -25,27 +35,31 @@ class Generator:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._windows: dict[tuple[str, ...], int] = {}
+        self._read: tuple[bytes, DynamicCache] | None = None
 
-    def generate(self, model: torch.nn.Module, prompts: Sequence[Prompt]) -> list[Generated]:
+    def generate(self, model: torch.nn.Module, batch: PromptBatch) -> list[Generated]:
         """Continues prompts that share stop texts, length limit and options.
 
         Args:
             model: A causal language model of ``transformers``.
-            prompts: At least one.
+            batch: At least one prompt.
 
         Returns:
             One answer per prompt, in their order.
         """
-        first = prompts[0]
+        if batch.shared and not all(size is None for size in windows(model.config).values()):
+            batch = replace(batch, shared=0)  # transformers generates with caches of its own for sliding layers
+        first = batch.prompts[0]
         device = next(model.parameters()).device
         stop = (*first.stop, *self._end_texts())
         pad = self._padding(model)
-        tokens, mask = _left_padded(prompts, pad)
-        ended = _StopTexts(self._tokenizer, stop, self._window(stop), tokens.shape[1], len(prompts))
-        finite = _Finite(len(prompts), device)
+        tokens, mask = _padded(batch, pad)
+        ended = _StopTexts(self._tokenizer, stop, self._window(stop), tokens.shape[1], len(batch.prompts))
+        finite = _Finite(len(batch.prompts), device)
         made = model.generate(  # type: ignore[operator]
             input_ids=tokens.to(device),
             attention_mask=mask.to(device),
+            past_key_values=self._beginning(model, batch) if batch.shared else None,
             generation_config=_configuration(model, first, pad),
             stopping_criteria=StoppingCriteriaList([ended]),
             logits_processor=LogitsProcessorList([finite]),
@@ -61,6 +75,20 @@ class Generator:
                 text = text.split(term)[0]
             answers.append(Generated(text, truncated=end is None, finite=ok))
         return answers
+
+    def _beginning(self, model: torch.nn.Module, batch: PromptBatch) -> DynamicCache:
+        """Keys and values of what all prompts of a batch begin with, for each of them; read once for later batches."""
+        tokens = batch.prompts[0].tokens[: batch.shared]
+        if self._read is None or self._read[0] != tokens.tobytes():
+            cache = DynamicCache()
+            given = torch.from_numpy(tokens.astype(np.int64))[None].to(next(model.parameters()).device)
+            model(input_ids=given, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            self._read = (tokens.tobytes(), cache)
+        return expanded(self._read[1], len(batch.prompts))
+
+    def forget(self) -> None:
+        """Forgets what was read: the weights may change."""
+        self._read = None
 
     def _end_texts(self) -> tuple[str, ...]:
         end = self._tokenizer.eos_token_id
@@ -111,13 +139,17 @@ class _Finite(LogitsProcessor):
         return scores
 
 
-def _left_padded(prompts: Sequence[Prompt], pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _padded(batch: PromptBatch, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokens and mask of a batch: padded on the left, but behind what all prompts begin with."""
+    prompts, shared = batch.prompts, batch.shared
     width = max(len(prompt.tokens) for prompt in prompts)
     tokens = torch.full((len(prompts), width), pad, dtype=torch.long)
     mask = torch.zeros((len(prompts), width), dtype=torch.long)
     for row, prompt in enumerate(prompts):
-        tokens[row, width - len(prompt.tokens) :] = torch.from_numpy(prompt.tokens)
-        mask[row, width - len(prompt.tokens) :] = 1
+        start = width - (len(prompt.tokens) - shared)
+        for place, part in ((slice(0, shared), prompt.tokens[:shared]), (slice(start, width), prompt.tokens[shared:])):
+            tokens[row, place] = torch.from_numpy(part.astype(np.int64))
+            mask[row, place] = 1
     return tokens, mask
 
 

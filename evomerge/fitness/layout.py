@@ -66,7 +66,7 @@ def lay_out(requests: Sequence[Request], limits: Limits, *, share: bool = True) 
     root, ends = build(sequences, scored, limits.tokens, limits.positions)
     drafts = list(_shared_passes(root, limits) if share else _plain_passes(ends, limits))
     passes = finish(drafts, [(end, asked[key]) for end, key in zip(ends, keys, strict=True)])
-    return Layout(len(requests), passes, tuple(prompt_batches(prompts, limits)), root.total)
+    return Layout(len(requests), passes, tuple(prompt_batches(prompts, limits, share=share)), root.total)
 
 
 def _shared_passes(root: Node, limits: Limits) -> Iterator[Draft]:

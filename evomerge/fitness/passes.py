@@ -10,6 +10,7 @@ import torch
 from evomerge.fitness.requests import Prompt
 
 TOKEN_BUDGET = 2048
+GENERATION_TOKENS = 8192
 LOGIT_BUDGET = 256 * 2**20
 
 # Sequences shorter than this are packed into one row; attention in a row costs little up to here.
@@ -28,6 +29,7 @@ class Limits:
         rows: Most rows in one pass; 0 leaves it to the tokens.
         logit_bytes: Memory that float32 logits may take.
         row: Tokens up to which short sequences are packed into one row.
+        generation: Most tokens of one batched generation, those to be made included.
         overhead: What a pass costs beside its tokens, in tokens.
     """
 
@@ -36,6 +38,7 @@ class Limits:
     rows: int = 0
     logit_bytes: int = LOGIT_BUDGET
     row: int = ROW_TOKENS
+    generation: int = GENERATION_TOKENS
     overhead: int = PASS_TOKENS
 
     @property
@@ -82,10 +85,17 @@ class LikelihoodPass:
 
 @dataclass(frozen=True, eq=False)
 class PromptBatch:
-    """One batched generation: its prompts and, for each, the place of the request."""
+    """One batched generation.
+
+    Args:
+        prompts: Of one kind, the longest first.
+        requests: For each, the place of the request.
+        shared: How many tokens all of them begin with that are to be read once.
+    """
 
     prompts: tuple[Prompt, ...]
     requests: tuple[int, ...]
+    shared: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
+from evomerge.fitness.caches import expanded
 from evomerge.fitness.generation import Generator
 from evomerge.fitness.layout import lay_out
 from evomerge.fitness.masks import attention_mask
@@ -59,8 +59,9 @@ class BatchScorer:
         for index, likelihood in self._likelihoods(model, layout):
             answers[index] = likelihood
         for batch in layout.prompts:
-            for index, generated in zip(batch.requests, self._generator.generate(model, batch.prompts), strict=True):
+            for index, generated in zip(batch.requests, self._generator.generate(model, batch), strict=True):
                 answers[index] = generated
+        self._generator.forget()
         return [answer for answer in answers if answer is not None]
 
     def _likelihoods(self, model: torch.nn.Module, layout: Layout) -> list[tuple[int, Likelihood]]:
@@ -126,14 +127,7 @@ class _Run:
         """The keys and values that come before a pass, for each of its rows, and room for its own."""
         if batch.past is None:
             return DynamicCache() if batch.shared else None
-        cache = DynamicCache()
-        rows = batch.tokens.shape[0]
-        for layer, past in enumerate(self._caches[batch.past].layers):
-            keys, values = cast(DynamicLayer, past).keys, cast(DynamicLayer, past).values
-            assert keys is not None
-            assert values is not None
-            cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), layer)
-        return cache
+        return expanded(self._caches[batch.past], batch.tokens.shape[0])
 
     def _logits(self, batch: LikelihoodPass, cache: DynamicCache | None) -> torch.Tensor:
         """Float32 logits at the kept positions, ``(positions, vocabulary)``."""

@@ -15,7 +15,7 @@ import transformers
 from evomerge.fitness.gate import choose, obstacle
 from evomerge.fitness.layout import lay_out
 from evomerge.fitness.passes import Layout, Limits
-from evomerge.fitness.requests import Continuation, Likelihood
+from evomerge.fitness.requests import Continuation, Likelihood, Prompt
 from evomerge.fitness.scoring import BatchScorer
 from tests.building import MODEL_TYPES
 
@@ -156,13 +156,14 @@ def test_layouts_do_not_follow_the_order_of_requests(model: Any) -> None:
 
 
 READ_WHOLE = ("bloom", "mamba")
+# Windows of six tokens, so that sliding attention is different from full attention.
+NARROW = {kind: {"sliding_window": 6} for kind in ("mistral", "gemma2", "gemma3", "phi3")}
 
 
 @pytest.mark.parametrize("kind", sorted(set(MODEL_TYPES) - {"llava"}))
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_every_architecture_is_scored_right_one_way_or_the_other(kind: str, attention: str) -> None:
-    """Windows of six tokens, so that sliding attention is different from full attention."""
-    model = loud(kind, **({"sliding_window": 6} if kind in ("mistral", "gemma2", "gemma3", "phi3") else {}))
+    model = loud(kind, **NARROW.get(kind, {}))
     if kind not in ("gemma2", "mamba"):
         model.set_attn_implementation(attention)
     scorer = BatchScorer(_Tokenizer(), LIMITS)
@@ -215,3 +216,50 @@ def test_what_rules_sharing_out_is_named() -> None:
     flash = loud("llama")
     flash.config._attn_implementation = "flash_attention_2"
     assert obstacle(flash, 20) == "attention 'flash_attention_2' takes no masks of trees"
+
+
+def prompts(seed: int, lengths: Sequence[int], shots: int) -> list[Prompt]:
+    draw = np.random.default_rng(seed)
+    examples = draw.integers(70, 200, shots)
+    return [Prompt(np.concatenate([examples, draw.integers(70, 200, n)]).astype(np.int32), ("e",), 10) for n in lengths]
+
+
+@pytest.mark.parametrize("kind", sorted(set(MODEL_TYPES) - {"llava", *READ_WHOLE}))
+def test_generation_after_shared_examples(kind: str, tokenizer: Any) -> None:
+    model = loud(kind, vocab_size=259, max_position_embeddings=256, **NARROW.get(kind, {}))
+    asked = prompts(0, (3, 9, 20, 4, 7, 1), 40)
+    limits = Limits(259)
+    together, whole = (BatchScorer(tokenizer, limits, share=share) for share in (True, False))
+    layout = together.lay_out(asked)
+    assert [batch.shared for batch in layout.prompts] == [40]
+    read: list[int] = []
+    embeddings = model.get_input_embeddings()
+    handle = embeddings.register_forward_hook(lambda module, given, out: read.append(out[..., 0].numel()))
+    found = together.answer(model, layout)
+    handle.remove()
+    # The examples once, then what each prompt adds to them; where attention slides, every prompt is read whole.
+    assert read[:2] == ([40, 6 * 20] if kind not in NARROW else [6 * 60, 6])
+    assert found == whole.answer(model, whole.lay_out(asked))
+    assert len(set(found)) > 1
+
+
+def test_prompts_that_share_little_stay_together() -> None:
+    assert [b.shared for b in lay_out(prompts(0, (30, 50, 40, 60), 0), Limits(259)).prompts] == [0]
+    few = [*prompts(0, (30, 50), 100), *prompts(1, (30, 50), 100)]
+    assert [b.shared for b in lay_out(few, Limits(259)).prompts] == [0]
+    several = [*prompts(0, (30, 50, 3, 5), 100), *prompts(1, (30, 50, 3, 5), 100), *prompts(2, (8,), 0)]
+    layout = lay_out(several, Limits(259))
+    assert sorted(batch.shared for batch in layout.prompts) == [0, 100, 100]
+    assert sorted(index for batch in layout.prompts for index in batch.requests) == list(range(9))
+
+
+def test_kept_keys_and_values_are_those_of_the_weights_now(tokenizer: Any) -> None:
+    model, other = loud("llama", vocab_size=259), loud("qwen2", vocab_size=259)
+    scorer = BatchScorer(tokenizer, Limits(259))
+    layout = scorer.lay_out([*choices(0, 6, shots=80), *prompts(0, (3, 9, 20, 4), 40)])
+    before = scorer.answer(model, layout)
+    scorer.answer(other, layout)
+    assert scorer.answer(model, layout) == before
+    with torch.no_grad():
+        model.lm_head.weight.mul_(-1)
+    assert all(a != b for a, b in zip(before, scorer.answer(model, layout), strict=True))
