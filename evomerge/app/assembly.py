@@ -148,6 +148,7 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
         say(f"reading the weights of {ref.source}")
         problems += find_nonfinite(checkpoint)
         fingerprint = checkpoint.fingerprint()
+        checkpoint.release()  # workers map the files themselves
         if fingerprint in owner:
             problems.append(f"{ref.source} and {owner[fingerprint]} hold the same weights; name each model once")
         owner[fingerprint] = ref.source

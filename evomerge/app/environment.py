@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import os
 
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE", "TRANSFORMERS_OFFLINE")
@@ -24,3 +27,10 @@ def prepare(*, offline: bool) -> None:
     if offline:
         for name in _OFFLINE:
             os.environ[name] = "1"
+
+
+def give_back_memory() -> None:
+    """Returns what was freed to the system. The C library would keep much of it for its own later use."""
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError):  # other C libraries have no such function
+        ctypes.CDLL(None).malloc_trim(0)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evomerge import report
+from evomerge.app import environment
 from evomerge.app.assembly import Assembly, assemble, fitness_settings, searcher_settings, with_fingerprints
 from evomerge.app.config import RunConfig
 from evomerge.app.manifest import run_identity, run_manifest
@@ -157,6 +158,7 @@ def _tuned(
     settings = replace(settings, dtype=resolve_dtype(model.dtype, reference, assembly.device))
     say("measuring how to run the model here")
     tuning = tune(settings, suite, _thread_counts(assembly))
+    environment.give_back_memory()  # of the model that was measured: a worker in this process loads its own
     say(_described(settings.dtype, tuning))
     return _told(with_tuning(settings, tuning), assembly), tuning.notes
 

@@ -87,6 +87,13 @@ class Checkpoint:
             self._storages[info.file] = map_file(info.file)
         return mapped(self._storages[info.file], info)
 
+    def release(self) -> None:
+        """Gives up the mapped files; they are mapped again when a tensor is asked for.
+
+        What was read through them counts as this process's memory until then, though the system could take it back.
+        """
+        self._storages.clear()
+
     def __iter__(self) -> Iterator[str]:
         """Iterates over tensor names."""
         return iter(self.tensors)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from evomerge.checkpoints import Checkpoint
+from evomerge.merging.prepared import Place, PreparedSettings, prepared_bounds
 from evomerge.merging.sources import Sources
 from evomerge.merging.work import DTYPES
+from evomerge.recipe import Recipe
 
 # Config, tokenizer, recipe and card of a large vocabulary stay well below this.
 _COMPANIONS = 64_000_000
+# Where the system does not say: Python 3.11, torch 2.13 for the CPU, transformers 5.23 and lm-eval 0.4.13, loaded.
+_PROGRAM = 550_000_000
 
 
 @dataclass(frozen=True)
@@ -19,44 +26,79 @@ class Footprint:
     """Bytes that a search or a merge needs.
 
     Attributes:
+        program: The interpreter and the libraries: what this process takes as it is.
         live: The model in memory that candidates are installed into.
-        working: Buffers while one tensor is merged: the result, and the rounded copies of sources whose type is wider
-            than the recipe's.
-        mapped: Weights of all checkpoints, read through the page cache; the system keeps what fits.
+        working: Buffers while one tensor is merged: the result, where the model computes in another type than it is
+            rounded to, and the rounded copies of sources whose type is wider than the recipe's. Blocks that methods
+            compute in are a few megabytes; a method written for whole tensors takes several float32 copies more.
+        mapped: Weights of all checkpoints. They are mapped files: the workers of a machine share them, and the system
+            takes their memory back where it is short.
+        prepared: The most that the method prepares, by place: ``disk`` is mapped as well, ``memory`` is each worker's
+            own, ``nowhere`` is what the limits have no room for, so that it is prepared anew for every candidate.
         export: An exported model folder on disk.
     """
 
+    program: int
     live: int
     working: int
     mapped: int
+    prepared: Mapping[Place, int]
     export: int
+
+    @property
+    def worker(self) -> int:
+        """Most resident memory of one worker, mapped files included, before it scores anything."""
+        return self.own + self.shared
+
+    @property
+    def own(self) -> int:
+        """What each worker has for itself."""
+        return self.program + self.live + self.working + self.prepared["memory"]
+
+    @property
+    def shared(self) -> int:
+        """What the workers of a machine map."""
+        return self.mapped + self.prepared["disk"]
 
 
 def footprint(
-    sources: Sources, *, model_dtype: str = "float32", dtype: str = "float32", out_dtype: str = "bfloat16"
+    sources: Sources, recipe: Recipe, *, model_dtype: str = "float32", prepared: PreparedSettings | None = None
 ) -> Footprint:
-    """Predicts memory and disk, without what methods prepare and what scoring needs.
+    """Predicts memory and disk from headers, without what scoring needs.
 
     Args:
         sources: The opened checkpoints.
+        recipe: Any candidate's; its coefficients and groups do not matter.
         model_dtype: What the live model computes in.
-        dtype: What inputs are rounded to.
-        out_dtype: What merged tensors are rounded to.
+        prepared: Where prepared arrays are kept.
     """
     reference = sources.reference
+    computing, dtype, rounded = DTYPES[model_dtype], DTYPES[recipe.dtype], DTYPES[recipe.out_dtype]
     live = sum(
-        info.numel * (DTYPES[model_dtype] if info.dtype.is_floating_point else info.dtype).itemsize
+        info.numel * (computing if info.dtype.is_floating_point else info.dtype).itemsize
         for name, info in reference.tensors.items()
         if name not in reference.aliases
     )
     opened = {id(checkpoint): checkpoint for checkpoint in sources.checkpoints.values()}.values()
     working = 0
     for name in sources.merged_names:
-        elements = reference.tensors[name].numel
-        copies = sum(_copied(checkpoint, name, DTYPES[dtype]) for checkpoint in opened)
-        working = max(working, elements * DTYPES[out_dtype].itemsize + copies)
+        buffer = 0 if computing == rounded else reference.tensors[name].numel * rounded.itemsize
+        working = max(working, buffer + sum(_copied(checkpoint, name, dtype) for checkpoint in opened))
     mapped = sum(info.nbytes for checkpoint in opened for info in checkpoint.tensors.values())
-    return Footprint(live, working, mapped, export_bytes(reference, out_dtype))
+    kept: dict[Place, int] = {"disk": 0, "memory": 0, "nowhere": 0}
+    bounds = prepared_bounds(recipe, sources)
+    for name, place in (prepared or PreparedSettings()).plan(bounds).items():
+        kept[place] += bounds[name]
+    return Footprint(_resident(), live, working, mapped, kept, export_bytes(reference, recipe.out_dtype))
+
+
+def _resident() -> int:
+    """Resident memory of this process as it is now."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return _PROGRAM
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def export_bytes(reference: Checkpoint, out_dtype: str) -> int:

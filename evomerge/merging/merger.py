@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from evomerge.checkpoints import Checkpoint, TensorSpec, is_finite
-from evomerge.merging.prepared import Arrays, PreparedSettings, PreparedStore
+from evomerge.merging.prepared import Arrays, PreparedSettings, PreparedStore, prepared_bounds
 from evomerge.merging.residency import Residency
 from evomerge.merging.sources import Sources
-from evomerge.merging.work import DTYPES, Work, prepared_bounds
+from evomerge.merging.work import DTYPES, Work
 from evomerge.methods import Sources as TensorSources
 from evomerge.methods import TensorContext
 from evomerge.recipe import Recipe
@@ -182,7 +182,9 @@ class Merger:
         """Sees to it that everything is there that does not depend on coefficients."""
         method = work.method
         if method.prepare is not None:
-            key, bounds = self._prepared_key(work), prepared_bounds(work)
+            bounds = prepared_bounds(work.recipe, self.sources)
+            bounds = {name: bounds[name] for name in work.live}
+            key = self._prepared_key(work)
             self._prepared.fill(key, bounds, functools.partial(self._prepare, work), everywhere=work.known_by_content)
         if method.survey is not None and self._surveyed_for != work.survey_key:
             self._surveyed = self._surveyed_for = None

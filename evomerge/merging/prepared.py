@@ -23,6 +23,8 @@ import torch
 from evomerge import kernels, methods
 from evomerge.checkpoints import map_arrays, write_arrays
 from evomerge.errors import InputError
+from evomerge.merging.sources import Sources
+from evomerge.recipe import Recipe
 
 Arrays = Mapping[str, torch.Tensor]
 Prepare = Callable[[Sequence[str]], Iterable[tuple[str, Arrays]]]
@@ -115,6 +117,17 @@ class PreparedStore:
                     pending = {}
         if folder is not None and pending:
             self._kept |= folder.write(pending)
+
+
+def prepared_bounds(recipe: Recipe, sources: Sources) -> dict[str, int]:
+    """The most bytes that a recipe's method prepares for each tensor; none for a method that prepares nothing."""
+    method = methods.load(recipe.method)
+    if method.prepare is None:
+        return {}
+    options, tensors = method.resolve(recipe.options), sources.reference.tensors
+    return {
+        name: method.prepared_bytes(tensors[name].shape, len(recipe.models), options) for name in sources.merged_names
+    }
 
 
 def code_digest() -> str:

@@ -129,12 +129,3 @@ class Work:
     @property
     def _inputs(self) -> tuple[CheckpointRef | None, ...]:
         return (self.recipe.base, *self.recipe.models)
-
-
-def prepared_bounds(work: Work) -> dict[str, int]:
-    """The most bytes that the method prepares for each tensor that is merged."""
-    method, models = work.method, len(work.recipe.models)
-    if method.prepare is None:
-        return {}
-    tensors = work.sources.reference.tensors
-    return {name: method.prepared_bytes(tensors[name].shape, models, work.options) for name in work.live}

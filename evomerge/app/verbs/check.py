@@ -10,7 +10,7 @@ from evomerge.app.assembly import Assembly, assemble
 from evomerge.app.config import RunConfig
 from evomerge.candidate import resolve_dtype
 from evomerge.evaluation import SPLITS
-from evomerge.merging import footprint
+from evomerge.merging import PreparedSettings, footprint
 
 _SHOWN_GENES = 40
 
@@ -72,20 +72,30 @@ def _tasks(assembly: Assembly) -> Iterator[str]:
 def _needs(assembly: Assembly) -> Iterator[str]:
     model, template = assembly.config.model, assembly.template
     model_dtype = resolve_dtype(model.dtype, assembly.sources.reference, assembly.device)
-    found = footprint(assembly.sources, model_dtype=model_dtype, dtype=template.dtype, out_dtype=template.out_dtype)
+    prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
+    found = footprint(assembly.sources, template, model_dtype=model_dtype, prepared=prepared)
     itemsize, eager = 4 if model_dtype == "float32" else 2, model.attention == "eager"
     scoring = max(assembly.suite.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
     workers = assembly.config.executor.workers if assembly.config.executor.name == "processes" else 1
-    each = found.live + found.working + scoring
+    # Base, experts and their average are scored too: whatever the method needs, all checkpoints are mapped.
     yield (
-        f"memory: {_size(each * workers)} ({workers} x: live model {_size(found.live)}, "
-        f"merging {_size(found.working)}, scoring {_size(scoring)}) "
-        f"and up to {_size(found.mapped)} of page cache for the checkpoints"
+        f"memory: {_size(found.worker + scoring)} per worker (program {_size(found.program)}, "
+        f"live model {_size(found.live)}, merging {_size(found.working)}, scoring {_size(scoring)}, "
+        f"mapped checkpoints {_size(found.mapped)}, prepared {_size(sum(found.prepared.values()))})"
     )
+    if workers > 1:
+        together = (found.own + scoring) * workers + found.shared
+        yield f"  {_size(together)} for {workers} workers, which share what is mapped"
+    if found.prepared["nowhere"]:
+        yield (
+            f"  {_size(found.prepared['nowhere'])} of what the method prepares find no room, so they are prepared anew "
+            "for every candidate; raise model.prepared_disk or model.prepared_memory"
+        )
     here = Path(assembly.config.run_dir or ".").expanduser().absolute()
     existing = next(path for path in (here, *here.parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    yield f"disk: nothing per candidate; {_size(found.export)} per exported member ({_size(free)} free)"
+    kept = f"{_size(found.prepared['disk'])} while the search goes on; " if found.prepared["disk"] else ""
+    yield f"disk: nothing per candidate; {kept}{_size(found.export)} per exported member ({_size(free)} free)"
 
 
 def _warnings(assembly: Assembly) -> Iterator[str]:
