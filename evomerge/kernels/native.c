@@ -106,97 +106,163 @@ static void load(const array_t *from, int64_t start, int n, float *restrict to) 
     }
 }
 
-static void save(const float *restrict from, int n, const array_t *to, int64_t start) {
-    if (to->dtype == FLOAT32) {
-        memcpy((float *)to->data + start, from, (size_t)n * 4);
-    } else if (to->dtype == BFLOAT16) {
-        uint16_t *restrict words = (uint16_t *)to->data + start;
-        for (int i = 0; i < n; i++) words[i] = to_bfloat(from[i]);
-    } else {
-        uint16_t *restrict words = (uint16_t *)to->data + start;
-        for (int i = 0; i < n; i++) words[i] = to_half(from[i]);
-    }
-}
-
 /* x becomes the model minus the base, straight from memory. */
 static void delta(const array_t *model, const float *restrict base, int64_t start, int n, float *restrict x) {
     load(model, start, n, x);
     for (int i = 0; i < n; i++) x[i] = x[i] - base[i];
 }
 
+/* ---- lanes ---- */
+
+#if defined(__AVX512F__)
+#define LANES 16
+#elif defined(__AVX__)
+#define LANES 8
+#else
+#define LANES 4
+#endif
+
+typedef float lanes_t __attribute__((vector_size(LANES * 4)));
+typedef uint32_t words_t __attribute__((vector_size(LANES * 4)));
+typedef int32_t truth_t __attribute__((vector_size(LANES * 4)));    /* all ones or all zeros per lane */
+typedef uint16_t halves_t __attribute__((vector_size(LANES * 2)));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE lanes_t every(float x) { return x - (lanes_t){0}; }
+INLINE lanes_t one_where(truth_t truth) { return (lanes_t)(truth & (truth_t)every(1.0f)); }
+
+/* A step is several lanes at once, so that what is the same for all of them is looked at once. */
+#define UNROLLED 4
+#define STEP (UNROLLED * LANES)
+#define EACH(u) for (int u = 0; u < UNROLLED; u++)
+
+/* How many of the n elements of a step fall to lanes u. */
+INLINE int share_of(int u, int n) { return n >= (u + 1) * LANES ? LANES : n <= u * LANES ? 0 : n - u * LANES; }
+
+/* Half-precision numbers as in from_half and to_half. */
+INLINE words_t where(truth_t truth, words_t yes, words_t no) { return (yes & (words_t)truth) | (no & ~(words_t)truth); }
+
+INLINE lanes_t widen_halves(words_t h) {
+    words_t size = (h & 0x7fff) << 13, exponent = size & 0x0f800000u, normal = size + 0x38000000u;
+    words_t small = (words_t)((lanes_t)(normal + 0x00800000u) - float_of(0x38800000u));
+    words_t u = where(exponent == 0, small, where(exponent == 0x0f800000u, normal + 0x38000000u, normal));
+    return (lanes_t)(u | (h & 0x8000) << 16);
+}
+
+INLINE words_t narrow_halves(lanes_t x) {
+    words_t sign = (words_t)x & 0x80000000u, u = (words_t)x ^ sign, none = {0};
+    words_t large = where(u > 0x7f800000u, none + 0x7e00u, none + 0x7c00u);
+    words_t small = (words_t)((lanes_t)u + 0.5f) - 0x3f000000u;
+    words_t normal = (u + 0xc8000fffu + ((u >> 13) & 1)) >> 13;
+    return where(u >= 0x47800000u, large, where(u < 0x38800000u, small, normal)) | sign >> 16;
+}
+
+INLINE words_t narrow_bfloats(lanes_t x) {
+    words_t u = (words_t)x, none = {0};
+    return where((u & 0x7fffffffu) > 0x7f800000u, none + 0x7fc0u, (u + 0x7fffu + ((u >> 16) & 1)) >> 16);
+}
+
+INLINE words_t load_words(const uint16_t *from, int n) {
+    halves_t h = {0};
+    memcpy(&h, from, (size_t)n * 2);
+    return __builtin_convertvector(h, words_t);
+}
+
+/* The next n elements, at most a step, widened; what is behind them is zero. */
+INLINE void load_step(const array_t *from, int64_t at, int n, lanes_t *x) {
+    const uint16_t *words = (const uint16_t *)from->data + at;
+    if (from->dtype == FLOAT32) EACH(u) {
+        lanes_t zero = {0};
+        x[u] = zero;
+        memcpy(&x[u], (const float *)from->data + at + u * LANES, (size_t)share_of(u, n) * 4);
+    } else if (from->dtype == BFLOAT16) {
+        EACH(u) x[u] = (lanes_t)(load_words(words + u * LANES, share_of(u, n)) << 16);
+    } else {
+        EACH(u) x[u] = widen_halves(load_words(words + u * LANES, share_of(u, n)));
+    }
+}
+
+INLINE void save_step(const lanes_t *x, const array_t *to, int64_t at, int n) {
+    if (to->dtype == FLOAT32) {
+        EACH(u) memcpy((float *)to->data + at + u * LANES, &x[u], (size_t)share_of(u, n) * 4);
+    } else EACH(u) {
+        words_t words = to->dtype == BFLOAT16 ? narrow_bfloats(x[u]) : narrow_halves(x[u]);
+        halves_t h = __builtin_convertvector(words, halves_t);
+        memcpy((uint16_t *)to->data + at + u * LANES, &h, (size_t)share_of(u, n) * 2);
+    }
+}
+
 /* ---- what is kept ---- */
 
-static inline uint32_t mixed(uint32_t state) {
+INLINE words_t numbered(void) {
+    words_t lane;
+    for (int i = 0; i < LANES; i++) lane[i] = (uint32_t)i;
+    return lane;
+}
+
+INLINE words_t mixed(words_t state) {
     state = (state ^ state >> 16) * 0x85ebca6bu;
     state = (state ^ state >> 13) * 0xc2b2ae35u;
     return state ^ state >> 16;
 }
 
-static void noise(const uint32_t keys[2], int64_t start, int n, float *restrict to) {
-    uint32_t first = keys[0], second = keys[1], from = (uint32_t)start;
-    for (int i = 0; i < n; i++) {
-        uint32_t state = mixed(mixed((from + (uint32_t)i) ^ first) ^ second);
-        to[i] = (float)(int32_t)(state >> 8) * 0x1p-24f;
-    }
+INLINE lanes_t noise(const uint32_t keys[2], int64_t at) {
+    words_t state = mixed(mixed((numbered() + (uint32_t)at) ^ keys[0]) ^ keys[1]);
+    return __builtin_convertvector((truth_t)(state >> 8), lanes_t) * 0x1p-24f;
 }
 
-/* The smallest bits that a cut takes in at start, and how many of the next n elements that holds for. */
-static inline int stretch_of_cut(const cut_t *cut, int64_t start, int n, uint32_t *least) {
-    if (start >= cut->end) { *least = cut->bits + 1; return n; }
-    *least = cut->bits;
-    return cut->end - start < n ? (int)(cut->end - start) : n;
+/* The smallest bits that a cut takes in. */
+INLINE words_t least_of(const cut_t *cut, int64_t at) {
+    words_t bits = cut->bits - (words_t){0};
+    if (at + LANES <= cut->end) return bits;
+    if (at >= cut->end) return bits + 1;
+    return bits + ((words_t)(numbered() >= (uint32_t)(cut->end - at)) & 1);
 }
 
-static void keep_window(const keep_t *keep, int64_t start, int n, const float *restrict by, float *restrict x) {
-    while (n > 0) {
-        uint32_t least, top;
-        int m = stretch_of_cut(&keep->within, start, n, &least);
-        m = stretch_of_cut(&keep->beyond, start, m, &top);
-        for (int i = 0; i < m; i++) {
-            uint32_t bits = magnitude(by[i]);
-            x[i] = x[i] * (bits >= least && bits < top ? 1.0f : 0.0f);
-        }
-        start += m; n -= m; x += m; by += m;
-    }
+/* One where values lie in the window, else zero. */
+INLINE lanes_t between(words_t least, words_t top, lanes_t by) {
+    words_t none = {0}, u = (words_t)by & 0x7fffffffu;
+    u = where(u > 0x7f800001u, none + 0x7f800001u, u);
+    return one_where((truth_t)(u >= least) & (truth_t)(u < top));
 }
 
-static void keep_chance(const keep_t *keep, int64_t start, int n, float *restrict x, float *restrict scratch) {
-    noise(keep->keys, start, n, scratch);
-    float low = keep->low, step = keep->step;
-    if (!keep->ranks) {
-        for (int i = 0; i < n; i++) x[i] = x[i] * (scratch[i] < low ? 1.0f : 0.0f);
-        return;
-    }
-    const uint16_t *restrict ranks = keep->ranks + start;
-    if (keep->own) {
-        for (int i = 0; i < n; i++) {
-            float chance = (float)(int32_t)ranks[i] * step + low;
-            x[i] = x[i] * (scratch[i] < chance ? 1.0f : 0.0f) / chance;
-        }
+/* Multiplies by one where other values lie in the window, else by zero. */
+INLINE void keep_window(const keep_t *keep, int64_t at, const lanes_t *by, lanes_t *x) {
+    const cut_t *in = &keep->within, *out = &keep->beyond;
+    if ((at + STEP <= in->end || at >= in->end) && (at + STEP <= out->end || at >= out->end)) {
+        words_t least = least_of(in, at), top = least_of(out, at);
+        EACH(u) x[u] = x[u] * between(least, top, by[u]);
     } else {
-        for (int i = 0; i < n; i++) {
-            float chance = (float)(int32_t)ranks[i] * step + low;
-            x[i] = x[i] * (scratch[i] < chance ? 1.0f : 0.0f);
+        EACH(u) x[u] = x[u] * between(least_of(in, at + u * LANES), least_of(out, at + u * LANES), by[u]);
+    }
+}
+
+/* Sets what is not kept to zero: multiplied, not selected, so that NaN and infinity stay to be seen. */
+INLINE void thin(const keep_t *keep, int64_t at, int n, lanes_t *x) {
+    if (keep->kind == KEEP_WINDOW) {
+        keep_window(keep, at, x, x);
+    } else if (keep->kind == KEEP_CHANCE && !keep->ranks) {
+        EACH(u) x[u] = x[u] * one_where(noise(keep->keys, at + u * LANES) < every(keep->low));
+    } else if (keep->kind != KEEP_ALL) EACH(u) {
+        words_t ranks = load_words(keep->ranks + at + u * LANES, share_of(u, n));
+        if (keep->kind == KEEP_RANKS) {
+            x[u] = x[u] * one_where(((truth_t)ranks >= keep->first) & ((truth_t)ranks < keep->stop));
+        } else {
+            lanes_t chance = __builtin_convertvector((truth_t)ranks, lanes_t) * keep->step + keep->low;
+            x[u] = x[u] * one_where(noise(keep->keys, at + u * LANES) < chance);
+            if (keep->own) x[u] = x[u] / chance;
         }
     }
 }
 
-static void keep_ranks(const keep_t *keep, int64_t start, int n, float *restrict x) {
-    const uint16_t *restrict ranks = keep->ranks + start;
-    int32_t first = keep->first, stop = keep->stop;
-    for (int i = 0; i < n; i++) x[i] = x[i] * (ranks[i] >= first && ranks[i] < stop ? 1.0f : 0.0f);
+/* Buffers have room behind a block, so whole steps can be taken from them. */
+static void thin_block(const keep_t *keep, int64_t start, int n, float *x) {
+    for (int i = 0; i < n; i += STEP) thin(keep, start + i, n - i < STEP ? n - i : STEP, (lanes_t *)(x + i));
 }
 
-/* Sets what is not kept to zero, in place: multiplied, not selected, so that NaN and infinity stay to be seen. */
-static void thin(const keep_t *keep, int64_t start, int n, float *x, float *scratch) {
-    if (keep->kind == KEEP_WINDOW) {
-        memcpy(scratch, x, (size_t)n * 4);
-        keep_window(keep, start, n, scratch, x);
-    } else if (keep->kind == KEEP_CHANCE) {
-        keep_chance(keep, start, n, x, scratch);
-    } else if (keep->kind == KEEP_RANKS) {
-        keep_ranks(keep, start, n, x);
-    }
+static void keep_chosen(const keep_t *keep, int64_t start, int n, const float *chosen, float *x) {
+    for (int i = 0; i < n; i += STEP) keep_window(keep, start + i, (const lanes_t *)(chosen + i), (lanes_t *)(x + i));
 }
 
 /* ---- values ---- */
@@ -249,104 +315,77 @@ typedef struct {
     keep_t selected;
 } mixture_t;
 
-static void plain_sum(const mixture_t *p, float *parts, int n, float *restrict sum) {
-    for (int m = 0; m < p->n_parts; m++) {
-        const float *restrict x = parts + m * ROOM;
-        float weight = p->parts[m].weight;
-        if (m == 0) for (int i = 0; i < n; i++) sum[i] = x[i] * weight;
-        else for (int i = 0; i < n; i++) sum[i] = sum[i] + x[i] * weight;
-    }
-    if (p->n_parts == 0) memset(sum, 0, (size_t)n * 4);
-}
-
-/* The sign of the sum of votes. */
-static void ballot(const mixture_t *p, const float *parts, int n, float *restrict elected) {
-    for (int m = 0; m < p->n_parts; m++) {
-        const float *restrict x = parts + m * ROOM;
-        float vote = p->parts[m].vote;
-        if (m == 0) for (int i = 0; i < n; i++) elected[i] = x[i] * vote;
-        else for (int i = 0; i < n; i++) elected[i] = elected[i] + x[i] * vote;
-    }
-    for (int i = 0; i < n; i++) elected[i] = (elected[i] > 0.0f ? 1.0f : 0.0f) - (elected[i] < 0.0f ? 1.0f : 0.0f);
-}
-
-static int64_t count_tied(const mixture_t *p, const float *parts, int n, const float *restrict elected) {
-    int32_t tied = 0;
-    for (int i = 0; i < n; i++) {
-        int32_t voted = 0;
-        for (int m = 0; m < p->n_parts; m++) voted |= parts[m * ROOM + i] * p->parts[m].vote != 0.0f;
-        tied += voted & (elected[i] == 0.0f);
-    }
-    return tied;
-}
-
-/* The sum over the parts that vote as elected. */
-static void agreed_sum(const mixture_t *p, const float *parts, int n, float *restrict sum, float *restrict elected,
-                       float *restrict divisor) {
-    float tie = p->tie;
-    for (int i = 0; i < n; i++) elected[i] = elected[i] + (elected[i] == 0.0f ? 1.0f : 0.0f) * tie;
-    for (int m = 0; m < p->n_parts; m++) {
-        const float *restrict x = parts + m * ROOM;
-        float vote = p->parts[m].vote, weight = p->parts[m].weight, share = p->parts[m].share;
-        if (m == 0) {
-            for (int i = 0; i < n; i++) {
-                float agrees = x[i] * vote * elected[i] > 0.0f ? 1.0f : 0.0f;
-                sum[i] = x[i] * agrees * weight;
-                divisor[i] = agrees * share;
-            }
-        } else {
-            for (int i = 0; i < n; i++) {
-                float agrees = x[i] * vote * elected[i] > 0.0f ? 1.0f : 0.0f;
-                sum[i] = sum[i] + x[i] * agrees * weight;
-                divisor[i] = divisor[i] + agrees * share;
-            }
+/* The sum over the parts that vote as elected, divided by their shares. */
+INLINE void agreed(const mixture_t *p, lanes_t (*x)[UNROLLED], int n, lanes_t *sum, int64_t *tied, int64_t *signs) {
+    lanes_t elected[UNROLLED], divisor[UNROLLED] = {{0}};
+    EACH(u) sum[u] = x[0][u] * p->parts[0].vote;
+    for (int m = 1; m < p->n_parts; m++) EACH(u) sum[u] = sum[u] + x[m][u] * p->parts[m].vote;
+    EACH(u) elected[u] = one_where(sum[u] > 0.0f) - one_where(sum[u] < 0.0f);
+    if (p->counting) EACH(u) {
+        truth_t voted = {0}, ties = elected[u] == 0.0f;
+        for (int m = 0; m < p->n_parts; m++) voted |= x[m][u] * p->parts[m].vote != 0.0f;
+        for (int i = 0; i < share_of(u, n); i++) {
+            *tied -= voted[i] & ties[i];
+            *signs += (int64_t)elected[u][i];
         }
     }
-    if (p->divide)
-        for (int i = 0; i < n; i++) sum[i] = sum[i] / (divisor[i] + (divisor[i] == 0.0f ? 1.0f : 0.0f));
-}
-
-static void gather(const mixture_t *p, int64_t start, int n, const float *base, float *parts, float *scratch) {
-    float *chosen = scratch + 4 * ROOM;
-    if (p->select.n_models) values(&p->select, start, n, chosen, scratch);
+    EACH(u) elected[u] = elected[u] + one_where(elected[u] == 0.0f) * p->tie;
     for (int m = 0; m < p->n_parts; m++) {
         const part_t *part = &p->parts[m];
-        float *restrict x = parts + m * ROOM, factor = part->factor;
-        load(&part->model, start, n, x);
-        if (p->base.data) for (int i = 0; i < n; i++) x[i] = x[i] - base[i];
-        thin(&part->keep, start, n, x, scratch);
-        if (factor != 1.0f) for (int i = 0; i < n; i++) x[i] = x[i] * factor;
-        if (p->select.n_models) keep_window(&p->selected, start, n, chosen, x);
+        EACH(u) {
+            lanes_t agrees = one_where(x[m][u] * part->vote * elected[u] > 0.0f);
+            lanes_t term = x[m][u] * agrees * part->weight, share = agrees * part->share;
+            sum[u] = m == 0 ? term : sum[u] + term;
+            divisor[u] = m == 0 ? share : divisor[u] + share;
+        }
     }
+    if (p->divide) EACH(u) sum[u] = sum[u] / (divisor[u] + one_where(divisor[u] == 0.0f));
+}
+
+INLINE void mix_step(const mixture_t *p, int64_t at, int n, const float *chosen, lanes_t (*x)[UNROLLED],
+                     int64_t *tied, int64_t *signs) {
+    lanes_t sum[UNROLLED] = {{0}}, base[UNROLLED];
+    if (p->base.data) load_step(&p->base, at, n, base);
+    for (int m = 0; m < p->n_parts; m++) {
+        const part_t *part = &p->parts[m];
+        load_step(&part->model, at, n, x[m]);
+        if (p->base.data) {
+            EACH(u) x[m][u] = x[m][u] - base[u];
+            thin(&part->keep, at, n, x[m]);
+        }
+        if (part->factor != 1.0f) EACH(u) x[m][u] = x[m][u] * part->factor;
+        if (chosen) keep_window(&p->selected, at, (const lanes_t *)chosen, x[m]);
+        if (!p->elect) EACH(u) sum[u] = m == 0 ? x[m][u] * part->weight : sum[u] + x[m][u] * part->weight;
+    }
+    if (p->elect && p->n_parts) agreed(p, x, n, sum, tied, signs);
+    if (p->base.data) EACH(u) sum[u] = base[u] - (sum[u] * -p->scale + 0.0f);
+    if (p->out.data) save_step(sum, &p->out, at, n);
+}
+
+/* Asks for a block's memory before it is needed: the arithmetic between two loads is too long for a processor to look
+ * far ahead by itself. */
+static void fetch(const array_t *from, int64_t start, int64_t numel, int to_write) {
+    if (!from->data || start >= numel) return;
+    int size = from->dtype == FLOAT32 ? 4 : 2;
+    const char *first = (const char *)from->data + start * size;
+    int64_t bytes = (numel - start < BLOCK ? numel - start : BLOCK) * size;
+    if (to_write) for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(first + i, 1, 3);
+    else for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(first + i, 0, 3);
 }
 
 void evomerge_mix(mixture_t *p) {
-    float *memory = room_for(p->n_parts + 9);
-    float *base = memory, *sum = base + ROOM, *elected = sum + ROOM, *divisor = elected + ROOM;
-    float *scratch = divisor + ROOM, *parts = scratch + 5 * ROOM;
+    float *memory = room_for(4 + p->n_parts), *chosen = p->select.n_models ? memory : NULL, *scratch = memory + ROOM;
+    lanes_t (*x)[UNROLLED] = (lanes_t (*)[UNROLLED])(scratch + 3 * ROOM);
     int64_t tied = 0, signs = 0;
     FOR_CHUNKS(p) FOR_BLOCKS(p, start, size) {
-        int n = (int)size;
-        if (p->base.data) load(&p->base, start, n, base);
-        gather(p, start, n, base, parts, scratch);
-        if (p->elect && p->n_parts) {
-            ballot(p, parts, n, elected);
-            if (p->counting) {
-                int32_t here = 0;
-                for (int i = 0; i < n; i++) here += (int32_t)elected[i];
-                signs += here;
-                tied += count_tied(p, parts, n, elected);
-            }
-            if (!p->out.data) continue;
-            agreed_sum(p, parts, n, sum, elected, divisor);
-        } else {
-            plain_sum(p, parts, n, sum);
-        }
-        if (p->base.data) {
-            float scale = -p->scale;
-            for (int i = 0; i < n; i++) sum[i] = base[i] - (sum[i] * scale + 0.0f);
-        }
-        save(sum, n, &p->out, start);
+        int n = (int)size, whole = n / STEP * STEP;
+        for (int m = 0; m < p->n_parts; m++) fetch(&p->parts[m].model, start + BLOCK, p->numel, 0);
+        fetch(&p->base, start + BLOCK, p->numel, 0);
+        fetch(&p->out, start + BLOCK, p->numel, 1);
+        if (chosen) values(&p->select, start, n, chosen, scratch);
+        for (int i = 0; i < whole; i += STEP)
+            mix_step(p, start + i, STEP, chosen ? chosen + i : NULL, x, &tied, &signs);
+        if (whole < n) mix_step(p, start + whole, n - whole, chosen ? chosen + whole : NULL, x, &tied, &signs);
     }
     __atomic_fetch_add(&p->tied, tied, __ATOMIC_RELAXED);
     __atomic_fetch_add(&p->signs, signs, __ATOMIC_RELAXED);
@@ -384,10 +423,10 @@ void evomerge_sums(sums_t *p) {
             for (int i = 0; i < n; i++) terms[i] = (double)x[i] * (double)scratch[i];
         } else {
             values(&p->of, start, n, x, scratch);
-            thin(&p->keep, start, n, x, scratch);
+            thin_block(&p->keep, start, n, x);
             if (p->select.n_models) {
                 values(&p->select, start, n, chosen, scratch);
-                keep_window(&p->selected, start, n, chosen, x);
+                keep_chosen(&p->selected, start, n, chosen, x);
             }
             if (p->squared) for (int i = 0; i < n; i++) terms[i] = (double)x[i] * (double)x[i];
             else for (int i = 0; i < n; i++) terms[i] = (double)float_of(magnitude(x[i]));
