@@ -60,7 +60,7 @@ def choose(model: torch.nn.Module, scorer: BatchScorer, requests: Sequence[Reque
         plain = _answers(model, scorer, asked, share=False)
         # Once as in the run, and once with a pass of its own for every shared beginning.
         usual = _answers(model, scorer, asked)
-        forked = _answers(model, scorer, asked, row=1, overhead=0)
+        forked = _answers(model, scorer, asked, row=1, overhead=0, attention=1)
     except (torch.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:  # each architecture fails in its own way; plain scoring does without

@@ -11,12 +11,17 @@ import bisect
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from evomerge.fitness.passes import Layout, Limits
 from evomerge.fitness.prompts import prompt_batches
 from evomerge.fitness.requests import Prompt, Request
 from evomerge.fitness.rows import Asked, Draft, Row, finish, tokens_of
 from evomerge.fitness.trie import Node, build
+
+
+# One row; a pass of its own and rows that follow it; or read again with each child.
+_Way = Literal["row", "pass", "again"]
 
 
 @dataclass(eq=False)
@@ -88,39 +93,53 @@ def _shared_passes(root: Node, limits: Limits) -> Iterator[Draft]:
 
 
 def _plan(root: Node, limits: Limits) -> _Trunk:
-    """Decides which beginnings have passes of their own, and which trees fit into rows."""
+    """Decides which beginnings have passes of their own, and which trees go into rows."""
     first = _Trunk()
     stack: list[tuple[Node, list[Node], _Trunk]] = [(root, [], first)]
     while stack:
         node, above, trunk = stack.pop()
         own = [*above, node] if len(node.tokens) else above
-        scored = sum(int(part.scored.sum()) for part in own)
-        below = node.total - len(node.tokens)
-        fits = scored + node.positions - int(node.scored.sum()) <= limits.positions
-        if not node.children or (below <= limits.row and fits):
+        way = _cheapest(node, own, limits)
+        if way == "row":
             if node.total:
                 trunk.units.append(_Unit(above, node))
             continue
-        if _worth_a_pass(node, own, scored, limits):
+        if way == "pass":
             trunk.children.append(_Trunk(own))
             own, trunk = [], trunk.children[-1]
         stack += [(child, own, trunk) for child in reversed(node.children)]
     return first
 
 
-def _worth_a_pass(node: Node, own: Sequence[Node], scored: int, limits: Limits) -> bool:
-    """Whether the tokens down to a node are better computed once, for all that follows, than in each row again."""
-    length = tokens_of(own)
-    if not length:
-        return False
-    below = node.total - len(node.tokens)
+def _cheapest(node: Node, own: Sequence[Node], limits: Limits) -> _Way:
+    """What is best done with the tokens down to a node and the tree below it.
+
+    Args:
+        node: The node; trees begin where the last pass of a beginning's own ended.
+        own: The nodes from there down to this one.
+        limits: What bounds a pass.
+
+    Returns:
+        Whether all of it is one row; or the tokens down to the node have a pass of their own, for all that follows; or
+        they are read again with each child.
+    """
+    if not node.children:
+        return "row"
+    length, below = tokens_of(own), node.total - len(node.tokens)
+    scored = sum(int(part.scored.sum()) for part in own)
     next_tokens = max(len(child.tokens) for child in node.children)
     next_scored = max(int(child.scored.sum()) for child in node.children)
     if length + next_tokens > limits.tokens or scored + next_scored > limits.positions:
-        return True  # would not fit into a pass together with what follows
-    rows = min(max(2, -(-below // limits.row)), max(len(node.children), 1))
-    # A pass more for the beginning, and one more at the end of those that follow it, seldom full.
-    return (rows - 1) * length > 2 * limits.overhead
+        return "pass"  # would not fit into a pass together with what follows
+    whole, again = length + below, below + len(node.children) * length
+    costs: dict[_Way, float] = {"again": again * limits.cost(length + limits.row_tokens)}
+    if length:
+        # A pass more for the beginning, and one more at the end of those that follow it, seldom full.
+        follow = below * limits.cost(length + min(below, limits.row_tokens))
+        costs["pass"] = length * limits.cost(length) + follow + 2 * limits.overhead
+    if whole <= limits.tokens and scored + node.positions - int(node.scored.sum()) <= limits.positions:
+        costs["row"] = whole * limits.cost(whole)
+    return min(costs, key=lambda way: costs[way])
 
 
 def _packed(units: Sequence[_Unit], limits: Limits) -> list[Row]:
@@ -133,7 +152,7 @@ def _packed(units: Sequence[_Unit], limits: Limits) -> list[Row]:
         if place < len(room):
             left, index = room.pop(place)
         else:
-            left, index = max(limits.row, unit.length), len(rows)
+            left, index = max(limits.row_tokens, unit.length), len(rows)
             rows.append(Row())
         rows[index].add(unit.above, unit.top)
         bisect.insort(room, (left - unit.length, index))

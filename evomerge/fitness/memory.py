@@ -58,6 +58,14 @@ class ModelShape:
             int(_first(inner, "num_key_value_heads") or heads) * width,
         )
 
+    @property
+    def attention_tokens(self) -> int:
+        """Tokens that a token sees when attention costs it about as much as all else.
+
+        Products with weights grow with the square of the width, attention with the width; the factor was measured.
+        """
+        return max(512, int(2.7 * self.hidden))
+
     def pass_bytes(self, tokens: int, seen: int, positions: int, itemsize: int, eager: bool) -> int:
         """One forward pass without what is kept between passes.
 

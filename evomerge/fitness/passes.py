@@ -13,8 +13,8 @@ TOKEN_BUDGET = 2048
 GENERATION_TOKENS = 8192
 LOGIT_BUDGET = 256 * 2**20
 
-# Sequences shorter than this are packed into one row; attention in a row costs little up to here.
-ROW_TOKENS = 256
+# Tokens that a token sees when attention costs it as much as all else, for a model a few hundred numbers wide.
+ATTENTION_TOKENS = 1536
 # What a pass costs beside its tokens, counted in tokens: shared beginnings and padding are weighed against it.
 PASS_TOKENS = 64
 
@@ -28,7 +28,8 @@ class Limits:
         tokens: Most tokens in one pass, padding included; a longer sequence has a pass of its own.
         rows: Most rows in one pass; 0 leaves it to the tokens.
         logit_bytes: Memory that float32 logits may take.
-        row: Tokens up to which short sequences are packed into one row.
+        row: Tokens up to which short sequences are packed into one row; 0 follows ``attention``.
+        attention: Tokens that a token sees when attention costs it as much as all else.
         generation: Most tokens of one batched generation, those to be made included.
         overhead: What a pass costs beside its tokens, in tokens.
     """
@@ -37,7 +38,8 @@ class Limits:
     tokens: int = TOKEN_BUDGET
     rows: int = 0
     logit_bytes: int = LOGIT_BUDGET
-    row: int = ROW_TOKENS
+    row: int = 0
+    attention: int = ATTENTION_TOKENS
     generation: int = GENERATION_TOKENS
     overhead: int = PASS_TOKENS
 
@@ -45,6 +47,15 @@ class Limits:
     def positions(self) -> int:
         """Most positions whose logits are computed in one pass."""
         return max(1, self.logit_bytes // (4 * self.vocabulary))
+
+    @property
+    def row_tokens(self) -> int:
+        """Tokens up to which short sequences are packed into one row: attention is still a small part there."""
+        return self.row or min(max(self.attention // 16, 64), 256)
+
+    def cost(self, seen: int) -> float:
+        """What a token costs that sees so many, counted in tokens that see none."""
+        return 1 + seen / self.attention
 
 
 @dataclass(frozen=True, eq=False)

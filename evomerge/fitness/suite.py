@@ -128,9 +128,10 @@ class TaskSuite:
         vocabulary = vocabulary_size(config, tokenizer)
         # Told how many sequences, the token budget does not matter.
         tokens = sys.maxsize if settings.batch_size else TOKEN_BUDGET
-        limits = Limits(vocabulary, tokens, settings.batch_size)
+        shape = ModelShape.of(config, vocabulary)
+        limits = Limits(vocabulary, tokens, settings.batch_size, attention=shape.attention_tokens)
         scorer = BatchScorer(tokenizer, limits, share=settings.prefixes == "shared")
-        return cls(settings, benchmarks, groups, items, encoder, scorer, ModelShape.of(config, vocabulary))
+        return cls(settings, benchmarks, groups, items, encoder, scorer, shape)
 
     @property
     def judging(self) -> Mapping[str, str]:

@@ -84,7 +84,8 @@ class _Tokenizer:
 
 TIGHT = (
     LIMITS,
-    replace(LIMITS, row=1, overhead=0),
+    replace(LIMITS, row=1, overhead=0, attention=1),
+    replace(LIMITS, row=4, attention=100),
     replace(LIMITS, row=16, overhead=4, tokens=64),
     replace(LIMITS, logit_bytes=4 * VOCABULARY * 5),
     replace(LIMITS, tokens=8, row=8, overhead=2, logit_bytes=4 * VOCABULARY * 3),
