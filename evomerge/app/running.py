@@ -150,10 +150,11 @@ def _tuned(
     model, suite = assembly.config.model, assembly.suite
     with contextlib.suppress(InputError, KeyError):
         # Of runs that began before they were recorded, nothing was shared.
-        began = RunStore.read(folder).manifest["identity"]
+        manifest = RunStore.read(folder).manifest
+        began, notes = manifest["identity"], tuple(w for w in manifest["warnings"] if w not in assembly.warnings)
         tuning = Tuning(int(began["model"]["threads"]), str(began["fitness"].get("prefixes", "plain")))
         dtype = str(began["model"]["dtype"]) if model.dtype == "auto" else model.dtype
-        return _told(with_tuning(replace(settings, dtype=dtype), tuning), assembly), ()
+        return _told(with_tuning(replace(settings, dtype=dtype), tuning), assembly), notes
     reference = assembly.sources.reference
     settings = replace(settings, dtype=resolve_dtype(model.dtype, reference, assembly.device))
     say("measuring how to run the model here")

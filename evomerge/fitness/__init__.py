@@ -4,13 +4,14 @@
 model whose weights may have changed since the last call. This room alone knows lm-eval.
 """
 
+from evomerge.fitness.answers import NonFiniteScore
 from evomerge.fitness.foreign import foreign_code
 from evomerge.fitness.gate import Sharing
 from evomerge.fitness.inspection import TaskListing, inspect_tasks
 from evomerge.fitness.memory import logit_bytes
 from evomerge.fitness.requests import Continuation, Generated, Likelihood, Prompt
 from evomerge.fitness.settings import FitnessSettings
-from evomerge.fitness.suite import MetricInfo, NonFiniteScore, TaskSuite
+from evomerge.fitness.suite import MetricInfo, TaskSuite
 
 __all__ = [
     "Continuation",

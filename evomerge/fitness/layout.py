@@ -19,7 +19,6 @@ from evomerge.fitness.requests import Prompt, Request
 from evomerge.fitness.rows import Asked, Draft, Row, finish, tokens_of
 from evomerge.fitness.trie import Node, build
 
-
 # One row; a pass of its own and rows that follow it; or read again with each child.
 _Way = Literal["row", "pass", "again"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ import torch
 from evomerge.errors import InputError, suggest
 from evomerge.evaluation import SPLITS, Response
 from evomerge.fitness import grouping
+from evomerge.fitness.answers import join
 from evomerge.fitness.encoding import Encoder, context_length, field_of, vocabulary_size
 from evomerge.fitness.foreign import foreign_code
 from evomerge.fitness.gate import Sharing, choose
@@ -22,7 +22,7 @@ from evomerge.fitness.layout import lay_out
 from evomerge.fitness.memory import ModelShape, scoring_bytes
 from evomerge.fitness.opening import divide, open_benchmarks
 from evomerge.fitness.passes import TOKEN_BUDGET, Layout, Limits
-from evomerge.fitness.requests import Answer, Generated, Likelihood, Request
+from evomerge.fitness.requests import Answer, Request
 from evomerge.fitness.scoring import BatchScorer
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.tokenised import tokenise
@@ -31,20 +31,6 @@ ItemLists = Mapping[str, Sequence[str]]
 LAYOUTS_KEPT = 16
 # Tokens of the sample that shows whether shared beginnings may be computed once; its longest item may be longer.
 SAMPLE_TOKENS = 2048
-
-
-class NonFiniteScore(ArithmeticError):
-    """A candidate whose answers are not numbers.
-
-    Args:
-        task: Where it was seen.
-        item: Id of the item.
-    """
-
-    def __init__(self, task: str, item: str) -> None:
-        super().__init__(f"non-finite log-likelihood in task {task!r}, item {item}")
-        self.task = task
-        self.item = item
 
 
 @dataclass(frozen=True)
@@ -248,7 +234,7 @@ class TaskSuite:
         per_task: dict[str, dict[str, list[Answer]]] = {}
         for item in asked:
             parts = self._requests[item]
-            given = [_join(item, self._task[item], [next(answers) for _ in part]) for part in parts]
+            given = [join(item, self._task[item], [next(answers) for _ in part]) for part in parts]
             per_task.setdefault(self._task[item], {})[item] = given
         with foreign_code(self.settings.fewshot_seed):
             for task, given_items in per_task.items():
@@ -310,24 +296,6 @@ class TaskSuite:
         requests = [request for item in asked for part in self._requests[item] for request in part]
         layouts = [lay_out(requests, self._scorer.limits, share=share) for share in ways]
         return max(scoring_bytes(layout, self._shape, itemsize, eager=eager) for layout in layouts)
-
-
-def _join(item: str, task: str, parts: Sequence[Answer]) -> Answer:
-    """The answer to one request of an item; windows of a rolling likelihood add up."""
-    first = parts[0]
-    if isinstance(first, Generated):
-        if not first.finite:
-            raise NonFiniteScore(task, item)
-        return first
-    windows = [part for part in parts if isinstance(part, Likelihood)]
-    total = math.fsum(part.logprob for part in windows) if _all_finite(windows) else math.nan
-    if not math.isfinite(total):
-        raise NonFiniteScore(task, item)
-    return Likelihood(total, all(part.greedy for part in windows))
-
-
-def _all_finite(parts: Sequence[Likelihood]) -> bool:
-    return all(math.isfinite(part.logprob) for part in parts)
 
 
 def _check_models(settings: FitnessSettings, tokenizer: Any, config: Any) -> None:

@@ -1,0 +1,61 @@
+"""How models run is settled at a run's start, told, and kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evomerge.store import RunStore
+from tests.building import perturbed, tiny
+from tests.run.family import Family, answers, records, write_task
+
+SHOTS = {"fitness.num_fewshot": 3, "evaluations": 6}
+
+
+def test_shared_beginnings_change_no_score(family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shared, plain = tmp_path / "shared", tmp_path / "plain"
+    assert family.search(shared, **SHOTS) == 0
+    assert "shared beginnings are computed once" in capsys.readouterr().err
+    assert RunStore.read(shared).manifest["identity"]["fitness"]["prefixes"] == "shared"
+    assert family.search(plain, **SHOTS, fitness__prefixes="plain") == 0
+    assert "every sequence is read whole" in capsys.readouterr().err
+    mine, theirs = answers(shared), answers(plain)
+    baselines = {e.digest for e in RunStore.read(shared).evaluations("search") if e.name}
+    for key in mine:
+        if key[0] in baselines:
+            for one, other in zip(mine[key], theirs[key], strict=True):
+                assert one["logprobs"] == pytest.approx(other["logprobs"], abs=1e-4)
+    assert [r["metrics"]["first.acc"] for r in records(shared)] == [r["metrics"]["first.acc"] for r in records(plain)]
+
+
+def test_what_was_settled_is_the_runs_own(family: Family, finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = records(finished)
+    assert family.search(finished) == 0
+    assert "measuring" not in capsys.readouterr().err
+    assert records(finished) == before
+    assert family.search(finished, fitness__prefixes="plain") == 2
+    assert "fitness.prefixes" in capsys.readouterr().err
+
+
+def test_a_model_that_cannot_share_is_scored_whole_and_the_run_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "family"
+    tiny("mamba", folder / "base", 0)
+    for seed, name in enumerate(("one", "two"), start=1):
+        perturbed(folder / "base", folder / name, seed, 0.1)
+    (folder / "tasks").mkdir()
+    write_task(folder / "tasks", "first", 10)
+    write_task(folder / "tasks", "second", 11)
+    run = tmp_path / "run"
+    assert Family(folder).search(run, evaluations=6, model__attention="eager") == 0
+    told = "every sequence is read whole: layers of type linear_attention"
+    assert f"warning: {told}" in capsys.readouterr().err
+    manifest = RunStore.read(run).manifest
+    assert told in manifest["warnings"]
+    assert manifest["identity"]["fitness"]["prefixes"] == "plain"
+    before = records(run)
+    assert Family(folder).search(run, evaluations=6, model__attention="eager") == 0
+    assert records(run) == before
+    assert told in RunStore.read(run).manifest["warnings"], "a run that goes on still says so"
