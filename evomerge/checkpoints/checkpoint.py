@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from evomerge.checkpoints.header import TensorInfo, read_header
-from evomerge.checkpoints.mapped import content_digest, map_file, mapped
+from evomerge.checkpoints.mapped import content_digest, is_aligned, map_file, mapped
 from evomerge.checkpoints.ties import is_head, tied_heads
 from evomerge.checkpoints.weights import INDEX, weight_files
 from evomerge.errors import InputError
@@ -40,6 +40,7 @@ class Checkpoint:
         self.config = config
         self.tensors = tensors
         self._storages: dict[Path, torch.UntypedStorage] = {}
+        self._views: dict[str, torch.Tensor] = {}
         self.aliases: Mapping[str, str] = tied_heads(config, tensors, self.tensor)
 
     @classmethod
@@ -84,8 +85,11 @@ class Checkpoint:
         """
         info = self.tensors[name]
         if info.file not in self._storages:
-            self._storages[info.file] = map_file(info.file)
-        return mapped(self._storages[info.file], info)
+            self._storages[info.file] = storage = map_file(info.file)
+            # All at once: small objects that stay, made between large ones that go, would leave holes between these.
+            inside = {other: entry for other, entry in self.tensors.items() if entry.file == info.file}
+            self._views |= {other: mapped(storage, entry) for other, entry in inside.items() if is_aligned(entry)}
+        return self._views[name] if name in self._views else mapped(self._storages[info.file], info)
 
     def release(self) -> None:
         """Gives up the mapped files; they are mapped again when a tensor is asked for.
@@ -93,6 +97,7 @@ class Checkpoint:
         What was read through them counts as this process's memory until then, though the system could take it back.
         """
         self._storages.clear()
+        self._views.clear()
 
     def __iter__(self) -> Iterator[str]:
         """Iterates over tensor names."""

@@ -20,11 +20,16 @@ def map_file(path: Path) -> torch.UntypedStorage:
     return cast("torch.UntypedStorage", torch.UntypedStorage.from_file(str(path), False, path.stat().st_size))
 
 
+def is_aligned(info: TensorInfo) -> bool:
+    """Whether a tensor starts where its element type can be read in place; the format allows other places."""
+    return info.offset % info.dtype.itemsize == 0
+
+
 def mapped(storage: torch.UntypedStorage, info: TensorInfo) -> torch.Tensor:
-    """One tensor of a mapped file: a view where its element type can be read in place, to be read only."""
+    """One tensor of a mapped file, to be read only: a view if it is aligned, else a copy."""
     data = torch.empty(0, dtype=torch.uint8).set_(storage, info.offset, (info.nbytes,), (1,))  # type: ignore[call-overload]
-    if info.offset % info.dtype.itemsize:
-        data = data.clone()  # the format allows offsets that the element type cannot be read at
+    if not is_aligned(info):
+        data = data.clone()
     return data.view(info.dtype).view(info.shape)
 
 

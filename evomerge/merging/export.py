@@ -18,7 +18,7 @@ from evomerge.checkpoints import Checkpoint, parse_size, write_shards
 from evomerge.errors import InputError
 from evomerge.merging.footprint import export_bytes
 from evomerge.merging.mergekit import mergekit_config
-from evomerge.merging.merger import Merger
+from evomerge.merging.merger import Buffer, Merger
 from evomerge.merging.sources import Sources
 from evomerge.recipe import Recipe
 
@@ -77,7 +77,7 @@ def merge_to_folder(
         _write_recipe(recipe, sources, folder)
         if card is not None:
             (folder / "README.md").write_text(card, encoding="utf-8")
-        write_shards(folder, specs, merger.stream(recipe), max_shard_bytes=shard_bytes)
+        write_shards(folder, specs, merger.stream(recipe, memory=Buffer(merger.device)), max_shard_bytes=shard_bytes)
     return out
 
 

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from evomerge.checkpoints import Checkpoint, TensorSpec
 from evomerge.errors import InputError
-from evomerge.merging.merger import Merger
+from evomerge.merging.merger import Buffer, Merger
 from evomerge.merging.placement import Piece, place
 from evomerge.recipe import Recipe
 
@@ -40,7 +40,7 @@ class LiveModel:
         self._ignored = frozenset(name for name, found in pieces.items() if not found)
         self._state: dict[str, torch.Tensor] = model.state_dict()
         self._installed: dict[str, Hashable] = {}  # what the bytes in place depend on, where that is known
-        self._buffer = torch.empty(0, dtype=torch.uint8)
+        self._buffer = Buffer(model.device)
         unusual = [name for name, tensor in self._state.items() if not tensor.is_contiguous()]
         if unusual:
             raise InputError(f"parameter {unusual[0]!r} is not contiguous in memory, so nothing can be installed in it")
@@ -136,10 +136,7 @@ class LiveModel:
             place = pieces[0].of_target(target)
             if place.numel() == math.prod(spec.shape):
                 return place.view(spec.shape)
-        if self._buffer.numel() < spec.nbytes or self._buffer.device != target.device:
-            self._buffer = torch.empty(0, dtype=torch.uint8)  # the old one goes before the new one comes
-            self._buffer = torch.empty(spec.nbytes, dtype=torch.uint8, device=target.device)
-        return self._buffer[: spec.nbytes].view(spec.dtype).view(spec.shape)
+        return self._buffer(name, spec)
 
     def _place(self, name: str, tensor: torch.Tensor) -> None:
         pieces = self._pieces[name]

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from evomerge.checkpoints import Checkpoint, TensorSpec, is_finite
+from evomerge.checkpoints import Checkpoint, TensorSpec
+from evomerge.kernels import is_finite
 from evomerge.merging.prepared import Arrays, PreparedSettings, PreparedStore, prepared_bounds
 from evomerge.merging.residency import Residency
 from evomerge.merging.sources import Sources
@@ -20,6 +21,25 @@ from evomerge.recipe import Recipe
 
 Memory = Callable[[str, TensorSpec], torch.Tensor]
 """Gives the memory that a tensor is merged into: contiguous, of the shape and type of the spec."""
+
+
+class Buffer:
+    """Memory for one merged tensor after the other, as large as the largest so far.
+
+    Args:
+        device: Where it is.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._bytes = torch.empty(0, dtype=torch.uint8, device=device)
+
+    def __call__(self, name: str, spec: TensorSpec) -> torch.Tensor:
+        """The memory, as a tensor to be overwritten; the one given before is no longer valid."""
+        if self._bytes.numel() < spec.nbytes:
+            device = self._bytes.device
+            self._bytes = torch.empty(0, dtype=torch.uint8)  # the old one goes before the new one comes
+            self._bytes = torch.empty(spec.nbytes, dtype=torch.uint8, device=device)
+        return self._bytes[: spec.nbytes].view(spec.dtype).view(spec.shape)
 
 
 class NonFinite(ArithmeticError):

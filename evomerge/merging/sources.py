@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Self
 
@@ -73,7 +74,7 @@ class Sources:
         others = {id(checkpoint): checkpoint for checkpoint in self.checkpoints.values()}
         return compare(self.reference, [c for c in others.values() if c is not self.reference])
 
-    @property
+    @functools.cached_property
     def merged_names(self) -> tuple[str, ...]:
         """Names of the tensors that coefficients apply to, in the order of the files.
 

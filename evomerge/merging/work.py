@@ -16,7 +16,7 @@ from evomerge.kernels import random_key
 from evomerge.merging.residency import Wanted
 from evomerge.merging.sources import Sources, identity
 from evomerge.methods import MergeMethod, TensorContext
-from evomerge.recipe import CheckpointRef, Recipe
+from evomerge.recipe import CheckpointRef, ParameterGroups, Recipe
 
 DTYPES: Mapping[str, torch.dtype] = {
     "float32": torch.float32,
@@ -55,12 +55,8 @@ class Work:
         problems = method.problems(recipe)
         if recipe.layout is not None:
             problems.append("the recipe has a layout of stacked or swapped layers, which this version does not build")
-        rows = {}
-        for name in sources.merged_names:
-            try:
-                rows[name] = recipe.groups.index(name)
-            except InputError as error:
-                problems += error.problems
+        rows, unplaced = _rows(recipe.groups, sources.merged_names)
+        problems += unplaced
         if problems:
             raise InputError(problems)
         return cls(recipe, sources, method, method.resolve(recipe.options), rows)
@@ -111,11 +107,10 @@ class Work:
 
     def context(self, name: str) -> TensorContext:
         """What the method may know about a tensor."""
-        place = self.recipe.groups.place(name)
-        keys = tuple(
-            random_key(self.recipe.seed, ref.fingerprint or position, name)
-            for position, ref in enumerate(self.recipe.models)
-        )
+        recipe = self.recipe
+        place = recipe.groups.place(name)
+        experts = tuple(ref.fingerprint or position for position, ref in enumerate(recipe.models))
+        keys = _keys(recipe.seed, experts, name) if self.method.stochastic else ()
         return TensorContext(name, place.layer, place.kind, keys)
 
     def coefficients(self, name: str) -> dict[str, float | tuple[float, ...]]:
@@ -129,3 +124,21 @@ class Work:
     @property
     def _inputs(self) -> tuple[CheckpointRef | None, ...]:
         return (self.recipe.base, *self.recipe.models)
+
+
+@functools.lru_cache(maxsize=16)
+def _rows(groups: ParameterGroups, names: tuple[str, ...]) -> tuple[Mapping[str, int], tuple[str, ...]]:
+    """The row of every name, and what is wrong with names that have none; the same for all candidates of a search."""
+    rows: dict[str, int] = {}
+    problems: list[str] = []
+    for name in names:
+        try:
+            rows[name] = groups.index(name)
+        except InputError as error:
+            problems += error.problems
+    return rows, tuple(problems)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _keys(seed: int, experts: tuple[str | int, ...], name: str) -> tuple[int, ...]:
+    return tuple(random_key(seed, expert, name) for expert in experts)
