@@ -97,11 +97,9 @@ def logit_bytes(positions: int, vocabulary: int, itemsize: int = 4) -> int:
         itemsize: Bytes of a number of the model's dtype.
 
     Returns:
-        Bytes: the logits as the model gives them, their float32 copy unless they are float32 already, and the
-        exponentials of the log-softmax.
+        Bytes of the logits as the model gives them; log-probabilities are made of a few rows at a time.
     """
-    copies = 8 + (itemsize if itemsize != 4 else 0)
-    return positions * vocabulary * copies
+    return positions * vocabulary * itemsize
 
 
 def scoring_bytes(layout: Layout, shape: ModelShape, itemsize: int = 4, *, eager: bool = False) -> int:

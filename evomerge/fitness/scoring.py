@@ -17,6 +17,8 @@ from evomerge.fitness.masks import attention_mask
 from evomerge.fitness.passes import Layout, LikelihoodPass, Limits
 from evomerge.fitness.requests import Answer, Likelihood, Request
 
+CPU_BLOCK, GPU_BLOCK = 4 * 2**20, 256 * 2**20
+
 
 class BatchScorer:
     """Runs requests through a model in the passes of a layout.
@@ -119,9 +121,10 @@ class _Run:
         if batch.past is not None and self._last[batch.past] == index:
             del self._caches[batch.past]
         position, target = batch.position.to(self._device), batch.target.to(self._device)
-        normaliser = torch.logsumexp(logits, dim=-1)
-        torch.sub(logits[position, target], normaliser[position], out=logprobs)
-        torch.eq(logits.argmax(dim=-1)[position], target, out=hits)
+        chosen = logits[position, target].float()
+        normaliser, best = _normalise(logits)
+        torch.sub(chosen, normaliser[position], out=logprobs)
+        torch.eq(best[position], target, out=hits)
 
     def _cache(self, batch: LikelihoodPass) -> DynamicCache | None:
         """The keys and values that come before a pass, for each of its rows, and room for its own."""
@@ -130,7 +133,7 @@ class _Run:
         return expanded(self._caches[batch.past], batch.tokens.shape[0])
 
     def _logits(self, batch: LikelihoodPass, cache: DynamicCache | None) -> torch.Tensor:
-        """Float32 logits at the kept positions, ``(positions, vocabulary)``."""
+        """Logits at the kept positions, ``(positions, vocabulary)``, in the model's dtype."""
         keep = batch.keep.to(self._device)
         arguments: dict[str, Any] = {"logits_to_keep": keep} if self._selects else {}
         if batch.places is not None:
@@ -143,4 +146,26 @@ class _Run:
         logits = made.logits
         if logits.ndim == 3:  # the model gave all positions
             logits = logits[keep]
-        return logits.float()
+        return logits
+
+
+def _normalise(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What turns logits into log-probabilities, and the most probable token of each position.
+
+    Args:
+        logits: ``(positions, vocabulary)``; overwritten if they are float32.
+
+    Returns:
+        ``(positions,)`` float32, the logarithm of the sum of exponentials, and ``(positions,)`` int64.
+    """
+    count, vocabulary = logits.shape
+    normaliser = torch.empty(count, device=logits.device)
+    best = torch.empty(count, device=logits.device, dtype=torch.int64)
+    # A few rows at a time stay in a CPU's cache; a GPU would only wait for more launches.
+    size = max(1, (GPU_BLOCK if logits.is_cuda else CPU_BLOCK) // (4 * vocabulary))
+    for start in range(0, count, size):
+        rows = slice(start, start + size)
+        block = logits[rows].float()
+        largest, best[rows] = block.max(dim=-1)
+        normaliser[rows] = block.sub_(largest[:, None]).exp_().sum(dim=-1).log_().add_(largest)
+    return normaliser, best

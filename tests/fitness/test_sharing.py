@@ -264,3 +264,13 @@ def test_kept_keys_and_values_are_those_of_the_weights_now(tokenizer: Any) -> No
     with torch.no_grad():
         model.lm_head.weight.mul_(-1)
     assert all(a != b for a, b in zip(before, scorer.answer(model, layout), strict=True))
+
+
+def test_logits_are_computed_once_and_only_where_a_token_is_scored(model: Any) -> None:
+    asked = choices(0, 9, shots=60)
+    scored = {tuple(r.tokens[:end]) for r in asked for end in range(len(r.tokens) - r.scored, len(r.tokens))}
+    seen: list[int] = []
+    handle = model.lm_head.register_forward_hook(lambda module, given, made: seen.append(made.numel() // VOCABULARY))
+    answers(model, lay_out(asked, LIMITS))
+    handle.remove()
+    assert sum(seen) == len(scored)

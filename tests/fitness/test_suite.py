@@ -43,6 +43,16 @@ def test_each_model_in_place_gives_its_own_answers(tasks: Path, suite: TaskSuite
     assert suite.score(model, "search") == first
 
 
+def test_requests_are_laid_out_once_for_all_candidates(suite: TaskSuite, model: Any) -> None:
+    suite.score(model, "search")
+    layout = suite.layout("search")
+    assert suite.sharing is not None
+    settled = suite.sharing
+    suite.score(model, "search")
+    assert suite.layout("search") is layout
+    assert suite.sharing is settled
+
+
 def test_scoring_encodes_nothing(suite: TaskSuite, model: Any) -> None:
     before = suite.encode_calls
     assert before > 0
