@@ -29,6 +29,7 @@ _FLAGS = (
     "-std=gnu11",
     "-fPIC",
     "-shared",
+    "-pthread",
     "-ffp-contract=off",
     "-fno-math-errno",
     "-fno-trapping-math",
@@ -118,11 +119,11 @@ def _load(compiler: str) -> ctypes.CDLL:
         if _is_ours(path):
             with contextlib.suppress(OSError):  # damaged: made again
                 return ctypes.CDLL(str(path))
-        _build(compiler, path)
+        build(compiler, path)
         return ctypes.CDLL(str(path))
 
 
-def _build(compiler: str, path: Path) -> None:
+def build(compiler: str, path: Path) -> None:
     """Writes the library under another name first: several processes may be at it, and any of them may be killed."""
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         built = Path(scratch) / path.name

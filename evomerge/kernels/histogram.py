@@ -8,6 +8,7 @@ which one more pass over the magnitudes counts exactly.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -55,7 +56,7 @@ class Histogram:
     @classmethod
     def of(cls, values: Values, limit: int = STRETCHES) -> Self:
         """Counts magnitudes, with the smallest shift that leaves at most ``limit`` digits."""
-        if native.serves(values.base, *values.models):
+        if native.serves_values(values):
             found = native.histogram(values, limit)
             whole = cls.union(cls.counted(shift, *_gathered(*rest)) for shift, *rest in found)
             return whole.coarsened(limit)
@@ -141,6 +142,12 @@ class Histogram:
         inner = exactly(found.bits)._find(k - found.above)
         return OrderStatistic(inner.bits, found.above + inner.above, inner.equal)
 
+    def range_of(self, k: int) -> tuple[float, float]:
+        """Two numbers between which the k-th largest lies, both included; equal where this histogram is exact."""
+        first = self._find(k).bits << self.shift
+        low, high = struct.unpack("<2f", struct.pack("<2I", first, first + (1 << self.shift) - 1))
+        return low, high
+
     def _find(self, k: int) -> OrderStatistic:
         place = int(torch.searchsorted(self.upto, k))
         above = int(self.upto[place - 1]) if place else 0
@@ -154,7 +161,7 @@ def histogram_bytes(numel: int) -> int:
 
 def stretch_of(values: Values, digit: int, shift: int) -> Histogram:
     """Counts exactly those magnitudes whose bits without the lowest ``shift`` ones are ``digit``."""
-    if native.serves(values.base, *values.models):
+    if native.serves_values(values):
         counts = native.stretch(values, digit, shift)
     else:
         counts = torch.zeros(1 << shift, dtype=torch.int64)
@@ -174,7 +181,7 @@ def end_of_equal(values: Values, bits: int, quota: int) -> int:
     """
     if quota <= 0:
         return 0
-    if native.serves(values.base, *values.models):
+    if native.serves_values(values):
         return native.end_of_equal(values, bits, quota)
     seen = 0
     for block in blocks_of(values):

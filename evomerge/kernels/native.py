@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,7 +17,7 @@ from evomerge.kernels import compiled
 from evomerge.kernels.blocks import flat
 from evomerge.kernels.noise import key_words
 from evomerge.kernels.selection import NOTHING, Chance, Cut, Keep, Selection, Window
-from evomerge.kernels.values import Delta, Values
+from evomerge.kernels.values import Delta, Spread, Values
 
 if TYPE_CHECKING:
     from evomerge.kernels.mixture import Mixture
@@ -160,6 +158,11 @@ def serves(*tensors: torch.Tensor) -> bool:
     if compiled.library() is None:
         return False
     return all(t.device.type == "cpu" and t.dtype in _DTYPES and t.numel() <= 1 << 32 for t in tensors)
+
+
+def serves_values(values: Values) -> bool:
+    """Whether the compiled kernels compute these values from these tensors."""
+    return isinstance(values, Delta | Spread) and serves(values.base, *values.models)
 
 
 def mix(mixture: Mixture, out: torch.Tensor | None) -> tuple[int, int]:
@@ -334,26 +337,19 @@ def _run(name: str, job: ctypes.Structure, numel: int) -> None:
 
 
 def _run_each(name: str, jobs: Sequence[ctypes.Structure]) -> None:
-    function = _function(name)
-    if len(jobs) == 1:
-        function(ctypes.byref(jobs[0]))
-        return
-    others = [_pool(os.getpid(), len(jobs) - 1).submit(function, ctypes.byref(job)) for job in jobs[1:]]
-    function(ctypes.byref(jobs[0]))
-    for other in others:
-        other.result()
+    addresses = (ctypes.c_void_p * len(jobs))(*map(ctypes.addressof, jobs))
+    _function("evomerge_run")(_address(name), addresses, len(jobs))
 
 
 @functools.cache
-def _function(name: str) -> Callable[..., Any]:
+def _function(name: str) -> Any:
     library = compiled.library()
     assert library is not None
     function = getattr(library, name)
     function.restype = _Long if name == "evomerge_end_in_chunk" else None
-    return function  # type: ignore[no-any-return]
+    return function
 
 
-@functools.lru_cache(maxsize=1)
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """The threads beside the calling one; those of a process that was forked from this one are its own."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="evomerge-kernels")
+@functools.cache
+def _address(name: str) -> ctypes.c_void_p:
+    return ctypes.cast(_function(name), ctypes.c_void_p)

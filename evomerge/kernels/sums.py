@@ -30,7 +30,7 @@ def dot(left: torch.Tensor, right: torch.Tensor) -> float:
 
 def absolute_sum(values: Values, keep: Keep | None = None) -> float:
     """The sum of the absolute values of all elements, or of those that are kept."""
-    if native.serves(values.base, *values.models):
+    if native.serves_values(values):
         return _added(native.sums(values, keep, squared=False))
     return _added(
         _folded((block if keep is None else thin(keep, block, span)).to(torch.float64).abs_())
@@ -40,7 +40,7 @@ def absolute_sum(values: Values, keep: Keep | None = None) -> float:
 
 def square_sum(values: Values, select: Selection | None = None) -> float:
     """The sum of the squares of all elements, or of those that are selected."""
-    if native.serves(values.base, *values.models, *(() if select is None else select.values.models)):
+    if native.serves_values(values) and (select is None or native.serves_values(select.values)):
         return _added(native.sums(values, None, select, squared=True))
     return _added(
         _folded((block if select is None else block * select.mask(span)).to(torch.float64).square_())

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
 from evomerge.kernels.blocks import flat, spans
+
+
+class Values(Protocol):
+    """What is computed from a base and models."""
+
+    @property
+    def base(self) -> torch.Tensor:
+        """The base's tensor."""
+
+    @property
+    def models(self) -> Sequence[torch.Tensor]:
+        """The models that take part."""
+
+    def block(self, span: slice) -> torch.Tensor:
+        """One block in float32, as new memory."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +72,6 @@ class Spread:
             away = delta.sub_(mean)
             result.add_(away.mul_(away))
         return result.mul_(share).to(torch.float32)
-
-
-Values = Delta | Spread
 
 
 def blocks_of(values: Values) -> Iterator[torch.Tensor]:

@@ -106,3 +106,34 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     assert outputs[0] == outputs[1]
     assert all(process.returncode == 0 for process in both)
     assert len(libraries(tmp_path)) == NEEDS_COMPILER
+
+
+FORKED = """
+import os, threading
+import torch
+from evomerge.kernels import Mixture, Part, mix
+torch.set_num_threads(3)
+model = torch.arange(1 << 20, dtype=torch.float32)
+
+
+def merged(weight):
+    out = torch.empty_like(model)
+    mix(Mixture(None, [Part(model, weight)]), out)
+    # numpy compares, since torch's own threads do not survive a fork
+    return bool((out.numpy() == model.numpy() * weight).all())
+
+
+found = []
+threads = [threading.Thread(target=lambda w=w: found.extend(merged(w) for _ in range(20))) for w in (2.0, 3.0, 4.0)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+child = os.fork()
+if child == 0:
+    os._exit(0 if merged(5.0) else 1)
+print(all(found), len(found), merged(6.0), os.waitpid(child, 0)[1])
+"""
+
+
+def test_threads_of_python_and_forked_processes_merge_as_well() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["True", "60", "True", "0"], done.stderr

@@ -1,0 +1,103 @@
+"""PCB: scores and balance by hand, against the paper's formulas on whole vectors in float64."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from evomerge import methods
+from tests.methods.variants import merge
+
+BASE = torch.full((4,), 10.0)
+DELTAS = [torch.tensor([0.0, 1.0, 2.0, -4.0]), torch.tensor([4.0, 2.0, -1.0, 0.0])]
+MODELS = [BASE + delta for delta in DELTAS]
+
+
+def values(ratio: float, weights: tuple[float, ...] = (1.0, 0.5), scale: float = 1.0) -> dict[str, Any]:
+    return {"weight": weights, "ratio": ratio, "lambda": scale}
+
+
+def test_the_example_by_hand() -> None:
+    """Sizes are |delta| / 4; sums are [4, 3, 1, -4]; in the third place the second model opposes the sum."""
+    first = [math.exp(2 * size**2) * math.tanh(product) for size, product in [(0.25, 3), (0.5, 2), (1, 16)]]
+    second = [math.exp(2 * size**2) * math.tanh(product) for size, product in [(1, 16), (0.5, 6)]]
+    top = math.exp(2)
+    assert first[2] == pytest.approx(top)
+    assert second[0] == pytest.approx(top)
+    share, other = first[0] / top, second[1] / top
+    wanted = torch.tensor([0.5 * 4.0, (1.0 * share + 0.5 * 2 * other) / (share + other), 2.0, -4.0])
+    torch.testing.assert_close(merge(("pcb", ()), MODELS, BASE, values(1.0)) - BASE, wanted)
+    torch.testing.assert_close(merge(("pcb", ()), MODELS, BASE, values(1.0, scale=2.0)) - BASE, 2 * wanted)
+
+
+def test_only_the_highest_scores_take_part() -> None:
+    # Half of four: the quantile is the second highest score, which itself has scale zero.
+    merged = merge(("pcb", ()), MODELS, BASE, values(0.5, (1.0, 1.0))) - BASE
+    torch.testing.assert_close(merged, torch.tensor([4.0, 0.0, 0.0, -4.0]))
+
+
+def oracle(
+    base: list[torch.Tensor], models: list[list[torch.Tensor]], clamp: float, point: dict[str, Any]
+) -> torch.Tensor:
+    """The published steps on the flattened model in float64, negative scores as zero."""
+    deltas = torch.stack([torch.cat([(m - b).flatten() for m, b in zip(own, base, strict=True)]) for own in models])
+    deltas, count = deltas.double(), sum(tensor.numel() for tensor in base)
+    ordered = deltas.abs().sort(dim=1).values
+    beyond = int(clamp * count)
+    low, high = ordered[:, beyond, None], ordered[:, count - 1 - beyond, None]
+    sizes = deltas.abs().clamp(low, high)
+    intra = torch.exp(len(models) * ((sizes - low) / (high - low)) ** 2)
+    scores = (intra * torch.tanh(deltas * deltas.sum(0))).clamp(min=0)
+    kept = max(1, int(point["ratio"] * count))
+    least = scores.sort(dim=1, descending=True).values[:, kept - 1, None]
+    shares = ((scores - least) / (scores.max(dim=1, keepdim=True).values - least)).clamp(min=0)
+    weights = torch.tensor(point["weight"]).double()[:, None]
+    update = (weights * sizes * deltas.sign() * shares).sum(0) / shares.sum(0).clamp(min=1e-12)
+    return torch.cat([tensor.flatten() for tensor in base]).double() + point["lambda"] * update
+
+
+@pytest.mark.parametrize("clamp", [0.0, 1e-2, 0.1])
+@pytest.mark.parametrize("ratio", [0.05, 0.3])
+@pytest.mark.parametrize("scope", ["tensor", "global"])
+def test_agrees_with_the_published_steps(clamp: float, ratio: float, scope: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(40, 30), (500,), (20, 20)]
+    base = [torch.randn(shape, generator=generator) for shape in shapes]
+    scales = (0.1, 1.0, 0.5)
+    models = [
+        [b + s * torch.randn(b.shape, generator=generator) for b, s in zip(base, scales, strict=True)] for _ in range(3)
+    ]
+    pcb = methods.load("pcb")
+    options = pcb.resolve({"clamp": clamp, "scope": scope})
+    point = values(ratio, (1.2, 0.8, 1.0), 0.7)
+    contexts = [methods.TensorContext(str(t)) for t in range(3)]
+    tensors = [
+        (context, pcb.sources(context, own, [model[t] for model in models], options))
+        for t, (context, own) in enumerate(zip(contexts, base, strict=True))
+    ]
+    assert pcb.survey is not None
+    survey = pcb.survey(tensors, options)
+    merged = [torch.empty(shape) for shape in shapes]
+    for (context, sources), out in zip(tensors, merged, strict=True):
+        pcb.merge(context, replace(sources, survey=survey), point, out)
+    if scope == "global":
+        wanted = oracle(base, models, clamp, point)
+    else:
+        parts = [oracle([base[t]], [[model[t]] for model in models], clamp, point) for t in range(3)]
+        wanted = torch.cat(parts)
+    torch.testing.assert_close(torch.cat([t.flatten() for t in merged]).double(), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_infinity_is_not_clamped_away() -> None:
+    model = torch.cat([torch.randn(100, generator=torch.Generator().manual_seed(0)), torch.tensor([torch.inf])])
+    merged = merge(("pcb", (("clamp", 0.05),)), [model, model], torch.zeros(101), values(0.5))
+    assert not merged[-1].isfinite()
+
+
+def test_mergekit_has_no_such_method() -> None:
+    pcb = methods.load("pcb")
+    assert pcb.mergekit(pcb.resolve({})) is None
