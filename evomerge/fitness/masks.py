@@ -16,25 +16,24 @@ def attention_mask(model: Any, batch: LikelihoodPass, past: int) -> torch.Tensor
 
     Args:
         model: A causal language model whose layers attend to everything or within a sliding window.
-        batch: The pass; it has ``places`` and ``ends``.
+        batch: The pass, on the model's device; it has ``places`` and ``ends``.
         past: How many tokens come before every row.
 
     Returns:
         ``(rows, 1, length, past + length)`` in the model's dtype, zero where a token is seen and the lowest number
         where not; or one such mask per type of layer, where a model has several.
     """
-    parameter = next(model.parameters())
-    device = parameter.device
+    dtype = next(model.parameters()).dtype
     assert batch.places is not None
     assert batch.ends is not None
-    places, ends = batch.places.to(device), batch.ends.to(device)
-    index = torch.arange(places.shape[1], device=device)
+    places, ends = batch.places, batch.ends
+    index = torch.arange(places.shape[1], device=places.device)
     own = (index[None, None, :] <= index[None, :, None]) & (ends[:, None, :] > index[None, :, None])
     seen = torch.cat([own.new_ones((*own.shape[:2], past)), own], dim=2)
     masks = {}
     for kind, size in windows(model.config).items():
         near = seen if size is None else seen & _near(places, past, size)
-        masks[kind] = _additive(near, parameter.dtype)
+        masks[kind] = _additive(near, dtype)
     return masks if len(masks) > 1 else next(iter(masks.values()))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -92,6 +92,11 @@ class LikelihoodPass:
     def positions(self) -> int:
         """Number of positions whose logits are computed."""
         return int(self.keep.sum())
+
+    def to(self, device: torch.device) -> LikelihoodPass:
+        """The same pass with its tensors on a device."""
+        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        return replace(self, **moved)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ class BatchScorer:
         self.limits = limits
         self.share = share
         self._tokenizer = tokenizer
+        self._placed: WeakKeyDictionary[Layout, tuple[torch.device, list[LikelihoodPass]]] = WeakKeyDictionary()
         self._generator = Generator(tokenizer)
 
     def with_limits(self, limits: Limits, *, share: bool) -> BatchScorer:
@@ -67,11 +69,11 @@ class BatchScorer:
         return [answer for answer in answers if answer is not None]
 
     def _likelihoods(self, model: torch.nn.Module, layout: Layout) -> list[tuple[int, Likelihood]]:
-        passes = layout.likelihoods
-        if not passes:
+        if not layout.likelihoods:
             return []
-        owners = np.concatenate([batch.request for batch in passes])
         device = next(model.parameters()).device
+        passes = self._on(device, layout)
+        owners = np.concatenate([batch.request for batch in passes])
         # One piece of memory for all results: small ones between the large pieces would keep those from being freed.
         scores, hits = (
             torch.empty(len(owners), device=device),
@@ -91,6 +93,13 @@ class BatchScorer:
             for index, total, miss in zip(indices, sums, misses, strict=True)
         ]
 
+    def _on(self, device: torch.device, layout: Layout) -> list[LikelihoodPass]:
+        """The passes of a layout on a device; copied there once for all candidates."""
+        placed = self._placed.get(layout)
+        if placed is None or placed[0] != device:
+            placed = self._placed[layout] = (device, [batch.to(device) for batch in layout.likelihoods])
+        return placed[1]
+
 
 class _Run:
     """The passes of a layout, run one after the other on one model."""
@@ -98,7 +107,6 @@ class _Run:
     def __init__(self, model: torch.nn.Module, passes: Sequence[LikelihoodPass]) -> None:
         self._model = model
         self._passes = passes
-        self._device = next(model.parameters()).device
         # Whether the model can be told at which positions to compute logits.
         self._selects = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._last = {batch.past: index for index, batch in enumerate(passes) if batch.past is not None}
@@ -120,7 +128,7 @@ class _Run:
             self._caches[index] = cache
         if batch.past is not None and self._last[batch.past] == index:
             del self._caches[batch.past]
-        position, target = batch.position.to(self._device), batch.target.to(self._device)
+        position, target = batch.position, batch.target
         chosen = logits[position, target].float()
         normaliser, best = _normalise(logits)
         torch.sub(chosen, normaliser[position], out=logprobs)
@@ -134,18 +142,15 @@ class _Run:
 
     def _logits(self, batch: LikelihoodPass, cache: DynamicCache | None) -> torch.Tensor:
         """Logits at the kept positions, ``(positions, vocabulary)``, in the model's dtype."""
-        keep = batch.keep.to(self._device)
-        arguments: dict[str, Any] = {"logits_to_keep": keep} if self._selects else {}
+        arguments: dict[str, Any] = {"logits_to_keep": batch.keep} if self._selects else {}
         if batch.places is not None:
             past = 0 if cache is None else cache.get_seq_length()
             arguments["attention_mask"] = attention_mask(self._model, batch, past)
-            arguments["position_ids"] = batch.places.to(self._device)
-        made = self._model(
-            input_ids=batch.tokens.to(self._device), past_key_values=cache, use_cache=cache is not None, **arguments
-        )
+            arguments["position_ids"] = batch.places
+        made = self._model(input_ids=batch.tokens, past_key_values=cache, use_cache=cache is not None, **arguments)
         logits = made.logits
         if logits.ndim == 3:  # the model gave all positions
-            logits = logits[keep]
+            logits = logits[batch.keep]
         return logits
 
 
