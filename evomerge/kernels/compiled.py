@@ -1,4 +1,4 @@
-"""Compiles ``native.c`` on first use and keeps the library in the user's cache."""
+"""Compiles the C files in ``source`` on first use and keeps the library in the user's cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from evomerge.errors import InputError
 
-SOURCE = Path(__file__).with_name("native.c")
+SOURCE = Path(__file__).with_name("source")
 VARIABLE = "EVOMERGE_KERNELS"
 
 # Nothing that would let a compiler change a result: no contraction to fused operations, no reordering of sums.
@@ -127,7 +127,7 @@ def build(compiler: str, path: Path) -> None:
     """Writes the library under another name first: several processes may be at it, and any of them may be killed."""
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         built = Path(scratch) / path.name
-        command = [compiler, *_FLAGS, "-o", str(built), str(SOURCE)]
+        command = [compiler, *_FLAGS, "-o", str(built), *map(str, sorted(SOURCE.glob("*.c")))]
         subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
         built.chmod(0o700)
         built.replace(path)
@@ -142,7 +142,8 @@ def _key(compiler: str) -> str:
         # The flags and the name decide what -march=native means; frequencies change all the time.
         words = ("flags", "Features", "model name", "cpu family", "model", "CPU part")
         processor += "".join(sorted({line for line in lines if line.split(":")[0].strip() in words}))
-    parts = (SOURCE.read_bytes(), " ".join(_FLAGS).encode(), compiler.encode(), version.encode(), processor.encode())
+    sources = [path.name.encode() + path.read_bytes() for path in sorted(SOURCE.glob("*.[ch]"))]
+    parts = (*sources, " ".join(_FLAGS).encode(), compiler.encode(), version.encode(), processor.encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
 
 

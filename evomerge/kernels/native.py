@@ -1,4 +1,4 @@
-"""Calls the compiled passes of ``native.c`` on tensors in the CPU's memory.
+"""Calls the compiled passes of ``source`` on tensors in the CPU's memory.
 
 Each function here computes what a torch form defines elsewhere in this folder, to the last bit; those forms call them
 where :func:`serves` says so. Work is divided among ``torch.get_num_threads()`` threads, on which no result depends.
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from evomerge.kernels import compiled
+from evomerge.kernels import compiled, structs
 from evomerge.kernels.blocks import flat
 from evomerge.kernels.noise import key_words
-from evomerge.kernels.selection import NOTHING, Chance, Cut, Keep, Selection, Window
+from evomerge.kernels.selection import Chance, Cut, Keep, Selection, Window
 from evomerge.kernels.values import Delta, Spread, Values
 
 if TYPE_CHECKING:
@@ -25,132 +25,6 @@ if TYPE_CHECKING:
 BLOCK, CHUNK = 1 << 10, 1 << 16
 
 _DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
-_Int, _Long, _Float = ctypes.c_int32, ctypes.c_int64, ctypes.c_float
-
-
-class _Array(ctypes.Structure):
-    _fields_ = [("data", ctypes.c_void_p), ("dtype", _Int)]
-
-
-class _Cut(ctypes.Structure):
-    _fields_ = [("end", _Long), ("bits", ctypes.c_uint32)]
-
-
-class _Keep(ctypes.Structure):
-    _fields_ = [
-        ("kind", _Int),
-        ("within", _Cut),
-        ("beyond", _Cut),
-        ("keys", ctypes.c_uint32 * 2),
-        ("low", _Float),
-        ("step", _Float),
-        ("own", _Int),
-        ("first", _Int),
-        ("stop", _Int),
-        ("ranks", ctypes.c_void_p),
-    ]
-
-
-class _Values(ctypes.Structure):
-    _fields_ = [("kind", _Int), ("n_models", _Int), ("base", _Array), ("models", ctypes.POINTER(_Array))]
-
-
-class _Part(ctypes.Structure):
-    _fields_ = [
-        ("model", _Array),
-        ("keep", _Keep),
-        ("weight", _Float),
-        ("vote", _Float),
-        ("share", _Float),
-        ("factor", _Float),
-    ]
-
-
-class _Mixture(ctypes.Structure):
-    _fields_ = [
-        ("next", _Long),
-        ("numel", _Long),
-        ("tied", _Long),
-        ("signs", _Long),
-        ("out", _Array),
-        ("base", _Array),
-        ("parts", ctypes.POINTER(_Part)),
-        ("n_parts", _Int),
-        ("elect", _Int),
-        ("divide", _Int),
-        ("counting", _Int),
-        ("scale", _Float),
-        ("tie", _Float),
-        ("select", _Values),
-        ("selected", _Keep),
-    ]
-
-
-class _Sums(ctypes.Structure):
-    _fields_ = [
-        ("next", _Long),
-        ("numel", _Long),
-        ("sums", ctypes.c_void_p),
-        ("of", _Values),
-        ("keep", _Keep),
-        ("squared", _Int),
-        ("left", _Array),
-        ("right", _Array),
-        ("select", _Values),
-        ("selected", _Keep),
-    ]
-
-
-class _Histogram(ctypes.Structure):
-    _fields_ = [
-        ("next", ctypes.POINTER(_Long)),
-        ("numel", _Long),
-        ("of", _Values),
-        ("limit", _Int),
-        ("shift", _Int),
-        ("slots", _Int),
-        ("used", _Int),
-        ("digits", ctypes.c_void_p),
-        ("counts", ctypes.c_void_p),
-    ]
-
-
-class _Stretch(ctypes.Structure):
-    _fields_ = [
-        ("next", ctypes.POINTER(_Long)),
-        ("numel", _Long),
-        ("of", _Values),
-        ("first", ctypes.c_uint32),
-        ("length", ctypes.c_uint32),
-        ("counts", ctypes.c_void_p),
-    ]
-
-
-class _Equals(ctypes.Structure):
-    _fields_ = [
-        ("next", _Long),
-        ("numel", _Long),
-        ("found", _Long),
-        ("quota", _Long),
-        ("of", _Values),
-        ("counts", ctypes.c_void_p),
-        ("bits", ctypes.c_uint32),
-    ]
-
-
-class _Finite(ctypes.Structure):
-    _fields_ = [("next", _Long), ("numel", _Long), ("broken", _Long), ("of", _Array)]
-
-
-class _Ranks(ctypes.Structure):
-    _fields_ = [
-        ("next", _Long),
-        ("rows", _Long),
-        ("columns", _Long),
-        ("base", _Array),
-        ("model", _Array),
-        ("ranks", ctypes.c_void_p),
-    ]
 
 
 def serves(*tensors: torch.Tensor) -> bool:
@@ -171,14 +45,14 @@ def mix(mixture: Mixture, out: torch.Tensor | None) -> tuple[int, int]:
     Returns:
         How many elements are tied, and the sum of the elected signs; both 0 unless ``mixture.tie`` is None.
     """
-    parts = (_Part * len(mixture.parts))(
+    parts = (structs.PartStruct * len(mixture.parts))(
         *(
-            _Part(_array(part.model), _keep(part.keep), part.weight, part.vote, part.share, part.factor)
+            structs.PartStruct(_array(part.model), _keep(part.keep), part.weight, part.vote, part.share, part.factor)
             for part in mixture.parts
         )
     )
     like = mixture.parts[0].model if mixture.base is None else mixture.base
-    job = _Mixture(
+    job = structs.MixtureStruct(
         numel=like.numel(),
         out=_array(out),
         base=_array(mixture.base),
@@ -200,7 +74,7 @@ def sums(
     values: Values, keep: Keep | None, select: Selection | None = None, *, squared: bool
 ) -> Iterator[torch.Tensor]:
     """The folded sums of absolute values or squares, see :mod:`evomerge.kernels.sums`."""
-    job = _Sums(numel=values.base.numel(), of=_values(values), keep=_keep(keep), squared=squared)
+    job = structs.SumsStruct(numel=values.base.numel(), of=_values(values), keep=_keep(keep), squared=squared)
     if select is not None:
         job.select, job.selected = _values(select.values), _keep(select.keep)
     return _sums(job)
@@ -209,10 +83,10 @@ def sums(
 def dots(left: torch.Tensor, right: torch.Tensor) -> Iterator[torch.Tensor]:
     """The folded sums of products."""
     left, right = flat(left), flat(right)
-    return _sums(_Sums(numel=left.numel(), left=_array(left), right=_array(right)))
+    return _sums(structs.SumsStruct(numel=left.numel(), left=_array(left), right=_array(right)))
 
 
-def _sums(job: _Sums) -> Iterator[torch.Tensor]:
+def _sums(job: structs.SumsStruct) -> Iterator[torch.Tensor]:
     found = torch.empty(-(-job.numel // BLOCK), dtype=torch.float64)
     job.sums = found.data_ptr()
     _run("evomerge_sums", job, job.numel)
@@ -223,13 +97,13 @@ def histogram(values: Values, limit: int) -> list[tuple[int, torch.Tensor, torch
     """Shift, digits and counts, in no order, from every thread that took part."""
     slots = 1 << (4 * limit - 1).bit_length()
     jobs, found = [], []
-    following, of = _Long(0), _values(values)
+    following, of = structs.Long(0), _values(values)
     for _ in range(_threads(values.base.numel())):
         digits = torch.full((slots,), -1, dtype=torch.int32)
         counts = torch.zeros(slots, dtype=torch.int64)
         found.append((digits, counts))
         jobs.append(
-            _Histogram(
+            structs.HistogramStruct(
                 next=ctypes.pointer(following),
                 numel=values.base.numel(),
                 of=of,
@@ -247,10 +121,10 @@ def histogram(values: Values, limit: int) -> list[tuple[int, torch.Tensor, torch
 
 def stretch(values: Values, digit: int, shift: int) -> torch.Tensor:
     """How often each magnitude of one stretch occurs; int64, shape ``(2**shift,)``."""
-    following, of = _Long(0), _values(values)
+    following, of = structs.Long(0), _values(values)
     counts = torch.zeros(_threads(values.base.numel()), 1 << shift, dtype=torch.int64)
     jobs = [
-        _Stretch(
+        structs.StretchStruct(
             next=ctypes.pointer(following),
             numel=values.base.numel(),
             of=of,
@@ -268,20 +142,20 @@ def end_of_equal(values: Values, bits: int, quota: int) -> int:
     """See :func:`evomerge.kernels.histogram.end_of_equal`; ``quota`` is at least 1."""
     numel = values.base.numel()
     counts = torch.zeros(-(-numel // CHUNK), dtype=torch.int64)
-    job = _Equals(numel=numel, quota=quota, of=_values(values), counts=counts.data_ptr(), bits=bits)
+    job = structs.EqualsStruct(numel=numel, quota=quota, of=_values(values), counts=counts.data_ptr(), bits=bits)
     _run("evomerge_equals", job, numel)
     if job.found < quota:
         return numel
     upto = counts.cumsum(0)
     chunk = int(torch.searchsorted(upto, quota))
     before = int(upto[chunk - 1]) if chunk else 0
-    return int(_function("evomerge_end_in_chunk")(ctypes.byref(job), _Long(chunk), _Long(quota - before)))
+    return int(_function("evomerge_end_in_chunk")(ctypes.byref(job), structs.Long(chunk), structs.Long(quota - before)))
 
 
 def is_finite(tensor: torch.Tensor) -> bool:
     """Whether all elements are finite."""
     tensor = flat(tensor)
-    job = _Finite(numel=tensor.numel(), of=_array(tensor))
+    job = structs.FiniteStruct(numel=tensor.numel(), of=_array(tensor))
     _run("evomerge_finite", job, tensor.numel())
     return not job.broken
 
@@ -290,41 +164,41 @@ def row_ranks(delta: Delta, columns: int) -> torch.Tensor:
     """See :func:`evomerge.kernels.ranks.row_ranks`; flat."""
     base, model = flat(delta.base), flat(delta.model)
     ranks = torch.empty(base.numel(), dtype=torch.uint16)
-    job = _Ranks(
+    job = structs.RanksStruct(
         rows=base.numel() // columns, columns=columns, base=_array(base), model=_array(model), ranks=ranks.data_ptr()
     )
     _run("evomerge_ranks", job, base.numel())
     return ranks
 
 
-def _array(tensor: torch.Tensor | None) -> _Array:
+def _array(tensor: torch.Tensor | None) -> structs.ArrayStruct:
     if tensor is None:
-        return _Array(None, 0)
+        return structs.ArrayStruct(None, 0)
     if not tensor.is_contiguous():
         raise ValueError("expected contiguous memory")
-    return _Array(tensor.data_ptr(), _DTYPES[tensor.dtype])
+    return structs.ArrayStruct(tensor.data_ptr(), _DTYPES[tensor.dtype])
 
 
-def _cut(cut: Cut) -> _Cut:
-    return _Cut(cut.end, cut.bits)
+def _cut(cut: Cut) -> structs.CutStruct:
+    return structs.CutStruct(cut.end, cut.bits)
 
 
-def _keep(keep: Keep | None) -> _Keep:
+def _keep(keep: Keep | None) -> structs.KeepStruct:
     if keep is None:
-        return _Keep(kind=0)
+        return structs.KeepStruct(kind=0)
     if isinstance(keep, Window):
-        return _Keep(kind=1, within=_cut(keep.within), beyond=_cut(keep.beyond))
+        return structs.KeepStruct(kind=1, within=_cut(keep.within), beyond=_cut(keep.beyond))
     if isinstance(keep, Chance):
         ranks = None if keep.ranks is None else keep.ranks.data_ptr()
         keys = (ctypes.c_uint32 * 2)(*key_words(keep.key, 0))
-        return _Keep(kind=2, beyond=_cut(NOTHING), keys=keys, low=keep.low, step=keep.step, own=keep.own, ranks=ranks)
-    return _Keep(kind=3, first=keep.first, stop=keep.stop, ranks=keep.ranks.data_ptr())
+        return structs.KeepStruct(kind=2, keys=keys, low=keep.low, step=keep.step, own=keep.own, ranks=ranks)
+    return structs.KeepStruct(kind=3, first=keep.first, stop=keep.stop, ranks=keep.ranks.data_ptr())
 
 
-def _values(values: Values) -> _Values:
-    models = (_Array * len(values.models))(*map(_array, values.models))
+def _values(values: Values) -> structs.ValuesStruct:
+    models = (structs.ArrayStruct * len(values.models))(*map(_array, values.models))
     kind = 0 if isinstance(values, Delta) else 1
-    return _Values(kind, len(models), _array(values.base), models)
+    return structs.ValuesStruct(kind, len(models), _array(values.base), models)
 
 
 def _threads(numel: int) -> int:
@@ -346,7 +220,7 @@ def _function(name: str) -> Any:
     library = compiled.library()
     assert library is not None
     function = getattr(library, name)
-    function.restype = _Long if name == "evomerge_end_in_chunk" else None
+    function.restype = structs.Long if name == "evomerge_end_in_chunk" else None
     return function
 
 

@@ -1,0 +1,30 @@
+/* Numbers computed from tensors; see values.py. */
+#pragma once
+
+#include "lanes.h"
+
+/* The variance of the deltas, element by element, in double precision and rounded at the end. */
+static inline void spread(const values_t *v, const float *base, int64_t start, int n, float *restrict to, float *scratch) {
+    float *restrict x = scratch;
+    double share = 1.0 / v->n_models, mean[BLOCK], sum[BLOCK];
+    memset(mean, 0, sizeof mean);
+    memset(sum, 0, sizeof sum);
+    for (int m = 0; m < v->n_models; m++) {
+        delta(&v->models[m], base, start, n, x);
+        for (int i = 0; i < n; i++) mean[i] = mean[i] + (double)x[i];
+    }
+    for (int i = 0; i < n; i++) mean[i] = mean[i] * share;
+    for (int m = 0; m < v->n_models; m++) {
+        delta(&v->models[m], base, start, n, x);
+        for (int i = 0; i < n; i++) sum[i] = sum[i] + ((double)x[i] - mean[i]) * ((double)x[i] - mean[i]);
+    }
+    for (int i = 0; i < n; i++) to[i] = (float)(sum[i] * share);
+}
+
+/* One block of values; scratch is 3 blocks. */
+static inline void values(const values_t *v, int64_t start, int n, float *to, float *scratch) {
+    float *base = scratch;
+    load(&v->base, start, n, base);
+    if (v->kind == VALUES_DELTA) delta(v->models, base, start, n, to);
+    else spread(v, base, start, n, to, scratch + ROOM);
+}
