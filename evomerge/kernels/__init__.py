@@ -24,7 +24,7 @@ from evomerge.kernels.mixture import Mixture, Part, mix, net_sign
 from evomerge.kernels.noise import random_key, uniform
 from evomerge.kernels.ranks import LEVELS, row_ranks
 from evomerge.kernels.selection import NOTHING, Chance, Cut, Keep, RankWindow, Selection, Window, magnitude_bits, thin
-from evomerge.kernels.sums import absolute_sum, dot, square_sum
+from evomerge.kernels.sums import absolute_sum, dot, square_sums
 from evomerge.kernels.values import Delta, Spread, Values
 
 __all__ = [
@@ -59,7 +59,7 @@ __all__ = [
     "random_key",
     "row_ranks",
     "spans",
-    "square_sum",
+    "square_sums",
     "stretch_of",
     "thin",
     "torch_only",

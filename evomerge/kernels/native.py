@@ -70,14 +70,20 @@ def mix(mixture: Mixture, out: torch.Tensor | None) -> tuple[int, int]:
     return job.tied, job.signs
 
 
-def sums(
-    values: Values, keep: Keep | None, select: Selection | None = None, *, squared: bool
-) -> Iterator[torch.Tensor]:
-    """The folded sums of absolute values or squares, see :mod:`evomerge.kernels.sums`."""
-    job = structs.SumsStruct(numel=values.base.numel(), of=_values(values), keep=_keep(keep), squared=squared)
+def absolute_sums(values: Values, keep: Keep | None) -> Iterator[torch.Tensor]:
+    """The folded sums of absolute values, see :mod:`evomerge.kernels.sums`."""
+    return _sums(structs.SumsStruct(numel=values.base.numel(), of=_values(values), keep=_keep(keep)))
+
+
+def square_sums(deltas: Spread, select: Selection | None) -> torch.Tensor:
+    """The folded sums of the squares of each delta, shape (models, runs)."""
+    numel = deltas.base.numel()
+    found = torch.empty(len(deltas.models), -(-numel // BLOCK), dtype=torch.float64)
+    job = structs.SquaresStruct(numel=numel, sums=found.data_ptr(), of=_values(deltas))
     if select is not None:
         job.select, job.selected = _values(select.values), _keep(select.keep)
-    return _sums(job)
+    _run("evomerge_squares", job, numel)
+    return found
 
 
 def dots(left: torch.Tensor, right: torch.Tensor) -> Iterator[torch.Tensor]:

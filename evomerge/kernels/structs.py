@@ -86,9 +86,19 @@ class SumsStruct(ctypes.Structure):
         ("sums", ctypes.c_void_p),
         ("of", ValuesStruct),
         ("keep", KeepStruct),
-        ("squared", Int),
         ("left", ArrayStruct),
         ("right", ArrayStruct),
+    ]
+
+
+class SquaresStruct(ctypes.Structure):
+    """``squares_t``."""
+
+    _fields_ = [
+        ("next", Long),
+        ("numel", Long),
+        ("sums", ctypes.c_void_p),
+        ("of", ValuesStruct),
         ("select", ValuesStruct),
         ("selected", KeepStruct),
     ]

@@ -7,14 +7,14 @@ runs are then added up exactly and rounded once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import torch
 
 from evomerge.kernels import native
 from evomerge.kernels.blocks import flat, spans
 from evomerge.kernels.selection import Keep, Selection, thin
-from evomerge.kernels.values import Values
+from evomerge.kernels.values import Delta, Spread, Values
 
 _RUN = 1024
 
@@ -31,26 +31,30 @@ def dot(left: torch.Tensor, right: torch.Tensor) -> float:
 def absolute_sum(values: Values, keep: Keep | None = None) -> float:
     """The sum of the absolute values of all elements, or of those that are kept."""
     if native.serves_values(values):
-        return _added(native.sums(values, keep, squared=False))
+        return _added(native.absolute_sums(values, keep))
     return _added(
         _folded((block if keep is None else thin(keep, block, span)).to(torch.float64).abs_())
-        for span, block in _blocks(values)
+        for span in spans(values.base.numel(), device=values.base.device)
+        for block in [values.block(span)]
     )
 
 
-def square_sum(values: Values, select: Selection | None = None) -> float:
-    """The sum of the squares of all elements, or of those that are selected."""
-    if native.serves_values(values) and (select is None or native.serves_values(select.values)):
-        return _added(native.sums(values, None, select, squared=True))
-    return _added(
-        _folded((block if select is None else block * select.mask(span)).to(torch.float64).square_())
-        for span, block in _blocks(values)
-    )
+def square_sums(deltas: Spread, select: Selection | None = None) -> list[float]:
+    """The sum of the squares of each delta's elements, or of those that are selected.
 
-
-def _blocks(values: Values) -> Iterator[tuple[slice, torch.Tensor]]:
-    for span in spans(values.base.numel(), device=values.base.device):
-        yield span, values.block(span)
+    Args:
+        deltas: The base and the models.
+        select: Which elements of all deltas count; None is all.
+    """
+    if native.serves_values(deltas) and (select is None or native.serves_values(select.values)):
+        return [_added([sums]) for sums in native.square_sums(deltas, select)]
+    found: list[list[torch.Tensor]] = [[] for _ in deltas.models]
+    for span in spans(deltas.base.numel(), device=deltas.base.device):
+        chosen = None if select is None else select.mask(span)
+        for sums, model in zip(found, deltas.models, strict=True):
+            block = Delta(deltas.base, model).block(span)
+            sums.append(_folded((block if chosen is None else block * chosen).to(torch.float64).square_()))
+    return [_added(sums) for sums in found]
 
 
 def _folded(terms: torch.Tensor) -> torch.Tensor:

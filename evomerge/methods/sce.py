@@ -22,10 +22,10 @@ from typing import Any
 
 import torch
 
-from evomerge.kernels import Histogram, Mixture, Part, Selection, Spread, Window, flat, histogram_bytes, square_sum
+from evomerge.kernels import Histogram, Mixture, Part, Selection, Spread, Window, flat, histogram_bytes, square_sums
 from evomerge.kernels import stretch_of as counted_exactly
 from evomerge.methods._declaration import Coefficients, MergeMethod, Option, Options, Sources, Starts, TensorContext
-from evomerge.methods._deltas import delta_of, mix_into
+from evomerge.methods._deltas import mix_into
 from evomerge.methods._trim import largest_of_tensor
 from evomerge.methods._vocabulary import TIE, TIES, VOTES, delta_starts, per_model, scale, shared, weight
 from evomerge.recipe import Coefficient
@@ -84,13 +84,18 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
     mix_into(out, mixed, sources, coefficients)
 
 
+def spread_of(sources: Sources) -> Spread:
+    """The variances of one tensor's deltas."""
+    assert sources.base is not None
+    return Spread(flat(sources.base), [flat(model) for model in sources.models])
+
+
 def selection(sources: Sources, fraction: float) -> Selection | None:
     """The elements of highest variance, at least one if any differ; None is all."""
-    assert sources.base is not None
     different = int(sources.prepared["different"])
     if fraction >= 1 or different == 0:
         return None
-    spread = Spread(flat(sources.base), [flat(model) for model in sources.models])
+    spread = spread_of(sources)
     histogram = Histogram.load(sources.prepared, "spread")
     return Selection(spread, Window(largest_of_tensor(spread, histogram, max(1, int(fraction * different)), "exact")))
 
@@ -98,7 +103,7 @@ def selection(sources: Sources, fraction: float) -> Selection | None:
 def calculated(sources: Sources, select: Selection | None) -> list[float]:
     """The share of each model in the mean squares of the selected elements."""
     numel, count = sources.models[0].numel(), len(sources.models)
-    squares = [square_sum(delta_of(sources, model), select) / numel for model in range(count)]
+    squares = [total / numel for total in square_sums(spread_of(sources), select)]
     total = sum(squares)
     return [1 / count] * count if total <= sources.options["uniform_below"] else [own / total for own in squares]
 

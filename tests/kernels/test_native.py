@@ -33,7 +33,7 @@ from evomerge.kernels import (
     mix,
     net_sign,
     row_ranks,
-    square_sum,
+    square_sums,
     stretch_of,
     torch_only,
 )
@@ -142,6 +142,11 @@ def assert_same_bits(got: torch.Tensor, wanted: torch.Tensor) -> None:
     assert torch.equal(got[numbers].view(words), wanted[numbers].view(words))
 
 
+def assert_same_numbers(got: list[float], wanted: list[float]) -> None:
+    for one, other in zip(got, wanted, strict=True):
+        assert one == other or (one != one and other != other)
+
+
 @pytest.mark.parametrize("seed", range(250))
 def test_mixtures(seed: int) -> None:
     draw = Draw(seed)
@@ -173,13 +178,13 @@ def test_selection_and_sums(seed: int) -> None:
         bits, equal = int(one.digits[0]), int(one.upto[0])
         for quota in (0, 1, equal // 2 + 1, equal, equal + 1):
             assert len(set(in_both(lambda q=quota, b=bits: end_of_equal(values, b, q)))) == 1
-    select = Selection(draw.values_like(values), draw.window())
-    for total, kept in [(absolute_sum, None), (absolute_sum, keep), (square_sum, None), (square_sum, select)]:
-        first, second = in_both(lambda total=total, kept=kept: total(values, kept))
-        assert first == second or (first != first and second != second)
+    for kept in (None, keep):
+        assert_same_numbers(*in_both(lambda kept=kept: [absolute_sum(values, kept)]))
+    deltas = Spread(values.base, [draw.near(values.base) for _ in range(3)])
+    for select in (None, Selection(values, draw.window())):
+        assert_same_numbers(*in_both(lambda select=select: square_sums(deltas, select)))
     left, right = draw.tensor(), draw.tensor()
-    first, second = in_both(lambda: dot(left, right))
-    assert first == second or (first != first and second != second)
+    assert_same_numbers(*in_both(lambda: [dot(left, right)]))
 
 
 @pytest.mark.parametrize("seed", range(30))

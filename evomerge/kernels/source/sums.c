@@ -1,17 +1,14 @@
 #include "keep.h"
 #include "values.h"
 
-/* Sums per block: of the absolute values or squares of what is kept of values (left.data is null), or of the products
- * of two tensors; see sums.py. */
+/* Sums per block: of the absolute values of what is kept of values (left.data is null), or of the products of two
+ * tensors; see sums.py. */
 typedef struct {
     int64_t next, numel;
     double *sums;               /* one per block */
     values_t of;
     keep_t keep;
-    int32_t squared;
     array_t left, right;
-    values_t select;            /* n_models is 0 where nothing else decides what is kept */
-    keep_t selected;
 } sums_t;
 
 static double folded(double *restrict x, int n) {
@@ -22,7 +19,7 @@ static double folded(double *restrict x, int n) {
 }
 
 void evomerge_sums(sums_t *p) {
-    float *memory = room_for(6), *x = memory, *scratch = memory + ROOM, *chosen = memory + 5 * ROOM;
+    float *memory = room_for(5), *x = memory, *scratch = memory + ROOM;
     double *terms = (double *)room_for(2);
     FOR_CHUNKS(p) FOR_BLOCKS(p, start, size) {
         int n = (int)size;
@@ -33,14 +30,37 @@ void evomerge_sums(sums_t *p) {
         } else {
             values(&p->of, start, n, x, scratch);
             thin_block(&p->keep, start, n, x);
-            if (p->select.n_models) {
-                values(&p->select, start, n, chosen, scratch);
-                keep_chosen(&p->selected, start, n, chosen, x);
-            }
-            if (p->squared) for (int i = 0; i < n; i++) terms[i] = (double)x[i] * (double)x[i];
-            else for (int i = 0; i < n; i++) terms[i] = (double)float_of(magnitude(x[i]));
+            for (int i = 0; i < n; i++) terms[i] = (double)float_of(magnitude(x[i]));
         }
         p->sums[start / BLOCK] = folded(terms, n);
+    }
+    free(terms);
+    free(memory);
+}
+
+/* Sums per block of the squares of all deltas, of those elements that are selected in common. */
+typedef struct {
+    int64_t next, numel;
+    double *sums;               /* for each model one per block */
+    values_t of;                /* base and models */
+    values_t select;            /* n_models is 0 where everything is selected */
+    keep_t selected;
+} squares_t;
+
+void evomerge_squares(squares_t *p) {
+    float *memory = room_for(6), *x = memory, *base = memory + ROOM, *chosen = base + ROOM, *scratch = chosen + ROOM;
+    double *terms = (double *)room_for(2);
+    int64_t blocks = (p->numel + BLOCK - 1) / BLOCK;
+    FOR_CHUNKS(p) FOR_BLOCKS(p, start, size) {
+        int n = (int)size;
+        if (p->select.n_models) values(&p->select, start, n, chosen, scratch);
+        load(&p->of.base, start, n, base);
+        for (int m = 0; m < p->of.n_models; m++) {
+            delta(&p->of.models[m], base, start, n, x);
+            if (p->select.n_models) keep_chosen(&p->selected, start, n, chosen, x);
+            for (int i = 0; i < n; i++) terms[i] = (double)x[i] * (double)x[i];
+            p->sums[m * blocks + start / BLOCK] = folded(terms, n);
+        }
     }
     free(terms);
     free(memory);
