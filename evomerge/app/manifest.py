@@ -21,7 +21,7 @@ from evomerge.recipe import CheckpointRef
 
 _LIBRARIES = ("torch", "transformers", "lm-eval", "pymoo", "cma", "numpy", "safetensors", "datasets", "hydra-core")
 # Settings of the fitness that say where files lie or how many items are used; the items themselves are in the identity.
-_NOT_IDENTITY = ("task_path", "items_per_task", "test_items_per_task")
+_NOT_IDENTITY = ("task_path", "items_per_task", "test_items_per_task", "prefixes")
 
 
 def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]:
@@ -43,7 +43,8 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         "objectives": [objective.to_json() for objective in assembly.objectives],
         "constraints": [constraint.to_json() for constraint in assembly.constraints],
         "functions": {function.name: function.content for function in assembly.functions},
-        "fitness": {name: _plain(value) for name, value in fitness.items() if name not in _NOT_IDENTITY},
+        "fitness": {name: _plain(value) for name, value in fitness.items() if name not in _NOT_IDENTITY}
+        | ({"prefixes": "shared"} if settings.fitness.prefixes == "shared" else {}),
         "items": settings.items,
         "judging": dict(assembly.suite.judging),
         "searcher": {"name": config.searcher.name, **_plain(asdict(searcher_settings(config)))},

@@ -19,7 +19,7 @@ from evomerge.app.manifest import run_identity, run_manifest
 from evomerge.candidate import Tuning, Worker, WorkerSettings, resolve_dtype, suite_digest, tune, with_tuning
 from evomerge.errors import InputError
 from evomerge.executors import Executor, in_process, processes
-from evomerge.fitness import TaskSuite
+from evomerge.fitness import WHOLE, TaskSuite
 from evomerge.merging import PreparedSettings
 from evomerge.search import Budgets, Progress, SearchPlan, SearchResult, factory, run
 from evomerge.store import RunStore, identity
@@ -151,7 +151,7 @@ def _tuned(
     with contextlib.suppress(InputError, KeyError):
         # Of runs that began before they were recorded, nothing was shared.
         manifest = RunStore.read(folder).manifest
-        began, notes = manifest["identity"], tuple(w for w in manifest["warnings"] if w not in assembly.warnings)
+        began, notes = manifest["identity"], tuple(text for text in manifest.get("warnings", ()) if WHOLE in text)
         tuning = Tuning(int(began["model"]["threads"]), str(began["fitness"].get("prefixes", "plain")))
         dtype = str(began["model"]["dtype"]) if model.dtype == "auto" else model.dtype
         return _told(with_tuning(replace(settings, dtype=dtype), tuning), assembly), notes

@@ -15,7 +15,7 @@ import torch
 
 from evomerge.candidate.worker import WorkerSettings, load_model
 from evomerge.checkpoints import Checkpoint
-from evomerge.fitness import TaskSuite
+from evomerge.fitness import TaskSuite, takes
 
 # Another choice must be this much faster than the simpler one, or chance would decide between equals.
 _WORTHWHILE = 1.2
@@ -24,7 +24,8 @@ _REPEATS = 3
 _NARROW = 256
 # Rows and widths of the product that shows what a CPU is fast at.
 _PRODUCT = (512, 512, 2048)
-_TIMED_TOKENS = 1024
+_TIMED_TOKENS = 512
+_LONG = 2.0  # seconds of a timed pass, with all threads
 
 
 @dataclass(frozen=True)
@@ -83,21 +84,35 @@ def tune(settings: WorkerSettings, suite: TaskSuite, threads: Sequence[int]) -> 
         dtype=settings.dtype,
         attention=settings.attention,
         device=settings.device,
-        threads=threads[0],
+        threads=threads[-1],
         trust_remote_code=settings.trust_remote_code,
     )
-    sharing = suite.adapt(model)
-    prefixes = "shared" if sharing.share else "plain"
-    notes = (sharing.reason,) if sharing.reason else ()
-    timed = _timed_pass(suite) if len(threads) > 1 and width(reference) >= _NARROW else None
+    prefixes, notes = _sharing(suite, model, settings.fitness.prefixes)
+    if len(threads) == 1 or torch.device(settings.device).type != "cpu":
+        return Tuning(threads[-1], prefixes, notes)
+    timed = _timed_pass(suite) if width(reference) >= _NARROW else None
     if timed is None:
         return Tuning(threads[0], prefixes, notes)
-    seconds = {count: _pass_seconds(model, timed, count) for count in threads}
+    seconds = {threads[-1]: _pass_seconds(model, timed, threads[-1])}
+    if seconds[threads[-1]] > _LONG:
+        return Tuning(threads[-1], prefixes, notes, seconds)  # a model so large has work for every thread
+    seconds |= {count: _pass_seconds(model, timed, count) for count in threads[:-1]}
     chosen = threads[0]
     for count in threads[1:]:
         if seconds[count] * _WORTHWHILE < seconds[chosen]:
             chosen = count
     return Tuning(chosen, prefixes, notes, seconds)
+
+
+def _sharing(suite: TaskSuite, model: Any, wanted: str) -> tuple[str, tuple[str, ...]]:
+    """Whether to share, and what people should know; who insists on sharing is told what it changes."""
+    if wanted == "plain":
+        return wanted, ()
+    sharing = suite.examine(model) if wanted == "shared" else suite.adapt(model)
+    notes = (sharing.reason,) if sharing.reason else ()
+    if wanted == "shared":
+        return wanted, tuple(f"fitness.prefixes=shared against advice: {note}" for note in notes)
+    return "shared" if sharing.share else "plain", notes
 
 
 def width(reference: Checkpoint) -> int:
@@ -119,7 +134,8 @@ def _timed_pass(suite: TaskSuite) -> torch.Tensor | None:
 def _pass_seconds(model: Any, tokens: torch.Tensor, threads: int) -> float:
     torch.set_num_threads(threads)
     given = tokens.to(next(model.parameters()).device)
-    return _fastest(lambda: model(input_ids=given, use_cache=False, logits_to_keep=1))
+    last = {"logits_to_keep": 1} if takes(model, "logits_to_keep") else {}
+    return _fastest(lambda: model(input_ids=given, use_cache=False, **last))
 
 
 def _product_seconds(dtype: torch.dtype) -> float:

@@ -89,7 +89,7 @@ class Worker:
             trust_remote_code=settings.trust_remote_code,
         )
         device = torch.device(settings.device)
-        room = Residency(device, reserve=_reserved(self.suite, settings.dtype) if device.type == "cuda" else 0)
+        room = Residency(device, reserve=_reserved(self.suite, settings) if device.type == "cuda" else 0)
         self.merger = Merger(sources, device=device, prepared=settings.prepared, residency=room)
         self._required = settings.required
         self._functions = {function.metric: function.load() for function in settings.functions}
@@ -128,9 +128,10 @@ class Worker:
         return Outcome(metrics, tuple(responses), None, seconds)
 
 
-def _reserved(suite: TaskSuite, dtype: str) -> int:
+def _reserved(suite: TaskSuite, settings: WorkerSettings) -> int:
     """Bytes of a GPU's memory that scoring takes between merges."""
-    return max(suite.predicted_bytes(split, getattr(torch, dtype).itemsize) for split in SPLITS)
+    itemsize, eager = getattr(torch, settings.dtype).itemsize, settings.attention == "eager"
+    return max(suite.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
 
 
 def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:

@@ -5,8 +5,9 @@ model whose weights may have changed since the last call. This room alone knows 
 """
 
 from evomerge.fitness.answers import NonFiniteScore
+from evomerge.fitness.caches import takes
 from evomerge.fitness.foreign import foreign_code
-from evomerge.fitness.gate import Sharing
+from evomerge.fitness.gate import WHOLE, Sharing
 from evomerge.fitness.inspection import TaskListing, inspect_tasks
 from evomerge.fitness.memory import logit_bytes
 from evomerge.fitness.requests import Continuation, Generated, Likelihood, Prompt
@@ -14,6 +15,7 @@ from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.suite import MetricInfo, TaskSuite
 
 __all__ = [
+    "WHOLE",
     "Continuation",
     "FitnessSettings",
     "Generated",
@@ -27,4 +29,5 @@ __all__ = [
     "foreign_code",
     "inspect_tasks",
     "logit_bytes",
+    "takes",
 ]

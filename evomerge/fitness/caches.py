@@ -1,11 +1,18 @@
-"""Keys and values of tokens that many sequences begin with."""
+"""Keys and values of tokens that many sequences begin with, and what models can be told of them."""
 
 from __future__ import annotations
 
+import inspect
 from typing import cast
 
+import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
+
+
+def takes(model: torch.nn.Module, argument: str) -> bool:
+    """Whether a model's forward pass has an argument of that name."""
+    return argument in inspect.signature(model.forward).parameters
 
 
 def expanded(cache: DynamicCache, rows: int) -> DynamicCache:

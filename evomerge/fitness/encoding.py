@@ -161,6 +161,8 @@ class Encoder:
             raise InputError(
                 "it samples; only greedy generation is scored: set gen_kwargs={do_sample: false, temperature: 0}"
             )
+        if int(rest.get("num_beams") or 1) > 1:
+            raise InputError("it searches with beams; only greedy generation is scored: set gen_kwargs={num_beams: 1}")
         room = self.max_length - max_new
         if room <= 0:
             raise InputError(

@@ -16,13 +16,36 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from evomerge.fitness.caches import expanded
+from evomerge.fitness.caches import expanded, takes
 from evomerge.fitness.masks import windows
 from evomerge.fitness.passes import PromptBatch
 from evomerge.fitness.requests import Generated, Prompt
 
 # A stop text may be spelled with other tokens than the tokenizer would choose, so a little more is looked at.
 LOOK_BACK = 2
+
+
+class Beginnings:
+    """Keys and values of what the prompts of a batch begin with; the one read last is kept for the next batch.
+
+    Args:
+        model: A causal language model whose weights stay as they are.
+    """
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self._model = model
+        self._read: tuple[bytes, DynamicCache] | None = None
+
+    def of(self, batch: PromptBatch) -> DynamicCache:
+        """Keys and values of a batch's beginning, for each of its prompts."""
+        tokens = batch.prompts[0].tokens[: batch.shared]
+        if self._read is None or self._read[0] != tokens.tobytes():
+            cache = DynamicCache()
+            given = torch.from_numpy(tokens.astype(np.int64))[None].to(next(self._model.parameters()).device)
+            last = {"logits_to_keep": 1} if takes(self._model, "logits_to_keep") else {}
+            self._model(input_ids=given, past_key_values=cache, use_cache=True, **last)
+            self._read = (tokens.tobytes(), cache)
+        return expanded(self._read[1], len(batch.prompts))
 
 
 class Generator:
@@ -35,14 +58,14 @@ class Generator:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._windows: dict[tuple[str, ...], int] = {}
-        self._read: tuple[bytes, DynamicCache] | None = None
 
-    def generate(self, model: torch.nn.Module, batch: PromptBatch) -> list[Generated]:
+    def generate(self, model: torch.nn.Module, batch: PromptBatch, beginnings: Beginnings) -> list[Generated]:
         """Continues prompts that share stop texts, length limit and options.
 
         Args:
             model: A causal language model of ``transformers``.
             batch: At least one prompt.
+            beginnings: What has been read with these weights.
 
         Returns:
             One answer per prompt, in their order.
@@ -59,7 +82,7 @@ class Generator:
         made = model.generate(  # type: ignore[operator]
             input_ids=tokens.to(device),
             attention_mask=mask.to(device),
-            past_key_values=self._beginning(model, batch) if batch.shared else None,
+            past_key_values=beginnings.of(batch) if batch.shared else None,
             generation_config=_configuration(model, first, pad),
             stopping_criteria=StoppingCriteriaList([ended]),
             logits_processor=LogitsProcessorList([finite]),
@@ -75,20 +98,6 @@ class Generator:
                 text = text.split(term)[0]
             answers.append(Generated(text, truncated=end is None, finite=ok))
         return answers
-
-    def _beginning(self, model: torch.nn.Module, batch: PromptBatch) -> DynamicCache:
-        """Keys and values of what all prompts of a batch begin with, for each of them; read once for later batches."""
-        tokens = batch.prompts[0].tokens[: batch.shared]
-        if self._read is None or self._read[0] != tokens.tobytes():
-            cache = DynamicCache()
-            given = torch.from_numpy(tokens.astype(np.int64))[None].to(next(model.parameters()).device)
-            model(input_ids=given, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            self._read = (tokens.tobytes(), cache)
-        return expanded(self._read[1], len(batch.prompts))
-
-    def forget(self) -> None:
-        """Forgets what was read: the weights may change."""
-        self._read = None
 
     def _end_texts(self) -> tuple[str, ...]:
         end = self._tokenizer.eos_token_id
@@ -159,6 +168,7 @@ def _configuration(model: torch.nn.Module, prompt: Prompt, pad: int) -> Any:
     settings.update(**prompt.options)  # type: ignore[operator, union-attr]
     greedy = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None, "min_p": None, "typical_p": None}
     bounds = {"max_new_tokens": prompt.max_new, "max_length": None, "pad_token_id": pad, "use_cache": True}
+    bounds["cache_implementation"] = None  # a cache that holds what prompts share is given
     settings.update(**greedy, **bounds)  # type: ignore[operator, union-attr]
     return settings
 

@@ -85,7 +85,8 @@ def _shared_passes(root: Node, limits: Limits) -> Iterator[Draft]:
                 row.append(node, tokens_of(trunk.nodes))
             yield Draft([_keep_new(row, placed)], past, shared=True)
             past, count = count, count + 1
-        for rows in _cut(_packed(trunk.units, limits), limits, placed):
+        before = trunk.nodes[-1].end if trunk.nodes else 0
+        for rows in _cut(_packed(trunk.units, limits, before), limits, placed, before):
             yield Draft(rows, past)
             count += 1
         stack += [(child, past) for child in reversed(trunk.children)]
@@ -141,8 +142,12 @@ def _cheapest(node: Node, own: Sequence[Node], limits: Limits) -> _Way:
     return min(costs, key=lambda way: costs[way])
 
 
-def _packed(units: Sequence[_Unit], limits: Limits) -> list[Row]:
-    """Puts trees into rows, the longest first, each where it leaves the least room."""
+def _packed(units: Sequence[_Unit], limits: Limits, past: int) -> list[Row]:
+    """Puts trees into rows, the longest first, each where it leaves the least room.
+
+    Every row needs keys and values of its own of all that it continues, so rows after a long past are longer.
+    """
+    capacity = max(limits.row_tokens, min(past // 8, limits.tokens))
     rows: list[Row] = []
     room: list[tuple[int, int]] = []  # (what is left, row), sorted
     order = {id(unit): (-unit.length, unit.top.start, _path(unit)) for unit in units}
@@ -151,7 +156,7 @@ def _packed(units: Sequence[_Unit], limits: Limits) -> list[Row]:
         if place < len(room):
             left, index = room.pop(place)
         else:
-            left, index = max(limits.row_tokens, unit.length), len(rows)
+            left, index = max(capacity, unit.length), len(rows)
             rows.append(Row())
         rows[index].add(unit.above, unit.top)
         bisect.insort(room, (left - unit.length, index))
@@ -170,11 +175,11 @@ def _plain_passes(ends: Sequence[Node], limits: Limits) -> Iterator[Draft]:
         for node in nodes:
             row.append(node, end.end)
         rows.append(row)
-    for part in _cut(rows, limits, set()):
+    for part in _cut(rows, limits, set(), 0):
         yield Draft(part)
 
 
-def _cut(rows: Sequence[Row], limits: Limits, placed: set[int]) -> Iterator[list[Row]]:
+def _cut(rows: Sequence[Row], limits: Limits, placed: set[int], past: int) -> Iterator[list[Row]]:
     """Cuts rows into passes: longest first, a new pass where padding would cost more than a pass does."""
     part: list[Row] = []
     positions = padding = 0
@@ -183,7 +188,8 @@ def _cut(rows: Sequence[Row], limits: Limits, placed: set[int]) -> Iterator[list
             longest = part[0].length if part else piece.length
             padding += longest - piece.length
             full = (len(part) + 1) * longest > limits.tokens or positions + piece.positions > limits.positions
-            if part and (full or padding > limits.overhead or len(part) == limits.rows):
+            copies = past and (len(part) + 1) * (past + longest) > limits.cached
+            if part and (full or copies or padding > limits.overhead or len(part) == limits.rows):
                 yield part
                 part, positions, padding = [], 0, 0
             part.append(piece)

@@ -27,6 +27,7 @@ class ModelShape:
         intermediate: Width of an MLP.
         layers: Number of layers.
         heads: Attention heads.
+        width: Numbers that all heads' queries have per token.
         keys: Numbers that keys have per token and layer, and values again.
     """
 
@@ -35,6 +36,7 @@ class ModelShape:
     intermediate: int = 0
     layers: int = 0
     heads: int = 0
+    width: int = 0
     keys: int = 0
 
     @classmethod
@@ -49,12 +51,14 @@ class ModelShape:
         width = int(_first(inner, "head_dim") or hidden // heads)
         # Each token of a mixture of experts goes through several of them.
         experts = int(_first(inner, "num_experts_per_tok", "num_experts_per_token") or 1)
+        names = ("moe_intermediate_size",) if experts > 1 else ()
         return cls(
             vocabulary,
             hidden,
-            int(_first(inner, "intermediate_size", "n_inner", "ffn_dim") or 4 * hidden) * experts,
+            int(_first(inner, *names, "intermediate_size", "n_inner", "ffn_dim") or 4 * hidden) * experts,
             int(_first(inner, "num_hidden_layers", "n_layer") or 0),
             heads,
+            heads * width,
             int(_first(inner, "num_key_value_heads") or heads) * width,
         )
 
@@ -66,22 +70,26 @@ class ModelShape:
         """
         return max(512, int(2.7 * self.hidden))
 
-    def pass_bytes(self, tokens: int, seen: int, positions: int, itemsize: int, eager: bool) -> int:
+    def pass_bytes(self, tokens: int, seen: int, positions: int, itemsize: int, masked: bool) -> int:
         """One forward pass without what is kept between passes.
 
         Args:
             tokens: Tokens in it, padding included.
-            seen: Tokens that each of them may see, times the number of tokens.
+            seen: Tokens that are there for each of them to see, times the number of tokens, where these are written
+                down: as a mask, or as attention weights.
             positions: How many of them are scored.
             itemsize: Bytes of a number of the model's dtype.
-            eager: Whether attention writes its weights down.
+            masked: Whether there is a mask, besides.
         """
         states = tokens * (itemsize * (_HIDDEN * self.hidden + _INTERMEDIATE * self.intermediate))
         states += tokens * 4 * _HIDDEN_FLOAT32 * self.hidden
-        # The mask is made of booleans, and turned into numbers.
-        mask = seen * (itemsize + 3)
-        weights = seen * self.heads * (itemsize + 4) if eager else 0
-        return max(states + weights, logit_bytes(positions, self.vocabulary, itemsize)) + mask
+        # The mask is made of booleans and distances, and turned into numbers.
+        mask = seen * (itemsize + 11) if masked else 0
+        return max(states, logit_bytes(positions, self.vocabulary, itemsize)) + mask
+
+    def weight_bytes(self, seen: int, itemsize: int) -> int:
+        """Attention weights of one layer that are written down, and their softmax in float32."""
+        return seen * self.heads * (2 * itemsize + 4)
 
     def cache_bytes(self, tokens: int, itemsize: int) -> int:
         """Keys and values of all layers for some tokens."""
@@ -119,20 +127,23 @@ def scoring_bytes(layout: Layout, shape: ModelShape, itemsize: int = 4, *, eager
         width = past + length
         # Keys and values of earlier passes, this pass's own, and one layer of repeated heads.
         cached = sum(kept.values()) + (rows * width if past or batch.shared else 0)
-        masked = rows * length * width if batch.ends is not None or past else 0
-        heads = 4 * rows * width * shape.hidden * itemsize
-        bytes_ = shape.pass_bytes(rows * length, masked, batch.positions, itemsize, eager)
+        seen = rows * length * width
+        heads = 4 * rows * width * shape.width * itemsize + (shape.weight_bytes(seen, itemsize) if eager else 0)
+        masked = batch.ends is not None or past > 0 or eager
+        bytes_ = shape.pass_bytes(rows * length, seen, batch.positions, itemsize, masked)
         most = max(most, bytes_ + shape.cache_bytes(cached, itemsize) + heads)
         kept = {place: tokens for place, tokens in kept.items() if layout.needed_after(place, index)}
         if batch.shared:
             kept = {**kept, index: width}
-    return max([most, *(_generation_bytes(batch, shape, itemsize) for batch in layout.prompts)]) + _SCRATCH
+    return max([most, *(_generation_bytes(batch, shape, itemsize, eager) for batch in layout.prompts)]) + _SCRATCH
 
 
-def _generation_bytes(batch: PromptBatch, shape: ModelShape, itemsize: int) -> int:
+def _generation_bytes(batch: PromptBatch, shape: ModelShape, itemsize: int, eager: bool) -> int:
     rows, longest = len(batch.prompts), max(len(prompt.tokens) for prompt in batch.prompts)
     whole = rows * (longest + batch.prompts[0].max_new)
-    prefill = shape.pass_bytes(rows * longest, rows * longest * longest, rows, itemsize, False)
+    seen = rows * longest * longest
+    prefill = shape.pass_bytes(rows * longest, seen, rows, itemsize, True)
+    prefill += shape.weight_bytes(seen, itemsize) if eager else 0
     # Growing keys and values by a token copies those of one layer.
     return prefill + shape.cache_bytes(whole, itemsize) * (shape.layers + 1) // max(shape.layers, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ import torch
 from evomerge.fitness.requests import Prompt
 
 TOKEN_BUDGET = 2048
-GENERATION_TOKENS = 8192
+CACHED_TOKENS = 8192
 LOGIT_BUDGET = 256 * 2**20
 
 # Tokens that a token sees when attention costs it as much as all else, for a model a few hundred numbers wide.
@@ -30,7 +31,8 @@ class Limits:
         logit_bytes: Memory that float32 logits may take.
         row: Tokens up to which short sequences are packed into one row; 0 follows ``attention``.
         attention: Tokens that a token sees when attention costs it as much as all else.
-        generation: Most tokens of one batched generation, those to be made included.
+        cached: Most tokens whose keys and values a pass or a batched generation holds, those that every row continues
+            counted for each row, and those to be generated.
         overhead: What a pass costs beside its tokens, in tokens.
     """
 
@@ -40,7 +42,7 @@ class Limits:
     logit_bytes: int = LOGIT_BUDGET
     row: int = 0
     attention: int = ATTENTION_TOKENS
-    generation: int = GENERATION_TOKENS
+    cached: int = CACHED_TOKENS
     overhead: int = PASS_TOKENS
 
     @property
@@ -95,7 +97,9 @@ class LikelihoodPass:
 
     def to(self, device: torch.device) -> LikelihoodPass:
         """The same pass with its tensors on a device."""
-        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        moved: dict[str, Any] = {
+            name: value.to(device) for name, value in vars(self).items() if isinstance(value, torch.Tensor)
+        }
         return replace(self, **moved)
 
 

@@ -65,9 +65,10 @@ class Row:
         return -self.length, b"".join(node.tokens.tobytes() for node in self.nodes)
 
     def pieces(self, most: int) -> Iterator[Row]:
-        """The same row as often as needed to score at most so many tokens at one time."""
+        """The same row as often as needed to score at most so many tokens at one time: not at all for none."""
         if self.positions <= most:
-            yield self
+            if self.positions:
+                yield self
             return
         wanted = [index for index, kept in enumerate(self.kept) if kept and self.nodes[index].scored.any()]
         while wanted:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from transformers import DynamicCache
 
-from evomerge.fitness.caches import expanded
-from evomerge.fitness.generation import Generator
+from evomerge.fitness.caches import expanded, takes
+from evomerge.fitness.generation import Beginnings, Generator
 from evomerge.fitness.layout import lay_out
 from evomerge.fitness.masks import attention_mask
 from evomerge.fitness.passes import Layout, LikelihoodPass, Limits
@@ -62,11 +61,13 @@ class BatchScorer:
         answers: list[Answer | None] = [None] * layout.count
         for index, likelihood in self._likelihoods(model, layout):
             answers[index] = likelihood
+        beginnings = Beginnings(model)  # of these weights, and gone with this call
         for batch in layout.prompts:
-            for index, generated in zip(batch.requests, self._generator.generate(model, batch), strict=True):
-                answers[index] = generated
-        self._generator.forget()
-        return [answer for answer in answers if answer is not None]
+            generated = self._generator.generate(model, batch, beginnings)
+            for index, answer in zip(batch.requests, generated, strict=True):
+                answers[index] = answer
+        assert all(answer is not None for answer in answers)
+        return cast(list[Answer], answers)
 
     def _likelihoods(self, model: torch.nn.Module, layout: Layout) -> list[tuple[int, Likelihood]]:
         if not layout.likelihoods:
@@ -108,7 +109,7 @@ class _Run:
         self._model = model
         self._passes = passes
         # Whether the model can be told at which positions to compute logits.
-        self._selects = "logits_to_keep" in inspect.signature(model.forward).parameters
+        self._selects = takes(model, "logits_to_keep")
         self._last = {batch.past: index for index, batch in enumerate(passes) if batch.past is not None}
         self._caches: dict[int, DynamicCache] = {}
 

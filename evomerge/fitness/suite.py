@@ -22,15 +22,13 @@ from evomerge.fitness.layout import lay_out
 from evomerge.fitness.memory import ModelShape, scoring_bytes
 from evomerge.fitness.opening import divide, open_benchmarks
 from evomerge.fitness.passes import TOKEN_BUDGET, Layout, Limits
-from evomerge.fitness.requests import Answer, Request
+from evomerge.fitness.requests import Answer
 from evomerge.fitness.scoring import BatchScorer
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.tokenised import tokenise
 
 ItemLists = Mapping[str, Sequence[str]]
 LAYOUTS_KEPT = 16
-# Tokens of the sample that shows whether shared beginnings may be computed once; its longest item may be longer.
-SAMPLE_TOKENS = 2048
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class TaskSuite:
         self.content = {item: self._item(item).content for item in self._split}
         tokenised = tokenise(encoder, ((self._task[item], self._item(item)) for item in self._split))
         self._requests = tokenised.requests
-        self._layouts: dict[tuple[str, ...], Layout] = {}
+        self._layouts: dict[tuple[tuple[str, ...], bool], Layout] = {}
         own = {f"{name}.{key}": MetricInfo(up) for name, task in benchmarks.items() for key, up in task.metrics.items()}
         self.metrics: Mapping[str, MetricInfo] = own | {
             key: MetricInfo(up)
@@ -174,7 +172,6 @@ class TaskSuite:
     def _share(self, share: bool) -> None:
         if share != self._scorer.share:
             self._scorer = self._scorer.with_limits(self._scorer.limits, share=share)
-            self._layouts.clear()
 
     def adapt(self, model: torch.nn.Module) -> Sharing:
         """Finds out whether shared beginnings may be computed once for a model, and scores that way from now on.
@@ -182,32 +179,19 @@ class TaskSuite:
         With ``prefixes`` other than ``auto`` that is settled and nothing is asked.
 
         Args:
-            model: As for :meth:`score`. Its weights do not matter, its architecture, dtype and device do.
+            model: As for :meth:`score`. Its architecture matters; weights that are numbers do not.
         """
         if self.settings.prefixes != "auto":
             return Sharing(self._scorer.share, "")
         if self.sharing is None:
-            self.sharing = choose(model, self._scorer, self._sample())
+            self.sharing = self.examine(model)
             self._share(self.sharing.share)
         return self.sharing
 
-    def _sample(self) -> list[Request]:
-        """Requests of few items: the longest, and of every task the one of middle length, up to a number of tokens."""
-        sizes = {
-            item: sum(len(request.tokens) for part in self._requests[item] for request in part)
-            for ids in self.items["search"].values()
-            for item in ids
-        }
-        tasks = [sorted(ids, key=lambda item: sizes[item]) for ids in self.items["search"].values() if ids]
-        middle = [ids[len(ids) // 2] for ids in tasks]
-        chosen: list[str] = []
-        tokens = 0
-        for item in dict.fromkeys([max(sizes, key=lambda item: sizes[item]), *middle]):
-            if chosen and tokens + sizes[item] > SAMPLE_TOKENS:
-                break
-            chosen.append(item)
-            tokens += sizes[item]
-        return [request for item in chosen for part in self._requests[item] for request in part]
+    def examine(self, model: torch.nn.Module) -> Sharing:
+        """Asks a model some requests with shared beginnings computed once, and again read whole; see :mod:`.gate`."""
+        everything = [request for item in self._split for part in self._requests[item] for request in part]
+        return choose(model, self._scorer, everything)
 
     def score(
         self, model: torch.nn.Module, split: str, items: ItemLists | None = None
@@ -252,13 +236,14 @@ class TaskSuite:
             raise ValueError("items must be named once, under their own task")
         return asked
 
-    def _layout(self, asked: tuple[str, ...]) -> Layout:
-        if asked not in self._layouts:
+    def _layout(self, asked: tuple[str, ...], share: bool | None = None) -> Layout:
+        share = self._scorer.share if share is None else share
+        if (asked, share) not in self._layouts:
             if len(self._layouts) >= LAYOUTS_KEPT:
                 del self._layouts[next(iter(self._layouts))]
             requests = [request for item in asked for part in self._requests[item] for request in part]
-            self._layouts[asked] = self._scorer.lay_out(requests)
-        return self._layouts[asked]
+            self._layouts[asked, share] = lay_out(requests, self._scorer.limits, share=share)
+        return self._layouts[asked, share]
 
     def aggregate(self, responses: Iterable[Response]) -> dict[str, float]:
         """Metrics of responses, by key: of each task, and of each group whose tasks are all there.
@@ -293,8 +278,7 @@ class TaskSuite:
         asked = self._asked(split, None)
         # Which way requests will go is not known before a model has been asked.
         ways = {self._scorer.share} if self.settings.prefixes != "auto" or self.sharing else {True, False}
-        requests = [request for item in asked for part in self._requests[item] for request in part]
-        layouts = [lay_out(requests, self._scorer.limits, share=share) for share in ways]
+        layouts = [self._layout(asked, share) for share in ways]
         return max(scoring_bytes(layout, self._shape, itemsize, eager=eager) for layout in layouts)
 
 

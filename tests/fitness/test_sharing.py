@@ -12,6 +12,7 @@ import pytest
 import torch
 import transformers
 
+from evomerge.fitness import gate
 from evomerge.fitness.gate import choose, obstacle
 from evomerge.fitness.layout import lay_out
 from evomerge.fitness.passes import Layout, Limits
@@ -90,6 +91,7 @@ TIGHT = (
     replace(LIMITS, logit_bytes=4 * VOCABULARY * 5),
     replace(LIMITS, tokens=8, row=8, overhead=2, logit_bytes=4 * VOCABULARY * 3),
     replace(LIMITS, rows=2, row=20, overhead=8),
+    replace(LIMITS, row=16, overhead=2, tokens=64, cached=100),
 )
 
 
@@ -116,6 +118,7 @@ def test_passes_keep_to_their_limits(limits: Limits, share: bool, seed: int) -> 
     for index, batch in enumerate(layout.likelihoods):
         rows, length = batch.tokens.shape
         assert rows == 1 or rows * length <= limits.tokens
+        assert rows == 1 or rows * (layout.past_tokens(index) + length) <= max(limits.cached, limits.tokens)
         assert batch.positions <= limits.positions
         assert not limits.rows or rows <= limits.rows
         assert batch.past is None or (batch.past < index and layout.likelihoods[batch.past].shared)
@@ -196,12 +199,22 @@ class Deaf(transformers.LlamaForCausalLM):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("ignored", ["attention_mask", "position_ids", ""])
-def test_a_model_that_answers_otherwise_is_read_whole(model: Any, dtype: torch.dtype, ignored: str) -> None:
-    deaf = Deaf(model.config)
-    deaf.load_state_dict(model.state_dict())
+@pytest.mark.parametrize("ignored", ["attention_mask", "position_ids", "past_key_values", ""])
+@pytest.mark.parametrize("weights", ["loud", "quiet"])
+@pytest.mark.parametrize("count", [1, 24])
+def test_a_model_that_answers_otherwise_is_read_whole(
+    model: Any, dtype: torch.dtype, ignored: str, weights: str, count: int
+) -> None:
+    """Whatever the run asks, one request included, and with weights that nobody has trained."""
+    torch.manual_seed(0)
+    wide = transformers.LlamaConfig(
+        vocab_size=VOCABULARY, hidden_size=128, intermediate_size=256, num_hidden_layers=4, num_attention_heads=4
+    )
+    deaf = Deaf(model.config if weights == "loud" else wide)
+    if weights == "loud":
+        deaf.load_state_dict(model.state_dict())
     deaf.ignored = ignored
-    sharing = choose(deaf.to(dtype).eval(), BatchScorer(_Tokenizer(), LIMITS), choices(3, 6, shots=40))
+    sharing = choose(deaf.to(dtype).eval(), BatchScorer(_Tokenizer(), LIMITS), choices(3, 6, shots=40)[:count])
     assert sharing.share == (ignored == ""), sharing
     if ignored:
         assert "every sequence is read whole: sharing changes log-likelihoods" in sharing.reason
@@ -274,3 +287,51 @@ def test_logits_are_computed_once_and_only_where_a_token_is_scored(model: Any) -
     answers(model, lay_out(asked, LIMITS))
     handle.remove()
     assert sum(seen) == len(scored)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("ignored", ["attention_mask", "position_ids", ""])
+def test_large_models_are_compared_with_their_own_rounding(
+    monkeypatch: pytest.MonkeyPatch, model: Any, dtype: torch.dtype, ignored: str
+) -> None:
+    monkeypatch.setattr(gate, "_COPY_BYTES", 0)
+    deaf = Deaf(model.config)
+    deaf.load_state_dict(model.state_dict())
+    deaf.ignored = ignored
+    sharing = choose(deaf.to(dtype).eval(), BatchScorer(_Tokenizer(), LIMITS), choices(3, 6, shots=40))
+    assert sharing.share == (ignored == ""), sharing
+
+
+def test_a_prompt_alone_shows_what_the_run_will_share(tokenizer: Any) -> None:
+    torch.manual_seed(0)
+    config = MODEL_TYPES["falcon"]()
+    config.alibi = True
+    biased = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    sharing = choose(biased, BatchScorer(tokenizer, Limits(259)), prompts(0, (20,), 200))
+    assert not sharing.share
+    assert "every sequence is read whole" in sharing.reason
+
+
+def test_a_candidate_that_fails_leaves_nothing_to_the_next(tokenizer: Any) -> None:
+    model, other = loud("llama", vocab_size=259), loud("qwen2", vocab_size=259)
+    scorer = BatchScorer(tokenizer, Limits(259, rows=2))
+    layout = scorer.lay_out(prompts(0, (3, 9, 20, 4), 40))
+    expected = scorer.answer(other, layout)
+    calls: list[int] = []
+
+    def fail(module: Any, given: Any) -> None:
+        calls.append(1)
+        if len(calls) > 14:
+            raise torch.OutOfMemoryError
+
+    handle = model.register_forward_pre_hook(fail)
+    with pytest.raises(torch.OutOfMemoryError):
+        scorer.answer(model, layout)
+    handle.remove()
+    assert scorer.answer(other, layout) == expected
+
+
+def test_sequences_that_others_begin_with_are_not_read_for_nothing() -> None:
+    nested = [request(range(3, 3 + n), n - 1) for n in (10, 30, 50)]
+    layout = lay_out(nested, LIMITS, share=False)
+    assert layout.forward_tokens == 49

@@ -20,6 +20,9 @@ def test_shared_beginnings_change_no_score(family: Family, tmp_path: Path, capsy
     assert RunStore.read(shared).manifest["identity"]["fitness"]["prefixes"] == "shared"
     assert family.search(plain, **SHOTS, fitness__prefixes="plain") == 0
     assert "every sequence is read whole" in capsys.readouterr().err
+    identity = RunStore.read(plain).manifest["identity"]["fitness"]
+    assert "prefixes" not in identity, "as in runs that began before it was recorded"
+    assert family.search(plain, **SHOTS) == 0
     mine, theirs = answers(shared), answers(plain)
     baselines = {e.digest for e in RunStore.read(shared).evaluations("search") if e.name}
     for key in mine:
@@ -54,7 +57,7 @@ def test_a_model_that_cannot_share_is_scored_whole_and_the_run_says_so(
     assert f"warning: {told}" in capsys.readouterr().err
     manifest = RunStore.read(run).manifest
     assert told in manifest["warnings"]
-    assert manifest["identity"]["fitness"]["prefixes"] == "plain"
+    assert "prefixes" not in manifest["identity"]["fitness"]
     before = records(run)
     assert Family(folder).search(run, evaluations=6, model__attention="eager") == 0
     assert records(run) == before
