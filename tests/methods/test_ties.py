@@ -200,6 +200,27 @@ def test_large_tensors_with_many_equal_magnitudes(scope: str, kept: str) -> None
         torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("kept", CHOICES["kept"])
+@pytest.mark.parametrize("scope", CHOICES["scope"])
+def test_more_magnitudes_than_are_told_apart(scope: str, kept: str) -> None:
+    """Some tensors are counted coarsely, others exactly, and some values occur in several."""
+    base, models = some_tensors([(60_000,), (300,), (0,), (200, 150)], 1e-6)
+    ties = methods.load("ties")
+    options = ties.resolve({"scope": scope, "kept": kept})
+    shifts = [
+        int(ties.sources(methods.TensorContext("x"), b, [models[0][t]], options).prepared["shift.0"])
+        for t, b in enumerate(base)
+    ]
+    assert shifts[0] > 0
+    assert shifts[1] == 0
+    for density in (0.001, 0.2, 0.613, 0.99):
+        point = values((0.5, 0.25, 0.25), (density, 0.37, 0.9))
+        for got, wanted in zip(
+            merge_all(options, base, models, point), oracle(options, base, models, point), strict=True
+        ):
+            torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("scope", CHOICES["scope"])
 def test_keeps_exactly_as_many_as_it_says(scope: str) -> None:
     sizes = [(BLOCK + 17,), (1000, 1100), (513,)]
