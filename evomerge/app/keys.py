@@ -108,7 +108,7 @@ _FITNESS = {
     "fitness.fewshot_seed": Key(integer(0), "of the draw of those examples; lm-eval's own is 1234"),
     "fitness.gen_kwargs": Key(mapping(), "settings of generation, over the task's own"),
     "fitness.splits": Key(shares(SPLITS), "shares of the items for search, selection and test"),
-    "fitness.batch_size": Key(integer(0), "sequences per forward pass; 0: chosen from a token budget"),
+    "fitness.batch_size": Key(integer(0), "most rows per forward pass; 0: chosen from a token budget"),
     "fitness.prefixes": Key(
         choice(("auto", "shared", "plain")), "compute shared beginnings once; auto: where the model answers the same"
     ),

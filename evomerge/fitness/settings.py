@@ -37,7 +37,8 @@ class FitnessSettings:
         items_per_task: Items sampled per task for search and for selection; ``None`` takes all.
         test_items_per_task: The same for the test split.
         seed: Of the search sample. Neither the splits, the held-out samples nor the prompts depend on it.
-        batch_size: Largest number of sequences in a forward pass; 0 leaves it to the token budget.
+        batch_size: Most rows in a forward pass, each of one long or several short sequences, and most prompts that are
+            generated together; 0 leaves it to budgets of tokens.
         max_length: Longest sequence in tokens; ``None`` is the model's own limit.
         fewshot_seed: Of the draw of few-shot examples.
         prefixes: ``shared`` computes shared beginnings once, ``plain`` reads every sequence whole, ``auto`` shares

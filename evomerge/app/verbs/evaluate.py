@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from evomerge.app import sources as places
 from evomerge.app.config import EvaluateConfig
@@ -20,7 +23,7 @@ from evomerge.store import write_json
 
 def run(config: EvaluateConfig) -> int:
     """Scores the model, prints a table with standard errors, and writes the answers if asked to."""
-    metrics, responses = evaluate(config)
+    metrics, responses, ran = evaluate(config)
     rows = table(metrics, responses)
     width = max(len(row["metric"]) for row in rows)
     for row in rows:
@@ -28,14 +31,19 @@ def run(config: EvaluateConfig) -> int:
         print(f"{row['metric']:{width}}  {row['value']:.4f}{error}  ({row['items']} items)")
     if config.out:
         answers = [response.to_json() for response in responses]
-        data = {"model": config.model.to_json(), "split": config.split, "metrics": metrics, "responses": answers}
+        data = {"model": config.model.to_json(), "split": config.split, "run": ran}
+        data |= {"metrics": metrics, "responses": answers}
         write_json(Path(config.out).expanduser(), data)
         print(config.out)
     return 0
 
 
-def evaluate(config: EvaluateConfig) -> tuple[dict[str, float], list[Response]]:
+def evaluate(config: EvaluateConfig) -> tuple[dict[str, float], list[Response], dict[str, Any]]:
     """Scores one model on the chosen split, or on every item.
+
+    Returns:
+        Metrics, responses, and how the model ran: number type, device, threads, whether shared beginnings were computed
+        once.
 
     Raises:
         InputError: With everything that is wrong with model or tasks.
@@ -47,9 +55,10 @@ def evaluate(config: EvaluateConfig) -> tuple[dict[str, float], list[Response]]:
     tokenizer = load_tokenizer(checkpoint.path, runtime.trust_remote_code)
     suite = TaskSuite.build(_settings(config), tokenizer, config=checkpoint.config)
     device = resolve_device(runtime.device)
+    dtype = resolve_dtype(runtime.dtype, checkpoint, device)
     model = load_model(
         checkpoint.path,
-        dtype=resolve_dtype(runtime.dtype, checkpoint, device),
+        dtype=dtype,
         attention=runtime.attention,
         device=device,
         threads=runtime.threads,
@@ -59,7 +68,12 @@ def evaluate(config: EvaluateConfig) -> tuple[dict[str, float], list[Response]]:
         [split for split in SPLITS if any(suite.items[split].values())] if config.split == "all" else [config.split]
     )
     responses = [response for split in splits for response in suite.score(model, split)[1]]
-    return suite.aggregate(responses), responses
+    sharing = suite.adapt(model)
+    if sharing.reason:
+        print(f"warning: {sharing.reason}", file=sys.stderr)
+    prefixes = "shared" if sharing.share else "plain"
+    ran = {"dtype": dtype, "device": device, "threads": torch.get_num_threads(), "prefixes": prefixes}
+    return suite.aggregate(responses), responses, ran
 
 
 def table(metrics: Mapping[str, float], responses: Sequence[Response]) -> list[dict[str, Any]]:
