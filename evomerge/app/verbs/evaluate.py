@@ -31,7 +31,7 @@ def run(config: EvaluateConfig) -> int:
         print(f"{row['metric']:{width}}  {row['value']:.4f}{error}  ({row['items']} items)")
     if config.out:
         answers = [response.to_json() for response in responses]
-        data = {"model": config.model.to_json(), "split": config.split, "run": ran}
+        data: dict[str, Any] = {"model": config.model.to_json(), "split": config.split, "run": ran}
         data |= {"metrics": metrics, "responses": answers}
         write_json(Path(config.out).expanduser(), data)
         print(config.out)
