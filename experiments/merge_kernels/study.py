@@ -11,7 +11,6 @@ import contextlib
 import datetime
 import importlib.metadata
 import json
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -189,7 +188,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")  # so that first calls show what compilation takes
     with torch.no_grad():
         result = measure(arguments.repeats)
     arguments.out.mkdir(parents=True, exist_ok=True)
