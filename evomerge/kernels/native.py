@@ -128,7 +128,7 @@ def histogram(values: Values, limit: int) -> list[tuple[int, torch.Tensor, torch
 def stretch(values: Values, digit: int, shift: int) -> torch.Tensor:
     """How often each magnitude of one stretch occurs; int64, shape ``(2**shift,)``."""
     following, of = structs.Long(0), _values(values)
-    counts = torch.zeros(_threads(values.base.numel()), 1 << shift, dtype=torch.int64)
+    counts = torch.zeros(_threads(values.base.numel()), 1 << shift, 4, dtype=torch.int64)
     jobs = [
         structs.StretchStruct(
             next=ctypes.pointer(following),
@@ -141,7 +141,7 @@ def stretch(values: Values, digit: int, shift: int) -> torch.Tensor:
         for own in counts
     ]
     _run_each("evomerge_stretch", jobs)
-    return counts.sum(dim=0)
+    return counts.sum(dim=(0, 2))
 
 
 def end_of_equal(values: Values, bits: int, quota: int) -> int:

@@ -58,7 +58,8 @@ typedef struct {
     int64_t *next, numel;
     values_t of;
     uint32_t first, length;
-    int64_t *counts;
+    int64_t *counts;            /* four per magnitude, in turn: most elements may be equal, and an increment waits for
+                                   the one before it */
 } stretch_t;
 
 void evomerge_stretch(stretch_t *p) {
@@ -73,7 +74,7 @@ void evomerge_stretch(stretch_t *p) {
             if (!any) continue;
             for (int i = group; i < group + 64 && i < n; i++) {
                 uint32_t place = magnitude(x[i]) - first;
-                if (place < length) p->counts[place]++;
+                if (place < length) p->counts[place * 4 + (i & 3)]++;
             }
         }
     }

@@ -1,5 +1,6 @@
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include "types.h"
 
@@ -71,7 +72,8 @@ void evomerge_run(pass_t pass, void **jobs, int count) {
         pthread_mutex_lock(&lock);
         wanted = 0;
         pthread_mutex_unlock(&lock);
-        while (__atomic_load_n(&running, __ATOMIC_ACQUIRE)) sched_yield();
+        for (int look = 0; __atomic_load_n(&running, __ATOMIC_ACQUIRE); look++)
+            look < LOOKS ? (void)sched_yield() : (void)usleep(50);
         pthread_mutex_unlock(&busy);
         return;
     }
