@@ -1,0 +1,69 @@
+"""The table of a measurement, in words that say what is beside what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+# Seconds per candidate over the floor that were aimed at.
+AIMS = {"linear": 3.0, "task_arithmetic": 3.0}
+AIM_OF_OTHERS = 6.0
+
+
+def write_page(found: dict[str, Any], path: Path) -> None:
+    """Writes a measurement as Markdown.
+
+    Args:
+        found: What the study measured.
+        path: The file.
+    """
+    bandwidth = median(found["bandwidth"])
+    low, high = min(found["bandwidth"]), max(found["bandwidth"])
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    lines = [
+        f"# Seconds per candidate, {found['models']}",
+        "",
+        f"Measured {found['date']} on {found['machine']}, {found['threads']} threads; {versions}.",
+        f"Three bfloat16 experts and their base, merged in float32 into a live bfloat16 model. Copy bandwidth "
+        f"{bandwidth / 1e9:.1f} GB/s, read and written (median over the run; {low / 1e9:.1f} to {high / 1e9:.1f}).",
+        "Medians over candidates; ratios are to the floor: reading the method's models once and writing one.",
+        "",
+        "| method | floor, ms | every tensor, ms | ratio | aim | one layer, ms | first, s | torch, ms |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, entry in found["methods"].items():
+        own = entry["native"]
+        floor, every = own["bytes"] / bandwidth, median(own["every"])
+        torch = f"{median(entry['torch']['every']) * 1e3:.0f}" if "torch" in entry else ""
+        one, aim = median(own["one_layer"]) * 1e3, AIMS.get(name, AIM_OF_OTHERS)
+        lines.append(
+            f"| `{name}` | {floor * 1e3:.0f} | {every * 1e3:.0f} | {every / floor:.1f} | {aim:.0f} | {one:.1f} | "
+            f"{own['first']:.2f} | {torch} |"
+        )
+    kernels = {(entry["native"]["kernels"], entry["native"]["why"]) for entry in found["methods"].values()}
+    lines += [
+        "",
+        f"Kernels: {'; '.join(f'{name} ({why})' for name, why in sorted(kernels))}; torch: the same without them. The "
+        "first candidate also reads the files for the first time and prepares what does not depend on coefficients.",
+    ]
+    theirs = {name: entry["mergekit"] for name, entry in found["methods"].items() if entry.get("mergekit")}
+    if theirs:
+        lines += [
+            "",
+            "## Beside mergekit",
+            "",
+            "`mergekit-yaml` on the same folders, from files to a folder, as a program and without the seconds that it "
+            "takes to start (`--help`); and ours to a folder. The last column is what a search saves per candidate.",
+            "",
+            "| method | program, s | without start, s | ours to a folder, s | ours per candidate, s | times faster |",
+            "|---|---|---|---|---|---|",
+        ]
+        for name, seconds in theirs.items():
+            every = median(found["methods"][name]["native"]["every"])
+            work = seconds["whole"] - seconds["starting"]
+            lines.append(
+                f"| `{name}` | {seconds['whole']:.1f} | {work:.1f} | {seconds['ours_to_a_folder']:.2f} | "
+                f"{every:.3f} | {work / every:.0f} |"
+            )
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,213 @@
+"""Seconds per candidate of every method, beside the floor, torch, and mergekit on the same folders.
+
+The floor of a method is the time that it takes to read its models once and to write one, at the copy bandwidth that is
+measured in the same run. Everything is measured in this one call; see the README beside this file.
+
+Run from the repository root: ``python -m experiments.merge_speed.study --mergekit PYTHON``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from evomerge import methods
+from evomerge.kernels import in_use
+from evomerge.merging import LiveModel, Merger, PreparedSettings, Sources, merge_to_folder, mergekit_config
+from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
+from experiments.merge_speed.models import EXPERTS, generate
+from experiments.merge_speed.page import write_page
+
+TRAINED = Path("experiments/smollm2/models")
+# With densities as people choose them; weights that do not sum to one, so that nothing is a special case.
+VALUES = {"weight": (0.3, 0.4, 0.5), "density": (0.3, 0.5, 0.7), "lambda": 0.9, "t": 0.4}
+
+
+def recipe_of(name: str, folders: list[Path], layers: int) -> Recipe:
+    """A recipe with a group for each layer, the models as the method wants them."""
+    method = methods.load(name)
+    options = method.resolve({})
+    base, experts = folders[0], folders[1:]
+    models = tuple(CheckpointRef(str(folder)) for folder in experts[: method.models[1]])
+    groups = ParameterGroups((*(Group(f"layer {i}", layers=(i, i + 1)) for i in range(layers)), Group("outside")))
+    values = {}
+    for coefficient in method.coefficients(options):
+        given: Any = VALUES.get(coefficient.name, coefficient.neutral)
+        given = np.asarray(given if np.ndim(given) else [given] * len(models))[: len(models)]
+        rows = np.tile(given, (layers + 1, 1))
+        values[coefficient.name] = rows if coefficient.per_model else rows[:, 0]
+    own = CheckpointRef(str(base)) if method.base == "required" else None
+    return Recipe(name, options, models, own, groups, values)
+
+
+def nudged(recipe: Recipe, step: int, rows: slice = slice(None)) -> Recipe:
+    """The same recipe with slightly smaller values, in all rows or in some."""
+    values = {name: array.copy() for name, array in recipe.coefficients.items()}
+    for array in values.values():
+        array[rows] *= 1 - 0.003 * step
+    return replace(recipe, coefficients=values)
+
+
+def copy_bandwidth() -> float:
+    """Bytes read and written per second by the best of several large copies."""
+    source, target = (torch.ones(1 << 28, dtype=torch.uint8) for _ in range(2))
+    seconds = [_timed(lambda: target.copy_(source)) for _ in range(8)]
+    return 2 * source.numel() / min(seconds)
+
+
+def measure(name: str, folders: list[Path], layers: int, repeats: int, store: Path) -> dict[str, Any]:
+    """Times one method: the first candidate, later ones, and ones that change one layer."""
+    recipe = recipe_of(name, folders, layers)
+    merger = Merger(Sources.open(recipe), prepared=PreparedSettings(str(store)))
+    live = LiveModel.load(folders[0], dtype="bfloat16")
+    first = _timed(lambda: live.install(merger, recipe))
+    every = [_timed(lambda s=step: live.install(merger, nudged(recipe, s))) for step in range(1, repeats + 1)]
+    live.install(merger, recipe)
+    one = [
+        _timed(lambda s=step: live.install(merger, nudged(recipe, s, slice(7, 8)))) for step in range(1, repeats + 1)
+    ]
+    read = len(recipe.models) + (recipe.base is not None)
+    nbytes = sum(info.nbytes for info in merger.sources.reference.tensors.values())
+    return {
+        "bytes": nbytes * (read + 1), "first": first, "every": every, "one_layer": one, "kernels": in_use().name,
+        "why": in_use().reason,
+    }  # fmt: skip
+
+
+def in_a_process(name: str, arguments: argparse.Namespace, kernels: str | None) -> dict[str, Any]:
+    """Measures a method in a fresh process, with torch in place of the compiled kernels if asked."""
+    words = ["--only", name, "--models", str(arguments.models), "--threads", str(arguments.threads)]
+    environment = {**os.environ, **({"EVOMERGE_KERNELS": kernels} if kernels else {})}
+    command = [sys.executable, "-m", "experiments.merge_speed.study", *words, "--repeats", str(arguments.repeats)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def with_mergekit(python: Path, name: str, folders: list[Path], layers: int, threads: int) -> dict[str, float] | None:
+    """Times mergekit's own program on the same work, from folders to a folder; None where it has no such method."""
+    recipe = recipe_of(name, folders, layers)
+    # Where mergekit rescales otherwise, its way is taken here.
+    options = recipe.options | ({"rescale": "l1"} if recipe.options.get("rescale") == "inverse" else {})
+    groups = ParameterGroups((Group("all"),))
+    flat = replace(recipe, options=options, groups=groups, coefficients=_row(recipe))
+    sources = Sources.open(flat)
+    config = mergekit_config(flat, sources.merged_names)
+    if config is None:
+        return None
+    program = str(python.absolute().parent / "mergekit-yaml")
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
+
+    def run(*words: str) -> float:
+        return _timed(lambda: subprocess.run([program, *words], capture_output=True, check=True, env=environment))
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "config.yml"
+        file.write_text(yaml.safe_dump(config))
+        start = min(run("--help") for _ in range(2))
+        words = (str(file), str(Path(folder) / "theirs"), "--no-copy-tokenizer", "--quiet", "-j", str(threads))
+        theirs = run(*words)
+        ours = _timed(lambda: merge_to_folder(flat, Path(folder) / "ours", sources=sources))
+    return {"whole": theirs, "starting": start, "ours_to_a_folder": ours}
+
+
+def study(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measures everything; returns what is written as JSON."""
+    folders, layers = _folders(arguments)
+    found: dict[str, Any] = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "models": arguments.size if not (TRAINED / "base").is_dir() or arguments.models else "SmolLM2-135M and experts",
+        "machine": _machine(),
+        "threads": arguments.threads,
+        "versions": {"python": platform.python_version()} | {n: version(n) for n in ("torch", "transformers")},
+        "bandwidth": [copy_bandwidth()],
+        "methods": {},
+    }
+    arguments.models = folders[0].parent
+    for name in arguments.methods or methods.names():
+        entry: dict[str, Any] = {"native": in_a_process(name, arguments, None)}
+        if name in arguments.torch:
+            entry["torch"] = in_a_process(name, arguments, "torch")
+        if arguments.mergekit and name in arguments.beside:
+            entry["mergekit"] = with_mergekit(arguments.mergekit, name, folders, layers, arguments.threads)
+        found["methods"][name] = entry
+        found["bandwidth"].append(copy_bandwidth())
+        print(name, json.dumps(entry), flush=True)
+    if arguments.mergekit:
+        ask = "from importlib.metadata import version as v; print(v('mergekit'), v('torch'))"
+        said = subprocess.run([arguments.mergekit, "-c", ask], capture_output=True, text=True, check=True).stdout
+        found["versions"]["mergekit"], found["versions"]["torch beside mergekit"] = said.split()
+    return found
+
+
+def _folders(arguments: argparse.Namespace) -> tuple[list[Path], int]:
+    """Base and experts: those given, the trained ones if they are there, else generated ones."""
+    if arguments.models is None and arguments.size == "135m" and (TRAINED / "base").is_dir():
+        folders = [TRAINED / "base", *sorted(TRAINED.glob("expert_*"))[:3]]
+    else:
+        root = arguments.models or Path(tempfile.gettempdir()) / f"evomerge-merge-speed-{arguments.size}"
+        folders = list(generate(arguments.size, root)) if not (root / "base").is_dir() else [root / "base"]
+        folders = folders if len(folders) > 1 else [root / "base", *(root / name for name in EXPERTS)]
+    config = json.loads((folders[0] / "config.json").read_text(encoding="utf-8"))
+    return folders, int(config["num_hidden_layers"])
+
+
+def _row(recipe: Recipe) -> dict[str, np.ndarray]:
+    return {name: array[:1] for name, array in recipe.coefficients.items()}
+
+
+def _machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    return f"{model}, {len(os.sched_getaffinity(0))} cores"
+
+
+def _timed(work: Any) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="135m", help="135m or 1b; generated if there are no trained models")
+    parser.add_argument("--models", type=Path, help="a folder with base, one, two and three")
+    parser.add_argument("--methods", nargs="*", help="which; all if none")
+    parser.add_argument("--mergekit", type=Path, help="the Python of an environment with mergekit")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--repeats", type=int, default=7)
+    some = ["linear", "task_arithmetic"]
+    parser.add_argument("--torch", nargs="*", default=some, help="which to measure without compiled kernels as well")
+    parser.add_argument("--beside", nargs="*", default=[*some, "ties", "dare_ties"], help="which to give to mergekit")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, default=Path("results/merge_speed"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.only:
+        folders, layers = _folders(arguments)
+        with tempfile.TemporaryDirectory() as store:
+            print(json.dumps(measure(arguments.only, folders, layers, arguments.repeats, Path(store))))
+        return
+    found = study(arguments)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    write_page(found, arguments.out / f"{arguments.size}.md")
+    (arguments.out / f"{arguments.size}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
