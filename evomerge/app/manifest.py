@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import evomerge
+from evomerge import kernels
 from evomerge.app.assembly import Assembly, searcher_settings
 from evomerge.app.card import licence_of
 from evomerge.app.recipes import child_seed
@@ -101,6 +102,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
         },
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
         "device": device_info(settings.device),
+        "kernels": asdict(kernels.in_use()),
         "threads": settings.threads,
         "budgets": {"evaluations": config.evaluations, **asdict(config.budgets)},
         "warnings": list(assembly.warnings),

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evomerge import report
+from evomerge import kernels, report
 from evomerge.app import environment
 from evomerge.app.assembly import Assembly, assemble, fitness_settings, searcher_settings, with_fingerprints
 from evomerge.app.config import RunConfig
@@ -157,6 +157,8 @@ def _tuned(
         return _told(with_tuning(replace(settings, dtype=dtype), tuning), assembly), notes
     reference = assembly.sources.reference
     settings = replace(settings, dtype=resolve_dtype(model.dtype, reference, assembly.device))
+    if (used := kernels.in_use()).name == "torch":
+        say(used.reason)
     say("measuring how to run the model here")
     tuning = tune(settings, suite, _thread_counts(assembly))
     environment.give_back_memory()  # of the model that was measured: a worker in this process loads its own

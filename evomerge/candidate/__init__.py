@@ -10,6 +10,7 @@ from evomerge.candidate.worker import (
     load_tokenizer,
     resolve_device,
     suite_digest,
+    thread_count,
 )
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "resolve_device",
     "resolve_dtype",
     "suite_digest",
+    "thread_count",
     "tune",
     "with_tuning",
 ]

@@ -185,6 +185,11 @@ def resolve_device(device: str) -> str:
     return device
 
 
+def thread_count() -> int:
+    """Threads that models run with in this process."""
+    return torch.get_num_threads()
+
+
 def device_info(device: str) -> dict[str, str]:
     """Kind and name of a device, for a run's manifest."""
     kind = torch.device(device).type

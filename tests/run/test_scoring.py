@@ -8,7 +8,7 @@ import pytest
 
 from evomerge.store import RunStore
 from tests.building import perturbed, tiny
-from tests.run.family import Family, answers, records, write_task
+from tests.run.family import Family, answers, records, start, write_task
 
 SHOTS = {"fitness.num_fewshot": 3, "evaluations": 6}
 
@@ -62,3 +62,16 @@ def test_a_model_that_cannot_share_is_scored_whole_and_the_run_says_so(
     assert Family(folder).search(run, evaluations=6, model__attention="eager") == 0
     assert records(run) == before
     assert told in RunStore.read(run).manifest["warnings"], "a run that goes on still says so"
+
+
+def test_a_machine_without_a_compiler_gives_the_same_records_and_says_what_to_install(
+    family: Family, finished: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    process = start(["search", *family.words(run)], env={"PATH": str(tmp_path), "CC": ""})
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+    assert "merging is slower than it could be: there is no C compiler" in said
+    assert RunStore.read(run).manifest["kernels"]["name"] == "torch"
+    assert RunStore.read(finished).manifest["kernels"]["name"] == "native"
+    assert records(run) == records(finished)

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from evomerge import kernels
 from evomerge.app.assembly import Assembly, assemble
 from evomerge.app.config import RunConfig
 from evomerge.candidate import resolve_dtype
@@ -77,6 +78,8 @@ def _needs(assembly: Assembly) -> Iterator[str]:
     itemsize, eager = 4 if model_dtype == "float32" else 2, model.attention == "eager"
     scoring = max(assembly.suite.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
     workers = assembly.config.executor.workers if assembly.config.executor.name == "processes" else 1
+    used = kernels.in_use()
+    yield f"merging: {used.name} kernels ({used.reason})"
     # Base, experts and their average are scored too: whatever the method needs, all checkpoints are mapped.
     yield (
         f"memory: {_size(found.worker + scoring)} per worker (program {_size(found.program)}, "

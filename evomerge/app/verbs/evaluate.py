@@ -8,12 +8,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from evomerge.app import sources as places
 from evomerge.app.config import EvaluateConfig
 from evomerge.app.recipes import child_seed
-from evomerge.candidate import load_model, load_tokenizer, resolve_device, resolve_dtype
+from evomerge.candidate import load_model, load_tokenizer, resolve_device, resolve_dtype, thread_count
 from evomerge.checkpoints import Checkpoint, locate
 from evomerge.estimation import interval
 from evomerge.evaluation import SPLITS, Response
@@ -72,7 +70,7 @@ def evaluate(config: EvaluateConfig) -> tuple[dict[str, float], list[Response], 
     if sharing.reason:
         print(f"warning: {sharing.reason}", file=sys.stderr)
     prefixes = "shared" if sharing.share else "plain"
-    ran = {"dtype": dtype, "device": device, "threads": torch.get_num_threads(), "prefixes": prefixes}
+    ran = {"dtype": dtype, "device": device, "threads": thread_count(), "prefixes": prefixes}
     return suite.aggregate(responses), responses, ran
 
 
