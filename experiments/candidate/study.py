@@ -12,24 +12,27 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import yaml
+from transformers import AutoTokenizer
 
+from experiments.machine import machine
 from experiments.merge_speed.models import generate
+from experiments.scoring.tasks import Case, single_tokens, write
 
 QUESTIONS = 20
+QUESTION = Case("choice", context=30, options=4, answer=5)
+QUIZ = "choice_30_4_5_none"
 # Lm-eval as it is, in a process of its own: seconds of loading the folder and of scoring, imports aside.
 STOCK = """
 import json, sys, time
@@ -38,40 +41,17 @@ from lm_eval import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-folder, tasks, samples, dtype, threads = json.loads(sys.argv[1])
+folder, tasks, quiz, samples, dtype, threads = json.loads(sys.argv[1])
 torch.set_num_threads(threads)
 start = time.perf_counter()
 model = HFLM(pretrained=folder, dtype=dtype, device="cpu", batch_size=8)
 loaded = time.perf_counter()
-found = simple_evaluate(model, tasks=["quiz"], task_manager=TaskManager(include_path=tasks), samples={"quiz": samples},
+found = simple_evaluate(model, tasks=[quiz], task_manager=TaskManager(include_path=tasks), samples={quiz: samples},
                         bootstrap_iters=0, log_samples=True)
 done = time.perf_counter()
-answers = [[r[0] for r in s["filtered_resps"]] for s in sorted(found["samples"]["quiz"], key=lambda s: s["doc_id"])]
+answers = [[r[0] for r in s["filtered_resps"]] for s in sorted(found["samples"][quiz], key=lambda s: s["doc_id"])]
 print(json.dumps({"load": loaded - start, "score": done - loaded, "answers": answers}))
 """
-
-
-def write_tasks(folder: Path, rows: int = 60) -> list[dict[str, Any]]:
-    """Writes the questions and returns them; letter by letter they have as many tokens as usual ones word by word."""
-    draw = random.Random(0)
-    words = ["".join(draw.choices("abcdefghijklmnop", k=draw.randrange(3, 9))) for _ in range(400)]
-    quiz = [
-        {
-            "question": " ".join(draw.choices(words, k=6)),
-            "options": [draw.choice(words) for _ in range(4)],
-            "answer": draw.randrange(4),
-        }
-        for _ in range(rows)
-    ]
-    (folder / "quiz.jsonl").write_text("".join(json.dumps(row) + "\n" for row in quiz))
-    task = {
-        "task": "quiz", "dataset_path": "json", "dataset_kwargs": {"data_files": {"test": str(folder / "quiz.jsonl")}},
-        "test_split": "test", "output_type": "multiple_choice", "doc_to_text": "{{question}}",
-        "doc_to_choice": "options", "doc_to_target": "answer",
-        "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
-    }  # fmt: skip
-    (folder / "quiz.yaml").write_text(yaml.safe_dump(task))
-    return quiz
 
 
 def ours(models: list[Path], tasks: Path, threads: int, repeats: int, run: Path) -> dict[str, Any]:
@@ -80,7 +60,7 @@ def ours(models: list[Path], tasks: Path, threads: int, repeats: int, run: Path)
 
     base, *experts = models
     words = [
-        f"models=[{','.join(map(str, experts))}]", f"base={base}", "method=dare_ties", "tasks=[quiz]",
+        f"models=[{','.join(map(str, experts))}]", f"base={base}", "method=dare_ties", f"tasks=[{QUIZ}]",
         f"task_path={tasks}", f"items_per_task={QUESTIONS}", "evaluations=8", "genome=layer", f"run_dir={run}",
         f"model.threads={threads}",
     ]  # fmt: skip
@@ -104,7 +84,7 @@ def ours(models: list[Path], tasks: Path, threads: int, repeats: int, run: Path)
         if outcome.error is not None:
             raise RuntimeError(outcome.error.message)
         seconds.append({**outcome.seconds, "whole": whole})
-    shown = [suite.describe(item)["question"] for item in items["quiz"]]
+    shown = [suite.describe(item)["question"] for item in items[QUIZ]]
     return {"seconds": seconds, "questions": shown, "dtype": prepared.settings.dtype, "recipe": recipe}
 
 
@@ -123,7 +103,7 @@ def theirs(
         coefficients={name: array[:1] for name, array in recipe.coefficients.items()},
     )
     config = mergekit_config(flat, Sources.open(flat).merged_names)
-    asked = [next(i for i, row in enumerate(quiz) if row["question"] in shown) for shown in found["questions"]]
+    asked = [next(i for i, row in enumerate(quiz) if row["text"] in shown) for shown in found["questions"]]
     program = str(python.absolute().parent / "mergekit-yaml")
     environment = {
         **os.environ,
@@ -144,7 +124,7 @@ def theirs(
         merge = run(str(file), str(out), "--no-copy-tokenizer", "--quiet", "-j", str(threads))
         for name in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(Path(recipe.base.source) / name, out / name)
-        said = json.dumps([str(out), str(tasks), sorted(asked), found["dtype"], threads])
+        said = json.dumps([str(out), str(tasks), QUIZ, sorted(asked), found["dtype"], threads])
         done = subprocess.run(
             [sys.executable, "-c", STOCK, said], check=True, capture_output=True, text=True, env=environment
         )
@@ -168,21 +148,25 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tasks = Path(folder) / "tasks"
         tasks.mkdir()
-        quiz = write_tasks(tasks)
+        words = single_tokens(AutoTokenizer.from_pretrained(models[0]), 2000)
+        assert write(QUESTION, tasks, words, 3 * QUESTIONS) == QUIZ
+        quiz = [json.loads(line) for line in (tasks / f"{QUIZ}.jsonl").read_text(encoding="utf-8").splitlines()]
         own = ours(models, tasks, arguments.threads, arguments.repeats, Path(folder) / "run")
         beside = theirs(arguments.mergekit, own, quiz, tasks, arguments.threads) if arguments.mergekit else None
-    write(own, beside, arguments)
+    write_page(own, beside, arguments)
 
 
-def write(own: dict[str, Any], beside: dict[str, Any] | None, arguments: argparse.Namespace) -> None:
+def write_page(own: dict[str, Any], beside: dict[str, Any] | None, arguments: argparse.Namespace) -> None:
     """Writes the figures as JSON and as a page."""
+    run = machine("torch", "transformers", "lm-eval")
     later = own["seconds"][1:]
     merge, score, whole = (median(each[name] for each in later) for name in ("merge", "score", "whole"))
     lines = [
         "# Seconds of a whole candidate",
         "",
-        f"DARE-TIES of three bfloat16 experts of 135 M weights, {QUESTIONS} questions of four options, "
-        f"{arguments.threads} threads, models run in {own['dtype']}. Measured {datetime.now(UTC).date().isoformat()}.",
+        f"DARE-TIES of three bfloat16 experts of 135 M weights, {QUESTIONS} questions of 30 tokens with "
+        f"four options of 5, {arguments.threads} threads of {run['cpu']}, models run in {own['dtype']}; "
+        f"torch {run['versions']['torch']}; {run['date']}.",
         "",
         "| | merge, s | load, s | score, s | whole, s |",
         "|---|---|---|---|---|",
@@ -199,7 +183,13 @@ def write(own: dict[str, Any], beside: dict[str, Any] | None, arguments: argpars
                   f"{own['seconds'][0]['whole']:.2f} s."]  # fmt: skip
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "candidate.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    figures = {"ours": own["seconds"], "dtype": own["dtype"], "theirs": beside, "threads": arguments.threads}
+    figures = {
+        "machine": run,
+        "ours": own["seconds"],
+        "dtype": own["dtype"],
+        "theirs": beside,
+        "threads": arguments.threads,
+    }
     (arguments.out / "candidate.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     print("\n".join(lines))
 

@@ -21,6 +21,7 @@ import torch
 
 from evomerge.kernels import Delta, Histogram, in_use, random_key, torch_only
 from evomerge.methods._trim import largest_of_tensor
+from experiments.machine import processor
 from experiments.merge_kernels.candidates import METHODS, Work, by_evomerge, by_torch_compile
 
 LAYER = [(576, 576), (192, 576), (192, 576), (576, 576), (1536, 576), (1536, 576), (576, 1536)]
@@ -121,17 +122,13 @@ def different(run: Run, method: str, work: Work) -> float:
 
 def machine() -> dict[str, Any]:
     """Where and with what this was measured."""
-    processor = platform.processor()
-    with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        processor = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     versions = {}
     for package in ("torch", "numba"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "processor": processor,
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "kernels": in_use().name,

@@ -30,6 +30,7 @@ from evomerge import methods
 from evomerge.kernels import in_use
 from evomerge.merging import LiveModel, Merger, PreparedSettings, Sources, merge_to_folder, mergekit_config
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
+from experiments.machine import processor
 from experiments.merge_speed.models import EXPERTS, generate
 from experiments.merge_speed.page import write_page
 
@@ -171,9 +172,7 @@ def _row(recipe: Recipe) -> dict[str, np.ndarray]:
 
 
 def _machine() -> str:
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-    return f"{model}, {len(os.sched_getaffinity(0))} cores"
+    return f"{processor()}, {len(os.sched_getaffinity(0))} cores"
 
 
 def _timed(work: Any) -> float:

@@ -16,15 +16,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +36,7 @@ import transformers
 from evomerge.fitness import FitnessSettings, TaskSuite
 from evomerge.fitness.passes import Layout
 from evomerge.fitness.trie import build
+from experiments.machine import machine
 from experiments.scoring.tasks import Case, single_tokens, write
 
 REPEATS = 3
@@ -184,20 +182,14 @@ def _difference(ours: list[Any], theirs: list[Any]) -> float:
     return max(abs(a - b) for a, b in zip(ours, values, strict=True))
 
 
-def machine(model: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+def about(model: Any, arguments: argparse.Namespace) -> dict[str, Any]:
     """What the figures were taken on."""
-    told = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if Path("/proc/cpuinfo").exists() else []
-    cpu = next((line.split(":")[1].strip() for line in told if line.startswith("model name")), "")
-    libraries = ("torch", "transformers", "lm-eval", "numpy")
-    return {
-        "date": date.today().isoformat(),
-        "cpu": cpu or platform.processor(),
+    return machine("torch", "transformers", "lm-eval", "numpy") | {
         "threads": torch.get_num_threads(),
         "device": str(next(model.parameters()).device),
         "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
         "model": Path(arguments.model).name,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in libraries}},
         "questions": arguments.questions,
         "repeats": arguments.repeats,
     }
@@ -205,14 +197,14 @@ def machine(model: Any, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def table(results: dict[str, Any]) -> str:
     """The results for people."""
-    about = results["machine"]
+    run = results["machine"]
     lines = [
-        f"# Scoring: {about['model']}, {about['dtype']}",
+        f"# Scoring: {run['model']}, {run['dtype']}",
         "",
-        f"{about['parameters'] / 1e6:.0f} M parameters, {about['questions']} questions per task, {about['cpu']}, "
-        f"{about['threads']} threads, {about['device']}; torch {about['versions']['torch']}, transformers "
-        f"{about['versions']['transformers']}, lm-eval {about['versions']['lm-eval']}; {about['date']}. "
-        f"Medians of {about['repeats']}. Written by `experiments/scoring/benchmark.py`.",
+        f"{run['parameters'] / 1e6:.0f} M parameters, {run['questions']} questions per task, {run['cpu']}, "
+        f"{run['threads']} threads, {run['device']}; torch {run['versions']['torch']}, transformers "
+        f"{run['versions']['transformers']}, lm-eval {run['versions']['lm-eval']}; {run['date']}. "
+        f"Medians of {run['repeats']}. Written by `experiments/scoring/benchmark.py`.",
         "",
         "| task | items | tokens: least | ours | stock | ours / least | seconds: ours | stock "
         "| speed-up | difference |",
@@ -258,7 +250,7 @@ def main() -> None:
     model = model.eval().requires_grad_(False).to(arguments.device)
     tokenizer = transformers.AutoTokenizer.from_pretrained(arguments.tokenizer or arguments.model)
     place = arguments.out.with_suffix(".json")
-    results = json.loads(place.read_text()) if place.exists() else {"machine": machine(model, arguments), "cases": {}}
+    results = json.loads(place.read_text()) if place.exists() else {"machine": about(model, arguments), "cases": {}}
     cases = SHORT if arguments.short else CASES
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(model, tokenizer, Path(folder), arguments.questions, arguments.repeats)
