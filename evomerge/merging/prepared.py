@@ -134,7 +134,7 @@ def code_digest() -> str:
     """SHA-256 over the code of all methods and kernels: arrays that other code prepared may be other arrays."""
     digest = hashlib.sha256(torch.__version__.encode())
     for folder in (*methods.__path__, *kernels.__path__):
-        for path in sorted(Path(folder).iterdir()):
+        for path in sorted(Path(folder).rglob("*")):
             if path.suffix in (".py", ".c", ".cpp", ".h"):
                 digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
