@@ -1,6 +1,7 @@
 """The hot loops over blocks of memory that every merge method shares.
 
 - :mod:`~evomerge.kernels.mixture`: the one pass of all element-wise methods.
+- :mod:`~evomerge.kernels.balance`: the one pass of PCB-Merging.
 - :mod:`~evomerge.kernels.selection`: which elements of a delta are kept.
 - :mod:`~evomerge.kernels.values`: numbers computed element by element, that passes select or add up.
 - :mod:`~evomerge.kernels.histogram`: exact order statistics of more magnitudes than one would sort.
@@ -16,6 +17,7 @@ works on any device, and in C, which equals it to the last bit and is used on th
 (:func:`in_use` says). No result depends on the number of threads or on what was computed before.
 """
 
+from evomerge.kernels.balance import Rival, balance
 from evomerge.kernels.blocks import BLOCK, fill, flat, spans
 from evomerge.kernels.compiled import Kernels, in_use, torch_only
 from evomerge.kernels.finite import is_finite
@@ -25,7 +27,7 @@ from evomerge.kernels.noise import random_key, uniform
 from evomerge.kernels.ranks import LEVELS, row_ranks
 from evomerge.kernels.selection import NOTHING, Chance, Cut, Keep, RankWindow, Selection, Window, magnitude_bits, thin
 from evomerge.kernels.sums import absolute_sum, dot, square_sums
-from evomerge.kernels.values import Delta, Spread, Values
+from evomerge.kernels.values import Delta, Range, Score, Spread, Values
 
 __all__ = [
     "BLOCK",
@@ -40,12 +42,16 @@ __all__ = [
     "Mixture",
     "OrderStatistic",
     "Part",
+    "Range",
     "RankWindow",
+    "Rival",
+    "Score",
     "Selection",
     "Spread",
     "Values",
     "Window",
     "absolute_sum",
+    "balance",
     "dot",
     "end_of_equal",
     "fill",

@@ -17,9 +17,10 @@ from evomerge.kernels import compiled, structs
 from evomerge.kernels.blocks import flat
 from evomerge.kernels.noise import key_words
 from evomerge.kernels.selection import Chance, Cut, Keep, Selection, Window
-from evomerge.kernels.values import Delta, Spread, Values
+from evomerge.kernels.values import Delta, Score, Spread, Values
 
 if TYPE_CHECKING:
+    from evomerge.kernels.balance import Rival
     from evomerge.kernels.mixture import Mixture
 
 BLOCK, CHUNK = 1 << 10, 1 << 16
@@ -36,7 +37,7 @@ def serves(*tensors: torch.Tensor) -> bool:
 
 def serves_values(values: Values) -> bool:
     """Whether the compiled kernels compute these values from these tensors."""
-    return isinstance(values, Delta | Spread) and serves(values.base, *values.models)
+    return isinstance(values, Delta | Spread | Score) and serves(values.base, *values.models)
 
 
 def mix(mixture: Mixture, out: torch.Tensor | None) -> tuple[int, int]:
@@ -68,6 +69,23 @@ def mix(mixture: Mixture, out: torch.Tensor | None) -> tuple[int, int]:
         job.select, job.selected = _values(mixture.select.values), _keep(mixture.select.keep)
     _run("evomerge_mix", job, like.numel())
     return job.tied, job.signs
+
+
+def balance(base: torch.Tensor, rivals: Sequence[Rival], scale: float, out: torch.Tensor) -> None:
+    """See :func:`evomerge.kernels.balance.balance`; into contiguous memory."""
+    models = rivals[0].score.models if rivals else ()
+    averaged = [structs.RivalStruct(_score(rival.score), rival.weight, rival.least, rival.stretch) for rival in rivals]
+    job = structs.BalanceStruct(
+        numel=base.numel(),
+        out=_array(out),
+        base=_array(base),
+        models=_arrays(models),
+        rivals=(structs.RivalStruct * len(averaged))(*averaged),
+        n_models=len(models),
+        n_rivals=len(averaged),
+        scale=scale,
+    )
+    _run("evomerge_balance", job, base.numel())
 
 
 def absolute_sums(values: Values, keep: Keep | None) -> Iterator[torch.Tensor]:
@@ -185,6 +203,10 @@ def _array(tensor: torch.Tensor | None) -> structs.ArrayStruct:
     return structs.ArrayStruct(tensor.data_ptr(), _DTYPES[tensor.dtype])
 
 
+def _arrays(tensors: Sequence[torch.Tensor]) -> Any:
+    return (structs.ArrayStruct * len(tensors))(*map(_array, tensors))
+
+
 def _cut(cut: Cut) -> structs.CutStruct:
     return structs.CutStruct(cut.end, cut.bits)
 
@@ -202,9 +224,13 @@ def _keep(keep: Keep | None) -> structs.KeepStruct:
 
 
 def _values(values: Values) -> structs.ValuesStruct:
-    models = (structs.ArrayStruct * len(values.models))(*map(_array, values.models))
-    kind = 0 if isinstance(values, Delta) else 1
-    return structs.ValuesStruct(kind, len(models), _array(values.base), models)
+    kind = (Delta, Spread, Score).index(type(values))
+    score = _score(values) if isinstance(values, Score) else structs.ScoreStruct()
+    return structs.ValuesStruct(kind, len(values.models), _array(values.base), _arrays(values.models), score)
+
+
+def _score(score: Score) -> structs.ScoreStruct:
+    return structs.ScoreStruct(score.model, *score.limits, score.stretch)
 
 
 def _threads(numel: int) -> int:

@@ -36,10 +36,22 @@ class KeepStruct(ctypes.Structure):
     ]
 
 
+class ScoreStruct(ctypes.Structure):
+    """``score_t``."""
+
+    _fields_ = [("model", Int), ("low", Float), ("high", Float), ("stretch", Float)]
+
+
 class ValuesStruct(ctypes.Structure):
     """``values_t``."""
 
-    _fields_ = [("kind", Int), ("n_models", Int), ("base", ArrayStruct), ("models", ctypes.POINTER(ArrayStruct))]
+    _fields_ = [
+        ("kind", Int),
+        ("n_models", Int),
+        ("base", ArrayStruct),
+        ("models", ctypes.POINTER(ArrayStruct)),
+        ("score", ScoreStruct),
+    ]
 
 
 class PartStruct(ctypes.Structure):
@@ -74,6 +86,28 @@ class MixtureStruct(ctypes.Structure):
         ("tie", Float),
         ("select", ValuesStruct),
         ("selected", KeepStruct),
+    ]
+
+
+class RivalStruct(ctypes.Structure):
+    """``rival_t``."""
+
+    _fields_ = [("score", ScoreStruct), ("weight", Float), ("least", Float), ("stretch", Float)]
+
+
+class BalanceStruct(ctypes.Structure):
+    """``balance_t``."""
+
+    _fields_ = [
+        ("next", Long),
+        ("numel", Long),
+        ("out", ArrayStruct),
+        ("base", ArrayStruct),
+        ("models", ctypes.POINTER(ArrayStruct)),
+        ("rivals", ctypes.POINTER(RivalStruct)),
+        ("n_models", Int),
+        ("n_rivals", Int),
+        ("scale", Float),
     ]
 
 

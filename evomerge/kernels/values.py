@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 
 from evomerge.kernels.blocks import flat, spans
+from evomerge.kernels.elementary import exp, tanh
 
 
 class Values(Protocol):
@@ -72,6 +73,52 @@ class Spread:
             away = delta.sub_(mean)
             result.add_(away.mul_(away))
         return result.mul_(share).to(torch.float32)
+
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well one delta's elements compete (Du et al. 2024), negative scores as zero.
+
+    A score is ``exp(n * size**2) * tanh(delta * sum of all deltas)``, where the size is the clamped magnitude scaled
+    to [0, 1].
+
+    Attributes:
+        base: The base's tensor, flat.
+        models: All ``n`` models', flat.
+        model: Whose delta it is.
+        limits: What its magnitudes are clamped to.
+    """
+
+    base: torch.Tensor
+    models: Sequence[torch.Tensor]
+    model: int
+    limits: Range
+
+    def block(self, span: slice) -> torch.Tensor:
+        """One block in float32, as new memory."""
+        deltas = [Delta(self.base, model).block(span) for model in self.models]
+        return self.of(deltas, self.clamped(deltas[self.model]))
+
+    def clamped(self, delta: torch.Tensor) -> torch.Tensor:
+        """A delta with its magnitudes clamped. What is not finite becomes NaN, so that it is seen."""
+        return delta.abs().clamp_(*self.limits).mul_(delta.sign()).add_(delta * 0.0)
+
+    @property
+    def stretch(self) -> float:
+        """What scales the clamped magnitudes to [0, 1]; 0 where they are all the same."""
+        low, high = self.limits
+        return 1 / (high - low) if high > low else 0.0
+
+    def of(self, deltas: Sequence[torch.Tensor], own: torch.Tensor) -> torch.Tensor:
+        """The same from all deltas and this one clamped."""
+        size = (own.abs() - self.limits[0]) * self.stretch
+        together = deltas[0].clone()
+        for delta in deltas[1:]:
+            together.add_(delta)
+        return (exp(size * size * len(deltas)) * tanh(deltas[self.model] * together)).clamp_(min=0.0)
 
 
 def blocks_of(values: Values) -> Iterator[torch.Tensor]:

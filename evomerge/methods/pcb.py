@@ -25,8 +25,7 @@ from dataclasses import dataclass
 
 import torch
 
-from evomerge.kernels import Delta, Histogram, fill, flat, histogram_bytes
-from evomerge.kernels.elementary import exp, tanh
+from evomerge.kernels import Delta, Histogram, Range, Rival, Score, balance, flat, histogram_bytes
 from evomerge.methods._declaration import (
     Coefficients,
     MergeMethod,
@@ -51,39 +50,6 @@ RATIO = Coefficient(
     maximum=1.0,
     doc="fraction of each delta's elements, those of highest score, that take part",
 )
-_LEAST = 1e-12
-Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Score:
-    """The scores of one delta's elements, negative ones as zero.
-
-    Attributes:
-        base: The base's tensor, flat.
-        models: All models', flat.
-        model: Whose delta it is.
-        limits: What its magnitudes are clamped to.
-    """
-
-    base: torch.Tensor
-    models: Sequence[torch.Tensor]
-    model: int
-    limits: Range
-
-    def block(self, span: slice) -> torch.Tensor:
-        """One block in float32, as new memory."""
-        deltas = [Delta(self.base, model).block(span) for model in self.models]
-        return self.of(deltas, clamped(deltas[self.model], self.limits))
-
-    def of(self, deltas: Sequence[torch.Tensor], own: torch.Tensor) -> torch.Tensor:
-        """The same from all deltas and this one clamped."""
-        low, high = self.limits
-        size = (own.abs() - low) * (1 / (high - low) if high > low else 0.0)
-        together = deltas[0].clone()
-        for delta in deltas[1:]:
-            together.add_(delta)
-        return (exp(size * size * len(deltas)) * tanh(deltas[self.model] * together)).clamp_(min=0.0)
 
 
 @dataclass(frozen=True)
@@ -92,11 +58,6 @@ class Survey:
 
     limits: Sequence[Range]
     scores: Sequence[Histogram]
-
-
-def clamped(delta: torch.Tensor, limits: Range) -> torch.Tensor:
-    """A delta with its magnitudes clamped. What is not finite becomes NaN, so that it is seen."""
-    return delta.abs().clamp_(*limits).mul_(delta.sign()).add_(delta * 0.0)
 
 
 def limits_of(magnitudes: Histogram, fraction: float) -> Range:
@@ -115,16 +76,26 @@ def scores_of(sources: Sources, limits: Sequence[Range]) -> list[Score]:
 def prepare(
     context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
 ) -> Mapping[str, torch.Tensor]:
-    """Counts the magnitudes of deltas and, where limits do not span tensors, their scores."""
+    """Finds the limits of magnitudes and counts scores; where limits span tensors, counts the magnitudes only."""
     found = [Histogram.of(Delta(flat(base), flat(model))) for model in models]
-    arrays: dict[str, torch.Tensor] = {}
-    for number, histogram in enumerate(found):
-        arrays |= histogram.arrays(f"magnitudes.{number}")
-    if options["scope"] == "tensor" and base.numel():
-        limits = [limits_of(histogram, options["clamp"]) for histogram in found]
-        for number, score in enumerate(scores_of(Sources(base, models, options), limits)):
-            arrays |= Histogram.of(score).arrays(f"scores.{number}")
-    return arrays
+    if options["scope"] == "global":
+        return joined(found, "magnitudes")
+    if base.numel() == 0:
+        return {}
+    limits = [limits_of(histogram, options["clamp"]) for histogram in found]
+    scores = [Histogram.of(score) for score in scores_of(Sources(base, models, options), limits)]
+    # Magnitudes are float32, so these are exact.
+    return {"limits": torch.tensor(limits, dtype=torch.float32), **joined(scores, "scores")}
+
+
+def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
+    """At most 96 KiB and 16 bytes per tensor and model, 12 bytes per element of a small tensor."""
+    return n_models * (histogram_bytes(torch.Size(shape).numel()) + 8)
+
+
+def joined(histograms: Sequence[Histogram], name: str) -> dict[str, torch.Tensor]:
+    """The histograms of all models as plain tensors."""
+    return {k: v for model, own in enumerate(histograms) for k, v in own.arrays(f"{name}.{model}").items()}
 
 
 def loaded(sources: Sources, name: str) -> list[Histogram]:
@@ -150,29 +121,14 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
     if sources.survey is not None:
         limits, histograms = sources.survey.limits, sources.survey.scores
     else:
-        limits = [limits_of(histogram, sources.options["clamp"]) for histogram in loaded(sources, "magnitudes")]
-        histograms = loaded(sources, "scores")
-    ratio, negated = shared(coefficients["ratio"]), -shared(coefficients["lambda"])
-    scores = scores_of(sources, limits)
-    parts = [
-        (scores[model], value, *span_of(histograms[model], ratio))
+        limits, histograms = sources.prepared["limits"].tolist(), loaded(sources, "scores")
+    ratio, scores = shared(coefficients["ratio"]), scores_of(sources, limits)
+    rivals = [
+        Rival(scores[model], value, *span_of(histograms[model], ratio))
         for model, value in enumerate(per_model(coefficients["weight"]))
         if value != 0
     ]
-    base = scores[0].base
-
-    def compute(span: slice) -> torch.Tensor:
-        deltas = [Delta(base, model).block(span) for model in scores[0].models]
-        update, shares = torch.zeros_like(deltas[0]), torch.zeros_like(deltas[0])
-        for score, value, least, stretch in parts:
-            own = clamped(deltas[score.model], score.limits)
-            share = (score.of(deltas, own) - least).clamp_(min=0.0).mul_(stretch)
-            update.add_(own * share * value)
-            shares.add_(share)
-        update.div_(shares.clamp_(min=_LEAST)).mul_(negated).add_(0.0)
-        return base[span].to(torch.float32) - update
-
-    fill(out, compute)
+    balance(scores[0].base, rivals, shared(coefficients["lambda"]), out)
 
 
 def span_of(scores: Histogram, ratio: float) -> Range:
@@ -200,7 +156,7 @@ METHOD = MergeMethod(
     coefficients=coefficients,
     options={"scope": SCOPE, "clamp": CLAMP},
     prepare=prepare,
-    prepared_bytes=lambda shape, n_models, options: 2 * n_models * histogram_bytes(torch.Size(shape).numel()),
+    prepared_bytes=prepared_bytes,
     survey=survey,
     starts=starts,
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -20,11 +21,14 @@ from evomerge.kernels import (
     Mixture,
     Part,
     RankWindow,
+    Rival,
+    Score,
     Selection,
     Spread,
     Values,
     Window,
     absolute_sum,
+    balance,
     dot,
     end_of_equal,
     in_use,
@@ -123,7 +127,23 @@ class Draw:
 
     def values_like(self, other: Values) -> Values:
         models = [self.near(other.base) for _ in range(3)]
-        return Delta(other.base, models[0]) if self.random.random() < 0.5 else Spread(other.base, models)
+        return self.random.choice(
+            [Delta(other.base, models[0]), Spread(other.base, models), self.score(other.base, models, 1)]
+        )
+
+    def score(self, base: torch.Tensor, models: Sequence[torch.Tensor], model: int) -> Score:
+        low, high = sorted(self.random.choices([0.0, 0.0625, 0.125, 0.3, 1.0, 3e38, math.inf], k=2))
+        limits = self.random.choice([(low, high), (low, high), (0.0, 1.0), (low, math.nan), (math.nan, math.nan)])
+        return Score(base, models, model, limits)
+
+    def rivals(self, base: torch.Tensor) -> list[Rival]:
+        models = [self.near(base) for _ in range(self.random.randint(1, 4))]
+        return [
+            Rival(self.score(base, models, model), self.number(), least, self.random.choice([0.0, 1.0, 0.3]))
+            for model in range(len(models))
+            for least in [self.random.choice([0.0, 1e-3, 0.7, 2.0, math.inf, math.nan])]
+            if self.random.random() < 0.8
+        ]
 
 
 def in_both(compute: Callable[[], Any]) -> tuple[Any, Any]:
@@ -161,6 +181,32 @@ def test_mixtures(seed: int) -> None:
     assert tied == tied_there
     if mixture.elect:
         assert len(set(in_both(lambda: net_sign(Mixture(mixture.base, mixture.parts, elect=True, tie=None))))) == 1
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_balances(seed: int) -> None:
+    draw = Draw(3000 + seed)
+    base, dtype, scale = draw.tensor(), draw.random.choice(DTYPES), draw.number()
+    rivals = draw.rivals(base)
+
+    def compute() -> torch.Tensor:
+        out = torch.full((2, draw.numel), torch.nan, dtype=dtype).t()[:, 0]  # not contiguous
+        balance(base, rivals, scale, out)
+        return out
+
+    assert_same_bits(*in_both(compute))
+
+
+@pytest.mark.parametrize("size", [1.0, 5e-3, 1e-7])
+def test_scores_of_products_of_all_sizes(size: float) -> None:
+    """Around zero, where the tangent is a polynomial, where it is a fraction, and where it is one."""
+    generator = torch.Generator().manual_seed(0)
+    base = torch.zeros(100_003)
+    models = [torch.randn(base.shape, generator=generator) * size for _ in range(3)]
+    score = Score(base, models, 0, (size / 1000, 3 * size))
+    one, other = in_both(lambda: Histogram.of(score, limit=base.numel()).arrays("x"))
+    assert one["digits.x"].numel() > 40_000
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 @pytest.mark.parametrize("seed", range(60))

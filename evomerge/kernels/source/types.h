@@ -20,7 +20,7 @@
 
 enum { FLOAT32, BFLOAT16, FLOAT16 };
 enum { KEEP_ALL, KEEP_WINDOW, KEEP_CHANCE, KEEP_RANKS };
-enum { VALUES_DELTA, VALUES_SPREAD };
+enum { VALUES_DELTA, VALUES_SPREAD, VALUES_SCORE };
 
 typedef struct {
     const void *data;
@@ -44,12 +44,19 @@ typedef struct {
     const uint16_t *ranks;
 } keep_t;
 
+/* Whose delta is scored, what its magnitudes are clamped to, and what scales those to [0, 1]; see values.py. */
+typedef struct {
+    int32_t model;
+    float low, high, stretch;
+} score_t;
+
 /* Numbers computed from tensors, element by element; see values.py. */
 typedef struct {
     int32_t kind;
     int32_t n_models;
     array_t base;           /* data may be null */
     const array_t *models;
+    score_t score;          /* VALUES_SCORE */
 } values_t;
 
 /* Buffers of a block each, aligned to cache lines. */
