@@ -213,7 +213,9 @@ def test_scores_of_products_of_all_sizes(size: float) -> None:
 def test_selection_and_sums(seed: int) -> None:
     draw = Draw(1000 + seed)
     values, keep = draw.values(), draw.keep()
-    got, wanted = in_both(lambda: Histogram.of(values, limit=draw.numel % 50 + 5).arrays("x"))
+    # With fewer digits a stretch would have more neighbours than are counted quickly; scores differ more than deltas.
+    limit = 5000 if isinstance(values, Score) else draw.numel % 50 + 40
+    got, wanted = in_both(lambda: Histogram.of(values, limit=limit).arrays("x"))
     for name, array in wanted.items():
         assert torch.equal(got[name], array), name
     histogram = Histogram.load(got, "x")
