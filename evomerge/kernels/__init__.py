@@ -21,18 +21,27 @@ from evomerge.kernels.balance import Rival, balance
 from evomerge.kernels.blocks import BLOCK, fill, flat, spans
 from evomerge.kernels.compiled import Kernels, in_use, torch_only
 from evomerge.kernels.finite import is_finite
-from evomerge.kernels.histogram import Histogram, OrderStatistic, end_of_equal, histogram_bytes, stretch_of
+from evomerge.kernels.histogram import (
+    STRETCHES,
+    Histogram,
+    OrderStatistic,
+    end_of_equal,
+    histogram_bytes,
+    places_of,
+    stretch_of,
+)
 from evomerge.kernels.mixture import Mixture, Part, mix, net_sign
 from evomerge.kernels.noise import random_key, uniform
 from evomerge.kernels.ranks import LEVELS, row_ranks
 from evomerge.kernels.selection import NOTHING, Chance, Cut, Keep, RankWindow, Selection, Window, magnitude_bits, thin
-from evomerge.kernels.sums import absolute_sum, dot, square_sums
+from evomerge.kernels.sums import absolute_sum, dot, square_sums, square_sums_upto
 from evomerge.kernels.values import Delta, Range, Score, Spread, Values
 
 __all__ = [
     "BLOCK",
     "LEVELS",
     "NOTHING",
+    "STRETCHES",
     "Chance",
     "Cut",
     "Delta",
@@ -62,10 +71,12 @@ __all__ = [
     "magnitude_bits",
     "mix",
     "net_sign",
+    "places_of",
     "random_key",
     "row_ranks",
     "spans",
     "square_sums",
+    "square_sums_upto",
     "stretch_of",
     "thin",
     "torch_only",

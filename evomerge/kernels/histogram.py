@@ -136,19 +136,20 @@ class Histogram:
         """
         if not 1 <= k <= self.count:
             raise ValueError(f"asked for magnitude {k} of {self.count}")
-        found = self._find(k)
+        found = self.holding(k)
         if self.shift == 0:
             return found
-        inner = exactly(found.bits)._find(k - found.above)
+        inner = exactly(found.bits).holding(k - found.above)
         return OrderStatistic(inner.bits, found.above + inner.above, inner.equal)
 
     def range_of(self, k: int) -> tuple[float, float]:
         """Two numbers between which the k-th largest lies, both included; equal where this histogram is exact."""
-        first = self._find(k).bits << self.shift
+        first = self.holding(k).bits << self.shift
         low, high = struct.unpack("<2f", struct.pack("<2I", first, first + (1 << self.shift) - 1))
         return low, high
 
-    def _find(self, k: int) -> OrderStatistic:
+    def holding(self, k: int) -> OrderStatistic:
+        """The stretch that holds the k-th largest magnitude: its digit, how many are above it and how many in it."""
         place = int(torch.searchsorted(self.upto, k))
         above = int(self.upto[place - 1]) if place else 0
         return OrderStatistic(int(self.digits[place]), above, int(self.upto[place]) - above)
@@ -171,6 +172,27 @@ def stretch_of(values: Values, digit: int, shift: int) -> Histogram:
             counts += torch.bincount(places, minlength=counts.numel()).cpu()
     places = counts.nonzero().view(-1)
     return Histogram.counted(0, (places + (digit << shift)).to(torch.int32), counts[places])
+
+
+def places_of(values: Values, digit: int, shift: int, count: int) -> torch.Tensor:
+    """Where the magnitudes are whose bits without the lowest ``shift`` ones are ``digit``.
+
+    Args:
+        values: What is looked at.
+        digit: Of a histogram with this shift.
+        shift: How many bits are left out.
+        count: How many there are.
+
+    Returns:
+        Their indices, ascending; int64, shape ``(count,)``.
+    """
+    if native.serves_values(values):
+        return native.places_of(values, digit, shift, count)
+    found, seen = [], 0
+    for block in blocks_of(values):
+        found.append((magnitude_bits(block) >> shift == digit).nonzero().view(-1) + seen)
+        seen += block.numel()
+    return torch.cat(found)
 
 
 def end_of_equal(values: Values, bits: int, quota: int) -> int:

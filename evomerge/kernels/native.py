@@ -162,6 +162,18 @@ def stretch(values: Values, digit: int, shift: int) -> torch.Tensor:
     return counts.sum(dim=(0, 2))
 
 
+def places_of(values: Values, digit: int, shift: int, count: int) -> torch.Tensor:
+    """Where the ``count`` magnitudes of one stretch are, ascending."""
+    numel, places = values.base.numel(), torch.empty(count, dtype=torch.int64)
+    job = structs.PlacesStruct(
+        numel=numel, room=count, of=_values(values), first=digit << shift, length=1 << shift, places=places.data_ptr()
+    )
+    _run("evomerge_places", job, numel)
+    if job.found != count:
+        raise ValueError(f"expected {count} magnitudes in the stretch, there are {job.found}")
+    return places.sort().values
+
+
 def end_of_equal(values: Values, bits: int, quota: int) -> int:
     """See :func:`evomerge.kernels.histogram.end_of_equal`; ``quota`` is at least 1."""
     numel = values.base.numel()

@@ -167,6 +167,21 @@ class StretchStruct(ctypes.Structure):
     ]
 
 
+class PlacesStruct(ctypes.Structure):
+    """``places_t``."""
+
+    _fields_ = [
+        ("next", Long),
+        ("numel", Long),
+        ("found", Long),
+        ("room", Long),
+        ("of", ValuesStruct),
+        ("first", ctypes.c_uint32),
+        ("length", ctypes.c_uint32),
+        ("places", ctypes.c_void_p),
+    ]
+
+
 class EqualsStruct(ctypes.Structure):
     """``equals_t``."""
 

@@ -7,16 +7,17 @@ runs are then added up exactly and rounded once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 
 from evomerge.kernels import native
 from evomerge.kernels.blocks import flat, spans
-from evomerge.kernels.selection import Keep, Selection, thin
+from evomerge.kernels.selection import Keep, Selection, magnitude_bits, thin
 from evomerge.kernels.values import Delta, Spread, Values
 
 _RUN = 1024
+_TABLE = 1 << 22
 
 
 def dot(left: torch.Tensor, right: torch.Tensor) -> float:
@@ -55,6 +56,38 @@ def square_sums(deltas: Spread, select: Selection | None = None) -> list[float]:
             block = Delta(deltas.base, model).block(span)
             sums.append(_folded((block if chosen is None else block * chosen).to(torch.float64).square_()))
     return [_added(sums) for sums in found]
+
+
+def square_sums_upto(deltas: Spread, digits: torch.Tensor, shift: int) -> torch.Tensor:
+    """The sums of the squares of each delta's elements of the highest variances, in the order of their indices.
+
+    Args:
+        deltas: The base and the models.
+        digits: All digits of the histogram of their variances, largest first; shape ``(m,)``.
+        shift: That histogram's.
+
+    Returns:
+        float64 of shape ``(m + 1, models)``: row ``i`` is over the elements of the first ``i`` digits.
+    """
+    rows_of = _rows(digits)
+    sums = torch.zeros(len(deltas.models), digits.numel(), dtype=torch.float64)
+    for span in spans(deltas.base.numel(), device=deltas.base.device):
+        # On the CPU, where sums of the same index are added one after the other.
+        rows = rows_of((magnitude_bits(deltas.block(span)) >> shift).cpu())
+        for own, model in zip(sums, deltas.models, strict=True):
+            own.index_add_(0, rows, Delta(deltas.base, model).block(span).cpu().to(torch.float64).square_())
+    return torch.nn.functional.pad(sums.cumsum(1), (1, 0)).t().contiguous()
+
+
+def _rows(digits: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What finds the indices of digits among these, which are largest first: a table if it is small, else a search."""
+    count = digits.numel()
+    if count and int(digits[0]) < _TABLE:
+        table = torch.zeros(int(digits[0]) + 1, dtype=torch.int64)
+        table[digits.long()] = torch.arange(count)
+        return lambda own: table[own]
+    ascending = digits.flip(0)
+    return lambda own: count - 1 - torch.searchsorted(ascending, own)
 
 
 def _folded(terms: torch.Tensor) -> torch.Tensor:

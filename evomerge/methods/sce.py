@@ -18,11 +18,27 @@ same weight. The coefficient ``weight`` multiplies the calculated weights; the p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from evomerge.kernels import Histogram, Mixture, Part, Selection, Spread, Window, flat, histogram_bytes, square_sums
+from evomerge.kernels import (
+    STRETCHES,
+    Cut,
+    Histogram,
+    Mixture,
+    Part,
+    Selection,
+    Spread,
+    Window,
+    flat,
+    histogram_bytes,
+    magnitude_bits,
+    places_of,
+    square_sums,
+    square_sums_upto,
+)
 from evomerge.kernels import stretch_of as counted_exactly
 from evomerge.methods._declaration import Coefficients, MergeMethod, Option, Options, Sources, Starts, TensorContext
 from evomerge.methods._deltas import mix_into
@@ -36,6 +52,8 @@ SELECT = Option(
 UNIFORM_BELOW = Option(
     0.0, None, float, "all models weigh the same where the sum of their mean squared deltas is not above this"
 )
+# Elements of one stretch of variances that are looked at one by one; of more the whole tensor is looked at.
+_AT_ONCE = 1 << 20
 TOPK = Coefficient(
     "select_topk",
     0.02,
@@ -51,12 +69,19 @@ TOPK = Coefficient(
 def prepare(
     context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
 ) -> Mapping[str, torch.Tensor]:
-    """Counts the variances of deltas: their histogram, and how many are not zero."""
+    """Counts the variances of deltas, and adds up the squares of every delta from the highest variance down."""
     spread = Spread(flat(base), [flat(model) for model in models])
     histogram = Histogram.of(spread)
     zeros = histogram if histogram.shift == 0 else counted_exactly(spread, 0, histogram.shift)
     different = torch.tensor(histogram.count - zeros.equal(0), dtype=torch.int64)
-    return {**histogram.arrays("spread"), "different": different}
+    squares = square_sums_upto(spread, histogram.digits, histogram.shift)
+    return {**histogram.arrays("spread"), "different": different, "squares": squares}
+
+
+def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
+    """At most 96 KiB per tensor and 64 KiB per tensor and model; 12 and 8 bytes per element of a small tensor."""
+    numel = torch.Size(shape).numel()
+    return histogram_bytes(numel) + 8 + 8 * n_models * (min(numel, STRETCHES) + 1)
 
 
 def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
@@ -64,9 +89,9 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
     if out.numel() == 0:
         return
     assert sources.base is not None
-    options, select = sources.options, selection(sources, shared(coefficients["select_topk"]))
+    options, chosen = sources.options, selection(sources, shared(coefficients["select_topk"]))
     given = per_model(coefficients["weight"])
-    weights = [own * value for own, value in zip(calculated(sources, select), given, strict=True)]
+    weights = [own * value for own, value in zip(calculated(sources, chosen.squares), given, strict=True)]
     parts = [
         Part(flat(model), value, value if options["votes"] == "weighted" else 1.0, value)
         for model, value, own in zip(sources.models, weights, given, strict=True)
@@ -79,7 +104,7 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
         elect=True,
         tie=TIES[options["tie"]],
         divide=True,
-        select=select if options["select"] == "deltas" else None,
+        select=chosen.of(spread_of(sources)) if options["select"] == "deltas" else None,
     )
     mix_into(out, mixed, sources, coefficients)
 
@@ -90,22 +115,56 @@ def spread_of(sources: Sources) -> Spread:
     return Spread(flat(sources.base), [flat(model) for model in sources.models])
 
 
-def selection(sources: Sources, fraction: float) -> Selection | None:
-    """The elements of highest variance, at least one if any differ; None is all."""
-    different = int(sources.prepared["different"])
+@dataclass(frozen=True)
+class Chosen:
+    """The elements of highest variance.
+
+    Attributes:
+        squares: The sum of the squares of each delta's elements among them.
+        cut: Down to where; None is all elements.
+    """
+
+    squares: Sequence[float]
+    cut: Cut | None = None
+
+    def of(self, spread: Spread) -> Selection | None:
+        """The same as a selection of elements."""
+        return None if self.cut is None else Selection(spread, Window(self.cut))
+
+
+def selection(sources: Sources, fraction: float) -> Chosen:
+    """The elements of highest variance, at least one if any differ."""
+    different, squares = int(sources.prepared["different"]), sources.prepared["squares"]
     if fraction >= 1 or different == 0:
-        return None
-    spread = spread_of(sources)
-    histogram = Histogram.load(sources.prepared, "spread")
-    return Selection(spread, Window(largest_of_tensor(spread, histogram, max(1, int(fraction * different)), "exact")))
+        return Chosen(squares[-1].tolist())
+    spread, histogram = spread_of(sources), Histogram.load(sources.prepared, "spread")
+    wanted = max(1, int(fraction * different))
+    stretch, above = histogram.holding(wanted), int(torch.searchsorted(histogram.upto, wanted))
+    left = wanted - stretch.above
+    if left == stretch.equal:
+        return Chosen(squares[above + 1].tolist(), Cut(stretch.bits << histogram.shift, spread.base.numel()))
+    if stretch.equal > _AT_ONCE:
+        cut = largest_of_tensor(spread, histogram, wanted, "exact")
+        return Chosen(square_sums(spread, Selection(spread, Window(cut))), cut)
+    places = places_of(spread, stretch.bits, histogram.shift, stretch.equal)
+    bits = magnitude_bits(taken(spread, places).block(slice(None)))
+    bits, order = bits.sort(descending=True, stable=True)
+    inside = places[order[:left]]
+    pairs = zip(squares[above].tolist(), square_sums(taken(spread, inside)), strict=True)
+    return Chosen([more + own for more, own in pairs], Cut(int(bits[left - 1]), int(inside[-1]) + 1))
 
 
-def calculated(sources: Sources, select: Selection | None) -> list[float]:
+def taken(spread: Spread, places: torch.Tensor) -> Spread:
+    """The same at some places only."""
+    return Spread(spread.base[places], [model[places] for model in spread.models])
+
+
+def calculated(sources: Sources, squares: Sequence[float]) -> list[float]:
     """The share of each model in the mean squares of the selected elements."""
     numel, count = sources.models[0].numel(), len(sources.models)
-    squares = [total / numel for total in square_sums(spread_of(sources), select)]
-    total = sum(squares)
-    return [1 / count] * count if total <= sources.options["uniform_below"] else [own / total for own in squares]
+    means = [total / numel for total in squares]
+    total = sum(means)
+    return [1 / count] * count if total <= sources.options["uniform_below"] else [own / total for own in means]
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
@@ -136,7 +195,7 @@ METHOD = MergeMethod(
         "tie": TIE,
     },
     prepare=prepare,
-    prepared_bytes=lambda shape, n_models, options: histogram_bytes(torch.Size(shape).numel()) + 8,
+    prepared_bytes=prepared_bytes,
     starts=starts,
     mergekit=mergekit,
 )

@@ -36,8 +36,10 @@ from evomerge.kernels import (
     magnitude_bits,
     mix,
     net_sign,
+    places_of,
     row_ranks,
     square_sums,
+    square_sums_upto,
     stretch_of,
     torch_only,
 )
@@ -223,6 +225,10 @@ def test_selection_and_sums(seed: int) -> None:
         one, other = in_both(lambda digit=digit: stretch_of(values, digit, histogram.shift))
         assert torch.equal(one.digits, other.digits)
         assert torch.equal(one.upto, other.upto)
+        one_place, other_place = in_both(
+            lambda digit=digit: places_of(values, digit, histogram.shift, histogram.equal(digit))
+        )
+        assert torch.equal(one_place, other_place)
         bits, equal = int(one.digits[0]), int(one.upto[0])
         for quota in (0, 1, equal // 2 + 1, equal, equal + 1):
             assert len(set(in_both(lambda q=quota, b=bits: end_of_equal(values, b, q)))) == 1
@@ -231,6 +237,13 @@ def test_selection_and_sums(seed: int) -> None:
     deltas = Spread(values.base, [draw.near(values.base) for _ in range(3)])
     for select in (None, Selection(values, draw.window())):
         assert_same_numbers(*in_both(lambda select=select: square_sums(deltas, select)))
+    spread = Histogram.of(deltas, limit=500)
+    one, other = in_both(lambda: square_sums_upto(deltas, spread.digits, spread.shift))
+    assert_same_numbers(one.view(-1).tolist(), other.view(-1).tolist())
+    wanted = square_sums(deltas)
+    if all(map(math.isfinite, wanted)):
+        assert one[-1].tolist() == pytest.approx(wanted)
+        assert one[0].tolist() == [0.0] * 3
     left, right = draw.tensor(), draw.tensor()
     assert_same_numbers(*in_both(lambda: [dot(left, right)]))
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from evomerge import methods
+from evomerge.kernels import Histogram, torch_only
+from evomerge.methods import sce
 from tests.methods.variants import merge
 
 BASE = torch.full((4,), 10.0)
@@ -63,13 +67,61 @@ def test_copies_of_one_expert_differ_nowhere() -> None:
     torch.testing.assert_close(merged, MODELS[0])
 
 
-def test_equal_variances_are_selected_in_order() -> None:
-    base, count = torch.zeros(100_000), 100_000
+@pytest.mark.parametrize("count", [100_000, 1_200_000])
+def test_equal_variances_are_selected_in_order(count: int) -> None:
+    base = torch.zeros(count)
     models = [torch.ones(count), -torch.ones(count)]
     merged = merge(("sce", (("select", "deltas"), ("tie", "positive"))), models, base, values(0.25))
-    assert torch.equal(merged, (torch.arange(count) < 25_000).float())
+    assert torch.equal(merged, (torch.arange(count) < count // 4).float())
+
+
+def some_models(kind: torch.dtype) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """With more different variances than a histogram tells apart; in bfloat16 many are equal, and many zero."""
+    generator = torch.Generator().manual_seed(0)
+    base = 0.02 * torch.randn(60_000, generator=generator)
+    models = [base + 3e-4 * (own + 1) * torch.randn(base.shape, generator=generator) for own in range(3)]
+    return base.to(kind), [model.to(kind) for model in models]
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("fraction", [1e-5, 0.1, 0.3333, 0.9, 0.99999])
+def test_weights_are_the_shares_in_the_squares_of_the_highest_variances(kind: torch.dtype, fraction: float) -> None:
+    base, models = some_models(kind)
+    method = methods.load("sce")
+    options = method.resolve({})
+    sources = method.sources(methods.TensorContext("x"), base, models, options)
+    deltas = torch.stack([model.float() - base.float() for model in models]).double()
+    variances = ((deltas - deltas.mean(0)).square().mean(0)).float()
+    wanted = max(1, int(fraction * int((variances != 0).sum())))
+    order = variances.sort(descending=True, stable=True).indices[:wanted]
+    squares = deltas[:, order].square().sum(1)
+    chosen = sce.selection(sources, fraction)
+    torch.testing.assert_close(torch.tensor(chosen.squares, dtype=torch.float64), squares, rtol=1e-12, atol=0)
+    weights = sce.calculated(sources, chosen.squares)
+    torch.testing.assert_close(torch.tensor(weights, dtype=torch.float64), squares / squares.sum(), rtol=1e-12, atol=0)
+    mask = torch.zeros(60_000, dtype=torch.bool)
+    mask[order] = True
+    selected = chosen.of(sce.spread_of(sources))
+    assert selected is not None
+    assert torch.equal(selected.mask(slice(0, 60_000)), mask)
+    with torch_only():
+        other = method.sources(methods.TensorContext("x"), base, models, options)
+        assert sce.selection(other, fraction) == chosen
+
+
+def test_squares_are_added_up_once() -> None:
+    """A candidate looks at nothing where the prepared sums hold what it selects."""
+    base, models = some_models(torch.float32)
+    method = methods.load("sce")
+    sources = method.sources(methods.TensorContext("x"), base, models, method.resolve({}))
+    histogram = Histogram.load(sources.prepared, "spread")
+    assert histogram.shift > 0
+    elsewhere = replace(sources, models=[model * torch.nan for model in models])
+    for row in (0, 100, histogram.digits.numel() - 2):
+        fraction = (int(histogram.upto[row]) + 0.5) / int(sources.prepared["different"])
+        assert sce.selection(elsewhere, fraction).squares == sources.prepared["squares"][row + 1].tolist()
 
 
 def test_mergekits_is_never_named() -> None:
-    sce = methods.load("sce")
-    assert sce.mergekit(sce.resolve(MERGEKIT)) is None
+    method = methods.load("sce")
+    assert method.mergekit(method.resolve(MERGEKIT)) is None

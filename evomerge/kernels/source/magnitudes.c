@@ -81,6 +81,35 @@ void evomerge_stretch(stretch_t *p) {
     free(memory);
 }
 
+/* Finds where the magnitudes of one stretch are, in no order. */
+typedef struct {
+    int64_t next, numel, found, room;
+    values_t of;
+    uint32_t first, length;
+    int64_t *places;            /* as many as there is room for */
+} places_t;
+
+void evomerge_places(places_t *p) {
+    float *memory = room_for(5), *x = memory, *scratch = memory + ROOM;
+    uint32_t first = p->first, length = p->length;
+    int64_t here[BLOCK];
+    FOR_CHUNKS(p) FOR_BLOCKS(p, start, n) {
+        int64_t count = 0;
+        values(&p->of, start, (int)n, x, scratch);
+        for (int i = (int)n; i < BLOCK; i++) x[i] = float_of(first ^ 0x40000000u);
+        for (int group = 0; group < BLOCK; group += 64) {
+            uint32_t any = 0;
+            for (int i = group; i < group + 64; i++) any |= magnitude(x[i]) - first < length;
+            if (!any) continue;
+            for (int i = group; i < group + 64 && i < n; i++)
+                if (magnitude(x[i]) - first < length) here[count++] = start + i;
+        }
+        int64_t at = count ? __atomic_fetch_add(&p->found, count, __ATOMIC_RELAXED) : 0;
+        if (count && at + count <= p->room) memcpy(p->places + at, here, (size_t)count * 8);
+    }
+    free(memory);
+}
+
 /* Counts per chunk the elements that equal `bits`, until `quota` are found. All chunks before the last that was taken
  * are counted when all threads are done. */
 typedef struct {
