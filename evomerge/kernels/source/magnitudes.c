@@ -12,7 +12,7 @@ typedef struct {
 } histogram_t;
 
 static void add(histogram_t *p, uint32_t digit, int64_t count) {
-    uint32_t mask = (uint32_t)p->slots - 1, slot = (digit * 2654435769u) >> 7 & mask;
+    uint32_t mask = (uint32_t)p->slots - 1, slot = digit * 2654435769u >> __builtin_clz(mask);
     while (p->digits[slot] != digit) {
         if (p->digits[slot] == UINT32_MAX) {
             p->digits[slot] = digit;
