@@ -61,7 +61,7 @@ def in_use() -> Kernels:
     return _loaded()[1]
 
 
-def library() -> ctypes.CDLL | None:
+def kernels_library() -> ctypes.CDLL | None:
     """The compiled kernels, or None where torch does the work."""
     return None if _torch_only.get() else _loaded()[0]
 

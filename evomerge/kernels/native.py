@@ -30,7 +30,7 @@ _DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 
 def serves(*tensors: torch.Tensor) -> bool:
     """Whether the compiled kernels are in use and take these tensors: on the CPU, of 16 or 32 bits per element."""
-    if compiled.library() is None:
+    if compiled.kernels_library() is None:
         return False
     return all(t.device.type == "cpu" and t.dtype in _DTYPES and t.numel() <= 1 << 32 for t in tensors)
 
@@ -261,7 +261,7 @@ def _run_each(name: str, jobs: Sequence[ctypes.Structure]) -> None:
 
 @functools.cache
 def _function(name: str) -> Any:
-    library = compiled.library()
+    library = compiled.kernels_library()
     assert library is not None
     function = getattr(library, name)
     function.restype = structs.Long if name == "evomerge_end_in_chunk" else None
