@@ -5,6 +5,7 @@
 - :mod:`~evomerge.kernels.selection`: which elements of a delta are kept.
 - :mod:`~evomerge.kernels.values`: numbers computed element by element, that passes select or add up.
 - :mod:`~evomerge.kernels.histogram`: exact order statistics of more magnitudes than one would sort.
+- :mod:`~evomerge.kernels.places`: where the elements of some magnitudes are.
 - :mod:`~evomerge.kernels.ranks`: ranks within rows.
 - :mod:`~evomerge.kernels.sums`: sums that come out the same however the work is divided.
 - :mod:`~evomerge.kernels.finite`: whether all elements are finite.
@@ -18,20 +19,20 @@ works on any device, and in C, which equals it to the last bit and is used on th
 """
 
 from evomerge.kernels.balance import Rival, balance
-from evomerge.kernels.blocks import BLOCK, fill, flat, spans
+from evomerge.kernels.blocks import BLOCK, CHUNK, fill, flat, spans
 from evomerge.kernels.compiled import Kernels, in_use, torch_only
 from evomerge.kernels.finite import is_finite
 from evomerge.kernels.histogram import (
-    STRETCHES,
     Histogram,
     OrderStatistic,
     end_of_equal,
     histogram_bytes,
-    places_of,
     stretch_of,
+    stretches,
 )
-from evomerge.kernels.mixture import Mixture, Part, mix, net_sign
+from evomerge.kernels.mixture import Mixed, Mixture, Part, mix, net_sign
 from evomerge.kernels.noise import random_key, uniform
+from evomerge.kernels.places import ChunkCounts, Element, Stretch, chunk_counts_bytes, elements_at, elements_of
 from evomerge.kernels.ranks import LEVELS, row_ranks
 from evomerge.kernels.selection import NOTHING, Chance, Cut, Keep, RankWindow, Selection, Window, magnitude_bits, thin
 from evomerge.kernels.sums import absolute_sum, dot, square_sums, square_sums_upto
@@ -39,15 +40,18 @@ from evomerge.kernels.values import Delta, Range, Score, Spread, Values
 
 __all__ = [
     "BLOCK",
+    "CHUNK",
     "LEVELS",
     "NOTHING",
-    "STRETCHES",
     "Chance",
+    "ChunkCounts",
     "Cut",
     "Delta",
+    "Element",
     "Histogram",
     "Keep",
     "Kernels",
+    "Mixed",
     "Mixture",
     "OrderStatistic",
     "Part",
@@ -57,11 +61,15 @@ __all__ = [
     "Score",
     "Selection",
     "Spread",
+    "Stretch",
     "Values",
     "Window",
     "absolute_sum",
     "balance",
+    "chunk_counts_bytes",
     "dot",
+    "elements_at",
+    "elements_of",
     "end_of_equal",
     "fill",
     "flat",
@@ -71,13 +79,13 @@ __all__ = [
     "magnitude_bits",
     "mix",
     "net_sign",
-    "places_of",
     "random_key",
     "row_ranks",
     "spans",
     "square_sums",
     "square_sums_upto",
     "stretch_of",
+    "stretches",
     "thin",
     "torch_only",
     "uniform",

@@ -34,7 +34,7 @@ class Rival:
     stretch: float
 
 
-def balance(base: torch.Tensor, rivals: Sequence[Rival], scale: float, out: torch.Tensor) -> None:
+def balance(base: torch.Tensor, rivals: Sequence[Rival], scale: float, out: torch.Tensor) -> bool | None:
     """Writes the base plus scale times the average of clamped deltas by their shares, in float32.
 
     Args:
@@ -42,17 +42,20 @@ def balance(base: torch.Tensor, rivals: Sequence[Rival], scale: float, out: torc
         rivals: What is averaged; all compete with the same models. None of them leaves the base as it is.
         scale: What the average is multiplied by.
         out: Memory of any shape, strides and floating dtype; overwritten. Rounded to nearest, ties to even.
+
+    Returns:
+        Whether all that was written is finite; None if nobody looked.
     """
     if out.numel() == 0:
-        return
+        return True
     models = rivals[0].score.models if rivals else ()
     if native.serves(out, base, *models):
         target = out.detach()
         memory = target if target.is_contiguous() else torch.empty(out.shape, dtype=out.dtype)
-        native.balance(base, rivals, scale, memory)
+        finite = native.balance(base, rivals, scale, memory)
         if memory is not target:
             target.copy_(memory)
-        return
+        return finite
 
     def compute(span: slice) -> torch.Tensor:
         deltas = [Delta(base, model).block(span) for model in models]
@@ -67,3 +70,4 @@ def balance(base: torch.Tensor, rivals: Sequence[Rival], scale: float, out: torc
         return base[span].to(torch.float32) - update
 
     fill(out, compute)
+    return None

@@ -9,6 +9,8 @@ import torch
 # Elements per block: a float32 block is 1 MiB. A power of two, so that blocks never straddle 2**32 (see noise.py) and
 # hold whole runs of sums (see sums.py). An accelerator wants more at once: there it is 64 MiB.
 BLOCK = 1 << 18
+# Elements that are counted together, and that a thread of the compiled kernels takes at once.
+CHUNK = 1 << 16
 _DEVICE_BLOCK = 1 << 24
 
 

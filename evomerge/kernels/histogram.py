@@ -19,9 +19,14 @@ from evomerge.kernels import native
 from evomerge.kernels.selection import magnitude_bits
 from evomerge.kernels.values import Values, blocks_of
 
-# Different magnitudes that a histogram tells apart. Differences of 16-bit checkpoints seldom have more. With shift 18
-# all 31 bits fit, so the largest stretch has 2**18 neighbours.
-STRETCHES = 1 << 13
+# Different magnitudes that a histogram tells apart. Differences of 16-bit checkpoints seldom have more: the larger the
+# tensor, the more of them. With shift 18 all 31 bits fit, so the largest stretch has 2**18 neighbours.
+_FEWEST, _MOST, _EACH = 1 << 13, 1 << 16, 1 << 8
+
+
+def stretches(numel: int) -> int:
+    """How many different magnitudes the histogram of so many elements tells apart."""
+    return min(max(_FEWEST, numel // _EACH), _MOST)
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,9 @@ class Histogram:
     upto: torch.Tensor
 
     @classmethod
-    def of(cls, values: Values, limit: int = STRETCHES) -> Self:
-        """Counts magnitudes, with the smallest shift that leaves at most ``limit`` digits."""
+    def of(cls, values: Values, limit: int | None = None) -> Self:
+        """Counts magnitudes, with the smallest shift that leaves at most ``limit`` digits (:func:`stretches`)."""
+        limit = stretches(values.base.numel()) if limit is None else limit
         if native.serves_values(values):
             found = native.histogram(values, limit)
             whole = cls.union(cls.counted(shift, *_gathered(*rest)) for shift, *rest in found)
@@ -150,14 +156,15 @@ class Histogram:
 
     def holding(self, k: int) -> OrderStatistic:
         """The stretch that holds the k-th largest magnitude: its digit, how many are above it and how many in it."""
-        place = int(torch.searchsorted(self.upto, k))
-        above = int(self.upto[place - 1]) if place else 0
-        return OrderStatistic(int(self.digits[place]), above, int(self.upto[place]) - above)
+        upto = self.upto.numpy()
+        place = int(upto.searchsorted(k))
+        above = int(upto[place - 1]) if place else 0
+        return OrderStatistic(int(self.digits[place]), above, int(upto[place]) - above)
 
 
 def histogram_bytes(numel: int) -> int:
     """The most that :meth:`Histogram.arrays` takes for a tensor of this many elements."""
-    return 12 * min(numel, STRETCHES) + 8
+    return 12 * min(numel, stretches(numel)) + 8
 
 
 def stretch_of(values: Values, digit: int, shift: int) -> Histogram:
@@ -172,27 +179,6 @@ def stretch_of(values: Values, digit: int, shift: int) -> Histogram:
             counts += torch.bincount(places, minlength=counts.numel()).cpu()
     places = counts.nonzero().view(-1)
     return Histogram.counted(0, (places + (digit << shift)).to(torch.int32), counts[places])
-
-
-def places_of(values: Values, digit: int, shift: int, count: int) -> torch.Tensor:
-    """Where the magnitudes are whose bits without the lowest ``shift`` ones are ``digit``.
-
-    Args:
-        values: What is looked at.
-        digit: Of a histogram with this shift.
-        shift: How many bits are left out.
-        count: How many there are.
-
-    Returns:
-        Their indices, ascending; int64, shape ``(count,)``.
-    """
-    if native.serves_values(values):
-        return native.places_of(values, digit, shift, count)
-    found, seen = [], 0
-    for block in blocks_of(values):
-        found.append((magnitude_bits(block) >> shift == digit).nonzero().view(-1) + seen)
-        seen += block.numel()
-    return torch.cat(found)
 
 
 def end_of_equal(values: Values, bits: int, quota: int) -> int:

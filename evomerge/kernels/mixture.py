@@ -71,25 +71,35 @@ class Mixture:
         return self.parts[0].model if self.base is None else self.base
 
 
-def mix(mixture: Mixture, out: torch.Tensor) -> int:
+@dataclass(frozen=True)
+class Mixed:
+    """What was seen while mixing.
+
+    Attributes:
+        finite: Whether all that was written is finite; None if nobody looked.
+        tied: Where ``mixture.tie`` is None: how many elements have votes that cancel. They were left to nobody.
+    """
+
+    finite: bool | None
+    tied: int = 0
+
+
+def mix(mixture: Mixture, out: torch.Tensor) -> Mixed:
     """Computes a mixture.
 
     Args:
         mixture: What to compute, in float32 and in the order of the parts.
         out: Memory of any shape, strides and floating dtype; overwritten. Rounded to nearest, ties to even.
-
-    Returns:
-        Where ``mixture.tie`` is None: how many elements have votes that cancel. They were left to nobody. Else 0.
     """
     if out.numel() == 0:
-        return 0
+        return Mixed(True)
     if native.serves(out, *mixture.tensors):
         target = out.detach()
         memory = target if target.is_contiguous() else torch.empty(out.shape, dtype=out.dtype)
-        tied, _ = native.mix(mixture, memory)
+        tied, _, finite = native.mix(mixture, memory)
         if memory is not target:
             target.copy_(memory)
-        return tied
+        return Mixed(finite, tied)
     tied = 0
 
     def compute(span: slice) -> torch.Tensor:
@@ -102,7 +112,7 @@ def mix(mixture: Mixture, out: torch.Tensor) -> int:
         return mixture.base[span].to(torch.float32) - update.mul_(-mixture.scale).add_(0.0)
 
     fill(out, compute)
-    return tied
+    return Mixed(None, tied)
 
 
 def net_sign(mixture: Mixture) -> int:

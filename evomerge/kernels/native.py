@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from evomerge.kernels import compiled, structs
-from evomerge.kernels.blocks import flat
+from evomerge.kernels.blocks import CHUNK, flat
 from evomerge.kernels.noise import key_words
 from evomerge.kernels.selection import Chance, Cut, Keep, Selection, Window
 from evomerge.kernels.values import Delta, Score, Spread, Values
@@ -22,8 +22,9 @@ from evomerge.kernels.values import Delta, Score, Spread, Values
 if TYPE_CHECKING:
     from evomerge.kernels.balance import Rival
     from evomerge.kernels.mixture import Mixture
+    from evomerge.kernels.places import Stretch
 
-BLOCK, CHUNK = 1 << 10, 1 << 16
+BLOCK = 1 << 10
 
 _DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 
@@ -40,11 +41,12 @@ def serves_values(values: Values) -> bool:
     return isinstance(values, Delta | Spread | Score) and serves(values.base, *values.models)
 
 
-def mix(mixture: Mixture, out: torch.Tensor | None) -> tuple[int, int]:
+def mix(mixture: Mixture, out: torch.Tensor | None) -> tuple[int, int, bool]:
     """Mixes into contiguous memory, or only counts.
 
     Returns:
-        How many elements are tied, and the sum of the elected signs; both 0 unless ``mixture.tie`` is None.
+        How many elements are tied, and the sum of the elected signs; both 0 unless ``mixture.tie`` is None. And whether
+        all that was written is finite.
     """
     parts = (structs.PartStruct * len(mixture.parts))(
         *(
@@ -68,11 +70,11 @@ def mix(mixture: Mixture, out: torch.Tensor | None) -> tuple[int, int]:
     if mixture.select is not None:
         job.select, job.selected = _values(mixture.select.values), _keep(mixture.select.keep)
     _run("evomerge_mix", job, like.numel())
-    return job.tied, job.signs
+    return job.tied, job.signs, not job.broken
 
 
-def balance(base: torch.Tensor, rivals: Sequence[Rival], scale: float, out: torch.Tensor) -> None:
-    """See :func:`evomerge.kernels.balance.balance`; into contiguous memory."""
+def balance(base: torch.Tensor, rivals: Sequence[Rival], scale: float, out: torch.Tensor) -> bool:
+    """See :func:`evomerge.kernels.balance.balance`; into contiguous memory. Whether all of it is finite."""
     models = rivals[0].score.models if rivals else ()
     averaged = [structs.RivalStruct(_score(rival.score), rival.weight, rival.least, rival.stretch) for rival in rivals]
     job = structs.BalanceStruct(
@@ -86,6 +88,7 @@ def balance(base: torch.Tensor, rivals: Sequence[Rival], scale: float, out: torc
         scale=scale,
     )
     _run("evomerge_balance", job, base.numel())
+    return not job.broken
 
 
 def absolute_sums(values: Values, keep: Keep | None) -> Iterator[torch.Tensor]:
@@ -162,16 +165,49 @@ def stretch(values: Values, digit: int, shift: int) -> torch.Tensor:
     return counts.sum(dim=(0, 2))
 
 
-def places_of(values: Values, digit: int, shift: int, count: int) -> torch.Tensor:
-    """Where the ``count`` magnitudes of one stretch are, ascending."""
-    numel, places = values.base.numel(), torch.empty(count, dtype=torch.int64)
-    job = structs.PlacesStruct(
-        numel=numel, room=count, of=_values(values), first=digit << shift, length=1 << shift, places=places.data_ptr()
+def places(stretches: Sequence[Stretch], counted: Sequence[bool]) -> list[torch.Tensor]:
+    """Keys of the elements of stretches, in no order; where they are only counted, how many there are per chunk.
+
+    Args:
+        stretches: Of values with the same base.
+        counted: Which are only counted.
+    """
+    numel = stretches[0].values.base.numel()
+    chunks, found = -(-numel // CHUNK), []
+    jobs = (structs.StretchPlacesStruct * len(stretches))()
+    for job, stretch, only_counted in zip(jobs, stretches, counted, strict=True):
+        made = torch.zeros(chunks, dtype=torch.int64) if only_counted else torch.empty(stretch.count, dtype=torch.int64)
+        job.of, job.first, job.length = _values(stretch.values), stretch.digit << stretch.shift, 1 << stretch.shift
+        if only_counted:
+            job.counts = made.data_ptr()
+        else:
+            job.keys, job.room = made.data_ptr(), stretch.count
+        found.append(made)
+    _run("evomerge_places", structs.PlacesStruct(numel=numel, stretches=jobs, n_stretches=len(jobs)), numel)
+    for job, made, only_counted in zip(jobs, found, counted, strict=True):
+        if not only_counted and job.found != made.numel():
+            raise ValueError(f"expected {made.numel()} magnitudes in the stretch, there are {job.found}")
+    return found
+
+
+def chunk_counts(values: Values, digits: torch.Tensor) -> torch.Tensor:
+    """How often each of these magnitudes occurs in every chunk; int32, shape (digits, chunks)."""
+    numel = values.base.numel()
+    counts = torch.zeros(digits.numel(), -(-numel // CHUNK), dtype=torch.int32)
+    job = structs.ChunksStruct(
+        numel=numel, of=_values(values), digits=digits.data_ptr(), n_digits=digits.numel(), counts=counts.data_ptr()
     )
-    _run("evomerge_places", job, numel)
-    if job.found != count:
-        raise ValueError(f"expected {count} magnitudes in the stretch, there are {job.found}")
-    return places.sort().values
+    _run("evomerge_chunks", job, numel)
+    return counts
+
+
+def end_of_quota(values: Values, bits: int, quota: int, counts: torch.Tensor) -> int:
+    """The index behind the ``quota``-th element of these bits, of which there are ``counts`` per chunk."""
+    upto = counts.cumsum(0).numpy()
+    chunk = int(upto.searchsorted(quota))
+    before = int(upto[chunk - 1]) if chunk else 0
+    job = structs.EqualsStruct(numel=values.base.numel(), of=_values(values), bits=bits)
+    return int(_function("evomerge_end_in_chunk")(ctypes.byref(job), structs.Long(chunk), structs.Long(quota - before)))
 
 
 def end_of_equal(values: Values, bits: int, quota: int) -> int:
@@ -182,10 +218,7 @@ def end_of_equal(values: Values, bits: int, quota: int) -> int:
     _run("evomerge_equals", job, numel)
     if job.found < quota:
         return numel
-    upto = counts.cumsum(0)
-    chunk = int(torch.searchsorted(upto, quota))
-    before = int(upto[chunk - 1]) if chunk else 0
-    return int(_function("evomerge_end_in_chunk")(ctypes.byref(job), structs.Long(chunk), structs.Long(quota - before)))
+    return end_of_quota(values, bits, quota, counts)
 
 
 def is_finite(tensor: torch.Tensor) -> bool:

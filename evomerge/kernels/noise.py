@@ -7,6 +7,7 @@ nested masks (an element kept at density 0.3 is kept at 0.4), which makes fitnes
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 
@@ -52,6 +53,7 @@ def uniform(key: int, span: slice, device: torch.device | str = "cpu") -> torch.
     return _shifted(state, 8).to(torch.float32).mul_(2.0**-24)
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def key_words(key: int, high: int) -> tuple[int, int]:
     """The two 32-bit words that indices are mixed with, for indices from ``high * 2**32`` on.
 

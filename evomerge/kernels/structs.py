@@ -75,6 +75,7 @@ class MixtureStruct(ctypes.Structure):
         ("numel", Long),
         ("tied", Long),
         ("signs", Long),
+        ("broken", Long),
         ("out", ArrayStruct),
         ("base", ArrayStruct),
         ("parts", ctypes.POINTER(PartStruct)),
@@ -101,6 +102,7 @@ class BalanceStruct(ctypes.Structure):
     _fields_ = [
         ("next", Long),
         ("numel", Long),
+        ("broken", Long),
         ("out", ArrayStruct),
         ("base", ArrayStruct),
         ("models", ctypes.POINTER(ArrayStruct)),
@@ -167,18 +169,41 @@ class StretchStruct(ctypes.Structure):
     ]
 
 
+class StretchPlacesStruct(ctypes.Structure):
+    """``stretch_places_t``."""
+
+    _fields_ = [
+        ("of", ValuesStruct),
+        ("first", ctypes.c_uint32),
+        ("length", ctypes.c_uint32),
+        ("room", Long),
+        ("found", Long),
+        ("keys", ctypes.c_void_p),
+        ("counts", ctypes.c_void_p),
+    ]
+
+
 class PlacesStruct(ctypes.Structure):
     """``places_t``."""
 
     _fields_ = [
         ("next", Long),
         ("numel", Long),
-        ("found", Long),
-        ("room", Long),
+        ("stretches", ctypes.POINTER(StretchPlacesStruct)),
+        ("n_stretches", Int),
+    ]
+
+
+class ChunksStruct(ctypes.Structure):
+    """``chunks_t``."""
+
+    _fields_ = [
+        ("next", Long),
+        ("numel", Long),
         ("of", ValuesStruct),
-        ("first", ctypes.c_uint32),
-        ("length", ctypes.c_uint32),
-        ("places", ctypes.c_void_p),
+        ("digits", ctypes.c_void_p),
+        ("n_digits", Int),
+        ("counts", ctypes.c_void_p),
     ]
 
 

@@ -51,7 +51,10 @@ class Delta:
 
 @dataclass(frozen=True)
 class Spread:
-    """The variance of several models' deltas at each place, computed in float64 and rounded to float32.
+    """The variance of several models' deltas at each place.
+
+    It is the sum of the squared differences of all pairs over the square of their number, in float32: good to a few
+    units in the last place however much larger the deltas are than their differences, and zero where they are equal.
 
     Attributes:
         base: The base's tensor.
@@ -63,16 +66,13 @@ class Spread:
 
     def block(self, span: slice) -> torch.Tensor:
         """One block in float32, as new memory."""
-        deltas = [Delta(self.base, model).block(span).to(torch.float64) for model in self.models]
-        share = 1.0 / len(deltas)
-        mean, result = torch.zeros_like(deltas[0]), torch.zeros_like(deltas[0])
-        for delta in deltas:
-            mean.add_(delta)
-        mean.mul_(share)
-        for delta in deltas:
-            away = delta.sub_(mean)
-            result.add_(away.mul_(away))
-        return result.mul_(share).to(torch.float32)
+        deltas = [Delta(self.base, model).block(span) for model in self.models]
+        result = torch.zeros_like(deltas[0])
+        for number, delta in enumerate(deltas):
+            for other in deltas[:number]:
+                away = delta - other
+                result.add_(away.mul_(away))
+        return result.mul_(1 / len(deltas) ** 2)
 
 
 Range = tuple[float, float]
@@ -104,7 +104,8 @@ class Score:
 
     def clamped(self, delta: torch.Tensor) -> torch.Tensor:
         """A delta with its magnitudes clamped. What is not finite becomes NaN, so that it is seen."""
-        return delta.abs().clamp_(*self.limits).mul_(delta.sign()).add_(delta * 0.0)
+        size = delta.abs().clamp_(*self.limits)
+        return torch.copysign(size, delta).masked_fill_(delta == 0, 0.0).add_(delta * 0.0)
 
     @property
     def stretch(self) -> float:

@@ -155,9 +155,7 @@ class Merger:
                 continue
             spec = TensorSpec(DTYPES[recipe.out_dtype], reference.tensors[name].shape)
             out = self._new(spec) if memory is None else memory(name, spec)
-            self._merge(work, name, tensors, out)
-            # While it is still in the cache.
-            if not is_finite(out):
+            if not self._merge(work, name, tensors, out):
                 raise NonFinite(name, out.dtype)
             yield name, out
             for head in repeated.get(name, ()):
@@ -169,14 +167,16 @@ class Merger:
     def _fetched(self, work: Work, names: Collection[str]) -> Iterator[tuple[str, list[torch.Tensor]]]:
         return zip(names, self._residency.each(map(work.wanted, names)), strict=True)
 
-    def _merge(self, work: Work, name: str, tensors: list[torch.Tensor], out: torch.Tensor) -> None:
+    def _merge(self, work: Work, name: str, tensors: list[torch.Tensor], out: torch.Tensor) -> bool:
+        """Writes one tensor, and says whether all of it is finite."""
         if work.recipe.groups.groups[work.rows[name]].frozen:
             out.copy_(tensors[0])
-            return
+            return is_finite(out)
         context, sources = self._with_prepared(work, name, tensors)
         if work.method.survey is not None:
             sources = replace(sources, survey=self._surveyed)
-        work.method.merge(context, sources, work.coefficients(name), out)
+        finite = work.method.merge(context, sources, work.coefficients(name), out)
+        return is_finite(out) if finite is None else finite
 
     def _with_prepared(self, work: Work, name: str, tensors: list[torch.Tensor]) -> tuple[TensorContext, TensorSources]:
         """One tensor of all checkpoints with what the method prepares for it, kept or, for want of room, made now."""

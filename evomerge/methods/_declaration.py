@@ -88,8 +88,8 @@ class Sources:
     survey: Any = None
 
 
-Merge = Callable[[TensorContext, Sources, Coefficients, "torch.Tensor"], None]
-"""Writes the merged tensor, see :class:`MergeMethod`."""
+Merge = Callable[[TensorContext, Sources, Coefficients, "torch.Tensor"], bool | None]
+"""Writes the merged tensor and may say whether it is finite, see :class:`MergeMethod`."""
 
 
 def _no_starts(n_models: int, options: Options) -> Starts:
@@ -116,7 +116,8 @@ class MergeMethod:
         summary: One sentence for people.
         paper: Title and address of the publication it implements, or where else the rule comes from.
         merge: ``merge(context, sources, coefficients, out)`` writes the merged tensor into ``out``, which has the
-            tensor's shape and any floating dtype; float32 inside.
+            tensor's shape and any floating dtype; float32 inside. It returns whether all that it wrote is finite, or
+            None if it did not look: then the caller does.
         coefficients: The coefficients it takes under given options.
         options: The options it takes.
         base: Whether it needs a base. ``optional``: a base may be named but does not change the result.

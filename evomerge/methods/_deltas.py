@@ -6,7 +6,7 @@ thinned out; the rest are options that all of them share, see :mod:`evomerge.met
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -16,8 +16,8 @@ from evomerge.kernels import net_sign as elected_signs
 from evomerge.methods._declaration import Coefficients, Merge, Sources, TensorContext
 from evomerge.methods._vocabulary import TIES, per_model, shared
 
-Thin = Callable[[TensorContext, Sources, Coefficients, int], Keep | None]
-"""What is kept of one model's delta under given coefficients; None is all of it."""
+Thin = Callable[[TensorContext, Sources, Coefficients, Sequence[int]], Sequence[Keep | None]]
+"""What is kept of the deltas of some models under given coefficients; None is all of a delta."""
 
 
 def delta_of(sources: Sources, model: int) -> Delta:
@@ -26,23 +26,37 @@ def delta_of(sources: Sources, model: int) -> Delta:
     return Delta(flat(sources.base), flat(sources.models[model]))
 
 
+def each(of_one: Callable[[TensorContext, Sources, Coefficients, int], Keep | None]) -> Thin:
+    """A way to thin deltas out, from one that looks at a single model."""
+
+    def thin(
+        context: TensorContext, sources: Sources, coefficients: Coefficients, models: Sequence[int]
+    ) -> list[Keep | None]:
+        return [of_one(context, sources, coefficients, model) for model in models]
+
+    return thin
+
+
 def merging(thin: Thin | None = None) -> Merge:
     """A method on deltas: its ``merge``, from the way it thins deltas out (None keeps all of them)."""
 
-    def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
+    def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
         """Writes the base plus lambda times the mixed deltas. Where nothing is added the base stays bit by bit."""
-        if out.numel():
-            mix_into(out, mixture(context, sources, coefficients, thin), sources, coefficients)
+        if out.numel() == 0:
+            return True
+        return mix_into(out, mixture(context, sources, coefficients, thin), sources, coefficients)
 
     return merge
 
 
-def mix_into(out: torch.Tensor, mixed: Mixture, sources: Sources, coefficients: Coefficients) -> None:
+def mix_into(out: torch.Tensor, mixing: Mixture, sources: Sources, coefficients: Coefficients) -> bool | None:
     """Computes a mixture; where votes cancel and the majority is to decide, counts it only if there are any."""
-    if mix(mixed, out):
-        counted = elected_signs(mixed) if sources.survey is None else sources.survey.net_sign(coefficients)
+    seen = mix(mixing, out)
+    if seen.tied:
+        counted = elected_signs(mixing) if sources.survey is None else sources.survey.net_sign(coefficients)
         if counted:
-            mix(replace(mixed, tie=1.0 if counted > 0 else -1.0), out)
+            seen = mix(replace(mixing, tie=1.0 if counted > 0 else -1.0), out)
+    return seen.finite
 
 
 def net_sign(context: TensorContext, sources: Sources, coefficients: Coefficients, thin: Thin) -> int:
@@ -60,8 +74,8 @@ def mixture(context: TensorContext, sources: Sources, coefficients: Coefficients
     normalise = options["normalise"]
     scale = (sum(weights) or 1.0) if normalise == "weight" and not elects else 1.0
     parts = []
-    for model in voters:
-        keep = None if thin is None else thin(context, sources, coefficients, model)
+    kept = [None] * len(voters) if thin is None else thin(context, sources, coefficients, voters)
+    for model, keep in zip(voters, kept, strict=True):
         parts.append(
             Part(
                 flat(sources.models[model]),

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 
 from evomerge.kernels import (
+    ChunkCounts,
     Cut,
     Delta,
     Histogram,
     OrderStatistic,
+    Stretch,
     Values,
+    chunk_counts_bytes,
+    elements_at,
     end_of_equal,
     flat,
     histogram_bytes,
@@ -38,23 +43,55 @@ def place(density: float, count: int, rule: str) -> int:
 def prepare(
     context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
 ) -> Mapping[str, torch.Tensor]:
-    """Counts the magnitudes of every delta: one :class:`~evomerge.kernels.Histogram` per model."""
+    """Counts the magnitudes of every delta, and those that are frequent chunk by chunk."""
     arrays: dict[str, torch.Tensor] = {}
     for number, model in enumerate(models):
-        arrays |= Histogram.of(Delta(flat(base), flat(model))).arrays(str(number))
+        delta = Delta(flat(base), flat(model))
+        histogram = Histogram.of(delta)
+        arrays |= histogram.arrays(str(number)) | ChunkCounts.of(delta, histogram).arrays(str(number))
     return arrays
 
 
 def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
-    """At most 96 KiB and 8 bytes per tensor and model, 12 bytes per element of a small tensor."""
-    return n_models * histogram_bytes(torch.Size(shape).numel())
+    """Per model at most 12 bytes per stretch (:func:`evomerge.kernels.stretches`), and 4 KiB per 65536 elements."""
+    numel = torch.Size(shape).numel()
+    return n_models * (histogram_bytes(numel) + chunk_counts_bytes(numel))
 
 
-def largest_of_tensor(values: Values, histogram: Histogram, wanted: int, rule: str) -> Cut:
-    """The cut of the largest elements of one tensor down to the place ``wanted``."""
-    threshold = histogram.largest(wanted, lambda digit: stretch_of(values, digit, histogram.shift))
-    quota = wanted - threshold.above if rule == "exact" else threshold.equal
-    return cut(values, threshold.bits, threshold.equal, quota)
+@dataclass(frozen=True)
+class Largest:
+    """The largest elements of one tensor.
+
+    Attributes:
+        values: The tensor's values, such as a delta.
+        histogram: Of their magnitudes.
+        wanted: Down to which place.
+        chunks: Where frequent magnitudes are, if that was counted.
+    """
+
+    values: Values
+    histogram: Histogram
+    wanted: int
+    chunks: ChunkCounts | None = None
+
+
+def cuts_of_tensor(largest: Sequence[Largest], rule: str) -> list[Cut]:
+    """The cuts of the largest elements, of values that have the same base; one pass over them at most."""
+    held = [Stretch.holding(own.values, own.histogram, own.wanted, own.chunks) for own in largest]
+    asked = [number for number, (stretch, place) in enumerate(held) if not _is_whole(stretch, place, rule)]
+    elements = elements_at([held[number][0] for number in asked], [held[number][1] for number in asked])
+    cuts = [Cut(stretch.digit << stretch.shift, stretch.values.base.numel()) for stretch, _ in held]
+    for number, element in zip(asked, elements, strict=True):
+        end = element.index + 1 if rule == "exact" else cuts[number].end
+        cuts[number] = Cut(element.bits, end)
+    return cuts
+
+
+def _is_whole(stretch: Stretch, place: int, rule: str) -> bool:
+    """Whether a cut at this place takes in the whole stretch; zeros may as well be kept."""
+    if stretch.shift == 0:
+        return rule != "exact" or stretch.digit == 0 or place == stretch.count
+    return place == stretch.count
 
 
 def cut(values: Values, bits: int, equal: int, quota: int) -> Cut:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from evomerge.kernels import NOTHING, Cut, Histogram, Keep, RankWindow, Window
+from evomerge.kernels import NOTHING, ChunkCounts, Histogram, Keep, RankWindow, Window
 from evomerge.methods._declaration import Coefficients, Option, Options, Sources, TensorContext
 from evomerge.methods._deltas import delta_of
 from evomerge.methods._rows import prepare_ranks, ranks_bytes, ranks_of
-from evomerge.methods._trim import largest_of_tensor, prepare, prepared_bytes
+from evomerge.methods._trim import Largest, cuts_of_tensor, prepare, prepared_bytes
 from evomerge.methods._vocabulary import SCOPE, delta_mergekit, per_model
 from evomerge.recipe import Coefficient
 
@@ -52,7 +52,7 @@ def prepare_window(
 
 
 def window_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
-    """2 bytes per element and model for rows; else at most 96 KiB and 8 bytes per tensor and model."""
+    """2 bytes per element and model for rows; else what counted magnitudes take."""
     return (ranks_bytes if options["scope"] == "row" else prepared_bytes)(shape, n_models, options)
 
 
@@ -68,23 +68,33 @@ def places(density: float, gamma: float, count: int, options: Options) -> tuple[
     return top, min(kept, count - top)
 
 
-def medium(context: TensorContext, sources: Sources, coefficients: Coefficients, model: int) -> Keep | None:
+def medium(
+    context: TensorContext, sources: Sources, coefficients: Coefficients, models: Sequence[int]
+) -> list[Keep | None]:
     """Leaves out the largest and keeps the next."""
-    density, gamma = per_model(coefficients["density"])[model], per_model(coefficients["gamma"])[model]
-    options = sources.options
-    if options["scope"] == "row":
-        ranks, levels = ranks_of(sources, model)
-        top, kept = places(density, gamma, levels, options)
-        return None if kept == levels else RankWindow(ranks, levels - top - kept, levels - top)
-    values, histogram = delta_of(sources, model), Histogram.load(sources.prepared, str(model))
-    top, kept = places(density, gamma, histogram.count, options)
-    if kept in (0, histogram.count):
-        return Window(NOTHING) if kept == 0 else None
+    densities, gammas = per_model(coefficients["density"]), per_model(coefficients["gamma"])
+    if sources.options["scope"] == "row":
+        return [_medium_of_rows(sources, model, densities[model], gammas[model]) for model in models]
+    kept: dict[int, Keep | None] = {}
+    asked: list[tuple[int, Largest]] = []
+    for model in models:
+        histogram = Histogram.load(sources.prepared, str(model))
+        top, count = places(densities[model], gammas[model], histogram.count, sources.options)
+        kept[model] = Window(NOTHING) if count == 0 else None
+        if count not in (0, histogram.count):
+            values, chunks = delta_of(sources, model), ChunkCounts.load(sources.prepared, str(model))
+            asked += [(model, Largest(values, histogram, wanted, chunks)) for wanted in (top + count, top) if wanted]
+    for (model, _), cut in zip(asked, cuts_of_tensor([own for _, own in asked], "exact"), strict=True):
+        within = kept[model]
+        # The cut of what is kept comes first, that of what lies beyond it second.
+        kept[model] = Window(within.within, cut) if isinstance(within, Window) else Window(cut)
+    return [kept[model] for model in models]
 
-    def largest(wanted: int) -> Cut:
-        return largest_of_tensor(values, histogram, wanted, "exact")
 
-    return Window(largest(top + kept), largest(top) if top else NOTHING)
+def _medium_of_rows(sources: Sources, model: int, density: float, gamma: float) -> RankWindow | None:
+    ranks, levels = ranks_of(sources, model)
+    top, kept = places(density, gamma, levels, sources.options)
+    return None if kept == levels else RankWindow(ranks, levels - top - kept, levels - top)
 
 
 def window_mergekit(options: Options) -> Mapping[str, object] | None:

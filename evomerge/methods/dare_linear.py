@@ -8,7 +8,7 @@ weights. Masks are this project's own: they never equal mergekit's, only their s
 from __future__ import annotations
 
 from evomerge.methods._declaration import MergeMethod, Options, Starts
-from evomerge.methods._deltas import merging
+from evomerge.methods._deltas import each, merging
 from evomerge.methods._drop import drop
 from evomerge.methods._vocabulary import NORMALISE, RESCALE, delta_coefficients, delta_mergekit, delta_starts
 from evomerge.recipe import Coefficient
@@ -28,7 +28,7 @@ METHOD = MergeMethod(
     name="dare_linear",
     summary="drop random elements of deltas, rescale the rest, add a weighted sum",
     paper="Yu et al. 2024, Language models are Super Mario, https://arxiv.org/abs/2311.03099",
-    merge=merging(drop),
+    merge=merging(each(drop)),
     coefficients=coefficients,
     options={
         "rescale": RESCALE.choosing("inverse"),

@@ -8,7 +8,7 @@ inverse`` as in the DARE paper, the rest as mergekit (``normalise: none``).
 from __future__ import annotations
 
 from evomerge.methods._declaration import MergeMethod, Options, Starts
-from evomerge.methods._deltas import merging
+from evomerge.methods._deltas import each, merging
 from evomerge.methods._drop import drop
 from evomerge.methods._vocabulary import (
     NORMALISE,
@@ -36,7 +36,7 @@ METHOD = MergeMethod(
     name="dare_ties",
     summary="drop random elements of deltas, rescale the rest, elect signs, add what agrees",
     paper="Yu et al. 2024, Language models are Super Mario, https://arxiv.org/abs/2311.03099",
-    merge=merging(drop),
+    merge=merging(each(drop)),
     coefficients=coefficients,
     options={
         "rescale": RESCALE.choosing("inverse"),

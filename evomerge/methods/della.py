@@ -18,7 +18,7 @@ is valid; recipes can therefore not be handed to mergekit.
 from __future__ import annotations
 
 from evomerge.methods._declaration import MergeMethod, Options, Starts
-from evomerge.methods._deltas import merging
+from evomerge.methods._deltas import each, merging
 from evomerge.methods._magprune import EPSILON, magprune
 from evomerge.methods._rows import prepare_ranks, ranks_bytes
 from evomerge.methods._vocabulary import NORMALISE, RESCALE_OWN, TIE, VOTES, delta_coefficients, delta_starts
@@ -39,7 +39,7 @@ METHOD = MergeMethod(
     name="della",
     summary="drop elements of deltas at random, small ones more often, elect signs, average what agrees",
     paper="Deep et al. 2024, DELLA-Merging: magnitude-based sampling, https://arxiv.org/abs/2406.11617",
-    merge=merging(magprune),
+    merge=merging(each(magprune)),
     coefficients=coefficients,
     options={"rescale": RESCALE_OWN, "votes": VOTES, "tie": TIE, "normalise": NORMALISE},
     stochastic=True,

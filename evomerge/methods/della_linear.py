@@ -8,7 +8,7 @@ mergekit scales to the sum of absolute values before (``l1``) or not at all (``n
 from __future__ import annotations
 
 from evomerge.methods._declaration import MergeMethod, Options, Starts
-from evomerge.methods._deltas import merging
+from evomerge.methods._deltas import each, merging
 from evomerge.methods._magprune import EPSILON, magprune
 from evomerge.methods._rows import prepare_ranks, ranks_bytes
 from evomerge.methods._vocabulary import NORMALISE, RESCALE_OWN, delta_coefficients, delta_starts
@@ -29,7 +29,7 @@ METHOD = MergeMethod(
     name="della_linear",
     summary="drop elements of deltas at random, small ones more often, rescale the rest, add a weighted sum",
     paper="Deep et al. 2024, DELLA-Merging: magnitude-based sampling, https://arxiv.org/abs/2406.11617",
-    merge=merging(magprune),
+    merge=merging(each(magprune)),
     coefficients=coefficients,
     options={"rescale": RESCALE_OWN, "normalise": NORMALISE.choosing("none", among=("none", "weight"))},
     stochastic=True,

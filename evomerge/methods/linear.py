@@ -18,7 +18,7 @@ from evomerge.methods._vocabulary import NORMALISE, alone, per_model, weight
 from evomerge.recipe import Coefficient
 
 
-def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
+def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
     """Writes the weighted sum of the models; a model of weight zero takes no part."""
     weights = per_model(coefficients["weight"])
     if sources.options["normalise"] == "weight":
@@ -28,9 +28,9 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
         weights = tuple(value / divisor for value in weights)
     parts = [Part(flat(model), weight) for model, weight in zip(sources.models, weights, strict=True) if weight != 0]
     if parts:
-        mix(Mixture(None, parts), out)
-    else:
-        out.detach().zero_()
+        return mix(Mixture(None, parts), out).finite
+    out.detach().zero_()
+    return True
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:

@@ -89,7 +89,7 @@ def prepare(
 
 
 def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
-    """At most 96 KiB and 16 bytes per tensor and model, 12 bytes per element of a small tensor."""
+    """12 bytes per stretch and model, see :func:`evomerge.kernels.stretches`."""
     return n_models * (histogram_bytes(torch.Size(shape).numel()) + 8)
 
 
@@ -114,10 +114,10 @@ def survey(tensors: TensorSet, options: Options) -> Survey | None:
     return Survey(limits, [Histogram.union(parts) for parts in zip(*scores, strict=True)])
 
 
-def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
+def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
     """Writes the base plus lambda times the balanced deltas; models of weight zero only compete."""
     if out.numel() == 0:
-        return
+        return True
     if sources.survey is not None:
         limits, histograms = sources.survey.limits, sources.survey.scores
     else:
@@ -128,7 +128,7 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
         for model, value in enumerate(per_model(coefficients["weight"]))
         if value != 0
     ]
-    balance(scores[0].base, rivals, shared(coefficients["lambda"]), out)
+    return balance(scores[0].base, rivals, shared(coefficients["lambda"]), out)
 
 
 def span_of(scores: Histogram, ratio: float) -> Range:

@@ -24,25 +24,25 @@ from typing import Any
 import torch
 
 from evomerge.kernels import (
-    STRETCHES,
     Cut,
     Histogram,
     Mixture,
     Part,
     Selection,
     Spread,
+    Stretch,
     Window,
+    elements_of,
     flat,
     histogram_bytes,
-    magnitude_bits,
-    places_of,
     square_sums,
     square_sums_upto,
+    stretches,
 )
 from evomerge.kernels import stretch_of as counted_exactly
 from evomerge.methods._declaration import Coefficients, MergeMethod, Option, Options, Sources, Starts, TensorContext
 from evomerge.methods._deltas import mix_into
-from evomerge.methods._trim import largest_of_tensor
+from evomerge.methods._trim import Largest, cuts_of_tensor
 from evomerge.methods._vocabulary import TIE, TIES, VOTES, delta_starts, per_model, scale, shared, weight
 from evomerge.recipe import Coefficient
 
@@ -79,15 +79,15 @@ def prepare(
 
 
 def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
-    """At most 96 KiB per tensor and 64 KiB per tensor and model; 12 and 8 bytes per element of a small tensor."""
+    """12 bytes per stretch, and 8 per stretch and model, see :func:`evomerge.kernels.stretches`."""
     numel = torch.Size(shape).numel()
-    return histogram_bytes(numel) + 8 + 8 * n_models * (min(numel, STRETCHES) + 1)
+    return histogram_bytes(numel) + 8 + 8 * n_models * (min(numel, stretches(numel)) + 1)
 
 
-def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
+def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
     """Writes the base plus lambda times the mixed deltas."""
     if out.numel() == 0:
-        return
+        return True
     assert sources.base is not None
     options, chosen = sources.options, selection(sources, shared(coefficients["select_topk"]))
     given = per_model(coefficients["weight"])
@@ -106,7 +106,7 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
         divide=True,
         select=chosen.of(spread_of(sources)) if options["select"] == "deltas" else None,
     )
-    mix_into(out, mixed, sources, coefficients)
+    return mix_into(out, mixed, sources, coefficients)
 
 
 def spread_of(sources: Sources) -> Spread:
@@ -139,19 +139,16 @@ def selection(sources: Sources, fraction: float) -> Chosen:
         return Chosen(squares[-1].tolist())
     spread, histogram = spread_of(sources), Histogram.load(sources.prepared, "spread")
     wanted = max(1, int(fraction * different))
-    stretch, above = histogram.holding(wanted), int(torch.searchsorted(histogram.upto, wanted))
-    left = wanted - stretch.above
-    if left == stretch.equal:
-        return Chosen(squares[above + 1].tolist(), Cut(stretch.bits << histogram.shift, spread.base.numel()))
-    if stretch.equal > _AT_ONCE:
-        cut = largest_of_tensor(spread, histogram, wanted, "exact")
+    stretch, left = Stretch.holding(spread, histogram, wanted)
+    above = int(histogram.upto.numpy().searchsorted(wanted))
+    if left == stretch.count:
+        return Chosen(squares[above + 1].tolist(), Cut(stretch.digit << histogram.shift, spread.base.numel()))
+    if stretch.count > _AT_ONCE:
+        (cut,) = cuts_of_tensor([Largest(spread, histogram, wanted)], "exact")
         return Chosen(square_sums(spread, Selection(spread, Window(cut))), cut)
-    places = places_of(spread, stretch.bits, histogram.shift, stretch.equal)
-    bits = magnitude_bits(taken(spread, places).block(slice(None)))
-    bits, order = bits.sort(descending=True, stable=True)
-    inside = places[order[:left]]
-    pairs = zip(squares[above].tolist(), square_sums(taken(spread, inside)), strict=True)
-    return Chosen([more + own for more, own in pairs], Cut(int(bits[left - 1]), int(inside[-1]) + 1))
+    bits, places = elements_of(stretch)
+    pairs = zip(squares[above].tolist(), square_sums(taken(spread, places[:left])), strict=True)
+    return Chosen([more + own for more, own in pairs], Cut(int(bits[left - 1]), int(places[left - 1]) + 1))
 
 
 def taken(spread: Spread, places: torch.Tensor) -> Spread:

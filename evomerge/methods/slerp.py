@@ -43,7 +43,7 @@ def angle_between(gram: torch.Tensor) -> float | None:
     return math.acos(cosine) if abs(cosine) <= _PARALLEL else None
 
 
-def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
+def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
     """Writes the point at ``t`` of the way."""
     t = shared(coefficients["t"])
     first, second = (flat(model) for model in sources.models)
@@ -54,7 +54,7 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
         sine = math.sin(angle)
         weights = (math.sin((1 - t) * angle) / sine, math.sin(t * angle) / sine)
     parts = zip((first, second), weights, strict=True)
-    mix(Mixture(None, [Part(model, weight) for model, weight in parts if weight != 0]), out)
+    return mix(Mixture(None, [Part(model, weight) for model, weight in parts if weight != 0]), out).finite
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:

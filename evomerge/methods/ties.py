@@ -19,13 +19,14 @@ tiny tensor and fail, one is kept.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from evomerge.kernels import Histogram, Window
+from evomerge.kernels import ChunkCounts, Histogram, Window
 from evomerge.methods._declaration import Coefficients, MergeMethod, Options, Sources, Starts, TensorContext, TensorSet
 from evomerge.methods._deltas import delta_of, merging, net_sign
-from evomerge.methods._trim import ModelTrim, largest_of_tensor, place, prepare, prepared_bytes
+from evomerge.methods._trim import Largest, ModelTrim, cuts_of_tensor, place, prepare, prepared_bytes
 from evomerge.methods._vocabulary import (
     KEPT,
     NORMALISE,
@@ -74,15 +75,24 @@ def survey(tensors: TensorSet, options: Options) -> Survey | None:
     return Survey(tensors, ModelTrim(tensors, options["kept"]))
 
 
-def trim(context: TensorContext, sources: Sources, coefficients: Coefficients, model: int) -> Window | None:
-    """Keeps the largest elements of a delta, of this tensor or of the whole model."""
-    density, rule = per_model(coefficients["density"])[model], sources.options["kept"]
-    if density >= 1:
-        return None
+def trim(
+    context: TensorContext, sources: Sources, coefficients: Coefficients, models: Sequence[int]
+) -> list[Window | None]:
+    """Keeps the largest elements of deltas, of this tensor or of the whole model."""
+    densities, rule = per_model(coefficients["density"]), sources.options["kept"]
+    trimmed = [model for model in models if densities[model] < 1]
     if sources.options["scope"] == "global":
-        return Window(sources.survey.trim.cut(context, sources, model, density))
+        cuts = [sources.survey.trim.cut(context, sources, model, densities[model]) for model in trimmed]
+    else:
+        cuts = cuts_of_tensor([_largest(sources, model, densities[model]) for model in trimmed], rule)
+    kept = dict(zip(trimmed, map(Window, cuts), strict=True))
+    return [kept.get(model) for model in models]
+
+
+def _largest(sources: Sources, model: int, density: float) -> Largest:
     histogram = Histogram.load(sources.prepared, str(model))
-    return Window(largest_of_tensor(delta_of(sources, model), histogram, place(density, histogram.count, rule), rule))
+    wanted = place(density, histogram.count, sources.options["kept"])
+    return Largest(delta_of(sources, model), histogram, wanted, ChunkCounts.load(sources.prepared, str(model)))
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:

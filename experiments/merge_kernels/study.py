@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from evomerge.kernels import Delta, Histogram, in_use, random_key, torch_only
-from evomerge.methods._trim import largest_of_tensor
+from evomerge.methods._trim import Largest, cuts_of_tensor
 from experiments.machine import processor
 from experiments.merge_kernels.candidates import METHODS, Work, by_evomerge, by_torch_compile
 
@@ -39,7 +39,7 @@ def works() -> list[Work]:
         cuts = []
         for model in models:
             delta = Delta(base, model)
-            cuts.append(largest_of_tensor(delta, Histogram.of(delta), base.numel() // 2, "exact"))
+            cuts += cuts_of_tensor([Largest(delta, Histogram.of(delta), base.numel() // 2)], "exact")
         keys = [random_key(0, expert, place) for expert in range(3)]
         found.append(Work(base, models, cuts, keys, torch.empty_like(base)))
     return found

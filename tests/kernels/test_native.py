@@ -18,6 +18,7 @@ from evomerge.kernels import (
     Delta,
     Histogram,
     Keep,
+    Mixed,
     Mixture,
     Part,
     RankWindow,
@@ -25,18 +26,20 @@ from evomerge.kernels import (
     Score,
     Selection,
     Spread,
+    Stretch,
     Values,
     Window,
     absolute_sum,
     balance,
     dot,
+    elements_at,
+    elements_of,
     end_of_equal,
     in_use,
     is_finite,
     magnitude_bits,
     mix,
     net_sign,
-    places_of,
     row_ranks,
     square_sums,
     square_sums_upto,
@@ -174,13 +177,14 @@ def test_mixtures(seed: int) -> None:
     draw = Draw(seed)
     mixture, dtype = draw.mixture(), draw.random.choice(DTYPES)
 
-    def compute() -> tuple[torch.Tensor, int]:
+    def compute() -> tuple[torch.Tensor, Mixed]:
         out = torch.full((2, draw.numel), torch.nan, dtype=dtype).t()[:, 0]  # not contiguous
         return out, mix(mixture, out)
 
-    (got, tied), (wanted, tied_there) = in_both(compute)
+    (got, seen), (wanted, seen_there) = in_both(compute)
     assert_same_bits(got, wanted)
-    assert tied == tied_there
+    assert seen.tied == seen_there.tied
+    assert seen.finite == is_finite(got)
     if mixture.elect:
         assert len(set(in_both(lambda: net_sign(Mixture(mixture.base, mixture.parts, elect=True, tie=None))))) == 1
 
@@ -191,12 +195,13 @@ def test_balances(seed: int) -> None:
     base, dtype, scale = draw.tensor(), draw.random.choice(DTYPES), draw.number()
     rivals = draw.rivals(base)
 
-    def compute() -> torch.Tensor:
+    def compute() -> tuple[torch.Tensor, bool | None]:
         out = torch.full((2, draw.numel), torch.nan, dtype=dtype).t()[:, 0]  # not contiguous
-        balance(base, rivals, scale, out)
-        return out
+        return out, balance(base, rivals, scale, out)
 
-    assert_same_bits(*in_both(compute))
+    (got, finite), (wanted, _) = in_both(compute)
+    assert_same_bits(got, wanted)
+    assert finite == is_finite(got)
 
 
 @pytest.mark.parametrize("size", [1.0, 5e-3, 1e-7])
@@ -225,10 +230,11 @@ def test_selection_and_sums(seed: int) -> None:
         one, other = in_both(lambda digit=digit: stretch_of(values, digit, histogram.shift))
         assert torch.equal(one.digits, other.digits)
         assert torch.equal(one.upto, other.upto)
-        one_place, other_place = in_both(
-            lambda digit=digit: places_of(values, digit, histogram.shift, histogram.equal(digit))
-        )
-        assert torch.equal(one_place, other_place)
+        within = Stretch(values, digit, histogram.shift, histogram.equal(digit))
+        for one_part, other_part in zip(*in_both(lambda within=within: elements_of(within)), strict=True):
+            assert torch.equal(one_part, other_part)
+        for place in {1, within.count // 2 + 1, within.count}:
+            assert len(set(in_both(lambda s=within, p=place: elements_at([s, s], [p, 1])[0]))) == 1
         bits, equal = int(one.digits[0]), int(one.upto[0])
         for quota in (0, 1, equal // 2 + 1, equal, equal + 1):
             assert len(set(in_both(lambda q=quota, b=bits: end_of_equal(values, b, q)))) == 1

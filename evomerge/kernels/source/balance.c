@@ -1,4 +1,4 @@
-#include "score.h"
+#include "values.h"
 
 typedef struct {
     score_t score;
@@ -8,6 +8,7 @@ typedef struct {
 /* Averages deltas by how well their elements compete; see balance.py. */
 typedef struct {
     int64_t next, numel;
+    int64_t broken;             /* whether anything that was written is not finite */
     array_t out, base;
     const array_t *models;      /* all that compete */
     const rival_t *rivals;      /* those that are averaged */
@@ -15,12 +16,11 @@ typedef struct {
     float scale;
 } balance_t;
 
-INLINE void balance_step(const balance_t *p, int64_t at, int n, lanes_t (*x)[UNROLLED]) {
+INLINE void balance_step(const balance_t *p, int64_t at, int n, steps_t x, truth_t *broken) {
     lanes_t base[UNROLLED], together[UNROLLED], sum[UNROLLED] = {{0}}, shares[UNROLLED] = {{0}};
     load_step(&p->base, at, n, base);
     for (int m = 0; m < p->n_models; m++) {
-        load_step(&p->models[m], at, n, x[m]);
-        EACH(u) x[m][u] = x[m][u] - base[u];
+        delta_step(&p->models[m], base, at, n, x[m]);
         EACH(u) together[u] = m == 0 ? x[m][u] : together[u] + x[m][u];
     }
     for (int r = 0; r < p->n_rivals; r++) {
@@ -35,16 +35,17 @@ INLINE void balance_step(const balance_t *p, int64_t at, int n, lanes_t (*x)[UNR
         }
     }
     EACH(u) sum[u] = base[u] - (sum[u] / at_least(shares[u], 1e-12f) * -p->scale + 0.0f);
-    save_step(sum, &p->out, at, n);
+    save_step(sum, &p->out, at, n, broken);
 }
 
 void evomerge_balance(balance_t *p) {
-    float *memory = room_for(1 + p->n_models);
-    lanes_t (*x)[UNROLLED] = (lanes_t (*)[UNROLLED])memory;
+    steps_t x = scratch_for(p->n_models);
+    truth_t broken = {0};
     FOR_CHUNKS(p) FOR_BLOCKS(p, start, size) {
         int n = (int)size, whole = n / STEP * STEP;
-        for (int i = 0; i < whole; i += STEP) balance_step(p, start + i, STEP, x);
-        if (whole < n) balance_step(p, start + whole, n - whole, x);
+        for (int i = 0; i < whole; i += STEP) balance_step(p, start + i, STEP, x, &broken);
+        if (whole < n) balance_step(p, start + whole, n - whole, x, &broken);
     }
-    free(memory);
+    __atomic_fetch_or(&p->broken, bits_where(broken, LANES), __ATOMIC_RELAXED);
+    free(x);
 }

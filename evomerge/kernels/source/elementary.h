@@ -3,21 +3,7 @@
 
 #include "lanes.h"
 
-INLINE lanes_t choose(truth_t truth, lanes_t yes, lanes_t no) {
-    return (lanes_t)where(truth, (words_t)yes, (words_t)no);
-}
-
-/* NaN stays NaN. */
-INLINE lanes_t at_least(lanes_t x, float low) { return choose(x < low, every(low), x); }
-INLINE lanes_t at_most(lanes_t x, float high) { return choose(x > high, every(high), x); }
-
 INLINE lanes_t size_of(lanes_t x) { return (lanes_t)((words_t)x & 0x7fffffffu); }
-
-INLINE int all_of(truth_t truth) {
-    int32_t all = -1;
-    for (int i = 0; i < LANES; i++) all &= truth[i];
-    return all;
-}
 
 /* Rounds to the nearest integer, ties to even, by a number from which on floats are integers. */
 INLINE lanes_t exponential(lanes_t x) {
@@ -41,8 +27,9 @@ INLINE lanes_t hyperbolic_tangent(lanes_t x) {
     near = near * square + 1.33314422036e-1f;
     near = near * square + -3.33332819422e-1f;
     near = near * square * x + x;
-    if (all_of(size < 0.625f)) return near;     /* the products of most experts' deltas */
+    truth_t small = above(every(0.625f), size);
+    if (bits_where(small, LANES) == (1u << LANES) - 1) return near;     /* the products of most experts' deltas */
     lanes_t far = 1.0f - 1.0f / (exponential(at_most(size, 44.0f) * 2.0f) + 1.0f) * 2.0f;
     far = (lanes_t)((words_t)size_of(far) | ((words_t)x & 0x80000000u));
-    return choose(size < 0.625f, near, far);
+    return choose(small, near, far);
 }

@@ -1,25 +1,9 @@
 /* Several numbers at once, and how they are read and written: widened to float32, rounded to nearest, ties to even. */
 #pragma once
 
-#include "types.h"
+#include "truth.h"
 
-#if defined(__AVX512F__)
-#define LANES 16
-#elif defined(__AVX__)
-#define LANES 8
-#else
-#define LANES 4
-#endif
-
-typedef float lanes_t __attribute__((vector_size(LANES * 4)));
-typedef uint32_t words_t __attribute__((vector_size(LANES * 4)));
-typedef int32_t truth_t __attribute__((vector_size(LANES * 4)));    /* all ones or all zeros per lane */
 typedef uint16_t halves_t __attribute__((vector_size(LANES * 2)));
-
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE lanes_t every(float x) { return x - (lanes_t){0}; }
-INLINE lanes_t one_where(truth_t truth) { return (lanes_t)(truth & (truth_t)every(1.0f)); }
 
 /* A step is several lanes at once, so that what is the same for all of them is looked at once. */
 #define UNROLLED 4
@@ -29,26 +13,28 @@ INLINE lanes_t one_where(truth_t truth) { return (lanes_t)(truth & (truth_t)ever
 /* How many of the n elements of a step fall to lanes u. */
 INLINE int share_of(int u, int n) { return n >= (u + 1) * LANES ? LANES : n <= u * LANES ? 0 : n - u * LANES; }
 
-INLINE words_t where(truth_t truth, words_t yes, words_t no) { return (yes & (words_t)truth) | (no & ~(words_t)truth); }
+/* The bits of |x|, which order as the magnitudes do; all NaN alike are the largest. */
+INLINE words_t magnitudes(lanes_t x) { return smaller((words_t)x & 0x7fffffffu, all_words(0x7f800001u)); }
 
 INLINE lanes_t widen_halves(words_t h) {
     words_t size = (h & 0x7fff) << 13, exponent = size & 0x0f800000u, normal = size + 0x38000000u;
     words_t small = (words_t)((lanes_t)(normal + 0x00800000u) - float_of(0x38800000u));
-    words_t u = where(exponent == 0, small, where(exponent == 0x0f800000u, normal + 0x38000000u, normal));
-    return (lanes_t)(u | (h & 0x8000) << 16);
+    truth_t broken = words_from(exponent, all_words(0x0f800000u)), tiny = words_below(exponent, all_words(1));
+    return (lanes_t)(where(tiny, small, where(broken, normal + 0x38000000u, normal)) | (h & 0x8000) << 16);
 }
 
 INLINE words_t narrow_halves(lanes_t x) {
-    words_t sign = (words_t)x & 0x80000000u, u = (words_t)x ^ sign, none = {0};
-    words_t large = where(u > 0x7f800000u, none + 0x7e00u, none + 0x7c00u);
+    words_t sign = (words_t)x & 0x80000000u, u = (words_t)x ^ sign;
+    words_t large = where(unlike(x, x), all_words(0x7e00u), all_words(0x7c00u));
     words_t small = (words_t)((lanes_t)u + 0.5f) - 0x3f000000u;
     words_t normal = (u + 0xc8000fffu + ((u >> 13) & 1)) >> 13;
-    return where(u >= 0x47800000u, large, where(u < 0x38800000u, small, normal)) | sign >> 16;
+    words_t finite = where(words_below(u, all_words(0x38800000u)), small, normal);
+    return where(words_from(u, all_words(0x47800000u)), large, finite) | sign >> 16;
 }
 
 INLINE words_t narrow_bfloats(lanes_t x) {
-    words_t u = (words_t)x, none = {0};
-    return where((u & 0x7fffffffu) > 0x7f800000u, none + 0x7fc0u, (u + 0x7fffu + ((u >> 16) & 1)) >> 16);
+    words_t u = (words_t)x;
+    return where(unlike(x, x), all_words(0x7fc0u), (u + 0x7fffu + ((u >> 16) & 1)) >> 16);
 }
 
 INLINE words_t load_words(const uint16_t *from, int n) {
@@ -60,24 +46,34 @@ INLINE words_t load_words(const uint16_t *from, int n) {
 /* The next n elements, at most a step, widened; what is behind them is zero. */
 INLINE void load_step(const array_t *from, int64_t at, int n, lanes_t *x) {
     const uint16_t *words = (const uint16_t *)from->data + at;
-    if (from->dtype == FLOAT32) EACH(u) {
+    if (from->dtype == BFLOAT16) {
+        EACH(u) x[u] = (lanes_t)(load_words(words + u * LANES, share_of(u, n)) << 16);
+    } else if (from->dtype == FLOAT32) EACH(u) {
         lanes_t zero = {0};
         x[u] = zero;
         memcpy(&x[u], (const float *)from->data + at + u * LANES, (size_t)share_of(u, n) * 4);
-    } else if (from->dtype == BFLOAT16) {
-        EACH(u) x[u] = (lanes_t)(load_words(words + u * LANES, share_of(u, n)) << 16);
     } else {
         EACH(u) x[u] = widen_halves(load_words(words + u * LANES, share_of(u, n)));
     }
 }
 
-INLINE void save_step(const lanes_t *x, const array_t *to, int64_t at, int n) {
-    if (to->dtype == FLOAT32) {
-        EACH(u) memcpy((float *)to->data + at + u * LANES, &x[u], (size_t)share_of(u, n) * 4);
+/* x becomes the model minus the base. */
+INLINE void delta_step(const array_t *model, const lanes_t *base, int64_t at, int n, lanes_t *x) {
+    load_step(model, at, n, x);
+    EACH(u) x[u] = x[u] - base[u];
+}
+
+/* Writes a step, and adds the lanes to `broken` in which a number is not finite once it is rounded. */
+INLINE void save_step(const lanes_t *x, const array_t *to, int64_t at, int n, truth_t *broken) {
+    if (to->dtype == FLOAT32) EACH(u) {
+        memcpy((float *)to->data + at + u * LANES, &x[u], (size_t)share_of(u, n) * 4);
+        *broken |= words_from(magnitudes(x[u]), all_words(0x7f800000u)) & first_lanes(share_of(u, n));
     } else EACH(u) {
         words_t words = to->dtype == BFLOAT16 ? narrow_bfloats(x[u]) : narrow_halves(x[u]);
+        words_t infinite = all_words(to->dtype == BFLOAT16 ? 0x7f80u : 0x7c00u);
         halves_t h = __builtin_convertvector(words, halves_t);
         memcpy((uint16_t *)to->data + at + u * LANES, &h, (size_t)share_of(u, n) * 2);
+        *broken |= words_from(words & 0x7fffu, infinite) & first_lanes(share_of(u, n));
     }
 }
 
@@ -86,10 +82,4 @@ static inline void load(const array_t *from, int64_t start, int n, float *to) {
     int whole = n / STEP * STEP;
     for (int i = 0; i < whole; i += STEP) load_step(from, start + i, STEP, (lanes_t *)(to + i));
     if (whole < n) load_step(from, start + whole, n - whole, (lanes_t *)(to + whole));
-}
-
-/* x becomes the model minus the base. */
-static inline void delta(const array_t *model, const float *restrict base, int64_t start, int n, float *restrict x) {
-    load(model, start, n, x);
-    for (int i = 0; i < n; i++) x[i] = x[i] - base[i];
 }

@@ -41,7 +41,8 @@ static void coarsen(histogram_t *p) {
 }
 
 void evomerge_histogram(histogram_t *p) {
-    float *memory = room_for(5), *x = memory, *scratch = memory + ROOM;
+    float *x = room_for(1);
+    steps_t scratch = scratch_for(p->of.n_models);
     for (int64_t chunk; (chunk = take(p->next)) * CHUNK < p->numel; ) FOR_BLOCKS(p, start, n) {
         values(&p->of, start, (int)n, x, scratch);
         for (int i = 0; i < n; i++) {
@@ -49,7 +50,8 @@ void evomerge_histogram(histogram_t *p) {
             while (p->used > p->limit) coarsen(p);
         }
     }
-    free(memory);
+    free(scratch);
+    free(x);
 }
 
 /* Counts exactly the magnitudes of one stretch, from `first` on, by their distance to it. Every thread has counters of
@@ -63,7 +65,8 @@ typedef struct {
 } stretch_t;
 
 void evomerge_stretch(stretch_t *p) {
-    float *memory = room_for(5), *x = memory, *scratch = memory + ROOM;
+    float *x = room_for(1);
+    steps_t scratch = scratch_for(p->of.n_models);
     uint32_t first = p->first, length = p->length;
     for (int64_t chunk; (chunk = take(p->next)) * CHUNK < p->numel; ) FOR_BLOCKS(p, start, n) {
         values(&p->of, start, (int)n, x, scratch);
@@ -78,36 +81,8 @@ void evomerge_stretch(stretch_t *p) {
             }
         }
     }
-    free(memory);
-}
-
-/* Finds where the magnitudes of one stretch are, in no order. */
-typedef struct {
-    int64_t next, numel, found, room;
-    values_t of;
-    uint32_t first, length;
-    int64_t *places;            /* as many as there is room for */
-} places_t;
-
-void evomerge_places(places_t *p) {
-    float *memory = room_for(5), *x = memory, *scratch = memory + ROOM;
-    uint32_t first = p->first, length = p->length;
-    int64_t here[BLOCK];
-    FOR_CHUNKS(p) FOR_BLOCKS(p, start, n) {
-        int64_t count = 0;
-        values(&p->of, start, (int)n, x, scratch);
-        for (int i = (int)n; i < BLOCK; i++) x[i] = float_of(first ^ 0x40000000u);
-        for (int group = 0; group < BLOCK; group += 64) {
-            uint32_t any = 0;
-            for (int i = group; i < group + 64; i++) any |= magnitude(x[i]) - first < length;
-            if (!any) continue;
-            for (int i = group; i < group + 64 && i < n; i++)
-                if (magnitude(x[i]) - first < length) here[count++] = start + i;
-        }
-        int64_t at = count ? __atomic_fetch_add(&p->found, count, __ATOMIC_RELAXED) : 0;
-        if (count && at + count <= p->room) memcpy(p->places + at, here, (size_t)count * 8);
-    }
-    free(memory);
+    free(scratch);
+    free(x);
 }
 
 /* Counts per chunk the elements that equal `bits`, until `quota` are found. All chunks before the last that was taken
@@ -120,7 +95,8 @@ typedef struct {
 } equals_t;
 
 void evomerge_equals(equals_t *p) {
-    float *memory = room_for(5), *x = memory, *scratch = memory + ROOM;
+    float *x = room_for(1);
+    steps_t scratch = scratch_for(p->of.n_models);
     while (__atomic_load_n(&p->found, __ATOMIC_RELAXED) < p->quota) {
         int64_t chunk = take(&p->next), count = 0;
         if (chunk * CHUNK >= p->numel) break;
@@ -133,12 +109,14 @@ void evomerge_equals(equals_t *p) {
         p->counts[chunk] = count;
         __atomic_fetch_add(&p->found, count, __ATOMIC_RELAXED);
     }
-    free(memory);
+    free(scratch);
+    free(x);
 }
 
 /* The index behind the quota-th element of one chunk that equals `bits`. */
 int64_t evomerge_end_in_chunk(const equals_t *p, int64_t chunk, int64_t quota) {
-    float *memory = room_for(5), *x = memory, *scratch = memory + ROOM;
+    float *x = room_for(1);
+    steps_t scratch = scratch_for(p->of.n_models);
     int64_t end = -1;
     FOR_BLOCKS(p, start, n) {
         int32_t here = 0;
@@ -152,6 +130,42 @@ int64_t evomerge_end_in_chunk(const equals_t *p, int64_t chunk, int64_t quota) {
             if (magnitude(x[i]) == p->bits && --quota == 0) end = start + i + 1;
         break;
     }
-    free(memory);
+    free(scratch);
+    free(x);
     return end;
+}
+
+/* Counts per chunk how often each of some magnitudes occurs. */
+typedef struct {
+    int64_t next, numel;
+    values_t of;
+    const uint32_t *digits;
+    int32_t n_digits;
+    int32_t *counts;            /* for each digit one per chunk, zero at first */
+} chunks_t;
+
+void evomerge_chunks(chunks_t *p) {
+    float *x = room_for(1);
+    steps_t scratch = scratch_for(p->of.n_models);
+    int64_t chunks = (p->numel + CHUNK - 1) / CHUNK;
+    uint32_t mask = 1;
+    while (mask < (uint32_t)p->n_digits * 4) mask = mask * 2 + 1;
+    int32_t *rows = malloc(((size_t)mask + 1) * 4);
+    memset(rows, 0xff, ((size_t)mask + 1) * 4);
+    for (int row = 0; row < p->n_digits; row++) {
+        uint32_t slot = p->digits[row] * 2654435769u >> __builtin_clz(mask);
+        while (rows[slot] >= 0) slot = (slot + 1) & mask;
+        rows[slot] = row;
+    }
+    FOR_CHUNKS(p) FOR_BLOCKS(p, start, n) {
+        values(&p->of, start, (int)n, x, scratch);
+        for (int i = 0; i < n; i++) {
+            uint32_t digit = magnitude(x[i]), slot = digit * 2654435769u >> __builtin_clz(mask);
+            while (rows[slot] >= 0 && p->digits[rows[slot]] != digit) slot = (slot + 1) & mask;
+            if (rows[slot] >= 0) p->counts[rows[slot] * chunks + chunk]++;
+        }
+    }
+    free(rows);
+    free(scratch);
+    free(x);
 }

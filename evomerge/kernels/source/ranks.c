@@ -1,4 +1,4 @@
-#include "lanes.h"
+#include "values.h"
 
 /* Ranks within rows, from the smallest magnitude up, equal ones by index; narrowed to 16 bits where rows are longer. */
 typedef struct {
@@ -10,14 +10,12 @@ typedef struct {
 void evomerge_ranks(ranks_t *p) {
     int64_t m = p->columns, levels = m < 65536 ? m : 65536;
     int64_t room = (m / STEP + 1) * STEP;   /* rows are read in whole steps */
-    uint32_t *memory = aligned_alloc(64, (size_t)room * 16), *keys = memory, *order = keys + room;
+    uint32_t *memory = aligned_alloc(64, (size_t)room * 12), *keys = memory, *order = keys + room;
     uint32_t *other = order + room;
-    float *base = (float *)(other + room), *x = (float *)keys;
+    values_t delta = {VALUES_DELTA, 1, p->base, &p->model};
     for (int64_t row; (row = take(&p->next)) < p->rows; ) {
         for (int64_t at = 0; at < m; at += BLOCK) {
-            int n = (int)(m - at < BLOCK ? m - at : BLOCK);
-            load(&p->base, row * m + at, n, base);
-            delta(&p->model, base, row * m + at, n, x + at);
+            values(&delta, row * m + at, (int)(m - at < BLOCK ? m - at : BLOCK), (float *)keys + at, NULL);
         }
         for (int64_t i = 0; i < m; i++) { keys[i] = magnitude(float_of(keys[i])); order[i] = (uint32_t)i; }
         for (int shift = 0; shift < 32; shift += 8) {

@@ -5,9 +5,10 @@
 
 /* Clamped to the score's limits; what is not finite becomes NaN. A limit that is NaN makes all of them NaN. */
 INLINE lanes_t clamped(const score_t *score, lanes_t x) {
-    lanes_t size = at_least(size_of(x), score->low);
-    size = choose(size <= score->high, size, every(score->high));
-    return size * (one_where(x > 0.0f) - one_where(x < 0.0f)) + x * 0.0f;
+    lanes_t size = at_least(size_of(x), score->low), zero = {0};
+    size = limited(size, score->high);
+    words_t sign = (words_t)x & 0x80000000u;
+    return only(unlike(x, zero), (lanes_t)((words_t)size | sign)) + x * 0.0f;
 }
 
 /* From a delta, the same clamped, and the sum of all n deltas. */

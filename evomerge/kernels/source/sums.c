@@ -19,14 +19,15 @@ static double folded(double *restrict x, int n) {
 }
 
 void evomerge_sums(sums_t *p) {
-    float *memory = room_for(5), *x = memory, *scratch = memory + ROOM;
+    float *x = room_for(2), *y = x + ROOM;
     double *terms = (double *)room_for(2);
+    steps_t scratch = scratch_for(p->of.n_models);
     FOR_CHUNKS(p) FOR_BLOCKS(p, start, size) {
         int n = (int)size;
         if (p->left.data) {
             load(&p->left, start, n, x);
-            load(&p->right, start, n, scratch);
-            for (int i = 0; i < n; i++) terms[i] = (double)x[i] * (double)scratch[i];
+            load(&p->right, start, n, y);
+            for (int i = 0; i < n; i++) terms[i] = (double)x[i] * (double)y[i];
         } else {
             values(&p->of, start, n, x, scratch);
             thin_block(&p->keep, start, n, x);
@@ -34,8 +35,9 @@ void evomerge_sums(sums_t *p) {
         }
         p->sums[start / BLOCK] = folded(terms, n);
     }
+    free(scratch);
     free(terms);
-    free(memory);
+    free(x);
 }
 
 /* Sums per block of the squares of all deltas, of those elements that are selected in common. */
@@ -48,20 +50,22 @@ typedef struct {
 } squares_t;
 
 void evomerge_squares(squares_t *p) {
-    float *memory = room_for(6), *x = memory, *base = memory + ROOM, *chosen = base + ROOM, *scratch = chosen + ROOM;
+    float *x = room_for(2), *chosen = x + ROOM;
     double *terms = (double *)room_for(2);
+    steps_t scratch = scratch_for(p->select.n_models);
     int64_t blocks = (p->numel + BLOCK - 1) / BLOCK;
     FOR_CHUNKS(p) FOR_BLOCKS(p, start, size) {
         int n = (int)size;
         if (p->select.n_models) values(&p->select, start, n, chosen, scratch);
-        load(&p->of.base, start, n, base);
         for (int m = 0; m < p->of.n_models; m++) {
-            delta(&p->of.models[m], base, start, n, x);
+            values_t own = {VALUES_DELTA, 1, p->of.base, &p->of.models[m]};
+            values(&own, start, n, x, scratch);
             if (p->select.n_models) keep_chosen(&p->selected, start, n, chosen, x);
             for (int i = 0; i < n; i++) terms[i] = (double)x[i] * (double)x[i];
             p->sums[m * blocks + start / BLOCK] = folded(terms, n);
         }
     }
+    free(scratch);
     free(terms);
-    free(memory);
+    free(x);
 }

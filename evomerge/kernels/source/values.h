@@ -3,43 +3,54 @@
 
 #include "score.h"
 
-/* The variance of the deltas, element by element, in double precision and rounded at the end. */
-static inline void spread(const values_t *v, const float *base, int64_t start, int n, float *restrict to, float *scratch) {
-    float *restrict x = scratch;
-    double share = 1.0 / v->n_models, mean[BLOCK], sum[BLOCK];
-    memset(mean, 0, sizeof mean);
-    memset(sum, 0, sizeof sum);
+/* A step for each of several models. */
+typedef lanes_t (*steps_t)[UNROLLED];
+
+/* The variance of the deltas, element by element: the mean square of the differences of all pairs, halved. */
+INLINE void spread_step(const values_t *v, const lanes_t *base, int64_t at, int n, lanes_t *to, steps_t x) {
+    float share = (float)(1.0 / ((double)v->n_models * v->n_models));
+    lanes_t zero = {0};
+    EACH(u) to[u] = zero;
     for (int m = 0; m < v->n_models; m++) {
-        delta(&v->models[m], base, start, n, x);
-        for (int i = 0; i < n; i++) mean[i] = mean[i] + (double)x[i];
+        delta_step(&v->models[m], base, at, n, x[m]);
+        for (int other = 0; other < m; other++) EACH(u) {
+            lanes_t away = x[m][u] - x[other][u];
+            to[u] = to[u] + away * away;
+        }
     }
-    for (int i = 0; i < n; i++) mean[i] = mean[i] * share;
-    for (int m = 0; m < v->n_models; m++) {
-        delta(&v->models[m], base, start, n, x);
-        for (int i = 0; i < n; i++) sum[i] = sum[i] + ((double)x[i] - mean[i]) * ((double)x[i] - mean[i]);
-    }
-    for (int i = 0; i < n; i++) to[i] = (float)(sum[i] * share);
+    EACH(u) to[u] = to[u] * share;
 }
 
-/* How well the elements of one delta compete. Buffers have room behind a block, so whole steps can be taken from them. */
-static inline void scores(const values_t *v, const float *base, int64_t start, int n, float *to, float *scratch) {
-    float *restrict x = scratch, *restrict together = scratch + ROOM;
+/* How well the elements of one delta compete. */
+INLINE void score_step(const values_t *v, const lanes_t *base, int64_t at, int n, lanes_t *to) {
+    lanes_t x[UNROLLED], own[UNROLLED], together[UNROLLED];
+    delta_step(&v->models[v->score.model], base, at, n, own);
     for (int m = 0; m < v->n_models; m++) {
-        delta(&v->models[m], base, start, n, x);
-        for (int i = 0; i < n; i++) together[i] = m == 0 ? x[i] : together[i] + x[i];
-        if (m == v->score.model) memcpy(to, x, (size_t)n * 4);
+        delta_step(&v->models[m], base, at, n, x);
+        EACH(u) together[u] = m == 0 ? x[u] : together[u] + x[u];
     }
-    for (int i = 0; i < n; i += LANES) {
-        lanes_t *own = (lanes_t *)(to + i);
-        *own = scored(&v->score, v->n_models, *own, clamped(&v->score, *own), *(lanes_t *)(together + i));
-    }
+    EACH(u) to[u] = scored(&v->score, v->n_models, own[u], clamped(&v->score, own[u]), together[u]);
 }
 
-/* One block of values; scratch is 3 blocks. */
-static inline void values(const values_t *v, int64_t start, int n, float *to, float *scratch) {
-    float *base = scratch;
-    load(&v->base, start, n, base);
-    if (v->kind == VALUES_DELTA) delta(v->models, base, start, n, to);
-    else if (v->kind == VALUES_SPREAD) spread(v, base, start, n, to, scratch + ROOM);
-    else scores(v, base, start, n, to, scratch + ROOM);
+/* One step of values from that of the base; scratch is a step for each model. */
+INLINE void values_step(const values_t *v, const lanes_t *base, int64_t at, int n, lanes_t *to, steps_t scratch) {
+    if (v->kind == VALUES_DELTA) delta_step(v->models, base, at, n, to);
+    else if (v->kind == VALUES_SPREAD) spread_step(v, base, at, n, to, scratch);
+    else score_step(v, base, at, n, to);
+}
+
+/* Memory for the scratch of these values. */
+static inline steps_t scratch_for(int models) { return aligned_alloc(64, (size_t)(models + 1) * STEP * 4); }
+
+/* One block of values. Buffers have room behind a block, so whole steps can be put into them. */
+static inline void values(const values_t *v, int64_t start, int n, float *to, steps_t scratch) {
+    lanes_t base[UNROLLED];
+    int whole = n / STEP * STEP;
+    for (int i = 0; i < whole; i += STEP) {
+        load_step(&v->base, start + i, STEP, base);
+        values_step(v, base, start + i, STEP, (lanes_t *)(to + i), scratch);
+    }
+    if (whole == n) return;
+    load_step(&v->base, start + whole, n - whole, base);
+    values_step(v, base, start + whole, n - whole, (lanes_t *)(to + whole), scratch);
 }

@@ -1,0 +1,194 @@
+"""Where single magnitudes are: the elements of neighbouring magnitudes, and the one at a place among them.
+
+Elements are ordered by magnitude, the largest first, equal ones by index. An element's key is its magnitude's bits and
+its index from the end in one integer, so that the larger key comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+
+from evomerge.kernels import native
+from evomerge.kernels.blocks import CHUNK, spans
+from evomerge.kernels.histogram import Histogram, end_of_equal, stretch_of
+from evomerge.kernels.selection import magnitude_bits
+from evomerge.kernels.values import Values
+
+_WORD = (1 << 32) - 1
+# Elements that are looked at one by one. Of more equal ones only counts are kept; more different ones are counted.
+_FEW, _MANY = 1 << 12, 1 << 16
+# A magnitude is frequent if more than one of so many elements has it.
+_RARE = 1 << 10
+
+
+@dataclass(frozen=True)
+class ChunkCounts:
+    """Where magnitudes are that many elements share: how many of them in each chunk of 65536 elements.
+
+    Attributes:
+        digits: Their bits, ascending; int32, shape ``(m,)``.
+        counts: int32, shape ``(m, chunks)``.
+    """
+
+    digits: torch.Tensor
+    counts: torch.Tensor
+
+    @classmethod
+    def of(cls, values: Values, histogram: Histogram) -> Self:
+        """Counts those magnitudes that more than a thousandth of the elements share; none of a coarse histogram."""
+        frequent = histogram.digits[histogram.counts > histogram.count // _RARE].flip(0)
+        if histogram.shift or histogram.count <= CHUNK:
+            frequent = frequent[:0]
+        if native.serves_values(values) and frequent.numel():
+            return cls(frequent, native.chunk_counts(values, frequent))
+        found = []
+        for span in spans(values.base.numel() if frequent.numel() else 0, CHUNK):
+            bits, counts = torch.unique(magnitude_bits(values.block(span)), return_counts=True)
+            own = torch.zeros(frequent.numel() + 1, dtype=torch.int32)
+            which = torch.searchsorted(frequent, bits.cpu()).clamp_(max=frequent.numel() - 1)
+            which[frequent[which] != bits.cpu()] = frequent.numel()
+            found.append(own.index_add_(0, which, counts.cpu().int())[:-1])
+        return cls(frequent, torch.stack(found, dim=1) if found else torch.empty(0, 0, dtype=torch.int32))
+
+    @classmethod
+    def load(cls, arrays: Mapping[str, torch.Tensor], name: str) -> Self:
+        """The counts that :meth:`arrays` gave under this name."""
+        return cls(arrays[f"frequent.{name}"], arrays[f"chunks.{name}"])
+
+    def arrays(self, name: str) -> dict[str, torch.Tensor]:
+        """The counts as plain tensors, see :func:`chunk_counts_bytes`."""
+        return {f"frequent.{name}": self.digits, f"chunks.{name}": self.counts}
+
+    def row(self, digit: int) -> torch.Tensor | None:
+        """How often one magnitude occurs in each chunk; None if it was not counted."""
+        place = int(self.digits.numpy().searchsorted(digit))
+        return self.counts[place] if place < self.digits.numel() and int(self.digits[place]) == digit else None
+
+
+def chunk_counts_bytes(numel: int) -> int:
+    """The most that :meth:`ChunkCounts.arrays` takes for a tensor of this many elements."""
+    return 0 if numel <= CHUNK else 4 * _RARE * (1 + -(-numel // CHUNK))
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring magnitudes among some values.
+
+    Attributes:
+        values: What is looked at; at most 2**32.
+        digit: Their bits without the lowest ``shift`` ones.
+        shift: How many bits are left out; 0 is one magnitude.
+        count: How many of the values have them.
+        chunks: How many in each chunk, where that is known; int32.
+    """
+
+    values: Values
+    digit: int
+    shift: int
+    count: int
+    chunks: torch.Tensor | None = None
+
+    @classmethod
+    def holding(
+        cls, values: Values, histogram: Histogram, k: int, chunks: ChunkCounts | None = None
+    ) -> tuple[Stretch, int]:
+        """The stretch that holds the k-th largest magnitude, and which one in it that is."""
+        found = histogram.holding(k)
+        known = None if chunks is None or histogram.shift else chunks.row(found.bits)
+        return cls(values, found.bits, histogram.shift, found.equal, known), k - found.above
+
+
+@dataclass(frozen=True)
+class Element:
+    """One of the values.
+
+    Attributes:
+        bits: Its magnitude's, see :func:`magnitude_bits`.
+        index: Where it is.
+    """
+
+    bits: int
+    index: int
+
+
+def elements_at(stretches: Sequence[Stretch], places: Sequence[int]) -> list[Element]:
+    """The elements at places of stretches of values with the same base.
+
+    Those whose chunks are known are looked for in one chunk, all others together in one pass at most, or in one more
+    where a stretch has very many different elements.
+
+    Args:
+        stretches: Where they are looked for.
+        places: Which of each stretch, counted from 1.
+    """
+    pairs = list(zip(stretches, places, strict=True))
+    found = [_without_a_pass(stretch, place) for stretch, place in pairs]
+    left = [number for number, element in enumerate(found) if element is None]
+    if left:
+        for number, element in zip(left, _in_one_pass([pairs[number] for number in left]), strict=True):
+            found[number] = element
+    return [element for element in found if element is not None]
+
+
+def _without_a_pass(stretch: Stretch, place: int) -> Element | None:
+    if stretch.chunks is not None:
+        return Element(stretch.digit, _end_by_chunks(stretch.values, stretch.digit, place, stretch.chunks) - 1)
+    if stretch.shift and stretch.count > _MANY:
+        inner = stretch_of(stretch.values, stretch.digit, stretch.shift).holding(place)
+        return Element(inner.bits, end_of_equal(stretch.values, inner.bits, place - inner.above) - 1)
+    return None
+
+
+def _in_one_pass(pairs: Sequence[tuple[Stretch, int]]) -> list[Element]:
+    if all(native.serves_values(stretch.values) for stretch, _ in pairs):
+        counted = [stretch.shift == 0 and stretch.count > _FEW for stretch, _ in pairs]
+        made = native.places([stretch for stretch, _ in pairs], counted)
+        return [
+            Element(stretch.digit, native.end_of_quota(stretch.values, stretch.digit, place, own) - 1)
+            if only_counted
+            else _at(own, place)
+            for (stretch, place), own, only_counted in zip(pairs, made, counted, strict=True)
+        ]
+    return [
+        _at(_keys(stretch), place)
+        if stretch.shift
+        else Element(stretch.digit, end_of_equal(stretch.values, stretch.digit, place) - 1)
+        for stretch, place in pairs
+    ]
+
+
+def _end_by_chunks(values: Values, bits: int, quota: int, counts: torch.Tensor) -> int:
+    """The index behind the ``quota``-th element of these bits."""
+    if native.serves_values(values):
+        return native.end_of_quota(values, bits, quota, counts)
+    upto = counts.cumsum(0)
+    chunk = int(torch.searchsorted(upto, quota))
+    start = chunk * CHUNK
+    block = values.block(slice(start, min(start + CHUNK, values.base.numel())))
+    places = (magnitude_bits(block) == bits).nonzero().view(-1)
+    return start + int(places[quota - (int(upto[chunk - 1]) if chunk else 0) - 1]) + 1
+
+
+def elements_of(stretch: Stretch) -> tuple[torch.Tensor, torch.Tensor]:
+    """All elements of a stretch in their order: their bits and their indices; int64, shape ``(count,)``."""
+    made = native.places([stretch], [False])[0] if native.serves_values(stretch.values) else _keys(stretch)
+    keys = made.sort(descending=True).values
+    return keys >> 32, _WORD - (keys & _WORD)
+
+
+def _keys(stretch: Stretch) -> torch.Tensor:
+    values, pieces = stretch.values, []
+    for span in spans(values.base.numel(), device=values.base.device):
+        bits = magnitude_bits(values.block(span))
+        places = (bits >> stretch.shift == stretch.digit).nonzero().view(-1)
+        pieces.append((bits[places].long() << 32 | (_WORD - span.start - places)).cpu())
+    return torch.cat(pieces)
+
+
+def _at(keys: torch.Tensor, place: int) -> Element:
+    key = int(keys.kthvalue(keys.numel() - place + 1).values)
+    return Element(key >> 32, _WORD - (key & _WORD))
