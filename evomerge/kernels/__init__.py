@@ -19,7 +19,7 @@ works on any device, and in C, which equals it to the last bit and is used on th
 """
 
 from evomerge.kernels.balance import Rival, balance
-from evomerge.kernels.blocks import BLOCK, CHUNK, fill, flat, spans
+from evomerge.kernels.blocks import BLOCK, CHUNK, fill, flat, spans, taken_from
 from evomerge.kernels.compiled import Kernels, in_use, torch_only
 from evomerge.kernels.finite import is_finite
 from evomerge.kernels.histogram import (
@@ -32,7 +32,15 @@ from evomerge.kernels.histogram import (
 )
 from evomerge.kernels.mixture import Mixed, Mixture, Part, mix, net_sign
 from evomerge.kernels.noise import random_key, uniform
-from evomerge.kernels.places import ChunkCounts, Element, Stretch, chunk_counts_bytes, elements_at, elements_of
+from evomerge.kernels.places import (
+    ChunkCounts,
+    Element,
+    Stretch,
+    chunk_counts_bytes,
+    elements_at,
+    elements_of,
+    largest_of,
+)
 from evomerge.kernels.ranks import LEVELS, row_ranks
 from evomerge.kernels.selection import NOTHING, Chance, Cut, Keep, RankWindow, Selection, Window, magnitude_bits, thin
 from evomerge.kernels.sums import absolute_sum, dot, square_sums, square_sums_upto
@@ -76,6 +84,7 @@ __all__ = [
     "histogram_bytes",
     "in_use",
     "is_finite",
+    "largest_of",
     "magnitude_bits",
     "mix",
     "net_sign",
@@ -86,6 +95,7 @@ __all__ = [
     "square_sums_upto",
     "stretch_of",
     "stretches",
+    "taken_from",
     "thin",
     "torch_only",
     "uniform",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 
 # Elements per block: a float32 block is 1 MiB. A power of two, so that blocks never straddle 2**32 (see noise.py) and
@@ -33,6 +34,15 @@ def flat(tensor: torch.Tensor) -> torch.Tensor:
     A view where the tensor is contiguous, else a copy; never to be written to.
     """
     return tensor.detach().reshape(-1)
+
+
+def taken_from(tensor: torch.Tensor, places: np.ndarray) -> torch.Tensor:
+    """The elements of a flat tensor at some indices."""
+    if tensor.device.type != "cpu":
+        return tensor[torch.from_numpy(places).to(tensor.device)]
+    # By numpy: threads of torch that look for more work would be in the way of the next pass.
+    words = tensor.detach().view({2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]).numpy()
+    return torch.from_numpy(words[places]).view(tensor.dtype)
 
 
 def fill(out: torch.Tensor, compute: Callable[[slice], torch.Tensor], block: int = 0) -> None:

@@ -166,28 +166,35 @@ def stretch(values: Values, digit: int, shift: int) -> torch.Tensor:
 
 
 def places(stretches: Sequence[Stretch], counted: Sequence[bool]) -> list[torch.Tensor]:
-    """Keys of the elements of stretches, in no order; where they are only counted, how many there are per chunk.
+    """Keys of the elements of stretches, by index; where they are only counted, how many there are per chunk.
 
     Args:
         stretches: Of values with the same base.
         counted: Which are only counted.
     """
     numel = stretches[0].values.base.numel()
-    chunks, found = -(-numel // CHUNK), []
+    rooms = [0 if only_counted else own.count for own, only_counted in zip(stretches, counted, strict=True)]
+    keys = torch.empty(sum(rooms), dtype=torch.int64).split(rooms)
+    tables = torch.zeros(len(stretches), 2, -(-numel // CHUNK), dtype=torch.int64)
     jobs = (structs.StretchPlacesStruct * len(stretches))()
-    for job, stretch, only_counted in zip(jobs, stretches, counted, strict=True):
-        made = torch.zeros(chunks, dtype=torch.int64) if only_counted else torch.empty(stretch.count, dtype=torch.int64)
+    for job, stretch, own, table, only_counted in zip(jobs, stretches, keys, tables, counted, strict=True):
         job.of, job.first, job.length = _values(stretch.values), stretch.digit << stretch.shift, 1 << stretch.shift
-        if only_counted:
-            job.counts = made.data_ptr()
-        else:
-            job.keys, job.room = made.data_ptr(), stretch.count
-        found.append(made)
+        job.counts, job.starts = table[0].data_ptr(), table[1].data_ptr()
+        if not only_counted:
+            job.keys, job.room = own.data_ptr(), stretch.count
     _run("evomerge_places", structs.PlacesStruct(numel=numel, stretches=jobs, n_stretches=len(jobs)), numel)
-    for job, made, only_counted in zip(jobs, found, counted, strict=True):
-        if not only_counted and job.found != made.numel():
-            raise ValueError(f"expected {made.numel()} magnitudes in the stretch, there are {job.found}")
-    return found
+    made = []
+    for job, own, table, only_counted in zip(jobs, keys, tables, counted, strict=True):
+        if not only_counted and job.found != own.numel():
+            raise ValueError(f"expected {own.numel()} magnitudes in the stretch, there are {job.found}")
+        made.append(table[0] if only_counted else _by_chunk(own, *table.tolist()))
+    return made
+
+
+def _by_chunk(keys: torch.Tensor, counts: Sequence[int], starts: Sequence[int]) -> torch.Tensor:
+    """Keys in the order of the chunks, from wherever each chunk's were put."""
+    pieces = [keys[start : start + count] for start, count in zip(starts, counts, strict=True) if count]
+    return torch.cat(pieces) if len(pieces) > 1 else keys
 
 
 def chunk_counts(values: Values, digits: torch.Tensor) -> torch.Tensor:

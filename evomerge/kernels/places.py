@@ -1,7 +1,6 @@
 """Where single magnitudes are: the elements of neighbouring magnitudes, and the one at a place among them.
 
-Elements are ordered by magnitude, the largest first, equal ones by index. An element's key is its magnitude's bits and
-its index from the end in one integer, so that the larger key comes first.
+Elements are ordered by magnitude, the largest first, equal ones by index.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
 
 from evomerge.kernels import native
@@ -173,11 +173,25 @@ def _end_by_chunks(values: Values, bits: int, quota: int, counts: torch.Tensor) 
     return start + int(places[quota - (int(upto[chunk - 1]) if chunk else 0) - 1]) + 1
 
 
-def elements_of(stretch: Stretch) -> tuple[torch.Tensor, torch.Tensor]:
-    """All elements of a stretch in their order: their bits and their indices; int64, shape ``(count,)``."""
+def elements_of(stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
+    """All elements of a stretch by index: their bits and their indices; int64, shape ``(count,)``."""
     made = native.places([stretch], [False])[0] if native.serves_values(stretch.values) else _keys(stretch)
-    keys = made.sort(descending=True).values
-    return keys >> 32, _WORD - (keys & _WORD)
+    keys = made.numpy()
+    return keys >> 32, keys & _WORD
+
+
+def largest_of(bits: np.ndarray, count: int) -> tuple[np.ndarray, int]:
+    """Which of some magnitudes, given by index, are the ``count`` first in their order.
+
+    Returns:
+        Their places, ascending, and the place of the last in the order of magnitudes.
+    """
+    # By numpy, not by torch, whose threads look for more work for a while and would be in the way of the next pass.
+    least = np.partition(bits, bits.size - count)[bits.size - count]
+    chosen = bits > least
+    equal = np.flatnonzero(bits == least)[: count - int(chosen.sum())]
+    chosen[equal] = True
+    return np.flatnonzero(chosen), int(equal[-1])
 
 
 def _keys(stretch: Stretch) -> torch.Tensor:
@@ -185,10 +199,11 @@ def _keys(stretch: Stretch) -> torch.Tensor:
     for span in spans(values.base.numel(), device=values.base.device):
         bits = magnitude_bits(values.block(span))
         places = (bits >> stretch.shift == stretch.digit).nonzero().view(-1)
-        pieces.append((bits[places].long() << 32 | (_WORD - span.start - places)).cpu())
+        pieces.append((bits[places].long() << 32 | (span.start + places)).cpu())
     return torch.cat(pieces)
 
 
 def _at(keys: torch.Tensor, place: int) -> Element:
-    key = int(keys.kthvalue(keys.numel() - place + 1).values)
-    return Element(key >> 32, _WORD - (key & _WORD))
+    key = keys.numpy()
+    _, last = largest_of(key >> 32, place)
+    return Element(int(key[last]) >> 32, int(key[last]) & _WORD)

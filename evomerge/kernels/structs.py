@@ -180,6 +180,7 @@ class StretchPlacesStruct(ctypes.Structure):
         ("found", Long),
         ("keys", ctypes.c_void_p),
         ("counts", ctypes.c_void_p),
+        ("starts", ctypes.c_void_p),
     ]
 
 

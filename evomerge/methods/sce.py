@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from evomerge.kernels import (
@@ -35,9 +36,11 @@ from evomerge.kernels import (
     elements_of,
     flat,
     histogram_bytes,
+    largest_of,
     square_sums,
     square_sums_upto,
     stretches,
+    taken_from,
 )
 from evomerge.kernels import stretch_of as counted_exactly
 from evomerge.methods._declaration import Coefficients, MergeMethod, Option, Options, Sources, Starts, TensorContext
@@ -146,14 +149,15 @@ def selection(sources: Sources, fraction: float) -> Chosen:
     if stretch.count > _AT_ONCE:
         (cut,) = cuts_of_tensor([Largest(spread, histogram, wanted)], "exact")
         return Chosen(square_sums(spread, Selection(spread, Window(cut))), cut)
-    bits, places = elements_of(stretch)
-    pairs = zip(squares[above].tolist(), square_sums(taken(spread, places[:left])), strict=True)
-    return Chosen([more + own for more, own in pairs], Cut(int(bits[left - 1]), int(places[left - 1]) + 1))
+    bits, indices = elements_of(stretch)
+    chosen, last = largest_of(bits, left)
+    pairs = zip(squares[above].tolist(), square_sums(taken(spread, indices[chosen])), strict=True)
+    return Chosen([more + own for more, own in pairs], Cut(int(bits[last]), int(indices[last]) + 1))
 
 
-def taken(spread: Spread, places: torch.Tensor) -> Spread:
+def taken(spread: Spread, places: np.ndarray) -> Spread:
     """The same at some places only."""
-    return Spread(spread.base[places], [model[places] for model in spread.models])
+    return Spread(taken_from(spread.base, places), [taken_from(model, places) for model in spread.models])
 
 
 def calculated(sources: Sources, squares: Sequence[float]) -> list[float]:

@@ -18,6 +18,7 @@ from evomerge.kernels import (
     chunk_counts_bytes,
     elements_at,
     elements_of,
+    largest_of,
     magnitude_bits,
     native,
     torch_only,
@@ -71,11 +72,22 @@ def test_agrees_with_a_stable_sort(kind: str, form: str, chunked: bool) -> None:
     assert elements == [Element(int(bits[index]), index) for index in wanted]
 
 
-def test_a_whole_stretch_in_its_order() -> None:
+def test_a_whole_stretch_and_the_largest_of_it() -> None:
     values = torch.tensor([1.0, -3, 1, 2, -1, 2])
     bits, indices = elements_of(Stretch(of(values), 0, 31, 6))
-    assert indices.tolist() == [1, 3, 5, 0, 2, 4]
-    assert torch.equal(bits.int(), magnitude_bits(values)[indices])
+    assert indices.tolist() == [0, 1, 2, 3, 4, 5]
+    assert bits.tolist() == magnitude_bits(values).tolist()
+    chosen = [largest_of(bits, count) for count in range(1, 7)]
+    assert [last for _, last in chosen] == [1, 3, 5, 0, 2, 4]
+    assert chosen[3][0].tolist() == [0, 1, 3, 5]
+
+
+def test_stretches_over_many_chunks_come_by_index() -> None:
+    values = several("few different")
+    one = int(magnitude_bits(torch.ones(1)))
+    bits, indices = elements_of(Stretch(of(values), one, 0, int((values.abs() == 1).sum())))
+    assert indices.tolist() == (values.abs() == 1).nonzero().view(-1).tolist()
+    assert set(bits.tolist()) == {one}
 
 
 @pytest.mark.parametrize("kind", ["few different", "differences of halves", "different"])

@@ -5,9 +5,10 @@ typedef struct {
     values_t of;
     uint32_t first, length;
     int64_t room, found;        /* of keys */
-    int64_t *keys;              /* magnitude * 2**32 + (2**32 - 1 - index): the largest first, equal ones by index;
-                                   in no order. Null where places are only counted */
-    int64_t *counts;            /* how many, per chunk; null where that is not wanted */
+    int64_t *keys;              /* magnitude * 2**32 + index; chunk after chunk, in no order of the chunks. Null where
+                                   places are only counted */
+    int64_t *counts;            /* how many, per chunk; zero at first */
+    int64_t *starts;            /* where a chunk's keys start */
 } stretch_places_t;
 
 /* Looks for the stretches of values that have the same base, all in one pass. */
@@ -22,13 +23,12 @@ static int keys_of(const lanes_t *x, const uint32_t *inside, int64_t at, int64_t
     int count = 0;
     EACH(u) for (uint32_t left = inside[u]; left; left &= left - 1) {
         int lane = __builtin_ctz(left);
-        int64_t index = at + u * LANES + lane;
-        keys[count++] = (int64_t)magnitude(x[u][lane]) << 32 | (0xffffffff - index);
+        keys[count++] = (int64_t)magnitude(x[u][lane]) << 32 | (at + u * LANES + lane);
     }
     return count;
 }
 
-/* Adds the keys of a step to those of the block, and says how many there are. */
+/* Adds the keys of a step to those of the chunk, and says how many there are. */
 INLINE int place_step(const stretch_places_t *s, const lanes_t *base, int64_t at, int n, steps_t scratch, int64_t *keys) {
     lanes_t x[UNROLLED];
     uint32_t inside[UNROLLED];
@@ -45,10 +45,10 @@ INLINE int place_step(const stretch_places_t *s, const lanes_t *base, int64_t at
     return count;
 }
 
-static void place_block(stretch_places_t *s, int64_t start, int n, steps_t scratch, int64_t *keys) {
-    int64_t count = 0;
+/* Counts one block, and says how many there are. */
+static int place_block(const stretch_places_t *s, int64_t start, int n, steps_t scratch, int64_t *keys) {
+    int count = 0, whole = n / STEP * STEP;
     lanes_t base[UNROLLED];
-    int whole = n / STEP * STEP;
     for (int i = 0; i < whole; i += STEP) {
         load_step(&s->of.base, start + i, STEP, base);
         count += place_step(s, base, start + i, STEP, scratch, keys + count);
@@ -57,11 +57,7 @@ static void place_block(stretch_places_t *s, int64_t start, int n, steps_t scrat
         load_step(&s->of.base, start + whole, n - whole, base);
         count += place_step(s, base, start + whole, n - whole, scratch, keys + count);
     }
-    if (!count) return;
-    if (s->counts) s->counts[start / CHUNK] += count;       /* a chunk is one thread's */
-    if (!s->keys) return;
-    int64_t place = __atomic_fetch_add(&s->found, count, __ATOMIC_RELAXED);
-    if (place + count <= s->room) memcpy(s->keys + place, keys, (size_t)count * 8);
+    return count;
 }
 
 void evomerge_places(places_t *p) {
@@ -69,8 +65,22 @@ void evomerge_places(places_t *p) {
     for (int s = 0; s < p->n_stretches; s++)
         if (models < p->stretches[s].of.n_models) models = p->stretches[s].of.n_models;
     steps_t scratch = scratch_for(models);
-    int64_t keys[BLOCK];
-    FOR_CHUNKS(p) FOR_BLOCKS(p, start, n)
-        for (int s = 0; s < p->n_stretches; s++) place_block(&p->stretches[s], start, (int)n, scratch, keys);
+    int64_t *keys = malloc((size_t)p->n_stretches * CHUNK * 8);
+    FOR_CHUNKS(p) {
+        /* Block by block, so that the second stretch finds in the cache what the first one read. */
+        FOR_BLOCKS(p, start, n) for (int s = 0; s < p->n_stretches; s++) {
+            int64_t *count = &p->stretches[s].counts[chunk];     /* a chunk is one thread's */
+            *count += place_block(&p->stretches[s], start, (int)n, scratch, keys + s * CHUNK + *count);
+        }
+        for (int s = 0; s < p->n_stretches; s++) {
+            stretch_places_t *stretch = &p->stretches[s];
+            int64_t count = stretch->counts[chunk];
+            if (!count || !stretch->keys) continue;
+            int64_t place = __atomic_fetch_add(&stretch->found, count, __ATOMIC_RELAXED);
+            stretch->starts[chunk] = place;
+            if (place + count <= stretch->room) memcpy(stretch->keys + place, keys + s * CHUNK, (size_t)count * 8);
+        }
+    }
+    free(keys);
     free(scratch);
 }
