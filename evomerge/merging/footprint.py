@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from evomerge import methods
 from evomerge.checkpoints import Checkpoint
 from evomerge.merging.prepared import Place, PreparedSettings, prepared_bounds
 from evomerge.merging.sources import Sources
@@ -29,8 +30,8 @@ class Footprint:
         program: The interpreter and the libraries: what this process takes as it is.
         live: The model in memory that candidates are installed into.
         working: Buffers while one tensor is merged: the result, where the model computes in another type than it is
-            rounded to, and the rounded copies of sources whose type is wider than the recipe's. Blocks that methods
-            compute in are a few megabytes; a method written for whole tensors takes several float32 copies more.
+            rounded to, the rounded copies of sources whose type is wider than the recipe's, and what a method written
+            for whole tensors takes. Blocks that other methods compute in are a few megabytes.
         mapped: Weights of all checkpoints. They are mapped files: the workers of a machine share them, and the system
             takes their memory back where it is short.
         prepared: The most that the method prepares, by place: ``disk`` is mapped as well, ``memory`` is each worker's
@@ -72,7 +73,7 @@ def footprint(
         model_dtype: What the live model computes in.
         prepared: Where prepared arrays are kept.
     """
-    reference = sources.reference
+    reference, method = sources.reference, methods.load(recipe.method)
     computing, dtype, rounded = DTYPES[model_dtype], DTYPES[recipe.dtype], DTYPES[recipe.out_dtype]
     live = sum(
         info.numel * (computing if info.dtype.is_floating_point else info.dtype).itemsize
@@ -83,7 +84,9 @@ def footprint(
     working = 0
     for name in sources.merged_names:
         buffer = 0 if computing == rounded else reference.tensors[name].numel * rounded.itemsize
-        working = max(working, buffer + sum(_copied(checkpoint, name, dtype) for checkpoint in opened))
+        copies = sum(_copied(checkpoint, name, dtype) for checkpoint in opened)
+        own = method.working_bytes(reference.tensors[name].numel, len(opened))
+        working = max(working, buffer + copies + own)
     mapped = sum(info.nbytes for checkpoint in opened for info in checkpoint.tensors.values())
     kept: dict[Place, int] = {"disk": 0, "memory": 0, "nowhere": 0}
     bounds = prepared_bounds(recipe, sources)

@@ -122,7 +122,7 @@ class PreparedStore:
 def prepared_bounds(recipe: Recipe, sources: Sources) -> dict[str, int]:
     """The most bytes that a recipe's method prepares for each tensor; none for a method that prepares nothing."""
     method = methods.load(recipe.method)
-    if method.prepare is None:
+    if method.prepared_bytes is None:
         return {}
     options, tensors = method.resolve(recipe.options), sources.reference.tensors
     return {

@@ -96,10 +96,6 @@ def _no_starts(n_models: int, options: Options) -> Starts:
     return {}
 
 
-def _nothing(shape: Sequence[int], n_models: int, options: Options) -> int:
-    return 0
-
-
 def _not_in_mergekit(options: Options) -> Mapping[str, Any] | None:
     return None
 
@@ -127,7 +123,8 @@ class MergeMethod:
             tensor: named contiguous tensors on the CPU, a function of nothing but the tensors, the options and the
             tensor's name, layer and kind (not of the random keys). They can be stored, mapped into memory and shared
             between processes.
-        prepared_bytes: ``prepared_bytes(shape, n_models, options)`` is the most that the prepared tensors take.
+        prepared_bytes: ``prepared_bytes(shape, n_models, options)`` is the most that the prepared tensors take; given
+            where ``prepare`` is.
         survey: ``survey(tensors, options)`` computes what spans tensors and does not depend on coefficients, once per
             search, or returns None if these options need no survey. It folds over what was prepared, stays in memory
             and should be cheap beside preparing. It may keep ``tensors`` and iterate again later.
@@ -148,10 +145,20 @@ class MergeMethod:
     models: tuple[int, int | None] = (1, None)
     stochastic: bool = False
     prepare: Callable[..., Mapping[str, torch.Tensor]] | None = None
-    prepared_bytes: Callable[[Sequence[int], int, Options], int] = _nothing
+    prepared_bytes: Callable[[Sequence[int], int, Options], int] | None = None
     survey: Callable[[TensorSet, Options], Any] | None = None
     starts: Callable[[int, Options], Starts] = _no_starts
     mergekit: Callable[[Options], Mapping[str, Any] | None] = _not_in_mergekit
+
+    def __post_init__(self) -> None:
+        """Refuses a method whose memory nobody could predict."""
+        if (self.prepare is None) != (self.prepared_bytes is None):
+            raise ValueError(f"method {self.name}: expected prepare and prepared_bytes, or neither; one is missing")
+
+    def working_bytes(self, numel: int, n_inputs: int) -> int:
+        """Memory, beside blocks, that merging one tensor of this many elements from base and models takes."""
+        copies = n_inputs + _WHOLE_EXTRA if isinstance(self.merge, _WholeTensor) else 0
+        return 4 * numel * copies
 
     def resolve(self, options: Options) -> dict[str, Any]:
         """Fills in default options.
@@ -230,24 +237,39 @@ class MergeMethod:
         return problems
 
 
-def whole_tensor(
-    function: Callable[
-        [TensorContext, torch.Tensor | None, Sequence[torch.Tensor], Coefficients, Options], torch.Tensor
-    ],
-) -> Merge:
+Function = Callable[
+    [TensorContext, "torch.Tensor | None", Sequence["torch.Tensor"], Coefficients, Options], "torch.Tensor"
+]
+
+# The result of a function of whole tensors, and five intermediates of the same size: memory of those that are freed
+# often stays with the process.
+_WHOLE_EXTRA = 6
+
+
+@dataclass(frozen=True)
+class _WholeTensor:
+    """A method's ``merge`` that takes float32 copies of everything."""
+
+    function: Function
+
+    def __call__(
+        self, context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor
+    ) -> bool | None:
+        base = None if sources.base is None else sources.base.detach().float()
+        models = [model.detach().float() for model in sources.models]
+        out.detach().copy_(self.function(context, base, models, coefficients, sources.options))
+        return None
+
+
+def whole_tensor(function: Function) -> Merge:
     """Makes a method's ``merge`` from a plain function of whole tensors.
 
     Args:
         function: Called with the context, the base (or None), the models, the coefficients and the options. Base and
-            models are float32; it returns the merged tensor and writes to none of them.
+            models are float32; it returns the merged tensor and writes to none of them. Its memory is predicted as
+            that of these copies, of the result and of five intermediates of the same size.
 
     Returns:
         A function for :attr:`MergeMethod.merge`, for a method without ``prepare``.
     """
-
-    def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> None:
-        base = None if sources.base is None else sources.base.detach().float()
-        models = [model.detach().float() for model in sources.models]
-        out.detach().copy_(function(context, base, models, coefficients, sources.options))
-
-    return merge
+    return _WholeTensor(function)

@@ -15,43 +15,74 @@ ELEMENTS = 4_000_000
 TENSORS = 12
 
 CHILD = """
-import re, sys
+import ctypes, re, sys
 from pathlib import Path
 import torch
-from evomerge.merging import Buffer, Merger, Sources
+from evomerge.merging import Buffer, Merger, Sources, footprint
 from evomerge.recipe import Recipe
 
 def anonymous():
     return int(re.search(r"RssAnon:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 
+if len(sys.argv) > 2:
+    # A method of whole tensors in place of the recipe's; it looks when it holds most.
+    import evomerge.methods.task_arithmetic as place
+    from dataclasses import replace
+    from evomerge.methods import whole_tensor
+
+    def deltas(context, base, models, coefficients, options):
+        mean = sum(models) / len(models)
+        result = base + (mean - base)
+        global most
+        if start is not None:
+            most = max(most, anonymous())
+        return result
+
+    place.METHOD = replace(place.METHOD, merge=whole_tensor(deltas))
+
 recipe = Recipe.load(sys.argv[1])
 merger = Merger(Sources.open(recipe))
 start, most = None, 0
 for name, tensor in merger.stream(recipe, memory=Buffer(merger.device)):
-    start = anonymous() if start is None else start  # the first tensor pays for what is set up once
+    if start is None:  # the first tensor pays for what is set up once
+        ctypes.CDLL(None).malloc_trim(0)
+        start = anonymous()
     most = max(most, anonymous())
-print(most - start)
+print(most - start, footprint(merger.sources, recipe, model_dtype="bfloat16").working)
 """
 
 
-def test_one_tensor_at_a_time(tmp_path: Path) -> None:
-    """Memory of the process's own, mapped files aside, does not grow by another tensor; the models have 36."""
-    folders = [tmp_path / name for name in ("base", "one", "two")]
+def measured(folder: Path, *words: str) -> tuple[int, int]:
+    """Memory of a process of its own, mapped files aside, while it merges; and what was predicted."""
+    folders = [folder / name for name in ("base", "one", "two")]
     specs = {f"model.layers.{i}.mlp.up_proj.weight": TensorSpec(torch.bfloat16, (ELEMENTS,)) for i in range(TENSORS)}
-    for seed, folder in enumerate(folders):
-        folder.mkdir()
+    for seed, place in enumerate(folders):
+        place.mkdir()
         generator = torch.Generator().manual_seed(seed)
         values = torch.randn(ELEMENTS, generator=generator).to(torch.bfloat16)
-        write_shards(folder, specs, ((name, values) for name in specs), max_shard_bytes=10**9)
-        (folder / "config.json").write_text("{}")
+        write_shards(place, specs, ((name, values) for name in specs), max_shard_bytes=10**9)
+        (place / "config.json").write_text("{}")
     base, *experts = folders
-    make_recipe("task_arithmetic", experts, base, groups=by_layer(TENSORS)).save(tmp_path / "recipe.json")
-    root = Path(__file__).parents[2]
+    make_recipe("task_arithmetic", experts, base, groups=by_layer(TENSORS)).save(folder / "recipe.json")
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(tmp_path / "recipe.json")],
-        cwd=root,
+        [sys.executable, "-c", CHILD, str(folder / "recipe.json"), *words],
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert int(done.stdout) <= ELEMENTS * 2
+    used, predicted = map(int, done.stdout.split())
+    return used, predicted
+
+
+def test_one_tensor_at_a_time(tmp_path: Path) -> None:
+    """Memory does not grow by another tensor; the models have 36."""
+    used, _ = measured(tmp_path)
+    assert used <= ELEMENTS * 2
+
+
+def test_a_method_of_whole_tensors_takes_what_is_predicted(tmp_path: Path) -> None:
+    used, predicted = measured(tmp_path, "whole")
+    buffer, set_up = ELEMENTS * 2, 8_000_000
+    assert predicted == ELEMENTS * 4 * (3 + 6)
+    assert 0.6 * predicted < used < predicted + buffer + set_up

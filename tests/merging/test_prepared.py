@@ -51,6 +51,7 @@ METHOD = MergeMethod(
     coefficients=lambda options: (Coefficient("lambda", 0.0, 1.0, 1.0, per_model=False),),
     options={"variant": Option("a", ("a", "b"), str, "changes nothing")},
     prepare=prepare,
+    prepared_bytes=lambda shape, n_models, options: 0,
     survey=survey,
 )
 '''

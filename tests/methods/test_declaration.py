@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -123,3 +124,14 @@ def test_a_plain_function_of_whole_tensors_is_a_method() -> None:
     assert magmax.mergekit(options) is None
     with pytest.raises(InputError, match="has no option 'scale'"):
         magmax.resolve({"scale": 1})
+    # Float32 copies of base and models, the result, and five intermediates.
+    assert magmax.working_bytes(100, 3) == 4 * 100 * (3 + 1 + 5)
+    assert methods.load("ties").working_bytes(100, 3) == 0
+
+
+def test_what_is_prepared_has_a_size() -> None:
+    ties = methods.load("ties")
+    with pytest.raises(ValueError, match="prepared_bytes"):
+        replace(ties, prepared_bytes=None)
+    with pytest.raises(ValueError, match="prepared_bytes"):
+        replace(ties, prepare=None)
