@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,7 @@ def measured(folder: Path, *words: str) -> tuple[int, int]:
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(folder / "recipe.json"), *words],
         cwd=Path(__file__).parents[2],
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000"},  # what is freed is given back at once
         capture_output=True,
         text=True,
         check=True,
@@ -85,4 +87,4 @@ def test_a_method_of_whole_tensors_takes_what_is_predicted(tmp_path: Path) -> No
     used, predicted = measured(tmp_path, "whole")
     buffer, set_up = ELEMENTS * 2, 8_000_000
     assert predicted == ELEMENTS * 4 * (3 + 6)
-    assert 0.6 * predicted < used < predicted + buffer + set_up
+    assert 0.5 * predicted < used < predicted + buffer + set_up
