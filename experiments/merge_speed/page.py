@@ -18,8 +18,8 @@ def write_page(found: dict[str, Any], path: Path) -> None:
         found: What the study measured.
         path: The file.
     """
-    bandwidth = median(found["bandwidth"])
-    low, high = min(found["bandwidth"]), max(found["bandwidth"])
+    copied = [one for entry in found["methods"].values() for one in entry["native"]["bandwidth"]]
+    bandwidth, low, high = median(copied), min(copied), max(copied)
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     lines = [
         f"# Seconds per candidate, {found['models']}",
@@ -27,14 +27,15 @@ def write_page(found: dict[str, Any], path: Path) -> None:
         f"Measured {found['date']} on {found['machine']}, {found['threads']} threads; {versions}.",
         f"Three bfloat16 experts and their base, merged in float32 into a live bfloat16 model. Copy bandwidth "
         f"{bandwidth / 1e9:.1f} GB/s, read and written (median over the run; {low / 1e9:.1f} to {high / 1e9:.1f}).",
-        "Medians over candidates; ratios are to the floor: reading the method's models once and writing one.",
+        "Medians over candidates; ratios are to the floor, the time to read the method's models once and to write one "
+        "at the bandwidth of copies in between the candidates (median).",
         "",
         "| method | floor, ms | every tensor, ms | ratio | aim | one layer, ms | first, s | torch, ms |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, entry in found["methods"].items():
         own = entry["native"]
-        floor, every = own["bytes"] / bandwidth, median(own["every"])
+        floor, every = own["bytes"] / median(own["bandwidth"]), median(own["every"])
         torch = f"{median(entry['torch']['every']) * 1e3:.0f}" if "torch" in entry else ""
         one, aim = median(own["one_layer"]) * 1e3, AIMS.get(name, AIM_OF_OTHERS)
         lines.append(

@@ -71,13 +71,25 @@ def copy_bandwidth() -> float:
     return 2 * source.numel() / min(seconds)
 
 
+def beside_copies(work: Any, repeats: int) -> tuple[list[float], list[float]]:
+    """Seconds of pieces of work, and the copy bandwidth just before, amid and just after them: machines are noisy."""
+    bandwidth, seconds = [copy_bandwidth()], []
+    for step in range(1, repeats + 1):
+        seconds.append(_timed(lambda step=step: work(step)))
+        if step == repeats // 2:
+            bandwidth.append(copy_bandwidth())
+            work(0)  # so that the next one finds the caches as it would without the copies
+    return seconds, [*bandwidth, copy_bandwidth()]
+
+
 def measure(name: str, folders: list[Path], layers: int, repeats: int, store: Path) -> dict[str, Any]:
     """Times one method: the first candidate, later ones, and ones that change one layer."""
     recipe = recipe_of(name, folders, layers)
     merger = Merger(Sources.open(recipe), prepared=PreparedSettings(str(store)))
     live = LiveModel.load(folders[0], dtype="bfloat16")
     first = _timed(lambda: live.install(merger, recipe))
-    every = [_timed(lambda s=step: live.install(merger, nudged(recipe, s))) for step in range(1, repeats + 1)]
+    live.install(merger, nudged(recipe, repeats + 1))
+    every, bandwidth = beside_copies(lambda step: live.install(merger, nudged(recipe, step)), repeats)
     live.install(merger, recipe)
     one = [
         _timed(lambda s=step: live.install(merger, nudged(recipe, s, slice(7, 8)))) for step in range(1, repeats + 1)
@@ -85,8 +97,8 @@ def measure(name: str, folders: list[Path], layers: int, repeats: int, store: Pa
     read = len(recipe.models) + (recipe.base is not None)
     nbytes = sum(info.nbytes for info in merger.sources.reference.tensors.values())
     return {
-        "bytes": nbytes * (read + 1), "first": first, "every": every, "one_layer": one, "kernels": in_use().name,
-        "why": in_use().reason,
+        "bytes": nbytes * (read + 1), "bandwidth": bandwidth, "first": first, "every": every, "one_layer": one,
+        "kernels": in_use().name, "why": in_use().reason,
     }  # fmt: skip
 
 
@@ -94,7 +106,8 @@ def in_a_process(name: str, arguments: argparse.Namespace, kernels: str | None) 
     """Measures a method in a fresh process, with torch in place of the compiled kernels if asked."""
     words = ["--only", name, "--models", str(arguments.models), "--threads", str(arguments.threads)]
     environment = {**os.environ, **({"EVOMERGE_KERNELS": kernels} if kernels else {})}
-    command = [sys.executable, "-m", "experiments.merge_speed.study", *words, "--repeats", str(arguments.repeats)]
+    repeats = arguments.repeats if kernels is None else min(3, arguments.repeats)
+    command = [sys.executable, "-m", "experiments.merge_speed.study", *words, "--repeats", str(repeats)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -135,18 +148,16 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
         "machine": _machine(),
         "threads": arguments.threads,
         "versions": {"python": platform.python_version()} | {n: version(n) for n in ("torch", "transformers")},
-        "bandwidth": [copy_bandwidth()],
         "methods": {},
     }
     arguments.models = folders[0].parent
     for name in arguments.methods or methods.names():
         entry: dict[str, Any] = {"native": in_a_process(name, arguments, None)}
-        if name in arguments.torch:
+        if arguments.torch is None or name in arguments.torch:
             entry["torch"] = in_a_process(name, arguments, "torch")
-        if arguments.mergekit and name in arguments.beside:
+        if arguments.mergekit and (arguments.beside is None or name in arguments.beside):
             entry["mergekit"] = with_mergekit(arguments.mergekit, name, folders, layers, arguments.threads)
         found["methods"][name] = entry
-        found["bandwidth"].append(copy_bandwidth())
         print(name, json.dumps(entry), flush=True)
     if arguments.mergekit:
         ask = "from importlib.metadata import version as v; print(v('mergekit'), v('torch'))"
@@ -190,9 +201,8 @@ def main() -> None:
     parser.add_argument("--mergekit", type=Path, help="the Python of an environment with mergekit")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--repeats", type=int, default=7)
-    some = ["linear", "task_arithmetic"]
-    parser.add_argument("--torch", nargs="*", default=some, help="which to measure without compiled kernels as well")
-    parser.add_argument("--beside", nargs="*", default=[*some, "ties", "dare_ties"], help="which to give to mergekit")
+    parser.add_argument("--torch", nargs="*", help="which to measure without compiled kernels as well; default: all")
+    parser.add_argument("--beside", nargs="*", help="which to give to mergekit; default: all that it has as well")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("results/merge_speed"))
     arguments = parser.parse_args()
