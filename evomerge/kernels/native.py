@@ -15,8 +15,8 @@ import torch
 
 from evomerge.kernels import compiled, structs
 from evomerge.kernels.blocks import CHUNK, flat
-from evomerge.kernels.noise import key_words
-from evomerge.kernels.selection import Chance, Cut, Keep, Selection, Window
+from evomerge.kernels.packed import DTYPES, array_struct, array_structs, keep_struct, score_struct, values_struct
+from evomerge.kernels.selection import Keep, Selection
 from evomerge.kernels.values import Delta, Score, Spread, Values
 
 if TYPE_CHECKING:
@@ -26,14 +26,12 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 10
 
-_DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
-
 
 def serves(*tensors: torch.Tensor) -> bool:
     """Whether the compiled kernels are in use and take these tensors: on the CPU, of 16 or 32 bits per element."""
     if compiled.kernels_library() is None:
         return False
-    return all(t.device.type == "cpu" and t.dtype in _DTYPES and t.numel() <= 1 << 32 for t in tensors)
+    return all(t.device.type == "cpu" and t.dtype in DTYPES and t.numel() <= 1 << 32 for t in tensors)
 
 
 def serves_values(values: Values) -> bool:
@@ -50,15 +48,17 @@ def mix(mixture: Mixture, out: torch.Tensor | None) -> tuple[int, int, bool]:
     """
     parts = (structs.PartStruct * len(mixture.parts))(
         *(
-            structs.PartStruct(_array(part.model), _keep(part.keep), part.weight, part.vote, part.share, part.factor)
+            structs.PartStruct(
+                array_struct(part.model), keep_struct(part.keep), part.weight, part.vote, part.share, part.factor
+            )
             for part in mixture.parts
         )
     )
     like = mixture.parts[0].model if mixture.base is None else mixture.base
     job = structs.MixtureStruct(
         numel=like.numel(),
-        out=_array(out),
-        base=_array(mixture.base),
+        out=array_struct(out),
+        base=array_struct(mixture.base),
         parts=parts,
         n_parts=len(parts),
         elect=mixture.elect,
@@ -68,7 +68,7 @@ def mix(mixture: Mixture, out: torch.Tensor | None) -> tuple[int, int, bool]:
         tie=mixture.tie or 0.0,
     )
     if mixture.select is not None:
-        job.select, job.selected = _values(mixture.select.values), _keep(mixture.select.keep)
+        job.select, job.selected = values_struct(mixture.select.values), keep_struct(mixture.select.keep)
     _run("evomerge_mix", job, like.numel())
     return job.tied, job.signs, not job.broken
 
@@ -76,12 +76,14 @@ def mix(mixture: Mixture, out: torch.Tensor | None) -> tuple[int, int, bool]:
 def balance(base: torch.Tensor, rivals: Sequence[Rival], scale: float, out: torch.Tensor) -> bool:
     """See :func:`evomerge.kernels.balance.balance`; into contiguous memory. Whether all of it is finite."""
     models = rivals[0].score.models if rivals else ()
-    averaged = [structs.RivalStruct(_score(rival.score), rival.weight, rival.least, rival.stretch) for rival in rivals]
+    averaged = [
+        structs.RivalStruct(score_struct(rival.score), rival.weight, rival.least, rival.stretch) for rival in rivals
+    ]
     job = structs.BalanceStruct(
         numel=base.numel(),
-        out=_array(out),
-        base=_array(base),
-        models=_arrays(models),
+        out=array_struct(out),
+        base=array_struct(base),
+        models=array_structs(models),
         rivals=(structs.RivalStruct * len(averaged))(*averaged),
         n_models=len(models),
         n_rivals=len(averaged),
@@ -93,16 +95,16 @@ def balance(base: torch.Tensor, rivals: Sequence[Rival], scale: float, out: torc
 
 def absolute_sums(values: Values, keep: Keep | None) -> Iterator[torch.Tensor]:
     """The folded sums of absolute values, see :mod:`evomerge.kernels.sums`."""
-    return _sums(structs.SumsStruct(numel=values.base.numel(), of=_values(values), keep=_keep(keep)))
+    return _sums(structs.SumsStruct(numel=values.base.numel(), of=values_struct(values), keep=keep_struct(keep)))
 
 
 def square_sums(deltas: Spread, select: Selection | None) -> torch.Tensor:
     """The folded sums of the squares of each delta, shape (models, runs)."""
     numel = deltas.base.numel()
     found = torch.empty(len(deltas.models), -(-numel // BLOCK), dtype=torch.float64)
-    job = structs.SquaresStruct(numel=numel, sums=found.data_ptr(), of=_values(deltas))
+    job = structs.SquaresStruct(numel=numel, sums=found.data_ptr(), of=values_struct(deltas))
     if select is not None:
-        job.select, job.selected = _values(select.values), _keep(select.keep)
+        job.select, job.selected = values_struct(select.values), keep_struct(select.keep)
     _run("evomerge_squares", job, numel)
     return found
 
@@ -110,7 +112,7 @@ def square_sums(deltas: Spread, select: Selection | None) -> torch.Tensor:
 def dots(left: torch.Tensor, right: torch.Tensor) -> Iterator[torch.Tensor]:
     """The folded sums of products."""
     left, right = flat(left), flat(right)
-    return _sums(structs.SumsStruct(numel=left.numel(), left=_array(left), right=_array(right)))
+    return _sums(structs.SumsStruct(numel=left.numel(), left=array_struct(left), right=array_struct(right)))
 
 
 def _sums(job: structs.SumsStruct) -> Iterator[torch.Tensor]:
@@ -124,7 +126,7 @@ def histogram(values: Values, limit: int) -> list[tuple[int, torch.Tensor, torch
     """Shift, digits and counts, in no order, from every thread that took part."""
     slots = 1 << (4 * limit - 1).bit_length()
     jobs, found = [], []
-    following, of = structs.Long(0), _values(values)
+    following, of = structs.Long(0), values_struct(values)
     for _ in range(_threads(values.base.numel())):
         digits = torch.full((slots,), -1, dtype=torch.int32)
         counts = torch.zeros(slots, dtype=torch.int64)
@@ -148,7 +150,7 @@ def histogram(values: Values, limit: int) -> list[tuple[int, torch.Tensor, torch
 
 def stretch(values: Values, digit: int, shift: int) -> torch.Tensor:
     """How often each magnitude of one stretch occurs; int64, shape ``(2**shift,)``."""
-    following, of = structs.Long(0), _values(values)
+    following, of = structs.Long(0), values_struct(values)
     counts = torch.zeros(_threads(values.base.numel()), 1 << shift, 4, dtype=torch.int64)
     jobs = [
         structs.StretchStruct(
@@ -178,7 +180,11 @@ def places(stretches: Sequence[Stretch], counted: Sequence[bool]) -> list[torch.
     tables = torch.zeros(len(stretches), 2, -(-numel // CHUNK), dtype=torch.int64)
     jobs = (structs.StretchPlacesStruct * len(stretches))()
     for job, stretch, own, table, only_counted in zip(jobs, stretches, keys, tables, counted, strict=True):
-        job.of, job.first, job.length = _values(stretch.values), stretch.digit << stretch.shift, 1 << stretch.shift
+        job.of, job.first, job.length = (
+            values_struct(stretch.values),
+            stretch.digit << stretch.shift,
+            1 << stretch.shift,
+        )
         job.counts, job.starts = table[0].data_ptr(), table[1].data_ptr()
         if not only_counted:
             job.keys, job.room = own.data_ptr(), stretch.count
@@ -202,7 +208,11 @@ def chunk_counts(values: Values, digits: torch.Tensor) -> torch.Tensor:
     numel = values.base.numel()
     counts = torch.zeros(digits.numel(), -(-numel // CHUNK), dtype=torch.int32)
     job = structs.ChunksStruct(
-        numel=numel, of=_values(values), digits=digits.data_ptr(), n_digits=digits.numel(), counts=counts.data_ptr()
+        numel=numel,
+        of=values_struct(values),
+        digits=digits.data_ptr(),
+        n_digits=digits.numel(),
+        counts=counts.data_ptr(),
     )
     _run("evomerge_chunks", job, numel)
     return counts
@@ -213,7 +223,7 @@ def end_of_quota(values: Values, bits: int, quota: int, counts: torch.Tensor) ->
     upto = counts.cumsum(0).numpy()
     chunk = int(upto.searchsorted(quota))
     before = int(upto[chunk - 1]) if chunk else 0
-    job = structs.EqualsStruct(numel=values.base.numel(), of=_values(values), bits=bits)
+    job = structs.EqualsStruct(numel=values.base.numel(), of=values_struct(values), bits=bits)
     return int(_function("evomerge_end_in_chunk")(ctypes.byref(job), structs.Long(chunk), structs.Long(quota - before)))
 
 
@@ -221,7 +231,7 @@ def end_of_equal(values: Values, bits: int, quota: int) -> int:
     """See :func:`evomerge.kernels.histogram.end_of_equal`; ``quota`` is at least 1."""
     numel = values.base.numel()
     counts = torch.zeros(-(-numel // CHUNK), dtype=torch.int64)
-    job = structs.EqualsStruct(numel=numel, quota=quota, of=_values(values), counts=counts.data_ptr(), bits=bits)
+    job = structs.EqualsStruct(numel=numel, quota=quota, of=values_struct(values), counts=counts.data_ptr(), bits=bits)
     _run("evomerge_equals", job, numel)
     if job.found < quota:
         return numel
@@ -231,7 +241,7 @@ def end_of_equal(values: Values, bits: int, quota: int) -> int:
 def is_finite(tensor: torch.Tensor) -> bool:
     """Whether all elements are finite."""
     tensor = flat(tensor)
-    job = structs.FiniteStruct(numel=tensor.numel(), of=_array(tensor))
+    job = structs.FiniteStruct(numel=tensor.numel(), of=array_struct(tensor))
     _run("evomerge_finite", job, tensor.numel())
     return not job.broken
 
@@ -241,48 +251,14 @@ def row_ranks(delta: Delta, columns: int) -> torch.Tensor:
     base, model = flat(delta.base), flat(delta.model)
     ranks = torch.empty(base.numel(), dtype=torch.uint16)
     job = structs.RanksStruct(
-        rows=base.numel() // columns, columns=columns, base=_array(base), model=_array(model), ranks=ranks.data_ptr()
+        rows=base.numel() // columns,
+        columns=columns,
+        base=array_struct(base),
+        model=array_struct(model),
+        ranks=ranks.data_ptr(),
     )
     _run("evomerge_ranks", job, base.numel())
     return ranks
-
-
-def _array(tensor: torch.Tensor | None) -> structs.ArrayStruct:
-    if tensor is None:
-        return structs.ArrayStruct(None, 0)
-    if not tensor.is_contiguous():
-        raise ValueError("expected contiguous memory")
-    return structs.ArrayStruct(tensor.data_ptr(), _DTYPES[tensor.dtype])
-
-
-def _arrays(tensors: Sequence[torch.Tensor]) -> Any:
-    return (structs.ArrayStruct * len(tensors))(*map(_array, tensors))
-
-
-def _cut(cut: Cut) -> structs.CutStruct:
-    return structs.CutStruct(cut.end, cut.bits)
-
-
-def _keep(keep: Keep | None) -> structs.KeepStruct:
-    if keep is None:
-        return structs.KeepStruct(kind=0)
-    if isinstance(keep, Window):
-        return structs.KeepStruct(kind=1, within=_cut(keep.within), beyond=_cut(keep.beyond))
-    if isinstance(keep, Chance):
-        ranks = None if keep.ranks is None else keep.ranks.data_ptr()
-        keys = (ctypes.c_uint32 * 2)(*key_words(keep.key, 0))
-        return structs.KeepStruct(kind=2, keys=keys, low=keep.low, step=keep.step, own=keep.own, ranks=ranks)
-    return structs.KeepStruct(kind=3, first=keep.first, stop=keep.stop, ranks=keep.ranks.data_ptr())
-
-
-def _values(values: Values) -> structs.ValuesStruct:
-    kind = (Delta, Spread, Score).index(type(values))
-    score = _score(values) if isinstance(values, Score) else structs.ScoreStruct()
-    return structs.ValuesStruct(kind, len(values.models), _array(values.base), _arrays(values.models), score)
-
-
-def _score(score: Score) -> structs.ScoreStruct:
-    return structs.ScoreStruct(score.model, *score.limits, score.stretch)
 
 
 def _threads(numel: int) -> int:
