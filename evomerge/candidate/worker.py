@@ -88,6 +88,7 @@ class Worker:
             device=settings.device,
             trust_remote_code=settings.trust_remote_code,
         )
+        self.suite.adapt(self.live.model)  # weights that are numbers; a candidate's may not be
         device = torch.device(settings.device)
         room = Residency(device, reserve=_reserved(self.suite, settings) if device.type == "cuda" else 0)
         self.merger = Merger(sources, device=device, prepared=settings.prepared, residency=room)

@@ -156,7 +156,7 @@ def _scatter(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def _answers(
-    model: torch.nn.Module, scorer: BatchScorer, requests: Sequence[Continuation], *, share: bool = True, **limits: int
+    model: torch.nn.Module, scorer: BatchScorer, requests: Sequence[Continuation], *, share: bool = True, **limits: Any
 ) -> np.ndarray:
     way = scorer.with_limits(replace(scorer.limits, **limits), share=share)
     answers = way.answer(model, way.lay_out(requests))

@@ -67,10 +67,10 @@ def lay_out(requests: Sequence[Request], limits: Limits, *, share: bool = True) 
     keys = sorted(asked)  # sequences that begin alike are neighbours in the order of their bytes
     sequences = [asked[key][0][1].tokens[:-1] for key in keys]
     scored = [max(request.scored for _, request in asked[key]) for key in keys]
-    root, ends = build(sequences, scored, limits.tokens, limits.positions)
+    root, ends = build(sequences, scored, limits.pass_tokens, limits.positions)
     drafts = list(_shared_passes(root, limits) if share else _plain_passes(ends, limits))
     passes = finish(drafts, [(end, asked[key]) for end, key in zip(ends, keys, strict=True)])
-    return Layout(len(requests), passes, tuple(prompt_batches(prompts, limits, share=share)), root.total)
+    return Layout(len(requests), passes, tuple(prompt_batches(prompts, limits, share=share)), limits, root.total)
 
 
 def _shared_passes(root: Node, limits: Limits) -> Iterator[Draft]:
@@ -129,7 +129,7 @@ def _cheapest(node: Node, own: Sequence[Node], limits: Limits) -> _Way:
     scored = sum(int(part.scored.sum()) for part in own)
     next_tokens = max(len(child.tokens) for child in node.children)
     next_scored = max(int(child.scored.sum()) for child in node.children)
-    if length + next_tokens > limits.tokens or scored + next_scored > limits.positions:
+    if length + next_tokens > limits.pass_tokens or scored + next_scored > limits.positions:
         return "pass"  # would not fit into a pass together with what follows
     whole, again = length + below, below + len(node.children) * length
     costs: dict[_Way, float] = {"again": again * limits.cost(length + limits.row_tokens)}
@@ -137,7 +137,7 @@ def _cheapest(node: Node, own: Sequence[Node], limits: Limits) -> _Way:
         # A pass more for the beginning, and one more at the end of those that follow it, seldom full.
         follow = below * limits.cost(length + min(below, limits.row_tokens))
         costs["pass"] = length * limits.cost(length) + follow + 2 * limits.overhead
-    if whole <= limits.tokens and scored + node.positions - int(node.scored.sum()) <= limits.positions:
+    if whole <= limits.pass_tokens and scored + node.positions - int(node.scored.sum()) <= limits.positions:
         costs["row"] = whole * limits.cost(whole)
     return min(costs, key=lambda way: costs[way])
 
@@ -147,7 +147,7 @@ def _packed(units: Sequence[_Unit], limits: Limits, past: int) -> list[Row]:
 
     Every row needs keys and values of its own of all that it continues, so rows after a long past are longer.
     """
-    capacity = max(limits.row_tokens, min(past // 8, limits.tokens))
+    capacity = max(limits.row_tokens, min(past // 8, limits.pass_tokens))
     rows: list[Row] = []
     room: list[tuple[int, int]] = []  # (what is left, row), sorted
     order = {id(unit): (-unit.length, unit.top.start, _path(unit)) for unit in units}
@@ -184,10 +184,12 @@ def _cut(rows: Sequence[Row], limits: Limits, placed: set[int], past: int) -> It
     part: list[Row] = []
     positions = padding = 0
     for row in sorted(rows, key=lambda row: row.order):
-        for piece in _keep_new(row, placed).pieces(limits.positions):
+        # Only where the logits of a row must all be there at one time is a row read several times.
+        kept = _keep_new(row, placed)
+        for piece in kept.pieces(limits.positions if limits.logits == "kept" else kept.length):
             longest = part[0].length if part else piece.length
             padding += longest - piece.length
-            full = (len(part) + 1) * longest > limits.tokens or positions + piece.positions > limits.positions
+            full = (len(part) + 1) * longest > limits.pass_tokens or positions + piece.positions > limits.positions
             copies = past and (len(part) + 1) * (past + longest) > limits.cached
             if part and (full or copies or padding > limits.overhead or len(part) == limits.rows):
                 yield part

@@ -13,6 +13,9 @@ from evomerge.fitness.passes import Layout, PromptBatch
 _HIDDEN, _HIDDEN_FLOAT32 = 5, 2
 # The gate of an MLP, its activation, the other half and their product.
 _INTERMEDIATE = 4
+# Fields of configurations whose models change logits behind the head; the last one's do so in float32.
+_RESCALED = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
+_CAPPED_IN_FLOAT32 = "output_logit_soft_cap"
 # What matrix products and the allocator keep for themselves.
 _SCRATCH = 32 * 2**20
 
@@ -29,6 +32,8 @@ class ModelShape:
         heads: Attention heads.
         width: Numbers that all heads' queries have per token.
         keys: Numbers that keys have per token and layer, and values again.
+        copies: How often logits are there at one time: those that are scaled or capped behind the head are copied.
+        logit_itemsize: Bytes of a logit, where they are more than those of the model's dtype.
     """
 
     vocabulary: int
@@ -38,6 +43,8 @@ class ModelShape:
     heads: int = 0
     width: int = 0
     keys: int = 0
+    copies: int = 1
+    logit_itemsize: int = 1
 
     @classmethod
     def of(cls, config: Any, vocabulary: int) -> ModelShape:
@@ -52,6 +59,8 @@ class ModelShape:
         # Each token of a mixture of experts goes through several of them.
         experts = int(_first(inner, "num_experts_per_tok", "num_experts_per_token") or 1)
         names = ("moe_intermediate_size",) if experts > 1 else ()
+        rescaled = any(field_of(inner, name) is not None for name in _RESCALED)
+        exact = field_of(inner, _CAPPED_IN_FLOAT32) is not None
         return cls(
             vocabulary,
             hidden,
@@ -60,6 +69,8 @@ class ModelShape:
             heads,
             heads * width,
             int(_first(inner, "num_key_value_heads") or heads) * width,
+            copies=3 if exact else 2 if rescaled else 1,
+            logit_itemsize=4 if exact else 1,
         )
 
     @property
@@ -77,7 +88,7 @@ class ModelShape:
             tokens: Tokens in it, padding included.
             seen: Tokens that are there for each of them to see, times the number of tokens, where these are written
                 down: as a mask, or as attention weights.
-            positions: How many of them are scored.
+            positions: How many of them have logits at one time.
             itemsize: Bytes of a number of the model's dtype.
             masked: Whether there is a mask, besides.
         """
@@ -85,7 +96,9 @@ class ModelShape:
         states += tokens * 4 * _HIDDEN_FLOAT32 * self.hidden
         # The mask is made of booleans and distances, and turned into numbers.
         mask = seen * (itemsize + 11) if masked else 0
-        return max(states, logit_bytes(positions, self.vocabulary, itemsize)) + mask
+        # While there are logits, there are hidden states of all tokens too, and those of the positions once more.
+        logits = self.copies * logit_bytes(positions, self.vocabulary, max(itemsize, self.logit_itemsize))
+        return max(states, logits + 2 * tokens * self.hidden * itemsize) + mask
 
     def weight_bytes(self, seen: int, itemsize: int) -> int:
         """Attention weights of one layer that are written down, and their softmax in float32."""
@@ -130,19 +143,20 @@ def scoring_bytes(layout: Layout, shape: ModelShape, itemsize: int = 4, *, eager
         seen = rows * length * width
         heads = 4 * rows * width * shape.width * itemsize + (shape.weight_bytes(seen, itemsize) if eager else 0)
         masked = batch.ends is not None or past > 0 or eager
-        bytes_ = shape.pass_bytes(rows * length, seen, batch.positions, itemsize, masked)
+        bytes_ = shape.pass_bytes(rows * length, seen, layout.logits(batch), itemsize, masked)
         most = max(most, bytes_ + shape.cache_bytes(cached, itemsize) + heads)
         kept = {place: tokens for place, tokens in kept.items() if layout.needed_after(place, index)}
         if batch.shared:
             kept = {**kept, index: width}
-    return max([most, *(_generation_bytes(batch, shape, itemsize, eager) for batch in layout.prompts)]) + _SCRATCH
+    generating = [_generation_bytes(layout, batch, shape, itemsize, eager=eager) for batch in layout.prompts]
+    return max([most, *generating]) + _SCRATCH
 
 
-def _generation_bytes(batch: PromptBatch, shape: ModelShape, itemsize: int, eager: bool) -> int:
+def _generation_bytes(layout: Layout, batch: PromptBatch, shape: ModelShape, itemsize: int, *, eager: bool) -> int:
     rows, longest = len(batch.prompts), max(len(prompt.tokens) for prompt in batch.prompts)
     whole = rows * (longest + batch.prompts[0].max_new)
     seen = rows * longest * longest
-    prefill = shape.pass_bytes(rows * longest, seen, rows, itemsize, True)
+    prefill = shape.pass_bytes(rows * longest, seen, layout.prompt_logits(batch), itemsize, True)
     prefill += shape.weight_bytes(seen, itemsize) if eager else 0
     # Growing keys and values by a token copies those of one layer.
     return prefill + shape.cache_bytes(whole, itemsize) * (shape.layers + 1) // max(shape.layers, 1)

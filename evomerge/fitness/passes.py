@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,10 @@ from evomerge.fitness.requests import Prompt
 TOKEN_BUDGET = 2048
 CACHED_TOKENS = 8192
 LOGIT_BUDGET = 256 * 2**20
+
+# How a model's logits are computed: at the scored positions only, all of a pass at one time; or so many at a time as
+# fit, from one run of its body; or at every position, which nothing can prevent.
+Logits = Literal["kept", "portions", "all"]
 
 # Tokens that a token sees when attention costs it as much as all else, for a model a few hundred numbers wide.
 ATTENTION_TOKENS = 1536
@@ -26,7 +30,7 @@ class Limits:
 
     Args:
         vocabulary: Number of logits per position.
-        tokens: Most tokens in one pass, padding included; a longer sequence has a pass of its own.
+        tokens: Most tokens in one pass, if their logits leave room for them.
         rows: Most rows in one pass; 0 leaves it to the tokens.
         logit_bytes: Memory that float32 logits may take.
         row: Tokens up to which short sequences are packed into one row; 0 follows ``attention``.
@@ -34,6 +38,7 @@ class Limits:
         cached: Most tokens whose keys and values a pass or a batched generation holds, those that every row continues
             counted for each row, and those to be generated.
         overhead: What a pass costs beside its tokens, in tokens.
+        logits: How the model computes logits, see :mod:`evomerge.fitness.outputs`.
     """
 
     vocabulary: int
@@ -44,16 +49,22 @@ class Limits:
     attention: int = ATTENTION_TOKENS
     cached: int = CACHED_TOKENS
     overhead: int = PASS_TOKENS
+    logits: Logits = "kept"
 
     @property
     def positions(self) -> int:
-        """Most positions whose logits are computed in one pass."""
+        """Most positions whose logits are there at one time."""
         return max(1, self.logit_bytes // (4 * self.vocabulary))
+
+    @property
+    def pass_tokens(self) -> int:
+        """Most tokens in one pass, padding included; a longer sequence has a pass of its own."""
+        return min(self.tokens, self.positions) if self.logits == "all" else self.tokens
 
     @property
     def row_tokens(self) -> int:
         """Tokens up to which short sequences are packed into one row: attention is still a small part there."""
-        return self.row or min(max(self.attention // 16, 64), 256)
+        return self.row or min(max(self.attention // 16, 64), 256, self.pass_tokens)
 
     def cost(self, seen: int) -> float:
         """What a token costs that sees so many, counted in tokens that see none."""
@@ -92,7 +103,7 @@ class LikelihoodPass:
 
     @property
     def positions(self) -> int:
-        """Number of positions whose logits are computed."""
+        """Number of positions whose logits are needed."""
         return int(self.keep.sum())
 
     def to(self, device: torch.device) -> LikelihoodPass:
@@ -126,12 +137,14 @@ class Layout:
         count: Number of requests.
         likelihoods: Passes for log-likelihoods, each after the one it continues.
         prompts: Batched generations.
+        limits: What bounds a pass.
         least_tokens: The least tokens that log-likelihoods can be computed from: every shared beginning once.
     """
 
     count: int
     likelihoods: tuple[LikelihoodPass, ...]
     prompts: tuple[PromptBatch, ...]
+    limits: Limits
     least_tokens: int = 0
 
     @property
@@ -142,8 +155,21 @@ class Layout:
     @property
     def most_positions(self) -> int:
         """Largest number of positions whose logits exist at one time."""
-        scored = max((batch.positions for batch in self.likelihoods), default=0)
-        return max(scored, max((len(batch.prompts) for batch in self.prompts), default=0))
+        scored = max((self.logits(batch) for batch in self.likelihoods), default=0)
+        return max(scored, max((self.prompt_logits(batch) for batch in self.prompts), default=0))
+
+    def logits(self, batch: LikelihoodPass) -> int:
+        """How many positions of a pass have logits at one time."""
+        if self.limits.logits == "kept":
+            return batch.positions
+        portion = min(batch.positions, self.limits.positions)
+        # Of all, a portion at a time is copied to be scored.
+        return portion + (batch.tokens.numel() if self.limits.logits == "all" else 0)
+
+    def prompt_logits(self, batch: PromptBatch) -> int:
+        """The same of a generation."""
+        longest = max(len(prompt.tokens) for prompt in batch.prompts)
+        return len(batch.prompts) * (longest if self.limits.logits == "all" else 1)
 
     def past_tokens(self, index: int) -> int:
         """How many tokens come before the rows of a pass."""

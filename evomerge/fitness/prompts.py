@@ -67,7 +67,8 @@ def _cut(prompts: Sequence[Asked], limits: Limits) -> Iterator[list[Asked]]:
     for pair in ordered:
         longest = len(part[0][1].tokens) if part else len(pair[1].tokens)
         size = (len(part) + 1) * (longest + pair[1].max_new)
-        full = size > limits.cached or len(part) + 1 > limits.positions or len(part) == (limits.rows or -1)
+        logits = (len(part) + 1) * (longest if limits.logits == "all" else 1)
+        full = size > limits.cached or logits > limits.positions or len(part) == (limits.rows or -1)
         if part and full:
             yield part
             part = []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -14,6 +15,7 @@ from evomerge.fitness.caches import expanded, takes
 from evomerge.fitness.generation import Beginnings, Generator
 from evomerge.fitness.layout import lay_out
 from evomerge.fitness.masks import attention_mask
+from evomerge.fitness.outputs import last_only, portions
 from evomerge.fitness.passes import Layout, LikelihoodPass, Limits
 from evomerge.fitness.requests import Answer, Likelihood, Request
 
@@ -62,10 +64,12 @@ class BatchScorer:
         for index, likelihood in self._likelihoods(model, layout):
             answers[index] = likelihood
         beginnings = Beginnings(model)  # of these weights, and gone with this call
-        for batch in layout.prompts:
-            generated = self._generator.generate(model, batch, beginnings)
-            for index, answer in zip(batch.requests, generated, strict=True):
-                answers[index] = answer
+        bounded = layout.limits.logits == "portions" and not takes(model, "logits_to_keep")
+        with last_only(model) if bounded and layout.prompts else nullcontext():
+            for batch in layout.prompts:
+                generated = self._generator.generate(model, batch, beginnings)
+                for index, answer in zip(batch.requests, generated, strict=True):
+                    answers[index] = answer
         assert all(answer is not None for answer in answers)
         return cast(list[Answer], answers)
 
@@ -80,7 +84,7 @@ class BatchScorer:
             torch.empty(len(owners), device=device),
             torch.empty(len(owners), device=device, dtype=torch.bool),
         )
-        run, done = _Run(model, passes), 0
+        run, done = _Run(model, layout, passes), 0
         for index, batch in enumerate(passes):
             upto = done + len(batch.request)
             run.score(index, scores[done:upto], hits[done:upto])
@@ -105,11 +109,13 @@ class BatchScorer:
 class _Run:
     """The passes of a layout, run one after the other on one model."""
 
-    def __init__(self, model: torch.nn.Module, passes: Sequence[LikelihoodPass]) -> None:
+    def __init__(self, model: torch.nn.Module, layout: Layout, passes: Sequence[LikelihoodPass]) -> None:
         self._model = model
+        self._layout = layout
         self._passes = passes
         # Whether the model can be told at which positions to compute logits.
         self._selects = takes(model, "logits_to_keep")
+        self._positions = [batch.positions for batch in layout.likelihoods]  # counted where they are not on a GPU
         self._last = {batch.past: index for index, batch in enumerate(passes) if batch.past is not None}
         self._caches: dict[int, DynamicCache] = {}
 
@@ -123,17 +129,22 @@ class _Run:
         """
         batch = self._passes[index]
         cache = self._cache(batch)
-        logits = self._logits(batch, cache)
+        position, target, start = batch.position, batch.target, 0
+        for logits in self._logits(index, cache):
+            stop = start + len(logits)
+            here = (position >= start) & (position < stop) if start or stop < self._positions[index] else slice(None)
+            at = position[here] - start
+            chosen = logits[at, target[here]].float()
+            normaliser, best = _normalise(logits)
+            logprobs[here] = chosen - normaliser[at]
+            hits[here] = best[at] == target[here]
+            start = stop
+            del logits  # before the next ones are made
         if batch.shared:
             assert cache is not None
             self._caches[index] = cache
         if batch.past is not None and self._last[batch.past] == index:
             del self._caches[batch.past]
-        position, target = batch.position, batch.target
-        chosen = logits[position, target].float()
-        normaliser, best = _normalise(logits)
-        torch.sub(chosen, normaliser[position], out=logprobs)
-        torch.eq(best[position], target, out=hits)
 
     def _cache(self, batch: LikelihoodPass) -> DynamicCache | None:
         """The keys and values that come before a pass, for each of its rows, and room for its own."""
@@ -141,18 +152,28 @@ class _Run:
             return DynamicCache() if batch.shared else None
         return expanded(self._caches[batch.past], batch.tokens.shape[0])
 
-    def _logits(self, batch: LikelihoodPass, cache: DynamicCache | None) -> torch.Tensor:
-        """Logits at the kept positions, ``(positions, vocabulary)``, in the model's dtype."""
-        arguments: dict[str, Any] = {"logits_to_keep": batch.keep} if self._selects else {}
+    def _logits(self, index: int, cache: DynamicCache | None) -> Iterator[torch.Tensor]:
+        """Logits at the kept positions, ``(positions, vocabulary)`` in the model's dtype, in one piece or portions."""
+        batch, limits = self._passes[index], self._layout.limits
+        arguments: dict[str, Any] = {"past_key_values": cache, "use_cache": cache is not None}
+        arguments["input_ids"] = batch.tokens
         if batch.places is not None:
             past = 0 if cache is None else cache.get_seq_length()
             arguments["attention_mask"] = attention_mask(self._model, batch, past)
             arguments["position_ids"] = batch.places
-        made = self._model(input_ids=batch.tokens, past_key_values=cache, use_cache=cache is not None, **arguments)
-        logits = made.logits
-        if logits.ndim == 3:  # the model gave all positions
-            logits = logits[batch.keep]
-        return logits
+        at_once = self._positions[index] <= limits.positions
+        if limits.logits == "portions" and not (self._selects and at_once):
+            yield from portions(self._model, batch.keep, limits.positions, arguments)
+            return
+        if self._selects:
+            arguments["logits_to_keep"] = batch.keep
+        logits = self._model(**arguments).logits
+        if logits.ndim == 2:  # those that were asked
+            yield logits
+            return
+        # All positions: no copy of all that are scored, which may be nearly as many.
+        for part in batch.keep.flatten().nonzero()[:, 0].split(limits.positions):
+            yield logits.flatten(0, 1)[part]
 
 
 def _normalise(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

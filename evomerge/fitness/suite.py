@@ -13,7 +13,7 @@ from evomerge.errors import InputError, suggest
 from evomerge.evaluation import SPLITS, Response
 from evomerge.fitness import grouping
 from evomerge.fitness.answers import join
-from evomerge.fitness.encoding import Encoder, context_length, field_of, vocabulary_size
+from evomerge.fitness.encoding import Encoder, context_length, vocabulary_size
 from evomerge.fitness.foreign import foreign_code
 from evomerge.fitness.gate import Sharing, choose
 from evomerge.fitness.harness import Benchmark
@@ -21,10 +21,11 @@ from evomerge.fitness.items import Item
 from evomerge.fitness.layout import lay_out
 from evomerge.fitness.memory import ModelShape, scoring_bytes
 from evomerge.fitness.opening import divide, open_benchmarks
+from evomerge.fitness.outputs import logits_of, selects_by, unasked
 from evomerge.fitness.passes import TOKEN_BUDGET, Layout, Limits
-from evomerge.fitness.requests import Answer
+from evomerge.fitness.requests import Answer, Request
 from evomerge.fitness.scoring import BatchScorer
-from evomerge.fitness.settings import FitnessSettings
+from evomerge.fitness.settings import FitnessSettings, check_models
 from evomerge.fitness.tokenised import tokenise
 
 ItemLists = Mapping[str, Sequence[str]]
@@ -64,6 +65,7 @@ class TaskSuite:
     ) -> None:
         self.settings = settings
         self.sharing: Sharing | None = None
+        self._learnt = False
         self.items = items
         self._benchmarks = benchmarks
         self._groups = groups
@@ -103,7 +105,7 @@ class TaskSuite:
         Raises:
             InputError: With everything that is wrong with the settings or the tasks.
         """
-        _check_models(settings, tokenizer, config)
+        check_models(settings, tokenizer, config)
         encoder = Encoder(tokenizer, settings.max_length or context_length(config, tokenizer))
         benchmarks, groups = open_benchmarks(settings, encoder)
         items = divide(settings, benchmarks)
@@ -113,7 +115,8 @@ class TaskSuite:
         # Told how many sequences, the token budget does not matter.
         tokens = sys.maxsize if settings.batch_size else TOKEN_BUDGET
         shape = ModelShape.of(config, vocabulary)
-        limits = Limits(vocabulary, tokens, settings.batch_size, attention=shape.attention_tokens)
+        logits = unasked(selects_by(config))  # until a model is asked
+        limits = Limits(vocabulary, tokens, settings.batch_size, attention=shape.attention_tokens, logits=logits)
         scorer = BatchScorer(tokenizer, limits, share=settings.prefixes == "shared")
         return cls(settings, benchmarks, groups, items, encoder, scorer, shape)
 
@@ -181,6 +184,7 @@ class TaskSuite:
         Args:
             model: As for :meth:`score`. Its architecture matters; weights that are numbers do not.
         """
+        self._learn(model)
         if self.settings.prefixes != "auto":
             return Sharing(self._scorer.share, "")
         if self.sharing is None:
@@ -190,8 +194,22 @@ class TaskSuite:
 
     def examine(self, model: torch.nn.Module) -> Sharing:
         """Asks a model some requests with shared beginnings computed once, and again read whole; see :mod:`.gate`."""
-        everything = [request for item in self._split for part in self._requests[item] for request in part]
-        return choose(model, self._scorer, everything)
+        self._learn(model)
+        return choose(model, self._scorer, self._everything())
+
+    def _learn(self, model: torch.nn.Module) -> None:
+        """Finds out how the model's logits can be computed; once, as all candidates are built alike."""
+        if self._learnt or not (everything := self._everything()):
+            return
+        logits = logits_of(model, max((request.tokens for request in everything), key=len))
+        if logits is not None:
+            self._learnt = True
+            limits = replace(self._scorer.limits, logits=logits)
+            self._scorer = self._scorer.with_limits(limits, share=self._scorer.share)
+            self._layouts.clear()
+
+    def _everything(self) -> list[Request]:
+        return [request for item in self._split for part in self._requests[item] for request in part]
 
     def score(
         self, model: torch.nn.Module, split: str, items: ItemLists | None = None
@@ -280,13 +298,3 @@ class TaskSuite:
         ways = {self._scorer.share} if self.settings.prefixes != "auto" or self.sharing else {True, False}
         layouts = [self._layout(asked, share) for share in ways]
         return max(scoring_bytes(layout, self._shape, itemsize, eager=eager) for layout in layouts)
-
-
-def _check_models(settings: FitnessSettings, tokenizer: Any, config: Any) -> None:
-    problems = settings.problems()
-    if settings.apply_chat_template and not getattr(tokenizer, "chat_template", None):
-        problems.append("apply_chat_template: the tokenizer has no chat template")
-    if field_of(config, "is_encoder_decoder"):
-        problems.append("the model is an encoder-decoder; only causal language models are scored")
-    if problems:
-        raise InputError(problems)
