@@ -94,14 +94,25 @@ def tune(settings: WorkerSettings, suite: TaskSuite, threads: Sequence[int]) -> 
     if timed is None:
         return Tuning(threads[0], prefixes, notes)
     seconds = {threads[-1]: _pass_seconds(model, timed, threads[-1])}
-    if seconds[threads[-1]] > _LONG:
-        return Tuning(threads[-1], prefixes, notes, seconds)  # a model so large has work for every thread
-    seconds |= {count: _pass_seconds(model, timed, count) for count in threads[:-1]}
-    chosen = threads[0]
-    for count in threads[1:]:
+    if seconds[threads[-1]] <= _LONG:  # a larger model has work for every thread
+        seconds |= {count: _pass_seconds(model, timed, count) for count in threads[:-1]}
+    return Tuning(worthwhile_threads(seconds), prefixes, notes, seconds)
+
+
+def worthwhile_threads(seconds: Mapping[int, float]) -> int:
+    """The fewest threads that are about as fast as more of them.
+
+    Args:
+        seconds: What the same work takes, by number of threads.
+
+    Returns:
+        One of the numbers: another is taken over a smaller one only where it is a fifth faster.
+    """
+    chosen = min(seconds)
+    for count in sorted(seconds):
         if seconds[count] * _WORTHWHILE < seconds[chosen]:
             chosen = count
-    return Tuning(chosen, prefixes, notes, seconds)
+    return chosen
 
 
 def _sharing(suite: TaskSuite, model: Any, wanted: str) -> tuple[str, tuple[str, ...]]:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from evomerge.candidate import resolve_dtype
-from evomerge.candidate.tuning import width
+from evomerge.candidate import WorkerSettings, load_tokenizer, resolve_dtype, suite_digest, tune, tuning
+from evomerge.candidate.tuning import width, worthwhile_threads
 from evomerge.checkpoints import Checkpoint
+from evomerge.fitness import FitnessSettings, TaskSuite
+from evomerge.recipe import CheckpointRef
 from tests.building import tiny
+from tests.candidate.clock import Clock
+from tests.run.family import write_task
+
+READINGS = 6  # of a measurement: the beginning and the end of three repetitions
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(
@@ -34,3 +48,79 @@ def test_the_number_type_follows_weights_and_machine(
     assert width(reference) == hidden
     assert resolve_dtype("auto", reference, device) in expected
     assert resolve_dtype("float16", reference, device) == "float16"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen"),
+    [
+        ({1: 1.0}, 1),
+        ({1: 1.0, 2: 1.0}, 1),
+        ({1: 1.0, 2: 0.85}, 1),
+        ({1: 1.0, 2: 0.8}, 2),
+        ({2: 0.5, 1: 1.0}, 2),
+        ({1: 1.0, 2: 0.8, 4: 0.7}, 2),
+        ({1: 1.0, 2: 0.9, 4: 0.8}, 4),
+        ({1: 1.0, 2: 1.5, 4: 0.5}, 4),
+        ({1: 0.1, 8: 3.0}, 1),
+        ({8: 3.0}, 8),
+    ],
+)
+def test_another_thread_must_be_worth_it(seconds: Mapping[int, float], chosen: int) -> None:
+    assert worthwhile_threads(seconds) == chosen
+
+
+def tuned(folder: Path, hidden: int, threads: Sequence[int]) -> tuning.Tuning:
+    """What is found out about a model of that width."""
+    changes: dict[str, Any] = {"hidden_size": hidden, "head_dim": 4}
+    base = tiny("llama", folder / "base", 0, **changes)
+    write_task(folder, "first", 10)
+    fitness = FitnessSettings(("first",), (str(folder),), max_length=64)
+    suite = TaskSuite.build(fitness, load_tokenizer(base), config=Checkpoint.open(base).config)
+    reference = CheckpointRef(str(base))
+    settings = WorkerSettings(reference, ((reference, str(base)),), fitness, suite_digest(suite))
+    return tune(settings, suite, threads)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "chosen", "measured"),
+    [
+        ({1: 1.0, 2: 0.9}, 1, {1, 2}),
+        ({1: 1.0, 2: 0.5}, 2, {1, 2}),
+        ({1: 0.1, 2: 1.9}, 1, {1, 2}),
+        ({1: 0.1, 2: 2.1}, 2, {2}),  # so long that fewer threads are not tried
+    ],
+)
+def test_threads_follow_from_measured_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: Mapping[int, float], chosen: int, measured: set[int]
+) -> None:
+    clock = Clock.by_threads(seconds)
+    monkeypatch.setattr(tuning, "time", clock)
+    found = tuned(tmp_path, 256, (1, 2))
+    assert found.threads == chosen
+    assert found.seconds == pytest.approx({count: seconds[count] for count in measured})
+    assert clock.readings == READINGS * len(measured)
+
+
+@pytest.mark.parametrize(("hidden", "threads", "chosen"), [(16, (1, 2), 1), (256, (2,), 2)])
+def test_where_there_is_nothing_to_choose_nothing_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: int, threads: Sequence[int], chosen: int
+) -> None:
+    """A narrow model, or threads that the user has chosen."""
+    clock = Clock.by_threads({1: 1.0, 2: 0.1})
+    monkeypatch.setattr(tuning, "time", clock)
+    found = tuned(tmp_path, hidden, threads)
+    assert (found.threads, found.seconds, clock.readings) == (chosen, None, 0)
+
+
+@pytest.mark.parametrize(("rounded", "chosen"), [(0.5, "bfloat16"), (0.9, "float32"), (2.0, "float32")])
+def test_the_number_type_must_be_worth_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounded: float, chosen: str
+) -> None:
+    changes: dict[str, Any] = {"hidden_size": 256, "head_dim": 4}
+    reference = Checkpoint.open(tiny("llama", tmp_path, 0, dtype=torch.bfloat16, **changes))
+    clock = Clock(lambda reading: 1.0 if reading <= READINGS else rounded)
+    monkeypatch.setattr(tuning, "time", clock)
+    assert resolve_dtype("auto", reference, "cpu") == chosen
+    assert clock.readings == 2 * READINGS
+    assert resolve_dtype("float32", reference, "cpu") == "float32"
+    assert clock.readings == 2 * READINGS

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
+import torch
 
+from evomerge.candidate import tuning
 from evomerge.store import RunStore
 from tests.building import perturbed, tiny
+from tests.candidate.clock import Clock
 from tests.run.family import Family, answers, records, start, write_task
 
 SHOTS = {"fitness.num_fewshot": 3, "evaluations": 6}
@@ -62,6 +66,44 @@ def test_a_model_that_cannot_share_is_scored_whole_and_the_run_says_so(
     assert Family(folder).search(run, evaluations=6, model__attention="eager") == 0
     assert records(run) == before
     assert told in RunStore.read(run).manifest["warnings"], "a run that goes on still says so"
+
+
+def test_a_run_that_goes_on_measures_nothing_and_keeps_threads_and_number_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, run = tmp_path / "family", tmp_path / "run"
+    tiny("llama", folder / "base", 0, dtype=torch.bfloat16, hidden_size=256, head_dim=4)
+    for seed, name in enumerate(("one", "two"), start=1):
+        perturbed(folder / "base", folder / name, seed, 0.01)
+    (folder / "tasks").mkdir()
+    write_task(folder / "tasks", "first", 10)
+    write_task(folder / "tasks", "second", 11)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+
+    def search(run: Path, clock: Clock, evaluations: int) -> tuple[str, int]:
+        monkeypatch.setattr(tuning, "time", clock)
+        assert Family(folder).search(run, evaluations=evaluations, model__threads=None) == 0
+        identity = RunStore.read(run).manifest["identity"]["model"]
+        assert RunStore.read(run).manifest["threads"] == identity["threads"]
+        return identity["dtype"], identity["threads"]
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        # First the two number types are measured, each by six readings; then two threads, then one.
+        halves = Clock(lambda reading: (1.0, 0.5, 0.5, 1.0)[min((reading - 1) // 6, 3)])
+        assert search(run, halves, 6) == ("bfloat16", 2)
+        assert halves.readings == 24
+        began = records(run)
+        otherwise = Clock(lambda _: 1.0)
+        assert search(run, otherwise, 9) == ("bfloat16", 2)
+        assert otherwise.readings == 0
+        assert torch.get_num_threads() == 2, "as the worker was told"
+        assert len(records(run)) > len(began)
+        assert search(tmp_path / "fresh", otherwise, 6) == ("float32", 1)
+        assert otherwise.readings == 24
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_machine_without_a_compiler_gives_the_same_records_and_says_what_to_install(
