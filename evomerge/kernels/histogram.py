@@ -8,11 +8,13 @@ which one more pass over the magnitudes counts exactly.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
 
 from evomerge.kernels import native
@@ -105,10 +107,14 @@ class Histogram:
         shift = torch.tensor(self.shift, dtype=torch.int64)
         return {f"shift.{name}": shift, f"digits.{name}": self.digits, f"upto.{name}": self.upto}
 
-    @property
+    @functools.cached_property
     def count(self) -> int:
         """How many magnitudes there are."""
         return int(self.upto[-1]) if self.upto.numel() else 0
+
+    @functools.cached_property
+    def _upto(self) -> np.ndarray:
+        return self.upto.numpy()
 
     @property
     def counts(self) -> torch.Tensor:
@@ -156,7 +162,7 @@ class Histogram:
 
     def holding(self, k: int) -> OrderStatistic:
         """The stretch that holds the k-th largest magnitude: its digit, how many are above it and how many in it."""
-        upto = self.upto.numpy()
+        upto = self._upto
         place = int(upto.searchsorted(k))
         above = int(upto[place - 1]) if place else 0
         return OrderStatistic(int(self.digits[place]), above, int(upto[place]) - above)

@@ -220,7 +220,7 @@ def chunk_counts(values: Values, digits: torch.Tensor) -> torch.Tensor:
 
 def end_of_quota(values: Values, bits: int, quota: int, counts: torch.Tensor) -> int:
     """The index behind the ``quota``-th element of these bits, of which there are ``counts`` per chunk."""
-    upto = counts.cumsum(0).numpy()
+    upto = counts.numpy().cumsum(dtype="int64")
     chunk = int(upto.searchsorted(quota))
     before = int(upto[chunk - 1]) if chunk else 0
     job = structs.EqualsStruct(numel=values.base.numel(), of=values_struct(values), bits=bits)

@@ -5,6 +5,7 @@ Elements are ordered by magnitude, the largest first, equal ones by index.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -65,8 +66,12 @@ class ChunkCounts:
 
     def row(self, digit: int) -> torch.Tensor | None:
         """How often one magnitude occurs in each chunk; None if it was not counted."""
-        place = int(self.digits.numpy().searchsorted(digit))
-        return self.counts[place] if place < self.digits.numel() and int(self.digits[place]) == digit else None
+        place = int(self._digits.searchsorted(digit))
+        return self.counts[place] if place < self._digits.size and self._digits[place] == digit else None
+
+    @functools.cached_property
+    def _digits(self) -> np.ndarray:
+        return self.digits.numpy()
 
 
 def chunk_counts_bytes(numel: int) -> int:

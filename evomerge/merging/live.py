@@ -40,6 +40,7 @@ class LiveModel:
         self._ignored = frozenset(name for name, found in pieces.items() if not found)
         self._state: dict[str, torch.Tensor] = model.state_dict()
         self._installed: dict[str, Hashable] = {}  # what the bytes in place depend on, where that is known
+        self._places: dict[str, torch.Tensor | None] = {}
         self._buffer = Buffer(model.device)
         unusual = [name for name, tensor in self._state.items() if not tensor.is_contiguous()]
         if unusual:
@@ -130,15 +131,23 @@ class LiveModel:
     def _memory(self, name: str, spec: TensorSpec) -> torch.Tensor:
         """Where a tensor is merged: its place in the model, or a buffer that it is copied from."""
         self._installed.pop(name, None)
-        pieces = self._pieces[name]
-        target = self._state[pieces[0].target]
-        if len(pieces) == 1 and pieces[0].is_stretch and target.dtype == spec.dtype:
-            place = pieces[0].of_target(target)
-            if place.numel() == math.prod(spec.shape):
-                return place.view(spec.shape)
+        if name not in self._places:
+            self._places[name] = self._place_of(name, spec)
+        place = self._places[name]
+        if place is not None and place.dtype == spec.dtype and place.shape == spec.shape:
+            return place
         return self._buffer(name, spec)
 
+    def _place_of(self, name: str, spec: TensorSpec) -> torch.Tensor | None:
+        """The model's own memory for a tensor, if it is one stretch."""
+        pieces = self._pieces[name]
+        if len(pieces) != 1 or not pieces[0].is_stretch or math.prod(pieces[0].sizes) != math.prod(spec.shape):
+            return None
+        return pieces[0].of_target(self._state[pieces[0].target]).view(spec.shape)
+
     def _place(self, name: str, tensor: torch.Tensor) -> None:
+        if tensor is self._places.get(name):  # it was merged there
+            return
         pieces = self._pieces[name]
         if tensor.numel() != sum(math.prod(piece.sizes) for piece in pieces):
             raise ValueError(
@@ -147,7 +156,7 @@ class LiveModel:
         contiguous = tensor.contiguous()
         for piece in pieces:
             here, there = piece.of_source(contiguous), piece.of_target(self._state[piece.target])
-            if here.data_ptr() != there.data_ptr():  # else it was merged there
+            if here.data_ptr() != there.data_ptr():  # else it was merged under its other name
                 there.copy_(here)
 
     @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -86,6 +86,8 @@ class Merger:
         self._prepared = PreparedStore(prepared or PreparedSettings())
         self._surveyed: Any = None
         self._surveyed_for: str | None = None
+        self._inputs: dict[str, tuple[TensorContext, TensorSources]] = {}  # of tensors that candidates have in common
+        self._inputs_for: str | None = None
 
     def specs(self, recipe: Recipe) -> dict[str, TensorSpec]:
         """Names, types and shapes that :meth:`stream` will give, in its order."""
@@ -149,7 +151,7 @@ class Merger:
         self._get_ready(work)
         # A repeated head is given with the tensor that it repeats.
         made = [n for n in reference.tensors if n not in reference.aliases and (n in wanted or n in repeated)]
-        for name, tensors in self._fetched(work, made):
+        for name, tensors in self._fetched(work, made, known=self._inputs):
             if name not in work.rows:
                 yield name, tensors[0]
                 continue
@@ -164,19 +166,32 @@ class Merger:
     def _new(self, spec: TensorSpec) -> torch.Tensor:
         return torch.empty(spec.shape, dtype=spec.dtype, device=self.device)
 
-    def _fetched(self, work: Work, names: Collection[str]) -> Iterator[tuple[str, list[torch.Tensor]]]:
-        return zip(names, self._residency.each(map(work.wanted, names)), strict=True)
+    def _fetched(
+        self, work: Work, names: Collection[str], known: Container[str] = ()
+    ) -> Iterator[tuple[str, list[torch.Tensor]]]:
+        """The tensors that are read for each name; none for names that are known."""
+        wanted = (() if name in known else work.wanted(name) for name in names)
+        return zip(names, self._residency.each(wanted), strict=True)
 
     def _merge(self, work: Work, name: str, tensors: list[torch.Tensor], out: torch.Tensor) -> bool:
         """Writes one tensor, and says whether all of it is finite."""
         if work.recipe.groups.groups[work.rows[name]].frozen:
             out.copy_(tensors[0])
             return is_finite(out)
-        context, sources = self._with_prepared(work, name, tensors)
-        if work.method.survey is not None:
-            sources = replace(sources, survey=self._surveyed)
+        if name in self._inputs:
+            context, sources = self._inputs[name]
+        else:
+            context, sources = self._with_prepared(work, name, tensors)
+            sources = replace(sources, survey=self._surveyed) if work.method.survey is not None else sources
+            if self._stays(work, name):
+                self._inputs[name] = context, sources
         finite = work.method.merge(context, sources, work.coefficients(name), out)
         return is_finite(out) if finite is None else finite
+
+    def _stays(self, work: Work, name: str) -> bool:
+        """Whether what a tensor is merged from is there anyhow, and stays: mapped files, and arrays that are kept."""
+        kept = work.method.prepare is None or self._prepared.get(self._prepared_key(work), name) is not None
+        return kept and self._residency.in_place and all(wanted.exact for wanted in work.wanted(name))
 
     def _with_prepared(self, work: Work, name: str, tensors: list[torch.Tensor]) -> tuple[TensorContext, TensorSources]:
         """One tensor of all checkpoints with what the method prepares for it, kept or, for want of room, made now."""
@@ -210,6 +225,8 @@ class Merger:
             self._surveyed = self._surveyed_for = None
             self._surveyed = method.survey(_Surveyed(self, work), work.options)
             self._surveyed_for = work.survey_key
+        if self._inputs_for != work.survey_key:
+            self._inputs, self._inputs_for = {}, work.survey_key
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ views: two for each piece, one of the disk tensor and one of the parameter, whos
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 from collections import defaultdict
@@ -60,7 +61,7 @@ class Piece:
     source: View
     destination: View
 
-    @property
+    @functools.cached_property
     def is_stretch(self) -> bool:
         """Whether the disk tensor's elements, from its first one on, lie one after the other in the parameter."""
         steps = itertools.accumulate(reversed(self.sizes[1:]), operator.mul, initial=1)

@@ -45,9 +45,13 @@ class Wanted:
         if self.name not in self.checkpoint.tensors:
             raise InputError(f"{str(self.checkpoint.path)!r} has no tensor {self.name!r}")
         tensor = self.checkpoint.tensor(self.name)
-        # A type that the wider one holds exactly needs no copy: methods widen block by block.
-        exact = self.dtype is None or torch.promote_types(tensor.dtype, self.dtype) == self.dtype
-        return tensor if exact else tensor.to(self.dtype)
+        return tensor if self.exact else tensor.to(self.dtype)
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing is rounded: a type that the wider one holds needs no copy, methods widen block by block."""
+        own = self.checkpoint.tensors[self.name].dtype
+        return self.dtype is None or torch.promote_types(own, self.dtype) == self.dtype
 
 
 class Residency:
@@ -58,11 +62,14 @@ class Residency:
         reserve: Bytes of a GPU's memory that must stay free for what comes between merges.
         budget: Most bytes of weights that stay on the device; None: on a GPU what is free when the first tensor is
             asked for, without the reserve, and nothing on the CPU, where files are mapped.
+
+    Attributes:
+        in_place: Whether tensors are where they always were, so that they stay valid.
     """
 
     def __init__(self, device: torch.device, *, reserve: int = 0, budget: int | None = None) -> None:
         self.device = device
-        self._in_place = device.type == "cpu" and budget is None
+        self.in_place = device.type == "cpu" and budget is None
         self._reserve = reserve
         self._left = budget
         self._staying: dict[tuple[str, str, torch.dtype | None], torch.Tensor] = {}
@@ -77,7 +84,7 @@ class Residency:
         Yields:
             A group's tensors, never to be written to. They are valid until the next group is asked for.
         """
-        if self._in_place:
+        if self.in_place:
             for group in groups:
                 yield [wanted.read() for wanted in group]
             return

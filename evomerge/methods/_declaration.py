@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from evomerge.errors import InputError, suggest
+from evomerge.kernels import flat
 from evomerge.recipe import Coefficient, Recipe
 
 if TYPE_CHECKING:
     import torch
 
+T = TypeVar("T")
 Options = Mapping[str, Any]
 Coefficients = Mapping[str, float | tuple[float, ...]]
 """The values for one tensor: one number, or one per model where the coefficient is per model."""
@@ -86,6 +89,25 @@ class Sources:
     options: Options
     prepared: Mapping[str, torch.Tensor] = field(default_factory=dict)
     survey: Any = None
+    _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @functools.cached_property
+    def flat_base(self) -> torch.Tensor:
+        """The elements of the base's tensor, shape ``(numel,)``."""
+        assert self.base is not None
+        return flat(self.base)
+
+    @functools.cached_property
+    def flat_models(self) -> tuple[torch.Tensor, ...]:
+        """The elements of the models' tensors."""
+        return tuple(map(flat, self.models))
+
+    def once(self, make: Callable[[Sources, str], T], name: str) -> T:
+        """What ``make`` makes of these sources and a name, made once for all candidates; small, such as views."""
+        key = (make, name)
+        if key not in self._kept:
+            self._kept[key] = make(self, name)
+        return self._kept[key]
 
 
 Merge = Callable[[TensorContext, Sources, Coefficients, "torch.Tensor"], bool | None]

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from evomerge.kernels import Delta, Keep, Mixture, Part, absolute_sum, flat, mix
+from evomerge.kernels import Delta, Keep, Mixture, Part, absolute_sum, mix
 from evomerge.kernels import net_sign as elected_signs
 from evomerge.methods._declaration import Coefficients, Merge, Sources, TensorContext
 from evomerge.methods._vocabulary import TIES, per_model, shared
@@ -22,8 +22,7 @@ Thin = Callable[[TensorContext, Sources, Coefficients, Sequence[int]], Sequence[
 
 def delta_of(sources: Sources, model: int) -> Delta:
     """The delta of one model."""
-    assert sources.base is not None
-    return Delta(flat(sources.base), flat(sources.models[model]))
+    return Delta(sources.flat_base, sources.flat_models[model])
 
 
 def each(of_one: Callable[[TensorContext, Sources, Coefficients, int], Keep | None]) -> Thin:
@@ -67,7 +66,6 @@ def net_sign(context: TensorContext, sources: Sources, coefficients: Coefficient
 
 def mixture(context: TensorContext, sources: Sources, coefficients: Coefficients, thin: Thin | None) -> Mixture:
     """What the options and coefficients make of one tensor; models of weight zero take no part."""
-    assert sources.base is not None
     options, elects = sources.options, "votes" in sources.options
     weights = per_model(coefficients["weight"])
     voters = [model for model, weight in enumerate(weights) if weight != 0]
@@ -78,7 +76,7 @@ def mixture(context: TensorContext, sources: Sources, coefficients: Coefficients
     for model, keep in zip(voters, kept, strict=True):
         parts.append(
             Part(
-                flat(sources.models[model]),
+                sources.flat_models[model],
                 weight=weights[model] / scale,
                 vote=weights[model] if options.get("votes") == "weighted" else 1.0,
                 share=weights[model] if normalise == "weight" else 1.0,
@@ -87,7 +85,7 @@ def mixture(context: TensorContext, sources: Sources, coefficients: Coefficients
             )
         )
     return Mixture(
-        flat(sources.base),
+        sources.flat_base,
         parts,
         scale=shared(coefficients["lambda"]),
         elect=elects,

@@ -101,6 +101,16 @@ def cut(values: Values, bits: int, equal: int, quota: int) -> Cut:
     return Cut(bits, end_of_equal(values, bits, quota))
 
 
+def magnitudes_of(sources: Sources, model: str) -> Histogram:
+    """The prepared histogram of one delta."""
+    return Histogram.load(sources.prepared, model)
+
+
+def chunks_of(sources: Sources, model: str) -> ChunkCounts:
+    """The prepared chunk counts of one delta."""
+    return ChunkCounts.load(sources.prepared, model)
+
+
 class ModelTrim:
     """Trims deltas by the thresholds of the whole model.
 

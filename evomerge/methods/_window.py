@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from evomerge.kernels import NOTHING, ChunkCounts, Histogram, Keep, RankWindow, Window
+from evomerge.kernels import NOTHING, Keep, RankWindow, Window
 from evomerge.methods._declaration import Coefficients, Option, Options, Sources, TensorContext
 from evomerge.methods._deltas import delta_of
 from evomerge.methods._rows import prepare_ranks, ranks_bytes, ranks_of
-from evomerge.methods._trim import Largest, cuts_of_tensor, prepare, prepared_bytes
+from evomerge.methods._trim import Largest, chunks_of, cuts_of_tensor, magnitudes_of, prepare, prepared_bytes
 from evomerge.methods._vocabulary import SCOPE, delta_mergekit, per_model
 from evomerge.recipe import Coefficient
 
@@ -78,11 +78,11 @@ def medium(
     kept: dict[int, Keep | None] = {}
     asked: list[tuple[int, Largest]] = []
     for model in models:
-        histogram = Histogram.load(sources.prepared, str(model))
+        histogram = sources.once(magnitudes_of, str(model))
         top, count = places(densities[model], gammas[model], histogram.count, sources.options)
         kept[model] = Window(NOTHING) if count == 0 else None
         if count not in (0, histogram.count):
-            values, chunks = delta_of(sources, model), ChunkCounts.load(sources.prepared, str(model))
+            values, chunks = delta_of(sources, model), sources.once(chunks_of, str(model))
             asked += [(model, Largest(values, histogram, wanted, chunks)) for wanted in (top + count, top) if wanted]
     for (model, _), cut in zip(asked, cuts_of_tensor([own for _, own in asked], "exact"), strict=True):
         within = kept[model]

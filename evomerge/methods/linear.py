@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from evomerge.errors import InputError
-from evomerge.kernels import Mixture, Part, flat, mix
+from evomerge.kernels import Mixture, Part, mix
 from evomerge.methods._declaration import Coefficients, MergeMethod, Options, Sources, Starts, TensorContext
 from evomerge.methods._vocabulary import NORMALISE, alone, per_model, weight
 from evomerge.recipe import Coefficient
@@ -26,7 +26,7 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
         if divisor == 0:
             raise InputError(f"linear: the weights of tensor {context.name!r} sum to zero, so they have no average")
         weights = tuple(value / divisor for value in weights)
-    parts = [Part(flat(model), weight) for model, weight in zip(sources.models, weights, strict=True) if weight != 0]
+    parts = [Part(model, weight) for model, weight in zip(sources.flat_models, weights, strict=True) if weight != 0]
     if parts:
         return mix(Mixture(None, parts), out).finite
     out.detach().zero_()

@@ -68,8 +68,7 @@ def limits_of(magnitudes: Histogram, fraction: float) -> Range:
 
 def scores_of(sources: Sources, limits: Sequence[Range]) -> list[Score]:
     """The scores of all deltas of one tensor."""
-    assert sources.base is not None
-    base, models = flat(sources.base), [flat(model) for model in sources.models]
+    base, models = sources.flat_base, sources.flat_models
     return [Score(base, models, model, limits[model]) for model in range(len(models))]
 
 
@@ -103,6 +102,10 @@ def loaded(sources: Sources, name: str) -> list[Histogram]:
     return [Histogram.load(sources.prepared, f"{name}.{model}") for model in range(len(sources.models))]
 
 
+def _limits(sources: Sources, name: str) -> list[Range]:
+    return sources.prepared[name].tolist()
+
+
 def survey(tensors: TensorSet, options: Options) -> Survey | None:
     """Finds the limits of the whole model, and counts its scores in one pass over all tensors."""
     if options["scope"] == "tensor":
@@ -121,7 +124,7 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
     if sources.survey is not None:
         limits, histograms = sources.survey.limits, sources.survey.scores
     else:
-        limits, histograms = sources.prepared["limits"].tolist(), loaded(sources, "scores")
+        limits, histograms = sources.once(_limits, "limits"), sources.once(loaded, "scores")
     ratio, scores = shared(coefficients["ratio"]), scores_of(sources, limits)
     rivals = [
         Rival(scores[model], value, *span_of(histograms[model], ratio))

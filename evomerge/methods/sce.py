@@ -45,7 +45,7 @@ from evomerge.kernels import (
 from evomerge.kernels import stretch_of as counted_exactly
 from evomerge.methods._declaration import Coefficients, MergeMethod, Option, Options, Sources, Starts, TensorContext
 from evomerge.methods._deltas import mix_into
-from evomerge.methods._trim import Largest, cuts_of_tensor
+from evomerge.methods._trim import Largest, cuts_of_tensor, magnitudes_of
 from evomerge.methods._vocabulary import TIE, TIES, VOTES, delta_starts, per_model, scale, shared, weight
 from evomerge.recipe import Coefficient
 
@@ -91,17 +91,16 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
     """Writes the base plus lambda times the mixed deltas."""
     if out.numel() == 0:
         return True
-    assert sources.base is not None
     options, chosen = sources.options, selection(sources, shared(coefficients["select_topk"]))
     given = per_model(coefficients["weight"])
     weights = [own * value for own, value in zip(calculated(sources, chosen.squares), given, strict=True)]
     parts = [
-        Part(flat(model), value, value if options["votes"] == "weighted" else 1.0, value)
-        for model, value, own in zip(sources.models, weights, given, strict=True)
+        Part(model, value, value if options["votes"] == "weighted" else 1.0, value)
+        for model, value, own in zip(sources.flat_models, weights, given, strict=True)
         if value != 0 and own != 0
     ]
     mixed = Mixture(
-        flat(sources.base),
+        sources.flat_base,
         parts,
         scale=shared(coefficients["lambda"]),
         elect=True,
@@ -114,8 +113,7 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
 
 def spread_of(sources: Sources) -> Spread:
     """The variances of one tensor's deltas."""
-    assert sources.base is not None
-    return Spread(flat(sources.base), [flat(model) for model in sources.models])
+    return Spread(sources.flat_base, sources.flat_models)
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def selection(sources: Sources, fraction: float) -> Chosen:
     different, squares = int(sources.prepared["different"]), sources.prepared["squares"]
     if fraction >= 1 or different == 0:
         return Chosen(squares[-1].tolist())
-    spread, histogram = spread_of(sources), Histogram.load(sources.prepared, "spread")
+    spread, histogram = spread_of(sources), sources.once(magnitudes_of, "spread")
     wanted = max(1, int(fraction * different))
     stretch, left = Stretch.holding(spread, histogram, wanted)
     above = int(histogram.upto.numpy().searchsorted(wanted))

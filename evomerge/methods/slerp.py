@@ -46,7 +46,7 @@ def angle_between(gram: torch.Tensor) -> float | None:
 def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
     """Writes the point at ``t`` of the way."""
     t = shared(coefficients["t"])
-    first, second = (flat(model) for model in sources.models)
+    first, second = sources.flat_models
     angle = angle_between(sources.prepared["gram"])
     if angle is None:
         weights = (1 - t, t)

@@ -23,10 +23,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from evomerge.kernels import ChunkCounts, Histogram, Window
+from evomerge.kernels import Window
 from evomerge.methods._declaration import Coefficients, MergeMethod, Options, Sources, Starts, TensorContext, TensorSet
 from evomerge.methods._deltas import delta_of, merging, net_sign
-from evomerge.methods._trim import Largest, ModelTrim, cuts_of_tensor, place, prepare, prepared_bytes
+from evomerge.methods._trim import (
+    Largest,
+    ModelTrim,
+    chunks_of,
+    cuts_of_tensor,
+    magnitudes_of,
+    place,
+    prepare,
+    prepared_bytes,
+)
 from evomerge.methods._vocabulary import (
     KEPT,
     NORMALISE,
@@ -90,9 +99,9 @@ def trim(
 
 
 def _largest(sources: Sources, model: int, density: float) -> Largest:
-    histogram = Histogram.load(sources.prepared, str(model))
+    histogram = sources.once(magnitudes_of, str(model))
     wanted = place(density, histogram.count, sources.options["kept"])
-    return Largest(delta_of(sources, model), histogram, wanted, ChunkCounts.load(sources.prepared, str(model)))
+    return Largest(delta_of(sources, model), histogram, wanted, sources.once(chunks_of, str(model)))
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from evomerge.checkpoints import Checkpoint
 from evomerge.errors import InputError
-from evomerge.merging import Merger, NonFinite, Sources
+from evomerge.merging import Merger, NonFinite, PreparedSettings, Sources
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
 from tests.building import rewrite
 from tests.merging.conftest import Family, by_layer, make_recipe
@@ -259,3 +259,28 @@ class TestRefusals:
         recipe = replace(make_recipe("linear", [one, two], base), layout=((0, 0), (1, 0)))
         with pytest.raises(InputError, match="layout"):
             streamed(recipe)
+
+
+def test_inputs_are_looked_up_once_and_kept_only_where_that_takes_no_memory(family: Callable[..., Family]) -> None:
+    base, one, two = family()
+    recipe = make_recipe("ties", [one, two], base)
+    sources = Sources.open(recipe)
+    merger = Merger(sources)
+    first = dict(merger.stream(recipe))
+    kept = dict(merger._inputs)
+    assert set(kept) == set(sources.merged_names)
+    again = dict(merger.stream(recipe))
+    assert all(merger._inputs[name] is inputs for name, inputs in kept.items())
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    other_seed = replace(recipe, seed=recipe.seed + 1)
+    list(merger.stream(other_seed))
+    assert all(merger._inputs[name] is not inputs for name, inputs in kept.items())
+    # Copies that are rounded, and arrays that there is no room for, would fill the memory.
+    no_room = Merger(sources, prepared=PreparedSettings(disk=0, memory=0))
+    list(no_room.stream(recipe))
+    assert not no_room._inputs
+    base, one, two = family("llama", torch.float32)
+    rounded = make_recipe("task_arithmetic", [one, two], base, dtype="bfloat16")
+    merger = Merger(Sources.open(rounded))
+    list(merger.stream(rounded))
+    assert not merger._inputs
