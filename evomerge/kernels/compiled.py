@@ -12,7 +12,8 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,6 @@ _FLAGS = (
     "-march=native",
     "-std=gnu11",
     "-fPIC",
-    "-shared",
     "-pthread",
     "-ffp-contract=off",
     "-fno-math-errno",
@@ -127,10 +127,25 @@ def build(compiler: str, path: Path) -> None:
     """Writes the library under another name first: several processes may be at it, and any of them may be killed."""
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         built = Path(scratch) / path.name
-        command = [compiler, *_FLAGS, "-o", str(built), *map(str, sorted(SOURCE.glob("*.c")))]
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=120)
+        objects = {str(source): str(Path(scratch) / f"{source.stem}.o") for source in sorted(SOURCE.glob("*.c"))}
+        _run_all([[compiler, *_FLAGS, "-c", "-o", made, source] for source, made in objects.items()])
+        _run_all([[compiler, *_FLAGS, "-shared", "-o", str(built), *objects.values()]])
         built.chmod(0o700)
         built.replace(path)
+
+
+def _run_all(commands: Sequence[Sequence[str]]) -> None:
+    """Runs commands side by side.
+
+    Raises:
+        CalledProcessError: With what the first that failed wrote.
+    """
+    with ThreadPoolExecutor(len(commands)) as pool:
+        list(
+            pool.map(
+                lambda words: subprocess.run(words, check=True, capture_output=True, text=True, timeout=120), commands
+            )
+        )
 
 
 def _key(compiler: str) -> str:

@@ -88,7 +88,7 @@ print(json.dumps({"predicted": predicted, "used": used, "positions": layout.most
         ("text", "plain", "sdpa", "usual"),
         ("text", "plain", "sdpa", "closed"),
         ("questions", "shared", "sdpa", "usual"),
-        ("questions", "plain", "eager", "usual"),
+        pytest.param("questions", "plain", "eager", "usual", marks=pytest.mark.slow),
         pytest.param("text", "plain", "sdpa", "kept", marks=pytest.mark.slow),
         pytest.param("text", "shared", "sdpa", "closed", marks=pytest.mark.slow),
         pytest.param("questions", "plain", "sdpa", "closed", marks=pytest.mark.slow),

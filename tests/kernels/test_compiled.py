@@ -82,7 +82,7 @@ def test_is_compiled_once_and_mended(tmp_path: Path) -> None:
     assert len(libraries(tmp_path)) == NEEDS_COMPILER
 
 
-@pytest.mark.parametrize("mode", [0o777, 0o720])
+@pytest.mark.parametrize("mode", [pytest.param(0o777, marks=pytest.mark.slow), 0o720])
 def test_a_folder_or_library_that_others_can_write_to_is_not_trusted(tmp_path: Path, mode: int) -> None:
     folder = tmp_path / "evomerge" / "kernels"
     folder.mkdir(parents=True)
