@@ -91,8 +91,12 @@ class Checkpoint:
             self._views |= {other: mapped(storage, entry) for other, entry in inside.items() if is_aligned(entry)}
         return self._views[name] if name in self._views else mapped(self._storages[info.file], info)
 
+    def in_place(self, name: str) -> bool:
+        """Whether :meth:`tensor` gives a view of the file, not a copy, which a tensor that is not aligned needs."""
+        return is_aligned(self.tensors[name])
+
     def release(self) -> None:
-        """Gives up the mapped files; they are mapped again when a tensor is asked for.
+        """Gives up the mapped files; they are mapped again when a tensor is asked for. Views that others hold stay.
 
         What was read through them counts as this process's memory until then, though the system could take it back.
         """

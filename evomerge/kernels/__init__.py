@@ -33,6 +33,7 @@ from evomerge.kernels.histogram import (
 from evomerge.kernels.mixture import Mixed, Mixture, Part, mix, net_sign
 from evomerge.kernels.noise import random_key, uniform
 from evomerge.kernels.places import (
+    MOST_PLACES,
     ChunkCounts,
     Element,
     Stretch,
@@ -50,6 +51,7 @@ __all__ = [
     "BLOCK",
     "CHUNK",
     "LEVELS",
+    "MOST_PLACES",
     "NOTHING",
     "Chance",
     "ChunkCounts",

@@ -59,6 +59,13 @@ class Mixture:
     divide: bool = False
     select: Selection | None = None
 
+    def __post_init__(self) -> None:
+        """Refuses what has no meaning."""
+        if self.base is None and (self.select is not None or any(part.keep is not None for part in self.parts)):
+            raise ValueError("expected a base, since elements of deltas are to be kept")
+        if self.select is not None and self.select.values.base is not self.base:
+            raise ValueError("expected elements selected by values that have the mixture's base")
+
     @property
     def tensors(self) -> tuple[torch.Tensor, ...]:
         """All tensors that are read."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from evomerge.kernels.places import Stretch
 
 BLOCK = 1 << 10
+# Counters of all threads that count a stretch, four of 8 bytes per magnitude.
+_COUNTERS = 1 << 20
 
 
 def serves(*tensors: torch.Tensor) -> bool:
@@ -93,7 +95,7 @@ def balance(base: torch.Tensor, rivals: Sequence[Rival], scale: float, out: torc
     return not job.broken
 
 
-def absolute_sums(values: Values, keep: Keep | None) -> Iterator[torch.Tensor]:
+def absolute_sums(values: Values, keep: Keep | None) -> list[torch.Tensor]:
     """The folded sums of absolute values, see :mod:`evomerge.kernels.sums`."""
     return _sums(structs.SumsStruct(numel=values.base.numel(), of=values_struct(values), keep=keep_struct(keep)))
 
@@ -109,17 +111,17 @@ def square_sums(deltas: Spread, select: Selection | None) -> torch.Tensor:
     return found
 
 
-def dots(left: torch.Tensor, right: torch.Tensor) -> Iterator[torch.Tensor]:
+def dots(left: torch.Tensor, right: torch.Tensor) -> list[torch.Tensor]:
     """The folded sums of products."""
     left, right = flat(left), flat(right)
     return _sums(structs.SumsStruct(numel=left.numel(), left=array_struct(left), right=array_struct(right)))
 
 
-def _sums(job: structs.SumsStruct) -> Iterator[torch.Tensor]:
+def _sums(job: structs.SumsStruct) -> list[torch.Tensor]:
     found = torch.empty(-(-job.numel // BLOCK), dtype=torch.float64)
     job.sums = found.data_ptr()
     _run("evomerge_sums", job, job.numel)
-    yield found
+    return [found]
 
 
 def histogram(values: Values, limit: int) -> list[tuple[int, torch.Tensor, torch.Tensor]]:
@@ -151,7 +153,8 @@ def histogram(values: Values, limit: int) -> list[tuple[int, torch.Tensor, torch
 def stretch(values: Values, digit: int, shift: int) -> torch.Tensor:
     """How often each magnitude of one stretch occurs; int64, shape ``(2**shift,)``."""
     following, of = structs.Long(0), values_struct(values)
-    counts = torch.zeros(_threads(values.base.numel()), 1 << shift, 4, dtype=torch.int64)
+    threads = max(1, min(_threads(values.base.numel()), _COUNTERS >> shift))
+    counts = torch.zeros(threads, 1 << shift, 4, dtype=torch.int64)
     jobs = [
         structs.StretchStruct(
             next=ctypes.pointer(following),
@@ -224,7 +227,10 @@ def end_of_quota(values: Values, bits: int, quota: int, counts: torch.Tensor) ->
     chunk = int(upto.searchsorted(quota))
     before = int(upto[chunk - 1]) if chunk else 0
     job = structs.EqualsStruct(numel=values.base.numel(), of=values_struct(values), bits=bits)
-    return int(_function("evomerge_end_in_chunk")(ctypes.byref(job), structs.Long(chunk), structs.Long(quota - before)))
+    end = int(_function("evomerge_end_in_chunk")(ctypes.byref(job), structs.Long(chunk), structs.Long(quota - before)))
+    if end < 0:
+        raise ValueError(f"expected {quota - before} magnitudes in chunk {chunk}, there are fewer")
+    return end
 
 
 def end_of_equal(values: Values, bits: int, quota: int) -> int:

@@ -42,10 +42,16 @@ def keep_struct(keep: Keep | None) -> structs.KeepStruct:
     if isinstance(keep, Window):
         return structs.KeepStruct(kind=1, within=cut_struct(keep.within), beyond=cut_struct(keep.beyond))
     if isinstance(keep, Chance):
-        ranks = None if keep.ranks is None else keep.ranks.data_ptr()
+        ranks = None if keep.ranks is None else _ranks(keep.ranks)
         keys = (ctypes.c_uint32 * 2)(*key_words(keep.key, 0))
         return structs.KeepStruct(kind=2, keys=keys, low=keep.low, step=keep.step, own=keep.own, ranks=ranks)
-    return structs.KeepStruct(kind=3, first=keep.first, stop=keep.stop, ranks=keep.ranks.data_ptr())
+    return structs.KeepStruct(kind=3, first=keep.first, stop=keep.stop, ranks=_ranks(keep.ranks))
+
+
+def _ranks(ranks: torch.Tensor) -> int:
+    if ranks.dtype != torch.uint16 or ranks.device.type != "cpu" or not ranks.is_contiguous():
+        raise ValueError("expected ranks as contiguous uint16 on the CPU")
+    return ranks.data_ptr()
 
 
 def values_struct(values: Values) -> structs.ValuesStruct:

@@ -22,6 +22,8 @@ from evomerge.kernels.values import Values
 _WORD = (1 << 32) - 1
 # Elements that are looked at one by one. Of more equal ones only counts are kept; more different ones are counted.
 _FEW, _MANY = 1 << 12, 1 << 16
+MOST_PLACES = 1 << 32
+"""Values among which single elements are looked for by index; an index is 32 bits of a key."""
 # A magnitude is frequent if more than one of so many elements has it.
 _RARE = 1 << 10
 
@@ -43,17 +45,21 @@ class ChunkCounts:
         """Counts those magnitudes that more than a thousandth of the elements share; none of a coarse histogram."""
         frequent = histogram.digits[histogram.counts > histogram.count // _RARE].flip(0)
         if histogram.shift or histogram.count <= CHUNK:
-            frequent = frequent[:0]
+            frequent = torch.empty(0, dtype=torch.int32)
         if native.serves_values(values) and frequent.numel():
             return cls(frequent, native.chunk_counts(values, frequent))
-        found = []
-        for span in spans(values.base.numel() if frequent.numel() else 0, CHUNK):
-            bits, counts = torch.unique(magnitude_bits(values.block(span)), return_counts=True)
-            own = torch.zeros(frequent.numel() + 1, dtype=torch.int32)
-            which = torch.searchsorted(frequent, bits.cpu()).clamp_(max=frequent.numel() - 1)
-            which[frequent[which] != bits.cpu()] = frequent.numel()
-            found.append(own.index_add_(0, which, counts.cpu().int())[:-1])
-        return cls(frequent, torch.stack(found, dim=1) if found else torch.empty(0, 0, dtype=torch.int32))
+        if not frequent.numel():
+            return cls(frequent, torch.empty(0, 0, dtype=torch.int32))
+        found, device = [], values.base.device
+        searched = frequent.to(device)
+        for span in spans(values.base.numel(), device=device):
+            bits = magnitude_bits(values.block(span))
+            row = torch.searchsorted(searched, bits).clamp_(max=frequent.numel() - 1)
+            chunks = -(-bits.numel() // CHUNK)
+            cell = row * chunks + torch.arange(bits.numel(), device=device) // CHUNK
+            counts = torch.bincount(cell[searched[row] == bits], minlength=frequent.numel() * chunks)
+            found.append(counts.view(-1, chunks).to("cpu", torch.int32))
+        return cls(frequent, torch.cat(found, dim=1))
 
     @classmethod
     def load(cls, arrays: Mapping[str, torch.Tensor], name: str) -> Self:
@@ -84,7 +90,7 @@ class Stretch:
     """Neighbouring magnitudes among some values.
 
     Attributes:
-        values: What is looked at; at most 2**32.
+        values: What is looked at.
         digit: Their bits without the lowest ``shift`` ones.
         shift: How many bits are left out; 0 is one magnitude.
         count: How many of the values have them.
@@ -123,15 +129,15 @@ class Element:
 def elements_at(stretches: Sequence[Stretch], places: Sequence[int]) -> list[Element]:
     """The elements at places of stretches of values with the same base.
 
-    Those whose chunks are known are looked for in one chunk, all others together in one pass at most, or in one more
-    where a stretch has very many different elements.
+    Those whose chunks are known are looked for in one chunk. A stretch of very many different magnitudes takes two
+    passes of its own, one that counts them; all others together take one.
 
     Args:
         stretches: Where they are looked for.
         places: Which of each stretch, counted from 1.
     """
     pairs = list(zip(stretches, places, strict=True))
-    found = [_without_a_pass(stretch, place) for stretch, place in pairs]
+    found = [_by_itself(stretch, place) for stretch, place in pairs]
     left = [number for number, element in enumerate(found) if element is None]
     if left:
         for number, element in zip(left, _in_one_pass([pairs[number] for number in left]), strict=True):
@@ -139,10 +145,10 @@ def elements_at(stretches: Sequence[Stretch], places: Sequence[int]) -> list[Ele
     return [element for element in found if element is not None]
 
 
-def _without_a_pass(stretch: Stretch, place: int) -> Element | None:
+def _by_itself(stretch: Stretch, place: int) -> Element | None:
     if stretch.chunks is not None:
         return Element(stretch.digit, _end_by_chunks(stretch.values, stretch.digit, place, stretch.chunks) - 1)
-    if stretch.shift and stretch.count > _MANY:
+    if (stretch.shift and stretch.count > _MANY) or stretch.values.base.numel() > MOST_PLACES:
         inner = stretch_of(stretch.values, stretch.digit, stretch.shift).holding(place)
         return Element(inner.bits, end_of_equal(stretch.values, inner.bits, place - inner.above) - 1)
     return None
@@ -179,7 +185,13 @@ def _end_by_chunks(values: Values, bits: int, quota: int, counts: torch.Tensor) 
 
 
 def elements_of(stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
-    """All elements of a stretch by index: their bits and their indices; int64, shape ``(count,)``."""
+    """All elements of a stretch by index: their bits and their indices; int64, shape ``(count,)``.
+
+    Raises:
+        ValueError: If there are more than :data:`MOST_PLACES` values.
+    """
+    if stretch.values.base.numel() > MOST_PLACES:
+        raise ValueError(f"expected at most {MOST_PLACES} values, there are {stretch.values.base.numel()}")
     made = native.places([stretch], [False])[0] if native.serves_values(stretch.values) else _keys(stretch)
     keys = made.numpy()
     return keys >> 32, keys & _WORD

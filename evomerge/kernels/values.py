@@ -32,7 +32,7 @@ class Delta:
     """A model minus the base (the literature's task vector).
 
     Attributes:
-        base: The base's tensor, flat or of any shape.
+        base: The base's tensor, contiguous, flat or of any shape.
         model: The model's, of the same shape.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Container, Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -40,6 +40,28 @@ class Buffer:
             self._bytes = torch.empty(0, dtype=torch.uint8)  # the old one goes before the new one comes
             self._bytes = torch.empty(spec.nbytes, dtype=torch.uint8, device=device)
         return self._bytes[: spec.nbytes].view(spec.dtype).view(spec.shape)
+
+
+# Sets of inputs that are kept of methods that prepare nothing.
+_SMALL = 8
+
+_Inputs = tuple[TensorContext, TensorSources] | torch.Tensor
+"""What a tensor is merged from, or the tensor that is copied."""
+
+
+@dataclass(frozen=True)
+class _Common:
+    """What candidates have in common.
+
+    Attributes:
+        large: Whether arrays are prepared, or a survey was made.
+        survey: The method's survey of all tensors.
+        inputs: What each tensor is merged from, of those where keeping that takes no memory.
+    """
+
+    large: bool
+    survey: Any = None
+    inputs: dict[str, tuple[TensorContext, TensorSources]] = field(default_factory=dict)
 
 
 class NonFinite(ArithmeticError):
@@ -84,10 +106,7 @@ class Merger:
         self.device = torch.device(device)
         self._residency = residency or Residency(self.device)
         self._prepared = PreparedStore(prepared or PreparedSettings())
-        self._surveyed: Any = None
-        self._surveyed_for: str | None = None
-        self._inputs: dict[str, tuple[TensorContext, TensorSources]] = {}  # of tensors that candidates have in common
-        self._inputs_for: str | None = None
+        self._commons: dict[str, _Common] = {}
 
     def specs(self, recipe: Recipe) -> dict[str, TensorSpec]:
         """Names, types and shapes that :meth:`stream` will give, in its order."""
@@ -148,16 +167,16 @@ class Merger:
         for head, name in reference.aliases.items():
             if head in wanted:
                 repeated.setdefault(name, []).append(head)
-        self._get_ready(work)
+        common = self._get_ready(work)
         # A repeated head is given with the tensor that it repeats.
         made = [n for n in reference.tensors if n not in reference.aliases and (n in wanted or n in repeated)]
-        for name, tensors in self._fetched(work, made, known=self._inputs):
+        for name, tensors in self._fetched(work, made, known=common.inputs):
             if name not in work.rows:
                 yield name, tensors[0]
                 continue
             spec = TensorSpec(DTYPES[recipe.out_dtype], reference.tensors[name].shape)
             out = self._new(spec) if memory is None else memory(name, spec)
-            if not self._merge(work, name, tensors, out):
+            if not self._merge(work, name, self._inputs(work, name, tensors, common), out):
                 raise NonFinite(name, out.dtype)
             yield name, out
             for head in repeated.get(name, ()):
@@ -173,25 +192,30 @@ class Merger:
         wanted = (() if name in known else work.wanted(name) for name in names)
         return zip(names, self._residency.each(wanted), strict=True)
 
-    def _merge(self, work: Work, name: str, tensors: list[torch.Tensor], out: torch.Tensor) -> bool:
-        """Writes one tensor, and says whether all of it is finite."""
+    def _inputs(self, work: Work, name: str, tensors: list[torch.Tensor], common: _Common) -> _Inputs:
+        """What a tensor is merged from: known, or from the tensors that were read."""
+        if name in common.inputs:
+            return common.inputs[name]
         if work.recipe.groups.groups[work.rows[name]].frozen:
-            out.copy_(tensors[0])
+            return tensors[0]
+        context, sources = self._with_prepared(work, name, tensors)
+        inputs = context, replace(sources, survey=common.survey)
+        if self._stays(work, name):
+            common.inputs[name] = inputs
+        return inputs
+
+    def _merge(self, work: Work, name: str, inputs: _Inputs, out: torch.Tensor) -> bool:
+        """Writes one tensor, and says whether all of it is finite."""
+        if isinstance(inputs, torch.Tensor):
+            out.copy_(inputs)
             return is_finite(out)
-        if name in self._inputs:
-            context, sources = self._inputs[name]
-        else:
-            context, sources = self._with_prepared(work, name, tensors)
-            sources = replace(sources, survey=self._surveyed) if work.method.survey is not None else sources
-            if self._stays(work, name):
-                self._inputs[name] = context, sources
-        finite = work.method.merge(context, sources, work.coefficients(name), out)
+        finite = work.method.merge(*inputs, work.coefficients(name), out)
         return is_finite(out) if finite is None else finite
 
     def _stays(self, work: Work, name: str) -> bool:
         """Whether what a tensor is merged from is there anyhow, and stays: mapped files, and arrays that are kept."""
         kept = work.method.prepare is None or self._prepared.get(self._prepared_key(work), name) is not None
-        return kept and self._residency.in_place and all(wanted.exact for wanted in work.wanted(name))
+        return kept and self._residency.in_place and all(wanted.in_place for wanted in work.wanted(name))
 
     def _with_prepared(self, work: Work, name: str, tensors: list[torch.Tensor]) -> tuple[TensorContext, TensorSources]:
         """One tensor of all checkpoints with what the method prepares for it, kept or, for want of room, made now."""
@@ -213,20 +237,24 @@ class Merger:
     def _prepared_key(self, work: Work) -> str:
         return f"{work.prepared_key} on {self.device.type}"
 
-    def _get_ready(self, work: Work) -> None:
+    def _get_ready(self, work: Work) -> _Common:
         """Sees to it that everything is there that does not depend on coefficients."""
-        method = work.method
+        key, method = work.survey_key, work.method
+        if key in self._commons:
+            return self._commons[key]
+        # What goes, goes before more is made. What only names tensors takes no memory, and baselines come in between.
+        large = method.prepare is not None or method.survey is not None
+        same = [name for name, common in self._commons.items() if common.large == large]
+        for name in same if large else same[: 1 - _SMALL]:
+            del self._commons[name]
         if method.prepare is not None:
             bounds = prepared_bounds(work.recipe, self.sources)
             bounds = {name: bounds[name] for name in work.live}
-            key = self._prepared_key(work)
-            self._prepared.fill(key, bounds, functools.partial(self._prepare, work), everywhere=work.known_by_content)
-        if method.survey is not None and self._surveyed_for != work.survey_key:
-            self._surveyed = self._surveyed_for = None
-            self._surveyed = method.survey(_Surveyed(self, work), work.options)
-            self._surveyed_for = work.survey_key
-        if self._inputs_for != work.survey_key:
-            self._inputs, self._inputs_for = {}, work.survey_key
+            prepare = functools.partial(self._prepare, work)
+            self._prepared.fill(self._prepared_key(work), bounds, prepare, everywhere=work.known_by_content)
+        survey = None if method.survey is None else method.survey(_Surveyed(self, work), work.options)
+        self._commons[key] = _Common(large, survey)
+        return self._commons[key]
 
 
 @dataclass(frozen=True)

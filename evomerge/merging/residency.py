@@ -53,6 +53,11 @@ class Wanted:
         own = self.checkpoint.tensors[self.name].dtype
         return self.dtype is None or torch.promote_types(own, self.dtype) == self.dtype
 
+    @property
+    def in_place(self) -> bool:
+        """Whether what is read is a view of the mapped file."""
+        return self.exact and self.checkpoint.in_place(self.name)
+
 
 class Residency:
     """Gives the weights that merging reads, on the device that it is computed on.

@@ -89,7 +89,7 @@ class Sources:
     options: Options
     prepared: Mapping[str, torch.Tensor] = field(default_factory=dict)
     survey: Any = None
-    _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
+    _kept: dict[Any, Any] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     @functools.cached_property
     def flat_base(self) -> torch.Tensor:

@@ -48,14 +48,21 @@ def prepare(
     for number, model in enumerate(models):
         delta = Delta(flat(base), flat(model))
         histogram = Histogram.of(delta)
-        arrays |= histogram.arrays(str(number)) | ChunkCounts.of(delta, histogram).arrays(str(number))
+        arrays |= histogram.arrays(str(number))
+        if _counts_chunks(options):
+            arrays |= ChunkCounts.of(delta, histogram).arrays(str(number))
     return arrays
+
+
+def _counts_chunks(options: Options) -> bool:
+    """Whether single elements of a tensor are looked for: the last that is kept of equal ones."""
+    return options["scope"] == "tensor" and options.get("kept", "exact") == "exact"
 
 
 def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
     """Per model at most 12 bytes per stretch (:func:`evomerge.kernels.stretches`), and 4 KiB per 65536 elements."""
     numel = torch.Size(shape).numel()
-    return n_models * (histogram_bytes(numel) + chunk_counts_bytes(numel))
+    return n_models * (histogram_bytes(numel) + (chunk_counts_bytes(numel) if _counts_chunks(options) else 0))
 
 
 @dataclass(frozen=True)
@@ -106,9 +113,9 @@ def magnitudes_of(sources: Sources, model: str) -> Histogram:
     return Histogram.load(sources.prepared, model)
 
 
-def chunks_of(sources: Sources, model: str) -> ChunkCounts:
-    """The prepared chunk counts of one delta."""
-    return ChunkCounts.load(sources.prepared, model)
+def chunks_of(sources: Sources, model: str) -> ChunkCounts | None:
+    """The prepared chunk counts of one delta, if there are any."""
+    return ChunkCounts.load(sources.prepared, model) if _counts_chunks(sources.options) else None
 
 
 class ModelTrim:

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from evomerge.kernels import (
+    MOST_PLACES,
     Cut,
     Histogram,
     Mixture,
@@ -75,7 +76,8 @@ def prepare(
     """Counts the variances of deltas, and adds up the squares of every delta from the highest variance down."""
     spread = Spread(flat(base), [flat(model) for model in models])
     histogram = Histogram.of(spread)
-    zeros = histogram if histogram.shift == 0 else counted_exactly(spread, 0, histogram.shift)
+    exact = histogram.shift == 0 or histogram.equal(0) == 0
+    zeros = histogram if exact else counted_exactly(spread, 0, histogram.shift)
     different = torch.tensor(histogram.count - zeros.equal(0), dtype=torch.int64)
     squares = square_sums_upto(spread, histogram.digits, histogram.shift)
     return {**histogram.arrays("spread"), "different": different, "squares": squares}
@@ -144,7 +146,7 @@ def selection(sources: Sources, fraction: float) -> Chosen:
     above = int(histogram.upto.numpy().searchsorted(wanted))
     if left == stretch.count:
         return Chosen(squares[above + 1].tolist(), Cut(stretch.digit << histogram.shift, spread.base.numel()))
-    if stretch.count > _AT_ONCE:
+    if stretch.count > _AT_ONCE or spread.base.numel() > MOST_PLACES:
         (cut,) = cuts_of_tensor([Largest(spread, histogram, wanted)], "exact")
         return Chosen(square_sums(spread, Selection(spread, Window(cut))), cut)
     bits, indices = elements_of(stretch)

@@ -309,3 +309,16 @@ def test_one_broken_element_is_found(dtype: torch.dtype, broken: float) -> None:
         assert in_both(lambda: is_finite(tensor)) == (False, False)
         tensor[place] = -0.0
     assert is_finite(tensor[:0])
+
+
+def test_what_has_no_meaning_is_refused() -> None:
+    base, model = torch.zeros(4), torch.ones(4)
+    window = Window(Cut(0, 4))
+    with pytest.raises(ValueError, match="expected a base"):
+        Mixture(None, [Part(model, 1.0, keep=window)])
+    with pytest.raises(ValueError, match="the mixture's base"):
+        Mixture(base, [Part(model, 1.0)], select=Selection(Spread(torch.zeros(4), [model]), window))
+    ranks = RankWindow(torch.zeros(4, dtype=torch.int64), 0, 1)
+    if in_use().name == "native":
+        with pytest.raises(ValueError, match="contiguous uint16"):
+            mix(Mixture(base, [Part(model, 1.0, keep=ranks)]), torch.empty(4))

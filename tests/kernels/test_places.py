@@ -109,6 +109,18 @@ def test_chunk_counts_are_small_and_count_chunks(kind: str) -> None:
     assert counts.row(1) is None
 
 
+def test_of_more_values_than_keys_have_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = several("differences of halves")
+    histogram = Histogram.of(of(values), limit=300)
+    pairs = [Stretch.holding(of(values), histogram, place) for place in (1, COUNT // 3, COUNT)]
+    stretches, places = [stretch for stretch, _ in pairs], [place for _, place in pairs]
+    wanted = elements_at(stretches, places)
+    monkeypatch.setattr("evomerge.kernels.places.MOST_PLACES", 1000)
+    assert elements_at(stretches, places) == wanted
+    with pytest.raises(ValueError, match="at most 1000"):
+        elements_of(stretches[0])
+
+
 def test_one_pass_at_most_and_none_where_chunks_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     passes: list[str] = []
     run = native._run

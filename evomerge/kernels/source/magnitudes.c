@@ -26,8 +26,8 @@ static void add(histogram_t *p, uint32_t digit, int64_t count) {
 
 static void coarsen(histogram_t *p) {
     size_t slots = (size_t)p->slots;
-    uint32_t *digits = malloc(slots * 4);
-    int64_t *counts = malloc(slots * 8);
+    uint32_t *digits = allocated(slots * 4);
+    int64_t *counts = allocated(slots * 8);
     memcpy(digits, p->digits, slots * 4);
     memcpy(counts, p->counts, slots * 8);
     memset(p->digits, 0xff, slots * 4);
@@ -150,7 +150,7 @@ void evomerge_chunks(chunks_t *p) {
     int64_t chunks = (p->numel + CHUNK - 1) / CHUNK;
     uint32_t mask = 1;
     while (mask < (uint32_t)p->n_digits * 4) mask = mask * 2 + 1;
-    int32_t *rows = malloc(((size_t)mask + 1) * 4);
+    int32_t *rows = allocated(((size_t)mask + 1) * 4);
     memset(rows, 0xff, ((size_t)mask + 1) * 4);
     for (int row = 0; row < p->n_digits; row++) {
         uint32_t slot = p->digits[row] * 2654435769u >> __builtin_clz(mask);

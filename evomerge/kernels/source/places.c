@@ -65,7 +65,7 @@ void evomerge_places(places_t *p) {
     for (int s = 0; s < p->n_stretches; s++)
         if (models < p->stretches[s].of.n_models) models = p->stretches[s].of.n_models;
     steps_t scratch = scratch_for(models);
-    int64_t *keys = malloc((size_t)p->n_stretches * CHUNK * 8);
+    int64_t *keys = allocated((size_t)p->n_stretches * CHUNK * 8);     /* only touched where there are any */
     FOR_CHUNKS(p) {
         /* Block by block, so that the second stretch finds in the cache what the first one read. */
         FOR_BLOCKS(p, start, n) for (int s = 0; s < p->n_stretches; s++) {

@@ -10,7 +10,7 @@ typedef struct {
 void evomerge_ranks(ranks_t *p) {
     int64_t m = p->columns, levels = m < 65536 ? m : 65536;
     int64_t room = (m / STEP + 1) * STEP;   /* rows are read in whole steps */
-    uint32_t *memory = aligned_alloc(64, (size_t)room * 12), *keys = memory, *order = keys + room;
+    uint32_t *memory = allocated((size_t)room * 12), *keys = memory, *order = keys + room;
     uint32_t *other = order + room;
     values_t delta = {VALUES_DELTA, 1, p->base, &p->model};
     for (int64_t row; (row = take(&p->next)) < p->rows; ) {

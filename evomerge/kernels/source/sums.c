@@ -59,7 +59,7 @@ void evomerge_squares(squares_t *p) {
         if (p->select.n_models) values(&p->select, start, n, chosen, scratch);
         for (int m = 0; m < p->of.n_models; m++) {
             values_t own = {VALUES_DELTA, 1, p->of.base, &p->of.models[m]};
-            values(&own, start, n, x, scratch);
+            values(&own, start, n, x, NULL);
             if (p->select.n_models) keep_chosen(&p->selected, start, n, chosen, x);
             for (int i = 0; i < n; i++) terms[i] = (double)x[i] * (double)x[i];
             p->sums[m * blocks + start / BLOCK] = folded(terms, n);

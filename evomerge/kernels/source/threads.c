@@ -40,7 +40,7 @@ static void forget(void) {
     pthread_mutex_init(&busy, NULL);
     pthread_mutex_init(&lock, NULL);
     pthread_cond_init(&wake, NULL);
-    started = 0;
+    started = running = wanted = 0;
     round_ = 0;
 }
 

@@ -2,8 +2,8 @@
  *
  * Every function here computes what a torch form in the same folder defines, bit for bit (a NaN is a NaN, whatever its
  * payload). So all arithmetic is float32, in the order of the torch form, and must be compiled without contraction and
- * without any other licence to reorder. Loops run over blocks that stay in the first-level cache, one simple stage
- * after the other, so that compilers vectorise them.
+ * without any other licence to reorder. Passes go step by step (lanes.h): what is read of a tensor stays in registers
+ * until the result is written.
  *
  * A pass is a struct and a function `void pass(struct pass *)`. Any number of threads may call it with the same struct:
  * each takes the next chunk until none is left. What a pass returns per chunk does not depend on who took it.
@@ -11,10 +11,11 @@
 #pragma once
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK 1024    /* elements per stage; also the length over which sums are folded, see sums.py */
+#define BLOCK 1024    /* elements that are fetched ahead; also the length over which sums are folded, see sums.py */
 #define CHUNK 65536   /* elements that a thread takes at once */
 #define ROOM 1072     /* from one buffer of a block to the next: on a cache line, but not on the same one of each page */
 
@@ -54,13 +55,21 @@ typedef struct {
 typedef struct {
     int32_t kind;
     int32_t n_models;
-    array_t base;           /* data may be null */
+    array_t base;
     const array_t *models;
     score_t score;          /* VALUES_SCORE */
 } values_t;
 
-/* Buffers of a block each, aligned to cache lines. */
-static inline float *room_for(int buffers) { return aligned_alloc(64, (size_t)buffers * ROOM * 4); }
+/* Memory aligned to cache lines. */
+static inline void *allocated(size_t bytes) {
+    void *memory = aligned_alloc(64, (bytes + 127) / 64 * 64);
+    if (memory) return memory;
+    fprintf(stderr, "evomerge: no memory for %zu bytes\n", bytes);
+    abort();
+}
+
+/* Buffers of a block each. */
+static inline float *room_for(int buffers) { return allocated((size_t)buffers * ROOM * 4); }
 
 static inline uint32_t bits_of(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
 static inline float float_of(uint32_t u) { float x; memcpy(&x, &u, 4); return x; }

@@ -40,7 +40,7 @@ INLINE void values_step(const values_t *v, const lanes_t *base, int64_t at, int 
 }
 
 /* Memory for the scratch of these values. */
-static inline steps_t scratch_for(int models) { return aligned_alloc(64, (size_t)(models + 1) * STEP * 4); }
+static inline steps_t scratch_for(int models) { return allocated((size_t)models * STEP * 4); }
 
 /* One block of values. Buffers have room behind a block, so whole steps can be put into them. */
 static inline void values(const values_t *v, int64_t start, int n, float *to, steps_t scratch) {
