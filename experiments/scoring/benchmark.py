@@ -210,7 +210,8 @@ def table(results: dict[str, Any]) -> str:
         "| speed-up | difference |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in results["cases"].values():
+    done = results["cases"]
+    for row in (done[case.name] for case in CASES if case.name in done):
         ours, stock = row["ours"], row["stock"]
         least = ours["least_tokens"]
         ratio = f"{ours['tokens'] / least:.2f}" if least else ""
@@ -261,6 +262,7 @@ def main() -> None:
             results["cases"][case.name] = row
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+            arguments.out.with_suffix(".md").write_text(table(results), encoding="utf-8")
             print(
                 f"{number + 1}/{len(cases)} {case.name}: {row['speedup']:.1f} times as fast",
                 file=sys.stderr,
