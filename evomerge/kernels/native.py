@@ -170,34 +170,26 @@ def stretch(values: Values, digit: int, shift: int) -> torch.Tensor:
     return counts.sum(dim=(0, 2))
 
 
-def places(stretches: Sequence[Stretch], counted: Sequence[bool]) -> list[torch.Tensor]:
-    """Keys of the elements of stretches, by index; where they are only counted, how many there are per chunk.
-
-    Args:
-        stretches: Of values with the same base.
-        counted: Which are only counted.
-    """
+def places(stretches: Sequence[Stretch]) -> list[torch.Tensor]:
+    """Keys of the elements of stretches of values that have the same base, by index."""
     numel = stretches[0].values.base.numel()
-    rooms = [0 if only_counted else own.count for own, only_counted in zip(stretches, counted, strict=True)]
+    rooms = [stretch.count for stretch in stretches]
     keys = torch.empty(sum(rooms), dtype=torch.int64).split(rooms)
     tables = torch.zeros(len(stretches), 2, -(-numel // CHUNK), dtype=torch.int64)
     jobs = (structs.StretchPlacesStruct * len(stretches))()
-    for job, stretch, own, table, only_counted in zip(jobs, stretches, keys, tables, counted, strict=True):
+    for job, stretch, own, table in zip(jobs, stretches, keys, tables, strict=True):
         job.of, job.first, job.length = (
             values_struct(stretch.values),
             stretch.digit << stretch.shift,
             1 << stretch.shift,
         )
         job.counts, job.starts = table[0].data_ptr(), table[1].data_ptr()
-        if not only_counted:
-            job.keys, job.room = own.data_ptr(), stretch.count
+        job.keys, job.room = own.data_ptr(), stretch.count
     _run("evomerge_places", structs.PlacesStruct(numel=numel, stretches=jobs, n_stretches=len(jobs)), numel)
-    made = []
-    for job, own, table, only_counted in zip(jobs, keys, tables, counted, strict=True):
-        if not only_counted and job.found != own.numel():
+    for job, own in zip(jobs, keys, strict=True):
+        if job.found != own.numel():
             raise ValueError(f"expected {own.numel()} magnitudes in the stretch, there are {job.found}")
-        made.append(table[0] if only_counted else _by_chunk(own, *table.tolist()))
-    return made
+    return [_by_chunk(own, *table.tolist()) for own, table in zip(keys, tables, strict=True)]
 
 
 def _by_chunk(keys: torch.Tensor, counts: Sequence[int], starts: Sequence[int]) -> torch.Tensor:

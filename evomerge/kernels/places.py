@@ -20,8 +20,8 @@ from evomerge.kernels.selection import magnitude_bits
 from evomerge.kernels.values import Values
 
 _WORD = (1 << 32) - 1
-# Elements that are looked at one by one. Of more equal ones only counts are kept; more different ones are counted.
-_FEW, _MANY = 1 << 12, 1 << 16
+# Elements that are looked at one by one; more are counted.
+_MANY = 1 << 16
 MOST_PLACES = 1 << 32
 """Values among which single elements are looked for by index; an index is 32 bits of a key."""
 # A magnitude is frequent if more than one of so many elements has it.
@@ -129,47 +129,38 @@ class Element:
 def elements_at(stretches: Sequence[Stretch], places: Sequence[int]) -> list[Element]:
     """The elements at places of stretches of values with the same base.
 
-    Those whose chunks are known are looked for in one chunk. A stretch of very many different magnitudes takes two
-    passes of its own, one that counts them; all others together take one.
+    Those whose chunks are known are looked for in one chunk. A stretch of very many elements takes a pass of its own,
+    and one more where their magnitudes differ; all others together take one.
 
     Args:
         stretches: Where they are looked for.
         places: Which of each stretch, counted from 1.
     """
-    pairs = list(zip(stretches, places, strict=True))
-    found = [_by_itself(stretch, place) for stretch, place in pairs]
+    found = [_by_itself(stretch, place) for stretch, place in zip(stretches, places, strict=True)]
     left = [number for number, element in enumerate(found) if element is None]
     if left:
-        for number, element in zip(left, _in_one_pass([pairs[number] for number in left]), strict=True):
-            found[number] = element
+        for number, keys in zip(left, _keys_of([stretches[number] for number in left]), strict=True):
+            found[number] = _at(keys, places[number])
     return [element for element in found if element is not None]
 
 
 def _by_itself(stretch: Stretch, place: int) -> Element | None:
+    values, bits = stretch.values, stretch.digit
     if stretch.chunks is not None:
-        return Element(stretch.digit, _end_by_chunks(stretch.values, stretch.digit, place, stretch.chunks) - 1)
-    if (stretch.shift and stretch.count > _MANY) or stretch.values.base.numel() > MOST_PLACES:
-        inner = stretch_of(stretch.values, stretch.digit, stretch.shift).holding(place)
-        return Element(inner.bits, end_of_equal(stretch.values, inner.bits, place - inner.above) - 1)
-    return None
+        return Element(bits, _end_by_chunks(values, bits, place, stretch.chunks) - 1)
+    if stretch.count <= _MANY and values.base.numel() <= MOST_PLACES:
+        return None
+    if stretch.shift:
+        inner = stretch_of(values, bits, stretch.shift).holding(place)
+        bits, place = inner.bits, place - inner.above
+    return Element(bits, end_of_equal(values, bits, place) - 1)
 
 
-def _in_one_pass(pairs: Sequence[tuple[Stretch, int]]) -> list[Element]:
-    if all(native.serves_values(stretch.values) for stretch, _ in pairs):
-        counted = [stretch.shift == 0 and stretch.count > _FEW for stretch, _ in pairs]
-        made = native.places([stretch for stretch, _ in pairs], counted)
-        return [
-            Element(stretch.digit, native.end_of_quota(stretch.values, stretch.digit, place, own) - 1)
-            if only_counted
-            else _at(own, place)
-            for (stretch, place), own, only_counted in zip(pairs, made, counted, strict=True)
-        ]
-    return [
-        _at(_keys(stretch), place)
-        if stretch.shift
-        else Element(stretch.digit, end_of_equal(stretch.values, stretch.digit, place) - 1)
-        for stretch, place in pairs
-    ]
+def _keys_of(stretches: Sequence[Stretch]) -> list[torch.Tensor]:
+    """The keys of the elements of each stretch, by index."""
+    if all(native.serves_values(stretch.values) for stretch in stretches):
+        return native.places(stretches)
+    return [_keys(stretch) for stretch in stretches]
 
 
 def _end_by_chunks(values: Values, bits: int, quota: int, counts: torch.Tensor) -> int:
@@ -192,8 +183,7 @@ def elements_of(stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
     """
     if stretch.values.base.numel() > MOST_PLACES:
         raise ValueError(f"expected at most {MOST_PLACES} values, there are {stretch.values.base.numel()}")
-    made = native.places([stretch], [False])[0] if native.serves_values(stretch.values) else _keys(stretch)
-    keys = made.numpy()
+    keys = _keys_of([stretch])[0].numpy()
     return keys >> 32, keys & _WORD
 
 

@@ -42,9 +42,6 @@ class Buffer:
         return self._bytes[: spec.nbytes].view(spec.dtype).view(spec.shape)
 
 
-# Sets of inputs that are kept of methods that prepare nothing.
-_SMALL = 8
-
 _Inputs = tuple[TensorContext, TensorSources] | torch.Tensor
 """What a tensor is merged from, or the tensor that is copied."""
 
@@ -54,12 +51,12 @@ class _Common:
     """What candidates have in common.
 
     Attributes:
-        large: Whether arrays are prepared, or a survey was made.
+        key: What all of it depends on.
         survey: The method's survey of all tensors.
         inputs: What each tensor is merged from, of those where keeping that takes no memory.
     """
 
-    large: bool
+    key: str
     survey: Any = None
     inputs: dict[str, tuple[TensorContext, TensorSources]] = field(default_factory=dict)
 
@@ -106,7 +103,8 @@ class Merger:
         self.device = torch.device(device)
         self._residency = residency or Residency(self.device)
         self._prepared = PreparedStore(prepared or PreparedSettings())
-        self._commons: dict[str, _Common] = {}
+        # Of methods that prepare or survey, and of those that do neither: baselines come in between candidates.
+        self._commons: dict[bool, _Common] = {}
 
     def specs(self, recipe: Recipe) -> dict[str, TensorSpec]:
         """Names, types and shapes that :meth:`stream` will give, in its order."""
@@ -239,22 +237,19 @@ class Merger:
 
     def _get_ready(self, work: Work) -> _Common:
         """Sees to it that everything is there that does not depend on coefficients."""
-        key, method = work.survey_key, work.method
-        if key in self._commons:
-            return self._commons[key]
-        # What goes, goes before more is made. What only names tensors takes no memory, and baselines come in between.
+        method = work.method
         large = method.prepare is not None or method.survey is not None
-        same = [name for name, common in self._commons.items() if common.large == large]
-        for name in same if large else same[: 1 - _SMALL]:
-            del self._commons[name]
+        if large in self._commons and self._commons[large].key == work.survey_key:
+            return self._commons[large]
+        self._commons.pop(large, None)  # before more is made
         if method.prepare is not None:
             bounds = prepared_bounds(work.recipe, self.sources)
             bounds = {name: bounds[name] for name in work.live}
             prepare = functools.partial(self._prepare, work)
             self._prepared.fill(self._prepared_key(work), bounds, prepare, everywhere=work.known_by_content)
         survey = None if method.survey is None else method.survey(_Surveyed(self, work), work.options)
-        self._commons[key] = _Common(large, survey)
-        return self._commons[key]
+        self._commons[large] = _Common(work.survey_key, survey)
+        return self._commons[large]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from evomerge.kernels import (
     torch_only,
 )
 
-COUNT = 3 * CHUNK + 1234
+COUNT = (1 << 20) + 1234
 
 
 def several(kind: str) -> torch.Tensor:

@@ -11,8 +11,11 @@ typedef struct {
     int64_t *counts;
 } histogram_t;
 
+/* Where a digit is looked for first, in a table of mask + 1 slots. */
+static inline uint32_t first_slot(uint32_t digit, uint32_t mask) { return digit * 2654435769u >> __builtin_clz(mask); }
+
 static void add(histogram_t *p, uint32_t digit, int64_t count) {
-    uint32_t mask = (uint32_t)p->slots - 1, slot = digit * 2654435769u >> __builtin_clz(mask);
+    uint32_t mask = (uint32_t)p->slots - 1, slot = first_slot(digit, mask);
     while (p->digits[slot] != digit) {
         if (p->digits[slot] == UINT32_MAX) {
             p->digits[slot] = digit;
@@ -153,14 +156,14 @@ void evomerge_chunks(chunks_t *p) {
     int32_t *rows = allocated(((size_t)mask + 1) * 4);
     memset(rows, 0xff, ((size_t)mask + 1) * 4);
     for (int row = 0; row < p->n_digits; row++) {
-        uint32_t slot = p->digits[row] * 2654435769u >> __builtin_clz(mask);
+        uint32_t slot = first_slot(p->digits[row], mask);
         while (rows[slot] >= 0) slot = (slot + 1) & mask;
         rows[slot] = row;
     }
     FOR_CHUNKS(p) FOR_BLOCKS(p, start, n) {
         values(&p->of, start, (int)n, x, scratch);
         for (int i = 0; i < n; i++) {
-            uint32_t digit = magnitude(x[i]), slot = digit * 2654435769u >> __builtin_clz(mask);
+            uint32_t digit = magnitude(x[i]), slot = first_slot(digit, mask);
             while (rows[slot] >= 0 && p->digits[rows[slot]] != digit) slot = (slot + 1) & mask;
             if (rows[slot] >= 0) p->counts[rows[slot] * chunks + chunk]++;
         }

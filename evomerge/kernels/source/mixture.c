@@ -30,7 +30,7 @@ typedef struct {
 INLINE void count_votes(const mixture_t *p, steps_t x, int n, const truth_t *plus, const truth_t *minus, tally_t *tally) {
     EACH(u) {
         int share = share_of(u, n);
-        truth_t voted = plus[u] & minus[u];
+        truth_t voted = {0};
         for (int m = 0; m < p->n_parts; m++) voted |= unlike(x[m][u] * p->parts[m].vote, every(0.0f));
         uint32_t more = bits_where(plus[u], share), less = bits_where(minus[u], share);
         tally->tied += __builtin_popcount(bits_where(voted, share) & ~(more | less));
@@ -50,7 +50,7 @@ INLINE void agreed(const mixture_t *p, steps_t x, int n, lanes_t *sum, tally_t *
     if (p->counting) count_votes(p, x, n, plus, minus, tally);
     EACH(u) any[u] = plus[u] | minus[u];
     if (p->tie < 0) EACH(u) minus[u] = ~plus[u];
-    if (p->tie != 0) EACH(u) any[u] = ~(plus[u] & ~plus[u]);
+    if (p->tie != 0) EACH(u) any[u] = first_lanes(LANES);
     EACH(u) flip[u] = where(minus[u], all_words(0x80000000u), all_words(0));
     for (int m = 0; m < p->n_parts; m++) {
         const part_t *part = &p->parts[m];

@@ -5,8 +5,7 @@ typedef struct {
     values_t of;
     uint32_t first, length;
     int64_t room, found;        /* of keys */
-    int64_t *keys;              /* magnitude * 2**32 + index; chunk after chunk, in no order of the chunks. Null where
-                                   places are only counted */
+    int64_t *keys;              /* magnitude * 2**32 + index; chunk after chunk, in no order of the chunks */
     int64_t *counts;            /* how many, per chunk; zero at first */
     int64_t *starts;            /* where a chunk's keys start */
 } stretch_places_t;
@@ -39,10 +38,7 @@ INLINE int place_step(const stretch_places_t *s, const lanes_t *base, int64_t at
     if (n < STEP) EACH(u) found[u] &= first_lanes(share_of(u, n));
     EACH(u) inside[u] = bits_where(found[u], LANES);
     if (!(inside[0] | inside[1] | inside[2] | inside[3])) return 0;
-    if (s->keys) return keys_of(x, inside, at, keys);
-    int count = 0;
-    EACH(u) count += __builtin_popcount(inside[u]);
-    return count;
+    return keys_of(x, inside, at, keys);
 }
 
 /* Counts one block, and says how many there are. */
@@ -75,7 +71,7 @@ void evomerge_places(places_t *p) {
         for (int s = 0; s < p->n_stretches; s++) {
             stretch_places_t *stretch = &p->stretches[s];
             int64_t count = stretch->counts[chunk];
-            if (!count || !stretch->keys) continue;
+            if (!count) continue;
             int64_t place = __atomic_fetch_add(&stretch->found, count, __ATOMIC_RELAXED);
             stretch->starts[chunk] = place;
             if (place + count <= stretch->room) memcpy(stretch->keys + place, keys + s * CHUNK, (size_t)count * 8);
