@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evomerge.app.api import Run, merge, search
+    from evomerge.api import Run, merge, search
 
 __all__ = ["Run", "__version__", "merge", "search"]
 __version__ = "0.1.0"
@@ -26,7 +26,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> Any:
     """Imports the Python interface on first use."""
     if name in ("Run", "merge"):
-        from evomerge.app import api
+        from evomerge import api
 
         return getattr(api, name)
     raise AttributeError(f"module 'evomerge' has no attribute {name!r}")
@@ -44,7 +44,7 @@ class _Package(ModuleType):
 
     @property
     def search(self) -> Any:
-        from evomerge.app import api
+        from evomerge import api
 
         return api.search
 

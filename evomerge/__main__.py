@@ -2,7 +2,7 @@
 
 import sys
 
-from evomerge.app.cli import main
+from evomerge.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

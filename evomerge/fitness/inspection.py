@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from evomerge.evaluation import SPLITS
-from evomerge.fitness.encoding import DEFAULT_LENGTH, Encoder
-from evomerge.fitness.opening import divide, open_benchmarks
+from evomerge.fitness.inference.encoding import DEFAULT_LENGTH, Encoder
 from evomerge.fitness.settings import FitnessSettings
+from evomerge.fitness.tasks.build import divide, open_benchmarks
 
 
 @dataclass(frozen=True)

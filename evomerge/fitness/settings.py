@@ -10,7 +10,7 @@ from typing import Any
 
 from evomerge.errors import InputError, suggest
 from evomerge.evaluation import SPLITS
-from evomerge.fitness.encoding import field_of
+from evomerge.fitness.inference.encoding import field_of
 
 DEFAULT_SPLITS: Mapping[str, float] = {"search": 0.5, "selection": 0.2, "test": 0.3}
 
@@ -27,7 +27,7 @@ class FitnessSettings:
     Args:
         tasks: What to score on. Each entry is a name (a task, group or tag of lm-eval or of ``task_path``, with ``*``
             as a wildcard), the path of a task's YAML file, or a mapping that declares a task over the user's own JSONL
-            file (see ``evomerge.fitness.inline``).
+            file (see ``evomerge.fitness.tasks.jsonl_task``).
         task_path: Folders with lm-eval task files, or such files.
         num_fewshot: Examples in each prompt; ``None`` leaves each task its own number.
         apply_chat_template: Whether prompts pass through the tokenizer's chat template.

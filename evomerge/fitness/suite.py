@@ -11,21 +11,21 @@ import torch
 
 from evomerge.errors import InputError, suggest
 from evomerge.evaluation import SPLITS, Response
-from evomerge.fitness import grouping
-from evomerge.fitness.answers import join
-from evomerge.fitness.encoding import Encoder, context_length, vocabulary_size
-from evomerge.fitness.foreign import foreign_code
-from evomerge.fitness.gate import Sharing, choose
-from evomerge.fitness.harness import Benchmark
-from evomerge.fitness.items import Item
-from evomerge.fitness.layout import lay_out
-from evomerge.fitness.memory import ModelShape, scoring_bytes
-from evomerge.fitness.opening import divide, open_benchmarks
-from evomerge.fitness.outputs import logits_of, selects_by, unasked
-from evomerge.fitness.passes import TOKEN_BUDGET, Layout, Limits
-from evomerge.fitness.requests import Answer, Request
-from evomerge.fitness.scoring import BatchScorer
+from evomerge.fitness.inference.answers import join
+from evomerge.fitness.inference.batches import TOKEN_BUDGET, Layout, Limits
+from evomerge.fitness.inference.encoding import Encoder, context_length, vocabulary_size
+from evomerge.fitness.inference.logits import logits_of, selects_by, unasked
+from evomerge.fitness.inference.memory import ModelShape, scoring_bytes
+from evomerge.fitness.inference.planner import lay_out
+from evomerge.fitness.inference.probe import Sharing, choose
+from evomerge.fitness.inference.requests import Answer, Request
+from evomerge.fitness.inference.scoring import BatchScorer
 from evomerge.fitness.settings import FitnessSettings, check_models
+from evomerge.fitness.tasks import groups
+from evomerge.fitness.tasks.benchmark import Benchmark
+from evomerge.fitness.tasks.build import divide, open_benchmarks
+from evomerge.fitness.tasks.isolated_rng import foreign_code
+from evomerge.fitness.tasks.items import Item
 from evomerge.fitness.tokenised import tokenise
 
 ItemLists = Mapping[str, Sequence[str]]
@@ -57,7 +57,7 @@ class TaskSuite:
         self,
         settings: FitnessSettings,
         benchmarks: Mapping[str, Benchmark],
-        groups: grouping.Groups,
+        groups: groups.Groups,
         items: Mapping[str, Mapping[str, tuple[str, ...]]],
         encoder: Encoder,
         scorer: BatchScorer,

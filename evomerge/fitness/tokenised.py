@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from evomerge.errors import InputError
-from evomerge.fitness.encoding import Encoder
-from evomerge.fitness.items import Item
-from evomerge.fitness.requests import Request
+from evomerge.fitness.inference.encoding import Encoder
+from evomerge.fitness.inference.requests import Request
 from evomerge.fitness.splits import canonical
+from evomerge.fitness.tasks.items import Item
 
 # For each of lm-eval's requests of an item: one token request or, for a rolling window, several.
 ItemRequests = tuple[tuple[Request, ...], ...]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from evomerge.estimation import Interval
+from evomerge.analysis import Interval
 from evomerge.report import account
 from evomerge.report.members import Comparison, Member, compare, front_members, n_comparisons
 from evomerge.report.results import EXPERT, Results, model_label, short_name

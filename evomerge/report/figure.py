@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from evomerge.estimation import Interval
+from evomerge.analysis import Interval
 from evomerge.report.facts import Facts
 
 # Okabe & Ito's palette, which people with any colour vision can tell apart.

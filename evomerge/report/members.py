@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evomerge import pareto
-from evomerge.estimation import Interval
+from evomerge.analysis import Interval, pareto
 from evomerge.evaluation import Evaluation
 from evomerge.report.results import Results, better
 from evomerge.report.sheets import difference, holm, p_value

@@ -17,7 +17,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from evomerge.estimation import Interval
+from evomerge.analysis import Interval
 from evomerge.report import wording
 from evomerge.report.facts import Facts
 from evomerge.report.identity import settings

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.estimation import Interval, interval, is_binary, paired_difference, weighted_sum
+from evomerge.analysis import Interval, interval, is_binary, paired_difference, weighted_sum
 from evomerge.evaluation import Evaluation, Objective, Response
 from evomerge.report.contributions import contributions
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from evomerge.estimation import Interval
+from evomerge.analysis import Interval
 from evomerge.evaluation import Evaluation
 from evomerge.report.facts import Baseline, Facts
 from evomerge.report.members import Comparison, Member

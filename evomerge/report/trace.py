@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge import pareto
+from evomerge.analysis import pareto
 from evomerge.report.results import Results
 
 

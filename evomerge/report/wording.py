@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from evomerge.estimation import Interval
+from evomerge.analysis import Interval
 from evomerge.evaluation import Objective
 from evomerge.report.members import BEATS, WORSE, Member
 from evomerge.report.results import Results, short_name

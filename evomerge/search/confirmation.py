@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evomerge.pareto import knee, normalise
+from evomerge.analysis.pareto import knee, normalise
 
 __all__ = ["choose"]
 

@@ -56,7 +56,8 @@ print(json.dumps({"load": loaded - start, "score": done - loaded, "answers": ans
 
 def ours(models: list[Path], tasks: Path, threads: int, repeats: int, run: Path) -> dict[str, Any]:
     """Times candidates in a worker as a search has them; every one of them changes every tensor."""
-    from evomerge.app import compose, environment
+    from evomerge.config import compose
+    from evomerge.run import environment
 
     base, *experts = models
     words = [
@@ -66,11 +67,11 @@ def ours(models: list[Path], tasks: Path, threads: int, repeats: int, run: Path)
     ]  # fmt: skip
     config = compose.search(words)
     environment.prepare(offline=True)
-    from evomerge.app import running
     from evomerge.candidate import Worker
     from evomerge.evaluation import Job
+    from evomerge.run import search
 
-    prepared = running.prepare(config)
+    prepared = search.prepare(config)
     suite, spec = prepared.assembly.suite, prepared.assembly.spec
     worker = Worker(prepared.settings, suite)
     items = {task: tuple(ids) for task, ids in suite.items["search"].items()}

@@ -33,8 +33,8 @@ import torch
 import transformers
 
 from evomerge.fitness import FitnessSettings, TaskSuite
-from evomerge.fitness.passes import Layout
-from evomerge.fitness.trie import build
+from evomerge.fitness.inference.batches import Layout
+from evomerge.fitness.inference.prefix_tree import build
 from experiments.machine import machine
 from experiments.scoring.tasks import Case, single_tokens, write
 

@@ -14,7 +14,7 @@ import pytest
 
 from evomerge.errors import InputError
 from evomerge.fitness import FitnessSettings, TaskSuite, inspect_tasks
-from evomerge.fitness.shelf import Shelf
+from evomerge.fitness.tasks.task_index import Shelf
 from tests.fitness.conftest import choice_rows, write_jsonl
 
 INLINE = {

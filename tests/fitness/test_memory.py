@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from evomerge.fitness.memory import ModelShape, logit_bytes
+from evomerge.fitness.inference.memory import ModelShape, logit_bytes
 
 CHILD = """
 import json, re, sys, threading, time
 from pathlib import Path
 import numpy as np, torch, transformers
-from evomerge.fitness.layout import lay_out
-from evomerge.fitness.memory import ModelShape, scoring_bytes
-from evomerge.fitness.outputs import logits_of
-from evomerge.fitness.passes import Limits
-from evomerge.fitness.requests import Continuation
-from evomerge.fitness.scoring import BatchScorer
+from evomerge.fitness.inference.planner import lay_out
+from evomerge.fitness.inference.memory import ModelShape, scoring_bytes
+from evomerge.fitness.inference.logits import logits_of
+from evomerge.fitness.inference.batches import Limits
+from evomerge.fitness.inference.requests import Continuation
+from evomerge.fitness.inference.scoring import BatchScorer
 
 torch.set_num_threads(1)
 kind, attention, share, built = sys.argv[1], sys.argv[2], sys.argv[3] == "shared", sys.argv[4]

@@ -12,13 +12,13 @@ import transformers
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from evomerge.fitness import FitnessSettings, TaskSuite
-from evomerge.fitness.gate import choose
-from evomerge.fitness.layout import lay_out
-from evomerge.fitness.memory import ModelShape, scoring_bytes
-from evomerge.fitness.outputs import logits_of, portions, selects_by
-from evomerge.fitness.passes import Layout, Limits
-from evomerge.fitness.requests import Continuation, Generated, Likelihood, Prompt
-from evomerge.fitness.scoring import BatchScorer
+from evomerge.fitness.inference.batches import Layout, Limits
+from evomerge.fitness.inference.logits import logits_of, portions, selects_by
+from evomerge.fitness.inference.memory import ModelShape, scoring_bytes
+from evomerge.fitness.inference.planner import lay_out
+from evomerge.fitness.inference.probe import choose
+from evomerge.fitness.inference.requests import Continuation, Generated, Likelihood, Prompt
+from evomerge.fitness.inference.scoring import BatchScorer
 from tests.building import MODEL_TYPES, VOCABULARY
 
 LIMITS = Limits(VOCABULARY)

@@ -15,16 +15,16 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from evomerge.errors import InputError
-from evomerge.fitness.encoding import Encoder, context_length
-from evomerge.fitness.items import Item
-from evomerge.fitness.layout import lay_out
-from evomerge.fitness.passes import Limits
-from evomerge.fitness.requests import Continuation, Likelihood, Prompt
-from evomerge.fitness.scoring import BatchScorer
-from evomerge.fitness.smooth import choice_metrics
+from evomerge.fitness.inference.batches import Limits
+from evomerge.fitness.inference.encoding import Encoder, context_length
+from evomerge.fitness.inference.planner import lay_out
+from evomerge.fitness.inference.requests import Continuation, Likelihood, Prompt
+from evomerge.fitness.inference.scoring import BatchScorer
 from evomerge.fitness.splits import item_ids, sample, split_of, strata
+from evomerge.fitness.tasks.contamination import warning
+from evomerge.fitness.tasks.items import Item
+from evomerge.fitness.tasks.smooth_metrics import choice_metrics
 from evomerge.fitness.tokenised import tokenise
-from evomerge.fitness.wellknown import warning
 from tests.fitness.conftest import WORDS
 
 TEXTS = ["", "a river", "a river  ", "stone\n", "<s>apple cloud", "<s>", "  "]

@@ -12,12 +12,12 @@ import pytest
 import torch
 import transformers
 
-from evomerge.fitness import gate
-from evomerge.fitness.gate import choose, obstacle
-from evomerge.fitness.layout import lay_out
-from evomerge.fitness.passes import Layout, Limits
-from evomerge.fitness.requests import Continuation, Likelihood, Prompt
-from evomerge.fitness.scoring import BatchScorer
+from evomerge.fitness.inference import probe
+from evomerge.fitness.inference.batches import Layout, Limits
+from evomerge.fitness.inference.planner import lay_out
+from evomerge.fitness.inference.probe import choose, obstacle
+from evomerge.fitness.inference.requests import Continuation, Likelihood, Prompt
+from evomerge.fitness.inference.scoring import BatchScorer
 from tests.building import MODEL_TYPES
 
 VOCABULARY = 64
@@ -294,7 +294,7 @@ def test_logits_are_computed_once_and_only_where_a_token_is_scored(model: Any) -
 def test_large_models_are_compared_with_their_own_rounding(
     monkeypatch: pytest.MonkeyPatch, model: Any, dtype: torch.dtype, ignored: str
 ) -> None:
-    monkeypatch.setattr(gate, "_COPY_BYTES", 0)
+    monkeypatch.setattr(probe, "_COPY_BYTES", 0)
     deaf = Deaf(model.config)
     deaf.load_state_dict(model.state_dict())
     deaf.ignored = ignored

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evomerge.app.cli import main
+from evomerge.cli.main import main
 from tests.building import perturbed, tiny_llama
 from tests.run.family import Family, write_task
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evomerge.app.cli import main
+from evomerge.cli.main import main
 from evomerge.store import RunStore
 
 ROOT = Path(__file__).parents[2]

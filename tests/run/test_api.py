@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import evomerge
-from evomerge.app import compose
-from evomerge.app.cli import main
+from evomerge.cli.main import main
+from evomerge.config import compose
 from tests.run.family import ROOT, Family, records
 
 _FRESH = """

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from evomerge.app import keys
-from evomerge.app.cli import main
+from evomerge.cli.main import main
+from evomerge.config import schema
 from tests.building import perturbed
 from tests.run.family import ROOT, Family
 
-EXPERIMENTS = keys.groups()["experiment"]
+EXPERIMENTS = schema.groups()["experiment"]
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -13,9 +13,9 @@ import transformers
 import yaml
 
 import evomerge
-from evomerge.app.cli import main
-from evomerge.app.exporting import largest_difference
+from evomerge.cli.main import main
 from evomerge.evaluation import Response
+from evomerge.run.export import largest_difference
 from tests.run.family import Family
 
 Refused = Callable[[Sequence[str]], str]

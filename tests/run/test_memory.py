@@ -19,7 +19,7 @@ from tests.run.family import ROOT, write_task
 CHILD = """
 import re, sys
 from pathlib import Path
-from evomerge.app.cli import main
+from evomerge.cli.main import main
 
 code = main(sys.argv[1:])
 print("peak", int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024)

@@ -10,8 +10,8 @@ import cma  # noqa: F401  imported before numpy's generators are watched, as sci
 import numpy as np
 import pytest
 
+from evomerge.analysis.pareto import hypervolume
 from evomerge.errors import InputError
-from evomerge.pareto import hypervolume
 from evomerge.search import SEARCHERS, SearcherSettings, factory, make
 from evomerge.search.searchers import MULTI, OPTIONS, POPULATION, SINGLE
 

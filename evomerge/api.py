@@ -1,0 +1,144 @@
+"""The Python interface: the same searches, runs and merges without a command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evomerge import report
+from evomerge.config import compose
+from evomerge.evaluation import Evaluation, Response
+from evomerge.recipe import Recipe
+from evomerge.report import Member
+from evomerge.run import environment, locations
+from evomerge.store import RunStore
+
+if TYPE_CHECKING:
+    from evomerge.run.export import Exported
+
+# What computes (`running`, `exporting`) is imported inside the functions: the Hugging Face libraries behind it read
+# whether they may use the network once, on import, so that has to be settled first.
+
+
+class Run:
+    """A run's folder, to look at and to export from.
+
+    Args:
+        folder: The run's folder.
+
+    Attributes:
+        folder: The run's folder.
+
+    Raises:
+        InputError: If the folder holds no run.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._store = RunStore.read(folder)
+        self.folder = self._store.folder
+
+    def __repr__(self) -> str:
+        """The folder, and how much is in it."""
+        searched = sum(evaluation.name is None for evaluation in self.evaluations("search"))
+        return f"evomerge.Run({str(self.folder)!r}, {searched} candidates)"
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the run is: models, method, genome, objectives, items, seeds, versions."""
+        return self._store.manifest
+
+    @property
+    def front(self) -> list[Member]:
+        """The members of the Pareto front, with search and held-out scores and comparisons to the best expert."""
+        return report.front_members(self._store)
+
+    def evaluations(self, split: str | None = None) -> list[Evaluation]:
+        """All records, or those of one split, sorted by (split, batch, index)."""
+        return self._store.evaluations(split)
+
+    def responses(self, evaluation: Evaluation) -> list[Response]:
+        """What a candidate answered, item by item."""
+        return self._store.responses(evaluation)
+
+    def report(self) -> tuple[Path, ...]:
+        """Writes the report again and returns its files."""
+        return report.write(self.folder)
+
+    def export(self, member: str, out: str | Path, *, offline: bool | None = None, **options: Any) -> Exported:
+        """Exports a member and checks the export.
+
+        Args:
+            member: An id or digest prefix, ``knee``, or ``best:TASK``.
+            out: The folder to make.
+            offline: Never ask the hub; None: unless the run names a model by its hub id.
+            **options: See :func:`evomerge.run.export.export_member`.
+
+        Raises:
+            InputError: If the member, its checkpoints or the tasks are not what they were.
+            ExportMismatch: If the folder answers otherwise; nothing is left behind.
+        """
+        named = [model["source"] for model in [*self.manifest["models"], self.manifest["base"]] if model]
+        if offline is None and self.manifest["config"].get("offline") is True:
+            offline = True  # the run's models were folders: names that look like hub ids are paths
+        offline = _prepared(offline, named)
+        from evomerge.run import export
+
+        return export.export_member(self.folder, member, out, offline=offline, **options)
+
+
+def search(**values: Any) -> Run:
+    """Runs a search, or goes on with one, and writes its report.
+
+    Args:
+        **values: The keys of the command line: ``models=["A", "B"]``, ``base="C"``, ``method="ties"``,
+            ``genome="blocks"`` or ``genome={"layout": "blocks", "block_size": 2}``, ...; paths may be ``Path`` objects.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    config = compose.from_values(values)
+    environment.prepare(offline=config.offline)
+    from evomerge.run import search
+
+    prepared = search.prepare(config)
+    search.search(prepared)
+    return Run(prepared.folder)
+
+
+def merge(
+    recipe: Recipe | Mapping[str, Any] | str | Path, out: str | Path, *, offline: bool | None = None, **options: Any
+) -> Path:
+    """Builds one recipe's model folder.
+
+    Args:
+        recipe: A recipe, its JSON, or the file that holds it.
+        out: The folder to make.
+        offline: Never ask the hub; None: unless the recipe names a model by its hub id.
+        **options: See :func:`evomerge.run.export.build`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: With everything that is wrong with the recipe or its checkpoints.
+    """
+    if isinstance(recipe, str | Path):
+        recipe = Recipe.load(recipe)
+    elif isinstance(recipe, Mapping):
+        recipe = Recipe.from_json(recipe)
+    offline = _prepared(offline, [ref.source for ref in [recipe.reference, *recipe.models]])
+    from evomerge.run import export
+
+    return export.build(recipe, out, offline=offline, **options)
+
+
+def _prepared(offline: bool | None, named: Iterable[str]) -> bool:
+    """Settles whether the hub is out of bounds, tells the libraries, and returns it."""
+    if offline is None:
+        offline = not any(locations.is_hub_id(source) for source in named)
+    environment.prepare(offline=offline)
+    return offline

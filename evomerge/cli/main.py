@@ -1,0 +1,121 @@
+"""The entry of the command line: takes the verb off, checks every word, and runs the verb.
+
+Nothing heavy is imported before it is needed: ``--help`` answers at once, and the environment of the Hugging Face
+libraries is set before any of them is imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import evomerge
+from evomerge.config import help as pages
+from evomerge.errors import InputError, suggest
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+EXAMPLE = ("experiment=example",)
+_HELP, _VERSION, _DEBUG, _MULTIRUN = ("-h", "--help", "help"), ("--version", "-V"), "--debug", ("-m", "--multirun")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: The words after the program's name; None takes the process's own.
+
+    Returns:
+        The exit code: 0 done, 1 failure, 2 bad input, 130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = _DEBUG in words or os.environ.get("EVOMERGE_TRACEBACK") == "1"
+    try:
+        return _run([word for word in words if word != _DEBUG])
+    except InputError as error:
+        _say_problems(error)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # nobody reads on; flushing at exit must not fail
+        return FAILED
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        hint = "" if debug else " (--debug shows where)"
+        print(f"evomerge: {type(error).__name__}: {error}{hint}", file=sys.stderr)
+        return FAILED
+
+
+def _run(words: list[str]) -> int:
+    if not words:
+        return _search(EXAMPLE, ("evomerge",))
+    verb, rest = words[0], words[1:]
+    if verb in _HELP:
+        print(pages.overview(), end="")
+        return DONE
+    if verb in _VERSION:
+        print(f"evomerge {evomerge.__version__}")
+        return DONE
+    if verb not in pages.VERBS:
+        raise InputError(_no_verb(words))
+    if any(word in _HELP[:2] for word in rest):
+        print(pages.verb(verb), end="")
+        return DONE
+    return _run_verb(verb, rest)
+
+
+def _run_verb(verb: str, rest: list[str]) -> int:
+    several = any(word in _MULTIRUN for word in rest)
+    words = [word for word in rest if word not in _MULTIRUN]
+    if several and verb != "search":
+        raise InputError(f"-m is for search; {verb} runs once")
+    if several:
+        from evomerge.cli import sweep
+
+        return sweep.run(words)
+    if verb in ("search", "check"):
+        return _search(words, ("evomerge", "search", *words), verb)
+    from evomerge.config import compose
+    from evomerge.run import environment
+
+    config: Any = getattr(compose, verb)(words)
+    environment.prepare(offline=getattr(config, "offline", True))
+    return _call(verb, config)
+
+
+def _search(words: Sequence[str], command: Sequence[str], verb: str = "search") -> int:
+    from evomerge.config import compose
+    from evomerge.run import environment
+
+    config = compose.search(words, command)
+    environment.prepare(offline=config.offline)
+    return _call(verb, config)
+
+
+def _call(verb: str, config: object) -> int:
+    return int(importlib.import_module(f"evomerge.cli.verbs.{verb}").run(config))
+
+
+def _no_verb(words: Sequence[str]) -> str:
+    first = words[0]
+    if "=" in first or first.startswith("-m"):
+        return (
+            f"{first}: a verb comes first. For a search of your own: evomerge search {' '.join(words)}. "
+            f"For the embedded example with other settings: evomerge search experiment=example {' '.join(words)}"
+        )
+    return f"{first}: unknown verb{suggest(first, pages.VERBS)} (there are {', '.join(pages.VERBS)})"
+
+
+def _say_problems(error: InputError) -> None:
+    count = len(error.problems)
+    print("evomerge: 1 problem" if count == 1 else f"evomerge: {count} problems", file=sys.stderr)
+    for problem in error.problems:
+        print(f"  - {problem}", file=sys.stderr)

@@ -1,0 +1,115 @@
+"""``evomerge search -m``: one search for every combination of swept values, through Hydra's own multirun.
+
+Hydra's sweeper forms the jobs and its launcher starts them, so launcher plug-ins work. Each job is a process of its own
+with a folder of its own: one that fails, or is killed, stops no other. Run again, finished jobs are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+
+from evomerge.cli.sweep_jobs import NOTES, Job, finished, plan, values
+from evomerge.cli.sweep_summary import summarise
+from evomerge.config import compose, schema
+
+DONE, INTERRUPTED = 0, 130
+_TAIL = 20  # lines of a failed job's messages that are kept
+
+
+def run(words: Sequence[str]) -> int:
+    """Runs a sweep.
+
+    Args:
+        words: The command line after the verb, without ``-m``.
+
+    Returns:
+        The exit code: 0 where every job is finished, 1 where any failed, 130 after an interrupt.
+
+    Raises:
+        InputError: With everything that is wrong with any job, before the first one starts.
+    """
+    folder, jobs, hydra_words = plan(words)
+    print(f"{len(jobs)} jobs in {folder}", flush=True)
+    by_values = {job.values: job for job in jobs}
+    notes = folder / NOTES
+
+    with _Forwarded() as forwarded:
+
+        def run_one(_: Any) -> int:
+            job = by_values[values(HydraConfig.get().overrides.task)]
+            return _run_job(job, notes, forwarded)
+
+        _through_hydra(run_one, hydra_words)
+    return summarise(folder, jobs, interrupted=forwarded.count > 0)
+
+
+class _Forwarded:
+    """Hands interrupts on to the running job, which finishes its batch; no further job starts.
+
+    Jobs are process groups of their own: an interrupt from the terminal reaches them once, through here.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.child: subprocess.Popen[str] | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._came)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def _came(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.child is not None:
+            self.child.send_signal(number)
+
+
+def _run_job(job: Job, notes: Path, forwarded: _Forwarded) -> int:
+    if forwarded.count:
+        return INTERRUPTED
+    if finished(job.config):
+        print(f"{job.name}: finished already", flush=True)
+        return DONE
+    print(f"{job.name}: evomerge search {shlex.join(job.words)}", flush=True)
+    started = time.monotonic()
+    command = [sys.executable, "-m", "evomerge", "search", *job.words]
+    tail: deque[str] = deque(maxlen=_TAIL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", process_group=0) as child:
+        forwarded.child = child
+        assert child.stderr is not None
+        for line in child.stderr:
+            sys.stderr.write(line)
+            tail.append(line.rstrip("\n"))
+    forwarded.child = None
+    seconds = round(time.monotonic() - started, 1)
+    note = {"words": list(job.words), "code": child.returncode, "seconds": seconds, "messages": list(tail)}
+    (notes / f"{job.name}.json").write_text(json.dumps(note, indent=1), encoding="utf-8")
+    return child.returncode
+
+
+def _through_hydra(task: Callable[[Any], int], words: Sequence[str]) -> None:
+    """Lets Hydra form and launch the jobs; it takes its words from ``sys.argv`` alone."""
+    before = sys.argv
+    sys.argv = ["evomerge", "--multirun", *words]
+    try:
+        hydra.main(version_base="1.3", config_path=str(schema.conf_folder()), config_name=compose.CONFIG)(task)()
+    finally:
+        sys.argv = before

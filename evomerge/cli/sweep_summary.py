@@ -1,0 +1,73 @@
+"""The table that ends a sweep."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evomerge.cli.sweep_jobs import NOTES, Job, finished
+from evomerge.errors import InputError
+from evomerge.evaluation import Objective
+from evomerge.store import RunStore
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+
+
+def summarise(folder: Path, jobs: Sequence[Job], *, interrupted: bool) -> int:
+    """Prints one line per job, and writes them as ``summary.md`` into the sweep's folder.
+
+    Args:
+        folder: The sweep's folder.
+        jobs: All its jobs.
+        interrupted: Whether the sweep was.
+
+    Returns:
+        The exit code of the sweep.
+    """
+    rows = [_row(folder, job) for job in jobs]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(row.get(name, "") for name in columns) + " |" for row in rows]
+    table = "\n".join(lines)
+    (folder / "summary.md").write_text(table + "\n", encoding="utf-8")
+    print(f"\n{table}\n\n{folder / 'summary.md'}", flush=True)
+    if interrupted:
+        return INTERRUPTED
+    return DONE if all(row["state"] == "finished" for row in rows) else FAILED
+
+
+def _row(folder: Path, job: Job) -> dict[str, str]:
+    row = {"job": job.name, "state": _state(folder, job)}
+    try:
+        store = RunStore.read(folder / job.name)
+    except InputError:
+        return row
+    searched = [record for record in store.evaluations("search") if record.name is None]
+    row["evaluations"] = str(len(searched))
+    for objective in map(Objective.from_json, store.manifest.get("objectives", [])):
+        values = [objective.value(record.metrics) for record in searched if record.error is None]
+        best = (max if objective.higher_is_better else min)(values, default=None)
+        row[f"best {objective.label} (search)"] = "" if best is None else f"{best:.4g}"
+    return row
+
+
+def _state(folder: Path, job: Job) -> str:
+    note = _json(folder / NOTES / f"{job.name}.json")
+    if finished(job.config):
+        return "finished"
+    if note.get("code") == INTERRUPTED:
+        return "interrupted"
+    if "code" not in note:
+        return "not started"
+    why = next((line for line in reversed(note["messages"]) if line.strip()), "")
+    return f"failed ({note['code']}): {why.strip().replace('|', '/')}"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

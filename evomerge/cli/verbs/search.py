@@ -1,0 +1,103 @@
+"""``evomerge search``: a search, its confirmation and its report."""
+
+from __future__ import annotations
+
+import sys
+
+from evomerge.cli.interrupts import Interrupts
+from evomerge.cli.progress import ProgressLine
+from evomerge.report import front_members
+from evomerge.run import search
+from evomerge.run.run_config import RunConfig
+from evomerge.search import RepeatedFailures, Scoring, SearchResult
+from evomerge.store import RunStore
+
+INTERRUPTED, FAILED = 130, 1
+
+
+def run(config: RunConfig) -> int:
+    """Runs the search and says what came of it."""
+    with Interrupts() as interrupts:
+        prepared = search.prepare(config, _say)
+        for warning in prepared.assembly.warnings:
+            _say(f"warning: {warning}")
+        _say(_header(prepared))
+        display = ProgressLine(config.progress)
+        try:
+            result = search.search(prepared, display, interrupts.stop)
+        except RepeatedFailures as error:
+            _say(f"evomerge: {error}")
+            return FAILED
+        finally:
+            display.close()
+    _summarise(prepared, result)
+    return INTERRUPTED if result.reason == "stopped" else 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _header(prepared: search.Prepared) -> str:
+    assembly = prepared.assembly
+    models = ", ".join(ref.label for ref in assembly.template.models)
+    items = {task: len(ids) for task, ids in assembly.suite.items["search"].items()}
+    asked = " + ".join(f"{count} {task}" for task, count in items.items())
+    lines = [
+        f"{assembly.template.method} of {models}: {assembly.spec.n_var} genes, {assembly.config.searcher.name}",
+        f"items per candidate: {asked} = {sum(items.values())}; budget: {assembly.config.evaluations} candidates",
+        f"run folder: {prepared.folder}",
+    ]
+    return "\n".join(lines)
+
+
+def _summarise(prepared: search.Prepared, result: SearchResult) -> None:
+    folder = prepared.folder
+    store = RunStore.read(folder)
+    members = front_members(store)
+    winners = [member for member in members if any(member.beats_best_expert.values())]
+    print(_extent(result))
+    stored = sum(evaluation.name is None for evaluation in store.evaluations("search"))
+    if result.reason != "stopped" and stored > result.evaluations:
+        _say(
+            f"warning: {stored} candidates are stored; the report shows the first {result.evaluations}, which is all "
+            "that this budget allows; repeat the command with the larger budget to see all of them"
+        )
+    if not members:
+        print(_empty(prepared, store, result.evaluations))
+    confirmed = sum(member.test is not None for member in members)
+    print(
+        f"front: {_count(len(members), 'member')}, {confirmed} confirmed on held-out items; "
+        f"{len(winners)} beat the best expert of an objective there (after Holm's correction)"
+    )
+    print(f"report: {folder / 'report.html'}")
+    if result.reason == "stopped":
+        print("interrupted before confirmation; go on with the same command")
+
+
+def _count(number: int, thing: str, several: str = "") -> str:
+    return f"{number} {thing if number == 1 else several or f'{thing}s'}"
+
+
+def _extent(result: SearchResult) -> str:
+    """How many candidates and batches there were, the one that a budget cut included, and what ended them."""
+    batches = _count(result.batches + result.cut, "batch", "batches")
+    cut = ", the last one cut by the budget" if result.batches and result.cut else ""
+    cut = cut or (", cut by the budget" if result.cut else "")
+    end = "interrupted" if result.reason == "stopped" else f"stopped by: {result.reason}"
+    return f"{_count(result.evaluations, 'candidate')} scored in {batches}{cut} ({end})"
+
+
+def _empty(prepared: search.Prepared, store: RunStore, count: int) -> str:
+    """Why there is no front: which candidate came nearest to the constraints, and what it lacks."""
+    assembly = prepared.assembly
+    found = {name: store.find(recipe.digest, "search") for name, recipe in assembly.baselines.items()}
+    known = {name: evaluation for name, evaluation in found.items() if evaluation is not None}
+    scoring = Scoring(assembly.objectives, assembly.constraints, known)
+    nearest = scoring.nearest([e for e in store.evaluations("search") if e.name is None][:count])
+    if nearest is None:
+        return "no candidate could be scored, so there is no front"
+    candidate, missed = nearest
+    labels = {constraint.label: constraint.metric for constraint in assembly.constraints}
+    parts = [f"{label} by {by:.4g} (it has {candidate.metrics[labels[label]]:.4g})" for label, by in missed.items()]
+    return f"no candidate meets the constraints; the nearest, {candidate.digest[:12]}, misses {', '.join(parts)}"

@@ -1,0 +1,1 @@
+"""Schema, parsing, composition and validation of the configuration: the room that knows Hydra and omegaconf."""

@@ -1,0 +1,174 @@
+"""What can be wrong with a configuration as a whole, beyond the kind of each value; only small files are opened."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evomerge.errors import InputError, suggest
+from evomerge.genome import GenomeSettings
+from evomerge.run import locations
+from evomerge.run.paths import expanded, is_file, sibling, there
+from evomerge.search import searchers
+from evomerge.search.searchers import SearcherSettings
+
+# Algorithms that `searcher=auto` stands for.
+SEVERAL_OBJECTIVES, ONE_OBJECTIVE = "nsga2", "cmaes"
+
+
+def section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The keys below a section, without its name."""
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+
+
+def searcher(values: Mapping[str, Any]) -> str:
+    """The algorithm's name; what ``auto`` stands for follows from the number of objectives."""
+    if values["searcher.name"] != "auto":
+        return values["searcher.name"]
+    several = len(values["objectives"] or values["tasks"]) > 1
+    return SEVERAL_OBJECTIVES if several else ONE_OBJECTIVE
+
+
+def models(values: Mapping[str, Any]) -> list[str]:
+    """The models' and the base's folders."""
+    refs = {f"models[{index}]": ref for index, ref in enumerate(values.get("models", ()))}
+    problems = [] if refs or "models" not in values else ["models: name the models to merge, models=[A,B]"]
+    given = [(ref.source, ref.revision) for ref in refs.values()]
+    problems += [
+        f"models: {source} is given {given.count((source, revision))} times"
+        for source, revision in dict.fromkeys(given)
+        if given.count((source, revision)) > 1
+    ]
+    if values.get("base") is not None:
+        refs["base"] = values["base"]
+    return problems + [f"{name}: {problem}" for name, ref in refs.items() if (problem := locations.missing(ref))]
+
+
+def tasks(values: Mapping[str, Any]) -> list[str]:
+    """Tasks, and the places they come from."""
+    problems = [
+        f"task_path: there is no file or folder {entry}{sibling(Path(locations.resolve(entry)))}"
+        for entry in values.get("task_path", ())
+        if not there(Path(locations.resolve(entry)))
+    ]
+    if "tasks" in values:
+        names = [task if isinstance(task, str) else task["task"] for task in values["tasks"]]
+        problems += [
+            f"tasks: {name} is a place, not a task; write task_path=[{name}] and tasks=[...] with tasks from there"
+            for name in names
+            if name.startswith(locations.EXAMPLE)
+        ]
+        problems += [] if names else ["tasks: name at least one, tasks=[t1,t2]"]
+        problems += [f"tasks: {name} is given twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    return problems
+
+
+def places(values: Mapping[str, Any]) -> list[str]:
+    """Folders and files of a run."""
+    problems = run_folder(values, "start_from")
+    run_dir = values.get("run_dir")
+    if run_dir is not None and is_file(expanded(run_dir)):
+        problems.append(f"run_dir: {run_dir} is a file; a run needs a folder")
+    return problems + [problem for entry in values.get("functions", ()) if (problem := _function_problem(entry))]
+
+
+def run_folder(values: Mapping[str, Any], name: str) -> list[str]:
+    """A folder that must hold a run, under some key."""
+    folder = values.get(name)
+    if folder is None or is_file(expanded(folder) / "manifest.json"):
+        return []
+    return [f"{name}: {folder} is not a run's folder (it has no manifest.json){sibling(expanded(folder))}"]
+
+
+def _function_problem(entry: str) -> str | None:
+    place, colon, name = entry.rpartition(":")
+    if not colon or not place.endswith(".py") or not name.isidentifier():
+        return f"functions: expected FILE.py:NAME, came {entry!r}"
+    path = expanded(place)
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), filename=place)
+    except OSError:
+        return f"functions: there is no file {place}{sibling(path)}"
+    except (SyntaxError, ValueError) as error:
+        return f"functions: {place} is not Python: {error}"
+    defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return None if name in defined else f"functions: {place} defines no function {name!r}{suggest(name, defined)}"
+
+
+def method(values: Mapping[str, Any]) -> list[str]:
+    """The method's options, its base, and how many models it merges."""
+    if "method" not in values:
+        return []
+    from evomerge import methods  # imports torch, which a mistyped name need not wait for
+
+    method = methods.load(values["method"])
+    problems: list[str] = []
+    try:
+        method.resolve(values.get("method_options", {}))
+    except InputError as error:
+        problems += [f"method_options: {problem}" for problem in error.problems]
+    if method.base == "required" and values.get("base", ...) is None:
+        problems.append(
+            f"base: method {method.name} needs the model that the others were fine-tuned from; set base=..."
+        )
+    least, most = method.models
+    count = len(values.get("models", ()))
+    if count and (count < least or (most is not None and count > most)):
+        wanted = f"exactly {least}" if least == most else f"at least {least}" if count < least else f"at most {most}"
+        problems.append(f"models: method {method.name} merges {wanted} models, came {count}")
+    return problems
+
+
+def genome(values: Mapping[str, Any]) -> list[str]:
+    """The search space, as far as it can be told without a model."""
+    settings: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in section(values, "genome").items()
+    }
+    problems = list(GenomeSettings(**settings).problems())
+    for name, ends in settings.get("bounds", {}).items():
+        numbers = isinstance(ends, list | tuple) and len(ends) == 2 and all(_is_number(end) for end in ends)
+        if not numbers or not ends[0] < ends[1]:
+            problems.append(f"genome.bounds.{name}: expected [low, high] with low < high, came {ends!r}")
+    for label, fixed in settings.get("fixed", {}).items():
+        if not isinstance(fixed, Mapping):
+            problems.append(f"genome.fixed.{label}: expected {{coefficient: value}}, came {fixed!r}")
+    return problems
+
+
+def search(values: Mapping[str, Any]) -> list[str]:
+    """Algorithm, budgets and executor."""
+    problems = _searcher_problems(values)
+    limits = ("evaluations", "budgets.items", "budgets.seconds", "budgets.patience")
+    if all(limit in values and values[limit] is None for limit in limits):
+        problems.append(f"evaluations: a search needs an end; set one of {', '.join(limits)}")
+    if values.get("executor.name") == "local" and values.get("executor.workers", 1) > 1:
+        workers = values["executor.workers"]
+        problems.append(f"executor.workers: local is one process; for {workers} write executor=processes")
+    if values.get("fitness.fewshot_as_multiturn") and not values.get("fitness.apply_chat_template"):
+        problems.append("fitness.fewshot_as_multiturn: turns need fitness.apply_chat_template=true")
+    return problems
+
+
+def _searcher_problems(values: Mapping[str, Any]) -> list[str]:
+    if not {"searcher.name", "objectives", "tasks"} <= set(values):
+        return []  # unreadable, as has been said
+    name = searcher(values)
+    settings = SearcherSettings(values.get("searcher.population"), 0, values.get("searcher.options", {}))
+    try:
+        searchers.factory(name, settings)
+    except InputError as error:
+        return [f"searcher: {problem}" for problem in error.problems]
+    count = len(values.get("objectives", ()))
+    if count > 1 and name in searchers.SINGLE:
+        fitting = ", ".join(searchers.MULTI)
+        return [f"searcher: {name} is for one objective, came {count}; choose one of {fitting}, or weigh them into one"]
+    if count == 1 and name in searchers.MULTI:
+        return [f"searcher: {name} is for several objectives, came one; choose one of {', '.join(searchers.SINGLE)}"]
+    return []
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,248 @@
+"""Composes the configuration: Hydra's groups and experiments, then the values of the command line on top."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from evomerge.config import parse, schema, validate, value_types
+from evomerge.config.parse import Override
+from evomerge.config.schema import Key
+from evomerge.run.run_config import EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
+
+CONFIG = "config"
+
+
+def search(words: Sequence[str], command: Sequence[str] = ()) -> RunConfig:
+    """The configuration of a search.
+
+    Args:
+        words: The command line after the verb.
+        command: Words that repeat the run.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    found, problems = parse.read(words, schema.SEARCH, schema.groups())
+    return resolve(found, problems, command)
+
+
+def from_values(values: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a search from Python values.
+
+    Args:
+        values: Key to value, nested or dotted; a group's name stands for that file of the group
+            (``genome="blocks"``), a mapping for settings of it (``genome={"block_size": 4}``); paths may be
+            ``os.PathLike``.
+
+    Returns:
+        The configuration, with the command line that says the same as its ``command``.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    problems: list[str] = []
+    found = _overrides(_without_paths(values), problems)
+    words = [f"{override.key}={parse.written(override.value)}" for override in found]
+    return resolve(found, problems, ("evomerge", "search", *words))
+
+
+def resolve(found: Sequence[Override], problems: list[str], command: Sequence[str] = ()) -> RunConfig:
+    """The configuration that some overrides give.
+
+    Raises:
+        InputError: With ``problems`` and everything else that is wrong.
+    """
+    flat = _values(found, schema.SEARCH, problems, strict=True)
+    return validate.run_config(flat, problems, tuple(command))
+
+
+def expanded(found: Sequence[Override], problems: list[str]) -> list[Override]:
+    """Puts in place of ``experiment=FILE.yaml`` what the file says; whatever else is given wins over it.
+
+    Args:
+        found: Overrides in order.
+        problems: Gets what is wrong with the file.
+    """
+    files = [override for override in found if override.key == "experiment" and _is_file(override.value)]
+    others = [override for override in found if override not in files]
+    return [inner for override in files for inner in _file_overrides(override, problems)] + others
+
+
+def evaluate(words: Sequence[str]) -> EvaluateConfig:
+    """The configuration of ``evaluate``: defaults as for a search.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    groups = {"fitness": schema.groups()["fitness"]}
+    found, problems = parse.read(words, schema.EVALUATE, groups)
+    flat = _values(found, schema.EVALUATE, problems, strict=False)
+    flat = {"model": None, "split": "test", "out": None, **flat}
+    return validate.evaluate_config(flat, problems)
+
+
+def merge(words: Sequence[str]) -> MergeConfig:
+    """The configuration of ``merge``.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    return validate.merge_config(*_plain(words, schema.MERGE))
+
+
+def report(words: Sequence[str]) -> ReportConfig:
+    """The configuration of ``report``.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    return validate.report_config(*_plain(words, schema.REPORT))
+
+
+def export(words: Sequence[str]) -> ExportConfig:
+    """The configuration of ``export``.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    return validate.export_config(*_plain(words, schema.EXPORT))
+
+
+def _without_paths(value: Any) -> Any:
+    """The same values with every path object as its text."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {name: _without_paths(inner) for name, inner in value.items()}
+    return [_without_paths(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _plain(words: Sequence[str], known: Mapping[str, Key]) -> tuple[dict[str, Any], list[str]]:
+    found, problems = parse.read(words, known, {})
+    return {override.key: override.value for override in found}, problems
+
+
+def _values(
+    found: Sequence[Override], known: Mapping[str, Key], problems: list[str], *, strict: bool
+) -> dict[str, Any]:
+    """Dotted key to value: what the YAML files say, then what each override says, in order."""
+    found = expanded(found, problems)
+    chosen = {override.key: override.value for override in found if override.group}
+    container = _composed([f"{key}={value}" for key, value in chosen.items()])
+    flat = _flattened(container, known, problems if strict else [])
+    for override in found:
+        if not override.group:
+            _apply(flat, override.key, override.value, known, problems)
+    return flat
+
+
+def _composed(choices: Sequence[str]) -> dict[str, Any]:
+    # Hydra keeps one instance per process; a program that is itself run by Hydra gets its own back.
+    outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    try:
+        with initialize_config_dir(config_dir=str(schema.conf_folder()), job_name="evomerge", version_base="1.3"):
+            composed = OmegaConf.to_container(hydra_compose(CONFIG, overrides=list(choices)), resolve=True)
+    finally:
+        GlobalHydra.instance().hydra = outer
+    assert isinstance(composed, dict)
+    return {str(name): value for name, value in composed.items()}
+
+
+def _flattened(container: Mapping[str, Any], known: Mapping[str, Key], problems: list[str]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+
+    def walk(prefix: str, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            key = f"{prefix}{name}"
+            if key in known and not (key in schema.sections(known) and isinstance(value, Mapping)):
+                flat[key] = value
+            elif isinstance(value, Mapping) and key in schema.sections(known):
+                walk(f"{key}.", value)
+            else:
+                problems.append(schema.unknown(key, known))
+
+    walk("", container)
+    return flat
+
+
+def _apply(flat: dict[str, Any], key: str, value: Any, known: Mapping[str, Key], problems: list[str]) -> None:
+    value = _interpolated(key, value, problems)
+    owner = schema.free_key(key, known)
+    if owner is not None:
+        try:
+            flat[owner] = value_types.mapping().read(flat.get(owner))  # a copy: nothing that was given is changed
+        except ValueError:
+            return  # what stands there is no mapping, which reading it says
+        inner = flat[owner]
+        *path, last = key.removeprefix(f"{owner}.").split(".")
+        for part in path:
+            inner[part] = dict(inner[part]) if isinstance(inner.get(part), Mapping) else {}
+            inner = inner[part]
+        inner[last] = value
+    elif key not in known and isinstance(value, Mapping):
+        for name, inner_value in _flattened({key: value}, known, problems).items():
+            flat[name] = inner_value
+    else:
+        flat[key] = value
+
+
+def _interpolated(key: str, value: Any, problems: list[str]) -> Any:
+    """Fills in ``${oc.env:HOME}`` and the like."""
+    if "${" not in str(value):
+        return value
+    try:
+        return OmegaConf.to_container(OmegaConf.create({"value": value}), resolve=True)["value"]  # type: ignore[index,call-overload]
+    except OmegaConfBaseException as error:
+        problems.append(f"{key}: {value!r} cannot be filled in: {str(error).splitlines()[0]}")
+        return None
+
+
+def _is_file(value: Any) -> bool:
+    return any(str(one).endswith((".yaml", ".yml")) for one in (value if isinstance(value, tuple) else (value,)))
+
+
+def _file_overrides(override: Override, problems: list[str]) -> list[Override]:
+    if override.sweep:
+        problems.append("experiment: a sweep goes over named studies, not over files; run one sweep per file")
+        return []
+    try:
+        content = value_types.yaml_file(override.value)
+    except ValueError as error:
+        problems.append(f"experiment: {error}")
+        return []
+    if not isinstance(content, Mapping):
+        problems.append(f"experiment: the file {override.value} holds no mapping of keys to values")
+        return []
+    inner: list[str] = []
+    found = _overrides(content, inner)
+    problems += [f"{override.value}: {problem}" for problem in inner]
+    return found
+
+
+def _overrides(values: Mapping[str, Any], problems: list[str]) -> list[Override]:
+    """Overrides from a mapping: names of groups, keys, sections, all nested or dotted."""
+    groups = schema.groups()
+    found: list[Override] = []
+    for name, value in values.items():
+        key = str(name)
+        if key in groups and isinstance(value, str):
+            chosen, problem = parse.read([f"{key}={parse.written(value)}"], schema.SEARCH, groups)
+            found += chosen
+            problems += problem
+        elif key in schema.sections(schema.SEARCH) and isinstance(value, Mapping):
+            found += [
+                Override(inner, item) for inner, item in _flattened({key: value}, schema.SEARCH, problems).items()
+            ]
+        elif key in schema.SEARCH or schema.free_key(key, schema.SEARCH):
+            found.append(Override(key, value))
+        else:
+            problems.append(schema.unknown(key, schema.SEARCH, tuple(groups)))
+    return found

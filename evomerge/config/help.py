@@ -1,0 +1,116 @@
+"""What ``--help`` says, from the same table that the command line is checked with."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+
+import yaml
+
+from evomerge.config import schema
+from evomerge.config.schema import Key
+
+VERBS = {
+    "search": "search for merges of some models that score best on some tasks",
+    "check": "say what a search would do: genes, items, memory, disk, and all that is wrong",
+    "merge": "make one merged model from a recipe",
+    "evaluate": "score one model on tasks",
+    "report": "write a run's report again",
+    "export": "make a model folder of one member of a run's front, and verify it",
+}
+
+_KEYS: Mapping[str, Mapping[str, Key]] = {
+    "search": schema.SEARCH,
+    "check": schema.SEARCH,
+    "merge": schema.MERGE,
+    "evaluate": schema.EVALUATE,
+    "report": schema.REPORT,
+    "export": schema.EXPORT,
+}
+_EXAMPLES = {
+    "search": (
+        "evomerge search models=[A,B] base=C method=ties tasks=[t1,t2] searcher=nsga2 evaluations=200 run_dir=runs/x",
+        "evomerge search models=experts.yaml base=C tasks=[my_task] task_path=[my_tasks/] objectives=[my_task.acc]",
+        "evomerge search -m seed=0,1,2 method=ties,dare_ties models=[A,B] ... (one run for each combination)",
+        "evomerge search experiment=example seed=1",
+    ),
+    "check": ("evomerge check models=[A,B] base=C method=ties tasks=[t1,t2]",),
+    "merge": ("evomerge merge recipe=recipe.json out=merged",),
+    "evaluate": ("evomerge evaluate model=merged tasks=[t1,t2]",),
+    "report": ("evomerge report run=runs/x",),
+    "export": ("evomerge export run=runs/x member=knee out=merged",),
+}
+_NOTES = """\
+Objectives: a metric, t1.acc, or a weighted sum, [0.7*t1.acc + 0.3*t2.acc]. A metric is improved in the direction that
+its task declares; a negative weight turns it round (-1*t1.acc makes t1.acc small). Your own functions count as better
+the higher they are; one that is to be small says so in its file, after its definition: NAME.higher_is_better = False
+
+The embedded example can be used without a file of your own: models=[example:expert_1,example:expert_2]
+base=example:base task_path=[example:tasks] with the tasks exam_a, exam_b, copy_b, translate_b, order_b
+"""
+_WIDTH = 100
+
+
+def overview() -> str:
+    """The page of ``evomerge --help``."""
+    verbs = "\n".join(f"  {name:<10} {doc}" for name, doc in VERBS.items())
+    return f"""\
+evomerge evolves merges of language models.
+
+  evomerge                      run the embedded example (a few minutes, nothing to prepare)
+  evomerge VERB key=value ...   {" | ".join(VERBS)}
+  evomerge VERB --help          the keys of a verb
+
+{verbs}
+
+Options: --help, --version, --debug (show where an error comes from), -m (search: one run per combination of values).
+Exit codes: 0 done, 1 failure, 2 bad input, 130 interrupted. Ctrl-C once finishes the batch and reports, twice stops.
+"""
+
+
+def verb(name: str) -> str:
+    """The page of ``evomerge VERB --help``."""
+    lines = [f"evomerge {name}: {VERBS[name]}", ""]
+    lines += [f"  {example}" for example in _EXAMPLES[name]]
+    if name in ("search", "check"):
+        lines += ["", "Ready-made settings (group=name; each key of them can be set on its own):"]
+        lines += [_entry(group, " | ".join(names)) for group, names in schema.groups().items()]
+    lines += ["", "Keys (values as in Hydra; any list can be a YAML file):"]
+    defaults = _defaults()
+    lines += [_entry(key, entry.doc + _allowed(entry, defaults.get(key))) for key, entry in _KEYS[name].items()]
+    if name in ("search", "check"):
+        lines += ["", _NOTES.rstrip()]
+    return "\n".join(lines) + "\n"
+
+
+def _allowed(key: Key, default: object) -> str:
+    """The names that a key may hold, and the one it holds if nothing is said."""
+    if key.kind.names is None:
+        return ""
+    names = " | ".join(key.kind.names())
+    return f" ({names}; default {default})" if default is not None else f" ({names})"
+
+
+def _defaults() -> dict[str, object]:
+    """Dotted key to default: the YAML files that are read if nothing is chosen, without Hydra, which takes a while."""
+    folder = schema.conf_folder()
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    for choice in config.pop("defaults"):
+        for group, name in choice.items() if isinstance(choice, Mapping) else ():
+            if name is not None and (folder / group / f"{name}.yaml").is_file():
+                config[group] = yaml.safe_load((folder / group / f"{name}.yaml").read_text(encoding="utf-8"))
+    return {"split": "test", **dict(_dotted("", config))}
+
+
+def _dotted(prefix: str, values: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _entry(name: str, text: str) -> str:
+    body = textwrap.wrap(text, _WIDTH - 34)
+    first, *rest = body or [""]
+    return "\n".join([f"  {name:<31} {first}", *(" " * 34 + line for line in rest)])

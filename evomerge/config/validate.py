@@ -1,0 +1,185 @@
+"""From values by key to a checked configuration: all that can be known without opening a checkpoint or a task."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from evomerge.config import checks, schema
+from evomerge.config.schema import Key
+from evomerge.errors import InputError
+from evomerge.run import locations
+from evomerge.run.paths import expanded, is_file, sibling
+from evomerge.run.run_config import (
+    BudgetSettings,
+    ConfirmSettings,
+    EvaluateConfig,
+    ExecutorChoice,
+    ExportConfig,
+    MergeConfig,
+    ModelSettings,
+    ReportConfig,
+    RunConfig,
+    Runtime,
+    SearcherChoice,
+)
+
+
+def read_values(flat: Mapping[str, Any], known: Mapping[str, Key], problems: list[str]) -> dict[str, Any]:
+    """Reads every value by its key's kind.
+
+    Args:
+        flat: Dotted key to value.
+        known: The keys of the verb.
+        problems: Gets a sentence for each value that cannot be used.
+
+    Returns:
+        The values that can.
+    """
+    values: dict[str, Any] = {}
+    for name, value in flat.items():
+        kind = known[name].kind
+        try:
+            values[name] = kind.read(value)
+        except ValueError as error:
+            detail = f" ({error})" if str(error) else ""
+            problems.append(f"{name}: expected {kind.expected}, came {textwrap.shorten(repr(value), 80)}{detail}")
+    return values
+
+
+def run_config(flat: Mapping[str, Any], problems: list[str], command: tuple[str, ...] = ()) -> RunConfig:
+    """Checks a search's configuration and builds it.
+
+    Args:
+        flat: Dotted key to value, for every key of :data:`evomerge.config.schema.SEARCH`.
+        problems: What was already found wrong; more is added.
+        command: Words that repeat the run.
+
+    Raises:
+        InputError: With all problems.
+    """
+    values = read_values(flat, schema.SEARCH, problems)
+    for check in (checks.models, checks.tasks, checks.places, checks.method, checks.genome, checks.search):
+        problems += check(values)
+    if problems:
+        raise InputError(problems)
+    top: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if "." not in name
+    }
+    top["offline"] = _offline(values, [*values["models"], values["base"]])
+    return RunConfig(
+        **top,
+        genome=checks.section(values, "genome"),
+        fitness=checks.section(values, "fitness"),
+        searcher=SearcherChoice(**{**checks.section(values, "searcher"), "name": checks.searcher(values)}),
+        executor=ExecutorChoice(**checks.section(values, "executor")),
+        model=ModelSettings(**checks.section(values, "model")),
+        budgets=BudgetSettings(**checks.section(values, "budgets")),
+        confirm=ConfirmSettings(**checks.section(values, "confirm")),
+        command=command,
+    )
+
+
+def evaluate_config(flat: Mapping[str, Any], problems: list[str]) -> EvaluateConfig:
+    """Checks the configuration of ``evaluate`` and builds it.
+
+    Raises:
+        InputError: With all problems.
+    """
+    _require(flat, ("model",), schema.EVALUATE, problems)
+    values = read_values(flat, schema.EVALUATE, problems)
+    problems += checks.tasks(values)
+    if "model" in values:
+        problems += [f"model: {problem}" for problem in [locations.missing(values["model"])] if problem]
+    if problems:
+        raise InputError(problems)
+    return EvaluateConfig(
+        model=values["model"],
+        tasks=values["tasks"],
+        task_path=tuple(values["task_path"]),
+        split=values["split"],
+        items_per_task=values["items_per_task"],
+        seed=values["seed"],
+        offline=_offline(values, [values["model"]]),
+        out=values["out"],
+        fitness=checks.section(values, "fitness"),
+        runtime=Runtime(**checks.section(values, "model")),
+    )
+
+
+def merge_config(flat: Mapping[str, Any], problems: list[str]) -> MergeConfig:
+    """Checks the configuration of ``merge`` and builds it.
+
+    Raises:
+        InputError: With all problems.
+    """
+    _require(flat, ("recipe", "out"), schema.MERGE, problems)
+    values = read_values(flat, schema.MERGE, problems)
+    recipe = expanded(values.get("recipe", ""))
+    if "recipe" in values and not is_file(recipe):
+        problems.append(f"recipe: there is no file {values['recipe']}{sibling(recipe)}")
+    return _built(MergeConfig, _with_offline(values, recipe), problems)
+
+
+def report_config(flat: Mapping[str, Any], problems: list[str]) -> ReportConfig:
+    """Checks the configuration of ``report`` and builds it.
+
+    Raises:
+        InputError: With all problems.
+    """
+    _require(flat, ("run",), schema.REPORT, problems)
+    values = read_values(flat, schema.REPORT, problems)
+    problems += checks.run_folder(values, "run")
+    return _built(ReportConfig, values, problems)
+
+
+def export_config(flat: Mapping[str, Any], problems: list[str]) -> ExportConfig:
+    """Checks the configuration of ``export`` and builds it.
+
+    Raises:
+        InputError: With all problems.
+    """
+    _require(flat, ("run", "member", "out"), schema.EXPORT, problems)
+    values = read_values(flat, schema.EXPORT, problems)
+    problems += checks.run_folder(values, "run")
+    manifest = expanded(values.get("run", "")) / "manifest.json"
+    return _built(ExportConfig, _with_offline(values, manifest), problems)
+
+
+def _built(kind: type, values: dict[str, Any], problems: list[str]) -> Any:
+    if problems:
+        raise InputError(problems)
+    return kind(**{name: value for name, value in values.items() if value is not None})
+
+
+def _require(flat: Mapping[str, Any], names: tuple[str, ...], known: Mapping[str, Key], problems: list[str]) -> None:
+    problems += [f"{name}: missing; write {name}=... ({known[name].doc})" for name in names if flat.get(name) is None]
+
+
+def _offline(values: Mapping[str, Any], refs: Iterable[Any]) -> bool:
+    """Offline as asked; else unless a model is named by hub id, or a task is none of the user's own."""
+    if values["offline"] is not None:
+        return values["offline"]
+    if any(ref is not None and locations.is_hub_id(ref.source) for ref in refs):
+        return False
+    local = locations.local_tasks(values["task_path"])
+    named = [task for task in values["tasks"] if isinstance(task, str)]
+    return all(task in local or task.endswith((".yaml", ".yml")) for task in named)
+
+
+def _with_offline(values: dict[str, Any], file: Path) -> dict[str, Any]:
+    """Fills in ``offline`` from the checkpoints that a recipe or a manifest names."""
+    if values.get("offline") is not None or not is_file(file):
+        return values
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if found.get("config", {}).get("offline") is True:
+            return {**values, "offline": True}  # the run's models were folders: names that look like hub ids are paths
+        refs = [ref for ref in [*found["models"], found.get("base")] if ref]
+        hub = any(locations.is_hub_id(ref if isinstance(ref, str) else ref["source"]) for ref in refs)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        hub = False  # whoever reads the file in earnest says what is wrong with it
+    return {**values, "offline": not hub}

@@ -1,0 +1,206 @@
+"""From texts to token requests, by the rules of lm-eval's Hugging Face models.
+
+The boundary between context and continuation, the token before an empty context and the truncation from the left are
+what published scores were made with, so they are kept to the letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from evomerge.errors import InputError
+from evomerge.fitness.inference.requests import Continuation, Prompt, Request
+
+DEFAULT_MAX_NEW = 256
+DEFAULT_LENGTH = 2048
+_UNLIMITED = 1_000_000_000_000_000_019_884_624_838_656  # what tokenizers say when nobody told them a limit
+_MAX_NEW_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+_SAMPLING_NAMES = ("do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p")
+
+
+def context_length(config: Any, tokenizer: Any) -> int:
+    """Longest sequence of a model, in tokens.
+
+    Args:
+        config: Configuration of the model, an object or a mapping, or ``None``.
+        tokenizer: Its tokenizer, asked when the configuration is silent.
+
+    Returns:
+        The limit; 2048 when neither knows.
+    """
+    inner = field_of(config, "text_config") or config
+    for name in ("n_positions", "max_position_embeddings", "n_ctx"):
+        if (value := field_of(inner, name)) is not None:
+            return int(value)
+    limit = getattr(tokenizer, "model_max_length", None)
+    return DEFAULT_LENGTH if limit is None or limit >= _UNLIMITED else int(limit)
+
+
+def vocabulary_size(config: Any, tokenizer: Any) -> int:
+    """Number of logits per position, from a model's configuration or else from its tokenizer."""
+    value = field_of(field_of(config, "text_config") or config, "vocab_size")
+    return len(tokenizer) if value is None else int(value)
+
+
+def field_of(config: Any, name: str) -> Any:
+    """A field of a configuration, be it an object or a mapping; ``None`` where there is none."""
+    return config.get(name) if isinstance(config, Mapping) else getattr(config, name, None)
+
+
+class Encoder:
+    """Turns the texts of a request into tokens.
+
+    Args:
+        tokenizer: A ``transformers`` tokenizer; it is not changed.
+        max_length: Longest sequence of the model, in tokens.
+
+    Attributes:
+        calls: How often the tokenizer was asked to encode.
+        cut: How many requests lost their beginning because they were too long.
+
+    Raises:
+        InputError: If the tokenizer has neither a beginning nor an end token.
+    """
+
+    def __init__(self, tokenizer: Any, max_length: int) -> None:
+        self.tokenizer = tokenizer
+        self.max_length = max_length
+        self.calls = 0
+        self.cut = 0
+        prefix = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+        if prefix is None:
+            raise InputError("tokenizer: it names neither a bos_token nor an eos_token, and scoring needs one of them")
+        self.prefix: int = int(prefix)
+        self._prefix_text = tokenizer.decode(self.prefix)
+        self._last: tuple[str, list[int]] = ("", [])
+
+    def encode(self, text: str, *, special: bool | None = None) -> list[int]:
+        """Tokens of a text; special tokens as the tokenizer adds them, unless the text already begins with one."""
+        self.calls += 1
+        if special is None and self._prefix_text and text.startswith(self._prefix_text):
+            special = False
+        arguments = {} if special is None else {"add_special_tokens": special}
+        return list(self.tokenizer.encode(text, **arguments))
+
+    def continuation(self, context: str, text: str) -> Continuation:
+        """A request for the log-likelihood of ``text`` after ``context``.
+
+        Raises:
+            InputError: If no token is left to score, or more than the model can see.
+        """
+        if context:
+            before, after = self._pair(context, text)
+        else:
+            before, after = [self.prefix], self.encode(text, special=False)
+            if after and after[0] == self.prefix:
+                before, after = after[:1], after[1:]
+        if not before:  # a context of blanks, all of them moved to the continuation
+            before = [self.prefix]
+        if not after:
+            raise InputError(f"the continuation {text!r} has no token of its own; nothing can be scored")
+        return self._window(before, after)
+
+    def _pair(self, context: str, text: str) -> tuple[list[int], list[int]]:
+        # Blanks at the end of the context belong to the first token of the continuation.
+        stripped = context.rstrip()
+        text, context = context[len(stripped) :] + text, stripped
+        whole = self.encode(context + text)
+        if self._last[0] != context or not context:
+            self._last = (context, self.encode(context))
+        before = self._last[1]
+        return before, whole[len(before) :]
+
+    def _window(self, before: list[int], after: list[int]) -> Continuation:
+        if len(after) > self.max_length:
+            raise InputError(
+                f"a continuation of {len(after)} tokens does not fit into the model's {self.max_length}; "
+                "shorten it or raise max_length"
+            )
+        self.cut += len(before) + len(after) > self.max_length + 1
+        tokens = (before + after)[-(self.max_length + 1) :]
+        return Continuation(np.asarray(tokens, dtype=np.int32), len(after))
+
+    def rolling(self, text: str) -> tuple[Continuation, ...]:
+        """Requests that score every token of a text once, in windows as long as the model allows.
+
+        Raises:
+            InputError: If the text has no tokens.
+        """
+        tokens = self.encode(text)
+        if not tokens:
+            raise InputError("the text has no tokens; nothing can be scored")
+        sequence = [self.prefix, *tokens]
+        windows = []
+        done = 0
+        while done < len(tokens):
+            end = min(done + self.max_length, len(tokens))
+            # sequence[i] is what token i is predicted from; a later window starts early enough to be full.
+            start = max(0, end - self.max_length)
+            windows.append(Continuation(np.asarray(sequence[start : end + 1], dtype=np.int32), end - done))
+            done = end
+        return tuple(windows)
+
+    def prompt(self, context: str, arguments: Mapping[str, Any]) -> Prompt:
+        """A request to continue ``context`` greedily.
+
+        Args:
+            context: The prompt.
+            arguments: Generation arguments in lm-eval's spelling.
+
+        Raises:
+            InputError: If the arguments ask for sampling, or leave no room for the prompt.
+        """
+        rest = dict(arguments)
+        stop = rest.pop("until", None) or []
+        max_new = next((int(rest[name]) for name in _MAX_NEW_NAMES if rest.get(name) is not None), DEFAULT_MAX_NEW)
+        if rest.get("do_sample") or (rest.get("do_sample") is None and float(rest.get("temperature") or 0.0) > 0.0):
+            raise InputError(
+                "it samples; only greedy generation is scored: set gen_kwargs={do_sample: false, temperature: 0}"
+            )
+        if int(rest.get("num_beams") or 1) > 1:
+            raise InputError("it searches with beams; only greedy generation is scored: set gen_kwargs={num_beams: 1}")
+        room = self.max_length - max_new
+        if room <= 0:
+            raise InputError(
+                f"max_gen_toks={max_new} leaves no room for a prompt in {self.max_length} tokens; "
+                "set a smaller one with gen_kwargs={max_gen_toks: N}"
+            )
+        options = {name: value for name, value in rest.items() if name not in (*_MAX_NEW_NAMES, *_SAMPLING_NAMES)}
+        whole = self.encode(context)
+        self.cut += len(whole) > room
+        tokens = np.asarray(whole[-room:] or [self.prefix], dtype=np.int32)
+        texts = (stop,) if isinstance(stop, str) else tuple(str(text) for text in stop)
+        return Prompt(tokens, tuple(text for text in texts if text), max_new, options)
+
+    def requests(self, kind: str, arguments: tuple[Any, ...]) -> tuple[Request, ...]:
+        """What to ask a model for one of lm-eval's requests; a long text becomes several windows.
+
+        Args:
+            kind: lm-eval's type of the request.
+            arguments: Its arguments.
+
+        Raises:
+            InputError: If it cannot be asked.
+        """
+        if kind == "loglikelihood":
+            return (self.continuation(str(arguments[0]), str(arguments[1])),)
+        if kind == "loglikelihood_rolling":
+            return self.rolling(str(arguments[0]))
+        return (self.prompt(str(arguments[0]), arguments[1]),)
+
+    def chat(self, messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """Text of a conversation by the chat template; without the system's turn if the template refuses one."""
+        flags = {
+            "tokenize": False,
+            "add_generation_prompt": add_generation_prompt,
+            "continue_final_message": not add_generation_prompt,
+        }
+        try:
+            return str(self.tokenizer.apply_chat_template(messages, **flags))
+        except jinja2.exceptions.TemplateError:
+            rest = [message for message in messages if message["role"] != "system"]
+            return str(self.tokenizer.apply_chat_template(rest, **flags))

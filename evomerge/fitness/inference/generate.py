@@ -1,0 +1,180 @@
+"""Greedy generation in batches, with stop texts."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    DynamicCache,
+    LogitsProcessor,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
+
+from evomerge.fitness.inference.batches import PromptBatch
+from evomerge.fitness.inference.kv_cache import expanded, takes
+from evomerge.fitness.inference.masks import windows
+from evomerge.fitness.inference.requests import Generated, Prompt
+
+# A stop text may be spelled with other tokens than the tokenizer would choose, so a little more is looked at.
+LOOK_BACK = 2
+
+
+class Beginnings:
+    """Keys and values of what the prompts of a batch begin with; the one read last is kept for the next batch.
+
+    Args:
+        model: A causal language model whose weights stay as they are.
+    """
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self._model = model
+        self._read: tuple[bytes, DynamicCache] | None = None
+
+    def of(self, batch: PromptBatch) -> DynamicCache:
+        """Keys and values of a batch's beginning, for each of its prompts."""
+        tokens = batch.prompts[0].tokens[: batch.shared]
+        if self._read is None or self._read[0] != tokens.tobytes():
+            cache = DynamicCache()
+            given = torch.from_numpy(tokens.astype(np.int64))[None].to(next(self._model.parameters()).device)
+            last = {"logits_to_keep": 1} if takes(self._model, "logits_to_keep") else {}
+            self._model(input_ids=given, past_key_values=cache, use_cache=True, **last)
+            self._read = (tokens.tobytes(), cache)
+        return expanded(self._read[1], len(batch.prompts))
+
+
+class Generator:
+    """Continues prompts greedily.
+
+    Args:
+        tokenizer: Encodes stop texts and decodes answers.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._windows: dict[tuple[str, ...], int] = {}
+
+    def generate(self, model: torch.nn.Module, batch: PromptBatch, beginnings: Beginnings) -> list[Generated]:
+        """Continues prompts that share stop texts, length limit and options.
+
+        Args:
+            model: A causal language model of ``transformers``.
+            batch: At least one prompt.
+            beginnings: What has been read with these weights.
+
+        Returns:
+            One answer per prompt, in their order.
+        """
+        if batch.shared and not all(size is None for size in windows(model.config).values()):
+            batch = replace(batch, shared=0)  # transformers generates with caches of its own for sliding layers
+        first = batch.prompts[0]
+        device = next(model.parameters()).device
+        stop = (*first.stop, *self._end_texts())
+        pad = self._padding(model)
+        tokens, mask = _padded(batch, pad)
+        ended = _StopTexts(self._tokenizer, stop, self._window(stop), tokens.shape[1], len(batch.prompts))
+        finite = _Finite(len(batch.prompts), device)
+        made = model.generate(  # type: ignore[operator]
+            input_ids=tokens.to(device),
+            attention_mask=mask.to(device),
+            past_key_values=beginnings.of(batch) if batch.shared else None,
+            generation_config=_configuration(model, first, pad),
+            stopping_criteria=StoppingCriteriaList([ended]),
+            logits_processor=LogitsProcessorList([finite]),
+        )
+        made = made[:, tokens.shape[1] :].tolist()
+        ends = _end_tokens(model)
+        healthy = finite.rows.tolist()
+        answers = []
+        for row, stopped_at, ok in zip(made, ended.lengths, healthy, strict=True):
+            end = next((place for place, token in enumerate(row) if token in ends), stopped_at)
+            text = str(self._tokenizer.decode(row[:end], skip_special_tokens=True))
+            for term in stop:
+                text = text.split(term)[0]
+            answers.append(Generated(text, truncated=end is None, finite=ok))
+        return answers
+
+    def _end_texts(self) -> tuple[str, ...]:
+        end = self._tokenizer.eos_token_id
+        return () if end is None else (str(self._tokenizer.decode(end, skip_special_tokens=False)),)
+
+    def _padding(self, model: torch.nn.Module) -> int:
+        for token in (self._tokenizer.pad_token_id, self._tokenizer.unk_token_id, self._tokenizer.eos_token_id):
+            if token is not None:
+                return int(token)
+        return 0
+
+    def _window(self, stop: tuple[str, ...]) -> int:
+        if stop not in self._windows:
+            lengths = [len(self._tokenizer.encode(text, add_special_tokens=False)) for text in stop]
+            self._windows[stop] = max(lengths, default=0) + LOOK_BACK
+        return self._windows[stop]
+
+
+class _StopTexts(StoppingCriteria):
+    """Says which rows have shown a stop text, and remembers after how many tokens."""
+
+    def __init__(self, tokenizer: Any, stop: tuple[str, ...], window: int, start: int, rows: int) -> None:
+        self._tokenizer = tokenizer
+        self._stop = stop
+        self._window = window
+        self._start = start
+        self.lengths: list[int | None] = [None] * rows
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:  # type: ignore[override]
+        made = input_ids[:, self._start :]
+        unfinished = [row for row, length in enumerate(self.lengths) if length is None]
+        recent = made[unfinished, -self._window :].tolist()
+        for row, text in zip(unfinished, self._tokenizer.batch_decode(recent), strict=True):
+            if any(term in text for term in self._stop):
+                self.lengths[row] = made.shape[1]
+        return torch.tensor([length is not None for length in self.lengths], device=input_ids.device)
+
+
+class _Finite(LogitsProcessor):
+    """Changes nothing; remembers the rows whose logits were finite at every step."""
+
+    def __init__(self, rows: int, device: torch.device) -> None:
+        self.rows = torch.ones(rows, dtype=torch.bool, device=device)
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        # The largest logit of a row is NaN or infinite as soon as one of them is NaN or +inf; -inf may be a mask.
+        self.rows &= torch.isfinite(scores.amax(dim=-1))
+        return scores
+
+
+def _padded(batch: PromptBatch, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tokens and mask of a batch: padded on the left, but behind what all prompts begin with."""
+    prompts, shared = batch.prompts, batch.shared
+    width = max(len(prompt.tokens) for prompt in prompts)
+    tokens = torch.full((len(prompts), width), pad, dtype=torch.long)
+    mask = torch.zeros((len(prompts), width), dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        start = width - (len(prompt.tokens) - shared)
+        for place, part in ((slice(0, shared), prompt.tokens[:shared]), (slice(start, width), prompt.tokens[shared:])):
+            tokens[row, place] = torch.from_numpy(part.astype(np.int64))
+            mask[row, place] = 1
+    return tokens, mask
+
+
+def _configuration(model: torch.nn.Module, prompt: Prompt, pad: int) -> Any:
+    """The model's own generation settings, greedy and bounded."""
+    settings = copy.deepcopy(model.generation_config)
+    settings.update(**prompt.options)  # type: ignore[operator, union-attr]
+    greedy = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None, "min_p": None, "typical_p": None}
+    bounds = {"max_new_tokens": prompt.max_new, "max_length": None, "pad_token_id": pad, "use_cache": True}
+    bounds["cache_implementation"] = None  # a cache that holds what prompts share is given
+    settings.update(**greedy, **bounds)  # type: ignore[operator, union-attr]
+    return settings
+
+
+def _end_tokens(model: torch.nn.Module) -> set[int]:
+    ends = getattr(model.generation_config, "eos_token_id", None)
+    if ends is None:
+        return set()
+    return {int(ends)} if isinstance(ends, int) else {int(end) for end in ends}

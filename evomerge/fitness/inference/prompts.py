@@ -1,0 +1,77 @@
+"""Arranges prompts into batched generations, once for all candidates."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from evomerge.fitness.inference.batches import Limits, PromptBatch
+from evomerge.fitness.inference.requests import Prompt
+
+Asked = tuple[int, Prompt]
+
+# Prompts that begin with the same tokens are looked at together; a few, or little in common, is not worth a batch.
+_ALIKE = 32
+_LEAST_PROMPTS = 4
+_LEAST_SHARE = 0.25
+
+
+def prompt_batches(prompts: Sequence[Asked], limits: Limits, *, share: bool) -> Iterator[PromptBatch]:
+    """Batches prompts of one kind, the longest first.
+
+    Args:
+        prompts: With the places of their requests.
+        limits: What bounds a batch.
+        share: Whether a beginning that many prompts share is read once.
+    """
+    kinds: dict[str, list[Asked]] = defaultdict(list)
+    for index, prompt in prompts:
+        kinds[repr((prompt.stop, prompt.max_new, sorted(prompt.options.items())))].append((index, prompt))
+    for kind in sorted(kinds):
+        for shared, members in _by_beginning(kinds[kind]) if share else [(0, kinds[kind])]:
+            for part in _cut(members, limits):
+                yield PromptBatch(tuple(prompt for _, prompt in part), tuple(index for index, _ in part), shared)
+
+
+def _by_beginning(prompts: Sequence[Asked]) -> Iterator[tuple[int, list[Asked]]]:
+    """Prompts that share much, with how many tokens they share; and all others, which share nothing."""
+    alike: dict[bytes, list[Asked]] = defaultdict(list)
+    for index, prompt in prompts:
+        alike[prompt.tokens[:_ALIKE].tobytes()].append((index, prompt))
+    rest: list[Asked] = []
+    for beginning in sorted(alike):
+        members = alike[beginning]
+        shared = _common([prompt for _, prompt in members])
+        saved = (len(members) - 1) * shared
+        if len(members) < _LEAST_PROMPTS or saved < _LEAST_SHARE * sum(len(p.tokens) for _, p in members):
+            rest += members
+        else:
+            yield shared, members
+    if rest:
+        yield 0, rest
+
+
+def _common(prompts: Sequence[Prompt]) -> int:
+    """How many tokens all prompts begin with, leaving each at least one of its own."""
+    length = min(len(prompt.tokens) for prompt in prompts) - 1
+    first = prompts[0].tokens[:length]
+    for prompt in prompts[1:]:
+        unlike = (prompt.tokens[:length] != first[:length]).nonzero()[0]
+        length = int(unlike[0]) if len(unlike) else length
+    return length
+
+
+def _cut(prompts: Sequence[Asked], limits: Limits) -> Iterator[list[Asked]]:
+    ordered = sorted(prompts, key=lambda pair: (-len(pair[1].tokens), pair[1].tokens.tobytes(), pair[0]))
+    part: list[Asked] = []
+    for pair in ordered:
+        longest = len(part[0][1].tokens) if part else len(pair[1].tokens)
+        size = (len(part) + 1) * (longest + pair[1].max_new)
+        logits = (len(part) + 1) * (longest if limits.logits == "all" else 1)
+        full = size > limits.cached or logits > limits.positions or len(part) == (limits.rows or -1)
+        if part and full:
+            yield part
+            part = []
+        part.append(pair)
+    if part:
+        yield part

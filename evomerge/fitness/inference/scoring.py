@@ -1,0 +1,198 @@
+"""Scores token requests with a live model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from transformers import DynamicCache
+
+from evomerge.fitness.inference.batches import Layout, LikelihoodPass, Limits
+from evomerge.fitness.inference.generate import Beginnings, Generator
+from evomerge.fitness.inference.kv_cache import expanded, takes
+from evomerge.fitness.inference.logits import last_only, portions
+from evomerge.fitness.inference.masks import attention_mask
+from evomerge.fitness.inference.planner import lay_out
+from evomerge.fitness.inference.requests import Answer, Likelihood, Request
+
+CPU_BLOCK, GPU_BLOCK = 4 * 2**20, 256 * 2**20
+
+
+class BatchScorer:
+    """Runs requests through a model in the passes of a layout.
+
+    Log-probabilities are taken in float32 whatever the model computes in, and only at the positions that are asked.
+    Results stay on the device until all passes have run.
+
+    Args:
+        tokenizer: Decodes what is generated.
+        limits: What bounds a forward pass.
+        share: Whether shared beginnings are computed once, see :mod:`evomerge.fitness.inference.probe`.
+    """
+
+    def __init__(self, tokenizer: Any, limits: Limits, *, share: bool = True) -> None:
+        self.limits = limits
+        self.share = share
+        self._tokenizer = tokenizer
+        self._placed: WeakKeyDictionary[Layout, tuple[torch.device, list[LikelihoodPass]]] = WeakKeyDictionary()
+        self._generator = Generator(tokenizer)
+
+    def with_limits(self, limits: Limits, *, share: bool) -> BatchScorer:
+        """The same scorer with other passes."""
+        return BatchScorer(self._tokenizer, limits, share=share)
+
+    def lay_out(self, requests: Sequence[Request]) -> Layout:
+        """Arranges requests into forward passes."""
+        return lay_out(requests, self.limits, share=self.share)
+
+    @torch.inference_mode()
+    def answer(self, model: torch.nn.Module, layout: Layout) -> list[Answer]:
+        """Answers the requests of a layout.
+
+        Args:
+            model: A causal language model of ``transformers``, in evaluation mode, on any device.
+            layout: From ``lay_out``.
+
+        Returns:
+            One answer per request, in their order.
+        """
+        answers: list[Answer | None] = [None] * layout.count
+        for index, likelihood in self._likelihoods(model, layout):
+            answers[index] = likelihood
+        beginnings = Beginnings(model)  # of these weights, and gone with this call
+        bounded = layout.limits.logits == "portions" and not takes(model, "logits_to_keep")
+        with last_only(model) if bounded and layout.prompts else nullcontext():
+            for batch in layout.prompts:
+                generated = self._generator.generate(model, batch, beginnings)
+                for index, answer in zip(batch.requests, generated, strict=True):
+                    answers[index] = answer
+        assert all(answer is not None for answer in answers)
+        return cast(list[Answer], answers)
+
+    def _likelihoods(self, model: torch.nn.Module, layout: Layout) -> list[tuple[int, Likelihood]]:
+        if not layout.likelihoods:
+            return []
+        device = next(model.parameters()).device
+        passes = self._on(device, layout)
+        owners = np.concatenate([batch.request for batch in passes])
+        # One piece of memory for all results: small ones between the large pieces would keep those from being freed.
+        scores, hits = (
+            torch.empty(len(owners), device=device),
+            torch.empty(len(owners), device=device, dtype=torch.bool),
+        )
+        run, done = _Run(model, layout, passes), 0
+        for index, batch in enumerate(passes):
+            upto = done + len(batch.request)
+            run.score(index, scores[done:upto], hits[done:upto])
+            done = upto
+        logprobs, missed = scores.cpu().numpy().astype(np.float64), ~hits.cpu().numpy()
+        indices, place = np.unique(owners, return_inverse=True)
+        sums = np.bincount(place, weights=logprobs)
+        misses = np.bincount(place, weights=missed)
+        return [
+            (int(index), Likelihood(float(total), bool(miss == 0)))
+            for index, total, miss in zip(indices, sums, misses, strict=True)
+        ]
+
+    def _on(self, device: torch.device, layout: Layout) -> list[LikelihoodPass]:
+        """The passes of a layout on a device; copied there once for all candidates."""
+        placed = self._placed.get(layout)
+        if placed is None or placed[0] != device:
+            placed = self._placed[layout] = (device, [batch.to(device) for batch in layout.likelihoods])
+        return placed[1]
+
+
+class _Run:
+    """The passes of a layout, run one after the other on one model."""
+
+    def __init__(self, model: torch.nn.Module, layout: Layout, passes: Sequence[LikelihoodPass]) -> None:
+        self._model = model
+        self._layout = layout
+        self._passes = passes
+        # Whether the model can be told at which positions to compute logits.
+        self._selects = takes(model, "logits_to_keep")
+        self._positions = [batch.positions for batch in layout.likelihoods]  # counted where they are not on a GPU
+        self._last = {batch.past: index for index, batch in enumerate(passes) if batch.past is not None}
+        self._caches: dict[int, DynamicCache] = {}
+
+    def score(self, index: int, logprobs: torch.Tensor, hits: torch.Tensor) -> None:
+        """Runs a pass.
+
+        Args:
+            index: Which; earlier passes have run.
+            logprobs: ``(scored,)`` float32, written: the log-probability of each scored token, in nats.
+            hits: ``(scored,)`` bool, written: whether it was the most probable one.
+        """
+        batch = self._passes[index]
+        cache = self._cache(batch)
+        position, target, start = batch.position, batch.target, 0
+        for logits in self._logits(index, cache):
+            stop = start + len(logits)
+            here = (position >= start) & (position < stop) if start or stop < self._positions[index] else slice(None)
+            at = position[here] - start
+            chosen = logits[at, target[here]].float()
+            normaliser, best = _normalise(logits)
+            logprobs[here] = chosen - normaliser[at]
+            hits[here] = best[at] == target[here]
+            start = stop
+            del logits  # before the next ones are made
+        if batch.shared:
+            assert cache is not None
+            self._caches[index] = cache
+        if batch.past is not None and self._last[batch.past] == index:
+            del self._caches[batch.past]
+
+    def _cache(self, batch: LikelihoodPass) -> DynamicCache | None:
+        """The keys and values that come before a pass, for each of its rows, and room for its own."""
+        if batch.past is None:
+            return DynamicCache() if batch.shared else None
+        return expanded(self._caches[batch.past], batch.tokens.shape[0])
+
+    def _logits(self, index: int, cache: DynamicCache | None) -> Iterator[torch.Tensor]:
+        """Logits at the kept positions, ``(positions, vocabulary)`` in the model's dtype, in one piece or portions."""
+        batch, limits = self._passes[index], self._layout.limits
+        arguments: dict[str, Any] = {"past_key_values": cache, "use_cache": cache is not None}
+        arguments["input_ids"] = batch.tokens
+        if batch.places is not None:
+            past = 0 if cache is None else cache.get_seq_length()
+            arguments["attention_mask"] = attention_mask(self._model, batch, past)
+            arguments["position_ids"] = batch.places
+        at_once = self._positions[index] <= limits.positions
+        if limits.logits == "portions" and not (self._selects and at_once):
+            yield from portions(self._model, batch.keep, limits.positions, arguments)
+            return
+        if self._selects:
+            arguments["logits_to_keep"] = batch.keep
+        logits = self._model(**arguments).logits
+        if logits.ndim == 2:  # those that were asked
+            yield logits
+            return
+        # All positions: no copy of all that are scored, which may be nearly as many.
+        for part in batch.keep.flatten().nonzero()[:, 0].split(limits.positions):
+            yield logits.flatten(0, 1)[part]
+
+
+def _normalise(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """What turns logits into log-probabilities, and the most probable token of each position.
+
+    Args:
+        logits: ``(positions, vocabulary)``; overwritten if they are float32.
+
+    Returns:
+        ``(positions,)`` float32, the logarithm of the sum of exponentials, and ``(positions,)`` int64.
+    """
+    count, vocabulary = logits.shape
+    normaliser = torch.empty(count, device=logits.device)
+    best = torch.empty(count, device=logits.device, dtype=torch.int64)
+    # A few rows at a time stay in a CPU's cache; a GPU would only wait for more launches.
+    size = max(1, (GPU_BLOCK if logits.is_cuda else CPU_BLOCK) // (4 * vocabulary))
+    for start in range(0, count, size):
+        rows = slice(start, start + size)
+        block = logits[rows].float()
+        largest, best[rows] = block.max(dim=-1)
+        normaliser[rows] = block.sub_(largest[:, None]).exp_().sum(dim=-1).log_().add_(largest)
+    return normaliser, best

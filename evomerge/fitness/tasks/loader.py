@@ -1,0 +1,176 @@
+"""Loads tasks with lm-eval, after their declarations have been checked."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+from lm_eval.api.group import Group
+from lm_eval.api.task import Task
+from lm_eval.tasks._index import Entry
+from lm_eval.tasks._yaml_loader import load_yaml
+
+from evomerge.errors import InputError
+from evomerge.fitness.settings import FitnessSettings
+from evomerge.fitness.tasks import jsonl_task, validate
+from evomerge.fitness.tasks.task_index import Shelf
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Tasks and groups as lm-eval has built them, in the order in which they were asked for.
+
+    Args:
+        tasks: Leaf tasks by name.
+        groups: Groups by name.
+        builtin: Names of the leaf tasks that come with lm-eval.
+    """
+
+    tasks: Mapping[str, Task]
+    groups: Mapping[str, Group]
+    builtin: frozenset[str]
+
+
+def load(settings: FitnessSettings) -> Loaded:
+    """Loads every task that the settings ask for.
+
+    Nothing is fetched for data that lies on this machine. Code that tasks bring along runs: see ``foreign_code``.
+
+    Args:
+        settings: What to load.
+
+    Returns:
+        The tasks.
+
+    Raises:
+        InputError: With everything that is wrong: unknown names, metrics, filters, missing or empty data.
+    """
+    settings.check()
+    names = [task for task in settings.tasks if isinstance(task, str)]
+    specs = [dict(task) for task in settings.tasks if not isinstance(task, str)]
+    found = [problem for spec in specs for problem in jsonl_task.problems(spec)]
+    shelf = Shelf(_paths(settings))
+    wanted, unknown = shelf.find(names)
+    found += unknown
+    entries = list(shelf.closure(wanted))
+    for entry in entries:
+        found += _prepare(entry, shelf)
+    folders = [folder if folder.is_dir() else folder.parent for folder in _paths(settings)]
+    configs, wrong = _inline_configs(specs, folders) if not found else ([], [])
+    if found := found + wrong:
+        raise InputError(found)
+    with _unseen():
+        return _build([*wanted, *configs], shelf)
+
+
+@contextlib.contextmanager
+def _unseen() -> Iterator[None]:
+    """Keeps the datasets library from reporting to its makers that a file of this machine was read."""
+    reports = datasets.config.HF_UPDATE_DOWNLOAD_COUNTS
+    datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = False
+    try:
+        yield
+    finally:
+        datasets.config.HF_UPDATE_DOWNLOAD_COUNTS = reports
+
+
+def _paths(settings: FitnessSettings) -> list[Path]:
+    return [Path(path).expanduser() for path in settings.task_path]
+
+
+def _prepare(entry: Entry, shelf: Shelf) -> list[str]:
+    """Resolves and checks an entry's configuration and puts it in the place of its file."""
+    if entry.yaml_path is None:
+        return []
+    path = Path(entry.yaml_path)
+    try:
+        config = load_yaml(path, resolve_func=True)
+    except Exception as error:  # code of the task ran
+        return [f"task {entry.name!r} ({path}): could not be read: {type(error).__name__}: {_first_line(error)}"]
+    entry.cfg, entry.yaml_path = config, None
+    folder = path.parent if entry.name in shelf.own else None
+    return [problem for part in _declarations(entry.name, config) for problem in _part_problems(*part, folder)]
+
+
+def _declarations(name: str, config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A configuration and, for a group, those that it declares for its members on the spot."""
+    yield name, config
+    members = config.get("task")
+    for member in members if isinstance(members, list) else []:
+        if isinstance(member, dict):
+            yield from _declarations(str(member.get("group", member.get("task"))), member)
+
+
+def _part_problems(name: str, config: dict[str, Any], folder: Path | None) -> list[str]:
+    problems = validate.problems(name, config)
+    if folder is not None and "dataset_path" in config:
+        problems += validate.resolve_files(name, config, folder)
+    return problems
+
+
+def _inline_configs(
+    specs: Sequence[Mapping[str, Any]], folders: Sequence[Path]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    configs: list[dict[str, Any]] = []
+    problems: list[str] = []
+    for spec in specs:
+        try:
+            config = jsonl_task.config(spec, folders)
+        except InputError as error:
+            problems += error.problems
+            continue
+        config["custom_dataset"] = _rows_as_dataset(config.pop("rows"))
+        problems += validate.problems(config["task"], config)
+        configs.append(config)
+    return configs, problems
+
+
+def _rows_as_dataset(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Callable[..., dict[str, datasets.Dataset]]:
+    def read(**_: Any) -> dict[str, datasets.Dataset]:
+        return {split: datasets.Dataset.from_list([dict(row) for row in part]) for split, part in rows.items()}
+
+    return read
+
+
+def _build(wanted: Sequence[str | dict[str, Any]], shelf: Shelf) -> Loaded:
+    tasks: dict[str, Task] = {}
+    groups: dict[str, Group] = {}
+    problems: list[str] = []
+    for spec in wanted:
+        name = spec if isinstance(spec, str) else str(spec["task"])
+        try:
+            loaded = shelf.manager.load([spec])
+        except Exception as error:  # data, templates and code of a task can fail in any way
+            problems.append(_load_problem(name, error))
+            continue
+        for key, task in loaded["tasks"].items():
+            if key in tasks:
+                problems.append(f"tasks: {key!r} is asked for twice, alone or by a group; name it once")
+            tasks[key] = task
+        groups |= loaded["groups"]
+    for name, task in tasks.items():
+        problems += validate.kind_problems(name, task)
+    if problems:
+        raise InputError(problems)
+    return Loaded(tasks, groups, frozenset(tasks) - set(shelf.own) - {s["task"] for s in wanted if isinstance(s, dict)})
+
+
+def _load_problem(name: str, error: Exception) -> str:
+    text = f"{type(error).__name__}: {_first_line(error)}"
+    if isinstance(error, IndexError):
+        return f"task {name!r} has no items"
+    if isinstance(error, datasets.exceptions.DatasetGenerationError):
+        return f"task {name!r}: its data could not be read: {_first_line(error.__cause__ or error)}"
+    if isinstance(error, ConnectionError | OSError | datasets.exceptions.DatasetsError):
+        return f"task {name!r}: its data could not be loaded ({text}); bring it to this machine or name a local file"
+    if isinstance(error, KeyError):
+        return f"task {name!r}: its data has no {error}; check the names of its splits and fields"
+    return f"task {name!r} could not be loaded: {text}"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,274 @@
+"""From a configuration to everything a search needs, with all problems found before any work is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge import methods
+from evomerge.candidate import UserFunction, find_function, load_tokenizer, resolve_device
+from evomerge.checkpoints import Checkpoint, find_nonfinite, locate
+from evomerge.errors import InputError
+from evomerge.evaluation import Constraint, Objective
+from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
+from evomerge.fitness import FitnessSettings, TaskSuite, inspect_tasks
+from evomerge.genome import GenomeSpec
+from evomerge.merging import Sources
+from evomerge.methods import MergeMethod
+from evomerge.recipe import CheckpointRef, Recipe
+from evomerge.run import locations as places
+from evomerge.run.baselines import baselines, build_spec, child_seed, front_of
+from evomerge.run.run_config import RunConfig
+from evomerge.search import SearcherSettings, make
+from evomerge.store import RunStore
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A search, ready to be planned.
+
+    Attributes:
+        config: What the user wrote.
+        sources: The opened checkpoints.
+        spec: The search space; its template names method, models and base.
+        method: The merge method.
+        suite: The tasks.
+        functions: The user's own metrics.
+        objectives: What to improve.
+        constraints: What must hold.
+        start_names: Which points the first batch holds.
+        starts: Their genomes, ``(k, n_var)``.
+        device: Where candidates live.
+        warnings: What people should know before they trust the result.
+    """
+
+    config: RunConfig
+    sources: Sources
+    spec: GenomeSpec
+    method: MergeMethod
+    suite: TaskSuite
+    functions: tuple[UserFunction, ...]
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...]
+    start_names: tuple[str, ...]
+    starts: NDArray[np.float64]
+    device: str
+    warnings: tuple[str, ...]
+
+    @property
+    def template(self) -> Recipe:
+        """The recipe of every candidate but for its coefficients."""
+        return self.spec.template
+
+    @property
+    def baselines(self) -> dict[str, Recipe]:
+        """What every candidate is compared with: base, each expert alone, their uniform average."""
+        return baselines(self.template, self.config.base and self.known(self.config.base))
+
+    def known(self, ref: CheckpointRef) -> CheckpointRef:
+        """A reference as the sources know it, with its fingerprint where that has been read."""
+        same = (r for r in self.sources.checkpoints if (r.source, r.revision) == (ref.source, ref.revision))
+        return next(same, ref)
+
+
+class _Findings:
+    """Collects problems over the stages, so that one message names them all."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def attempt(self, stage: Callable[[], T]) -> T | None:
+        try:
+            return stage()
+        except InputError as error:
+            self.problems += [problem for problem in error.problems if problem not in self.problems]
+            return None
+
+    def settle(self) -> None:
+        if self.problems:
+            raise InputError(self.problems)
+
+
+def assemble(config: RunConfig) -> Assembly:
+    """Opens and checks everything a search needs; reads headers and task files, no weights.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    found = _Findings()
+    device = found.attempt(lambda: resolve_device(config.model.device))
+    method = found.attempt(lambda: methods.load(config.method))
+    sources = found.attempt(lambda: _open(config, method))
+    functions = found.attempt(lambda: _functions(config)) or ()
+    warnings: list[str] = []
+    if sources is not None:
+        comparison = sources.compare()
+        found.problems += comparison.problems
+        warnings += comparison.warnings
+    spec = None
+    if sources is not None and method is not None:
+        spec = found.attempt(lambda: build_spec(config, sources, method))
+    suite, metrics = _tasks(config, sources, found)
+    if metrics is None:
+        found.settle()
+        raise AssertionError("tasks without metrics are a problem that settle reports")
+    metrics |= {function.metric: function.higher_is_better for function in functions}
+    objectives, constraints = _wishes(config, metrics, suite, found)
+    start_names, starts = _starts(config, method, spec, objectives, found)
+    found.settle()
+    if sources is None or method is None or spec is None or suite is None or device is None:
+        raise AssertionError("a stage that failed has reported a problem")
+    warnings += suite.warnings
+    return Assembly(
+        config, sources, spec, method, suite, functions, objectives, constraints, start_names, starts, device,
+        tuple(dict.fromkeys(warnings)),
+    )  # fmt: skip
+
+
+def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _: None) -> Assembly:
+    """Reads all weights once: what they are, and that every one of them is a number.
+
+    Args:
+        assembly: As :func:`assemble` made it.
+        say: Told which checkpoint is being read.
+
+    Raises:
+        InputError: If weights are NaN or infinite, or two of the models are the same.
+    """
+    problems: list[str] = []
+    known: dict[CheckpointRef, Checkpoint] = {}
+    owner: dict[str, str] = {}
+    for ref, checkpoint in assembly.sources.checkpoints.items():
+        say(f"reading the weights of {ref.source}")
+        problems += find_nonfinite(checkpoint)
+        fingerprint = checkpoint.fingerprint()
+        checkpoint.release()  # workers map the files themselves
+        if fingerprint in owner:
+            problems.append(f"{ref.source} and {owner[fingerprint]} hold the same weights; name each model once")
+        owner[fingerprint] = ref.source
+        known[replace(ref, fingerprint=fingerprint)] = checkpoint
+    if problems:
+        raise InputError(problems)
+    sources = Sources(known, next(r for r in known if known[r] is assembly.sources.reference))
+    spec = build_spec(assembly.config, sources, assembly.method)
+    names, starts = assembly.start_names, assembly.starts
+    if assembly.config.start_from:
+        # Another run's recipes are recognised by their models' weights, which are known only now.
+        more, rows = front_of(assembly.config.start_from, spec)
+        names, starts = (*names, *more), np.vstack([starts, rows])
+    return replace(assembly, sources=sources, spec=spec, start_names=names, starts=starts)
+
+
+def _open(config: RunConfig, method: MergeMethod | None) -> Sources:
+    """Opens all checkpoints, the reference first: the base, but the first model where the method takes no base."""
+    base = [config.base] if config.base else []
+    models = list(config.models)
+    ordered = [*models, *base] if method is not None and method.base == "none" else [*base, *models]
+    problems: list[str] = []
+    opened: dict[CheckpointRef, Checkpoint] = {}
+    for ref in dict.fromkeys(ordered):
+        try:
+            folder = locate(places.resolve(ref.source), ref.revision, offline=config.offline)
+            opened[ref] = Checkpoint.open(folder)
+        except InputError as error:
+            problems += error.problems
+    if config.base in config.models:
+        problems.append(f"models: {config.base.source} is the base; name the experts alone")  # type: ignore[union-attr]
+    if problems:
+        raise InputError(problems)
+    return Sources(opened)
+
+
+def _functions(config: RunConfig) -> tuple[UserFunction, ...]:
+    problems: list[str] = []
+    found: list[UserFunction] = []
+    for text in config.functions:
+        try:
+            found.append(find_function(text))
+        except InputError as error:
+            problems += error.problems
+    names = [function.name for function in found]
+    problems += [f"functions: {name} is given twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    if problems:
+        raise InputError(problems)
+    return tuple(found)
+
+
+def _tasks(
+    config: RunConfig, sources: Sources | None, found: _Findings
+) -> tuple[TaskSuite | None, dict[str, bool] | None]:
+    """The suite, or without a tokenizer at least the names of the metrics."""
+    settings = fitness_settings(config.to_json())
+    reference = sources.reference if sources is not None else None
+    if reference is not None:
+        trust = config.model.trust_remote_code
+        tokenizer = found.attempt(lambda: load_tokenizer(reference.path, trust))
+        if tokenizer is not None:
+            suite = found.attempt(lambda: TaskSuite.build(settings, tokenizer, config=reference.config))
+            metrics = {key: info.higher_is_better for key, info in suite.metrics.items()} if suite else None
+            return suite, metrics
+    inspected = found.attempt(lambda: inspect_tasks(settings))
+    return None, dict(inspected.metrics) if inspected else None
+
+
+def _wishes(
+    config: RunConfig, metrics: Mapping[str, bool], suite: TaskSuite | None, found: _Findings
+) -> tuple[tuple[Objective, ...], tuple[Constraint, ...]]:
+    tasks = list(suite.items["search"]) if suite is not None else []
+    texts = list(config.objectives) or default_objectives(metrics, tasks)
+    objectives = found.attempt(lambda: read_objectives(texts, metrics)) or ()
+    constraints = found.attempt(lambda: read_constraints(config.constraints, metrics)) or ()
+    for constraint in constraints:
+        if constraint.relative_to == "base" and config.base is None:
+            found.problems.append(
+                f"constraint {constraint.label!r} is relative to base, and there is none; write base=FOLDER"
+            )
+    return objectives, constraints
+
+
+def _starts(
+    config: RunConfig,
+    method: MergeMethod | None,
+    spec: GenomeSpec | None,
+    objectives: tuple[Objective, ...],
+    found: _Findings,
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    if method is None or spec is None:
+        return (), np.zeros((0, 0))
+    names, starts = spec.starts(method.starts(len(spec.template.models), spec.template.options))
+    if config.start_from:
+        found.attempt(lambda: RunStore.read(str(config.start_from)))
+    if objectives:
+        # The searcher itself is made by the loop; making one here finds what does not fit before any work.
+        found.attempt(
+            lambda: make(config.searcher.name, spec.n_var, len(objectives), 1, searcher_settings(config), starts)
+        )
+    return names, starts
+
+
+def fitness_settings(config: Mapping[str, Any]) -> FitnessSettings:
+    """What candidates are asked.
+
+    Args:
+        config: A run's configuration as JSON, from :meth:`RunConfig.to_json` or from a manifest.
+    """
+    return FitnessSettings(
+        tasks=tuple(config["tasks"]),
+        task_path=tuple(places.resolve(path) for path in config["task_path"]),
+        items_per_task=config["items_per_task"],
+        test_items_per_task=config["test_items_per_task"],
+        seed=child_seed(config["seed"], "sample"),
+        **config["fitness"],
+    )
+
+
+def searcher_settings(config: RunConfig) -> SearcherSettings:
+    """Population, seed and options of the searcher."""
+    chosen = config.searcher
+    return SearcherSettings(chosen.population, child_seed(config.seed, "search"), dict(chosen.options))

@@ -1,0 +1,183 @@
+"""The model card of an exported merge: parents, method, licence, held-out scores, recipe."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from evomerge.analysis import interval, is_binary
+from evomerge.evaluation import Response
+from evomerge.recipe import CheckpointRef, Recipe
+from evomerge.run.locations import is_hub_id
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a search measured on held-out items.
+
+    Attributes:
+        rows: Rows of the score table: ``metric``, then one value per model. Empty if only the search's own items
+            were asked.
+        items: Task to number of held-out items.
+    """
+
+    rows: tuple[Mapping[str, str], ...] = ()
+    items: Mapping[str, int] | None = None
+
+
+def measured(columns: Mapping[str, tuple[Mapping[str, float], Sequence[Response]]]) -> Measured:
+    """Makes the card's table.
+
+    Args:
+        columns: Model name to its metrics and its answers; the first is the model of the card.
+    """
+    metrics, answers = next(iter(columns.values()))
+    rows = [
+        {"metric": key} | {name: _score(key, scores, given) for name, (scores, given) in columns.items()}
+        for key in metrics
+    ]
+    return Measured(tuple(rows), dict(Counter(answer.task for answer in answers)))
+
+
+def _score(key: str, metrics: Mapping[str, float], answers: Sequence[Response]) -> str:
+    """A score with its standard error, where it is a mean over items."""
+    if key not in metrics:
+        return ""
+    task, _, metric = key.rpartition(".")
+    values = [answer.metrics.get(metric) for answer in answers if answer.task == task]
+    numbers = [float(value) for value in values if isinstance(value, int | float) and math.isfinite(value)]
+    if len(numbers) < 2 or len(numbers) < len(values):
+        return f"{metrics[key]:.4f}"
+    found = interval(numbers, is_binary(numbers))
+    same = math.isclose(found.mean, metrics[key], rel_tol=1e-6, abs_tol=1e-9)
+    return f"{metrics[key]:.4f} ± {found.se:.4f}" if same else f"{metrics[key]:.4f}"
+
+
+def uncited(recipe: Recipe) -> list[str]:
+    """Warns of parents that a card can only name by their folder, not by a hub id that readers could find."""
+    names = [parent.label for parent in _parents(recipe) if _hub_id(parent) is None]
+    if not names:
+        return []
+    return [
+        f"no hub id is known of {', '.join(names)}, so the card's base_model names the folder alone; write it in "
+        "before publishing, or name models as {source: FOLDER, hub_id: ORG/NAME}"
+    ]
+
+
+def licence_of(folder: Path) -> str | None:
+    """The licence a checkpoint's own card states, or None when it states none."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return None
+    text = card.read_text(encoding="utf-8", errors="replace")
+    if not text.startswith("---"):
+        return None
+    try:
+        header = yaml.safe_load(text.split("---", 2)[1])
+    except (yaml.YAMLError, IndexError):
+        return None
+    licence = header.get("license") if isinstance(header, dict) else None
+    return str(licence) if licence else None
+
+
+def inherited_licence(licences: Mapping[str, str | None]) -> tuple[str | None, list[str]]:
+    """The licence a merge inherits from its parents.
+
+    Args:
+        licences: Parent label to licence, None where unknown.
+
+    Returns:
+        The licence if all parents share one, and warnings where a person has to decide.
+    """
+    known = {licence for licence in licences.values() if licence}
+    unknown = sorted(label for label, licence in licences.items() if not licence)
+    warnings = []
+    if unknown:
+        warnings.append(f"no licence is stated by {', '.join(unknown)}; find out before publishing the merge")
+    if len(known) > 1:
+        stated = ", ".join(f"{label}: {licence}" for label, licence in sorted(licences.items()) if licence)
+        warnings.append(f"the parents' licences differ ({stated}); the merge must satisfy all of them")
+    return (known.pop() if len(known) == 1 and not unknown else None), warnings
+
+
+def model_card(title: str, recipe: Recipe, licences: Mapping[str, str | None], scores: Measured | None = None) -> str:
+    """Writes the card. It names parents by hub id or by the last part of their folder: paths are nobody's business.
+
+    Args:
+        title: Heading.
+        recipe: What was built.
+        licences: Parent label to licence.
+        scores: What the search that found the recipe measured; None if it was only built.
+    """
+    parents = _parents(recipe)
+    licence, warnings = inherited_licence(licences)
+    header: dict[str, Any] = {
+        "base_model": [_hub_id(parent) or parent.label for parent in parents],
+        "base_model_relation": "merge",
+        "library_name": "transformers",
+        "tags": ["merge", "evomerge"],
+    }
+    if licence:
+        header["license"] = licence
+    lines = ["---", yaml.safe_dump(header, sort_keys=False, allow_unicode=True).rstrip(), "---", "", f"# {title}", ""]
+    origin = "built with evomerge" if scores is None else "found and checked with evomerge"
+    count = f"{len(recipe.models)} model{'s' if len(recipe.models) != 1 else ''}"
+    lines += [f"A merge of {count} by `{recipe.method}`, {origin}.", ""]
+    lines += ["## Parents", ""]
+    for parent in parents:
+        role = "base" if parent == recipe.base else "merged"
+        stated = licences.get(parent.label) or "not stated"
+        weights = f", weights sha256 `{parent.fingerprint[:16]}`" if parent.fingerprint else ""
+        hub_id = _hub_id(parent)
+        cited = f", `{hub_id}`" if hub_id else ""
+        lines.append(f"- `{parent.label}`{cited} ({role}; licence: {stated}{weights})")
+    lines += [""] + [f"> **Licence:** {warning}." for warning in warnings] + ([""] if warnings else [])
+    if scores is not None and scores.rows:
+        asked = ", ".join(f"{count} of {task}" for task, count in (scores.items or {}).items())
+        lines += ["## Held-out scores", "", *_table(scores.rows), ""]
+        lines += [f"Measured on items that the search never asked: {asked}. ± is one standard error over items.", ""]
+    lines += ["## Recipe", "", *_recipe(recipe), ""]
+    return "\n".join(lines)
+
+
+def _hub_id(ref: CheckpointRef) -> str | None:
+    return ref.hub_id or (ref.source if is_hub_id(ref.source) else None)
+
+
+def _parents(recipe: Recipe) -> list[CheckpointRef]:
+    parents = list(recipe.models)
+    if recipe.base is not None and recipe.base not in parents:
+        parents.insert(0, recipe.base)
+    return parents
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    columns = list(rows[0])
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    for row in rows:
+        lines.append("| " + " | ".join(row.values()) + " |")
+    return lines
+
+
+def _recipe(recipe: Recipe) -> list[str]:
+    options = ", ".join(f"{key}={value}" for key, value in recipe.options.items()) or "none"
+    lines = [
+        f"Method `{recipe.method}`, options: {options}; computed in float32 from {recipe.dtype} inputs, stored as "
+        f"{recipe.out_dtype}; digest `{recipe.digest[:16]}`. The whole recipe is in `recipe.json`.",
+        "",
+    ]
+    labels = [model.label for model in recipe.models]
+    for name, values in recipe.coefficients.items():
+        heads = labels if values.ndim == 2 else [name]
+        lines += [f"`{name}` by group:", "", "| group | " + " | ".join(heads) + " |", "|" + " --- |" * (len(heads) + 1)]
+        for group, row in zip(recipe.groups.groups, values.reshape(len(values), -1), strict=True):
+            cells = ["frozen"] * len(heads) if group.frozen else [f"{value:.4f}" for value in row]
+            lines.append(f"| {group.label} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return lines

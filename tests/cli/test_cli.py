@@ -1,0 +1,126 @@
+"""The command line as processes see it: exit codes, and what is imported."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import evomerge
+from evomerge.cli.main import main
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+HEAVY = ("torch", "transformers", "lm_eval", "hydra", "pymoo", "matplotlib", "datasets", "huggingface_hub")
+
+
+def evomerge_process(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "evomerge", *words],
+        cwd=cwd,
+        env={**ENVIRONMENT, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--version"], *([verb, "--help"] for verb in ("search", "check", "merge", "export"))]
+)
+def test_help_answers_without_loading_anything_heavy(tmp_path: Path, words: list[str]) -> None:
+    code = (
+        "import sys; from evomerge.cli.main import main; "
+        f"code = main({words!r}); "
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout
+    assert done.stderr == "[]\n"
+
+
+def test_help_names_every_verb_and_every_key(capsys: pytest.CaptureFixture[str]) -> None:
+    from evomerge.config import schema
+    from evomerge.config.help import VERBS
+
+    assert main(["--help"]) == 0
+    overview = capsys.readouterr().out
+    assert all(verb in overview for verb in VERBS)
+    for verb, known in (("search", schema.SEARCH), ("evaluate", schema.EVALUATE), ("export", schema.EXPORT)):
+        assert main([verb, "--help"]) == 0
+        page = capsys.readouterr().out
+        assert all(f"  {key} " in page for key in known)
+        assert max(map(len, page.splitlines())) <= 120
+
+
+def test_help_shows_what_choices_allow_and_hold(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from evomerge.config import compose, schema
+    from evomerge.run import locations
+
+    assert main(["search", "--help"]) == 0
+    page = " ".join(capsys.readouterr().out.split())
+    config = compose.search(["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]"]).to_json()
+    for name, key in schema.SEARCH.items():
+        if key.kind.names is not None:
+            default = config[name] if "." not in name else config[name.split(".")[0]][name.split(".")[1]]
+            assert f"{key.doc} ({' | '.join(key.kind.names())}; default {default})" in page
+    for name in [
+        *locations.local_tasks(["example:tasks"]),
+        *(f"example:{model}" for model in locations.example_models()),
+    ]:
+        assert name in page
+    assert "NAME.higher_is_better = False" in page
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    done = evomerge_process("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"evomerge {evomerge.__version__}\n")
+
+
+def test_bad_input_is_exit_code_2_and_leaves_nothing_behind(desk: Path) -> None:
+    before = sorted(desk.rglob("*"))
+    done = evomerge_process("search", "modles=[A,B]", "seed=x", "run_dir=run", cwd=desk)
+    assert done.returncode == 2
+    assert "5 problems" in done.stderr
+    assert "did you mean 'models'" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert sorted(desk.rglob("*")) == before
+
+
+def test_a_failure_is_exit_code_1_and_one_line(
+    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A current folder that is gone is nobody's bad input."""
+    gone = desk / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    words = ["search", "models=[example:base]", "tasks=[a]", "task_path=[b]"]
+    assert main(words) == 1
+    assert "--debug shows where" in capsys.readouterr().err
+    assert main([*words, "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+SEARCH = ("models=[A,B]", "base=base", "tasks=[sums]", "task_path=tasks", "items_per_task=10")
+
+
+def test_check_says_what_a_search_would_do_offline_and_writes_nothing(workshop: Path) -> None:
+    """The Hugging Face libraries read their variables once, on import, so what they hold tells which came first."""
+    code = (
+        "import sys; from evomerge.cli.main import main; "
+        f"code = main(['check', *{SEARCH!r}]); "
+        "import datasets, huggingface_hub; "
+        "print(huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_DATASETS_OFFLINE); sys.exit(code)"
+    )
+    clean = {name: value for name, value in ENVIRONMENT.items() if not name.endswith("_OFFLINE")}
+    before = sorted(workshop.rglob("*"))
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=workshop, env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "genes: 10" in done.stdout
+    assert "no problems found" in done.stdout
+    assert done.stdout.splitlines()[-1] == "True True"
+    assert sorted(workshop.rglob("*")) == before

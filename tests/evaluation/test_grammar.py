@@ -1,0 +1,121 @@
+"""Objectives and constraints as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from evomerge.config.value_types import metric_texts
+from evomerge.errors import InputError
+from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
+
+METRICS = {
+    "sort.acc": True,
+    "sort.perplexity": False,
+    "reverse_b.acc": True,
+    "gsm8k.exact_match,strict-match": True,
+    "gsm8k.exact_match,flexible-extract": True,
+    "qa.f1,custom": True,
+}
+
+
+def test_one_metric_in_its_natural_direction() -> None:
+    up, down = read_objectives(["sort.acc", "sort.perplexity"], METRICS)
+    assert up.higher_is_better
+    assert not down.higher_is_better
+    assert up.terms == ((1.0, "sort.acc"),)
+
+
+@pytest.mark.parametrize(
+    "text", ["0.7*sort.acc + 0.3*reverse_b.acc", "0.7*sort.acc+0.3*reverse_b.acc", ".7 * sort.acc + .3 * reverse_b.acc"]
+)
+def test_weighted_sums(text: str) -> None:
+    (objective,) = read_objectives([text], METRICS)
+    assert objective.terms == ((0.7, "sort.acc"), (0.3, "reverse_b.acc"))
+
+
+def test_opposite_directions_need_a_sign() -> None:
+    with pytest.raises(InputError, match="opposite directions"):
+        read_objectives(["sort.acc + sort.perplexity"], METRICS)
+    (objective,) = read_objectives(["sort.acc + -0.01*sort.perplexity"], METRICS)
+    assert objective.higher_is_better
+    assert objective.terms[1] == (-0.01, "sort.perplexity")
+    (falling,) = read_objectives(["-1*sort.acc"], METRICS)
+    assert not falling.higher_is_better
+
+
+def test_filters_may_be_left_out_where_there_is_one() -> None:
+    (objective,) = read_objectives(["1e+2*qa.f1"], METRICS)
+    assert objective.terms == ((100.0, "qa.f1,custom"),)
+    with pytest.raises(InputError, match=r"several filters.*flexible-extract"):
+        read_objectives(["gsm8k.exact_match"], METRICS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sort.ac", "did you mean 'acc'"),
+        ("sotr.acc", "did you mean 'sort'"),
+        ("reverse-b.acc", "did you mean 'reverse_b'"),
+        ("sort.perplexty", "did you mean 'perplexity'"),
+        ("acc", "names no task"),
+        ("sort.acc * 2", "not a metric key"),
+        ("0*sort.acc", "weight 0"),
+    ],
+)
+def test_typos_are_answered_with_what_was_meant(text: str, expected: str) -> None:
+    with pytest.raises(InputError, match=expected):
+        read_objectives([text], METRICS)
+
+
+def test_all_problems_come_at_once() -> None:
+    with pytest.raises(InputError) as caught:
+        read_objectives(["sort.ac", "sotr.acc", "sort.acc", "sort.acc"], METRICS)
+    assert len(caught.value.problems) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "bound", "relative"),
+    [
+        ("sort.acc >= 0.5", 0.5, None),
+        ("sort.acc>=base-0.01", -0.01, "base"),
+        ("sort.acc >= best_expert + 2e-2", 0.02, "best_expert"),
+        ("sort.perplexity <= base", 0.0, "base"),
+    ],
+)
+def test_constraints(text: str, bound: float, relative: str | None) -> None:
+    (constraint,) = read_constraints([text], METRICS)
+    assert (constraint.bound, constraint.relative_to) == (bound, relative)
+
+
+def test_what_a_comma_joined_in_vain_is_reported_alone() -> None:
+    joined = metric_texts().read(["sort.acc >= 0.5", "bogus"])
+    with pytest.raises(InputError) as caught:
+        read_constraints(joined, METRICS)
+    assert [problem.split(" cannot")[0] for problem in caught.value.problems] == ["constraint 'bogus'"]
+    with pytest.raises(InputError) as caught:
+        read_objectives(metric_texts().read(["sort.acc", "bogus"]), METRICS)
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["objective 'bogus'"]
+    kept = metric_texts().read(["gsm8k.exact_match", "strict-match >= 0.5", "sort.acc >= 0.5"])
+    assert [c.metric for c in read_constraints(kept, METRICS)] == ["gsm8k.exact_match,strict-match", "sort.acc"]
+
+
+def test_all_stands_for_every_task() -> None:
+    found = read_constraints(["all.acc >= base - 0.01"], METRICS)
+    assert [c.metric for c in found] == ["sort.acc", "reverse_b.acc"]
+    assert found[0].label == "sort.acc >= base - 0.01"
+
+
+@pytest.mark.parametrize(
+    "text", ["sort.acc > 0.5", "sort.acc >= best", "sort.acc", "sort.accc >= 0.5", "all.ac >= base"]
+)
+def test_unreadable_constraints(text: str) -> None:
+    with pytest.raises(InputError):
+        read_constraints([text], METRICS)
+
+
+def test_default_objectives_take_accuracy_where_there_is_one() -> None:
+    assert default_objectives(METRICS, ["sort", "gsm8k", "qa"]) == [
+        "sort.acc",
+        "gsm8k.exact_match,strict-match",
+        "qa.f1,custom",
+    ]
