@@ -27,7 +27,9 @@ from tests.search.analytic import analytic, plan
 # A clean process that has loaded everything once; each search is a fork of it, a process of its own that starts in no
 # time.
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(["tests.search.killing", "evomerge.search.evolution", "evomerge.search.cmaes"])
+_server.set_forkserver_preload(
+    ["tests.search.killing", "evomerge.search.searchers._shared.pymoo_adapter", "evomerge.search.searchers.cmaes"]
+)
 
 CONSTRAINTS = (
     Constraint("north.acc >= base - 0.25", "north.acc", ">=", -0.25, "base"),

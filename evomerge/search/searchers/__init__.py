@@ -126,14 +126,14 @@ def make(
     options = {option: settings.options.get(option, default[0]) for option, default in OPTIONS[name].items()}
     # Imported here so that the tables above can be read without loading pymoo.
     if name == "cmaes":
-        from evomerge.search.cmaes import CMAES
+        from evomerge.search.searchers.cmaes import CMAES
 
         return CMAES(n_var, settings.population, generator(settings.seed, name), options["sigma"], rows)
     population = settings.population or POPULATION
     first = first_batch(rows, population, generator(settings.seed, "first batch"))
     if name == "random":
         return RandomSearch(n_var, population, generator(settings.seed, name), first)
-    from evomerge.search.evolution import Evolution
+    from evomerge.search.searchers._shared.pymoo_adapter import Evolution
 
     return Evolution(name, (n_var, n_obj, n_con), population, settings.seed, options, first)
 
