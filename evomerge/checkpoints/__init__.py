@@ -5,8 +5,8 @@ its tensors stay memory mapped.
 """
 
 from evomerge.checkpoints.arrays import map_arrays, write_arrays
-from evomerge.checkpoints.checkpoint import Checkpoint
 from evomerge.checkpoints.compare import Comparison, compare, expected_names, is_computed
+from evomerge.checkpoints.dense import Checkpoint
 from evomerge.checkpoints.header import TensorInfo, read_header
 from evomerge.checkpoints.locate import locate
 from evomerge.checkpoints.nonfinite import find_nonfinite, is_finite

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evomerge.checkpoints.checkpoint import Checkpoint
+from evomerge.checkpoints.dense import Checkpoint
+from evomerge.checkpoints.heads import is_embedding, is_head
 from evomerge.checkpoints.metadata import chat_template, end_tokens, flat_config
-from evomerge.checkpoints.ties import is_embedding, is_head
-from evomerge.checkpoints.vocabulary import (
+from evomerge.checkpoints.tokenizer_files import (
     read_merges,
     read_vocabulary,
     same_tokenizer_file,

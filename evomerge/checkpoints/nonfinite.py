@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from evomerge.checkpoints.checkpoint import Checkpoint
+from evomerge.checkpoints.dense import Checkpoint
 
 _BLOCK = 1 << 24
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from evomerge.checkpoints.header import TensorInfo, read_header
+from evomerge.checkpoints.heads import is_head, tied_heads
 from evomerge.checkpoints.mapped import content_digest, is_aligned, map_file, mapped
-from evomerge.checkpoints.ties import is_head, tied_heads
 from evomerge.checkpoints.weights import INDEX, weight_files
 from evomerge.errors import InputError
 
