@@ -74,7 +74,7 @@ class Ledger:
         max_failures: So many failures in a row end the run.
         stop: Asked between outcomes: ``none``, ``finish`` or ``now``.
         expired: Whether the wall-time budget is spent; asked before anything new is scored.
-        scored: Told of every new evaluation, with the batch's evaluations so far.
+        scored: Told of every evaluation that the run has not seen in an earlier batch, and whether it was made now.
     """
 
     store: RunStore
@@ -82,7 +82,7 @@ class Ledger:
     max_failures: int
     stop: Callable[[], str]
     expired: Callable[[], bool]
-    scored: Callable[[Evaluation, Sequence[Evaluation]], None]
+    scored: Callable[[Evaluation, bool], None]
     fresh: set[str] = field(default_factory=set)
     _seen: dict[tuple[str, str], Evaluation] = field(default_factory=dict)
     _row: list[Evaluation] = field(default_factory=list)
@@ -97,6 +97,9 @@ class Ledger:
         """
         places = self._new_places(batch)
         known = {digest: self._stored(digest, batch, index) for digest, index in places.items()}
+        for evaluation in known.values():
+            if evaluation is not None:
+                self.scored(evaluation, False)
         if None in known.values() and not self.expired():
             self._run(batch, places, known)
         self._row = self._failures(known.values())
@@ -135,7 +138,7 @@ class Ledger:
                 responses = outcome.responses if evaluation.error is None else ()
                 evaluation = known[digest] = self.store.append(evaluation, responses)
                 self.fresh.add(digest)
-                self.scored(evaluation, [e for e in known.values() if e is not None])
+                self.scored(evaluation, True)
                 self._end_row(known.values())
                 if self.stop() == "now":
                     raise KeyboardInterrupt

@@ -16,6 +16,7 @@ from evomerge.evaluation import Evaluation
 from evomerge.executors import Executor
 from evomerge.recipe import Recipe
 from evomerge.search.confirmation import choose
+from evomerge.search.front import Front
 from evomerge.search.ledger import Batch, Ledger, Scored
 from evomerge.search.plan import RepeatedFailures, SearchPlan, SearchResult
 from evomerge.search.progress import Progress, Watch
@@ -103,10 +104,10 @@ class _Search:
         self._store = store
         self._stop = stop
         self._phase = ""
-        self._total: int | None = None
         self._scoring: Scoring | None = None
+        self._front: Front | None = None
         self._watch = Watch(float((store.read_json(STATUS) or {}).get("seconds", 0.0)), progress)
-        self._ledger = Ledger(store, executor, plan.max_failures, stop, self._expired, self._report)
+        self._ledger = Ledger(store, executor, plan.max_failures, stop, self._expired, self._watch.scored)
 
     @property
     def scoring(self) -> Scoring:
@@ -122,12 +123,15 @@ class _Search:
         known = dict(zip(names, scored.evaluations, strict=True))
         self._scoring = Scoring(self._plan.objectives, self._plan.constraints, known)
         self._scoring.columns(scored.evaluations)
+        self._front = Front(self._scoring)
+        self._watch.follow(self._scoring)
 
     def candidates(self) -> str:
         """Asks, scores and tells until something ends it; returns what."""
         plan = self._plan
         starts = plan.starts if plan.starts is not None else np.zeros((0, plan.genome.n_var))
         searcher = plan.searcher(plan.genome.n_var, len(plan.objectives), self.scoring.n_con, starts)
+        assert self._front is not None
         self._enter("search", self._allowance()[0])
         idle = stale = 0
         while True:
@@ -141,8 +145,8 @@ class _Search:
             if idle >= EMPTY_BATCHES:
                 return "exhausted"
             scored = self._ask(searcher, limit)
-            improved = self._improves(scored.new)
             self.found += scored.new
+            improved = self._front.extend(scored.new)
             if not scored.complete:
                 self.cut = bool(scored.new)
                 return budget if len(scored.new) == limit else "seconds"
@@ -152,7 +156,7 @@ class _Search:
 
     def front(self) -> list[Evaluation]:
         """The feasible candidates that none dominates on the search split."""
-        return self.scoring.front(self.found)
+        return self._front.members() if self._front is not None else []
 
     def confirmation(self, front: Sequence[Evaluation]) -> list[Evaluation]:
         """Scores baselines and finalists on the test split."""
@@ -191,30 +195,14 @@ class _Search:
             left.append((max(budgets.items // max(each, 1) - len(self.found), 0), "items"))
         return min(left) if left else (None, "seconds")
 
-    def _improves(self, new: Sequence[Evaluation]) -> bool:
-        """Whether no earlier candidate is at least as good, in every objective, as some feasible new one."""
-        earlier = np.array([self.scoring.minimised(evaluation) for evaluation in self.front()])
-        for evaluation in new:
-            if self.scoring.feasible(evaluation):
-                value = self.scoring.minimised(evaluation)
-                if not len(earlier) or not (earlier <= value).all(axis=1).any():
-                    return True
-        return False
-
     def _expired(self) -> bool:
         seconds = self._plan.budgets.seconds
         return self._phase == "search" and seconds is not None and self._watch.elapsed() >= seconds
 
     def _enter(self, phase: str, total: int | None) -> None:
-        self._phase, self._total = phase, total
-        self._watch.enter(phase)
+        self._phase = phase
+        self._watch.enter(phase, total)
         self._write_status(None)
-
-    def _report(self, fresh: Evaluation, batch: Sequence[Evaluation]) -> None:
-        searching = self._phase == "search"
-        candidates = [*self.found, *batch] if searching else self.found
-        done = len(candidates) if searching else len(batch)
-        self._watch.scored(fresh, done, self._total, candidates, self._scoring)
 
     def _write_status(self, reason: str | None) -> None:
         self._store.write_json(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from evomerge.evaluation import Evaluation
+from evomerge.search.front import Front
 from evomerge.search.scoring import Scoring
 
 __all__ = ["Progress", "Watch"]
@@ -55,66 +56,52 @@ class Watch:
         self._before = before
         self._begin = time.monotonic()
         self._report = report
-        self._fresh: list[Evaluation] = []
+        self._fresh = 0
+        self._seconds = {"merge": 0.0, "score": 0.0}
+        self._front: Front | None = None
         self._phase = ""
         self._phase_begin = self._begin
-        self._phase_fresh = 0
+        self._phase_fresh = self._done = 0
+        self._total: int | None = None
 
     def elapsed(self) -> float:
         """Wall seconds of all sessions."""
         return self._before + time.monotonic() - self._begin
 
-    def enter(self, phase: str) -> None:
-        """Begins a phase."""
-        self._phase, self._phase_begin, self._phase_fresh = phase, time.monotonic(), 0
+    def enter(self, phase: str, total: int | None) -> None:
+        """Begins a phase that will have so many evaluations as far as is known."""
+        self._phase, self._phase_begin, self._total = phase, time.monotonic(), total
+        self._phase_fresh = self._done = 0
 
-    def scored(
-        self,
-        fresh: Evaluation,
-        done: int,
-        total: int | None,
-        candidates: Sequence[Evaluation],
-        scoring: Scoring | None,
-    ) -> None:
-        """Reports one new evaluation.
+    def follow(self, scoring: Scoring) -> None:
+        """Says what is better and what is feasible; from then on evaluations of the search make a front."""
+        self._front = Front(scoring)
 
-        Args:
-            fresh: The evaluation.
-            done: Evaluations of the phase that are there.
-            total: Evaluations that the phase will have, or None.
-            candidates: All searched candidates so far.
-            scoring: What is better and what is feasible; None while the baselines are scored.
-        """
-        self._fresh.append(fresh)
-        self._phase_fresh += 1
+    def scored(self, evaluation: Evaluation, fresh: bool) -> None:
+        """Takes in an evaluation of the phase; one that was made now, and not in an earlier session, is reported."""
+        self._done += 1
+        if self._front is not None and self._phase == "search":
+            self._front.add(evaluation)
+        if fresh:
+            self._fresh += 1
+            self._phase_fresh += 1
+            for part in self._seconds:
+                self._seconds[part] += evaluation.seconds.get(part, 0.0)
+            self._report(self._progress(evaluation.batch))
+
+    def _progress(self, batch: int) -> Progress:
         each = (time.monotonic() - self._phase_begin) / self._phase_fresh
-        front = scoring.front(candidates) if scoring is not None else []
-        self._report(
-            Progress(
-                phase=self._phase,
-                done=done,
-                total=total,
-                batch=fresh.batch,
-                best=_best(front, scoring),
-                front=len(front),
-                failures=sum(candidate.error is not None for candidate in candidates),
-                merge_seconds=self._mean("merge"),
-                score_seconds=self._mean("score"),
-                elapsed=self.elapsed(),
-                remaining=None if total is None else each * max(total - done, 0),
-            )
+        front = self._front
+        return Progress(
+            phase=self._phase,
+            done=self._done,
+            total=self._total,
+            batch=batch,
+            best=front.best() if front is not None else {},
+            front=len(front) if front is not None else 0,
+            failures=front.failures if front is not None else 0,
+            merge_seconds=self._seconds["merge"] / self._fresh,
+            score_seconds=self._seconds["score"] / self._fresh,
+            elapsed=self.elapsed(),
+            remaining=None if self._total is None else each * max(self._total - self._done, 0),
         )
-
-    def _mean(self, part: str) -> float:
-        return sum(evaluation.seconds.get(part, 0.0) for evaluation in self._fresh) / len(self._fresh)
-
-
-def _best(front: Sequence[Evaluation], scoring: Scoring | None) -> dict[str, float]:
-    """Best score per objective; each is reached on the front."""
-    if scoring is None or not front:
-        return {}
-    best = {}
-    for objective in scoring.objectives:
-        scores = [objective.value(evaluation.metrics) for evaluation in front]
-        best[objective.label] = max(scores) if objective.higher_is_better else min(scores)
-    return best

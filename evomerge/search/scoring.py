@@ -109,14 +109,6 @@ class Scoring:
             G[failed, -1] = self._violation + 1.0
         return F, G
 
-    def front(self, evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-        """The feasible evaluations that none dominates, in their order."""
-        feasible = [evaluation for evaluation in evaluations if self.feasible(evaluation)]
-        if not feasible:
-            return []
-        mask = non_dominated(np.array([self.minimised(evaluation) for evaluation in feasible]))
-        return [evaluation for evaluation, on_front in zip(feasible, mask, strict=True) if on_front]
-
     def _check_metrics(self, baselines: Mapping[str, Evaluation]) -> None:
         scored = [evaluation for evaluation in baselines.values() if evaluation.error is None]
         known = set(scored[0].metrics) if scored else set()

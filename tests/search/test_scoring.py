@@ -79,16 +79,6 @@ def test_numbers_for_failures_depend_on_the_records_alone() -> None:
     assert tellings[0] == tellings[1]
 
 
-def test_the_front_is_feasible_and_scored() -> None:
-    limit = Constraint("b.acc >= base", "b.acc", ">=", 0.0, "base")
-    scoring = Scoring((ACCURACY, LOSS), (limit,), BASELINES)
-    best_but_infeasible = scored(a_acc=1.0, b_acc=0.4, a_loss=0.1)
-    one, two = scored(a_acc=0.8, b_acc=0.5, a_loss=2.0), scored(a_acc=0.7, b_acc=0.5, a_loss=1.0)
-    dominated = scored(a_acc=0.7, b_acc=0.5, a_loss=2.5)
-    assert scoring.front([best_but_infeasible, failed(), one, dominated, two]) == [one, two]
-    assert scoring.front([failed()]) == []
-
-
 @pytest.mark.parametrize("relative", ["base", "best_expert"])
 def test_a_constraint_needs_what_it_is_relative_to(relative: str) -> None:
     constraint = Constraint(f"a.acc >= {relative}", "a.acc", ">=", 0.0, relative)

@@ -1,0 +1,62 @@
+"""The feasible candidates that no other dominates, kept while candidates come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from evomerge.analysis.archive import Archive
+from evomerge.evaluation import Evaluation
+from evomerge.search.scoring import Scoring
+
+__all__ = ["Front"]
+
+
+class Front:
+    """A search's Pareto front. Adding a candidate costs a comparison with the front, however many came before.
+
+    Args:
+        scoring: Which candidates are feasible, and what is better.
+
+    Attributes:
+        failures: Failed candidates added so far.
+    """
+
+    def __init__(self, scoring: Scoring) -> None:
+        self.failures = 0
+        self._scoring = scoring
+        self._archive: Archive[Evaluation] = Archive(len(scoring.objectives))
+
+    def __len__(self) -> int:
+        """Number of members."""
+        return len(self._archive)
+
+    def add(self, evaluation: Evaluation) -> bool:
+        """Adds a candidate.
+
+        Returns:
+            Whether it is feasible and no earlier candidate is at least as good in every objective.
+        """
+        if evaluation.error is not None:
+            self.failures += 1
+            return False
+        return self._scoring.feasible(evaluation) and self._archive.add(self._scoring.minimised(evaluation), evaluation)
+
+    def extend(self, evaluations: Iterable[Evaluation]) -> bool:
+        """Adds candidates; whether any of them improved the front."""
+        improved = False
+        for evaluation in evaluations:
+            improved = self.add(evaluation) or improved
+        return improved
+
+    def members(self) -> list[Evaluation]:
+        """The members, by split, batch and index."""
+        return sorted(self._archive.keys, key=lambda evaluation: evaluation.order)
+
+    def best(self) -> dict[str, float]:
+        """Objective label to the best score of a feasible candidate, in natural units; empty while there is none."""
+        ideal = self._archive.ideal
+        if ideal is None:
+            return {}
+        signs = [-1.0 if objective.higher_is_better else 1.0 for objective in self._scoring.objectives]
+        pairs = zip(self._scoring.objectives, signs, ideal.tolist(), strict=True)
+        return {objective.label: sign * value for objective, sign, value in pairs}
