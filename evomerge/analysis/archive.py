@@ -72,10 +72,10 @@ class Archive(Generic[Key]):
             if (self._points[covers] == row).all():
                 self._append(row, key)
             return False
-        dominated = (self._points >= row).all(axis=1)
+        dominated = np.asarray((self._points >= row).all(axis=1))
         if dominated.any():
             self._points = self._points[~dominated]
-            self._keys = [kept for kept, leaves in zip(self._keys, dominated, strict=True) if not leaves]
+            self._keys = [kept for kept, leaves in zip(self._keys, dominated.tolist(), strict=True) if not leaves]
         self._append(row, key)
         return True
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.analysis.pareto import non_dominated
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Evaluation, Objective
 
