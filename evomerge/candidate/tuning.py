@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from evomerge.candidate.worker import WorkerSettings, load_model
-from evomerge.checkpoints import Checkpoint
+from evomerge.checkpoints import CheckpointSource, open_source, stored_dtype
 from evomerge.fitness import TaskSuite, takes
 
 # Another choice must be this much faster than the simpler one, or chance would decide between equals.
@@ -45,7 +45,7 @@ class Tuning:
     seconds: Mapping[int, float] | None = None
 
 
-def resolve_dtype(dtype: str, reference: Checkpoint, device: str) -> str:
+def resolve_dtype(dtype: str, reference: CheckpointSource, device: str) -> str:
     """What ``auto`` stands for; any other number type is itself.
 
     Weights stored in half precision are computed in it on a GPU. So are wide models stored in bfloat16 on a CPU whose
@@ -58,7 +58,7 @@ def resolve_dtype(dtype: str, reference: Checkpoint, device: str) -> str:
     """
     if dtype != "auto":
         return dtype
-    stored = str(reference.dtype).removeprefix("torch.")
+    stored = str(stored_dtype(reference)).removeprefix("torch.")
     if torch.device(device).type == "cuda":
         return stored if stored in ("bfloat16", "float16") else "float32"
     if stored != "bfloat16" or width(reference) < _NARROW:
@@ -78,7 +78,7 @@ def tune(settings: WorkerSettings, suite: TaskSuite, threads: Sequence[int]) -> 
     Returns:
         The choice.
     """
-    reference = Checkpoint.open(dict(settings.folders)[settings.reference])
+    reference = open_source(dict(settings.folders)[settings.reference])
     model = load_model(
         reference.path,
         dtype=settings.dtype,
@@ -126,7 +126,7 @@ def _sharing(suite: TaskSuite, model: Any, wanted: str) -> tuple[str, tuple[str,
     return "shared" if sharing.share else "plain", notes
 
 
-def width(reference: Checkpoint) -> int:
+def width(reference: CheckpointSource) -> int:
     """Width of a model's residual stream; 0 where its configuration does not say."""
     inner = reference.config.get("text_config") or reference.config
     return int(next((inner[name] for name in ("hidden_size", "n_embd", "d_model") if inner.get(name)), 0))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evomerge.checkpoints.dense import Checkpoint
-from evomerge.checkpoints.heads import is_embedding, is_head
+from evomerge.checkpoints.heads import is_embedding, is_head, untied_heads
 from evomerge.checkpoints.metadata import chat_template, end_tokens, flat_config
+from evomerge.checkpoints.source import CheckpointSource, stored_dtype
 from evomerge.checkpoints.tokenizer_files import (
     read_merges,
     read_vocabulary,
@@ -55,7 +55,7 @@ class Comparison:
             raise InputError(self.problems)
 
 
-def compare(reference: Checkpoint, others: Sequence[Checkpoint]) -> Comparison:
+def compare(reference: CheckpointSource, others: Sequence[CheckpointSource]) -> Comparison:
     """Compares checkpoints with the one whose config, tokenizer and tensor names the merged model gets.
 
     Args:
@@ -81,20 +81,20 @@ def compare(reference: Checkpoint, others: Sequence[Checkpoint]) -> Comparison:
     return Comparison(tuple(problems), tuple(warnings))
 
 
-def expected_names(reference: Checkpoint) -> list[str]:
+def expected_names(reference: CheckpointSource) -> list[str]:
     """Names that every checkpoint must have: the reference's, less repeated heads and computed tables."""
-    return [name for name in reference.tensors if name not in reference.aliases and not is_computed(reference, name)]
+    return [name for name in reference.specs if name not in reference.aliases and not is_computed(reference, name)]
 
 
-def is_computed(checkpoint: Checkpoint, name: str) -> bool:
+def is_computed(checkpoint: CheckpointSource, name: str) -> bool:
     """Whether a tensor is a table that the model computes by itself and no file needs to hold."""
     if not _COMPUTED.search(name):
         return False
     # "attn.bias" is a causal mask in GPT-2 files, four dimensions, and could be a real bias elsewhere.
-    return not name.endswith(".attn.bias") or len(checkpoint.tensors[name].shape) == 4
+    return not name.endswith(".attn.bias") or len(checkpoint.specs[name].shape) == 4
 
 
-def _architecture(reference: Checkpoint, other: Checkpoint) -> tuple[list[str], list[str]]:
+def _architecture(reference: CheckpointSource, other: CheckpointSource) -> tuple[list[str], list[str]]:
     ours, theirs = flat_config(reference.config), flat_config(other.config)
     problems = []
     for field in ("model_type", "architectures"):
@@ -112,7 +112,7 @@ def _unlike(ours: Mapping[str, Any], theirs: Mapping[str, Any], names: Sequence[
     ]
 
 
-def _tensors(reference: Checkpoint, other: Checkpoint) -> list[str]:
+def _tensors(reference: CheckpointSource, other: CheckpointSource) -> list[str]:
     expected = set(expected_names(reference))
     came = set(expected_names(other))
     problems = _heads(reference, other)
@@ -124,8 +124,8 @@ def _tensors(reference: Checkpoint, other: Checkpoint) -> list[str]:
         shared = min(ours, theirs)
         expected = {name for name in expected if _layer(name) < shared}
         came = {name for name in came if _layer(name) < shared}
-    missing = [name for name in reference.tensors if name in expected - came]
-    extra = [name for name in other.tensors if name in came - expected]
+    missing = [name for name in reference.specs if name in expected - came]
+    extra = [name for name in other.specs if name in came - expected]
     if len(missing) == len(expected) and expected:
         return [
             *problems,
@@ -136,14 +136,14 @@ def _tensors(reference: Checkpoint, other: Checkpoint) -> list[str]:
         problems.append(f"{len(missing)} tensors are missing: {_some(missing)}")
     if extra:
         problems.append(f"{len(extra)} tensors are not in the reference: {_some(extra)}")
-    return problems + _shapes(reference, other, [name for name in reference.tensors if name in expected & came])
+    return problems + _shapes(reference, other, [name for name in reference.specs if name in expected & came])
 
 
-def _shapes(reference: Checkpoint, other: Checkpoint, names: Sequence[str]) -> list[str]:
+def _shapes(reference: CheckpointSource, other: CheckpointSource, names: Sequence[str]) -> list[str]:
     problems = []
-    unlike = [name for name in names if reference.tensors[name].shape != other.tensors[name].shape]
+    unlike = [name for name in names if reference.specs[name].shape != other.specs[name].shape]
     for name in unlike[:_SHOWN]:
-        ours, theirs = reference.tensors[name].shape, other.tensors[name].shape
+        ours, theirs = reference.specs[name].shape, other.specs[name].shape
         problem = f"tensor {name!r} has shape {list(theirs)}, the reference has {list(ours)}"
         if (is_head(name) or is_embedding(name)) and ours[1:] == theirs[1:]:
             problem += ". If the other rows are padding, model.resize_token_embeddings makes them equal"
@@ -153,8 +153,8 @@ def _shapes(reference: Checkpoint, other: Checkpoint, names: Sequence[str]) -> l
     return problems
 
 
-def _heads(reference: Checkpoint, other: Checkpoint) -> list[str]:
-    own, theirs = reference.heads_of_their_own, other.heads_of_their_own
+def _heads(reference: CheckpointSource, other: CheckpointSource) -> list[str]:
+    own, theirs = untied_heads(reference), untied_heads(other)
     if own and not theirs:
         return [
             f"its output embeddings are tied to its input embeddings, the reference has its own ({own[0]}). Untie "
@@ -199,10 +199,10 @@ def _tokenizers(reference: Path, other: Path) -> tuple[list[str], list[str]]:
     return [], []
 
 
-def _remarks(reference: Checkpoint, other: Checkpoint) -> list[str]:
+def _remarks(reference: CheckpointSource, other: CheckpointSource) -> list[str]:
     remarks = []
-    if reference.dtype != other.dtype:
-        first, second = (str(checkpoint.dtype).removeprefix("torch.") for checkpoint in (reference, other))
+    if stored_dtype(reference) != stored_dtype(other):
+        first, second = (str(stored_dtype(source)).removeprefix("torch.") for source in (reference, other))
         remarks.append(f"its weights are {second}, the reference's are {first}; merging computes in float32")
     if chat_template(reference.path) != chat_template(other.path):
         remarks.append("its chat template is not the reference's; the merged model gets the reference's")

@@ -16,8 +16,8 @@ _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 _NOT_WEIGHTS = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", "scheduler.bin")
 
 
-def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The safetensors files of a model folder, in the order of their names.
+def weight_files(folder: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """The config of a model folder, and its safetensors files in the order of their names.
 
     Raises:
         InputError: If the folder is missing, has no config, is quantised, or holds no safetensors weights. The message
@@ -26,11 +26,12 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     if not folder.is_dir():
         raise InputError(f"there is no folder {str(folder)!r}")
     problems = []
-    config = folder / "config.json"
-    if not config.is_file():
+    config: dict[str, Any] = {}
+    if not (folder / "config.json").is_file():
         problems.append(f"{str(folder)!r} has no config.json")
     else:
-        problems += _quantised(folder, _json_object(config))
+        config = _json_object(folder / "config.json")
+        problems += _quantised(folder, config)
     names = sorted(path.name for path in folder.iterdir() if path.is_file())
     chosen: tuple[Path, ...] = ()
     if INDEX in names:
@@ -42,7 +43,7 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
         problems.append(why_unusable(str(folder), names))
     if problems:
         raise InputError(problems)
-    return chosen
+    return config, chosen
 
 
 def why_unusable(where: str, names: Iterable[str]) -> str:

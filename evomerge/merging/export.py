@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import yaml
 
-from evomerge.checkpoints import Checkpoint, parse_size, write_shards
+from evomerge.checkpoints import CheckpointSource, parse_size, write_shards
 from evomerge.errors import InputError
 from evomerge.merging.footprint import export_bytes
 from evomerge.merging.mergekit import mergekit_config
@@ -90,7 +90,7 @@ def _write_recipe(recipe: Recipe, sources: Sources, folder: Path) -> None:
         (folder / "mergekit_config.yml").write_text(text, encoding="utf-8")
 
 
-def copy_companions(reference: Checkpoint, folder: Path, out_dtype: str) -> None:
+def copy_companions(reference: CheckpointSource, folder: Path, out_dtype: str) -> None:
     """Copies all that makes a model folder besides weights, and writes its config.
 
     Args:
@@ -114,7 +114,7 @@ def copy_companions(reference: Checkpoint, folder: Path, out_dtype: str) -> None
         shutil.copyfile(source, folder / "config.json")
 
 
-def companions(reference: Checkpoint) -> list[Path]:
+def companions(reference: CheckpointSource) -> list[Path]:
     """The files of a checkpoint's folder that go along with its weights, unchanged: tokenizer, templates, settings."""
     paths = sorted(reference.path.iterdir())
     return [path for path in paths if path.is_file() and _is_companion(path.name, reference.config)]

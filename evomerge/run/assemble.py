@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evomerge import methods
 from evomerge.candidate import UserFunction, find_function, load_tokenizer, resolve_device
-from evomerge.checkpoints import Checkpoint, find_nonfinite, locate
+from evomerge.checkpoints import CheckpointSource, find_nonfinite, locate, open_all
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Objective
 from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
@@ -142,7 +142,7 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
         InputError: If weights are NaN or infinite, or two of the models are the same.
     """
     problems: list[str] = []
-    known: dict[CheckpointRef, Checkpoint] = {}
+    known: dict[CheckpointRef, CheckpointSource] = {}
     owner: dict[str, str] = {}
     for ref, checkpoint in assembly.sources.checkpoints.items():
         say(f"reading the weights of {ref.source}")
@@ -171,13 +171,11 @@ def _open(config: RunConfig, method: MergeMethod | None) -> Sources:
     models = list(config.models)
     ordered = [*models, *base] if method is not None and method.base == "none" else [*base, *models]
     problems: list[str] = []
-    opened: dict[CheckpointRef, Checkpoint] = {}
-    for ref in dict.fromkeys(ordered):
-        try:
-            folder = locate(places.resolve(ref.source), ref.revision, offline=config.offline)
-            opened[ref] = Checkpoint.open(folder)
-        except InputError as error:
-            problems += error.problems
+    opened: dict[CheckpointRef, CheckpointSource] = {}
+    try:
+        opened = open_all(ordered, lambda ref: locate(places.resolve(ref.source), ref.revision, offline=config.offline))
+    except InputError as error:
+        problems += error.problems
     if config.base in config.models:
         problems.append(f"models: {config.base.source} is the base; name the experts alone")  # type: ignore[union-attr]
     if problems:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import genome, methods
+from evomerge.checkpoints import stored_dtype
 from evomerge.errors import InputError
 from evomerge.genome import GenomeSpec, NotExpressible
 from evomerge.merging import Sources
@@ -88,7 +89,7 @@ def child_seed(seed: int, name: str) -> int:
 def out_dtype(config: RunConfig, sources: Sources) -> str:
     """What merged weights are rounded to; ``auto`` is what the reference checkpoint is stored in."""
     chosen = config.model.out_dtype
-    return str(sources.reference.dtype).removeprefix("torch.") if chosen == "auto" else chosen
+    return str(stored_dtype(sources.reference)).removeprefix("torch.") if chosen == "auto" else chosen
 
 
 def front_of(folder: str, spec: GenomeSpec) -> tuple[tuple[str, ...], NDArray[np.float64]]:

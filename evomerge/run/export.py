@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evomerge.candidate import load_model, load_tokenizer, resolve_device, suite_digest
-from evomerge.checkpoints import Checkpoint, locate
+from evomerge.checkpoints import locate, open_all, open_source
 from evomerge.errors import InputError
 from evomerge.evaluation import Response
 from evomerge.fitness import TaskSuite
@@ -169,22 +169,14 @@ def open_sources(recipe: Recipe, *, offline: bool = True, verify: bool = True) -
     Raises:
         InputError: With everything that is wrong.
     """
-    problems: list[str] = []
-    opened: dict[CheckpointRef, Checkpoint] = {}
-    for ref in dict.fromkeys([recipe.reference, *recipe.models]):
+
+    def find(ref: CheckpointRef) -> Path:
         try:
-            checkpoint = Checkpoint.open(locate(places.resolve(ref.source), ref.revision, offline=offline))
+            return locate(places.resolve(ref.source), ref.revision, offline=offline)
         except InputError as error:
-            problems += _relative(ref, offline) or error.problems
-            continue
-        if verify and ref.fingerprint is not None and checkpoint.fingerprint() != ref.fingerprint:
-            problems.append(
-                f"the weights in {ref.source} are not those the recipe was made with: they have changed since"
-            )
-        opened[ref] = checkpoint
-    if problems:
-        raise InputError(problems)
-    return Sources(opened)
+            raise InputError(_relative(ref, offline) or error.problems) from error
+
+    return Sources(open_all([recipe.reference, *recipe.models], find, verify=verify))
 
 
 def _relative(ref: CheckpointRef, offline: bool) -> list[str]:
@@ -205,7 +197,7 @@ def _compare(store: RunStore, split: str, answers: Sequence[Response], folder: P
     model_settings = manifest["identity"]["model"]
     trust = _ran_remote_code(store)  # what the caller has allowed, see `_check_trust`
     tokenizer = load_tokenizer(folder, trust)
-    config = Checkpoint.open(folder).config
+    config = open_source(folder).config
     # Of runs that began before it was recorded, nothing was shared.
     prefixes = manifest["identity"]["fitness"].get("prefixes", "plain")
     settings = replace(fitness_settings(manifest["config"]), prefixes=prefixes)

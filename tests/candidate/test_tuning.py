@@ -11,7 +11,7 @@ import torch
 
 from evomerge.candidate import WorkerSettings, load_tokenizer, resolve_dtype, suite_digest, tune, tuning
 from evomerge.candidate.tuning import width, worthwhile_threads
-from evomerge.checkpoints import Checkpoint
+from evomerge.checkpoints import open_source
 from evomerge.fitness import FitnessSettings, TaskSuite
 from evomerge.recipe import CheckpointRef
 from tests.building import tiny
@@ -44,7 +44,7 @@ def test_the_number_type_follows_weights_and_machine(
     tmp_path: Path, stored: torch.dtype, hidden: int, device: str, expected: set[str]
 ) -> None:
     changes: dict[str, Any] = {"hidden_size": hidden, "head_dim": 4}
-    reference = Checkpoint.open(tiny("llama", tmp_path, 0, dtype=stored, **changes))
+    reference = open_source(tiny("llama", tmp_path, 0, dtype=stored, **changes))
     assert width(reference) == hidden
     assert resolve_dtype("auto", reference, device) in expected
     assert resolve_dtype("float16", reference, device) == "float16"
@@ -75,7 +75,7 @@ def tuned(folder: Path, hidden: int, threads: Sequence[int]) -> tuning.Tuning:
     base = tiny("llama", folder / "base", 0, **changes)
     write_task(folder, "first", 10)
     fitness = FitnessSettings(("first",), (str(folder),), max_length=64)
-    suite = TaskSuite.build(fitness, load_tokenizer(base), config=Checkpoint.open(base).config)
+    suite = TaskSuite.build(fitness, load_tokenizer(base), config=open_source(base).config)
     reference = CheckpointRef(str(base))
     settings = WorkerSettings(reference, ((reference, str(base)),), fitness, suite_digest(suite))
     return tune(settings, suite, threads)
@@ -117,7 +117,7 @@ def test_the_number_type_must_be_worth_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounded: float, chosen: str
 ) -> None:
     changes: dict[str, Any] = {"hidden_size": 256, "head_dim": 4}
-    reference = Checkpoint.open(tiny("llama", tmp_path, 0, dtype=torch.bfloat16, **changes))
+    reference = open_source(tiny("llama", tmp_path, 0, dtype=torch.bfloat16, **changes))
     clock = Clock(lambda reading: 1.0 if reading <= READINGS else rounded)
     monkeypatch.setattr(tuning, "time", clock)
     assert resolve_dtype("auto", reference, "cpu") == chosen

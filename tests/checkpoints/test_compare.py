@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from evomerge.checkpoints import Checkpoint, Comparison, compare
+from evomerge.checkpoints import Comparison, compare, open_source
 from evomerge.errors import InputError
 from tests.building import edit_json, perturbed, rewrite, tiny, tiny_llama, tiny_tokenizer
 
@@ -18,7 +18,7 @@ GATE = "model.layers.0.mlp.gate_proj.weight"
 
 
 def compared(reference: Path, *others: Path) -> Comparison:
-    return compare(Checkpoint.open(reference), [Checkpoint.open(other) for other in others])
+    return compare(open_source(reference), [open_source(other) for other in others])
 
 
 def test_an_expert_fits(llama: Path, expert: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from evomerge.checkpoints import Checkpoint
+from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.merging import Merger, NonFinite, PreparedSettings, Sources
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
@@ -112,7 +112,7 @@ def test_prepared_state_follows_what_it_depends_on(family: Callable[..., Family]
 def test_masks_belong_to_the_expert_wherever_it_lies(family: Callable[..., Family], tmp_path: Path) -> None:
     base, one, two = family()
     moved = Path(shutil.copytree(one, tmp_path / "moved"))
-    prints = {path: Checkpoint.open(path).fingerprint() for path in (base, one, two, moved)}
+    prints = {path: open_source(path).fingerprint() for path in (base, one, two, moved)}
 
     def named(first: Path) -> Recipe:
         recipe = make_recipe("dare_linear", [first, two], base)

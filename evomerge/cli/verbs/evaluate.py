@@ -10,7 +10,7 @@ from typing import Any
 
 from evomerge.analysis import interval
 from evomerge.candidate import load_model, load_tokenizer, resolve_device, resolve_dtype, thread_count
-from evomerge.checkpoints import Checkpoint, locate
+from evomerge.checkpoints import locate, open_source
 from evomerge.evaluation import SPLITS, Response
 from evomerge.fitness import FitnessSettings, TaskSuite
 from evomerge.run import locations as places
@@ -46,9 +46,7 @@ def evaluate(config: EvaluateConfig) -> tuple[dict[str, float], list[Response], 
     Raises:
         InputError: With everything that is wrong with model or tasks.
     """
-    checkpoint = Checkpoint.open(
-        locate(places.resolve(config.model.source), config.model.revision, offline=config.offline)
-    )
+    checkpoint = open_source(locate(places.resolve(config.model.source), config.model.revision, offline=config.offline))
     runtime = config.runtime
     tokenizer = load_tokenizer(checkpoint.path, runtime.trust_remote_code)
     suite = TaskSuite.build(_settings(config), tokenizer, config=checkpoint.config)
