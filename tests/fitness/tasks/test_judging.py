@@ -18,7 +18,7 @@ from evomerge.fitness import FitnessSettings, TaskSuite
 from tests.fitness.conftest import choice_rows, write_jsonl
 
 CODE = """
-from tests.fitness.test_judging import open_suite
+from tests.fitness.tasks.test_judging import open_suite
 import json, sys
 print("JUDGING", json.dumps(dict(open_suite(sys.argv[1], sys.argv[2]).judging)))
 """
@@ -57,7 +57,7 @@ def open_suite(folder: str, checkpoint: str) -> TaskSuite:
 
 def elsewhere(folder: Path, checkpoint: Path, seed: str) -> Mapping[str, str]:
     """What another process says."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONHASHSEED": seed}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONHASHSEED": seed}
     words = [sys.executable, "-c", CODE, str(folder), str(checkpoint)]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
     found: Mapping[str, str] = json.loads(done.stdout.rpartition("JUDGING")[2])

@@ -274,7 +274,7 @@ def test_data_that_is_not_here_is_one_clear_problem_offline(folder: Path) -> Non
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     attempts, told = json.loads(run.stdout)
     assert attempts == []

@@ -104,7 +104,7 @@ def test_a_large_vocabulary_and_a_long_context_stay_within_the_prediction(
     """A vocabulary of 150 000 and 4096 tokens: in float32 all logits at one time would be 2.5 GB."""
     done = subprocess.run(
         [sys.executable, "-c", CHILD, kind, attention, share, built],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         check=True,
