@@ -43,7 +43,7 @@ HOMES: dict[str, set[str]] = {
     "huggingface_hub": {"checkpoints", "run"},
     "lm_eval": {"fitness/tasks"},
     "datasets": {"fitness/tasks"},
-    "hydra": {"config", "cli"},
+    "hydra": {"config"},
     "omegaconf": {"config"},
     "moocore": {"analysis"},
     "matplotlib": {"report"},

@@ -20,9 +20,9 @@ from evomerge.genome import GenomeSpec
 from evomerge.merging import Sources
 from evomerge.methods import MergeMethod
 from evomerge.recipe import CheckpointRef, Recipe
-from evomerge.run import locations as places
-from evomerge.run.baselines import baselines, build_spec, child_seed, front_of
-from evomerge.run.run_config import RunConfig
+from evomerge.run import paths
+from evomerge.run.recipes import baselines, build_spec, front_of
+from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.search import SearcherSettings, make
 from evomerge.store import RunStore
 
@@ -173,7 +173,7 @@ def _open(config: RunConfig, method: MergeMethod | None) -> Sources:
     problems: list[str] = []
     opened: dict[CheckpointRef, CheckpointSource] = {}
     try:
-        opened = open_all(ordered, lambda ref: locate(places.resolve(ref.source), ref.revision, offline=config.offline))
+        opened = open_all(ordered, lambda ref: locate(paths.resolve(ref.source), ref.revision, offline=config.offline))
     except InputError as error:
         problems += error.problems
     if config.base in config.models:
@@ -258,7 +258,7 @@ def fitness_settings(config: Mapping[str, Any]) -> FitnessSettings:
     """
     return FitnessSettings(
         tasks=tuple(config["tasks"]),
-        task_path=tuple(places.resolve(path) for path in config["task_path"]),
+        task_path=tuple(paths.resolve(path) for path in config["task_path"]),
         items_per_task=config["items_per_task"],
         test_items_per_task=config["test_items_per_task"],
         seed=child_seed(config["seed"], "sample"),

@@ -14,7 +14,7 @@ import yaml
 from evomerge.analysis import interval, is_binary
 from evomerge.evaluation import Response
 from evomerge.recipe import CheckpointRef, Recipe
-from evomerge.run.locations import is_hub_id
+from evomerge.run.paths import is_hub_id
 
 
 @dataclass(frozen=True)

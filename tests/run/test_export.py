@@ -15,7 +15,7 @@ import yaml
 import evomerge
 from evomerge.cli.main import main
 from evomerge.evaluation import Response
-from evomerge.run.export import largest_difference
+from evomerge.run.verification import largest_difference
 from tests.run.family import Family
 
 Refused = Callable[[Sequence[str]], str]

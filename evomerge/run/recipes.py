@@ -1,8 +1,7 @@
-"""The recipes of a search: its space, the baselines it is compared with, and the points it starts from."""
+"""The recipes of a search: its space, the baselines it is compared with, and the members of another run in it."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import Any
 
@@ -15,16 +14,9 @@ from evomerge.errors import InputError
 from evomerge.genome import GenomeSpec, NotExpressible
 from evomerge.merging import Sources
 from evomerge.methods import MergeMethod
-from evomerge.recipe import (
-    DEFAULT_LAYER_PATTERN,
-    DEFAULT_PATTERNS,
-    CheckpointRef,
-    Group,
-    ParameterGroups,
-    Recipe,
-)
+from evomerge.recipe import DEFAULT_LAYER_PATTERN, DEFAULT_PATTERNS, CheckpointRef, Group, ParameterGroups, Recipe
 from evomerge.report import front_members
-from evomerge.run.run_config import RunConfig
+from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.store import RunStore
 
 
@@ -79,11 +71,6 @@ def baselines(template: Recipe, base: CheckpointRef | None) -> dict[str, Recipe]
     if len(template.models) > 1:
         found["uniform"] = linear(template.models)
     return found
-
-
-def child_seed(seed: int, name: str) -> int:
-    """The seed of one use of randomness, so that none of them shifts another."""
-    return int.from_bytes(hashlib.sha256(f"evomerge {name} {seed}".encode()).digest()[:4], "big")
 
 
 def out_dtype(config: RunConfig, sources: Sources) -> str:

@@ -1,4 +1,4 @@
-"""Where models and tasks come from: folders, hub ids, and the example inside the package."""
+"""Models and tasks as users name them: folders, hub ids with a revision, and the example inside the package."""
 
 from __future__ import annotations
 
@@ -9,26 +9,10 @@ from typing import Any
 
 from evomerge.errors import suggest
 from evomerge.recipe import CheckpointRef
-from evomerge.run.paths import expanded, is_file, is_folder, sibling, there
+from evomerge.run.paths import EXAMPLE, example_folder, is_file, is_folder, is_hub_id, resolve, sibling
 
-EXAMPLE = "example:"
-_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 _REVISION = re.compile(r"^(?P<source>[^@]+)@(?P<revision>[\w./-]+)$")
 _TASK_NAME = re.compile(r"^(?:task|group|tag)\s*:\s*['\"]?([^\s'\"#\[]+)", re.MULTILINE)
-
-
-def resolve(source: str) -> str:
-    """The place that a source stands for: ``example:base`` is a folder inside the package, ``~`` the home folder."""
-    if source.startswith(EXAMPLE):
-        return str(_example_folder() / source.removeprefix(EXAMPLE))
-    return str(expanded(source)) if source.startswith("~") else source
-
-
-def is_hub_id(source: str) -> bool:
-    """Whether a model is looked for on the hub: ``ORG/NAME``, where no such folder (nor one called ORG) exists."""
-    if source.startswith(EXAMPLE) or not _HUB_ID.match(source):
-        return False
-    return not there(Path(source)) and not is_folder(Path(source).parent)
 
 
 def read_checkpoint(value: Any) -> CheckpointRef:
@@ -73,7 +57,7 @@ def missing(ref: CheckpointRef) -> str | None:
 
 def example_models() -> list[str]:
     """Names of the models inside the package."""
-    folder = _example_folder()
+    folder = example_folder()
     return sorted(path.parent.name for path in folder.glob("*/config.json"))
 
 
@@ -90,7 +74,3 @@ def local_tasks(task_path: Iterable[str]) -> set[str]:
             if is_file(file) and file.suffix in (".yaml", ".yml"):
                 found.update(_TASK_NAME.findall(file.read_text(encoding="utf-8", errors="replace")))
     return found
-
-
-def _example_folder() -> Path:
-    return Path(__file__).resolve().parent.parent / "example"

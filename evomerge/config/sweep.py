@@ -16,7 +16,6 @@ from evomerge.errors import InputError
 from evomerge.run.paths import expanded
 from evomerge.run.run_config import RunConfig
 
-NOTES = "jobs"  # the sweep's folder of one small JSON file per job
 # What may change between two starts of a sweep without making it another one.
 _LOOSE = ("evaluations", "budgets", "executor", "progress", "confirm", "run_dir")
 
@@ -79,17 +78,6 @@ def plan(words: Sequence[str]) -> tuple[Path, list[Job], list[str]]:
     return folder, jobs, [*hydra_words, f"hydra.sweep.dir={parse.written(str(folder))}", *own]
 
 
-def finished(config: RunConfig) -> bool:
-    """Whether a run's folder holds this very configuration, finished."""
-    folder = expanded(config.run_dir or "")
-    try:
-        status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return bool(status.get("finished")) and manifest.get("config") == json.loads(json.dumps(config.to_json()))
-
-
 def _job(chosen: Sequence[Override], config: RunConfig, swept: Sequence[str], folder: Path) -> Job:
     value = {override.key: override.value for override in chosen}
     name = "_".join(_part(key, value[key]) for key in swept)
@@ -108,7 +96,7 @@ def _part(key: str, value: Any) -> str:
     return f"{key.rpartition('.')[2]}-{exact}"
 
 
-def values(words: Sequence[str]) -> str:
+def values_of(words: Sequence[str]) -> str:
     """What a job's words in Hydra's writing mean, in the form of :attr:`Job.values`."""
     found, _ = parse.read([word.lstrip("+") for word in words], schema.SEARCH, schema.groups())
     return _canonical(found)
