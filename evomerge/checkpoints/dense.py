@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +10,7 @@ import torch
 
 from evomerge.checkpoints.header import TensorInfo, read_header
 from evomerge.checkpoints.heads import tied_heads
+from evomerge.checkpoints.json_files import read_object
 from evomerge.checkpoints.mapped import content_digest, is_aligned, map_file, mapped
 from evomerge.checkpoints.weights import INDEX, weight_files
 from evomerge.errors import InputError
@@ -105,10 +105,9 @@ class DenseCheckpoint:
 
 
 def _unlike_index(folder: Path, specs: Mapping[str, TensorInfo]) -> list[str]:
-    index = folder / INDEX
-    if not index.exists():
+    if not (folder / INDEX).exists():
         return []
-    listed = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+    listed = read_object(folder / INDEX)["weight_map"]
     return [
         f"{str(folder / file)!r} should hold tensor {name!r}, says {INDEX}, but does not"
         for name, file in listed.items()

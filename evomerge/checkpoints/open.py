@@ -7,6 +7,7 @@ from pathlib import Path
 
 from evomerge.checkpoints.dense import DenseCheckpoint
 from evomerge.checkpoints.source import CheckpointSource
+from evomerge.checkpoints.weights import why_unusable
 from evomerge.errors import InputError
 from evomerge.recipe import CheckpointRef
 
@@ -69,7 +70,4 @@ def _adapter_problem(folder: Path) -> str:
             f"{str(folder)!r} holds a whole model ({whole[0]}) and a LoRA adapter ({_ADAPTER}); which of the two is "
             f"loaded depends on what is installed. Move the adapter's files to a folder of their own"
         )
-    return (
-        f"{str(folder)!r} is a LoRA adapter ({_ADAPTER}), not a whole model. Merge it into its base first: "
-        "PeftModel.from_pretrained(base, FOLDER).merge_and_unload().save_pretrained(NEW_FOLDER)"
-    )
+    return why_unusable(str(folder), [_ADAPTER])

@@ -7,12 +7,10 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import torch
 from safetensors.torch import load_file
 
 from evomerge.checkpoints import open_source, stored_dtype, untied_heads
-from evomerge.errors import InputError
 from tests.building import edit_json, perturbed, rewrite, tiny, tiny_llama
 
 
@@ -112,82 +110,6 @@ def repeat_head(folder: Path) -> Path:
 
     rewrite(folder, change)
     return folder
-
-
-class TestRefusals:
-    """Folders that cannot be read say what they are and what to do."""
-
-    def refused(self, folder: Path) -> str:
-        with pytest.raises(InputError) as caught:
-            open_source(folder)
-        return str(caught.value)
-
-    def test_no_folder(self, tmp_path: Path) -> None:
-        assert "there is no folder" in self.refused(tmp_path / "none")
-
-    def test_empty_folder_lacks_config_and_weights(self, tmp_path: Path) -> None:
-        message = self.refused(tmp_path)
-        assert "config.json" in message
-        assert "model.safetensors" in message
-
-    def test_pickled_weights(self, llama: Path, copy_of: Callable[..., Path]) -> None:
-        folder = copy_of(llama)
-        (folder / "model.safetensors").unlink()
-        (folder / "pytorch_model.bin").write_bytes(b"\x80\x04never read")
-        message = self.refused(folder)
-        assert "pickled weights (pytorch_model.bin)" in message
-        assert "save_pretrained" in message
-
-    def test_pickled_weights_beside_safetensors_do_not_matter(self, llama: Path, copy_of: Callable[..., Path]) -> None:
-        folder = copy_of(llama)
-        (folder / "pytorch_model.bin").write_bytes(b"\x80\x04never read")
-        assert "lm_head.weight" in open_source(folder).specs
-
-    def test_gguf_only(self, llama: Path, copy_of: Callable[..., Path]) -> None:
-        folder = copy_of(llama)
-        (folder / "model.safetensors").rename(folder / "model-q4.gguf")
-        message = self.refused(folder)
-        assert "GGUF weights only (model-q4.gguf)" in message
-        assert "gguf_file='model-q4.gguf'" in message
-
-    def test_quantisation_config(self, llama: Path, copy_of: Callable[..., Path]) -> None:
-        folder = copy_of(llama)
-        edit_json(folder / "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
-        message = self.refused(folder)
-        assert "quantization_config with quant_method 'gptq'" in message
-        assert "original" in message
-
-    def test_quantised_tensors(self, llama: Path, copy_of: Callable[..., Path]) -> None:
-        folder = copy_of(llama)
-
-        def quantise(tensors: dict[str, torch.Tensor]) -> None:
-            tensors["lm_head.weight"] = tensors["lm_head.weight"].to(torch.float8_e4m3fn)
-
-        rewrite(folder, quantise)
-        assert "float8_e4m3fn" in self.refused(folder)
-
-    def test_broken_config(self, llama: Path, copy_of: Callable[..., Path]) -> None:
-        folder = copy_of(llama)
-        (folder / "config.json").write_text("{oops")
-        assert "cannot be read as JSON" in self.refused(folder)
-
-    def test_missing_shard(self, sharded: Path, copy_of: Callable[..., Path]) -> None:
-        folder = copy_of(sharded)
-        gone = sorted(folder.glob("model-*.safetensors"))[1]
-        gone.unlink()
-        assert f"{gone.name}' is missing" in self.refused(folder)
-
-    def test_index_that_promises_too_much(self, sharded: Path, copy_of: Callable[..., Path]) -> None:
-        folder = copy_of(sharded)
-        path = folder / "model.safetensors.index.json"
-        listed = json.loads(path.read_text())["weight_map"]
-        edit_json(path, weight_map={**listed, "model.extra.weight": next(iter(listed.values()))})
-        assert "'model.extra.weight'" in self.refused(folder)
-
-    def test_index_that_leaves_the_folder(self, sharded: Path, copy_of: Callable[..., Path]) -> None:
-        folder = copy_of(sharded)
-        edit_json(folder / "model.safetensors.index.json", weight_map={"a": "../../etc/secrets.safetensors"})
-        assert "must lie in the folder itself" in self.refused(folder)
 
 
 def test_perturbed_is_an_expert(tmp_path: Path) -> None:
