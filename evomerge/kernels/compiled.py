@@ -165,8 +165,8 @@ def _key(compiler: str) -> str:
 def _private_folder() -> Path | None:
     """A folder of the user's cache that nobody else can write to, or None."""
     root = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(root) if root else Path.home() / ".cache") / "evomerge" / "kernels"
     try:
+        folder = (Path(root) if root else Path.home() / ".cache") / "evomerge" / "kernels"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = folder.lstat()
     except (OSError, RuntimeError):

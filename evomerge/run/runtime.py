@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from evomerge import kernels
-from evomerge.candidate import Tuning, WorkerSettings, resolve_dtype, suite_digest, tune, with_tuning
+from evomerge.candidate import (
+    Tuning,
+    WorkerSettings,
+    available_cores,
+    resolve_dtype,
+    suite_digest,
+    thread_choices,
+    tune,
+    with_tuning,
+)
 from evomerge.errors import InputError
 from evomerge.fitness import WHOLE
 from evomerge.merging import PreparedSettings
@@ -56,9 +64,10 @@ def tuned(
     if (used := kernels.in_use()).name == "torch":
         say(used.reason)
     say("measuring how to run the model here")
-    tuning = tune(settings, suite, _thread_counts(assembly))
+    cores, workers = available_cores(), _workers(assembly)
+    tuning = tune(settings, suite, (model.threads,) if model.threads else thread_choices(cores, workers))
     environment.give_back_memory()  # of the model that was measured: a worker in this process loads its own
-    say(_described(settings.dtype, tuning))
+    say(tuning.describe(settings.dtype, cores, workers))
     return _told(with_tuning(settings, tuning), assembly), tuning.notes
 
 
@@ -70,26 +79,7 @@ def _told(settings: WorkerSettings, assembly: Assembly) -> WorkerSettings:
     return replace(settings, threads=threads, fitness=fitness)
 
 
-def _thread_counts(assembly: Assembly) -> list[int]:
-    """Numbers of threads that a worker may have; they must not follow the number of workers once a run has begun."""
-    model, executor = assembly.config.model, assembly.config.executor
-    if model.threads is not None:
-        return [model.threads]
-    cores = len(os.sched_getaffinity(0))
-    most = max(1, cores // executor.workers) if executor.name == "processes" else cores
-    return sorted({1, max(1, most // 2), most})
-
-
-def _described(dtype: str, tuning: Tuning) -> str:
-    threads = "1 thread" if tuning.threads == 1 else f"{tuning.threads} threads"
-    text = f"models run in {dtype} with {threads} per worker; " + (
-        "shared beginnings are computed once" if tuning.prefixes == "shared" else "every sequence is read whole"
-    )
-    cores = len(os.sched_getaffinity(0))
-    gain = cores * tuning.seconds[tuning.threads] / tuning.seconds[1] if tuning.seconds else 0.0
-    if gain > 1.3 and tuning.threads > 1:
-        text += (
-            f"; {cores} workers of one thread could score up to {gain:.1f} times as much "
-            f"(executor=processes executor.workers={cores} model.threads=1)"
-        )
-    return text
+def _workers(assembly: Assembly) -> int:
+    """Workers at one time. The threads of a worker must not follow this number once a run has begun."""
+    executor = assembly.config.executor
+    return executor.workers if executor.name == "processes" else 1

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from evomerge.candidate import WorkerSettings, load_tokenizer, resolve_dtype, suite_digest, tune, tuning
-from evomerge.candidate.tuning import width, worthwhile_threads
+from evomerge.candidate.tuning import width
 from evomerge.checkpoints import open_source
 from evomerge.fitness import FitnessSettings, TaskSuite
 from evomerge.recipe import CheckpointRef
@@ -48,25 +48,6 @@ def test_the_number_type_follows_weights_and_machine(
     assert width(reference) == hidden
     assert resolve_dtype("auto", reference, device) in expected
     assert resolve_dtype("float16", reference, device) == "float16"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "chosen"),
-    [
-        ({1: 1.0}, 1),
-        ({1: 1.0, 2: 1.0}, 1),
-        ({1: 1.0, 2: 0.85}, 1),
-        ({1: 1.0, 2: 0.8}, 2),
-        ({2: 0.5, 1: 1.0}, 2),
-        ({1: 1.0, 2: 0.8, 4: 0.7}, 2),
-        ({1: 1.0, 2: 0.9, 4: 0.8}, 4),
-        ({1: 1.0, 2: 1.5, 4: 0.5}, 4),
-        ({1: 0.1, 8: 3.0}, 1),
-        ({8: 3.0}, 8),
-    ],
-)
-def test_another_thread_must_be_worth_it(seconds: Mapping[int, float], chosen: int) -> None:
-    assert worthwhile_threads(seconds) == chosen
 
 
 def tuned(folder: Path, hidden: int, threads: Sequence[int]) -> tuning.Tuning:
@@ -109,7 +90,7 @@ def test_where_there_is_nothing_to_choose_nothing_is_measured(
     clock = Clock.by_threads({1: 1.0, 2: 0.1})
     monkeypatch.setattr(tuning, "time", clock)
     found = tuned(tmp_path, hidden, threads)
-    assert (found.threads, found.seconds, clock.readings) == (chosen, None, 0)
+    assert (found.threads, found.seconds, clock.readings) == (chosen, {}, 0)
 
 
 @pytest.mark.parametrize(("rounded", "chosen"), [(0.5, "bfloat16"), (0.9, "float32"), (2.0, "float32")])

@@ -109,7 +109,7 @@ def _warnings(assembly: Assembly) -> Iterator[str]:
 
 def _size(count: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
+        if count < 999.5:  # which three digits would round to a thousand
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} TB"
