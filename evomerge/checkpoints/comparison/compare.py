@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evomerge.checkpoints.heads import is_embedding, is_head, untied_heads
-from evomerge.checkpoints.metadata import chat_template, end_tokens, flat_config
-from evomerge.checkpoints.source import CheckpointSource, stored_dtype
-from evomerge.checkpoints.tokenizer_files import (
+from evomerge.checkpoints.comparison.generation import chat_template, end_tokens, flat_config
+from evomerge.checkpoints.comparison.tokenizer_files import (
     read_merges,
     read_vocabulary,
     same_tokenizer_file,
     sentencepiece_digest,
     vocabulary_differences,
 )
+from evomerge.checkpoints.heads import is_embedding, is_head, untied_heads
+from evomerge.checkpoints.source import CheckpointSource, stored_dtype
 from evomerge.errors import InputError
 from evomerge.recipe import DEFAULT_LAYER_PATTERN
 
