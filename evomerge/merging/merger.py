@@ -15,8 +15,7 @@ from evomerge.merging.prepared import Arrays, PreparedSettings, PreparedStore, p
 from evomerge.merging.residency import Residency
 from evomerge.merging.sources import Sources
 from evomerge.merging.work import DTYPES, Work
-from evomerge.methods import Sources as TensorSources
-from evomerge.methods import TensorContext
+from evomerge.methods import TensorContext, TensorSources
 from evomerge.recipe import Recipe
 
 Memory = Callable[[str, TensorSpec], torch.Tensor]
