@@ -13,6 +13,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from evomerge.fitness import FitnessSettings, TaskSuite
 from evomerge.fitness.inference.batches import Layout, Limits
+from evomerge.fitness.inference.kv_cache import cache_argument
 from evomerge.fitness.inference.logits import logits_of, portions, selects_by
 from evomerge.fitness.inference.memory import ModelShape, scoring_bytes
 from evomerge.fitness.inference.planner import lay_out
@@ -22,6 +23,7 @@ from evomerge.fitness.inference.scoring import BatchScorer
 from tests.building import MODEL_TYPES, VOCABULARY
 
 LIMITS = Limits(VOCABULARY)
+CACHE = str(cache_argument(transformers.LlamaForCausalLM.forward))  # what this version of transformers calls it
 SIZES = {"vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
 # Models that scale or cap logits behind the head, and one that is never told where to compute them.
 CHANGED = {
@@ -69,18 +71,16 @@ class Plain(transformers.LlamaForCausalLM):
         attention_mask: Any = None,
         position_ids: Any = None,
         past_key_values: Any = None,
+        cache: Any = None,
         use_cache: Any = None,
         **_: Any,
     ) -> Any:
+        kept = {CACHE: past_key_values if cache is None else cache}
         made = self.body(
-            input_ids,
-            attention_mask=attention_mask,
-            position_ids=position_ids,
-            past_key_values=past_key_values,
-            use_cache=use_cache,
+            input_ids, attention_mask=attention_mask, position_ids=position_ids, use_cache=use_cache, **kept
         )
         logits = self.behind(self.lm_head(made[0]))
-        return CausalLMOutputWithPast(logits=logits, past_key_values=made.past_key_values)
+        return CausalLMOutputWithPast(logits=logits, **{CACHE: made[CACHE]} if use_cache else {})
 
     def body(self, *given: Any, **named: Any) -> Any:
         return self.model(*given, **named)

@@ -33,13 +33,9 @@ model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat
 model.eval()
 if built == "closed":
     # A class that cannot be told where logits are needed, and whose body is not run as a module.
-    def forward(input_ids, attention_mask=None, position_ids=None, past_key_values=None, use_cache=None):
-        made = model.model.forward(
-            input_ids, attention_mask, position_ids, past_key_values=past_key_values, use_cache=use_cache
-        )
-        return transformers.modeling_outputs.CausalLMOutputWithPast(
-            logits=model.lm_head(made[0]), past_key_values=past_key_values
-        )
+    def forward(input_ids, attention_mask=None, position_ids=None, cache=None, use_cache=None):
+        made = model.model.forward(input_ids, attention_mask, position_ids, cache, use_cache=use_cache)
+        return transformers.modeling_outputs.CausalLMOutputWithPast(logits=model.lm_head(made[0]))
 
     model.forward = forward
 draw = np.random.default_rng(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from transformers import Cache
 
 from evomerge.fitness.inference import probe
 from evomerge.fitness.inference.batches import Layout, Limits
+from evomerge.fitness.inference.kv_cache import cache_argument
 from evomerge.fitness.inference.planner import lay_out
 from evomerge.fitness.inference.probe import choose, obstacle
 from evomerge.fitness.inference.requests import Continuation, Likelihood, Prompt
@@ -21,6 +23,7 @@ from evomerge.fitness.inference.scoring import BatchScorer
 from tests.building import MODEL_TYPES
 
 VOCABULARY = 64
+CACHE = str(cache_argument(transformers.LlamaForCausalLM.forward))  # what this version of transformers calls it
 LIMITS = Limits(VOCABULARY)
 
 
@@ -189,17 +192,17 @@ class Deaf(transformers.LlamaForCausalLM):
         input_ids: Any = None,
         attention_mask: Any = None,
         position_ids: Any = None,
-        past_key_values: Any = None,
+        cache: Any = None,
         logits_to_keep: Any = 0,
         **rest: Any,
     ) -> Any:
-        given = {"attention_mask": attention_mask, "position_ids": position_ids, "past_key_values": past_key_values}
+        given = {"attention_mask": attention_mask, "position_ids": position_ids, CACHE: cache}
         given.pop(self.ignored, None)
         return super().forward(input_ids, logits_to_keep=logits_to_keep, **given, **rest)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("ignored", ["attention_mask", "position_ids", "past_key_values", ""])
+@pytest.mark.parametrize("ignored", ["attention_mask", "position_ids", CACHE, ""])
 @pytest.mark.parametrize("weights", ["loud", "quiet"])
 @pytest.mark.parametrize("count", [1, 24])
 def test_a_model_that_answers_otherwise_is_read_whole(
@@ -218,6 +221,25 @@ def test_a_model_that_answers_otherwise_is_read_whole(
     assert sharing.share == (ignored == ""), sharing
     if ignored:
         assert "every sequence is read whole: sharing changes log-likelihoods" in sharing.reason
+
+
+def _renamed(input_ids: Any, keys_and_values: Cache | None = None) -> None: ...
+
+
+def _old(input_ids: Any, past_key_values: Any = None, cache_position: Any = None) -> None: ...
+
+
+def _new(input_ids: Any, use_cache: Any = None, cache: Any = None, **kwargs: Any) -> None: ...
+
+
+def _none(input_ids: Any, use_cache: Any = None, **kwargs: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("forward", "name"), [(_old, "past_key_values"), (_new, "cache"), (_renamed, "keys_and_values"), (_none, None)]
+)
+def test_the_cache_is_found_under_any_name(forward: Callable[..., Any], name: str | None) -> None:
+    assert cache_argument(forward) == name
 
 
 def test_what_rules_sharing_out_is_named() -> None:
