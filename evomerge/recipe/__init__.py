@@ -4,7 +4,7 @@ Search ends at a recipe and merging begins at one; neither side knows the other.
 canonical JSON form and a digest, so that two runs that mean the same model say the same digest.
 """
 
-from evomerge.recipe.checkpoint import CheckpointRef
+from evomerge.recipe.sources import CheckpointRef
 from evomerge.recipe.coefficient import Coefficient
 from evomerge.recipe.groups import (
     DEFAULT_LAYER_PATTERN,

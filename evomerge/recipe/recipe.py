@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from evomerge.errors import InputError, suggest
-from evomerge.recipe.checkpoint import CheckpointRef
+from evomerge.recipe.sources import CheckpointRef
 from evomerge.recipe.groups import ParameterGroups
 
 FORMAT = 1
