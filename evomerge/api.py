@@ -130,7 +130,7 @@ def merge(
         recipe = Recipe.load(recipe)
     elif isinstance(recipe, Mapping):
         recipe = Recipe.from_json(recipe)
-    offline = _prepared(offline, [ref.source for ref in [recipe.reference, *recipe.models]])
+    offline = _prepared(offline, [ref.source for ref in recipe.checkpoints])
     from evomerge.run import export
 
     return export.build(recipe, out, offline=offline, **options)

@@ -126,7 +126,7 @@ def prepared_bounds(recipe: Recipe, sources: Sources) -> dict[str, int]:
         return {}
     options, tensors = method.resolve(recipe.options), sources.reference.specs
     return {
-        name: method.prepared_bytes(tensors[name].shape, len(recipe.models), options) for name in sources.merged_names
+        name: method.prepared_bytes(tensors[name].shape, len(recipe.sources), options) for name in sources.merged_names
     }
 
 

@@ -40,7 +40,7 @@ class Sources:
         Raises:
             InputError: If some cannot be found or read; all problems.
         """
-        return cls.open_all([recipe.reference, *recipe.models], offline=offline)
+        return cls.open_all(recipe.checkpoints, offline=offline)
 
     @classmethod
     def open_all(cls, references: Iterable[CheckpointRef], *, offline: bool = True) -> Self:

@@ -239,7 +239,7 @@ def _starts(
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     if method is None or spec is None:
         return (), np.zeros((0, 0))
-    names, starts = spec.starts(method.starts(len(spec.template.models), spec.template.options))
+    names, starts = spec.starts(method.starts(len(spec.template.sources), spec.template.options))
     if config.start_from:
         found.attempt(lambda: RunStore.read(str(config.start_from)))
     if objectives:

@@ -160,7 +160,7 @@ def open_sources(recipe: Recipe, *, offline: bool = True, verify: bool = True) -
         except InputError as error:
             raise InputError(_relative(ref, offline) or error.problems) from error
 
-    return Sources(open_all([recipe.reference, *recipe.models], find, verify=verify))
+    return Sources(open_all(recipe.checkpoints, find, verify=verify))
 
 
 def _relative(ref: CheckpointRef, offline: bool) -> list[str]:
@@ -176,7 +176,7 @@ def _relative(ref: CheckpointRef, offline: bool) -> list[str]:
 
 
 def _licences(recipe: Recipe, sources: Sources) -> dict[str, str | None]:
-    return {ref.label: licence_of(sources[ref].path) for ref in dict.fromkeys([recipe.reference, *recipe.models])}
+    return {ref.label: licence_of(sources[ref].path) for ref in recipe.checkpoints}
 
 
 def _scores(store: RunStore, digest: str) -> Measured:

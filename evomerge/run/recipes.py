@@ -33,7 +33,7 @@ def build_spec(config: RunConfig, sources: Sources, method: MergeMethod) -> Geno
     template = Recipe(
         method=method.name,
         options=options,
-        models=models,
+        sources=models,
         base=base if method.base != "none" else None,
         groups=ParameterGroups(
             (), (*config.patterns, *DEFAULT_PATTERNS), config.layer_pattern or DEFAULT_LAYER_PATTERN
@@ -60,7 +60,7 @@ def baselines(template: Recipe, base: CheckpointRef | None) -> dict[str, Recipe]
     def linear(models: tuple[CheckpointRef, ...]) -> Recipe:
         weight = np.full((1, len(models)), 1.0 / len(models))
         return replace(
-            template, method="linear", options=options, models=models, base=None, groups=groups,
+            template, method="linear", options=options, sources=models, base=None, groups=groups,
             coefficients={"weight": weight}, seed=0,
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ import yaml
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.merging import Merger, NonFinite, Sources, merge_to_folder
-from evomerge.recipe import Recipe
+from evomerge.recipe import Recipe, Tokenizer
 from tests.building import edit_json, rewrite
 from tests.merging.conftest import Family, make_recipe
 
@@ -195,7 +195,7 @@ class TestNothingIsLeftBehind:
 
     def test_unknown_sources_of_tokenizer_and_size(self, family: Callable[..., Family], tmp_path: Path) -> None:
         base, one, two = family()
-        recipe = make_recipe("linear", [one, two], base, tokenizer="union", chat_template="chatml")
+        recipe = make_recipe("linear", [one, two], base, tokenizer=Tokenizer("union"), chat_template="chatml")
         with pytest.raises(InputError) as caught:
             merge_to_folder(recipe, tmp_path / "out")
         assert len(caught.value.problems) == 2

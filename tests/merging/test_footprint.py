@@ -71,9 +71,9 @@ def test_prepared_arrays_stay_within_the_bound(family: Callable[..., Family], tm
     counted = 0
     for name in methods.names():
         recipe = make_recipe(name, [one, two], None if methods.load(name).base == "none" else base)
-        known = [replace(ref, fingerprint=prints[Path(ref.source)]) for ref in recipe.models]
+        known = [replace(ref, fingerprint=prints[Path(ref.source)]) for ref in recipe.sources]
         own = None if recipe.base is None else replace(recipe.base, fingerprint=prints[base])
-        recipe = replace(recipe, models=tuple(known), base=own)
+        recipe = replace(recipe, sources=tuple(known), base=own)
         sources, folder = Sources.open(recipe), tmp_path / name
         settings = PreparedSettings(str(folder))
         list(Merger(sources, prepared=settings).stream(recipe))

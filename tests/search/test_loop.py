@@ -54,7 +54,7 @@ def test_baselines_come_first_by_name(tmp_path: Path) -> None:
     first = store.evaluations("search")[:4]
     assert [e.name for e in first] == ["base", "expert:north", "expert:south", "uniform"]
     assert [(e.batch, e.index) for e in first] == [(0, 0), (0, 1), (0, 2), (0, 3)]
-    assert [job.recipe.models for job in jobs[:4]] == [(BASE,), (MODELS[0],), (MODELS[1],), MODELS]
+    assert [job.recipe.sources for job in jobs[:4]] == [(BASE,), (MODELS[0],), (MODELS[1],), MODELS]
     assert {e.items for e in store.evaluations("search")} == {10}, "all on the same items"
     assert all(e.name is None for e in store.evaluations("search")[4:])
 
@@ -198,7 +198,7 @@ def test_the_row_follows_the_order_of_asks_not_of_outcomes(tmp_path: Path) -> No
     class Backwards:
         def run(self, jobs: list[Job]) -> Any:
             for index in reversed(range(len(jobs))):
-                single = len(jobs[index].recipe.models) == 1
+                single = len(jobs[index].recipe.sources) == 1
                 fails = not single and index > 0
                 yield index, Outcome(error=Failure("error", f"number {index}")) if fails else Analytic()(jobs[index])
 
@@ -212,7 +212,7 @@ def test_the_row_follows_the_order_of_asks_not_of_outcomes(tmp_path: Path) -> No
 def test_scores_that_are_not_finite_are_failures(tmp_path: Path) -> None:
     def worker(job: Job) -> Outcome:
         outcome = Analytic()(job)
-        if len(job.recipe.models) > 1 and job.recipe.digest[0] in "0123":
+        if len(job.recipe.sources) > 1 and job.recipe.digest[0] in "0123":
             return replace(outcome, metrics={**outcome.metrics, "south.loss": float("nan")})
         return outcome
 
@@ -234,7 +234,7 @@ def test_confirmation_scores_baselines_and_finalists_once_on_the_test_split(tmp_
     assert [dict(job.items) for job in jobs if job.split == "test"] == [ITEMS["test"]] * 7
     further, jobs = search(tmp_path, replace(work, budgets=Budgets(evaluations=64)))
     assert max(Counter(e.digest for e in RunStore.read(tmp_path).evaluations("test")).values()) == 1
-    assert not [job for job in jobs if job.split == "test" and job.recipe.models != MODELS], (
+    assert not [job for job in jobs if job.split == "test" and job.recipe.sources != MODELS], (
         "baselines keep their scores"
     )
     assert [e.name for e in further.confirmed[:4]] == ["base", "expert:north", "expert:south", "uniform"]

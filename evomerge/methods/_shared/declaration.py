@@ -124,7 +124,7 @@ class MergeMethod:
         except InputError as error:
             return list(error.problems)
         least, most = self.models
-        n_models = len(recipe.models)
+        n_models = len(recipe.sources)
         problems = []
         if n_models < least or (most is not None and n_models > most):
             wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
