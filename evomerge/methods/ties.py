@@ -24,36 +24,44 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evomerge.kernels import Window
-from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts, per_model
-from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSet, TensorSources
-from evomerge.methods._shared.mergekit import delta_mergekit
-from evomerge.methods._shared.options import KEPT, NORMALISE, RESCALE, SCOPE, TIE, VOTES
-from evomerge.methods._shared.sparsify.global_top_k import GlobalTopK
-from evomerge.methods._shared.sparsify.top_k import (
-    TopK,
+from evomerge.methods._declaration import Coefficients, MergeMethod, Options, Sources, Starts, TensorContext, TensorSet
+from evomerge.methods._deltas import delta_of, merging, net_sign
+from evomerge.methods._trim import (
+    Largest,
+    ModelTrim,
     chunks_of,
-    histograms_bytes,
-    prepare_histograms,
-    prepared_histogram,
-    threshold_rank,
-    thresholds_of_tensor,
+    cuts_of_tensor,
+    magnitudes_of,
+    place,
+    prepare,
+    prepared_bytes,
 )
-from evomerge.methods._shared.task_vector import delta_of, merging, net_sign
+from evomerge.methods._vocabulary import (
+    KEPT,
+    NORMALISE,
+    RESCALE,
+    SCOPE,
+    TIE,
+    VOTES,
+    delta_coefficients,
+    delta_mergekit,
+    delta_starts,
+    per_model,
+)
 from evomerge.recipe import Coefficient
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Findings about all tensors together, with ``scope: global``.
+    """What spans tensors with ``scope: global``.
 
     Attributes:
         tensors: All tensors of the merge.
-        top_k: Thresholds of whole models.
+        trim: The order of all elements of each delta.
     """
 
     tensors: TensorSet
-    top_k: GlobalTopK
+    trim: ModelTrim
     _signs: OrderedDict[Any, int] = field(default_factory=OrderedDict)
 
     def net_sign(self, coefficients: Coefficients) -> int:
@@ -70,30 +78,30 @@ class Survey:
 
 
 def survey(tensors: TensorSet, options: Options) -> Survey | None:
-    """Adds up the histograms of the whole model, if one threshold is to hold for all of it."""
+    """Adds up the counted magnitudes of the whole model, if one threshold is to hold for all of it."""
     if options["scope"] == "tensor":
         return None
-    return Survey(tensors, GlobalTopK(tensors, options["kept"]))
+    return Survey(tensors, ModelTrim(tensors, options["kept"]))
 
 
 def trim(
-    context: TensorContext, sources: TensorSources, coefficients: Coefficients, models: Sequence[int]
+    context: TensorContext, sources: Sources, coefficients: Coefficients, models: Sequence[int]
 ) -> list[Window | None]:
-    """Masks that keep the largest elements of deltas, of this tensor or of the whole model."""
+    """Keeps the largest elements of deltas, of this tensor or of the whole model."""
     densities, rule = per_model(coefficients["density"]), sources.options["kept"]
     trimmed = [model for model in models if densities[model] < 1]
     if sources.options["scope"] == "global":
-        thresholds = [sources.survey.top_k.threshold(context, sources, model, densities[model]) for model in trimmed]
+        cuts = [sources.survey.trim.cut(context, sources, model, densities[model]) for model in trimmed]
     else:
-        thresholds = thresholds_of_tensor([_largest(sources, model, densities[model]) for model in trimmed], rule)
-    kept = dict(zip(trimmed, map(Window, thresholds), strict=True))
+        cuts = cuts_of_tensor([_largest(sources, model, densities[model]) for model in trimmed], rule)
+    kept = dict(zip(trimmed, map(Window, cuts), strict=True))
     return [kept.get(model) for model in models]
 
 
-def _largest(sources: TensorSources, model: int, density: float) -> TopK:
-    histogram = sources.memoised(prepared_histogram, str(model))
-    k = threshold_rank(density, histogram.count, sources.options["kept"])
-    return TopK(delta_of(sources, model), histogram, k, sources.memoised(chunks_of, str(model)))
+def _largest(sources: Sources, model: int, density: float) -> Largest:
+    histogram = sources.once(magnitudes_of, str(model))
+    wanted = place(density, histogram.count, sources.options["kept"])
+    return Largest(delta_of(sources, model), histogram, wanted, sources.once(chunks_of, str(model)))
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
@@ -102,7 +110,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`delta_starts`; models alone are exact, the others near."""
+    """See :func:`evomerge.methods._vocabulary.delta_starts`; models alone are exact, the others near."""
     return delta_starts(n_models, options, sparse=True, elects=True)
 
 
@@ -120,8 +128,8 @@ METHOD = MergeMethod(
         "tie": TIE,
         "normalise": NORMALISE,
     },
-    prepare=prepare_histograms,
-    prepared_bytes=histograms_bytes,
+    prepare=prepare,
+    prepared_bytes=prepared_bytes,
     survey=survey,
     starts=starts,
     mergekit=delta_mergekit,

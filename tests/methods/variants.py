@@ -53,9 +53,7 @@ def merge(
     return out
 
 
-def surveyed(
-    method: methods.MergeMethod, context: methods.TensorContext, sources: methods.TensorSources
-) -> methods.TensorSources:
+def surveyed(method: methods.MergeMethod, context: methods.TensorContext, sources: methods.Sources) -> methods.Sources:
     """The sources of a model's only tensor, with a survey of it."""
     if method.survey is None:
         return sources

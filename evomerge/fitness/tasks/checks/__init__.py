@@ -1,1 +1,0 @@
-"""Refusals and warnings about tasks, before anything is scored: declarations, documents, judging, public benchmarks."""

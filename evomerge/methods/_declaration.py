@@ -1,0 +1,260 @@
+"""What a merge method says about itself."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from evomerge.errors import InputError, suggest
+from evomerge.kernels import flat
+from evomerge.options import Option, with_defaults
+from evomerge.options import problems as option_problems
+from evomerge.recipe import Coefficient, Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T")
+Options = Mapping[str, Any]
+Coefficients = Mapping[str, float | tuple[float, ...]]
+"""The values for one tensor: one number, or one per model where the coefficient is per model."""
+TensorSet = Iterable[tuple["TensorContext", "Sources"]]
+"""All tensors of a merge with what was prepared for them. Every iteration over it starts a fresh pass."""
+Starts = Mapping[str, Coefficients]
+
+
+@dataclass(frozen=True)
+class TensorContext:
+    """What a method may know about the tensor it merges.
+
+    Attributes:
+        name: Its name in the checkpoints.
+        layer: Zero-based layer index, or None outside the layers.
+        kind: Module kind, see :data:`evomerge.recipe.MODULE_KINDS`.
+        keys: One 64-bit random key per model, from the recipe's seed, the model and the tensor's name, see
+            :func:`evomerge.kernels.random_key`.
+    """
+
+    name: str
+    layer: int | None = None
+    kind: str = "other"
+    keys: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All that a method merges one tensor from, apart from the coefficients.
+
+    Attributes:
+        base: The base's tensor, or None for methods without base.
+        models: The tensors to merge, all of the same shape.
+        options: The method's options, resolved.
+        prepared: The arrays that the method prepared for this tensor.
+        survey: What the method found out about all tensors together.
+    """
+
+    base: torch.Tensor | None
+    models: Sequence[torch.Tensor]
+    options: Options
+    prepared: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    survey: Any = None
+    _kept: dict[Any, Any] = field(init=False, default_factory=dict, repr=False, compare=False)
+
+    @functools.cached_property
+    def flat_base(self) -> torch.Tensor:
+        """The elements of the base's tensor, shape ``(numel,)``."""
+        assert self.base is not None
+        return flat(self.base)
+
+    @functools.cached_property
+    def flat_models(self) -> tuple[torch.Tensor, ...]:
+        """The elements of the models' tensors."""
+        return tuple(map(flat, self.models))
+
+    def once(self, make: Callable[[Sources, str], T], name: str) -> T:
+        """What ``make`` makes of these sources and a name, made once for all candidates; small, such as views."""
+        key = (make, name)
+        if key not in self._kept:
+            self._kept[key] = make(self, name)
+        return self._kept[key]
+
+
+Merge = Callable[[TensorContext, Sources, Coefficients, "torch.Tensor"], bool | None]
+"""Writes the merged tensor and may say whether it is finite, see :class:`MergeMethod`."""
+
+
+def _no_starts(n_models: int, options: Options) -> Starts:
+    return {}
+
+
+def _not_in_mergekit(options: Options) -> Mapping[str, Any] | None:
+    return None
+
+
+@dataclass(frozen=True)
+class MergeMethod:
+    """Declares one merge method: what it needs, what can be searched, and the functions that do the work.
+
+    All functions get resolved options (:meth:`resolve`). Tensors of models and base have the same shape, any floating
+    dtype and device, and are never written to.
+
+    Attributes:
+        name: Name of the method and of its file.
+        summary: One sentence for people.
+        paper: Title and address of the publication it implements, or where else the rule comes from.
+        merge: ``merge(context, sources, coefficients, out)`` writes the merged tensor into ``out``, which has the
+            tensor's shape and any floating dtype; float32 inside. It returns whether all that it wrote is finite, or
+            None if it did not look: then the caller does.
+        coefficients: The coefficients it takes under given options.
+        options: The options it takes.
+        base: Whether it needs a base. ``optional``: a base may be named but does not change the result.
+        models: How many models it merges, as (least, most); None is no limit.
+        stochastic: Whether it uses ``context.keys``.
+        prepare: ``prepare(context, base, models, options)`` computes what does not depend on coefficients, once per
+            tensor: named contiguous tensors on the CPU, a function of nothing but the tensors, the options and the
+            tensor's name, layer and kind (not of the random keys). They can be stored, mapped into memory and shared
+            between processes.
+        prepared_bytes: ``prepared_bytes(shape, n_models, options)`` is the most that the prepared tensors take; given
+            where ``prepare`` is.
+        survey: ``survey(tensors, options)`` computes what spans tensors and does not depend on coefficients, once per
+            search, or returns None if these options need no survey. It folds over what was prepared, stays in memory
+            and should be cheap beside preparing. It may keep ``tensors`` and iterate again later.
+        starts: ``starts(n_models, options)`` names points from which a search should start, as coefficient values:
+            ``uniform``, ``model:i`` (model i alone), ``task_arithmetic:0.3`` (the base plus 0.3 of every delta), each
+            only where the method can express it or comes close.
+        mergekit: The top-level parameters of a mergekit configuration that computes the same, or None if there is
+            none. ``merge_method`` is the method's name unless the parameters name another.
+    """
+
+    name: str
+    summary: str
+    paper: str
+    merge: Merge
+    coefficients: Callable[[Options], tuple[Coefficient, ...]]
+    options: Mapping[str, Option] = field(default_factory=dict)
+    base: Literal["required", "optional", "none"] = "required"
+    models: tuple[int, int | None] = (1, None)
+    stochastic: bool = False
+    prepare: Callable[..., Mapping[str, torch.Tensor]] | None = None
+    prepared_bytes: Callable[[Sequence[int], int, Options], int] | None = None
+    survey: Callable[[TensorSet, Options], Any] | None = None
+    starts: Callable[[int, Options], Starts] = _no_starts
+    mergekit: Callable[[Options], Mapping[str, Any] | None] = _not_in_mergekit
+
+    def __post_init__(self) -> None:
+        """Refuses a method whose memory nobody could predict."""
+        if (self.prepare is None) != (self.prepared_bytes is None):
+            raise ValueError(f"method {self.name}: expected prepare and prepared_bytes, or neither; one is missing")
+
+    def working_bytes(self, numel: int, n_inputs: int) -> int:
+        """Memory, beside blocks, that merging one tensor of this many elements from base and models takes."""
+        copies = n_inputs + _WHOLE_EXTRA if isinstance(self.merge, _WholeTensor) else 0
+        return 4 * numel * copies
+
+    def resolve(self, options: Options) -> dict[str, Any]:
+        """Fills in default options.
+
+        Raises:
+            InputError: If options are unknown or have wrong values; names all of them.
+        """
+        problems = option_problems(f"method {self.name}", self.options, options)
+        if problems:
+            raise InputError(problems)
+        return with_defaults(self.options, options)
+
+    def sources(
+        self,
+        context: TensorContext,
+        base: torch.Tensor | None,
+        models: Sequence[torch.Tensor],
+        options: Options,
+    ) -> Sources:
+        """What :attr:`merge` works on, freshly prepared; without a survey."""
+        prepared = {} if self.prepare is None else self.prepare(context, base, models, options)
+        return Sources(base, models, options, prepared)
+
+    def problems(self, recipe: Recipe) -> list[str]:
+        """What makes a recipe unusable with this method: options, number of models, base, coefficients.
+
+        Returns:
+            One sentence per problem; empty if the recipe is usable.
+        """
+        try:
+            options = self.resolve(recipe.options)
+        except InputError as error:
+            return list(error.problems)
+        least, most = self.models
+        n_models = len(recipe.models)
+        problems = []
+        if n_models < least or (most is not None and n_models > most):
+            wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
+            problems.append(f"method {self.name} merges {wanted} models; the recipe names {n_models}")
+        if self.base == "required" and recipe.base is None:
+            problems.append(f"method {self.name} works on differences to a base, but the recipe names none; set base")
+        return problems + [f"method {self.name}: {problem}" for problem in self._coefficient_problems(recipe, options)]
+
+    def _coefficient_problems(self, recipe: Recipe, options: Options) -> list[str]:
+        declared = {coefficient.name: coefficient for coefficient in self.coefficients(options)}
+        problems = [
+            f"there is no coefficient {name!r}{suggest(name, declared)} (there are {', '.join(declared)})"
+            for name in recipe.coefficients
+            if name not in declared
+        ]
+        live = [row for row, group in enumerate(recipe.groups.groups) if not group.frozen]
+        for name, coefficient in declared.items():
+            values = recipe.coefficients.get(name)
+            if values is None:
+                problems.append(f"the recipe has no values for coefficient {name!r}")
+                continue
+            if (values.ndim == 2) != coefficient.per_model:
+                wanted = "one value per group and model" if coefficient.per_model else "one value per group"
+                problems.append(f"coefficient {name!r} has shape {values.shape}; expected {wanted}")
+                continue
+            values = values[live]
+            if coefficient.minimum is not None and (values < coefficient.minimum).any():
+                problems.append(f"coefficient {name!r} goes down to {values.min():g}, below {coefficient.minimum:g}")
+            if coefficient.maximum is not None and (values > coefficient.maximum).any():
+                problems.append(f"coefficient {name!r} goes up to {values.max():g}, above {coefficient.maximum:g}")
+            if coefficient.simplex and not (values.sum(axis=1) > 0).all():
+                problems.append(f"coefficient {name!r} sums to zero or less over the models of a group")
+        return problems
+
+
+Function = Callable[
+    [TensorContext, "torch.Tensor | None", Sequence["torch.Tensor"], Coefficients, Options], "torch.Tensor"
+]
+
+# The result of a function of whole tensors, and five intermediates of the same size: memory of those that are freed
+# often stays with the process.
+_WHOLE_EXTRA = 6
+
+
+@dataclass(frozen=True)
+class _WholeTensor:
+    """A method's ``merge`` that takes float32 copies of everything."""
+
+    function: Function
+
+    def __call__(
+        self, context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor
+    ) -> bool | None:
+        base = None if sources.base is None else sources.base.detach().float()
+        models = [model.detach().float() for model in sources.models]
+        out.detach().copy_(self.function(context, base, models, coefficients, sources.options))
+        return None
+
+
+def whole_tensor(function: Function) -> Merge:
+    """Makes a method's ``merge`` from a plain function of whole tensors.
+
+    Args:
+        function: Called with the context, the base (or None), the models, the coefficients and the options. Base and
+            models are float32; it returns the merged tensor and writes to none of them. Its memory is predicted as
+            that of these copies, of the result and of five intermediates of the same size.
+
+    Returns:
+        A function for :attr:`MergeMethod.merge`, for a method without ``prepare``.
+    """
+    return _WholeTensor(function)

@@ -1,0 +1,23 @@
+"""Keeps random elements of deltas: drop and rescale (DARE)."""
+
+from __future__ import annotations
+
+from evomerge.errors import InputError
+from evomerge.kernels import Chance
+from evomerge.methods._declaration import Coefficients, Sources, TensorContext
+from evomerge.methods._vocabulary import per_model
+
+
+def random_key_of(context: TensorContext, sources: Sources, model: int) -> int:
+    """The random key of one model's delta."""
+    if len(context.keys) != len(sources.models):
+        found, wanted = len(context.keys), len(sources.models)
+        raise InputError(f"tensor {context.name!r} has {found} random keys for {wanted} models")
+    return context.keys[model]
+
+
+def drop(context: TensorContext, sources: Sources, coefficients: Coefficients, model: int) -> Chance | None:
+    """Keeps each element with probability ``density``, by noise that belongs to (key, index) alone."""
+    density = per_model(coefficients["density"])[model]
+    key = random_key_of(context, sources, model)
+    return None if density >= 1 else Chance(key, density)
