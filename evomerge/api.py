@@ -11,7 +11,7 @@ from evomerge.config import compose
 from evomerge.evaluation import Evaluation, Response
 from evomerge.recipe import Recipe
 from evomerge.report import Member
-from evomerge.run import environment, locations
+from evomerge.run import environment, paths
 from evomerge.store import RunStore
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def merge(
         recipe = Recipe.load(recipe)
     elif isinstance(recipe, Mapping):
         recipe = Recipe.from_json(recipe)
-    offline = _prepared(offline, [ref.source for ref in [recipe.reference, *recipe.models]])
+    offline = _prepared(offline, [ref.source for ref in recipe.checkpoints])
     from evomerge.run import export
 
     return export.build(recipe, out, offline=offline, **options)
@@ -139,6 +139,6 @@ def merge(
 def _prepared(offline: bool | None, named: Iterable[str]) -> bool:
     """Settles whether the hub is out of bounds, tells the libraries, and returns it."""
     if offline is None:
-        offline = not any(locations.is_hub_id(source) for source in named)
+        offline = not any(paths.is_hub_id(source) for source in named)
     environment.prepare(offline=offline)
     return offline

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
+from evomerge.candidate.threads import WORTHWHILE, describe_threads, time_threads, worthwhile_threads
 from evomerge.candidate.worker import WorkerSettings, load_model
-from evomerge.checkpoints import Checkpoint
-from evomerge.fitness import TaskSuite, takes
+from evomerge.checkpoints import CheckpointSource, open_source, stored_dtype
+from evomerge.fitness import WHOLE, TaskSuite, takes
 
-# Another choice must be this much faster than the simpler one, or chance would decide between equals.
-_WORTHWHILE = 1.2
 _REPEATS = 3
 # Models narrower than this spend their time between the products; what is measured on them is chance.
 _NARROW = 256
 # Rows and widths of the product that shows what a CPU is fast at.
 _PRODUCT = (512, 512, 2048)
 _TIMED_TOKENS = 512
-_LONG = 2.0  # seconds of a timed pass, with all threads
 
 
 @dataclass(frozen=True)
@@ -36,16 +34,29 @@ class Tuning:
         threads: Threads of a worker.
         prefixes: ``shared`` or ``plain``, see :class:`evomerge.fitness.FitnessSettings`.
         notes: What people should know, in sentences.
-        seconds: Wall seconds of the timed pass by number of threads; empty where none was timed.
+        seconds: Wall seconds of the timed pass by number of threads, of those that were timed.
     """
 
     threads: int
     prefixes: str
     notes: tuple[str, ...] = ()
-    seconds: Mapping[int, float] | None = None
+    seconds: Mapping[int, float] = field(default_factory=dict)
+
+    def describe(self, dtype: str, cores: int, workers: int) -> str:
+        """One sentence for people.
+
+        Args:
+            dtype: Number type that models compute in.
+            cores: Cores that all workers share.
+            workers: Number of workers.
+        """
+        threads, hint = describe_threads(self.threads, self.seconds, cores, workers)
+        reading = "shared beginnings are computed once" if self.prefixes == "shared" else WHOLE
+        text = f"models run in {dtype} with {threads} per worker; {reading}"
+        return f"{text}; {hint}" if hint else text
 
 
-def resolve_dtype(dtype: str, reference: Checkpoint, device: str) -> str:
+def resolve_dtype(dtype: str, reference: CheckpointSource, device: str) -> str:
     """What ``auto`` stands for; any other number type is itself.
 
     Weights stored in half precision are computed in it on a GPU. So are wide models stored in bfloat16 on a CPU whose
@@ -58,13 +69,13 @@ def resolve_dtype(dtype: str, reference: Checkpoint, device: str) -> str:
     """
     if dtype != "auto":
         return dtype
-    stored = str(reference.dtype).removeprefix("torch.")
+    stored = str(stored_dtype(reference)).removeprefix("torch.")
     if torch.device(device).type == "cuda":
         return stored if stored in ("bfloat16", "float16") else "float32"
     if stored != "bfloat16" or width(reference) < _NARROW:
         return "float32"
     exact, rounded = (_product_seconds(kind) for kind in (torch.float32, torch.bfloat16))
-    return "bfloat16" if rounded * _WORTHWHILE < exact else "float32"
+    return "bfloat16" if rounded * WORTHWHILE < exact else "float32"
 
 
 def tune(settings: WorkerSettings, suite: TaskSuite, threads: Sequence[int]) -> Tuning:
@@ -78,7 +89,7 @@ def tune(settings: WorkerSettings, suite: TaskSuite, threads: Sequence[int]) -> 
     Returns:
         The choice.
     """
-    reference = Checkpoint.open(dict(settings.folders)[settings.reference])
+    reference = open_source(dict(settings.folders)[settings.reference])
     model = load_model(
         reference.path,
         dtype=settings.dtype,
@@ -93,26 +104,8 @@ def tune(settings: WorkerSettings, suite: TaskSuite, threads: Sequence[int]) -> 
     timed = _timed_pass(suite) if width(reference) >= _NARROW else None
     if timed is None:
         return Tuning(threads[0], prefixes, notes)
-    seconds = {threads[-1]: _pass_seconds(model, timed, threads[-1])}
-    if seconds[threads[-1]] <= _LONG:  # a larger model has work for every thread
-        seconds |= {count: _pass_seconds(model, timed, count) for count in threads[:-1]}
+    seconds = time_threads(threads, lambda count: _pass_seconds(model, timed, count))
     return Tuning(worthwhile_threads(seconds), prefixes, notes, seconds)
-
-
-def worthwhile_threads(seconds: Mapping[int, float]) -> int:
-    """The fewest threads that are about as fast as more of them.
-
-    Args:
-        seconds: What the same work takes, by number of threads.
-
-    Returns:
-        One of the numbers: another is taken over a smaller one only where it is a fifth faster.
-    """
-    chosen = min(seconds)
-    for count in sorted(seconds):
-        if seconds[count] * _WORTHWHILE < seconds[chosen]:
-            chosen = count
-    return chosen
 
 
 def _sharing(suite: TaskSuite, model: Any, wanted: str) -> tuple[str, tuple[str, ...]]:
@@ -126,7 +119,7 @@ def _sharing(suite: TaskSuite, model: Any, wanted: str) -> tuple[str, tuple[str,
     return "shared" if sharing.share else "plain", notes
 
 
-def width(reference: Checkpoint) -> int:
+def width(reference: CheckpointSource) -> int:
     """Width of a model's residual stream; 0 where its configuration does not say."""
     inner = reference.config.get("text_config") or reference.config
     return int(next((inner[name] for name in ("hidden_size", "n_embd", "d_model") if inner.get(name)), 0))

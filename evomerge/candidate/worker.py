@@ -15,7 +15,7 @@ import torch
 from transformers import AutoTokenizer, PreTrainedModel
 
 from evomerge.candidate.functions import NonFiniteMetric, UserFunction, call_function
-from evomerge.checkpoints import Checkpoint
+from evomerge.checkpoints import open_all
 from evomerge.errors import InputError
 from evomerge.evaluation import SPLITS, Failure, Job, Outcome
 from evomerge.fitness import FitnessSettings, NonFiniteScore, TaskSuite
@@ -58,7 +58,8 @@ class WorkerSettings:
 
     def open(self) -> Sources:
         """Opens the checkpoints."""
-        return Sources({ref: Checkpoint.open(folder) for ref, folder in self.folders}, self.reference)
+        folders = dict(self.folders)
+        return Sources(open_all(folders, folders.__getitem__), self.reference)
 
 
 class Worker:

@@ -1,19 +1,21 @@
 """Checkpoints on disk: finding them, reading their tensors lazily, comparing them, writing new ones.
 
-Nothing here knows what merging is. A checkpoint is a folder of safetensors files; opening one reads headers only, and
-its tensors stay memory mapped.
+Nothing here knows merging. :func:`open_source` turns a model folder into a :class:`CheckpointSource`: opening reads the
+config and the headers, and tensors stay memory mapped.
 """
 
 from evomerge.checkpoints.arrays import map_arrays, write_arrays
-from evomerge.checkpoints.compare import Comparison, compare, expected_names, is_computed
-from evomerge.checkpoints.dense import Checkpoint
+from evomerge.checkpoints.comparison.compare import Comparison, compare, expected_names, is_computed
 from evomerge.checkpoints.header import TensorInfo, read_header
+from evomerge.checkpoints.heads import untied_heads
 from evomerge.checkpoints.locate import locate
-from evomerge.checkpoints.nonfinite import find_nonfinite, is_finite
-from evomerge.checkpoints.shards import TensorSpec, parse_size, write_shards
+from evomerge.checkpoints.nonfinite import find_nonfinite
+from evomerge.checkpoints.open import open_all, open_source
+from evomerge.checkpoints.shards import parse_size, write_shards
+from evomerge.checkpoints.source import CheckpointSource, TensorSpec, stored_dtype
 
 __all__ = [
-    "Checkpoint",
+    "CheckpointSource",
     "Comparison",
     "TensorInfo",
     "TensorSpec",
@@ -21,11 +23,14 @@ __all__ = [
     "expected_names",
     "find_nonfinite",
     "is_computed",
-    "is_finite",
     "locate",
     "map_arrays",
+    "open_all",
+    "open_source",
     "parse_size",
     "read_header",
+    "stored_dtype",
+    "untied_heads",
     "write_arrays",
     "write_shards",
 ]

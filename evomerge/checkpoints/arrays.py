@@ -13,7 +13,8 @@ import torch
 
 from evomerge.checkpoints.header import read_header, read_metadata
 from evomerge.checkpoints.mapped import content_digest, map_file, mapped
-from evomerge.checkpoints.shards import TensorSpec, write_file
+from evomerge.checkpoints.shards import write_file
+from evomerge.checkpoints.source import TensorSpec
 from evomerge.errors import InputError
 
 _DIGEST = "sha256"

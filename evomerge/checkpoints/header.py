@@ -1,14 +1,13 @@
-"""What a safetensors file says about its tensors, read from its header alone.
+"""The tensors of a safetensors file, described by its header alone.
 
-The format is eight bytes of header length (little endian), that many bytes of JSON, then the data. Everything that can
-be wrong with a file short of the values themselves shows here, so a broken download is named before any work starts.
+The rules are the format's own: every byte of the data belongs to exactly one tensor, and every size follows from a
+shape and a type. All that can be wrong with a file short of the values themselves shows here, so a broken download is
+named before any work starts.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,9 @@ from typing import Any
 
 import torch
 
+from evomerge.checkpoints.header_json import RawHeader, read_raw
+from evomerge.checkpoints.source import TensorSpec
 from evomerge.errors import InputError
-
-# No header of a real model comes near this; a larger length is a file of another format.
-_LONGEST_HEADER = 100_000_000
 
 # Names as the format writes them. The 8-bit floats are here to be recognised and refused by name, not to be merged.
 DTYPES: Mapping[str, torch.dtype] = {
@@ -39,30 +37,25 @@ DTYPES: Mapping[str, torch.dtype] = {
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
+# Known to the format and of no use here: complex numbers, and types of quantised weights narrower than a byte or rare.
+_UNUSABLE = {"C64", "F4", "F6_E2M3", "F6_E3M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"}
+_LARGEST = 2**63 - 1
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
-class TensorInfo:
-    """One tensor of a checkpoint, as its file's header describes it.
+class TensorInfo(TensorSpec):
+    """One tensor of a file.
 
     Attributes:
         dtype: Element type.
         shape: Sizes, empty for a scalar.
-        nbytes: Size of the data in bytes.
         file: The file that holds it.
         offset: Where its data starts in that file, in bytes.
     """
 
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-    nbytes: int
     file: Path
     offset: int
-
-    @property
-    def numel(self) -> int:
-        """Number of elements."""
-        return math.prod(self.shape)
 
 
 def read_header(path: Path) -> dict[str, TensorInfo]:
@@ -75,87 +68,88 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
         Tensor name to description, in the order of the data in the file.
 
     Raises:
-        InputError: If the file is missing, too short for what its header promises, or not of this format.
+        InputError: If the file is missing, is not of this format, or its header does not describe each byte of the
+            data exactly once; all problems.
     """
-    size, start, header = _read(path)
-    header.pop("__metadata__", None)
-    return _tensors(path, size, start, header)
+    raw = read_raw(path)
+    tensors: dict[str, TensorInfo] = {}
+    problems: list[str] = []
+    for name, entry in raw.entries.items():
+        try:
+            tensors[name] = _tensor(path, raw.start, entry)
+        except ValueError as error:
+            problems.append(f"{str(path)!r} is corrupt: the header entry of tensor {name!r} is not usable ({error})")
+    ordered = dict(sorted(tensors.items(), key=lambda item: (item[1].offset, item[1].nbytes)))
+    # Where an entry cannot be used, the bytes it stands for would only seem to be nobody's.
+    problems = problems or _coverage_problems(path, raw, ordered)
+    if problems:
+        raise InputError(problems)
+    return ordered
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What a safetensors file's header says about the file as a whole: texts by name, none where it says nothing.
+    """The texts that a safetensors file's header holds about the file as a whole, by name.
 
     Raises:
         InputError: If the file is missing or its header cannot be read.
     """
-    metadata = _read(path)[2].get("__metadata__", {})
-    return metadata if isinstance(metadata, dict) else {}
+    return read_raw(path).metadata
 
 
-def _read(path: Path) -> tuple[int, int, dict[str, Any]]:
-    """The size of a file, where its data starts, and its header."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            start = file.read(8)
-            length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-            text = file.read(length) if length <= min(size, _LONGEST_HEADER) else b""
-    except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
-    if size < 8:
-        raise InputError(f"{str(path)!r} has {size} bytes; a safetensors file has at least 8. Fetch it again")
-    if length > _LONGEST_HEADER or length == 0:
-        raise InputError(
-            f"{str(path)!r} is not a safetensors file: its first 8 bytes would mean a header of {length} bytes"
-            + (" (it is a Git LFS pointer; run `git lfs pull`)" if start == b"version " else "")
-        )
-    if len(text) < length:
-        raise InputError(
-            f"{str(path)!r} is truncated: its header has {length} bytes, so the file needs more than {8 + length}, "
-            f"but it has {size}. Fetch it again"
-        )
-    return size, 8 + length, _header_json(path, text)
-
-
-def _header_json(path: Path, text: bytes) -> dict[str, Any]:
-    try:
-        header = json.loads(text.decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{str(path)!r} is corrupt: its header of {len(text)} bytes is not JSON ({error})") from error
-    if not isinstance(header, dict):
-        raise InputError(f"{str(path)!r} is corrupt: its header is a {type(header).__name__}, expected an object")
-    return header
-
-
-def _tensors(path: Path, size: int, start: int, header: Mapping[str, Any]) -> dict[str, TensorInfo]:
-    tensors: dict[str, TensorInfo] = {}
-    problems: list[str] = []
-    for name, entry in header.items():
-        try:
-            info = _tensor(path, start, entry)
-        except (KeyError, TypeError, ValueError) as error:
-            problems.append(f"{str(path)!r} is corrupt: the header entry of tensor {name!r} is not usable ({error})")
-        else:
-            tensors[name] = info
-    needed = max((info.offset + info.nbytes for info in tensors.values()), default=start)
-    if needed > size:
-        problems.append(
-            f"{str(path)!r} is truncated: its header describes {needed} bytes, but the file has {size}. Fetch it again"
-        )
-    if problems:
-        raise InputError(problems)
-    return dict(sorted(tensors.items(), key=lambda item: item[1].offset))
-
-
-def _tensor(path: Path, start: int, entry: Mapping[str, Any]) -> TensorInfo:
-    if entry["dtype"] not in DTYPES:
-        raise ValueError(f"unknown dtype {entry['dtype']!r}")
-    dtype = DTYPES[entry["dtype"]]
-    shape = tuple(int(size) for size in entry["shape"])
-    first, last = (int(offset) for offset in entry["data_offsets"])
-    if min((first, *shape), default=0) < 0:
-        raise ValueError(f"negative size in shape {list(shape)} or offset {first}")
+def _tensor(path: Path, start: int, entry: Any) -> TensorInfo:
+    if not isinstance(entry, dict):
+        raise ValueError(f"it is a {type(entry).__name__}, expected an object")
+    for field in ("dtype", "shape", "data_offsets"):
+        if field not in entry:
+            raise ValueError(f"it has no {field}")
+    name = entry["dtype"]
+    if not isinstance(name, str) or name not in DTYPES:
+        known = isinstance(name, str) and name in _UNUSABLE
+        raise ValueError(f"dtype {name} is quantised or complex" if known else f"unknown dtype {name!r}")
+    shape, offsets = _sizes(entry, "shape"), _sizes(entry, "data_offsets")
+    if len(offsets) != 2:
+        raise ValueError(f"data_offsets are {list(offsets)}, expected the first and the last")
+    dtype = DTYPES[name]
+    # A zero among the sizes does not make the product of the others representable.
+    if math.prod(max(size, 1) for size in shape) * dtype.itemsize > _LARGEST:
+        raise ValueError(f"shape {list(shape)} is too large")
     expected = math.prod(shape) * dtype.itemsize
+    first, last = offsets
     if last - first != expected:
-        raise ValueError(f"shape {list(shape)} of {entry['dtype']} needs {expected} bytes, it has {last - first}")
-    return TensorInfo(dtype, shape, expected, path, start + first)
+        raise ValueError(f"shape {list(shape)} of {name} needs {expected} bytes, it has {last - first}")
+    return TensorInfo(dtype, shape, path, start + first)
+
+
+def _sizes(entry: Mapping[str, Any], field: str) -> tuple[int, ...]:
+    sizes = entry[field]
+    if not isinstance(sizes, list) or not all(type(size) is int for size in sizes):
+        raise ValueError(f"{field} is {str(sizes)[:100]}, expected a list of whole numbers")
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"negative number in {field} {sizes}")
+    return tuple(sizes)
+
+
+def _coverage_problems(path: Path, raw: RawHeader, ordered: Mapping[str, TensorInfo]) -> list[str]:
+    """Bytes of the data that belong to several tensors, or to none."""
+    found = []
+    end, before = raw.start, ""
+    for name, info in ordered.items():
+        if info.offset < end:
+            found.append(f"the data of tensor {name!r} overlaps that of {before!r} by {end - info.offset} bytes")
+        elif info.offset > end:
+            found.append(f"{info.offset - end} bytes before the data of tensor {name!r} belong to no tensor")
+        if info.offset + info.nbytes >= end:
+            end, before = info.offset + info.nbytes, name
+    problems = [f"{str(path)!r} is corrupt: {text}" for text in found[:_SHOWN]]
+    if len(found) > _SHOWN:
+        problems.append(f"{str(path)!r} is corrupt: {len(found) - _SHOWN} more of its tensors overlap or leave gaps")
+    if end > raw.size:
+        problems.append(
+            f"{str(path)!r} is truncated: its header describes {end} bytes, but the file has {raw.size}. Fetch it again"
+        )
+    elif end < raw.size:
+        problems.append(
+            f"{str(path)!r} is corrupt: it has {raw.size} bytes, but its header describes {end}; the last "
+            f"{raw.size - end} belong to no tensor. Fetch it again"
+        )
+    return problems

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from evomerge.checkpoints.header import TensorInfo
+from evomerge.checkpoints.source import CheckpointSource, TensorSpec
 
 _HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output_projection)\.weight$")
 _EMBEDDING = re.compile(
@@ -41,7 +41,7 @@ def says_tied(config: Mapping[str, Any]) -> bool | None:
 
 
 def tied_heads(
-    config: Mapping[str, Any], tensors: Mapping[str, TensorInfo], read: Callable[[str], torch.Tensor]
+    config: Mapping[str, Any], tensors: Mapping[str, TensorSpec], read: Callable[[str], torch.Tensor]
 ) -> dict[str, str]:
     """Finds heads that only repeat the input embeddings.
 
@@ -63,3 +63,8 @@ def tied_heads(
                 found[head] = name
                 break
     return found
+
+
+def untied_heads(source: CheckpointSource) -> tuple[str, ...]:
+    """Names of output embeddings that hold values of their own; none where they are the input embeddings."""
+    return tuple(name for name in source.specs if is_head(name) and name not in source.aliases)

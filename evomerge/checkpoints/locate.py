@@ -13,7 +13,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from evomerge.checkpoints.weights import INDEX, SINGLE, weight_files, why_unusable
+from evomerge.checkpoints.weights import INDEX, SINGLE, why_unusable
 from evomerge.errors import InputError
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
@@ -36,21 +36,18 @@ def locate(source: str, revision: str | None = None, *, offline: bool) -> Path:
 
     Raises:
         InputError: If there is no such folder and no such model, the hub cannot be reached (after one attempt), or
-            what is there cannot be read: pickled, quantised or GGUF weights.
+            the model there has no safetensors weights.
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
         if revision is not None:
             raise InputError(f"{source!r} is a folder; a revision ({revision!r}) belongs to a hub id")
-        weight_files(folder)
         return folder
     if folder.is_file():
         raise InputError(f"{source!r} is a file; name the folder that holds the model")
     if source.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(source):
         raise InputError(f"there is no folder {source!r} (looked in {str(folder.absolute())!r})")
-    found = _cached(source, revision) if offline else _fetched(source, revision)
-    weight_files(found)
-    return found
+    return _cached(source, revision) if offline else _fetched(source, revision)
 
 
 def _cached(source: str, revision: str | None, reason: str = "offline is set") -> Path:

@@ -1,10 +1,10 @@
-"""Weights that are not numbers, found before they turn every score into nonsense."""
+"""NaN and infinity among the weights, found before they turn every score into nonsense."""
 
 from __future__ import annotations
 
 import torch
 
-from evomerge.checkpoints.dense import Checkpoint
+from evomerge.checkpoints.source import CheckpointSource
 
 _BLOCK = 1 << 24
 
@@ -20,19 +20,20 @@ def is_finite(tensor: torch.Tensor) -> bool:
     return bool(torch.isfinite(low)) and bool(torch.isfinite(high))
 
 
-def find_nonfinite(checkpoint: Checkpoint) -> tuple[str, ...]:
+def find_nonfinite(checkpoint: CheckpointSource) -> tuple[str, ...]:
     """Reads all weights of a checkpoint once and looks for NaN and infinity.
 
     Returns:
         One problem per affected tensor, naming the tensor, the file and how many of its elements are affected.
     """
     problems = []
-    for name, info in checkpoint.tensors.items():
+    for name, info in checkpoint.specs.items():
         flat = checkpoint.tensor(name).reshape(-1)
         blocks = flat.split(_BLOCK) if flat.numel() else ()
         if not all(is_finite(block) for block in blocks):
             count = sum(int((~torch.isfinite(block)).sum()) for block in blocks)
             problems.append(
-                f"tensor {name!r} in {str(info.file)!r} has {count} of {info.numel} elements that are NaN or infinite"
+                f"tensor {name!r} in {str(checkpoint.file(name))!r} has {count} of {info.numel} elements that are NaN "
+                "or infinite"
             )
     return tuple(problems)

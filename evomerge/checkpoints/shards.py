@@ -7,35 +7,17 @@ import math
 import re
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from evomerge.checkpoints.header import DTYPES
+from evomerge.checkpoints.source import TensorSpec
 from evomerge.checkpoints.weights import INDEX, SINGLE
 from evomerge.errors import InputError
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _SUFFIXES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9}
-
-
-@dataclass(frozen=True)
-class TensorSpec:
-    """What a tensor will be, known before it is computed.
-
-    Attributes:
-        dtype: Element type.
-        shape: Sizes.
-    """
-
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the data in bytes."""
-        return math.prod(self.shape) * self.dtype.itemsize
 
 
 def parse_size(text: str | int) -> int:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from evomerge.checkpoints.json_files import read_object
 from evomerge.errors import InputError
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 # Training leftovers and tokenizer models also end in these and are no reason to think of pickled weights.
 _NOT_WEIGHTS = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", "scheduler.bin")
 
 
-def weight_files(folder: Path) -> tuple[Path, ...]:
-    """The safetensors files of a model folder, in the order of their names.
+def weight_files(folder: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """The config of a model folder, and its safetensors files in the order of their names.
 
     Raises:
         InputError: If the folder is missing, has no config, is quantised, or holds no safetensors weights. The message
@@ -25,24 +27,52 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {str(folder)!r}")
-    problems = []
-    config = folder / "config.json"
-    if not config.is_file():
-        problems.append(f"{str(folder)!r} has no config.json")
-    else:
-        problems += _quantised(folder, _json_object(config))
-    names = sorted(path.name for path in folder.iterdir() if path.is_file())
-    chosen: tuple[Path, ...] = ()
-    if INDEX in names:
-        chosen, missing = _indexed(folder, _json_object(folder / INDEX))
-        problems += missing
-    elif SINGLE in names:
-        chosen = (folder / SINGLE,)
-    else:
-        problems.append(why_unusable(str(folder), names))
+    problems: list[str] = []
+    config: dict[str, Any] = {}
+    try:
+        config = read_object(folder / "config.json")
+        problems += [*_quantised(folder, config), *_redirections(folder, config)]
+    except InputError as error:
+        problems += error.problems if (folder / "config.json").exists() else [f"{str(folder)!r} has no config.json"]
+    try:
+        chosen = _chosen(folder)
+    except InputError as error:
+        problems += error.problems
     if problems:
         raise InputError(problems)
-    return chosen
+    return config, chosen
+
+
+def _chosen(folder: Path) -> tuple[Path, ...]:
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    if INDEX not in names and SINGLE not in names:
+        raise InputError(why_unusable(str(folder), names))
+    if INDEX not in names:
+        return (folder / SINGLE,)
+    listed = _listed(folder)
+    if SINGLE in names and listed != [SINGLE]:
+        # transformers loads the single file and never looks at the index.
+        raise InputError(
+            f"{str(folder)!r} holds two sets of weights: {SINGLE}, and {len(listed)} files that {INDEX} names "
+            f"({', '.join(listed[:2])}{', ...' if len(listed) > 2 else ''}). Remove {SINGLE} if the shards are meant, "
+            f"or {INDEX} if the single file is"
+        )
+    problems = []
+    for file in listed:
+        if Path(file).name != file:
+            problems.append(f"{INDEX} in {str(folder)!r} names {file!r}; files must lie in the folder itself")
+        elif file not in names:
+            problems.append(f"{str(folder / file)!r} is missing; {INDEX} names it. Fetch it again")
+    if problems:
+        raise InputError(problems)
+    return tuple(folder / file for file in listed)
+
+
+def _listed(folder: Path) -> list[str]:
+    listed = read_object(folder / INDEX).get("weight_map")
+    if not isinstance(listed, dict) or not listed or not all(isinstance(file, str) for file in listed.values()):
+        raise InputError(f"{str(folder / INDEX)!r} has no weight_map from tensor names to files. Fetch it again")
+    return sorted(set(listed.values()))
 
 
 def why_unusable(where: str, names: Iterable[str]) -> str:
@@ -69,25 +99,16 @@ def why_unusable(where: str, names: Iterable[str]) -> str:
         )
     if "adapter_config.json" in names:
         return (
-            f"{where!r} is a LoRA adapter, not a whole model. Merge it into its base first: "
+            f"{where!r} is a LoRA adapter (adapter_config.json), not a whole model. Merge it into its base first: "
             "PeftModel.from_pretrained(base, FOLDER).merge_and_unload().save_pretrained(NEW_FOLDER)"
         )
     others = [name for name in names if name.endswith(".safetensors")]
-    return f"{where!r} has neither {SINGLE} nor {INDEX}" + (f"; it has {', '.join(others[:3])}" if others else "")
-
-
-def _indexed(folder: Path, index: Mapping[str, Any]) -> tuple[tuple[Path, ...], list[str]]:
-    listed = index.get("weight_map")
-    if not isinstance(listed, dict) or not all(isinstance(file, str) for file in listed.values()):
-        raise InputError(f"{str(folder / INDEX)!r} has no weight_map from tensor names to files")
-    files = sorted(set(listed.values()))
-    problems = []
-    for file in files:
-        if Path(file).name != file:
-            problems.append(f"{INDEX} in {str(folder)!r} names {file!r}; files must lie in the folder itself")
-        elif not (folder / file).is_file():
-            problems.append(f"{str(folder / file)!r} is missing; {INDEX} names it. Fetch it again")
-    return tuple(folder / file for file in files), problems
+    problem = f"{where!r} has neither {SINGLE} nor {INDEX}"
+    if any(_SHARD.fullmatch(name) for name in others):
+        return f"{problem}, but shards ({others[0]}), which need the index. Fetch it again"
+    if others:
+        return f"{problem}; it has {', '.join(others[:3])}. If that is the whole model, rename it to {SINGLE}"
+    return problem
 
 
 def _quantised(folder: Path, config: Mapping[str, Any]) -> list[str]:
@@ -104,11 +125,18 @@ def _quantised(folder: Path, config: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _json_object(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{str(path)!r} cannot be read as JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise InputError(f"{str(path)!r} holds a {type(data).__name__}; expected an object")
-    return data
+def _redirections(folder: Path, config: Mapping[str, Any]) -> list[str]:
+    """Fields that make transformers load another file than the usual one."""
+    problems = []
+    other = config.get("transformers_weights")
+    if other is not None and not (other in (SINGLE, INDEX) and (folder / other).is_file()):
+        problems.append(
+            f"{str(folder)!r}: config.json names {other!r} as the weights (transformers_weights); only {SINGLE} or "
+            f"{INDEX} are read here. Rename the file and remove the field"
+        )
+    if config.get("configuration_files"):
+        problems.append(
+            f"{str(folder)!r}: config.json names other config files by version (configuration_files), of which "
+            "transformers picks one. Keep the one that is meant as config.json"
+        )
+    return problems

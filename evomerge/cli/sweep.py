@@ -1,7 +1,7 @@
 """``evomerge search -m``: one search for every combination of swept values, through Hydra's own multirun.
 
-Hydra's sweeper forms the jobs and its launcher starts them, so launcher plug-ins work. Each job is a process of its own
-with a folder of its own: one that fails, or is killed, stops no other. Run again, finished jobs are skipped.
+Each job is a process of its own with a folder of its own: one that fails, or is killed, stops no other. Run again,
+finished jobs are skipped.
 """
 
 from __future__ import annotations
@@ -13,17 +13,14 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-
-from evomerge.cli.sweep_jobs import NOTES, Job, finished, plan, values
-from evomerge.cli.sweep_summary import summarise
-from evomerge.config import compose, schema
+from evomerge.cli.sweep_summary import NOTES, finished, summarise
+from evomerge.config import multirun
+from evomerge.config.sweep import Job, plan
 
 DONE, INTERRUPTED = 0, 130
 _TAIL = 20  # lines of a failed job's messages that are kept
@@ -43,16 +40,8 @@ def run(words: Sequence[str]) -> int:
     """
     folder, jobs, hydra_words = plan(words)
     print(f"{len(jobs)} jobs in {folder}", flush=True)
-    by_values = {job.values: job for job in jobs}
-    notes = folder / NOTES
-
     with _Forwarded() as forwarded:
-
-        def run_one(_: Any) -> int:
-            job = by_values[values(HydraConfig.get().overrides.task)]
-            return _run_job(job, notes, forwarded)
-
-        _through_hydra(run_one, hydra_words)
+        multirun.launch(lambda job: _run_job(job, folder / NOTES, forwarded), jobs, hydra_words)
     return summarise(folder, jobs, interrupted=forwarded.count > 0)
 
 
@@ -103,13 +92,3 @@ def _run_job(job: Job, notes: Path, forwarded: _Forwarded) -> int:
     note = {"words": list(job.words), "code": child.returncode, "seconds": seconds, "messages": list(tail)}
     (notes / f"{job.name}.json").write_text(json.dumps(note, indent=1), encoding="utf-8")
     return child.returncode
-
-
-def _through_hydra(task: Callable[[Any], int], words: Sequence[str]) -> None:
-    """Lets Hydra form and launch the jobs; it takes its words from ``sys.argv`` alone."""
-    before = sys.argv
-    sys.argv = ["evomerge", "--multirun", *words]
-    try:
-        hydra.main(version_base="1.3", config_path=str(schema.conf_folder()), config_name=compose.CONFIG)(task)()
-    finally:
-        sys.argv = before

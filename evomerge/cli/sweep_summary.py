@@ -1,4 +1,4 @@
-"""The table that ends a sweep."""
+"""The state of each job of a sweep, and the table that ends it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evomerge.cli.sweep_jobs import NOTES, Job, finished
+from evomerge.config.sweep import Job
 from evomerge.errors import InputError
 from evomerge.evaluation import Objective
+from evomerge.run.paths import expanded
+from evomerge.run.run_config import RunConfig
 from evomerge.store import RunStore
 
+NOTES = "jobs"  # the sweep's folder of one small JSON file per job
 DONE, FAILED, INTERRUPTED = 0, 1, 130
+
+
+def finished(config: RunConfig) -> bool:
+    """Whether a run's folder holds this very configuration, finished."""
+    folder = expanded(config.run_dir or "")
+    try:
+        status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(status.get("finished")) and manifest.get("config") == json.loads(json.dumps(config.to_json()))
 
 
 def summarise(folder: Path, jobs: Sequence[Job], *, interrupted: bool) -> int:

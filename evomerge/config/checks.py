@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evomerge.config import model_names
 from evomerge.errors import InputError, suggest
 from evomerge.genome import GenomeSettings
-from evomerge.run import locations
-from evomerge.run.paths import expanded, is_file, sibling, there
+from evomerge.run.paths import EXAMPLE, expanded, is_file, resolve, sibling, there
 from evomerge.search import searchers
 from evomerge.search.searchers import SearcherSettings
 
@@ -44,22 +44,22 @@ def models(values: Mapping[str, Any]) -> list[str]:
     ]
     if values.get("base") is not None:
         refs["base"] = values["base"]
-    return problems + [f"{name}: {problem}" for name, ref in refs.items() if (problem := locations.missing(ref))]
+    return problems + [f"{name}: {problem}" for name, ref in refs.items() if (problem := model_names.missing(ref))]
 
 
 def tasks(values: Mapping[str, Any]) -> list[str]:
     """Tasks, and the places they come from."""
     problems = [
-        f"task_path: there is no file or folder {entry}{sibling(Path(locations.resolve(entry)))}"
+        f"task_path: there is no file or folder {entry}{sibling(Path(resolve(entry)))}"
         for entry in values.get("task_path", ())
-        if not there(Path(locations.resolve(entry)))
+        if not there(Path(resolve(entry)))
     ]
     if "tasks" in values:
         names = [task if isinstance(task, str) else task["task"] for task in values["tasks"]]
         problems += [
             f"tasks: {name} is a place, not a task; write task_path=[{name}] and tasks=[...] with tasks from there"
             for name in names
-            if name.startswith(locations.EXAMPLE)
+            if name.startswith(EXAMPLE)
         ]
         problems += [] if names else ["tasks: name at least one, tasks=[t1,t2]"]
         problems += [f"tasks: {name} is given twice" for name in sorted({n for n in names if names.count(n) > 1})]
@@ -158,11 +158,16 @@ def _searcher_problems(values: Mapping[str, Any]) -> list[str]:
     name = searcher(values)
     settings = SearcherSettings(values.get("searcher.population"), 0, values.get("searcher.options", {}))
     try:
-        problems = searchers.load(name).problems(settings)
-        count = len(values.get("objectives", ()))
-        return problems or (searchers.misfit(name, count) if count else [])
+        searchers.factory(name, settings)
     except InputError as error:
-        return list(error.problems)
+        return [f"searcher: {problem}" for problem in error.problems]
+    count = len(values.get("objectives", ()))
+    if count > 1 and name in searchers.SINGLE:
+        fitting = ", ".join(searchers.MULTI)
+        return [f"searcher: {name} is for one objective, came {count}; choose one of {fitting}, or weigh them into one"]
+    if count == 1 and name in searchers.MULTI:
+        return [f"searcher: {name} is for several objectives, came one; choose one of {', '.join(searchers.SINGLE)}"]
+    return []
 
 
 def _is_number(value: Any) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evomerge.config import model_names
 from evomerge.config.value_types import (
     Kind,
     choice,
@@ -28,7 +29,6 @@ from evomerge.config.value_types import (
 )
 from evomerge.errors import suggest
 from evomerge.evaluation import SPLITS
-from evomerge.run import locations
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -64,11 +64,11 @@ def method_names() -> tuple[str, ...]:
 
 
 def _checkpoint(value: Any) -> Any:
-    return locations.read_checkpoint(value)
+    return model_names.read_checkpoint(value)
 
 
 def _checkpoints(value: Any) -> tuple[Any, ...]:
-    return tuple(locations.read_checkpoint(entry) for entry in listed(value))
+    return tuple(model_names.read_checkpoint(entry) for entry in listed(value))
 
 
 def _tasks(value: Any) -> tuple[str | dict[str, Any], ...]:

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evomerge.config import checks, schema
+from evomerge.config import checks, model_names, schema
 from evomerge.config.schema import Key
 from evomerge.errors import InputError
-from evomerge.run import locations
-from evomerge.run.paths import expanded, is_file, sibling
+from evomerge.run.paths import expanded, is_file, is_hub_id, sibling
 from evomerge.run.run_config import (
     BudgetSettings,
     ConfirmSettings,
@@ -93,7 +92,7 @@ def evaluate_config(flat: Mapping[str, Any], problems: list[str]) -> EvaluateCon
     values = read_values(flat, schema.EVALUATE, problems)
     problems += checks.tasks(values)
     if "model" in values:
-        problems += [f"model: {problem}" for problem in [locations.missing(values["model"])] if problem]
+        problems += [f"model: {problem}" for problem in [model_names.missing(values["model"])] if problem]
     if problems:
         raise InputError(problems)
     return EvaluateConfig(
@@ -163,9 +162,9 @@ def _offline(values: Mapping[str, Any], refs: Iterable[Any]) -> bool:
     """Offline as asked; else unless a model is named by hub id, or a task is none of the user's own."""
     if values["offline"] is not None:
         return values["offline"]
-    if any(ref is not None and locations.is_hub_id(ref.source) for ref in refs):
+    if any(ref is not None and is_hub_id(ref.source) for ref in refs):
         return False
-    local = locations.local_tasks(values["task_path"])
+    local = model_names.local_tasks(values["task_path"])
     named = [task for task in values["tasks"] if isinstance(task, str)]
     return all(task in local or task.endswith((".yaml", ".yml")) for task in named)
 
@@ -179,7 +178,7 @@ def _with_offline(values: dict[str, Any], file: Path) -> dict[str, Any]:
         if found.get("config", {}).get("offline") is True:
             return {**values, "offline": True}  # the run's models were folders: names that look like hub ids are paths
         refs = [ref for ref in [*found["models"], found.get("base")] if ref]
-        hub = any(locations.is_hub_id(ref if isinstance(ref, str) else ref["source"]) for ref in refs)
+        hub = any(is_hub_id(ref if isinstance(ref, str) else ref["source"]) for ref in refs)
     except (ValueError, KeyError, TypeError, AttributeError):
         hub = False  # whoever reads the file in earnest says what is wrong with it
     return {**values, "offline": not hub}

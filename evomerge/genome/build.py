@@ -49,7 +49,7 @@ def build(
         *_layer_problems(settings, lines),
         *_pattern_problems(settings, [group.label for group in groups.groups]),
     ]
-    constants, pinned, fix_problems = _fixed(settings, coefficients, groups.groups, len(plan.models))
+    constants, pinned, fix_problems = _fixed(settings, coefficients, groups.groups, len(plan.sources))
     if problems or fix_problems:
         raise InputError([*problems, *fix_problems])
     searched = [c for c in declared if c.searched or c.name in settings.bounds or c.name in settings.shared]
@@ -176,7 +176,7 @@ def _strands(
             coefficient=coefficient.name,
             rows=tuple(line.groups[i] for i in keep),
             weights=weights,
-            models=len(plan.models) if coefficient.per_model else 0,
+            models=len(plan.sources) if coefficient.per_model else 0,
             simplex=coefficient.simplex,
             low=float(low),
             high=float(high),
@@ -209,7 +209,7 @@ def _labels(coefficient: Coefficient, plan: Recipe, line: Line, depths: Sequence
     """One label per gene: controls over depth, and for each the models that have a gene."""
     owners = [""]
     if coefficient.per_model:
-        short = [model.label for model in plan.models]
+        short = [model.label for model in plan.sources]
         owners = [f"[{name}]" if short.count(name) == 1 else f"[{name}#{i}]" for i, name in enumerate(short)]
         owners = owners[:-1] if coefficient.simplex else owners
     places = [" ".join(filter(None, (depth, line.label))) for depth in depths] or [line.label]

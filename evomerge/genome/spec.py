@@ -118,7 +118,7 @@ class GenomeSpec:
         for name, value in coefficients.items():
             if name not in self.declared:
                 raise ValueError(f"{self.template.method} has no coefficient {name!r}")
-            row = spread(self.declared[name], value, len(self.template.models))
+            row = spread(self.declared[name], value, len(self.template.sources))
             for index, group in enumerate(self.groups):
                 if not group.frozen and not self.pinned[name][index]:
                     values[name][index] = row
@@ -151,11 +151,11 @@ class GenomeSpec:
         if recipe.method != ours.method or dict(recipe.options) != dict(ours.options):
             raise NotExpressible(f"the recipe uses {recipe.method} with options {dict(recipe.options)}")
         if (base and base.identity()) != (ours.base and ours.base.identity()):
-            raise NotExpressible(f"the recipe's base is {base.source if base else None}")
-        theirs = [model.identity() for model in recipe.models]
-        wanted = [model.identity() for model in ours.models]
+            raise NotExpressible(f"the recipe's base is {base.label if base else None}")
+        theirs = [model.identity() for model in recipe.sources]
+        wanted = [model.identity() for model in ours.sources]
         if len(theirs) != len(wanted) or any(theirs.count(model) != wanted.count(model) for model in wanted):
-            raise NotExpressible(f"the recipe merges {', '.join(model.source for model in recipe.models)}")
+            raise NotExpressible(f"the recipe merges {', '.join(model.label for model in recipe.sources)}")
         order: list[int] = []
         for model in wanted:
             order.append(next(i for i, other in enumerate(theirs) if other == model and i not in order))

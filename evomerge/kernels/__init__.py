@@ -1,82 +1,101 @@
-"""The hot loops over blocks of memory that every merge method shares.
+"""Hot loops over blocks of memory, shared by all merge methods.
 
-- :mod:`~evomerge.kernels.mixture`: the one pass of all element-wise methods.
-- :mod:`~evomerge.kernels.balance`: the one pass of PCB-Merging.
-- :mod:`~evomerge.kernels.selection`: which elements of a delta are kept.
-- :mod:`~evomerge.kernels.values`: numbers computed element by element, that passes select or add up.
-- :mod:`~evomerge.kernels.histogram`: exact order statistics of more magnitudes than one would sort.
-- :mod:`~evomerge.kernels.places`: where the elements of some magnitudes are.
-- :mod:`~evomerge.kernels.ranks`: ranks within rows.
-- :mod:`~evomerge.kernels.sums`: sums that come out the same however the work is divided.
-- :mod:`~evomerge.kernels.finite`: whether all elements are finite.
-- :mod:`~evomerge.kernels.noise`: uniform noise that is a function of a key and an element's index.
-- :mod:`~evomerge.kernels.blocks`: passes over a tensor, block by block, float32 inside and the cast at the edge.
-- :mod:`~evomerge.kernels.compiled`, :mod:`~evomerge.kernels.native`: the same loops in C, for the CPU.
+- :mod:`~evomerge.kernels.operands`: plain data that says what a pass reads, keeps and computes.
+- :mod:`~evomerge.kernels.reference`: every pass in torch, its definition on any device.
+- :mod:`~evomerge.kernels.native`: the same passes as single-pass C kernels on the CPU, bit for bit.
+- :mod:`~evomerge.kernels.dispatch`: the only chooser between the two; :func:`in_use` says which and why.
+- :mod:`~evomerge.kernels.histogram`, :mod:`~evomerge.kernels.rank_lookup`: exact order statistics, elements by rank.
+- :mod:`~evomerge.kernels.blocks`: block-wise passes, float32 inside and the cast at the edge.
+- :mod:`~evomerge.kernels.keys`: random keys, which with an element's index make its noise.
 
-Nothing here knows what a merge method or a checkpoint is. Every loop is written twice: in torch, which defines it and
-works on any device, and in C, which equals it to the last bit and is used on the CPU where a compiler is at hand
-(:func:`in_use` says). No result depends on the number of threads or on what was computed before.
+A kernel is ``reference/NAME.py``, ``native/csrc/NAME.c`` and ``native/NAME.py``, its binding. Nothing here knows merge
+methods or checkpoints. No result depends on the number of threads or on earlier computations.
 """
 
-from evomerge.kernels.balance import Rival, balance
-from evomerge.kernels.blocks import BLOCK, CHUNK, fill, flat, spans, taken_from
-from evomerge.kernels.compiled import Kernels, in_use, torch_only
-from evomerge.kernels.finite import is_finite
+from evomerge.kernels.blocks import BLOCK, CHUNK, fill, flat, spans, take
+from evomerge.kernels.dispatch import (
+    absolute_sum,
+    bin_histogram,
+    chunk_counts_of,
+    dot,
+    end_of_equal,
+    histogram_of,
+    is_finite,
+    mix,
+    net_sign,
+    pcb_merge,
+    row_ranks,
+    square_sums,
+)
+from evomerge.kernels.form import Kernels, in_use, torch_only
 from evomerge.kernels.histogram import (
+    ChunkCounts,
     Histogram,
     OrderStatistic,
-    end_of_equal,
-    histogram_bytes,
-    stretch_of,
-    stretches,
-)
-from evomerge.kernels.mixture import Mixed, Mixture, Part, mix, net_sign
-from evomerge.kernels.noise import random_key, uniform
-from evomerge.kernels.places import (
-    MOST_PLACES,
-    ChunkCounts,
-    Element,
-    Stretch,
     chunk_counts_bytes,
-    elements_at,
-    elements_of,
-    largest_of,
+    histogram_bytes,
+    max_bins,
 )
-from evomerge.kernels.ranks import LEVELS, row_ranks
-from evomerge.kernels.selection import NOTHING, Chance, Cut, Keep, RankWindow, Selection, Window, magnitude_bits, thin
-from evomerge.kernels.sums import absolute_sum, dot, square_sums, square_sums_upto
-from evomerge.kernels.values import Delta, Range, Score, Spread, Values
+from evomerge.kernels.keys import random_key
+from evomerge.kernels.operands import (
+    LEVELS,
+    NOTHING,
+    BernoulliMask,
+    Bin,
+    Delta,
+    Element,
+    Mask,
+    Mixed,
+    Mixture,
+    Part,
+    PcbScore,
+    PcbTerm,
+    Range,
+    RankWindow,
+    Selection,
+    Threshold,
+    Values,
+    Variance,
+    Window,
+)
+from evomerge.kernels.rank_lookup import MAX_INDEXED, bin_holding, elements_at, elements_of, top_k
+from evomerge.kernels.reference.noise import uniform
+from evomerge.kernels.reference.sums import cumulative_square_sums
+from evomerge.kernels.reference.values import magnitude_bits
 
 __all__ = [
     "BLOCK",
     "CHUNK",
     "LEVELS",
-    "MOST_PLACES",
+    "MAX_INDEXED",
     "NOTHING",
-    "Chance",
+    "BernoulliMask",
+    "Bin",
     "ChunkCounts",
-    "Cut",
     "Delta",
     "Element",
     "Histogram",
-    "Keep",
     "Kernels",
+    "Mask",
     "Mixed",
     "Mixture",
     "OrderStatistic",
     "Part",
+    "PcbScore",
+    "PcbTerm",
     "Range",
     "RankWindow",
-    "Rival",
-    "Score",
     "Selection",
-    "Spread",
-    "Stretch",
+    "Threshold",
     "Values",
+    "Variance",
     "Window",
     "absolute_sum",
-    "balance",
+    "bin_histogram",
+    "bin_holding",
     "chunk_counts_bytes",
+    "chunk_counts_of",
+    "cumulative_square_sums",
     "dot",
     "elements_at",
     "elements_of",
@@ -84,21 +103,20 @@ __all__ = [
     "fill",
     "flat",
     "histogram_bytes",
+    "histogram_of",
     "in_use",
     "is_finite",
-    "largest_of",
     "magnitude_bits",
+    "max_bins",
     "mix",
     "net_sign",
+    "pcb_merge",
     "random_key",
     "row_ranks",
     "spans",
     "square_sums",
-    "square_sums_upto",
-    "stretch_of",
-    "stretches",
-    "taken_from",
-    "thin",
+    "take",
+    "top_k",
     "torch_only",
     "uniform",
 ]

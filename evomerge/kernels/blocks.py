@@ -1,4 +1,4 @@
-"""One pass over a tensor in blocks that fit the cache, so that no float32 copy of a whole tensor is ever made."""
+"""Passes over a tensor in blocks that fit the cache, so that no float32 copy of a whole tensor is ever made."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-# Elements per block: a float32 block is 1 MiB. A power of two, so that blocks never straddle 2**32 (see noise.py) and
-# hold whole runs of sums (see sums.py). An accelerator wants more at once: there it is 64 MiB.
+# Elements per block: a float32 block is 1 MiB. A power of two, so that blocks never straddle 2**32 (reference/noise.py)
+# and hold whole runs of sums (reference/sums.py). An accelerator wants more at once: there it is 64 MiB.
 BLOCK = 1 << 18
 # Elements that are counted together, and that a thread of the compiled kernels takes at once.
 CHUNK = 1 << 16
@@ -19,9 +19,9 @@ def spans(numel: int, block: int = 0, *, device: torch.device | None = None) -> 
     """Cuts ``numel`` elements into consecutive slices.
 
     Args:
-        numel: How many elements there are.
-        block: The most elements of a slice; 0 is what suits the device.
-        device: Where the elements are; None is the CPU.
+        numel: Number of elements.
+        block: Largest number of elements of a slice; 0 chooses by the device.
+        device: Device of the elements; None is the CPU.
     """
     block = block or (BLOCK if device is None or device.type == "cpu" else _DEVICE_BLOCK)
     for start in range(0, numel, block):
@@ -36,13 +36,13 @@ def flat(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.detach().reshape(-1)
 
 
-def taken_from(tensor: torch.Tensor, places: np.ndarray) -> torch.Tensor:
+def take(tensor: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
     """The elements of a flat tensor at some indices."""
     if tensor.device.type != "cpu":
-        return tensor[torch.from_numpy(places).to(tensor.device)]
+        return tensor[torch.from_numpy(indices).to(tensor.device)]
     # By numpy: threads of torch that look for more work would be in the way of the next pass.
     words = tensor.detach().view({2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]).numpy()
-    return torch.from_numpy(words[places]).view(tensor.dtype)
+    return torch.from_numpy(words[indices]).view(tensor.dtype)
 
 
 def fill(out: torch.Tensor, compute: Callable[[slice], torch.Tensor], block: int = 0) -> None:

@@ -1,9 +1,9 @@
-"""Exact order statistics of magnitudes, without sorting them and in bounded memory.
+"""Exact order statistics of magnitudes, without sorting and in bounded memory.
 
-The bits of a non-negative float32, read as an integer, are in the order of the floats. A histogram counts how often
-each of them occurs; where there are too many different ones it counts stretches of 2**shift neighbours instead, with
-the smallest shift that is enough. The k-th largest magnitude is then known exactly, or known to lie in one stretch,
-which one more pass over the magnitudes counts exactly.
+The bits of a non-negative float32, read as an integer, are in the order of the floats. A histogram has one bin per
+magnitude; where there are too many of them, a bin holds 2**shift neighbouring magnitudes instead, with the smallest
+shift that is enough. The k-th largest magnitude is then known exactly, or up to one bin, which one more pass over the
+magnitudes resolves. Magnitudes are histogrammed once per tensor, so a candidate's threshold is a lookup.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Self
 import numpy as np
 import torch
 
-from evomerge.kernels import native
-from evomerge.kernels.selection import magnitude_bits
-from evomerge.kernels.values import Values, blocks_of
+from evomerge.kernels.blocks import CHUNK
 
-# Different magnitudes that a histogram tells apart. Differences of 16-bit checkpoints seldom have more: the larger the
-# tensor, the more of them. With shift 18 all 31 bits fit, so the largest stretch has 2**18 neighbours.
+# Bins of a histogram. Differences of 16-bit checkpoints seldom have more magnitudes: the larger the tensor, the more of
+# them. With shift 18 all 31 bits fit, so the widest bin has 2**18 magnitudes.
 _FEWEST, _MOST, _EACH = 1 << 13, 1 << 16, 1 << 8
+# A magnitude is frequent if more than one of so many elements has it.
+_RARE = 1 << 10
 
 
-def stretches(numel: int) -> int:
-    """How many different magnitudes the histogram of so many elements tells apart."""
+def max_bins(numel: int) -> int:
+    """Largest number of bins of the histogram of so many elements."""
     return min(max(_FEWEST, numel // _EACH), _MOST)
 
 
@@ -36,9 +36,9 @@ class OrderStatistic:
     """The k-th largest of a set of magnitudes.
 
     Attributes:
-        bits: Its float32 bits, see :func:`magnitude_bits`.
-        above: How many magnitudes are larger.
-        equal: How many are equal to it, itself included; ``above < k <= above + equal``.
+        bits: Its float32 bits, see :func:`evomerge.kernels.magnitude_bits`; those of its bin in a coarse histogram.
+        above: Number of larger magnitudes.
+        equal: Number of magnitudes equal to it, itself included; ``above < k <= above + equal``.
     """
 
     bits: int
@@ -48,103 +48,85 @@ class OrderStatistic:
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often magnitudes occur.
+    """Counts of magnitudes.
 
     Attributes:
-        shift: Magnitudes are told apart by their bits without the lowest ``shift`` ones; 0 is exactly.
-        digits: Those upper bits that occur, largest first; int32, shape ``(m,)``.
-        upto: How many magnitudes have this digit or a larger one; int64, shape ``(m,)``.
+        shift: Number of low bits that bins leave out; 0 is one bin per magnitude.
+        bin_keys: The upper bits of each bin that is not empty, largest first; int32, shape ``(m,)``.
+        cumulative: Number of magnitudes in this bin and those before it; int64, shape ``(m,)``.
     """
 
     shift: int
-    digits: torch.Tensor
-    upto: torch.Tensor
+    bin_keys: torch.Tensor
+    cumulative: torch.Tensor
 
     @classmethod
-    def of(cls, values: Values, limit: int | None = None) -> Self:
-        """Counts magnitudes, with the smallest shift that leaves at most ``limit`` digits (:func:`stretches`)."""
-        limit = stretches(values.base.numel()) if limit is None else limit
-        if native.serves_values(values):
-            found = native.histogram(values, limit)
-            whole = cls.union(cls.counted(shift, *_gathered(*rest)) for shift, *rest in found)
-            return whole.coarsened(limit)
-        shift = 0
-        digits, counts = torch.empty(0, dtype=torch.int32), torch.empty(0, dtype=torch.int64)
-        for block in blocks_of(values):
-            new, times = torch.unique(magnitude_bits(block) >> shift, return_counts=True)
-            digits, counts = _gathered(torch.cat([digits, new.cpu()]), torch.cat([counts, times.cpu()]))
-            while digits.numel() > limit:
-                shift += 1
-                digits, counts = _gathered(digits >> 1, counts)
-        return cls.counted(shift, digits, counts)
-
-    @classmethod
-    def counted(cls, shift: int, digits: torch.Tensor, counts: torch.Tensor) -> Self:
-        """From digits in ascending order and how often each occurs."""
-        return cls(shift, digits.flip(0), counts.flip(0).cumsum(0))
+    def counted(cls, shift: int, bin_keys: torch.Tensor, counts: torch.Tensor) -> Self:
+        """From bin keys in ascending order and their counts."""
+        return cls(shift, bin_keys.flip(0), counts.flip(0).cumsum(0))
 
     @classmethod
     def union(cls, histograms: Iterable[Histogram]) -> Self:
-        """Counts what all of them count, as coarsely as the coarsest."""
+        """Sum of histograms, as coarse as the coarsest."""
         parts = list(histograms)
         shift = max((part.shift for part in parts), default=0)
-        digits = [part.digits >> (shift - part.shift) for part in parts]
+        bin_keys = [part.bin_keys >> (shift - part.shift) for part in parts]
         return cls.counted(
             shift,
-            *_gathered(
-                torch.cat([torch.empty(0, dtype=torch.int32), *digits]),
+            *sum_by_key(
+                torch.cat([torch.empty(0, dtype=torch.int32), *bin_keys]),
                 torch.cat([torch.empty(0, dtype=torch.int64), *(part.counts for part in parts)]),
             ),
         )
 
     @classmethod
     def load(cls, arrays: Mapping[str, torch.Tensor], name: str) -> Self:
-        """The histogram that :meth:`arrays` gave under this name."""
-        return cls(int(arrays[f"shift.{name}"]), arrays[f"digits.{name}"], arrays[f"upto.{name}"])
+        """The histogram that :meth:`arrays` stored under this name."""
+        return cls(int(arrays[f"shift.{name}"]), arrays[f"bin_keys.{name}"], arrays[f"cumulative.{name}"])
 
     def arrays(self, name: str) -> dict[str, torch.Tensor]:
-        """The histogram as plain tensors, at most 12 bytes per stretch and 8 more."""
+        """The histogram as plain tensors, at most 12 bytes per bin and 8 more."""
         shift = torch.tensor(self.shift, dtype=torch.int64)
-        return {f"shift.{name}": shift, f"digits.{name}": self.digits, f"upto.{name}": self.upto}
+        return {f"shift.{name}": shift, f"bin_keys.{name}": self.bin_keys, f"cumulative.{name}": self.cumulative}
 
     @functools.cached_property
     def count(self) -> int:
-        """How many magnitudes there are."""
-        return int(self.upto[-1]) if self.upto.numel() else 0
+        """Number of magnitudes."""
+        return int(self.cumulative[-1]) if self.cumulative.numel() else 0
 
     @functools.cached_property
-    def _upto(self) -> np.ndarray:
-        return self.upto.numpy()
+    def _cumulative(self) -> np.ndarray:
+        return self.cumulative.numpy()
 
     @property
     def counts(self) -> torch.Tensor:
-        """How often each digit occurs."""
-        return self.upto.diff(prepend=torch.zeros(1, dtype=torch.int64))
+        """Number of magnitudes in each bin."""
+        return self.cumulative.diff(prepend=torch.zeros(1, dtype=torch.int64))
 
     def coarsened(self, limit: int) -> Self:
-        """The same with the smallest shift, not below its own, that leaves at most ``limit`` digits."""
-        shift, digits, counts = self.shift, *_gathered(self.digits, self.counts)
-        while digits.numel() > limit:
+        """The same with the smallest shift, not below its own, that leaves at most ``limit`` bins."""
+        shift, bin_keys, counts = self.shift, *sum_by_key(self.bin_keys, self.counts)
+        while bin_keys.numel() > limit:
             shift += 1
-            digits, counts = _gathered(digits >> 1, counts)
-        return self.counted(shift, digits, counts)
+            bin_keys, counts = sum_by_key(bin_keys >> 1, counts)
+        return self.counted(shift, bin_keys, counts)
 
-    def stretch(self, digit: int, shift: int) -> Histogram:
-        """The part of this histogram whose digits are ``digit`` at a shift that is not smaller than its own."""
-        inside = (self.digits >> (shift - self.shift)) == digit
+    def within(self, bin_key: int, shift: int) -> Histogram:
+        """The part of this histogram inside one bin of a histogram that is at least as coarse."""
+        inside = (self.bin_keys >> (shift - self.shift)) == bin_key
         counts = self.counts[inside]
-        return Histogram(self.shift if counts.numel() else 0, self.digits[inside], counts.cumsum(0))
+        return Histogram(self.shift if counts.numel() else 0, self.bin_keys[inside], counts.cumsum(0))
 
-    def equal(self, digit: int) -> int:
-        """How many magnitudes have this digit."""
-        return int(self.counts[self.digits == digit].sum())
+    def equal(self, bin_key: int) -> int:
+        """Number of magnitudes in one bin."""
+        return int(self.counts[self.bin_keys == bin_key].sum())
 
     def largest(self, k: int, exactly: Callable[[int], Histogram]) -> OrderStatistic:
         """The k-th largest magnitude.
 
         Args:
             k: ``1 <= k <= count``.
-            exactly: Counts the magnitudes of one stretch exactly; asked only where this histogram is coarse.
+            exactly: Exact histogram of one bin, by its key; asked for only where this histogram is coarse.
         """
         if not 1 <= k <= self.count:
             raise ValueError(f"asked for magnitude {k} of {self.count}")
@@ -155,59 +137,68 @@ class Histogram:
         return OrderStatistic(inner.bits, found.above + inner.above, inner.equal)
 
     def range_of(self, k: int) -> tuple[float, float]:
-        """Two numbers between which the k-th largest lies, both included; equal where this histogram is exact."""
+        """Smallest and largest magnitude of the bin that holds the k-th largest; equal where this is exact."""
         first = self.holding(k).bits << self.shift
         low, high = struct.unpack("<2f", struct.pack("<2I", first, first + (1 << self.shift) - 1))
         return low, high
 
     def holding(self, k: int) -> OrderStatistic:
-        """The stretch that holds the k-th largest magnitude: its digit, how many are above it and how many in it."""
-        upto = self._upto
-        place = int(upto.searchsorted(k))
-        above = int(upto[place - 1]) if place else 0
-        return OrderStatistic(int(self.digits[place]), above, int(upto[place]) - above)
+        """The bin that holds the k-th largest magnitude: its key, the number of magnitudes above it and in it."""
+        cumulative = self._cumulative
+        row = int(cumulative.searchsorted(k))
+        above = int(cumulative[row - 1]) if row else 0
+        return OrderStatistic(int(self.bin_keys[row]), above, int(cumulative[row]) - above)
 
 
 def histogram_bytes(numel: int) -> int:
-    """The most that :meth:`Histogram.arrays` takes for a tensor of this many elements."""
-    return 12 * min(numel, stretches(numel)) + 8
+    """Upper bound of the size of :meth:`Histogram.arrays` for a tensor of this many elements."""
+    return 12 * min(numel, max_bins(numel)) + 8
 
 
-def stretch_of(values: Values, digit: int, shift: int) -> Histogram:
-    """Counts exactly those magnitudes whose bits without the lowest ``shift`` ones are ``digit``."""
-    if native.serves_values(values):
-        counts = native.stretch(values, digit, shift)
-    else:
-        counts = torch.zeros(1 << shift, dtype=torch.int64)
-        for block in blocks_of(values):
-            bits = magnitude_bits(block)
-            places = bits[bits >> shift == digit] & ((1 << shift) - 1)
-            counts += torch.bincount(places, minlength=counts.numel()).cpu()
-    places = counts.nonzero().view(-1)
-    return Histogram.counted(0, (places + (digit << shift)).to(torch.int32), counts[places])
-
-
-def end_of_equal(values: Values, bits: int, quota: int) -> int:
-    """Where the first ``quota`` elements whose magnitude is ``bits`` end.
-
-    Returns:
-        The index behind the last of them, or the number of all elements if there are fewer.
-    """
-    if quota <= 0:
-        return 0
-    if native.serves_values(values):
-        return native.end_of_equal(values, bits, quota)
-    seen = 0
-    for block in blocks_of(values):
-        where = (magnitude_bits(block) == bits).nonzero().view(-1)
-        if where.numel() >= quota:
-            return seen + int(where[quota - 1]) + 1
-        quota -= where.numel()
-        seen += block.numel()
-    return seen
-
-
-def _gathered(digits: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Adds up the counts of equal digits; ascending."""
-    found, which = torch.unique(digits, return_inverse=True)
+def sum_by_key(bin_keys: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Distinct bin keys, ascending, and the sum of the counts of each."""
+    found, which = torch.unique(bin_keys, return_inverse=True)
     return found, torch.zeros(found.numel(), dtype=torch.int64).index_add_(0, which, counts)
+
+
+@dataclass(frozen=True)
+class ChunkCounts:
+    """Counts of frequent magnitudes in each chunk of 65536 elements.
+
+    Attributes:
+        bin_keys: Bits of the magnitudes, ascending; int32, shape ``(m,)``.
+        counts: int32, shape ``(m, chunks)``.
+    """
+
+    bin_keys: torch.Tensor
+    counts: torch.Tensor
+
+    @classmethod
+    def load(cls, arrays: Mapping[str, torch.Tensor], name: str) -> Self:
+        """The counts that :meth:`arrays` stored under this name."""
+        return cls(arrays[f"frequent.{name}"], arrays[f"chunks.{name}"])
+
+    def arrays(self, name: str) -> dict[str, torch.Tensor]:
+        """The counts as plain tensors, see :func:`chunk_counts_bytes`."""
+        return {f"frequent.{name}": self.bin_keys, f"chunks.{name}": self.counts}
+
+    def row(self, bin_key: int) -> torch.Tensor | None:
+        """Counts of one magnitude in each chunk; None if it was not counted."""
+        row = int(self._bin_keys.searchsorted(bin_key))
+        return self.counts[row] if row < self._bin_keys.size and self._bin_keys[row] == bin_key else None
+
+    @functools.cached_property
+    def _bin_keys(self) -> np.ndarray:
+        return self.bin_keys.numpy()
+
+
+def frequent(histogram: Histogram) -> torch.Tensor:
+    """Magnitudes that more than a thousandth of the elements share, ascending; none of a coarse or small histogram."""
+    if histogram.shift or histogram.count <= CHUNK:
+        return torch.empty(0, dtype=torch.int32)
+    return histogram.bin_keys[histogram.counts > histogram.count // _RARE].flip(0)
+
+
+def chunk_counts_bytes(numel: int) -> int:
+    """Upper bound of the size of :meth:`ChunkCounts.arrays` for a tensor of this many elements."""
+    return 0 if numel <= CHUNK else 4 * _RARE * (1 + -(-numel // CHUNK))

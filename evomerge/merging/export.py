@@ -14,12 +14,13 @@ from typing import Any
 import torch
 import yaml
 
-from evomerge.checkpoints import Checkpoint, parse_size, write_shards
+from evomerge.checkpoints import CheckpointSource, parse_size, write_shards
 from evomerge.errors import InputError
 from evomerge.merging.footprint import export_bytes
 from evomerge.merging.mergekit import mergekit_config
 from evomerge.merging.merger import Buffer, Merger
 from evomerge.merging.sources import Sources
+from evomerge.merging.unbuilt import unbuilt
 from evomerge.recipe import Recipe
 
 _COPIED = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".py")
@@ -64,7 +65,7 @@ def merge_to_folder(
     """
     out = Path(out).expanduser().absolute()
     shard_bytes = parse_size(max_shard_size)
-    problems = _destination_problems(out) + _companion_problems(recipe)
+    problems = [*_destination_problems(out), *unbuilt(recipe)]
     if problems:
         raise InputError(problems)
     sources = Sources.open(recipe, offline=True) if sources is None else sources
@@ -90,7 +91,7 @@ def _write_recipe(recipe: Recipe, sources: Sources, folder: Path) -> None:
         (folder / "mergekit_config.yml").write_text(text, encoding="utf-8")
 
 
-def copy_companions(reference: Checkpoint, folder: Path, out_dtype: str) -> None:
+def copy_companions(reference: CheckpointSource, folder: Path, out_dtype: str) -> None:
     """Copies all that makes a model folder besides weights, and writes its config.
 
     Args:
@@ -114,7 +115,7 @@ def copy_companions(reference: Checkpoint, folder: Path, out_dtype: str) -> None
         shutil.copyfile(source, folder / "config.json")
 
 
-def companions(reference: Checkpoint) -> list[Path]:
+def companions(reference: CheckpointSource) -> list[Path]:
     """The files of a checkpoint's folder that go along with its weights, unchanged: tokenizer, templates, settings."""
     paths = sorted(reference.path.iterdir())
     return [path for path in paths if path.is_file() and _is_companion(path.name, reference.config)]
@@ -152,14 +153,6 @@ def _destination_problems(out: Path) -> list[str]:
     if not home.is_dir() or not os.access(home, os.W_OK):
         return [f"{str(out)!r} cannot be created: {str(home)!r} is not a folder that can be written to"]
     return []
-
-
-def _companion_problems(recipe: Recipe) -> list[str]:
-    return [
-        f"{field} is {getattr(recipe, field)!r}; this version only takes it from the reference"
-        for field in ("tokenizer", "chat_template")
-        if getattr(recipe, field) != "reference"
-    ]
 
 
 def _existing_parent(out: Path) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from evomerge import methods
-from evomerge.checkpoints import Checkpoint
+from evomerge.checkpoints import CheckpointSource
 from evomerge.merging.prepared import Place, PreparedSettings, prepared_bounds
 from evomerge.merging.sources import Sources
 from evomerge.merging.work import DTYPES
@@ -77,17 +77,17 @@ def footprint(
     computing, dtype, rounded = DTYPES[model_dtype], DTYPES[recipe.dtype], DTYPES[recipe.out_dtype]
     live = sum(
         info.numel * (computing if info.dtype.is_floating_point else info.dtype).itemsize
-        for name, info in reference.tensors.items()
+        for name, info in reference.specs.items()
         if name not in reference.aliases
     )
     opened = {id(checkpoint): checkpoint for checkpoint in sources.checkpoints.values()}.values()
     working = 0
     for name in sources.merged_names:
-        buffer = 0 if computing == rounded else reference.tensors[name].numel * rounded.itemsize
+        buffer = 0 if computing == rounded else reference.specs[name].numel * rounded.itemsize
         copies = sum(_copied(checkpoint, name, dtype) for checkpoint in opened)
-        own = method.working_bytes(reference.tensors[name].numel, len(opened))
+        own = method.working_bytes(reference.specs[name].numel, len(opened))
         working = max(working, buffer + copies + own)
-    mapped = sum(info.nbytes for checkpoint in opened for info in checkpoint.tensors.values())
+    mapped = sum(info.nbytes for checkpoint in opened for info in checkpoint.specs.values())
     kept: dict[Place, int] = {"disk": 0, "memory": 0, "nowhere": 0}
     bounds = prepared_bounds(recipe, sources)
     for name, place in (prepared or PreparedSettings()).plan(bounds).items():
@@ -104,17 +104,17 @@ def _resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def export_bytes(reference: Checkpoint, out_dtype: str) -> int:
+def export_bytes(reference: CheckpointSource, out_dtype: str) -> int:
     """Disk that a folder with merged weights takes, with a margin for its small files."""
     weights = sum(
         info.numel * (DTYPES[out_dtype] if info.dtype.is_floating_point else info.dtype).itemsize
-        for info in reference.tensors.values()
+        for info in reference.specs.values()
     )
     return weights + _COMPANIONS
 
 
-def _copied(checkpoint: Checkpoint, name: str, dtype: torch.dtype) -> int:
-    info = checkpoint.tensors.get(name)
+def _copied(checkpoint: CheckpointSource, name: str, dtype: torch.dtype) -> int:
+    info = checkpoint.specs.get(name)
     if info is None or torch.promote_types(info.dtype, dtype) == dtype:
         return 0
     return info.numel * dtype.itemsize

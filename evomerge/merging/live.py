@@ -13,7 +13,7 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
-from evomerge.checkpoints import Checkpoint, TensorSpec
+from evomerge.checkpoints import CheckpointSource, TensorSpec, open_source
 from evomerge.errors import InputError
 from evomerge.merging.merger import Buffer, Merger
 from evomerge.merging.placement import Piece, place
@@ -71,13 +71,13 @@ class LiveModel:
             InputError: If the folder does not hold all weights of the model that its config describes, or a weight
                 does not reach the model by moving elements alone.
         """
-        checkpoint = Checkpoint.open(folder)
+        checkpoint = open_source(folder)
         options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
         if attn_implementation is not None:
             options["attn_implementation"] = attn_implementation
         dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
         auto, shadow = _shadow(checkpoint.path, dtype, options)
-        pieces = place(shadow, {name: info.shape for name, info in checkpoint.tensors.items()})
+        pieces = place(shadow, {name: info.shape for name, info in checkpoint.specs.items()})
         with _quietly():
             model, info = auto.from_pretrained(
                 checkpoint.path, dtype=dtype, local_files_only=True, output_loading_info=True, **options
@@ -173,7 +173,7 @@ class LiveModel:
         return digest.hexdigest()[:16]
 
     @torch.no_grad()
-    def _verify(self, checkpoint: Checkpoint) -> None:
+    def _verify(self, checkpoint: CheckpointSource) -> None:
         """Compares every element that transformers loaded with the one that would be installed there."""
         unlike = []
         filled: dict[str, int] = dict.fromkeys(self._state, 0)
@@ -215,7 +215,7 @@ def _shadow(folder: Path, dtype: torch.dtype, options: Mapping[str, Any]) -> tup
         raise InputError(f"transformers cannot build the model of {str(folder)!r}: {error}") from error
 
 
-def _check_loaded(checkpoint: Checkpoint, info: Mapping[str, Any]) -> None:
+def _check_loaded(checkpoint: CheckpointSource, info: Mapping[str, Any]) -> None:
     problems = [f"{str(checkpoint.path)!r} lacks weights for {name!r}" for name in sorted(info["missing_keys"])]
     problems += [f"{str(checkpoint.path)!r}: {entry} has another shape" for entry in info["mismatched_keys"]]
     problems += [str(message) for message in info.get("error_msgs") or ()]

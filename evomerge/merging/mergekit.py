@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from evomerge import methods
+from evomerge.merging.unbuilt import unbuilt
 from evomerge.recipe import CheckpointRef, Recipe
 
 Filters = tuple[tuple[str | None, int], ...]
@@ -33,7 +34,7 @@ def mergekit_config(recipe: Recipe, tensor_names: Iterable[str]) -> dict[str, An
     """
     method = methods.load(recipe.method)
     parameters = method.mergekit(method.resolve(recipe.options))
-    if parameters is None or recipe.layout is not None:
+    if parameters is None or any(unbuilt(recipe)):
         return None
     names = list(tensor_names)
     values = _effective(recipe, method.base)
@@ -41,7 +42,7 @@ def mergekit_config(recipe: Recipe, tensor_names: Iterable[str]) -> dict[str, An
         return None
     rows = [recipe.groups.index(name) for name in names]
     config: dict[str, Any] = {"merge_method": parameters.get("merge_method", recipe.method)}
-    if method.base == "required" and recipe.base is not None:
+    if method.base == "required" and isinstance(recipe.base, CheckpointRef):
         config["base_model"] = _model(recipe.base)
     elif method.base == "none":
         config["base_model"] = _model(recipe.models[0])

@@ -9,14 +9,13 @@ from typing import Any
 
 import torch
 
-from evomerge.checkpoints import Checkpoint, TensorSpec
+from evomerge.checkpoints import CheckpointSource, TensorSpec
 from evomerge.kernels import is_finite
 from evomerge.merging.prepared import Arrays, PreparedSettings, PreparedStore, prepared_bounds
 from evomerge.merging.residency import Residency
 from evomerge.merging.sources import Sources
 from evomerge.merging.work import DTYPES, Work
-from evomerge.methods import Sources as TensorSources
-from evomerge.methods import TensorContext
+from evomerge.methods import TensorContext, TensorSources
 from evomerge.recipe import Recipe
 
 Memory = Callable[[str, TensorSpec], torch.Tensor]
@@ -110,7 +109,7 @@ class Merger:
         """Names, types and shapes that :meth:`stream` will give, in its order."""
         merged = set(self.sources.merged_names) | self.sources.reference.aliases.keys()
         out_dtype = DTYPES[recipe.out_dtype]
-        tensors = self.sources.reference.tensors
+        tensors = self.sources.reference.specs
         return {
             name: TensorSpec(out_dtype if name in merged else tensors[name].dtype, tensors[name].shape)
             for name in _order(self.sources.reference)
@@ -129,7 +128,7 @@ class Merger:
         work = Work.of(recipe, self.sources)
         reference = self.sources.reference
         keys: dict[str, Hashable] = {}
-        for name in reference.tensors:
+        for name in reference.specs:
             stored = reference.aliases.get(name, name)
             keys[name] = (str(self.device), work.tensor_key(stored))
         return keys
@@ -160,19 +159,19 @@ class Merger:
         """
         work = Work.of(recipe, self.sources)
         reference = self.sources.reference
-        wanted = set(reference.tensors if names is None else names)
+        wanted = set(reference.specs if names is None else names)
         repeated: dict[str, list[str]] = {}
         for head, name in reference.aliases.items():
             if head in wanted:
                 repeated.setdefault(name, []).append(head)
         common = self._get_ready(work)
         # A repeated head is given with the tensor that it repeats.
-        made = [n for n in reference.tensors if n not in reference.aliases and (n in wanted or n in repeated)]
+        made = [n for n in reference.specs if n not in reference.aliases and (n in wanted or n in repeated)]
         for name, tensors in self._fetched(work, made, known=common.inputs):
             if name not in work.rows:
                 yield name, tensors[0]
                 continue
-            spec = TensorSpec(DTYPES[recipe.out_dtype], reference.tensors[name].shape)
+            spec = TensorSpec(DTYPES[recipe.out_dtype], reference.specs[name].shape)
             out = self._new(spec) if memory is None else memory(name, spec)
             if not self._merge(work, name, self._inputs(work, name, tensors, common), out):
                 raise NonFinite(name, out.dtype)
@@ -264,9 +263,9 @@ class _Surveyed:
             yield self.merger._with_prepared(self.work, name, tensors)
 
 
-def _order(reference: Checkpoint) -> list[str]:
+def _order(reference: CheckpointSource) -> list[str]:
     """All names of the reference, a repeated head right after the tensor that it repeats."""
-    names = [name for name in reference.tensors if name not in reference.aliases]
+    names = [name for name in reference.specs if name not in reference.aliases]
     for head, name in reference.aliases.items():
         names.insert(names.index(name) + 1, head)
     return names

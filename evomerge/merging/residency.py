@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from evomerge.checkpoints import Checkpoint
+from evomerge.checkpoints import CheckpointSource
 from evomerge.errors import InputError
 
 # Device memory that nobody has planned with: the blocks that methods compute in, fragments, the libraries' own.
@@ -32,7 +32,7 @@ class Wanted:
         dtype: What it is rounded to, unless that holds its own type exactly; None: nothing.
     """
 
-    checkpoint: Checkpoint
+    checkpoint: CheckpointSource
     name: str
     dtype: torch.dtype | None = None
 
@@ -42,7 +42,7 @@ class Wanted:
         Raises:
             InputError: If the checkpoint has no such tensor.
         """
-        if self.name not in self.checkpoint.tensors:
+        if self.name not in self.checkpoint.specs:
             raise InputError(f"{str(self.checkpoint.path)!r} has no tensor {self.name!r}")
         tensor = self.checkpoint.tensor(self.name)
         return tensor if self.exact else tensor.to(self.dtype)
@@ -50,7 +50,7 @@ class Wanted:
     @property
     def exact(self) -> bool:
         """Whether nothing is rounded: a type that the wider one holds needs no copy, methods widen block by block."""
-        own = self.checkpoint.tensors[self.name].dtype
+        own = self.checkpoint.specs[self.name].dtype
         return self.dtype is None or torch.promote_types(own, self.dtype) == self.dtype
 
     @property

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Self
 
-from evomerge.checkpoints import Checkpoint, Comparison, compare, is_computed, locate
+from evomerge.checkpoints import CheckpointSource, Comparison, compare, is_computed, locate, open_all
 from evomerge.errors import InputError
 from evomerge.recipe import CheckpointRef, Recipe
 
@@ -24,7 +24,9 @@ class Sources:
         checkpoints: All opened checkpoints.
     """
 
-    def __init__(self, checkpoints: Mapping[CheckpointRef, Checkpoint], reference: CheckpointRef | None = None) -> None:
+    def __init__(
+        self, checkpoints: Mapping[CheckpointRef, CheckpointSource], reference: CheckpointRef | None = None
+    ) -> None:
         if not checkpoints:
             raise ValueError("there is no checkpoint to merge")
         self.checkpoints = dict(checkpoints)
@@ -38,7 +40,7 @@ class Sources:
         Raises:
             InputError: If some cannot be found or read; all problems.
         """
-        return cls.open_all([recipe.reference, *recipe.models], offline=offline)
+        return cls.open_all(recipe.checkpoints, offline=offline)
 
     @classmethod
     def open_all(cls, references: Iterable[CheckpointRef], *, offline: bool = True) -> Self:
@@ -47,18 +49,9 @@ class Sources:
         Raises:
             InputError: If some cannot be found or read; all problems.
         """
-        opened: dict[CheckpointRef, Checkpoint] = {}
-        problems: list[str] = []
-        for ref in dict.fromkeys(references):
-            try:
-                opened[ref] = Checkpoint.open(locate(ref.source, ref.revision, offline=offline))
-            except InputError as error:
-                problems += error.problems
-        if problems:
-            raise InputError(problems)
-        return cls(opened)
+        return cls(open_all(references, lambda ref: locate(ref.source, ref.revision, offline=offline)))
 
-    def __getitem__(self, ref: CheckpointRef) -> Checkpoint:
+    def __getitem__(self, ref: CheckpointRef) -> CheckpointSource:
         """The opened checkpoint of a reference.
 
         Raises:
@@ -84,7 +77,7 @@ class Sources:
         reference = self.reference
         return tuple(
             name
-            for name, info in reference.tensors.items()
+            for name, info in reference.specs.items()
             if info.dtype.is_floating_point and name not in reference.aliases and not is_computed(reference, name)
         )
 

@@ -15,6 +15,7 @@ from evomerge.errors import InputError
 from evomerge.kernels import random_key
 from evomerge.merging.residency import Wanted
 from evomerge.merging.sources import Sources, identity
+from evomerge.merging.unbuilt import unbuilt
 from evomerge.methods import MergeMethod, TensorContext
 from evomerge.recipe import CheckpointRef, ParameterGroups, Recipe
 
@@ -52,9 +53,7 @@ class Work:
             InputError: If the recipe does not fit its method or these sources; all problems.
         """
         method = methods.load(recipe.method)
-        problems = method.problems(recipe)
-        if recipe.layout is not None:
-            problems.append("the recipe has a layout of stacked or swapped layers, which this version does not build")
+        problems = [*unbuilt(recipe), *method.problems(recipe)]
         rows, unplaced = _rows(recipe.groups, sources.merged_names)
         problems += unplaced
         if problems:
@@ -123,7 +122,8 @@ class Work:
 
     @property
     def _inputs(self) -> tuple[CheckpointRef | None, ...]:
-        return (self.recipe.base, *self.recipe.models)
+        base = self.recipe.base
+        return (base if isinstance(base, CheckpointRef) else None, *self.recipe.models)
 
 
 @functools.lru_cache(maxsize=16)

@@ -17,10 +17,13 @@ norms easily have; nothing speaks for it but equal results. At least one element
 
 from __future__ import annotations
 
-from evomerge.methods._declaration import MergeMethod, Options, Starts
-from evomerge.methods._deltas import merging
-from evomerge.methods._vocabulary import NORMALISE, RESCALE, delta_coefficients, delta_starts
-from evomerge.methods._window import GAMMA, WINDOW_OPTIONS, medium, prepare_window, window_bytes, window_mergekit
+from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
+from evomerge.methods._shared.declaration import MergeMethod
+from evomerge.methods._shared.inputs import Options, Starts
+from evomerge.methods._shared.mergekit import window_mergekit
+from evomerge.methods._shared.options import NORMALISE, RESCALE
+from evomerge.methods._shared.sparsify.window import GAMMA, WINDOW_OPTIONS, medium, prepare_window, window_bytes
+from evomerge.methods._shared.task_vector import merging
 from evomerge.recipe import Coefficient
 
 
@@ -30,7 +33,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`evomerge.methods._vocabulary.delta_starts`; all of them are exact."""
+    """See :func:`delta_starts`; all of them are exact."""
     return delta_starts(n_models, options, sparse=True, elects=False, further=(GAMMA,))
 
 

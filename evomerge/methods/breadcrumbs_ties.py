@@ -6,10 +6,13 @@ mergekit's ``breadcrumbs_ties`` is ``scope: tensor``, ``yields: gamma`` and ``sm
 
 from __future__ import annotations
 
-from evomerge.methods._declaration import MergeMethod, Options, Starts
-from evomerge.methods._deltas import merging
-from evomerge.methods._vocabulary import NORMALISE, RESCALE, TIE, VOTES, delta_coefficients, delta_starts
-from evomerge.methods._window import GAMMA, WINDOW_OPTIONS, medium, prepare_window, window_bytes, window_mergekit
+from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
+from evomerge.methods._shared.declaration import MergeMethod
+from evomerge.methods._shared.inputs import Options, Starts
+from evomerge.methods._shared.mergekit import window_mergekit
+from evomerge.methods._shared.options import NORMALISE, RESCALE, TIE, VOTES
+from evomerge.methods._shared.sparsify.window import GAMMA, WINDOW_OPTIONS, medium, prepare_window, window_bytes
+from evomerge.methods._shared.task_vector import merging
 from evomerge.recipe import Coefficient
 
 
@@ -19,7 +22,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`evomerge.methods._vocabulary.delta_starts`; models alone are exact, the others near."""
+    """See :func:`delta_starts`; models alone are exact, the others near."""
     return delta_starts(n_models, options, sparse=True, elects=True, further=(GAMMA,))
 
 

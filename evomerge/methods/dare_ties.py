@@ -7,18 +7,13 @@ inverse`` as in the DARE paper, the rest as mergekit (``normalise: none``).
 
 from __future__ import annotations
 
-from evomerge.methods._declaration import MergeMethod, Options, Starts
-from evomerge.methods._deltas import each, merging
-from evomerge.methods._drop import drop
-from evomerge.methods._vocabulary import (
-    NORMALISE,
-    RESCALE,
-    TIE,
-    VOTES,
-    delta_coefficients,
-    delta_mergekit,
-    delta_starts,
-)
+from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
+from evomerge.methods._shared.declaration import MergeMethod
+from evomerge.methods._shared.inputs import Options, Starts
+from evomerge.methods._shared.mergekit import delta_mergekit
+from evomerge.methods._shared.options import NORMALISE, RESCALE, TIE, VOTES
+from evomerge.methods._shared.sparsify.random_drop import drop
+from evomerge.methods._shared.task_vector import each, merging
 from evomerge.recipe import Coefficient
 
 
@@ -28,7 +23,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`evomerge.methods._vocabulary.delta_starts`; models alone are exact, the others near."""
+    """See :func:`delta_starts`; models alone are exact, the others near."""
     return delta_starts(n_models, options, sparse=True, elects=True)
 
 

@@ -17,11 +17,13 @@ is valid; recipes can therefore not be handed to mergekit.
 
 from __future__ import annotations
 
-from evomerge.methods._declaration import MergeMethod, Options, Starts
-from evomerge.methods._deltas import each, merging
-from evomerge.methods._magprune import EPSILON, magprune
-from evomerge.methods._rows import prepare_ranks, ranks_bytes
-from evomerge.methods._vocabulary import NORMALISE, RESCALE_OWN, TIE, VOTES, delta_coefficients, delta_starts
+from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
+from evomerge.methods._shared.declaration import MergeMethod
+from evomerge.methods._shared.inputs import Options, Starts
+from evomerge.methods._shared.options import NORMALISE, RESCALE_OWN, TIE, VOTES
+from evomerge.methods._shared.ranks import prepare_ranks, ranks_bytes
+from evomerge.methods._shared.sparsify.magprune import EPSILON, magprune
+from evomerge.methods._shared.task_vector import each, merging
 from evomerge.recipe import Coefficient
 
 
@@ -31,7 +33,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`evomerge.methods._vocabulary.delta_starts`; models alone are exact, the others near."""
+    """See :func:`delta_starts`; models alone are exact, the others near."""
     return delta_starts(n_models, options, sparse=True, elects=True, further=(EPSILON,))
 
 

@@ -7,11 +7,13 @@ mergekit scales to the sum of absolute values before (``l1``) or not at all (``n
 
 from __future__ import annotations
 
-from evomerge.methods._declaration import MergeMethod, Options, Starts
-from evomerge.methods._deltas import each, merging
-from evomerge.methods._magprune import EPSILON, magprune
-from evomerge.methods._rows import prepare_ranks, ranks_bytes
-from evomerge.methods._vocabulary import NORMALISE, RESCALE_OWN, delta_coefficients, delta_starts
+from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
+from evomerge.methods._shared.declaration import MergeMethod
+from evomerge.methods._shared.inputs import Options, Starts
+from evomerge.methods._shared.options import NORMALISE, RESCALE_OWN
+from evomerge.methods._shared.ranks import prepare_ranks, ranks_bytes
+from evomerge.methods._shared.sparsify.magprune import EPSILON, magprune
+from evomerge.methods._shared.task_vector import each, merging
 from evomerge.recipe import Coefficient
 
 
@@ -21,7 +23,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`evomerge.methods._vocabulary.delta_starts`; all of them are exact."""
+    """See :func:`delta_starts`; all of them are exact."""
     return delta_starts(n_models, options, sparse=True, elects=False, further=(EPSILON,))
 
 

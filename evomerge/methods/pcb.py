@@ -14,7 +14,7 @@ clamp       1e-4 (short script), 0.01 (vision code)
 
 mergekit has no such method. The defaults are the paper's but for ``scope``: each tensor by itself. The paper's ratio is
 0.05 to 0.2, its weights are 1.2 for all. An element whose score is negative, because it opposes the sum, has scale 0
-whatever the ratio. Where a delta has more different magnitudes or scores than a histogram tells apart, a quantile is
+whatever the ratio. Where a delta has more different magnitudes or scores than a histogram has bins, a quantile is
 rounded down to a neighbour that differs in the lower bits.
 """
 
@@ -25,18 +25,21 @@ from dataclasses import dataclass
 
 import torch
 
-from evomerge.kernels import Delta, Histogram, Range, Rival, Score, balance, flat, histogram_bytes
-from evomerge.methods._declaration import (
-    Coefficients,
-    MergeMethod,
-    Option,
-    Options,
-    Sources,
-    Starts,
-    TensorContext,
-    TensorSet,
+from evomerge.kernels import (
+    Delta,
+    Histogram,
+    PcbScore,
+    PcbTerm,
+    Range,
+    flat,
+    histogram_bytes,
+    histogram_of,
+    pcb_merge,
 )
-from evomerge.methods._vocabulary import SCOPE, delta_starts, per_model, scale, shared, weight
+from evomerge.methods._shared.coefficients import delta_starts, per_model, scale, shared, weight
+from evomerge.methods._shared.declaration import MergeMethod
+from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSet, TensorSources
+from evomerge.methods._shared.options import SCOPE, Option
 from evomerge.recipe import Coefficient
 
 CLAMP = Option(1e-4, None, float, "fraction of each delta's elements, at both ends, whose magnitude is clamped")
@@ -54,7 +57,7 @@ RATIO = Coefficient(
 
 @dataclass(frozen=True)
 class Survey:
-    """What spans tensors with ``scope: global``: per model, the limits of magnitudes and the scores' histogram."""
+    """Limits of magnitudes and histogram of scores of each model over all tensors, with ``scope: global``."""
 
     limits: Sequence[Range]
     scores: Sequence[Histogram]
@@ -66,76 +69,76 @@ def limits_of(magnitudes: Histogram, fraction: float) -> Range:
     return magnitudes.range_of(magnitudes.count - beyond)[0], magnitudes.range_of(beyond + 1)[0]
 
 
-def scores_of(sources: Sources, limits: Sequence[Range]) -> list[Score]:
+def scores_of(sources: TensorSources, limits: Sequence[Range]) -> list[PcbScore]:
     """The scores of all deltas of one tensor."""
     base, models = sources.flat_base, sources.flat_models
-    return [Score(base, models, model, limits[model]) for model in range(len(models))]
+    return [PcbScore(base, models, model, limits[model]) for model in range(len(models))]
 
 
 def prepare(
     context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
 ) -> Mapping[str, torch.Tensor]:
-    """Finds the limits of magnitudes and counts scores; where limits span tensors, counts the magnitudes only."""
-    found = [Histogram.of(Delta(flat(base), flat(model))) for model in models]
+    """Limits of magnitudes and histograms of scores; where limits span tensors, histograms of magnitudes."""
+    found = [histogram_of(Delta(flat(base), flat(model))) for model in models]
     if options["scope"] == "global":
         return joined(found, "magnitudes")
     if base.numel() == 0:
         return {}
     limits = [limits_of(histogram, options["clamp"]) for histogram in found]
-    scores = [Histogram.of(score) for score in scores_of(Sources(base, models, options), limits)]
+    scores = [histogram_of(score) for score in scores_of(TensorSources(base, models, options), limits)]
     # Magnitudes are float32, so these are exact.
     return {"limits": torch.tensor(limits, dtype=torch.float32), **joined(scores, "scores")}
 
 
 def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
-    """12 bytes per stretch and model, see :func:`evomerge.kernels.stretches`."""
+    """12 bytes per bin and model, see :func:`evomerge.kernels.max_bins`."""
     return n_models * (histogram_bytes(torch.Size(shape).numel()) + 8)
 
 
 def joined(histograms: Sequence[Histogram], name: str) -> dict[str, torch.Tensor]:
-    """The histograms of all models as plain tensors."""
+    """Histograms of all models as plain tensors."""
     return {k: v for model, own in enumerate(histograms) for k, v in own.arrays(f"{name}.{model}").items()}
 
 
-def loaded(sources: Sources, name: str) -> list[Histogram]:
+def loaded(sources: TensorSources, name: str) -> list[Histogram]:
     """The prepared histograms of all models."""
     return [Histogram.load(sources.prepared, f"{name}.{model}") for model in range(len(sources.models))]
 
 
-def _limits(sources: Sources, name: str) -> list[Range]:
+def _limits(sources: TensorSources, name: str) -> list[Range]:
     return sources.prepared[name].tolist()
 
 
 def survey(tensors: TensorSet, options: Options) -> Survey | None:
-    """Finds the limits of the whole model, and counts its scores in one pass over all tensors."""
+    """Limits of the whole model, and histograms of its scores from one pass over all tensors."""
     if options["scope"] == "tensor":
         return None
     magnitudes = [loaded(sources, "magnitudes") for _, sources in tensors]
     whole = [Histogram.union(parts) for parts in zip(*magnitudes, strict=True)]
     limits = [limits_of(histogram, options["clamp"]) if histogram.count else (0.0, 0.0) for histogram in whole]
-    scores = [[Histogram.of(score) for score in scores_of(sources, limits)] for _, sources in tensors]
+    scores = [[histogram_of(score) for score in scores_of(sources, limits)] for _, sources in tensors]
     return Survey(limits, [Histogram.union(parts) for parts in zip(*scores, strict=True)])
 
 
-def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
+def merge(context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
     """Writes the base plus lambda times the balanced deltas; models of weight zero only compete."""
     if out.numel() == 0:
         return True
     if sources.survey is not None:
         limits, histograms = sources.survey.limits, sources.survey.scores
     else:
-        limits, histograms = sources.once(_limits, "limits"), sources.once(loaded, "scores")
+        limits, histograms = sources.memoised(_limits, "limits"), sources.memoised(loaded, "scores")
     ratio, scores = shared(coefficients["ratio"]), scores_of(sources, limits)
-    rivals = [
-        Rival(scores[model], value, *span_of(histograms[model], ratio))
+    terms = [
+        PcbTerm(scores[model], value, *span_of(histograms[model], ratio))
         for model, value in enumerate(per_model(coefficients["weight"]))
         if value != 0
     ]
-    return balance(scores[0].base, rivals, shared(coefficients["lambda"]), out)
+    return pcb_merge(scores[0].base, terms, shared(coefficients["lambda"]), out)
 
 
 def span_of(scores: Histogram, ratio: float) -> Range:
-    """The score at the quantile, and what scales those above it to [0, 1]."""
+    """The score at the quantile, and the slope of the map from those above it to [0, 1]."""
     least = scores.range_of(max(1, int(ratio * scores.count)))[0]
     most = scores.range_of(1)[1]
     return least, 1 / (most - least) if most > least else 0.0
@@ -147,7 +150,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`evomerge.methods._vocabulary.delta_starts`; all of them are near, since magnitudes are clamped."""
+    """See :func:`delta_starts`; all of them are near, since magnitudes are clamped."""
     return delta_starts(n_models, {"normalise": "count"}, sparse=False, elects=True, further=(RATIO,))
 
 

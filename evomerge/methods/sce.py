@@ -25,29 +25,31 @@ import numpy as np
 import torch
 
 from evomerge.kernels import (
-    MOST_PLACES,
-    Cut,
-    Histogram,
+    MAX_INDEXED,
     Mixture,
     Part,
     Selection,
-    Spread,
-    Stretch,
+    Threshold,
+    Variance,
     Window,
+    bin_histogram,
+    bin_holding,
+    cumulative_square_sums,
     elements_of,
     flat,
     histogram_bytes,
-    largest_of,
+    histogram_of,
+    max_bins,
     square_sums,
-    square_sums_upto,
-    stretches,
-    taken_from,
+    take,
+    top_k,
 )
-from evomerge.kernels import stretch_of as counted_exactly
-from evomerge.methods._declaration import Coefficients, MergeMethod, Option, Options, Sources, Starts, TensorContext
-from evomerge.methods._deltas import mix_into
-from evomerge.methods._trim import Largest, cuts_of_tensor, magnitudes_of
-from evomerge.methods._vocabulary import TIE, TIES, VOTES, delta_starts, per_model, scale, shared, weight
+from evomerge.methods._shared.coefficients import delta_starts, per_model, scale, shared, weight
+from evomerge.methods._shared.declaration import MergeMethod
+from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
+from evomerge.methods._shared.options import TIE, TIE_SIGNS, VOTES, Option
+from evomerge.methods._shared.sparsify.top_k import TopK, prepared_histogram, thresholds_of_tensor
+from evomerge.methods._shared.task_vector import mix_into
 from evomerge.recipe import Coefficient
 
 SELECT = Option(
@@ -56,7 +58,7 @@ SELECT = Option(
 UNIFORM_BELOW = Option(
     0.0, None, float, "all models weigh the same where the sum of their mean squared deltas is not above this"
 )
-# Elements of one stretch of variances that are looked at one by one; of more the whole tensor is looked at.
+# Elements of one bin of variances that are looked at one by one; of more the whole tensor is looked at.
 _AT_ONCE = 1 << 20
 TOPK = Coefficient(
     "select_topk",
@@ -73,23 +75,23 @@ TOPK = Coefficient(
 def prepare(
     context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
 ) -> Mapping[str, torch.Tensor]:
-    """Counts the variances of deltas, and adds up the squares of every delta from the highest variance down."""
-    spread = Spread(flat(base), [flat(model) for model in models])
-    histogram = Histogram.of(spread)
+    """Histogram of the deltas' variances, and cumulative squares of every delta from the highest variance down."""
+    variance = Variance(flat(base), [flat(model) for model in models])
+    histogram = histogram_of(variance)
     exact = histogram.shift == 0 or histogram.equal(0) == 0
-    zeros = histogram if exact else counted_exactly(spread, 0, histogram.shift)
+    zeros = histogram if exact else bin_histogram(variance, 0, histogram.shift)
     different = torch.tensor(histogram.count - zeros.equal(0), dtype=torch.int64)
-    squares = square_sums_upto(spread, histogram.digits, histogram.shift)
-    return {**histogram.arrays("spread"), "different": different, "squares": squares}
+    squares = cumulative_square_sums(variance, histogram.bin_keys, histogram.shift)
+    return {**histogram.arrays("variance"), "different": different, "squares": squares}
 
 
 def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
-    """12 bytes per stretch, and 8 per stretch and model, see :func:`evomerge.kernels.stretches`."""
+    """12 bytes per bin, and 8 per bin and model, see :func:`evomerge.kernels.max_bins`."""
     numel = torch.Size(shape).numel()
-    return histogram_bytes(numel) + 8 + 8 * n_models * (min(numel, stretches(numel)) + 1)
+    return histogram_bytes(numel) + 8 + 8 * n_models * (min(numel, max_bins(numel)) + 1)
 
 
-def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
+def merge(context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
     """Writes the base plus lambda times the mixed deltas."""
     if out.numel() == 0:
         return True
@@ -106,16 +108,16 @@ def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, 
         parts,
         scale=shared(coefficients["lambda"]),
         elect=True,
-        tie=TIES[options["tie"]],
+        tie=TIE_SIGNS[options["tie"]],
         divide=True,
-        select=chosen.of(spread_of(sources)) if options["select"] == "deltas" else None,
+        select=chosen.of(variance_of(sources)) if options["select"] == "deltas" else None,
     )
     return mix_into(out, mixed, sources, coefficients)
 
 
-def spread_of(sources: Sources) -> Spread:
+def variance_of(sources: TensorSources) -> Variance:
     """The variances of one tensor's deltas."""
-    return Spread(sources.flat_base, sources.flat_models)
+    return Variance(sources.flat_base, sources.flat_models)
 
 
 @dataclass(frozen=True)
@@ -124,44 +126,44 @@ class Chosen:
 
     Attributes:
         squares: The sum of the squares of each delta's elements among them.
-        cut: Down to where; None is all elements.
+        threshold: Their top-k threshold; None is all elements.
     """
 
     squares: Sequence[float]
-    cut: Cut | None = None
+    threshold: Threshold | None = None
 
-    def of(self, spread: Spread) -> Selection | None:
+    def of(self, variance: Variance) -> Selection | None:
         """The same as a selection of elements."""
-        return None if self.cut is None else Selection(spread, Window(self.cut))
+        return None if self.threshold is None else Selection(variance, Window(self.threshold))
 
 
-def selection(sources: Sources, fraction: float) -> Chosen:
+def selection(sources: TensorSources, fraction: float) -> Chosen:
     """The elements of highest variance, at least one if any differ."""
     different, squares = int(sources.prepared["different"]), sources.prepared["squares"]
     if fraction >= 1 or different == 0:
         return Chosen(squares[-1].tolist())
-    spread, histogram = spread_of(sources), sources.once(magnitudes_of, "spread")
+    variance, histogram = variance_of(sources), sources.memoised(prepared_histogram, "variance")
     wanted = max(1, int(fraction * different))
-    stretch, left = Stretch.holding(spread, histogram, wanted)
-    above = int(histogram.upto.numpy().searchsorted(wanted))
-    if left == stretch.count:
-        return Chosen(squares[above + 1].tolist(), Cut(stretch.digit << histogram.shift, spread.base.numel()))
-    if stretch.count > _AT_ONCE or spread.base.numel() > MOST_PLACES:
-        (cut,) = cuts_of_tensor([Largest(spread, histogram, wanted)], "exact")
-        return Chosen(square_sums(spread, Selection(spread, Window(cut))), cut)
-    bits, indices = elements_of(stretch)
-    chosen, last = largest_of(bits, left)
-    pairs = zip(squares[above].tolist(), square_sums(taken(spread, indices[chosen])), strict=True)
-    return Chosen([more + own for more, own in pairs], Cut(int(bits[last]), int(indices[last]) + 1))
+    held, rank = bin_holding(variance, histogram, wanted)
+    above = int(histogram.cumulative.numpy().searchsorted(wanted))
+    if rank == held.count:
+        return Chosen(squares[above + 1].tolist(), Threshold(held.bin_key << histogram.shift, variance.base.numel()))
+    if held.count > _AT_ONCE or variance.base.numel() > MAX_INDEXED:
+        (threshold,) = thresholds_of_tensor([TopK(variance, histogram, wanted)], "exact")
+        return Chosen(square_sums(variance, Selection(variance, Window(threshold))), threshold)
+    bits, indices = elements_of(held)
+    chosen, last = top_k(bits, rank)
+    pairs = zip(squares[above].tolist(), square_sums(taken(variance, indices[chosen])), strict=True)
+    return Chosen([more + own for more, own in pairs], Threshold(int(bits[last]), int(indices[last]) + 1))
 
 
-def taken(spread: Spread, places: np.ndarray) -> Spread:
-    """The same at some places only."""
-    return Spread(taken_from(spread.base, places), [taken_from(model, places) for model in spread.models])
+def taken(variance: Variance, indices: np.ndarray) -> Variance:
+    """The same at some indices only."""
+    return Variance(take(variance.base, indices), [take(model, indices) for model in variance.models])
 
 
-def calculated(sources: Sources, squares: Sequence[float]) -> list[float]:
-    """The share of each model in the mean squares of the selected elements."""
+def calculated(sources: TensorSources, squares: Sequence[float]) -> list[float]:
+    """Share of each model in the mean squares of the selected elements."""
     numel, count = sources.models[0].numel(), len(sources.models)
     means = [total / numel for total in squares]
     total = sum(means)
@@ -174,7 +176,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`evomerge.methods._vocabulary.delta_starts`; models alone are exact, the others near."""
+    """See :func:`delta_starts`; models alone are exact, the others near."""
     return delta_starts(n_models, {"normalise": "weight"}, sparse=False, elects=True, further=(TOPK,))
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from evomerge.kernels import Mixture, Part, dot, flat, mix
-from evomerge.methods._declaration import Coefficients, MergeMethod, Options, Sources, Starts, TensorContext
-from evomerge.methods._vocabulary import shared
+from evomerge.methods._shared.coefficients import shared
+from evomerge.methods._shared.declaration import MergeMethod
+from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
 from evomerge.recipe import Coefficient
 
 _PARALLEL = 0.9995
@@ -43,7 +44,7 @@ def angle_between(gram: torch.Tensor) -> float | None:
     return math.acos(cosine) if abs(cosine) <= _PARALLEL else None
 
 
-def merge(context: TensorContext, sources: Sources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
+def merge(context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
     """Writes the point at ``t`` of the way."""
     t = shared(coefficients["t"])
     first, second = sources.flat_models

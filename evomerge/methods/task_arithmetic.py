@@ -6,9 +6,12 @@ the same with the same ``normalise`` (theirs is called ``normalize``).
 
 from __future__ import annotations
 
-from evomerge.methods._declaration import MergeMethod, Options, Starts
-from evomerge.methods._deltas import merging
-from evomerge.methods._vocabulary import NORMALISE, delta_coefficients, delta_mergekit, delta_starts
+from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
+from evomerge.methods._shared.declaration import MergeMethod
+from evomerge.methods._shared.inputs import Options, Starts
+from evomerge.methods._shared.mergekit import delta_mergekit
+from evomerge.methods._shared.options import NORMALISE
+from evomerge.methods._shared.task_vector import merging
 from evomerge.recipe import Coefficient
 
 
@@ -18,7 +21,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`evomerge.methods._vocabulary.delta_starts`; all of them are exact."""
+    """See :func:`delta_starts`; all of them are exact."""
     return delta_starts(n_models, options, sparse=False, elects=False)
 
 

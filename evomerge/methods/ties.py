@@ -24,44 +24,36 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evomerge.kernels import Window
-from evomerge.methods._declaration import Coefficients, MergeMethod, Options, Sources, Starts, TensorContext, TensorSet
-from evomerge.methods._deltas import delta_of, merging, net_sign
-from evomerge.methods._trim import (
-    Largest,
-    ModelTrim,
+from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts, per_model
+from evomerge.methods._shared.declaration import MergeMethod
+from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSet, TensorSources
+from evomerge.methods._shared.mergekit import delta_mergekit
+from evomerge.methods._shared.options import KEPT, NORMALISE, RESCALE, SCOPE, TIE, VOTES
+from evomerge.methods._shared.sparsify.global_top_k import GlobalTopK
+from evomerge.methods._shared.sparsify.top_k import (
+    TopK,
     chunks_of,
-    cuts_of_tensor,
-    magnitudes_of,
-    place,
-    prepare,
-    prepared_bytes,
+    histograms_bytes,
+    prepare_histograms,
+    prepared_histogram,
+    threshold_rank,
+    thresholds_of_tensor,
 )
-from evomerge.methods._vocabulary import (
-    KEPT,
-    NORMALISE,
-    RESCALE,
-    SCOPE,
-    TIE,
-    VOTES,
-    delta_coefficients,
-    delta_mergekit,
-    delta_starts,
-    per_model,
-)
+from evomerge.methods._shared.task_vector import delta_of, merging, net_sign
 from evomerge.recipe import Coefficient
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What spans tensors with ``scope: global``.
+    """Findings about all tensors together, with ``scope: global``.
 
     Attributes:
         tensors: All tensors of the merge.
-        trim: The order of all elements of each delta.
+        top_k: Thresholds of whole models.
     """
 
     tensors: TensorSet
-    trim: ModelTrim
+    top_k: GlobalTopK
     _signs: OrderedDict[Any, int] = field(default_factory=OrderedDict)
 
     def net_sign(self, coefficients: Coefficients) -> int:
@@ -78,30 +70,30 @@ class Survey:
 
 
 def survey(tensors: TensorSet, options: Options) -> Survey | None:
-    """Adds up the counted magnitudes of the whole model, if one threshold is to hold for all of it."""
+    """Adds up the histograms of the whole model, if one threshold is to hold for all of it."""
     if options["scope"] == "tensor":
         return None
-    return Survey(tensors, ModelTrim(tensors, options["kept"]))
+    return Survey(tensors, GlobalTopK(tensors, options["kept"]))
 
 
 def trim(
-    context: TensorContext, sources: Sources, coefficients: Coefficients, models: Sequence[int]
+    context: TensorContext, sources: TensorSources, coefficients: Coefficients, models: Sequence[int]
 ) -> list[Window | None]:
-    """Keeps the largest elements of deltas, of this tensor or of the whole model."""
+    """Masks that keep the largest elements of deltas, of this tensor or of the whole model."""
     densities, rule = per_model(coefficients["density"]), sources.options["kept"]
     trimmed = [model for model in models if densities[model] < 1]
     if sources.options["scope"] == "global":
-        cuts = [sources.survey.trim.cut(context, sources, model, densities[model]) for model in trimmed]
+        thresholds = [sources.survey.top_k.threshold(context, sources, model, densities[model]) for model in trimmed]
     else:
-        cuts = cuts_of_tensor([_largest(sources, model, densities[model]) for model in trimmed], rule)
-    kept = dict(zip(trimmed, map(Window, cuts), strict=True))
+        thresholds = thresholds_of_tensor([_largest(sources, model, densities[model]) for model in trimmed], rule)
+    kept = dict(zip(trimmed, map(Window, thresholds), strict=True))
     return [kept.get(model) for model in models]
 
 
-def _largest(sources: Sources, model: int, density: float) -> Largest:
-    histogram = sources.once(magnitudes_of, str(model))
-    wanted = place(density, histogram.count, sources.options["kept"])
-    return Largest(delta_of(sources, model), histogram, wanted, sources.once(chunks_of, str(model)))
+def _largest(sources: TensorSources, model: int, density: float) -> TopK:
+    histogram = sources.memoised(prepared_histogram, str(model))
+    k = threshold_rank(density, histogram.count, sources.options["kept"])
+    return TopK(delta_of(sources, model), histogram, k, sources.memoised(chunks_of, str(model)))
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
@@ -110,7 +102,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`evomerge.methods._vocabulary.delta_starts`; models alone are exact, the others near."""
+    """See :func:`delta_starts`; models alone are exact, the others near."""
     return delta_starts(n_models, options, sparse=True, elects=True)
 
 
@@ -128,8 +120,8 @@ METHOD = MergeMethod(
         "tie": TIE,
         "normalise": NORMALISE,
     },
-    prepare=prepare,
-    prepared_bytes=prepared_bytes,
+    prepare=prepare_histograms,
+    prepared_bytes=histograms_bytes,
     survey=survey,
     starts=starts,
     mergekit=delta_mergekit,

@@ -4,8 +4,8 @@ Search ends at a recipe and merging begins at one; neither side knows the other.
 canonical JSON form and a digest, so that two runs that mean the same model say the same digest.
 """
 
-from evomerge.recipe.checkpoint import CheckpointRef
 from evomerge.recipe.coefficient import Coefficient
+from evomerge.recipe.finishing import PostStep, Tokenizer
 from evomerge.recipe.groups import (
     DEFAULT_LAYER_PATTERN,
     DEFAULT_PATTERNS,
@@ -15,18 +15,24 @@ from evomerge.recipe.groups import (
     Place,
     UnknownTensorName,
 )
+from evomerge.recipe.layers import OutputLayer
 from evomerge.recipe.recipe import FORMAT, Recipe
+from evomerge.recipe.sources import AdapterRef, CheckpointRef
 
 __all__ = [
     "DEFAULT_LAYER_PATTERN",
     "DEFAULT_PATTERNS",
     "FORMAT",
     "MODULE_KINDS",
+    "AdapterRef",
     "CheckpointRef",
     "Coefficient",
     "Group",
+    "OutputLayer",
     "ParameterGroups",
     "Place",
+    "PostStep",
     "Recipe",
+    "Tokenizer",
     "UnknownTensorName",
 ]

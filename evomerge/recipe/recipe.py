@@ -1,97 +1,137 @@
-"""The recipe value, its JSON form and its digest."""
+"""The recipe value, its JSON form and its digest.
+
+Two formats are read. Format 2 is written for every new recipe; a recipe that was read in format 1 stays in it, so that
+its digest, by which runs know their candidates, stays what it was.
+"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evomerge.errors import InputError, suggest
-from evomerge.recipe.checkpoint import CheckpointRef
+from evomerge.errors import InputError
+from evomerge.recipe import checks, formats
+from evomerge.recipe.finishing import PostStep, Tokenizer
 from evomerge.recipe.groups import ParameterGroups
+from evomerge.recipe.layers import OutputLayer
+from evomerge.recipe.sources import AdapterRef, CheckpointRef, without_empty
 
-FORMAT = 1
-DTYPES = ("float32", "bfloat16", "float16")
-_FIELDS = (
-    "format", "method", "options", "models", "base", "groups", "coefficients", "layout", "dtype", "out_dtype",
-    "tokenizer", "chat_template", "seed",
-)  # fmt: skip
+FORMAT = 2
+# Recipes of recipes of recipes: deeper ones are a mistake, or made to exhaust the stack.
+DEEPEST = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
     """Everything needed to build one merged model.
 
+    In the plain case, without ``layers``, each tensor is merged from the tensors of that name in all sources. Its row
+    of the coefficients is that of its group, and the k-th source takes the k-th column.
+
     Attributes:
         method: Name of the merge method.
         options: The method's options, defaults filled in.
-        models: The checkpoints to merge, in the order of the coefficients' last axis.
-        base: The checkpoint that deltas are taken from, or None.
-        groups: Which tensors share coefficients.
-        coefficients: Name to values: ``(groups, models)`` where each model has its own, else ``(groups,)``. Rows of
-            frozen groups are not used.
-        layout: Reserved for stacked and swapped layers: the (model, layer) that each output layer comes from.
+        sources: The checkpoints, adapters on checkpoints, and recipes whose models are merged.
+        base: The source that deltas are taken from, or None.
+        groups: Which tensors share coefficients; one row of the coefficients for each group.
+        coefficients: Name to values: ``(groups, slots)`` where each merged tensor has its own, else ``(groups,)``.
+            There are as many slots as sources, or as inputs of the output layer that has most, whichever is more; where
+            fewer tensors are merged, the first slots are used. Rows of frozen groups are not used.
+        layers: The output layers, for models put together from layers; empty where every layer is merged with the same
+            layer of the other sources.
+        post: Steps after the merge, in their order.
+        statistics: Digests of the data that the method has read.
         dtype: Inputs are rounded to it before anything is computed; the arithmetic itself is in float32.
         out_dtype: What the merged tensors are rounded to.
-        tokenizer: Whose tokenizer the model gets; ``reference`` is that of :attr:`reference`.
-        chat_template: Whose chat template the model gets.
+        tokenizer: The tokenizer that the model gets.
+        embeddings: ``merge``, or ``base`` for input and output embeddings that are the base's.
+        chat_template: The chat template that the model gets: None for the reference's, the position of a source or
+            ``base`` for theirs, or the template itself.
         seed: Root of the method's random masks.
-        format: Version of this form.
+        format: Version of the JSON form, see :meth:`as_format_1`.
     """
 
     method: str
     options: Mapping[str, Any]
-    models: tuple[CheckpointRef, ...]
-    base: CheckpointRef | None
+    sources: tuple[CheckpointRef | AdapterRef | Recipe, ...]
+    base: CheckpointRef | AdapterRef | Recipe | None
     groups: ParameterGroups
     coefficients: Mapping[str, np.ndarray] = field(default_factory=dict)
-    layout: tuple[tuple[int, int], ...] | None = None
+    layers: tuple[OutputLayer, ...] = ()
+    post: tuple[PostStep, ...] = ()
+    statistics: tuple[str, ...] = ()
     dtype: str = "float32"
     out_dtype: str = "bfloat16"
-    tokenizer: str = "reference"
-    chat_template: str = "reference"
+    tokenizer: Tokenizer = field(default_factory=Tokenizer)
+    embeddings: str = "merge"
+    chat_template: int | str | None = None
     seed: int = 0
     format: int = FORMAT
 
     def __post_init__(self) -> None:
         """Makes the arrays read-only and refuses shapes and values that no model can be built from."""
-        problems = []
-        frozen = {}
-        for name, values in self.coefficients.items():
-            array = np.array(values, dtype=np.float64)
+        frozen = {name: np.array(values, dtype=np.float64) for name, values in self.coefficients.items()}
+        for array in frozen.values():
             array.setflags(write=False)
-            frozen[name] = array
-            shapes = {(len(self.groups.groups), len(self.models)), (len(self.groups.groups),)}
-            if array.shape not in shapes:
-                problems.append(f"coefficient {name!r} has shape {array.shape}; expected one of {sorted(shapes)}")
-            elif not np.isfinite(array).all():
-                problems.append(f"coefficient {name!r} holds values that are not finite")
-        for what in ("dtype", "out_dtype"):
-            if getattr(self, what) not in DTYPES:
-                problems.append(f"{what} is {getattr(self, what)!r}; known are {', '.join(DTYPES)}")
-        if not self.models:
-            problems.append("a recipe needs at least one model")
+        object.__setattr__(self, "coefficients", frozen)
+        problems = checks.problems(vars(self))
+        if self._depth > DEEPEST:
+            problems.append(f"recipes are nested {self._depth} deep; at most {DEEPEST} are allowed")
         if problems:
             raise InputError(problems)
-        object.__setattr__(self, "coefficients", frozen)
+
+    @property
+    def first(self) -> CheckpointRef | AdapterRef | Recipe:
+        """The source of frozen tensors and of whatever is not merged: the base, else the first source."""
+        return self.base if self.base is not None else self.sources[0]
 
     @property
     def reference(self) -> CheckpointRef:
-        """The checkpoint that config, tokenizer and frozen tensors come from: the base, else the first model."""
-        return self.base if self.base is not None else self.models[0]
+        """The checkpoint that config and tokenizer come from: that of :attr:`first`, through recipes and adapters."""
+        first = self.first
+        return first.reference if isinstance(first, Recipe) else first.on if isinstance(first, AdapterRef) else first
+
+    @property
+    def checkpoints(self) -> tuple[CheckpointRef, ...]:
+        """All checkpoints that the recipe names, those of inner recipes too, the reference first."""
+        return tuple(dict.fromkeys([self.reference, *self._checkpoints()]))
+
+    @property
+    def models(self) -> tuple[CheckpointRef, ...]:
+        """The sources of a recipe that merges checkpoints alone.
+
+        Raises:
+            InputError: If some source is an adapter or a recipe.
+        """
+        found = tuple(source for source in self.sources if isinstance(source, CheckpointRef))
+        if len(found) != len(self.sources):
+            raise InputError("the recipe has sources that are adapters or recipes; expected checkpoints alone")
+        return found
+
+    @property
+    def label(self) -> str:
+        """The short name shown to people where this recipe is a source of another."""
+        return f"{self.method}-{self.digest[:8]}"
+
+    @property
+    def slots(self) -> int:
+        """The most tensors that are merged into one: the number of columns of a coefficient per model."""
+        return checks.slots(self.sources, self.layers)
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON, with checkpoints named by their content where it is known."""
+        """SHA-256 of the canonical JSON, with sources named by their content where it is known."""
         data = self.to_json()
-        data["models"] = [model.identity() for model in self.models]
-        data["base"] = self.base.identity() if self.base else None
+        data["models" if self.format == 1 else "sources"] = [source.identity() for source in self.sources]
+        if self.base is not None:
+            data["base"] = self.base.identity()
         return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
@@ -102,49 +142,76 @@ class Recipe:
         """Follows :meth:`__eq__`."""
         return hash(self.digest)
 
+    def identity(self) -> dict[str, Any]:
+        """The part of another recipe's digest that stands for this one."""
+        return {"recipe": self.digest}
+
+    def to_source(self) -> dict[str, Any]:
+        """The JSON object that stands for this recipe among the sources of another."""
+        return {"recipe": self.to_json()}
+
     def to_json(self) -> dict[str, Any]:
-        """All fields as a JSON object."""
+        """The canonical JSON object of the recipe's format; of format 2 without empty fields."""
+        if self.format == 1:
+            return self._to_json_1()
+        groups = self.groups.to_json()
+        groups["groups"] = [without_empty(group) for group in groups["groups"]]
+        found = {
+            "options": dict(self.options),
+            "base": None if self.base is None else self.base.to_source(),
+            "coefficients": self._values(),
+            "layers": [layer.to_json() for layer in self.layers],
+            "post": [step.to_json() for step in self.post],
+            "statistics": list(self.statistics),
+            "tokenizer": self.tokenizer.to_json(),
+            "embeddings": None if self.embeddings == "merge" else self.embeddings,
+            "chat_template": self.chat_template,
+        }
         return {
             "format": self.format,
             "method": self.method,
-            "options": dict(self.options),
-            "models": [model.to_json() for model in self.models],
-            "base": self.base.to_json() if self.base else None,
-            "groups": self.groups.to_json(),
-            "coefficients": {name: array.tolist() for name, array in self.coefficients.items()},
-            "layout": [list(pair) for pair in self.layout] if self.layout else None,
+            "sources": [source.to_source() for source in self.sources],
+            "groups": groups,
+            **without_empty(found),
             "dtype": self.dtype,
             "out_dtype": self.out_dtype,
-            "tokenizer": self.tokenizer,
-            "chat_template": self.chat_template,
             "seed": self.seed,
         }
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Recipe:
-        """Reads what :meth:`to_json` wrote.
+    def _to_json_1(self) -> dict[str, Any]:
+        return {
+            "format": 1,
+            "method": self.method,
+            "options": dict(self.options),
+            "models": [model.to_json() for model in self.models],
+            "base": self.base.to_json() if isinstance(self.base, CheckpointRef) else None,
+            "groups": self.groups.to_json(),
+            "coefficients": self._values(),
+            "layout": [list(layer.inputs[0]) for layer in self.layers] or None,
+            "dtype": self.dtype,
+            "out_dtype": self.out_dtype,
+            "tokenizer": self.tokenizer.source or "reference",
+            "chat_template": self.chat_template or "reference",
+            "seed": self.seed,
+        }
+
+    def as_format_1(self) -> Recipe:
+        """The same recipe in format 1, by whose digest older runs know it.
 
         Raises:
-            InputError: If fields are unknown or missing, or the format is a newer one.
+            InputError: If it has something that format 1 cannot say.
         """
-        problems = [f"unknown field {key!r} in the recipe{suggest(key, _FIELDS)}" for key in data if key not in _FIELDS]
-        needed = ("method", "models", "groups", "coefficients")
-        problems += [f"the recipe has no field {key!r}" for key in needed if key not in data]
-        if data.get("format", FORMAT) != FORMAT:
-            problems.append(f"the recipe has format {data['format']}; this version reads format {FORMAT}")
-        if problems:
-            raise InputError(problems)
-        layout = data.get("layout")
-        return cls(
-            method=data["method"],
-            options=dict(data.get("options") or {}),
-            models=tuple(CheckpointRef.from_json(model) for model in data["models"]),
-            base=CheckpointRef.from_json(data["base"]) if data.get("base") else None,
-            groups=ParameterGroups.from_json(data["groups"]),
-            coefficients={name: np.asarray(values, dtype=np.float64) for name, values in data["coefficients"].items()},
-            layout=tuple((int(a), int(b)) for a, b in layout) if layout else None,
-            **{key: data[key] for key in _FIELDS[8:] if key in data},
-        )
+        return replace(self, format=1)
+
+    @classmethod
+    def from_json(cls, data: Any) -> Recipe:
+        """Reads what :meth:`to_json` wrote, in either format.
+
+        Raises:
+            InputError: With everything that is wrong: unknown, missing and unreadable fields, and values that no model
+                can be built from.
+        """
+        return cls._read(data, 1)
 
     def save(self, path: str | Path) -> None:
         """Writes the JSON form, indented for people."""
@@ -161,8 +228,35 @@ class Recipe:
             data = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise InputError(f"there is no recipe file {str(path)!r}") from error
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
             raise InputError(f"the recipe file {str(path)!r} cannot be read as JSON: {error}") from error
         if not isinstance(data, dict):
             raise InputError(f"the recipe file {str(path)!r} holds a {type(data).__name__}; expected an object")
         return cls.from_json(data)
+
+    @classmethod
+    def _read(cls, data: Any, depth: int) -> Recipe:
+        if depth > DEEPEST:
+            raise InputError(f"recipes are nested more than {DEEPEST} deep")
+        return cls(**formats.read(data, lambda inner: cls._read(inner, depth + 1)))
+
+    @property
+    def _depth(self) -> int:
+        inner = [source._depth for source in self._named() if isinstance(source, Recipe)]
+        return 1 + max(inner, default=0)
+
+    def _named(self) -> Iterator[CheckpointRef | AdapterRef | Recipe]:
+        """The base, if there is one, and all sources."""
+        if self.base is not None:
+            yield self.base
+        yield from self.sources
+
+    def _checkpoints(self) -> Iterator[CheckpointRef]:
+        for source in self._named():
+            if isinstance(source, Recipe):
+                yield from source.checkpoints
+            else:
+                yield source.on if isinstance(source, AdapterRef) else source
+
+    def _values(self) -> dict[str, Any]:
+        return {name: array.tolist() for name, array in self.coefficients.items()}

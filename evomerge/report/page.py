@@ -18,6 +18,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from evomerge.analysis import Interval
+from evomerge.recipe import Recipe
 from evomerge.report import wording
 from evomerge.report.facts import Facts
 from evomerge.report.identity import settings
@@ -162,14 +163,15 @@ def coefficients(facts: Facts, most: int = _MOST_COEFFICIENTS) -> dict[str, Any]
     """
     if not facts.members:
         return None
-    recipe = facts.members[0].recipe
+    recipe = Recipe.from_json(facts.members[0].recipe)
     labels = [model.get("label") for model in facts.manifest.get("models") or ()]
-    sources = [str(m["source"]).rstrip("/").rsplit("/", 1)[-1] for m in recipe["models"]]
-    names = list(recipe["coefficients"])
-    each = sum(len(row) if isinstance(row, list) else 1 for name in names for row in recipe["coefficients"][name])
-    shown = [m for m in facts.members if m.recipe["groups"] == recipe["groups"]][: max(1, most // max(1, each))]
+    sources = [source.label for source in recipe.sources]
+    names = list(recipe.coefficients)
+    each = sum(array.size for array in recipe.coefficients.values())
+    alike = facts.members[0].recipe["groups"]
+    shown = [m for m in facts.members if m.recipe["groups"] == alike][: max(1, most // max(1, each))]
     return {
-        "groups": recipe["groups"]["groups"],
+        "groups": recipe.groups.to_json()["groups"],
         "models": labels if len(labels) == len(sources) and all(labels) else sources,
         "names": names,
         "values": {member.id: [_nested(member.recipe["coefficients"][name]) for name in names] for member in shown},

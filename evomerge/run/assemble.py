@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evomerge import methods
 from evomerge.candidate import UserFunction, find_function, load_tokenizer, resolve_device
-from evomerge.checkpoints import Checkpoint, find_nonfinite, locate
+from evomerge.checkpoints import CheckpointSource, find_nonfinite, locate, open_all
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Objective
 from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
@@ -20,10 +20,10 @@ from evomerge.genome import GenomeSpec
 from evomerge.merging import Sources
 from evomerge.methods import MergeMethod
 from evomerge.recipe import CheckpointRef, Recipe
-from evomerge.run import locations as places
-from evomerge.run.baselines import baselines, build_spec, child_seed, front_of
-from evomerge.run.run_config import RunConfig
-from evomerge.search import Problem, SearcherSettings, make
+from evomerge.run import paths
+from evomerge.run.recipes import baselines, build_spec, front_of
+from evomerge.run.run_config import RunConfig, child_seed
+from evomerge.search import SearcherSettings, make
 from evomerge.store import RunStore
 
 T = TypeVar("T")
@@ -142,7 +142,7 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
         InputError: If weights are NaN or infinite, or two of the models are the same.
     """
     problems: list[str] = []
-    known: dict[CheckpointRef, Checkpoint] = {}
+    known: dict[CheckpointRef, CheckpointSource] = {}
     owner: dict[str, str] = {}
     for ref, checkpoint in assembly.sources.checkpoints.items():
         say(f"reading the weights of {ref.source}")
@@ -171,13 +171,11 @@ def _open(config: RunConfig, method: MergeMethod | None) -> Sources:
     models = list(config.models)
     ordered = [*models, *base] if method is not None and method.base == "none" else [*base, *models]
     problems: list[str] = []
-    opened: dict[CheckpointRef, Checkpoint] = {}
-    for ref in dict.fromkeys(ordered):
-        try:
-            folder = locate(places.resolve(ref.source), ref.revision, offline=config.offline)
-            opened[ref] = Checkpoint.open(folder)
-        except InputError as error:
-            problems += error.problems
+    opened: dict[CheckpointRef, CheckpointSource] = {}
+    try:
+        opened = open_all(ordered, lambda ref: locate(paths.resolve(ref.source), ref.revision, offline=config.offline))
+    except InputError as error:
+        problems += error.problems
     if config.base in config.models:
         problems.append(f"models: {config.base.source} is the base; name the experts alone")  # type: ignore[union-attr]
     if problems:
@@ -241,15 +239,13 @@ def _starts(
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     if method is None or spec is None:
         return (), np.zeros((0, 0))
-    names, starts = spec.starts(method.starts(len(spec.template.models), spec.template.options))
+    names, starts = spec.starts(method.starts(len(spec.template.sources), spec.template.options))
     if config.start_from:
         found.attempt(lambda: RunStore.read(str(config.start_from)))
     if objectives:
         # The searcher itself is made by the loop; making one here finds what does not fit before any work.
         found.attempt(
-            lambda: make(
-                config.searcher.name, Problem(spec.n_var, len(objectives), 1, starts), searcher_settings(config)
-            )
+            lambda: make(config.searcher.name, spec.n_var, len(objectives), 1, searcher_settings(config), starts)
         )
     return names, starts
 
@@ -262,7 +258,7 @@ def fitness_settings(config: Mapping[str, Any]) -> FitnessSettings:
     """
     return FitnessSettings(
         tasks=tuple(config["tasks"]),
-        task_path=tuple(places.resolve(path) for path in config["task_path"]),
+        task_path=tuple(paths.resolve(path) for path in config["task_path"]),
         items_per_task=config["items_per_task"],
         test_items_per_task=config["test_items_per_task"],
         seed=child_seed(config["seed"], "sample"),

@@ -14,7 +14,7 @@ import yaml
 from evomerge.analysis import interval, is_binary
 from evomerge.evaluation import Response
 from evomerge.recipe import CheckpointRef, Recipe
-from evomerge.run.locations import is_hub_id
+from evomerge.run.paths import is_hub_id
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def model_card(title: str, recipe: Recipe, licences: Mapping[str, str | None], s
         header["license"] = licence
     lines = ["---", yaml.safe_dump(header, sort_keys=False, allow_unicode=True).rstrip(), "---", "", f"# {title}", ""]
     origin = "built with evomerge" if scores is None else "found and checked with evomerge"
-    count = f"{len(recipe.models)} model{'s' if len(recipe.models) != 1 else ''}"
+    count = f"{len(recipe.sources)} model{'s' if len(recipe.sources) != 1 else ''}"
     lines += [f"A merge of {count} by `{recipe.method}`, {origin}.", ""]
     lines += ["## Parents", ""]
     for parent in parents:
@@ -151,10 +151,7 @@ def _hub_id(ref: CheckpointRef) -> str | None:
 
 
 def _parents(recipe: Recipe) -> list[CheckpointRef]:
-    parents = list(recipe.models)
-    if recipe.base is not None and recipe.base not in parents:
-        parents.insert(0, recipe.base)
-    return parents
+    return list(recipe.checkpoints)
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> list[str]:
@@ -172,7 +169,9 @@ def _recipe(recipe: Recipe) -> list[str]:
         f"{recipe.out_dtype}; digest `{recipe.digest[:16]}`. The whole recipe is in `recipe.json`.",
         "",
     ]
-    labels = [model.label for model in recipe.models]
+    labels = [model.label for model in recipe.sources]
+    if recipe.slots > len(labels):
+        labels = [f"input {slot}" for slot in range(recipe.slots)]
     for name, values in recipe.coefficients.items():
         heads = labels if values.ndim == 2 else [name]
         lines += [f"`{name}` by group:", "", "| group | " + " | ".join(heads) + " |", "|" + " --- |" * (len(heads) + 1)]

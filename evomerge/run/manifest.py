@@ -1,10 +1,8 @@
-"""What a run is: its identity, which decides whether a folder may be gone on with, and its manifest for people."""
+"""The manifest of a run, for people, reports and exports; README lists its fields."""
 
 from __future__ import annotations
 
-import hashlib
 import platform
-from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -14,51 +12,13 @@ import evomerge
 from evomerge import kernels
 from evomerge.candidate import WorkerSettings, device_info
 from evomerge.evaluation import SPLITS
-from evomerge.merging import companions
 from evomerge.recipe import CheckpointRef
-from evomerge.run.assemble import Assembly, searcher_settings
-from evomerge.run.baselines import child_seed
+from evomerge.run.assemble import Assembly
 from evomerge.run.card import licence_of
+from evomerge.run.identity import plain
+from evomerge.run.run_config import child_seed
 
 _LIBRARIES = ("torch", "transformers", "lm-eval", "pymoo", "cma", "numpy", "safetensors", "datasets", "hydra-core")
-# Settings of the fitness that say where files lie or how many items are used; the items themselves are in the identity.
-_NOT_IDENTITY = ("task_path", "items_per_task", "test_items_per_task", "prefixes")
-
-
-def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]:
-    """What changes a score or a proposal. Budgets, the executor and the report do not."""
-    config, template = assembly.config, assembly.template
-    fitness = asdict(settings.fitness)
-    return {
-        "models": [ref.fingerprint for ref in template.models],
-        "base": assembly.known(config.base).fingerprint if config.base else None,
-        "files": _companions(assembly),
-        "method": {"name": template.method, "options": dict(template.options)},
-        "genome": {"settings": _plain(config.genome), "labels": list(assembly.spec.labels)}
-        | ({"patterns": _plain(config.patterns)} if config.patterns else {})
-        | ({"layer_pattern": config.layer_pattern} if config.layer_pattern else {}),
-        "starts": {
-            "points": list(assembly.start_names),
-            "genomes": hashlib.sha256(assembly.starts.tobytes()).hexdigest(),
-        },
-        "objectives": [objective.to_json() for objective in assembly.objectives],
-        "constraints": [constraint.to_json() for constraint in assembly.constraints],
-        "functions": {function.name: function.content for function in assembly.functions},
-        "fitness": {name: _plain(value) for name, value in fitness.items() if name not in _NOT_IDENTITY}
-        | ({"prefixes": "shared"} if settings.fitness.prefixes == "shared" else {}),
-        "items": settings.items,
-        "judging": dict(assembly.suite.judging),
-        "searcher": {"name": config.searcher.name, **_plain(asdict(searcher_settings(config)))},
-        "seed": config.seed,
-        "model": {
-            "dtype": settings.dtype,
-            "attention": settings.attention,
-            "device": device_info(settings.device)["type"],
-            "threads": settings.threads,
-            "merge_dtype": template.dtype,
-            "out_dtype": template.out_dtype,
-        },
-    }
 
 
 def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> dict[str, Any]:
@@ -82,7 +42,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
         "models": [_model(ref, assembly) for ref in template.models],
         "base": _model(assembly.known(config.base), assembly) if config.base else None,
         "genome": {
-            "settings": _plain(config.genome),
+            "settings": plain(config.genome),
             "n_var": assembly.spec.n_var,
             "labels": list(assembly.spec.labels),
             "groups": [group.to_json() for group in assembly.spec.groups],
@@ -109,18 +69,5 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
     }
 
 
-def _companions(assembly: Assembly) -> dict[str, str]:
-    """The reference's config, tokenizer and template files: they change scores as much as weights do."""
-    reference = assembly.sources.reference
-    paths = [reference.path / "config.json", *companions(reference)]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in paths}
-
-
 def _model(ref: CheckpointRef, assembly: Assembly) -> dict[str, Any]:
     return {"label": ref.label, **ref.to_json(), "license": licence_of(assembly.sources[ref].path)}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(name): _plain(inner) for name, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -1,13 +1,13 @@
-"""Which candidate of a run a person means."""
+"""Members of a finished run: which candidate a person means, and the responses that were recorded of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from evomerge.errors import InputError, suggest
-from evomerge.evaluation import Objective
+from evomerge.evaluation import Evaluation, Objective, Response
 from evomerge.report import Member, front_members
-from evomerge.run.answers import reading_answers
 from evomerge.store import RunStore
 
 _SHORTEST_PREFIX = 6
@@ -55,3 +55,37 @@ def _best(store: RunStore, members: Sequence[Member], task: str) -> str:
         raise InputError("member: the front of this run is empty")
     sign = 1.0 if chosen.higher_is_better else -1.0
     return max(members, key=lambda member: sign * member.search_scores[chosen.label].mean).digest
+
+
+def recorded_answers(store: RunStore, recorded: Evaluation) -> list[Response]:
+    """What a candidate answered, all of it: to compare with a part would check less than it says.
+
+    Args:
+        store: The run.
+        recorded: The candidate's evaluation.
+
+    Raises:
+        InputError: If answers are missing or cannot be read.
+    """
+    with reading_answers(store):
+        answers = store.responses(recorded)
+    found = len({(answer.task, answer.item) for answer in answers})
+    if not found or found != len(answers) or found != recorded.items:
+        raise InputError(
+            f"the run's answers are missing: {recorded.items} {recorded.split} items were scored, and "
+            f"{store.folder / 'responses'} holds the answers to {found}; without them no export can be checked"
+        )
+    return answers
+
+
+@contextmanager
+def reading_answers(store: RunStore) -> Iterator[None]:
+    """Says in a user's words what is wrong with files of answers."""
+    try:
+        yield
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"the run's answers are missing: {error.filename}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"the run's answers cannot be read, in {store.folder / 'responses'}: {error}") from error

@@ -1,10 +1,33 @@
-"""Looking at paths that people wrote: what cannot even be looked at is not there."""
+"""Paths as users write them: ``~``, the example inside the package, hub ids; and whether there is anything at one."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from evomerge.errors import suggest
+
+EXAMPLE = "example:"
+_HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+
+
+def example_folder() -> Path:
+    """The folder of the embedded example's models and tasks."""
+    return Path(__file__).resolve().parent.parent / "example"
+
+
+def resolve(source: str) -> str:
+    """The path that a source stands for: ``example:base`` is a folder inside the package, ``~`` the home folder."""
+    if source.startswith(EXAMPLE):
+        return str(example_folder() / source.removeprefix(EXAMPLE))
+    return str(expanded(source)) if source.startswith("~") else source
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether a model is looked for on the hub: ``ORG/NAME``, where no such folder (nor one called ORG) exists."""
+    if source.startswith(EXAMPLE) or not _HUB_ID.match(source):
+        return False
+    return not there(Path(source)) and not is_folder(Path(source).parent)
 
 
 def expanded(path: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -206,6 +207,11 @@ class ExportConfig:
     max_shard_size: str = "5GB"
     offline: bool = True
     trust_remote_code: bool = False
+
+
+def child_seed(seed: int, name: str) -> int:
+    """The seed of one use of randomness, so that none of them shifts another."""
+    return int.from_bytes(hashlib.sha256(f"evomerge {name} {seed}".encode()).digest()[:4], "big")
 
 
 def _json(value: Any) -> Any:

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import torch
 
-from evomerge.kernels.noise import key_words
+from evomerge.kernels.keys import key_words
 from experiments.merge_kernels.candidates import DENSITY, METHODS, SCALE, WEIGHTS, Work
 
 _BLOCK = 4096

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from evomerge.kernels import Chance, Cut, Mixture, Part, Window, mix
-from evomerge.kernels.noise import key_words
+from evomerge.kernels import BernoulliMask, Mixture, Part, Threshold, Window, mix
+from evomerge.kernels.keys import key_words
 
 WEIGHTS, DENSITY, SCALE = (0.5, 0.3, 0.4), 0.5, 0.7
 METHODS = ("task_arithmetic", "ties", "dare_ties")
@@ -26,14 +26,14 @@ class Work:
     Attributes:
         base: bfloat16.
         models: Three of the same size.
-        cuts: What TIES keeps of each delta.
+        thresholds: What TIES keeps of each delta.
         keys: The random keys of the deltas.
         out: Where the result goes.
     """
 
     base: torch.Tensor
     models: Sequence[torch.Tensor]
-    cuts: Sequence[Cut]
+    thresholds: Sequence[Threshold]
     keys: Sequence[int]
     out: torch.Tensor
 
@@ -41,10 +41,10 @@ class Work:
 def by_evomerge(method: str, work: Work) -> None:
     """The kernels of this project; which form runs is chosen outside."""
     parts = []
-    for model, weight, cut, key in zip(work.models, WEIGHTS, work.cuts, work.keys, strict=True):
-        keep = {"task_arithmetic": None, "ties": Window(cut), "dare_ties": Chance(key, DENSITY)}[method]
+    for model, weight, threshold, key in zip(work.models, WEIGHTS, work.thresholds, work.keys, strict=True):
+        mask = {"task_arithmetic": None, "ties": Window(threshold), "dare_ties": BernoulliMask(key, DENSITY)}[method]
         factor = 1 / DENSITY if method == "dare_ties" else 1.0
-        parts.append(Part(model, weight, weight, weight, keep, factor))
+        parts.append(Part(model, weight, weight, weight, mask, factor))
     elects = method != "task_arithmetic"
     mix(Mixture(work.base, parts, SCALE, elect=elects, divide=method == "ties"), work.out)
 
@@ -109,7 +109,10 @@ def by_torch_compile() -> Callable[[str, Work], None]:
     def run(method: str, work: Work) -> None:
         more: tuple[Any, ...] = ()
         if method == "ties":
-            more = (torch.tensor([cut.bits for cut in work.cuts]), torch.tensor([cut.end for cut in work.cuts]))
+            more = (
+                torch.tensor([threshold.bits for threshold in work.thresholds]),
+                torch.tensor([threshold.end for threshold in work.thresholds]),
+            )
         if method == "dare_ties":
             words = torch.tensor([key_words(key, 0) for key in work.keys])
             more = (torch.where(words >= 1 << 31, words - (1 << 32), words).to(torch.int32),)

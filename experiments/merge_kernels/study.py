@@ -19,8 +19,8 @@ from typing import Any
 
 import torch
 
-from evomerge.kernels import Delta, Histogram, in_use, random_key, torch_only
-from evomerge.methods._trim import Largest, cuts_of_tensor
+from evomerge.kernels import Delta, histogram_of, in_use, random_key, torch_only
+from evomerge.methods._shared.sparsify.top_k import TopK, thresholds_of_tensor
 from experiments.machine import processor
 from experiments.merge_kernels.candidates import METHODS, Work, by_evomerge, by_torch_compile
 
@@ -36,12 +36,12 @@ def works() -> list[Work]:
     for place, (rows, columns) in enumerate(SHAPES):
         base = (0.02 * torch.randn(rows * columns, generator=generator)).bfloat16()
         models = [(base.float() + 3e-4 * torch.randn(base.shape, generator=generator)).bfloat16() for _ in range(3)]
-        cuts = []
+        thresholds = []
         for model in models:
             delta = Delta(base, model)
-            cuts += cuts_of_tensor([Largest(delta, Histogram.of(delta), base.numel() // 2)], "exact")
+            thresholds += thresholds_of_tensor([TopK(delta, histogram_of(delta), base.numel() // 2)], "exact")
         keys = [random_key(0, expert, place) for expert in range(3)]
-        found.append(Work(base, models, cuts, keys, torch.empty_like(base)))
+        found.append(Work(base, models, thresholds, keys, torch.empty_like(base)))
     return found
 
 
@@ -141,13 +141,13 @@ def compile_seconds() -> float | None:
     """What compiling the native kernels takes, once per machine and version."""
     import tempfile
 
-    from evomerge.kernels import compiled
+    from evomerge.kernels.native import library
 
     if in_use().name != "native":
         return None
     with tempfile.TemporaryDirectory() as folder:
         compiler = in_use().reason.removeprefix("compiled by ")
-        return least(1, lambda: compiled.build(compiler, Path(folder) / "kernels.so"))
+        return least(1, lambda: library.build(compiler, Path(folder) / "kernels.so"))
 
 
 def table(result: dict[str, Any]) -> str:

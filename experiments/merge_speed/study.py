@@ -94,8 +94,8 @@ def measure(name: str, folders: list[Path], layers: int, repeats: int, store: Pa
     one = [
         _timed(lambda s=step: live.install(merger, nudged(recipe, s, slice(7, 8)))) for step in range(1, repeats + 1)
     ]
-    read = len(recipe.models) + (recipe.base is not None)
-    nbytes = sum(info.nbytes for info in merger.sources.reference.tensors.values())
+    read = len(recipe.sources) + (recipe.base is not None)
+    nbytes = sum(info.nbytes for info in merger.sources.reference.specs.values())
     return {
         "bytes": nbytes * (read + 1), "bandwidth": bandwidth, "first": first, "every": every, "one_layer": one,
         "kernels": in_use().name, "why": in_use().reason,

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from evomerge.candidate import WorkerSettings, load_tokenizer, resolve_dtype, suite_digest, tune, tuning
-from evomerge.candidate.tuning import width, worthwhile_threads
-from evomerge.checkpoints import Checkpoint
+from evomerge.candidate.tuning import width
+from evomerge.checkpoints import open_source
 from evomerge.fitness import FitnessSettings, TaskSuite
 from evomerge.recipe import CheckpointRef
 from tests.building import tiny
@@ -44,29 +44,10 @@ def test_the_number_type_follows_weights_and_machine(
     tmp_path: Path, stored: torch.dtype, hidden: int, device: str, expected: set[str]
 ) -> None:
     changes: dict[str, Any] = {"hidden_size": hidden, "head_dim": 4}
-    reference = Checkpoint.open(tiny("llama", tmp_path, 0, dtype=stored, **changes))
+    reference = open_source(tiny("llama", tmp_path, 0, dtype=stored, **changes))
     assert width(reference) == hidden
     assert resolve_dtype("auto", reference, device) in expected
     assert resolve_dtype("float16", reference, device) == "float16"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "chosen"),
-    [
-        ({1: 1.0}, 1),
-        ({1: 1.0, 2: 1.0}, 1),
-        ({1: 1.0, 2: 0.85}, 1),
-        ({1: 1.0, 2: 0.8}, 2),
-        ({2: 0.5, 1: 1.0}, 2),
-        ({1: 1.0, 2: 0.8, 4: 0.7}, 2),
-        ({1: 1.0, 2: 0.9, 4: 0.8}, 4),
-        ({1: 1.0, 2: 1.5, 4: 0.5}, 4),
-        ({1: 0.1, 8: 3.0}, 1),
-        ({8: 3.0}, 8),
-    ],
-)
-def test_another_thread_must_be_worth_it(seconds: Mapping[int, float], chosen: int) -> None:
-    assert worthwhile_threads(seconds) == chosen
 
 
 def tuned(folder: Path, hidden: int, threads: Sequence[int]) -> tuning.Tuning:
@@ -75,7 +56,7 @@ def tuned(folder: Path, hidden: int, threads: Sequence[int]) -> tuning.Tuning:
     base = tiny("llama", folder / "base", 0, **changes)
     write_task(folder, "first", 10)
     fitness = FitnessSettings(("first",), (str(folder),), max_length=64)
-    suite = TaskSuite.build(fitness, load_tokenizer(base), config=Checkpoint.open(base).config)
+    suite = TaskSuite.build(fitness, load_tokenizer(base), config=open_source(base).config)
     reference = CheckpointRef(str(base))
     settings = WorkerSettings(reference, ((reference, str(base)),), fitness, suite_digest(suite))
     return tune(settings, suite, threads)
@@ -109,7 +90,7 @@ def test_where_there_is_nothing_to_choose_nothing_is_measured(
     clock = Clock.by_threads({1: 1.0, 2: 0.1})
     monkeypatch.setattr(tuning, "time", clock)
     found = tuned(tmp_path, hidden, threads)
-    assert (found.threads, found.seconds, clock.readings) == (chosen, None, 0)
+    assert (found.threads, found.seconds, clock.readings) == (chosen, {}, 0)
 
 
 @pytest.mark.parametrize(("rounded", "chosen"), [(0.5, "bfloat16"), (0.9, "float32"), (2.0, "float32")])
@@ -117,7 +98,7 @@ def test_the_number_type_must_be_worth_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounded: float, chosen: str
 ) -> None:
     changes: dict[str, Any] = {"hidden_size": 256, "head_dim": 4}
-    reference = Checkpoint.open(tiny("llama", tmp_path, 0, dtype=torch.bfloat16, **changes))
+    reference = open_source(tiny("llama", tmp_path, 0, dtype=torch.bfloat16, **changes))
     clock = Clock(lambda reading: 1.0 if reading <= READINGS else rounded)
     monkeypatch.setattr(tuning, "time", clock)
     assert resolve_dtype("auto", reference, "cpu") == chosen

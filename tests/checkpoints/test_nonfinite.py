@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from evomerge.checkpoints import Checkpoint, find_nonfinite, is_finite
+from evomerge.checkpoints import find_nonfinite, open_source
+from evomerge.checkpoints.nonfinite import is_finite
 from tests.building import rewrite
 
 
 def test_good_weights(llama: Path) -> None:
-    assert find_nonfinite(Checkpoint.open(llama)) == ()
+    assert find_nonfinite(open_source(llama)) == ()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -24,7 +25,7 @@ def test_one_bad_element(llama: Path, copy_of: Callable[..., Path], value: float
         tensors["model.layers.1.self_attn.k_proj.weight"][3, 5] = value
 
     rewrite(folder, poison)
-    (problem,) = find_nonfinite(Checkpoint.open(folder))
+    (problem,) = find_nonfinite(open_source(folder))
     assert "'model.layers.1.self_attn.k_proj.weight'" in problem
     assert str(folder / "model.safetensors") in problem
     assert "1 of 128" in problem

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from evomerge.checkpoints import Checkpoint, TensorSpec, parse_size, write_shards
+from evomerge.checkpoints import TensorSpec, open_source, parse_size, write_shards
 from evomerge.errors import InputError
 
 TENSORS = {
@@ -59,7 +59,7 @@ def test_several_files_and_their_index(tmp_path: Path) -> None:
     for name, file in index["weight_map"].items():
         assert name in load_file(tmp_path / file)
     (tmp_path / "config.json").write_text("{}")
-    assert Checkpoint.open(tmp_path).tensors.keys() == TENSORS.keys()
+    assert open_source(tmp_path).specs.keys() == TENSORS.keys()
 
 
 def test_no_file_is_larger_than_asked_unless_one_tensor_is(tmp_path: Path) -> None:

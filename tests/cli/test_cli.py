@@ -55,8 +55,7 @@ def test_help_names_every_verb_and_every_key(capsys: pytest.CaptureFixture[str])
 
 
 def test_help_shows_what_choices_allow_and_hold(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from evomerge.config import compose, schema
-    from evomerge.run import locations
+    from evomerge.config import compose, model_names, schema
 
     assert main(["search", "--help"]) == 0
     page = " ".join(capsys.readouterr().out.split())
@@ -66,8 +65,8 @@ def test_help_shows_what_choices_allow_and_hold(desk: Path, capsys: pytest.Captu
             default = config[name] if "." not in name else config[name.split(".")[0]][name.split(".")[1]]
             assert f"{key.doc} ({' | '.join(key.kind.names())}; default {default})" in page
     for name in [
-        *locations.local_tasks(["example:tasks"]),
-        *(f"example:{model}" for model in locations.example_models()),
+        *model_names.local_tasks(["example:tasks"]),
+        *(f"example:{model}" for model in model_names.example_models()),
     ]:
         assert name in page
     assert "NAME.higher_is_better = False" in page

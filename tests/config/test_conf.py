@@ -42,8 +42,7 @@ def test_the_defaults_name_every_key(desk: Path) -> None:
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
 def test_every_choice_composes(desk: Path, group: str, name: str) -> None:
-    single = group == "searcher" and name not in ("auto", *searchers.fitting(2))
-    metrics = ["rhymes.acc"] if single else ["rhymes.acc", "rhymes.acc_norm"]
+    metrics = ["rhymes.acc"] if name in searchers.SINGLE else ["rhymes.acc", "rhymes.acc_norm"]
     found = compose.search([*GOOD, f"objectives=[{','.join(metrics)}]", f"{group}={name}"]).to_json()
     chosen = {"genome": "layout", "searcher": "name", "executor": "name"}.get(group)
     if chosen and name != "auto":
@@ -68,14 +67,11 @@ def test_genomes_are_the_layouts_with_the_same_defaults(desk: Path) -> None:
 
 
 def test_searchers_are_the_algorithms_with_their_own_defaults() -> None:
-    assert set(schema.groups()["searcher"]) == {*searchers.names(), "auto"}
-    for spec in map(searchers.load, searchers.names()):
-        content = yaml.safe_load((CONF / "searcher" / f"{spec.name}.yaml").read_text())
-        assert content == {
-            "name": spec.name,
-            "population": spec.population,
-            "options": {name: option.default for name, option in spec.options.items()},
-        }
+    assert set(schema.groups()["searcher"]) == {*searchers.SEARCHERS, "auto"}
+    for name, options in searchers.OPTIONS.items():
+        content = yaml.safe_load((CONF / "searcher" / f"{name}.yaml").read_text())
+        assert content["options"] == {option: default for option, (default, _, _) in options.items()}
+        assert content["population"] in (None, searchers.POPULATION)
 
 
 def test_fitness_is_its_settings_with_the_same_defaults(desk: Path) -> None:

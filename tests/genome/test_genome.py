@@ -30,9 +30,9 @@ SHARE = Coefficient("weight", 0.0, 1.0, 1.0, simplex=True)
 T = Coefficient("t", 0.0, 1.0, 0.0, per_model=False, minimum=0.0, maximum=1.0)
 
 
-def template(models: Sequence[CheckpointRef] = (A, B, C), **changes: Any) -> Recipe:
+def template(sources: Sequence[CheckpointRef] = (A, B, C), **changes: Any) -> Recipe:
     fields: dict[str, Any] = {"method": "ties", "options": {}, "base": BASE, "groups": ParameterGroups(())}
-    return Recipe(models=tuple(models), **{**fields, **changes})
+    return Recipe(sources=tuple(sources), **{**fields, **changes})
 
 
 def space(
@@ -281,11 +281,11 @@ def test_models_may_come_in_another_order() -> None:
         ({"method": "dare_ties"}, "uses dare_ties"),
         ({"options": {"normalize": True}}, "options"),
         ({"base": CheckpointRef("elsewhere")}, "base is elsewhere"),
-        ({"models": (A, B)}, "merges experts/a, experts/b"),
+        ({"sources": (A, B)}, "merges a, b"),
     ],
 )
 def test_recipes_of_other_merges_are_not_expressible(change: dict[str, Any], why: str) -> None:
-    other = build(GenomeSettings(), (WEIGHT,), template(**{"models": (A, B, C), **change}), NAMES)
+    other = build(GenomeSettings(), (WEIGHT,), template(**change), NAMES)
     with pytest.raises(NotExpressible, match=why):
         space().encode(other.decode(np.full(other.n_var, 0.5)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from evomerge.kernels import elementary
+from evomerge.kernels.reference import elementary
 
 
 def test_exponential() -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from evomerge.kernels import Delta, Histogram, OrderStatistic, end_of_equal, histogram_bytes, magnitude_bits, stretch_of
+from evomerge.kernels import (
+    Delta,
+    Histogram,
+    OrderStatistic,
+    bin_histogram,
+    end_of_equal,
+    histogram_bytes,
+    histogram_of,
+    magnitude_bits,
+)
 
 KINDS = ["few", "distinct", "large", "differences of halves", "one value", "zeros", "subnormal", "wide"]
 
@@ -38,14 +47,14 @@ def several(kind: str) -> torch.Tensor:
 
 
 def select(histogram: Histogram, values: torch.Tensor, k: int) -> OrderStatistic:
-    return histogram.largest(k, lambda digit: stretch_of(of(values), digit, histogram.shift))
+    return histogram.largest(k, lambda digit: bin_histogram(of(values), digit, histogram.shift))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_agrees_with_a_sort(kind: str) -> None:
     values = several(kind)
     ordered = values.abs().sort(descending=True).values
-    histogram = Histogram.of(of(values))
+    histogram = histogram_of(of(values))
     assert histogram.count == values.numel()
     count = values.numel()
     for k in (1, 2, 17, 1 + count // 100, int(0.2 * count), count // 2, count - 1, count):
@@ -60,11 +69,11 @@ def test_agrees_with_a_sort(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_is_bounded_stored_and_independent_of_order(kind: str) -> None:
     values = several(kind)
-    histogram = Histogram.of(of(values))
+    histogram = histogram_of(of(values))
     arrays = histogram.arrays("a")
     assert sum(array.nbytes for array in arrays.values()) <= histogram_bytes(values.numel())
     assert histogram_bytes(values.numel()) <= 12 * max(2**13, values.numel() // 256) + 8
-    other = Histogram.of(of(values.flip(0)))
+    other = histogram_of(of(values.flip(0)))
     for name, array in other.arrays("a").items():
         assert torch.equal(array, arrays[name])
         assert array.is_contiguous()
@@ -78,33 +87,33 @@ def test_few_different_magnitudes_need_no_further_pass() -> None:
 
     for kind in ("few", "large", "one value"):
         values = several(kind)
-        histogram = Histogram.of(of(values))
+        histogram = histogram_of(of(values))
         assert histogram.shift == 0
         histogram.largest(values.numel() // 3, never)
-    assert Histogram.of(of(several("distinct"))).shift > 0
+    assert histogram_of(of(several("distinct"))).shift > 0
 
 
 def test_the_coarseness_is_the_least_that_is_enough() -> None:
     values = several("distinct")
     bits = magnitude_bits(values)
-    histogram = Histogram.of(of(values), limit=1000)
+    histogram = histogram_of(of(values), limit=1000)
     assert (bits >> histogram.shift).unique().numel() <= 1000 < (bits >> (histogram.shift - 1)).unique().numel()
 
 
 def test_the_union_counts_what_its_parts_count() -> None:
     values = several("distinct")
     pieces = [values[:50], values[50:90_000], values[90_000:90_000], values[90_000:]]
-    parts = [Histogram.of(of(piece)) for piece in pieces]
+    parts = [histogram_of(of(piece)) for piece in pieces]
     assert len({part.shift for part in parts}) > 1
     union = Histogram.union(parts)
     for k in (1, 500, 99_999):
-        assert select(union, values, k) == select(Histogram.of(of(values)), values, k)
+        assert select(union, values, k) == select(histogram_of(of(values)), values, k)
     assert Histogram.union([]).count == 0
 
 
 def test_what_is_not_a_number_is_largest() -> None:
     values = torch.tensor([1.0, -torch.inf, -torch.nan, 2.0])
-    histogram = Histogram.of(of(values))
+    histogram = histogram_of(of(values))
     assert select(histogram, values, 1).above == 0
     assert torch.tensor(select(histogram, values, 1).bits, dtype=torch.int32).view(torch.float32).isnan()
     assert select(histogram, values, 2).bits == 0x7F800000
@@ -113,11 +122,11 @@ def test_what_is_not_a_number_is_largest() -> None:
 @pytest.mark.parametrize("k", [0, 5])
 def test_refuses_places_that_do_not_exist(k: int) -> None:
     with pytest.raises(ValueError, match="of 4"):
-        select(Histogram.of(of(torch.ones(4))), torch.ones(4), k)
+        select(histogram_of(of(torch.ones(4))), torch.ones(4), k)
 
 
 def test_nothing_has_no_ranks() -> None:
-    assert Histogram.of(of(torch.empty(0))).count == 0
+    assert histogram_of(of(torch.empty(0))).count == 0
 
 
 def test_first_equal_elements_end_where_they_end() -> None:

@@ -13,37 +13,38 @@ import torch
 
 from evomerge.kernels import (
     NOTHING,
-    Chance,
-    Cut,
+    BernoulliMask,
+    Bin,
     Delta,
     Histogram,
-    Keep,
+    Mask,
     Mixed,
     Mixture,
     Part,
+    PcbScore,
+    PcbTerm,
     RankWindow,
-    Rival,
-    Score,
     Selection,
-    Spread,
-    Stretch,
+    Threshold,
     Values,
+    Variance,
     Window,
     absolute_sum,
-    balance,
+    bin_histogram,
+    cumulative_square_sums,
     dot,
     elements_at,
     elements_of,
     end_of_equal,
+    histogram_of,
     in_use,
     is_finite,
     magnitude_bits,
     mix,
     net_sign,
+    pcb_merge,
     row_ranks,
     square_sums,
-    square_sums_upto,
-    stretch_of,
     torch_only,
 )
 
@@ -81,14 +82,14 @@ class Draw:
     def near(self, base: torch.Tensor) -> torch.Tensor:
         return (base.float() + self.tensor(0.25).float()).to(self.random.choice(DTYPES))
 
-    def cut(self) -> Cut:
+    def cut(self) -> Threshold:
         bits = magnitude_bits(torch.tensor([self.random.choice([0.0, 0.0625, 0.125, 0.25, 0.3, 1.0])]))
-        return Cut(int(bits), self.random.randint(0, self.numel + 3))
+        return Threshold(int(bits), self.random.randint(0, self.numel + 3))
 
     def window(self) -> Window:
         return Window(self.cut(), self.random.choice([NOTHING, self.cut()]))
 
-    def keep(self) -> Keep | None:
+    def keep(self) -> Mask | None:
         kind = self.random.randrange(5)
         if kind == 0:
             return None
@@ -96,10 +97,10 @@ class Draw:
             return self.window()
         key, density = self.random.getrandbits(64), self.random.uniform(0.05, 0.9)
         if kind == 2:
-            return Chance(key, density)
+            return BernoulliMask(key, density)
         ranks = torch.randint(0, 1000, (self.numel,), generator=self.generator).to(torch.uint16)
         if kind == 3:
-            return Chance(key, density, (1 - density) / 1000, ranks, self.random.random() < 0.5)
+            return BernoulliMask(key, density, (1 - density) / 1000, ranks, self.random.random() < 0.5)
         return RankWindow(ranks, self.random.randint(0, 500), self.random.randint(400, 1000))
 
     def number(self) -> float:
@@ -123,7 +124,9 @@ class Draw:
             elect=with_base and self.random.random() < 0.7,
             tie=self.random.choice([1.0, 0.0, -1.0, None]),
             divide=self.random.random() < 0.6,
-            select=Selection(Spread(base, models), self.window()) if with_base and self.random.random() < 0.2 else None,
+            select=Selection(Variance(base, models), self.window())
+            if with_base and self.random.random() < 0.2
+            else None,
         )
 
     def values(self) -> Values:
@@ -133,18 +136,18 @@ class Draw:
     def values_like(self, other: Values) -> Values:
         models = [self.near(other.base) for _ in range(3)]
         return self.random.choice(
-            [Delta(other.base, models[0]), Spread(other.base, models), self.score(other.base, models, 1)]
+            [Delta(other.base, models[0]), Variance(other.base, models), self.score(other.base, models, 1)]
         )
 
-    def score(self, base: torch.Tensor, models: Sequence[torch.Tensor], model: int) -> Score:
+    def score(self, base: torch.Tensor, models: Sequence[torch.Tensor], model: int) -> PcbScore:
         low, high = sorted(self.random.choices([0.0, 0.0625, 0.125, 0.3, 1.0, 3e38, math.inf], k=2))
         limits = self.random.choice([(low, high), (low, high), (0.0, 1.0), (low, math.nan), (math.nan, math.nan)])
-        return Score(base, models, model, limits)
+        return PcbScore(base, models, model, limits)
 
-    def rivals(self, base: torch.Tensor) -> list[Rival]:
+    def rivals(self, base: torch.Tensor) -> list[PcbTerm]:
         models = [self.near(base) for _ in range(self.random.randint(1, 4))]
         return [
-            Rival(self.score(base, models, model), self.number(), least, self.random.choice([0.0, 1.0, 0.3]))
+            PcbTerm(self.score(base, models, model), self.number(), least, self.random.choice([0.0, 1.0, 0.3]))
             for model in range(len(models))
             for least in [self.random.choice([0.0, 1e-3, 0.7, 2.0, math.inf, math.nan])]
             if self.random.random() < 0.8
@@ -197,7 +200,7 @@ def test_balances(seed: int) -> None:
 
     def compute() -> tuple[torch.Tensor, bool | None]:
         out = torch.full((2, draw.numel), torch.nan, dtype=dtype).t()[:, 0]  # not contiguous
-        return out, balance(base, rivals, scale, out)
+        return out, pcb_merge(base, rivals, scale, out)
 
     (got, finite), (wanted, _) = in_both(compute)
     assert_same_bits(got, wanted)
@@ -210,9 +213,9 @@ def test_scores_of_products_of_all_sizes(size: float) -> None:
     generator = torch.Generator().manual_seed(0)
     base = torch.zeros(100_003)
     models = [torch.randn(base.shape, generator=generator) * size for _ in range(3)]
-    score = Score(base, models, 0, (size / 1000, 3 * size))
-    one, other = in_both(lambda: Histogram.of(score, limit=base.numel()).arrays("x"))
-    assert one["digits.x"].numel() > 40_000
+    score = PcbScore(base, models, 0, (size / 1000, 3 * size))
+    one, other = in_both(lambda: histogram_of(score, limit=base.numel()).arrays("x"))
+    assert one["bin_keys.x"].numel() > 40_000
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -221,30 +224,30 @@ def test_selection_and_sums(seed: int) -> None:
     draw = Draw(1000 + seed)
     values, keep = draw.values(), draw.keep()
     # With fewer digits a stretch would have more neighbours than are counted quickly; scores differ more than deltas.
-    limit = 5000 if isinstance(values, Score) else draw.numel % 50 + 40
-    got, wanted = in_both(lambda: Histogram.of(values, limit=limit).arrays("x"))
+    limit = 5000 if isinstance(values, PcbScore) else draw.numel % 50 + 40
+    got, wanted = in_both(lambda: histogram_of(values, limit=limit).arrays("x"))
     for name, array in wanted.items():
         assert torch.equal(got[name], array), name
     histogram = Histogram.load(got, "x")
-    for digit in histogram.digits[:: 1 + histogram.digits.numel() // 3].tolist():
-        one, other = in_both(lambda digit=digit: stretch_of(values, digit, histogram.shift))
-        assert torch.equal(one.digits, other.digits)
-        assert torch.equal(one.upto, other.upto)
-        within = Stretch(values, digit, histogram.shift, histogram.equal(digit))
+    for digit in histogram.bin_keys[:: 1 + histogram.bin_keys.numel() // 3].tolist():
+        one, other = in_both(lambda digit=digit: bin_histogram(values, digit, histogram.shift))
+        assert torch.equal(one.bin_keys, other.bin_keys)
+        assert torch.equal(one.cumulative, other.cumulative)
+        within = Bin(values, digit, histogram.shift, histogram.equal(digit))
         for one_part, other_part in zip(*in_both(lambda within=within: elements_of(within)), strict=True):
             assert one_part.tolist() == other_part.tolist()
         for place in {1, within.count // 2 + 1, within.count}:
             assert len(set(in_both(lambda s=within, p=place: elements_at([s, s], [p, 1])[0]))) == 1
-        bits, equal = int(one.digits[0]), int(one.upto[0])
+        bits, equal = int(one.bin_keys[0]), int(one.cumulative[0])
         for quota in (0, 1, equal // 2 + 1, equal, equal + 1):
             assert len(set(in_both(lambda q=quota, b=bits: end_of_equal(values, b, q)))) == 1
     for kept in (None, keep):
         assert_same_numbers(*in_both(lambda kept=kept: [absolute_sum(values, kept)]))
-    deltas = Spread(values.base, [draw.near(values.base) for _ in range(3)])
+    deltas = Variance(values.base, [draw.near(values.base) for _ in range(3)])
     for select in (None, Selection(values, draw.window())):
         assert_same_numbers(*in_both(lambda select=select: square_sums(deltas, select)))
-    spread = Histogram.of(deltas, limit=500)
-    one, other = in_both(lambda: square_sums_upto(deltas, spread.digits, spread.shift))
+    spread = histogram_of(deltas, limit=500)
+    one, other = in_both(lambda: cumulative_square_sums(deltas, spread.bin_keys, spread.shift))
     assert_same_numbers(one.view(-1).tolist(), other.view(-1).tolist())
     wanted = square_sums(deltas)
     if all(map(math.isfinite, wanted)):
@@ -313,12 +316,12 @@ def test_one_broken_element_is_found(dtype: torch.dtype, broken: float) -> None:
 
 def test_what_has_no_meaning_is_refused() -> None:
     base, model = torch.zeros(4), torch.ones(4)
-    window = Window(Cut(0, 4))
+    window = Window(Threshold(0, 4))
     with pytest.raises(ValueError, match="expected a base"):
-        Mixture(None, [Part(model, 1.0, keep=window)])
+        Mixture(None, [Part(model, 1.0, mask=window)])
     with pytest.raises(ValueError, match="the mixture's base"):
-        Mixture(base, [Part(model, 1.0)], select=Selection(Spread(torch.zeros(4), [model]), window))
+        Mixture(base, [Part(model, 1.0)], select=Selection(Variance(torch.zeros(4), [model]), window))
     ranks = RankWindow(torch.zeros(4, dtype=torch.int64), 0, 1)
     if in_use().name == "native":
         with pytest.raises(ValueError, match="contiguous uint16"):
-            mix(Mixture(base, [Part(model, 1.0, keep=ranks)]), torch.empty(4))
+            mix(Mixture(base, [Part(model, 1.0, mask=ranks)]), torch.empty(4))

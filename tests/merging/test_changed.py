@@ -159,7 +159,7 @@ def variants(base: Path, one: Path, two: Path) -> list[Recipe]:
     return [
         arithmetic,
         *stepped,
-        replace(arithmetic, models=arithmetic.models[::-1]),
+        replace(arithmetic, sources=arithmetic.sources[::-1]),
         replace(arithmetic, dtype="bfloat16"),
         replace(arithmetic, out_dtype="float32"),
         replace(arithmetic, groups=frozen),

@@ -12,10 +12,10 @@ import torch
 import transformers
 import yaml
 
-from evomerge.checkpoints import Checkpoint
+from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.merging import Merger, NonFinite, Sources, merge_to_folder
-from evomerge.recipe import Recipe
+from evomerge.recipe import Recipe, Tokenizer
 from tests.building import edit_json, rewrite
 from tests.merging.conftest import Family, make_recipe
 
@@ -40,9 +40,9 @@ def test_files_and_their_contents(family: Callable[..., Family], tmp_path: Path)
 def test_weights_are_the_stream(family: Callable[..., Family], tmp_path: Path) -> None:
     base, one, two = family()
     recipe = make_recipe("task_arithmetic", [one, two], base)
-    written = Checkpoint.open(merge_to_folder(recipe, tmp_path / "out"))
+    written = open_source(merge_to_folder(recipe, tmp_path / "out"))
     expected = dict(Merger(Sources.open(recipe)).stream(recipe))
-    assert written.tensors.keys() == expected.keys()
+    assert written.specs.keys() == expected.keys()
     assert all(torch.equal(written.tensor(name), tensor) for name, tensor in expected.items())
 
 
@@ -52,7 +52,7 @@ def test_shards(family: Callable[..., Family], tmp_path: Path) -> None:
     whole = merge_to_folder(recipe, tmp_path / "whole")
     parts = merge_to_folder(recipe, tmp_path / "parts", max_shard_size="8KB")
     assert len(list(parts.glob("model-*-of-*.safetensors"))) > 2
-    assert Checkpoint.open(whole).fingerprint() == Checkpoint.open(parts).fingerprint()
+    assert open_source(whole).fingerprint() == open_source(parts).fingerprint()
     loaded = [transformers.AutoModelForCausalLM.from_pretrained(folder).state_dict() for folder in (whole, parts)]
     assert all(torch.equal(tensor, loaded[1][name]) for name, tensor in loaded[0].items())
 
@@ -195,7 +195,7 @@ class TestNothingIsLeftBehind:
 
     def test_unknown_sources_of_tokenizer_and_size(self, family: Callable[..., Family], tmp_path: Path) -> None:
         base, one, two = family()
-        recipe = make_recipe("linear", [one, two], base, tokenizer="union", chat_template="chatml")
+        recipe = make_recipe("linear", [one, two], base, tokenizer=Tokenizer("union"), chat_template="chatml")
         with pytest.raises(InputError) as caught:
             merge_to_folder(recipe, tmp_path / "out")
         assert len(caught.value.problems) == 2

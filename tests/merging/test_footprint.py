@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from evomerge import methods
-from evomerge.checkpoints import Checkpoint, read_header
+from evomerge.checkpoints import open_source, read_header
 from evomerge.merging import LiveModel, Merger, PreparedSettings, Sources, footprint, merge_to_folder
 from tests.merging.conftest import Family, make_recipe
 
@@ -45,7 +45,7 @@ def test_working_memory_counts_only_what_is_copied(family: Callable[..., Family]
     recipe = make_recipe("linear", [one, two], base, dtype="bfloat16")
     found = footprint(Sources.open(recipe), recipe)
     assert found.working == largest * (2 + 3 * 2)
-    assert found.mapped == 3 * sum(info.nbytes for info in Sources.open(recipe).reference.tensors.values())
+    assert found.mapped == 3 * sum(info.nbytes for info in Sources.open(recipe).reference.specs.values())
 
 
 def test_what_methods_prepare_is_counted_where_it_is_kept(family: Callable[..., Family]) -> None:
@@ -67,13 +67,13 @@ def test_what_methods_prepare_is_counted_where_it_is_kept(family: Callable[..., 
 def test_prepared_arrays_stay_within_the_bound(family: Callable[..., Family], tmp_path: Path) -> None:
     """Of every method that prepares any; the files' headers aside."""
     base, one, two = family()
-    prints = {path: Checkpoint.open(path).fingerprint() for path in (base, one, two)}
+    prints = {path: open_source(path).fingerprint() for path in (base, one, two)}
     counted = 0
     for name in methods.names():
         recipe = make_recipe(name, [one, two], None if methods.load(name).base == "none" else base)
-        known = [replace(ref, fingerprint=prints[Path(ref.source)]) for ref in recipe.models]
+        known = [replace(ref, fingerprint=prints[Path(ref.source)]) for ref in recipe.sources]
         own = None if recipe.base is None else replace(recipe.base, fingerprint=prints[base])
-        recipe = replace(recipe, models=tuple(known), base=own)
+        recipe = replace(recipe, sources=tuple(known), base=own)
         sources, folder = Sources.open(recipe), tmp_path / name
         settings = PreparedSettings(str(folder))
         list(Merger(sources, prepared=settings).stream(recipe))

@@ -13,7 +13,7 @@ import yaml
 
 from evomerge.merging import Sources, mergekit_config
 from evomerge.merging.mergekit import classify, filters
-from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
+from evomerge.recipe import CheckpointRef, Group, OutputLayer, ParameterGroups, Recipe
 from tests.merging.conftest import Family, by_layer, make_recipe
 
 ALL = ParameterGroups((Group("all"),))
@@ -80,7 +80,7 @@ def test_base_and_models_are_named(family: Callable[..., Family]) -> None:
     assert config["base_model"] == str(base)
     assert [entry["model"] for entry in config["models"]] == [str(one), str(two)]
     hub = (CheckpointRef("/here/one", hub_id="org/one"), CheckpointRef("org/two", revision="v2"))
-    config = mergekit_config(replace(recipe, models=hub), names)
+    config = mergekit_config(replace(recipe, sources=hub), names)
     assert config is not None
     assert [entry["model"] for entry in config["models"]] == ["org/one", "org/two@v2"]
 
@@ -128,9 +128,9 @@ def test_options_without_counterpart(family: Callable[..., Family], method: str,
     assert mergekit_config(recipe, Sources.open(recipe).merged_names) is None
 
 
-def test_a_layout_has_no_counterpart(family: Callable[..., Family]) -> None:
+def test_layers_of_their_own_have_no_counterpart(family: Callable[..., Family]) -> None:
     base, one, two = family()
-    recipe = replace(make_recipe("linear", [one, two], base), layout=((0, 0), (1, 0)))
+    recipe = replace(make_recipe("linear", [one, two], base), layers=(OutputLayer(((0, 0),)), OutputLayer(((1, 0),))))
     assert mergekit_config(recipe, ("lm_head.weight",)) is None
 
 

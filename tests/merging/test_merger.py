@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from evomerge.checkpoints import Checkpoint
+from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.merging import Merger, NonFinite, PreparedSettings, Sources
-from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
+from evomerge.recipe import CheckpointRef, Group, OutputLayer, ParameterGroups, Recipe
 from tests.building import rewrite
 from tests.merging.conftest import Family, by_layer, make_recipe
 
@@ -95,7 +95,7 @@ def test_prepared_state_follows_what_it_depends_on(family: Callable[..., Family]
     variants = [
         recipe,
         make_recipe("dare_linear", [one, two], base, options={"rescale": "none"}),
-        replace(recipe, models=recipe.models[::-1]),
+        replace(recipe, sources=recipe.sources[::-1]),
         replace(recipe, dtype="float16"),
         make_recipe("ties", [one, two], base, options={"scope": "global"}),
         make_recipe("dare_linear", [one, two], base, seed=1),
@@ -112,12 +112,12 @@ def test_prepared_state_follows_what_it_depends_on(family: Callable[..., Family]
 def test_masks_belong_to_the_expert_wherever_it_lies(family: Callable[..., Family], tmp_path: Path) -> None:
     base, one, two = family()
     moved = Path(shutil.copytree(one, tmp_path / "moved"))
-    prints = {path: Checkpoint.open(path).fingerprint() for path in (base, one, two, moved)}
+    prints = {path: open_source(path).fingerprint() for path in (base, one, two, moved)}
 
     def named(first: Path) -> Recipe:
         recipe = make_recipe("dare_linear", [first, two], base)
-        models = tuple(replace(ref, fingerprint=prints[Path(ref.source)]) for ref in recipe.models)
-        return replace(recipe, models=models, base=CheckpointRef(str(base), fingerprint=prints[base]))
+        models = tuple(replace(ref, fingerprint=prints[Path(ref.source)]) for ref in recipe.sources)
+        return replace(recipe, sources=models, base=CheckpointRef(str(base), fingerprint=prints[base]))
 
     here, there = streamed(named(one)), streamed(named(moved))
     assert all(torch.equal(here[name], there[name]) for name in here)
@@ -255,10 +255,11 @@ class TestRefusals:
             Sources.open(recipe)
         assert len(caught.value.problems) == 3
 
-    def test_a_layout_is_not_ignored(self, family: Callable[..., Family]) -> None:
+    def test_layers_of_their_own_are_not_ignored(self, family: Callable[..., Family]) -> None:
         base, one, two = family()
-        recipe = replace(make_recipe("linear", [one, two], base), layout=((0, 0), (1, 0)))
-        with pytest.raises(InputError, match="layout"):
+        layers = (OutputLayer(((0, 0),)), OutputLayer(((1, 0),)))
+        recipe = replace(make_recipe("linear", [one, two], base), layers=layers)
+        with pytest.raises(InputError, match="layers"):
             streamed(recipe)
 
 

@@ -90,7 +90,7 @@ def test_again_when_what_it_depends_on_changes(family: Callable[..., Family], ca
         make_recipe("counted_method", [one, two], base, options={"variant": "b"}),
         replace(recipe, seed=1),
         replace(recipe, dtype="bfloat16"),
-        replace(recipe, models=recipe.models[::-1]),
+        replace(recipe, sources=recipe.sources[::-1]),
     ]
     for count, variant in enumerate(changed, start=1):
         list(merger.stream(variant))

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from evomerge import methods
-from evomerge.checkpoints import Checkpoint, read_header
+from evomerge.checkpoints import open_source, read_header
 from evomerge.merging import Merger, PreparedSettings, Sources
 from evomerge.recipe import Recipe
 from tests.merging.conftest import Family, make_recipe
@@ -105,10 +105,10 @@ def setting(family: Callable[..., Family], tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delitem(sys.modules, "evomerge.methods.written_down", raising=False)
     base, one, two = family()
     recipe = make_recipe("written_down", [one, two], base)
-    known = {ref: replace(ref, fingerprint=Checkpoint.open(ref.source).fingerprint()) for ref in recipe.models}
+    known = {ref: replace(ref, fingerprint=open_source(ref.source).fingerprint()) for ref in recipe.sources}
     assert recipe.base is not None
-    own = replace(recipe.base, fingerprint=Checkpoint.open(base).fingerprint())
-    recipe = replace(recipe, base=own, models=tuple(known.values()))
+    own = replace(recipe.base, fingerprint=open_source(base).fingerprint())
+    recipe = replace(recipe, base=own, sources=tuple(known.values()))
     return Setting(recipe, Sources.open(recipe), code, tmp_path / "prepared")
 
 
@@ -138,7 +138,7 @@ def test_limits(setting: Setting) -> None:
     expected = setting.merged(PreparedSettings())
     setting.calls()
     names = list(setting.sources.merged_names)
-    bounds = {name: 4 * setting.sources.reference.tensors[name].numel + 2 for name in names}
+    bounds = {name: 4 * setting.sources.reference.specs[name].numel + 2 for name in names}
     half, whole = sum(bounds.values()) // 2, sum(bounds.values())
     for settings, wanted in (
         (PreparedSettings(str(setting.folder), disk=half, memory=whole), {"disk", "memory"}),
@@ -206,7 +206,7 @@ def test_what_is_of_something_else_is_made_again(setting: Setting) -> None:
     setting.calls()
     for changed, expected in (
         (replace(recipe, seed=1), []),
-        (replace(recipe, models=recipe.models[::-1]), names),
+        (replace(recipe, sources=recipe.sources[::-1]), names),
         (replace(recipe, dtype="bfloat16"), names),
     ):
         setting.recipe = changed
@@ -219,8 +219,8 @@ def test_what_is_of_something_else_is_made_again(setting: Setting) -> None:
 
 
 def test_models_that_are_known_by_their_place_alone_are_never_on_disk(setting: Setting) -> None:
-    models = tuple(replace(ref, fingerprint=None) for ref in setting.recipe.models)
-    recipe = replace(setting.recipe, models=models)
+    models = tuple(replace(ref, fingerprint=None) for ref in setting.recipe.sources)
+    recipe = replace(setting.recipe, sources=models)
     dict(Merger(Sources.open(recipe), prepared=PreparedSettings(str(setting.folder))).stream(recipe))
     assert setting.parts() == []
 

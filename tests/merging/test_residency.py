@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from evomerge.checkpoints import Checkpoint
+from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.merging import LiveModel, Merger, Residency, Sources
 from evomerge.merging.residency import Wanted
@@ -34,8 +34,8 @@ class Noted(Wanted):
 
 
 def all_of(folder: Path, notes: list[str]) -> list[tuple[Noted, ...]]:
-    checkpoint = Checkpoint.open(folder)
-    return [(Noted(checkpoint, name, torch.float32, notes),) for name in checkpoint.tensors]
+    checkpoint = open_source(folder)
+    return [(Noted(checkpoint, name, torch.float32, notes),) for name in checkpoint.specs]
 
 
 def recipes(base: Path, one: Path, two: Path) -> list[Recipe]:
@@ -54,7 +54,7 @@ def test_candidates_are_the_same(family: Callable[..., Family], share: float, mo
     folders = family(model_type, torch.float32)
     wanted = recipes(*folders)
     sources = Sources.open(wanted[0])
-    budget = int(share * sum(info.nbytes for info in sources.reference.tensors.values()))
+    budget = int(share * sum(info.nbytes for info in sources.reference.specs.values()))
     merger = Merger(sources, residency=Residency(CPU, budget=budget))
     live, plain = LiveModel.load(folders[0]), LiveModel.load(folders[0])
     for recipe in (*wanted, *wanted[::-1]):
@@ -62,7 +62,7 @@ def test_candidates_are_the_same(family: Callable[..., Family], share: float, mo
         plain.install(Merger(sources), recipe)
         assert live.checksum() == plain.checksum()
     before = {ref.source: checkpoint.fingerprint() for ref, checkpoint in sources.checkpoints.items()}
-    assert before == {str(folder): Checkpoint.open(folder).fingerprint() for folder in folders}
+    assert before == {str(folder): open_source(folder).fingerprint() for folder in folders}
 
 
 def test_one_group_ahead(family: Callable[..., Family]) -> None:
@@ -96,7 +96,7 @@ def test_what_stays_is_read_once_and_stays_within_the_budget(family: Callable[..
 
 
 def test_on_the_cpu_files_are_read_in_place(family: Callable[..., Family]) -> None:
-    checkpoint = Checkpoint.open(family()[0])
+    checkpoint = open_source(family()[0])
     name = "model.norm.weight"
     (found,) = next(Residency(CPU).each([(Wanted(checkpoint, name, torch.float32),)]))
     assert found.data_ptr() == checkpoint.tensor(name).data_ptr()
@@ -125,6 +125,6 @@ def test_any_device(family: Callable[..., Family]) -> None:
 
 @pytest.mark.parametrize("budget", [None, 0])
 def test_a_tensor_that_is_not_there(family: Callable[..., Family], budget: int | None) -> None:
-    checkpoint = Checkpoint.open(family()[0])
+    checkpoint = open_source(family()[0])
     with pytest.raises(InputError, match="has no tensor 'nothing'"):
         list(Residency(CPU, budget=budget).each([(Wanted(checkpoint, "nothing"),)]))

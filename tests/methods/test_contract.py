@@ -51,7 +51,7 @@ def test_the_folder_is_the_registry() -> None:
     with pytest.raises(InputError, match="did you mean 'dare_ties'"):
         methods.load("dare-ties")
     with pytest.raises(InputError, match="no merge method"):
-        methods.load("_deltas")
+        methods.load("_shared")
 
 
 @NAMES

@@ -22,7 +22,7 @@ def recipe(method: str = "ties", n_models: int = 2, base: str | None = "base", *
     return Recipe(
         method=method,
         options={},
-        models=tuple(CheckpointRef(f"expert_{i}") for i in range(n_models)),
+        sources=tuple(CheckpointRef(f"expert_{i}") for i in range(n_models)),
         base=CheckpointRef(base) if base else None,
         groups=GROUPS,
         coefficients={name: np.asarray(value) for name, value in (usual | coefficients).items() if value is not None},

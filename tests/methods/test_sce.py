@@ -9,6 +9,7 @@ import torch
 
 from evomerge import methods
 from evomerge.kernels import Histogram, torch_only
+from evomerge.kernels.reference.sparsify import selected
 from evomerge.methods import sce
 from tests.methods.variants import merge
 
@@ -101,9 +102,9 @@ def test_weights_are_the_shares_in_the_squares_of_the_highest_variances(kind: to
     torch.testing.assert_close(torch.tensor(weights, dtype=torch.float64), squares / squares.sum(), rtol=1e-12, atol=0)
     mask = torch.zeros(60_000, dtype=torch.bool)
     mask[order] = True
-    selected = chosen.of(sce.spread_of(sources))
-    assert selected is not None
-    assert torch.equal(selected.mask(slice(0, 60_000)), mask)
+    chosen_there = chosen.of(sce.variance_of(sources))
+    assert chosen_there is not None
+    assert torch.equal(selected(chosen_there, slice(0, 60_000)), mask)
     with torch_only():
         other = method.sources(methods.TensorContext("x"), base, models, options)
         assert sce.selection(other, fraction) == chosen
@@ -114,11 +115,11 @@ def test_squares_are_added_up_once() -> None:
     base, models = some_models(torch.float32)
     method = methods.load("sce")
     sources = method.sources(methods.TensorContext("x"), base, models, method.resolve({}))
-    histogram = Histogram.load(sources.prepared, "spread")
+    histogram = Histogram.load(sources.prepared, "variance")
     assert histogram.shift > 0
     elsewhere = replace(sources, models=[model * torch.nan for model in models])
-    for row in (0, 100, histogram.digits.numel() - 2):
-        fraction = (int(histogram.upto[row]) + 0.5) / int(sources.prepared["different"])
+    for row in (0, 100, histogram.bin_keys.numel() - 2):
+        fraction = (int(histogram.cumulative[row]) + 0.5) / int(sources.prepared["different"])
         assert sce.selection(elsewhere, fraction).squares == sources.prepared["squares"][row + 1].tolist()
 
 

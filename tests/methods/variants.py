@@ -53,7 +53,9 @@ def merge(
     return out
 
 
-def surveyed(method: methods.MergeMethod, context: methods.TensorContext, sources: methods.Sources) -> methods.Sources:
+def surveyed(
+    method: methods.MergeMethod, context: methods.TensorContext, sources: methods.TensorSources
+) -> methods.TensorSources:
     """The sources of a model's only tensor, with a survey of it."""
     if method.survey is None:
         return sources

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evomerge.checkpoints import Checkpoint
+from evomerge.checkpoints import open_source
 from evomerge.recipe import MODULE_KINDS, Group, ParameterGroups
 from tests.building import MODEL_TYPES, tiny
 
@@ -19,7 +19,7 @@ WITH_OTHERS = {"llava", "opt"}
 
 @pytest.mark.parametrize("model_type", MODEL_TYPES)
 def test_every_tensor_has_its_place(tmp_path: Path, model_type: str) -> None:
-    names = list(Checkpoint.open(tiny(model_type, tmp_path / "model", 0)).tensors)
+    names = list(open_source(tiny(model_type, tmp_path / "model", 0)).specs)
     found: dict[int | None, set[str]] = defaultdict(set)
     for name in names:
         place = ALL.place(name)

@@ -17,7 +17,7 @@ def recipe(**changes: object) -> Recipe:
     fields: dict = {
         "method": "ties",
         "options": {"scope": "tensor"},
-        "models": (CheckpointRef("a", fingerprint="11"), CheckpointRef("org/b", revision="main")),
+        "sources": (CheckpointRef("a", fingerprint="11"), CheckpointRef("org/b", revision="main")),
         "base": CheckpointRef("base", fingerprint="00"),
         "groups": ParameterGroups((Group("embedding", ("embedding",), frozen=True), Group("rest"))),
         "coefficients": {"weight": np.array([[0.5, 0.5], [0.25, 0.75]]), "lambda": np.array([1.0, 0.7])},
@@ -27,7 +27,7 @@ def recipe(**changes: object) -> Recipe:
 
 
 def test_json_round_trip_keeps_every_field_and_the_digest(tmp_path: Path) -> None:
-    first = recipe(layout=((0, 0), (1, 0)))
+    first = recipe()
     again = Recipe.from_json(json.loads(json.dumps(first.to_json())))
     assert again.to_json() == first.to_json()
     assert again.digest == first.digest
@@ -37,7 +37,8 @@ def test_json_round_trip_keeps_every_field_and_the_digest(tmp_path: Path) -> Non
 
 def test_digest_is_fixed_by_the_format() -> None:
     # A changed digest makes every stored run unreadable as a resumable one: change FORMAT when this must change.
-    assert recipe().digest == "f38267656d33b97f3b4ddf277053040c8d8166f9b1aab8b1307616f2632433d1"
+    assert recipe().digest == "f69cab84cf6a45ad3764efced599f3f72f187b4a2e270d69856419a193ae5ab9"
+    assert recipe(format=1).digest == "f38267656d33b97f3b4ddf277053040c8d8166f9b1aab8b1307616f2632433d1"
 
 
 @pytest.mark.parametrize(
@@ -74,15 +75,7 @@ def test_every_problem_is_named_at_once() -> None:
     assert len(caught.value.problems) == 3
 
 
-def test_unknown_fields_and_formats_are_refused() -> None:
-    data = recipe().to_json()
-    with pytest.raises(InputError, match="did you mean 'options'"):
-        Recipe.from_json({**data, "option": {}})
-    with pytest.raises(InputError, match="format 99"):
-        Recipe.from_json({**data, "format": 99})
-
-
-@pytest.mark.parametrize("content", ["{", "[]", '{"method": "ties"}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"method": "ties"}', "[" * 100_000])
 def test_broken_recipe_files_are_explained(tmp_path: Path, content: str) -> None:
     path = tmp_path / "recipe.json"
     path.write_text(content)

@@ -15,7 +15,7 @@ import yaml
 import evomerge
 from evomerge.cli.main import main
 from evomerge.evaluation import Response
-from evomerge.run.export import largest_difference
+from evomerge.run.verification import largest_difference
 from tests.run.family import Family
 
 Refused = Callable[[Sequence[str]], str]
@@ -64,8 +64,8 @@ def test_the_card_names_parents_scores_and_items_but_no_path(
 
 def test_the_card_of_a_plain_merge_claims_no_search(family: Family, run: Path, tmp_path: Path) -> None:
     recipe = next(e for e in evomerge.Run(run).evaluations("search") if e.name is None).recipe
-    cited = [{**dict(model), "hub_id": f"org/{index}"} for index, model in enumerate(recipe["models"])]
-    card = (evomerge.merge({**recipe, "models": cited}, tmp_path / "merged") / "README.md").read_text()
+    cited = [{**dict(model), "hub_id": f"org/{index}"} for index, model in enumerate(recipe["sources"])]
+    card = (evomerge.merge({**recipe, "sources": cited}, tmp_path / "merged") / "README.md").read_text()
     assert "built with evomerge" in card
     assert not any(word in card for word in ("checked", "Held-out"))
     assert yaml.safe_load(card.split("---")[1])["base_model"] == ["base", "org/0", "org/1"]

@@ -16,7 +16,7 @@ import numpy as np
 from evomerge.evaluation import Constraint, Failure, Job, Objective, Outcome, Response
 from evomerge.genome import GenomeSettings, GenomeSpec, build
 from evomerge.recipe import CheckpointRef, Coefficient, Group, ParameterGroups, Recipe
-from evomerge.search import Budgets, SearcherSettings, SearchPlan, factory, searchers
+from evomerge.search import Budgets, SearcherSettings, SearchPlan, factory
 
 LAYERS = 4
 NAMES = [f"model.layers.{i}.{part}.weight" for i in range(LAYERS) for part in ("self_attn.q_proj", "mlp.up_proj")]
@@ -46,7 +46,7 @@ class Analytic:
 
     def __call__(self, job: Job) -> Outcome:
         weights = np.asarray(job.recipe.coefficients["weight"])
-        single = len(job.recipe.models) == 1
+        single = len(job.recipe.sources) == 1
         if not single and (self.everything_fails or int(job.recipe.digest[:6], 16) < self.broken * 16**6):
             return Outcome(error=Failure("nonfinite", f"weight {weights.flat[0]:.3f} is cursed"))
         values = {
@@ -106,7 +106,7 @@ def plan(
     """A small search; one objective for the searchers that take one."""
     genome = space(layout)
     _, starts = genome.starts({"uniform": {"weight": 0.5}, "model:0": {"weight": (1.0, 0.0)}})
-    single = not searchers.load(searcher).fits(2)
+    single = searcher in ("ga", "de", "pso", "cmaes")
     budgets = settings.pop("budgets", Budgets(evaluations=evaluations))
     return SearchPlan(
         genome=genome,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,6 @@ from evomerge.evaluation import Constraint, Failure, Job, Objective, Outcome
 from evomerge.executors import in_process, processes
 from evomerge.search import Budgets, Progress, RepeatedFailures, ReplayError, SearchPlan, SearchResult, run
 from evomerge.search.loop import EMPTY_BATCHES
-from evomerge.search.searchers import Observation, Proposal
 from evomerge.store import RunStore
 from tests.search.analytic import BASE, ITEMS, MODELS, Analytic, analytic, plan
 
@@ -55,7 +54,7 @@ def test_baselines_come_first_by_name(tmp_path: Path) -> None:
     first = store.evaluations("search")[:4]
     assert [e.name for e in first] == ["base", "expert:north", "expert:south", "uniform"]
     assert [(e.batch, e.index) for e in first] == [(0, 0), (0, 1), (0, 2), (0, 3)]
-    assert [job.recipe.models for job in jobs[:4]] == [(BASE,), (MODELS[0],), (MODELS[1],), MODELS]
+    assert [job.recipe.sources for job in jobs[:4]] == [(BASE,), (MODELS[0],), (MODELS[1],), MODELS]
     assert {e.items for e in store.evaluations("search")} == {10}, "all on the same items"
     assert all(e.name is None for e in store.evaluations("search")[4:])
 
@@ -83,12 +82,12 @@ def test_nothing_is_scored_twice(tmp_path: Path) -> None:
             self.random = np.random.default_rng(0)
             self.told = 0
 
-        def ask(self, n: int | None = None) -> list[Proposal]:
-            return [Proposal(str(i), x) for i, x in enumerate(self.random.integers(0, 3, (8, 2)) / 2.0)]
+        def ask(self) -> np.ndarray:
+            return self.random.integers(0, 3, (8, 2)) / 2.0
 
-        def tell(self, observations: Sequence[Observation]) -> None:
-            assert [o.id for o in observations] == [str(i) for i in range(8)]
-            assert {(o.F.shape, o.G.shape, o.items) for o in observations} == {((2,), (1,), 10)}, "repeats are told"
+        def tell(self, F: np.ndarray, G: np.ndarray) -> None:
+            assert F.shape == (8, 2), "repeats are told, with the values they had"
+            assert G.shape == (8, 1)
             self.told += 1
 
     searcher = Rounded()
@@ -107,10 +106,10 @@ def test_a_searcher_with_nothing_to_say_ends_the_search(tmp_path: Path) -> None:
     class Silent:
         name = "silent"
 
-        def ask(self, n: int | None = None) -> list[Proposal]:
-            return []
+        def ask(self) -> np.ndarray:
+            return np.zeros((0, 4))
 
-        def tell(self, observations: Sequence[Observation]) -> None:
+        def tell(self, F: np.ndarray, G: np.ndarray) -> None:
             raise AssertionError("there is nothing to tell")
 
     result, _ = search(tmp_path, replace(plan("random"), searcher=lambda *_: Silent()))
@@ -199,7 +198,7 @@ def test_the_row_follows_the_order_of_asks_not_of_outcomes(tmp_path: Path) -> No
     class Backwards:
         def run(self, jobs: list[Job]) -> Any:
             for index in reversed(range(len(jobs))):
-                single = len(jobs[index].recipe.models) == 1
+                single = len(jobs[index].recipe.sources) == 1
                 fails = not single and index > 0
                 yield index, Outcome(error=Failure("error", f"number {index}")) if fails else Analytic()(jobs[index])
 
@@ -213,7 +212,7 @@ def test_the_row_follows_the_order_of_asks_not_of_outcomes(tmp_path: Path) -> No
 def test_scores_that_are_not_finite_are_failures(tmp_path: Path) -> None:
     def worker(job: Job) -> Outcome:
         outcome = Analytic()(job)
-        if len(job.recipe.models) > 1 and job.recipe.digest[0] in "0123":
+        if len(job.recipe.sources) > 1 and job.recipe.digest[0] in "0123":
             return replace(outcome, metrics={**outcome.metrics, "south.loss": float("nan")})
         return outcome
 
@@ -235,7 +234,7 @@ def test_confirmation_scores_baselines_and_finalists_once_on_the_test_split(tmp_
     assert [dict(job.items) for job in jobs if job.split == "test"] == [ITEMS["test"]] * 7
     further, jobs = search(tmp_path, replace(work, budgets=Budgets(evaluations=64)))
     assert max(Counter(e.digest for e in RunStore.read(tmp_path).evaluations("test")).values()) == 1
-    assert not [job for job in jobs if job.split == "test" and job.recipe.models != MODELS], (
+    assert not [job for job in jobs if job.split == "test" and job.recipe.sources != MODELS], (
         "baselines keep their scores"
     )
     assert [e.name for e in further.confirmed[:4]] == ["base", "expert:north", "expert:south", "uniform"]
@@ -342,5 +341,5 @@ def test_an_objective_that_is_not_recorded_is_told_after_the_baselines(tmp_path:
 
 def test_a_searcher_that_does_not_fit_says_so(tmp_path: Path) -> None:
     work = replace(plan("nsga2"), objectives=plan("ga").objectives)
-    with pytest.raises(InputError, match="searcher nsga2 is for several objectives and there is 1"):
+    with pytest.raises(InputError, match="searcher nsga2 is for two or more objectives"):
         search(tmp_path, work)

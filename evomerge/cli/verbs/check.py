@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evomerge import kernels
 from evomerge.candidate import resolve_dtype
+from evomerge.checkpoints import stored_dtype, untied_heads
 from evomerge.evaluation import SPLITS
 from evomerge.merging import PreparedSettings, footprint
 from evomerge.run.assemble import Assembly, assemble
@@ -30,12 +31,12 @@ def _models(assembly: Assembly) -> Iterator[str]:
     yield "models"
     for ref, checkpoint in assembly.sources.checkpoints.items():
         role = "base" if ref == config.base else "expert"
-        weights = sum(info.numel for info in checkpoint.tensors.values())
-        kind = str(checkpoint.dtype).removeprefix("torch.")
-        yield f"  {role:7} {ref.source}: {weights / 1e6:.1f} M weights in {len(checkpoint.tensors)} tensors, {kind}"
+        weights = sum(info.numel for info in checkpoint.specs.values())
+        kind = str(stored_dtype(checkpoint)).removeprefix("torch.")
+        yield f"  {role:7} {ref.source}: {weights / 1e6:.1f} M weights in {len(checkpoint.specs)} tensors, {kind}"
     layers = {assembly.template.groups.place(name).layer for name in assembly.sources.merged_names} - {None}
     kind = reference.config.get("model_type", "unknown type")
-    yield f"  {kind}, {len(layers)} layers, {'tied' if reference.tied else 'untied'} embeddings"
+    yield f"  {kind}, {len(layers)} layers, {'untied' if untied_heads(reference) else 'tied'} embeddings"
     options = ", ".join(f"{name}={value}" for name, value in assembly.template.options.items()) or "none"
     yield f"method {assembly.method.name}: {assembly.method.summary}"
     yield f"  options: {options}; paper: {assembly.method.paper}"
@@ -108,7 +109,7 @@ def _warnings(assembly: Assembly) -> Iterator[str]:
 
 def _size(count: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
+        if count < 999.5:  # which three digits would round to a thousand
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} TB"

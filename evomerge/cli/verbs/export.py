@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from evomerge.run.export import ExportMismatch, export_member
+from evomerge.run.export import export_member
 from evomerge.run.run_config import ExportConfig
+from evomerge.run.verification import ExportMismatch
 
 
 def run(config: ExportConfig) -> int:

@@ -40,7 +40,7 @@ def _say(text: str) -> None:
 
 def _header(prepared: search.Prepared) -> str:
     assembly = prepared.assembly
-    models = ", ".join(ref.label for ref in assembly.template.models)
+    models = ", ".join(ref.label for ref in assembly.template.sources)
     items = {task: len(ids) for task, ids in assembly.suite.items["search"].items()}
     asked = " + ".join(f"{count} {task}" for task, count in items.items())
     lines = [

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from evomerge.fitness.inference.batches import PromptBatch
-from evomerge.fitness.inference.kv_cache import expanded, takes
+from evomerge.fitness.inference.kv_cache import cache_arguments, expanded, generation_arguments, takes
 from evomerge.fitness.inference.masks import windows
 from evomerge.fitness.inference.requests import Generated, Prompt
 
@@ -43,7 +43,7 @@ class Beginnings:
             cache = DynamicCache()
             given = torch.from_numpy(tokens.astype(np.int64))[None].to(next(self._model.parameters()).device)
             last = {"logits_to_keep": 1} if takes(self._model, "logits_to_keep") else {}
-            self._model(input_ids=given, past_key_values=cache, use_cache=True, **last)
+            self._model(input_ids=given, **cache_arguments(self._model, cache), **last)
             self._read = (tokens.tobytes(), cache)
         return expanded(self._read[1], len(batch.prompts))
 
@@ -82,7 +82,7 @@ class Generator:
         made = model.generate(  # type: ignore[operator]
             input_ids=tokens.to(device),
             attention_mask=mask.to(device),
-            past_key_values=beginnings.of(batch) if batch.shared else None,
+            **generation_arguments(beginnings.of(batch) if batch.shared else None),
             generation_config=_configuration(model, first, pad),
             stopping_criteria=StoppingCriteriaList([ended]),
             logits_processor=LogitsProcessorList([finite]),

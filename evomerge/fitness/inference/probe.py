@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from evomerge.fitness.inference.kv_cache import takes
+from evomerge.fitness.inference.kv_cache import cache_argument, takes
 from evomerge.fitness.inference.masks import windows
 from evomerge.fitness.inference.requests import Continuation, Generated, Likelihood, Prompt, Request
 from evomerge.fitness.inference.scoring import BatchScorer
@@ -94,7 +94,8 @@ def obstacle(model: torch.nn.Module, longest: int) -> str | None:
         windows(config)
     except ValueError as error:
         return str(error)
-    missing = [name for name in ("attention_mask", "position_ids", "past_key_values") if not takes(model, name)]
+    missing = [name for name in ("attention_mask", "position_ids") if not takes(model, name)]
+    missing += ["KV cache"] if cache_argument(model.forward) is None else []
     if missing:
         return f"the model takes no {', '.join(missing)}"
     attention = getattr(config, "_attn_implementation", None)

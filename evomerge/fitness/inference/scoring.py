@@ -13,7 +13,7 @@ from transformers import DynamicCache
 
 from evomerge.fitness.inference.batches import Layout, LikelihoodPass, Limits
 from evomerge.fitness.inference.generate import Beginnings, Generator
-from evomerge.fitness.inference.kv_cache import expanded, takes
+from evomerge.fitness.inference.kv_cache import cache_arguments, expanded, takes
 from evomerge.fitness.inference.logits import last_only, portions
 from evomerge.fitness.inference.masks import attention_mask
 from evomerge.fitness.inference.planner import lay_out
@@ -155,8 +155,7 @@ class _Run:
     def _logits(self, index: int, cache: DynamicCache | None) -> Iterator[torch.Tensor]:
         """Logits at the kept positions, ``(positions, vocabulary)`` in the model's dtype, in one piece or portions."""
         batch, limits = self._passes[index], self._layout.limits
-        arguments: dict[str, Any] = {"past_key_values": cache, "use_cache": cache is not None}
-        arguments["input_ids"] = batch.tokens
+        arguments: dict[str, Any] = {"input_ids": batch.tokens, **cache_arguments(self._model, cache)}
         if batch.places is not None:
             past = 0 if cache is None else cache.get_seq_length()
             arguments["attention_mask"] = attention_mask(self._model, batch, past)

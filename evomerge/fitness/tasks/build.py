@@ -9,8 +9,9 @@ from evomerge.evaluation import SPLITS
 from evomerge.fitness.inference.encoding import Encoder
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.splits import sample, split_of, strata
-from evomerge.fitness.tasks import contamination, groups, jsonl_task, loader
+from evomerge.fitness.tasks import groups, jsonl_task, loader
 from evomerge.fitness.tasks.benchmark import Benchmark
+from evomerge.fitness.tasks.checks import contamination
 from evomerge.fitness.tasks.isolated_rng import foreign_code, no_progress_bars
 
 

@@ -16,7 +16,8 @@ from lm_eval.tasks._yaml_loader import load_yaml
 
 from evomerge.errors import InputError
 from evomerge.fitness.settings import FitnessSettings
-from evomerge.fitness.tasks import jsonl_task, validate
+from evomerge.fitness.tasks import jsonl_task
+from evomerge.fitness.tasks.checks import validate
 from evomerge.fitness.tasks.task_index import Shelf
 
 

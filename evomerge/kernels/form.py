@@ -1,0 +1,68 @@
+"""Form of the kernels in use: native where the library is there or can be compiled, else torch."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import subprocess
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from evomerge.errors import InputError
+from evomerge.kernels.native import library
+
+VARIABLE = "EVOMERGE_KERNELS"
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """Form of the kernels that merges tensors on the CPU.
+
+    Attributes:
+        name: ``native`` (compiled, on the CPU; tensors elsewhere go through torch) or ``torch``.
+        reason: Why, as a sentence for people.
+    """
+
+    name: str
+    reason: str
+
+
+def uses_native() -> bool:
+    """Whether native kernels take the tensors that they can take."""
+    return not _torch_only.get() and in_use().name == "native"
+
+
+@functools.cache
+def in_use() -> Kernels:
+    """The form of the kernels that merges tensors on the CPU, and why.
+
+    Raises:
+        InputError: If the environment variable asks for a form that there is not.
+    """
+    wanted = os.environ.get(VARIABLE, "")
+    if wanted not in ("", "native", "torch"):
+        raise InputError(f"the environment variable {VARIABLE} is {wanted!r}; set it to native or torch, or not at all")
+    if wanted == "torch":
+        return Kernels("torch", f"{VARIABLE}=torch asks for it")
+    try:
+        library.load()
+        return Kernels("native", f"compiled by {library.compiler()}")
+    except (OSError, subprocess.SubprocessError) as error:
+        if wanted == "native":
+            raise InputError(f"{VARIABLE}=native, but {library.explain(error)}") from None
+        return Kernels("torch", f"merging is slower than it could be: {library.explain(error)}")
+
+
+@contextlib.contextmanager
+def torch_only() -> Iterator[None]:
+    """Within it torch computes everything, as where there is no compiler; to compare the two forms."""
+    before = _torch_only.set(True)
+    try:
+        yield
+    finally:
+        _torch_only.reset(before)
+
+
+_torch_only: ContextVar[bool] = ContextVar("torch_only", default=False)

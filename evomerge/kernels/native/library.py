@@ -1,0 +1,136 @@
+"""Library of the C kernels: compiled from ``csrc`` on first use and kept in the user's cache."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+CSRC = Path(__file__).with_name("csrc")
+
+# Nothing that would let a compiler change a result: no contraction to fused operations, no reordering of sums.
+_FLAGS = (
+    "-O3",
+    "-march=native",
+    "-std=gnu11",
+    "-fPIC",
+    "-pthread",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-strict-aliasing",
+    "-Werror=implicit-function-declaration",
+)
+_COMPILERS = ("cc", "gcc", "clang")
+
+
+@functools.cache
+def load() -> ctypes.CDLL:
+    """The library; compiled if the cache has none for these sources, compiler and processor.
+
+    Raises:
+        OSError: If there is no compiler, or a file can be neither read nor written.
+        SubprocessError: If the compiler fails.
+    """
+    name = f"kernels-{_key(compiler())}.so"
+    with contextlib.ExitStack() as stack:
+        folder = _private_folder() or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        path = folder / name
+        if _is_ours(path):
+            with contextlib.suppress(OSError):  # damaged: made again
+                return ctypes.CDLL(str(path))
+        build(compiler(), path)
+        return ctypes.CDLL(str(path))
+
+
+@functools.cache
+def compiler() -> str:
+    """Path of the C compiler: that of the environment variable CC, else the first of cc, gcc and clang.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    named = os.environ.get("CC", "").split()
+    for name in (*named[:1], *_COMPILERS):
+        path = shutil.which(name)
+        if path:
+            return path
+    raise FileNotFoundError("there is no C compiler (cc, gcc or clang); install one, e.g. the package gcc")
+
+
+def explain(error: Exception) -> str:
+    """One sentence on why :func:`load` failed."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"the C compiler failed: {(error.stderr or '').strip()[-300:]}"
+    return str(error)
+
+
+def build(compiler: str, path: Path) -> None:
+    """Writes the library under another name first: several processes may be at it, and any of them may be killed."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        built = Path(scratch) / path.name
+        objects = {str(source): str(Path(scratch) / f"{source.stem}.o") for source in sorted(CSRC.glob("*.c"))}
+        _run_all([[compiler, *_FLAGS, "-c", "-o", made, source] for source, made in objects.items()])
+        _run_all([[compiler, *_FLAGS, "-shared", "-o", str(built), *objects.values()]])
+        built.chmod(0o700)
+        built.replace(path)
+
+
+def _run_all(commands: Sequence[Sequence[str]]) -> None:
+    """Runs commands side by side.
+
+    Raises:
+        CalledProcessError: With what the first that failed wrote.
+    """
+    with ThreadPoolExecutor(len(commands)) as pool:
+        list(
+            pool.map(
+                lambda words: subprocess.run(words, check=True, capture_output=True, text=True, timeout=120), commands
+            )
+        )
+
+
+def _key(compiler: str) -> str:
+    """A hash of all that the library depends on: source, flags, compiler, and the processor it was compiled for."""
+    version = subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True, timeout=30).stdout
+    processor = platform.machine() + platform.processor()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        # The flags and the name decide what -march=native means; frequencies change all the time.
+        words = ("flags", "Features", "model name", "cpu family", "model", "CPU part")
+        processor += "".join(sorted({line for line in lines if line.split(":")[0].strip() in words}))
+    sources = [path.name.encode() + path.read_bytes() for path in sorted(CSRC.glob("*.[ch]"))]
+    parts = (*sources, " ".join(_FLAGS).encode(), compiler.encode(), version.encode(), processor.encode())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
+
+
+def _private_folder() -> Path | None:
+    """A folder of the user's cache that nobody else can write to, or None."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    try:
+        folder = (Path(root) if root else Path.home() / ".cache") / "evomerge" / "kernels"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state = folder.lstat()
+    except (OSError, RuntimeError):
+        return None
+    safe = stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and not state.st_mode & 0o022
+    return folder if safe and os.access(folder, os.W_OK) else None
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a library is there that this user wrote and nobody else can write to."""
+    try:
+        state = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(state.st_mode) and state.st_uid == os.getuid() and not state.st_mode & 0o022

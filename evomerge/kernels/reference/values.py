@@ -1,0 +1,67 @@
+"""Element-wise values of tensors, block by block in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from evomerge.kernels.blocks import flat, spans
+from evomerge.kernels.operands import Delta, PcbScore, Values, Variance
+from evomerge.kernels.reference.elementary import exp, tanh
+
+
+def magnitude_bits(values: torch.Tensor) -> torch.Tensor:
+    """The bits of float32 ``|values|`` as int32, which order as the magnitudes do; all NaN alike are the largest."""
+    return (values.view(torch.int32) & 0x7FFFFFFF).clamp_(max=0x7F800001)
+
+
+def block_of(values: Values, span: slice) -> torch.Tensor:
+    """One block of values in float32, as new memory."""
+    if isinstance(values, Delta):
+        return delta_block(values.base, values.model, span)
+    deltas = [delta_block(values.base, model, span) for model in values.models]
+    if isinstance(values, Variance):
+        return _variance(deltas)
+    return pcb_scores(values, deltas, clamped(values, deltas[values.model]))
+
+
+def blocks_of(values: Values) -> Iterator[torch.Tensor]:
+    """All values, block by block."""
+    for span in spans(values.base.numel(), device=values.base.device):
+        yield block_of(values, span)
+
+
+def delta_block(base: torch.Tensor, model: torch.Tensor, span: slice) -> torch.Tensor:
+    """One block of a model minus the base, as new memory."""
+    return flat(model)[span].to(torch.float32) - flat(base)[span].to(torch.float32)
+
+
+def _variance(deltas: Sequence[torch.Tensor]) -> torch.Tensor:
+    result = torch.zeros_like(deltas[0])
+    for number, delta in enumerate(deltas):
+        for other in deltas[:number]:
+            away = delta - other
+            result.add_(away.mul_(away))
+    return result.mul_(1 / len(deltas) ** 2)
+
+
+def clamped(score: PcbScore, delta: torch.Tensor) -> torch.Tensor:
+    """A delta with its magnitudes clamped; non-finite elements become NaN, so that they stay visible."""
+    size = delta.abs().clamp_(*score.limits)
+    return torch.copysign(size, delta).masked_fill_(delta == 0, 0.0).add_(delta * 0.0)
+
+
+def pcb_scores(score: PcbScore, deltas: Sequence[torch.Tensor], own: torch.Tensor) -> torch.Tensor:
+    """Scores of one block.
+
+    Args:
+        score: Which model is scored, and the limits of its magnitudes.
+        deltas: The block of all deltas.
+        own: The scored model's block, clamped (:func:`clamped`).
+    """
+    size = (own.abs() - score.limits[0]) * score.slope
+    total = deltas[0].clone()
+    for delta in deltas[1:]:
+        total.add_(delta)
+    return (exp(size * size * len(deltas)) * tanh(deltas[score.model] * total)).clamp_(min=0.0)

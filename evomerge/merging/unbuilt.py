@@ -1,0 +1,28 @@
+"""The parts of a recipe that are read, keep their digest, and cannot be built yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from evomerge.recipe import AdapterRef, Recipe, Tokenizer
+
+
+def unbuilt(recipe: Recipe) -> Iterator[str]:
+    """Names the fields that this version does not build, one sentence each; none for a recipe that it builds."""
+    for name, source in [("base", recipe.base), *((f"sources[{i}]", s) for i, s in enumerate(recipe.sources))]:
+        if isinstance(source, AdapterRef):
+            yield f"{name} is the adapter {source.source!r}; merge it into {source.on.source!r} first"
+        elif isinstance(source, Recipe):
+            yield f"{name} is a recipe; this version merges checkpoints only"
+    if recipe.layers:
+        yield "the recipe has layers of its own; this version does not build models from layers"
+    if recipe.post:
+        yield f"post names the steps {', '.join(step.name for step in recipe.post)}; this version has none"
+    if recipe.statistics:
+        yield f"statistics names {len(recipe.statistics)} data sets that the method reads; this version reads none"
+    if recipe.tokenizer != Tokenizer():
+        yield f"tokenizer is {recipe.tokenizer.to_json()}; this version only takes it from the reference"
+    if recipe.embeddings != "merge":
+        yield f"embeddings is {recipe.embeddings!r}; this version only merges them: freeze the groups that hold them"
+    if recipe.chat_template is not None:
+        yield f"chat_template is {recipe.chat_template!r}; this version only takes it from the reference"

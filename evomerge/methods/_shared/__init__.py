@@ -1,0 +1,8 @@
+"""Shared parts of merge methods: their declaration, options and coefficients, and sparsified task vectors.
+
+- :mod:`.declaration`: :class:`MergeMethod`; :mod:`.inputs`: what its functions are given.
+- :mod:`.options`, :mod:`.coefficients`, :mod:`.mergekit`: one word for one thing in all methods.
+- :mod:`.task_vector`: the merge of all methods on deltas; :mod:`.sparsify`: the masks that tell them apart.
+- :mod:`.ranks`: ranks of a delta's elements within rows.
+- :mod:`.whole_tensor`: methods that are plain functions of whole tensors.
+"""

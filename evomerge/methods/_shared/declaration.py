@@ -1,0 +1,160 @@
+"""Declaration of a merge method: what it needs, what can be searched, and the functions that do the work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from evomerge.errors import InputError, suggest
+from evomerge.methods._shared.inputs import Merge, Options, Starts, TensorContext, TensorSet, TensorSources
+from evomerge.methods._shared.options import Option
+from evomerge.methods._shared.whole_tensor import whole_tensor_bytes
+from evomerge.recipe import Coefficient, Recipe
+
+if TYPE_CHECKING:
+    import torch
+
+
+def _no_starts(n_models: int, options: Options) -> Starts:
+    return {}
+
+
+def _not_in_mergekit(options: Options) -> Mapping[str, Any] | None:
+    return None
+
+
+@dataclass(frozen=True)
+class MergeMethod:
+    """Declares one merge method: what it needs, what can be searched, and the functions that do the work.
+
+    All functions get resolved options (:meth:`resolve`). Tensors of models and base have the same shape, any floating
+    dtype and device, and are never written to.
+
+    Attributes:
+        name: Name of the method and of its file.
+        summary: One sentence for people.
+        paper: Title and address of the publication it implements, or where else the rule comes from.
+        merge: ``merge(context, sources, coefficients, out)`` writes the merged tensor into ``out``, which has the
+            tensor's shape and any floating dtype; float32 inside. It returns whether all that it wrote is finite, or
+            None if it did not look: then the caller does.
+        coefficients: The coefficients it takes under given options.
+        options: The options it takes.
+        base: Whether it needs a base. ``optional``: a base may be named but does not change the result.
+        models: How many models it merges, as (least, most); None is no limit.
+        stochastic: Whether it uses ``context.keys``.
+        prepare: ``prepare(context, base, models, options)`` computes what does not depend on coefficients, once per
+            tensor: named contiguous tensors on the CPU, a function of nothing but the tensors, the options and the
+            tensor's name, layer and kind (not of the random keys). They can be stored, mapped into memory and shared
+            between processes.
+        prepared_bytes: ``prepared_bytes(shape, n_models, options)`` is the most that the prepared tensors take; given
+            where ``prepare`` is.
+        survey: ``survey(tensors, options)`` computes what spans tensors and does not depend on coefficients, once per
+            search, or returns None if these options need no survey. It folds over what was prepared, stays in memory
+            and should be cheap beside preparing. It may keep ``tensors`` and iterate again later.
+        starts: ``starts(n_models, options)`` names points from which a search should start, as coefficient values:
+            ``uniform``, ``model:i`` (model i alone), ``task_arithmetic:0.3`` (the base plus 0.3 of every delta), each
+            only where the method can express it or comes close.
+        mergekit: The top-level parameters of a mergekit configuration that computes the same, or None if there is
+            none. ``merge_method`` is the method's name unless the parameters name another.
+    """
+
+    name: str
+    summary: str
+    paper: str
+    merge: Merge
+    coefficients: Callable[[Options], tuple[Coefficient, ...]]
+    options: Mapping[str, Option] = field(default_factory=dict)
+    base: Literal["required", "optional", "none"] = "required"
+    models: tuple[int, int | None] = (1, None)
+    stochastic: bool = False
+    prepare: Callable[..., Mapping[str, torch.Tensor]] | None = None
+    prepared_bytes: Callable[[Sequence[int], int, Options], int] | None = None
+    survey: Callable[[TensorSet, Options], Any] | None = None
+    starts: Callable[[int, Options], Starts] = _no_starts
+    mergekit: Callable[[Options], Mapping[str, Any] | None] = _not_in_mergekit
+
+    def __post_init__(self) -> None:
+        """Refuses a method whose memory nobody could predict."""
+        if (self.prepare is None) != (self.prepared_bytes is None):
+            raise ValueError(f"method {self.name}: expected prepare and prepared_bytes, or neither; one is missing")
+
+    def working_bytes(self, numel: int, n_inputs: int) -> int:
+        """Memory, beside blocks, that merging one tensor of this many elements from base and models takes."""
+        return whole_tensor_bytes(self.merge, numel, n_inputs)
+
+    def resolve(self, options: Options) -> dict[str, Any]:
+        """Fills in default options.
+
+        Raises:
+            InputError: If options are unknown or have wrong values; names all of them.
+        """
+        problems = [
+            f"method {self.name} has no option {name!r}{suggest(name, self.options)}"
+            f" (it has {', '.join(self.options) or 'none'})"
+            for name in options
+            if name not in self.options
+        ]
+        resolved = {name: options.get(name, option.default) for name, option in self.options.items()}
+        found = (option.problem(name, resolved[name]) for name, option in self.options.items())
+        problems += [f"method {self.name}: {problem}" for problem in found if problem]
+        if problems:
+            raise InputError(problems)
+        return resolved
+
+    def sources(
+        self,
+        context: TensorContext,
+        base: torch.Tensor | None,
+        models: Sequence[torch.Tensor],
+        options: Options,
+    ) -> TensorSources:
+        """What :attr:`merge` works on, freshly prepared; without a survey."""
+        prepared = {} if self.prepare is None else self.prepare(context, base, models, options)
+        return TensorSources(base, models, options, prepared)
+
+    def problems(self, recipe: Recipe) -> list[str]:
+        """What makes a recipe unusable with this method: options, number of models, base, coefficients.
+
+        Returns:
+            One sentence per problem; empty if the recipe is usable.
+        """
+        try:
+            options = self.resolve(recipe.options)
+        except InputError as error:
+            return list(error.problems)
+        least, most = self.models
+        n_models = len(recipe.sources)
+        problems = []
+        if n_models < least or (most is not None and n_models > most):
+            wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
+            problems.append(f"method {self.name} merges {wanted} models; the recipe names {n_models}")
+        if self.base == "required" and recipe.base is None:
+            problems.append(f"method {self.name} works on differences to a base, but the recipe names none; set base")
+        return problems + [f"method {self.name}: {problem}" for problem in self._coefficient_problems(recipe, options)]
+
+    def _coefficient_problems(self, recipe: Recipe, options: Options) -> list[str]:
+        declared = {coefficient.name: coefficient for coefficient in self.coefficients(options)}
+        problems = [
+            f"there is no coefficient {name!r}{suggest(name, declared)} (there are {', '.join(declared)})"
+            for name in recipe.coefficients
+            if name not in declared
+        ]
+        live = [row for row, group in enumerate(recipe.groups.groups) if not group.frozen]
+        for name, coefficient in declared.items():
+            values = recipe.coefficients.get(name)
+            if values is None:
+                problems.append(f"the recipe has no values for coefficient {name!r}")
+                continue
+            if (values.ndim == 2) != coefficient.per_model:
+                wanted = "one value per group and model" if coefficient.per_model else "one value per group"
+                problems.append(f"coefficient {name!r} has shape {values.shape}; expected {wanted}")
+                continue
+            values = values[live]
+            if coefficient.minimum is not None and (values < coefficient.minimum).any():
+                problems.append(f"coefficient {name!r} goes down to {values.min():g}, below {coefficient.minimum:g}")
+            if coefficient.maximum is not None and (values > coefficient.maximum).any():
+                problems.append(f"coefficient {name!r} goes up to {values.max():g}, above {coefficient.maximum:g}")
+            if coefficient.simplex and not (values.sum(axis=1) > 0).all():
+                problems.append(f"coefficient {name!r} sums to zero or less over the models of a group")
+        return problems

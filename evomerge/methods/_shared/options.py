@@ -1,0 +1,92 @@
+"""Options: choices between variants of a method, and those that several methods share.
+
+The methods on deltas are points of one product: which elements of a delta are kept, how kept elements are rescaled, how
+the sign of an element is elected, and what the sum of the agreeing elements is divided by. Publications and mergekit
+are other points of the same product; the docstring of each method names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evomerge.errors import suggest
+
+
+@dataclass(frozen=True)
+class Option:
+    """A named choice between variants of a method, which a search does not change.
+
+    Attributes:
+        default: Value if the user gives none.
+        choices: The accepted values, or None for any of the right type.
+        kind: Type of the value.
+        doc: One sentence for people.
+    """
+
+    default: Any
+    choices: tuple[Any, ...] | None
+    kind: type
+    doc: str
+
+    def choosing(self, default: Any, among: tuple[Any, ...] | None = None) -> Option:
+        """The same option with another default, and with fewer choices where a method has fewer."""
+        return replace(self, default=default, choices=self.choices if among is None else among)
+
+    def problem(self, name: str, value: Any) -> str | None:
+        """A sentence on why a value is refused, or None."""
+        if self.choices is not None and value not in self.choices:
+            known = ", ".join(map(str, self.choices))
+            return f"option {name} is {value!r}; it is one of {known}{suggest(str(value), map(str, self.choices))}"
+        right = isinstance(value, int | float) if self.kind is float else isinstance(value, self.kind)
+        if not right or (isinstance(value, bool) and self.kind is not bool):
+            return f"option {name} is {value!r}; expected a value of type {self.kind.__name__}"
+        return None
+
+
+SCOPE = Option(
+    "tensor",
+    ("tensor", "global"),
+    str,
+    "what density is a fraction of: every tensor by itself, or the whole model, with one threshold per model",
+)
+KEPT = Option(
+    "exact",
+    ("exact", "threshold"),
+    str,
+    "exact: int(density * elements) of them, the first of equal ones; threshold: all from the next smaller one up",
+)
+RESCALE = Option(
+    "none",
+    ("none", "inverse", "l1"),
+    str,
+    "kept elements are divided by density (inverse) or scaled to the sum of absolute values before (l1)",
+)
+RESCALE_OWN = replace(
+    RESCALE,
+    default="own",
+    choices=("own", "none", "inverse", "l1"),
+    doc="kept elements are divided by their own probability (own), or as in other methods: by density (inverse), scaled"
+    " to the sum of absolute values before (l1), or left (none)",
+)
+VOTES = Option(
+    "weighted",
+    ("weighted", "plain"),
+    str,
+    "whether the sign of an element is elected by weighted or by plain deltas; experts of weight 0 never vote",
+)
+TIE = Option(
+    "positive",
+    ("positive", "majority", "drop"),
+    str,
+    "sign elected where the votes cancel: plus, that of most other elements, or none (the element stays the base's)",
+)
+TIE_SIGNS: Mapping[str, float | None] = {"positive": 1.0, "drop": 0.0, "majority": None}
+"""The sign that each choice of ``tie`` elects; None has to be counted."""
+NORMALISE = Option(
+    "weight",
+    ("weight", "count", "none"),
+    str,
+    "what the sum over (agreeing) models is divided by: their weights, their number, or nothing",
+)

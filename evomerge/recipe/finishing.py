@@ -1,0 +1,53 @@
+"""The fields of a recipe about a merged model's last touches: steps after the merge, tokens, and the chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from evomerge.recipe.sources import without_empty
+
+EMBEDDINGS = ("merge", "base")
+
+
+@dataclass(frozen=True)
+class PostStep:
+    """A transformation of the merged tensors.
+
+    Attributes:
+        name: Name of the step.
+        options: Its options.
+        coefficients: Name to values, ``(groups,)``.
+    """
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    coefficients: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that are not empty, as a JSON object."""
+        values = {name: np.asarray(array).tolist() for name, array in self.coefficients.items()}
+        return {"name": self.name} | without_empty({"options": dict(self.options), "coefficients": values})
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """The tokenizer of the merged model.
+
+    Attributes:
+        source: Whose tokenizer it is: the position of a source, ``base``, ``union``, or None for the reference's.
+        tokens: Tokens whose embeddings come from somewhere else, with what is said about each.
+        pad_to_multiple_of: Number of which the rows of the embeddings become a multiple; None leaves them.
+    """
+
+    source: int | str | None = None
+    tokens: Mapping[str, Any] = field(default_factory=dict)
+    pad_to_multiple_of: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that are not empty, as a JSON object; empty for the reference's own tokenizer."""
+        source = {} if self.source is None else {"source": self.source}
+        return source | without_empty({"tokens": dict(self.tokens), "pad_to_multiple_of": self.pad_to_multiple_of})

@@ -1,0 +1,41 @@
+"""The layers of a model that is put together from layers, rather than merged layer by layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class OutputLayer:
+    """One layer of the merged model, and the layers that it is merged from.
+
+    Its tensors are those of the input layers, under the output layer's number. The k-th input takes the k-th column of
+    the coefficients, whichever source it comes from, so a source may occur several times: two layers of one model are
+    merged like one layer of two models. Where the layer's group is frozen, its tensors are copies: of the base layer
+    where one is named, else of the first input.
+
+    Attributes:
+        inputs: ``(source, layer)`` of each input: the source's position in the recipe, and the layer's number there.
+        base: The layer of the recipe's base that deltas are taken from; None without a base.
+        row: The row of coefficients, and the group, of all tensors of the layer. None leaves that to the groups, which
+            see the output layer's number.
+        scale: Factor on the hidden state that enters the layer (Akiba et al. 2025, doi:10.1038/s42256-024-00975-8,
+            the scaling of transitions in data flow space).
+    """
+
+    inputs: tuple[tuple[int, int], ...]
+    base: int | None = None
+    row: int | None = None
+    scale: float = 1.0
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that differ from their defaults, as a JSON object."""
+        data: dict[str, Any] = {"inputs": [list(pair) for pair in self.inputs]}
+        if self.base is not None:
+            data["base"] = self.base
+        if self.row is not None:
+            data["row"] = self.row
+        if self.scale != 1.0:
+            data["scale"] = self.scale
+        return data

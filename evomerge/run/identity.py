@@ -1,0 +1,65 @@
+"""The identity of a run: everything that changes a score or a proposal. A folder of another identity is refused."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from evomerge.candidate import WorkerSettings, device_info
+from evomerge.merging import companions
+from evomerge.run.assemble import Assembly, searcher_settings
+
+# Settings of the fitness that say where files lie or how many items are used; the items themselves are in the identity.
+_NOT_IDENTITY = ("task_path", "items_per_task", "test_items_per_task", "prefixes")
+
+
+def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]:
+    """What changes a score or a proposal. Budgets, the executor and the report do not."""
+    config, template = assembly.config, assembly.template
+    fitness = asdict(settings.fitness)
+    return {
+        "models": [ref.fingerprint for ref in template.models],
+        "base": assembly.known(config.base).fingerprint if config.base else None,
+        "files": _companions(assembly),
+        "method": {"name": template.method, "options": dict(template.options)},
+        "genome": {"settings": plain(config.genome), "labels": list(assembly.spec.labels)}
+        | ({"patterns": plain(config.patterns)} if config.patterns else {})
+        | ({"layer_pattern": config.layer_pattern} if config.layer_pattern else {}),
+        "starts": {
+            "points": list(assembly.start_names),
+            "genomes": hashlib.sha256(assembly.starts.tobytes()).hexdigest(),
+        },
+        "objectives": [objective.to_json() for objective in assembly.objectives],
+        "constraints": [constraint.to_json() for constraint in assembly.constraints],
+        "functions": {function.name: function.content for function in assembly.functions},
+        "fitness": {name: plain(value) for name, value in fitness.items() if name not in _NOT_IDENTITY}
+        | ({"prefixes": "shared"} if settings.fitness.prefixes == "shared" else {}),
+        "items": settings.items,
+        "judging": dict(assembly.suite.judging),
+        "searcher": {"name": config.searcher.name, **plain(asdict(searcher_settings(config)))},
+        "seed": config.seed,
+        "model": {
+            "dtype": settings.dtype,
+            "attention": settings.attention,
+            "device": device_info(settings.device)["type"],
+            "threads": settings.threads,
+            "merge_dtype": template.dtype,
+            "out_dtype": template.out_dtype,
+        },
+    }
+
+
+def _companions(assembly: Assembly) -> dict[str, str]:
+    """The reference's config, tokenizer and template files: they change scores as much as weights do."""
+    reference = assembly.sources.reference
+    paths = [reference.path / "config.json", *companions(reference)]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in paths}
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON holds it: lists for tuples, texts for keys."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value

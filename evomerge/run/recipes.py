@@ -1,0 +1,108 @@
+"""The recipes of a search: its space, the baselines it is compared with, and the members of another run in it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge import genome, methods
+from evomerge.checkpoints import stored_dtype
+from evomerge.errors import InputError
+from evomerge.genome import GenomeSpec, NotExpressible
+from evomerge.merging import Sources
+from evomerge.methods import MergeMethod
+from evomerge.recipe import DEFAULT_LAYER_PATTERN, DEFAULT_PATTERNS, CheckpointRef, Group, ParameterGroups, Recipe
+from evomerge.report import front_members
+from evomerge.run.run_config import RunConfig, child_seed
+from evomerge.store import RunStore
+
+
+def build_spec(config: RunConfig, sources: Sources, method: MergeMethod) -> GenomeSpec:
+    """The search space of a method over opened checkpoints.
+
+    Raises:
+        InputError: With everything that is wrong with options and genome.
+    """
+    options = method.resolve(config.method_options)
+    refs = {(ref.source, ref.revision): ref for ref in sources.checkpoints}
+    models = tuple(refs[ref.source, ref.revision] for ref in config.models)
+    base = refs[config.base.source, config.base.revision] if config.base else None
+    template = Recipe(
+        method=method.name,
+        options=options,
+        sources=models,
+        base=base if method.base != "none" else None,
+        groups=ParameterGroups(
+            (), (*config.patterns, *DEFAULT_PATTERNS), config.layer_pattern or DEFAULT_LAYER_PATTERN
+        ),
+        dtype=config.model.merge_dtype,
+        out_dtype=out_dtype(config, sources),
+        # Methods without randomness give the same model for every seed, so the seed is no part of their recipes.
+        seed=child_seed(config.seed, "masks") if method.stochastic else 0,
+    )
+    settings = genome.GenomeSettings(**{name: _tuple(value) for name, value in config.genome.items()})
+    return genome.build(settings, method.coefficients(options), template, sources.merged_names)
+
+
+def baselines(template: Recipe, base: CheckpointRef | None) -> dict[str, Recipe]:
+    """Base, each expert alone and their uniform average, as recipes of the linear method.
+
+    Args:
+        template: The recipe of the candidates.
+        base: The base, also where the method itself takes none.
+    """
+    options = methods.load("linear").resolve({})
+    groups = ParameterGroups((Group("all"),), template.groups.patterns, template.groups.layer_pattern)
+
+    def linear(models: tuple[CheckpointRef, ...]) -> Recipe:
+        weight = np.full((1, len(models)), 1.0 / len(models))
+        return replace(
+            template, method="linear", options=options, sources=models, base=None, groups=groups,
+            coefficients={"weight": weight}, seed=0,
+        )  # fmt: skip
+
+    labels = [model.label for model in template.models]
+    names = [f"expert:{x}" if labels.count(x) == 1 else f"expert:{x}#{i}" for i, x in enumerate(labels)]
+    found = {"base": linear((base,))} if base is not None else {}
+    found |= {name: linear((model,)) for name, model in zip(names, template.models, strict=True)}
+    if len(template.models) > 1:
+        found["uniform"] = linear(template.models)
+    return found
+
+
+def out_dtype(config: RunConfig, sources: Sources) -> str:
+    """What merged weights are rounded to; ``auto`` is what the reference checkpoint is stored in."""
+    chosen = config.model.out_dtype
+    return str(stored_dtype(sources.reference)).removeprefix("torch.") if chosen == "auto" else chosen
+
+
+def front_of(folder: str, spec: GenomeSpec) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Genomes of the members of another run's front, as far as this space holds them.
+
+    Raises:
+        InputError: If there is no such run, or it holds none of them.
+    """
+    store = RunStore.read(folder)
+    names, rows = [], []
+    for member in front_members(store):
+        evaluation = store.find(member.digest, "search")
+        if evaluation is None:
+            continue
+        try:
+            rows.append(spec.encode(Recipe.from_json(evaluation.recipe)))
+        except NotExpressible:
+            continue
+        names.append(f"{folder}:{member.id}")
+    if not rows:
+        raise InputError(
+            f"start_from: no member of the front in {folder} can be expressed in this search's genome; it needs the "
+            "same models, base and method, and groups that are at least as fine"
+        )
+    return tuple(names), np.array(rows)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

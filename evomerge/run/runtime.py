@@ -1,0 +1,85 @@
+"""How workers run their model: number type, threads, shared prefixes; as told, as the run began, or measured."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from evomerge import kernels
+from evomerge.candidate import (
+    Tuning,
+    WorkerSettings,
+    available_cores,
+    resolve_dtype,
+    suite_digest,
+    thread_choices,
+    tune,
+    with_tuning,
+)
+from evomerge.errors import InputError
+from evomerge.fitness import WHOLE
+from evomerge.merging import PreparedSettings
+from evomerge.run import environment
+from evomerge.run.assemble import Assembly, fitness_settings
+from evomerge.store import RunStore
+
+
+def worker_settings(assembly: Assembly, threads: int) -> WorkerSettings:
+    """What workers are given."""
+    model, sources = assembly.config.model, assembly.sources
+    reference = next(ref for ref, checkpoint in sources.checkpoints.items() if checkpoint is sources.reference)
+    objectives = [key for objective in assembly.objectives for _, key in objective.terms]
+    return WorkerSettings(
+        reference=reference,
+        folders=tuple((ref, str(checkpoint.path)) for ref, checkpoint in sources.checkpoints.items()),
+        fitness=fitness_settings(assembly.config.to_json()),
+        items=suite_digest(assembly.suite),
+        required=tuple(dict.fromkeys([*objectives, *(constraint.metric for constraint in assembly.constraints)])),
+        dtype=model.dtype,
+        attention=model.attention,
+        device=assembly.device,
+        threads=threads,
+        trust_remote_code=model.trust_remote_code,
+        functions=assembly.functions,
+        prepared=PreparedSettings(None, model.prepared_disk, model.prepared_memory),
+    )
+
+
+def tuned(
+    settings: WorkerSettings, assembly: Assembly, folder: Path, say: Callable[[str], None]
+) -> tuple[WorkerSettings, tuple[str, ...]]:
+    """Settles how models are run: as told, else as the run began, else as short measurements say; and what to know."""
+    model, suite = assembly.config.model, assembly.suite
+    with contextlib.suppress(InputError, KeyError):
+        # Of runs that began before they were recorded, nothing was shared.
+        manifest = RunStore.read(folder).manifest
+        began, notes = manifest["identity"], tuple(text for text in manifest.get("warnings", ()) if WHOLE in text)
+        tuning = Tuning(int(began["model"]["threads"]), str(began["fitness"].get("prefixes", "plain")))
+        dtype = str(began["model"]["dtype"]) if model.dtype == "auto" else model.dtype
+        return _told(with_tuning(replace(settings, dtype=dtype), tuning), assembly), notes
+    reference = assembly.sources.reference
+    settings = replace(settings, dtype=resolve_dtype(model.dtype, reference, assembly.device))
+    if (used := kernels.in_use()).name == "torch":
+        say(used.reason)
+    say("measuring how to run the model here")
+    cores, workers = available_cores(), _workers(assembly)
+    tuning = tune(settings, suite, (model.threads,) if model.threads else thread_choices(cores, workers))
+    environment.give_back_memory()  # of the model that was measured: a worker in this process loads its own
+    say(tuning.describe(settings.dtype, cores, workers))
+    return _told(with_tuning(settings, tuning), assembly), tuning.notes
+
+
+def _told(settings: WorkerSettings, assembly: Assembly) -> WorkerSettings:
+    """What the user said comes before what was measured, or how the run began."""
+    threads = assembly.config.model.threads or settings.threads
+    prefixes = assembly.config.fitness["prefixes"]
+    fitness = settings.fitness if prefixes == "auto" else replace(settings.fitness, prefixes=prefixes)
+    return replace(settings, threads=threads, fitness=fitness)
+
+
+def _workers(assembly: Assembly) -> int:
+    """Workers at one time. The threads of a worker must not follow this number once a run has begun."""
+    executor = assembly.config.executor
+    return executor.workers if executor.name == "processes" else 1

@@ -1,0 +1,78 @@
+"""The proof of an export: the folder, reloaded from disk, answers the recorded items as the candidate did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from evomerge.candidate import load_model, load_tokenizer, resolve_device, suite_digest
+from evomerge.checkpoints import open_source
+from evomerge.errors import InputError
+from evomerge.evaluation import Response
+from evomerge.fitness import TaskSuite
+from evomerge.run.assemble import fitness_settings
+from evomerge.store import RunStore
+
+# Largest difference in log-likelihood, in nats, between a candidate as it was scored and its export. It is zero where
+# device, dtype and threads are those of the run; other machines add up in another order.
+_TOLERANCES = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.05}
+
+
+class ExportMismatch(RuntimeError):
+    """The exported folder does not answer as the candidate did; it has been removed."""
+
+
+def verify(store: RunStore, split: str, answers: Sequence[Response], folder: Path) -> tuple[float, float]:
+    """Asks an exported folder the recorded items and compares; the largest difference, and what is allowed."""
+    manifest = store.manifest
+    model_settings = manifest["identity"]["model"]
+    trust = ran_remote_code(store)  # what the caller has allowed, see `export`
+    tokenizer = load_tokenizer(folder, trust)
+    config = open_source(folder).config
+    # Of runs that began before it was recorded, nothing was shared.
+    prefixes = manifest["identity"]["fitness"].get("prefixes", "plain")
+    settings = replace(fitness_settings(manifest["config"]), prefixes=prefixes)
+    suite = TaskSuite.build(settings, tokenizer, config=config)
+    if suite_digest(suite) != manifest["identity"]["items"]:
+        raise InputError(
+            "the run's tasks have changed since: the same settings give other items, so nothing can be compared"
+        )
+    model = load_model(
+        folder,
+        dtype=model_settings["dtype"],
+        attention=model_settings["attention"],
+        device=resolve_device("auto" if model_settings["device"] == "cuda" else model_settings["device"]),
+        threads=int(model_settings["threads"]),
+        trust_remote_code=trust,
+    )
+    _, responses = suite.score(model, split)
+    difference = largest_difference(answers, responses)
+    tolerance = _TOLERANCES[model_settings["dtype"]]
+    if not difference <= tolerance:
+        raise ExportMismatch(
+            f"the exported model does not answer as the candidate did: log-likelihoods differ by up to "
+            f"{difference:.3g}, {tolerance:.3g} is allowed; nothing was kept"
+        )
+    return difference, tolerance
+
+
+def largest_difference(recorded: Sequence[Response], again: Sequence[Response]) -> float:
+    """Largest difference of log-likelihoods over items, nats; infinite where answers differ in kind or text."""
+    by_item = {(response.task, response.item): response for response in again}
+    largest = 0.0
+    for old in recorded:
+        new = by_item.get((old.task, old.item))
+        if new is None or len(new.logprobs) != len(old.logprobs) or new.texts != old.texts:
+            return float("inf")
+        gaps = [0.0 if a == b else abs(a - b) for a, b in zip(old.logprobs, new.logprobs, strict=True)]
+        if any(math.isnan(gap) for gap in gaps):
+            return float("inf")
+        largest = max([largest, *gaps])
+    return largest
+
+
+def ran_remote_code(store: RunStore) -> bool:
+    """Whether a run used model code that comes with its checkpoints."""
+    return bool(store.manifest["config"]["model"]["trust_remote_code"])

@@ -1,0 +1,173 @@
+"""Folders whose weights cannot be read say what they are and what to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+
+from evomerge.checkpoints import open_source
+from evomerge.errors import InputError
+from tests.building import edit_json, rewrite
+
+
+def refused(folder: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        open_source(folder)
+    return str(caught.value)
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    assert "there is no folder" in refused(tmp_path / "none")
+
+
+def test_empty_folder_lacks_config_and_weights(tmp_path: Path) -> None:
+    message = refused(tmp_path)
+    assert "config.json" in message
+    assert "model.safetensors" in message
+
+
+def test_pickled_weights(llama: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(llama)
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04never read")
+    message = refused(folder)
+    assert "pickled weights (pytorch_model.bin)" in message
+    assert "save_pretrained" in message
+
+
+def test_pickled_weights_beside_safetensors_do_not_matter(llama: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(llama)
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x04never read")
+    assert "lm_head.weight" in open_source(folder).specs
+
+
+def test_gguf_only(llama: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(llama)
+    (folder / "model.safetensors").rename(folder / "model-q4.gguf")
+    message = refused(folder)
+    assert "GGUF weights only (model-q4.gguf)" in message
+    assert "gguf_file='model-q4.gguf'" in message
+
+
+def test_quantisation_config(llama: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(llama)
+    edit_json(folder / "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
+    message = refused(folder)
+    assert "quantization_config with quant_method 'gptq'" in message
+    assert "original" in message
+
+
+def test_quantised_tensors(llama: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(llama)
+
+    def quantise(tensors: dict[str, torch.Tensor]) -> None:
+        tensors["lm_head.weight"] = tensors["lm_head.weight"].to(torch.float8_e4m3fn)
+
+    rewrite(folder, quantise)
+    assert "float8_e4m3fn" in refused(folder)
+
+
+def test_broken_config(llama: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(llama)
+    (folder / "config.json").write_text("{oops")
+    assert "cannot be read as JSON" in refused(folder)
+
+
+def test_missing_shard(sharded: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(sharded)
+    gone = sorted(folder.glob("model-*.safetensors"))[1]
+    gone.unlink()
+    assert f"{gone.name}' is missing" in refused(folder)
+
+
+def test_index_that_promises_too_much(sharded: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(sharded)
+    path = folder / "model.safetensors.index.json"
+    listed = json.loads(path.read_text())["weight_map"]
+    edit_json(path, weight_map={**listed, "model.extra.weight": next(iter(listed.values()))})
+    assert "'model.extra.weight'" in refused(folder)
+
+
+def test_index_that_leaves_the_folder(sharded: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(sharded)
+    edit_json(folder / "model.safetensors.index.json", weight_map={"a": "../../etc/secrets.safetensors"})
+    assert "must lie in the folder itself" in refused(folder)
+
+
+def test_shards_without_their_index(sharded: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(sharded)
+    (folder / "model.safetensors.index.json").unlink()
+    assert "shards (model-00001-of-" in refused(folder)
+
+
+def test_weights_under_another_name(llama: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(llama)
+    (folder / "model.safetensors").rename(folder / "model.fp16.safetensors")
+    assert "it has model.fp16.safetensors. If that is the whole model, rename it to model.safetensors" in refused(
+        folder
+    )
+
+
+@pytest.mark.parametrize(
+    "index", ["{oops", "[]", '{"weight_map": ["a"]}', '{"weight_map": {"a": 1}}', '{"weight_map": {}}']
+)
+def test_broken_index(sharded: Path, copy_of: Callable[..., Path], index: str) -> None:
+    folder = copy_of(sharded)
+    (folder / "model.safetensors.index.json").write_text(index)
+    assert str(folder / "model.safetensors.index.json") in refused(folder)
+
+
+class TestTwoSetsOfWeights:
+    """Where two sets of files could be meant, transformers takes one by a rule that nobody remembers."""
+
+    def test_single_file_beside_shards(self, llama: Path, sharded: Path, copy_of: Callable[..., Path]) -> None:
+        folder = copy_of(sharded)
+        shutil.copy(llama / "model.safetensors", folder / "model.safetensors")
+        message = refused(folder)
+        assert "holds two sets of weights: model.safetensors, and" in message
+        assert "model.safetensors.index.json" in message
+        assert "model-00001-of-" in message
+
+    def test_index_of_the_single_file(self, llama: Path, copy_of: Callable[..., Path]) -> None:
+        folder = copy_of(llama)
+        names = open_source(llama).specs
+        index = {"metadata": {}, "weight_map": dict.fromkeys(names, "model.safetensors")}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+        assert open_source(folder).specs.keys() == names.keys()
+
+    @pytest.mark.parametrize(
+        "name",
+        ["consolidated.safetensors", "model.fp16.safetensors", "model-00001-of-00002.safetensors", "pytorch_model.bin"],
+    )
+    def test_what_transformers_never_looks_at(self, llama: Path, copy_of: Callable[..., Path], name: str) -> None:
+        folder = copy_of(llama)
+        (folder / name).write_bytes(b"never read")
+        assert open_source(folder).fingerprint() == open_source(llama).fingerprint()
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16)
+        assert torch.equal(model.lm_head.weight, open_source(folder).tensor("lm_head.weight"))
+
+    def test_consolidated_copy_beside_shards(self, sharded: Path, copy_of: Callable[..., Path]) -> None:
+        folder = copy_of(sharded)
+        (folder / "consolidated.safetensors").write_bytes(b"never read")
+        (folder / "model.safetensors.index.fp16.json").write_text("never read")
+        assert open_source(folder).fingerprint() == open_source(sharded).fingerprint()
+
+    def test_config_that_names_another_file(self, llama: Path, copy_of: Callable[..., Path]) -> None:
+        folder = copy_of(llama)
+        shutil.copy(llama / "model.safetensors", folder / "other.safetensors")
+        edit_json(folder / "config.json", transformers_weights="other.safetensors")
+        message = refused(folder)
+        assert "names 'other.safetensors' as the weights" in message
+        edit_json(folder / "config.json", transformers_weights="model.safetensors")
+        assert open_source(folder).fingerprint() == open_source(llama).fingerprint()
+
+    def test_config_that_names_other_configs(self, llama: Path, copy_of: Callable[..., Path]) -> None:
+        folder = copy_of(llama)
+        edit_json(folder / "config.json", configuration_files=["config.4.0.0.json"])
+        assert "configuration_files" in refused(folder)

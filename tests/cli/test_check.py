@@ -1,0 +1,24 @@
+"""The words of ``check``."""
+
+from __future__ import annotations
+
+import pytest
+
+from evomerge.cli.verbs import check
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (999.6, "1 kB"),
+        (999_600, "1 MB"),
+        (1_500_000, "1.5 MB"),
+        (999_900_000, "1 GB"),
+        (13e9, "13 GB"),
+        (2.5e15, "2.5e+03 TB"),
+    ],
+)
+def test_sizes_have_three_digits_and_a_unit(count: float, text: str) -> None:
+    assert check._size(count) == text

@@ -1,0 +1,110 @@
+"""How answers are judged is told by a digest that changes with the judging, and with nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from evomerge.fitness import FitnessSettings, TaskSuite
+from tests.fitness.conftest import choice_rows, write_jsonl
+
+CODE = """
+from tests.fitness.tasks.test_judging import open_suite
+import json, sys
+print("JUDGING", json.dumps(dict(open_suite(sys.argv[1], sys.argv[2]).judging)))
+"""
+JUDGED = """
+task: judged
+dataset_path: json
+dataset_kwargs: {data_files: {test: choice.jsonl}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{stem}}"
+doc_to_choice: options
+doc_to_target: gold
+process_results: !function judge.judge
+metric_list:
+  - {metric: acc, aggregation: !function judge.average, higher_is_better: true}
+"""
+JUDGE = """
+def average(values):
+    return sum(values) / len(values)
+
+
+class Judge:
+    def __call__(self, doc, results):
+        best = max(range(len(results)), key=lambda k: results[k][0])
+        return {"acc": float(best == doc["gold"])}
+
+
+judge = Judge()
+"""
+
+
+def open_suite(folder: str, checkpoint: str) -> TaskSuite:
+    settings = FitnessSettings(("pair", "echo", "judged"), (folder,), max_length=64)
+    return TaskSuite.build(settings, AutoTokenizer.from_pretrained(checkpoint))
+
+
+def elsewhere(folder: Path, checkpoint: Path, seed: str) -> Mapping[str, str]:
+    """What another process says."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONHASHSEED": seed}
+    words = [sys.executable, "-c", CODE, str(folder), str(checkpoint)]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+    found: Mapping[str, str] = json.loads(done.stdout.rpartition("JUDGING")[2])
+    return found
+
+
+@pytest.fixture
+def folder(tasks: Path, tmp_path: Path) -> Path:
+    """A folder of tasks that a test may edit."""
+    copied = tmp_path / "tasks"
+    shutil.copytree(tasks, copied)
+    write_jsonl(copied / "choice.jsonl", choice_rows(30))
+    (copied / "judged.yaml").write_text(JUDGED, encoding="utf-8")
+    (copied / "judge.py").write_text(JUDGE, encoding="utf-8")
+    return copied
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "changed"),
+    [
+        ("echo.yaml", "([a-f])", "([a-e])", {"echo"}),
+        ("echo.yaml", "ignore_case: true", "ignore_case: false", {"echo"}),
+        ("judge.py", "results[k][0]", "-results[k][0]", {"judged"}),
+        ("judged.yaml", "!function judge.average", "mean", {"judged"}),
+        ("pair.yaml", "weight_by_size: true", "weight_by_size: false", {"pair"}),
+    ],
+)
+def test_only_what_is_judged_otherwise_has_another_digest(
+    folder: Path, checkpoint: Path, file: str, old: str, new: str, changed: set[str]
+) -> None:
+    before = open_suite(str(folder), str(checkpoint))
+    assert set(before.judging) == {"choice", "letters", "echo", "judged", "pair"}
+    edit(folder / file, old, new)
+    after = open_suite(str(folder), str(checkpoint))
+    assert {name for name, digest in after.judging.items() if digest != before.judging[name]} == changed
+    assert after.items == before.items
+    assert after.content == before.content
+
+
+def test_other_processes_and_other_places_agree(folder: Path, checkpoint: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "another" / "place")
+    here: Any = dict(open_suite(str(folder), str(checkpoint)).judging)
+    assert elsewhere(folder, checkpoint, "1") == here
+    assert elsewhere(tmp_path / "another" / "place", checkpoint, "2") == here
