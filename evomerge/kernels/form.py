@@ -6,7 +6,7 @@ import contextlib
 import functools
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -36,19 +36,26 @@ def uses_native() -> bool:
 
 @functools.cache
 def in_use() -> Kernels:
-    """The form of the kernels that merges tensors on the CPU, and why.
+    """The form of the kernels that merges tensors on the CPU, and why; see :func:`choose`."""
+    return choose(os.environ.get(VARIABLE, ""), library.load)
+
+
+def choose(wanted: str, load: Callable[[], library.Library]) -> Kernels:
+    """Chooses the form of the kernels.
+
+    Args:
+        wanted: Value of the environment variable: ``native``, ``torch``, or nothing for the faster that there is.
+        load: Loads the native library.
 
     Raises:
-        InputError: If the environment variable asks for a form that there is not.
+        InputError: If the variable has another value, or asks for a library that cannot be loaded.
     """
-    wanted = os.environ.get(VARIABLE, "")
     if wanted not in ("", "native", "torch"):
         raise InputError(f"the environment variable {VARIABLE} is {wanted!r}; set it to native or torch, or not at all")
     if wanted == "torch":
         return Kernels("torch", f"{VARIABLE}=torch asks for it")
     try:
-        library.load()
-        return Kernels("native", f"compiled by {library.compiler()}")
+        return Kernels("native", f"compiled by {load().compiler}")
     except (OSError, subprocess.SubprocessError) as error:
         if wanted == "native":
             raise InputError(f"{VARIABLE}=native, but {library.explain(error)}") from None

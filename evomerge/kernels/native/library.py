@@ -12,8 +12,9 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 CSRC = Path(__file__).with_name("csrc")
@@ -34,35 +35,52 @@ _FLAGS = (
 _COMPILERS = ("cc", "gcc", "clang")
 
 
+@dataclass(frozen=True)
+class Library:
+    """The loaded library.
+
+    Attributes:
+        handle: Its functions.
+        compiler: Path of the compiler that it was built with.
+    """
+
+    handle: ctypes.CDLL
+    compiler: str
+
+
 @functools.cache
-def load() -> ctypes.CDLL:
-    """The library; compiled if the cache has none for these sources, compiler and processor.
+def load() -> Library:
+    """The library for this process, see :func:`open_library`."""
+    return open_library(os.environ)
+
+
+def open_library(environment: Mapping[str, str]) -> Library:
+    """Opens the library; compiles it if the user's cache has none for these sources, compiler and processor.
+
+    Args:
+        environment: Environment variables: PATH and CC name the compiler, XDG_CACHE_HOME the cache.
 
     Raises:
         OSError: If there is no compiler, or a file can be neither read nor written.
         SubprocessError: If the compiler fails.
     """
-    name = f"kernels-{_key(compiler())}.so"
+    compiler = _find_compiler(environment)
+    name = f"kernels-{_key(compiler)}.so"
     with contextlib.ExitStack() as stack:
-        folder = _private_folder() or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = _private_folder(environment) or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         path = folder / name
         if _is_ours(path):
             with contextlib.suppress(OSError):  # damaged: made again
-                return ctypes.CDLL(str(path))
-        build(compiler(), path)
-        return ctypes.CDLL(str(path))
+                return Library(ctypes.CDLL(str(path)), compiler)
+        build(compiler, path)
+        return Library(ctypes.CDLL(str(path)), compiler)
 
 
-@functools.cache
-def compiler() -> str:
-    """Path of the C compiler: that of the environment variable CC, else the first of cc, gcc and clang.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
-    named = os.environ.get("CC", "").split()
+def _find_compiler(environment: Mapping[str, str]) -> str:
+    """Path of the C compiler: that of CC, else the first of cc, gcc and clang."""
+    named = environment.get("CC", "").split()
     for name in (*named[:1], *_COMPILERS):
-        path = shutil.which(name)
+        path = shutil.which(name, path=environment.get("PATH"))
         if path:
             return path
     raise FileNotFoundError("there is no C compiler (cc, gcc or clang); install one, e.g. the package gcc")
@@ -114,9 +132,9 @@ def _key(compiler: str) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
 
 
-def _private_folder() -> Path | None:
+def _private_folder(environment: Mapping[str, str]) -> Path | None:
     """A folder of the user's cache that nobody else can write to, or None."""
-    root = os.environ.get("XDG_CACHE_HOME")
+    root = environment.get("XDG_CACHE_HOME")
     try:
         folder = (Path(root) if root else Path.home() / ".cache") / "evomerge" / "kernels"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

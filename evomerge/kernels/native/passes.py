@@ -37,7 +37,7 @@ def chunks_of(numel: int) -> int:
 @functools.cache
 def function(name: str, result: Any = None) -> Any:
     """A function of the library."""
-    found = getattr(library.load(), name)
+    found = getattr(library.load().handle, name)
     found.restype = result
     return found
 
