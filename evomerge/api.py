@@ -101,7 +101,7 @@ def search(**values: Any) -> Run:
         InputError: With everything that is wrong.
     """
     config = compose.from_values(values)
-    environment.prepare(offline=config.offline)
+    environment.prepare(offline=bool(config.offline))
     from evomerge.run import search
 
     prepared = search.prepare(config)

@@ -1,20 +1,28 @@
 """The inside of a worker: install a recipe, ask it items, say what came of it."""
 
-from evomerge.candidate.functions import UserFunction, find_function
-from evomerge.candidate.threads import available_cores, thread_choices
-from evomerge.candidate.tuning import Tuning, resolve_dtype, tune, with_tuning
-from evomerge.candidate.worker import (
-    Worker,
-    WorkerSettings,
-    device_info,
-    load_model,
-    load_tokenizer,
-    resolve_device,
-    suite_digest,
-    thread_count,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from evomerge.candidate.settings import ModelSettings, RuntimeSettings
+
+if TYPE_CHECKING:
+    from evomerge.candidate.functions import UserFunction, find_function
+    from evomerge.candidate.threads import available_cores, thread_choices
+    from evomerge.candidate.tuning import Tuning, resolve_dtype, tune, with_tuning
+    from evomerge.candidate.worker import (
+        Worker,
+        WorkerSettings,
+        device_info,
+        load_model,
+        load_tokenizer,
+        resolve_device,
+        suite_digest,
+        thread_count,
+    )
 
 __all__ = [
+    "ModelSettings",
+    "RuntimeSettings",
     "Tuning",
     "UserFunction",
     "Worker",
@@ -32,3 +40,30 @@ __all__ = [
     "tune",
     "with_tuning",
 ]
+
+# Imported when first asked for: they bring torch, which the room's settings do without.
+_HOMES = {
+    "Tuning": "tuning",
+    "UserFunction": "functions",
+    "Worker": "worker",
+    "WorkerSettings": "worker",
+    "available_cores": "threads",
+    "device_info": "worker",
+    "find_function": "functions",
+    "load_model": "worker",
+    "load_tokenizer": "worker",
+    "resolve_device": "worker",
+    "resolve_dtype": "tuning",
+    "suite_digest": "worker",
+    "thread_choices": "threads",
+    "thread_count": "worker",
+    "tune": "tuning",
+    "with_tuning": "tuning",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for from its file."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

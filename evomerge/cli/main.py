@@ -87,7 +87,7 @@ def _run_verb(verb: str, rest: list[str]) -> int:
     from evomerge.run import environment
 
     config: Any = getattr(compose, verb)(words)
-    environment.prepare(offline=getattr(config, "offline", True))
+    environment.prepare(offline=bool(getattr(config, "offline", True)))
     return _call(verb, config)
 
 
@@ -96,7 +96,7 @@ def _search(words: Sequence[str], command: Sequence[str], verb: str = "search") 
     from evomerge.run import environment
 
     config = compose.search(words, command)
-    environment.prepare(offline=config.offline)
+    environment.prepare(offline=bool(config.offline))
     return _call(verb, config)
 
 

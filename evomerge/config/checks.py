@@ -124,9 +124,7 @@ def method(values: Mapping[str, Any]) -> list[str]:
 
 def genome(values: Mapping[str, Any]) -> list[str]:
     """The search space, as far as it can be told without a model."""
-    settings: dict[str, Any] = {
-        key: tuple(v) if isinstance(v, list) else v for key, v in section(values, "genome").items()
-    }
+    settings = section(values, "genome")
     problems = list(GenomeSettings(**settings).problems())
     for name, ends in settings.get("bounds", {}).items():
         numbers = isinstance(ends, list | tuple) and len(ends) == 2 and all(_is_number(end) for end in ends)

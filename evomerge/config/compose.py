@@ -8,11 +8,12 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from evomerge.config import parse, schema, validate, value_types
+from evomerge.config import groups, parse, schema, validate, value_types
 from evomerge.config.parse import Override
 from evomerge.config.schema import Key
 from evomerge.run.run_config import EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
@@ -30,7 +31,7 @@ def search(words: Sequence[str], command: Sequence[str] = ()) -> RunConfig:
     Raises:
         InputError: With everything that is wrong.
     """
-    found, problems = parse.read(words, schema.SEARCH, schema.groups())
+    found, problems = parse.read(words, schema.SEARCH, groups.groups())
     return resolve(found, problems, command)
 
 
@@ -60,7 +61,7 @@ def resolve(found: Sequence[Override], problems: list[str], command: Sequence[st
     Raises:
         InputError: With ``problems`` and everything else that is wrong.
     """
-    flat = _values(found, schema.SEARCH, problems, strict=True)
+    flat = _values(found, schema.SEARCH, problems)
     return validate.run_config(flat, problems, tuple(command))
 
 
@@ -82,11 +83,7 @@ def evaluate(words: Sequence[str]) -> EvaluateConfig:
     Raises:
         InputError: With everything that is wrong.
     """
-    groups = {"fitness": schema.groups()["fitness"]}
-    found, problems = parse.read(words, schema.EVALUATE, groups)
-    flat = _values(found, schema.EVALUATE, problems, strict=False)
-    flat = {"model": None, "split": "test", "out": None, **flat}
-    return validate.evaluate_config(flat, problems)
+    return validate.evaluate_config(*_plain(words, schema.EVALUATE))
 
 
 def merge(words: Sequence[str]) -> MergeConfig:
@@ -116,6 +113,14 @@ def export(words: Sequence[str]) -> ExportConfig:
     return validate.export_config(*_plain(words, schema.EXPORT))
 
 
+def register() -> None:
+    """Tells Hydra of the choices that no YAML file holds."""
+    store = ConfigStore.instance()
+    for group, choices in groups.choices().items():
+        for name, settings in choices.items():
+            store.store(group=group, name=name, node=dict(settings))
+
+
 def _without_paths(value: Any) -> Any:
     """The same values with every path object as its text."""
     if isinstance(value, os.PathLike):
@@ -127,17 +132,21 @@ def _without_paths(value: Any) -> Any:
 
 def _plain(words: Sequence[str], known: Mapping[str, Key]) -> tuple[dict[str, Any], list[str]]:
     found, problems = parse.read(words, known, {})
-    return {override.key: override.value for override in found}, problems
+    return _overridden(schema.defaults(known), found, known, problems), problems
 
 
-def _values(
-    found: Sequence[Override], known: Mapping[str, Key], problems: list[str], *, strict: bool
-) -> dict[str, Any]:
-    """Dotted key to value: what the YAML files say, then what each override says, in order."""
+def _values(found: Sequence[Override], known: Mapping[str, Key], problems: list[str]) -> dict[str, Any]:
+    """Dotted key to value: the declared defaults, then what groups and experiments say, then each override in order."""
     found = expanded(found, problems)
     chosen = {override.key: override.value for override in found if override.group}
     container = _composed([f"{key}={value}" for key, value in chosen.items()])
-    flat = _flattened(container, known, problems if strict else [])
+    flat = schema.defaults(known) | flattened(container, known, problems)
+    return _overridden(flat, found, known, problems)
+
+
+def _overridden(
+    flat: dict[str, Any], found: Sequence[Override], known: Mapping[str, Key], problems: list[str]
+) -> dict[str, Any]:
     for override in found:
         if not override.group:
             _apply(flat, override.key, override.value, known, problems)
@@ -145,10 +154,11 @@ def _values(
 
 
 def _composed(choices: Sequence[str]) -> dict[str, Any]:
+    register()
     # Hydra keeps one instance per process; a program that is itself run by Hydra gets its own back.
     outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
-        with initialize_config_dir(config_dir=str(schema.conf_folder()), job_name="evomerge", version_base="1.3"):
+        with initialize_config_dir(config_dir=str(groups.conf_folder()), job_name="evomerge", version_base="1.3"):
             composed = OmegaConf.to_container(hydra_compose(CONFIG, overrides=list(choices)), resolve=True)
     finally:
         GlobalHydra.instance().hydra = outer
@@ -156,7 +166,8 @@ def _composed(choices: Sequence[str]) -> dict[str, Any]:
     return {str(name): value for name, value in composed.items()}
 
 
-def _flattened(container: Mapping[str, Any], known: Mapping[str, Key], problems: list[str]) -> dict[str, Any]:
+def flattened(container: Mapping[str, Any], known: Mapping[str, Key], problems: list[str]) -> dict[str, Any]:
+    """Dotted key to value from nested sections; keys that are unknown become problems."""
     flat: dict[str, Any] = {}
 
     def walk(prefix: str, values: Mapping[str, Any]) -> None:
@@ -188,7 +199,7 @@ def _apply(flat: dict[str, Any], key: str, value: Any, known: Mapping[str, Key],
             inner = inner[part]
         inner[last] = value
     elif key not in known and isinstance(value, Mapping):
-        for name, inner_value in _flattened({key: value}, known, problems).items():
+        for name, inner_value in flattened({key: value}, known, problems).items():
             flat[name] = inner_value
     else:
         flat[key] = value
@@ -229,20 +240,18 @@ def _file_overrides(override: Override, problems: list[str]) -> list[Override]:
 
 def _overrides(values: Mapping[str, Any], problems: list[str]) -> list[Override]:
     """Overrides from a mapping: names of groups, keys, sections, all nested or dotted."""
-    groups = schema.groups()
+    known_groups = groups.groups()
     found: list[Override] = []
     for name, value in values.items():
         key = str(name)
-        if key in groups and isinstance(value, str):
-            chosen, problem = parse.read([f"{key}={parse.written(value)}"], schema.SEARCH, groups)
+        if key in known_groups and isinstance(value, str):
+            chosen, problem = parse.read([f"{key}={parse.written(value)}"], schema.SEARCH, known_groups)
             found += chosen
             problems += problem
         elif key in schema.sections(schema.SEARCH) and isinstance(value, Mapping):
-            found += [
-                Override(inner, item) for inner, item in _flattened({key: value}, schema.SEARCH, problems).items()
-            ]
+            found += [Override(inner, item) for inner, item in flattened({key: value}, schema.SEARCH, problems).items()]
         elif key in schema.SEARCH or schema.free_key(key, schema.SEARCH):
             found.append(Override(key, value))
         else:
-            problems.append(schema.unknown(key, schema.SEARCH, tuple(groups)))
+            problems.append(schema.unknown(key, schema.SEARCH, tuple(known_groups)))
     return found

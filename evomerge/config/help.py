@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import MISSING
 
-import yaml
-
-from evomerge.config import schema
+from evomerge.config import groups, schema
 from evomerge.config.schema import Key
 
 VERBS = {
@@ -74,40 +73,20 @@ def verb(name: str) -> str:
     lines += [f"  {example}" for example in _EXAMPLES[name]]
     if name in ("search", "check"):
         lines += ["", "Ready-made settings (group=name; each key of them can be set on its own):"]
-        lines += [_entry(group, " | ".join(names)) for group, names in schema.groups().items()]
+        lines += [_entry(group, " | ".join(names)) for group, names in groups.groups().items()]
     lines += ["", "Keys (values as in Hydra; any list can be a YAML file):"]
-    defaults = _defaults()
-    lines += [_entry(key, entry.doc + _allowed(entry, defaults.get(key))) for key, entry in _KEYS[name].items()]
+    lines += [_entry(key, entry.doc + _allowed(entry)) for key, entry in _KEYS[name].items()]
     if name in ("search", "check"):
         lines += ["", _NOTES.rstrip()]
     return "\n".join(lines) + "\n"
 
 
-def _allowed(key: Key, default: object) -> str:
-    """The names that a key may hold, and the one it holds if nothing is said."""
-    if key.kind.names is None:
-        return ""
-    names = " | ".join(key.kind.names())
-    return f" ({names}; default {default})" if default is not None else f" ({names})"
-
-
-def _defaults() -> dict[str, object]:
-    """Dotted key to default: the YAML files that are read if nothing is chosen, without Hydra, which takes a while."""
-    folder = schema.conf_folder()
-    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    for choice in config.pop("defaults"):
-        for group, name in choice.items() if isinstance(choice, Mapping) else ():
-            if name is not None and (folder / group / f"{name}.yaml").is_file():
-                config[group] = yaml.safe_load((folder / group / f"{name}.yaml").read_text(encoding="utf-8"))
-    return {"split": "test", **dict(_dotted("", config))}
-
-
-def _dotted(prefix: str, values: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _dotted(f"{prefix}{name}.", value)
-        else:
-            yield f"{prefix}{name}", value
+def _allowed(key: Key) -> str:
+    """The names that a key may hold, and its default where that says something."""
+    said = [] if key.kind.names is None else [" | ".join(key.kind.names())]
+    if key.default not in (MISSING, None, (), {}, ""):
+        said.append(f"default {key.kind.shown(key.default)}")
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def _entry(name: str, text: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 
-from evomerge.config import compose, schema
+from evomerge.config import compose, groups
 from evomerge.config.sweep import Job, values_of
 
 
@@ -26,9 +26,10 @@ def launch(run_job: Callable[[Job], int], jobs: Sequence[Job], words: Sequence[s
     def task(_: Any) -> int:
         return run_job(by_values[values_of(HydraConfig.get().overrides.task)])
 
+    compose.register()
     before = sys.argv
     sys.argv = ["evomerge", "--multirun", *words]  # Hydra takes its words from there alone
     try:
-        hydra.main(version_base="1.3", config_path=str(schema.conf_folder()), config_name=compose.CONFIG)(task)()
+        hydra.main(version_base="1.3", config_path=str(groups.conf_folder()), config_name=compose.CONFIG)(task)()
     finally:
         sys.argv = before

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evomerge.config import compose, parse, schema
+from evomerge.config import compose, groups, parse, schema
 from evomerge.config.parse import Override
 from evomerge.errors import InputError
 from evomerge.run.paths import expanded
@@ -49,7 +49,7 @@ def plan(words: Sequence[str]) -> tuple[Path, list[Job], list[str]]:
     Raises:
         InputError: With everything that is wrong with any job.
     """
-    found, problems = parse.read(words, schema.SEARCH, schema.groups(), sweeps=True)
+    found, problems = parse.read(words, schema.SEARCH, groups.groups(), sweeps=True)
     found = compose.expanded(found, problems)
     found = list({override.key: override for override in found}.values())  # the last word on a key counts
     if not problems and not any(override.sweep for override in found):
@@ -98,7 +98,7 @@ def _part(key: str, value: Any) -> str:
 
 def values_of(words: Sequence[str]) -> str:
     """What a job's words in Hydra's writing mean, in the form of :attr:`Job.values`."""
-    found, _ = parse.read([word.lstrip("+") for word in words], schema.SEARCH, schema.groups())
+    found, _ = parse.read([word.lstrip("+") for word in words], schema.SEARCH, groups.groups())
     return _canonical(found)
 
 

@@ -6,25 +6,16 @@ import json
 import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evomerge.config import checks, model_names, schema
 from evomerge.config.schema import Key
 from evomerge.errors import InputError
 from evomerge.run.paths import expanded, is_file, is_hub_id, sibling
-from evomerge.run.run_config import (
-    BudgetSettings,
-    ConfirmSettings,
-    EvaluateConfig,
-    ExecutorChoice,
-    ExportConfig,
-    MergeConfig,
-    ModelSettings,
-    ReportConfig,
-    RunConfig,
-    Runtime,
-    SearcherChoice,
-)
+from evomerge.run.run_config import EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
+from evomerge.settings import build
+
+T = TypeVar("T")
 
 
 def read_values(flat: Mapping[str, Any], known: Mapping[str, Key], problems: list[str]) -> dict[str, Any]:
@@ -65,21 +56,9 @@ def run_config(flat: Mapping[str, Any], problems: list[str], command: tuple[str,
         problems += check(values)
     if problems:
         raise InputError(problems)
-    top: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if "." not in name
-    }
-    top["offline"] = _offline(values, [*values["models"], values["base"]])
-    return RunConfig(
-        **top,
-        genome=checks.section(values, "genome"),
-        fitness=checks.section(values, "fitness"),
-        searcher=SearcherChoice(**{**checks.section(values, "searcher"), "name": checks.searcher(values)}),
-        executor=ExecutorChoice(**checks.section(values, "executor")),
-        model=ModelSettings(**checks.section(values, "model")),
-        budgets=BudgetSettings(**checks.section(values, "budgets")),
-        confirm=ConfirmSettings(**checks.section(values, "confirm")),
-        command=command,
-    )
+    values["offline"] = _offline(values, [*values["models"], values["base"]])
+    values["searcher.name"] = checks.searcher(values)
+    return build(RunConfig, values, command=command)
 
 
 def evaluate_config(flat: Mapping[str, Any], problems: list[str]) -> EvaluateConfig:
@@ -95,18 +74,8 @@ def evaluate_config(flat: Mapping[str, Any], problems: list[str]) -> EvaluateCon
         problems += [f"model: {problem}" for problem in [model_names.missing(values["model"])] if problem]
     if problems:
         raise InputError(problems)
-    return EvaluateConfig(
-        model=values["model"],
-        tasks=values["tasks"],
-        task_path=tuple(values["task_path"]),
-        split=values["split"],
-        items_per_task=values["items_per_task"],
-        seed=values["seed"],
-        offline=_offline(values, [values["model"]]),
-        out=values["out"],
-        fitness=checks.section(values, "fitness"),
-        runtime=Runtime(**checks.section(values, "model")),
-    )
+    values["offline"] = _offline(values, [values["model"]])
+    return build(EvaluateConfig, values)
 
 
 def merge_config(flat: Mapping[str, Any], problems: list[str]) -> MergeConfig:
@@ -148,10 +117,10 @@ def export_config(flat: Mapping[str, Any], problems: list[str]) -> ExportConfig:
     return _built(ExportConfig, _with_offline(values, manifest), problems)
 
 
-def _built(kind: type, values: dict[str, Any], problems: list[str]) -> Any:
+def _built(kind: type[T], values: Mapping[str, Any], problems: list[str]) -> T:
     if problems:
         raise InputError(problems)
-    return kind(**{name: value for name, value in values.items() if value is not None})
+    return build(kind, values)
 
 
 def _require(flat: Mapping[str, Any], names: tuple[str, ...], known: Mapping[str, Key], problems: list[str]) -> None:

@@ -16,6 +16,17 @@ from evomerge.recipe import MODULE_KINDS
 from evomerge.run.paths import expanded
 
 
+def written_plainly(value: Any) -> str:
+    """A value as people write it on the command line, without quotes."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {written_plainly(inner)}" for name, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(written_plainly, value)) + "]"
+    return str(value)
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of value.
@@ -28,6 +39,7 @@ class Kind:
         free: The value is a mapping with keys of the user's own.
         many: The value is a list, so a comma-separated value was probably meant as one.
         names: Gives the names that are allowed, where there are only a few.
+        shown: Writes a value for people.
     """
 
     expected: str
@@ -36,17 +48,13 @@ class Kind:
     free: bool = False
     many: bool = False
     names: Callable[[], Sequence[str]] | None = None
+    shown: Callable[[Any], str] = written_plainly
 
 
 def optional(kind: Kind) -> Kind:
     """The same kind, or null."""
-    return Kind(
-        f"{kind.expected}, or null",
-        lambda value: None if value is None else kind.read(value),
-        kind.text,
-        kind.free,
-        kind.many,
-        kind.names,
+    return replace(
+        kind, expected=f"{kind.expected}, or null", read=lambda value: None if value is None else kind.read(value)
     )
 
 
@@ -101,7 +109,10 @@ def size() -> Kind:
         except InputError as error:
             raise ValueError from error
 
-    return Kind("a number of bytes such as 5GB, 500M or 0", read)
+    def shown(value: int) -> str:
+        return f"{value // 10**9}GB" if value and value % 10**9 == 0 else str(value)
+
+    return Kind("a number of bytes such as 5GB, 500M or 0", read, shown=shown)
 
 
 def text() -> Kind:

@@ -4,15 +4,20 @@
 model whose weights may have changed since the last call. This room alone knows lm-eval.
 """
 
-from evomerge.fitness.inference.answers import NonFiniteScore
-from evomerge.fitness.inference.kv_cache import takes
-from evomerge.fitness.inference.memory import logit_bytes
-from evomerge.fitness.inference.probe import WHOLE, Sharing
-from evomerge.fitness.inference.requests import Continuation, Generated, Likelihood, Prompt
-from evomerge.fitness.inspection import TaskListing, inspect_tasks
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from evomerge.fitness.settings import FitnessSettings
-from evomerge.fitness.suite import MetricInfo, TaskSuite
-from evomerge.fitness.tasks.isolated_rng import foreign_code
+
+if TYPE_CHECKING:
+    from evomerge.fitness.inference.answers import NonFiniteScore
+    from evomerge.fitness.inference.kv_cache import takes
+    from evomerge.fitness.inference.memory import logit_bytes
+    from evomerge.fitness.inference.probe import WHOLE, Sharing
+    from evomerge.fitness.inference.requests import Continuation, Generated, Likelihood, Prompt
+    from evomerge.fitness.inspection import TaskListing, inspect_tasks
+    from evomerge.fitness.suite import MetricInfo, TaskSuite
+    from evomerge.fitness.tasks.isolated_rng import foreign_code
 
 __all__ = [
     "WHOLE",
@@ -31,3 +36,28 @@ __all__ = [
     "logit_bytes",
     "takes",
 ]
+
+# Imported when first asked for: they bring torch, which the room's settings do without.
+_HOMES = {
+    "Continuation": "inference.requests",
+    "Generated": "inference.requests",
+    "Likelihood": "inference.requests",
+    "MetricInfo": "suite",
+    "NonFiniteScore": "inference.answers",
+    "Prompt": "inference.requests",
+    "Sharing": "inference.probe",
+    "TaskListing": "inspection",
+    "TaskSuite": "suite",
+    "WHOLE": "inference.probe",
+    "foreign_code": "tasks.isolated_rng",
+    "inspect_tasks": "inspection",
+    "logit_bytes": "inference.memory",
+    "takes": "inference.kv_cache",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for from its file."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evomerge import settings as declarations
 from evomerge.errors import InputError, suggest
 from evomerge.evaluation import SPLITS
 from evomerge.fitness.inference.encoding import field_of
+from evomerge.settings import setting
 
 DEFAULT_SPLITS: Mapping[str, float] = {"search": 0.5, "selection": 0.2, "test": 0.3}
 
@@ -46,21 +48,51 @@ class FitnessSettings:
             where the model is seen to answer the same.
     """
 
-    tasks: tuple[str | Mapping[str, Any], ...]
-    task_path: tuple[str, ...] = ()
-    num_fewshot: int | None = None
-    apply_chat_template: bool = False
-    fewshot_as_multiturn: bool = False
-    system_instruction: str | None = None
-    gen_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    splits: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_SPLITS))
-    items_per_task: int | None = None
-    test_items_per_task: int | None = None
+    tasks: tuple[str | Mapping[str, Any], ...] = field(
+        default=(), metadata=setting("lm-eval tasks or groups, built-in or your own", key="tasks", form="tasks")
+    )
+    task_path: tuple[str, ...] = field(
+        default=(), metadata=setting("folders or files with your own tasks (YAML)", key="task_path", form="paths")
+    )
+    num_fewshot: int | None = field(
+        default=None, metadata=setting("examples before each question; null: the task's own number", low=0)
+    )
+    apply_chat_template: bool = field(
+        default=False, metadata=setting("put questions into the tokenizer's chat template")
+    )
+    fewshot_as_multiturn: bool = field(default=False, metadata=setting("show the examples as turns of a conversation"))
+    system_instruction: str | None = field(default=None, metadata=setting("the system message"))
+    gen_kwargs: Mapping[str, Any] = field(
+        default_factory=dict, metadata=setting("settings of generation, over the task's own")
+    )
+    splits: Mapping[str, float] = field(
+        default_factory=lambda: dict(DEFAULT_SPLITS),
+        metadata=setting("shares of the items for search, selection and test", choices=SPLITS, form="shares"),
+    )
+    items_per_task: int | None = field(
+        default=None,
+        metadata=setting(
+            "items per task of the search and of the selection split; null: all", key="items_per_task", low=1
+        ),
+    )
+    test_items_per_task: int | None = field(
+        default=None,
+        metadata=setting("items per task of the test split; null: all", key="test_items_per_task", low=1),
+    )
     seed: int = 0
-    batch_size: int = 0
-    max_length: int | None = None
-    fewshot_seed: int = FEWSHOT_SEED
-    prefixes: str = "auto"
+    batch_size: int = field(
+        default=0, metadata=setting("most rows per forward pass; 0: chosen from a token budget", low=0)
+    )
+    max_length: int | None = field(
+        default=None, metadata=setting("longest sequence in tokens; null: the model's own", low=2)
+    )
+    fewshot_seed: int = field(
+        default=FEWSHOT_SEED, metadata=setting("of the draw of those examples; lm-eval's own is 1234", low=0)
+    )
+    prefixes: str = field(
+        default="auto",
+        metadata=setting("compute shared beginnings once; auto: where the model answers the same", choices=PREFIXES),
+    )
 
     def problems(self) -> list[str]:
         """Everything wrong with these settings that can be told without opening a task."""
@@ -70,21 +102,9 @@ class FitnessSettings:
         odd = [task for task in self.tasks if not isinstance(task, str | Mapping)]
         found += [f"tasks: expected a name, a file or a mapping, came {task!r}" for task in odd]
         found += [f"task_path: {path!r} does not exist" for path in self.task_path if not _expand(path).exists()]
-        if self.prefixes not in PREFIXES:
-            known = ", ".join(PREFIXES)
-            found.append(f"prefixes: expected one of {known}, came {self.prefixes!r}{suggest(self.prefixes, PREFIXES)}")
-        found += self._number_problems() + self._split_problems()
+        found += declarations.problems(self) + self._split_problems()
         if self.fewshot_as_multiturn and not self.apply_chat_template:
             found.append("fewshot_as_multiturn: turns need a chat template; set apply_chat_template=true as well")
-        return found
-
-    def _number_problems(self) -> list[str]:
-        least = {"num_fewshot": 0, "items_per_task": 1, "test_items_per_task": 1, "batch_size": 0, "max_length": 2}
-        found = []
-        for name, minimum in least.items():
-            value = getattr(self, name)
-            if value is not None and value < minimum:
-                found.append(f"{name}: expected a whole number of at least {minimum}, came {value}")
         return found
 
     def _split_problems(self) -> list[str]:

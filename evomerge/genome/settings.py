@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from evomerge import settings
 from evomerge.errors import suggest
 from evomerge.recipe import MODULE_KINDS
+from evomerge.settings import setting
 
 __all__ = ["BASES", "LAYOUTS", "GenomeSettings"]
 
@@ -35,28 +37,29 @@ class GenomeSettings:
         shared: Coefficients with one value (per model) for the whole model, whatever the layout.
     """
 
-    layout: str = "layer"
-    block_size: int = 4
-    control_points: int = 4
-    basis: str = "points"
-    split_kinds: bool = False
-    own_groups: tuple[str, ...] = ("embedding", "norm", "head")
-    frozen: tuple[str, ...] = ()
-    fixed: Mapping[str, Mapping[str, float | Sequence[float]]] = field(default_factory=dict)
-    bounds: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    shared: tuple[str, ...] = ()
+    layout: str = field(default="layer", metadata=setting("how coefficients may differ over depth", choices=LAYOUTS))
+    block_size: int = field(default=4, metadata=setting("layers per block, for layout blocks", low=1))
+    control_points: int = field(default=4, metadata=setting("support points over depth, for layout smooth", low=2))
+    basis: str = field(default="points", metadata=setting("curve through the control points", choices=BASES))
+    split_kinds: bool = field(default=False, metadata=setting("attention and MLP get coefficients of their own"))
+    own_groups: tuple[str, ...] = field(
+        default=("embedding", "norm", "head"),
+        metadata=setting("module kinds outside the layers that form groups of their own"),
+    )
+    frozen: tuple[str, ...] = field(
+        default=(), metadata=setting("module kinds or groups that stay the reference model's")
+    )
+    fixed: Mapping[str, Mapping[str, float | Sequence[float]]] = field(
+        default_factory=dict, metadata=setting("values that are not searched, {group: {coefficient: value}}")
+    )
+    bounds: Mapping[str, Sequence[float]] = field(
+        default_factory=dict, metadata=setting("search range per coefficient, {weight: [-0.5, 1.5]}")
+    )
+    shared: tuple[str, ...] = field(default=(), metadata=setting("coefficients with one value for the whole depth"))
 
     def problems(self) -> Iterator[str]:
         """Says what is wrong with the settings by themselves, before any model or method is known."""
-        choices: dict[str, tuple[str, ...]] = {"layout": LAYOUTS, "basis": BASES}
-        for name, known in choices.items():
-            choice = getattr(self, name)
-            if choice not in known:
-                yield f"genome.{name} is {choice!r}; expected one of {', '.join(known)}{suggest(str(choice), known)}"
-        for name, least in (("block_size", 1), ("control_points", 2)):
-            number = getattr(self, name)
-            if isinstance(number, bool) or not isinstance(number, int) or number < least:
-                yield f"genome.{name} is {number!r}; expected an integer of at least {least}"
+        yield from settings.problems(self, "genome.")
         for kind in self.own_groups:
             if kind not in MODULE_KINDS:
                 kinds = ", ".join(MODULE_KINDS)

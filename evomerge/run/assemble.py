@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +15,14 @@ from evomerge.checkpoints import CheckpointSource, find_nonfinite, locate, open_
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Objective
 from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
-from evomerge.fitness import FitnessSettings, TaskSuite, inspect_tasks
+from evomerge.fitness import TaskSuite, inspect_tasks
 from evomerge.genome import GenomeSpec
 from evomerge.merging import Sources
 from evomerge.methods import MergeMethod
 from evomerge.recipe import CheckpointRef, Recipe
 from evomerge.run import paths
 from evomerge.run.recipes import baselines, build_spec, front_of
-from evomerge.run.run_config import RunConfig, child_seed
+from evomerge.run.run_config import RunConfig, child_seed, fitness_settings
 from evomerge.search import SearcherSettings, make
 from evomerge.store import RunStore
 
@@ -173,7 +173,9 @@ def _open(config: RunConfig, method: MergeMethod | None) -> Sources:
     problems: list[str] = []
     opened: dict[CheckpointRef, CheckpointSource] = {}
     try:
-        opened = open_all(ordered, lambda ref: locate(paths.resolve(ref.source), ref.revision, offline=config.offline))
+        opened = open_all(
+            ordered, lambda ref: locate(paths.resolve(ref.source), ref.revision, offline=bool(config.offline))
+        )
     except InputError as error:
         problems += error.problems
     if config.base in config.models:
@@ -202,7 +204,7 @@ def _tasks(
     config: RunConfig, sources: Sources | None, found: _Findings
 ) -> tuple[TaskSuite | None, dict[str, bool] | None]:
     """The suite, or without a tokenizer at least the names of the metrics."""
-    settings = fitness_settings(config.to_json())
+    settings = fitness_settings(config.fitness, config.seed)
     reference = sources.reference if sources is not None else None
     if reference is not None:
         trust = config.model.trust_remote_code
@@ -248,22 +250,6 @@ def _starts(
             lambda: make(config.searcher.name, spec.n_var, len(objectives), 1, searcher_settings(config), starts)
         )
     return names, starts
-
-
-def fitness_settings(config: Mapping[str, Any]) -> FitnessSettings:
-    """What candidates are asked.
-
-    Args:
-        config: A run's configuration as JSON, from :meth:`RunConfig.to_json` or from a manifest.
-    """
-    return FitnessSettings(
-        tasks=tuple(config["tasks"]),
-        task_path=tuple(paths.resolve(path) for path in config["task_path"]),
-        items_per_task=config["items_per_task"],
-        test_items_per_task=config["test_items_per_task"],
-        seed=child_seed(config["seed"], "sample"),
-        **config["fitness"],
-    )
 
 
 def searcher_settings(config: RunConfig) -> SearcherSettings:

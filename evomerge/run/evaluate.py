@@ -12,7 +12,7 @@ from evomerge.checkpoints import locate, open_source
 from evomerge.evaluation import SPLITS, Response
 from evomerge.fitness import FitnessSettings, TaskSuite
 from evomerge.run import paths
-from evomerge.run.run_config import EvaluateConfig, child_seed
+from evomerge.run.run_config import EvaluateConfig, fitness_settings
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: Non
     Raises:
         InputError: With everything that is wrong with model or tasks.
     """
-    checkpoint = open_source(locate(paths.resolve(config.model.source), config.model.revision, offline=config.offline))
+    checkpoint = open_source(
+        locate(paths.resolve(config.model.source), config.model.revision, offline=bool(config.offline))
+    )
     runtime = config.runtime
     tokenizer = load_tokenizer(checkpoint.path, runtime.trust_remote_code)
     suite = TaskSuite.build(_settings(config), tokenizer, config=checkpoint.config)
@@ -85,14 +87,8 @@ def table(metrics: Mapping[str, float], responses: Sequence[Response]) -> list[d
 
 
 def _settings(config: EvaluateConfig) -> FitnessSettings:
-    settings = FitnessSettings(
-        tasks=config.tasks,
-        task_path=tuple(paths.resolve(path) for path in config.task_path),
-        items_per_task=config.items_per_task,
-        test_items_per_task=config.items_per_task,
-        seed=child_seed(config.seed, "sample"),
-        **config.fitness,
-    )
+    count = config.items_per_task
+    settings = fitness_settings(replace(config.fitness, items_per_task=count, test_items_per_task=count), config.seed)
     if config.split == "all":
         # Every item once, whatever split it falls into.
         return replace(settings, splits={"search": 1.0, "selection": 0.0, "test": 0.0})

@@ -24,7 +24,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         "base": assembly.known(config.base).fingerprint if config.base else None,
         "files": _companions(assembly),
         "method": {"name": template.method, "options": dict(template.options)},
-        "genome": {"settings": plain(config.genome), "labels": list(assembly.spec.labels)}
+        "genome": {"settings": config.genome.to_json(), "labels": list(assembly.spec.labels)}
         | ({"patterns": plain(config.patterns)} if config.patterns else {})
         | ({"layer_pattern": config.layer_pattern} if config.layer_pattern else {}),
         "starts": {

@@ -15,7 +15,6 @@ from evomerge.evaluation import SPLITS
 from evomerge.recipe import CheckpointRef
 from evomerge.run.assemble import Assembly
 from evomerge.run.card import licence_of
-from evomerge.run.identity import plain
 from evomerge.run.run_config import child_seed
 
 _LIBRARIES = ("torch", "transformers", "lm-eval", "pymoo", "cma", "numpy", "safetensors", "datasets", "hydra-core")
@@ -42,7 +41,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
         "models": [_model(ref, assembly) for ref in template.models],
         "base": _model(assembly.known(config.base), assembly) if config.base else None,
         "genome": {
-            "settings": plain(config.genome),
+            "settings": config.genome.to_json(),
             "n_var": assembly.spec.n_var,
             "labels": list(assembly.spec.labels),
             "groups": [group.to_json() for group in assembly.spec.groups],
@@ -64,7 +63,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
         "device": device_info(settings.device),
         "kernels": asdict(kernels.in_use()),
         "threads": settings.threads,
-        "budgets": {"evaluations": config.evaluations, **asdict(config.budgets)},
+        "budgets": asdict(config.budgets),
         "warnings": list(assembly.warnings),
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +42,7 @@ def build_spec(config: RunConfig, sources: Sources, method: MergeMethod) -> Geno
         # Methods without randomness give the same model for every seed, so the seed is no part of their recipes.
         seed=child_seed(config.seed, "masks") if method.stochastic else 0,
     )
-    settings = genome.GenomeSettings(**{name: _tuple(value) for name, value in config.genome.items()})
-    return genome.build(settings, method.coefficients(options), template, sources.merged_names)
+    return genome.build(config.genome, method.coefficients(options), template, sources.merged_names)
 
 
 def baselines(template: Recipe, base: CheckpointRef | None) -> dict[str, Recipe]:
@@ -102,7 +100,3 @@ def front_of(folder: str, spec: GenomeSpec) -> tuple[tuple[str, ...], NDArray[np
             "same models, base and method, and groups that are at least as fine"
         )
     return tuple(names), np.array(rows)
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

@@ -1,52 +1,33 @@
-"""What a search, and each of the smaller verbs, is told: frozen values, checked by ``validation``."""
+"""The configurations of the verbs: frozen values whose fields declare the keys of the command line."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from evomerge.candidate.settings import ModelSettings, RuntimeSettings
+from evomerge.evaluation import SPLITS
+from evomerge.fitness.settings import FitnessSettings
+from evomerge.genome import GenomeSettings
 from evomerge.recipe import CheckpointRef
+from evomerge.run import paths
+from evomerge.search import Budgets, ConfirmSettings
+from evomerge.settings import as_json, from_json, section, setting
 
-Task = str | Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """How a model is run.
-
-    Attributes:
-        dtype: What it computes in; ``auto`` follows the weights and the machine.
-        attention: transformers' name of the attention code.
-        device: ``auto``, ``cpu``, ``cuda``, ...
-        threads: Per worker; None is what the run began with, else what a short measurement says.
-        trust_remote_code: Whether code that comes with a checkpoint may run.
-    """
-
-    dtype: str = "auto"
-    attention: str = "sdpa"
-    device: str = "auto"
-    threads: int | None = None
-    trust_remote_code: bool = False
+SEED = setting("the one seed that everything random follows from", low=0, high=2**63 - 1)
+OFFLINE = setting("never ask the hub; null: unless a hub id or a built-in task needs it")
+OUT_FOLDER = setting("the folder to make")
+SHARD_SIZE = setting("largest file, such as 5GB")
+RUN_FOLDER = setting("a run's folder")
 
 
-@dataclass(frozen=True)
-class ModelSettings(Runtime):
-    """How candidates are merged and run.
-
-    Attributes:
-        out_dtype: What merged weights are rounded to, whatever the model computes in;
-            ``auto`` is what the reference model is stored in.
-        merge_dtype: What the inputs are read as.
-        prepared_disk: Most bytes, in the run's folder, of what the method prepares.
-        prepared_memory: The same in each worker's own memory.
-    """
-
-    out_dtype: str = "auto"
-    merge_dtype: str = "float32"
-    prepared_disk: int = 20_000_000_000
-    prepared_memory: int = 4_000_000_000
+def method_names() -> tuple[str, ...]:
+    """Names of the merge methods: the files of their folder, read without importing any."""
+    folder = Path(__file__).resolve().parent.parent / "methods"
+    return tuple(sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")))
 
 
 @dataclass(frozen=True)
@@ -59,67 +40,41 @@ class SearcherChoice:
         options: Further settings of the algorithm.
     """
 
-    name: str
-    population: int | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = field(default="auto", metadata=setting("the algorithm"))
+    population: int | None = field(
+        default=None, metadata=setting("candidates per batch; null: the algorithm's own number", low=2)
+    )
+    options: Mapping[str, Any] = field(default_factory=dict, metadata=setting("further settings of the algorithm"))
 
 
 @dataclass(frozen=True)
 class ExecutorChoice:
     """Where candidates are scored: ``local`` in this process, or ``processes``."""
 
-    name: str = "local"
-    workers: int = 1
-
-
-@dataclass(frozen=True)
-class BudgetSettings:
-    """When to stop, besides the number of evaluations; None is no limit.
-
-    Attributes:
-        items: Scored items.
-        seconds: Wall time.
-        patience: Batches without improvement.
-    """
-
-    items: int | None = None
-    seconds: float | None = None
-    patience: int | None = None
-
-
-@dataclass(frozen=True)
-class ConfirmSettings:
-    """How many members are scored on the test split."""
-
-    finalists: int = 8
+    name: str = field(default="local", metadata=setting("where candidates are scored", choices=("local", "processes")))
+    workers: int = field(default=1, metadata=setting("how many processes", low=1))
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything a search is told. README explains each field under the key of the same name.
+    """The configuration of a search.
 
     Attributes:
         models: The models to merge.
         base: What they were fine-tuned from.
         method: Name of the merge method.
         method_options: Its settings, as given; the method fills in the others.
-        tasks: Names, or mappings that declare a task over a JSONL file.
-        task_path: Where the user's own tasks are.
+        fitness: Tasks, prompts, splits and samples; ``task_path`` as written, and the seed is still the root seed's.
         objectives: As written; empty means one per task.
         constraints: As written.
         patterns: Pairs of module kind and regular expression over tensor names, tried before the built-in ones.
         layer_pattern: Finds the layer index in tensor names; None is the built-in one.
         functions: The user's own metrics, ``FILE.py:NAME``.
-        evaluations: How many candidates to score; None leaves it to the other budgets.
-        items_per_task: Items of the search split per task; None is all.
-        test_items_per_task: The same for the test split.
-        max_failures: So many failed candidates in a row end the run.
         seed: The root seed.
         run_dir: The run's folder; None is ``runs/`` and the run's identity.
         start_from: A run whose front joins the first batch.
-        offline: Whether the hub is out of bounds.
-        genome: Fields of ``GenomeSettings``.
-        fitness: Fields of ``FitnessSettings`` that are not keys of their own.
+        offline: Whether the hub is out of bounds; None only before that is settled.
+        genome: The search space.
         searcher: The algorithm.
         executor: Where candidates are scored.
         model: How candidates are merged and run.
@@ -129,84 +84,109 @@ class RunConfig:
         command: Words that repeat the run; not a part of the configuration itself.
     """
 
-    models: tuple[CheckpointRef, ...]
-    base: CheckpointRef | None
-    method: str
-    method_options: Mapping[str, Any]
-    tasks: tuple[Task, ...]
-    task_path: tuple[str, ...]
-    objectives: tuple[str, ...]
-    constraints: tuple[str, ...]
-    patterns: tuple[tuple[str, str], ...]
-    layer_pattern: str | None
-    functions: tuple[str, ...]
-    evaluations: int | None
-    items_per_task: int | None
-    test_items_per_task: int | None
-    max_failures: int
-    seed: int
-    run_dir: str | None
-    start_from: str | None
-    offline: bool
-    genome: Mapping[str, Any]
-    fitness: Mapping[str, Any]
-    searcher: SearcherChoice
-    executor: ExecutorChoice
-    model: ModelSettings
-    budgets: BudgetSettings
-    confirm: ConfirmSettings
-    progress: str
+    models: tuple[CheckpointRef, ...] = field(
+        default=(), metadata=setting("the models to merge: folders or hub ids", form="checkpoints")
+    )
+    base: CheckpointRef | None = field(
+        default=None, metadata=setting("the model that the others were fine-tuned from", form="checkpoint")
+    )
+    method: str = field(default="task_arithmetic", metadata=setting("how tensors are merged", choices=method_names))
+    method_options: Mapping[str, Any] = field(
+        default_factory=dict, metadata=setting("settings of the method, see `evomerge check`")
+    )
+    fitness: FitnessSettings = field(default_factory=FitnessSettings, metadata=section())
+    objectives: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            "what to improve: [t1.acc,t2.acc_norm], see below; none: the accuracy of each task", form="metrics"
+        ),
+    )
+    constraints: tuple[str, ...] = field(
+        default=(), metadata=setting("what must hold: ['all.acc >= base - 0.01']", form="metrics")
+    )
+    patterns: tuple[tuple[str, str], ...] = field(
+        default=(),
+        metadata=setting(
+            "tensor names to module kinds, tried before the built-in ones: [[attention, 'mixer']]", form="patterns"
+        ),
+    )
+    layer_pattern: str | None = field(
+        default=None,
+        metadata=setting("finds the layer index in tensor names; null: built in", form="regular expression"),
+    )
+    functions: tuple[str, ...] = field(
+        default=(),
+        metadata=setting("your own metrics, FILE.py:NAME, called with (model, tokenizer); used as python.NAME"),
+    )
+    budgets: Budgets = field(default_factory=Budgets, metadata=section())
+    confirm: ConfirmSettings = field(default_factory=ConfirmSettings, metadata=section())
+    seed: int = field(default=0, metadata=SEED)
+    run_dir: str | None = field(default=None, metadata=setting("the run's folder; null: runs/ and the run's identity"))
+    start_from: str | None = field(
+        default=None, metadata=setting("another run's folder, whose front joins the first batch")
+    )
+    offline: bool | None = field(default=None, metadata=OFFLINE)
+    genome: GenomeSettings = field(default_factory=GenomeSettings, metadata=section())
+    searcher: SearcherChoice = field(default_factory=SearcherChoice, metadata=section())
+    executor: ExecutorChoice = field(default_factory=ExecutorChoice, metadata=section())
+    model: ModelSettings = field(default_factory=ModelSettings, metadata=section())
+    progress: str = field(
+        default="auto",
+        metadata=setting("live progress; auto: one line on a terminal", choices=("auto", "line", "lines", "none")),
+    )
     command: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The resolved configuration as a JSON object, for the manifest; without the command."""
-        return _json({name: value for name, value in asdict(self).items() if name != "command"})
+        return as_json(self)
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """What ``evaluate`` is told; the fields mean what they mean in :class:`RunConfig`."""
+    """The configuration of ``evaluate``; fields mean what they mean in :class:`RunConfig`."""
 
-    model: CheckpointRef
-    tasks: tuple[Task, ...]
-    task_path: tuple[str, ...]
-    split: str
-    items_per_task: int | None
-    seed: int
-    offline: bool
-    out: str | None
-    fitness: Mapping[str, Any]
-    runtime: Runtime
+    model: CheckpointRef = field(metadata=setting("the model: a folder or a hub id", form="checkpoint"))
+    fitness: FitnessSettings = field(
+        default_factory=FitnessSettings, metadata=section(omit=("items_per_task", "test_items_per_task"))
+    )
+    split: str = field(default="test", metadata=setting("which items", choices=(*SPLITS, "all")))
+    items_per_task: int | None = field(default=None, metadata=setting("items per task; null: all", low=1))
+    seed: int = field(default=0, metadata=SEED)
+    offline: bool | None = field(default=None, metadata=OFFLINE)
+    out: str | None = field(default=None, metadata=setting("a JSON file for the scores and answers"))
+    runtime: RuntimeSettings = field(default_factory=RuntimeSettings, metadata=section("model"))
 
 
 @dataclass(frozen=True)
 class MergeConfig:
-    """What ``merge`` is told: a recipe's file, the folder to make, and how."""
+    """The configuration of ``merge``."""
 
-    recipe: str
-    out: str
-    max_shard_size: str = "5GB"
-    offline: bool = True
-    device: str = "cpu"
+    recipe: str = field(metadata=setting("a recipe.json"))
+    out: str = field(metadata=OUT_FOLDER)
+    max_shard_size: str = field(default="5GB", metadata=SHARD_SIZE)
+    offline: bool | None = field(default=None, metadata=OFFLINE)
+    device: str = field(default="cpu", metadata=setting("where tensors are merged: cpu, cuda, ..."))
 
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """What ``report`` is told: a run's folder."""
+    """The configuration of ``report``."""
 
-    run: str
+    run: str = field(metadata=RUN_FOLDER)
 
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """What ``export`` is told: a run's folder, a member (an id, ``knee`` or ``best:TASK``), and the folder to make."""
+    """The configuration of ``export``."""
 
-    run: str
-    member: str
-    out: str
-    max_shard_size: str = "5GB"
-    offline: bool = True
-    trust_remote_code: bool = False
+    run: str = field(metadata=RUN_FOLDER)
+    member: str = field(metadata=setting("an id from front.json, knee, or best:TASK"))
+    out: str = field(metadata=OUT_FOLDER)
+    max_shard_size: str = field(default="5GB", metadata=SHARD_SIZE)
+    offline: bool | None = field(default=None, metadata=OFFLINE)
+    trust_remote_code: bool = field(
+        default=False, metadata=setting("run model code that comes with the checkpoints, if the run did")
+    )
 
 
 def child_seed(seed: int, name: str) -> int:
@@ -214,7 +194,17 @@ def child_seed(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"evomerge {name} {seed}".encode()).digest()[:4], "big")
 
 
-def _json(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(name): _json(inner) for name, inner in value.items()}
-    return [_json(inner) for inner in value] if isinstance(value, list | tuple) else value
+def fitness_settings(fitness: FitnessSettings, seed: int) -> FitnessSettings:
+    """The settings that items and prompts are built from.
+
+    Args:
+        fitness: As the user wrote them.
+        seed: The root seed.
+    """
+    found = tuple(paths.resolve(path) for path in fitness.task_path)
+    return replace(fitness, task_path=found, seed=child_seed(seed, "sample"))
+
+
+def recorded_fitness(config: Mapping[str, Any]) -> FitnessSettings:
+    """The same from a manifest's ``config``."""
+    return fitness_settings(from_json(FitnessSettings, config, "fitness."), config["seed"])

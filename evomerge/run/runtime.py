@@ -22,7 +22,8 @@ from evomerge.errors import InputError
 from evomerge.fitness import WHOLE
 from evomerge.merging import PreparedSettings
 from evomerge.run import environment
-from evomerge.run.assemble import Assembly, fitness_settings
+from evomerge.run.assemble import Assembly
+from evomerge.run.run_config import fitness_settings
 from evomerge.store import RunStore
 
 
@@ -34,7 +35,7 @@ def worker_settings(assembly: Assembly, threads: int) -> WorkerSettings:
     return WorkerSettings(
         reference=reference,
         folders=tuple((ref, str(checkpoint.path)) for ref, checkpoint in sources.checkpoints.items()),
-        fitness=fitness_settings(assembly.config.to_json()),
+        fitness=fitness_settings(assembly.config.fitness, assembly.config.seed),
         items=suite_digest(assembly.suite),
         required=tuple(dict.fromkeys([*objectives, *(constraint.metric for constraint in assembly.constraints)])),
         dtype=model.dtype,
@@ -74,7 +75,7 @@ def tuned(
 def _told(settings: WorkerSettings, assembly: Assembly) -> WorkerSettings:
     """What the user said comes before what was measured, or how the run began."""
     threads = assembly.config.model.threads or settings.threads
-    prefixes = assembly.config.fitness["prefixes"]
+    prefixes = assembly.config.fitness.prefixes
     fitness = settings.fitness if prefixes == "auto" else replace(settings.fitness, prefixes=prefixes)
     return replace(settings, threads=threads, fitness=fitness)
 

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from evomerge.run.identity import run_identity
 from evomerge.run.manifest import run_manifest
 from evomerge.run.run_config import RunConfig
 from evomerge.run.runtime import tuned, worker_settings
-from evomerge.search import Budgets, Progress, SearchPlan, SearchResult, factory, run
+from evomerge.search import Progress, SearchPlan, SearchResult, factory, run
 from evomerge.store import RunStore, identity
 
 # In the run's folder and not in a cache of the user's: it is then private to the run, on a disk that was chosen for it,
@@ -107,8 +107,8 @@ def search_plan(assembly: Assembly) -> SearchPlan:
             split: {task: tuple(ids) for task, ids in tasks.items()} for split, tasks in assembly.suite.items.items()
         },
         starts=assembly.starts,
-        budgets=Budgets(config.evaluations, **asdict(config.budgets)),
-        max_failures=config.max_failures,
+        budgets=config.budgets,
+        max_failures=config.budgets.max_failures,
         finalists=config.confirm.finalists,
     )
 

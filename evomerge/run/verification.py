@@ -12,7 +12,7 @@ from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.evaluation import Response
 from evomerge.fitness import TaskSuite
-from evomerge.run.assemble import fitness_settings
+from evomerge.run.run_config import recorded_fitness
 from evomerge.store import RunStore
 
 # Largest difference in log-likelihood, in nats, between a candidate as it was scored and its export. It is zero where
@@ -33,7 +33,7 @@ def verify(store: RunStore, split: str, answers: Sequence[Response], folder: Pat
     config = open_source(folder).config
     # Of runs that began before it was recorded, nothing was shared.
     prefixes = manifest["identity"]["fitness"].get("prefixes", "plain")
-    settings = replace(fitness_settings(manifest["config"]), prefixes=prefixes)
+    settings = replace(recorded_fitness(manifest["config"]), prefixes=prefixes)
     suite = TaskSuite.build(settings, tokenizer, config=config)
     if suite_digest(suite) != manifest["identity"]["items"]:
         raise InputError(

@@ -4,7 +4,7 @@
 """
 
 from evomerge.search.loop import STATUS, run
-from evomerge.search.plan import Budgets, RepeatedFailures, ReplayError, SearchPlan, SearchResult
+from evomerge.search.plan import Budgets, ConfirmSettings, RepeatedFailures, ReplayError, SearchPlan, SearchResult
 from evomerge.search.progress import Progress
 from evomerge.search.scoring import Scoring
 from evomerge.search.searchers import SEARCHERS, Searcher, SearcherFactory, SearcherSettings, factory, make
@@ -13,6 +13,7 @@ __all__ = [
     "SEARCHERS",
     "STATUS",
     "Budgets",
+    "ConfirmSettings",
     "Progress",
     "RepeatedFailures",
     "ReplayError",

@@ -12,8 +12,9 @@ from evomerge.evaluation import Constraint, Evaluation, Failure, Objective
 from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
 from evomerge.search.searchers import SearcherFactory
+from evomerge.settings import setting
 
-__all__ = ["Budgets", "RepeatedFailures", "ReplayError", "SearchPlan", "SearchResult"]
+__all__ = ["Budgets", "ConfirmSettings", "RepeatedFailures", "ReplayError", "SearchPlan", "SearchResult"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,31 @@ class Budgets:
         seconds: Wall time of all sessions of the run together. Outside the promise of repeatability.
         patience: Batches in a row without a feasible candidate that no earlier one is at least as good as, in every
             objective.
+        max_failures: Failed candidates in a row; something other than the candidates must then be wrong.
     """
 
-    evaluations: int | None = None
-    items: int | None = None
-    seconds: float | None = None
-    patience: int | None = None
+    evaluations: int | None = field(
+        default=200, metadata=setting("how many candidates to score", key="evaluations", low=1)
+    )
+    items: int | None = field(default=None, metadata=setting("stop after so many scored items", low=1))
+    seconds: float | None = field(default=None, metadata=setting("stop after so many seconds", form="positive number"))
+    patience: int | None = field(
+        default=None, metadata=setting("stop after so many batches without improvement", low=1)
+    )
+    max_failures: int = field(
+        default=10, metadata=setting("so many failed candidates in a row end the run", key="max_failures", low=1)
+    )
+
+
+@dataclass(frozen=True)
+class ConfirmSettings:
+    """The confirmation that ends a search.
+
+    Attributes:
+        finalists: At most so many members are scored on the test split; 0 for no confirmation.
+    """
+
+    finalists: int = field(default=8, metadata=setting("how many members are scored on the test split", low=0))
 
 
 @dataclass(frozen=True)
@@ -61,8 +81,8 @@ class SearchPlan:
     constraints: tuple[Constraint, ...] = ()
     starts: NDArray[np.float64] | None = None
     budgets: Budgets = field(default_factory=Budgets)
-    max_failures: int = 10
-    finalists: int = 8
+    max_failures: int = Budgets.max_failures
+    finalists: int = ConfirmSettings.finalists
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ TYPOS = [
     ("executor=process", "did you mean 'processes'"),
     ("experiment={}", "there is no experiment"),
     ("experiment=exmaple", "did you mean 'example'"),
-    ("fitness=defualt", "did you mean 'default'"),
+    ("fitness=default", "its keys are fitness.apply_chat_template"),
     # methods and their options
     ("method=tie", "did you mean 'ties'"),
     ("method=dare-ties", "did you mean 'dare_ties'"),

@@ -1,35 +1,37 @@
 """The YAML files: each composes, and says what the code says."""
 
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from evomerge.config import compose, schema
+from evomerge.config import compose, groups, schema
 from evomerge.errors import InputError
 from evomerge.fitness import FitnessSettings
-from evomerge.genome import LAYOUTS, GenomeSettings
+from evomerge.genome import GenomeSettings
+from evomerge.run.run_config import RunConfig, method_names
 from evomerge.search import searchers
 
 GOOD = ("models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]")
-CONF = schema.conf_folder()
-CHOICES = [(group, name) for group, names in schema.groups().items() for name in names if group != "experiment"]
-EXPERIMENTS = schema.groups()["experiment"]
+CONF = groups.conf_folder()
+CHOICES = [(group, name) for group, names in groups.groups().items() for name in names if group != "experiment"]
+GIVEN = ("models", "base", "fitness", "genome", "searcher", "offline")
+EXPERIMENTS = groups.groups()["experiment"]
 
 
 def test_no_group_is_named_like_a_key() -> None:
-    assert not set(schema.groups()) & set(schema.SEARCH)
+    assert not set(groups.groups()) & set(schema.SEARCH)
 
 
 def test_every_file_belongs_to_a_group() -> None:
-    found = {file.relative_to(CONF).as_posix() for file in CONF.rglob("*.yaml")}
-    named = {f"{group}/{name}.yaml" for group, names in schema.groups().items() for name in names}
-    assert found == named | {"config.yaml"}
+    known = {folder.name for folder in CONF.iterdir() if folder.is_dir()}
+    assert known <= set(groups.groups())
+    assert [file.name for file in CONF.glob("*.yaml")] == ["config.yaml"]
 
 
 def test_the_defaults_name_every_key(desk: Path) -> None:
-    """A key that the table lacks is unknown, one that the YAML lacks would have no value: both fail here."""
+    """The JSON of a configuration nests every key by its section and leaves none out."""
     assert set(compose.search(GOOD).to_json()) == {name.split(".")[0] for name in schema.SEARCH}
     flat = {
         f"{section}.{name}"
@@ -60,32 +62,32 @@ def test_every_experiment_composes(name: str) -> None:
     assert found == []
 
 
-def test_genomes_are_the_layouts_with_the_same_defaults(desk: Path) -> None:
-    assert set(schema.groups()["genome"]) == set(LAYOUTS)
-    for layout in LAYOUTS:
-        assert compose.search([*GOOD, f"genome={layout}"]).to_json()["genome"] == GenomeSettings(layout).to_json()
+def test_what_is_chosen_has_the_declared_defaults(desk: Path) -> None:
+    config = compose.search([*GOOD, "genome=smooth", "searcher=de"])
+    assert config.genome == GenomeSettings("smooth")
+    assert config.searcher.options == {option: entry[0] for option, entry in searchers.OPTIONS["de"].items()}
+    assert config.searcher.population == searchers.POPULATION
+    assert config.fitness == FitnessSettings(("rhymes",), ("my_tasks",))
+    assert config == replace(RunConfig(), **{name: getattr(config, name) for name in GIVEN})
 
 
-def test_searchers_are_the_algorithms_with_their_own_defaults() -> None:
-    assert set(schema.groups()["searcher"]) == {*searchers.SEARCHERS, "auto"}
-    for name, options in searchers.OPTIONS.items():
-        content = yaml.safe_load((CONF / "searcher" / f"{name}.yaml").read_text())
-        assert content["options"] == {option: default for option, (default, _, _) in options.items()}
-        assert content["population"] in (None, searchers.POPULATION)
-
-
-def test_fitness_is_its_settings_with_the_same_defaults(desk: Path) -> None:
-    plain = FitnessSettings(("rhymes",))
-    section = dict(compose.search(GOOD).fitness)
-    assert section == {name: getattr(plain, name) for name in section}
-    own_keys = {"tasks", "task_path", "items_per_task", "test_items_per_task", "seed"}
-    assert set(section) == {field.name for field in fields(FitnessSettings)} - own_keys
+def test_yaml_files_repeat_no_default() -> None:
+    """Choices of the main file and named studies hold only what differs from the declarations."""
+    content = yaml.safe_load((CONF / "config.yaml").read_text())
+    assert set(content) == {"defaults", "hydra"}
+    plain = schema.defaults(schema.SEARCH)
+    for name in EXPERIMENTS:
+        study = yaml.safe_load((CONF / "experiment" / f"{name}.yaml").read_text())
+        study.pop("defaults")
+        flat = compose.flattened(study, schema.SEARCH, [])
+        repeated = {key for key, value in flat.items() if schema.SEARCH[key].kind.read(value) == plain[key]}
+        assert repeated <= {"method"}, "a study says which method it is about"
 
 
 def test_methods_are_named_without_importing_them() -> None:
     from evomerge import methods
 
-    assert schema.method_names() == tuple(sorted(methods.names()))
+    assert method_names() == tuple(sorted(methods.names()))
 
 
 def test_the_example_needs_nothing_but_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

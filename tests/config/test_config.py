@@ -8,10 +8,10 @@ import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from evomerge.candidate import RuntimeSettings
 from evomerge.config import compose
 from evomerge.errors import InputError
 from evomerge.recipe import CheckpointRef
-from evomerge.run.run_config import Runtime
 
 GOOD = ("models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]")
 
@@ -26,9 +26,9 @@ def test_what_is_given_and_what_is_not(desk: Path) -> None:
     config = compose.search([*GOOD, "seed=7", "genome=blocks", "genome.block_size=2"], ("evomerge", "search", "..."))
     assert config.models == (CheckpointRef("A"), CheckpointRef("B"))
     assert config.base == CheckpointRef("C")
-    assert (config.seed, config.evaluations, config.run_dir) == (7, 200, None)
-    assert (config.genome["layout"], config.genome["block_size"]) == ("blocks", 2)
-    assert config.fitness["splits"] == {"search": 0.5, "selection": 0.2, "test": 0.3}
+    assert (config.seed, config.budgets.evaluations, config.run_dir) == (7, 200, None)
+    assert (config.genome.layout, config.genome.block_size) == ("blocks", 2)
+    assert config.fitness.splits == {"search": 0.5, "selection": 0.2, "test": 0.3}
     assert config.command == ("evomerge", "search", "...")
 
 
@@ -43,7 +43,7 @@ def test_json_holds_every_setting_and_no_command(desk: Path) -> None:
 
 def test_the_last_word_on_a_key_counts(desk: Path) -> None:
     assert compose.search([*GOOD, "seed=1", "genome=blocks", "seed=2", "genome=model"]).seed == 2
-    assert compose.search([*GOOD, "genome=blocks", "genome=model"]).genome["layout"] == "model"
+    assert compose.search([*GOOD, "genome=blocks", "genome=model"]).genome.layout == "model"
 
 
 def test_mappings_are_replaced_as_a_whole_and_entered_by_key(desk: Path) -> None:
@@ -52,9 +52,9 @@ def test_mappings_are_replaced_as_a_whole_and_entered_by_key(desk: Path) -> None
     entered = compose.search([*GOOD, "searcher=de", "searcher.options.weight=0.5"])
     assert entered.searcher.options == {"weight": 0.5, "crossover": 0.5}
     nested = compose.search([*GOOD, "genome.fixed.embedding.weight=0", "genome.fixed.head.weight=1"])
-    assert nested.genome["fixed"] == {"embedding": {"weight": 0}, "head": {"weight": 1}}
+    assert nested.genome.fixed == {"embedding": {"weight": 0}, "head": {"weight": 1}}
     section = compose.search([*GOOD, "fitness={num_fewshot:2,apply_chat_template:true}"])
-    assert (section.fitness["num_fewshot"], section.fitness["apply_chat_template"]) == (2, True)
+    assert (section.fitness.num_fewshot, section.fitness.apply_chat_template) == (2, True)
 
 
 def test_lists_and_mappings_from_files(desk: Path) -> None:
@@ -66,7 +66,7 @@ def test_lists_and_mappings_from_files(desk: Path) -> None:
     assert config.models == (CheckpointRef("A"), CheckpointRef("B", hub_id="org/b"))
     assert config.objectives == ("rhymes.acc", "0.5*rhymes.acc_norm")
     assert config.method_options == {"votes": "plain"}
-    assert compose.search([*GOOD, "tasks=my_tasks/rhymes.yaml"]).tasks == ("my_tasks/rhymes.yaml",)
+    assert compose.search([*GOOD, "tasks=my_tasks/rhymes.yaml"]).fitness.tasks == ("my_tasks/rhymes.yaml",)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_json_cannot_hold_is_refused(desk: Path) -> None:
 def test_an_experiment_of_ones_own(desk: Path) -> None:
     (desk / "mine.yaml").write_text("genome: blocks\nseed: 5\nfitness: {num_fewshot: 3}\nbudgets.seconds: 60\n")
     config = compose.search(["experiment=mine.yaml", *GOOD, "seed=6"])
-    assert (config.genome["layout"], config.seed, config.fitness["num_fewshot"]) == ("blocks", 6, 3)
+    assert (config.genome.layout, config.seed, config.fitness.num_fewshot) == ("blocks", 6, 3)
     assert config.budgets.seconds == 60
     assert compose.search([*GOOD, "seed=6", "experiment=mine.yaml"]).seed == 6
     (desk / "mine.yaml").write_text("genom: blocks\nfitness: {num_fewshots: 3}\n")
@@ -222,7 +222,7 @@ def test_the_searcher_follows_from_the_number_of_objectives(desk: Path, words: l
 def test_evaluate(desk: Path) -> None:
     config = compose.evaluate(["model=C", "model.device=cpu", "tasks=[rhymes]", "task_path=my_tasks"])
     assert config.model == CheckpointRef("C")
-    assert config.runtime == Runtime(device="cpu")
+    assert config.runtime == RuntimeSettings(device="cpu")
     assert (config.split, config.offline, config.out) == ("test", True, None)
     assert compose.evaluate(["model=org/name", "tasks=[rhymes]", "task_path=my_tasks"]).offline is False
 

@@ -317,8 +317,8 @@ def test_every_problem_is_told_at_once() -> None:
         )  # fmt: skip
     text = str(caught.value)
     for part in (
-        "genome.layout is 'layers'; expected one of model, blocks, layer, linear, smooth; did you mean 'layer'?",
-        "genome.block_size is 0",
+        "genome.layout: expected one of model, blocks, layer, linear, smooth, came 'layers'; did you mean 'layer'?",
+        "genome.block_size: expected a whole number of at least 1, came 0",
         "did you mean 'embedding'?",
         "did you mean 'density'?",
         "density between 0 and 1",

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from evomerge.cli.main import main
-from evomerge.config import schema
+from evomerge.config import groups
 from tests.building import perturbed
 from tests.run.family import ROOT, Family
 
-EXPERIMENTS = schema.groups()["experiment"]
+EXPERIMENTS = groups.groups()["experiment"]
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -66,7 +66,7 @@ def _tasks(assembly: Assembly) -> Iterator[str]:
     for constraint in assembly.constraints:
         yield f"constraint {constraint.label}"
     each = sum(len(ids) for ids in items["search"].values())
-    budget = assembly.config.evaluations
+    budget = assembly.config.budgets.evaluations
     total = f", {budget} candidates x {each} = {budget * each} in all" if budget else ""
     yield f"items per candidate: {each}{total}"
 

@@ -17,7 +17,7 @@ def run(config: ExportConfig) -> int:
             config.member,
             config.out,
             max_shard_size=config.max_shard_size,
-            offline=config.offline,
+            offline=bool(config.offline),
             trust_remote_code=config.trust_remote_code,
         )
     except ExportMismatch as error:

@@ -11,7 +11,7 @@ def run(config: MergeConfig) -> int:
     """Builds the recipe and says where the model is."""
     recipe = Recipe.load(config.recipe)
     folder = build(
-        recipe, config.out, max_shard_size=config.max_shard_size, offline=config.offline, device=config.device
+        recipe, config.out, max_shard_size=config.max_shard_size, offline=bool(config.offline), device=config.device
     )
     print(folder)
     return 0

@@ -43,9 +43,10 @@ def _header(prepared: search.Prepared) -> str:
     models = ", ".join(ref.label for ref in assembly.template.sources)
     items = {task: len(ids) for task, ids in assembly.suite.items["search"].items()}
     asked = " + ".join(f"{count} {task}" for task, count in items.items())
+    budget = assembly.config.budgets.evaluations
     lines = [
         f"{assembly.template.method} of {models}: {assembly.spec.n_var} genes, {assembly.config.searcher.name}",
-        f"items per candidate: {asked} = {sum(items.values())}; budget: {assembly.config.evaluations} candidates",
+        f"items per candidate: {asked} = {sum(items.values())}; budget: {budget} candidates",
         f"run folder: {prepared.folder}",
     ]
     return "\n".join(lines)

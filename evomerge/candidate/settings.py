@@ -1,0 +1,72 @@
+"""Settings of how candidates are merged and run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from evomerge.settings import setting
+
+__all__ = ["PRECISIONS", "ModelSettings", "RuntimeSettings"]
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+ATTENTION = ("sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention")
+
+
+@dataclass(frozen=True)
+class RuntimeSettings:
+    """How a model is run.
+
+    Attributes:
+        dtype: What it computes in; ``auto`` follows the weights and the machine.
+        attention: transformers' name of the attention code.
+        device: ``auto``, ``cpu``, ``cuda``, ...
+        threads: Per worker; None is what the run began with, else what a short measurement says.
+        trust_remote_code: Whether code that comes with a checkpoint may run.
+    """
+
+    dtype: str = field(
+        default="auto",
+        metadata=setting(
+            "what the model computes in; auto: half precision where weights and machine suit",
+            choices=("auto", *PRECISIONS),
+        ),
+    )
+    attention: str = field(default="sdpa", metadata=setting("attention code", choices=ATTENTION))
+    device: str = field(default="auto", metadata=setting("cpu, cuda, cuda:1, ... ; auto: a GPU where there is one"))
+    threads: int | None = field(
+        default=None, metadata=setting("threads per worker; null: as the run began, else measured", low=1)
+    )
+    trust_remote_code: bool = field(default=False, metadata=setting("run model code that comes with a checkpoint"))
+
+
+@dataclass(frozen=True)
+class ModelSettings(RuntimeSettings):
+    """How candidates are merged and run.
+
+    Attributes:
+        out_dtype: What merged weights are rounded to, whatever the model computes in; ``auto`` is what the reference
+            model is stored in.
+        merge_dtype: What the inputs are read as.
+        prepared_disk: Most bytes, in the run's folder, of what the method prepares.
+        prepared_memory: The same in each worker's own memory.
+    """
+
+    out_dtype: str = field(
+        default="auto",
+        metadata=setting(
+            "what merged weights are rounded to; auto: what the reference model is stored in",
+            choices=("auto", *PRECISIONS),
+        ),
+    )
+    merge_dtype: str = field(
+        default="float32",
+        metadata=setting("what the inputs are read as; arithmetic is float32", choices=PRECISIONS),
+    )
+    prepared_disk: int = field(
+        default=20_000_000_000,
+        metadata=setting("most bytes, in the run's folder, of what methods prepare; 0: never there", form="bytes"),
+    )
+    prepared_memory: int = field(
+        default=4_000_000_000,
+        metadata=setting("most bytes of the same in each worker's memory, of what is not on disk", form="bytes"),
+    )

@@ -1,0 +1,45 @@
+"""Groups: settings that are chosen together. ``genome=blocks`` is ``genome.layout=blocks`` and that layout's defaults.
+
+What may be chosen follows from the declarations: a new searcher's file is all it takes. YAML files under ``conf/`` add
+named studies (``experiment=NAME``) and further choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evomerge.genome import LAYOUTS
+from evomerge.search import searchers
+
+EXPERIMENT = "experiment"
+
+
+def conf_folder() -> Path:
+    """The folder of YAML files: inside the package once it is installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def groups() -> dict[str, tuple[str, ...]]:
+    """The groups, and the names that each of them offers."""
+    names = {group: set(choices) for group, choices in choices().items()} | {EXPERIMENT: set()}
+    for group, known in names.items():
+        known.update(file.stem for file in (conf_folder() / group).glob("*.yaml"))
+    return {group: tuple(sorted(known)) for group, known in names.items()}
+
+
+def choices() -> dict[str, dict[str, Mapping[str, Any]]]:
+    """Group to name to the settings that this choice stands for; what is left out has its default."""
+    return {
+        "genome": {layout: {"layout": layout} for layout in LAYOUTS},
+        "searcher": {"auto": {"name": "auto"}} | {name: _searcher(name) for name in searchers.SEARCHERS},
+        "executor": {"local": {"name": "local"}, "processes": {"name": "processes", "workers": 2}},
+    }
+
+
+def _searcher(name: str) -> dict[str, Any]:
+    options = {option: default for option, (default, _, _) in searchers.OPTIONS[name].items()}
+    return {"name": name, "population": None if name == "cmaes" else searchers.POPULATION, "options": options}

@@ -1,0 +1,84 @@
+"""The kind of value that a declared setting holds: from its type, its range and choices, or the form that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from evomerge.config import model_names, value_types
+from evomerge.config.value_types import Kind, listed
+from evomerge.settings import Declared, Setting
+
+
+def kind_of(entry: Declared) -> Kind:
+    """The kind of a setting's value.
+
+    Raises:
+        TypeError: If nothing here reads the type, and the setting names no form.
+    """
+    if entry.setting.form is not None:
+        kind = _FORMS[entry.setting.form](entry.setting)
+    elif entry.setting.choices is not None:
+        kind = value_types.choice(entry.setting.choices)
+    elif entry.plain_type in _TYPES:
+        kind = _TYPES[entry.plain_type](entry.setting)
+    else:
+        raise TypeError(f"setting {entry.key} is a {entry.type}; name a form that reads it, see {__name__}")
+    return value_types.optional(kind) if entry.optional else kind
+
+
+def _integer(setting: Setting) -> Kind:
+    low, high = (None if end is None else int(end) for end in (setting.low, setting.high))
+    return value_types.integer(low, high)
+
+
+_TYPES: Mapping[Any, Callable[[Setting], Kind]] = {
+    bool: lambda _: value_types.truth(),
+    int: _integer,
+    float: lambda setting: value_types.number(setting.low, setting.high),
+    str: lambda _: value_types.text(),
+    tuple: lambda _: value_types.texts(),
+    Mapping: lambda _: value_types.mapping(),
+}
+
+
+def _checkpoint(_: Setting) -> Kind:
+    expected = "a folder, a hub id such as ORG/NAME, or a mapping with source and revision"
+    return Kind(expected, model_names.read_checkpoint, text=True)
+
+
+def _checkpoints(_: Setting) -> Kind:
+    expected = "a list of folders or hub ids such as [A,B], or a YAML file with one"
+    return Kind(expected, lambda value: tuple(map(model_names.read_checkpoint, listed(value))), many=True)
+
+
+def _tasks(_: Setting) -> Kind:
+    return Kind("a list of task names such as [a,b], or a YAML file with one", _read_tasks, many=True)
+
+
+def _read_tasks(value: Any) -> tuple[str | dict[str, Any], ...]:
+    found: list[str | dict[str, Any]] = []
+    for entry in listed(value, only_lists=True):
+        if isinstance(entry, Mapping):
+            if not isinstance(entry.get("task"), str):
+                raise ValueError("a task's mapping needs its name under 'task'")
+            found.append({str(name): inner for name, inner in entry.items()})
+        elif isinstance(entry, str) and entry:
+            found.append(entry)
+        else:
+            raise ValueError
+    return tuple(found)
+
+
+_FORMS: Mapping[str, Callable[[Setting], Kind]] = {
+    "bytes": lambda _: value_types.size(),
+    "checkpoint": _checkpoint,
+    "checkpoints": _checkpoints,
+    "metrics": lambda _: value_types.metric_texts(),
+    "paths": lambda _: value_types.paths(),
+    "patterns": lambda _: value_types.patterns(),
+    "positive number": lambda setting: value_types.number(setting.low, setting.high, above=0),
+    "regular expression": lambda _: value_types.regular_expression(),
+    "shares": lambda setting: value_types.shares(setting.names() or ()),
+    "tasks": _tasks,
+}
