@@ -19,7 +19,7 @@ from evomerge.checkpoints import open_all
 from evomerge.errors import InputError
 from evomerge.evaluation import SPLITS, Failure, Job, Outcome
 from evomerge.fitness import FitnessSettings, NonFiniteScore, TaskSuite
-from evomerge.merging import LiveModel, Merger, NonFinite, PreparedSettings, Residency, Sources
+from evomerge.merging import Checkpoints, LiveModel, Merger, NonFinite, PreparedSettings, WeightCache
 from evomerge.recipe import CheckpointRef
 
 
@@ -56,10 +56,10 @@ class WorkerSettings:
     functions: tuple[UserFunction, ...] = ()
     prepared: PreparedSettings = field(default_factory=PreparedSettings)
 
-    def open(self) -> Sources:
+    def open(self) -> Checkpoints:
         """Opens the checkpoints."""
         folders = dict(self.folders)
-        return Sources(open_all(folders, folders.__getitem__), self.reference)
+        return Checkpoints(open_all(folders, folders.__getitem__), self.reference)
 
 
 class Worker:
@@ -75,10 +75,10 @@ class Worker:
 
     def __init__(self, settings: WorkerSettings, suite: TaskSuite | None = None) -> None:
         torch.set_num_threads(settings.threads)
-        sources = settings.open()
-        folder = sources.reference.path
+        checkpoints = settings.open()
+        folder = checkpoints.reference.path
         self.tokenizer = load_tokenizer(folder, settings.trust_remote_code)
-        self.suite = suite or TaskSuite.build(settings.fitness, self.tokenizer, config=sources.reference.config)
+        self.suite = suite or TaskSuite.build(settings.fitness, self.tokenizer, config=checkpoints.reference.config)
         if suite_digest(self.suite) != settings.items:
             raise InputError("the tasks have changed since the run began: a worker built other items than the driver")
         self.suite.use(settings.fitness.prefixes)
@@ -91,8 +91,8 @@ class Worker:
         )
         self.suite.adapt(self.live.model)  # weights that are numbers; a candidate's may not be
         device = torch.device(settings.device)
-        room = Residency(device, reserve=_reserved(self.suite, settings) if device.type == "cuda" else 0)
-        self.merger = Merger(sources, device=device, prepared=settings.prepared, residency=room)
+        room = WeightCache(device, reserve=_reserved(self.suite, settings) if device.type == "cuda" else 0)
+        self.merger = Merger(checkpoints, device=device, prepared=settings.prepared, weights=room)
         self._required = settings.required
         self._functions = {function.metric: function.load() for function in settings.functions}
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from evomerge.errors import InputError, suggest
 from evomerge.genome import curves
+from evomerge.genome.gene_block import GeneBlock
 from evomerge.genome.groups import Line, lay_out, matching
 from evomerge.genome.settings import GenomeSettings
 from evomerge.genome.spec import GenomeSpec, spread
-from evomerge.genome.strand import Strand
 from evomerge.recipe import MODULE_KINDS, Coefficient, Group, Recipe
 
 __all__ = ["build"]
@@ -53,13 +53,13 @@ def build(
     if problems or fix_problems:
         raise InputError([*problems, *fix_problems])
     searched = [c for c in declared if c.searched or c.name in settings.bounds or c.name in settings.shared]
-    strands = tuple(
-        strand for c in searched for strand in _strands(settings, c, plan, lines, pinned[c.name]) if strand.n_genes
+    gene_blocks = tuple(
+        block for c in searched for block in _gene_blocks(settings, c, plan, lines, pinned[c.name]) if block.n_genes
     )
-    if not strands:
+    if not gene_blocks:
         raise InputError("there is nothing to search: every group is frozen or fixed, or one model is merged alone")
     members = {name: groups.index(name) for name in names}
-    return GenomeSpec(plan, coefficients, strands, constants, pinned, members)
+    return GenomeSpec(plan, coefficients, gene_blocks, constants, pinned, members)
 
 
 def _unknown(settings: GenomeSettings, declared: Mapping[str, Coefficient]) -> Iterator[str]:
@@ -160,10 +160,10 @@ def _neutral(coefficient: Coefficient, models: int) -> NDArray[np.float64]:
     return np.full(models, value) if coefficient.per_model else np.asarray(value)
 
 
-def _strands(
+def _gene_blocks(
     settings: GenomeSettings, coefficient: Coefficient, plan: Recipe, lines: Sequence[Line], pinned: NDArray[np.bool_]
-) -> Iterator[Strand]:
-    """The strands of one coefficient over the groups that are neither frozen nor fixed."""
+) -> Iterator[GeneBlock]:
+    """The gene blocks of one coefficient over the groups that are neither frozen nor fixed."""
     if coefficient.name in settings.shared:
         lines = [Line("all", tuple(index for line in lines for index in line.groups), curve=False)]
     for line in lines:
@@ -172,7 +172,7 @@ def _strands(
             continue
         weights = _weights(settings, line, keep)
         low, high = settings.bounds.get(coefficient.name, (coefficient.low, coefficient.high))
-        yield Strand(
+        yield GeneBlock(
             coefficient=coefficient.name,
             rows=tuple(line.groups[i] for i in keep),
             weights=weights,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evomerge.genome.strand import TOLERANCE, NotExpressible, Strand
+from evomerge.genome.gene_block import TOLERANCE, GeneBlock, NotExpressible
 from evomerge.recipe import Coefficient, Group, Recipe
 
 __all__ = ["GenomeSpec", "NotExpressible"]
@@ -21,7 +21,7 @@ class GenomeSpec:
     Attributes:
         template: Recipe with everything but the coefficients.
         declared: The method's coefficients by name.
-        strands: The searched parts, in the order of the genes.
+        gene_blocks: The searched parts, in the order of the genes.
         constants: Coefficient to array of the recipe's shape: what holds where nothing is searched.
         pinned: Coefficient to mask over groups: where the user fixed a value.
         members: Tensor name to index of its group.
@@ -29,7 +29,7 @@ class GenomeSpec:
 
     template: Recipe
     declared: Mapping[str, Coefficient]
-    strands: tuple[Strand, ...]
+    gene_blocks: tuple[GeneBlock, ...]
     constants: Mapping[str, NDArray[np.float64]]
     pinned: Mapping[str, NDArray[np.bool_]]
     members: Mapping[str, int]
@@ -37,12 +37,12 @@ class GenomeSpec:
     @property
     def n_var(self) -> int:
         """Number of genes."""
-        return sum(strand.n_genes for strand in self.strands)
+        return sum(block.n_genes for block in self.gene_blocks)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """What each gene stands for, for example ``weight[expert_s] layer 3 attention``."""
-        return tuple(label for strand in self.strands for label in strand.labels)
+        return tuple(label for block in self.gene_blocks for label in block.labels)
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -69,9 +69,9 @@ class GenomeSpec:
             raise ValueError(f"expected genes in [0, 1], got {', '.join(wrong[:5])}")
         values = {name: array.copy() for name, array in self.constants.items()}
         start = 0
-        for strand in self.strands:
-            stop = start + strand.n_genes
-            values[strand.coefficient][list(strand.rows)] = strand.decode(genes[start:stop])
+        for block in self.gene_blocks:
+            stop = start + block.n_genes
+            values[block.coefficient][list(block.rows)] = block.decode(genes[start:stop])
             start = stop
         return replace(self.template, coefficients=values)
 
@@ -93,13 +93,13 @@ class GenomeSpec:
         """
         values = self._regrouped(recipe, self._model_order(recipe))
         for name, constant in self.constants.items():
-            strands = [strand for strand in self.strands if strand.coefficient == name]
-            searched = {row for strand in strands for row in strand.rows}
+            found = [block for block in self.gene_blocks if block.coefficient == name]
+            searched = {row for block in found for row in block.rows}
             for row, group in enumerate(self.groups):
                 off = np.abs(values[name][row] - constant[row]).max() > TOLERANCE
                 if row not in searched and not group.frozen and off:
                     raise NotExpressible(f"{name} of {group.label} is not searched and differs from {constant[row]}")
-        genes = [strand.encode(values[strand.coefficient][list(strand.rows)]) for strand in self.strands]
+        genes = [block.encode(values[block.coefficient][list(block.rows)]) for block in self.gene_blocks]
         return np.concatenate(genes)
 
     def recipe(self, coefficients: Mapping[str, float | Sequence[float]]) -> Recipe:

@@ -4,24 +4,24 @@ There is one merge loop, :meth:`Merger.stream`. A live model gives it memory of 
 times in a search, and an export writes its stream once, so what was scored is what is exported.
 """
 
-from evomerge.merging.export import companions, merge_to_folder
+from evomerge.merging.folder import companions, merge_to_folder
 from evomerge.merging.footprint import Footprint, footprint
 from evomerge.merging.live import LiveModel
+from evomerge.merging.loop import Buffer, Merger, NonFinite
 from evomerge.merging.mergekit import mergekit_config
-from evomerge.merging.merger import Buffer, Merger, NonFinite
+from evomerge.merging.opened import Checkpoints
 from evomerge.merging.prepared import PreparedSettings
-from evomerge.merging.residency import Residency
-from evomerge.merging.sources import Sources
+from evomerge.merging.weight_cache import WeightCache
 
 __all__ = [
     "Buffer",
+    "Checkpoints",
     "Footprint",
     "LiveModel",
     "Merger",
     "NonFinite",
     "PreparedSettings",
-    "Residency",
-    "Sources",
+    "WeightCache",
     "companions",
     "footprint",
     "merge_to_folder",

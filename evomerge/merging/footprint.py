@@ -11,9 +11,9 @@ import torch
 
 from evomerge import methods
 from evomerge.checkpoints import CheckpointSource
+from evomerge.merging.opened import Checkpoints
+from evomerge.merging.plan import DTYPES
 from evomerge.merging.prepared import Place, PreparedSettings, prepared_bounds
-from evomerge.merging.sources import Sources
-from evomerge.merging.work import DTYPES
 from evomerge.recipe import Recipe
 
 # Config, tokenizer, recipe and card of a large vocabulary stay well below this.
@@ -63,33 +63,33 @@ class Footprint:
 
 
 def footprint(
-    sources: Sources, recipe: Recipe, *, model_dtype: str = "float32", prepared: PreparedSettings | None = None
+    checkpoints: Checkpoints, recipe: Recipe, *, model_dtype: str = "float32", prepared: PreparedSettings | None = None
 ) -> Footprint:
     """Predicts memory and disk from headers, without what scoring needs.
 
     Args:
-        sources: The opened checkpoints.
+        checkpoints: The opened checkpoints.
         recipe: Any candidate's; its coefficients and groups do not matter.
         model_dtype: What the live model computes in.
         prepared: Where prepared arrays are kept.
     """
-    reference, method = sources.reference, methods.load(recipe.method)
+    reference, method = checkpoints.reference, methods.load(recipe.method)
     computing, dtype, rounded = DTYPES[model_dtype], DTYPES[recipe.dtype], DTYPES[recipe.out_dtype]
     live = sum(
         info.numel * (computing if info.dtype.is_floating_point else info.dtype).itemsize
         for name, info in reference.specs.items()
         if name not in reference.aliases
     )
-    opened = {id(checkpoint): checkpoint for checkpoint in sources.checkpoints.values()}.values()
+    opened = {id(checkpoint): checkpoint for checkpoint in checkpoints.by_ref.values()}.values()
     working = 0
-    for name in sources.merged_names:
+    for name in checkpoints.merged_names:
         buffer = 0 if computing == rounded else reference.specs[name].numel * rounded.itemsize
         copies = sum(_copied(checkpoint, name, dtype) for checkpoint in opened)
         own = method.working_bytes(reference.specs[name].numel, len(opened))
         working = max(working, buffer + copies + own)
     mapped = sum(info.nbytes for checkpoint in opened for info in checkpoint.specs.values())
     kept: dict[Place, int] = {"disk": 0, "memory": 0, "nowhere": 0}
-    bounds = prepared_bounds(recipe, sources)
+    bounds = prepared_bounds(recipe, checkpoints)
     for name, place in (prepared or PreparedSettings()).plan(bounds).items():
         kept[place] += bounds[name]
     return Footprint(_resident(), live, working, mapped, kept, export_bytes(reference, recipe.out_dtype))

@@ -15,8 +15,8 @@ from transformers import PreTrainedModel
 
 from evomerge.checkpoints import CheckpointSource, TensorSpec, open_source
 from evomerge.errors import InputError
-from evomerge.merging.merger import Buffer, Merger
-from evomerge.merging.placement import Piece, place
+from evomerge.merging.loop import Buffer, Merger
+from evomerge.merging.weight_map import Piece, weight_map
 from evomerge.recipe import Recipe
 
 
@@ -28,7 +28,7 @@ class LiveModel:
 
     Args:
         model: A model loaded from a checkpoint, in evaluation mode.
-        pieces: Where each tensor on disk goes in it, see :func:`~evomerge.merging.placement.place`.
+        pieces: Where each tensor on disk goes in it, see :func:`~evomerge.merging.weight_map.weight_map`.
 
     Attributes:
         model: The model.
@@ -77,7 +77,7 @@ class LiveModel:
             options["attn_implementation"] = attn_implementation
         dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
         auto, shadow = _shadow(checkpoint.path, dtype, options)
-        pieces = place(shadow, {name: info.shape for name, info in checkpoint.specs.items()})
+        pieces = weight_map(shadow, {name: info.shape for name, info in checkpoint.specs.items()})
         with _quietly():
             model, info = auto.from_pretrained(
                 checkpoint.path, dtype=dtype, local_files_only=True, output_loading_info=True, **options
@@ -103,14 +103,14 @@ class LiveModel:
         candidate, or the same one again.
 
         Args:
-            merger: Of sources whose reference has the tensors of the checkpoint that this model was loaded from.
+            merger: Of checkpoints whose reference has the tensors of the checkpoint that this model was loaded from.
             recipe: What to build.
 
         Returns:
             Names on disk of the tensors that were written.
 
         Raises:
-            InputError: If the recipe does not fit its method or its sources.
+            InputError: If the recipe does not fit its method or its checkpoints.
             ValueError: If the merger's reference has other tensors than this model.
             NonFinite: If a merged tensor is not finite.
         """

@@ -17,7 +17,7 @@ from evomerge.evaluation import Constraint, Objective
 from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
 from evomerge.fitness import TaskSuite, inspect_tasks
 from evomerge.genome import GenomeSpec
-from evomerge.merging import Sources
+from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
 from evomerge.recipe import CheckpointRef, Recipe
 from evomerge.run import paths
@@ -35,7 +35,7 @@ class Assembly:
 
     Attributes:
         config: What the user wrote.
-        sources: The opened checkpoints.
+        checkpoints: The opened checkpoints.
         spec: The search space; its template names method, models and base.
         method: The merge method.
         suite: The tasks.
@@ -49,7 +49,7 @@ class Assembly:
     """
 
     config: RunConfig
-    sources: Sources
+    checkpoints: Checkpoints
     spec: GenomeSpec
     method: MergeMethod
     suite: TaskSuite
@@ -72,8 +72,8 @@ class Assembly:
         return baselines(self.template, self.config.base and self.known(self.config.base))
 
     def known(self, ref: CheckpointRef) -> CheckpointRef:
-        """A reference as the sources know it, with its fingerprint where that has been read."""
-        same = (r for r in self.sources.checkpoints if (r.source, r.revision) == (ref.source, ref.revision))
+        """A reference as the checkpoints know it, with its fingerprint where that has been read."""
+        same = (r for r in self.checkpoints.by_ref if (r.source, r.revision) == (ref.source, ref.revision))
         return next(same, ref)
 
 
@@ -104,17 +104,17 @@ def assemble(config: RunConfig) -> Assembly:
     found = _Findings()
     device = found.attempt(lambda: resolve_device(config.model.device))
     method = found.attempt(lambda: methods.load(config.method))
-    sources = found.attempt(lambda: _open(config, method))
+    checkpoints = found.attempt(lambda: _open(config, method))
     functions = found.attempt(lambda: _functions(config)) or ()
     warnings: list[str] = []
-    if sources is not None:
-        comparison = sources.compare()
+    if checkpoints is not None:
+        comparison = checkpoints.compare()
         found.problems += comparison.problems
         warnings += comparison.warnings
     spec = None
-    if sources is not None and method is not None:
-        spec = found.attempt(lambda: build_spec(config, sources, method))
-    suite, metrics = _tasks(config, sources, found)
+    if checkpoints is not None and method is not None:
+        spec = found.attempt(lambda: build_spec(config, checkpoints, method))
+    suite, metrics = _tasks(config, checkpoints, found)
     if metrics is None:
         found.settle()
         raise AssertionError("tasks without metrics are a problem that settle reports")
@@ -122,11 +122,11 @@ def assemble(config: RunConfig) -> Assembly:
     objectives, constraints = _wishes(config, metrics, suite, found)
     start_names, starts = _starts(config, method, spec, objectives, found)
     found.settle()
-    if sources is None or method is None or spec is None or suite is None or device is None:
+    if checkpoints is None or method is None or spec is None or suite is None or device is None:
         raise AssertionError("a stage that failed has reported a problem")
     warnings += suite.warnings
     return Assembly(
-        config, sources, spec, method, suite, functions, objectives, constraints, start_names, starts, device,
+        config, checkpoints, spec, method, suite, functions, objectives, constraints, start_names, starts, device,
         tuple(dict.fromkeys(warnings)),
     )  # fmt: skip
 
@@ -144,7 +144,7 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
     problems: list[str] = []
     known: dict[CheckpointRef, CheckpointSource] = {}
     owner: dict[str, str] = {}
-    for ref, checkpoint in assembly.sources.checkpoints.items():
+    for ref, checkpoint in assembly.checkpoints.by_ref.items():
         say(f"reading the weights of {ref.source}")
         problems += find_nonfinite(checkpoint)
         fingerprint = checkpoint.fingerprint()
@@ -155,17 +155,17 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
         known[replace(ref, fingerprint=fingerprint)] = checkpoint
     if problems:
         raise InputError(problems)
-    sources = Sources(known, next(r for r in known if known[r] is assembly.sources.reference))
-    spec = build_spec(assembly.config, sources, assembly.method)
+    checkpoints = Checkpoints(known, next(r for r in known if known[r] is assembly.checkpoints.reference))
+    spec = build_spec(assembly.config, checkpoints, assembly.method)
     names, starts = assembly.start_names, assembly.starts
     if assembly.config.start_from:
         # Another run's recipes are recognised by their models' weights, which are known only now.
         more, rows = front_of(assembly.config.start_from, spec)
         names, starts = (*names, *more), np.vstack([starts, rows])
-    return replace(assembly, sources=sources, spec=spec, start_names=names, starts=starts)
+    return replace(assembly, checkpoints=checkpoints, spec=spec, start_names=names, starts=starts)
 
 
-def _open(config: RunConfig, method: MergeMethod | None) -> Sources:
+def _open(config: RunConfig, method: MergeMethod | None) -> Checkpoints:
     """Opens all checkpoints, the reference first: the base, but the first model where the method takes no base."""
     base = [config.base] if config.base else []
     models = list(config.models)
@@ -182,7 +182,7 @@ def _open(config: RunConfig, method: MergeMethod | None) -> Sources:
         problems.append(f"models: {config.base.source} is the base; name the experts alone")  # type: ignore[union-attr]
     if problems:
         raise InputError(problems)
-    return Sources(opened)
+    return Checkpoints(opened)
 
 
 def _functions(config: RunConfig) -> tuple[UserFunction, ...]:
@@ -201,11 +201,11 @@ def _functions(config: RunConfig) -> tuple[UserFunction, ...]:
 
 
 def _tasks(
-    config: RunConfig, sources: Sources | None, found: _Findings
+    config: RunConfig, checkpoints: Checkpoints | None, found: _Findings
 ) -> tuple[TaskSuite | None, dict[str, bool] | None]:
     """The suite, or without a tokenizer at least the names of the metrics."""
     settings = fitness_settings(config.fitness, config.seed)
-    reference = sources.reference if sources is not None else None
+    reference = checkpoints.reference if checkpoints is not None else None
     if reference is not None:
         trust = config.model.trust_remote_code
         tokenizer = found.attempt(lambda: load_tokenizer(reference.path, trust))

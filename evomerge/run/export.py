@@ -12,7 +12,7 @@ from pathlib import Path
 from evomerge.candidate import resolve_device
 from evomerge.checkpoints import locate, open_all
 from evomerge.errors import InputError
-from evomerge.merging import Sources, merge_to_folder
+from evomerge.merging import Checkpoints, merge_to_folder
 from evomerge.recipe import CheckpointRef, Recipe
 from evomerge.run import paths
 from evomerge.run.card import Measured, inherited_licence, licence_of, measured, model_card, uncited
@@ -66,10 +66,10 @@ def build(
     Raises:
         InputError: If checkpoints are missing, are not those the recipe names, or the folder cannot be made.
     """
-    sources = open_sources(recipe, offline=offline)
-    card = model_card(Path(out).name, recipe, _licences(recipe, sources), scores)
+    checkpoints = open_sources(recipe, offline=offline)
+    card = model_card(Path(out).name, recipe, _licences(recipe, checkpoints), scores)
     return merge_to_folder(
-        recipe, out, sources=sources, max_shard_size=max_shard_size, card=card, device=resolve_device(device)
+        recipe, out, checkpoints=checkpoints, max_shard_size=max_shard_size, card=card, device=resolve_device(device)
     )
 
 
@@ -142,7 +142,7 @@ def _check_trust(store: RunStore, allowed: bool) -> None:
         )
 
 
-def open_sources(recipe: Recipe, *, offline: bool = True, verify: bool = True) -> Sources:
+def open_sources(recipe: Recipe, *, offline: bool = True, verify: bool = True) -> Checkpoints:
     """Opens a recipe's checkpoints and makes sure that they are the ones it means.
 
     Args:
@@ -160,7 +160,7 @@ def open_sources(recipe: Recipe, *, offline: bool = True, verify: bool = True) -
         except InputError as error:
             raise InputError(_relative(ref, offline) or error.problems) from error
 
-    return Sources(open_all(recipe.checkpoints, find, verify=verify))
+    return Checkpoints(open_all(recipe.checkpoints, find, verify=verify))
 
 
 def _relative(ref: CheckpointRef, offline: bool) -> list[str]:
@@ -175,8 +175,8 @@ def _relative(ref: CheckpointRef, offline: bool) -> list[str]:
     ]
 
 
-def _licences(recipe: Recipe, sources: Sources) -> dict[str, str | None]:
-    return {ref.label: licence_of(sources[ref].path) for ref in recipe.checkpoints}
+def _licences(recipe: Recipe, checkpoints: Checkpoints) -> dict[str, str | None]:
+    return {ref.label: licence_of(checkpoints[ref].path) for ref in recipe.checkpoints}
 
 
 def _scores(store: RunStore, digest: str) -> Measured:

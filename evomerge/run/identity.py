@@ -53,7 +53,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
 
 def _companions(assembly: Assembly) -> dict[str, str]:
     """The reference's config, tokenizer and template files: they change scores as much as weights do."""
-    reference = assembly.sources.reference
+    reference = assembly.checkpoints.reference
     paths = [reference.path / "config.json", *companions(reference)]
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in paths}
 

@@ -69,4 +69,4 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
 
 
 def _model(ref: CheckpointRef, assembly: Assembly) -> dict[str, Any]:
-    return {"label": ref.label, **ref.to_json(), "license": licence_of(assembly.sources[ref].path)}
+    return {"label": ref.label, **ref.to_json(), "license": licence_of(assembly.checkpoints[ref].path)}

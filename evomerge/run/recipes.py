@@ -11,7 +11,7 @@ from evomerge import genome, methods
 from evomerge.checkpoints import stored_dtype
 from evomerge.errors import InputError
 from evomerge.genome import GenomeSpec, NotExpressible
-from evomerge.merging import Sources
+from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
 from evomerge.recipe import DEFAULT_LAYER_PATTERN, DEFAULT_PATTERNS, CheckpointRef, Group, ParameterGroups, Recipe
 from evomerge.report import front_members
@@ -19,14 +19,14 @@ from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.store import RunStore
 
 
-def build_spec(config: RunConfig, sources: Sources, method: MergeMethod) -> GenomeSpec:
+def build_spec(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod) -> GenomeSpec:
     """The search space of a method over opened checkpoints.
 
     Raises:
         InputError: With everything that is wrong with options and genome.
     """
     options = method.resolve(config.method_options)
-    refs = {(ref.source, ref.revision): ref for ref in sources.checkpoints}
+    refs = {(ref.source, ref.revision): ref for ref in checkpoints.by_ref}
     models = tuple(refs[ref.source, ref.revision] for ref in config.models)
     base = refs[config.base.source, config.base.revision] if config.base else None
     template = Recipe(
@@ -38,11 +38,11 @@ def build_spec(config: RunConfig, sources: Sources, method: MergeMethod) -> Geno
             (), (*config.patterns, *DEFAULT_PATTERNS), config.layer_pattern or DEFAULT_LAYER_PATTERN
         ),
         dtype=config.model.merge_dtype,
-        out_dtype=out_dtype(config, sources),
+        out_dtype=out_dtype(config, checkpoints),
         # Methods without randomness give the same model for every seed, so the seed is no part of their recipes.
         seed=child_seed(config.seed, "masks") if method.stochastic else 0,
     )
-    return genome.build(config.genome, method.coefficients(options), template, sources.merged_names)
+    return genome.build(config.genome, method.coefficients(options), template, checkpoints.merged_names)
 
 
 def baselines(template: Recipe, base: CheckpointRef | None) -> dict[str, Recipe]:
@@ -71,10 +71,10 @@ def baselines(template: Recipe, base: CheckpointRef | None) -> dict[str, Recipe]
     return found
 
 
-def out_dtype(config: RunConfig, sources: Sources) -> str:
+def out_dtype(config: RunConfig, checkpoints: Checkpoints) -> str:
     """What merged weights are rounded to; ``auto`` is what the reference checkpoint is stored in."""
     chosen = config.model.out_dtype
-    return str(stored_dtype(sources.reference)).removeprefix("torch.") if chosen == "auto" else chosen
+    return str(stored_dtype(checkpoints.reference)).removeprefix("torch.") if chosen == "auto" else chosen
 
 
 def front_of(folder: str, spec: GenomeSpec) -> tuple[tuple[str, ...], NDArray[np.float64]]:

@@ -29,12 +29,12 @@ from evomerge.store import RunStore
 
 def worker_settings(assembly: Assembly, threads: int) -> WorkerSettings:
     """What workers are given."""
-    model, sources = assembly.config.model, assembly.sources
-    reference = next(ref for ref, checkpoint in sources.checkpoints.items() if checkpoint is sources.reference)
+    model, checkpoints = assembly.config.model, assembly.checkpoints
+    reference = next(ref for ref, checkpoint in checkpoints.by_ref.items() if checkpoint is checkpoints.reference)
     objectives = [key for objective in assembly.objectives for _, key in objective.terms]
     return WorkerSettings(
         reference=reference,
-        folders=tuple((ref, str(checkpoint.path)) for ref, checkpoint in sources.checkpoints.items()),
+        folders=tuple((ref, str(checkpoint.path)) for ref, checkpoint in checkpoints.by_ref.items()),
         fitness=fitness_settings(assembly.config.fitness, assembly.config.seed),
         items=suite_digest(assembly.suite),
         required=tuple(dict.fromkeys([*objectives, *(constraint.metric for constraint in assembly.constraints)])),
@@ -60,7 +60,7 @@ def tuned(
         tuning = Tuning(int(began["model"]["threads"]), str(began["fitness"].get("prefixes", "plain")))
         dtype = str(began["model"]["dtype"]) if model.dtype == "auto" else model.dtype
         return _told(with_tuning(replace(settings, dtype=dtype), tuning), assembly), notes
-    reference = assembly.sources.reference
+    reference = assembly.checkpoints.reference
     settings = replace(settings, dtype=resolve_dtype(model.dtype, reference, assembly.device))
     if (used := kernels.in_use()).name == "torch":
         say(used.reason)

@@ -93,7 +93,7 @@ def theirs(
     python: Path, found: dict[str, Any], quiz: list[dict[str, Any]], tasks: Path, threads: int
 ) -> dict[str, Any]:
     """Times mergekit to a folder and lm-eval on it, for the same method and the same questions."""
-    from evomerge.merging import Sources, mergekit_config
+    from evomerge.merging import Checkpoints, mergekit_config
     from evomerge.recipe import Group, ParameterGroups
 
     recipe = found["recipe"]
@@ -103,7 +103,7 @@ def theirs(
         groups=ParameterGroups((Group("all"),)),
         coefficients={name: array[:1] for name, array in recipe.coefficients.items()},
     )
-    config = mergekit_config(flat, Sources.open(flat).merged_names)
+    config = mergekit_config(flat, Checkpoints.open(flat).merged_names)
     asked = [next(i for i, row in enumerate(quiz) if row["text"] in shown) for shown in found["questions"]]
     program = str(python.absolute().parent / "mergekit-yaml")
     environment = {

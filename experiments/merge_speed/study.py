@@ -28,7 +28,7 @@ import yaml
 
 from evomerge import methods
 from evomerge.kernels import in_use
-from evomerge.merging import LiveModel, Merger, PreparedSettings, Sources, merge_to_folder, mergekit_config
+from evomerge.merging import Checkpoints, LiveModel, Merger, PreparedSettings, merge_to_folder, mergekit_config
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
 from experiments.machine import processor
 from experiments.merge_speed.models import EXPERTS, generate
@@ -85,7 +85,7 @@ def beside_copies(work: Any, repeats: int) -> tuple[list[float], list[float]]:
 def measure(name: str, folders: list[Path], layers: int, repeats: int, store: Path) -> dict[str, Any]:
     """Times one method: the first candidate, later ones, and ones that change one layer."""
     recipe = recipe_of(name, folders, layers)
-    merger = Merger(Sources.open(recipe), prepared=PreparedSettings(str(store)))
+    merger = Merger(Checkpoints.open(recipe), prepared=PreparedSettings(str(store)))
     live = LiveModel.load(folders[0], dtype="bfloat16")
     first = _timed(lambda: live.install(merger, recipe))
     live.install(merger, nudged(recipe, repeats + 1))
@@ -95,7 +95,7 @@ def measure(name: str, folders: list[Path], layers: int, repeats: int, store: Pa
         _timed(lambda s=step: live.install(merger, nudged(recipe, s, slice(7, 8)))) for step in range(1, repeats + 1)
     ]
     read = len(recipe.sources) + (recipe.base is not None)
-    nbytes = sum(info.nbytes for info in merger.sources.reference.specs.values())
+    nbytes = sum(info.nbytes for info in merger.checkpoints.reference.specs.values())
     return {
         "bytes": nbytes * (read + 1), "bandwidth": bandwidth, "first": first, "every": every, "one_layer": one,
         "kernels": in_use().name, "why": in_use().reason,
@@ -119,8 +119,8 @@ def with_mergekit(python: Path, name: str, folders: list[Path], layers: int, thr
     options = recipe.options | ({"rescale": "l1"} if recipe.options.get("rescale") == "inverse" else {})
     groups = ParameterGroups((Group("all"),))
     flat = replace(recipe, options=options, groups=groups, coefficients=_row(recipe))
-    sources = Sources.open(flat)
-    config = mergekit_config(flat, sources.merged_names)
+    checkpoints = Checkpoints.open(flat)
+    config = mergekit_config(flat, checkpoints.merged_names)
     if config is None:
         return None
     program = str(python.absolute().parent / "mergekit-yaml")
@@ -135,7 +135,7 @@ def with_mergekit(python: Path, name: str, folders: list[Path], layers: int, thr
         start = min(run("--help") for _ in range(2))
         words = (str(file), str(Path(folder) / "theirs"), "--no-copy-tokenizer", "--quiet", "-j", str(threads))
         theirs = run(*words)
-        ours = _timed(lambda: merge_to_folder(flat, Path(folder) / "ours", sources=sources))
+        ours = _timed(lambda: merge_to_folder(flat, Path(folder) / "ours", checkpoints=checkpoints))
     return {"whole": theirs, "starting": start, "ours_to_a_folder": ours}
 
 

@@ -15,7 +15,7 @@ import torch
 
 from evomerge import methods
 from evomerge.errors import InputError
-from evomerge.merging import LiveModel, Merger, NonFinite, Sources
+from evomerge.merging import Checkpoints, LiveModel, Merger, NonFinite
 from evomerge.recipe import Recipe
 from tests.merging.conftest import Family, by_layer, make_recipe
 
@@ -65,8 +65,8 @@ def scaled(recipe: Recipe, *scales: float) -> Recipe:
 def test_what_changed_is_merged(family: Callable[..., Family], merged: Counter[str], dtype: str) -> None:
     base, one, two = family()
     recipe = make_recipe("counting_method", [one, two])
-    live, merger = LiveModel.load(base, dtype=dtype), Merger(Sources.open(recipe))
-    names = set(merger.sources.merged_names)
+    live, merger = LiveModel.load(base, dtype=dtype), Merger(Checkpoints.open(recipe))
+    names = set(merger.checkpoints.merged_names)
     first = {name for name in names if ".layers.0." in name}
     outside = {name for name in names if ".layers." not in name}
     for scales, expected in (
@@ -84,7 +84,7 @@ def test_what_changed_is_merged(family: Callable[..., Family], merged: Counter[s
 def test_a_repeated_head_is_merged_with_its_embeddings(family: Callable[..., Family], merged: Counter[str]) -> None:
     base, one, two = family("llama", tie_word_embeddings=True)
     recipe = make_recipe("counting_method", [one, two])
-    live, merger = LiveModel.load(base), Merger(Sources.open(recipe))
+    live, merger = LiveModel.load(base), Merger(Checkpoints.open(recipe))
     live.install(merger, recipe)
     merged.clear()
     live.install(merger, scaled(recipe, *recipe.coefficients["scale"][:2], 0.1))
@@ -96,7 +96,7 @@ def test_frozen_tensors_are_installed_once(family: Callable[..., Family]) -> Non
     first, *others = by_layer().groups
     groups = replace(by_layer(), groups=(replace(first, frozen=True), *others))
     recipe = make_recipe("task_arithmetic", [one, two], base, groups=groups)
-    live, merger = LiveModel.load(base), Merger(Sources.open(recipe))
+    live, merger = LiveModel.load(base), Merger(Checkpoints.open(recipe))
     assert [name for name in live.install(merger, recipe) if ".layers.0." in name]
     halved = {name: values / 2 for name, values in recipe.coefficients.items()}
     written = live.install(merger, replace(recipe, coefficients=halved))
@@ -108,7 +108,7 @@ def test_a_failed_candidate_forgets_what_it_touched(family: Callable[..., Family
     """And nothing else: what it did not reach is still the candidate's before."""
     base, one, two = family()
     recipe = scaled(make_recipe("counting_method", [one, two], out_dtype="float16"), 1.0, 1.0, 1.0)
-    live, merger = LiveModel.load(base, dtype="float16"), Merger(Sources.open(recipe))
+    live, merger = LiveModel.load(base, dtype="float16"), Merger(Checkpoints.open(recipe))
     live.install(merger, recipe)
     before = live.checksum()
     with pytest.raises(NonFinite) as caught:
@@ -123,7 +123,7 @@ def test_a_failed_candidate_forgets_what_it_touched(family: Callable[..., Family
 def test_a_refused_candidate_touches_nothing(family: Callable[..., Family]) -> None:
     base, one, two = family()
     recipe = make_recipe("ties", [one, two], base)
-    live, merger = LiveModel.load(base), Merger(Sources.open(recipe))
+    live, merger = LiveModel.load(base), Merger(Checkpoints.open(recipe))
     live.install(merger, recipe)
     with pytest.raises(InputError, match="weight"):
         live.install(merger, replace(recipe, coefficients={}))
@@ -133,7 +133,7 @@ def test_a_refused_candidate_touches_nothing(family: Callable[..., Family]) -> N
 def test_what_others_changed_is_written_again(family: Callable[..., Family]) -> None:
     base, one, two = family()
     recipe = make_recipe("linear", [one, two])
-    live, merger = LiveModel.load(base), Merger(Sources.open(recipe))
+    live, merger = LiveModel.load(base), Merger(Checkpoints.open(recipe))
     live.install(merger, recipe)
     before = live.checksum()
     next(live.model.parameters()).data.zero_()
@@ -185,17 +185,17 @@ def test_any_sequence_ends_as_a_fresh_installation(
 ) -> None:
     base, one, two = family(model_type, torch.float32, **changes)
     recipes = variants(base, one, two)
-    sources = Sources.open(recipes[0])
+    checkpoints = Checkpoints.open(recipes[0])
     fresh: dict[int, dict[str, torch.Tensor] | None] = {}
     for index, recipe in enumerate(recipes):
         model = LiveModel.load(base, dtype=dtype)
         try:
-            model.install(Merger(sources), recipe)
+            model.install(Merger(checkpoints), recipe)
             fresh[index] = model.model.state_dict()
         except NonFinite:
             fresh[index] = None
     assert sum(state is None for state in fresh.values()) == 2
-    live, merger = LiveModel.load(base, dtype=dtype), Merger(sources)
+    live, merger = LiveModel.load(base, dtype=dtype), Merger(checkpoints)
     order = random.Random(model_type + dtype)
     kept = 0
     often = [5] * 4 + [1] * (len(recipes) - 4)  # those that differ in one layer alone

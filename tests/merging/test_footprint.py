@@ -10,7 +10,7 @@ import torch
 
 from evomerge import methods
 from evomerge.checkpoints import open_source, read_header
-from evomerge.merging import LiveModel, Merger, PreparedSettings, Sources, footprint, merge_to_folder
+from evomerge.merging import Checkpoints, LiveModel, Merger, PreparedSettings, footprint, merge_to_folder
 from tests.merging.conftest import Family, make_recipe
 
 
@@ -18,17 +18,17 @@ def test_live_model(family: Callable[..., Family]) -> None:
     for changes in ({}, {"tie_word_embeddings": True}):
         base, one, two = family("llama", **changes)
         recipe = make_recipe("linear", [one, two], base)
-        sources = Sources.open(recipe)
+        checkpoints = Checkpoints.open(recipe)
         for dtype in ("float32", "bfloat16"):
             model = LiveModel.load(base, dtype=dtype).model
-            assert footprint(sources, recipe, model_dtype=dtype).live == sum(p.nbytes for p in model.parameters())
+            assert footprint(checkpoints, recipe, model_dtype=dtype).live == sum(p.nbytes for p in model.parameters())
 
 
 def test_export(family: Callable[..., Family], tmp_path: Path) -> None:
     base, one, two = family()
     for out_dtype in ("float32", "bfloat16"):
         recipe = make_recipe("linear", [one, two], base, out_dtype=out_dtype)
-        predicted = footprint(Sources.open(recipe), recipe).export
+        predicted = footprint(Checkpoints.open(recipe), recipe).export
         out = merge_to_folder(recipe, tmp_path / out_dtype)
         written = sum(path.stat().st_size for path in out.iterdir())
         assert written <= predicted <= written + 64_000_000
@@ -38,30 +38,30 @@ def test_working_memory_counts_only_what_is_copied(family: Callable[..., Family]
     largest = 259 * 16
     base, one, two = family()
     recipe = make_recipe("linear", [one, two], base)
-    sources = Sources.open(recipe)
-    assert footprint(sources, recipe).working == largest * 2  # bfloat16 inputs are read where they are mapped
-    assert footprint(sources, recipe, model_dtype="bfloat16").working == 0  # and merged where the model is
+    checkpoints = Checkpoints.open(recipe)
+    assert footprint(checkpoints, recipe).working == largest * 2  # bfloat16 inputs are read where they are mapped
+    assert footprint(checkpoints, recipe, model_dtype="bfloat16").working == 0  # and merged where the model is
     base, one, two = family("llama", torch.float32)
     recipe = make_recipe("linear", [one, two], base, dtype="bfloat16")
-    found = footprint(Sources.open(recipe), recipe)
+    found = footprint(Checkpoints.open(recipe), recipe)
     assert found.working == largest * (2 + 3 * 2)
-    assert found.mapped == 3 * sum(info.nbytes for info in Sources.open(recipe).reference.specs.values())
+    assert found.mapped == 3 * sum(info.nbytes for info in Checkpoints.open(recipe).reference.specs.values())
 
 
 def test_what_methods_prepare_is_counted_where_it_is_kept(family: Callable[..., Family]) -> None:
     base, one, two = family()
     recipe = make_recipe("ties", [one, two], base)
-    sources = Sources.open(recipe)
-    whole = footprint(sources, recipe).prepared["memory"]
+    checkpoints = Checkpoints.open(recipe)
+    whole = footprint(checkpoints, recipe).prepared["memory"]
     assert whole > 0
     settings = PreparedSettings("folder", disk=whole // 3, memory=whole // 3)
-    found = footprint(sources, recipe, prepared=settings)
+    found = footprint(checkpoints, recipe, prepared=settings)
     assert sum(found.prepared.values()) == whole
     assert 0 < found.prepared["disk"] <= whole // 3
     assert 0 < found.prepared["memory"] <= whole // 3
     assert found.own == found.program + found.live + found.working + found.prepared["memory"]
     assert found.worker == found.own + found.mapped + found.prepared["disk"]
-    assert not any(footprint(sources, make_recipe("linear", [one, two])).prepared.values())
+    assert not any(footprint(checkpoints, make_recipe("linear", [one, two])).prepared.values())
 
 
 def test_prepared_arrays_stay_within_the_bound(family: Callable[..., Family], tmp_path: Path) -> None:
@@ -74,10 +74,10 @@ def test_prepared_arrays_stay_within_the_bound(family: Callable[..., Family], tm
         known = [replace(ref, fingerprint=prints[Path(ref.source)]) for ref in recipe.sources]
         own = None if recipe.base is None else replace(recipe.base, fingerprint=prints[base])
         recipe = replace(recipe, sources=tuple(known), base=own)
-        sources, folder = Sources.open(recipe), tmp_path / name
+        checkpoints, folder = Checkpoints.open(recipe), tmp_path / name
         settings = PreparedSettings(str(folder))
-        list(Merger(sources, prepared=settings).stream(recipe))
+        list(Merger(checkpoints, prepared=settings).stream(recipe))
         kept = sum(info.nbytes for part in folder.glob("part-*") for info in read_header(part).values())
-        assert kept <= footprint(sources, recipe, prepared=settings).prepared["disk"]
+        assert kept <= footprint(checkpoints, recipe, prepared=settings).prepared["disk"]
         counted += kept > 0
     assert counted

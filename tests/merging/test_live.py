@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from evomerge.errors import InputError
-from evomerge.merging import LiveModel, Merger, Sources, merge_to_folder
+from evomerge.merging import Checkpoints, LiveModel, Merger, merge_to_folder
 from evomerge.recipe import Group, ParameterGroups
 from tests.building import MODEL_TYPES, VOCABULARY, edit_json, rewrite
 from tests.merging.conftest import Family, make_recipe
@@ -41,12 +41,12 @@ def test_installed_is_exported(
     assert_same(live, base)
     storage = pointers(live.model)
     recipe = make_recipe("dare_ties", [one, two], base)
-    sources = Sources.open(recipe)
-    merger = Merger(sources)
+    checkpoints = Checkpoints.open(recipe)
+    merger = Merger(checkpoints)
     live.install(merger, make_recipe("linear", [one, two], base))
     live.install(merger, recipe)
     assert pointers(live.model) == storage
-    assert_same(live, merge_to_folder(recipe, tmp_path / "out", sources=sources))
+    assert_same(live, merge_to_folder(recipe, tmp_path / "out", checkpoints=checkpoints))
 
 
 def test_the_cases_cover_what_transformers_changes(family: Callable[..., Family]) -> None:
@@ -71,7 +71,7 @@ def test_whatever_it_computes_in(
     base, one, two = family("llama", torch.float32)
     recipe = make_recipe("task_arithmetic", [one, two], base, out_dtype=out_dtype)
     live = LiveModel.load(base, dtype=computing)
-    live.install(Merger(Sources.open(recipe)), recipe)
+    live.install(Merger(Checkpoints.open(recipe)), recipe)
     assert_same(live, merge_to_folder(recipe, tmp_path / "out"), computing)
     if out_dtype == "bfloat16":
         weights = live.model.state_dict()["model.layers.0.mlp.up_proj.weight"]
@@ -84,7 +84,7 @@ def test_ties_hold_and_logits_follow(family: Callable[..., Family], tmp_path: Pa
     inputs = torch.arange(12).reshape(2, 6)
     before = live.model(inputs).logits
     recipe = make_recipe("linear", [one, two], base)
-    live.install(Merger(Sources.open(recipe)), recipe)
+    live.install(Merger(Checkpoints.open(recipe)), recipe)
     model = live.model
     assert model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()
     loaded = type(model).from_pretrained(merge_to_folder(recipe, tmp_path / "out"), dtype=torch.float32)
@@ -97,8 +97,8 @@ def test_baselines_share_the_live_model(family: Callable[..., Family], model_typ
     """Base and experts, as recipes of one model each, become exactly what transformers loads from their folders."""
     folders = family(model_type)
     base, *experts = folders
-    sources = Sources.open(make_recipe("linear", experts, base))
-    live, merger = LiveModel.load(base), Merger(sources)
+    checkpoints = Checkpoints.open(make_recipe("linear", experts, base))
+    live, merger = LiveModel.load(base), Merger(checkpoints)
     groups = ParameterGroups((Group("all"),))
     for folder in (*experts, base):
         live.install(merger, make_recipe("linear", [folder], groups=groups, coefficients={"weight": [[1.0]]}))
@@ -113,7 +113,7 @@ def test_repeated_head_round_trips(family: Callable[..., Family], tmp_path: Path
     rewrite(stored, lambda tensors: tensors.update({"lm_head.weight": tensors[embeddings].clone()}))
     recipe = make_recipe("task_arithmetic", [one, two], stored)
     live = LiveModel.load(stored)
-    live.install(Merger(Sources.open(recipe)), recipe)
+    live.install(Merger(Checkpoints.open(recipe)), recipe)
     out = merge_to_folder(recipe, tmp_path / "out")
     assert_same(live, out)
     loaded = transformers.AutoModelForCausalLM.from_pretrained(out)
@@ -128,7 +128,7 @@ def test_older_files_with_computed_tables(family: Callable[..., Family], tmp_pat
     live = LiveModel.load(old)
     assert table not in live.names
     recipe = make_recipe("task_arithmetic", [one, two], old)
-    live.install(Merger(Sources.open(recipe)), recipe)
+    live.install(Merger(Checkpoints.open(recipe)), recipe)
     assert_same(live, merge_to_folder(recipe, tmp_path / "out"))
 
 
@@ -137,7 +137,7 @@ def test_checksum_tells_candidates_apart(family: Callable[..., Family]) -> None:
     live = LiveModel.load(base)
     start = live.checksum()
     recipes = [make_recipe("linear", models, base) for models in ([one, two], [two, one])]
-    merger = Merger(Sources.open(recipes[0]))
+    merger = Merger(Checkpoints.open(recipes[0]))
     sums = []
     for recipe in (*recipes, recipes[0]):
         live.install(merger, recipe)
@@ -165,7 +165,7 @@ class TestOtherReferences:
         rewrite(other, change)
         recipe = make_recipe("linear", [other])
         with pytest.raises(ValueError) as caught:
-            live.install(Merger(Sources.open(recipe)), recipe)
+            live.install(Merger(Checkpoints.open(recipe)), recipe)
         return str(caught.value)
 
     def test_missing(self, family: Callable[..., Family], tmp_path: Path) -> None:

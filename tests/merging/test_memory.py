@@ -19,7 +19,7 @@ CHILD = """
 import ctypes, re, sys
 from pathlib import Path
 import torch
-from evomerge.merging import Buffer, Merger, Sources, footprint
+from evomerge.merging import Buffer, Merger, Checkpoints, footprint
 from evomerge.recipe import Recipe
 
 def anonymous():
@@ -42,14 +42,14 @@ if len(sys.argv) > 2:
     place.METHOD = replace(place.METHOD, merge=whole_tensor(deltas))
 
 recipe = Recipe.load(sys.argv[1])
-merger = Merger(Sources.open(recipe))
+merger = Merger(Checkpoints.open(recipe))
 start, most = None, 0
 for name, tensor in merger.stream(recipe, memory=Buffer(merger.device)):
     if start is None:  # the first tensor pays for what is set up once
         ctypes.CDLL(None).malloc_trim(0)
         start = anonymous()
     most = max(most, anonymous())
-print(most - start, footprint(merger.sources, recipe, model_dtype="bfloat16").working)
+print(most - start, footprint(merger.checkpoints, recipe, model_dtype="bfloat16").working)
 """
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from evomerge.merging import Sources, mergekit_config
+from evomerge.merging import Checkpoints, mergekit_config
 from evomerge.merging.mergekit import classify, filters
 from evomerge.recipe import CheckpointRef, Group, OutputLayer, ParameterGroups, Recipe
 from tests.merging.conftest import Family, by_layer, make_recipe
@@ -63,7 +63,7 @@ def test_every_tensor_gets_its_groups_coefficients(
     base, one, two = family(model_type)
     options = {"rescale": "l1"} if method.startswith("dare") else {}  # the paper's rescaling is not in mergekit
     recipe = make_recipe(method, [one, two], None if method == "slerp" else base, groups=groups, options=options)
-    names = Sources.open(recipe).merged_names
+    names = Checkpoints.open(recipe).merged_names
     config = mergekit_config(recipe, names)
     assert config is not None
     assert_says(config, recipe, names)
@@ -74,7 +74,7 @@ def test_every_tensor_gets_its_groups_coefficients(
 def test_base_and_models_are_named(family: Callable[..., Family]) -> None:
     base, one, two = family()
     recipe = make_recipe("task_arithmetic", [one, two], base)
-    names = Sources.open(recipe).merged_names
+    names = Checkpoints.open(recipe).merged_names
     config = mergekit_config(recipe, names)
     assert config is not None
     assert config["base_model"] == str(base)
@@ -88,7 +88,7 @@ def test_base_and_models_are_named(family: Callable[..., Family]) -> None:
 def test_slerp_is_based_on_its_first_model(family: Callable[..., Family]) -> None:
     _, one, two = family()
     recipe = make_recipe("slerp", [one, two])
-    config = mergekit_config(recipe, Sources.open(recipe).merged_names)
+    config = mergekit_config(recipe, Checkpoints.open(recipe).merged_names)
     assert config is not None
     assert config["base_model"] == str(one)
     assert "t" in config["parameters"]
@@ -102,7 +102,7 @@ def test_frozen_groups_become_what_leaves_the_reference(family: Callable[..., Fa
 
     def config(method: str, reference: Path | None) -> dict[str, Any] | None:
         recipe = make_recipe(method, [one, two], reference, groups=groups)
-        return mergekit_config(recipe, Sources.open(recipe).merged_names)
+        return mergekit_config(recipe, Checkpoints.open(recipe).merged_names)
 
     found = config("ties", base)
     assert found is not None
@@ -125,7 +125,7 @@ def test_frozen_groups_become_what_leaves_the_reference(family: Callable[..., Fa
 def test_options_without_counterpart(family: Callable[..., Family], method: str, options: dict[str, str]) -> None:
     base, one, two = family()
     recipe = make_recipe(method, [one, two], base, options=options)
-    assert mergekit_config(recipe, Sources.open(recipe).merged_names) is None
+    assert mergekit_config(recipe, Checkpoints.open(recipe).merged_names) is None
 
 
 def test_layers_of_their_own_have_no_counterpart(family: Callable[..., Family]) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from evomerge import methods
-from evomerge.merging import Merger, Sources
+from evomerge.merging import Checkpoints, Merger
 from tests.merging.conftest import Family, by_layer, make_recipe
 
 METHOD = '''
@@ -70,9 +70,9 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[s
 def test_once_for_all_candidates(family: Callable[..., Family], calls: Counter[str]) -> None:
     base, one, two = family()
     recipe = make_recipe("counted_method", [one, two], base)
-    sources = Sources.open(recipe)
-    merger = Merger(sources)
-    expected = {"survey": 1, **dict.fromkeys(sources.merged_names, 1)}
+    checkpoints = Checkpoints.open(recipe)
+    merger = Merger(checkpoints)
+    expected = {"survey": 1, **dict.fromkeys(checkpoints.merged_names, 1)}
     for scale in (1.0, 0.5, 0.25):
         values = recipe.coefficients["lambda"] * scale
         list(merger.stream(replace(recipe, coefficients={"lambda": values})))
@@ -84,7 +84,7 @@ def test_once_for_all_candidates(family: Callable[..., Family], calls: Counter[s
 def test_again_when_what_it_depends_on_changes(family: Callable[..., Family], calls: Counter[str]) -> None:
     base, one, two = family()
     recipe = make_recipe("counted_method", [one, two], base)
-    merger = Merger(Sources.open(recipe))
+    merger = Merger(Checkpoints.open(recipe))
     changed = [
         recipe,
         make_recipe("counted_method", [one, two], base, options={"variant": "b"}),
@@ -104,7 +104,7 @@ def test_frozen_tensors_are_neither_surveyed_nor_prepared(family: Callable[..., 
     first, *others = by_layer().groups
     recipe = make_recipe("counted_method", [one, two], base)
     recipe = replace(recipe, groups=replace(recipe.groups, groups=(replace(first, frozen=True), *others)))
-    merged = dict(Merger(Sources.open(recipe)).stream(recipe))
+    merged = dict(Merger(Checkpoints.open(recipe)).stream(recipe))
     assert not [name for name in calls if ".layers.0." in name]
     assert [name for name in merged if ".layers.0." in name]
     assert all(isinstance(tensor, torch.Tensor) for tensor in merged.values())

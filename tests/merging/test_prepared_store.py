@@ -14,7 +14,7 @@ import torch
 
 from evomerge import methods
 from evomerge.checkpoints import open_source, read_header
-from evomerge.merging import Merger, PreparedSettings, Sources
+from evomerge.merging import Checkpoints, Merger, PreparedSettings
 from evomerge.recipe import Recipe
 from tests.merging.conftest import Family, make_recipe
 
@@ -58,11 +58,11 @@ CHILD = """
 import hashlib, sys
 from evomerge import methods
 methods.__path__.append(sys.argv[1])
-from evomerge.merging import Merger, PreparedSettings, Sources
+from evomerge.merging import Merger, PreparedSettings, Checkpoints
 from evomerge.recipe import Recipe
 
 recipe = Recipe.load(sys.argv[2])
-merger = Merger(Sources.open(recipe), prepared=PreparedSettings(sys.argv[3]))
+merger = Merger(Checkpoints.open(recipe), prepared=PreparedSettings(sys.argv[3]))
 print(hashlib.sha256(b"".join(t.reshape(-1).float().numpy().tobytes() for _, t in merger.stream(recipe))).hexdigest())
 """
 
@@ -72,7 +72,7 @@ class Setting:
     """A family merged with a method that writes its calls down."""
 
     recipe: Recipe
-    sources: Sources
+    checkpoints: Checkpoints
     code: Path
     folder: Path
 
@@ -84,7 +84,7 @@ class Setting:
         return names
 
     def merged(self, prepared: PreparedSettings) -> dict[str, torch.Tensor]:
-        return dict(Merger(self.sources, prepared=prepared).stream(self.recipe))
+        return dict(Merger(self.checkpoints, prepared=prepared).stream(self.recipe))
 
     def child(self) -> subprocess.Popen[str]:
         self.recipe.save(self.code / "recipe.json")
@@ -109,7 +109,7 @@ def setting(family: Callable[..., Family], tmp_path: Path, monkeypatch: pytest.M
     assert recipe.base is not None
     own = replace(recipe.base, fingerprint=open_source(base).fingerprint())
     recipe = replace(recipe, base=own, sources=tuple(known.values()))
-    return Setting(recipe, Sources.open(recipe), code, tmp_path / "prepared")
+    return Setting(recipe, Checkpoints.open(recipe), code, tmp_path / "prepared")
 
 
 def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
@@ -118,7 +118,7 @@ def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
 
 def test_other_processes_prepare_nothing(setting: Setting) -> None:
     """Neither after the first one nor, waiting for it, at the same time."""
-    names = sorted(setting.sources.merged_names)
+    names = sorted(setting.checkpoints.merged_names)
     children = [setting.child(), setting.child()]
     answers = [child.communicate()[0] for child in children]
     assert sorted(setting.calls()) == names
@@ -137,8 +137,8 @@ def test_limits(setting: Setting) -> None:
     """What fits neither on disk nor in memory is prepared anew for each candidate; the result is always the same."""
     expected = setting.merged(PreparedSettings())
     setting.calls()
-    names = list(setting.sources.merged_names)
-    bounds = {name: 4 * setting.sources.reference.specs[name].numel + 2 for name in names}
+    names = list(setting.checkpoints.merged_names)
+    bounds = {name: 4 * setting.checkpoints.reference.specs[name].numel + 2 for name in names}
     half, whole = sum(bounds.values()) // 2, sum(bounds.values())
     for settings, wanted in (
         (PreparedSettings(str(setting.folder), disk=half, memory=whole), {"disk", "memory"}),
@@ -150,7 +150,7 @@ def test_limits(setting: Setting) -> None:
             part.unlink()
         plan = settings.plan(bounds)
         assert set(plan.values()) == wanted
-        merger = Merger(setting.sources, prepared=settings)
+        merger = Merger(setting.checkpoints, prepared=settings)
         again = [name for name in names if plan[name] == "nowhere"]
         kept = [name for name in names if plan[name] != "nowhere"]
         assert same(dict(merger.stream(setting.recipe)), expected)
@@ -201,7 +201,7 @@ def test_what_is_broken_is_made_again(setting: Setting, damage: Callable[[Path],
 def test_what_is_of_something_else_is_made_again(setting: Setting) -> None:
     """Of other models, of another type of numbers, or of other code; never of another seed."""
     settings = PreparedSettings(str(setting.folder))
-    recipe, names = setting.recipe, list(setting.sources.merged_names)
+    recipe, names = setting.recipe, list(setting.checkpoints.merged_names)
     setting.merged(settings)
     setting.calls()
     for changed, expected in (
@@ -221,7 +221,7 @@ def test_what_is_of_something_else_is_made_again(setting: Setting) -> None:
 def test_models_that_are_known_by_their_place_alone_are_never_on_disk(setting: Setting) -> None:
     models = tuple(replace(ref, fingerprint=None) for ref in setting.recipe.sources)
     recipe = replace(setting.recipe, sources=models)
-    dict(Merger(Sources.open(recipe), prepared=PreparedSettings(str(setting.folder))).stream(recipe))
+    dict(Merger(Checkpoints.open(recipe), prepared=PreparedSettings(str(setting.folder))).stream(recipe))
     assert setting.parts() == []
 
 
@@ -230,7 +230,7 @@ def test_a_full_disk(setting: Setting) -> None:
     expected = setting.merged(PreparedSettings())
     setting.calls()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    merger = Merger(setting.sources, prepared=PreparedSettings(str(setting.folder)))
+    merger = Merger(setting.checkpoints, prepared=PreparedSettings(str(setting.folder)))
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
         with pytest.warns(UserWarning, match="stay in memory, as they cannot be kept on disk"):
@@ -238,7 +238,7 @@ def test_a_full_disk(setting: Setting) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert same(result, expected)
-    assert len(setting.calls()) == len(setting.sources.merged_names)
+    assert len(setting.calls()) == len(setting.checkpoints.merged_names)
     assert same(dict(merger.stream(setting.recipe)), expected)
     assert setting.calls() == []
     assert [path.name for path in setting.folder.iterdir()] == ["lock"]

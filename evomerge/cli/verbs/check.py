@@ -27,14 +27,14 @@ def run(config: RunConfig) -> int:
 
 
 def _models(assembly: Assembly) -> Iterator[str]:
-    config, reference = assembly.config, assembly.sources.reference
+    config, reference = assembly.config, assembly.checkpoints.reference
     yield "models"
-    for ref, checkpoint in assembly.sources.checkpoints.items():
+    for ref, checkpoint in assembly.checkpoints.by_ref.items():
         role = "base" if ref == config.base else "expert"
         weights = sum(info.numel for info in checkpoint.specs.values())
         kind = str(stored_dtype(checkpoint)).removeprefix("torch.")
         yield f"  {role:7} {ref.source}: {weights / 1e6:.1f} M weights in {len(checkpoint.specs)} tensors, {kind}"
-    layers = {assembly.template.groups.place(name).layer for name in assembly.sources.merged_names} - {None}
+    layers = {assembly.template.groups.place(name).layer for name in assembly.checkpoints.merged_names} - {None}
     kind = reference.config.get("model_type", "unknown type")
     yield f"  {kind}, {len(layers)} layers, {'untied' if untied_heads(reference) else 'tied'} embeddings"
     options = ", ".join(f"{name}={value}" for name, value in assembly.template.options.items()) or "none"
@@ -73,9 +73,9 @@ def _tasks(assembly: Assembly) -> Iterator[str]:
 
 def _needs(assembly: Assembly) -> Iterator[str]:
     model, template = assembly.config.model, assembly.template
-    model_dtype = resolve_dtype(model.dtype, assembly.sources.reference, assembly.device)
+    model_dtype = resolve_dtype(model.dtype, assembly.checkpoints.reference, assembly.device)
     prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
-    found = footprint(assembly.sources, template, model_dtype=model_dtype, prepared=prepared)
+    found = footprint(assembly.checkpoints, template, model_dtype=model_dtype, prepared=prepared)
     itemsize, eager = 4 if model_dtype == "float32" else 2, model.attention == "eager"
     scoring = max(assembly.suite.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
     workers = assembly.config.executor.workers if assembly.config.executor.name == "processes" else 1

@@ -14,7 +14,7 @@ import yaml
 
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
-from evomerge.merging import Merger, NonFinite, Sources, merge_to_folder
+from evomerge.merging import Checkpoints, Merger, NonFinite, merge_to_folder
 from evomerge.recipe import Recipe, Tokenizer
 from tests.building import edit_json, rewrite
 from tests.merging.conftest import Family, make_recipe
@@ -41,7 +41,7 @@ def test_weights_are_the_stream(family: Callable[..., Family], tmp_path: Path) -
     base, one, two = family()
     recipe = make_recipe("task_arithmetic", [one, two], base)
     written = open_source(merge_to_folder(recipe, tmp_path / "out"))
-    expected = dict(Merger(Sources.open(recipe)).stream(recipe))
+    expected = dict(Merger(Checkpoints.open(recipe)).stream(recipe))
     assert written.specs.keys() == expected.keys()
     assert all(torch.equal(written.tensor(name), tensor) for name, tensor in expected.items())
 
@@ -153,10 +153,10 @@ class TestNothingIsLeftBehind:
         base, one, two = family()
         expert = Path(shutil.copytree(two, tmp_path / "two"))
         recipe = make_recipe("linear", [one, expert], base)
-        sources = Sources.open(recipe)
+        checkpoints = Checkpoints.open(recipe)
         (expert / "model.safetensors").unlink()
         with pytest.raises(OSError, match="No such file"):
-            merge_to_folder(recipe, tmp_path / "here" / "out", sources=sources)
+            merge_to_folder(recipe, tmp_path / "here" / "out", checkpoints=checkpoints)
         assert not (tmp_path / "here").exists()
 
     def test_checkpoints_that_do_not_fit(self, family: Callable[..., Family], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from evomerge.errors import InputError
 from evomerge.recipe import CheckpointRef, Recipe
 
 
-class Sources:
+class Checkpoints:
     """The checkpoints of a search, opened once and shared by all its recipes.
 
     Args:
@@ -29,7 +29,7 @@ class Sources:
     ) -> None:
         if not checkpoints:
             raise ValueError("there is no checkpoint to merge")
-        self.checkpoints = dict(checkpoints)
+        self.by_ref = dict(checkpoints)
         self._by_identity = {identity(ref): checkpoint for ref, checkpoint in checkpoints.items()}
         self.reference = self[reference] if reference is not None else next(iter(checkpoints.values()))
 
@@ -64,7 +64,7 @@ class Sources:
 
     def compare(self) -> Comparison:
         """Compares all checkpoints with the reference, from headers alone."""
-        others = {id(checkpoint): checkpoint for checkpoint in self.checkpoints.values()}
+        others = {id(checkpoint): checkpoint for checkpoint in self.by_ref.values()}
         return compare(self.reference, [c for c in others.values() if c is not self.reference])
 
     @functools.cached_property

@@ -14,8 +14,8 @@ import torch
 
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
-from evomerge.merging import LiveModel, Merger, Residency, Sources
-from evomerge.merging.residency import Wanted
+from evomerge.merging import Checkpoints, LiveModel, Merger, WeightCache
+from evomerge.merging.weight_cache import Wanted
 from evomerge.recipe import Recipe
 from tests.merging.conftest import Family, make_recipe
 
@@ -53,15 +53,15 @@ def recipes(base: Path, one: Path, two: Path) -> list[Recipe]:
 def test_candidates_are_the_same(family: Callable[..., Family], share: float, model_type: str) -> None:
     folders = family(model_type, torch.float32)
     wanted = recipes(*folders)
-    sources = Sources.open(wanted[0])
-    budget = int(share * sum(info.nbytes for info in sources.reference.specs.values()))
-    merger = Merger(sources, residency=Residency(CPU, budget=budget))
+    checkpoints = Checkpoints.open(wanted[0])
+    budget = int(share * sum(info.nbytes for info in checkpoints.reference.specs.values()))
+    merger = Merger(checkpoints, weights=WeightCache(CPU, budget=budget))
     live, plain = LiveModel.load(folders[0]), LiveModel.load(folders[0])
     for recipe in (*wanted, *wanted[::-1]):
         live.install(merger, recipe)
-        plain.install(Merger(sources), recipe)
+        plain.install(Merger(checkpoints), recipe)
         assert live.checksum() == plain.checksum()
-    before = {ref.source: checkpoint.fingerprint() for ref, checkpoint in sources.checkpoints.items()}
+    before = {ref.source: checkpoint.fingerprint() for ref, checkpoint in checkpoints.by_ref.items()}
     assert before == {str(folder): open_source(folder).fingerprint() for folder in folders}
 
 
@@ -70,7 +70,7 @@ def test_one_group_ahead(family: Callable[..., Family]) -> None:
     notes: list[str] = []
     groups = all_of(family()[0], notes)
     names = [group[0].name for group in groups]
-    for name, _ in zip(names, Residency(CPU, budget=0).each(groups), strict=True):
+    for name, _ in zip(names, WeightCache(CPU, budget=0).each(groups), strict=True):
         notes.append(f"work {name}")
     expected = [f"read {names[0]}"]
     for name, following in zip(names, [*names[1:], None], strict=True):
@@ -84,11 +84,11 @@ def test_what_stays_is_read_once_and_stays_within_the_budget(family: Callable[..
     sizes = {group[0].name: group[0].read().nbytes for group in groups}
     notes.clear()
     budget = sum(sizes.values()) // 2
-    residency = Residency(CPU, budget=budget)
-    first = [tensor.clone() for (tensor,) in residency.each(groups)]
+    cache = WeightCache(CPU, budget=budget)
+    first = [tensor.clone() for (tensor,) in cache.each(groups)]
     assert len(notes) == len(groups)
     notes.clear()
-    again = [tensor.clone() for (tensor,) in residency.each(groups)]
+    again = [tensor.clone() for (tensor,) in cache.each(groups)]
     streamed = [note.removeprefix("read ") for note in notes]
     staying = sum(size for name, size in sizes.items() if name not in streamed)
     assert budget - max(sizes.values()) < staying <= budget
@@ -98,27 +98,27 @@ def test_what_stays_is_read_once_and_stays_within_the_budget(family: Callable[..
 def test_on_the_cpu_files_are_read_in_place(family: Callable[..., Family]) -> None:
     checkpoint = open_source(family()[0])
     name = "model.norm.weight"
-    (found,) = next(Residency(CPU).each([(Wanted(checkpoint, name, torch.float32),)]))
+    (found,) = next(WeightCache(CPU).each([(Wanted(checkpoint, name, torch.float32),)]))
     assert found.data_ptr() == checkpoint.tensor(name).data_ptr()
 
 
 def test_passes_inside_passes_and_passes_left_early(family: Callable[..., Family]) -> None:
     groups = all_of(family()[0], [])
-    residency = Residency(CPU, budget=0)
+    cache = WeightCache(CPU, budget=0)
     expected = [group[0].read().clone() for group in groups]
-    for outer, (tensor,) in zip(expected, residency.each(groups), strict=True):
-        for inner, (other,) in zip(expected, residency.each(groups), strict=True):
+    for outer, (tensor,) in zip(expected, cache.each(groups), strict=True):
+        for inner, (other,) in zip(expected, cache.each(groups), strict=True):
             assert torch.equal(inner, other)
             if inner is expected[2]:
                 break
         assert torch.equal(outer, tensor)
-    assert len(residency._idle) <= 2, "buffers are used again"
+    assert len(cache._idle) <= 2, "buffers are used again"
 
 
 def test_any_device(family: Callable[..., Family]) -> None:
     """Nothing but the device's own memory is asked for what arrives there."""
     groups = all_of(family()[0], [])
-    arrived = [tensor for (tensor,) in Residency(torch.device("meta"), budget=0).each(groups)]
+    arrived = [tensor for (tensor,) in WeightCache(torch.device("meta"), budget=0).each(groups)]
     assert {tensor.device.type for tensor in arrived} == {"meta"}
     assert [tuple(tensor.shape) for tensor in arrived] == [tuple(group[0].read().shape) for group in groups]
 
@@ -127,4 +127,4 @@ def test_any_device(family: Callable[..., Family]) -> None:
 def test_a_tensor_that_is_not_there(family: Callable[..., Family], budget: int | None) -> None:
     checkpoint = open_source(family()[0])
     with pytest.raises(InputError, match="has no tensor 'nothing'"):
-        list(Residency(CPU, budget=budget).each([(Wanted(checkpoint, "nothing"),)]))
+        list(WeightCache(CPU, budget=budget).each([(Wanted(checkpoint, "nothing"),)]))

@@ -85,14 +85,14 @@ class _Unit:
 
     first_target: str
     transform: WeightTransform
-    sources: Mapping[str, Sequence[str]]  # pattern to names on disk, in the order that the conversion wants
+    checkpoints: Mapping[str, Sequence[str]]  # pattern to names on disk, in the order that the conversion wants
 
     @property
     def names(self) -> list[str]:
-        return [name for names in self.sources.values() for name in names]
+        return [name for names in self.checkpoints.values() for name in names]
 
 
-def place(model: PreTrainedModel, shapes: Mapping[str, Shape]) -> dict[str, tuple[Piece, ...]]:
+def weight_map(model: PreTrainedModel, shapes: Mapping[str, Shape]) -> dict[str, tuple[Piece, ...]]:
     """Finds where tensors on disk go in a model.
 
     Args:
@@ -139,7 +139,7 @@ def _units(model: PreTrainedModel, shapes: Mapping[str, Shape]) -> list[_Unit]:
     state = model.state_dict()
     prefix = model.base_model_prefix
     transforms: dict[str, WeightTransform] = {}
-    sources: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    checkpoints: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for name in sorted(shapes, key=dot_natural_key):
         target, pattern = rename_source_key(name, renamings, converters, prefix, state)
         if target not in state and name in state:
@@ -150,13 +150,13 @@ def _units(model: PreTrainedModel, shapes: Mapping[str, Shape]) -> list[_Unit]:
             transforms.setdefault(target, WeightRenaming(name, target))
         else:
             transforms.setdefault(target, by_pattern[pattern])
-        sources[target][name if pattern is None else pattern].append(name)
-    return [_Unit(target, transform, sources[target]) for target, transform in transforms.items()]
+        checkpoints[target][name if pattern is None else pattern].append(name)
+    return [_Unit(target, transform, checkpoints[target]) for target, transform in transforms.items()]
 
 
 def _converted(unit: _Unit, model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     converter: Any = deepcopy(unit.transform)
-    for pattern, names in unit.sources.items():
+    for pattern, names in unit.checkpoints.items():
         for name in names:
             converter.add_tensor(unit.first_target, name, pattern, tensors[name])
     try:
@@ -181,7 +181,7 @@ def _meaning(unit: _Unit) -> str:
     """What a conversion does, in words that are equal for the same conversion of another layer."""
     assert isinstance(unit.transform, WeightConverter)
     operations = [(type(op).__name__, sorted(vars(op).items(), key=str)) for op in unit.transform.operations]
-    counts = [(pattern, len(names)) for pattern, names in unit.sources.items()]
+    counts = [(pattern, len(names)) for pattern, names in unit.checkpoints.items()]
     return repr((operations, unit.transform.source_patterns, unit.transform.target_patterns, counts))
 
 

@@ -26,7 +26,7 @@ from transformers.core_model_loading import (
 )
 
 from evomerge.errors import InputError
-from evomerge.merging.placement import place
+from evomerge.merging.weight_map import weight_map
 
 Q, K, V = (f"self_attn.{name}_proj.weight" for name in "qkv")
 
@@ -52,7 +52,7 @@ def converting() -> Iterator[Callable[[list[WeightTransform]], LlamaForCausalLM]
 
 def installed(model: nn.Module, disk: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Copies disk tensors piece by piece into parameters full of -1."""
-    pieces = place(model, {name: tuple(tensor.shape) for name, tensor in disk.items()})
+    pieces = weight_map(model, {name: tuple(tensor.shape) for name, tensor in disk.items()})
     memory = {name: torch.full(tensor.shape, -1.0) for name, tensor in model.state_dict().items()}
     for name, tensor in disk.items():
         for piece in pieces[name]:
@@ -117,7 +117,7 @@ def test_renamed_and_left_alone(converting: Callable[..., LlamaForCausalLM]) -> 
     memory = installed(model, tensors)
     assert torch.equal(memory["model.norm.weight"], tensors["old.norm.weight"])
     assert torch.equal(memory["lm_head.weight"], tensors["lm_head.weight"])
-    assert place(model, {"unknown.weight": (3,)}) == {"unknown.weight": ()}
+    assert weight_map(model, {"unknown.weight": (3,)}) == {"unknown.weight": ()}
 
 
 class _Arithmetic(ConversionOps):
@@ -150,7 +150,7 @@ def test_what_is_no_regular_copy_is_refused(
     operation = _Arithmetic(change)
     model = converting([WeightConverter("self_attn.other.weight", "self_attn.o_proj.weight", [operation])])
     with pytest.raises(InputError, match=reason):
-        place(model, {"model.layers.0.self_attn.other.weight": (8, 8)})
+        weight_map(model, {"model.layers.0.self_attn.other.weight": (8, 8)})
 
 
 _SHUFFLED = torch.randperm(64, generator=torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""The one merge loop: a recipe and its sources give a stream of merged tensors."""
+"""The one merge loop: a recipe and its checkpoints give a stream of merged tensors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 
 from evomerge.checkpoints import CheckpointSource, TensorSpec
 from evomerge.kernels import is_finite
+from evomerge.merging.opened import Checkpoints
+from evomerge.merging.plan import DTYPES, Work
 from evomerge.merging.prepared import Arrays, PreparedSettings, PreparedStore, prepared_bounds
-from evomerge.merging.residency import Residency
-from evomerge.merging.sources import Sources
-from evomerge.merging.work import DTYPES, Work
+from evomerge.merging.weight_cache import WeightCache
 from evomerge.methods import TensorContext, TensorSources
 from evomerge.recipe import Recipe
 
@@ -78,41 +78,41 @@ class NonFinite(ArithmeticError):
 
 
 class Merger:
-    """Builds the tensors of recipes from the same sources, again and again.
+    """Builds the tensors of recipes from the same checkpoints, again and again.
 
     What does not depend on coefficients is computed once and kept: the arrays that a method prepares for each tensor,
     and its survey of all tensors. One set of them is kept, for the method, options and models used last.
 
     Args:
-        sources: The opened checkpoints.
+        checkpoints: The opened checkpoints.
         device: Where merging is computed.
         prepared: Where prepared arrays are kept.
-        residency: Where the checkpoints' weights are meanwhile, on the same device.
+        weights: Where the checkpoints' weights are meanwhile, on the same device.
     """
 
     def __init__(
         self,
-        sources: Sources,
+        checkpoints: Checkpoints,
         *,
         device: torch.device | str = "cpu",
         prepared: PreparedSettings | None = None,
-        residency: Residency | None = None,
+        weights: WeightCache | None = None,
     ) -> None:
-        self.sources = sources
+        self.checkpoints = checkpoints
         self.device = torch.device(device)
-        self._residency = residency or Residency(self.device)
+        self._weights = weights or WeightCache(self.device)
         self._prepared = PreparedStore(prepared or PreparedSettings())
         # Of methods that prepare or survey, and of those that do neither: baselines come in between candidates.
         self._commons: dict[bool, _Common] = {}
 
     def specs(self, recipe: Recipe) -> dict[str, TensorSpec]:
         """Names, types and shapes that :meth:`stream` will give, in its order."""
-        merged = set(self.sources.merged_names) | self.sources.reference.aliases.keys()
+        merged = set(self.checkpoints.merged_names) | self.checkpoints.reference.aliases.keys()
         out_dtype = DTYPES[recipe.out_dtype]
-        tensors = self.sources.reference.specs
+        tensors = self.checkpoints.reference.specs
         return {
             name: TensorSpec(out_dtype if name in merged else tensors[name].dtype, tensors[name].shape)
-            for name in _order(self.sources.reference)
+            for name in _order(self.checkpoints.reference)
         }
 
     def keys(self, recipe: Recipe) -> dict[str, Hashable]:
@@ -123,10 +123,10 @@ class Merger:
         sees no others, and a survey sees none.
 
         Raises:
-            InputError: If the recipe does not fit its method or these sources.
+            InputError: If the recipe does not fit its method or these checkpoints.
         """
-        work = Work.of(recipe, self.sources)
-        reference = self.sources.reference
+        work = Work.of(recipe, self.checkpoints)
+        reference = self.checkpoints.reference
         keys: dict[str, Hashable] = {}
         for name in reference.specs:
             stored = reference.aliases.get(name, name)
@@ -145,7 +145,7 @@ class Merger:
         reference's own. At no time more than one merged tensor is held here.
 
         Args:
-            recipe: What to build, from checkpoints among the sources.
+            recipe: What to build, from the opened checkpoints.
             names: The tensors that are wanted; None is all.
             memory: Where they are wanted: asked for each merged tensor just before it is written, so the same memory
                 may be given again and again. None is new memory for each.
@@ -154,11 +154,11 @@ class Merger:
             Name and tensor.
 
         Raises:
-            InputError: If the recipe does not fit its method or these sources; before the first tensor.
+            InputError: If the recipe does not fit its method or these checkpoints; before the first tensor.
             NonFinite: If a merged tensor is not finite; the memory that was given for it then holds it.
         """
-        work = Work.of(recipe, self.sources)
-        reference = self.sources.reference
+        work = Work.of(recipe, self.checkpoints)
+        reference = self.checkpoints.reference
         wanted = set(reference.specs if names is None else names)
         repeated: dict[str, list[str]] = {}
         for head, name in reference.aliases.items():
@@ -187,7 +187,7 @@ class Merger:
     ) -> Iterator[tuple[str, list[torch.Tensor]]]:
         """The tensors that are read for each name; none for names that are known."""
         wanted = (() if name in known else work.wanted(name) for name in names)
-        return zip(names, self._residency.each(wanted), strict=True)
+        return zip(names, self._weights.each(wanted), strict=True)
 
     def _inputs(self, work: Work, name: str, tensors: list[torch.Tensor], common: _Common) -> _Inputs:
         """What a tensor is merged from: known, or from the tensors that were read."""
@@ -212,7 +212,7 @@ class Merger:
     def _stays(self, work: Work, name: str) -> bool:
         """Whether what a tensor is merged from is there anyhow, and stays: mapped files, and arrays that are kept."""
         kept = work.method.prepare is None or self._prepared.get(self._prepared_key(work), name) is not None
-        return kept and self._residency.in_place and all(wanted.in_place for wanted in work.wanted(name))
+        return kept and self._weights.in_place and all(wanted.in_place for wanted in work.wanted(name))
 
     def _with_prepared(self, work: Work, name: str, tensors: list[torch.Tensor]) -> tuple[TensorContext, TensorSources]:
         """One tensor of all checkpoints with what the method prepares for it, kept or, for want of room, made now."""
@@ -242,7 +242,7 @@ class Merger:
             return self._commons[large]
         self._commons.pop(large, None)  # before more is made
         if method.prepare is not None:
-            bounds = prepared_bounds(work.recipe, self.sources)
+            bounds = prepared_bounds(work.recipe, self.checkpoints)
             bounds = {name: bounds[name] for name in work.live}
             prepare = functools.partial(self._prepare, work)
             self._prepared.fill(self._prepared_key(work), bounds, prepare, everywhere=work.known_by_content)

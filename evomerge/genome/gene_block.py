@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from evomerge.genome import simplex
 
-__all__ = ["NotExpressible", "Strand"]
+__all__ = ["GeneBlock", "NotExpressible"]
 
 TOLERANCE = 1e-9  # in units of the search range; far above rounding, far below what changes a model
 
@@ -19,7 +19,7 @@ class NotExpressible(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class Strand:
+class GeneBlock:
     """The genes of one coefficient on some groups.
 
     Attributes:

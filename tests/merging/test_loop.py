@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
-from evomerge.merging import Merger, NonFinite, PreparedSettings, Sources
+from evomerge.merging import Checkpoints, Merger, NonFinite, PreparedSettings
 from evomerge.recipe import CheckpointRef, Group, OutputLayer, ParameterGroups, Recipe
 from tests.building import rewrite
 from tests.merging.conftest import Family, by_layer, make_recipe
@@ -23,8 +23,8 @@ from tests.merging.conftest import Family, by_layer, make_recipe
 METHODS = ("linear", "slerp", "task_arithmetic", "ties", "dare_linear", "dare_ties")
 
 
-def streamed(recipe: Recipe, sources: Sources | None = None) -> dict[str, torch.Tensor]:
-    return dict(Merger(sources or Sources.open(recipe)).stream(recipe))
+def streamed(recipe: Recipe, checkpoints: Checkpoints | None = None) -> dict[str, torch.Tensor]:
+    return dict(Merger(checkpoints or Checkpoints.open(recipe)).stream(recipe))
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -75,23 +75,23 @@ def test_a_single_model_is_copied_exactly(family: Callable[..., Family]) -> None
 def test_repeats_itself_and_leaves_sources_alone(family: Callable[..., Family], method: str) -> None:
     base, one, two = family()
     recipe = make_recipe(method, [one, two], None if method in ("linear", "slerp") else base)
-    sources = Sources.open(recipe)
-    merger = Merger(sources)
-    before = {ref: checkpoint.fingerprint() for ref, checkpoint in sources.checkpoints.items()}
+    checkpoints = Checkpoints.open(recipe)
+    merger = Merger(checkpoints)
+    before = {ref: checkpoint.fingerprint() for ref, checkpoint in checkpoints.by_ref.items()}
     first = dict(merger.stream(recipe))
     other = replace(recipe, coefficients={name: values * 0.5 for name, values in recipe.coefficients.items()})
     list(merger.stream(other))
     again, fresh = dict(merger.stream(recipe)), streamed(recipe)
     assert all(torch.equal(first[name], again[name]) and torch.equal(first[name], fresh[name]) for name in first)
-    assert {ref: checkpoint.fingerprint() for ref, checkpoint in sources.checkpoints.items()} == before
+    assert {ref: checkpoint.fingerprint() for ref, checkpoint in checkpoints.by_ref.items()} == before
 
 
 def test_prepared_state_follows_what_it_depends_on(family: Callable[..., Family]) -> None:
     """The same merger, asked for other seeds, options, models and dtypes in between, gives what a fresh one gives."""
     base, one, two = family(dtype=torch.float32)
     recipe = make_recipe("dare_linear", [one, two], base)
-    sources = Sources.open(recipe)
-    merger = Merger(sources)
+    checkpoints = Checkpoints.open(recipe)
+    merger = Merger(checkpoints)
     variants = [
         recipe,
         make_recipe("dare_linear", [one, two], base, options={"rescale": "none"}),
@@ -180,7 +180,7 @@ class TestTies:
         groups = ParameterGroups((Group("head", kinds=("head",)), *by_layer().groups))
         stored = self.storing(base, tmp_path / "base")
         recipe = make_recipe("task_arithmetic", [one, two], stored, groups=groups)
-        assert "lm_head.weight" not in Sources.open(recipe).merged_names
+        assert "lm_head.weight" not in Checkpoints.open(recipe).merged_names
         merged = streamed(recipe)
         assert merged.keys() == expected.keys() | {"lm_head.weight"}
         assert torch.equal(merged["lm_head.weight"], merged["model.embed_tokens.weight"])
@@ -194,12 +194,12 @@ def test_what_is_no_weight_is_copied(family: Callable[..., Family], tmp_path: Pa
     extra = {table: torch.rand(4), "model.steps": torch.tensor([7])}
     rewrite(extended, lambda tensors: tensors.update({name: tensor.clone() for name, tensor in extra.items()}))
     recipe = make_recipe("task_arithmetic", [one, two], extended)
-    merger = Merger(Sources.open(recipe))
+    merger = Merger(Checkpoints.open(recipe))
     merged = dict(merger.stream(recipe))
     for name, tensor in extra.items():
         assert torch.equal(merged[name], tensor)
         assert merged[name].dtype == tensor.dtype
-        assert name not in merger.sources.merged_names
+        assert name not in merger.checkpoints.merged_names
     specs = merger.specs(recipe)
     assert {name: (spec.dtype, spec.shape) for name, spec in specs.items()} == {
         name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in merged.items()
@@ -236,7 +236,7 @@ class TestRefusals:
         groups = ParameterGroups((Group("layers", layers=(0, 9)),))
         recipe = replace(recipe, groups=groups, coefficients={"weight": np.ones((1, 2))})
         with pytest.raises(InputError) as caught:
-            next(Merger(Sources.open(recipe)).stream(recipe))
+            next(Merger(Checkpoints.open(recipe)).stream(recipe))
         message = str(caught.value)
         assert "names none; set base" in message
         assert "no values for coefficient 'density'" in message
@@ -245,14 +245,14 @@ class TestRefusals:
 
     def test_a_checkpoint_that_was_not_opened(self, family: Callable[..., Family]) -> None:
         base, one, two = family()
-        sources = Sources.open(make_recipe("linear", [one], base))
+        checkpoints = Checkpoints.open(make_recipe("linear", [one], base))
         with pytest.raises(InputError, match="none of the opened checkpoints"):
-            list(Merger(sources).stream(make_recipe("linear", [one, two], base)))
+            list(Merger(checkpoints).stream(make_recipe("linear", [one, two], base)))
 
     def test_all_checkpoints_that_cannot_be_found(self, tmp_path: Path) -> None:
         recipe = make_recipe("linear", [tmp_path / "a", tmp_path / "b"], tmp_path / "c")
         with pytest.raises(InputError) as caught:
-            Sources.open(recipe)
+            Checkpoints.open(recipe)
         assert len(caught.value.problems) == 3
 
     def test_layers_of_their_own_are_not_ignored(self, family: Callable[..., Family]) -> None:
@@ -270,11 +270,11 @@ def inputs_of(merger: Merger) -> dict[str, Any]:
 def test_inputs_are_looked_up_once_and_kept_only_where_that_takes_no_memory(family: Callable[..., Family]) -> None:
     base, one, two = family()
     recipe = make_recipe("ties", [one, two], base)
-    sources = Sources.open(recipe)
-    merger = Merger(sources)
+    checkpoints = Checkpoints.open(recipe)
+    merger = Merger(checkpoints)
     first = dict(merger.stream(recipe))
     kept = dict(inputs_of(merger))
-    assert set(kept) == set(sources.merged_names)
+    assert set(kept) == set(checkpoints.merged_names)
     again = dict(merger.stream(recipe))
     assert all(inputs_of(merger)[name] is inputs for name, inputs in kept.items())
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -282,12 +282,12 @@ def test_inputs_are_looked_up_once_and_kept_only_where_that_takes_no_memory(fami
     list(merger.stream(other_seed))
     assert all(inputs_of(merger)[name] is not inputs for name, inputs in kept.items())
     # Copies that are rounded, and arrays that there is no room for, would fill the memory.
-    no_room = Merger(sources, prepared=PreparedSettings(disk=0, memory=0))
+    no_room = Merger(checkpoints, prepared=PreparedSettings(disk=0, memory=0))
     list(no_room.stream(recipe))
     assert not inputs_of(no_room)
     base, one, two = family("llama", torch.float32)
     rounded = make_recipe("task_arithmetic", [one, two], base, dtype="bfloat16")
-    merger = Merger(Sources.open(rounded))
+    merger = Merger(Checkpoints.open(rounded))
     list(merger.stream(rounded))
     assert not inputs_of(merger)
     # Tensors that do not lie where their type can be read are copies, too.
@@ -297,7 +297,7 @@ def test_inputs_are_looked_up_once_and_kept_only_where_that_takes_no_memory(fami
         length = int.from_bytes(data[:8], "little")
         file.write_bytes((length + 1).to_bytes(8, "little") + data[8 : 8 + length] + b" " + data[8 + length :])
     shifted = make_recipe("task_arithmetic", [one, two], base)
-    merger = Merger(Sources.open(shifted))
+    merger = Merger(Checkpoints.open(shifted))
     list(merger.stream(shifted))
     assert not inputs_of(merger)
 
@@ -307,9 +307,9 @@ def test_streams_that_are_open_at_the_same_time(family: Callable[..., Family], m
     base, one, two = family()
     first = make_recipe(method, [one, two], base)
     second = replace(make_recipe(method, [two, one], base), seed=first.seed + 1)
-    sources = Sources.open(first)
-    wanted = [dict(Merger(sources).stream(recipe)) for recipe in (first, second)]
-    merger = Merger(sources)
+    checkpoints = Checkpoints.open(first)
+    wanted = [dict(Merger(checkpoints).stream(recipe)) for recipe in (first, second)]
+    merger = Merger(checkpoints)
     for (name, left), (other, right) in zip(merger.stream(first), merger.stream(second), strict=True):
         assert name == other
         assert torch.equal(left, wanted[0][name])

@@ -17,9 +17,9 @@ import yaml
 from evomerge.checkpoints import CheckpointSource, parse_size, write_shards
 from evomerge.errors import InputError
 from evomerge.merging.footprint import export_bytes
+from evomerge.merging.loop import Buffer, Merger
 from evomerge.merging.mergekit import mergekit_config
-from evomerge.merging.merger import Buffer, Merger
-from evomerge.merging.sources import Sources
+from evomerge.merging.opened import Checkpoints
 from evomerge.merging.unbuilt import unbuilt
 from evomerge.recipe import Recipe
 
@@ -37,7 +37,7 @@ def merge_to_folder(
     recipe: Recipe,
     out: str | Path,
     *,
-    sources: Sources | None = None,
+    checkpoints: Checkpoints | None = None,
     max_shard_size: str | int = "5GB",
     card: str | None = None,
     device: torch.device | str = "cpu",
@@ -51,7 +51,7 @@ def merge_to_folder(
     Args:
         recipe: What to build.
         out: The new folder. It must not exist, or be empty.
-        sources: The recipe's opened checkpoints; opened here if None, without a connection.
+        checkpoints: The recipe's opened checkpoints; opened here if None, without a connection.
         max_shard_size: Most bytes in one weight file, such as ``5GB``.
         card: Text of the model card ``README.md``; none is written if None.
         device: Where merging is computed.
@@ -68,24 +68,26 @@ def merge_to_folder(
     problems = [*_destination_problems(out), *unbuilt(recipe)]
     if problems:
         raise InputError(problems)
-    sources = Sources.open(recipe, offline=True) if sources is None else sources
-    sources.compare().check()
-    merger = Merger(sources, device=device)
+    checkpoints = Checkpoints.open(recipe, offline=True) if checkpoints is None else checkpoints
+    checkpoints.compare().check()
+    merger = Merger(checkpoints, device=device)
     specs = merger.specs(recipe)
-    _check_space(out, sum(spec.nbytes for spec in specs.values()), export_bytes(sources.reference, recipe.out_dtype))
+    _check_space(
+        out, sum(spec.nbytes for spec in specs.values()), export_bytes(checkpoints.reference, recipe.out_dtype)
+    )
     with _appearing(out) as folder:
-        copy_companions(sources.reference, folder, recipe.out_dtype)
-        _write_recipe(recipe, sources, folder)
+        copy_companions(checkpoints.reference, folder, recipe.out_dtype)
+        _write_recipe(recipe, checkpoints, folder)
         if card is not None:
             (folder / "README.md").write_text(card, encoding="utf-8")
         write_shards(folder, specs, merger.stream(recipe, memory=Buffer(merger.device)), max_shard_bytes=shard_bytes)
     return out
 
 
-def _write_recipe(recipe: Recipe, sources: Sources, folder: Path) -> None:
+def _write_recipe(recipe: Recipe, checkpoints: Checkpoints, folder: Path) -> None:
     """Writes the recipe, and once more in mergekit's dialect where that can express it."""
     recipe.save(folder / "recipe.json")
-    config = mergekit_config(recipe, sources.merged_names)
+    config = mergekit_config(recipe, checkpoints.merged_names)
     if config is not None:
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
         (folder / "mergekit_config.yml").write_text(text, encoding="utf-8")

@@ -13,9 +13,9 @@ import torch
 from evomerge import methods
 from evomerge.errors import InputError
 from evomerge.kernels import random_key
-from evomerge.merging.residency import Wanted
-from evomerge.merging.sources import Sources, identity
+from evomerge.merging.opened import Checkpoints, identity
 from evomerge.merging.unbuilt import unbuilt
+from evomerge.merging.weight_cache import Wanted
 from evomerge.methods import MergeMethod, TensorContext
 from evomerge.recipe import CheckpointRef, ParameterGroups, Recipe
 
@@ -28,37 +28,37 @@ DTYPES: Mapping[str, torch.dtype] = {
 
 @dataclass(frozen=True)
 class Work:
-    """A recipe that fits its method and its sources.
+    """A recipe that fits its method and its checkpoints.
 
     Attributes:
         recipe: The recipe.
-        sources: The opened checkpoints.
+        checkpoints: The opened checkpoints.
         method: Its method.
         options: The method's options, resolved.
         rows: Names of the tensors that are merged or frozen to the rows of their coefficients. All others are copied
-            from the sources' reference.
+            from the checkpoints' reference.
     """
 
     recipe: Recipe
-    sources: Sources
+    checkpoints: Checkpoints
     method: MergeMethod
     options: Mapping[str, Any]
     rows: Mapping[str, int]
 
     @classmethod
-    def of(cls, recipe: Recipe, sources: Sources) -> Work:
+    def of(cls, recipe: Recipe, checkpoints: Checkpoints) -> Work:
         """Looks everything up.
 
         Raises:
-            InputError: If the recipe does not fit its method or these sources; all problems.
+            InputError: If the recipe does not fit its method or these checkpoints; all problems.
         """
         method = methods.load(recipe.method)
         problems = [*unbuilt(recipe), *method.problems(recipe)]
-        rows, unplaced = _rows(recipe.groups, sources.merged_names)
+        rows, unplaced = _rows(recipe.groups, checkpoints.merged_names)
         problems += unplaced
         if problems:
             raise InputError(problems)
-        return cls(recipe, sources, method, method.resolve(recipe.options), rows)
+        return cls(recipe, checkpoints, method, method.resolve(recipe.options), rows)
 
     @functools.cached_property
     def live(self) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ class Work:
         """Everything that the bytes of one tensor depend on, but for the device."""
         recipe = self.recipe
         if name not in self.rows:
-            return ("copied", str(self.sources.reference.path))
+            return ("copied", str(self.checkpoints.reference.path))
         row = self.rows[name]
         if recipe.groups.groups[row].frozen:
             return ("frozen", identity(recipe.reference), recipe.out_dtype)
@@ -98,11 +98,11 @@ class Work:
     def wanted(self, name: str) -> tuple[Wanted, ...]:
         """What is read to make a tensor: base and models, or the one tensor that is copied."""
         if name not in self.rows:
-            return (Wanted(self.sources.reference, name),)
+            return (Wanted(self.checkpoints.reference, name),)
         if self.recipe.groups.groups[self.rows[name]].frozen:
-            return (Wanted(self.sources[self.recipe.reference], name),)
+            return (Wanted(self.checkpoints[self.recipe.reference], name),)
         dtype = DTYPES[self.recipe.dtype]
-        return tuple(Wanted(self.sources[ref], name, dtype) for ref in self._inputs if ref is not None)
+        return tuple(Wanted(self.checkpoints[ref], name, dtype) for ref in self._inputs if ref is not None)
 
     def context(self, name: str) -> TensorContext:
         """What the method may know about a tensor."""

@@ -59,7 +59,7 @@ class Wanted:
         return self.exact and self.checkpoint.in_place(self.name)
 
 
-class Residency:
+class WeightCache:
     """Gives the weights that merging reads, on the device that it is computed on.
 
     Args:
