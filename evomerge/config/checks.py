@@ -156,16 +156,11 @@ def _searcher_problems(values: Mapping[str, Any]) -> list[str]:
     name = searcher(values)
     settings = SearcherSettings(values.get("searcher.population"), 0, values.get("searcher.options", {}))
     try:
-        searchers.factory(name, settings)
+        problems = searchers.load(name).problems(settings)
+        count = len(values.get("objectives", ()))
+        return problems or (searchers.misfit(name, count) if count else [])
     except InputError as error:
-        return [f"searcher: {problem}" for problem in error.problems]
-    count = len(values.get("objectives", ()))
-    if count > 1 and name in searchers.SINGLE:
-        fitting = ", ".join(searchers.MULTI)
-        return [f"searcher: {name} is for one objective, came {count}; choose one of {fitting}, or weigh them into one"]
-    if count == 1 and name in searchers.MULTI:
-        return [f"searcher: {name} is for several objectives, came one; choose one of {', '.join(searchers.SINGLE)}"]
-    return []
+        return list(error.problems)
 
 
 def _is_number(value: Any) -> bool:

@@ -35,11 +35,6 @@ def choices() -> dict[str, dict[str, Mapping[str, Any]]]:
     """Group to name to the settings that this choice stands for; what is left out has its default."""
     return {
         "genome": {layout: {"layout": layout} for layout in LAYOUTS},
-        "searcher": {"auto": {"name": "auto"}} | {name: _searcher(name) for name in searchers.SEARCHERS},
+        "searcher": {"auto": {"name": "auto"}} | {name: searchers.load(name).defaults() for name in searchers.names()},
         "executor": {"local": {"name": "local"}, "processes": {"name": "processes", "workers": 2}},
     }
-
-
-def _searcher(name: str) -> dict[str, Any]:
-    options = {option: default for option, (default, _, _) in searchers.OPTIONS[name].items()}
-    return {"name": name, "population": None if name == "cmaes" else searchers.POPULATION, "options": options}

@@ -39,7 +39,8 @@ from evomerge.kernels import (
 from evomerge.methods._shared.coefficients import delta_starts, per_model, scale, shared, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSet, TensorSources
-from evomerge.methods._shared.options import SCOPE, Option
+from evomerge.methods._shared.options import SCOPE
+from evomerge.options import Option
 from evomerge.recipe import Coefficient
 
 CLAMP = Option(1e-4, None, float, "fraction of each delta's elements, at both ends, whose magnitude is clamped")

@@ -47,9 +47,10 @@ from evomerge.kernels import (
 from evomerge.methods._shared.coefficients import delta_starts, per_model, scale, shared, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
-from evomerge.methods._shared.options import TIE, TIE_SIGNS, VOTES, Option
+from evomerge.methods._shared.options import TIE, TIE_SIGNS, VOTES
 from evomerge.methods._shared.sparsify.top_k import TopK, prepared_histogram, thresholds_of_tensor
 from evomerge.methods._shared.task_vector import mix_into
+from evomerge.options import Option
 from evomerge.recipe import Coefficient
 
 SELECT = Option(

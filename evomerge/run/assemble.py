@@ -23,7 +23,7 @@ from evomerge.recipe import CheckpointRef, Recipe
 from evomerge.run import paths
 from evomerge.run.recipes import baselines, build_spec, front_of
 from evomerge.run.run_config import RunConfig, child_seed, fitness_settings
-from evomerge.search import SearcherSettings, make
+from evomerge.search import Problem, SearcherSettings, make
 from evomerge.store import RunStore
 
 T = TypeVar("T")
@@ -247,7 +247,9 @@ def _starts(
     if objectives:
         # The searcher itself is made by the loop; making one here finds what does not fit before any work.
         found.attempt(
-            lambda: make(config.searcher.name, spec.n_var, len(objectives), 1, searcher_settings(config), starts)
+            lambda: make(
+                config.searcher.name, Problem(spec.n_var, len(objectives), 1, starts), searcher_settings(config)
+            )
         )
     return names, starts
 

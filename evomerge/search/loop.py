@@ -21,7 +21,7 @@ from evomerge.search.ledger import Batch, Ledger, Scored
 from evomerge.search.plan import RepeatedFailures, SearchPlan, SearchResult
 from evomerge.search.progress import Progress, Watch
 from evomerge.search.scoring import Scoring
-from evomerge.search.searchers import Searcher
+from evomerge.search.searchers import Observation, Problem, Proposal, Searcher
 from evomerge.store import RunStore
 
 __all__ = ["EMPTY_BATCHES", "STATUS", "run"]
@@ -130,7 +130,7 @@ class _Search:
         """Asks, scores and tells until something ends it; returns what."""
         plan = self._plan
         starts = plan.starts if plan.starts is not None else np.zeros((0, plan.genome.n_var))
-        searcher = plan.searcher(plan.genome.n_var, len(plan.objectives), self.scoring.n_con, starts)
+        searcher = plan.searcher(Problem(plan.genome.n_var, len(plan.objectives), self.scoring.n_con, starts))
         assert self._front is not None
         self._enter("search", self._allowance()[0])
         idle = stale = 0
@@ -144,13 +144,14 @@ class _Search:
                 return "patience"
             if idle >= EMPTY_BATCHES:
                 return "exhausted"
-            scored = self._ask(searcher, limit)
+            proposals = searcher.ask()
+            scored = self._score(proposals, limit)
             self.found += scored.new
             improved = self._front.extend(scored.new)
             if not scored.complete:
                 self.cut = bool(scored.new)
                 return budget if len(scored.new) == limit else "seconds"
-            self._tell(searcher, scored)
+            self._tell(searcher, proposals, scored)
             idle = 0 if scored.new else idle + 1
             stale = 0 if improved else stale + 1
 
@@ -172,14 +173,22 @@ class _Search:
         """Says in the run's folder that it is over, or why it is not."""
         self._write_status(reason)
 
-    def _ask(self, searcher: Searcher, limit: int | None) -> Scored:
-        recipes = [self._plan.genome.decode(x) for x in searcher.ask()]
+    def _score(self, proposals: Sequence[Proposal], limit: int | None) -> Scored:
+        recipes = [self._recipe(proposal) for proposal in proposals]
         self._asks += 1
         return self._ledger.score(Batch(recipes, "search", self._asks, self._plan.items["search"], limit=limit))
 
-    def _tell(self, searcher: Searcher, scored: Scored) -> None:
+    def _recipe(self, proposal: Proposal) -> Recipe:
+        if proposal.recipe is not None:
+            return proposal.recipe
+        assert proposal.x is not None
+        return self._plan.genome.decode(proposal.x)
+
+    def _tell(self, searcher: Searcher, proposals: Sequence[Proposal], scored: Scored) -> None:
         if scored.found:
-            searcher.tell(*self.scoring.columns(scored.evaluations))
+            F, G = self.scoring.columns(scored.evaluations)
+            rows = zip(proposals, F, G, scored.evaluations, strict=True)
+            searcher.tell([Observation(p.id, f, g, items=evaluation.items) for p, f, g, evaluation in rows])
         self.told = self._asks
         if any(evaluation.digest in self._ledger.fresh for evaluation in scored.new):
             self._write_status(None)

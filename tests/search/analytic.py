@@ -16,7 +16,7 @@ import numpy as np
 from evomerge.evaluation import Constraint, Failure, Job, Objective, Outcome, Response
 from evomerge.genome import GenomeSettings, GenomeSpec, build
 from evomerge.recipe import CheckpointRef, Coefficient, Group, ParameterGroups, Recipe
-from evomerge.search import Budgets, SearcherSettings, SearchPlan, factory
+from evomerge.search import Budgets, SearcherSettings, SearchPlan, factory, searchers
 
 LAYERS = 4
 NAMES = [f"model.layers.{i}.{part}.weight" for i in range(LAYERS) for part in ("self_attn.q_proj", "mlp.up_proj")]
@@ -106,7 +106,7 @@ def plan(
     """A small search; one objective for the searchers that take one."""
     genome = space(layout)
     _, starts = genome.starts({"uniform": {"weight": 0.5}, "model:0": {"weight": (1.0, 0.0)}})
-    single = searcher in ("ga", "de", "pso", "cmaes")
+    single = not searchers.load(searcher).fits(2)
     budgets = settings.pop("budgets", Budgets(evaluations=evaluations))
     return SearchPlan(
         genome=genome,

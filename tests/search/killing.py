@@ -9,27 +9,24 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
-
 import evomerge.store.run
 from evomerge.evaluation import Constraint
 from evomerge.executors import in_process
 from evomerge.search import Searcher, SearchPlan, run
+from evomerge.search.searchers import Observation, Proposal
 from evomerge.store import RunStore
 from tests.search.analytic import analytic, plan
 
 # A clean process that has loaded everything once; each search is a fork of it, a process of its own that starts in no
 # time.
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(
-    ["tests.search.killing", "evomerge.search.searchers._shared.pymoo_adapter", "evomerge.search.searchers.cmaes"]
-)
+_server.set_forkserver_preload(["tests.search.killing", "evomerge.search.searchers._shared.pymoo_adapter", "cma"])
 
 CONSTRAINTS = (
     Constraint("north.acc >= base - 0.25", "north.acc", ">=", -0.25, "base"),
@@ -123,9 +120,9 @@ class Dying:
         self._searcher = searcher
         self._left = count
 
-    def ask(self) -> np.ndarray:
+    def ask(self, n: int | None = None) -> list[Proposal]:
         self._left -= 1
-        return self._searcher.ask() if self._left else _die()
+        return self._searcher.ask(n) if self._left else _die()
 
-    def tell(self, F: np.ndarray, G: np.ndarray) -> None:
-        self._searcher.tell(F, G)
+    def tell(self, observations: Sequence[Observation]) -> None:
+        self._searcher.tell(observations)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evomerge.search import SEARCHERS
+from evomerge.search import searchers
 from evomerge.store import RunStore
 from tests.search.killing import Blow, process
 
@@ -31,7 +31,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-@pytest.mark.parametrize("name", SEARCHERS)
+@pytest.mark.parametrize("name", searchers.names())
 def test_a_killed_search_ends_as_an_undisturbed_one(name: str, tmp_path: Path) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     assert process(whole, name) == 0
@@ -50,7 +50,7 @@ def test_a_killed_search_ends_as_an_undisturbed_one(name: str, tmp_path: Path) -
     assert any(row["metrics"].get("south.loss", 0.0) > 0.12 for row in searched), "and infeasible ones"
 
 
-@pytest.mark.parametrize("name", SEARCHERS)
+@pytest.mark.parametrize("name", searchers.names())
 def test_a_search_cut_anywhere_replays(name: str, tmp_path: Path) -> None:
     """Records lost from the end, one, half, or all of them, come back the same."""
     assert process(tmp_path, name) == 0
@@ -63,7 +63,7 @@ def test_a_search_cut_anywhere_replays(name: str, tmp_path: Path) -> None:
         assert records(tmp_path) == wanted
 
 
-@pytest.mark.parametrize("name", SEARCHERS)
+@pytest.mark.parametrize("name", searchers.names())
 def test_an_extended_search_is_one_that_had_the_budget_from_the_start(name: str, tmp_path: Path) -> None:
     """Budgets that end within the first batch, within a later one, and in the end."""
     assert process(tmp_path / "once", name, 37) == 0

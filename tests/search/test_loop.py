@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from evomerge.evaluation import Constraint, Failure, Job, Objective, Outcome
 from evomerge.executors import in_process, processes
 from evomerge.search import Budgets, Progress, RepeatedFailures, ReplayError, SearchPlan, SearchResult, run
 from evomerge.search.loop import EMPTY_BATCHES
+from evomerge.search.searchers import Observation, Proposal
 from evomerge.store import RunStore
 from tests.search.analytic import BASE, ITEMS, MODELS, Analytic, analytic, plan
 
@@ -82,12 +83,12 @@ def test_nothing_is_scored_twice(tmp_path: Path) -> None:
             self.random = np.random.default_rng(0)
             self.told = 0
 
-        def ask(self) -> np.ndarray:
-            return self.random.integers(0, 3, (8, 2)) / 2.0
+        def ask(self, n: int | None = None) -> list[Proposal]:
+            return [Proposal(str(i), x) for i, x in enumerate(self.random.integers(0, 3, (8, 2)) / 2.0)]
 
-        def tell(self, F: np.ndarray, G: np.ndarray) -> None:
-            assert F.shape == (8, 2), "repeats are told, with the values they had"
-            assert G.shape == (8, 1)
+        def tell(self, observations: Sequence[Observation]) -> None:
+            assert [o.id for o in observations] == [str(i) for i in range(8)]
+            assert {(o.F.shape, o.G.shape, o.items) for o in observations} == {((2,), (1,), 10)}, "repeats are told"
             self.told += 1
 
     searcher = Rounded()
@@ -106,10 +107,10 @@ def test_a_searcher_with_nothing_to_say_ends_the_search(tmp_path: Path) -> None:
     class Silent:
         name = "silent"
 
-        def ask(self) -> np.ndarray:
-            return np.zeros((0, 4))
+        def ask(self, n: int | None = None) -> list[Proposal]:
+            return []
 
-        def tell(self, F: np.ndarray, G: np.ndarray) -> None:
+        def tell(self, observations: Sequence[Observation]) -> None:
             raise AssertionError("there is nothing to tell")
 
     result, _ = search(tmp_path, replace(plan("random"), searcher=lambda *_: Silent()))
@@ -341,5 +342,5 @@ def test_an_objective_that_is_not_recorded_is_told_after_the_baselines(tmp_path:
 
 def test_a_searcher_that_does_not_fit_says_so(tmp_path: Path) -> None:
     work = replace(plan("nsga2"), objectives=plan("ga").objectives)
-    with pytest.raises(InputError, match="searcher nsga2 is for two or more objectives"):
+    with pytest.raises(InputError, match="searcher nsga2 is for several objectives and there is 1"):
         search(tmp_path, work)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evomerge.errors import InputError, suggest
 from evomerge.methods._shared.inputs import Merge, Options, Starts, TensorContext, TensorSet, TensorSources
-from evomerge.methods._shared.options import Option
 from evomerge.methods._shared.whole_tensor import whole_tensor_bytes
+from evomerge.options import Option, with_defaults
+from evomerge.options import problems as option_problems
 from evomerge.recipe import Coefficient, Recipe
 
 if TYPE_CHECKING:
@@ -89,18 +90,10 @@ class MergeMethod:
         Raises:
             InputError: If options are unknown or have wrong values; names all of them.
         """
-        problems = [
-            f"method {self.name} has no option {name!r}{suggest(name, self.options)}"
-            f" (it has {', '.join(self.options) or 'none'})"
-            for name in options
-            if name not in self.options
-        ]
-        resolved = {name: options.get(name, option.default) for name, option in self.options.items()}
-        found = (option.problem(name, resolved[name]) for name, option in self.options.items())
-        problems += [f"method {self.name}: {problem}" for problem in found if problem]
+        problems = option_problems(f"method {self.name}", self.options, options)
         if problems:
             raise InputError(problems)
-        return resolved
+        return with_defaults(self.options, options)
 
     def sources(
         self,

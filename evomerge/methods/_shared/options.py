@@ -1,4 +1,4 @@
-"""Options: choices between variants of a method, and those that several methods share.
+"""Options that several methods share: choices between variants.
 
 The methods on deltas are points of one product: which elements of a delta are kept, how kept elements are rescaled, how
 the sign of an element is elected, and what the sum of the agreeing elements is divided by. Publications and mergekit
@@ -8,42 +8,9 @@ are other points of the same product; the docstring of each method names them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-from evomerge.errors import suggest
-
-
-@dataclass(frozen=True)
-class Option:
-    """A named choice between variants of a method, which a search does not change.
-
-    Attributes:
-        default: Value if the user gives none.
-        choices: The accepted values, or None for any of the right type.
-        kind: Type of the value.
-        doc: One sentence for people.
-    """
-
-    default: Any
-    choices: tuple[Any, ...] | None
-    kind: type
-    doc: str
-
-    def choosing(self, default: Any, among: tuple[Any, ...] | None = None) -> Option:
-        """The same option with another default, and with fewer choices where a method has fewer."""
-        return replace(self, default=default, choices=self.choices if among is None else among)
-
-    def problem(self, name: str, value: Any) -> str | None:
-        """A sentence on why a value is refused, or None."""
-        if self.choices is not None and value not in self.choices:
-            known = ", ".join(map(str, self.choices))
-            return f"option {name} is {value!r}; it is one of {known}{suggest(str(value), map(str, self.choices))}"
-        right = isinstance(value, int | float) if self.kind is float else isinstance(value, self.kind)
-        if not right or (isinstance(value, bool) and self.kind is not bool):
-            return f"option {name} is {value!r}; expected a value of type {self.kind.__name__}"
-        return None
-
+from evomerge.options import Option
 
 SCOPE = Option(
     "tensor",

@@ -1,219 +1,111 @@
-"""Searchers: who proposes the next genomes.
+"""Searchers: the algorithms that propose candidates. The folder is the registry, a file's name its searcher's name.
 
-Every searcher speaks ask and tell in the unit cube, minimises, owns its random generator, and is a function of its
-settings and of what it was told: asked and told the same, it proposes the same. That makes resuming a replay.
+Every searcher speaks ask and tell (`Searcher`): it proposes genomes in the unit cube, minimises, owns its random
+generator, and is a function of its settings and of what it was asked and told. That makes resuming a replay.
 
-How constraints (``G <= 0``) are met:
-
-========  ===========  ==========  =====================================================================================
-name      objectives   constraints  how
-========  ===========  ==========  =====================================================================================
-ga        one          native      feasible before infeasible, then less violation (Deb 2000), in selection and survival
-de        one          native      the same, between target and trial
-pso       one          native      the same, for personal and global bests
-cmaes     one          penalty     infeasible: worst feasible value seen plus the violation, so after all feasible ones
-nsga2     two or more  native      feasible before infeasible, then less violation
-nsga3     two or more  native      the same
-smsemoa   two or more  native      the same
-random    any          none        it learns from nothing
-========  ===========  ==========  =====================================================================================
+A new searcher is one file, ``evomerge/search/searchers/mysearcher.py``, with ``SEARCHER = SearcherSpec(...)``: its
+name, the number of objectives it takes, how it handles constraints, its options with defaults, ranges and help, and
+``make``, which imports the heavy libraries and makes the searcher. An algorithm that works in whole batches subclasses
+`Generational` and sees arrays alone; one of pymoo's is a call of ``_shared.pymoo_adapter``. Names with a leading
+underscore are shared parts. Nothing else is edited: `load` finds the file, the command line takes
+``searcher.name=mysearcher``, and ``tests/contracts`` runs the contract (:mod:`evomerge.contracts.searcher`) on it. Its
+own test holds what the contract cannot know, such as a step worked by hand from the paper.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from evomerge.errors import InputError
+from evomerge.registry import Registry
+from evomerge.search.searchers._shared.first_batch import first_batch, generator
+from evomerge.search.searchers._shared.generational import Generational
+from evomerge.search.searchers._shared.protocol import Observation, Problem, Proposal, Searcher, SearcherFactory
+from evomerge.search.searchers._shared.spec import ANY, ONE, SEVERAL, SearcherSettings, SearcherSpec
 
-from evomerge.errors import InputError, suggest
+__all__ = [
+    "ANY",
+    "ONE",
+    "SEVERAL",
+    "Generational",
+    "Observation",
+    "Problem",
+    "Proposal",
+    "Searcher",
+    "SearcherFactory",
+    "SearcherSettings",
+    "SearcherSpec",
+    "factory",
+    "first_batch",
+    "fitting",
+    "generator",
+    "load",
+    "make",
+    "misfit",
+    "names",
+    "table",
+]
 
-__all__ = ["SEARCHERS", "Searcher", "SearcherFactory", "SearcherSettings", "factory", "make"]
-
-Array = NDArray[np.float64]
-
-
-class Searcher(Protocol):
-    """Proposes genomes and learns from their values."""
-
-    name: str
-
-    def ask(self) -> Array:
-        """Genomes in [0, 1], ``(n, n_var)``; ``n`` may vary and is 0 when the searcher finds nothing new to propose."""
-        ...
-
-    def tell(self, F: Array, G: Array) -> None:
-        """Values of all genomes of the last `ask`: objectives to minimise ``(n, n_obj)``, ``G <= 0`` ``(n, n_con)``."""
-        ...
-
-
-@dataclass(frozen=True)
-class SearcherSettings:
-    """What a user can set of a searcher.
-
-    Attributes:
-        population: Genomes per batch; None for the searcher's own choice, which suits expensive evaluations.
-        seed: Root of its random numbers, 0 or more.
-        options: The searcher's own options, see `OPTIONS`.
-    """
-
-    population: int | None = None
-    seed: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
+_REGISTRY = Registry[SearcherSpec](__name__, __path__, "SEARCHER", "searcher")
+names = _REGISTRY.names
+load = _REGISTRY.load
 
 
-SearcherFactory = Callable[[int, int, int, Array], Searcher]  # n_var, n_obj, n_con, starts
-
-_VARIATION = {
-    "crossover_probability": (0.9, 0.0, 1.0),
-    "crossover_eta": (15.0, 0.0, 1000.0),
-    "mutation_probability": (0.9, 0.0, 1.0),
-    "mutation_eta": (20.0, 0.0, 1000.0),
-}
-# Option: default, smallest and largest value.
-OPTIONS: dict[str, dict[str, tuple[float, float, float]]] = {
-    "ga": _VARIATION,
-    "de": {"weight": (0.7, 0.0, 2.0), "crossover": (0.5, 0.0, 1.0)},
-    "pso": {"inertia": (0.9, 0.0, 2.0), "cognitive": (2.0, 0.0, 4.0), "social": (2.0, 0.0, 4.0)},
-    "nsga2": _VARIATION,
-    "nsga3": _VARIATION,
-    "smsemoa": _VARIATION,
-    "cmaes": {"sigma": (0.25, 1e-6, 1.0)},
-    "random": {},
-}
-SEARCHERS = tuple(OPTIONS)
-SINGLE = ("ga", "de", "pso", "cmaes")
-MULTI = ("nsga2", "nsga3", "smsemoa")
-POPULATION = 16
-SMALLEST_POPULATION = 5  # differential evolution draws four members besides the target
-
-
-def make(
-    name: str, n_var: int, n_obj: int, n_con: int, settings: SearcherSettings, starts: ArrayLike | None = None
-) -> Searcher:
+def make(name: str, problem: Problem, settings: SearcherSettings) -> Searcher:
     """Makes a searcher.
 
     Args:
-        name: One of `SEARCHERS`.
-        n_var: Number of genes.
-        n_obj: Number of objectives.
-        n_con: Number of constraints, 0 or more.
+        name: One of `names`.
+        problem: What it is made for.
         settings: Population, seed, options.
-        starts: Genomes that the first batch holds, ``(k, n_var)``; the rest of it is a seeded Latin hypercube. More
-            starts than the population make the first batch larger.
-
-    Returns:
-        The searcher.
 
     Raises:
-        InputError: if the name or an option is unknown, a value is out of range, or the searcher does not fit the
+        InputError: If the name or an option is unknown, a value is out of range, or the searcher does not take that
             number of objectives.
     """
-    problems = [*_problems(name, settings)]
-    if not problems and name in SINGLE and n_obj != 1:
-        problems.append(
-            f"searcher {name} is for one objective and there are {n_obj}; use {', '.join(MULTI)} or random, "
-            "or give one objective as a weighted sum"
-        )
-    if not problems and name in MULTI and n_obj < 2:
-        problems.append(f"searcher {name} is for two or more objectives and there is {n_obj}; use {', '.join(SINGLE)}")
+    spec = load(name)
+    problems = spec.problems(settings) + misfit(name, problem.n_obj)
     if problems:
         raise InputError(problems)
-    rows = np.zeros((0, n_var)) if starts is None else np.asarray(starts, dtype=np.float64).reshape(-1, n_var)
-    options = {option: settings.options.get(option, default[0]) for option, default in OPTIONS[name].items()}
-    # Imported here so that the tables above can be read without loading pymoo.
-    if name == "cmaes":
-        from evomerge.search.searchers.cmaes import CMAES
-
-        return CMAES(n_var, settings.population, generator(settings.seed, name), options["sigma"], rows)
-    population = settings.population or POPULATION
-    first = first_batch(rows, population, generator(settings.seed, "first batch"))
-    if name == "random":
-        return RandomSearch(n_var, population, generator(settings.seed, name), first)
-    from evomerge.search.searchers._shared.pymoo_adapter import Evolution
-
-    return Evolution(name, (n_var, n_obj, n_con), population, settings.seed, options, first)
+    return spec.make(problem, spec.complete(settings))
 
 
 def factory(name: str, settings: SearcherSettings) -> SearcherFactory:
-    """A `SearcherFactory` for `SearchPlan`: everything of `make` but what the plan knows.
+    """A `SearcherFactory` for `SearchPlan`: `make` without the problem, which the loop knows.
 
     Raises:
-        InputError: as `make`, for what can be told without a plan.
+        InputError: As `make`, for what can be told without a problem.
     """
-    problems = list(_problems(name, settings))
+    problems = load(name).problems(settings)
     if problems:
         raise InputError(problems)
     return partial(_made, name, settings)
 
 
-def _made(name: str, settings: SearcherSettings, n_var: int, n_obj: int, n_con: int, starts: Array) -> Searcher:
-    return make(name, n_var, n_obj, n_con, settings, starts)
+def fitting(n_obj: int) -> tuple[str, ...]:
+    """Names of the searchers that take this number of objectives."""
+    return tuple(name for name in names() if load(name).fits(n_obj))
 
 
-def _problems(name: str, settings: SearcherSettings) -> list[str]:
-    if name not in SEARCHERS:
-        return [f"unknown searcher {name!r}; known are {', '.join(SEARCHERS)}{suggest(name, SEARCHERS)}"]
-    problems = []
-    known = OPTIONS[name]
-    for option, value in settings.options.items():
-        if option not in known:
-            listed = ", ".join(known) or "none"
-            problems.append(f"searcher {name} has no option {option!r}; its options: {listed}{suggest(option, known)}")
-            continue
-        _, low, high = known[option]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            problems.append(f"searcher option {option} is {value!r}; expected a number between {low:g} and {high:g}")
-    population, seed = settings.population, settings.seed
-    if population is not None and (not isinstance(population, int) or population < SMALLEST_POPULATION):
-        problems.append(f"searcher population is {population!r}; expected an integer of at least {SMALLEST_POPULATION}")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        problems.append(f"seed is {seed!r}; expected an integer of 0 or more")
-    return problems
+def misfit(name: str, n_obj: int) -> list[str]:
+    """Why a searcher does not take this number of objectives, and which ones do; empty if it does."""
+    spec = load(name)
+    if spec.fits(n_obj):
+        return []
+    count = f"there are {n_obj}" if n_obj != 1 else "there is 1"
+    weighed = ", or give one objective as a weighted sum" if n_obj > 1 else ""
+    return [f"searcher {name} is for {spec.objectives_text} and {count}; use {', '.join(fitting(n_obj))}{weighed}"]
 
 
-def generator(seed: int, purpose: str) -> np.random.Generator:
-    """The random numbers of one purpose; different purposes of one seed are independent."""
-    return np.random.default_rng([seed, *purpose.encode()])
+def table() -> str:
+    """All searchers with how they handle constraints, as a Markdown table."""
+    rows = [
+        f"| `{spec.name}` | {spec.title} | {spec.objectives_text.split(' objective')[0]} | {spec.constraints}: "
+        f"{spec.handling} |"
+        for spec in map(load, names())
+    ]
+    return "\n".join(["| searcher | algorithm | objectives | constraints |", "|---|---|---|---|", *rows])
 
 
-def first_batch(starts: Array, population: int, random: np.random.Generator) -> Array:
-    """Distinct starts, filled up to the population with a Latin hypercube (McKay et al. 1979, doi:10.2307/1268522)."""
-    kept = list(dict.fromkeys(row.tobytes() for row in starts))
-    rows = np.array([np.frombuffer(row) for row in kept]).reshape(len(kept), starts.shape[1])
-    missing = max(population - len(rows), 0)
-    cells = np.empty((missing, starts.shape[1]))
-    for gene in range(starts.shape[1]):
-        cells[:, gene] = random.permutation(missing)
-    return np.concatenate([rows, (cells + random.random(cells.shape)) / max(missing, 1)])
-
-
-class RandomSearch:
-    """Uniform genomes: the baseline that every algorithm has to beat.
-
-    Args:
-        n_var: Number of genes.
-        population: Genomes per batch.
-        random: Its random numbers.
-        first: The first batch.
-    """
-
-    name = "random"
-
-    def __init__(self, n_var: int, population: int, random: np.random.Generator, first: Array) -> None:
-        self._shape = (population, n_var)
-        self._random = random
-        self._first: Array | None = first
-
-    def ask(self) -> Array:
-        """The first batch, then uniform ones."""
-        if self._first is not None:
-            first, self._first = self._first, None
-            return first
-        return self._random.random(self._shape)
-
-    def tell(self, F: Array, G: Array) -> None:
-        """Learns nothing."""
+def _made(name: str, settings: SearcherSettings, problem: Problem) -> Searcher:
+    return make(name, problem, settings)

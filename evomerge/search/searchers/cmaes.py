@@ -1,19 +1,22 @@
-"""CMA-ES (Hansen & Ostermeier 2001), from pycma. The only file that imports cma."""
+"""CMA-ES (Hansen & Ostermeier 2001), from pycma. The only file that imports cma, and only when a searcher is made."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import cma
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["CMAES"]
+from evomerge.options import Option
+from evomerge.search.searchers._shared.first_batch import generator
+from evomerge.search.searchers._shared.generational import Generational, Parents
+from evomerge.search.searchers._shared.protocol import Array, Problem, Searcher
+from evomerge.search.searchers._shared.spec import ONE, SearcherSettings, SearcherSpec
 
-Array = NDArray[np.float64]
+__all__ = ["CMAES", "SEARCHER"]
 
 
-class CMAES:
+class CMAES(Generational):
     """Samples from a Gaussian that it fits to what was good, within the unit cube.
 
     The first batch is the given starts; the best of them becomes the first mean. Without starts the mean is the centre.
@@ -22,48 +25,37 @@ class CMAES:
     all feasible ones.
 
     Args:
-        n_var: Number of genes.
+        problem: The problem, of one objective.
         population: Genomes per batch; None for ``4 + 3 ln(n_var)``.
         random: Its random numbers.
         sigma: First standard deviation.
-        starts: Genomes of the first batch, ``(k, n_var)``; ``k`` may be 0.
     """
 
-    name = "cmaes"
-
-    def __init__(
-        self, n_var: int, population: int | None, random: np.random.Generator, sigma: float, starts: Array
-    ) -> None:
-        self._population = population or 4 + int(3 * np.log(n_var))
+    def __init__(self, problem: Problem, population: int | None, random: np.random.Generator, sigma: float) -> None:
+        super().__init__("cmaes")
+        self._population = population or 4 + int(3 * np.log(problem.n_var))
         self._random = random
         self._sigma = sigma
-        self._starts = starts
+        self._starts = problem.starts
         self._worst: float | None = None
-        self._strategy: Any = None if len(starts) else self._begin(np.full(n_var, 0.5))
-        self._asked: list[Array] | None = None
+        self._strategy: Any = None if len(problem.starts) else self._begin(np.full(problem.n_var, 0.5))
+        self._asked: list[Array] = []
 
-    def ask(self) -> Array:
-        """The starts, then samples."""
-        if self._asked is not None:
-            raise RuntimeError("ask was called twice; tell the values of the last batch first")
+    def propose(self) -> tuple[Array, Parents]:
+        """The starts, then samples; nobody has parents."""
         self._asked = list(self._starts) if self._strategy is None else self._strategy.ask()
         # The boundary transformation stays inside but for the last bit.
-        return np.clip(np.array(self._asked, dtype=np.float64), 0.0, 1.0)
+        return np.clip(np.array(self._asked, dtype=np.float64), 0.0, 1.0), ()
 
-    def tell(self, F: Array, G: Array) -> None:
-        """Values of the last batch."""
-        if self._asked is None:
-            raise RuntimeError("tell was called without an ask")
-        asked, self._asked = self._asked, None
-        values = self._penalised(
-            np.asarray(F)[:, 0], np.maximum(np.asarray(G).reshape(len(asked), -1), 0.0).sum(axis=1)
-        )
+    def learn(self, ids: Sequence[str], F: Array, G: Array) -> None:
+        """Moves the Gaussian, or begins it at the best start."""
+        values = self._penalised(F[:, 0], np.maximum(G, 0.0).sum(axis=1))
         if self._strategy is None:
-            self._strategy = self._begin(asked[int(np.argmin(values))])
+            self._strategy = self._begin(self._asked[int(np.argmin(values))])
             return
-        self._strategy.tell(asked, values.tolist())
+        self._strategy.tell(self._asked, values.tolist())
         if self._strategy.stop():
-            self._strategy = self._begin(self._random.random(len(asked[0])))
+            self._strategy = self._begin(self._random.random(len(self._asked[0])))
 
     def _penalised(self, values: Array, violation: Array) -> Array:
         feasible = violation <= 0.0
@@ -73,6 +65,8 @@ class CMAES:
         return np.where(feasible, values, (self._worst or 0.0) + violation)
 
     def _begin(self, mean: Array) -> Any:
+        import cma
+
         settings = {
             "bounds": [0, 1],
             "popsize": self._population,
@@ -86,3 +80,21 @@ class CMAES:
                 np.inf
             )  # its limit on deviations fails in one dimension, when a flat landscape widens it
         return cma.CMAEvolutionStrategy(mean, self._sigma, settings)
+
+
+def make(problem: Problem, settings: SearcherSettings) -> Searcher:
+    """Makes the searcher."""
+    random = generator(settings.seed, "cmaes")
+    return CMAES(problem, settings.population, random, settings.options["sigma"])
+
+
+SEARCHER = SearcherSpec(
+    name="cmaes",
+    title="CMA-ES with restarts (Hansen & Ostermeier 2001, doi:10.1162/106365601750190398)",
+    objectives=ONE,
+    constraints="penalty",
+    handling="infeasible: worst feasible value seen plus the violation, so after all feasible ones",
+    make=make,
+    options={"sigma": Option(0.25, None, float, "first standard deviation, of genes in [0, 1]", 1e-6, 1.0)},
+    population=None,
+)

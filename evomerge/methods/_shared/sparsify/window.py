@@ -9,7 +9,6 @@ import torch
 from evomerge.kernels import NOTHING, Mask, RankWindow, Window
 from evomerge.methods._shared.coefficients import per_model
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
-from evomerge.methods._shared.options import Option
 from evomerge.methods._shared.ranks import prepare_ranks, ranks_bytes, ranks_of
 from evomerge.methods._shared.sparsify.top_k import (
     TopK,
@@ -20,6 +19,7 @@ from evomerge.methods._shared.sparsify.top_k import (
     thresholds_of_tensor,
 )
 from evomerge.methods._shared.task_vector import delta_of
+from evomerge.options import Option
 from evomerge.recipe import Coefficient
 
 GAMMA = Coefficient(

@@ -1,9 +1,9 @@
-"""Population algorithms, from pymoo, by ask and tell. The only file that imports pymoo."""
+"""Algorithms of pymoo by ask and tell. The only file that imports pymoo; searchers import it when they are made."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import comb
+import importlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,8 @@ from pymoo.config import Config
 
 Config.warnings["not_compiled"] = False  # a hint printed at import; the pure Python parts are no bottleneck here
 
-from pymoo.algorithms.moo.nsga2 import NSGA2  # noqa: E402
-from pymoo.algorithms.moo.nsga3 import NSGA3  # noqa: E402
-from pymoo.algorithms.moo.sms import SMSEMOA  # noqa: E402
-from pymoo.algorithms.soo.nonconvex.de import DE  # noqa: E402
-from pymoo.algorithms.soo.nonconvex.ga import GA  # noqa: E402
-from pymoo.algorithms.soo.nonconvex.pso import PSO  # noqa: E402
 from pymoo.core.evaluator import Evaluator  # noqa: E402
-from pymoo.core.problem import Problem  # noqa: E402
+from pymoo.core.problem import Problem as PymooProblem  # noqa: E402
 from pymoo.core.termination import NoTermination  # noqa: E402
 from pymoo.operators.crossover.sbx import SBX  # noqa: E402
 from pymoo.operators.mutation.pm import PM  # noqa: E402
@@ -27,110 +21,109 @@ from pymoo.operators.selection.tournament import TournamentSelection  # noqa: E4
 from pymoo.problems.static import StaticProblem  # noqa: E402
 from pymoo.util.ref_dirs import get_reference_directions  # noqa: E402
 
-__all__ = ["Evolution"]
+from evomerge.search.searchers._shared.first_batch import first_batch  # noqa: E402
+from evomerge.search.searchers._shared.generational import Generational, Parents  # noqa: E402
+from evomerge.search.searchers._shared.protocol import Array, Problem  # noqa: E402
+from evomerge.search.searchers._shared.spec import SearcherSettings  # noqa: E402
 
-Array = NDArray[np.float64]
+__all__ = ["PymooSearcher", "algorithm", "genetic", "reference_directions", "tournament"]
+
+_PROPOSAL, _PARENTS = "proposal", "parents"  # what individuals carry beyond pymoo's own data
 
 
-class Evolution:
-    """One of pymoo's algorithms.
+class PymooSearcher(Generational):
+    """One of pymoo's algorithms as a searcher.
 
     Args:
-        name: ``ga``, ``de``, ``pso``, ``nsga2``, ``nsga3`` or ``smsemoa``.
-        sizes: Number of genes, objectives, constraints.
-        population: Genomes per batch. ``de`` and ``pso`` keep as many members as the first batch has.
+        name: The searcher's name; its random numbers follow from it and the seed.
+        problem: What it is made for.
         seed: Root of its random numbers.
-        options: The algorithm's options, complete.
-        first: The first batch, ``(n, n_var)``.
-
-    Attributes:
-        name: Which algorithm it is.
+        algorithm: The algorithm, not set up.
+        paired: Whether child ``i`` of a batch descends from member ``i`` of the population.
     """
 
-    def __init__(
-        self,
-        name: str,
-        sizes: tuple[int, int, int],
-        population: int,
-        seed: int,
-        options: Mapping[str, float],
-        first: Array,
-    ) -> None:
-        n_var, n_obj, n_con = sizes
-        self.name = name
-        self._problem = Problem(n_var=n_var, n_obj=n_obj, n_ieq_constr=n_con, xl=np.zeros(n_var), xu=np.ones(n_var))
-        self._algorithm = _algorithm(name, n_obj, population, options, first)
-        # The termination of pymoo is not used: budgets are the loop's, and its default would stop on noise.
-        self._algorithm.setup(self._problem, termination=NoTermination(), seed=[seed, *name.encode()])
+    def __init__(self, name: str, problem: Problem, seed: int, algorithm: Any, paired: bool = False) -> None:
+        super().__init__(name)
+        self._problem = PymooProblem(
+            n_var=problem.n_var,
+            n_obj=problem.n_obj,
+            n_ieq_constr=problem.n_con,
+            xl=np.zeros(problem.n_var),
+            xu=np.ones(problem.n_var),
+        )
+        self._algorithm = algorithm
+        # pymoo's termination is not used: budgets are the loop's, and its default would stop on noise.
+        algorithm.setup(self._problem, termination=NoTermination(), seed=[seed, *name.encode()])
+        self._paired = paired
         self._asked: Any = None
 
-    def ask(self) -> Array:
+    def propose(self) -> tuple[Array, Parents]:
         """The next batch; empty when mating finds nothing but copies of the population."""
-        if self._asked is not None:
-            raise RuntimeError("ask was called twice; tell the values of the last batch first")
         population = self._algorithm.ask()
         if population is None or len(population) == 0:
             self._algorithm.termination.force_termination = False
-            return np.zeros((0, self._problem.n_var))
+            return np.zeros((0, self._problem.n_var)), ()
         self._asked = population
-        return np.array(population.get("X"), dtype=np.float64)
+        return np.array(population.get("X"), dtype=np.float64), self._lineage(population)
 
-    def tell(self, F: Array, G: Array) -> None:
-        """Values of the last batch."""
-        if self._asked is None:
-            raise RuntimeError("tell was called without an ask")
+    def learn(self, ids: Sequence[str], F: Array, G: Array) -> None:
+        """Evaluates the last batch with the values told and advances the algorithm."""
         population, self._asked = self._asked, None
-        values = StaticProblem(self._problem, F=np.asarray(F), G=np.asarray(G).reshape(len(population), -1))
-        Evaluator().eval(values, population)
+        population.set(_PROPOSAL, ids)
+        Evaluator().eval(StaticProblem(self._problem, F=F, G=G), population)
         self._algorithm.tell(infills=population)
 
-
-def _algorithm(name: str, n_obj: int, population: int, options: Mapping[str, float], first: Array) -> Any:
-    if name == "de":
-        return DE(
-            pop_size=len(first),
-            sampling=first,
-            variant="DE/rand/1/bin",
-            F=options["weight"],
-            CR=options["crossover"],
-        )
-    if name == "pso":
-        return PSO(
-            pop_size=len(first),
-            sampling=first,
-            w=options["inertia"],
-            c1=options["cognitive"],
-            c2=options["social"],
-        )
-    shared = {
-        "pop_size": population,
-        "sampling": first,
-        "crossover": SBX(prob=options["crossover_probability"], eta=options["crossover_eta"]),
-        "mutation": PM(prob=options["mutation_probability"], eta=options["mutation_eta"]),
-    }
-    if name == "nsga3":
-        return NSGA3(
-            ref_dirs=_directions(n_obj, population), selection=TournamentSelection(func_comp=_feasible_first), **shared
-        )
-    return {"ga": GA, "nsga2": NSGA2, "smsemoa": SMSEMOA}[name](**shared)
+    def _lineage(self, population: Any) -> Parents:
+        if self._paired and self._algorithm.is_initialized:
+            return [(member.get(_PROPOSAL),) for member in self._algorithm.pop]
+        return [child.get(_PARENTS) or () for child in population]
 
 
-def _directions(n_obj: int, population: int) -> Array:
-    """The finest regular grid of directions with no more of them than there are members (Das & Dennis 1998)."""
-    parts = 1
-    while comb(parts + n_obj, n_obj - 1) <= population:
-        parts += 1
-    return np.asarray(get_reference_directions("das-dennis", n_obj, n_partitions=parts))
+class _Crossover(SBX):  # type: ignore[misc]
+    """Simulated binary crossover whose children know their parents."""
+
+    def do(self, problem: Any, pop: Any, *arguments: Any, **settings: Any) -> Any:
+        """Crosses matings ``(n_matings, 2)`` of individuals."""
+        children = super().do(problem, pop, *arguments, **settings)
+        matings = [tuple(dict.fromkeys(parent.get(_PROPOSAL) for parent in mating)) for mating in pop]
+        for index, child in enumerate(children):
+            child.set(_PARENTS, matings[index % len(matings)])
+        return children
 
 
-def _feasible_first(pop: Any, P: NDArray[np.int_], random_state: np.random.Generator, **_: Any) -> NDArray[np.int_]:
-    """NSGA-III's tournament: less violation wins, else a coin decides (Jain & Deb 2014).
+def algorithm(path: str, **arguments: Any) -> Any:
+    """Makes an algorithm from its path below ``pymoo.algorithms``, such as ``moo.nsga2.NSGA2``."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(f"pymoo.algorithms.{module}"), name)(**arguments)
 
-    pymoo's own drops the generator where two members are equally infeasible, and then no run can be repeated.
+
+def genetic(name: str, path: str, problem: Problem, settings: SearcherSettings, **arguments: Any) -> PymooSearcher:
+    """A genetic algorithm with the operators that `VARIATION` sets.
+
+    Args:
+        name: The searcher's name.
+        path: Path of the algorithm, see `algorithm`.
+        problem: What it is made for.
+        settings: Complete settings.
+        arguments: Further arguments of the algorithm.
     """
-    winners = np.empty((len(P), 1), dtype=int)
-    for row, (a, b) in enumerate(P):
-        first, second = float(pop[a].CV[0]), float(pop[b].CV[0])
-        coin = random_state.random() < 0.5
-        winners[row] = a if first < second or (first == second and coin) else b
-    return winners
+    options = settings.options
+    made = algorithm(
+        path,
+        pop_size=settings.population,
+        sampling=first_batch(problem, settings),
+        crossover=_Crossover(prob=options["crossover_probability"], eta=options["crossover_eta"]),
+        mutation=PM(prob=options["mutation_probability"], eta=options["mutation_eta"]),
+        **arguments,
+    )
+    return PymooSearcher(name, problem, settings.seed, made)
+
+
+def reference_directions(n_obj: int, partitions: int) -> Array:
+    """A regular grid on the unit simplex, ``(n, n_obj)`` (Das & Dennis 1998, doi:10.1137/S1052623496307510)."""
+    return np.asarray(get_reference_directions("das-dennis", n_obj, n_partitions=partitions))
+
+
+def tournament(compare: Callable[..., NDArray[np.int_]]) -> Any:
+    """A binary tournament; ``compare(pop, pairs, random_state=...)`` returns the winners' rows ``(n, 1)``."""
+    return TournamentSelection(func_comp=compare)

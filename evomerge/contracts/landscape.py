@@ -1,0 +1,41 @@
+"""Landscapes in the unit cube with known optima, for suites that need values without a model."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["N_CON", "values"]
+
+N_CON = 3  # two constraints, and one that tells whether a candidate could be scored at all
+
+_OPTIMA = (0.3, 0.7, 0.1, 0.9, 0.5)
+
+
+def values(X: NDArray[np.float64], n_obj: int, kind: str = "mixed") -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Squared distances to one optimum per objective.
+
+    Args:
+        X: Genomes, ``(n, n_var)``.
+        n_obj: Number of objectives, at most five.
+        kind: ``mixed`` has infeasible regions and failed genomes; ``flat`` gives all the same value, as when twenty
+            questions cannot tell candidates apart; ``infeasible`` violates everywhere alike; ``halved`` violates where
+            the first gene is below one half.
+
+    Returns:
+        Objectives ``(n, n_obj)`` and constraints ``(n, 3)``, met where 0 or less.
+    """
+    F = np.stack([((X - optimum) ** 2).sum(axis=1) for optimum in _OPTIMA[:n_obj]], axis=1)
+    G = np.zeros((len(X), N_CON))
+    if kind == "flat":
+        return np.zeros_like(F), G
+    if kind == "infeasible":
+        return F, np.ones_like(G)
+    if kind == "halved":
+        G[:, 0] = 0.5 - X[:, 0]
+        return F, G
+    G[:, 0] = 0.25 - X[:, 0]
+    G[:, 1] = np.where(X[:, -1] > 0.9, 3.0, 0.0)
+    failed = (X.sum(axis=1) * 1000).astype(int) % 5 == 0
+    F[failed], G[failed, :2], G[failed, 2] = 50.0, 0.0, 9.0
+    return F, G

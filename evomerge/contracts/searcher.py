@@ -1,0 +1,282 @@
+"""The contract of searchers: repeatable, inside the unit cube, deaf to global generators, honest in its declaration."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.contracts import landscape
+from evomerge.search.searchers import Observation, Problem, Proposal, Searcher, SearcherSettings, SearcherSpec
+
+__all__ = ["SearcherContract"]
+
+N_VAR = 6
+SEEDS = (0, 1, 12345678901)
+
+Trace = list[tuple[str, bytes, tuple[str, ...]]]
+
+
+class SearcherContract:
+    """What every searcher must do.
+
+    Attributes:
+        spec: The searcher under test.
+    """
+
+    spec: SearcherSpec
+
+    def make(self, problem: Problem | None = None, **settings: object) -> Searcher:
+        """Makes the searcher with complete settings; the default problem has two constraints and two starts."""
+        given = SearcherSettings(**{"population": 8, **settings})  # type: ignore[arg-type]
+        assert self.spec.problems(given) == []
+        return self.spec.make(problem or self.problem(), self.spec.complete(given))
+
+    def problem(self, n_var: int = N_VAR, n_con: int = landscape.N_CON, starts: object = None) -> Problem:
+        """A problem with as few objectives as the searcher takes."""
+        if starts is None:
+            starts = np.stack([np.zeros(n_var), np.ones(n_var)])
+        measures = 2 if self.spec.measures else 0
+        return Problem(n_var, self.spec.objectives[0], n_con, np.asarray(starts), measures)
+
+    def observe(
+        self, proposals: list[Proposal], kind: str = "mixed", n_con: int = landscape.N_CON
+    ) -> list[Observation]:
+        """Values of proposals on one of the landscapes of :mod:`evomerge.contracts.landscape`."""
+        X = genomes(proposals)
+        F, G = landscape.values(X, self.spec.objectives[0], kind)
+        rows = zip(proposals, X, F, G, strict=True)
+        return [Observation(p.id, f, g, None, x[:2] if self.spec.measures else None, 20) for p, x, f, g in rows]
+
+    def trace(self, searcher: Searcher, batches: int, kind: str = "mixed") -> Iterator[Trace]:
+        """Asks and tells, and yields what was proposed, batch by batch."""
+        for _ in range(batches):
+            proposals = searcher.ask()
+            yield identical(proposals)
+            searcher.tell(self.observe(proposals, kind))
+
+    # Declaration
+
+    def test_declaration_is_whole(self) -> None:
+        """Defaults are accepted, ranges are refused beyond their ends, and everything has words for people."""
+        spec = self.spec
+        least, most = spec.objectives
+        assert least >= 1
+        assert most is None or most >= least
+        assert spec.constraints in ("native", "penalty", "none")
+        assert spec.title
+        assert spec.handling
+        assert spec.problems(SearcherSettings()) == []
+        for name, option in spec.options.items():
+            assert option.doc, f"option {name} has no help"
+            assert option.problem(name, option.default) is None
+            if option.high is not None:
+                assert spec.problems(SearcherSettings(options={name: option.high + 1.0}))
+        assert spec.problems(SearcherSettings(options={"no such option": 1}))
+
+    def test_every_option_has_an_effect(self) -> None:
+        """Another value changes what is proposed; the default given by hand does not."""
+
+        def run(**options: object) -> list[Trace]:
+            return list(self.trace(self.make(options=options), 6))
+
+        for name, option in self.spec.options.items():
+            assert run() == run(**{name: option.default})
+            others: list[object] = [choice for choice in option.choices or () if choice != option.default]
+            if option.low is not None and option.high is not None:
+                others.append(option.kind(option.low + 0.25 * (min(option.high, 40.0) - option.low)))
+            assert not others or any(run(**{name: other}) != run() for other in others), f"{name} changes nothing"
+
+    # Repeatability
+
+    def test_asked_and_told_the_same_it_proposes_the_same(self) -> None:
+        """Ids, genomes and parents are equal to the last bit, whatever the rest of the program does."""
+        for seed in SEEDS:
+            calm, troubled = self.make(seed=seed), self.make(seed=seed)
+            for wanted, hostile in zip(self.trace(calm, 12), _disturbed(self.trace(troubled, 12)), strict=True):
+                assert wanted == hostile
+
+    def test_seeds_matter(self) -> None:
+        """Two seeds, two searches."""
+        first, second = (list(self.trace(self.make(seed=seed), 4)) for seed in (0, 1))
+        assert first != second
+
+    def test_the_order_within_a_tell_does_not_matter(self) -> None:
+        """Values are matched by id."""
+        forwards, backwards = self.make(), self.make()
+        for _ in range(6):
+            asked, again = forwards.ask(), backwards.ask()
+            assert identical(asked) == identical(again)
+            forwards.tell(self.observe(asked))
+            backwards.tell(self.observe(again)[::-1])
+
+    def test_global_generators_are_left_alone(self) -> None:
+        """Those of numpy and of Python; both belong to the program around it."""
+        list(self.trace(self.make(), 2))  # libraries that a searcher loads may draw some while they are imported
+        before = (str(np.random.get_state()), random.getstate())  # noqa: NPY002
+        list(self.trace(self.make(), 4))
+        assert (str(np.random.get_state()), random.getstate()) == before  # noqa: NPY002
+
+    def test_no_random_number_comes_from_an_unseeded_generator(self) -> None:
+        """A call that forgets to pass its generator often gets an unseeded one."""
+        list(self.trace(self.make(), 1))
+        make_generator = np.random.default_rng
+        np.random.default_rng = lambda seed=None: make_generator(seed) if seed is not None else _Unseeded()  # type: ignore
+        try:
+            for kind in ("mixed", "infeasible"):
+                list(self.trace(self.make(), 8, kind))
+        finally:
+            np.random.default_rng = make_generator
+
+    # Proposals
+
+    def test_genomes_lie_in_the_cube_and_ids_are_unique(self) -> None:
+        """For one gene and for many, where all values differ, where all are equal, and where nothing is feasible."""
+        for n_var in (1, 2, 40):
+            for kind in ("mixed", "flat", "infeasible"):
+                searcher, seen = self.make(self.problem(n_var), population=6), set[str]()
+                for _ in range(8):
+                    proposals = searcher.ask()
+                    for proposal in proposals:
+                        assert proposal.id not in seen
+                        assert set(proposal.parents) <= seen, "parents are earlier proposals"
+                        seen.add(proposal.id)
+                    X = genomes(proposals)
+                    assert X.shape == (len(proposals), n_var) or not proposals
+                    assert X.dtype == np.float64
+                    assert ((X >= 0.0) & (X <= 1.0)).all()
+                    searcher.tell(self.observe(proposals, kind))
+
+    def test_the_first_batch_holds_the_starts(self) -> None:
+        """None is dropped, also where there are more of them than the population has members."""
+        for count in (0, 3, 20):
+            starts = np.random.default_rng(count).random((count, N_VAR))
+            first = genomes(self.make(self.problem(starts=starts)).ask())
+            assert {row.tobytes() for row in starts} <= {row.tobytes() for row in first}
+
+    def test_any_number_of_objectives_that_it_declares(self) -> None:
+        """And any number of constraints, none included."""
+        least, most = self.spec.objectives
+        for n_obj in range(least, min(most or 5, 5) + 1):
+            for n_con in (0, landscape.N_CON):
+                searcher = self.make(Problem(4, n_obj, n_con, n_measures=2 if self.spec.measures else 0))
+                for _ in range(4):
+                    proposals = searcher.ask()
+                    F, G = landscape.values(genomes(proposals), n_obj)
+                    measures = genomes(proposals)[:, :2] if self.spec.measures else [None] * len(proposals)
+                    rows = zip(proposals, F, G[:, :n_con], measures, strict=True)
+                    searcher.tell([Observation(p.id, f, g, measures=m) for p, f, g, m in rows])
+
+    def test_constraints_are_handled_as_declared(self) -> None:
+        """Half of the cube is infeasible: far less of the later batches is, or the constraints change nothing."""
+        if self.spec.constraints == "none":
+            told = list(self.trace(self.make(), 6, "halved"))
+            assert told == list(self.trace(self.make(), 6, "infeasible"))
+            return
+        searcher, shares = self.make(self.problem(4), population=12), []
+        for _ in range(25):
+            proposals = searcher.ask()
+            shares.append(float((genomes(proposals)[:, 0] < 0.5).mean()) if proposals else 0.0)
+            searcher.tell(self.observe(proposals, "halved"))
+        assert np.mean(shares[-5:]) < 0.6 * 0.5
+
+    # Asking and telling
+
+    def test_values_of_strangers_are_refused(self) -> None:
+        """Nothing was asked, or something else."""
+        searcher = self.make()
+        stranger = Observation("stranger", np.zeros(self.spec.objectives[0]), np.zeros(landscape.N_CON))
+        assert refused(lambda: searcher.tell([stranger]))
+        proposals = searcher.ask()
+        assert refused(lambda: searcher.tell([*self.observe(proposals), stranger]))
+        searcher.tell(self.observe(proposals))
+
+    def test_partial_is_as_declared(self) -> None:
+        """Told in pieces and asked meanwhile, as many as wanted; or whole batches only, and a refusal harms nothing."""
+        searcher = self.make()
+        proposals = searcher.ask()
+        if self.spec.partial:
+            more = searcher.ask(3)
+            assert len(more) == 3
+            searcher.tell(self.observe([more[2], proposals[-1]]))
+            assert len(searcher.ask(1)) == 1
+            searcher.tell(self.observe([*more[:2], *proposals[:-1]]))
+            return
+        assert refused(searcher.ask)
+        assert refused(lambda: searcher.tell(self.observe(proposals[1:])))
+        assert refused(lambda: searcher.tell(self.observe([*proposals, proposals[0]])))
+        searcher.tell(self.observe(proposals))
+        undisturbed = self.make()
+        list(self.trace(undisturbed, 1))
+        assert identical(searcher.ask(3)) == identical(undisturbed.ask()), "a whole batch, whatever is asked for"
+
+    def test_retell_is_as_declared(self) -> None:
+        """A corrected value is taken, or refused."""
+        searcher = self.make()
+        proposals = searcher.ask()
+        observations = self.observe(proposals)
+        searcher.tell(observations)
+        if self.spec.retell:
+            searcher.tell(observations[:1])
+        else:
+            assert refused(lambda: searcher.tell(observations[:1]))
+
+    def test_measures_are_as_declared(self) -> None:
+        """They are needed, or change nothing."""
+        if self.spec.measures:
+            searcher = self.make()
+            proposals = searcher.ask()
+            bare = [Observation(o.id, o.F, o.G) for o in self.observe(proposals)]
+            assert refused(lambda: searcher.tell(bare))
+            searcher.tell(self.observe(proposals))
+            return
+        with_measures, without = self.make(), self.make()
+        for _ in range(3):
+            asked, again = with_measures.ask(), without.ask()
+            assert identical(asked) == identical(again)
+            told = self.observe(asked)
+            with_measures.tell([Observation(o.id, o.F, o.G, measures=np.ones(2)) for o in told])
+            without.tell(told)
+
+
+def genomes(proposals: list[Proposal]) -> NDArray[np.float64]:
+    """The genomes of proposals, ``(n, n_var)``."""
+    rows = [proposal.x for proposal in proposals]
+    assert all(row is not None for row in rows), "expected genomes"
+    return np.array(rows) if rows else np.zeros((0, 1))
+
+
+def identical(proposals: list[Proposal]) -> Trace:
+    """Everything that two equal proposals share."""
+    return [(p.id, p.x.tobytes() if p.x is not None else b"", p.parents) for p in proposals]
+
+
+def refused(call: Callable[[], object]) -> bool:
+    """Whether a call raises RuntimeError with a message."""
+    try:
+        call()
+    except RuntimeError as error:
+        return bool(str(error))
+    return False
+
+
+class _Unseeded:
+    """Stands for a generator without a seed: any use of it fails."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"random numbers that no seed decides were asked for: {name}")
+
+
+def _disturbed(batches: Iterator[Trace]) -> Iterator[Trace]:
+    """Reseeds the global generators before every batch."""
+    states = np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        for number, batch in enumerate(batches):
+            yield batch
+            np.random.seed(number % 3)  # noqa: NPY002
+            random.seed(0)
+    finally:
+        np.random.set_state(states[0])  # noqa: NPY002
+        random.setstate(states[1])

@@ -1,0 +1,85 @@
+"""Options that plugins declare: one declaration gives the type, the default, the accepted values and the help."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from evomerge.errors import suggest
+
+__all__ = ["Option", "problems", "with_defaults"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting of a method, a searcher or an executor.
+
+    Attributes:
+        default: Value if the user gives none; None means that there is no default and none is needed.
+        choices: The accepted values, or None for any of the right type.
+        kind: Type of the value.
+        doc: One sentence for people.
+        low: Smallest accepted number, or None.
+        high: Largest accepted number, or None.
+    """
+
+    default: Any
+    choices: tuple[Any, ...] | None
+    kind: type
+    doc: str
+    low: float | None = None
+    high: float | None = None
+
+    def choosing(self, default: Any, among: tuple[Any, ...] | None = None) -> Option:
+        """The same option with another default, and with fewer choices where its owner has fewer."""
+        return replace(self, default=default, choices=self.choices if among is None else among)
+
+    def problem(self, name: str, value: Any) -> str | None:
+        """What is wrong with a value, if anything."""
+        if value is None and self.default is None:
+            return None
+        if self.choices is not None and value not in self.choices:
+            known = ", ".join(map(str, self.choices))
+            return f"option {name} is {value!r}; it is one of {known}{suggest(str(value), map(str, self.choices))}"
+        right = isinstance(value, int | float) if self.kind is float else isinstance(value, self.kind)
+        if not right or (isinstance(value, bool) and self.kind is not bool) or not self._in_range(value):
+            return f"option {name} is {value!r}; expected {self._expected()}"
+        return None
+
+    def _in_range(self, value: Any) -> bool:
+        if isinstance(value, float) and not math.isfinite(value):
+            return False
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+    def _expected(self) -> str:
+        if self.low is None and self.high is None:
+            return f"a value of type {self.kind.__name__}"
+        number = "an integer" if self.kind is int else "a number"
+        if self.low is None or self.high is None:
+            return f"{number} of at least {self.low:g}" if self.high is None else f"{number} of at most {self.high:g}"
+        return f"{number} from {self.low:g} to {self.high:g}"
+
+
+def problems(owner: str, declared: Mapping[str, Option], given: Mapping[str, Any]) -> list[str]:
+    """Unknown options and wrong values, one sentence each.
+
+    Args:
+        owner: Whose options they are, such as ``method ties``.
+        declared: Name to declaration.
+        given: Name to value, as the user set them.
+    """
+    unknown = [
+        f"{owner} has no option {name!r}{suggest(name, declared)} (it has {', '.join(declared) or 'none'})"
+        for name in given
+        if name not in declared
+    ]
+    values = with_defaults(declared, given)
+    found = (option.problem(name, values[name]) for name, option in declared.items())
+    return unknown + [f"{owner}: {problem}" for problem in found if problem]
+
+
+def with_defaults(declared: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for every declared option, in the order of their declaration."""
+    return {name: given.get(name, option.default) for name, option in declared.items()}

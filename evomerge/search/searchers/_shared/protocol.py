@@ -1,0 +1,122 @@
+"""The protocol of searchers: problems, proposals, observations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.recipe import Recipe
+
+__all__ = ["Array", "Observation", "Problem", "Proposal", "Searcher", "SearcherFactory"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The optimisation problem that a searcher is made for: genomes in the unit cube, everything minimised.
+
+    Attributes:
+        n_var: Number of genes, 1 or more.
+        n_obj: Number of objectives.
+        n_con: Number of constraints ``G <= 0``, 0 or more.
+        starts: Genomes that the first batch holds, ``(k, n_var)``; ``k`` may be 0.
+        n_measures: Number of measures (behaviour descriptors), 0 where none are taken.
+    """
+
+    n_var: int
+    n_obj: int
+    n_con: int = 0
+    starts: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    n_measures: int = 0
+
+    def __post_init__(self) -> None:
+        """Gives the starts their shape."""
+        object.__setattr__(self, "starts", np.asarray(self.starts, dtype=np.float64).reshape(-1, self.n_var))
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """One candidate that a searcher wants to see scored: a genome, or a finished recipe.
+
+    Attributes:
+        id: Unique within the searcher, and a function of what it was asked and told: ``"3.0"`` is the first proposal
+            of the third ask.
+        x: Genome in [0, 1], ``(n_var,)``; None if there is a recipe.
+        recipe: Recipe to be scored as it is; None if there is a genome.
+        parents: Ids of the earlier proposals that it was made from; empty where the algorithm has none.
+    """
+
+    id: str
+    x: Array | None = None
+    recipe: Recipe | None = None
+    parents: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuses a proposal that is neither a genome nor a recipe, or both."""
+        if (self.x is None) == (self.recipe is None):
+            raise ValueError(f"proposal {self.id}: expected either a genome or a recipe")
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """The values of one proposal, all finite.
+
+    Attributes:
+        id: The proposal's id.
+        F: Objectives to minimise, ``(n_obj,)``.
+        G: Constraints, met where 0 or less, ``(n_con,)``.
+        se: Standard errors of ``F``, ``(n_obj,)``; None where unknown.
+        measures: Behaviour descriptors, ``(n_measures,)``; None where none are taken.
+        items: Number of items behind the values; 0 where unknown.
+    """
+
+    id: str
+    F: Array
+    G: Array
+    se: Array | None = None
+    measures: Array | None = None
+    items: int = 0
+
+
+class Searcher(Protocol):
+    """Proposes candidates and learns from their values.
+
+    It owns its random generator and is a function of its settings and of what it was asked and told: asked and told
+    the same, it proposes the same. Resuming a run relies on that.
+    """
+
+    name: str
+
+    def ask(self, n: int | None = None) -> list[Proposal]:
+        """The next proposals.
+
+        Args:
+            n: Number of proposals wanted; None for a batch of the searcher's own size. A searcher that is not
+                `partial` always proposes a whole batch.
+
+        Returns:
+            The proposals; none when the searcher finds nothing new to propose.
+
+        Raises:
+            RuntimeError: If proposals of a searcher that is not `partial` have not been told yet.
+        """
+        ...
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """Takes the values of proposals, in any order.
+
+        A `partial` searcher may be told some of what it proposed, the others all of the last ask. A `retell` searcher
+        may be told a proposal again, with corrected values.
+
+        Raises:
+            RuntimeError: If nothing was asked, a proposal is unknown or missing, or told twice without `retell`.
+        """
+        ...
+
+
+SearcherFactory = Callable[[Problem], Searcher]

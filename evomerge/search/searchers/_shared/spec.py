@@ -1,0 +1,103 @@
+"""The declaration of a searcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from evomerge.options import Option, problems, with_defaults
+from evomerge.search.searchers._shared.protocol import Problem, Searcher
+
+__all__ = ["ANY", "ONE", "SEVERAL", "SMALLEST_POPULATION", "SearcherSettings", "SearcherSpec"]
+
+ONE: tuple[int, int | None] = (1, 1)
+SEVERAL: tuple[int, int | None] = (2, None)
+ANY: tuple[int, int | None] = (1, None)
+
+POPULATION = 16
+SMALLEST_POPULATION = 5  # differential evolution draws four members besides the target
+
+
+@dataclass(frozen=True)
+class SearcherSettings:
+    """The user's settings of a searcher.
+
+    Attributes:
+        population: Genomes per batch; None for the searcher's default, which suits expensive evaluations.
+        seed: Root of its random numbers, 0 or more.
+        options: Option to value; options left out have their defaults.
+    """
+
+    population: int | None = None
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SearcherSpec:
+    """One searcher, as its file declares it.
+
+    Attributes:
+        name: Its file's name.
+        title: The algorithm with its paper, one line.
+        objectives: Least and largest number of objectives; None for no limit.
+        constraints: ``native`` if the algorithm handles ``G <= 0`` itself, ``penalty`` if infeasible values are
+            replaced, ``none`` if it ignores them.
+        handling: How constraints are handled, in a few words.
+        make: Makes the searcher; the settings it gets are complete.
+        options: Name to declaration.
+        population: Default number of genomes per batch; None if it follows from the number of genes.
+        partial: Whether some of an ask may be told before the rest, and more be asked meanwhile.
+        retell: Whether a proposal may be told again with corrected values.
+        measures: Whether it needs measures (behaviour descriptors).
+    """
+
+    name: str
+    title: str
+    objectives: tuple[int, int | None]
+    constraints: Literal["native", "penalty", "none"]
+    handling: str
+    make: Callable[[Problem, SearcherSettings], Searcher]
+    options: Mapping[str, Option] = field(default_factory=dict)
+    population: int | None = POPULATION
+    partial: bool = False
+    retell: bool = False
+    measures: bool = False
+
+    def fits(self, n_obj: int) -> bool:
+        """Whether it takes this number of objectives."""
+        least, most = self.objectives
+        return least <= n_obj and (most is None or n_obj <= most)
+
+    @property
+    def objectives_text(self) -> str:
+        """The number of objectives in words."""
+        words = {ONE: "one objective", SEVERAL: "several objectives", ANY: "any number of objectives"}
+        return words.get(self.objectives, "{} to {} objectives".format(*self.objectives))
+
+    def defaults(self) -> dict[str, Any]:
+        """Name, population and options as they are where the user gives none."""
+        return {"name": self.name, "population": self.population, "options": with_defaults(self.options, {})}
+
+    def problems(self, settings: SearcherSettings) -> list[str]:
+        """What is wrong with settings, one sentence each."""
+        found = problems(f"searcher {self.name}", self.options, settings.options)
+        population, seed = settings.population, settings.seed
+        if population is not None and not (_is_integer(population) and population >= SMALLEST_POPULATION):
+            found.append(
+                f"searcher {self.name}: population is {population!r}; expected an integer of at least "
+                f"{SMALLEST_POPULATION}"
+            )
+        if not (_is_integer(seed) and seed >= 0):
+            found.append(f"searcher {self.name}: seed is {seed!r}; expected an integer of 0 or more")
+        return found
+
+    def complete(self, settings: SearcherSettings) -> SearcherSettings:
+        """The settings with every default filled in."""
+        population = self.population if settings.population is None else settings.population
+        return replace(settings, population=population, options=with_defaults(self.options, settings.options))
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
