@@ -5,8 +5,8 @@ made where it runs, by a factory without arguments, and every outcome depends on
 changes nothing but the time.
 """
 
+from evomerge.executors._shared.protocol import Executor, ExecutorError, MakeWorker, Worker
 from evomerge.executors.local import in_process
-from evomerge.executors.pool import processes
-from evomerge.executors.protocol import Executor, ExecutorError, MakeWorker, Worker
+from evomerge.executors.processes import processes
 
 __all__ = ["Executor", "ExecutorError", "MakeWorker", "Worker", "in_process", "processes"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from evomerge.evaluation import Job, Outcome
-from evomerge.executors.protocol import MakeWorker, Worker, call
+from evomerge.executors._shared.protocol import MakeWorker, Worker, call
 
 __all__ = ["InProcess", "in_process"]
 

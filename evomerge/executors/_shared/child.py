@@ -9,7 +9,7 @@ import threading
 from multiprocessing.connection import Connection, wait
 
 from evomerge.errors import InputError
-from evomerge.executors.protocol import MakeWorker, call
+from evomerge.executors._shared.protocol import MakeWorker, call
 
 __all__ = ["serve"]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from evomerge.errors import InputError
 from evomerge.evaluation import Failure, Job, Outcome
-from evomerge.executors.child import serve
-from evomerge.executors.protocol import ExecutorError, MakeWorker
+from evomerge.executors._shared.child import serve
+from evomerge.executors._shared.protocol import ExecutorError, MakeWorker
 
 __all__ = ["Processes", "processes"]
 
