@@ -41,7 +41,7 @@ TOP = {"api", "__init__", "__main__"}  # may import everything below
 TORCH_ROOMS = {"kernels", "methods", "checkpoints", "merging", "fitness", "candidate"}
 HOMES: dict[str, set[str]] = {
     "torch": TORCH_ROOMS,
-    "transformers": {"merging", "fitness/inference", "candidate"},
+    "transformers": {"checkpoints", "merging", "fitness/inference", "candidate"},
     "safetensors": {"checkpoints"},
     "huggingface_hub": {"checkpoints", "run"},
     "lm_eval": {"fitness/tasks"},

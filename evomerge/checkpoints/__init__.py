@@ -5,7 +5,8 @@ config and the headers, and tensors stay memory mapped.
 """
 
 from evomerge.checkpoints.arrays import map_arrays, write_arrays
-from evomerge.checkpoints.comparison.compare import Comparison, compare, expected_names, is_computed
+from evomerge.checkpoints.comparison.compare import Comparison, compare
+from evomerge.checkpoints.comparison.tensors import expected_names, is_computed
 from evomerge.checkpoints.header import TensorInfo, read_header
 from evomerge.checkpoints.heads import untied_heads
 from evomerge.checkpoints.locate import locate

@@ -62,10 +62,15 @@ class Checkpoints:
         except KeyError:
             raise InputError(f"the recipe names {ref.source!r}, which is none of the opened checkpoints") from None
 
-    def compare(self) -> Comparison:
-        """Compares all checkpoints with the reference, from headers alone."""
+    def compare(self, *, trust_remote_code: bool = False) -> Comparison:
+        """Compares all checkpoints with the reference, from headers, configs and tokenizer files alone.
+
+        Args:
+            trust_remote_code: Whether configuration classes that come with checkpoints may run.
+        """
         others = {id(checkpoint): checkpoint for checkpoint in self.by_ref.values()}
-        return compare(self.reference, [c for c in others.values() if c is not self.reference])
+        unlike = [checkpoint for checkpoint in others.values() if checkpoint is not self.reference]
+        return compare(self.reference, unlike, trust_remote_code=trust_remote_code)
 
     @functools.cached_property
     def merged_names(self) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ def assemble(config: RunConfig) -> Assembly:
     functions = found.attempt(lambda: _functions(config)) or ()
     warnings: list[str] = []
     if checkpoints is not None:
-        comparison = checkpoints.compare()
+        comparison = checkpoints.compare(trust_remote_code=config.model.trust_remote_code)
         found.problems += comparison.problems
         warnings += comparison.warnings
     spec = None

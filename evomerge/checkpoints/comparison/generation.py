@@ -1,48 +1,63 @@
-"""What the small files of a checkpoint say: config fields, chat template, end-of-text tokens."""
+"""Files of a checkpoint that say how it is talked to: chat templates, and which token ends a text."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evomerge.checkpoints.json_files import read_optional
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object; a file that is missing or broken reads as empty."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        return {}
-    return data if isinstance(data, dict) else {}
-
-
-def flat_config(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The fields of a config with those of its parts: ``text_config.rope_theta`` and the like."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, dict) and name.endswith("_config"):
-            flat |= flat_config(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
+_DEFAULT = "default"
+# Fields that name the end, and the files that have them, the deciding one first.
+_END = {
+    "eos_token_id": ("generation_config.json", "config.json"),
+    "eos_token": ("tokenizer_config.json", "special_tokens_map.json"),
+}
 
 
-def chat_template(folder: Path) -> str | None:
-    """The chat template: the file of its own, else the field of the tokenizer's config."""
-    path = folder / "chat_template.jinja"
-    if path.is_file():
-        return path.read_text(encoding="utf-8")
-    template = read_json(folder / "tokenizer_config.json").get("chat_template")
-    return template if template is None or isinstance(template, str) else json.dumps(template, sort_keys=True)
+def chat_templates(folder: Path) -> dict[str, str]:
+    """The chat templates by name, from wherever some version of transformers writes them; none where there are none."""
+    found: dict[str, str] = {}
+    written = read_optional(folder / "tokenizer_config.json").get("chat_template")
+    if isinstance(written, str):
+        found[_DEFAULT] = written
+    for entry in written if isinstance(written, list) else ():
+        if isinstance(entry, dict):
+            found[str(entry.get("name"))] = str(entry.get("template"))
+    single = folder / "chat_template.jinja"
+    if single.is_file():
+        found[_DEFAULT] = single.read_text(encoding="utf-8", errors="replace")
+    for path in sorted((folder / "additional_chat_templates").glob("*.jinja")):
+        found[path.stem] = path.read_text(encoding="utf-8", errors="replace")
+    return found
 
 
 def end_tokens(folder: Path) -> dict[str, Any]:
-    """Where a checkpoint says which token ends a text, and what it says there."""
+    """The tokens that end a text, by the field that says so.
+
+    Generation takes the ids of ``generation_config.json``, and where that has none those of ``config.json``; the
+    tokenizer has a token of its own for the end.
+
+    Returns:
+        ``eos_token_id`` and ``eos_token``, each where some file has it.
+    """
     said = {
-        "eos_token_id in config.json": read_json(folder / "config.json").get("eos_token_id"),
-        "eos_token_id in generation_config.json": read_json(folder / "generation_config.json").get("eos_token_id"),
+        "eos_token_id": [
+            read_optional(folder / f).get("eos_token_id") for f in ("generation_config.json", "config.json")
+        ],
+        "eos_token": [
+            read_optional(folder / f).get("eos_token") for f in ("tokenizer_config.json", "special_tokens_map.json")
+        ],
     }
-    token = read_json(folder / "tokenizer_config.json").get("eos_token")
-    said["eos_token in tokenizer_config.json"] = token.get("content") if isinstance(token, dict) else token
-    return {where: value for where, value in said.items() if value is not None}
+    first = {name: next((v for v in values if v is not None), None) for name, values in said.items()}
+    return {name: _plain(value) for name, value in first.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    """One id rather than a list of one, ids in order, and the text of a token that is written with its properties."""
+    if isinstance(value, dict):
+        return value.get("content")
+    if isinstance(value, list) and all(isinstance(index, int) for index in value):
+        ids = sorted(set(value))
+        return ids[0] if len(ids) == 1 else ids
+    return value

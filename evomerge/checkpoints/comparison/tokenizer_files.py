@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import filecmp
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from evomerge.checkpoints.json_files import read_optional
 
 
 def read_vocabulary(folder: Path) -> dict[str, int] | None:
@@ -17,43 +17,58 @@ def read_vocabulary(folder: Path) -> dict[str, int] | None:
         folder: The checkpoint.
 
     Returns:
-        The map with added tokens, or None where no readable tokenizer file is there.
+        The map with added tokens, or None where no file with the ids themselves is there.
     """
-    data = _json(folder / "tokenizer.json")
-    if isinstance(data, dict) and isinstance(data.get("model"), dict):
-        vocabulary = _plain(data["model"].get("vocab"))
-        for token in data.get("added_tokens") or ():
-            vocabulary[token["content"]] = token["id"]
-        return vocabulary
-    data = _json(folder / "vocab.json")
-    if isinstance(data, dict):
-        return {**_plain(data), **_plain(_json(folder / "added_tokens.json"))}
-    if (folder / "vocab.txt").is_file():
-        lines = (folder / "vocab.txt").read_text(encoding="utf-8").split("\n")
-        return {token: index for index, token in enumerate(lines) if token or index < len(lines) - 1}
-    return None
+    model = _tokenizer(folder).get("model")
+    vocabulary: dict[str, int] | None = None
+    if isinstance(model, dict):
+        vocabulary = _ids(model.get("vocab"))
+    elif (folder / "vocab.json").is_file():
+        vocabulary = _ids(read_optional(folder / "vocab.json"))
+    elif (folder / "vocab.txt").is_file():
+        lines = (folder / "vocab.txt").read_text(encoding="utf-8", errors="replace").split("\n")
+        vocabulary = {token: index for index, token in enumerate(lines) if token or index < len(lines) - 1}
+    return None if vocabulary is None else {**vocabulary, **read_added(folder, vocabulary)}
 
 
-def same_tokenizer_file(reference: Path, other: Path) -> bool:
-    """Whether both have the same ``tokenizer.json``, byte for byte, so that nothing needs to be read in detail."""
-    paths = reference / "tokenizer.json", other / "tokenizer.json"
+def read_added(folder: Path, vocabulary: Mapping[str, int]) -> dict[str, int]:
+    """Reads the tokens that were added to a vocabulary, from wherever some version of transformers writes them.
+
+    Args:
+        folder: The checkpoint.
+        vocabulary: The tokens that are there already; files of less authority do not change their ids.
+
+    Returns:
+        Token to id, of tokens to add or to change.
+    """
+    entries = _tokenizer(folder).get("added_tokens")
+    listed = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    added = {str(entry.get("content")): entry["id"] for entry in listed if isinstance(entry.get("id"), int)}
+    others = _ids(read_optional(folder / "added_tokens.json"))
+    decoder = read_optional(folder / "tokenizer_config.json").get("added_tokens_decoder")
+    for index, entry in decoder.items() if isinstance(decoder, dict) else ():
+        if isinstance(entry, dict) and str(index).isdigit():
+            others.setdefault(str(entry.get("content")), int(index))
+    return {**{token: index for token, index in others.items() if token not in vocabulary}, **added}
+
+
+def same_file(reference: Path, other: Path, name: str) -> bool:
+    """Whether both folders have a file of that name, equal byte for byte."""
+    paths = reference / name, other / name
     return all(path.is_file() for path in paths) and filecmp.cmp(*paths, shallow=False)
 
 
-def sentencepiece_digest(folder: Path) -> str | None:
-    """SHA-256 of the SentencePiece model, where there is one: all that can be compared without reading it."""
-    path = folder / "tokenizer.model"
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
-
-
 def read_merges(folder: Path) -> str | None:
-    """The merge rules of a byte-pair tokenizer as one comparable string, or None where it has none."""
-    data = _json(folder / "tokenizer.json")
-    model = data.get("model") if isinstance(data, dict) else None
+    """The merge rules of a byte-pair tokenizer as one comparable string, or None where none are written down."""
+    model = _tokenizer(folder).get("model")
     merges = model.get("merges") if isinstance(model, dict) else None
-    if not merges:
+    if isinstance(merges, list):
+        return "\n".join(merge if isinstance(merge, str) else " ".join(map(str, merge)) for merge in merges)
+    path = folder / "merges.txt"
+    if isinstance(model, dict) or not path.is_file():
         return None
-    return "\n".join(merge if isinstance(merge, str) else " ".join(merge) for merge in merges)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(line for line in lines if line and not line.startswith("#version"))
 
 
 def vocabulary_differences(reference: Mapping[str, int], other: Mapping[str, int]) -> list[str]:
@@ -80,16 +95,14 @@ def vocabulary_differences(reference: Mapping[str, int], other: Mapping[str, int
     return [phrase for _, phrase in sorted(found)]
 
 
-def _plain(vocab: Any) -> dict[str, int]:
-    if isinstance(vocab, dict):
-        return {str(token): int(index) for token, index in vocab.items()}
-    if isinstance(vocab, list):  # Unigram: a list of (token, score), the id is the position
-        return {str(entry[0]): index for index, entry in enumerate(vocab)}
+def _tokenizer(folder: Path) -> dict[str, Any]:
+    return read_optional(folder / "tokenizer.json")
+
+
+def _ids(vocabulary: Any) -> dict[str, int]:
+    if isinstance(vocabulary, dict):
+        return {str(token): index for token, index in vocabulary.items() if isinstance(index, int)}
+    if isinstance(vocabulary, list):  # Unigram: a list of (token, score), the id is the position
+        pairs = [entry for entry in vocabulary if isinstance(entry, list) and entry]
+        return {str(entry[0]): index for index, entry in enumerate(pairs)}
     return {}
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        return None

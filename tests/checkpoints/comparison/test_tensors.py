@@ -1,0 +1,107 @@
+"""Tensors that differ in name, shape or number, and output embeddings in whatever form they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from evomerge.checkpoints import Comparison, compare, open_source
+from evomerge.errors import InputError
+from tests.building import perturbed, rewrite, tiny_llama
+
+Tensors = dict[str, torch.Tensor]
+GATE = "model.layers.0.mlp.gate_proj.weight"
+
+
+def compared(reference: Path, *others: Path) -> Comparison:
+    return compare(open_source(reference), [open_source(other) for other in others])
+
+
+def test_missing_extra_and_misshapen_tensors(llama: Path, expert: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(expert)
+
+    def change(tensors: Tensors) -> None:
+        del tensors["model.norm.weight"]
+        tensors["model.layers.1.mlp.new.weight"] = torch.zeros(2)
+        tensors[GATE] = tensors[GATE][:-1].clone()
+
+    rewrite(folder, change)
+    comparison = compared(llama, folder)
+    with pytest.raises(InputError) as caught:
+        comparison.check()
+    assert caught.value.problems == (
+        f"{folder}: 1 tensor is missing: model.norm.weight",
+        f"{folder}: 1 tensor is not in the reference: model.layers.1.mlp.new.weight",
+        f"{folder}: tensor '{GATE}' has shape [31, 16], the reference has [32, 16]",
+    )
+
+
+def test_problems_of_all_checkpoints(llama: Path, expert: Path, copy_of: Callable[..., Path]) -> None:
+    folders = [copy_of(expert, name) for name in ("one", "two")]
+    for folder in folders:
+        rewrite(folder, lambda tensors: tensors.pop(GATE))
+    problems = compared(llama, *folders).problems
+    assert [problem.split(":")[0] for problem in problems] == [str(folder) for folder in folders]
+
+
+def test_layer_counts_in_one_sentence(llama: Path, tmp_path: Path) -> None:
+    deeper = tiny_llama(tmp_path / "deeper", seed=0, layers=4)
+    assert compared(llama, deeper).problems == (f"{deeper}: it has 4 layers, the reference has 2",)
+
+
+def test_another_width_is_not_a_list_of_everything(llama: Path, tmp_path: Path) -> None:
+    wider = tiny_llama(tmp_path / "wider", seed=0, hidden=32)
+    problems = compared(llama, wider).problems
+    assert len(problems) < 8
+    assert "more tensors have other shapes" in problems[-1]
+
+
+def test_padded_embeddings(tied: Path, tmp_path: Path) -> None:
+    padded = perturbed(tied, tmp_path / "padded", seed=1)
+    name = "model.embed_tokens.weight"
+    rewrite(padded, lambda tensors: tensors.update({name: torch.nn.functional.pad(tensors[name], (0, 0, 0, 5))}))
+    (problem,) = compared(tied, padded).problems
+    assert "has shape [264, 16], the reference has [259, 16]" in problem
+    assert "resize_token_embeddings" in problem
+
+
+class TestTies:
+    """All four combinations of a tied or untied reference and expert, stored either way."""
+
+    def test_both_tied_one_stores_the_head(self, tied: Path, tmp_path: Path) -> None:
+        expert = perturbed(tied, tmp_path / "expert", seed=1)
+        storing = perturbed(tied, tmp_path / "storing", seed=1)
+
+        def store(tensors: Tensors) -> None:
+            tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+
+        rewrite(storing, store)
+        assert compared(tied, expert, storing) == Comparison((), ())
+        assert compared(storing, tied, expert) == Comparison((), ())
+
+    def test_tied_reference_untied_expert(self, tied: Path, llama: Path) -> None:
+        (problem,) = compared(tied, llama).problems
+        assert "output embeddings of its own (lm_head.weight)" in problem
+        assert "tied to" not in problem
+
+    def test_untied_reference_tied_expert(self, tied: Path, llama: Path) -> None:
+        (problem,) = compared(llama, tied).problems
+        assert "tied to its input embeddings" in problem
+        assert "missing" not in problem
+
+    def test_both_untied(self, llama: Path, expert: Path) -> None:
+        assert compared(llama, expert).problems == ()
+
+
+def test_tables_that_models_compute_do_not_matter(llama: Path, expert: Path, copy_of: Callable[..., Path]) -> None:
+    old = copy_of(expert)
+
+    def add(tensors: Tensors) -> None:
+        tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(2)
+
+    rewrite(old, add)
+    assert compared(llama, old) == Comparison((), ())
+    assert compared(old, llama) == Comparison((), ())
