@@ -22,7 +22,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`delta_starts`; models alone are exact, the others near."""
+    """See :func:`delta_starts`."""
     return delta_starts(n_models, options, sparse=True, elects=True, further=(GAMMA,))
 
 
@@ -42,5 +42,6 @@ METHOD = MergeMethod(
     prepare=prepare_window,
     prepared_bytes=window_bytes,
     starts=starts,
+    exact_starts="models",
     mergekit=window_mergekit,
 )

@@ -23,7 +23,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`delta_starts`; models alone are exact, the others near."""
+    """See :func:`delta_starts`."""
     return delta_starts(n_models, options, sparse=True, elects=True)
 
 
@@ -41,5 +41,6 @@ METHOD = MergeMethod(
     },
     stochastic=True,
     starts=starts,
+    exact_starts="models",
     mergekit=delta_mergekit,
 )

@@ -33,7 +33,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`delta_starts`; models alone are exact, the others near."""
+    """See :func:`delta_starts`."""
     return delta_starts(n_models, options, sparse=True, elects=True, further=(EPSILON,))
 
 
@@ -48,4 +48,5 @@ METHOD = MergeMethod(
     prepare=prepare_ranks,
     prepared_bytes=ranks_bytes,
     starts=starts,
+    exact_starts="models",
 )

@@ -23,7 +23,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`delta_starts`; all of them are exact."""
+    """See :func:`delta_starts`."""
     return delta_starts(n_models, options, sparse=True, elects=False, further=(EPSILON,))
 
 

@@ -151,7 +151,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`delta_starts`; all of them are near, since magnitudes are clamped."""
+    """See :func:`delta_starts`."""
     return delta_starts(n_models, {"normalise": "count"}, sparse=False, elects=True, further=(RATIO,))
 
 
@@ -166,4 +166,5 @@ METHOD = MergeMethod(
     prepared_bytes=prepared_bytes,
     survey=survey,
     starts=starts,
+    exact_starts="none",  # magnitudes are clamped, and what opposes the sum stays the base's
 )

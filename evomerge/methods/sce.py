@@ -177,7 +177,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`delta_starts`; models alone are exact, the others near."""
+    """See :func:`delta_starts`."""
     return delta_starts(n_models, {"normalise": "weight"}, sparse=False, elects=True, further=(TOPK,))
 
 
@@ -201,5 +201,6 @@ METHOD = MergeMethod(
     prepare=prepare,
     prepared_bytes=prepared_bytes,
     starts=starts,
+    exact_starts="models",
     mergekit=mergekit,
 )

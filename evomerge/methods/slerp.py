@@ -86,5 +86,7 @@ METHOD = MergeMethod(
     prepare=prepare,
     prepared_bytes=lambda shape, n_models, options: 4 * 8,
     starts=starts,
+    exact_starts="models",
+    symmetric=False,
     mergekit=mergekit,
 )

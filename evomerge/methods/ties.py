@@ -102,7 +102,7 @@ def coefficients(options: Options) -> tuple[Coefficient, ...]:
 
 
 def starts(n_models: int, options: Options) -> Starts:
-    """See :func:`delta_starts`; models alone are exact, the others near."""
+    """See :func:`delta_starts`."""
     return delta_starts(n_models, options, sparse=True, elects=True)
 
 
@@ -124,5 +124,6 @@ METHOD = MergeMethod(
     prepared_bytes=histograms_bytes,
     survey=survey,
     starts=starts,
+    exact_starts="models",
     mergekit=delta_mergekit,
 )

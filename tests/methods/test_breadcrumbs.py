@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from evomerge import methods
-from tests.methods.variants import merge
+from tests.methods.one_tensor import merge
 
 MERGEKIT = ("breadcrumbs", (("scope", "tensor"), ("yields", "gamma"), ("small", "zero")))
 TENSOR = ("breadcrumbs", (("scope", "tensor"),))

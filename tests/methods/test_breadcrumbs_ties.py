@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tests.methods.variants import merge
+from tests.methods.one_tensor import merge
 
 BASE = torch.full((6,), 10.0)
 DELTAS = [torch.tensor([90.0, 5, -4, 3, 0.5, 0.25]), torch.tensor([2.0, -6, -5, 0.5, 80, 0.25])]

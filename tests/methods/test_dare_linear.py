@@ -7,7 +7,7 @@ import torch
 
 from evomerge import methods
 from evomerge.kernels import BLOCK, random_key, uniform
-from tests.methods.variants import merge
+from tests.methods.one_tensor import merge
 
 BASE = torch.zeros(4000)
 MODEL = torch.randn(4000, generator=torch.Generator().manual_seed(0))

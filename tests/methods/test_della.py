@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from evomerge.kernels import uniform
-from tests.methods.variants import merge
+from tests.methods.one_tensor import merge
 
 BASE = torch.full((1, 4), 10.0)
 DELTAS = [torch.tensor([[1.0, -2.0, 3.0, 4.0]]), torch.tensor([[-4.0, -3.0, 2.0, 1.0]])]

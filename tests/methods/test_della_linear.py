@@ -7,7 +7,7 @@ import torch
 
 from evomerge import methods
 from evomerge.kernels import random_key, uniform
-from tests.methods.variants import merge
+from tests.methods.one_tensor import merge
 
 ROWS, COLUMNS = 40, 101
 MODEL = torch.randn(ROWS, COLUMNS, generator=torch.Generator().manual_seed(0))

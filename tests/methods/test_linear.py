@@ -7,7 +7,7 @@ import torch
 
 from evomerge import methods
 from evomerge.errors import InputError
-from tests.methods.variants import merge
+from tests.methods.one_tensor import merge
 
 MODELS = [torch.tensor([1.0, -2.0, 0.0]), torch.tensor([3.0, 2.0, 4.0])]
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from evomerge import methods
-from tests.methods.variants import merge
+from evomerge.contracts.method_cases import family, merge_tensor, variants
+from tests.methods.one_tensor import merge
 
 BASE = torch.full((4,), 10.0)
 DELTAS = [torch.tensor([0.0, 1.0, 2.0, -4.0]), torch.tensor([4.0, 2.0, -1.0, 0.0])]
@@ -101,3 +102,15 @@ def test_infinity_is_not_clamped_away() -> None:
 def test_mergekit_has_no_such_method() -> None:
     pcb = methods.load("pcb")
     assert pcb.mergekit(pcb.resolve({})) is None
+
+
+def test_a_model_alone_loses_only_what_opposes_the_sum() -> None:
+    """An element that opposes the sum of all deltas stays the base's; the others are the model's."""
+    base, models = family(3)
+    pcb = methods.load("pcb")
+    for options in variants(pcb):
+        points = pcb.starts(3, options)
+        for i, model in enumerate(models):
+            alone = merge_tensor(pcb, options, (base, models), points[f"model:{i}"])
+            assert torch.minimum((alone - model).abs(), (alone - base).abs()).max() < 1e-6
+            assert (alone - model).norm() < 0.5 * (model - base).norm()

@@ -11,7 +11,7 @@ from evomerge import methods
 from evomerge.kernels import Histogram, torch_only
 from evomerge.kernels.reference.sparsify import selected
 from evomerge.methods import sce
-from tests.methods.variants import merge
+from tests.methods.one_tensor import merge
 
 BASE = torch.full((4,), 10.0)
 # Variances [9, 0, 1, .25], all models equal in the second element.

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from tests.methods.variants import merge
+from tests.methods.one_tensor import merge
 
 SLERP = ("slerp", ())
 
@@ -40,6 +40,12 @@ def test_ends_are_the_models_bit_by_bit() -> None:
     first, second = torch.randn(100, generator=generator), torch.randn(100, generator=generator)
     assert torch.equal(between(first, second, 0), first)
     assert torch.equal(between(first, second, 1), second)
+
+
+def test_the_way_back_is_the_same_way() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.randn(100, generator=generator), torch.randn(100, generator=generator)
+    torch.testing.assert_close(between(first, second, 0.3), between(second, first, 0.7))
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tests.methods.variants import merge
+from tests.methods.one_tensor import merge
 
 BASE = torch.tensor([1.0, 2.0, 3.0])
 MODELS = [torch.tensor([2.0, 2.0, 1.0]), torch.tensor([1.0, 4.0, 5.0])]

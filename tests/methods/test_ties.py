@@ -11,7 +11,7 @@ import torch
 
 from evomerge import methods
 from evomerge.kernels import BLOCK
-from tests.methods.variants import merge
+from tests.methods.one_tensor import merge
 
 PAPER = (
     "ties",
@@ -145,9 +145,9 @@ def some_tensors(shapes: list[tuple[int, ...]], step: float) -> tuple[list[torch
 
 
 def merge_all(
-    options: dict[str, Any], base: list[torch.Tensor], models: list[list[torch.Tensor]], coefficients: dict[str, Any]
-) -> list[torch.Tensor]:
-    """Merges a whole model, its tensors in reverse order."""
+    options: dict[str, Any], base: list[torch.Tensor], models: list[list[torch.Tensor]], *points: dict[str, Any]
+) -> list[list[torch.Tensor]]:
+    """Merges a whole model with each of some coefficients, its tensors in reverse order."""
     ties = methods.load("ties")
     assert ties.survey is not None
     contexts = [methods.TensorContext(f"tensor {t}") for t in range(len(base))]
@@ -156,12 +156,13 @@ def merge_all(
         for context, own_base, own in zip(contexts, base, zip(*models, strict=True), strict=True)
     ]
     survey = ties.survey(tensors, options)
-    results = []
-    for (context, sources), own_base in zip(reversed(tensors), reversed(base), strict=True):
-        out = torch.empty(own_base.shape)
-        ties.merge(context, replace(sources, survey=survey), coefficients, out)
-        results.append(out)
-    return results[::-1]
+    merged = []
+    for coefficients in points:
+        results = [torch.empty(own_base.shape) for own_base in base]
+        for (context, sources), out in zip(reversed(tensors), reversed(results), strict=True):
+            ties.merge(context, replace(sources, survey=survey), coefficients, out)
+        merged.append(results)
+    return merged
 
 
 SHAPES: list[tuple[int, ...]] = [(6, 5), (40,), (), (0,), (3, 4, 5), (17,)]
@@ -185,9 +186,8 @@ def test_every_combination_agrees_with_sorting_whole_tensors(scope: str, kept: s
         }  # fmt: skip
         # Once rescaled, votes that cancel do so up to rounding only; the order of summation would decide.
         tensors = EQUAL_MAGNITUDES if rescale == "none" else DISTINCT_MAGNITUDES
-        for point in POINTS:
-            for got, wanted in zip(merge_all(options, *tensors, point), oracle(options, *tensors, point), strict=True):
-                torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
+        for point, merged in zip(POINTS, merge_all(options, *tensors, *POINTS), strict=True):
+            torch.testing.assert_close(merged, oracle(options, *tensors, point), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kept", CHOICES["kept"])
@@ -196,8 +196,8 @@ def test_large_tensors_with_many_equal_magnitudes(scope: str, kept: str) -> None
     base, models = some_tensors([(1000,), ((1 << 20) + 4321,), (300, 300)], 1 / 32)
     options = methods.load("ties").resolve({"scope": scope, "kept": kept})
     point = values((0.5, 0.25, 0.25), (0.2, 0.37, 0.9))
-    for got, wanted in zip(merge_all(options, base, models, point), oracle(options, base, models, point), strict=True):
-        torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
+    (merged,) = merge_all(options, base, models, point)
+    torch.testing.assert_close(merged, oracle(options, base, models, point), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kept", CHOICES["kept"])
@@ -213,12 +213,9 @@ def test_more_magnitudes_than_are_told_apart(scope: str, kept: str) -> None:
     ]
     assert shifts[0] > 0
     assert shifts[1] == 0
-    for density in (0.001, 0.2, 0.613, 0.99):
-        point = values((0.5, 0.25, 0.25), (density, 0.37, 0.9))
-        for got, wanted in zip(
-            merge_all(options, base, models, point), oracle(options, base, models, point), strict=True
-        ):
-            torch.testing.assert_close(got, wanted, rtol=0, atol=1e-5)
+    points = [values((0.5, 0.25, 0.25), (density, 0.37, 0.9)) for density in (0.001, 0.2, 0.613, 0.99)]
+    for point, merged in zip(points, merge_all(options, base, models, *points), strict=True):
+        torch.testing.assert_close(merged, oracle(options, base, models, point), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("scope", CHOICES["scope"])
@@ -229,7 +226,7 @@ def test_keeps_exactly_as_many_as_it_says(scope: str) -> None:
     model = [(tensor * 4).round() / 4 + 0.125 for tensor in some_tensors(sizes, 1 / 8)[0]]
     options = methods.load("ties").resolve({"scope": scope})
     for density in (1e-5, 0.1, 1 / 3, 0.5, 0.77):
-        got = merge_all(options, base, [model], values((1.0,), (density,)))
+        (got,) = merge_all(options, base, [model], values((1.0,), (density,)))
         counts = [int((tensor != 0).sum()) for tensor in got]
         numels = [tensor.numel() for tensor in base]
         if scope == "global":
@@ -243,9 +240,9 @@ def test_global_scope_leaves_small_deltas_out() -> None:
     model = [torch.tensor([5.0, 6, 7, 8]), torch.tensor([1.0, 2, 3, 4])]
     point = values((1.0,), (0.5,))
     options = methods.load("ties").resolve({"scope": "global"})
-    assert [t.tolist() for t in merge_all(options, base, [model], point)] == [[5, 6, 7, 8], [0, 0, 0, 0]]
+    assert [t.tolist() for t in merge_all(options, base, [model], point)[0]] == [[5, 6, 7, 8], [0, 0, 0, 0]]
     options = methods.load("ties").resolve({"scope": "tensor"})
-    assert [t.tolist() for t in merge_all(options, base, [model], point)] == [[0, 0, 7, 8], [0, 0, 3, 4]]
+    assert [t.tolist() for t in merge_all(options, base, [model], point)[0]] == [[0, 0, 7, 8], [0, 0, 3, 4]]
 
 
 def test_each_tensor_may_have_its_own_density_of_the_whole_model() -> None:

@@ -37,25 +37,28 @@ class MergeMethod:
         summary: One sentence for people.
         paper: Title and address of the publication it implements, or where else the rule comes from.
         merge: ``merge(context, sources, coefficients, out)`` writes the merged tensor into ``out``, which has the
-            tensor's shape and any floating dtype; float32 inside. It returns whether all that it wrote is finite, or
-            None if it did not look: then the caller does.
+            tensor's shape and any floating dtype; float32 inside. It returns whether all written elements are finite,
+            or None if it did not check: then the caller does.
         coefficients: The coefficients it takes under given options.
         options: The options it takes.
         base: Whether it needs a base. ``optional``: a base may be named but does not change the result.
         models: How many models it merges, as (least, most); None is no limit.
         stochastic: Whether it uses ``context.keys``.
-        prepare: ``prepare(context, base, models, options)`` computes what does not depend on coefficients, once per
+        prepare: ``prepare(context, base, models, options)`` computes everything independent of coefficients, once per
             tensor: named contiguous tensors on the CPU, a function of nothing but the tensors, the options and the
             tensor's name, layer and kind (not of the random keys). They can be stored, mapped into memory and shared
             between processes.
         prepared_bytes: ``prepared_bytes(shape, n_models, options)`` is the most that the prepared tensors take; given
             where ``prepare`` is.
-        survey: ``survey(tensors, options)`` computes what spans tensors and does not depend on coefficients, once per
-            search, or returns None if these options need no survey. It folds over what was prepared, stays in memory
+        survey: ``survey(tensors, options)`` computes findings about all tensors, independent of coefficients, once per
+            search, or returns None if these options need none. It folds over the prepared arrays, stays in memory
             and should be cheap beside preparing. It may keep ``tensors`` and iterate again later.
         starts: ``starts(n_models, options)`` names points from which a search should start, as coefficient values:
             ``uniform``, ``model:i`` (model i alone), ``task_arithmetic:0.3`` (the base plus 0.3 of every delta), each
             only where the method can express it or comes close.
+        exact_starts: Starting points that give exactly what they are named after: ``all`` of them, ``models`` alone, or
+            ``none``. The others come near.
+        symmetric: Whether models can be reordered together with their coefficients.
         mergekit: The top-level parameters of a mergekit configuration that computes the same, or None if there is
             none. ``merge_method`` is the method's name unless the parameters name another.
     """
@@ -73,6 +76,8 @@ class MergeMethod:
     prepared_bytes: Callable[[Sequence[int], int, Options], int] | None = None
     survey: Callable[[TensorSet, Options], Any] | None = None
     starts: Callable[[int, Options], Starts] = _no_starts
+    exact_starts: Literal["all", "models", "none"] = "all"
+    symmetric: bool = True
     mergekit: Callable[[Options], Mapping[str, Any] | None] = _not_in_mergekit
 
     def __post_init__(self) -> None:
@@ -102,12 +107,12 @@ class MergeMethod:
         models: Sequence[torch.Tensor],
         options: Options,
     ) -> TensorSources:
-        """What :attr:`merge` works on, freshly prepared; without a survey."""
+        """Inputs of :attr:`merge`, freshly prepared; without a survey."""
         prepared = {} if self.prepare is None else self.prepare(context, base, models, options)
         return TensorSources(base, models, options, prepared)
 
     def problems(self, recipe: Recipe) -> list[str]:
-        """What makes a recipe unusable with this method: options, number of models, base, coefficients.
+        """Problems of a recipe with this method: options, number of models, base, coefficients.
 
         Returns:
             One sentence per problem; empty if the recipe is usable.

@@ -1,0 +1,26 @@
+"""Element-wise methods do not see where a tensor's blocks end."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from evomerge import methods
+from evomerge.contracts.method_cases import family, merge_tensor, random_values, variants
+from evomerge.kernels import BLOCK
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_large_tensors_are_merged_like_small_ones(name: str) -> None:
+    """More than one block, and a remainder: elements repeat, so the merged ones must too, except for random masks."""
+    method = methods.load(name)
+    count, repeats = method.models[1] or 3, BLOCK // 64 + 3
+    base, models = family(count, (64,))
+    large = base.repeat(repeats), [model.repeat(repeats) for model in models]
+    everything = {"density": (1.0,) * count, "gamma": (0.0,) * count, "select_topk": 1.0, "ratio": 1.0}
+    for options in variants(method):
+        values = random_values(method, options, count)
+        values |= {name: value for name, value in everything.items() if name in values}
+        small = merge_tensor(method, options, (base, models), values)
+        merged = merge_tensor(method, options, large, values).view(repeats, 64)
+        torch.testing.assert_close(merged, small.expand(repeats, 64), rtol=0, atol=1e-6, msg=str(options))
