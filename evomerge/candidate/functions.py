@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from evomerge.errors import InputError, suggest
+from evomerge.evaluation import PYTHON
 from evomerge.fitness import foreign_code
 
 
@@ -47,7 +48,7 @@ class UserFunction:
     @property
     def metric(self) -> str:
         """The metric key."""
-        return f"python.{self.name}"
+        return f"{PYTHON}.{self.name}"
 
     def load(self) -> Callable[[Any, Any], float]:
         """Runs the file and returns its function."""

@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, PreTrainedModel
 from evomerge.candidate.functions import NonFiniteMetric, UserFunction, call_function
 from evomerge.checkpoints import open_all
 from evomerge.errors import InputError
-from evomerge.evaluation import SPLITS, Failure, Job, Outcome
+from evomerge.evaluation import PYTHON, SPLITS, Failure, Job, Outcome, Response
 from evomerge.fitness import FitnessSettings, NonFiniteScore, TaskSuite
 from evomerge.merging import Checkpoints, LiveModel, Merger, NonFinite, PreparedSettings, WeightCache
 from evomerge.recipe import CheckpointRef
@@ -33,7 +33,6 @@ class WorkerSettings:
         fitness: What candidates are asked.
         items: Digest of the items as the driver built them, see :func:`suite_digest`: a worker that built others, from
             a file changed meanwhile, must not score.
-        required: Metrics that objectives and constraints need: a candidate without one of them has failed.
         dtype: What the model computes in.
         attention: transformers' name of the attention code.
         device: Where the model lives.
@@ -47,7 +46,6 @@ class WorkerSettings:
     folders: tuple[tuple[CheckpointRef, str], ...]
     fitness: FitnessSettings
     items: str
-    required: tuple[str, ...] = ()
     dtype: str = "float32"
     attention: str | None = "sdpa"
     device: str = "cpu"
@@ -93,15 +91,14 @@ class Worker:
         device = torch.device(settings.device)
         room = WeightCache(device, reserve=_reserved(self.suite, settings) if device.type == "cuda" else 0)
         self.merger = Merger(checkpoints, device=device, prepared=settings.prepared, weights=room)
-        self._required = settings.required
-        self._functions = {function.metric: function.load() for function in settings.functions}
+        self._functions = {function.name: function.load() for function in settings.functions}
 
     def __call__(self, job: Job) -> Outcome:
         """Builds the job's recipe in place and asks it the job's items.
 
         Returns:
-            Metrics and responses; or, where the candidate has no score, the failure: weights or answers that are not
-            finite, no memory, a recipe that cannot be built, or any other error. Nothing is raised.
+            The responses; or, where the candidate has no score, the failure: weights or answers that are not finite, no
+            memory, a recipe that cannot be built, or any other error. Nothing is raised.
         """
         seconds: dict[str, float] = {}
         try:
@@ -109,13 +106,7 @@ class Worker:
                 self.live.install(self.merger, job.recipe)
                 _wait(self.live.model)
             with _timed(seconds, "score"):
-                metrics, responses = self.suite.score(self.live.model, job.split, job.items)
-                if self._functions:
-                    self.live.forget()  # a function may do to the weights what it likes
-                for name, function in self._functions.items():
-                    metrics[name] = call_function(
-                        function, name, self.live.model, self.tokenizer, candidate=job.recipe.digest
-                    )
+                responses = self._answers(job)
         except (NonFinite, NonFiniteScore, NonFiniteMetric) as error:
             return Outcome(error=Failure("nonfinite", str(error)), seconds=seconds)
         except (torch.OutOfMemoryError, MemoryError) as error:
@@ -124,10 +115,22 @@ class Worker:
             return Outcome(error=Failure("invalid", str(error)), seconds=seconds)
         except Exception as error:
             return Outcome(error=Failure("error", f"{type(error).__name__}: {_first_line(error)}"), seconds=seconds)
-        missing = [name for name in self._required if name not in metrics]
-        if missing:
-            return Outcome(error=Failure("nonfinite", f"no finite value of {', '.join(missing)}"), seconds=seconds)
-        return Outcome(metrics, tuple(responses), None, seconds)
+        return Outcome(tuple(responses), None, seconds)
+
+    def _answers(self, job: Job) -> list[Response]:
+        """Asks the model that is installed the job's items, then the user's functions if the job names them."""
+        items = {task: ids for task, ids in job.items.items() if task != PYTHON}
+        responses = self.suite.score(self.live.model, job.split, items)[1] if items else []
+        if PYTHON in job.items:
+            self.live.forget()  # a function may do to the weights what it likes
+            values = {
+                name: call_function(
+                    function, f"{PYTHON}.{name}", self.live.model, self.tokenizer, candidate=job.recipe.digest
+                )
+                for name, function in self._functions.items()
+            }
+            responses.append(Response(PYTHON, "", values))
+        return responses
 
 
 def _reserved(suite: TaskSuite, settings: WorkerSettings) -> int:

@@ -1,22 +1,36 @@
 """What is asked of a worker, and the record of what came of it.
 
 These values cross every border of the program (search to worker, worker to store, store to report) and know neither
-who made them nor who will read them.
+who made them nor who will read them. A `Job` is asked of a worker, whose `Outcome` carries one `Response` per item; the
+`Evaluation` of an `Ask` is a fold of responses into metrics.
 """
 
+from evomerge.evaluation.ask import SPLITS, Ask
+from evomerge.evaluation.items import PYTHON, PYTHON_ITEMS, ItemLists, count_items, item_set_digest
+from evomerge.evaluation.json_text import JsonText, compact
 from evomerge.evaluation.objective import Constraint, Objective
 from evomerge.evaluation.outcome import ERROR_KINDS, Failure, Job, Outcome, Response
-from evomerge.evaluation.record import SPLITS, Evaluation, ResponseRef
+from evomerge.evaluation.record import Evaluation, Provenance, ResponseRef, ToldValues
 
 __all__ = [
     "ERROR_KINDS",
+    "PYTHON",
+    "PYTHON_ITEMS",
     "SPLITS",
+    "Ask",
     "Constraint",
     "Evaluation",
     "Failure",
+    "ItemLists",
     "Job",
+    "JsonText",
     "Objective",
     "Outcome",
+    "Provenance",
     "Response",
     "ResponseRef",
+    "ToldValues",
+    "compact",
+    "count_items",
+    "item_set_digest",
 ]

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from evomerge.evaluation.ask import Ask
+from evomerge.evaluation.items import count_items
 from evomerge.recipe import Recipe
 
 ERROR_KINDS = ("oom", "nonfinite", "timeout", "invalid", "error")
@@ -13,7 +15,7 @@ ERROR_KINDS = ("oom", "nonfinite", "timeout", "invalid", "error")
 
 @dataclass(frozen=True)
 class Response:
-    """What a candidate answered on one item.
+    """The answer of a candidate to one item.
 
     Attributes:
         task: Task name.
@@ -24,6 +26,8 @@ class Response:
         greedy: Whether each scored continuation was the greedy one.
         texts: Generated answers, for generation tasks.
         truncated: Whether a generated answer reached its length limit.
+        tokens: Number of tokens of each generated answer.
+        ids: Token ids of each generated answer, where they are kept.
     """
 
     task: str
@@ -33,6 +37,13 @@ class Response:
     greedy: tuple[bool, ...] = ()
     texts: tuple[str, ...] = ()
     truncated: bool = False
+    tokens: tuple[int, ...] = ()
+    ids: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Task and item: what a response of one candidate is found by."""
+        return self.task, self.item
 
     def to_json(self) -> dict[str, Any]:
         """The fields that say something, as a JSON object."""
@@ -45,6 +56,10 @@ class Response:
             data["texts"] = list(self.texts)
         if self.truncated:
             data["truncated"] = True
+        if self.tokens:
+            data["tokens"] = list(self.tokens)
+        if self.ids:
+            data["ids"] = [list(one) for one in self.ids]
         return data
 
     @classmethod
@@ -58,12 +73,14 @@ class Response:
             tuple(data.get("greedy", ())),
             tuple(data.get("texts", ())),
             bool(data.get("truncated", False)),
+            tuple(data.get("tokens", ())),
+            tuple(tuple(one) for one in data.get("ids", ())),
         )
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a candidate has no score.
+    """The reason why a candidate has no score.
 
     Attributes:
         kind: One of :data:`ERROR_KINDS`.
@@ -88,33 +105,57 @@ class Job:
     """Build this recipe and ask it these items.
 
     Attributes:
-        recipe: What to build.
-        split: The split the items belong to.
-        items: Task name to item ids.
+        id: Its name, unique in a run and the same whenever the run is repeated; see :meth:`of`.
+        recipe: The recipe to build.
+        items: Task name to item ids. Functions of the whole model are the task ``python`` with the item ``""``.
+        ask: Where in the run it is asked.
+        variant: The form the model is served in: ``""`` as it is merged, or a name such as ``int4``.
+        history: The last finished batch, whose answers the worker may read; None where it may read none.
     """
 
+    id: str
     recipe: Recipe
-    split: str
     items: Mapping[str, tuple[str, ...]]
+    ask: Ask
+    variant: str = ""
+    history: int | None = None
+
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        items: Mapping[str, tuple[str, ...]],
+        ask: Ask,
+        variant: str = "",
+        history: int | None = None,
+    ) -> Job:
+        """A job with the id that follows from ask, recipe and variant."""
+        place = f"{ask.round}-{ask.batch}-{ask.index}-{ask.rung}"
+        return cls(
+            "-".join([place, recipe.digest[:12], *([variant] if variant else [])]), recipe, items, ask, variant, history
+        )
+
+    @property
+    def split(self) -> str:
+        """The split that the items belong to."""
+        return self.ask.round
 
     @property
     def n_items(self) -> int:
-        """Number of items over all tasks."""
-        return sum(len(ids) for ids in self.items.values())
+        """Number of items over all tasks; functions of the whole model are none."""
+        return count_items(self.items)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job: metrics and responses, or a failure.
+    """The responses to a job, or its failure.
 
     Attributes:
-        metrics: Metric key to score; empty on failure.
         responses: One per item; empty on failure.
         error: The failure, or None.
         seconds: Wall seconds under ``merge`` and ``score``.
     """
 
-    metrics: Mapping[str, float] = field(default_factory=dict)
     responses: tuple[Response, ...] = ()
     error: Failure | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)

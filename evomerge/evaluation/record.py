@@ -1,4 +1,4 @@
-"""The record of one evaluation, as the store keeps it."""
+"""The record of one evaluation, and beside it how it came about."""
 
 from __future__ import annotations
 
@@ -6,14 +6,130 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from evomerge.evaluation.ask import Ask
 from evomerge.evaluation.outcome import Failure
 
-SPLITS = ("search", "selection", "test")
+
+@dataclass(frozen=True)
+class ToldValues:
+    """The values that the searcher was told of an evaluation.
+
+    Attributes:
+        F: Objectives to minimise.
+        G: Constraints, met where they are 0 or less; the last says whether the candidate could be scored.
+        se: Standard errors of ``F`` where they were told, else None.
+    """
+
+    F: tuple[float, ...]
+    G: tuple[float, ...]
+    se: tuple[float, ...] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that say something, as a JSON object."""
+        data: dict[str, Any] = {"F": list(self.F), "G": list(self.G)}
+        return data if self.se is None else {**data, "se": list(self.se)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ToldValues:
+        """Reads what :meth:`to_json` wrote."""
+        se = data.get("se")
+        return cls(tuple(data["F"]), tuple(data["G"]), tuple(se) if se is not None else None)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A recipe's responses to the items of one ask, folded into metrics; or its failure.
+
+    It holds what is the same however often the run is repeated; who computed it, when and where is its `Provenance`.
+
+    Attributes:
+        digest: The recipe's digest.
+        recipe: The recipe as JSON.
+        ask: Where in the run it was asked.
+        name: ``base``, ``expert:LABEL`` or ``uniform`` for baselines; None for searched candidates.
+        metrics: Metric key to score; empty on failure.
+        error: The failure, or None.
+        items: Number of items asked.
+        item_set: Digest of the set of items asked.
+        variant: The form the model was served in, see `Job`.
+        probabilities: Task to the inclusion probability of each of its items; None where all are 1.
+        parents: Ids of the proposals that it descends from.
+        told: The values that the searcher was told; None before that, and for what no searcher is told.
+    """
+
+    digest: str
+    recipe: Mapping[str, Any]
+    ask: Ask
+    name: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    error: Failure | None = None
+    items: int = 0
+    item_set: str = ""
+    variant: str = ""
+    probabilities: Mapping[str, tuple[float, ...]] | None = None
+    parents: tuple[str, ...] = ()
+    told: ToldValues | None = None
+
+    @property
+    def split(self) -> str:
+        """The split that the items belong to."""
+        return self.ask.round
+
+    @property
+    def batch(self) -> int:
+        """The batch it was asked in."""
+        return self.ask.batch
+
+    @property
+    def index(self) -> int:
+        """Its place in the batch."""
+        return self.ask.index
+
+    @property
+    def order(self) -> tuple[int, int, int, int]:
+        """The key that evaluations are sorted by."""
+        return self.ask.order
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields but the recipe as a JSON object, in the order that people look for them."""
+        chances = self.probabilities
+        return {
+            "digest": self.digest,
+            "variant": self.variant,
+            "name": self.name,
+            **self.ask.to_json(),
+            "metrics": dict(self.metrics),
+            "error": self.error.to_json() if self.error else None,
+            "items": self.items,
+            "item_set": self.item_set,
+            "probabilities": {task: list(row) for task, row in chances.items()} if chances is not None else None,
+            "told": self.told.to_json() if self.told else None,
+            "parents": list(self.parents),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], recipe: Mapping[str, Any] | None = None) -> Evaluation:
+        """Reads what :meth:`to_json` wrote, with the recipe that it left out; without one, ``data`` holds it."""
+        error, chances, told = data.get("error"), data.get("probabilities"), data.get("told")
+        return cls(
+            digest=data["digest"],
+            recipe=data["recipe"] if recipe is None else recipe,
+            ask=Ask.from_json(data),
+            name=data.get("name"),
+            metrics=data["metrics"],
+            error=Failure(error["kind"], error["message"]) if error else None,
+            items=int(data["items"]),
+            item_set=data.get("item_set", ""),
+            variant=data.get("variant", ""),
+            probabilities={task: tuple(row) for task, row in chances.items()} if chances is not None else None,
+            parents=tuple(data.get("parents", ())),
+            told=ToldValues.from_json(told) if told else None,
+        )
 
 
 @dataclass(frozen=True)
 class ResponseRef:
-    """Where an evaluation's responses lie.
+    """A piece of a file of responses.
 
     Attributes:
         file: File name inside the run's ``responses`` folder.
@@ -25,73 +141,56 @@ class ResponseRef:
     start: int
     length: int
 
+    def to_json(self) -> dict[str, Any]:
+        """All fields as a JSON object."""
+        return {"file": self.file, "start": self.start, "length": self.length}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ResponseRef:
+        """Reads what :meth:`to_json` wrote."""
+        return cls(data["file"], int(data["start"]), int(data["length"]))
+
 
 @dataclass(frozen=True)
-class Evaluation:
-    """One recipe scored on one split, or failed at it.
+class Provenance:
+    """How an evaluation came about: what may differ when the run is repeated.
 
     Attributes:
-        digest: The recipe's digest.
-        name: ``base``, ``expert:LABEL`` or ``uniform`` for baselines; None for searched candidates.
-        recipe: The recipe as JSON.
-        metrics: Metric key to score; empty on failure.
-        error: The failure, or None.
-        split: One of :data:`SPLITS`.
-        batch: Which ask it belongs to; 0 holds the baselines.
-        index: Its place in the batch.
+        writer: The process that kept it.
+        attempt: How often the job was started until it had an outcome; 0 where no job was needed.
+        worker: Where the job ran, as the executor names it.
         seconds: Wall seconds under ``merge`` and ``score``.
-        items: Number of items scored.
-        responses: Where its per-item responses lie; None on failure.
+        answered: Digest of the set of items that were answered for it; other items had been answered before.
+        responses: Where these answers lie; None where there are none.
     """
 
-    digest: str
-    recipe: Mapping[str, Any]
-    split: str
-    batch: int
-    index: int
-    name: str | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    error: Failure | None = None
+    writer: str = ""
+    attempt: int = 0
+    worker: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
-    items: int = 0
+    answered: str = ""
     responses: ResponseRef | None = None
 
-    @property
-    def order(self) -> tuple[int, int, int]:
-        """The key that records are folded by."""
-        return SPLITS.index(self.split), self.batch, self.index
-
     def to_json(self) -> dict[str, Any]:
-        """All fields as a JSON object, in the order that people look for them."""
-        ref = self.responses
+        """All fields as a JSON object."""
         return {
-            "digest": self.digest,
-            "name": self.name,
-            "split": self.split,
-            "batch": self.batch,
-            "index": self.index,
-            "metrics": dict(self.metrics),
-            "error": self.error.to_json() if self.error else None,
-            "items": self.items,
+            "writer": self.writer,
+            "attempt": self.attempt,
+            "worker": self.worker,
             "seconds": dict(self.seconds),
-            "recipe": dict(self.recipe),
-            "responses": {"file": ref.file, "start": ref.start, "length": ref.length} if ref else None,
+            "answered": self.answered,
+            "responses": self.responses.to_json() if self.responses else None,
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Evaluation:
+    def from_json(cls, data: Mapping[str, Any]) -> Provenance:
         """Reads what :meth:`to_json` wrote."""
-        error, ref = data.get("error"), data.get("responses")
+        ref = data.get("responses")
         return cls(
-            digest=data["digest"],
-            recipe=data["recipe"],
-            split=data["split"],
-            batch=int(data["batch"]),
-            index=int(data["index"]),
-            name=data.get("name"),
-            metrics=data["metrics"],
-            error=Failure(error["kind"], error["message"]) if error else None,
-            seconds=data["seconds"],
-            items=int(data["items"]),
-            responses=ResponseRef(ref["file"], ref["start"], ref["length"]) if ref else None,
+            writer=data["writer"],
+            attempt=int(data["attempt"]),
+            worker=data.get("worker", ""),
+            seconds=data.get("seconds", {}),
+            answered=data.get("answered", ""),
+            responses=ResponseRef.from_json(ref) if ref else None,
         )

@@ -24,7 +24,8 @@ def costs(results: Results) -> dict[str, Any]:
         workers ran side by side.
     """
     evaluations = results.store.evaluations()
-    kinds = list(dict.fromkeys(["merge", "score", *(kind for e in evaluations for kind in e.seconds)]))
+    spent = {e.ask: results.store.provenance(e).seconds for e in evaluations}
+    kinds = list(dict.fromkeys(["merge", "score", *(kind for seconds in spent.values() for kind in seconds)]))
     rows: list[dict[str, Any]] = []
     for split in dict.fromkeys(e.split for e in evaluations):
         for baseline in (True, False):
@@ -35,7 +36,7 @@ def costs(results: Results) -> dict[str, Any]:
                         "what": f"{'baselines' if baseline else 'candidates'}, {split} items",
                         "evaluations": len(group),
                         "items": sum(e.items for e in group),
-                        "seconds": {kind: sum(float(e.seconds.get(kind, 0.0)) for e in group) for kind in kinds},
+                        "seconds": {kind: sum(float(spent[e.ask].get(kind, 0.0)) for e in group) for kind in kinds},
                     }
                 )
     status = results.store.read_json("status.json") or {}

@@ -138,7 +138,7 @@ def _identifiers(digests: Sequence[str]) -> list[str]:
 
 def _member(results: Results, evaluation: Evaluation, identifier: str, knee: bool) -> Member:
     labels = [o.label for o in results.objectives]
-    test = results.store.find(evaluation.digest, "test")
+    test = results.store.lookup(evaluation.digest, "test")
     search_sheet, test_sheet = results.sheet(evaluation), results.sheet(test)
     assert search_sheet is not None
     best = {label: results.best_expert(label, "test") for label in labels}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.evaluation import Constraint, Evaluation, Objective
+from evomerge.evaluation import PYTHON, Constraint, Evaluation, Objective, Response
 from evomerge.report.sheets import Sheet, sheet
 from evomerge.store import RunStore
 
@@ -50,13 +50,17 @@ class Results:
         """A baseline's evaluation on a split."""
         return self._baselines.get((name, split))
 
+    def responses(self, evaluation: Evaluation) -> list[Response]:
+        """The responses to the items of an evaluation; functions of the whole model have no items."""
+        return [response for response in self.store.responses(evaluation) if response.task != PYTHON]
+
     def sheet(self, evaluation: Evaluation | None) -> Sheet | None:
         """An evaluation's scores, or None when there are none."""
         if evaluation is None:
             return None
         key = (evaluation.digest, evaluation.split)
         if key not in self._sheets:
-            self._sheets[key] = sheet(evaluation, self.store.responses(evaluation), self.objectives)
+            self._sheets[key] = sheet(evaluation, self.responses(evaluation), self.objectives)
         return self._sheets[key]
 
     def baseline_sheet(self, name: str, split: str) -> Sheet | None:

@@ -34,7 +34,7 @@ def samples(results: Results, members: Sequence[Member]) -> dict[str, Any]:
     contents = results.store.read_json("items.json") or {}
     split = "test" if any(m.test_scores for m in members) else "search"
     models = _models(results, members, split)
-    answers = {name: _by_item(results.store.responses(e)) for name, e in models.items() if e.error is None}
+    answers = {name: _by_item(results.responses(e)) for name, e in models.items() if e.error is None}
     shown = {member.id: answers[member.id] for member in members if member.id in answers}
     chosen: list[tuple[str, str]] = []
     counts: dict[str, Any] = {}

@@ -100,7 +100,7 @@ def export_member(
     """
     store = RunStore.read(run)
     digest = find_member(store, member)
-    recorded = store.find(digest, "test") or store.find(digest, "search")
+    recorded = store.lookup(digest, "test") or store.lookup(digest, "search")
     if recorded is None or recorded.error is not None:
         raise InputError(f"member {member!r} has no recorded score to check an export against")
     _check_trust(store, trust_remote_code)
@@ -181,7 +181,7 @@ def _licences(recipe: Recipe, checkpoints: Checkpoints) -> dict[str, str | None]
 
 def _scores(store: RunStore, digest: str) -> Measured:
     """Held-out scores of the member and of the baselines, with the items they were measured on."""
-    member = store.find(digest, "test")
+    member = store.lookup(digest, "test")
     if member is None or member.error is not None:
         return Measured()
     others = [e for e in store.evaluations("test") if e.name is not None and e.error is None]

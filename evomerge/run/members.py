@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from evomerge.errors import InputError, suggest
-from evomerge.evaluation import Evaluation, Objective, Response
+from evomerge.evaluation import PYTHON, Evaluation, Objective, Response
 from evomerge.report import Member, front_members
 from evomerge.store import RunStore
 
@@ -68,7 +68,7 @@ def recorded_answers(store: RunStore, recorded: Evaluation) -> list[Response]:
         InputError: If answers are missing or cannot be read.
     """
     with reading_answers(store):
-        answers = store.responses(recorded)
+        answers = [response for response in store.responses(recorded) if response.task != PYTHON]
     found = len({(answer.task, answer.item) for answer in answers})
     if not found or found != len(answers) or found != recorded.items:
         raise InputError(

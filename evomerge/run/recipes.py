@@ -86,7 +86,7 @@ def front_of(folder: str, spec: GenomeSpec) -> tuple[tuple[str, ...], NDArray[np
     store = RunStore.read(folder)
     names, rows = [], []
     for member in front_members(store):
-        evaluation = store.find(member.digest, "search")
+        evaluation = store.lookup(member.digest, "search")
         if evaluation is None:
             continue
         try:

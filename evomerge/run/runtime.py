@@ -31,13 +31,11 @@ def worker_settings(assembly: Assembly, threads: int) -> WorkerSettings:
     """What workers are given."""
     model, checkpoints = assembly.config.model, assembly.checkpoints
     reference = next(ref for ref, checkpoint in checkpoints.by_ref.items() if checkpoint is checkpoints.reference)
-    objectives = [key for objective in assembly.objectives for _, key in objective.terms]
     return WorkerSettings(
         reference=reference,
         folders=tuple((ref, str(checkpoint.path)) for ref, checkpoint in checkpoints.by_ref.items()),
         fitness=fitness_settings(assembly.config.fitness, assembly.config.seed),
         items=suite_digest(assembly.suite),
-        required=tuple(dict.fromkeys([*objectives, *(constraint.metric for constraint in assembly.constraints)])),
         dtype=model.dtype,
         attention=model.attention,
         device=assembly.device,

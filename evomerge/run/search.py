@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evomerge import report
 from evomerge.candidate import Worker, WorkerSettings
+from evomerge.evaluation import PYTHON, PYTHON_ITEMS, Response
 from evomerge.executors import Executor, in_process, processes
 from evomerge.fitness import TaskSuite
 from evomerge.run.assemble import Assembly, assemble, searcher_settings, with_fingerprints
@@ -103,14 +104,31 @@ def search_plan(assembly: Assembly) -> SearchPlan:
         objectives=assembly.objectives,
         constraints=assembly.constraints,
         baselines=assembly.baselines,
-        items={
-            split: {task: tuple(ids) for task, ids in tasks.items()} for split, tasks in assembly.suite.items.items()
-        },
+        items={split: _asked(assembly, split) for split in assembly.suite.items},
+        aggregate=functools.partial(aggregate, assembly.suite),
         starts=assembly.starts,
         budgets=config.budgets,
         max_failures=config.budgets.max_failures,
         finalists=config.confirm.finalists,
     )
+
+
+def aggregate(suite: TaskSuite, responses: Sequence[Response]) -> dict[str, float]:
+    """The metrics of responses: those of the tasks, and the values of the user's functions.
+
+    Args:
+        suite: The tasks.
+        responses: As a worker gave them, or as a store gave them back.
+    """
+    values = (response.metrics for response in responses if response.task == PYTHON)
+    metrics = suite.aggregate(response for response in responses if response.task != PYTHON)
+    return metrics | {f"{PYTHON}.{name}": float(value) for given in values for name, value in given.items()}
+
+
+def _asked(assembly: Assembly, split: str) -> dict[str, tuple[str, ...]]:
+    """The items that candidates are asked on a split, with the user's functions where there are any."""
+    items = {task: tuple(ids) for task, ids in assembly.suite.items[split].items()}
+    return items | (PYTHON_ITEMS if assembly.functions and any(items.values()) else {})
 
 
 def _executor(assembly: Assembly, settings: WorkerSettings) -> Executor:

@@ -3,21 +3,31 @@
 `run` is the loop, `SearchPlan` what it is given; `searchers` is the registry of algorithms.
 """
 
-from evomerge.search.loop import STATUS, run
-from evomerge.search.plan import Budgets, ConfirmSettings, RepeatedFailures, ReplayError, SearchPlan, SearchResult
+from evomerge.search.criteria import Criteria
+from evomerge.search.loop import run
+from evomerge.search.plan import (
+    Budgets,
+    ConfirmSettings,
+    EveryBaselineFailed,
+    RepeatedFailures,
+    ReplayError,
+    SearchPlan,
+    SearchResult,
+)
 from evomerge.search.progress import Progress
-from evomerge.search.scoring import Scoring
 from evomerge.search.searchers import Problem, Searcher, SearcherFactory, SearcherSettings, factory, make
+from evomerge.search.status import STATUS
 
 __all__ = [
     "STATUS",
     "Budgets",
     "ConfirmSettings",
+    "Criteria",
+    "EveryBaselineFailed",
     "Problem",
     "Progress",
     "RepeatedFailures",
     "ReplayError",
-    "Scoring",
     "SearchPlan",
     "SearchResult",
     "Searcher",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from evomerge.analysis.archive import Archive
 from evomerge.evaluation import Evaluation
-from evomerge.search.scoring import Scoring
+from evomerge.search.criteria import Criteria
 
 __all__ = ["Front"]
 
@@ -15,16 +15,16 @@ class Front:
     """A search's Pareto front. Adding a candidate costs a comparison with the front, however many came before.
 
     Args:
-        scoring: Which candidates are feasible, and what is better.
+        criteria: Which candidates are feasible, and what is better.
 
     Attributes:
         failures: Failed candidates added so far.
     """
 
-    def __init__(self, scoring: Scoring) -> None:
+    def __init__(self, criteria: Criteria) -> None:
         self.failures = 0
-        self._scoring = scoring
-        self._archive: Archive[Evaluation] = Archive(len(scoring.objectives))
+        self._criteria = criteria
+        self._archive: Archive[Evaluation] = Archive(len(criteria.objectives))
 
     def __len__(self) -> int:
         """Number of members."""
@@ -39,7 +39,9 @@ class Front:
         if evaluation.error is not None:
             self.failures += 1
             return False
-        return self._scoring.feasible(evaluation) and self._archive.add(self._scoring.minimised(evaluation), evaluation)
+        return self._criteria.feasible(evaluation) and self._archive.add(
+            self._criteria.minimised(evaluation), evaluation
+        )
 
     def extend(self, evaluations: Iterable[Evaluation]) -> bool:
         """Adds candidates; whether any of them improved the front."""
@@ -57,6 +59,6 @@ class Front:
         ideal = self._archive.ideal
         if ideal is None:
             return {}
-        signs = [-1.0 if objective.higher_is_better else 1.0 for objective in self._scoring.objectives]
-        pairs = zip(self._scoring.objectives, signs, ideal.tolist(), strict=True)
+        signs = [-1.0 if objective.higher_is_better else 1.0 for objective in self._criteria.objectives]
+        pairs = zip(self._criteria.objectives, signs, ideal.tolist(), strict=True)
         return {objective.label: sign * value for objective, sign, value in pairs}

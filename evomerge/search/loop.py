@@ -12,23 +12,24 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from evomerge.evaluation import Evaluation
+from evomerge.evaluation import Evaluation, ToldValues, count_items
 from evomerge.executors import Executor
 from evomerge.recipe import Recipe
+from evomerge.search.batch_evaluator import Batch, BatchEvaluator, BatchResult
 from evomerge.search.confirmation import choose
+from evomerge.search.criteria import Criteria
+from evomerge.search.events import Ended, Event, Listener, Phase, Promoted, Told
+from evomerge.search.folding import Fold
 from evomerge.search.front import Front
-from evomerge.search.ledger import Batch, Ledger, Scored
 from evomerge.search.plan import RepeatedFailures, SearchPlan, SearchResult
 from evomerge.search.progress import Progress, Watch
-from evomerge.search.scoring import Scoring
 from evomerge.search.searchers import Observation, Problem, Proposal, Searcher
+from evomerge.search.status import EventLog, Status, Stopwatch
 from evomerge.store import RunStore
 
-__all__ = ["EMPTY_BATCHES", "STATUS", "run"]
+__all__ = ["EMPTY_BATCHES", "run"]
 
 EMPTY_BATCHES = 20  # batches in a row without a new recipe after which a searcher is taken to be exhausted
-STATUS = "status.json"
-_OVER = ("evaluations", "items", "seconds", "patience", "exhausted")
 
 
 def run(
@@ -37,17 +38,19 @@ def run(
     store: RunStore,
     progress: Callable[[Progress], None] = lambda _: None,
     stop: Callable[[], str] = lambda: "none",
+    listeners: Sequence[Listener] = (),
 ) -> SearchResult:
     """Runs a search, or goes on with one.
 
     Args:
-        plan: What to do.
+        plan: The search.
         executor: Where candidates are scored; it is not closed.
         store: The run's store, open for writing.
         progress: Told after every outcome.
         stop: Asked between outcomes and batches. ``finish`` ends after the batch at work, without a confirmation that
             has not begun; ``now`` ends at once by KeyboardInterrupt and loses what was being scored. Either can be gone
             on with.
+        listeners: Told of every event.
 
     Returns:
         Why it ended and what it found.
@@ -55,84 +58,84 @@ def run(
     Raises:
         InputError: if objectives or constraints do not fit what the baselines recorded, or the searcher does not fit
             the plan.
-        RepeatedFailures: after `SearchPlan.max_failures` failures in a row. Starting again tries one candidate more.
+        RepeatedFailures: if all baselines fail for one reason, or after `SearchPlan.max_failures` failures in a row.
+            Starting again tries one candidate more.
         ReplayError: if the records do not belong to this plan.
         KeyboardInterrupt: if told to stop now.
     """
-    search = _Search(plan, executor, store, progress, stop)
-    confirmed: list[Evaluation] = []
+    clock = Stopwatch(store)
+    told: list[Listener] = [EventLog(store), Status(store, clock), Watch(clock, progress), *listeners]
+
+    def emit(event: Event) -> None:
+        for listener in told:
+            listener(event)
+
+    search = _Search(plan, executor, store, clock, stop, emit)
     try:
-        search.baselines()
-        reason = search.candidates()
-        front = search.front()
-        if reason != "stopped" and plan.finalists > 0 and any(plan.items.get("test", {}).values()):
-            confirmed = search.confirmation(front)
-        search.end(reason)
+        return search.run()
     except RepeatedFailures:
-        search.end("failures")
+        emit(Ended("failures"))
         raise
     except KeyboardInterrupt:
-        search.end("interrupted")
+        emit(Ended("interrupted"))
         raise
     finally:
         store.fold()
-    return SearchResult(reason, search.told, len(search.found), tuple(front), tuple(confirmed), search.cut)
 
 
 class _Search:
-    """One session of a search; the arguments are those of `run`.
-
-    Attributes:
-        told: Batches told to the searcher.
-        found: Candidates in the order of the asks.
-        cut: Whether a budget cut the batch after those.
-    """
+    """One session of a search; the arguments are those of `run`, the run's wall time, and what is told of events."""
 
     def __init__(
         self,
         plan: SearchPlan,
         executor: Executor,
         store: RunStore,
-        progress: Callable[[Progress], None],
+        clock: Stopwatch,
         stop: Callable[[], str],
+        emit: Listener,
     ) -> None:
-        self.told = 0
-        self.cut = False
-        self._asks = 0
-        self.found: list[Evaluation] = []
         self._plan = plan
         self._store = store
+        self._clock = clock
         self._stop = stop
+        self._emit = emit
         self._phase = ""
-        self._scoring: Scoring | None = None
-        self._front: Front | None = None
-        self._watch = Watch(float((store.read_json(STATUS) or {}).get("seconds", 0.0)), progress)
-        self._ledger = Ledger(store, executor, plan.max_failures, stop, self._expired, self._watch.scored)
+        self._asks = 0
+        self._told = 0
+        self._found = 0
+        self._cut = False
+        fold = Fold.of(plan.aggregate, plan.objectives, plan.constraints)
+        self._evaluator = BatchEvaluator(store, executor, fold, plan.max_failures, stop, self._expired, emit)
 
-    @property
-    def scoring(self) -> Scoring:
-        """What is better and what is feasible; there once the baselines are scored."""
-        assert self._scoring is not None
-        return self._scoring
+    def run(self) -> SearchResult:
+        """All phases."""
+        criteria = self._baselines()
+        front = Front(criteria)
+        reason = self._candidates(criteria, front)
+        members = [self._store.at(member.ask) or member for member in front.members()]
+        confirmed: list[Evaluation] = []
+        if reason != "stopped" and self._plan.finalists > 0 and any(self._plan.items.get("test", {}).values()):
+            confirmed = self._confirmation(criteria, members)
+        self._emit(Ended(reason))
+        return SearchResult(reason, self._told, self._found, tuple(members), tuple(confirmed), self._cut)
 
-    def baselines(self) -> None:
+    def _baselines(self) -> Criteria:
         """Scores the baselines as batch 0."""
         names, recipes = list(self._plan.baselines), list(self._plan.baselines.values())
         self._enter("baselines", len({recipe.digest for recipe in recipes}))
-        scored = self._ledger.score(Batch(recipes, "search", 0, self._plan.items["search"], names))
+        scored = self._evaluator.score(Batch(recipes, "search", 0, self._plan.items["search"], names))
         known = dict(zip(names, scored.evaluations, strict=True))
-        self._scoring = Scoring(self._plan.objectives, self._plan.constraints, known)
-        self._scoring.columns(scored.evaluations)
-        self._front = Front(self._scoring)
-        self._watch.follow(self._scoring)
+        criteria = Criteria(self._plan.objectives, self._plan.constraints, known)
+        criteria.columns(scored.evaluations)  # they are seen, though the searcher is not told of them
+        return criteria
 
-    def candidates(self) -> str:
+    def _candidates(self, criteria: Criteria, front: Front) -> str:
         """Asks, scores and tells until something ends it; returns what."""
         plan = self._plan
         starts = plan.starts if plan.starts is not None else np.zeros((0, plan.genome.n_var))
-        searcher = plan.searcher(Problem(plan.genome.n_var, len(plan.objectives), self.scoring.n_con, starts))
-        assert self._front is not None
-        self._enter("search", self._allowance()[0])
+        searcher = plan.searcher(Problem(plan.genome.n_var, len(plan.objectives), criteria.n_con, starts))
+        self._enter("search", self._allowance()[0], criteria)
         idle = stale = 0
         while True:
             limit, budget = self._allowance()
@@ -146,37 +149,23 @@ class _Search:
                 return "exhausted"
             proposals = searcher.ask()
             scored = self._score(proposals, limit)
-            self.found += scored.new
-            improved = self._front.extend(scored.new)
+            self._found += len(scored.new)
+            improved = front.extend(scored.new)
             if not scored.complete:
-                self.cut = bool(scored.new)
+                self._cut = bool(scored.new)
                 return budget if len(scored.new) == limit else "seconds"
-            self._tell(searcher, proposals, scored)
+            self._tell(searcher, criteria, proposals, scored)
             idle = 0 if scored.new else idle + 1
             stale = 0 if improved else stale + 1
 
-    def front(self) -> list[Evaluation]:
-        """The feasible candidates that none dominates on the search split."""
-        return self._front.members() if self._front is not None else []
-
-    def confirmation(self, front: Sequence[Evaluation]) -> list[Evaluation]:
-        """Scores baselines and finalists on the test split."""
-        F = np.array([self.scoring.minimised(e) for e in front]).reshape(len(front), len(self._plan.objectives))
-        finalists = [Recipe.from_json(front[row].recipe) for row in choose(F, self._plan.finalists)]
-        names = [*self._plan.baselines, *([None] * len(finalists))]
-        recipes = [*self._plan.baselines.values(), *finalists]
-        self._enter("confirmation", len({recipe.digest for recipe in recipes}))
-        scored = self._ledger.score(Batch(recipes, "test", self.told, self._plan.items["test"], names))
-        return list(scored.new)
-
-    def end(self, reason: str) -> None:
-        """Says in the run's folder that it is over, or why it is not."""
-        self._write_status(reason)
-
-    def _score(self, proposals: Sequence[Proposal], limit: int | None) -> Scored:
+    def _score(self, proposals: Sequence[Proposal], limit: int | None) -> BatchResult:
         recipes = [self._recipe(proposal) for proposal in proposals]
+        parents = [proposal.parents for proposal in proposals]
         self._asks += 1
-        return self._ledger.score(Batch(recipes, "search", self._asks, self._plan.items["search"], limit=limit))
+        items = self._plan.items["search"]
+        return self._evaluator.score(
+            Batch(recipes, "search", self._asks, items, parents=parents, limit=limit, history=self._told)
+        )
 
     def _recipe(self, proposal: Proposal) -> Recipe:
         if proposal.recipe is not None:
@@ -184,44 +173,44 @@ class _Search:
         assert proposal.x is not None
         return self._plan.genome.decode(proposal.x)
 
-    def _tell(self, searcher: Searcher, proposals: Sequence[Proposal], scored: Scored) -> None:
+    def _tell(self, searcher: Searcher, criteria: Criteria, proposals: Sequence[Proposal], scored: BatchResult) -> None:
         if scored.found:
-            F, G = self.scoring.columns(scored.evaluations)
+            F, G = criteria.columns(scored.evaluations)
             rows = zip(proposals, F, G, scored.evaluations, strict=True)
             searcher.tell([Observation(p.id, f, g, items=evaluation.items) for p, f, g, evaluation in rows])
-        self.told = self._asks
-        if any(evaluation.digest in self._ledger.fresh for evaluation in scored.new):
-            self._write_status(None)
+            new = {evaluation.digest for evaluation in scored.new}
+            told = zip(scored.evaluations, F.tolist(), G.tolist(), strict=True)
+            # A recipe proposed again has a record of what was told first.
+            self._store.tell({e.ask: ToldValues(tuple(f), tuple(g)) for e, f, g in told if e.digest in new})
+        self._told = self._asks
+        self._emit(Told(self._told, self._found, fresh=scored.fresh))
+
+    def _confirmation(self, criteria: Criteria, front: Sequence[Evaluation]) -> list[Evaluation]:
+        """Scores baselines and finalists on the test split."""
+        F = np.array([criteria.minimised(e) for e in front]).reshape(len(front), len(self._plan.objectives))
+        finalists = [front[row] for row in choose(F, self._plan.finalists)]
+        names = [*self._plan.baselines, *([None] * len(finalists))]
+        recipes = [*self._plan.baselines.values(), *(Recipe.from_json(e.recipe) for e in finalists)]
+        self._enter("confirmation", len({recipe.digest for recipe in recipes}))
+        self._emit(Promoted("test", tuple(e.digest for e in finalists)))
+        scored = self._evaluator.score(Batch(recipes, "test", self._told, self._plan.items["test"], names))
+        return list(scored.new)
 
     def _allowance(self) -> tuple[int | None, str]:
         """How many new candidates the budgets still allow, and the name of the tightest budget."""
         budgets = self._plan.budgets
         left: list[tuple[int, str]] = []
         if budgets.evaluations is not None:
-            left.append((max(budgets.evaluations - len(self.found), 0), "evaluations"))
+            left.append((max(budgets.evaluations - self._found, 0), "evaluations"))
         if budgets.items is not None:
-            each = sum(len(ids) for ids in self._plan.items["search"].values())
-            left.append((max(budgets.items // max(each, 1) - len(self.found), 0), "items"))
+            each = count_items(self._plan.items["search"])
+            left.append((max(budgets.items // max(each, 1) - self._found, 0), "items"))
         return min(left) if left else (None, "seconds")
 
     def _expired(self) -> bool:
         seconds = self._plan.budgets.seconds
-        return self._phase == "search" and seconds is not None and self._watch.elapsed() >= seconds
+        return self._phase == "search" and seconds is not None and self._clock.elapsed() >= seconds
 
-    def _enter(self, phase: str, total: int | None) -> None:
+    def _enter(self, phase: str, total: int | None, criteria: Criteria | None = None) -> None:
         self._phase = phase
-        self._watch.enter(phase, total)
-        self._write_status(None)
-
-    def _write_status(self, reason: str | None) -> None:
-        self._store.write_json(
-            STATUS,
-            {
-                "phase": "done" if reason in _OVER else self._phase,
-                "batches": self.told,
-                "evaluations": len(self.found),
-                "finished": reason in _OVER,
-                "reason": reason,
-                "seconds": round(self._watch.elapsed(), 3),
-            },
-        )
+        self._emit(Phase(phase, total, criteria))

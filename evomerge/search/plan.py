@@ -1,4 +1,4 @@
-"""What a search is given and what it says: plain values."""
+"""The description of a search and its result: plain values."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from numpy.typing import NDArray
 from evomerge.evaluation import Constraint, Evaluation, Failure, Objective
 from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
+from evomerge.search.folding import Aggregate
 from evomerge.search.searchers import SearcherFactory
 from evomerge.settings import setting
 
-__all__ = ["Budgets", "ConfirmSettings", "RepeatedFailures", "ReplayError", "SearchPlan", "SearchResult"]
+__all__ = [
+    "Budgets",
+    "ConfirmSettings",
+    "EveryBaselineFailed",
+    "RepeatedFailures",
+    "ReplayError",
+    "SearchPlan",
+    "SearchResult",
+]
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,7 @@ class SearchPlan:
         objectives: What to improve; one or more.
         baselines: Name to recipe, scored first: ``base``, ``expert:LABEL``, ``uniform``.
         items: Split to task to item ids; the search scores on ``search``, the confirmation on ``test``.
+        aggregate: Folds responses, in the order in which items were asked, into metrics.
         constraints: What candidates must meet.
         starts: Genomes of the first batch, ``(k, n_var)``.
         budgets: When to stop.
@@ -78,6 +88,7 @@ class SearchPlan:
     objectives: tuple[Objective, ...]
     baselines: Mapping[str, Recipe]
     items: Mapping[str, Mapping[str, tuple[str, ...]]]
+    aggregate: Aggregate
     constraints: tuple[Constraint, ...] = ()
     starts: NDArray[np.float64] | None = None
     budgets: Budgets = field(default_factory=Budgets)
@@ -87,7 +98,7 @@ class SearchPlan:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What came of a search.
+    """The result of a search.
 
     Attributes:
         reason: Why it ended: ``evaluations``, ``items``, ``seconds``, ``patience``, ``exhausted`` (nothing new is
@@ -96,7 +107,7 @@ class SearchResult:
         evaluations: Candidates scored.
         front: The feasible non-dominated candidates on the search split, by (batch, index).
         confirmed: Records of baselines and finalists on the test split; empty without confirmation.
-    cut: Whether the budget cut one more batch: some of it was scored, and none of it told.
+        cut: Whether the budget cut one more batch: some of it was scored, and none of it told.
     """
 
     reason: str
@@ -117,6 +128,21 @@ class RepeatedFailures(RuntimeError):
     def __init__(self, count: int, first: Failure) -> None:
         super().__init__(f"{count} candidates in a row failed; the first: {first.kind}: {first.message}")
         self.first = first
+
+
+class EveryBaselineFailed(RepeatedFailures):
+    """All baselines failed for one reason, so the reason is not a candidate's.
+
+    Attributes:
+        first: The failure of the first baseline.
+    """
+
+    def __init__(self, count: int, first: Failure) -> None:
+        super().__init__(count, first)
+        self.args = (
+            f"all {count} baselines failed for the same reason, so it does not lie in the candidates: "
+            f"{first.kind}: {first.message} (nothing was recorded: once the cause is removed, repeat the command)",
+        )
 
 
 class ReplayError(RuntimeError):

@@ -1,14 +1,13 @@
-"""What a person watching a search sees."""
+"""The state of a search for the person who watches it: the first listener of its events."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from evomerge.evaluation import Evaluation
+from evomerge.search.events import Event, Phase, Scored
 from evomerge.search.front import Front
-from evomerge.search.scoring import Scoring
+from evomerge.search.status import Stopwatch
 
 __all__ = ["Progress", "Watch"]
 
@@ -45,63 +44,57 @@ class Progress:
 
 
 class Watch:
-    """Keeps time and turns evaluations into `Progress`.
+    """Turns the events of a search into `Progress`.
 
     Args:
-        before: Wall seconds of earlier sessions.
+        clock: The run's wall time.
         report: Told of every new evaluation.
     """
 
-    def __init__(self, before: float, report: Callable[[Progress], None]) -> None:
-        self._before = before
-        self._begin = time.monotonic()
+    def __init__(self, clock: Stopwatch, report: Callable[[Progress], None]) -> None:
+        self._clock = clock
         self._report = report
         self._fresh = 0
         self._seconds = {"merge": 0.0, "score": 0.0}
         self._front: Front | None = None
-        self._phase = ""
-        self._phase_begin = self._begin
-        self._phase_fresh = self._done = 0
-        self._total: int | None = None
-
-    def elapsed(self) -> float:
-        """Wall seconds of all sessions."""
-        return self._before + time.monotonic() - self._begin
-
-    def enter(self, phase: str, total: int | None) -> None:
-        """Begins a phase that will have so many evaluations as far as is known."""
-        self._phase, self._phase_begin, self._total = phase, time.monotonic(), total
+        self._phase = Phase("", None)
+        self._phase_begin = clock.elapsed()
         self._phase_fresh = self._done = 0
 
-    def follow(self, scoring: Scoring) -> None:
-        """Says what is better and what is feasible; from then on evaluations of the search make a front."""
-        self._front = Front(scoring)
+    def __call__(self, event: Event) -> None:
+        """Takes an event in; an evaluation that was made now is reported."""
+        if isinstance(event, Phase):
+            self._phase, self._phase_begin = event, self._clock.elapsed()
+            self._phase_fresh = self._done = 0
+            if event.phase == "search" and event.criteria is not None:
+                self._front = Front(event.criteria)
+        elif isinstance(event, Scored):
+            self._scored(event)
 
-    def scored(self, evaluation: Evaluation, fresh: bool) -> None:
-        """Takes in an evaluation of the phase; one that was made now, and not in an earlier session, is reported."""
+    def _scored(self, event: Scored) -> None:
         self._done += 1
-        if self._front is not None and self._phase == "search":
-            self._front.add(evaluation)
-        if fresh:
+        if self._front is not None and self._phase.phase == "search":
+            self._front.add(event.evaluation)
+        if event.fresh:
             self._fresh += 1
             self._phase_fresh += 1
             for part in self._seconds:
-                self._seconds[part] += evaluation.seconds.get(part, 0.0)
-            self._report(self._progress(evaluation.batch))
+                self._seconds[part] += event.seconds.get(part, 0.0)
+            self._report(self._progress(event.evaluation.batch))
 
     def _progress(self, batch: int) -> Progress:
-        each = (time.monotonic() - self._phase_begin) / self._phase_fresh
-        front = self._front
+        each = (self._clock.elapsed() - self._phase_begin) / self._phase_fresh
+        front, total = self._front, self._phase.total
         return Progress(
-            phase=self._phase,
+            phase=self._phase.phase,
             done=self._done,
-            total=self._total,
+            total=total,
             batch=batch,
             best=front.best() if front is not None else {},
             front=len(front) if front is not None else 0,
             failures=front.failures if front is not None else 0,
             merge_seconds=self._seconds["merge"] / self._fresh,
             score_seconds=self._seconds["score"] / self._fresh,
-            elapsed=self.elapsed(),
-            remaining=None if self._total is None else each * max(self._total - self._done, 0),
+            elapsed=self._clock.elapsed(),
+            remaining=None if total is None else each * max(total - self._done, 0),
         )

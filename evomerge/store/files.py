@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 def write_text(path: Path, text: str) -> None:
     """Replaces a file in one step: a reader sees the old content or the new, never half of one."""
+    write_lines(path, (text,))
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Replaces a file in one step by texts one after the other."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+            file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -28,18 +33,41 @@ def write_json(path: Path, data: Any) -> None:
     write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def append_synced(path: Path, data: bytes) -> int:
-    """Appends bytes and waits until they are on disk.
+class Log:
+    """A file of lines that is appended to by one process; it is opened when the first line comes.
 
-    Returns:
-        The offset at which they start.
+    Args:
+        path: The file.
     """
-    with path.open("ab") as file:
-        start = file.tell()
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    return start
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[bytes] | None = None
+
+    def append(self, data: bytes, *, sync: bool = True) -> int:
+        """Appends bytes.
+
+        Args:
+            data: Whole lines.
+            sync: Whether to wait until they are on disk; what is not waited for may be lost, or torn, by a crash.
+
+        Returns:
+            The offset at which they start.
+        """
+        if self._file is None:
+            self._file = self.path.open("ab")
+        start = self._file.tell()
+        self._file.write(data)
+        self._file.flush()
+        if sync:
+            os.fsync(self._file.fileno())
+        return start
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def drop_torn_tail(path: Path) -> int:
@@ -60,11 +88,11 @@ def drop_torn_tail(path: Path) -> int:
     return len(data) - whole
 
 
-def whole_lines(path: Path) -> Iterator[Any]:
-    """Yields the JSON of every line that is complete; a torn last line is not read."""
+def whole_lines(path: Path) -> Iterator[str]:
+    """Yields every line that is complete, without its end; a torn last line is not read."""
     if not path.exists():
         return
     with path.open("rb") as file:
         for line in file:
             if line.endswith(b"\n"):
-                yield json.loads(line)
+                yield line[:-1].decode()

@@ -2,40 +2,58 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from evomerge.errors import InputError
-from evomerge.evaluation import Evaluation, Response, ResponseRef
-from evomerge.store.files import append_synced, drop_torn_tail, whole_lines, write_json, write_text
-from evomerge.store.identity import refuse_other
+from evomerge.evaluation import (
+    Ask,
+    Evaluation,
+    Failure,
+    ItemLists,
+    JsonText,
+    Provenance,
+    Response,
+    ToldValues,
+    compact,
+    count_items,
+)
+from evomerge.store import format_1
+from evomerge.store.files import Log, drop_torn_tail, whole_lines, write_json, write_lines, write_text
+from evomerge.store.folder import FORMAT, MANIFEST, make_folder, read_json, read_manifest
+from evomerge.store.item_sets import ItemSets
+from evomerge.store.lease import Lease
+from evomerge.store.records import Record, evaluation_line, read_line, record_line, told_line
+from evomerge.store.responses import Responses, listed
 
-FORMAT = 1
-# Files a run makes; a folder holding anything else was not made by a run and is not taken over.
-_MANIFEST, _FOLDED = "manifest.json", "evaluations.jsonl"
+_FOLDED, _ITEM_SETS, _EVENTS = "evaluations.jsonl", "item_sets.jsonl", "events.jsonl"
 
 
 class RunStore:
-    """One run's records and responses.
+    """One run's evaluations and responses.
 
     Use :meth:`open` to write and :meth:`read` to look.
 
     Attributes:
         folder: The run's folder.
         manifest: What the run is: see README for the fields.
-        writer: Name of this process's own log files.
+        writer: Name of this process's own log files; None for a store that was opened to read.
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any], writer: str | None) -> None:
+    def __init__(self, folder: Path, manifest: dict[str, Any], writer: str | None = None) -> None:
         self.folder = folder
         self.manifest = manifest
         self.writer = writer
-        self._lock: IO[bytes] | None = None
-        self._records: dict[tuple[str, str], Evaluation] = {}
+        self._lease: Lease | None = None
+        self._log = Log(folder / "records" / f"{writer}.jsonl")
+        self._events = Log(folder / _EVENTS)
+        self._item_sets = ItemSets(folder / _ITEM_SETS)
+        self._responses = Responses(folder / "responses", writer, self._item_sets)
+        self._records: dict[Ask, Record] = {}
+        self._asks: dict[tuple[str, str], list[Ask]] = {}  # of a recipe and variant
+        self._load()
 
     @classmethod
     def open(
@@ -50,88 +68,141 @@ class RunStore:
             writer: Name of this process's own log files.
 
         Raises:
-            InputError: If the folder holds another run, something else, or is being written by another process.
+            InputError: If the folder holds another run, a run of an earlier format, something else, or is being written
+                by another process.
         """
         path = Path(folder).expanduser()
         identity = json.loads(json.dumps(identity))
-        if (path / _MANIFEST).exists():
-            stored = _read_json(path / _MANIFEST)
-            if stored.get("format") != FORMAT:
-                raise InputError(f"{path} has run format {stored.get('format')!r}; this version writes format {FORMAT}")
-            refuse_other(str(path), stored.get("identity", {}), identity)
-        elif path.exists() and (not path.is_dir() or any(_foreign(path))):
-            raise InputError(f"{path} is not a run's folder and is not empty; choose another run_dir")
-        (path / "records").mkdir(parents=True, exist_ok=True)
-        (path / "responses").mkdir(exist_ok=True)
-        store = cls(path, {"format": FORMAT, **manifest, "identity": identity}, writer)
-        store._take_lock()
-        for kind in ("records", "responses"):
-            drop_torn_tail(path / kind / f"{writer}.jsonl")
-        write_json(path / _MANIFEST, store.manifest)
-        store._load()
+        make_folder(path, identity)
+        lease = Lease.take(path / "records", writer)
+        try:
+            for name in (f"records/{writer}.jsonl", f"responses/{writer}.jsonl", _ITEM_SETS, _EVENTS):
+                drop_torn_tail(path / name)
+            store = cls(path, {"format": FORMAT, **manifest, "identity": identity}, writer)
+            store._lease = lease
+            write_json(path / MANIFEST, store.manifest)
+        except BaseException:
+            lease.release()
+            raise
         return store
 
     @classmethod
     def read(cls, folder: str | Path) -> RunStore:
-        """Opens a run to look at it; nothing in the folder is changed.
+        """Opens a run to look at it; nothing in the folder is changed. Runs of every format can be read.
 
         Raises:
-            InputError: If the folder holds no run.
+            InputError: If the folder holds no run, or one of a later format.
         """
         path = Path(folder).expanduser()
-        if not (path / _MANIFEST).exists():
-            raise InputError(f"{path} holds no run: there is no {_MANIFEST} in it")
-        store = cls(path, _read_json(path / _MANIFEST), None)
-        store._load()
-        return store
+        return cls(path, read_manifest(path))
 
-    def append(self, evaluation: Evaluation, responses: Iterable[Response] = ()) -> Evaluation:
-        """Keeps an evaluation: its responses first, then its record.
+    def append(
+        self,
+        evaluation: Evaluation,
+        responses: Iterable[Response] = (),
+        *,
+        items: ItemLists | None = None,
+        provenance: Provenance = Provenance(attempt=1),  # noqa: B008 - immutable
+    ) -> Evaluation:
+        """Keeps an evaluation: new responses first, then its record. Both are on disk when this returns.
+
+        Args:
+            evaluation: What to keep.
+            responses: What was answered for it; nothing that the recipe has answered before.
+            items: What it was asked; None where that is what the responses answer.
+            provenance: How it came about; where its responses lie is filled in.
 
         Returns:
-            The evaluation with the place of its responses filled in.
+            The evaluation with its item set and number of items filled in.
 
         Raises:
-            ValueError: If the recipe has already been scored on the split, or the store was opened to read.
+            ValueError: If the store was opened to read, the ask has its evaluation already, an item had been answered
+                before, or one that was asked has no answer and there is no failure.
         """
-        if self.writer is None:
+        if self.writer is None or self._lease is None:
             raise ValueError("this store was opened to read")
-        if (evaluation.digest, evaluation.split) in self._records:
-            raise ValueError(f"recipe {evaluation.digest[:12]} has already been scored on the {evaluation.split} split")
-        lines = b"".join(_line(response.to_json()) for response in responses)
-        if lines:
-            name = f"{self.writer}.jsonl"
-            start = append_synced(self.folder / "responses" / name, lines)
-            evaluation = replace(evaluation, responses=ResponseRef(name, start, len(lines)))
-        append_synced(self.folder / "records" / f"{self.writer}.jsonl", _line(evaluation.to_json()))
-        self._records[evaluation.digest, evaluation.split] = evaluation
+        self._lease.check()
+        if evaluation.ask in self._records:
+            raise ValueError(f"{evaluation.ask} has been kept already")
+        given = list(responses)
+        asked = items if items is not None else listed(given)
+        self._check_answers(evaluation, asked, given)
+        item_set = self._item_sets.add(asked)
+        evaluation = replace(
+            evaluation, items=count_items(asked), item_set=item_set, recipe=JsonText.of(evaluation.recipe)
+        )
+        complete = len(given) == len(self._item_sets.members(item_set))
+        answered = item_set if complete else self._item_sets.add(listed(given)) if given else ""
+        ref = self._responses.write(given)
+        record = Record(
+            evaluation, replace(provenance, writer=self.writer, answered=answered if ref else "", responses=ref)
+        )
+        self._log.append(record_line(record).encode())
+        self._register(record)
         return evaluation
 
-    def find(self, digest: str, split: str) -> Evaluation | None:
-        """The evaluation of a recipe on a split, or None when it was never scored."""
-        return self._records.get((digest, split))
+    def tell(self, told: Mapping[Ask, ToldValues]) -> None:
+        """Keeps what a searcher was told of evaluations; what is known already is not written again.
+
+        Not waited for: a run that goes on after a crash tells the same again.
+        """
+        new = {ask: values for ask, values in told.items() if self._records[ask].evaluation.told != values}
+        if new and self.writer is not None:
+            self._log.append(told_line(new).encode(), sync=False)
+        self._tell(new)
+
+    def find(
+        self, digest: str, items: ItemLists, variant: str = ""
+    ) -> tuple[list[Response], dict[str, tuple[str, ...]]]:
+        """Known responses of a recipe to items, and the items that are missing; see `Responses.find`."""
+        return self._responses.find(digest, items, variant)
+
+    def failure(self, digest: str, variant: str = "") -> Failure | None:
+        """The failure of a recipe in a variant, or None. It is final: what has failed is not asked again."""
+        found = (self._records[ask].evaluation.error for ask in self._asks.get((digest, variant), ()))
+        return next((error for error in found if error is not None), None)
+
+    def at(self, ask: Ask) -> Evaluation | None:
+        """The evaluation of an ask, or None when it has not been made."""
+        record = self._records.get(ask)
+        return record.evaluation if record is not None else None
+
+    def lookup(self, digest: str, split: str, variant: str = "") -> Evaluation | None:
+        """The evaluation of a recipe on a split, the one with the most items, the last of equal ones; or None."""
+        asks = [ask for ask in self._asks.get((digest, variant), ()) if ask.round == split]
+        found = sorted((self._records[ask].evaluation for ask in asks), key=lambda e: (e.items, e.order))
+        return found[-1] if found else None
 
     def evaluations(self, split: str | None = None) -> list[Evaluation]:
-        """All evaluations, or those of one split, sorted by (split, batch, index)."""
-        chosen = [e for e in self._records.values() if split is None or e.split == split]
+        """All evaluations, or those of one split, sorted by (split, batch, index, rung)."""
+        chosen = [record.evaluation for ask, record in self._records.items() if split is None or ask.round == split]
         return sorted(chosen, key=lambda evaluation: evaluation.order)
 
+    def provenance(self, evaluation: Evaluation) -> Provenance:
+        """How an evaluation came about: writer, attempt, seconds, place of its responses."""
+        return self._records[evaluation.ask].provenance
+
+    def items(self, evaluation: Evaluation) -> ItemLists:
+        """The items that an evaluation was asked, by task; empty where a run of format 1 does not say."""
+        return self._item_sets.get(evaluation.item_set) or {}
+
     def responses(self, evaluation: Evaluation) -> list[Response]:
-        """The per-item responses of an evaluation; empty for a failed one."""
-        ref = evaluation.responses
-        if ref is None:
+        """The responses that an evaluation is folded from, one per item; empty for a failed one."""
+        if evaluation.error is not None:
             return []
-        path = self.folder / "responses" / Path(ref.file).name
-        with path.open("rb") as file:
-            file.seek(ref.start)
-            data = file.read(ref.length)
-        return [Response.from_json(json.loads(line)) for line in data.splitlines()]
+        provenance = self.provenance(evaluation)
+        if provenance.responses is not None and provenance.answered == evaluation.item_set:
+            return self._responses.read(provenance.responses)
+        return self.find(evaluation.digest, self.items(evaluation), evaluation.variant)[0]
 
     def fold(self) -> Path:
-        """Writes all records, sorted, to ``evaluations.jsonl``."""
-        path = self.folder / _FOLDED
-        write_text(path, "".join(_line(e.to_json()).decode() for e in self.evaluations()))
-        return path
+        """Writes all evaluations, sorted, to ``evaluations.jsonl``."""
+        write_lines(self.folder / _FOLDED, (evaluation_line(evaluation) for evaluation in self.evaluations()))
+        return self.folder / _FOLDED
+
+    def log_event(self, event: Mapping[str, Any]) -> None:
+        """Appends an event to ``events.jsonl``; a crash may lose the last ones, which nothing depends on."""
+        self._events.append((compact(event) + "\n").encode(), sync=False)
 
     def write_json(self, name: str, data: Any) -> Path:
         """Writes a JSON file into the run's folder in one step."""
@@ -146,13 +217,15 @@ class RunStore:
     def read_json(self, name: str) -> Any:
         """Reads a JSON file of the run's folder; None when it is not there."""
         path = self.folder / name
-        return _read_json(path) if path.exists() else None
+        return read_json(path) if path.exists() else None
 
     def close(self) -> None:
         """Lets other processes write to the folder."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        for log in (self._log, self._events, self._item_sets, self._responses):
+            log.close()
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
 
     def __enter__(self) -> RunStore:
         """Closes the store at the end of a ``with`` block."""
@@ -162,36 +235,40 @@ class RunStore:
         """Closes the store."""
         self.close()
 
-    def _take_lock(self) -> None:
-        lock = (self.folder / "records" / f".{self.writer}.lock").open("ab")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.close()
-            raise InputError(f"{self.folder} is being written by another process") from error
-        self._lock = lock
+    def _check_answers(self, evaluation: Evaluation, asked: ItemLists, given: list[Response]) -> None:
+        keys = {response.key for response in given}
+        known = self._responses.answered(evaluation.digest, evaluation.variant)
+        name = f"recipe {evaluation.digest[:12]}"
+        if len(keys) < len(given) or not keys.isdisjoint(known):
+            raise ValueError(f"{name} has already answered some of the items that {evaluation.ask} brings answers to")
+        wanted = {(task, item) for task, ids in asked.items() for item in ids}
+        if evaluation.error is None and not wanted <= keys | known:
+            raise ValueError(f"{name} has no answer to {len(wanted - keys - known)} items that {evaluation.ask} asked")
 
     def _load(self) -> None:
+        if self.manifest.get("format") == format_1.FORMAT:
+            for record in format_1.read_records(self.folder, self.manifest, self._item_sets):
+                self._register(record)
+            return
         for path in sorted((self.folder / "records").glob("*.jsonl")):
-            for data in whole_lines(path):
-                evaluation = Evaluation.from_json(data)
-                self._records.setdefault((evaluation.digest, evaluation.split), evaluation)
+            for line in whole_lines(path):
+                read = read_line(line)
+                if isinstance(read, Record):
+                    self._register(read)
+                else:
+                    self._tell(read)
 
+    def _register(self, record: Record) -> None:
+        evaluation, provenance = record.evaluation, record.provenance
+        if evaluation.ask in self._records:
+            return
+        self._records[evaluation.ask] = record
+        self._asks.setdefault((evaluation.digest, evaluation.variant), []).append(evaluation.ask)
+        if provenance.responses is not None:
+            self._responses.register(evaluation.digest, evaluation.variant, provenance.answered, provenance.responses)
 
-def _foreign(folder: Path) -> Iterable[Path]:
-    """What lies in a folder besides the traces of a run killed before its manifest was written, and Hydra's."""
-    expected = {"records", "responses", ".hydra"}
-    return (
-        entry for entry in folder.iterdir() if entry.name not in expected and not entry.name.endswith((".log", ".tmp"))
-    )
-
-
-def _line(data: Any) -> bytes:
-    return (json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}") from error
+    def _tell(self, told: Mapping[Ask, ToldValues]) -> None:
+        for ask, values in told.items():
+            record = self._records.get(ask)
+            if record is not None:
+                self._records[ask] = replace(record, evaluation=replace(record.evaluation, told=values))

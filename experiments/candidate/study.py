@@ -68,7 +68,7 @@ def ours(models: list[Path], tasks: Path, threads: int, repeats: int, run: Path)
     config = compose.search(words)
     environment.prepare(offline=True)
     from evomerge.candidate import Worker
-    from evomerge.evaluation import Job
+    from evomerge.evaluation import Ask, Job
     from evomerge.run import search
 
     prepared = search.prepare(config)
@@ -80,7 +80,7 @@ def ours(models: list[Path], tasks: Path, threads: int, repeats: int, run: Path)
     for _ in range(repeats + 1):
         recipe = spec.decode(draw.random(spec.n_var))
         start = time.perf_counter()
-        outcome = worker(Job(recipe, "search", items))
+        outcome = worker(Job.of(recipe, items, Ask("search", 1, 0)))
         whole = time.perf_counter() - start
         if outcome.error is not None:
             raise RuntimeError(outcome.error.message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -33,13 +34,20 @@ class Analytic:
             "south.loss": float(np.mean((weights - 0.75) ** 2)),
         }
         responses = []
-        metrics = {}
         for key, value in values.items():
             task, _, metric = key.partition(".")
             scores = [value + (crc32(item.encode()) % 100 - 50) / 1e4 for item in job.items[task]]
             responses += [Response(task, i, {metric: s}, (-s,)) for i, s in zip(job.items[task], scores, strict=True)]
-            metrics[key] = float(np.mean(scores))
-        return Outcome(metrics, tuple(responses), None, {"merge": 0.0, "score": 0.0})
+        return Outcome(tuple(responses), None, {"merge": 0.0, "score": 0.0})
+
+
+def means(responses: Sequence[Response]) -> dict[str, float]:
+    """The metric of each task: the mean over its items."""
+    values: dict[str, list[float]] = {}
+    for response in responses:
+        for metric, value in response.metrics.items():
+            values.setdefault(f"{response.task}.{metric}", []).append(value)
+    return {key: sum(given) / len(given) for key, given in values.items()}
 
 
 def space() -> GenomeSpec:
@@ -72,5 +80,6 @@ def plan(searcher: str, candidates: int, items: int) -> SearchPlan:
         objectives=OBJECTIVES[1:] if searcher == "cmaes" else OBJECTIVES,
         baselines=baselines(),
         items=asked,
+        aggregate=means,
         budgets=Budgets(evaluations=candidates),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 
 from evomerge import methods
 from evomerge.candidate import Worker, WorkerSettings, find_function, load_tokenizer, suite_digest
-from evomerge.evaluation import Job
+from evomerge.evaluation import PYTHON_ITEMS, Ask, Job
 from evomerge.fitness import FitnessSettings, TaskSuite
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
 from tests.building import perturbed, tiny_llama
@@ -76,14 +77,15 @@ def make_worker(folder: Path, *names: str) -> Worker:
     return Worker(settings)
 
 
-def job(worker: Worker, folder: Path, amount: float) -> Job:
-    """One expert's task vector, scaled, and all items that it is searched on."""
+def job(worker: Worker, folder: Path, amount: float, functions: bool = True) -> Job:
+    """One expert's task vector, scaled, all items that it is searched on, and the functions."""
     items = {task: tuple(ids) for task, ids in worker.suite.items["search"].items()}
     options = methods.load("task_arithmetic").resolve({})
     base, one = (CheckpointRef(str(folder / name)) for name in ("base", "one"))
     groups = ParameterGroups((Group("model"),))
     values = {"weight": np.array([[amount]]), "lambda": np.ones(1)}
-    return Job(Recipe("task_arithmetic", options, (one,), base, groups, values), "search", items)
+    recipe = Recipe("task_arithmetic", options, (one,), base, groups, values)
+    return Job.of(recipe, items | (PYTHON_ITEMS if functions else {}), Ask("search", 1, 0))
 
 
 def states() -> tuple[object, ...]:
@@ -101,15 +103,19 @@ def test_a_function_leaves_no_trace_and_draws_the_same_in_any_worker(folder: Pat
     assert not any(module.training for module in worker.live.model.modules())
     assert worker.live.model.generation_config.to_dict() == clean
     assert states() == before
-    drawn = [outcome.metrics[key] for outcome in scored for key in ("python.rough", "python.again")]
+    assert [outcome.responses[-1].key for outcome in scored] == [("python", "")] * 2
+    drawn = [outcome.responses[-1].metrics[name] for outcome in scored for name in ("rough", "again")]
     assert len(set(drawn)) == 4, "each candidate and each metric has numbers of its own"
 
     random.seed(99)
     torch.manual_seed(99)
     fresh = make_worker(folder, "again", "rough")  # as after resume, in another order
-    assert fresh(job(fresh, folder, 0.7)).metrics == scored[1].metrics
+    assert fresh(job(fresh, folder, 0.7)).responses == scored[1].responses
+    assert fresh(job(fresh, folder, 0.7, functions=False)).responses == scored[1].responses[:-1]
+    alone = replace(job(fresh, folder, 0.7), items=PYTHON_ITEMS)
+    assert fresh(alone).responses == scored[1].responses[-1:], "as when all items are known"
     plain = make_worker(folder)
-    assert plain(job(plain, folder, 0.7)).responses == scored[1].responses
+    assert plain(job(plain, folder, 0.7, functions=False)).responses == scored[1].responses[:-1]
 
 
 def test_a_number_that_is_none_is_a_failure_of_that_kind(folder: Path) -> None:

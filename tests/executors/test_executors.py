@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 def results(executor: Executor, numbers: range) -> dict[int, float]:
     """Index to square, each index exactly once."""
     pairs = [
-        (index, outcome.metrics["task.square"]) for index, outcome in executor.run([workers.job(n) for n in numbers])
+        (index, outcome.responses[0].metrics["square"])
+        for index, outcome in executor.run([workers.job(n) for n in numbers])
     ]
     assert len(dict(pairs)) == len(pairs)
     return dict(sorted(pairs))
@@ -61,7 +62,7 @@ def test_the_number_of_workers_changes_nothing() -> None:
 
 def test_workers_are_gone_after_close() -> None:
     executor = processes(workers.make_square, 2)
-    pids = {int(outcome.metrics["pid"]) for _, outcome in executor.run([workers.job(n) for n in range(6)])}
+    pids = {outcome.responses[0].metrics["pid"] for _, outcome in executor.run([workers.job(n) for n in range(6)])}
     assert os.getpid() not in pids
     executor.close()
     for pid in pids:
@@ -79,7 +80,7 @@ def test_an_exception_is_one_failed_candidate(where: str) -> None:
     executor.close()
     failures = {index: (o.error.kind, o.error.message) for index, o in outcomes.items() if o.error}
     assert failures == {1: ("oom", "MemoryError: no room"), 2: ("error", "RuntimeError: no luck")}
-    assert outcomes[3].metrics["task.square"] == 9.0
+    assert outcomes[3].responses[0].metrics["square"] == 9.0
 
 
 def test_a_killed_worker_is_replaced_and_its_job_retried(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from evomerge.errors import InputError
-from evomerge.evaluation import Job, Outcome
+from evomerge.evaluation import Ask, Job, Outcome, Response
 from evomerge.executors import Worker
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
 
@@ -17,12 +17,12 @@ def job(number: int) -> Job:
     """A job that carries a number as its recipe's seed."""
     groups = ParameterGroups((Group("model"),))
     recipe = Recipe("linear", {}, (CheckpointRef("a"),), None, groups, {"weight": [[1.0]]}, seed=number)
-    return Job(recipe, "search", {"task": ("item",)})
+    return Job.of(recipe, {"task": ("item",)}, Ask("search", 1, number))
 
 
 def square(job: Job) -> Outcome:
     """The number squared, and which process did it."""
-    return Outcome({"task.square": float(job.recipe.seed**2), "pid": float(os.getpid())})
+    return Outcome((Response("task", "item", {"square": job.recipe.seed**2, "pid": os.getpid()}),))
 
 
 def make_square() -> Worker:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from evomerge.evaluation import Evaluation, Failure, Objective, Response
+from evomerge.evaluation import Ask, Evaluation, Failure, Objective, Provenance, Response
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
 from evomerge.store import RunStore
 
@@ -211,10 +211,8 @@ class _Run:
         if self.scenario.python:
             metrics["python.spread"] = float(np.ptp(recipe.coefficients["weight"]))
         seconds = {"merge": 0.12 + 0.01 * (index % 3), "score": 0.011 * len(answers)}
-        evaluation = Evaluation(
-            recipe.digest, recipe.to_json(), split, batch, index, name, metrics, seconds=seconds, items=len(answers)
-        )
-        return store.append(evaluation, answers)
+        evaluation = Evaluation(recipe.digest, recipe.to_json(), Ask(split, batch, index), name, metrics)
+        return store.append(evaluation, answers, provenance=Provenance(attempt=1, seconds=seconds))
 
     def answers(self, recipe: Recipe, task: Task, split: str) -> list[Response]:
         skill = self.skill(recipe, task)
@@ -272,15 +270,8 @@ class _Run:
             failure = self.scenario.failures.get(count, self.scenario.failures.get(-1))
             if failure is not None:
                 store.append(
-                    Evaluation(
-                        recipe.digest,
-                        recipe.to_json(),
-                        "search",
-                        batch,
-                        index,
-                        error=failure,
-                        seconds={"merge": 0.1, "score": 0.0},
-                    )
+                    Evaluation(recipe.digest, recipe.to_json(), Ask("search", batch, index), error=failure),
+                    provenance=Provenance(attempt=1, seconds={"merge": 0.1, "score": 0.0}),
                 )
                 continue
             scored = self.score(store, recipe, "search", batch, index, None)

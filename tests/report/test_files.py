@@ -231,8 +231,9 @@ def test_a_failed_baseline_and_missing_side_files_are_survived(tmp_path: Path) -
     records = folder / "records" / "main.jsonl"
     lines = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
     for line in lines:
-        if line["name"] == "expert:expert_s":
-            line |= {"metrics": {}, "responses": None, "error": {"kind": "timeout", "message": "took too long"}}
+        if line["evaluation"]["name"] == "expert:expert_s":
+            line["evaluation"] |= {"metrics": {}, "error": {"kind": "timeout", "message": "took too long"}}
+            line["provenance"]["responses"] = None
     records.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     write(folder)
     front = json.loads((folder / "front.json").read_text(encoding="utf-8"))
@@ -247,8 +248,9 @@ def test_a_python_objective_has_no_interval_and_no_verdict(tmp_path: Path) -> No
     records = folder / "records" / "main.jsonl"
     lines = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
     for line in lines:
-        if line["metrics"]:
-            line["metrics"]["python.brevity"] = -10.0 * line["metrics"]["sort_b.acc"]
+        metrics = line["evaluation"]["metrics"]
+        if metrics:
+            metrics["python.brevity"] = -10.0 * metrics["sort_b.acc"]
     records.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     terms = [[1.0, "python.brevity"]]

@@ -26,7 +26,9 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 def answers(folder: Path, record: Mapping[str, Any], task: str, metric: str) -> dict[str, float]:
     """One record's per-item values, read from the bytes that it refers to."""
-    ref = record["responses"]
+    lines = map(json.loads, (folder / "records" / "main.jsonl").read_text(encoding="utf-8").splitlines())
+    place = {key: record[key] for key in ("split", "batch", "index")}
+    ref = next(line["provenance"]["responses"] for line in lines if place.items() <= line["evaluation"].items())
     data = (folder / "responses" / ref["file"]).read_bytes()[ref["start"] : ref["start"] + ref["length"]]
     rows = [json.loads(line) for line in data.decode("utf-8").split("\n") if line]
     return {row["item"]: row["metrics"][metric] for row in rows if row["task"] == task}

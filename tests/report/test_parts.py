@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from evomerge.evaluation import Evaluation, Objective, Response
+from evomerge.evaluation import Ask, Evaluation, Objective, Response
 from evomerge.report.contributions import contributions
 from evomerge.report.sheets import difference, holm, p_value, sheet
 
@@ -69,7 +69,7 @@ def scored(
         Response(task, f"{n:03d}", {"acc": value}) for task, column in values.items() for n, value in enumerate(column)
     ]
     means = {f"{task}.acc": float(np.mean(column)) for task, column in values.items()}
-    return Evaluation("d", {}, "test", 1, 0, metrics=means | (metrics or {}), items=len(answers)), answers
+    return Evaluation("d", {}, Ask("test", 1, 0), metrics=means | (metrics or {}), items=len(answers)), answers
 
 
 def test_a_task_group_is_explained_by_its_tasks() -> None:
@@ -113,7 +113,7 @@ def test_two_metrics_of_the_same_items_are_added_item_by_item() -> None:
     answers = [Response("t", f"{n:03d}", {"acc": v, "prob": 0.2 + 0.6 * v}) for n, v in enumerate(right)]
     metrics = {"t.acc": float(right.mean()), "t.prob": float(0.2 + 0.6 * right.mean())}
     goal = (Objective("mix", ((0.5, "t.acc"), (0.5, "t.prob")), True),)
-    found = sheet(Evaluation("d", {}, "test", 1, 0, metrics=metrics, items=50), answers, goal)
+    found = sheet(Evaluation("d", {}, Ask("test", 1, 0), metrics=metrics, items=50), answers, goal)
     assert found is not None
     by_hand = np.std(0.5 * right + 0.5 * (0.2 + 0.6 * right), ddof=1) / math.sqrt(50)
     assert found.interval("mix").se == pytest.approx(by_hand)  # as independent samples it would be smaller

@@ -98,9 +98,8 @@ def write_task(folder: Path, name: str, seed: int, items: int = 80, hostile: boo
 
 
 def records(run: Path) -> list[dict[str, Any]]:
-    """The folded records without what the promise of repeatability leaves out: seconds, and where responses lie."""
-    lines = (run / "evaluations.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k not in ("seconds", "responses")} for line in lines]
+    """The folded evaluations."""
+    return [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
 
 
 def answers(run: Path) -> dict[tuple[str, str], list[Any]]:

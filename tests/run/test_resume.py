@@ -26,8 +26,9 @@ def moody(model, tokenizer):
 
 
 def lines(run: Path) -> int:
+    """Number of evaluations on disk."""
     path = run / "records" / "main.jsonl"
-    return path.read_bytes().count(b"\n") if path.exists() else 0
+    return sum(b'"evaluation":' in line for line in path.read_bytes().split(b"\n")[:-1]) if path.exists() else 0
 
 
 def kill_when(words: list[str], ready: Callable[[], bool]) -> None:

@@ -53,12 +53,19 @@ class Analytic:
             "north.acc": 1.0 - np.mean((weights - 0.25) ** 2),
             "south.loss": float(np.mean((weights - 0.75) ** 2)),
         }
-        responses = [_response(key, values[key], item) for key in values for item in job.items[key.split(".")[0]]]
-        metrics = {
-            key: float(np.mean([r.metrics[key.split(".")[1]] for r in responses if r.task == key.split(".")[0]]))
-            for key in values
-        }
-        return Outcome(metrics, tuple(responses), None, {"merge": 0.0, "score": 0.0})
+        responses = [
+            _response(key, values[key], item) for key in values for item in job.items.get(key.split(".")[0], ())
+        ]
+        return Outcome(tuple(responses), None, {"merge": 0.0, "score": 0.0})
+
+
+def means(responses: Sequence[Response]) -> dict[str, float]:
+    """Each task's metric is the mean over its items."""
+    values: dict[str, list[float]] = {}
+    for response in responses:
+        for metric, value in response.metrics.items():
+            values.setdefault(f"{response.task}.{metric}", []).append(value)
+    return {key: float(np.mean(given)) for key, given in values.items()}
 
 
 def _response(key: str, value: float, item: str) -> Response:
@@ -114,6 +121,7 @@ def plan(
         objectives=(SOUTH,) if single else (NORTH, SOUTH),
         baselines=baselines(),
         items=ITEMS,
+        aggregate=means,
         constraints=constraints,
         starts=starts,
         budgets=budgets,

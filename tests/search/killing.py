@@ -15,12 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-import evomerge.store.run
+import evomerge.store.files
 from evomerge.evaluation import Constraint
 from evomerge.executors import in_process
 from evomerge.search import Searcher, SearchPlan, run
 from evomerge.search.searchers import Observation, Proposal
 from evomerge.store import RunStore
+from evomerge.store.files import Log
 from tests.search.analytic import analytic, plan
 
 # A clean process that has loaded everything once; each search is a fork of it, a process of its own that starts in no
@@ -64,7 +65,7 @@ def run_search(folder: Path, name: str, evaluations: int, blow: Blow | None) -> 
     if blow is not None and blow.what == "ask":
         work = replace(work, searcher=partial(_dying_at_ask, work.searcher, blow.count))
     elif blow is not None:
-        evomerge.store.run.append_synced = _dying_at_write(evomerge.store.run.append_synced, blow)
+        evomerge.store.files.Log.append = _dying_at_write(evomerge.store.files.Log.append, blow)
     with RunStore.open(folder, {"searcher": name}, {"searcher": name}) as store:
         run(work, in_process(partial(analytic, 0.2)), store)
 
@@ -86,19 +87,19 @@ def _die() -> NoReturn:
     raise AssertionError("still alive")
 
 
-def _dying_at_write(write: Callable[[Path, bytes], int], blow: Blow) -> Callable[[Path, bytes], int]:
+def _dying_at_write(write: Callable[..., int], blow: Blow) -> Callable[..., int]:
     kind, split = blow.what.split(":")
     left = [blow.count]
 
-    def append(path: Path, data: bytes) -> int:
-        is_record = path.parent.name == "records"
+    def append(log: Log, data: bytes, *, sync: bool = True) -> int:
+        is_record = log.path.parent.name == "records"
         mark = f'"split":"{split}"' if is_record else ('"item":"t' if split == "test" else '"item":')
-        if is_record == (kind == "record") and mark.encode() in data:
+        if log.path.parent.name == f"{kind.rstrip('s')}s" and mark.encode() in data and b'"told":[' not in data:
             left[0] -= 1
             if left[0] == 0:
-                write(path, data[: int(blow.share * len(data))])
+                write(log, data[: int(blow.share * len(data))])
                 _die()
-        return write(path, data)
+        return write(log, data, sync=sync)
 
     return append
 

@@ -21,13 +21,12 @@ BLOWS = [*WITHIN_A_BATCH, *BETWEEN_BATCHES[:2], *WITHIN_A_RECORD, BETWEEN_BATCHE
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
-    """The folded records with the content of their responses, without what may differ: seconds and file offsets."""
+    """The folded records with the content of their responses."""
     store = RunStore.read(folder)
     rows = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
     assert len(rows) == len(store.evaluations())
     for row, evaluation in zip(rows, store.evaluations(), strict=True):
         row["responses"] = [response.to_json() for response in store.responses(evaluation)]
-        del row["seconds"]
     return rows
 
 

@@ -16,7 +16,16 @@ import pytest
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Failure, Job, Objective, Outcome
 from evomerge.executors import in_process, processes
-from evomerge.search import Budgets, Progress, RepeatedFailures, ReplayError, SearchPlan, SearchResult, run
+from evomerge.search import (
+    Budgets,
+    EveryBaselineFailed,
+    Progress,
+    RepeatedFailures,
+    ReplayError,
+    SearchPlan,
+    SearchResult,
+    run,
+)
 from evomerge.search.loop import EMPTY_BATCHES
 from evomerge.search.searchers import Observation, Proposal
 from evomerge.store import RunStore
@@ -214,14 +223,17 @@ def test_scores_that_are_not_finite_are_failures(tmp_path: Path) -> None:
     def worker(job: Job) -> Outcome:
         outcome = Analytic()(job)
         if len(job.recipe.sources) > 1 and job.recipe.digest[0] in "0123":
-            return replace(outcome, metrics={**outcome.metrics, "south.loss": float("nan")})
+            nan = [
+                replace(r, metrics={m: float("nan") for m in r.metrics}) for r in outcome.responses if r.task == "south"
+            ]
+            return replace(outcome, responses=(*(r for r in outcome.responses if r.task == "north"), *nan))
         return outcome
 
     search(tmp_path, plan("nsga2"), worker)
     failures = [e for e in RunStore.read(tmp_path).evaluations() if e.error]
     assert failures
     assert {e.error.message for e in failures if e.error} == {"a score is not finite: south.loss = nan"}
-    assert all(e.metrics == {} and e.responses is None for e in failures)
+    assert all(e.metrics == {} for e in failures)
 
 
 def test_confirmation_scores_baselines_and_finalists_once_on_the_test_split(tmp_path: Path) -> None:
@@ -291,9 +303,15 @@ def test_records_of_another_search_do_not_replay(tmp_path: Path) -> None:
     log = tmp_path / "records" / "main.jsonl"
     lines = log.read_text().splitlines()
     row = json.loads(lines[6])
-    lines[6] = json.dumps({**row, "index": row["index"] + 1})
+    assert (row["evaluation"]["batch"], row["evaluation"].pop("index")) == (1, 2)
+    for index, recorded in ((99, "it as number 99 of batch 1"), (3, "it as number 3 of batch 1")):
+        lines[6] = json.dumps({**row, "evaluation": {**row["evaluation"], "index": index}})
+        log.write_text("\n".join(lines) + "\n")
+        with pytest.raises(ReplayError, match=rf"as number 2 of batch 1, but the run has recorded {recorded}"):
+            search(tmp_path, plan("random", seed=0))
+    lines[6] = json.dumps({**row, "evaluation": {**row["evaluation"], "index": 2, "digest": "ab" * 32}})
     log.write_text("\n".join(lines) + "\n")
-    with pytest.raises(ReplayError, match=r"proposed as number 2 of batch 1, but the run has recorded it as number 3"):
+    with pytest.raises(ReplayError, match="the run has recorded recipe abababababab there"):
         search(tmp_path, plan("random", seed=0))
 
 
@@ -309,8 +327,10 @@ def test_workers_change_nothing_but_the_time(tmp_path: Path) -> None:
     rows = []
     for folder in ("here", "there"):
         store = RunStore.read(tmp_path / folder)
-        rows.append([(replace(e, responses=None), store.responses(e)) for e in store.evaluations()])
+        rows.append([store.responses(e) for e in store.evaluations()])
     assert rows[0] == rows[1]
+    folded = [(tmp_path / folder / "evaluations.jsonl").read_bytes() for folder in ("here", "there")]
+    assert folded[0] == folded[1]
 
 
 def test_progress_tells_what_is_known(tmp_path: Path) -> None:
@@ -335,9 +355,40 @@ def test_progress_tells_what_is_known(tmp_path: Path) -> None:
 def test_an_objective_that_is_not_recorded_is_told_after_the_baselines(tmp_path: Path) -> None:
     work = replace(plan("random"), objectives=(Objective("north.f1", ((1.0, "north.f1"),)),))
     with pytest.raises(
-        InputError, match=r"needs the metric north\.f1, which was not recorded; recorded are north\.acc"
+        EveryBaselineFailed, match=r"no finite value of north\.f1 \(there are north\.acc, south\.loss\)"
     ):
         search(tmp_path, work)
+
+
+def test_all_baselines_failing_for_one_reason_end_the_run_and_leave_nothing_behind(tmp_path: Path) -> None:
+    def worker(job: Job) -> Outcome:
+        raise IndexError(f"index {len(job.recipe.digest) + job.ask.index} is out of range")
+
+    with pytest.raises(EveryBaselineFailed) as caught:
+        search(tmp_path, plan("random"), worker)
+    assert str(caught.value) == (
+        "all 4 baselines failed for the same reason, so it does not lie in the candidates: error: IndexError: index 64 "
+        "is out of range (nothing was recorded: once the cause is removed, repeat the command)"
+    )
+    assert RunStore.read(tmp_path).evaluations() == []
+    assert (status(tmp_path)["reason"], status(tmp_path)["finished"]) == ("failures", False)
+    result, _ = search(tmp_path, plan("random"))
+    assert result.reason == "evaluations"
+
+
+def test_baselines_that_fail_for_different_reasons_or_beside_one_that_is_scored_are_recorded(tmp_path: Path) -> None:
+    def worker(job: Job, broken: tuple[int, ...]) -> Outcome:
+        if job.ask.batch == 0 and job.ask.index in broken:
+            return Outcome(error=Failure("error", "odd" if job.ask.index % 2 else "even"))
+        return Analytic()(job)
+
+    for name, broken in (("some", (0, 2)), ("all", (0, 1, 2, 3))):
+        search(tmp_path / name, plan("random", evaluations=8), partial(worker, broken=broken))
+        records = RunStore.read(tmp_path / name).evaluations("search")
+        assert [e.error is not None for e in records[:4]] == [index in broken for index in range(4)]
+        assert len(records) == 4 + 8
+        tested = RunStore.read(tmp_path / name).evaluations("test")
+        assert [e.error is not None for e in tested[:4]] == [index in broken for index in range(4)], "it is final"
 
 
 def test_a_searcher_that_does_not_fit_says_so(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from evomerge.cli.progress import ProgressLine
 from evomerge.report import front_members
 from evomerge.run import search
 from evomerge.run.run_config import RunConfig
-from evomerge.search import RepeatedFailures, Scoring, SearchResult
+from evomerge.search import Criteria, RepeatedFailures, SearchResult
 from evomerge.store import RunStore
 
 INTERRUPTED, FAILED = 130, 1
@@ -92,10 +92,10 @@ def _extent(result: SearchResult) -> str:
 def _empty(prepared: search.Prepared, store: RunStore, count: int) -> str:
     """Why there is no front: which candidate came nearest to the constraints, and what it lacks."""
     assembly = prepared.assembly
-    found = {name: store.find(recipe.digest, "search") for name, recipe in assembly.baselines.items()}
+    found = {name: store.lookup(recipe.digest, "search") for name, recipe in assembly.baselines.items()}
     known = {name: evaluation for name, evaluation in found.items() if evaluation is not None}
-    scoring = Scoring(assembly.objectives, assembly.constraints, known)
-    nearest = scoring.nearest([e for e in store.evaluations("search") if e.name is None][:count])
+    criteria = Criteria(assembly.objectives, assembly.constraints, known)
+    nearest = criteria.nearest([e for e in store.evaluations("search") if e.name is None][:count])
     if nearest is None:
         return "no candidate could be scored, so there is no front"
     candidate, missed = nearest

@@ -1,8 +1,7 @@
-"""From records to what a searcher is told. The one place where signs flip and failures get numbers."""
+"""From evaluations to the values a searcher is told. The one place where signs flip and failures get numbers."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,15 +10,15 @@ from numpy.typing import NDArray
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Evaluation, Objective
 
-__all__ = ["Scoring"]
+__all__ = ["Criteria"]
 
 Array = NDArray[np.float64]
 
 ROUNDING = 1e-9  # a bound met to within this is met: 0.5 - 0.01 is not quite 0.49 in binary
 
 
-class Scoring:
-    """Turns evaluations into objectives to minimise and constraints ``G <= 0``.
+class Criteria:
+    """Objectives and constraints: they turn evaluations into values to minimise, ``F``, and constraints ``G <= 0``.
 
     The last constraint says whether the candidate could be scored at all. A failed one gets, on every objective, the
     worst value seen plus a margin as wide as the range seen, and a violation beyond every violation seen. "Seen" means
@@ -28,7 +27,7 @@ class Scoring:
     Args:
         objectives: What to improve.
         constraints: What candidates must meet.
-        baselines: Name to evaluation on the search split, for relative constraints.
+        baselines: Name to evaluation on the items that candidates are asked too, for relative constraints.
 
     Raises:
         InputError: if a baseline that a constraint is relative to has failed or is missing, or a metric is not
@@ -82,7 +81,7 @@ class Scoring:
         return best, {constraint.label: float(by) for constraint, by in missed if by > 0.0}
 
     def columns(self, batch: Sequence[Evaluation]) -> tuple[Array, Array]:
-        """What the searcher is told of a batch.
+        """The values of a batch that the searcher is told.
 
         Args:
             batch: Evaluations in the order of the ask. Batches must come in order, as they move what has been seen.
@@ -137,8 +136,3 @@ def _reference(constraint: Constraint, baselines: Mapping[str, Evaluation]) -> f
         why = f"it could not be scored ({failures})" if failures else "there is no such baseline in this search"
         raise InputError(f"constraint {constraint.label!r} is relative to {constraint.relative_to}, but {why}")
     return max(scores) if constraint.sense == ">=" else min(scores)
-
-
-def finite(metrics: Mapping[str, float]) -> bool:
-    """Whether every score is a number that can be compared."""
-    return all(math.isfinite(value) for value in metrics.values())

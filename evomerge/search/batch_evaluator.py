@@ -1,0 +1,279 @@
+"""Scoring a batch: what the store knows is taken from it, what is missing is run and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from evomerge.evaluation import (
+    Ask,
+    Evaluation,
+    Failure,
+    ItemLists,
+    Job,
+    JsonText,
+    Outcome,
+    Provenance,
+    Response,
+)
+from evomerge.executors import Executor
+from evomerge.recipe import Recipe
+from evomerge.search.events import Asked, Failed, Listener, Retried, Scored
+from evomerge.search.failures import FailureRow, HeldFailures
+from evomerge.search.folding import Fold
+from evomerge.search.plan import ReplayError
+from evomerge.store import RunStore
+
+__all__ = ["Batch", "BatchEvaluator", "BatchResult"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Recipes to be scored together.
+
+    Attributes:
+        recipes: In the order of the ask.
+        round: The split of the items.
+        number: Which batch of the round it is.
+        items: Task to item ids.
+        names: One per recipe, None for candidates; empty when there are only candidates.
+        parents: Per recipe, the ids of the proposals it descends from; empty when there are none.
+        indices: The place of each recipe in the batch; empty where that is its place in ``recipes``.
+        limit: At most so many of the recipes that are new to the run are scored; None for all.
+        history: The last finished batch, whose answers workers may read.
+    """
+
+    recipes: Sequence[Recipe]
+    round: str
+    number: int
+    items: Mapping[str, tuple[str, ...]]
+    names: Sequence[str | None] = ()
+    parents: Sequence[tuple[str, ...]] = ()
+    indices: Sequence[int] = ()
+    limit: int | None = None
+    history: int | None = None
+
+    def ask(self, place: int) -> Ask:
+        """Where in the run a recipe is asked."""
+        return Ask(self.round, self.number, self.indices[place] if self.indices else place)
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of a batch.
+
+    Attributes:
+        found: One evaluation per recipe, the same object for equal recipes; None where the limit, the clock or a stop
+            came first.
+        new: The evaluations that the run had not seen in an earlier batch, in the order of the ask.
+        fresh: Whether any of them was made now.
+    """
+
+    found: tuple[Evaluation | None, ...]
+    new: tuple[Evaluation, ...]
+    fresh: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether every recipe has its evaluation."""
+        return all(evaluation is not None for evaluation in self.found)
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """The evaluations that are there, in the order of the ask."""
+        return [evaluation for evaluation in self.found if evaluation is not None]
+
+
+@dataclass
+class _Work:
+    """A batch that is being scored.
+
+    Attributes:
+        batch: The batch.
+        places: Digest to place of the recipes that the run has not seen, in the order of the ask.
+        known: Digest to evaluation of those that have one.
+        held: Failures that are not kept yet.
+        fresh: Whether an evaluation was made now.
+    """
+
+    batch: Batch
+    places: dict[str, int]
+    known: dict[str, Evaluation]
+    held: HeldFailures
+    fresh: bool = False
+
+    @property
+    def missing(self) -> list[str]:
+        """Digests without an evaluation."""
+        return [digest for digest in self.places if digest not in self.known]
+
+
+@dataclass
+class BatchEvaluator:
+    """All that the run has seen so far, in the order of the asks, and the way to see more.
+
+    Replaying a stored run and making a new one is the same code: an evaluation is looked up, and made only if it is not
+    there; items that a recipe has answered are not asked again.
+
+    Attributes:
+        store: Where records are kept.
+        executor: Where jobs run.
+        fold: Turns responses into metrics.
+        max_failures: So many failures in a row end the run.
+        stop: Asked between outcomes: ``none``, ``finish`` or ``now``.
+        expired: Whether the wall-time budget is spent; asked before anything new is scored.
+        emit: Told of every event.
+    """
+
+    store: RunStore
+    executor: Executor
+    fold: Fold
+    max_failures: int
+    stop: Callable[[], str]
+    expired: Callable[[], bool]
+    emit: Listener
+    _seen: dict[tuple[str, str], Evaluation] = field(default_factory=dict)
+    _row: FailureRow = field(default_factory=FailureRow)
+
+    def score(self, batch: Batch) -> BatchResult:
+        """Scores a batch.
+
+        Raises:
+            EveryBaselineFailed: if all baselines fail for the same reason.
+            RepeatedFailures: if an evaluation made now completes a row of failures.
+            ReplayError: if the store holds a record that belongs to another place of the run.
+            KeyboardInterrupt: if told to stop now.
+        """
+        work = self._begin(batch)
+        if work.missing and not self.expired():
+            self._run(work)
+        new = tuple(work.known[digest] for digest in work.places if digest in work.known)
+        self._seen.update({(evaluation.digest, batch.round): evaluation for evaluation in new})
+        found = tuple(self._seen.get((recipe.digest, batch.round)) for recipe in batch.recipes)
+        return BatchResult(found, new, work.fresh)
+
+    def _begin(self, batch: Batch) -> _Work:
+        """Looks up what the store knows of a batch."""
+        places: dict[str, int] = {}
+        for place, recipe in enumerate(batch.recipes):
+            if (recipe.digest, batch.round) not in self._seen:
+                places.setdefault(recipe.digest, place)
+        places = dict(list(places.items())[: batch.limit])
+        work = _Work(batch, places, {}, HeldFailures(batch.number == 0 and batch.round == "search"))
+        self._row.begin(list(places))
+        for digest, place in places.items():
+            stored = self._stored(digest, batch, place)
+            if stored is not None:
+                work.known[digest] = stored
+                self._row.add(stored, fresh=False)
+                self._report(stored, self.store.provenance(stored), fresh=False)
+        missing = len(work.missing)
+        self.emit(Asked(batch.round, batch.number, len(batch.recipes), missing, fresh=missing > 0))
+        return work
+
+    def _stored(self, digest: str, batch: Batch, place: int) -> Evaluation | None:
+        ask = batch.ask(place)
+        found, elsewhere = self.store.at(ask), self.store.lookup(digest, batch.round)
+        if found is not None and found.digest == digest:
+            return found
+        if batch.round != "search":
+            return elsewhere  # promoted once, whichever session came first
+        if found is None and elsewhere is None:
+            return None
+        if elsewhere is not None:
+            recorded = f"it as number {elsewhere.index} of batch {elsewhere.batch}"
+        else:
+            recorded = f"recipe {found.digest[:12] if found is not None else ''} there"
+        raise ReplayError(
+            f"recipe {digest[:12]} is proposed as number {ask.index} of batch {ask.batch}, but the run has recorded "
+            f"{recorded}; was it made with other versions of numpy, pymoo or cma (see versions in manifest.json)?"
+        )
+
+    def _run(self, work: _Work) -> None:
+        """Scores what is missing and keeps each evaluation as it comes; leaving early abandons what still runs."""
+        jobs: list[Job] = []
+        for digest in work.missing:
+            job = self._job(work, digest)
+            if job is not None:
+                jobs.append(job)
+        with closing(self._outcomes(jobs)) as outcomes:
+            for job, outcome, provenance in outcomes:
+                self._keep(work, job.recipe.digest, outcome, provenance)
+                if self.stop() == "now":
+                    raise KeyboardInterrupt
+                if self.expired():
+                    return
+        for evaluation, provenance in work.held.release():
+            self._append(work, evaluation, (), provenance)
+
+    def _job(self, work: _Work, digest: str) -> Job | None:
+        """The job that asks a recipe what it has not answered; None where there is nothing to ask."""
+        batch, place = work.batch, work.places[digest]
+        failure = self.store.failure(digest)
+        if failure is not None:  # final, whatever it was asked
+            self._keep(work, digest, Outcome(error=failure), Provenance())
+            return None
+        _, missing = self.store.find(digest, batch.items)
+        if not missing:
+            self._keep(work, digest, Outcome(), Provenance())
+            return None
+        return Job.of(batch.recipes[place], missing, batch.ask(place), history=batch.history)
+
+    def _outcomes(self, jobs: Sequence[Job]) -> Generator[tuple[Job, Outcome, Provenance], None, None]:
+        """Runs jobs; outcomes come in any order."""
+        if not jobs:
+            return
+        with closing(self.executor.run(jobs)) as outcomes:
+            for number, outcome in outcomes:
+                yield jobs[number], outcome, Provenance(attempt=1, seconds=dict(outcome.seconds))
+
+    def _keep(self, work: _Work, digest: str, outcome: Outcome, provenance: Provenance) -> None:
+        """Folds an outcome with what was known, and keeps the evaluation."""
+        batch, place = work.batch, work.places[digest]
+        known, missing = self.store.find(digest, batch.items)
+        error = outcome.error or _unanswered(missing, outcome)
+        metrics: dict[str, float] = {}
+        if error is None:
+            answers = {response.key: response for response in (*known, *outcome.responses)}
+            asked = [answers[task, item] for task, ids in batch.items.items() for item in ids]
+            metrics, error = self.fold(asked)
+        evaluation = Evaluation(
+            digest=digest,
+            recipe=JsonText.of(batch.recipes[place].to_json()),
+            ask=batch.ask(place),
+            name=batch.names[place] if batch.names else None,
+            metrics=metrics,
+            error=error,
+            parents=batch.parents[place] if batch.parents else (),
+        )
+        if error is not None and work.held.holds(evaluation, provenance, len(work.places)):
+            return
+        for held, how in work.held.release():
+            self._append(work, held, (), how)
+        self._append(work, evaluation, outcome.responses if error is None else (), provenance)
+
+    def _append(
+        self, work: _Work, evaluation: Evaluation, responses: Sequence[Response], provenance: Provenance
+    ) -> None:
+        kept = self.store.append(evaluation, responses, items=work.batch.items, provenance=provenance)
+        work.known[kept.digest] = kept
+        work.fresh = True
+        self._report(kept, provenance, fresh=True)
+        self._row.add(kept, fresh=True)
+        self._row.check(self.max_failures)
+
+    def _report(self, evaluation: Evaluation, provenance: Provenance, *, fresh: bool) -> None:
+        if fresh and provenance.attempt > 1:
+            self.emit(Retried(evaluation.digest[:12], evaluation.ask, provenance.attempt))
+        event = Scored if evaluation.error is None else Failed
+        self.emit(event(evaluation, provenance.seconds, fresh=fresh))
+
+
+def _unanswered(missing: ItemLists, outcome: Outcome) -> Failure | None:
+    """The failure of a worker that answered other items than it was asked."""
+    wanted = {(task, item) for task, ids in missing.items() for item in ids}
+    given = [response.key for response in outcome.responses]
+    if len(given) == len(wanted) and set(given) == wanted:
+        return None
+    return Failure("error", f"the worker was asked {len(wanted)} items and answered {len(wanted & set(given))} of them")

@@ -1,0 +1,52 @@
+"""From the responses of one ask to the metrics of its evaluation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from evomerge.evaluation import Constraint, Failure, Objective, Response
+
+__all__ = ["Aggregate", "Fold"]
+
+Aggregate = Callable[[Sequence[Response]], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Metrics of responses, or the reason why there are none.
+
+    Attributes:
+        aggregate: Turns responses, in the order in which the items were asked, into metrics.
+        required: Metrics without which a candidate cannot be compared.
+    """
+
+    aggregate: Aggregate
+    required: tuple[str, ...]
+
+    @classmethod
+    def of(cls, aggregate: Aggregate, objectives: Iterable[Objective], constraints: Iterable[Constraint]) -> Fold:
+        """A fold that requires what objectives and constraints need."""
+        keys = [key for objective in objectives for _, key in objective.terms]
+        return cls(aggregate, tuple(dict.fromkeys([*keys, *(constraint.metric for constraint in constraints)])))
+
+    def __call__(self, responses: Sequence[Response]) -> tuple[dict[str, float], Failure | None]:
+        """Folds responses.
+
+        Returns:
+            Metrics and None, or no metrics and the failure: a metric that is not finite or is missing, or an error of
+            the code that computes it, which may be the user's.
+        """
+        try:
+            metrics = dict(self.aggregate(responses))
+        except Exception as error:
+            return {}, Failure("error", f"metrics could not be computed: {type(error).__name__}: {error}")
+        wrong = [f"{key} = {value}" for key, value in metrics.items() if not math.isfinite(value)]
+        if wrong:
+            return {}, Failure("nonfinite", f"a score is not finite: {', '.join(wrong)}")
+        missing = [key for key in self.required if key not in metrics]
+        if missing:
+            known = ", ".join(sorted(metrics)) or "none"
+            return {}, Failure("nonfinite", f"no finite value of {', '.join(missing)} (there are {known})")
+        return metrics, None

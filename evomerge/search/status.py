@@ -1,0 +1,86 @@
+"""What is kept in a run's folder of how far a search has come: its status and its events."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from evomerge.search.events import Ended, Event, Phase, Scored, Told
+from evomerge.store import RunStore
+
+__all__ = ["STATUS", "EventLog", "Status", "Stopwatch"]
+
+STATUS = "status.json"
+_OVER = ("evaluations", "items", "seconds", "patience", "exhausted")
+
+
+class Stopwatch:
+    """Wall seconds of all sessions of a run.
+
+    Args:
+        store: The run; its status holds the seconds of earlier sessions.
+    """
+
+    def __init__(self, store: RunStore) -> None:
+        self._before = float((store.read_json(STATUS) or {}).get("seconds", 0.0))
+        self._begin = time.monotonic()
+
+    def elapsed(self) -> float:
+        """Seconds until now."""
+        return self._before + time.monotonic() - self._begin
+
+
+class EventLog:
+    """Appends the events of a session to ``events.jsonl``: what a replay finds in the store is not told again."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+
+    def __call__(self, event: Event) -> None:
+        """Keeps an event."""
+        if event.fresh:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            self._store.log_event({"event": event.name, "time": now, **event.to_json()})
+
+
+class Status:
+    """Keeps ``status.json``: the phase, how much is done, and why the search ended.
+
+    Args:
+        store: The run.
+        clock: Its wall time.
+    """
+
+    def __init__(self, store: RunStore, clock: Stopwatch) -> None:
+        self._store = store
+        self._clock = clock
+        self._phase = ""
+        self._batches = 0
+        self._evaluations = 0
+
+    def __call__(self, event: Event) -> None:
+        """Takes an event in; phases, told batches and the end are written down."""
+        if isinstance(event, Scored):
+            self._evaluations += self._phase == "search"
+        elif isinstance(event, Phase):
+            self._phase = event.phase
+            self._write(None)
+        elif isinstance(event, Told):
+            self._batches = event.batch
+            if event.fresh:
+                self._write(None)
+        elif isinstance(event, Ended):
+            self._write(event.reason)
+
+    def _write(self, reason: str | None) -> None:
+        self._store.write_json(
+            STATUS,
+            {
+                "phase": "done" if reason in _OVER else self._phase,
+                "batches": self._batches,
+                "evaluations": self._evaluations,
+                "finished": reason in _OVER,
+                "reason": reason,
+                "seconds": round(self._clock.elapsed(), 3),
+            },
+        )

@@ -1,0 +1,83 @@
+"""A run's folder before it is opened: whose it is, and of which format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from evomerge.errors import InputError
+from evomerge.store import format_1
+from evomerge.store.identity import refuse_other
+
+FORMAT = 2
+MANIFEST = "manifest.json"
+
+
+def make_folder(folder: Path, identity: Mapping[str, Any]) -> None:
+    """Makes a run's folder, or makes sure that the one that is there can be gone on with.
+
+    Args:
+        folder: The run's folder.
+        identity: What makes it this run, as JSON would give it back.
+
+    Raises:
+        InputError: If the folder holds another run, a run of another format, or something else.
+    """
+    if (folder / MANIFEST).exists():
+        stored = read_json(folder / MANIFEST)
+        _refuse_other_format(folder, stored.get("format"))
+        refuse_other(str(folder), stored.get("identity", {}), identity)
+    elif folder.exists() and (not folder.is_dir() or any(_foreign(folder))):
+        raise InputError(f"{folder} is not a run's folder and is not empty; choose another run_dir")
+    (folder / "records").mkdir(parents=True, exist_ok=True)
+    (folder / "responses").mkdir(exist_ok=True)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a run of any format.
+
+    Raises:
+        InputError: If the folder holds no run, or one of a later format.
+    """
+    if not (folder / MANIFEST).exists():
+        raise InputError(f"{folder} holds no run: there is no {MANIFEST} in it")
+    manifest = read_json(folder / MANIFEST)
+    if not isinstance(manifest, dict) or manifest.get("format") not in (format_1.FORMAT, FORMAT):
+        stored = manifest.get("format") if isinstance(manifest, dict) else None
+        raise InputError(
+            f"{folder} has run format {stored!r}; this version reads formats {format_1.FORMAT} and {FORMAT}"
+        )
+    return manifest
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def _refuse_other_format(folder: Path, stored: Any) -> None:
+    if stored == format_1.FORMAT:
+        raise InputError(
+            f"{folder} holds a run of format {stored}, made by an earlier version of evomerge; this version reports on "
+            "it and exports from it but cannot go on with it: choose another run_dir, or go on with the version that "
+            "made it"
+        )
+    if stored != FORMAT:
+        raise InputError(f"{folder} has run format {stored!r}; this version goes on with format {FORMAT}")
+
+
+def _foreign(folder: Path) -> Iterable[Path]:
+    """What lies in a folder besides the traces of a run killed before its manifest was written, and Hydra's."""
+    expected = {"records", "responses", ".hydra"}
+    return (
+        entry for entry in folder.iterdir() if entry.name not in expected and not entry.name.endswith((".log", ".tmp"))
+    )

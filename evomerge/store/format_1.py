@@ -1,0 +1,57 @@
+"""Run folders as the first release wrote them: read for ever, never written.
+
+Their records keyed evaluations by recipe and split, metrics of Python functions had no response, and what candidates
+were asked stood in the manifest alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from evomerge.evaluation import Ask, Evaluation, Failure, JsonText, Provenance, ResponseRef
+from evomerge.store.files import whole_lines
+from evomerge.store.item_sets import ItemSets
+from evomerge.store.records import Record
+
+FORMAT = 1
+
+
+def read_records(folder: Path, manifest: Mapping[str, Any], item_sets: ItemSets) -> Iterator[Record]:
+    """Reads all records, each recipe's first one on a split.
+
+    Args:
+        folder: The run's folder.
+        manifest: Its manifest.
+        item_sets: Learns what the candidates of each split were asked.
+    """
+    asked = {split: item_sets.add(items, keep=False) for split, items in manifest.get("items", {}).items()}
+    seen: set[tuple[str, str]] = set()
+    for path in sorted((folder / "records").glob("*.jsonl")):
+        for line in whole_lines(path):
+            data = json.loads(line)
+            if (data["digest"], data["split"]) not in seen:
+                seen.add((data["digest"], data["split"]))
+                yield _record(data, path.stem, asked.get(data["split"], ""))
+
+
+def _record(data: Mapping[str, Any], writer: str, item_set: str) -> Record:
+    error, ref = data.get("error"), data.get("responses")
+    evaluation = Evaluation(
+        digest=data["digest"],
+        recipe=JsonText.of(data["recipe"]),
+        ask=Ask(data["split"], int(data["batch"]), int(data["index"])),
+        name=data.get("name"),
+        metrics=data["metrics"],
+        error=Failure(error["kind"], error["message"]) if error else None,
+        items=int(data["items"]),
+        item_set=item_set,
+    )
+    return Record(
+        evaluation,
+        Provenance(
+            writer, 1, "", data["seconds"], item_set if ref else "", ResponseRef.from_json(ref) if ref else None
+        ),
+    )

@@ -1,0 +1,184 @@
+"""The right to write: one process at a time, on shared file systems too.
+
+A lease is a file made by exclusive creation, which a file system grants to one process only; nothing is locked. It says
+who holds it. A holder that has died on this machine is succeeded at once; one on another machine, of which nothing can
+be seen, when it has not renewed its lease for ten minutes. Successors count up: the highest number in a folder is the
+last holder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+from evomerge.errors import InputError
+
+EXPIRY = 600.0  # seconds without renewal after which the holder on another machine counts as dead
+_RENEWAL = 60.0  # seconds between renewals
+
+
+class LeaseLost(RuntimeError):
+    """Another process has taken over: this one was stopped for so long that it counted as dead."""
+
+
+class Lease:
+    """A held lease. Made by :meth:`take`; it renews itself until it is released or the process ends.
+
+    Args:
+        path: The lease's file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._over = threading.Event()
+        threading.Thread(target=self._renew, name="lease", daemon=True).start()
+
+    @classmethod
+    def take(cls, folder: Path, writer: str) -> Lease:
+        """Takes the lease of a writer, or succeeds a dead holder.
+
+        Args:
+            folder: Where leases lie.
+            writer: Whose lease.
+
+        Raises:
+            InputError: If a living process holds it, or one on another machine that may be alive.
+        """
+        mine = _this_process()
+        while True:
+            held = _leases(folder, writer)
+            for path in held.values():
+                _refuse_living(path, mine)
+            path = folder / f".{writer}.lease.{max(held, default=0) + 1}"
+            if not _create(path, mine):
+                continue  # another process was faster; see whether it lives
+            for older in held.values():
+                older.unlink(missing_ok=True)
+            try:
+                # One that began when this writer had no lease at all may have taken a lower number meanwhile.
+                for other in _leases(folder, writer).values():
+                    if other != path:
+                        _refuse_living(other, mine)
+            except InputError:
+                path.unlink(missing_ok=True)
+                raise
+            return cls(path)
+
+    def check(self) -> None:
+        """Makes sure that the lease is still held.
+
+        Raises:
+            LeaseLost: If another process has taken over.
+        """
+        if not self._path.exists():
+            raise LeaseLost(f"{self._path.parent.parent} has been taken over by another process; this one stops")
+
+    def release(self) -> None:
+        """Lets other processes write."""
+        self._over.set()
+        self._path.unlink(missing_ok=True)
+
+    def _renew(self) -> None:
+        while not self._over.wait(_RENEWAL):
+            try:
+                os.utime(self._path)
+            except FileNotFoundError:
+                return  # `check` says so
+            except OSError:
+                continue  # a file system that is away for a moment
+
+
+def _leases(folder: Path, writer: str) -> dict[int, Path]:
+    """Number to file of the leases that are there."""
+    prefix = f".{writer}.lease."
+    found = (path for path in folder.iterdir() if path.name.startswith(prefix))
+    return {int(path.name.removeprefix(prefix)): path for path in found if path.name.removeprefix(prefix).isdigit()}
+
+
+def _create(path: Path, holder: dict[str, Any]) -> bool:
+    """Creates a lease; False when it is there already."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(json.dumps(holder))
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError:
+        return False
+    return True
+
+
+def _refuse_living(path: Path, mine: dict[str, Any]) -> None:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return
+    except ValueError:
+        holder = {}  # its holder is writing it just now, or was killed while it did
+    folder = path.parent.parent
+    if holder.get("machine") == mine["machine"] and holder.get("processes") == mine["processes"]:
+        if _alive(holder, mine):
+            raise InputError(f"{folder} is being written by another process, number {holder['pid']} on this machine")
+        return
+    if holder.get("machine") == mine["machine"] and holder.get("boot") != mine["boot"]:
+        return  # the machine has been started anew since
+    age = _now(path.parent) - path.stat().st_mtime
+    if age < EXPIRY:
+        where = f"number {holder['pid']} on {holder['host']}" if holder else "which has just begun"
+        raise InputError(
+            f"{folder} is being written by another process, {where}, as far as can be seen from here; if it has "
+            f"ended without saying so, this works in {EXPIRY - age:.0f} seconds, or at once after removing {path}"
+        )
+
+
+def _alive(holder: dict[str, Any], mine: dict[str, Any]) -> bool:
+    """Whether a process of this machine still runs: its number may belong to another process by now."""
+    return bool(holder["boot"] == mine["boot"] and holder["started"] == _started(int(holder["pid"])))
+
+
+def _now(folder: Path) -> float:
+    """The time by the clock of the file system, which other machines see too."""
+    probe = folder / f".{os.getpid()}.{secrets.token_hex(4)}.tmp"
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _this_process() -> dict[str, Any]:
+    host = socket.gethostname()
+    return {
+        "host": host,
+        "machine": f"{host} {_read('/etc/machine-id')}".strip(),
+        "boot": _read("/proc/sys/kernel/random/boot_id"),
+        "processes": _namespace(),
+        "pid": os.getpid(),
+        "started": _started(os.getpid()),
+    }
+
+
+def _namespace() -> str:
+    """Where process numbers count: containers on one machine have their own."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    """When a process started, in ticks since the machine did; empty when there is none."""
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    # A zombie has ended; it is only not yet buried.
+    return fields[19] if len(fields) > 19 and fields[0] not in ("Z", "X") else ""
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""

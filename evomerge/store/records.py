@@ -1,0 +1,45 @@
+"""The lines of a run's records: an evaluation with how it came about, or what a searcher was told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evomerge.evaluation import Ask, Evaluation, JsonText, Provenance, ToldValues, compact
+
+_RECIPE = ',"recipe":{'  # cannot stand inside a JSON text before the recipe: there its quotes would be escaped
+
+
+@dataclass(frozen=True)
+class Record:
+    """An evaluation and how it came about."""
+
+    evaluation: Evaluation
+    provenance: Provenance
+
+
+def evaluation_line(evaluation: Evaluation) -> str:
+    """The line of ``evaluations.jsonl``; the recipe comes last."""
+    return f'{compact(evaluation.to_json())[:-1]},"recipe":{JsonText.of(evaluation.recipe).text}}}\n'
+
+
+def record_line(record: Record) -> str:
+    """The line of a record; the recipe comes last, so that a reader can leave it unparsed."""
+    head = {"evaluation": record.evaluation.to_json(), "provenance": record.provenance.to_json()}
+    return f'{compact(head)[:-1]},"recipe":{JsonText.of(record.evaluation.recipe).text}}}\n'
+
+
+def told_line(told: Mapping[Ask, ToldValues]) -> str:
+    """The line that says what a searcher was told."""
+    return compact({"told": [{**ask.to_json(), **values.to_json()} for ask, values in told.items()]}) + "\n"
+
+
+def read_line(line: str) -> Record | dict[Ask, ToldValues]:
+    """Reads what :func:`record_line` or :func:`told_line` wrote."""
+    head, separator, recipe = line.partition(_RECIPE)
+    data = json.loads(f"{head}}}" if separator else head)
+    if "told" in data:
+        return {Ask.from_json(one): ToldValues.from_json(one) for one in data["told"]}
+    text = JsonText(f"{{{recipe[:-1]}") if separator else JsonText.of(data["recipe"])
+    return Record(Evaluation.from_json(data["evaluation"], text), Provenance.from_json(data["provenance"]))

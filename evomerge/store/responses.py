@@ -1,0 +1,97 @@
+"""Responses by item: what a recipe has answered is never asked again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from evomerge.evaluation import ItemLists, Response, ResponseRef, compact
+from evomerge.store.files import Log
+from evomerge.store.item_sets import ItemSets
+
+
+class Responses:
+    """The responses of a run, kept in ``responses/<writer>.jsonl``.
+
+    Only responses that a record refers to exist. Those of a candidate that was being kept when the process was killed
+    lie in the file and are not found: how far it had come with writing them must not make a difference.
+
+    Args:
+        folder: The folder of the files.
+        writer: Name of this process's own file; None to read only.
+        item_sets: Which items a digest stands for.
+    """
+
+    def __init__(self, folder: Path, writer: str | None, item_sets: ItemSets) -> None:
+        self._folder = folder
+        self._log = Log(folder / f"{writer}.jsonl") if writer is not None else None
+        self._item_sets = item_sets
+        self._known: dict[tuple[str, str], list[tuple[str, ResponseRef]]] = {}
+
+    def register(self, digest: str, variant: str, answered: str, ref: ResponseRef) -> None:
+        """Makes responses known.
+
+        Args:
+            digest: The recipe's.
+            variant: The form the model was served in.
+            answered: Digest of the set of items that were answered.
+            ref: Where the responses lie.
+        """
+        self._known.setdefault((digest, variant), []).append((answered, ref))
+
+    def find(
+        self, digest: str, items: ItemLists, variant: str = ""
+    ) -> tuple[list[Response], dict[str, tuple[str, ...]]]:
+        """Looks up what a recipe has answered.
+
+        Args:
+            digest: The recipe's.
+            items: Task to item ids: what is to be known.
+            variant: The form the model is served in.
+
+        Returns:
+            The known responses in the order of ``items``, and what is missing: task to item ids, without tasks that
+            miss nothing.
+        """
+        kept = self._known.get((digest, variant), ())
+        wanted = [(task, item) for task, ids in items.items() for item in ids]
+        found: dict[tuple[str, str], Response] = {}
+        for answered, ref in kept:
+            if not self._item_sets.members(answered).isdisjoint(wanted):
+                found.update((response.key, response) for response in self.read(ref))
+        missing = {task: tuple(item for item in ids if (task, item) not in found) for task, ids in items.items()}
+        return [found[key] for key in wanted if key in found], {task: ids for task, ids in missing.items() if ids}
+
+    def answered(self, digest: str, variant: str = "") -> set[tuple[str, str]]:
+        """The (task, item) pairs that a recipe has answered."""
+        kept = self._known.get((digest, variant), ())
+        return {key for answered, _ in kept for key in self._item_sets.members(answered)}
+
+    def write(self, responses: Iterable[Response]) -> ResponseRef | None:
+        """Appends responses and waits until they are on disk; None when there are none."""
+        assert self._log is not None
+        lines = b"".join((compact(response.to_json()) + "\n").encode() for response in responses)
+        if not lines:
+            return None
+        return ResponseRef(self._log.path.name, self._log.append(lines), len(lines))
+
+    def read(self, ref: ResponseRef) -> list[Response]:
+        """Reads a piece of a file of responses."""
+        with (self._folder / Path(ref.file).name).open("rb") as file:
+            file.seek(ref.start)
+            data = file.read(ref.length)
+        return [Response.from_json(json.loads(line)) for line in data.splitlines()]
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._log is not None:
+            self._log.close()
+
+
+def listed(responses: Iterable[Response]) -> Mapping[str, tuple[str, ...]]:
+    """Task to the items that responses answer, in their order."""
+    found: dict[str, list[str]] = {}
+    for response in responses:
+        found.setdefault(response.task, []).append(response.item)
+    return {task: tuple(ids) for task, ids in found.items()}

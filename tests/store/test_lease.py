@@ -1,0 +1,139 @@
+"""One process writes a run at a time: the living are respected, the dead succeeded."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evomerge.errors import InputError
+from evomerge.store import LeaseLost, RunStore
+from evomerge.store.lease import EXPIRY
+from tests.store.test_store import answers, evaluation, opened
+
+ROOT = Path(__file__).parents[2]
+HOLDER = """
+import sys, time
+from evomerge.store import RunStore
+store = RunStore.open(sys.argv[1], {}, {})
+print("open", flush=True)
+time.sleep(600)
+"""
+CONTENDER = """
+import sys, time
+from evomerge.errors import InputError
+from evomerge.store import RunStore
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    store = RunStore.open(sys.argv[1], {}, {})
+    print("won", flush=True)
+    sys.stdin.readline()
+except InputError as error:
+    print("refused" if "another process" in str(error) else error, flush=True)
+"""
+
+
+def started(script: str, folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,
+    )  # fmt: skip
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def leases(folder: Path) -> list[Path]:
+    return sorted((folder / "records").glob(".*.lease.*"))
+
+
+def forged(folder: Path, age: float = 0.0, **changes: Any) -> Path:
+    """Leaves a lease behind as this process would have written it, but for some fields, so many seconds ago."""
+    with opened(folder):
+        (lease,) = leases(folder)
+        holder = json.loads(lease.read_text())
+    lease.write_text(json.dumps(holder | changes))
+    stamp = lease.stat().st_mtime - age
+    os.utime(lease, (stamp, stamp))
+    return lease
+
+
+def test_a_living_process_is_respected_and_named(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        with pytest.raises(InputError, match=rf"another process, number {os.getpid()} on this machine"):
+            opened(tmp_path)
+        RunStore.read(tmp_path)
+    assert leases(tmp_path) == []
+    opened(tmp_path).close()
+
+
+def test_a_killed_process_is_succeeded_at_once(tmp_path: Path) -> None:
+    holder = started(HOLDER, tmp_path)
+    assert said(holder) == "open"
+    with pytest.raises(InputError, match=f"number {holder.pid} on this machine"):
+        RunStore.open(tmp_path, {}, {})
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with RunStore.open(tmp_path, {}, {}):
+        assert [path.name for path in leases(tmp_path)] == [".main.lease.2"]
+
+
+@pytest.mark.parametrize("changes", [{"started": "1"}, {"pid": 2**22 + 1}, {"boot": "another", "processes": "others"}])
+def test_a_process_whose_number_or_machine_began_anew_is_dead(tmp_path: Path, changes: dict[str, Any]) -> None:
+    forged(tmp_path, **changes)
+    opened(tmp_path).close()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"machine": "node7 123", "host": "node7"}, {"processes": "pid:[7]", "host": "a container"}]
+)
+def test_a_process_that_cannot_be_seen_is_dead_when_it_renews_no_more(tmp_path: Path, changes: dict[str, Any]) -> None:
+    lease = forged(tmp_path, **changes)
+    with pytest.raises(InputError, match=rf"number \d+ on {changes['host']}, .* in \d+ seconds, .* removing .*lease"):
+        opened(tmp_path)
+    os.utime(lease, (lease.stat().st_mtime - EXPIRY,) * 2)
+    opened(tmp_path).close()
+
+
+def test_a_lease_that_was_never_written_is_young_or_dead(tmp_path: Path) -> None:
+    lease = forged(tmp_path)
+    lease.write_text("")
+    with pytest.raises(InputError, match="which has just begun"):
+        opened(tmp_path)
+    os.utime(lease, (lease.stat().st_mtime - EXPIRY,) * 2)
+    opened(tmp_path).close()
+
+
+def test_who_was_taken_for_dead_writes_no_more(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.append(evaluation("a", 0, 0), answers())
+        (lease,) = leases(tmp_path)
+        lease.rename(lease.with_name(".main.lease.2"))  # as a successor would
+        with pytest.raises(LeaseLost, match="taken over by another process"):
+            store.append(evaluation("b", 0, 1), answers())
+    assert [e.digest for e in RunStore.read(tmp_path).evaluations()] == ["a"]
+
+
+def test_of_many_that_succeed_a_dead_process_one_writes(tmp_path: Path) -> None:
+    lease = forged(tmp_path, started="1")
+    (tmp_path / "manifest.json").unlink()
+    contenders = [started(CONTENDER, tmp_path) for _ in range(4)]
+    assert {said(contender) for contender in contenders} == {"ready"}
+    for contender in contenders:
+        assert contender.stdin is not None
+        contender.stdin.write("go\n")
+        contender.stdin.flush()
+    results = [said(contender) for contender in contenders]
+    for contender in contenders:
+        contender.communicate()
+    assert sorted(results) == ["refused"] * 3 + ["won"]
+    assert not lease.exists()
