@@ -27,7 +27,7 @@ def interrupt(words: list[str], run: Path) -> None:
 
 def scored(run: Path) -> int:
     log = run / "records" / "main.jsonl"
-    return log.read_bytes().count(b"\n") if log.exists() else 0
+    return log.read_bytes().count(b'"evaluation":') if log.exists() else 0
 
 
 def parts(run: Path) -> list[tuple[str, int]]:
