@@ -9,7 +9,7 @@ from evomerge.settings import setting
 __all__ = ["PRECISIONS", "ModelSettings", "RuntimeSettings"]
 
 PRECISIONS = ("float32", "bfloat16", "float16")
-ATTENTION = ("sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention")
+ATTENTION = ("auto", "sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class RuntimeSettings:
 
     Attributes:
         dtype: What it computes in; ``auto`` follows the weights and the machine.
-        attention: transformers' name of the attention code.
+        attention: transformers' name of the attention implementation; ``auto`` is what it chooses for the model.
         device: ``auto``, ``cpu``, ``cuda``, ...
         threads: Per worker; None is what the run began with, else what a short measurement says.
         trust_remote_code: Whether code that comes with a checkpoint may run.
@@ -31,7 +31,10 @@ class RuntimeSettings:
             choices=("auto", *PRECISIONS),
         ),
     )
-    attention: str = field(default="sdpa", metadata=setting("attention code", choices=ATTENTION))
+    attention: str = field(
+        default="auto",
+        metadata=setting("attention implementation; auto: what transformers chooses for the model", choices=ATTENTION),
+    )
     device: str = field(default="auto", metadata=setting("cpu, cuda, cuda:1, ... ; auto: a GPU where there is one"))
     threads: int | None = field(
         default=None, metadata=setting("threads per worker; null: as the run began, else measured", low=1)

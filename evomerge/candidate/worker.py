@@ -34,7 +34,7 @@ class WorkerSettings:
         items: Digest of the items as the driver built them, see :func:`suite_digest`: a worker that built others, from
             a file changed meanwhile, must not score.
         dtype: What the model computes in.
-        attention: transformers' name of the attention code.
+        attention: transformers' name of the attention implementation; ``auto`` is what transformers chooses.
         device: Where the model lives.
         threads: Threads of a worker; the same however many workers there are, as sums depend on it.
         trust_remote_code: Whether code that comes with a checkpoint may run.
@@ -47,7 +47,7 @@ class WorkerSettings:
     fitness: FitnessSettings
     items: str
     dtype: str = "float32"
-    attention: str | None = "sdpa"
+    attention: str = "auto"
     device: str = "cpu"
     threads: int = 1
     trust_remote_code: bool = False
@@ -83,7 +83,7 @@ class Worker:
         self.live = LiveModel.load(
             folder,
             dtype=settings.dtype,
-            attn_implementation=settings.attention,
+            attention=settings.attention,
             device=settings.device,
             trust_remote_code=settings.trust_remote_code,
         )
@@ -155,7 +155,7 @@ def load_model(
     folder: Path,
     *,
     dtype: str,
-    attention: str | None,
+    attention: str,
     device: str,
     threads: int | None = None,
     trust_remote_code: bool = False,
@@ -167,9 +167,7 @@ def load_model(
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    live = LiveModel.load(
-        folder, dtype=dtype, attn_implementation=attention, device=device, trust_remote_code=trust_remote_code
-    )
+    live = LiveModel.load(folder, dtype=dtype, attention=attention, device=device, trust_remote_code=trust_remote_code)
     return live.model
 
 

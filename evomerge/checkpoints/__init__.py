@@ -8,7 +8,8 @@ from evomerge.checkpoints.arrays import map_arrays, write_arrays
 from evomerge.checkpoints.comparison.compare import Comparison, compare
 from evomerge.checkpoints.comparison.tensors import expected_names, is_computed
 from evomerge.checkpoints.header import TensorInfo, read_header
-from evomerge.checkpoints.heads import untied_heads
+from evomerge.checkpoints.heads import is_head, untied_heads
+from evomerge.checkpoints.json_files import read_object
 from evomerge.checkpoints.locate import locate
 from evomerge.checkpoints.nonfinite import find_nonfinite
 from evomerge.checkpoints.open import open_all, open_source
@@ -24,12 +25,14 @@ __all__ = [
     "expected_names",
     "find_nonfinite",
     "is_computed",
+    "is_head",
     "locate",
     "map_arrays",
     "open_all",
     "open_source",
     "parse_size",
     "read_header",
+    "read_object",
     "stored_dtype",
     "untied_heads",
     "write_arrays",

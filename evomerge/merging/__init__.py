@@ -4,6 +4,7 @@ There is one merge loop, :meth:`Merger.stream`. A live model gives it memory of 
 times in a search, and an export writes its stream once, so what was scored is what is exported.
 """
 
+from evomerge.merging.blueprint import Blueprint
 from evomerge.merging.folder import companions, merge_to_folder
 from evomerge.merging.footprint import Footprint, footprint
 from evomerge.merging.live import LiveModel
@@ -14,6 +15,7 @@ from evomerge.merging.prepared import PreparedSettings
 from evomerge.merging.weight_cache import WeightCache
 
 __all__ = [
+    "Blueprint",
     "Buffer",
     "Checkpoints",
     "Footprint",

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-import transformers
 from transformers import PreTrainedModel
 
 from evomerge.checkpoints import CheckpointSource, TensorSpec, open_source
 from evomerge.errors import InputError
+from evomerge.merging.blueprint import AUTO, Blueprint, missing_weights
 from evomerge.merging.loop import Buffer, Merger
 from evomerge.merging.weight_map import Piece, weight_map
 from evomerge.recipe import Recipe
@@ -52,7 +51,7 @@ class LiveModel:
         folder: str | Path,
         *,
         dtype: str | torch.dtype = "float32",
-        attn_implementation: str | None = None,
+        attention: str = AUTO,
         device: torch.device | str = "cpu",
         trust_remote_code: bool = False,
     ) -> Self:
@@ -63,7 +62,7 @@ class LiveModel:
         Args:
             folder: The reference checkpoint.
             dtype: What the model computes in.
-            attn_implementation: One of transformers' attention implementations; None is its default.
+            attention: transformers' name of an attention implementation; ``auto`` is what transformers chooses.
             device: Where the model lives.
             trust_remote_code: Whether code that comes with the checkpoint may run.
 
@@ -72,16 +71,10 @@ class LiveModel:
                 does not reach the model by moving elements alone.
         """
         checkpoint = open_source(folder)
-        options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-        if attn_implementation is not None:
-            options["attn_implementation"] = attn_implementation
         dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-        auto, shadow = _shadow(checkpoint.path, dtype, options)
-        pieces = weight_map(shadow, {name: info.shape for name, info in checkpoint.specs.items()})
-        with _quietly():
-            model, info = auto.from_pretrained(
-                checkpoint.path, dtype=dtype, local_files_only=True, output_loading_info=True, **options
-            )
+        blueprint = Blueprint.of(checkpoint, dtype=dtype, attention=attention, trust_remote_code=trust_remote_code)
+        pieces = weight_map(blueprint.model, {name: spec.shape for name, spec in checkpoint.specs.items()})
+        model, info = blueprint.load(checkpoint.path, dtype)
         _check_loaded(checkpoint, info)
         live = cls(model.eval().requires_grad_(False).to(device), pieces)
         live._verify(checkpoint)
@@ -196,41 +189,9 @@ class LiveModel:
             raise InputError(unlike)
 
 
-def _shadow(folder: Path, dtype: torch.dtype, options: Mapping[str, Any]) -> tuple[Any, PreTrainedModel]:
-    """The class that loads a folder, and the model it would build, without memory for its weights."""
-    trusted = options["trust_remote_code"]
-    try:
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted)
-        if type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING or hasattr(config, "auto_map"):
-            auto: Any = transformers.AutoModelForCausalLM
-        elif type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-            auto = transformers.AutoModelForImageTextToText
-        else:
-            raise InputError(f"transformers has no causal language model of type {config.model_type!r}")
-        with torch.device("meta"):
-            return auto, auto.from_config(config, dtype=dtype, **options)
-    except InputError:
-        raise
-    except Exception as error:  # configs are checked by many classes, each in its own way
-        raise InputError(f"transformers cannot build the model of {str(folder)!r}: {error}") from error
-
-
 def _check_loaded(checkpoint: CheckpointSource, info: Mapping[str, Any]) -> None:
-    problems = [f"{str(checkpoint.path)!r} lacks weights for {name!r}" for name in sorted(info["missing_keys"])]
+    problems = missing_weights(checkpoint, sorted(info["missing_keys"]))
     problems += [f"{str(checkpoint.path)!r}: {entry} has another shape" for entry in info["mismatched_keys"]]
     problems += [str(message) for message in info.get("error_msgs") or ()]
     if problems:
         raise InputError(problems)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Loads without transformers' progress bar."""
-    logging = transformers.utils.logging
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

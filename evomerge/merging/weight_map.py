@@ -105,29 +105,65 @@ def weight_map(model: PreTrainedModel, shapes: Mapping[str, Shape]) -> dict[str,
     Raises:
         InputError: If a conversion does not fit the shapes, or does more than move elements.
     """
-    targets = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    targets = _shapes(model)
     pieces: dict[str, list[Piece]] = {name: [] for name in shapes}
     traced: dict[Any, list[tuple[int, int, Piece]]] = {}
     for unit in _units(model, shapes):
+        made, names = _fitting(unit, model, shapes, targets), unit.names
         if not isinstance(unit.transform, WeightConverter):
-            name = unit.names[0]
-            if shapes[name] != targets[unit.first_target]:
-                raise InputError(
-                    f"tensor {name!r} has shape {list(shapes[name])}, but the model built from config.json wants "
-                    f"{list(targets[unit.first_target])}"
-                )
-            pieces[name].append(_whole(unit.first_target, shapes[name]))
+            pieces[names[0]].append(_whole(unit.first_target, shapes[names[0]]))
             continue
-        names = unit.names
-        # On the meta device the conversion costs nothing and tells the names and shapes of what it makes.
-        made = _converted(unit, model, {name: torch.empty(shapes[name], device="meta") for name in names})
-        _check_made(unit, made, targets)
-        key = (_meaning(unit), tuple(shapes[name] for name in names), tuple(tuple(t.shape) for t in made.values()))
+        key = (_meaning(unit), tuple(shapes[name] for name in names), tuple(made.values()))
         if key not in traced:
             traced[key] = _traced(unit, model, shapes)
         for source, target, piece in traced[key]:
             pieces[names[source]].append(replace(piece, target=list(made)[target]))
     return {name: tuple(found) for name, found in pieces.items()}
+
+
+def filled(model: PreTrainedModel, shapes: Mapping[str, Shape]) -> frozenset[str]:
+    """Names of the parameters and buffers that tensors on disk fill, told from shapes alone.
+
+    Args:
+        model: The model, its weights on the meta device or not.
+        shapes: Name on disk to shape, of all tensors.
+
+    Raises:
+        InputError: If tensors do not fit the model; all of them.
+    """
+    targets = _shapes(model)
+    names: set[str] = set()
+    problems: list[str] = []
+    for unit in _units(model, shapes):
+        try:
+            names |= _fitting(unit, model, shapes, targets).keys()
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return frozenset(names)
+
+
+def _shapes(model: PreTrainedModel) -> dict[str, Shape]:
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def _fitting(
+    unit: _Unit, model: PreTrainedModel, shapes: Mapping[str, Shape], targets: Mapping[str, Shape]
+) -> dict[str, Shape]:
+    """Names and shapes of what disk tensors become, which must be those of the model."""
+    names = unit.names
+    if not isinstance(unit.transform, WeightConverter):
+        if shapes[names[0]] != targets[unit.first_target]:
+            raise InputError(
+                f"tensor {names[0]!r} has shape {list(shapes[names[0]])}, but the model built from config.json wants "
+                f"{list(targets[unit.first_target])}"
+            )
+        return {unit.first_target: targets[unit.first_target]}
+    # On the meta device the conversion costs nothing and tells the names and shapes of what it makes.
+    made = _converted(unit, model, {name: torch.empty(shapes[name], device="meta") for name in names})
+    _check_made(unit, made, targets)
+    return {name: tuple(tensor.shape) for name, tensor in made.items()}
 
 
 def _units(model: PreTrainedModel, shapes: Mapping[str, Shape]) -> list[_Unit]:

@@ -17,7 +17,7 @@ from evomerge.evaluation import Constraint, Objective
 from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
 from evomerge.fitness import TaskSuite, inspect_tasks
 from evomerge.genome import GenomeSpec
-from evomerge.merging import Checkpoints
+from evomerge.merging import Blueprint, Checkpoints
 from evomerge.methods import MergeMethod
 from evomerge.recipe import CheckpointRef, Recipe
 from evomerge.run import paths
@@ -45,6 +45,7 @@ class Assembly:
         start_names: Which points the first batch holds.
         starts: Their genomes, ``(k, n_var)``.
         device: Where candidates live.
+        attention: The attention implementation of candidates.
         warnings: What people should know before they trust the result.
     """
 
@@ -59,6 +60,7 @@ class Assembly:
     start_names: tuple[str, ...]
     starts: NDArray[np.float64]
     device: str
+    attention: str
     warnings: tuple[str, ...]
 
     @property
@@ -111,6 +113,7 @@ def assemble(config: RunConfig) -> Assembly:
         comparison = checkpoints.compare(trust_remote_code=config.model.trust_remote_code)
         found.problems += comparison.problems
         warnings += comparison.warnings
+    attention = found.attempt(lambda: _attention(config, checkpoints)) if checkpoints is not None else None
     spec = None
     if checkpoints is not None and method is not None:
         spec = found.attempt(lambda: build_spec(config, checkpoints, method))
@@ -122,12 +125,12 @@ def assemble(config: RunConfig) -> Assembly:
     objectives, constraints = _wishes(config, metrics, suite, found)
     start_names, starts = _starts(config, method, spec, objectives, found)
     found.settle()
-    if checkpoints is None or method is None or spec is None or suite is None or device is None:
+    if checkpoints is None or method is None or spec is None or suite is None or device is None or attention is None:
         raise AssertionError("a stage that failed has reported a problem")
     warnings += suite.warnings
     return Assembly(
         config, checkpoints, spec, method, suite, functions, objectives, constraints, start_names, starts, device,
-        tuple(dict.fromkeys(warnings)),
+        attention, tuple(dict.fromkeys(warnings)),
     )  # fmt: skip
 
 
@@ -183,6 +186,15 @@ def _open(config: RunConfig, method: MergeMethod | None) -> Checkpoints:
     if problems:
         raise InputError(problems)
     return Checkpoints(opened)
+
+
+def _attention(config: RunConfig, checkpoints: Checkpoints) -> str:
+    """The attention implementation of the reference's model, which is built without its weights."""
+    model = config.model
+    blueprint = Blueprint.of(
+        checkpoints.reference, attention=model.attention, trust_remote_code=model.trust_remote_code
+    )
+    return blueprint.attention
 
 
 def _functions(config: RunConfig) -> tuple[UserFunction, ...]:

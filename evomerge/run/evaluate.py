@@ -22,7 +22,8 @@ class Scores:
     Attributes:
         metrics: Metric key to value.
         responses: The answers, item by item.
-        ran: How the model ran: ``dtype``, ``device``, ``threads`` and ``prefixes`` (``shared`` or ``plain``).
+        ran: How the model ran: ``dtype``, ``attention``, ``device``, ``threads`` and ``prefixes`` (``shared`` or
+            ``plain``).
     """
 
     metrics: dict[str, float]
@@ -66,7 +67,13 @@ def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: Non
     if sharing.reason:
         warn(sharing.reason)
     prefixes = "shared" if sharing.share else "plain"
-    ran = {"dtype": dtype, "device": device, "threads": thread_count(), "prefixes": prefixes}
+    ran = {
+        "dtype": dtype,
+        "attention": str(model.config._attn_implementation),
+        "device": device,
+        "threads": thread_count(),
+        "prefixes": prefixes,
+    }
     return Scores(suite.aggregate(responses), responses, ran)
 
 

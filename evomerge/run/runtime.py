@@ -37,7 +37,7 @@ def worker_settings(assembly: Assembly, threads: int) -> WorkerSettings:
         fitness=fitness_settings(assembly.config.fitness, assembly.config.seed),
         items=suite_digest(assembly.suite),
         dtype=model.dtype,
-        attention=model.attention,
+        attention=assembly.attention,
         device=assembly.device,
         threads=threads,
         trust_remote_code=model.trust_remote_code,
@@ -57,7 +57,8 @@ def tuned(
         began, notes = manifest["identity"], tuple(text for text in manifest.get("warnings", ()) if WHOLE in text)
         tuning = Tuning(int(began["model"]["threads"]), str(began["fitness"].get("prefixes", "plain")))
         dtype = str(began["model"]["dtype"]) if model.dtype == "auto" else model.dtype
-        return _told(with_tuning(replace(settings, dtype=dtype), tuning), assembly), notes
+        attention = str(began["model"]["attention"]) if model.attention == "auto" else model.attention
+        return _told(with_tuning(replace(settings, dtype=dtype, attention=attention), tuning), assembly), notes
     reference = assembly.checkpoints.reference
     settings = replace(settings, dtype=resolve_dtype(model.dtype, reference, assembly.device))
     if (used := kernels.in_use()).name == "torch":

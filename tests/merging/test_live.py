@@ -148,7 +148,7 @@ def test_checksum_tells_candidates_apart(family: Callable[..., Family]) -> None:
 
 
 def test_the_model_is_ready_to_score(family: Callable[..., Family]) -> None:
-    live = LiveModel.load(family()[0], dtype="bfloat16", attn_implementation="eager")
+    live = LiveModel.load(family()[0], dtype="bfloat16", attention="eager")
     assert not live.model.training
     assert live.model.dtype == torch.bfloat16
     assert live.model.config._attn_implementation == "eager"

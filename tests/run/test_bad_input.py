@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.building import edit_json, rewrite, tiny_tokenizer
-from tests.run.family import Family
+from tests.building import edit_json, perturbed, rewrite, tiny, tiny_tokenizer
+from tests.run.family import Family, write_task
 
 Refused = Callable[[Sequence[str]], str]
 
@@ -214,3 +214,29 @@ def test_relative_constraints_need_what_they_are_relative_to(
 ) -> None:
     words = search(family, tmp_path / "run", base=None, method="linear", constraints="['all.acc >= base - 0.01']")
     assert "relative to base" in problems_of(words)
+
+
+@pytest.mark.parametrize("verb", ["check", "search"])
+class TestModelsThatCannotBeBuilt:
+    """A check builds the model without its weights, by the rules that a search loads it by."""
+
+    def test_head_that_is_neither_tied_nor_stored(
+        self, verb: str, own_family: Family, tmp_path: Path, problems_of: Refused
+    ) -> None:
+        for name in ("base", "one", "two"):
+            rewrite(own_family.folder / name, lambda tensors: tensors.pop("lm_head.weight"))
+        words = search(own_family, tmp_path / "run")[1:]
+        printed = problems_of([verb, *words])
+        assert "lacks weights for 'lm_head.weight'" in printed
+        assert "tie_word_embeddings" in printed
+
+    def test_attention_that_the_model_does_not_have(self, verb: str, tmp_path: Path, problems_of: Refused) -> None:
+        folder = tmp_path / "family"
+        tiny("bloom", folder / "base", 0)
+        for seed, name in enumerate(("one", "two"), start=1):
+            perturbed(folder / "base", folder / name, seed, 0.1)
+        (folder / "tasks").mkdir()
+        write_task(folder / "tasks", "first", 10)
+        write_task(folder / "tasks", "second", 11)
+        words = search(Family(folder), tmp_path / "run", model__attention="sdpa")[1:]
+        assert "scaled_dot_product_attention" in problems_of([verb, *words])

@@ -56,12 +56,13 @@ def test_a_model_that_cannot_share_is_scored_whole_and_the_run_says_so(
     write_task(folder / "tasks", "first", 10)
     write_task(folder / "tasks", "second", 11)
     run = tmp_path / "run"
-    assert Family(folder).search(run, evaluations=6, model__attention="eager") == 0
+    assert Family(folder).search(run, evaluations=6) == 0
     told = "every sequence is read whole: layers of type linear_attention"
     assert f"warning: {told}" in capsys.readouterr().err
     manifest = RunStore.read(run).manifest
     assert told in manifest["warnings"]
     assert "prefixes" not in manifest["identity"]["fitness"]
+    assert manifest["identity"]["model"]["attention"] == "eager", "what transformers chose for a model without sdpa"
     before = records(run)
     assert Family(folder).search(run, evaluations=6, model__attention="eager") == 0
     assert records(run) == before

@@ -76,7 +76,7 @@ def _needs(assembly: Assembly) -> Iterator[str]:
     model_dtype = resolve_dtype(model.dtype, assembly.checkpoints.reference, assembly.device)
     prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
     found = footprint(assembly.checkpoints, template, model_dtype=model_dtype, prepared=prepared)
-    itemsize, eager = 4 if model_dtype == "float32" else 2, model.attention == "eager"
+    itemsize, eager = 4 if model_dtype == "float32" else 2, assembly.attention == "eager"
     scoring = max(assembly.suite.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
     workers = assembly.config.executor.workers if assembly.config.executor.name == "processes" else 1
     used = kernels.in_use()

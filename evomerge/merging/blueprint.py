@@ -1,0 +1,196 @@
+"""The model that transformers would build from a checkpoint, without memory for its weights.
+
+All that can keep a checkpoint from being loaded, short of the values of its weights, shows here: a check costs a second
+and applies the very rules that loading does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+import transformers
+from transformers import PretrainedConfig, PreTrainedModel
+
+from evomerge.checkpoints import CheckpointSource, is_head, read_object
+from evomerge.errors import InputError
+from evomerge.merging.weight_map import filled
+
+AUTO = "auto"
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """The model that transformers builds from a checkpoint's config.
+
+    Attributes:
+        model: The model on the meta device.
+        attention: The attention implementation: the one asked for, else the one that transformers chooses. ``auto``
+            where the parts of a model have different ones, which only transformers' own choice gives.
+    """
+
+    model: PreTrainedModel
+    attention: str
+    _auto: Any
+    _options: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        checkpoint: CheckpointSource,
+        *,
+        dtype: torch.dtype = torch.float32,
+        attention: str = AUTO,
+        trust_remote_code: bool = False,
+    ) -> Self:
+        """Builds the model of a checkpoint's config, and makes sure that the checkpoint holds its weights.
+
+        Args:
+            checkpoint: The checkpoint; its headers are read, not its weights.
+            dtype: What the model computes in.
+            attention: transformers' name of an attention implementation; ``auto`` is what transformers chooses.
+            trust_remote_code: Whether code that comes with the checkpoint may run.
+
+        Raises:
+            InputError: If transformers cannot build the model, or the checkpoint does not hold exactly its weights.
+        """
+        options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+        if attention != AUTO:
+            options["attn_implementation"] = attention
+        auto, model = _build(checkpoint, dtype, options)
+        _check_filled(checkpoint, model)
+        used = {str(part.config._attn_implementation) for part in model.modules() if isinstance(part, PreTrainedModel)}
+        return cls(model, used.pop() if len(used) == 1 else AUTO, auto, options)
+
+    def load(self, folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, Mapping[str, Any]]:
+        """Loads the model with its weights.
+
+        Args:
+            folder: The checkpoint's.
+            dtype: What the model computes in.
+
+        Returns:
+            The model, and what transformers says about the loading.
+
+        Raises:
+            InputError: If transformers cannot load it.
+        """
+        with _quietly():
+            try:
+                loaded: tuple[PreTrainedModel, Mapping[str, Any]] = self._auto.from_pretrained(
+                    folder, dtype=dtype, local_files_only=True, output_loading_info=True, **self._options
+                )
+            except (MemoryError, torch.OutOfMemoryError):
+                raise
+            except Exception as error:  # raised by many classes, each in its own way
+                raise InputError(f"transformers cannot load {str(folder)!r}: {_one_line(error)}") from error
+        return loaded
+
+
+def missing_weights(checkpoint: CheckpointSource, names: list[str]) -> list[str]:
+    """Problems of a checkpoint that lacks weights of the model that its config describes.
+
+    Args:
+        checkpoint: The checkpoint.
+        names: The model's parameters that no tensor fills.
+    """
+    where = repr(str(checkpoint.path))
+    heads = [name for name in names if is_head(name)]
+    others = [name for name in names if name not in heads]
+    problems = [
+        f"{where} lacks weights for {name!r}, and its config.json does not tie the output embeddings to the input "
+        f"embeddings. If they are one tensor, set tie_word_embeddings to true in config.json; else store {name}"
+        for name in heads
+    ]
+    if others:
+        shown = ", ".join(map(repr, others[:_SHOWN])) + (f" and {len(others) - _SHOWN} more" if others[_SHOWN:] else "")
+        problems.append(
+            f"{where} lacks weights for {shown}, which the model of its config.json has "
+            f"(model_type {checkpoint.config.get('model_type')!r}). Fetch it again, or correct config.json"
+        )
+    return problems
+
+
+def _check_filled(checkpoint: CheckpointSource, model: PreTrainedModel) -> None:
+    """Refuses a checkpoint that leaves parameters, or buffers that are saved, to chance."""
+    try:
+        targets = filled(model, {name: spec.shape for name, spec in checkpoint.specs.items()})
+    except InputError as error:
+        raise InputError([f"{str(checkpoint.path)!r}: {problem}" for problem in error.problems]) from error
+    state: dict[str, torch.Tensor] = model.state_dict(keep_vars=True)
+    known = {id(state[name]) for name in targets}  # tied parameters are one, under several names
+    problems = missing_weights(checkpoint, [name for name, tensor in state.items() if id(tensor) not in known])
+    if problems:
+        raise InputError(problems)
+
+
+def _build(checkpoint: CheckpointSource, dtype: torch.dtype, options: Mapping[str, Any]) -> tuple[Any, PreTrainedModel]:
+    where, trusted = repr(str(checkpoint.path)), options["trust_remote_code"]
+    if "model_type" not in checkpoint.config:  # transformers would guess it from the folder's name
+        raise InputError(f'config.json in {where} has no model_type; add it, such as "model_type": "llama"')
+    try:
+        config = transformers.AutoConfig.from_pretrained(
+            checkpoint.path, local_files_only=True, trust_remote_code=trusted
+        )
+        auto = _auto_class(config)
+        with torch.device("meta"):
+            model = auto.from_config(config, dtype=dtype, **options)
+    except InputError:
+        raise
+    except Exception as error:  # configs are checked by many classes, each in its own way
+        raise InputError(_reason(checkpoint, trusted, error)) from error
+    _check_generation(checkpoint.path / "generation_config.json")
+    return auto, model
+
+
+def _check_generation(path: Path) -> None:
+    if not path.is_file():
+        return
+    read_object(path)  # transformers leaves a broken file out without a word
+    try:
+        transformers.GenerationConfig.from_pretrained(path.parent, local_files_only=True)
+    except Exception as error:
+        raise InputError(f"transformers cannot read {str(path)!r}: {_one_line(error)}") from error
+
+
+def _auto_class(config: PretrainedConfig) -> Any:
+    if type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING or hasattr(config, "auto_map"):
+        return transformers.AutoModelForCausalLM
+    if type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        return transformers.AutoModelForImageTextToText
+    raise InputError(
+        f"transformers has no causal language model of type {config.model_type!r}, which config.json in "
+        f"{config.name_or_path!r} names"
+    )
+
+
+def _reason(checkpoint: CheckpointSource, trusted: bool, error: Exception) -> str:
+    where, kind = repr(str(checkpoint.path)), checkpoint.config.get("model_type")
+    if "auto_map" in checkpoint.config and not trusted and kind not in transformers.CONFIG_MAPPING:
+        return (
+            f"{where} needs model code that comes with it (model_type {kind!r}). Read that code, then allow it with "
+            "trust_remote_code=true"
+        )
+    return f"transformers cannot build the model that config.json in {where} describes: {_one_line(error)}"
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Loads without transformers' progress bar."""
+    logging = transformers.utils.logging
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
