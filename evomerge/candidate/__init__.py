@@ -7,14 +7,13 @@ from evomerge.candidate.settings import ModelSettings, RuntimeSettings
 
 if TYPE_CHECKING:
     from evomerge.candidate.functions import UserFunction, find_function
+    from evomerge.candidate.loading import build_suite, load_model, load_tokenizer
     from evomerge.candidate.threads import available_cores, thread_choices
     from evomerge.candidate.tuning import Tuning, resolve_dtype, tune, with_tuning
     from evomerge.candidate.worker import (
         Worker,
         WorkerSettings,
         device_info,
-        load_model,
-        load_tokenizer,
         resolve_device,
         suite_digest,
         thread_count,
@@ -28,6 +27,7 @@ __all__ = [
     "Worker",
     "WorkerSettings",
     "available_cores",
+    "build_suite",
     "device_info",
     "find_function",
     "load_model",
@@ -48,10 +48,11 @@ _HOMES = {
     "Worker": "worker",
     "WorkerSettings": "worker",
     "available_cores": "threads",
+    "build_suite": "loading",
     "device_info": "worker",
     "find_function": "functions",
-    "load_model": "worker",
-    "load_tokenizer": "worker",
+    "load_model": "loading",
+    "load_tokenizer": "loading",
     "resolve_device": "worker",
     "resolve_dtype": "tuning",
     "suite_digest": "worker",

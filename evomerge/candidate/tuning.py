@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
+from evomerge.candidate.loading import load_model
 from evomerge.candidate.threads import WORTHWHILE, describe_threads, time_threads, worthwhile_threads
-from evomerge.candidate.worker import WorkerSettings, load_model
+from evomerge.candidate.worker import WorkerSettings
 from evomerge.checkpoints import CheckpointSource, open_source, stored_dtype
 from evomerge.fitness import WHOLE, TaskSuite, takes
 

@@ -8,13 +8,12 @@ import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, PreTrainedModel
 
 from evomerge.candidate.functions import NonFiniteMetric, UserFunction, call_function
+from evomerge.candidate.loading import build_suite, first_line, load_tokenizer
 from evomerge.checkpoints import open_all
 from evomerge.errors import InputError
 from evomerge.evaluation import PYTHON, SPLITS, Failure, Job, Outcome, Response
@@ -76,7 +75,7 @@ class Worker:
         checkpoints = settings.open()
         folder = checkpoints.reference.path
         self.tokenizer = load_tokenizer(folder, settings.trust_remote_code)
-        self.suite = suite or TaskSuite.build(settings.fitness, self.tokenizer, config=checkpoints.reference.config)
+        self.suite = suite or build_suite(settings.fitness, checkpoints.reference, self.tokenizer)
         if suite_digest(self.suite) != settings.items:
             raise InputError("the tasks have changed since the run began: a worker built other items than the driver")
         self.suite.use(settings.fitness.prefixes)
@@ -110,11 +109,11 @@ class Worker:
         except (NonFinite, NonFiniteScore, NonFiniteMetric) as error:
             return Outcome(error=Failure("nonfinite", str(error)), seconds=seconds)
         except (torch.OutOfMemoryError, MemoryError) as error:
-            return Outcome(error=Failure("oom", _first_line(error)), seconds=seconds)
+            return Outcome(error=Failure("oom", first_line(error)), seconds=seconds)
         except InputError as error:
             return Outcome(error=Failure("invalid", str(error)), seconds=seconds)
         except Exception as error:
-            return Outcome(error=Failure("error", f"{type(error).__name__}: {_first_line(error)}"), seconds=seconds)
+            return Outcome(error=Failure("error", f"{type(error).__name__}: {first_line(error)}"), seconds=seconds)
         return Outcome(tuple(responses), None, seconds)
 
     def _answers(self, job: Job) -> list[Response]:
@@ -137,38 +136,6 @@ def _reserved(suite: TaskSuite, settings: WorkerSettings) -> int:
     """Bytes of a GPU's memory that scoring takes between merges."""
     itemsize, eager = getattr(torch, settings.dtype).itemsize, settings.attention == "eager"
     return max(suite.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
-
-
-def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
-    """The tokenizer of a checkpoint folder.
-
-    Raises:
-        InputError: If the folder has none that transformers can read.
-    """
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise InputError(f"{folder} has no tokenizer that can be read: {_first_line(error)}") from error
-
-
-def load_model(
-    folder: Path,
-    *,
-    dtype: str,
-    attention: str,
-    device: str,
-    threads: int | None = None,
-    trust_remote_code: bool = False,
-) -> PreTrainedModel:
-    """A model to be asked, exactly as a worker loads its own.
-
-    Raises:
-        InputError: If the folder does not hold all weights of the model that its config describes.
-    """
-    if threads is not None:
-        torch.set_num_threads(threads)
-    live = LiveModel.load(folder, dtype=dtype, attention=attention, device=device, trust_remote_code=trust_remote_code)
-    return live.model
 
 
 def resolve_device(device: str) -> str:
@@ -226,7 +193,3 @@ def _wait(model: torch.nn.Module) -> None:
     """Waits for a GPU, so that the seconds of merging are not counted as scoring."""
     if next(model.parameters()).is_cuda:
         torch.cuda.synchronize()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0][:500]

@@ -13,7 +13,7 @@ from evomerge.errors import InputError, suggest
 from evomerge.evaluation import SPLITS, Response
 from evomerge.fitness.inference.answers import join
 from evomerge.fitness.inference.batches import TOKEN_BUDGET, Layout, Limits
-from evomerge.fitness.inference.encoding import Encoder, context_length, vocabulary_size
+from evomerge.fitness.inference.encoding import Encoder, vocabulary_size
 from evomerge.fitness.inference.logits import logits_of, selects_by, unasked
 from evomerge.fitness.inference.memory import ModelShape, scoring_bytes
 from evomerge.fitness.inference.planner import lay_out
@@ -90,32 +90,34 @@ class TaskSuite:
         self.warnings += tokenised.warnings
 
     @classmethod
-    def build(cls, settings: FitnessSettings, tokenizer: Any, *, config: Any = None) -> TaskSuite:
+    def build(
+        cls,
+        settings: FitnessSettings,
+        tokenizer: Any,
+        *,
+        config: Any = None,
+        generation: Mapping[str, Any] | None = None,
+    ) -> TaskSuite:
         """Loads tasks, splits and samples their items, and tokenises their requests, once for all candidates.
 
         Args:
             settings: What to score on.
             tokenizer: The ``transformers`` tokenizer of the models that will be scored; it is not changed.
-            config: Their configuration, which knows the longest sequence and the vocabulary; without it the tokenizer
-                is asked.
-
-        Returns:
-            The suite.
+            config: Their configuration: the longest sequence, the vocabulary; without it the tokenizer is asked.
+            generation: What their checkpoint sets for generation, by name.
 
         Raises:
             InputError: With everything that is wrong with the settings or the tasks.
         """
         check_models(settings, tokenizer, config)
-        encoder = Encoder(tokenizer, settings.max_length or context_length(config, tokenizer))
+        encoder = Encoder.of_model(tokenizer, config, generation, settings.max_length)
         benchmarks, groups = open_benchmarks(settings, encoder)
         items = divide(settings, benchmarks)
         for name, benchmark in benchmarks.items():
             benchmark.keep({item for split in SPLITS for item in items[split][name]})
-        vocabulary = vocabulary_size(config, tokenizer)
-        # Told how many sequences, the token budget does not matter.
-        tokens = sys.maxsize if settings.batch_size else TOKEN_BUDGET
+        vocabulary, logits = vocabulary_size(config, tokenizer), unasked(selects_by(config))  # until a model is asked
+        tokens = sys.maxsize if settings.batch_size else TOKEN_BUDGET  # an explicit batch_size overrides the budget
         shape = ModelShape.of(config, vocabulary)
-        logits = unasked(selects_by(config))  # until a model is asked
         limits = Limits(vocabulary, tokens, settings.batch_size, attention=shape.attention_tokens, logits=logits)
         scorer = BatchScorer(tokenizer, limits, share=settings.prefixes == "shared")
         return cls(settings, benchmarks, groups, items, encoder, scorer, shape)
@@ -141,10 +143,7 @@ class TaskSuite:
         """An item as people read it.
 
         Args:
-            item: Its id.
-
-        Returns:
-            ``question``, the prompt; ``options``, the answers to choose from; ``gold``, the right answer.
+            item: Its id; ``question`` is the prompt, ``options`` the answers to choose from, ``gold`` the right one.
         """
         return self._item(item).description
 
@@ -193,7 +192,7 @@ class TaskSuite:
         return self.sharing
 
     def examine(self, model: torch.nn.Module) -> Sharing:
-        """Asks a model some requests with shared beginnings computed once, and again read whole; see :mod:`.gate`."""
+        """Asks a model some requests with shared prefixes run once and again read whole; see ``inference.probe``."""
         self._learn(model)
         return choose(model, self._scorer, self._everything())
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from evomerge.errors import InputError
 from evomerge.fitness.inference.encoding import Encoder
+from evomerge.fitness.inference.generation_settings import CHECKPOINT, asked_tokens, most_tokens
 from evomerge.fitness.inference.requests import Request
 from evomerge.fitness.splits import canonical
 from evomerge.fitness.tasks.items import Item
@@ -54,20 +55,58 @@ def tokenise(encoder: Encoder, items: Iterable[tuple[str, Item]]) -> Tokenised:
         try:
             requests[item.id] = tuple(encoder.requests(*asked) for asked in zip(item.kind, item.arguments, strict=True))
         except InputError as error:
-            wrong.setdefault((task, error.problems[0]), []).append(item.id)
+            for problem in error.problems:
+                wrong.setdefault((task, problem), []).append(item.id)
         cut[task] = cut.get(task, 0) + (encoder.cut > before)
-    if wrong:
-        raise InputError(
-            [f"task {task!r}: {problem} ({len(ids)} items, first {ids[0]})" for (task, problem), ids in wrong.items()]
-        )
+    problems = [
+        f"task {task!r}: {problem} ({len(ids)} items, first {ids[0]})" for (task, problem), ids in wrong.items()
+    ]
+    problems += [
+        told for task, listed in by_task.items() for told in _beyond_embedding(task, listed, requests, encoder)
+    ]
+    if problems:
+        raise InputError(problems)
     warnings = [told for task, listed in by_task.items() for told in _warnings(task, listed, requests, encoder)]
     return Tokenised(requests, {task: count for task, count in cut.items() if count}, tuple(warnings))
+
+
+def _beyond_embedding(
+    task: str, items: Sequence[Item], requests: Mapping[str, ItemRequests], encoder: Encoder
+) -> Iterator[str]:
+    """The first item with a token that the model has no row for."""
+    if encoder.rows is None:
+        return
+    largest = {
+        item.id: max(int(request.tokens.max()) for part in requests[item.id] for request in part)
+        for item in items
+        if item.id in requests
+    }
+    beyond = [item for item, token in largest.items() if token >= encoder.rows]
+    if beyond:
+        token = largest[beyond[0]]
+        yield (
+            f"task {task!r}, item {beyond[0]}: token {token} ({encoder.tokenizer.decode([token])!r}) is beyond the "
+            f"model's embedding: the tokenizer has {len(encoder.tokenizer)} ids but the model {encoder.rows} rows "
+            f"({len(beyond)} of {len(items)} items); take the tokenizer that belongs to the model, or add rows to it"
+        )
 
 
 def _warnings(
     task: str, items: Sequence[Item], requests: Mapping[str, ItemRequests], encoder: Encoder
 ) -> Iterator[str]:
-    """What a tokenizer that does not know a task's texts makes of them."""
+    """Limits that are not the task's own, and texts that the tokenizer does not know."""
+    limits = {
+        (asked_tokens(arguments[1]), most_tokens(arguments[1], encoder.generation))
+        for item in items
+        for kind, arguments in zip(item.kind, item.arguments, strict=True)
+        if kind == "generate_until"
+    }
+    for asked, most in sorted(limits):
+        if asked != most:
+            yield (
+                f"task {task!r}: {CHECKPOINT} sets max_new_tokens={most}, which counts instead of "
+                f"max_gen_toks={asked}, as in lm-eval"
+            )
     alike = _alike(items, requests)
     if alike * 2 >= len(items) and alike:
         yield (

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import methods
-from evomerge.candidate import UserFunction, find_function, load_tokenizer, resolve_device
+from evomerge.candidate import UserFunction, build_suite, find_function, load_tokenizer, resolve_device
 from evomerge.checkpoints import CheckpointSource, find_nonfinite, locate, open_all
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Objective
@@ -222,7 +222,7 @@ def _tasks(
         trust = config.model.trust_remote_code
         tokenizer = found.attempt(lambda: load_tokenizer(reference.path, trust))
         if tokenizer is not None:
-            suite = found.attempt(lambda: TaskSuite.build(settings, tokenizer, config=reference.config))
+            suite = found.attempt(lambda: build_suite(settings, reference, tokenizer))
             metrics = {key: info.higher_is_better for key, info in suite.metrics.items()} if suite else None
             return suite, metrics
     inspected = found.attempt(lambda: inspect_tasks(settings))

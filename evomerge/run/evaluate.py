@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from evomerge.analysis import interval
-from evomerge.candidate import load_model, load_tokenizer, resolve_device, resolve_dtype, thread_count
+from evomerge.candidate import build_suite, load_model, load_tokenizer, resolve_device, resolve_dtype, thread_count
 from evomerge.checkpoints import locate, open_source
 from evomerge.evaluation import SPLITS, Response
-from evomerge.fitness import FitnessSettings, TaskSuite
+from evomerge.fitness import FitnessSettings
 from evomerge.run import paths
 from evomerge.run.run_config import EvaluateConfig, fitness_settings
 
@@ -46,7 +46,7 @@ def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: Non
     )
     runtime = config.runtime
     tokenizer = load_tokenizer(checkpoint.path, runtime.trust_remote_code)
-    suite = TaskSuite.build(_settings(config), tokenizer, config=checkpoint.config)
+    suite = build_suite(_settings(config), checkpoint, tokenizer)
     for warning in suite.warnings:
         warn(warning)
     device = resolve_device(runtime.device)

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from evomerge.candidate import load_model, load_tokenizer, resolve_device, suite_digest
+from evomerge.candidate import build_suite, load_model, load_tokenizer, resolve_device, suite_digest
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.evaluation import Response
-from evomerge.fitness import TaskSuite
 from evomerge.run.run_config import recorded_fitness
 from evomerge.store import RunStore
 
@@ -30,11 +29,11 @@ def verify(store: RunStore, split: str, answers: Sequence[Response], folder: Pat
     model_settings = manifest["identity"]["model"]
     trust = ran_remote_code(store)  # what the caller has allowed, see `export`
     tokenizer = load_tokenizer(folder, trust)
-    config = open_source(folder).config
+    source = open_source(folder)
     # Of runs that began before it was recorded, nothing was shared.
     prefixes = manifest["identity"]["fitness"].get("prefixes", "plain")
     settings = replace(recorded_fitness(manifest["config"]), prefixes=prefixes)
-    suite = TaskSuite.build(settings, tokenizer, config=config)
+    suite = build_suite(settings, source, tokenizer)
     if suite_digest(suite) != manifest["identity"]["items"]:
         raise InputError(
             "the run's tasks have changed since: the same settings give other items, so nothing can be compared"

@@ -150,6 +150,7 @@ def test_generation_arguments_are_overridden(tasks: Path, model: Any, tokenizer:
     _, _, responses = ours(["echo"], tasks, model, tokenizer, gen_kwargs={"max_gen_toks": 3, "until": ["zz"]})
     assert all(len(response.texts[0]) <= 3 for response in responses)
     assert all(response.truncated for response in responses)
+    assert {response.tokens for response in responses} == {(3,)}
 
 
 def test_task_group(tasks: Path, model: Any, tokenizer: Any) -> None:

@@ -13,13 +13,14 @@ import jinja2
 import numpy as np
 
 from evomerge.errors import InputError
+from evomerge.fitness.inference import generation_settings
 from evomerge.fitness.inference.requests import Continuation, Prompt, Request
 
-DEFAULT_MAX_NEW = 256
 DEFAULT_LENGTH = 2048
+_LIMITS = ("n_positions", "max_position_embeddings", "n_ctx")
+# Models that look positions up in a table; others compute them, or have none.
+_TABLES = ("biogpt", "codegen", "ctrl", "gpt2", "gpt_bigcode", "gpt_neo", "gptj", "openai-gpt", "opt")
 _UNLIMITED = 1_000_000_000_000_000_019_884_624_838_656  # what tokenizers say when nobody told them a limit
-_MAX_NEW_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-_SAMPLING_NAMES = ("do_sample", "temperature", "top_k", "top_p", "min_p", "typical_p")
 
 
 def context_length(config: Any, tokenizer: Any) -> int:
@@ -33,7 +34,7 @@ def context_length(config: Any, tokenizer: Any) -> int:
         The limit; 2048 when neither knows.
     """
     inner = field_of(config, "text_config") or config
-    for name in ("n_positions", "max_position_embeddings", "n_ctx"):
+    for name in _LIMITS:
         if (value := field_of(inner, name)) is not None:
             return int(value)
     limit = getattr(tokenizer, "model_max_length", None)
@@ -42,8 +43,31 @@ def context_length(config: Any, tokenizer: Any) -> int:
 
 def vocabulary_size(config: Any, tokenizer: Any) -> int:
     """Number of logits per position, from a model's configuration or else from its tokenizer."""
+    rows = embedding_rows(config)
+    return len(tokenizer) if rows is None else rows
+
+
+def embedding_rows(config: Any) -> int | None:
+    """Number of tokens that a model has an embedding of; ``None`` where its configuration does not say."""
     value = field_of(field_of(config, "text_config") or config, "vocab_size")
-    return len(tokenizer) if value is None else int(value)
+    return None if value is None else int(value)
+
+
+def check_length(length: int | None, config: Any) -> None:
+    """Refuses sequences that are longer than a model's table of positions.
+
+    Args:
+        length: Longest sequence that the user allows; ``None`` is the model's own limit.
+        config: Configuration of the model, an object or a mapping, or ``None``.
+
+    Raises:
+        InputError: If the model has positions for fewer tokens.
+    """
+    limit = next((int(v) for name in _LIMITS if (v := field_of(config, name)) is not None), None)
+    if length is not None and limit is not None and length > limit and field_of(config, "model_type") in _TABLES:
+        raise InputError(
+            f"max_length is {length}, but the model has positions for {limit} tokens; set fitness.max_length={limit}"
+        )
 
 
 def field_of(config: Any, name: str) -> Any:
@@ -57,6 +81,8 @@ class Encoder:
     Args:
         tokenizer: A ``transformers`` tokenizer; it is not changed.
         max_length: Longest sequence of the model, in tokens.
+        generation: What the checkpoint sets for generation.
+        rows: Rows of the model's embedding; ``None`` where nobody knows.
 
     Attributes:
         calls: How often the tokenizer was asked to encode.
@@ -66,9 +92,37 @@ class Encoder:
         InputError: If the tokenizer has neither a beginning nor an end token.
     """
 
-    def __init__(self, tokenizer: Any, max_length: int) -> None:
+    @classmethod
+    def of_model(
+        cls, tokenizer: Any, config: Any, generation: Mapping[str, Any] | None, max_length: int | None
+    ) -> Encoder:
+        """An encoder for a model.
+
+        Args:
+            tokenizer: Its tokenizer.
+            config: Its configuration, an object or a mapping; ``None`` leaves the tokenizer to say what it can.
+            generation: What its checkpoint sets for generation.
+            max_length: Longest sequence that the user allows; ``None`` is the model's own limit.
+
+        Raises:
+            InputError: If the model cannot see so much, or the tokenizer lacks a token.
+        """
+        check_length(max_length, config)
+        length = max_length or context_length(config, tokenizer)
+        return cls(tokenizer, length, generation=generation, rows=embedding_rows(config))
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        max_length: int,
+        *,
+        generation: Mapping[str, Any] | None = None,
+        rows: int | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
+        self.generation = generation or {}
+        self.rows = rows
         self.calls = 0
         self.cut = 0
         prefix = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
@@ -80,9 +134,12 @@ class Encoder:
 
     def encode(self, text: str, *, special: bool | None = None) -> list[int]:
         """Tokens of a text; special tokens as the tokenizer adds them, unless the text already begins with one."""
-        self.calls += 1
         if special is None and self._prefix_text and text.startswith(self._prefix_text):
             special = False
+        return self._tokens(text, special)
+
+    def _tokens(self, text: str, special: bool | None) -> list[int]:
+        self.calls += 1
         arguments = {} if special is None else {"add_special_tokens": special}
         return list(self.tokenizer.encode(text, **arguments))
 
@@ -152,29 +209,31 @@ class Encoder:
             arguments: Generation arguments in lm-eval's spelling.
 
         Raises:
-            InputError: If the arguments ask for sampling, or leave no room for the prompt.
+            InputError: With all generation settings that are not honoured; or if they leave no room for the prompt.
         """
-        rest = dict(arguments)
-        stop = rest.pop("until", None) or []
-        max_new = next((int(rest[name]) for name in _MAX_NEW_NAMES if rest.get(name) is not None), DEFAULT_MAX_NEW)
-        if rest.get("do_sample") or (rest.get("do_sample") is None and float(rest.get("temperature") or 0.0) > 0.0):
-            raise InputError(
-                "it samples; only greedy generation is scored: set gen_kwargs={do_sample: false, temperature: 0}"
-            )
-        if int(rest.get("num_beams") or 1) > 1:
-            raise InputError("it searches with beams; only greedy generation is scored: set gen_kwargs={num_beams: 1}")
-        room = self.max_length - max_new
+        if wrong := generation_settings.problems(arguments, self.generation, self.rows):
+            raise InputError(wrong)
+        asked = generation_settings.asked_tokens(arguments)
+        most = generation_settings.most_tokens(arguments, self.generation)
+        room = self.max_length - asked
         if room <= 0:
             raise InputError(
-                f"max_gen_toks={max_new} leaves no room for a prompt in {self.max_length} tokens; "
-                "set a smaller one with gen_kwargs={max_gen_toks: N}"
+                f"max_gen_toks={asked} leaves no room for a prompt in {self.max_length} tokens; "
+                "set a smaller one with fitness.gen_kwargs={max_gen_toks: N}"
             )
-        options = {name: value for name, value in rest.items() if name not in (*_MAX_NEW_NAMES, *_SAMPLING_NAMES)}
-        whole = self.encode(context)
+        # Unlike for log-likelihoods, lm-eval does not take an end token for a beginning one here.
+        bos = getattr(self.tokenizer, "bos_token", None)
+        whole = self._tokens(context, False if bos and context.startswith(bos) else None)
         self.cut += len(whole) > room
         tokens = np.asarray(whole[-room:] or [self.prefix], dtype=np.int32)
-        texts = (stop,) if isinstance(stop, str) else tuple(str(text) for text in stop)
-        return Prompt(tokens, tuple(text for text in texts if text), max_new, options)
+        if most > asked and len(tokens) + most > self.max_length:
+            raise InputError(
+                f"{generation_settings.CHECKPOINT} sets max_new_tokens={most}, which counts instead of "
+                f"max_gen_toks={asked}, as in lm-eval: with a prompt of {len(tokens)} tokens that is more than the "
+                f"model's {self.max_length}; take it out there, or raise max_length"
+            )
+        stop = generation_settings.stop_texts(arguments)
+        return Prompt(tokens, stop, most, generation_settings.model_arguments(arguments))
 
     def requests(self, kind: str, arguments: tuple[Any, ...]) -> tuple[Request, ...]:
         """What to ask a model for one of lm-eval's requests; a long text becomes several windows.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +17,10 @@ from transformers import (
 )
 
 from evomerge.fitness.inference.batches import PromptBatch
+from evomerge.fitness.inference.generation_settings import NEUTRAL, reads_prompt
 from evomerge.fitness.inference.kv_cache import cache_arguments, expanded, generation_arguments, takes
 from evomerge.fitness.inference.masks import windows
-from evomerge.fitness.inference.requests import Generated, Prompt
+from evomerge.fitness.inference.requests import Generated
 
 # A stop text may be spelled with other tokens than the tokenizer would choose, so a little more is looked at.
 LOOK_BACK = 2
@@ -70,9 +71,12 @@ class Generator:
         Returns:
             One answer per prompt, in their order.
         """
-        if batch.shared and not all(size is None for size in windows(model.config).values()):
-            batch = replace(batch, shared=0)  # transformers generates with caches of its own for sliding layers
         first = batch.prompts[0]
+        settings = {**model.generation_config.to_dict(), **first.options}  # type: ignore[operator, union-attr]
+        # transformers generates with caches of its own for sliding layers.
+        slides = not all(size is None for size in windows(model.config).values()) if batch.shared else False
+        if batch.shared and (slides or reads_prompt(settings)):
+            batch = replace(batch, shared=0)
         device = next(model.parameters()).device
         stop = (*first.stop, *self._end_texts())
         pad = self._padding(model)
@@ -82,21 +86,26 @@ class Generator:
         made = model.generate(  # type: ignore[operator]
             input_ids=tokens.to(device),
             attention_mask=mask.to(device),
-            **generation_arguments(beginnings.of(batch) if batch.shared else None),
-            generation_config=_configuration(model, first, pad),
+            max_length=tokens.shape[1] + first.max_new,
+            pad_token_id=pad,
             stopping_criteria=StoppingCriteriaList([ended]),
             logits_processor=LogitsProcessorList([finite]),
+            **generation_arguments(beginnings.of(batch) if batch.shared else None),
+            **NEUTRAL,
+            **first.options,
         )
         made = made[:, tokens.shape[1] :].tolist()
-        ends = _end_tokens(model)
+        ends = _end_tokens(settings)
         healthy = finite.rows.tolist()
         answers = []
         for row, stopped_at, ok in zip(made, ended.lengths, healthy, strict=True):
-            end = next((place for place, token in enumerate(row) if token in ends), stopped_at)
-            text = str(self._tokenizer.decode(row[:end], skip_special_tokens=True))
+            ended_at = next((place + 1 for place, token in enumerate(row) if token in ends), None)
+            count = min((length for length in (ended_at, stopped_at) if length is not None), default=None)
+            # An end token that is no special one is part of the text, as in lm-eval.
+            text = str(self._tokenizer.decode(row[:count], skip_special_tokens=True))
             for term in stop:
                 text = text.split(term)[0]
-            answers.append(Generated(text, truncated=end is None, finite=ok))
+            answers.append(Generated(text, truncated=count is None, finite=ok, ids=tuple(row[:count])))
         return answers
 
     def _end_texts(self) -> tuple[str, ...]:
@@ -104,10 +113,10 @@ class Generator:
         return () if end is None else (str(self._tokenizer.decode(end, skip_special_tokens=False)),)
 
     def _padding(self, model: torch.nn.Module) -> int:
-        for token in (self._tokenizer.pad_token_id, self._tokenizer.unk_token_id, self._tokenizer.eos_token_id):
-            if token is not None:
-                return int(token)
-        return 0
+        """A token that the model has a row for; nothing attends to it."""
+        rows = model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+        known = (self._tokenizer.pad_token_id, self._tokenizer.unk_token_id, self._tokenizer.eos_token_id)
+        return next((int(token) for token in known if token is not None and token < rows), 0)
 
     def _window(self, stop: tuple[str, ...]) -> int:
         if stop not in self._windows:
@@ -162,19 +171,8 @@ def _padded(batch: PromptBatch, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
     return tokens, mask
 
 
-def _configuration(model: torch.nn.Module, prompt: Prompt, pad: int) -> Any:
-    """The model's own generation settings, greedy and bounded."""
-    settings = copy.deepcopy(model.generation_config)
-    settings.update(**prompt.options)  # type: ignore[operator, union-attr]
-    greedy = {"do_sample": False, "temperature": None, "top_k": None, "top_p": None, "min_p": None, "typical_p": None}
-    bounds = {"max_new_tokens": prompt.max_new, "max_length": None, "pad_token_id": pad, "use_cache": True}
-    bounds["cache_implementation"] = None  # a cache that holds what prompts share is given
-    settings.update(**greedy, **bounds)  # type: ignore[operator, union-attr]
-    return settings
-
-
-def _end_tokens(model: torch.nn.Module) -> set[int]:
-    ends = getattr(model.generation_config, "eos_token_id", None)
+def _end_tokens(settings: Mapping[str, Any]) -> set[int]:
+    ends = settings.get("eos_token_id")
     if ends is None:
         return set()
     return {int(ends)} if isinstance(ends, int) else {int(end) for end in ends}

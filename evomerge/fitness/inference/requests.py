@@ -62,11 +62,13 @@ class Generated:
         text: What was generated, up to the first stop text.
         truncated: Whether the limit of tokens ended it.
         finite: Whether all logits on the way were finite.
+        ids: Tokens that were generated, the end token or those of the stop text included.
     """
 
     text: str
     truncated: bool
     finite: bool = True
+    ids: tuple[int, ...] = ()
 
 
 Request = Continuation | Prompt

@@ -222,6 +222,7 @@ class Benchmark:
             greedy=tuple(answer.greedy for answer in likelihoods),
             texts=tuple(answer.text for answer in generated),
             truncated=any(answer.truncated for answer in generated),
+            tokens=tuple(len(answer.ids) for answer in generated),
         )
 
     def _smooth(self, item: Item, logprobs: Sequence[float]) -> dict[str, float]:

@@ -66,4 +66,4 @@ def test_generation_heeds_the_model_and_the_options(model: Any, tokenizer: Any) 
     end = tokenizer.encode(first.text)[1]
     model.generation_config.eos_token_id = [2, end]
     ended = scorer.answer(model, scorer.lay_out([free]))[0]
-    assert (ended.text, ended.truncated) == (first.text[: first.text.index(tokenizer.decode(end))], False)
+    assert (ended.text, ended.truncated) == (first.text[: first.text.index(tokenizer.decode(end)) + 1], False)

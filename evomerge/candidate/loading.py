@@ -1,0 +1,83 @@
+"""What a checkpoint folder gives a worker beside its weights: tokenizer, generation settings, a model, its tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel
+
+from evomerge.checkpoints import CheckpointSource
+from evomerge.errors import InputError
+from evomerge.fitness import FitnessSettings, TaskSuite
+from evomerge.merging import LiveModel
+
+# Fields of a generation configuration that tell where it is from.
+_NOT_SET = ("_from_model_config", "transformers_version")
+
+
+def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
+    """The tokenizer of a checkpoint folder.
+
+    Raises:
+        InputError: If the folder has none that transformers can read.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise InputError(f"{folder} has no tokenizer that can be read: {first_line(error)}") from error
+
+
+def build_suite(settings: FitnessSettings, source: CheckpointSource, tokenizer: Any) -> TaskSuite:
+    """The tasks, for models with the configuration and the generation settings of a checkpoint.
+
+    Raises:
+        InputError: With everything that is wrong with the tasks, or that does not go with the model.
+    """
+    generation = load_generation_settings(source.path)
+    return TaskSuite.build(settings, tokenizer, config=source.config, generation=generation)
+
+
+def load_generation_settings(folder: Path) -> dict[str, Any]:
+    """Generation settings that a checkpoint makes, by name, as transformers reads them.
+
+    Raises:
+        InputError: If transformers refuses them, and would refuse to load the model.
+    """
+    for name in ("generation_config.json", "config.json"):  # an older model may have them in its configuration
+        try:
+            found = GenerationConfig.from_pretrained(
+                folder, name, local_files_only=True, _from_model_config=name == "config.json"
+            )
+        except OSError:  # not there, or not JSON
+            continue
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{folder / name}: its generation settings are refused: {first_line(error)}") from error
+        return {name: value for name, value in found.to_dict().items() if value is not None and name not in _NOT_SET}
+    return {}
+
+
+def load_model(
+    folder: Path,
+    *,
+    dtype: str,
+    attention: str,
+    device: str,
+    threads: int | None = None,
+    trust_remote_code: bool = False,
+) -> PreTrainedModel:
+    """A model to be asked, exactly as a worker loads its own.
+
+    Raises:
+        InputError: If the folder does not hold all weights of the model that its config describes.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    live = LiveModel.load(folder, dtype=dtype, attention=attention, device=device, trust_remote_code=trust_remote_code)
+    return live.model
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, cut to a readable length."""
+    return (str(error).splitlines() or [""])[0][:500]
