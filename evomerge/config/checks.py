@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evomerge import executors
 from evomerge.config import model_names
 from evomerge.errors import InputError, suggest
 from evomerge.genome import GenomeSettings
@@ -142,9 +143,11 @@ def search(values: Mapping[str, Any]) -> list[str]:
     limits = ("evaluations", "budgets.items", "budgets.seconds", "budgets.patience")
     if all(limit in values and values[limit] is None for limit in limits):
         problems.append(f"evaluations: a search needs an end; set one of {', '.join(limits)}")
-    if values.get("executor.name") == "local" and values.get("executor.workers", 1) > 1:
-        workers = values["executor.workers"]
-        problems.append(f"executor.workers: local is one process; for {workers} write executor=processes")
+    if "executor.name" in values:
+        spec, workers = executors.load(values["executor.name"]), values.get("executor.workers", 1)
+        if workers > 1 and "workers" not in spec.options:
+            problems.append(f"executor.workers: {spec.name} has one; for {workers} write executor=processes")
+        problems += spec.problems(values.get("executor.options", {}))
     if values.get("fitness.fewshot_as_multiturn") and not values.get("fitness.apply_chat_template"):
         problems.append("fitness.fewshot_as_multiturn: turns need fitness.apply_chat_template=true")
     return problems

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evomerge import executors
 from evomerge.genome import LAYOUTS
 from evomerge.search import searchers
 
@@ -36,5 +37,5 @@ def choices() -> dict[str, dict[str, Mapping[str, Any]]]:
     return {
         "genome": {layout: {"layout": layout} for layout in LAYOUTS},
         "searcher": {"auto": {"name": "auto"}} | {name: searchers.load(name).defaults() for name in searchers.names()},
-        "executor": {"local": {"name": "local"}, "processes": {"name": "processes", "workers": 2}},
+        "executor": {name: executors.load(name).defaults() for name in executors.names()},
     }

@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from evomerge.evaluation import Job, Outcome
-from evomerge.executors._shared.protocol import MakeWorker, Worker, call
+from evomerge.evaluation import Job
+from evomerge.executors._shared.protocol import Executor, MakeWorker, Result, Worker, call
+from evomerge.executors._shared.spec import ExecutorSpec
 
-__all__ = ["InProcess", "in_process"]
+__all__ = ["EXECUTOR", "LocalExecutor"]
 
 
-class InProcess:
-    """Runs jobs in the calling process; the worker is made when the first job comes.
+class LocalExecutor:
+    """Runs a job when its result is asked for; the worker is made for the first one.
 
     Args:
         make_worker: Makes the worker.
     """
 
+    capacity = 1
+
     def __init__(self, make_worker: MakeWorker) -> None:
         self._make_worker = make_worker
         self._worker: Worker | None = None
+        self._waiting: dict[str, Job] = {}
 
-    def run(self, jobs: Sequence[Job]) -> Generator[tuple[int, Outcome], None, None]:
-        """Runs jobs in order; a job starts when its outcome is asked for."""
-        for index, job in enumerate(jobs):
+    def submit(self, job: Job) -> None:
+        """See `Executor.submit`."""
+        if job.id in self._waiting:
+            raise ValueError(f"job {job.id} is outstanding already")
+        self._waiting[job.id] = job
+
+    def results(self) -> Iterator[Result]:
+        """Runs jobs in the order in which they were submitted; see `Executor.results`."""
+        while self._waiting:
             if self._worker is None:
                 self._worker = self._make_worker()
-            yield index, call(self._worker, job)
+            job = self._waiting.pop(next(iter(self._waiting)))
+            yield Result(job.id, 1, EXECUTOR.name, call(self._worker, job))
+
+    def cancel(self, job: str) -> None:
+        """See `Executor.cancel`."""
+        self._waiting.pop(job, None)
 
     def close(self) -> None:
-        """Drops the worker."""
+        """Drops the worker and what is outstanding."""
         self._worker = None
+        self._waiting.clear()
 
 
-def in_process(make_worker: MakeWorker) -> InProcess:
-    """An executor that runs jobs here, one after the other."""
-    return InProcess(make_worker)
+def make(make_worker: MakeWorker, options: Mapping[str, Any]) -> Executor:
+    """Makes the executor."""
+    return LocalExecutor(make_worker)
+
+
+EXECUTOR = ExecutorSpec("local", "in this process, one candidate after the other", make, in_process=True)

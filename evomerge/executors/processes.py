@@ -3,51 +3,21 @@
 from __future__ import annotations
 
 import atexit
-import multiprocessing
-import signal
-from collections import deque
-from collections.abc import Generator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from evomerge.errors import InputError
 from evomerge.evaluation import Failure, Job, Outcome
-from evomerge.executors._shared.child import serve
-from evomerge.executors._shared.protocol import ExecutorError, MakeWorker
+from evomerge.executors._shared.member import Member
+from evomerge.executors._shared.protocol import Executor, ExecutorError, MakeWorker, Result
+from evomerge.executors._shared.spec import ExecutorSpec
+from evomerge.options import Option
 
-__all__ = ["Processes", "processes"]
+__all__ = ["EXECUTOR", "Processes"]
 
 RETRIES = 2  # of a job whose worker died
 _GRACE = 5.0  # seconds a worker gets to leave by itself before it is killed
-
-_spawn = multiprocessing.get_context("spawn")
-
-
-class _Member:
-    """One worker process and what it is doing."""
-
-    def __init__(self, make_worker: MakeWorker) -> None:
-        self.pipe, theirs = _spawn.Pipe()
-        self.process: SpawnProcess = _spawn.Process(target=serve, args=(theirs, make_worker))
-        self.ready = False
-        self.job: int | None = None
-        # The child inherits the mask, so that Ctrl-C cannot hit it before it has chosen to ignore it.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            theirs.close()
-
-    def end(self, grace: float) -> None:
-        """Closes the pipe, which tells an idle worker to leave; kills one that does not; reaps it."""
-        self.pipe.close()
-        self.process.join(grace)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
-        self.process.close()
 
 
 class Processes:
@@ -58,142 +28,148 @@ class Processes:
 
     Args:
         make_worker: Picklable; makes the worker inside each process.
-        workers: Number of processes.
-
-    Raises:
-        ValueError: if ``workers`` is not positive.
+        workers: Number of processes, 1 or more.
     """
 
     def __init__(self, make_worker: MakeWorker, workers: int) -> None:
-        if workers < 1:
-            raise ValueError(f"expected at least 1 worker, got {workers}")
         self._make_worker = make_worker
         self._workers = workers
-        self._members: list[_Member] = []
+        self._members: list[Member] = []
+        self._started = 0
         self._stillborn = 0
+        self._jobs: dict[str, Job] = {}
+        self._waiting: deque[str] = deque()
+        self._attempts: Counter[str] = Counter()
 
-    def run(self, jobs: Sequence[Job]) -> Generator[tuple[int, Outcome], None, None]:
-        """Runs jobs and yields outcomes as they come; see `Executor.run`."""
-        waiting = deque(range(len(jobs)))
-        deaths = dict.fromkeys(waiting, 0)
-        left = len(jobs)
-        try:
-            while left:
-                self._start(min(self._workers, left))
-                self._hand_out(jobs, waiting)
-                for member in self._heard():
-                    message = self._message(member)
-                    if message is None:
-                        lost = self._bury(member, waiting, deaths)
-                        if lost is not None:
-                            left -= 1
-                            self._hand_out(jobs, waiting)
-                            yield lost
-                    elif message[0] == "done":
-                        index, member.job = member.job, None
-                        left -= 1
-                        assert index is not None
-                        self._hand_out(jobs, waiting)  # so that nobody idles while the outcome is looked at
-                        yield index, message[1]
-        finally:
-            for member in [member for member in self._members if member.job is not None]:
-                self._members.remove(member)
-                member.end(0.0)
+    @property
+    def capacity(self) -> int:
+        """Number of processes."""
+        return self._workers
+
+    def submit(self, job: Job) -> None:
+        """Gives the job to an idle worker, or starts one where there are too few; see `Executor.submit`."""
+        if job.id in self._jobs:
+            raise ValueError(f"job {job.id} is outstanding already")
+        self._jobs[job.id] = job
+        self._waiting.append(job.id)
+        self._start()
+        self._hand_out()
+
+    def results(self) -> Iterator[Result]:
+        """See `Executor.results`."""
+        while self._jobs:
+            self._start()
+            self._hand_out()
+            for member in self._heard():
+                if member not in self._members:
+                    continue  # its job was cancelled between two results
+                result = self._hear(member)
+                if result is not None:
+                    self._hand_out()  # so that nobody idles while the outcome is looked at
+                    yield result
+
+    def cancel(self, job: str) -> None:
+        """Forgets the job; a worker that is at it is killed. See `Executor.cancel`."""
+        if self._jobs.pop(job, None) is None:
+            return
+        del self._attempts[job]
+        if job in self._waiting:
+            self._waiting.remove(job)
+        for member in [member for member in self._members if member.job == job]:
+            self._remove(member)
 
     def close(self) -> None:
-        """Ends every worker and waits until it is gone."""
+        """See `Executor.close`."""
         atexit.unregister(self.close)
+        self._jobs.clear()
+        self._waiting.clear()
+        self._attempts.clear()
         members, self._members = self._members, []
         for member in members:
             member.pipe.close()
         for member in members:
-            member.end(_GRACE if member.ready else 0.0)
+            member.end(_GRACE if member.ready and member.job is None else 0.0)
 
-    def _start(self, wanted: int) -> None:
+    def _start(self) -> None:
         # Workers are no daemons, as metrics may start processes of their own; so nothing else ends them when we exit.
         if not self._members:
             atexit.register(self.close)
-        while len(self._members) < wanted:
-            self._members.append(_Member(self._make_worker))
+        while len(self._members) < min(self._workers, len(self._jobs)):
+            self._started += 1
+            self._members.append(Member(f"process {self._started}", self._make_worker))
 
-    def _hand_out(self, jobs: Sequence[Job], waiting: deque[int]) -> None:
+    def _hand_out(self) -> None:
         for member in self._members:
-            if waiting and member.ready and member.job is None:
-                member.job = waiting.popleft()
+            if self._waiting and member.ready and member.job is None:
+                member.job = self._waiting.popleft()
+                self._attempts[member.job] += 1
                 try:
-                    member.pipe.send(jobs[member.job])
+                    member.pipe.send(self._jobs[member.job])
                 except (BrokenPipeError, ConnectionResetError):
                     continue  # it died just now; its sentinel says so next
 
-    def _heard(self) -> list[_Member]:
+    def _heard(self) -> list[Member]:
         """Members that have sent something or died."""
-        by_source: dict[Any, _Member] = {}
+        by_source: dict[Any, Member] = {}
         for member in self._members:
             by_source[member.pipe] = member
             by_source[member.process.sentinel] = member
-        found = wait(list(by_source))
-        return list(dict.fromkeys(by_source[source] for source in found))
+        return list(dict.fromkeys(by_source[source] for source in wait(list(by_source))))
 
-    def _message(self, member: _Member) -> tuple[str, Any] | None:
-        """What a member says, or None when it is dead. Its last words count before its death does.
-
-        Raises:
-            InputError: if the worker cannot be made because of what the user asked for.
-            ExecutorError: if the worker cannot be made for another reason.
-        """
+    def _hear(self, member: Member) -> Result | None:
+        """Takes what a member says, or its death; a result if that ends a job."""
         try:
-            message: tuple[str, Any] = member.pipe.recv() if member.pipe.poll() else _silence()
-        except (EOFError, OSError):  # OSError: it died in the middle of a message
-            return None
-        if message[0] == "bad input":
-            raise InputError(message[1])
-        if message[0] == "broken":
-            raise ExecutorError(f"a worker could not be started: {message[1]}")
+            message = member.message()
+        except Exception:
+            self._remove(member)
+            raise
+        if message is None:
+            return self._bury(member)
         if message[0] == "ready":
             member.ready, self._stillborn = True, 0
-        return message
+            return None
+        id, member.job = member.job, None
+        assert id is not None
+        return self._end(id, member, message[1])
 
-    def _bury(self, member: _Member, waiting: deque[int], deaths: dict[int, int]) -> tuple[int, Outcome] | None:
-        """Takes a dead member out and puts its job back in front.
-
-        Returns:
-            The job's index and failed outcome if it has now cost too many workers.
+    def _bury(self, member: Member) -> Result | None:
+        """Takes a dead member out and puts its job back in front; a failed result if it has cost too many workers.
 
         Raises:
-            ExecutorError: if workers keep dying before they are ready.
+            ExecutorError: If workers keep dying before they are ready.
         """
-        self._members.remove(member)
-        member.process.join()
-        how = _how(member.process.exitcode)
-        job, ready = member.job, member.ready
-        member.end(0.0)
-        if not ready:
+        how, id = member.cause_of_death(), member.job
+        self._remove(member)
+        if not member.ready:
             self._stillborn += 1
             if self._stillborn > RETRIES:
                 raise ExecutorError(f"{self._stillborn} workers in a row {how} before they were ready")
-        if job is not None:
-            deaths[job] += 1
-            if deaths[job] > RETRIES:
-                # Memory is what a candidate can take from a whole process; nothing else is known of its end.
-                message = f"tried {deaths[job]} times; each time its worker died, the last {how}"
-                return job, Outcome(error=Failure("oom", message))
-            waiting.appendleft(job)
+        if id is None:
+            return None
+        if self._attempts[id] > RETRIES:
+            # Memory is what a candidate can take from a whole process; nothing else is known of its end.
+            message = f"tried {self._attempts[id]} times; each time its worker died, the last {how}"
+            return self._end(id, member, Outcome(error=Failure("oom", message)))
+        self._waiting.appendleft(id)
         return None
 
+    def _end(self, id: str, member: Member, outcome: Outcome) -> Result:
+        del self._jobs[id]
+        return Result(id, self._attempts.pop(id), member.name, outcome)
 
-def _silence() -> tuple[str, Any]:
-    """Stands for a process that ended without a word."""
-    raise EOFError
-
-
-def _how(exitcode: int | None) -> str:
-    if exitcode == -signal.SIGKILL:
-        return "was killed (signal 9; often the system running out of memory)"
-    if exitcode is not None and exitcode < 0:
-        return f"died of signal {-exitcode}"
-    return f"ended with exit code {exitcode}"
+    def _remove(self, member: Member) -> None:
+        self._members.remove(member)
+        member.end(0.0)
 
 
-def processes(make_worker: MakeWorker, workers: int) -> Processes:
-    """An executor that runs jobs in ``workers`` fresh processes of this machine."""
-    return Processes(make_worker, workers)
+def make(make_worker: MakeWorker, options: Mapping[str, Any]) -> Executor:
+    """Makes the executor."""
+    return Processes(make_worker, options["workers"])
+
+
+EXECUTOR = ExecutorSpec(
+    name="processes",
+    title="in worker processes of this machine; scores do not depend on how many",
+    make=make,
+    options={"workers": Option(2, None, int, "number of processes", low=1)},
+)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from evomerge import executors
 from evomerge.candidate.settings import ModelSettings, RuntimeSettings
 from evomerge.evaluation import SPLITS
 from evomerge.fitness.settings import FitnessSettings
@@ -49,10 +50,22 @@ class SearcherChoice:
 
 @dataclass(frozen=True)
 class ExecutorChoice:
-    """Where candidates are scored: ``local`` in this process, or ``processes``."""
+    """Where candidates are scored.
 
-    name: str = field(default="local", metadata=setting("where candidates are scored", choices=("local", "processes")))
+    Attributes:
+        name: Name of the executor.
+        workers: Number of workers, for executors that have one.
+        options: Further options of the executor.
+    """
+
+    name: str = field(default="local", metadata=setting("where candidates are scored", choices=executors.names))
     workers: int = field(default=1, metadata=setting("how many processes", low=1))
+    options: Mapping[str, Any] = field(default_factory=dict, metadata=setting("further settings of the executor"))
+
+    def settings(self) -> dict[str, Any]:
+        """All options that the executor is made with."""
+        counted = {"workers": self.workers} if "workers" in executors.load(self.name).options else {}
+        return {**counted, **self.options}
 
 
 @dataclass(frozen=True)

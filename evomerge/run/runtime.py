@@ -81,5 +81,4 @@ def _told(settings: WorkerSettings, assembly: Assembly) -> WorkerSettings:
 
 def _workers(assembly: Assembly) -> int:
     """Workers at one time. The threads of a worker must not follow this number once a run has begun."""
-    executor = assembly.config.executor
-    return executor.workers if executor.name == "processes" else 1
+    return assembly.config.executor.workers

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evomerge import report
+from evomerge import executors, report
 from evomerge.candidate import Worker, WorkerSettings
 from evomerge.evaluation import PYTHON, PYTHON_ITEMS, Response
-from evomerge.executors import Executor, in_process, processes
+from evomerge.executors import Executor
 from evomerge.fitness import TaskSuite
 from evomerge.run.assemble import Assembly, assemble, searcher_settings, with_fingerprints
 from evomerge.run.identity import run_identity
@@ -133,9 +133,9 @@ def _asked(assembly: Assembly, split: str) -> dict[str, tuple[str, ...]]:
 
 def _executor(assembly: Assembly, settings: WorkerSettings) -> Executor:
     chosen = assembly.config.executor
-    if chosen.name == "processes":
-        return processes(functools.partial(Worker, settings), chosen.workers)
-    return in_process(lambda: Worker(settings, assembly.suite))
+    shared = executors.load(chosen.name).in_process
+    make_worker = (lambda: Worker(settings, assembly.suite)) if shared else functools.partial(Worker, settings)
+    return executors.make(chosen.name, make_worker, **chosen.settings())
 
 
 def _items(suite: TaskSuite) -> dict[str, Any]:

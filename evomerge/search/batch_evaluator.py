@@ -17,7 +17,7 @@ from evomerge.evaluation import (
     Provenance,
     Response,
 )
-from evomerge.executors import Executor
+from evomerge.executors import Executor, run
 from evomerge.recipe import Recipe
 from evomerge.search.events import Asked, Failed, Listener, Retried, Scored
 from evomerge.search.failures import FailureRow, HeldFailures
@@ -224,9 +224,12 @@ class BatchEvaluator:
         """Runs jobs; outcomes come in any order."""
         if not jobs:
             return
-        with closing(self.executor.run(jobs)) as outcomes:
-            for number, outcome in outcomes:
-                yield jobs[number], outcome, Provenance(attempt=1, seconds=dict(outcome.seconds))
+        by_id = {job.id: job for job in jobs}
+        with closing(run(self.executor, jobs)) as results:
+            for result in results:
+                seconds = dict(result.outcome.seconds)
+                provenance = Provenance(attempt=result.attempt, worker=result.worker, seconds=seconds)
+                yield by_id[result.job], result.outcome, provenance
 
     def _keep(self, work: _Work, digest: str, outcome: Outcome, provenance: Provenance) -> None:
         """Folds an outcome with what was known, and keeps the evaluation."""

@@ -20,8 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from evomerge import report
-from evomerge.executors import in_process
+from evomerge import executors, report
 from evomerge.search import Progress, SearchPlan, run
 from evomerge.store import RunStore
 from experiments.machine import machine
@@ -97,7 +96,7 @@ def timed_search(folder: Path, work: SearchPlan) -> dict[str, Any]:
     begin = clock.now()
     manifest = {"objectives": [objective.to_json() for objective in OBJECTIVES]}
     with clock.waiting(), RunStore.open(folder, manifest, {}) as store:
-        run(work, in_process(lambda: clock.timed("worker", Analytic())), store, follow)
+        run(work, executors.make("local", lambda: clock.timed("worker", Analytic())), store, follow)
     end = clock.now()
     each = candidates // PARTS
     parts = [_between(a, b, each) for a, b in pairwise(marks)]

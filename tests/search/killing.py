@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import evomerge.store.files
+from evomerge import executors
 from evomerge.evaluation import Constraint
-from evomerge.executors import in_process
 from evomerge.search import Searcher, SearchPlan, run
 from evomerge.search.searchers import Observation, Proposal
 from evomerge.store import RunStore
@@ -67,7 +67,7 @@ def run_search(folder: Path, name: str, evaluations: int, blow: Blow | None) -> 
     elif blow is not None:
         evomerge.store.files.Log.append = _dying_at_write(evomerge.store.files.Log.append, blow)
     with RunStore.open(folder, {"searcher": name}, {"searcher": name}) as store:
-        run(work, in_process(partial(analytic, 0.2)), store)
+        run(work, executors.make("local", partial(analytic, 0.2)), store)
 
 
 def process(folder: Path, name: str, evaluations: int = 26, blow: Blow | None = None) -> int | None:

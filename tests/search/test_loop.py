@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evomerge import executors
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Failure, Job, Objective, Outcome
-from evomerge.executors import in_process, processes
+from evomerge.executors import Result
 from evomerge.search import (
     Budgets,
     EveryBaselineFailed,
@@ -50,7 +51,7 @@ def search(
     """Runs a search in a folder; returns its result and the jobs that were really done."""
     counting = Counting(worker or Analytic(), [])
     with RunStore.open(folder, {}, {}) as store:
-        result = run(work, in_process(lambda: counting), store, **options)
+        result = run(work, executors.make("local", lambda: counting), store, **options)
     return result, counting.jobs
 
 
@@ -206,11 +207,23 @@ def test_the_row_follows_the_order_of_asks_not_of_outcomes(tmp_path: Path) -> No
     """Outcomes that come backwards: the good first candidate, heard last, ends no row but stands before it."""
 
     class Backwards:
-        def run(self, jobs: list[Job]) -> Any:
-            for index in reversed(range(len(jobs))):
-                single = len(jobs[index].recipe.sources) == 1
-                fails = not single and index > 0
-                yield index, Outcome(error=Failure("error", f"number {index}")) if fails else Analytic()(jobs[index])
+        capacity = 1
+
+        def __init__(self) -> None:
+            self.jobs: list[Job] = []
+
+        def submit(self, job: Job) -> None:
+            self.jobs.append(job)
+
+        def results(self) -> Iterator[Result]:
+            while self.jobs:
+                job, index = self.jobs.pop(), len(self.jobs)
+                fails = len(job.recipe.sources) > 1 and index > 0
+                outcome = Outcome(error=Failure("error", f"number {index}")) if fails else Analytic()(job)
+                yield Result(job.id, 1, "backwards", outcome)
+
+        def cancel(self, job: str) -> None:
+            self.jobs = [other for other in self.jobs if other.id != job]
 
         def close(self) -> None:
             pass
@@ -318,7 +331,7 @@ def test_records_of_another_search_do_not_replay(tmp_path: Path) -> None:
 def test_workers_change_nothing_but_the_time(tmp_path: Path) -> None:
     work = plan("nsga2", evaluations=24)
     search(tmp_path / "here", work, Analytic(broken=0.2))
-    executor = processes(partial(analytic, 0.2), 2)
+    executor = executors.make("processes", partial(analytic, 0.2), workers=2)
     try:
         with RunStore.open(tmp_path / "there", {}, {}) as store:
             run(work, executor, store)

@@ -78,7 +78,7 @@ def _needs(assembly: Assembly) -> Iterator[str]:
     found = footprint(assembly.checkpoints, template, model_dtype=model_dtype, prepared=prepared)
     itemsize, eager = 4 if model_dtype == "float32" else 2, assembly.attention == "eager"
     scoring = max(assembly.suite.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
-    workers = assembly.config.executor.workers if assembly.config.executor.name == "processes" else 1
+    workers = assembly.config.executor.workers
     used = kernels.in_use()
     yield f"merging: {used.name} kernels ({used.reason})"
     # Base, experts and their average are scored too: whatever the method needs, all checkpoints are mapped.

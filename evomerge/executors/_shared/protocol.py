@@ -1,13 +1,14 @@
-"""What search asks of an executor, and the one way a worker is called."""
+"""The protocol of executors: jobs in, results out; and what is built on it: a batch, and the call of a worker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from evomerge.evaluation import Failure, Job, Outcome
 
-__all__ = ["Executor", "ExecutorError", "MakeWorker", "Worker", "call"]
+__all__ = ["Executor", "ExecutorError", "MakeWorker", "Result", "Worker", "call", "run"]
 
 Worker = Callable[[Job], Outcome]
 MakeWorker = Callable[[], Worker]
@@ -17,26 +18,93 @@ class ExecutorError(RuntimeError):
     """No worker could be started: the machinery failed, not a candidate, and nothing is to be recorded."""
 
 
+@dataclass(frozen=True)
+class Result:
+    """The end of a job.
+
+    Attributes:
+        job: The job's id.
+        attempt: How often the job had been given to a worker, 1 or more.
+        worker: Name of the worker that it ended with.
+        outcome: The outcome; a failure if each attempt cost the worker its life.
+    """
+
+    job: str
+    attempt: int
+    worker: str
+    outcome: Outcome
+
+
 class Executor(Protocol):
-    """Runs jobs somewhere."""
+    """Runs jobs somewhere. Outcomes depend on their jobs alone, so where and in which order they run changes nothing.
 
-    def run(self, jobs: Sequence[Job]) -> Generator[tuple[int, Outcome], None, None]:
-        """Runs jobs and yields ``(index of the job, outcome)`` as they come, in any order, each once.
+    A job is outstanding from `submit` until its result has been yielded or it is cancelled.
+    """
 
-        Closing the generator abandons what is still running. A job that keeps killing its workers is a failed outcome.
+    @property
+    def capacity(self) -> int:
+        """Jobs that run at one time when there are enough of them; 1 or more."""
+        ...
+
+    def submit(self, job: Job) -> None:
+        """Takes a job; it starts when a worker is free, at the latest when results are asked for.
 
         Raises:
-            ExecutorError: if no worker could be started, whatever the candidates are like.
+            ValueError: If a job of that id is outstanding.
+        """
+        ...
+
+    def results(self) -> Iterator[Result]:
+        """Yields each outstanding job's result once, as they come; ends when no job is outstanding.
+
+        Jobs may be submitted and cancelled between two results. Leaving the iterator leaves jobs outstanding.
+
+        Raises:
+            InputError: If a worker cannot be made because of what the user asked for.
+            ExecutorError: If no worker could be started for another reason, whatever the candidates are like.
+        """
+        ...
+
+    def cancel(self, job: str) -> None:
+        """Gives a job up: no result of it will come, and where it is running its worker is ended if that can be.
+
+        Ids of jobs that are not outstanding are ignored.
         """
         ...
 
     def close(self) -> None:
-        """Ends every worker and waits until it is gone; may be called twice."""
+        """Gives up what is outstanding, ends every worker and waits until it is gone; may be called twice.
+
+        Another job starts new workers.
+        """
         ...
 
 
+def run(executor: Executor, jobs: Iterable[Job]) -> Generator[Result, None, None]:
+    """Runs a batch and yields the results as they come, each once.
+
+    Closing the generator, or an exception, cancels the jobs that have no result yet. No other job may be outstanding.
+
+    Raises:
+        InputError: As `Executor.results`.
+        ExecutorError: As `Executor.results`.
+    """
+    open_jobs: dict[str, None] = {}
+    try:
+        for job in jobs:
+            executor.submit(job)
+            open_jobs[job.id] = None
+        if open_jobs:
+            for result in executor.results():
+                del open_jobs[result.job]
+                yield result
+    finally:
+        for id in open_jobs:
+            executor.cancel(id)
+
+
 def call(worker: Worker, job: Job) -> Outcome:
-    """Calls a worker; what it raises becomes a failed outcome, as one bad candidate must not end a run."""
+    """Calls a worker; an exception becomes a failed outcome, as one bad candidate must not end a run."""
     try:
         return worker(job)
     except MemoryError as error:

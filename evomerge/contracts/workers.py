@@ -1,0 +1,128 @@
+"""Workers that compute, fail, sleep and die, for the contract of executors; they need no model."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from evomerge.errors import InputError
+from evomerge.evaluation import Ask, Job, Outcome, Response
+from evomerge.executors import Worker
+from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
+
+__all__ = [
+    "Dying",
+    "Sleeping",
+    "answer",
+    "job",
+    "make_broken",
+    "make_raising",
+    "make_refusing",
+    "make_square",
+    "make_stillborn",
+    "number",
+]
+
+
+def job(number: int) -> Job:
+    """A job that carries a number as its recipe's seed."""
+    groups = ParameterGroups((Group("model"),))
+    recipe = Recipe("linear", {}, (CheckpointRef("a"),), None, groups, {"weight": np.ones((1, 1))}, seed=number)
+    return Job(f"job-{number}", recipe, {"task": ("item",)}, Ask("search", 1, number))
+
+
+def number(id: str) -> int:
+    """The number that a job's id carries."""
+    return int(id.rpartition("-")[2])
+
+
+def answer(outcome: Outcome) -> float:
+    """The number that a worker answered with."""
+    return outcome.responses[0].metrics["square"]
+
+
+def square(job: Job) -> Outcome:
+    """The number squared."""
+    return Outcome((Response("task", "item", {"square": job.recipe.seed**2}),))
+
+
+def make_square() -> Worker:
+    """A worker that squares."""
+    return square
+
+
+def make_raising() -> Worker:
+    """A worker that runs out of memory on 1 and fails on 2."""
+    return _raise
+
+
+def _raise(job: Job) -> Outcome:
+    if job.recipe.seed == 1:
+        raise MemoryError("no room")
+    if job.recipe.seed == 2:
+        raise RuntimeError("no luck")
+    return square(job)
+
+
+def make_refusing() -> Worker:
+    """No worker, because of two things that the user got wrong."""
+    raise InputError(["the first thing", "the second thing"])
+
+
+def make_broken() -> Worker:
+    """No worker, because of the machine."""
+    raise OSError("the disk is gone")
+
+
+def make_stillborn() -> Worker:
+    """No worker and no message: the process ends."""
+    os._exit(7)
+
+
+class Dying:
+    """Is killed on some jobs, once each or always; files remember. Calling it is working.
+
+    Args:
+        folder: Where the files lie.
+        once: Numbers of the jobs that kill one worker.
+        always: Numbers of the jobs that kill every worker.
+    """
+
+    def __init__(self, folder: Path, once: Sequence[int], always: Sequence[int]) -> None:
+        self.folder = folder
+        self.once = once
+        self.always = always
+
+    def __call__(self, job: Job) -> Outcome:
+        """Dies or squares."""
+        trace = self.folder / f"died-{job.recipe.seed}"
+        if job.recipe.seed in self.always or (job.recipe.seed in self.once and not trace.exists()):
+            trace.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return square(job)
+
+
+class Sleeping:
+    """Leaves its process id in a folder, and sleeps far longer than any test on some jobs. Calling it is working.
+
+    Args:
+        folder: Gets an empty file ``PID.pid`` when the worker is made, ``PID.asleep`` when it sleeps.
+        numbers: Numbers of the jobs on which it sleeps.
+    """
+
+    def __init__(self, folder: Path, numbers: Sequence[int]) -> None:
+        self.folder = folder
+        self.numbers = numbers
+        (folder / f"{os.getpid()}.pid").touch()
+
+    def __call__(self, job: Job) -> Outcome:
+        """Sleeps or squares."""
+        if job.recipe.seed in self.numbers:
+            (self.folder / f"{os.getpid()}.asleep").touch()
+            time.sleep(600)
+        return square(job)

@@ -1,0 +1,48 @@
+"""The declaration of an executor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from evomerge.executors._shared.protocol import Executor, MakeWorker
+from evomerge.options import Option, problems, with_defaults
+
+__all__ = ["ExecutorSpec"]
+
+
+@dataclass(frozen=True)
+class ExecutorSpec:
+    """One executor, as its file declares it.
+
+    Attributes:
+        name: Its file's name.
+        title: Where jobs run, one line.
+        make: Makes the executor from a factory of workers and complete options.
+        options: Name to declaration. The number of workers, where there is one, is the option ``workers``.
+        in_process: Whether workers run in the calling process and may share its objects; the factory of workers must
+            be picklable otherwise.
+        needs_model: Whether it calls workers at all; one that looks answers up does not.
+    """
+
+    name: str
+    title: str
+    make: Callable[[MakeWorker, Mapping[str, Any]], Executor]
+    options: Mapping[str, Option] = field(default_factory=dict)
+    in_process: bool = False
+    needs_model: bool = True
+
+    def defaults(self) -> dict[str, Any]:
+        """Name, number of workers and further options as they are where the user gives none."""
+        others = self.complete({})
+        workers = {"workers": others.pop("workers")} if "workers" in others else {}
+        return {"name": self.name, **workers, "options": others}
+
+    def problems(self, options: Mapping[str, Any]) -> list[str]:
+        """What is wrong with options, one sentence each."""
+        return problems(f"executor {self.name}", self.options, options)
+
+    def complete(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options with every default filled in."""
+        return with_defaults(self.options, options)
