@@ -1,12 +1,32 @@
-"""From what models answered on items to values with honest uncertainty. Arrays in, numbers out.
+"""Statistics of scores and fronts: arrays in, numbers out.
 
-`mean_se` and `interval` describe one model on one task, `paired_difference` compares two models on the same items, and
-`weighted_sum` combines tasks. Scores of 0 and 1 get score intervals (Wilson, Tango), which stay honest when all
-answers agree; other values get Student's t.
+- :mod:`~evomerge.analysis.intervals`, :mod:`~evomerge.analysis.difference`: one model on one task; two models on the
+  same items. Scores of 0 and 1 get score intervals (Wilson, Tango), which stay honest when all answers agree; other
+  values get Student's t.
+- :mod:`~evomerge.analysis.contributions`: per-item contributions to a metric of any common kind.
+- :mod:`~evomerge.analysis.strata`: scores over several tasks, their differences and p-values.
+- :mod:`~evomerge.analysis.significance`: p-values from intervals, and Holm's correction.
+- :mod:`~evomerge.analysis.pareto`, :mod:`~evomerge.analysis.archive`: non-dominated sets, hypervolume, knee.
+- :mod:`~evomerge.analysis.course`: the best value and the hypervolume so far.
 """
 
 from evomerge.analysis.difference import paired_difference
 from evomerge.analysis.intervals import Interval, interval, is_binary, mean_se, weighted_sum
+from evomerge.analysis.significance import holm
+from evomerge.analysis.strata import Stratum, stratified_difference, stratified_p_value, stratified_score
 from evomerge.analysis.student import student_quantile
 
-__all__ = ["Interval", "interval", "is_binary", "mean_se", "paired_difference", "student_quantile", "weighted_sum"]
+__all__ = [
+    "Interval",
+    "Stratum",
+    "holm",
+    "interval",
+    "is_binary",
+    "mean_se",
+    "paired_difference",
+    "stratified_difference",
+    "stratified_p_value",
+    "stratified_score",
+    "student_quantile",
+    "weighted_sum",
+]

@@ -9,7 +9,7 @@ import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["hypervolume", "knee", "non_dominated", "normalise"]
+__all__ = ["dominates", "hypervolume", "knee", "non_dominated", "normalise"]
 
 
 def _points(F: ArrayLike) -> NDArray[np.float64]:
@@ -38,6 +38,17 @@ def non_dominated(F: ArrayLike) -> NDArray[np.bool_]:
     if len(points) == 0 or points.shape[1] == 0:
         return np.ones(len(points), dtype=bool)
     return np.asarray(moocore.is_nondominated(points, keep_weakly=True), dtype=bool)
+
+
+def dominates(first: ArrayLike, second: ArrayLike) -> bool:
+    """Whether a point is at least as good as another in every objective and better in one (Pareto dominance).
+
+    Args:
+        first: Objective values to minimise, ``(m,)``.
+        second: The other's, ``(m,)``.
+    """
+    ours, theirs = _points(np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)]))
+    return bool((ours <= theirs).all() and (ours < theirs).any())
 
 
 def hypervolume(F: ArrayLike, reference: ArrayLike) -> float:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from evomerge.analysis import Interval
-from evomerge.report import account
+from evomerge.report import caveats, costs
 from evomerge.report.members import Comparison, Member, compare, front_members, n_comparisons
 from evomerge.report.results import EXPERT, Results, model_label, short_name
 from evomerge.report.samples import samples
@@ -91,22 +91,22 @@ class Facts:
     @cached_property
     def costs(self) -> dict[str, Any]:
         """Seconds and items."""
-        return account.costs(self.results)
+        return costs.costs(self.results)
 
     @cached_property
     def failures(self) -> list[dict[str, Any]]:
         """Failed evaluations by kind."""
-        return account.failures(self.results)
+        return costs.failures(self.results)
 
     @cached_property
     def warnings(self) -> list[str]:
         """What a reader should know before believing a number."""
-        return account.warnings(self.results, self.members)
+        return caveats.warnings(self.results, self.members)
 
     @cached_property
     def shrinkage(self) -> dict[str, tuple[float, float | None]]:
         """Search minus test scores, of the members and of the baselines."""
-        return account.shrinkage(self.results, self.members)
+        return caveats.shrinkage(self.results, self.members)
 
     @property
     def comparisons(self) -> int:
@@ -151,7 +151,7 @@ class Facts:
         labels = [o.label for o in self.results.objectives]
         scores = {}
         for split in ("search", "test"):
-            found = self.results.baseline_sheet(name, split)
+            found = self.results.baseline_scorecard(name, split)
             scores[split] = {label: found.interval(label) for label in labels} if found else {}
         best = {label: self.results.best_expert(label, "test") for label in labels}
         against = {label: other for label, other in best.items() if other and other != name}

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from evomerge.analysis import Interval, pareto
+from evomerge.analysis import Interval, holm, pareto, stratified_difference, stratified_p_value
 from evomerge.evaluation import Evaluation
 from evomerge.report.results import Results, better
-from evomerge.report.sheets import difference, holm, p_value
 from evomerge.store import RunStore
 
 BEATS, SAME, WORSE = "beats best expert", "not distinguishable", "worse"
@@ -139,8 +138,8 @@ def _identifiers(digests: Sequence[str]) -> list[str]:
 def _member(results: Results, evaluation: Evaluation, identifier: str, knee: bool) -> Member:
     labels = [o.label for o in results.objectives]
     test = results.store.lookup(evaluation.digest, "test")
-    search_sheet, test_sheet = results.sheet(evaluation), results.sheet(test)
-    assert search_sheet is not None
+    search_scores, test_scores = results.scorecard(evaluation), results.scorecard(test)
+    assert search_scores is not None
     best = {label: results.best_expert(label, "test") for label in labels}
     return Member(
         id=identifier,
@@ -148,12 +147,12 @@ def _member(results: Results, evaluation: Evaluation, identifier: str, knee: boo
         recipe=evaluation.recipe,
         search=evaluation,
         test=test,
-        search_scores={label: search_sheet.interval(label) for label in labels},
-        test_scores={label: test_sheet.interval(label) for label in labels} if test_sheet else {},
+        search_scores={label: search_scores.interval(label) for label in labels},
+        test_scores={label: test_scores.interval(label) for label in labels} if test_scores else {},
         versus_expert=compare(results, test, {label: name for label, name in best.items() if name}),
         versus_uniform=compare(results, test, dict.fromkeys(labels, "uniform")),
         knee=knee,
-        dominated_by=_dominating(results, test) if test_sheet else (),
+        dominated_by=_dominating(results, test) if test_scores else (),
     )
 
 
@@ -169,14 +168,16 @@ def compare(results: Results, evaluation: Evaluation | None, against: Mapping[st
         Objective label to comparison, without those that cannot be made.
     """
     found: dict[str, Comparison] = {}
-    ours = results.sheet(evaluation)
+    ours = results.scorecard(evaluation)
     if evaluation is None or ours is None:
         return found
     for label, name in against.items():
-        theirs = results.baseline_sheet(name, evaluation.split)
-        between = difference(ours, theirs, label) if theirs is not None else None
-        if theirs is not None and between is not None:
-            found[label] = Comparison(name, between, p_value(ours, theirs, label))
+        theirs = results.baseline_scorecard(name, evaluation.split)
+        if theirs is None:
+            continue
+        between = stratified_difference(ours.strata[label], theirs.strata[label])
+        if between is not None:
+            found[label] = Comparison(name, between, stratified_p_value(ours.strata[label], theirs.strata[label]))
     return found
 
 
@@ -186,7 +187,7 @@ def _dominating(results: Results, test: Evaluation | None) -> tuple[str, ...]:
         other = results.baseline(name, "test")
         if test is not None and other is not None and results.scored(other):
             theirs, ours = results.minimised([other, test])
-            if bool((theirs <= ours).all() and (theirs < ours).any()):
+            if pareto.dominates(theirs, ours):
                 names.append(name)
     return tuple(names)
 

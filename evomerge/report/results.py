@@ -1,4 +1,4 @@
-"""A run folder as the report sees it: who was scored on what, and how they compare."""
+"""Records of a run, sorted for the report: baselines, candidates and confirmations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.evaluation import PYTHON, Constraint, Evaluation, Objective, Response
-from evomerge.report.sheets import Sheet, sheet
+from evomerge.report.scorecard import Scorecard, scorecard
 from evomerge.store import RunStore
 
 EXPERT = "expert:"
@@ -33,7 +33,7 @@ class Results:
         self.constraints = tuple(Constraint.from_json(data) for data in store.manifest.get("constraints", ()))
         self.candidates = [e for e in store.evaluations("search") if e.name is None]
         self._baselines = {(e.name, e.split): e for e in store.evaluations() if e.name is not None}
-        self._sheets: dict[tuple[str, str], Sheet | None] = {}
+        self._scorecards: dict[tuple[str, str], Scorecard | None] = {}
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
@@ -54,18 +54,18 @@ class Results:
         """The responses to the items of an evaluation; functions of the whole model have no items."""
         return [response for response in self.store.responses(evaluation) if response.task != PYTHON]
 
-    def sheet(self, evaluation: Evaluation | None) -> Sheet | None:
+    def scorecard(self, evaluation: Evaluation | None) -> Scorecard | None:
         """An evaluation's scores, or None when there are none."""
         if evaluation is None:
             return None
         key = (evaluation.digest, evaluation.split)
-        if key not in self._sheets:
-            self._sheets[key] = sheet(evaluation, self.responses(evaluation), self.objectives)
-        return self._sheets[key]
+        if key not in self._scorecards:
+            self._scorecards[key] = scorecard(evaluation, self.responses(evaluation), self.objectives)
+        return self._scorecards[key]
 
-    def baseline_sheet(self, name: str, split: str) -> Sheet | None:
+    def baseline_scorecard(self, name: str, split: str) -> Scorecard | None:
         """A baseline's scores on a split."""
-        return self.sheet(self.baseline(name, split))
+        return self.scorecard(self.baseline(name, split))
 
     def scored(self, evaluation: Evaluation) -> bool:
         """Whether an evaluation has a score for every objective."""
@@ -73,15 +73,15 @@ class Results:
         return evaluation.error is None and all(key in evaluation.metrics for key in keys)
 
     def minimised(self, evaluations: Sequence[Evaluation]) -> NDArray[np.float64]:
-        """Objective values as the pareto room wants them, ``(evaluations, objectives)``."""
+        """Objective values, less being better, ``(evaluations, objectives)``."""
         rows = [[_sign(o) * o.value(e.metrics) for o in self.objectives] for e in evaluations]
         return np.array(rows, dtype=np.float64).reshape(len(evaluations), len(self.objectives))
 
     def best_expert(self, label: str, split: str) -> str | None:
         """The expert with the best score of an objective on a split's items; the first of equal ones."""
         objective = next(o for o in self.objectives if o.label == label)
-        sheets = {name: self.baseline_sheet(name, split) for name in self.experts}
-        scored = {name: found.values[label] for name, found in sheets.items() if found is not None}
+        cards = {name: self.baseline_scorecard(name, split) for name in self.experts}
+        scored = {name: found.values[label] for name, found in cards.items() if found is not None}
         return min(scored, key=lambda name: _sign(objective) * scored[name]) if scored else None
 
     def feasible(self, evaluation: Evaluation) -> bool:
@@ -97,10 +97,10 @@ class Results:
         weights = [weight for weight, _ in objective.terms]
         if not objective.higher_is_better or min(weights) < 0 or sum(weights) > 1.0 + 1e-9:
             return False
-        sheets = [self.sheet(e) for e in self._baselines.values()]
-        parts = [found.parts[objective.label] for found in sheets if found is not None]
-        return bool(parts) and all(
-            part is not None and all(p.values.min() >= 0.0 and p.values.max() <= 1.0 for p in part) for part in parts
+        cards = [self.scorecard(e) for e in self._baselines.values()]
+        strata = [found.strata[objective.label] for found in cards if found is not None]
+        return bool(strata) and all(
+            own and all(s.values.min() >= 0.0 and s.values.max() <= 1.0 for s in own) for own in strata
         )
 
     def _reference(self, constraint: Constraint, split: str) -> float:

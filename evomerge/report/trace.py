@@ -1,4 +1,4 @@
-"""How a search went: the best score so far and the hypervolume, evaluation by evaluation."""
+"""The course of a search: scores, the best so far and the hypervolume, evaluation by evaluation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.analysis import pareto
+from evomerge.analysis.course import best_so_far, hypervolume_so_far
+from evomerge.analysis.pareto import hypervolume
 from evomerge.report.results import Results
 
 
@@ -41,14 +42,18 @@ def trace(results: Results) -> Trace:
     rows = [results.minimised([e])[0] if ok else None for ok, e in zip(scored, results.candidates, strict=True)]
     reference = _reference(results, [row for row in rows if row is not None])
     followed = [row if ok else None for row, ok in zip(rows, feasible, strict=True)]
-    several = len(signs) > 1
+    several = len(signs) > 1 and bool(reference.size)
+    best = (best_so_far(followed, column) for column in range(len(signs)))
     return Trace(
         scores=tuple(None if row is None else tuple((signs * row).tolist()) for row in rows),
         feasible=feasible,
-        best=tuple(_best(followed, column, float(sign)) for column, sign in enumerate(signs)),
-        hypervolume=_hypervolume(followed, reference) if several and reference.size else (),
+        best=tuple(
+            tuple((count, float(sign) * value) for count, value in steps)
+            for sign, steps in zip(signs, best, strict=True)
+        ),
+        hypervolume=hypervolume_so_far(followed, reference) if several else (),
         reference=tuple((signs * reference).tolist()) if reference.size else (),
-        baselines=pareto.hypervolume(_baselines(results), reference) if several and reference.size else 0.0,
+        baselines=hypervolume(_baselines(results), reference) if several else 0.0,
     )
 
 
@@ -62,28 +67,3 @@ def _reference(results: Results, rows: Sequence[NDArray[np.float64]]) -> NDArray
     if len(baselines):
         return np.asarray(baselines.max(axis=0))
     return np.max(rows, axis=0) if rows else np.empty(0)
-
-
-def _best(rows: Sequence[NDArray[np.float64] | None], column: int, sign: float) -> tuple[tuple[int, float], ...]:
-    steps: list[tuple[int, float]] = []
-    lowest = np.inf
-    for count, row in enumerate(rows, start=1):
-        if row is not None and row[column] < lowest:
-            lowest = row[column]
-            steps.append((count, sign * float(lowest)))
-    return tuple(steps)
-
-
-def _hypervolume(
-    rows: Sequence[NDArray[np.float64] | None], reference: NDArray[np.float64]
-) -> tuple[tuple[int, float], ...]:
-    steps: list[tuple[int, float]] = []
-    front = np.empty((0, reference.size))
-    for count, row in enumerate(rows, start=1):
-        if row is None or (front <= row).all(axis=1).any():
-            continue
-        front = np.vstack([front[~(front >= row).all(axis=1)], row])
-        volume = pareto.hypervolume(front, reference)
-        if not steps or volume > steps[-1][1]:
-            steps.append((count, volume))
-    return tuple(steps)

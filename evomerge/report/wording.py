@@ -166,7 +166,7 @@ def objective_sentence(results: Results, members: Sequence[Member], objective: O
     sign = -1.0 if objective.higher_is_better else 1.0
     quoted = min(tested, key=lambda m: sign * m.search_scores[label].mean)
     comparison = quoted.versus_expert[label]
-    expert = results.baseline_sheet(comparison.against, "test")
+    expert = results.baseline_scorecard(comparison.against, "test")
     wins = sum(m.versus_expert[label].mark == BEATS for m in tested)
     losses = sum(m.versus_expert[label].mark == WORSE for m in tested)
     reached = score(expert.values[label], percent) if expert else "–"

@@ -1,6 +1,6 @@
-"""What each item adds to a metric, so that a metric of any common kind gets a standard error.
+"""Contributions of items to a metric, so that a metric of any common kind gets a standard error.
 
-A mean over items is its own case: an item adds its value. Perplexities are functions of sums over items; for them the
+In a mean over items each item contributes its value. Perplexities are functions of sums over items; for them the
 jackknife's pseudo-values stand in (Tukey 1958): n times the metric on all items, minus n - 1 times the metric without
 the item.
 """
@@ -8,11 +8,13 @@ the item.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+__all__ = ["contributions", "group_weights"]
 
 Sums = tuple[Any, Any]  # (sum of the first column, sum of the second), or arrays of such sums
 
@@ -27,7 +29,7 @@ _OF_SUMS: tuple[Callable[[Any, Any], Any], ...] = (
 def contributions(values: Sequence[Any], recorded: float) -> NDArray[np.float64] | None:
     """One number per item whose mean is the recorded metric and whose spread gives its standard error.
 
-    How the metric was aggregated is not asked but seen: it is the aggregation that reproduces the recorded number.
+    The aggregation is inferred: it is the one that reproduces the recorded number.
 
     Args:
         values: Per-item values as recorded: numbers, or pairs of numbers.
@@ -52,6 +54,26 @@ def contributions(values: Sequence[Any], recorded: float) -> NDArray[np.float64]
         for aggregate in _OF_SUMS:
             if _same(aggregate(*array.sum(axis=0)), recorded):
                 return _pseudo_values(array, aggregate, recorded)
+    return None
+
+
+def group_weights(recorded: float, scores: Mapping[str, float], sizes: Mapping[str, int]) -> dict[str, float] | None:
+    """Weights of the tasks that a task group's score is the mean of.
+
+    Whether by size or evenly is inferred: it is the mean that reproduces the recorded number.
+
+    Args:
+        recorded: The group's score.
+        scores: Scores of the tasks that may be in the group.
+        sizes: Their numbers of items.
+
+    Returns:
+        Task to weight, or None when neither mean gives the recorded number.
+    """
+    for counts in ([float(sizes[task]) for task in scores], [1.0] * len(scores)):
+        weights = {task: count / sum(counts) for task, count in zip(scores, counts, strict=True)}
+        if weights and _same(math.fsum(weight * scores[task] for task, weight in weights.items()), recorded):
+            return weights
     return None
 
 

@@ -1,0 +1,78 @@
+"""Scores over several tasks: weighted sums of means over items, with the tasks as independent strata."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.analysis.difference import paired_difference
+from evomerge.analysis.intervals import Interval, interval, is_binary, weighted_sum
+from evomerge.analysis.significance import p_value
+
+__all__ = ["CONFIDENCE", "Stratum", "stratified_difference", "stratified_p_value", "stratified_score"]
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """One task's items in a score.
+
+    Attributes:
+        task: The task.
+        items: Item ids, sorted.
+        values: One value per item, ``(items,)``; their mean is the task's part of the score.
+        weight: Weight of that mean in the score.
+    """
+
+    task: str
+    items: tuple[str, ...]
+    values: NDArray[np.float64]
+    weight: float
+
+
+def stratified_score(strata: Sequence[Stratum], confidence: float = CONFIDENCE) -> Interval:
+    """The weighted sum of the strata's means, with its interval.
+
+    Raises:
+        ValueError: if there is no stratum, or as for `interval`.
+    """
+    return _combined([interval(s.values, is_binary(s.values), confidence) for s in strata], strata)
+
+
+def stratified_difference(
+    first: Sequence[Stratum], second: Sequence[Stratum], confidence: float = CONFIDENCE
+) -> Interval | None:
+    """The paired difference ``first - second`` of two scores.
+
+    Returns:
+        The difference with its interval; None when the two were not asked the same items.
+    """
+    if not first or [(s.task, s.items) for s in first] != [(s.task, s.items) for s in second]:
+        return None
+    pairs = zip(first, second, strict=True)
+    return _combined([paired_difference(a.values, b.values, confidence) for a, b in pairs], first)
+
+
+def stratified_p_value(first: Sequence[Stratum], second: Sequence[Stratum]) -> float | None:
+    """Two-sided p-value of a paired difference, see `p_value`.
+
+    Returns:
+        The p-value; None when the two were not asked the same items, or the items say nothing.
+    """
+
+    def difference_at(confidence: float) -> Interval:
+        found = stratified_difference(first, second, confidence)
+        assert found is not None
+        return found
+
+    return None if stratified_difference(first, second) is None else p_value(difference_at)
+
+
+def _combined(single: Sequence[Interval], strata: Sequence[Stratum]) -> Interval:
+    if len(single) == 1 and strata[0].weight == 1.0:
+        return single[0]
+    return weighted_sum(single, [s.weight for s in strata])

@@ -1,0 +1,78 @@
+"""Caveats: warnings to read before the numbers, and the optimism of scores that were selected for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from evomerge.report.costs import MESSAGE
+from evomerge.report.members import Member
+from evomerge.report.results import Results, short_name
+from evomerge.report.wording import count, number
+
+FEW_ITEMS = 100
+
+
+def shrinkage(results: Results, members: Sequence[Member]) -> dict[str, tuple[float, float | None]]:
+    """Mean drop from search scores to test scores, in each objective's natural direction.
+
+    Returns:
+        Objective label to the drop of the members, who were selected by their search scores, and that of the
+        baselines, who were not.
+    """
+    found = {}
+    for objective in results.objectives:
+        sign = 1.0 if objective.higher_is_better else -1.0
+        label = objective.label
+        drops = [sign * (m.search_scores[label].mean - m.test_scores[label].mean) for m in members if m.test_scores]
+        pairs = [
+            (results.baseline_scorecard(n, "search"), results.baseline_scorecard(n, "test")) for n in results.names
+        ]
+        others = [sign * (a.values[label] - b.values[label]) for a, b in pairs if a is not None and b is not None]
+        if drops:
+            found[label] = (float(np.mean(drops)), float(np.mean(others)) if others else None)
+    return found
+
+
+def warnings(results: Results, members: Sequence[Member]) -> list[str]:
+    """Warnings of the run itself, then those that its records give rise to."""
+    found = [str(text) for text in results.store.manifest.get("warnings", ())]
+    found += [
+        f"The baseline {short_name(e.name)} failed on {e.split} items: {e.error.message.splitlines()[0][:MESSAGE]}"
+        for e in results.store.evaluations()
+        if e.name is not None and e.error is not None and e.error.message
+    ]
+    total, failed = len(results.candidates), sum(e.error is not None for e in results.candidates)
+    if failed and failed >= 0.2 * total:
+        found.append(f"{failed} of {count(total, 'candidate')} failed.")
+    untested = sum(not m.test_scores for m in members)
+    if members and untested:
+        found.append(f"{untested} of {count(len(members), 'member')} not scored on held-out items.")
+    found += _few_items(results, members)
+    cards = {short_name(n): results.baseline_scorecard(n, "test") for n in results.names}
+    cards |= {m.id: results.scorecard(m.test) for m in members}
+    cut = {name: card.truncated for name, card in cards.items() if card is not None and card.truncated > 0.0}
+    if cut:
+        worst = max(cut, key=lambda name: cut[name])
+        found.append(
+            f"{count(len(cut), 'model')} of {len(cards)} reached the length limit in generated answers, most often "
+            f"{worst} ({number(cut[worst], percent=True)} % of its answers): truncated answers are scored as they are."
+        )
+    return found
+
+
+def _few_items(results: Results, members: Sequence[Member]) -> list[str]:
+    cards = [results.scorecard(m.test) for m in members]
+    found: list[str] = []
+    few: dict[int, list[str]] = {}
+    for objective in results.objectives:
+        strata = next((card.strata[objective.label] for card in cards if card is not None), None)
+        if strata is None:
+            continue
+        if not strata:
+            found.append(f"{objective.label} is not explained by its items one by one, so it has no interval.")
+        elif (n := min(len(stratum.items) for stratum in strata)) < FEW_ITEMS:
+            few.setdefault(n, []).append(objective.label)
+    found += [f"Only {count(n, 'held-out item')} for {', '.join(few[n])}: intervals are wide." for n in sorted(few)]
+    return found
