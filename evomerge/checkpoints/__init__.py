@@ -13,6 +13,7 @@ from evomerge.checkpoints.json_files import read_object
 from evomerge.checkpoints.locate import locate
 from evomerge.checkpoints.nonfinite import find_nonfinite
 from evomerge.checkpoints.open import open_all, open_source
+from evomerge.checkpoints.renamed import under_names_of
 from evomerge.checkpoints.shards import parse_size, write_shards
 from evomerge.checkpoints.source import CheckpointSource, TensorSpec, stored_dtype
 
@@ -34,6 +35,7 @@ __all__ = [
     "read_header",
     "read_object",
     "stored_dtype",
+    "under_names_of",
     "untied_heads",
     "write_arrays",
     "write_shards",

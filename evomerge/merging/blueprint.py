@@ -6,6 +6,7 @@ and applies the very rules that loading does.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -124,7 +125,9 @@ def _check_filled(checkpoint: CheckpointSource, model: PreTrainedModel) -> None:
         raise InputError([f"{str(checkpoint.path)!r}: {problem}" for problem in error.problems]) from error
     state: dict[str, torch.Tensor] = model.state_dict(keep_vars=True)
     known = {id(state[name]) for name in targets}  # tied parameters are one, under several names
-    problems = missing_weights(checkpoint, [name for name, tensor in state.items() if id(tensor) not in known])
+    optional = [re.compile(pattern) for pattern in getattr(model, "_keys_to_ignore_on_load_missing", None) or ()]
+    missing = [name for name, tensor in state.items() if id(tensor) not in known]
+    problems = missing_weights(checkpoint, [n for n in missing if not any(entry.search(n) for entry in optional)])
     if problems:
         raise InputError(problems)
 

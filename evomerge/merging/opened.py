@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Self
 
-from evomerge.checkpoints import CheckpointSource, Comparison, compare, is_computed, locate, open_all
+from evomerge.checkpoints import CheckpointSource, Comparison, compare, is_computed, locate, open_all, under_names_of
 from evomerge.errors import InputError
 from evomerge.recipe import CheckpointRef, Recipe
 
@@ -21,7 +21,7 @@ class Checkpoints:
 
     Attributes:
         reference: The reference checkpoint.
-        checkpoints: All opened checkpoints.
+        by_ref: All opened checkpoints, each under the reference's tensor names where only a prefix differs.
     """
 
     def __init__(
@@ -29,9 +29,10 @@ class Checkpoints:
     ) -> None:
         if not checkpoints:
             raise ValueError("there is no checkpoint to merge")
-        self.by_ref = dict(checkpoints)
         self._by_identity = {identity(ref): checkpoint for ref, checkpoint in checkpoints.items()}
         self.reference = self[reference] if reference is not None else next(iter(checkpoints.values()))
+        self.by_ref = {ref: under_names_of(self.reference, checkpoint) for ref, checkpoint in checkpoints.items()}
+        self._by_identity = {identity(ref): checkpoint for ref, checkpoint in self.by_ref.items()}
 
     @classmethod
     def open(cls, recipe: Recipe, *, offline: bool = True) -> Self:
