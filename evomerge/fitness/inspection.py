@@ -9,7 +9,7 @@ from typing import Any
 from evomerge.evaluation import SPLITS
 from evomerge.fitness.inference.encoding import DEFAULT_LENGTH, Encoder
 from evomerge.fitness.settings import FitnessSettings
-from evomerge.fitness.tasks.build import divide, open_benchmarks
+from evomerge.fitness.tasks.build import open_tasks
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ def inspect_tasks(settings: FitnessSettings, tokenizer: Any = None) -> Inspectio
         InputError: With everything that is wrong.
     """
     encoder = None if tokenizer is None else Encoder(tokenizer, settings.max_length or DEFAULT_LENGTH)
-    benchmarks, groups = open_benchmarks(settings, encoder)
-    items = divide(settings, benchmarks)
+    opened = open_tasks(settings, encoder)
+    items = opened.items
     listings = []
-    for name, benchmark in benchmarks.items():
+    for name, benchmark in opened.benchmarks.items():
         listings.append(
             TaskListing(
                 task=name,
@@ -84,4 +84,4 @@ def inspect_tasks(settings: FitnessSettings, tokenizer: Any = None) -> Inspectio
         )
     own = {f"{listing.task}.{key}": up for listing in listings for key, up in listing.metrics.items()}
     warnings = tuple(warning for listing in listings for warning in listing.warnings)
-    return Inspection(tuple(listings), own | dict(groups.directions(own)), warnings)
+    return Inspection(tuple(listings), own | dict(opened.groups.directions(own)), warnings)

@@ -46,6 +46,8 @@ class FitnessSettings:
         fewshot_seed: Of the draw of few-shot examples.
         prefixes: ``shared`` computes shared beginnings once, ``plain`` reads every sequence whole, ``auto`` shares
             where the model is seen to answer the same.
+        split_rule: What an item's split follows: 2, its document alone, whatever task asks it; 1, the task's name too,
+            as in runs that began before there was a choice.
     """
 
     tasks: tuple[str | Mapping[str, Any], ...] = field(
@@ -93,19 +95,35 @@ class FitnessSettings:
         default="auto",
         metadata=setting("compute shared beginnings once; auto: where the model answers the same", choices=PREFIXES),
     )
+    split_rule: int = field(
+        default=2,
+        metadata=setting(
+            "what the split of an item follows; 2: its document alone, 1: its task's name too, as in old runs",
+            low=1,
+            high=2,
+        ),
+    )
 
     def problems(self) -> list[str]:
         """Everything wrong with these settings that can be told without opening a task."""
-        found: list[str] = []
+        found = self._list_problems()
         if not self.tasks:
             found.append("tasks: at least one task is needed, none came")
-        odd = [task for task in self.tasks if not isinstance(task, str | Mapping)]
-        found += [f"tasks: expected a name, a file or a mapping, came {task!r}" for task in odd]
-        found += [f"task_path: {path!r} does not exist" for path in self.task_path if not _expand(path).exists()]
         found += declarations.problems(self) + self._split_problems()
         if self.fewshot_as_multiturn and not self.apply_chat_template:
             found.append("fewshot_as_multiturn: turns need a chat template; set apply_chat_template=true as well")
         return found
+
+    def _list_problems(self) -> list[str]:
+        given: dict[str, Any] = {"tasks": self.tasks, "task_path": self.task_path}
+        found = [
+            f"{key}: expected a list, came the text {value!r}" for key, value in given.items() if isinstance(value, str)
+        ]
+        if found:
+            return found  # letters of a text are no names
+        odd = [task for task in self.tasks if not isinstance(task, str | Mapping)]
+        found += [f"tasks: expected a name, a file or a mapping, came {task!r}" for task in odd]
+        return found + [f"task_path: {path!r} does not exist" for path in self.task_path if not _expand(path).exists()]
 
     def _split_problems(self) -> list[str]:
         found = [

@@ -23,7 +23,8 @@ from evomerge.fitness.inference.scoring import BatchScorer
 from evomerge.fitness.settings import FitnessSettings, check_models
 from evomerge.fitness.tasks import groups
 from evomerge.fitness.tasks.benchmark import Benchmark
-from evomerge.fitness.tasks.build import divide, open_benchmarks
+from evomerge.fitness.tasks.build import open_tasks
+from evomerge.fitness.tasks.documents import doc_hash
 from evomerge.fitness.tasks.isolated_rng import foreign_code
 from evomerge.fitness.tasks.items import Item
 from evomerge.fitness.tokenised import tokenise
@@ -73,6 +74,7 @@ class TaskSuite:
         self._scorer = scorer
         self._shape = shape
         self._split = {item: split for split, tasks in items.items() for ids in tasks.values() for item in ids}
+        self._members = {task for name in groups.names for task in groups.leaves(name)}
         self._task = {item: task for tasks in items.values() for task, ids in tasks.items() for item in ids}
         self.content = {item: self._item(item).content for item in self._split}
         tokenised = tokenise(encoder, ((self._task[item], self._item(item)) for item in self._split))
@@ -111,16 +113,17 @@ class TaskSuite:
         """
         check_models(settings, tokenizer, config)
         encoder = Encoder.of_model(tokenizer, config, generation, settings.max_length)
-        benchmarks, groups = open_benchmarks(settings, encoder)
-        items = divide(settings, benchmarks)
-        for name, benchmark in benchmarks.items():
-            benchmark.keep({item for split in SPLITS for item in items[split][name]})
+        opened = open_tasks(settings, encoder)
+        benchmarks = {
+            name: benchmark.keep({item for split in SPLITS for item in opened.items[split][name]})
+            for name, benchmark in opened.benchmarks.items()
+        }
         vocabulary, logits = vocabulary_size(config, tokenizer), unasked(selects_by(config))  # until a model is asked
         tokens = sys.maxsize if settings.batch_size else TOKEN_BUDGET  # an explicit batch_size overrides the budget
         shape = ModelShape.of(config, vocabulary)
         limits = Limits(vocabulary, tokens, settings.batch_size, attention=shape.attention_tokens, logits=logits)
         scorer = BatchScorer(tokenizer, limits, share=settings.prefixes == "shared")
-        return cls(settings, benchmarks, groups, items, encoder, scorer, shape)
+        return cls(settings, benchmarks, opened.groups, opened.items, encoder, scorer, shape)
 
     @property
     def judging(self) -> Mapping[str, str]:
@@ -143,9 +146,20 @@ class TaskSuite:
         """An item as people read it.
 
         Args:
-            item: Its id; ``question`` is the prompt, ``options`` the answers to choose from, ``gold`` the right one.
+            item: Its id.
+
+        Returns:
+            ``question``, the prompt; ``options``, the answers to choose from; ``gold``, the right answer; ``doc_hash``,
+            lm-eval's hash of its document; ``subtask``, its task where that is part of a group; ``cluster``, the items
+            that belong together, reserved; ``split_rule``, what its split follows.
         """
-        return self._item(item).description
+        task, found = self._task[item], self._item(item)
+        return found.description | {
+            "doc_hash": doc_hash(found.doc),
+            "subtask": task if task in self._members else None,
+            "cluster": None,
+            "split_rule": self.settings.split_rule,
+        }
 
     def check_metrics(self, keys: Iterable[str]) -> None:
         """Refuses metric keys that nothing here will compute.

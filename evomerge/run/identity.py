@@ -12,7 +12,7 @@ from evomerge.merging import companions
 from evomerge.run.assemble import Assembly, searcher_settings
 
 # Settings of the fitness that say where files lie or how many items are used; the items themselves are in the identity.
-_NOT_IDENTITY = ("task_path", "items_per_task", "test_items_per_task", "prefixes")
+_NOT_IDENTITY = ("task_path", "items_per_task", "test_items_per_task", "prefixes", "split_rule")
 
 
 def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]:
@@ -35,7 +35,8 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         "constraints": [constraint.to_json() for constraint in assembly.constraints],
         "functions": {function.name: function.content for function in assembly.functions},
         "fitness": {name: plain(value) for name, value in fitness.items() if name not in _NOT_IDENTITY}
-        | ({"prefixes": "shared"} if settings.fitness.prefixes == "shared" else {}),
+        | ({"prefixes": "shared"} if settings.fitness.prefixes == "shared" else {})
+        | ({"split_rule": settings.fitness.split_rule} if settings.fitness.split_rule != 1 else {}),
         "items": settings.items,
         "judging": dict(assembly.suite.judging),
         "searcher": {"name": config.searcher.name, **plain(asdict(searcher_settings(config)))},

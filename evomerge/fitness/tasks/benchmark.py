@@ -1,15 +1,14 @@
-"""One lm-eval task: its items and prompts, and what becomes of a model's answers.
+"""One lm-eval task with its items built: judges answers item by item, and aggregates what they are worth.
 
 lm-eval builds the requests, filters the answers, judges each item and aggregates; the model, the tokens and the batches
-are ours. The items of a task are built all together and once, so that a prompt does not depend on which other items are
-asked.
+are ours.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lm_eval.api.metrics import mean
@@ -20,10 +19,11 @@ from evomerge.evaluation import Response
 from evomerge.fitness.inference.encoding import Encoder
 from evomerge.fitness.inference.requests import Answer, Generated, Likelihood
 from evomerge.fitness.settings import FitnessSettings
-from evomerge.fitness.splits import item_ids
 from evomerge.fitness.tasks import smooth_metrics
-from evomerge.fitness.tasks.gold import WrongAnswer, answer_key, refuse
-from evomerge.fitness.tasks.items import Item
+from evomerge.fitness.tasks.checks.documents import judges_itself
+from evomerge.fitness.tasks.checks.fields import first_line
+from evomerge.fitness.tasks.checks.rehearsal import rehearse, right_answers
+from evomerge.fitness.tasks.items import Item, build_items
 from evomerge.fitness.tasks.judging import task_digest
 from evomerge.fitness.tasks.values import finite, plain
 
@@ -32,48 +32,60 @@ PLAIN = "none"  # lm-eval's name for the answers as they are
 
 @dataclass
 class _Answered:
-    """What filters read and write; made anew for every candidate, so that no answer outlives it."""
+    """One request's answer on its way through the filters; made anew for every candidate."""
 
     doc: Any
     resps: list[Any]
     filtered_resps: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
 class Benchmark:
-    """A task with its items built.
-
-    Args:
-        name: Of the task.
-        task: As lm-eval loaded it.
-        settings: How prompts are made.
-        encoder: Applies the chat template; ``None`` builds plain prompts.
+    """A task with its items.
 
     Attributes:
-        items: All items by id, in the order of the task.
-        warnings: What people should know.
+        name: Of the task.
+        task: As lm-eval made it, configured for the run.
+        items: Items by id, in the order of the task.
         judging: Digest of how answers are judged.
-
-    Raises:
-        InputError: If the prompts cannot be built, or a right answer is none of its item's options.
+        metrics: Whether more is better, by metric name.
+        warnings: Sentences that people should read before they trust the scores.
+        documents: Name of the document behind each item, where splits follow it; see :func:`document_keys`.
+        source: Where the documents come from, if the rows behind them could not be found.
     """
 
-    def __init__(self, name: str, task: Task, settings: FitnessSettings, encoder: Encoder | None) -> None:
-        self.name = name
-        self.task = task
-        self.warnings: list[str] = []
-        self._configure(settings)
-        self.judging = task_digest(task)  # now, as close as can be to when the task's code was read
+    name: str
+    task: Task
+    items: Mapping[str, Item]
+    judging: str
+    metrics: Mapping[str, bool] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    documents: Mapping[str, str] = field(default_factory=dict)
+    source: str | None = None
+
+    @classmethod
+    def build(cls, name: str, task: Task, settings: FitnessSettings, encoder: Encoder | None) -> Benchmark:
+        """Builds the items of a configured task.
+
+        Args:
+            name: Of the task.
+            task: As lm-eval made it; its documents have been checked.
+            settings: How prompts are made.
+            encoder: Applies the chat template; ``None`` builds plain prompts.
+
+        Raises:
+            InputError: If the prompts cannot be built.
+        """
+        judging = task_digest(task)  # now, as close as can be to when the task's code was read
         try:
-            self.items = self._build(settings, encoder)
-            self._remember()
+            items = build_items(task, name, settings, encoder)
+            if not judges_itself(task):
+                _remember(task)
         except InputError:
             raise
         except Exception as error:  # templates and code of a task can fail in any way
-            first = (str(error).strip() or "no message").splitlines()[0]
-            raise InputError(
-                f"task {name!r}: its prompts could not be built: {type(error).__name__}: {first}"
-            ) from error
-        self.metrics = self._directions()
+            raise InputError(f"task {name!r}: its prompts could not be built: {first_line(error)}") from error
+        return cls(name, task, items, judging)._with_metrics()
 
     @property
     def output_type(self) -> str:
@@ -85,104 +97,43 @@ class Benchmark:
         """Names of its filters."""
         return tuple(chain.name for chain in self.task._filters)
 
-    def keep(self, items: Collection[str]) -> None:
-        """Forgets all other items, and lm-eval's copies of them."""
-        self.items = {item: found for item, found in self.items.items() if item in items}
-        self.task._instances = []
+    def keep(self, items: Collection[str]) -> Benchmark:
+        """The task with some of its items."""
+        return replace(self, items={item: found for item, found in self.items.items() if item in items})
 
-    def _configure(self, settings: FitnessSettings) -> None:
-        task = self.task
-        own = task.get_config("num_fewshot")
-        if settings.num_fewshot is not None and own == 0 and settings.num_fewshot > 0:
-            self.warnings.append(
-                f"task {self.name!r} fixes num_fewshot to 0; num_fewshot={settings.num_fewshot} is not applied"
-            )
-        elif settings.num_fewshot is not None:
-            task.set_config("num_fewshot", settings.num_fewshot)
-        elif own is None:
-            task.set_config("num_fewshot", 0)
-        if settings.gen_kwargs and self.output_type == "generate_until":
-            task.set_config("generation_kwargs", dict(settings.gen_kwargs), update=True)
-        task.set_fewshot_seed(settings.fewshot_seed)
-        self._warn_of_examples()
+    def warn(self, warning: str) -> Benchmark:
+        """The task with one more warning."""
+        return replace(self, warnings=(*self.warnings, warning))
 
-    def _warn_of_examples(self) -> None:
-        shots = getattr(self.task, "fewshot_cfg", None)
-        if not self.task.get_config("num_fewshot") or shots is None or (shots.split is None and shots.samples):
-            return
-        splits = [self.task.get_config(f"{name}_split") for name in ("training", "validation", "test")]
-        drawn_from = shots.split or next((split for split in splits if split), None)
-        if drawn_from == (splits[2] or splits[1]):
-            more = "" if shots.split else "; an item may be shown its own answer: name a fewshot_split"
-            self.warnings.append(f"task {self.name!r} draws its examples from the items that it is scored on{more}")
+    def rehearse(self) -> list[str]:
+        """Judges made-up answers of all items; see :mod:`evomerge.fitness.tasks.checks.rehearsal`."""
+        return rehearse(self.name, self.items, self.judge, self.aggregate)
 
-    def _build(self, settings: FitnessSettings, encoder: Encoder | None) -> dict[str, Item]:
-        chat = encoder.chat if encoder is not None and settings.apply_chat_template else None
-        self.task.build_all_requests(
-            system_instruction=settings.system_instruction,
-            apply_chat_template=chat is not None,
-            fewshot_as_multiturn=settings.fewshot_as_multiturn,
-            chat_template=chat,
-        )
-        by_doc: dict[int, list[Any]] = {}
-        for instance in self.task.instances:
-            by_doc.setdefault(instance.doc_id, []).append(instance)
-        parts = [sorted(instances, key=lambda instance: instance.idx) for instances in by_doc.values()]
-        ids = item_ids(self.name, (part[0].doc for part in parts))
-        wrong: list[WrongAnswer] = []
-        items = {item: self._item(item, part, wrong) for item, part in zip(ids, parts, strict=True)}
-        refuse(self.name, wrong, len(items))
-        return items
-
-    def _item(self, item: str, instances: Sequence[Any], wrong: list[WrongAnswer]) -> Item:
-        doc = instances[0].doc
-        key = answer_key(self.task, doc)
-        if key.wrong is not None and not callable(self.task.get_config("process_results")):
-            wrong.append(key.wrong)
-        return Item(
-            id=item,
-            doc=doc,
-            kind=tuple(instance.request_type for instance in instances),
-            arguments=tuple(tuple(instance.args) for instance in instances),
-            repeats=int(instances[0].repeats or 1),
-            options=key.options,
-            gold=key.gold,
-            target=key.target,
-        )
-
-    def _remember(self) -> None:
-        """Renders each document's templates once; judging would render them again for every candidate."""
-        if callable(self.task.get_config("process_results")):
-            return
-        for name in ("doc_to_text", "doc_to_target", "doc_to_choice"):
-            if self.task.get_config(name) is not None:
-                setattr(self.task, name, _Remembered(getattr(self.task, name)))
-
-    def _directions(self) -> dict[str, bool]:
-        """Metrics that items will have, and whether more is better; found by judging one item with made-up answers."""
+    def _with_metrics(self) -> Benchmark:
+        """Finds the metrics that items will have, by judging made-up answers of the first one."""
         item = next(iter(self.items.values()))
-        answers = [Generated("", False) if kind == "generate_until" else Likelihood(-1.0, False) for kind in item.kind]
         declared = dict(self.task.higher_is_better())
         try:
-            keys = list(self.judge({item.id: answers})[0].metrics)
-        except Exception:  # the code of a task may not like made-up answers
+            keys = list(self.judge({item.id: right_answers(item)})[0].metrics)
+        except Exception:  # code of the task; whether it may fail is found out by the rehearsal
             keys = [self._key(metric, chain) for metric in declared for chain in self.filters]
-        directions = {}
+        directions: dict[str, bool] = {}
+        warnings = []
         for key in keys:
             metric = key.split(",")[0]
             better = declared[metric] if metric in declared else smooth_metrics.HIGHER_IS_BETTER.get(metric)
             if better is None:
-                self.warnings.append(
+                warnings.append(
                     f"metric {self.name}.{key} does not say whether more is better; more is taken as better"
                 )
             directions[key] = better is not False
-        return directions
+        return replace(self, metrics=directions, warnings=(*self.warnings, *warnings))
 
     def _key(self, metric: str, chain: str) -> str:
         return metric if chain == PLAIN else f"{metric},{chain}"
 
     def judge(self, answers: Mapping[str, Sequence[Answer]]) -> list[Response]:
-        """What a candidate's answers are worth, item by item.
+        """Judges a candidate's answers, item by item.
 
         Args:
             answers: One answer per request, for each item asked.
@@ -201,8 +152,8 @@ class Benchmark:
         return [self._response(item, given, values) for (item, given), values in zip(chosen, metrics, strict=True)]
 
     def _item_metrics(self, item: Item, answered: Sequence[_Answered]) -> dict[str, Any]:
-        # Custom code may write into the document, which later candidates are judged with.
-        custom = callable(self.task.get_config("process_results"))
+        # Code of the task may write into the document, which later candidates are judged with.
+        custom = judges_itself(self.task)
         values: dict[str, Any] = {}
         for chain in answered[0].filtered_resps:
             doc = copy.deepcopy(item.doc) if custom else item.doc
@@ -226,7 +177,7 @@ class Benchmark:
         )
 
     def _smooth(self, item: Item, logprobs: Sequence[float]) -> dict[str, float]:
-        if callable(self.task.get_config("process_results")):
+        if judges_itself(self.task):
             return {}  # only the task knows what its options mean
         if self.output_type == "multiple_choice" and item.gold:
             return smooth_metrics.choice_metrics(logprobs[: len(item.options)], item.gold)
@@ -247,6 +198,13 @@ class Benchmark:
             if total is not None:
                 result[key] = total
         return result
+
+
+def _remember(task: Task) -> None:
+    """Renders each document's templates once; judging would render them again for every candidate."""
+    for name in ("doc_to_text", "doc_to_target", "doc_to_choice"):
+        if task.get_config(name) is not None:
+            setattr(task, name, _Remembered(getattr(task, name)))
 
 
 class _Remembered:

@@ -1,8 +1,12 @@
-"""Opens the tasks of a run: loads them, builds their items, and divides these into splits and samples."""
+"""Opens the tasks of a run: loads them, checks and builds their items, and divides these into splits and samples."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lm_eval.api.task import Task
 
 from evomerge.errors import InputError
 from evomerge.evaluation import SPLITS
@@ -11,46 +15,152 @@ from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.splits import sample, split_of, strata
 from evomerge.fitness.tasks import groups, jsonl_task, loader
 from evomerge.fitness.tasks.benchmark import Benchmark
-from evomerge.fitness.tasks.checks import contamination
+from evomerge.fitness.tasks.checks import contamination, examples
+from evomerge.fitness.tasks.checks.documents import check_examples, check_items, is_declared
+from evomerge.fitness.tasks.checks.fields import compiled_once, first_line
+from evomerge.fitness.tasks.documents import document_keys, source
 from evomerge.fitness.tasks.isolated_rng import foreign_code, no_progress_bars
 
+ItemSplits = Mapping[str, Mapping[str, tuple[str, ...]]]
 
-def open_benchmarks(settings: FitnessSettings, encoder: Encoder | None) -> tuple[dict[str, Benchmark], groups.Groups]:
-    """Loads the tasks of a run and builds all their items.
+
+@dataclass(frozen=True)
+class Opened:
+    """The tasks of a run.
+
+    Attributes:
+        benchmarks: Tasks with all their items, by name.
+        groups: Groups of them.
+        items: Split name to task name to ids of the items that are asked.
+    """
+
+    benchmarks: Mapping[str, Benchmark]
+    groups: groups.Groups
+    items: ItemSplits
+
+
+def open_tasks(settings: FitnessSettings, encoder: Encoder | None) -> Opened:
+    """Loads the tasks of a run, builds their items, divides them, and judges made-up answers of those that are asked.
 
     Args:
-        settings: What to load.
+        settings: Tasks, prompts, splits and samples.
         encoder: For chat templates.
 
     Raises:
         InputError: With everything that is wrong.
     """
-    benchmarks: dict[str, Benchmark] = {}
     problems: list[str] = []
-    with foreign_code(settings.fewshot_seed), no_progress_bars():
+    benchmarks: dict[str, Benchmark] = {}
+    with foreign_code(settings.fewshot_seed), no_progress_bars(), compiled_once():
         loaded = loader.load(settings)
     for name, task in loaded.tasks.items():
         try:
-            # Each task starts from the same numbers, whichever tasks were built before it.
-            with foreign_code(settings.fewshot_seed), no_progress_bars():
-                benchmarks[name] = Benchmark(name, task, settings, encoder)
+            benchmarks[name] = _open(name, task, settings, encoder, builtin=name in loaded.builtin)
         except InputError as error:
             problems += error.problems
-            continue
-        split = task.get_config("test_split") or task.get_config("validation_split")
-        known_name = name if name in loaded.builtin else None
-        if told := contamination.warning(known_name, task.get_config("dataset_path"), split):
-            benchmarks[name].warnings.append(f"task {name!r} {told}")
     for spec in settings.tasks:
-        if not isinstance(spec, str) and (told := jsonl_task.warning(spec)) and spec["task"] in benchmarks:
-            benchmarks[spec["task"]].warnings.append(f"task {spec['task']!r} {told}")
+        if not isinstance(spec, str) and (told := jsonl_task.warning(spec)) and (name := spec["task"]) in benchmarks:
+            benchmarks[name] = benchmarks[name].warn(f"task {name!r} {told}")
     if problems:
         raise InputError(problems)
-    return benchmarks, groups.Groups(loaded.groups)
+    benchmarks = _warn_of_overlap(benchmarks)
+    items = divide(settings, benchmarks)
+    for name, benchmark in benchmarks.items():
+        asked = benchmark.keep({item for split in SPLITS for item in items[split][name]})
+        with foreign_code(settings.fewshot_seed), no_progress_bars():
+            problems += asked.rehearse()
+    if problems:
+        raise InputError(problems)
+    return Opened(benchmarks, groups.Groups(loaded.groups), items)
+
+
+def _open(name: str, task: Task, settings: FitnessSettings, encoder: Encoder | None, *, builtin: bool) -> Benchmark:
+    warnings = configure(task, name, settings)
+    # Each task starts from the same numbers, whichever tasks were built before it, and whatever was looked at first.
+    with foreign_code(settings.fewshot_seed), no_progress_bars(), compiled_once():
+        warnings += _checked(name, task, builtin=builtin)
+    with foreign_code(settings.fewshot_seed), no_progress_bars(), compiled_once():
+        benchmark = Benchmark.build(name, task, settings, encoder)
+    if settings.split_rule > 1:
+        with foreign_code(settings.fewshot_seed), no_progress_bars():
+            keys, found = document_keys(task, [item.doc for item in benchmark.items.values()])
+        benchmark = replace(
+            benchmark, documents=dict(zip(benchmark.items, keys, strict=True)), source=None if found else source(task)
+        )
+    split = task.get_config("test_split") or task.get_config("validation_split")
+    if told := contamination.warning(name if builtin else None, task.get_config("dataset_path"), split):
+        benchmark = benchmark.warn(f"task {name!r} {told}")
+    return replace(benchmark, warnings=(*warnings, *benchmark.warnings))
+
+
+def configure(task: Task, name: str, settings: FitnessSettings) -> list[str]:
+    """Gives a task the run's number of examples, their seed and the arguments of generation.
+
+    Returns:
+        Sentences that people should read.
+
+    Raises:
+        InputError: If there are fewer examples than asked for.
+    """
+    warnings = []
+    own = task.get_config("num_fewshot")
+    if settings.num_fewshot is not None and own == 0 and settings.num_fewshot > 0:
+        warnings.append(f"task {name!r} fixes num_fewshot to 0; num_fewshot={settings.num_fewshot} is not applied")
+    elif settings.num_fewshot is not None:
+        task.set_config("num_fewshot", settings.num_fewshot)
+    elif own is None:
+        task.set_config("num_fewshot", 0)
+    if settings.gen_kwargs and task.OUTPUT_TYPE == "generate_until":
+        task.set_config("generation_kwargs", dict(settings.gen_kwargs), update=True)
+    task.set_fewshot_seed(settings.fewshot_seed)
+    if told := examples.problem(task, name):
+        raise InputError(told)
+    if told := examples.warning(task):
+        warnings.append(f"task {name!r} {told}")
+    return warnings
+
+
+def _checked(name: str, task: Task, *, builtin: bool) -> list[str]:
+    """Warnings about the documents of a task.
+
+    Raises:
+        InputError: If some of them cannot be asked or judged.
+    """
+    if not is_declared(task):
+        return []
+    try:
+        docs: Sequence[Any] = list(task.eval_docs)
+    except Exception as error:  # code of the task ran
+        raise InputError(f"task {name!r}: its items could not be read: {first_line(error)}") from error
+    if not docs:
+        raise InputError(f"task {name!r} has no items")
+    found = [check_items(task, name, docs, lenient=builtin)]
+    if (shown := examples.pool(task)) and not examples.drawn_from_items(task):
+        found.append(check_examples(task, name, shown, lenient=builtin))
+    if problems := [problem for part in found for problem in part.problems]:
+        raise InputError(problems)
+    return [warning for part in found for warning in part.warnings]
+
+
+def _warn_of_overlap(benchmarks: Mapping[str, Benchmark]) -> dict[str, Benchmark]:
+    """Warns of tasks that rebuild their documents, where another task reads the same data."""
+    sources = {name: source(benchmark.task) for name, benchmark in benchmarks.items()}
+    warned = dict(benchmarks)
+    for name, benchmark in benchmarks.items():
+        others = [other for other, data in sources.items() if data == benchmark.source and other != name]
+        if others:
+            warned[name] = benchmark.warn(
+                f"task {name!r} rebuilds its documents (process_docs), so its splits cannot follow the data's rows: it "
+                f"may search on what {others[0]!r} holds out"
+            )
+    return warned
 
 
 def divide(settings: FitnessSettings, benchmarks: Mapping[str, Benchmark]) -> dict[str, dict[str, tuple[str, ...]]]:
     """Puts the items of each task into splits and draws the samples.
+
+    Under split rule 2 the split follows from the document behind an item, under rule 1 from the item's name, of which
+    that of the task is a part.
 
     Returns:
         Split name to task name to item ids.
@@ -65,9 +175,10 @@ def divide(settings: FitnessSettings, benchmarks: Mapping[str, Benchmark]) -> di
             {item: found.target for item, found in benchmark.items.items()},
             {item: len(found.options) for item, found in benchmark.items.items()},
         )
+        places = {item: split_of(benchmark.documents.get(item, item), settings.splits) for item in benchmark.items}
         counts: dict[str, int] = {}
         for split in SPLITS:
-            members = [item for item in benchmark.items if split_of(item, settings.splits) == split]
+            members = [item for item, place in places.items() if place == split]
             # What is held out does not follow the run's seed, so that runs with other seeds stay comparable.
             seed = settings.seed if split == "search" else 0
             items[split][name] = sample(members, layers, settings.limit(split), seed)

@@ -48,5 +48,11 @@ def foreign_code(seed: int) -> Iterator[None]:
 @contextlib.contextmanager
 def no_progress_bars() -> Iterator[None]:
     """Holds back what libraries write to the terminal while tasks are built; problems are told in our own words."""
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        yield
+    logger = logging.getLogger("datasets")
+    level = logger.level
+    try:
+        logger.setLevel(logging.CRITICAL + 1)
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -10,7 +10,7 @@ from typing import Any
 
 import datasets
 from lm_eval.api.group import Group
-from lm_eval.api.task import Task
+from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.tasks._index import Entry
 from lm_eval.tasks._yaml_loader import load_yaml
 
@@ -18,6 +18,9 @@ from evomerge.errors import InputError
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.tasks import jsonl_task
 from evomerge.fitness.tasks.checks import validate
+from evomerge.fitness.tasks.checks.documents import check_items, is_declared
+from evomerge.fitness.tasks.checks.fields import first_line
+from evomerge.fitness.tasks.data_files import read_rows
 from evomerge.fitness.tasks.task_index import Shelf
 
 
@@ -58,6 +61,8 @@ def load(settings: FitnessSettings) -> Loaded:
     wanted, unknown = shelf.find(names)
     found += unknown
     entries = list(shelf.closure(wanted))
+    asked = [*(entry.name for entry in entries if entry.name in shelf.own), *(str(spec.get("task")) for spec in specs)]
+    found += [problem for name in dict.fromkeys(asked) for problem in validate.name_problems(name)]
     for entry in entries:
         found += _prepare(entry, shelf)
     folders = [folder if folder.is_dir() else folder.parent for folder in _paths(settings)]
@@ -91,7 +96,7 @@ def _prepare(entry: Entry, shelf: Shelf) -> list[str]:
     try:
         config = load_yaml(path, resolve_func=True)
     except Exception as error:  # code of the task ran
-        return [f"task {entry.name!r} ({path}): could not be read: {type(error).__name__}: {_first_line(error)}"]
+        return [f"task {entry.name!r} ({path}): could not be read: {first_line(error)}"]
     entry.cfg, entry.yaml_path = config, None
     folder = path.parent if entry.name in shelf.own else None
     return [problem for part in _declarations(entry.name, config) for problem in _part_problems(*part, folder)]
@@ -146,7 +151,7 @@ def _build(wanted: Sequence[str | dict[str, Any]], shelf: Shelf) -> Loaded:
         try:
             loaded = shelf.manager.load([spec])
         except Exception as error:  # data, templates and code of a task can fail in any way
-            problems.append(_load_problem(name, error))
+            problems += _load_problems(name, error)
             continue
         for key, task in loaded["tasks"].items():
             if key in tasks:
@@ -160,18 +165,48 @@ def _build(wanted: Sequence[str | dict[str, Any]], shelf: Shelf) -> Loaded:
     return Loaded(tasks, groups, frozenset(tasks) - set(shelf.own) - {s["task"] for s in wanted if isinstance(s, dict)})
 
 
-def _load_problem(name: str, error: Exception) -> str:
-    text = f"{type(error).__name__}: {_first_line(error)}"
-    if isinstance(error, IndexError):
-        return f"task {name!r} has no items"
+def _load_problems(name: str, error: Exception) -> list[str]:
+    """Sentences about a task that lm-eval could not build, by what its data and documents say where they are there."""
+    task = _unfinished(error)
+    if task is not None:
+        name = task.config.task or name
+        if told := _data_problems(name, task.config.dataset_path, task.config.dataset_kwargs):
+            return told
+        if hasattr(task, "features"):
+            docs = list(task.task_docs)
+            problems = check_items(task, name, docs).problems if is_declared(task) else []
+            if problems or not docs:
+                return problems or [f"task {name!r} has no items"]
+    text = first_line(error)
     if isinstance(error, datasets.exceptions.DatasetGenerationError):
-        return f"task {name!r}: its data could not be read: {_first_line(error.__cause__ or error)}"
+        return [f"task {name!r}: its data could not be read: {first_line(error.__cause__ or error)}"]
     if isinstance(error, ConnectionError | OSError | datasets.exceptions.DatasetsError):
-        return f"task {name!r}: its data could not be loaded ({text}); bring it to this machine or name a local file"
+        return [f"task {name!r}: its data could not be loaded ({text}); bring it to this machine or name a local file"]
     if isinstance(error, KeyError):
-        return f"task {name!r}: its data has no {error}; check the names of its splits and fields"
-    return f"task {name!r} could not be loaded: {text}"
+        return [f"task {name!r}: its data has no {error}; check the names of its splits and fields"]
+    return [f"task {name!r} could not be loaded: {text}"]
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _unfinished(error: Exception) -> ConfigurableTask | None:
+    """The task whose making failed: lm-eval tries the first item while it makes a task, and drops both then."""
+    trace = error.__traceback__
+    while trace is not None:
+        made = trace.tb_frame.f_locals.get("self")
+        if isinstance(made, ConfigurableTask):
+            return made
+        trace = trace.tb_next
+    return None
+
+
+def _data_problems(name: str, loader: str | None, arguments: Mapping[str, Any] | None) -> list[str]:
+    """Problems of the JSON files that a task reads, each with file and line; lm-eval's libraries name neither."""
+    files = (arguments or {}).get("data_files") if loader == "json" else None
+    paths: list[Any] = [*files.values()] if isinstance(files, Mapping) else [files]
+    problems: list[str] = []
+    for path in [inner for entry in paths for inner in (entry if isinstance(entry, list) else [entry])]:
+        if path is not None and Path(str(path)).is_file():
+            try:
+                read_rows(Path(str(path)))
+            except InputError as wrong:
+                problems += [f"task {name!r}: {problem}" for problem in wrong.problems]
+    return problems

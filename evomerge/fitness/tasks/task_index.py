@@ -14,7 +14,8 @@ from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import Entry, Kind, TaskIndex
 from lm_eval.tasks._yaml_loader import load_yaml
 
-from evomerge.errors import suggest
+from evomerge.errors import InputError, suggest
+from evomerge.fitness.tasks.data_files import read_text
 
 _OTHER_FOLDERS = ("__pycache__", ".ipynb_checkpoints")
 _DECLARED = re.compile(r"^['\"]?(?:task|group|tag)['\"]?\s*:\s*['\"]?([\w.:+-]+)", re.MULTILINE)
@@ -106,11 +107,12 @@ class Shelf:
         try:
             config = load_yaml(path, resolve_func=False)
         except (OSError, ValueError, yaml.YAMLError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            self._unreadable.append(f"{path}: not a readable task file ({reason})")
+            self._unreadable.append(f"{path}{_yaml_reason(path, error)}")
             return
         name = config.get("group", config.get("task")) if "class" not in config else config.get("task")
         if not isinstance(name, str):
+            if isinstance(name, int | float):
+                self._unreadable.append(f"{path}: its name {name!r} is not a text; put quotes around it")
             return
         path = path.resolve()
         if self.own.setdefault(name, path) != path:
@@ -153,6 +155,18 @@ class Shelf:
     def _known(self) -> set[str]:
         declared = (name for text in self._builtin_texts().values() for name in _DECLARED.findall(text))
         return {*self.index, *declared}
+
+
+def _yaml_reason(path: Path, error: Exception) -> str:
+    """Ends a sentence about a task file with the line and the reason why it cannot be read."""
+    mark, reason = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if mark is not None and reason:
+        return f", line {mark.line + 1}: not a readable task file: {reason}"
+    try:
+        read_text(path)
+    except InputError as encoding:
+        return encoding.problems[0].removeprefix(str(path))
+    return f": not a readable task file ({(str(error).strip() or type(error).__name__).splitlines()[0]})"
 
 
 def _includes(text: str, files: set[str]) -> bool:

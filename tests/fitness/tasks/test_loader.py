@@ -159,12 +159,12 @@ def test_broken_rows_and_files(folder: Path) -> None:
     (folder / "bad.jsonl").write_text('{"question": "a"}\n{"question": \n', encoding="utf-8")
     assert "bad.jsonl, line 2: expected a JSON object" in problems(folder, INLINE | {"data": "bad.jsonl"})
     (folder / "list.jsonl").write_text("3\n", encoding="utf-8")
-    assert "row 1: expected a JSON object, came int" in problems(folder, INLINE | {"data": "list.jsonl"})
+    assert "line 1: expected a JSON object, came a number" in problems(folder, INLINE | {"data": "list.jsonl"})
     declare(folder, "broken", SIMPLE.format(name="broken", data="bad.jsonl"))
-    assert "task 'broken': its data could not be read: " in (told := problems(folder, "broken"))
-    assert "JSON" in told
+    told = problems(folder, "broken")
+    assert told == f"task 'broken': {folder / 'bad.jsonl'}, line 2: expected a JSON object: Expecting value"
     declare(folder, "torn", "task: [torn\n")
-    assert "torn.yaml: not a readable task file" in problems(folder, "torn")
+    assert "torn.yaml, line 2: not a readable task file: " in problems(folder, "torn")
 
 
 def test_splits_that_the_data_does_not_have(folder: Path) -> None:

@@ -1,10 +1,11 @@
-"""Checks what a task file declares before lm-eval builds it: metrics, filters, data files, kinds of task.
+"""Checks the declaration of a task before lm-eval builds it: its name, metrics, filters, data files and kind.
 
 lm-eval looks unknown metrics up on the network and goes on without them; here they are refused.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,31 +15,68 @@ import lm_eval.filters  # noqa: F401
 from lm_eval.api.registry import AGGREGATION_REGISTRY, FILTER_REGISTRY, METRIC_AGGREGATION_REGISTRY, METRIC_REGISTRY
 from lm_eval.api.task import ALL_OUTPUT_TYPES, Task
 
-from evomerge.errors import suggest
+from evomerge.errors import InputError, suggest
+from evomerge.fitness.tasks.data_files import read_text
 
 # Loaders of the datasets library that read plain files.
+_TEXT_ENDINGS = (".json", ".jsonl", ".txt", ".csv", ".tsv")
 _FILE_LOADERS = ("json", "csv", "parquet", "text", "arrow", "xml")
 
 
+# Names that metric keys give a meaning of their own: ``all.acc`` is every task's, ``python`` has the user's functions.
+_TAKEN = ("all", "python")
+_NAME = re.compile(r"[\w.:/-]+")
+
+
+def name_problems(name: str) -> list[str]:
+    """Refuses names that objectives could not name: ``task.metric`` is read up to a space, a comma or a sign."""
+    if not _NAME.fullmatch(name):
+        odd = next((letter for letter in name if not _NAME.fullmatch(letter)), "")
+        return [f"tasks: the name {name!r} holds {odd!r}; a task's name is made of letters, digits and _ . : / -"]
+    return [f"tasks: the name {name!r} has a meaning of its own; name the task otherwise"] if name in _TAKEN else []
+
+
 def problems(name: str, config: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a task's declaration.
+    """Problems of a task's declaration.
 
     Args:
         name: Of the task or group.
         config: Its configuration, functions resolved.
     """
-    found = []
+    found = _shape_problems(name, config)
+    if found:
+        return found
     kind = config.get("output_type")
     if kind is not None and kind not in ALL_OUTPUT_TYPES:
         found.append(f"task {name!r}: unknown output_type {kind!r}{suggest(str(kind), ALL_OUTPUT_TYPES)}")
     for entry in config.get("metric_list") or []:
         found += _metric_problems(name, entry, custom=callable(config.get("process_results")))
     for filters in config.get("filter_list") or []:
-        for step in filters.get("filter", []):
+        for step in filters["filter"]:
             function = step.get("function")
             if not callable(function) and function not in FILTER_REGISTRY:
                 found.append(f"task {name!r}: unknown filter {function!r}{suggest(str(function), FILTER_REGISTRY)}")
     return found
+
+
+def _shape_problems(name: str, config: Mapping[str, Any]) -> list[str]:
+    """Keys whose values are not of the shape that lm-eval walks through."""
+    found = []
+    for key, inner in (("metric_list", "{metric: NAME}"), ("filter_list", "{name: NAME, filter: [{function: NAME}]}")):
+        entries = config.get(key) or []
+        if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+            found.append(f"task {name!r}: {key}: expected a list of {inner}, came {entries!r}")
+        elif key == "filter_list" and not all(_is_filter(entry) for entry in entries):
+            found.append(f"task {name!r}: {key}: each entry needs a name and a list of steps: {inner}")
+    for key in ("dataset_kwargs", "generation_kwargs"):
+        if config.get(key) is not None and not isinstance(config[key], Mapping):
+            found.append(f"task {name!r}: {key}: expected a mapping, came {config[key]!r}")
+    return found
+
+
+def _is_filter(entry: Mapping[str, Any]) -> bool:
+    steps = entry.get("filter")
+    return "name" in entry and isinstance(steps, list) and all(isinstance(step, Mapping) for step in steps)
 
 
 def _metric_problems(name: str, entry: Mapping[str, Any], *, custom: bool) -> Iterator[str]:
@@ -112,11 +150,26 @@ def _resolve(name: str, value: Any, folder: Path, found: list[str]) -> Any:
             if any(place.parent.glob(place.name)):
                 return str(place.absolute())
         elif place.is_file():
-            if place.stat().st_size == 0:
-                found.append(f"task {name!r}: data file {place} is empty")
+            found += _file_problems(name, place)
             return str(place.resolve())
+        elif place.is_dir():
+            found.append(f"task {name!r}: data file {place} is a folder; name files, for example {text}/*.jsonl")
+            return text
     found.append(f"task {name!r}: data file {text!r} was not found in {folder} or in the working folder")
     return text
+
+
+def _file_problems(name: str, path: Path) -> list[str]:
+    """Files that are empty or of an encoding that no loader is told of."""
+    if path.stat().st_size == 0:
+        return [f"task {name!r}: data file {path} is empty"]
+    if path.suffix not in _TEXT_ENDINGS:
+        return []
+    try:
+        read_text(path)
+    except InputError as error:
+        return [f"task {name!r}: {problem}" for problem in error.problems]
+    return []
 
 
 def _split_problems(name: str, config: Mapping[str, Any], splits: list[str]) -> Iterator[str]:

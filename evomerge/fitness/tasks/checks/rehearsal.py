@@ -1,0 +1,85 @@
+"""Judges made-up answers of every item before a model is asked, so that judging cannot fail on the first candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from evomerge.evaluation import Response
+from evomerge.fitness.inference.requests import Answer, Generated, Likelihood
+from evomerge.fitness.tasks.checks.fields import first_line
+from evomerge.fitness.tasks.checks.findings import Case, Findings, shown
+from evomerge.fitness.tasks.items import Item
+
+Judge = Callable[[Mapping[str, Sequence[Answer]]], list[Response]]
+Aggregate = Callable[[Sequence[Response]], dict[str, float]]
+
+
+def rehearse(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggregate) -> list[str]:
+    """Judges two made-up answers of each item, of which a task has to accept one, and aggregates what came of them.
+
+    Args:
+        name: Of the task.
+        items: Its items by id.
+        judge: Judges answers of items.
+        aggregate: Makes metrics of judged answers.
+
+    Returns:
+        What failed, by item and by metric.
+    """
+    try:
+        aggregate(judge({item.id: right_answers(item) for item in items.values()}))
+    except Exception:  # code of the task may not like the made-up answers of some item, or of all
+        return _failures(name, items, judge, aggregate)
+    return []
+
+
+def right_answers(item: Item) -> list[Answer]:
+    """Answers that are right where an answer is generated, and of falling likelihood elsewhere."""
+    return [
+        Generated(item.target, False) if kind == "generate_until" else Likelihood(-1.0 - place / 8, place == 0)
+        for place, kind in enumerate(item.kind)
+    ]
+
+
+def _other_answers(item: Item) -> list[Answer]:
+    return [Generated("", False) if kind == "generate_until" else Likelihood(-2.0, False) for kind in item.kind]
+
+
+def _failures(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggregate) -> list[str]:
+    """Judges item by item, to find out which of them fail."""
+    found = Findings(name, len(items))
+    judged: list[list[Response]] = [[], []]
+    for place, item in enumerate(items.values()):
+        error: Exception | None = None
+        given = 0
+        for responses, answers in zip(judged, (right_answers(item), _other_answers(item)), strict=True):
+            try:
+                responses += judge({item.id: answers})
+                given += 1
+            except Exception as failure:
+                error = error or failure
+        if error is not None and not given:
+            case = Case(found, place, item.doc, question=item.description["question"])
+            detail = f"with the right answer {shown(item.target)}: {first_line(error)}"
+            case.tell("answers to {items} cannot be judged", detail)
+    return found.problems or _failed_metrics(name, next(iter(items.values())), judged, aggregate)
+
+
+def _failed_metrics(name: str, first: Item, judged: Sequence[Sequence[Response]], aggregate: Aggregate) -> list[str]:
+    """Metrics whose aggregation fails whatever was answered."""
+    problems = []
+    example = f"{shown(first.description['question'])} with the right answer {shown(first.target)}"
+    for key in dict.fromkeys(key for responses in judged for response in responses for key in response.metrics):
+        errors = []
+        for responses in judged:
+            values = [replace(one, metrics={key: one.metrics[key]}) for one in responses if key in one.metrics]
+            try:
+                aggregate(values)
+            except Exception as error:
+                errors.append(first_line(error))
+        if len(errors) == len(judged):
+            problems.append(
+                f"task {name!r}: metric {key!r} cannot be aggregated over items, the first is {example}: {errors[0]}"
+            )
+    return problems

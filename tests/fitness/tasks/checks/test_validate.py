@@ -1,0 +1,99 @@
+"""Declarations are refused where lm-eval would stumble over them, or take a text for its letters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evomerge.fitness import FitnessSettings, inspect_tasks
+from evomerge.fitness.tasks.checks.validate import name_problems
+from tests.fitness.conftest import choice_rows, write_jsonl
+from tests.fitness.tasks.declaring import INLINE, SIMPLE, declare, problems
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_jsonl(tmp_path / "rows.jsonl", choice_rows(30))
+    write_jsonl(
+        tmp_path / "quiz.jsonl", [{"question": f"{n}?", "options": ["a", "b"], "gold": n % 2} for n in range(30)]
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["my quiz", "a,b", "a*b", "a+b", "a=b", "'a'", "a\tb", "all", "python", ""])
+def test_names_that_no_objective_could_name(name: str) -> None:
+    assert len(name_problems(name)) == 1
+
+
+@pytest.mark.parametrize("name", ["arc_easy", "own::inside", "global-mmlu.v1", "größe", "7"])
+def test_names_that_lm_eval_has_are_fine(name: str) -> None:
+    assert name_problems(name) == []
+
+
+def test_names_are_refused_as_such(folder: Path) -> None:
+    said = problems(folder, INLINE | {"task": "my quiz"})
+    assert said == "tasks: the name 'my quiz' holds ' '; a task's name is made of letters, digits and _ . : / -"
+    declare(folder, "odd", SIMPLE.format(name="a, b", data="rows.jsonl"))
+    assert "the name 'a, b' holds ','" in problems(folder, str(folder / "odd.yaml"))
+    declare(folder, "odd", SIMPLE.format(name="7", data="rows.jsonl"))
+    assert "its name 7 is not a text; put quotes around it" in problems(folder, "7")
+    declare(folder, "odd", SIMPLE.format(name="'7'", data="rows.jsonl"))
+    assert inspect_tasks(FitnessSettings(("7",), (str(folder),))).tasks[0].task == "7"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"question": None}, "question: expected a text with {{fields}}, came None"),
+        ({"question": ["a"]}, "question: expected a text with {{fields}}, came ['a']"),
+        ({"choices": [True, False]}, "choices: expected a text with a {{field}}, or a list of texts"),
+        ({"answer": True}, "answer: expected a text with {{fields}}, came True"),
+        ({"data": ["quiz.jsonl"]}, "data: expected the name of a file, came ['quiz.jsonl']"),
+        ({"metrics": 3}, "metrics: expected a name or a list of names, came 3"),
+        ({"stop": {"a": 1}}, "stop: expected a text or a list of texts"),
+        ({"max_gen_toks": "many"}, "max_gen_toks: expected a whole number, came 'many'"),
+        ({"num_fewshot": -1}, "num_fewshot: expected a whole number, came -1"),
+        ({"task": 7}, "task: expected a text (put quotes around it), came 7"),
+    ],
+)
+def test_keys_of_a_declaration_have_types(folder: Path, changes: dict[str, Any], said: str) -> None:
+    assert said in problems(folder, INLINE | changes)
+
+
+def test_one_text_is_a_list_of_one(folder: Path, tokenizer: Any) -> None:
+    from evomerge.fitness.tasks import jsonl_task
+
+    spec = {"task": "t", "data": "quiz.jsonl", "question": "{{question}}", "answer": "{{gold}}"}
+    config = jsonl_task.config(spec | {"stop": "END", "metrics": "exact_match"}, [folder])
+    assert config["generation_kwargs"]["until"] == ["END"]
+    assert config["metric_list"] == [{"metric": "exact_match"}]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("metric_list: [acc]", "metric_list: expected a list of {metric: NAME}, came ['acc']"),
+        ("metric_list: acc", "metric_list: expected a list of {metric: NAME}, came 'acc'"),
+        ("filter_list: [take_first]", "filter_list: expected a list of {name: NAME, filter: "),
+        ("filter_list: [{name: x, filter: take_first}]", "filter_list: each entry needs a name and a list of steps"),
+        ("generation_kwargs: greedy", "generation_kwargs: expected a mapping, came 'greedy'"),
+    ],
+)
+def test_shapes_that_lm_eval_walks_through(folder: Path, line: str, said: str) -> None:
+    declare(folder, "t", SIMPLE.format(name="t", data="rows.jsonl") + line + "\n")
+    assert f"task 't': {said}" in problems(folder, "t")
+
+
+def test_a_text_is_no_list_of_tasks(folder: Path) -> None:
+    given: Any = "quiz"
+    with pytest.raises(ValueError, match="tasks: expected a list, came the text 'quiz'"):
+        inspect_tasks(FitnessSettings(given))
+
+
+def test_broken_task_files_are_told_with_their_line(folder: Path) -> None:
+    declare(folder, "torn", "task: torn\ntest_split: test\n  metric_list: [\n")
+    assert f"{folder / 'torn.yaml'}, line 3: not a readable task file: " in problems(folder, "torn")
+    (folder / "torn.yaml").write_bytes("task: torn # f\xfcr\n".encode("latin-1"))
+    assert f"{folder / 'torn.yaml'}, line 1: byte 0xfc is not UTF-8" in problems(folder, "torn")

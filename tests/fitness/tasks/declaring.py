@@ -1,0 +1,80 @@
+"""Small tasks, declared as users do: over a JSONL file, or in a YAML file beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evomerge.errors import InputError
+from evomerge.fitness import FitnessSettings, inspect_tasks
+from tests.fitness.conftest import write_jsonl
+
+INLINE = {
+    "task": "quiz",
+    "data": "quiz.jsonl",
+    "question": "{{question}} Answer:",
+    "choices": "{{options}}",
+    "answer": "{{gold}}",
+}
+SIMPLE = """
+task: {name}
+dataset_path: json
+dataset_kwargs: {{data_files: {{test: {data}}}}}
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{{{stem}}}}"
+doc_to_choice: options
+doc_to_target: gold
+"""
+
+
+def declare(folder: Path, name: str, text: str) -> None:
+    (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+def problems(folder: Path, *tasks: Any, **changes: Any) -> str:
+    """What tasks of a folder are refused with."""
+    with pytest.raises(InputError) as caught:
+        inspect_tasks(FitnessSettings(tasks, (str(folder),), **changes))
+    return str(caught.value)
+
+
+def told(
+    folder: Path,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    yaml: bool = False,
+    fields: Mapping[str, str] | None = None,
+    kind: str = "multiple_choice",
+    extra: str = "",
+    **changes: Any,
+) -> str:
+    """What is said of a task with fields q, o and a over these rows, refusals and warnings alike.
+
+    Args:
+        folder: Where the files are written.
+        rows: Documents.
+        yaml: Whether the task is declared in a task file; otherwise over the JSONL file.
+        fields: Other templates than ``{{q}}``, ``{{o}}`` and ``{{a}}``.
+        kind: ``output_type``.
+        extra: Further lines of the task file.
+        changes: Of the settings.
+    """
+    write_jsonl(folder / "rows.jsonl", rows)
+    parts = {"question": "{{q}}", "answer": "{{a}}"} | ({"choices": "{{o}}"} if kind == "multiple_choice" else {})
+    parts |= fields or {}
+    task: Any = {"task": "t", "data": str(folder / "rows.jsonl"), "output_type": kind} | parts
+    if yaml:
+        names = {"question": "doc_to_text", "choices": "doc_to_choice", "answer": "doc_to_target"}
+        lines = [f"{names[key]}: {value if value.startswith('[') else repr(value)}" for key, value in parts.items()]
+        head = "task: t\ndataset_path: json\ndataset_kwargs: {data_files: {test: rows.jsonl}}\ntest_split: test\n"
+        declare(folder, "t", "\n".join([f"{head}output_type: {kind}", *lines, extra]))
+        task = str(folder / "t.yaml")
+    try:
+        found = inspect_tasks(FitnessSettings((task,), **changes))
+    except InputError as error:
+        return "refused: " + "\n".join(error.problems)
+    return "accepted: " + "\n".join(found.warnings)

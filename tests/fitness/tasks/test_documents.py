@@ -1,0 +1,132 @@
+"""An item's split follows from the row of the data behind it, whatever task asks it, and however."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evomerge.evaluation import SPLITS
+from evomerge.fitness import FitnessSettings
+from evomerge.fitness.tasks.build import Opened, open_tasks
+from evomerge.fitness.tasks.documents import doc_hash
+from tests.fitness.conftest import choice_rows, write_jsonl
+from tests.fitness.tasks.declaring import SIMPLE, declare
+
+CODE = """
+import datasets
+
+def shout(rows):
+    return rows.map(lambda doc: {"stem": doc["stem"].upper()})
+
+def narrow(rows):
+    return rows.map(lambda doc: {"stem": doc["stem"], "options": doc["options"], "gold": doc["gold"]}).select(
+        range(len(rows) - 1, -1, -2))
+
+def rebuild(rows):
+    return datasets.Dataset.from_list(
+        [{"stem": f"{doc['stem']}!", "options": doc["options"], "gold": doc["gold"]} for doc in rows])
+
+def pick(rows):
+    return datasets.Dataset.from_list(
+        [{"stem": f"{doc['stem']}!", "options": doc["options"], "gold": doc["gold"]} for doc in rows][::2])
+
+def twice(rows):
+    return datasets.concatenate_datasets([rows, rows])
+
+def same(rows):
+    return rows.map(lambda doc: {"stem": "alike"})
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_jsonl(tmp_path / "rows.jsonl", choice_rows(60))
+    (tmp_path / "code.py").write_text(CODE, encoding="utf-8")
+    for name in ("plain", "other"):
+        declare(tmp_path, name, SIMPLE.format(name=name, data="rows.jsonl"))
+    for name in ("shout", "narrow", "rebuild", "pick", "twice", "same"):
+        text = SIMPLE.format(name=name, data="rows.jsonl")
+        declare(tmp_path, name, f"{text}process_docs: !function code.{name}\n")
+    return tmp_path
+
+
+def opened(folder: Path, *names: Any, **changes: Any) -> Opened:
+    return open_tasks(FitnessSettings(names, (str(folder),), **changes), None)
+
+
+def numbers(found: Opened, task: str) -> dict[str, set[int]]:
+    """The rows behind a task's items, by split; each row's number ends its stem."""
+    items = found.benchmarks[task].items
+    return {
+        split: {int(items[item].doc["stem"].strip("!").split()[-1]) for item in found.items[split][task]}
+        for split in SPLITS
+    }
+
+
+@pytest.mark.parametrize("name", ["other", "shout", "narrow", "rebuild", "twice"])
+def test_tasks_over_the_same_rows_hold_the_same_ones_out(folder: Path, name: str) -> None:
+    found = opened(folder, "plain", name)
+    one, two = numbers(found, "plain"), numbers(found, name)
+    assert all(two[split] <= one[split] for split in SPLITS)
+    assert sum(map(len, two.values())) in (30, 60)
+    assert not any(benchmark.warnings for benchmark in found.benchmarks.values())
+
+
+def test_under_rule_1_they_do_not(folder: Path) -> None:
+    found = opened(folder, "plain", "other", split_rule=1)
+    assert numbers(found, "plain")["search"] & numbers(found, "other")["test"]
+
+
+def test_another_declaration_over_the_same_data_agrees_too(folder: Path) -> None:
+    rows = choice_rows(60)
+    # A file with a field more in one row, a number with a point, and half of the items.
+    write_jsonl(
+        folder / "half.jsonl", [row | {"gold": float(row["gold"])} for row in rows[::2]] + [{**rows[1], "x": 1}]
+    )
+    spec = {"task": "quiz", "data": str(folder / "half.jsonl"), "question": "{{stem}}?", "choices": "{{options}}"}
+    found = opened(folder, "plain", spec | {"answer": "{{gold | int}}"})
+    one, two = numbers(found, "plain"), numbers(found, "quiz")
+    same = {split: two[split] - {1} for split in SPLITS}  # the row with another field is another document
+    assert all(same[split] <= one[split] for split in SPLITS)
+    assert sum(map(len, same.values())) == 30
+
+
+def test_rows_that_cannot_be_found_are_warned_of(folder: Path) -> None:
+    found = opened(folder, "plain", "pick")
+    (warning,) = found.benchmarks["pick"].warnings
+    assert warning.startswith("task 'pick' rebuilds its documents (process_docs)")
+    assert warning.endswith("it may search on what 'plain' holds out")
+    assert not opened(folder, "pick").benchmarks["pick"].warnings
+
+
+def test_equal_documents_stay_together(folder: Path) -> None:
+    found = opened(folder, "same")
+    options = {
+        item: json.dumps([doc.doc["options"], doc.doc["gold"]]) for item, doc in found.benchmarks["same"].items.items()
+    }
+    assert len(set(options.values())) == 60
+    twins = choice_rows(30)
+    write_jsonl(folder / "rows.jsonl", [*twins, *twins])
+    places = {item: split for split, tasks in opened(folder, "plain").items.items() for item in tasks["plain"]}
+    assert len(places) == 60
+    assert all(places[item] == places[f"{item}-2"] for item in places if f"{item}-2" in places)
+
+
+def test_rule_1_keeps_the_splits_and_samples_of_old_runs(tasks: Path) -> None:
+    names = ("choice", "letters", "cloze", "prose", "echo")
+    settings = FitnessSettings(names, (str(tasks),), items_per_task=6, test_items_per_task=3, seed=3, split_rule=1)
+    found = open_tasks(settings, None)
+    old = json.loads((Path(__file__).parents[1] / "splits_rule_1.json").read_text(encoding="utf-8"))
+    assert {split: {task: list(ids) for task, ids in part.items()} for split, part in found.items.items()} == old
+
+
+def test_doc_hash_is_lm_evals(tasks: Path, model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.fitness.test_equality import theirs
+
+    monkeypatch.chdir(tasks)
+    logged = theirs(["choice"], tasks, model, tokenizer)["samples"]["choice"]
+    items = opened(tasks, "choice").benchmarks["choice"].items
+    assert {sample["doc_hash"] for sample in logged} == {doc_hash(item.doc) for item in items.values()}
