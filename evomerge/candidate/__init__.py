@@ -6,18 +6,12 @@ from typing import TYPE_CHECKING, Any
 from evomerge.candidate.settings import ModelSettings, RuntimeSettings
 
 if TYPE_CHECKING:
+    from evomerge.candidate.devices import device_info, resolve_device, thread_count
     from evomerge.candidate.functions import UserFunction, find_function
     from evomerge.candidate.loading import build_suite, load_model, load_tokenizer
     from evomerge.candidate.threads import available_cores, thread_choices
     from evomerge.candidate.tuning import Tuning, resolve_dtype, tune, with_tuning
-    from evomerge.candidate.worker import (
-        Worker,
-        WorkerSettings,
-        device_info,
-        resolve_device,
-        suite_digest,
-        thread_count,
-    )
+    from evomerge.candidate.worker import Worker, WorkerSettings, suite_digest
 
 __all__ = [
     "ModelSettings",
@@ -49,15 +43,15 @@ _HOMES = {
     "WorkerSettings": "worker",
     "available_cores": "threads",
     "build_suite": "loading",
-    "device_info": "worker",
+    "device_info": "devices",
     "find_function": "functions",
     "load_model": "loading",
     "load_tokenizer": "loading",
-    "resolve_device": "worker",
+    "resolve_device": "devices",
     "resolve_dtype": "tuning",
     "suite_digest": "worker",
     "thread_choices": "threads",
-    "thread_count": "worker",
+    "thread_count": "devices",
     "tune": "tuning",
     "with_tuning": "tuning",
 }

@@ -13,6 +13,7 @@ from evomerge.errors import InputError
 from evomerge.fitness import FitnessSettings, TaskSuite
 from evomerge.merging import LiveModel
 
+_TRIAL = "a"
 # Fields of a generation configuration that tell where it is from.
 _NOT_SET = ("_from_model_config", "transformers_version")
 
@@ -21,12 +22,27 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
     """The tokenizer of a checkpoint folder.
 
     Raises:
-        InputError: If the folder has none that transformers can read.
+        InputError: If the folder has none that transformers can read, or one that texts cannot be encoded with.
     """
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise InputError(f"{folder} has no tokenizer that can be read: {first_line(error)}") from error
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
+        tokenizer(_TRIAL)
+    except MemoryError:
+        raise
+    except Exception as error:  # tokenizers check what they read in their own ways, some with bare exceptions
+        raise InputError(
+            f"{str(folder)!r} has no tokenizer that can be read: {type(error).__name__}: {first_line(error)}. "
+            "Its files are tokenizer.json and tokenizer_config.json; fetch them again"
+        ) from error
+    length = getattr(tokenizer, "model_max_length", None)
+    if not isinstance(length, int | float | None) or isinstance(length, bool):
+        raise InputError(f"tokenizer_config.json in {str(folder)!r}: model_max_length is {length!r}, expected a number")
+    if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
+        raise InputError(
+            f"the tokenizer in {str(folder)!r} names neither a bos_token nor an eos_token, and scoring needs one of "
+            "them; name it in tokenizer_config.json"
+        )
+    return tokenizer
 
 
 def build_suite(settings: FitnessSettings, source: CheckpointSource, tokenizer: Any) -> TaskSuite:

@@ -1,0 +1,38 @@
+"""Devices that candidates can live on."""
+
+from __future__ import annotations
+
+import platform
+
+import torch
+
+from evomerge.errors import InputError
+
+
+def resolve_device(device: str) -> str:
+    """What ``auto`` stands for on this machine; any other device is checked.
+
+    Raises:
+        InputError: If the device is unknown or not there.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise InputError(f"model.device is {device!r}; expected auto, cpu, cuda, cuda:1, ...") from error
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"model.device is {device!r}, but this machine has {torch.cuda.device_count()} GPUs")
+    return device
+
+
+def device_info(device: str) -> dict[str, str]:
+    """Kind and name of a device, for a run's manifest."""
+    kind = torch.device(device).type
+    name = torch.cuda.get_device_name(device) if kind == "cuda" else (platform.processor() or platform.machine())
+    return {"type": kind, "name": name}
+
+
+def thread_count() -> int:
+    """Threads that models run with in this process."""
+    return torch.get_num_threads()
