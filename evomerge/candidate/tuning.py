@@ -20,6 +20,7 @@ from evomerge.checkpoints import CheckpointSource, open_source, stored_dtype
 from evomerge.fitness import WHOLE, TaskSuite, takes
 
 _REPEATS = 3
+_LONG = 2.0  # seconds of one run that chance hardly changes
 # Models narrower than this spend their time between the products; what is measured on them is chance.
 _NARROW = 256
 # Rows and widths of the product that shows what a CPU is fast at.
@@ -150,14 +151,15 @@ def _product_seconds(dtype: torch.dtype) -> float:
 
 
 def _fastest(work: Callable[[], Any]) -> float:
-    """Seconds of the fastest of a few repetitions, after one that does not count."""
+    """Seconds of the fastest of a few repetitions after one that does not count; of that one where it takes long."""
+    first = _seconds(work)
+    return first if first > _LONG else min(_seconds(work) for _ in range(_REPEATS))
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
     work()
-    seconds = []
-    for _ in range(_REPEATS):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+    return time.perf_counter() - start
 
 
 def with_tuning(settings: WorkerSettings, tuning: Tuning) -> WorkerSettings:

@@ -18,7 +18,7 @@ from tests.building import tiny
 from tests.candidate.clock import Clock
 from tests.run.family import write_task
 
-READINGS = 6  # of a measurement: the beginning and the end of three repetitions
+READINGS = 8  # of a measurement: the beginning and the end of four runs
 
 
 @pytest.fixture(autouse=True)
@@ -63,23 +63,29 @@ def tuned(folder: Path, hidden: int, threads: Sequence[int]) -> tuning.Tuning:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "chosen", "measured"),
+    ("seconds", "chosen", "measured", "readings"),
     [
-        ({1: 1.0, 2: 0.9}, 1, {1, 2}),
-        ({1: 1.0, 2: 0.5}, 2, {1, 2}),
-        ({1: 0.1, 2: 1.9}, 1, {1, 2}),
-        ({1: 0.1, 2: 2.1}, 2, {2}),  # so long that fewer threads are not tried
+        ({1: 1.0, 2: 0.9}, 1, {1, 2}, 2 * READINGS),
+        ({1: 1.0, 2: 0.5}, 2, {1, 2}, 2 * READINGS),
+        ({1: 0.1, 2: 1.9}, 1, {1, 2}, 2 * READINGS),
+        ({1: 3.0, 2: 1.9}, 2, {1, 2}, READINGS + 2),  # one long run says enough
+        ({1: 0.1, 2: 2.1}, 2, {2}, 2),  # so long that fewer threads are not tried
     ],
 )
 def test_threads_follow_from_measured_seconds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: Mapping[int, float], chosen: int, measured: set[int]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: Mapping[int, float],
+    chosen: int,
+    measured: set[int],
+    readings: int,
 ) -> None:
     clock = Clock.by_threads(seconds)
     monkeypatch.setattr(tuning, "time", clock)
     found = tuned(tmp_path, 256, (1, 2))
     assert found.threads == chosen
     assert found.seconds == pytest.approx({count: seconds[count] for count in measured})
-    assert clock.readings == READINGS * len(measured)
+    assert clock.readings == readings
 
 
 @pytest.mark.parametrize(("hidden", "threads", "chosen"), [(16, (1, 2), 1), (256, (2,), 2)])

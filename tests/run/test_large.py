@@ -1,0 +1,45 @@
+"""The whole program on a model so large that what narrow models never reach is reached: a pass takes seconds."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evomerge.store import RunStore
+from experiments.merge_speed.models import generate
+from tests.building import tiny_tokenizer
+from tests.run.family import start, write_task
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Iterator[Path]:
+    """A folder for gigabytes of weights, which are not left behind."""
+    yield tmp_path / "models"
+    shutil.rmtree(tmp_path / "models")
+
+
+@pytest.mark.slow
+def test_a_billion_parameters_in_float32_are_searched(tmp_path: Path, models: Path) -> None:
+    """Takes 13 GB of memory and 9 GB of disk."""
+    base, *experts = generate("1b", models)
+    tiny_tokenizer(base)
+    write_task(tmp_path, "quiz", 0, items=120)
+    run = tmp_path / "run"
+    # Nobody says how many threads: they are measured, which is where a large model differs.
+    words = [
+        f"models=[{','.join(map(str, experts[:2]))}]", f"base={base}", "method=task_arithmetic", "tasks=[quiz]",
+        f"task_path={tmp_path}", "items_per_task=40", "test_items_per_task=4", "evaluations=2", "searcher=random",
+        "genome=model", "model.dtype=float32", "progress=none", f"run_dir={run}", "confirm.finalists=1",
+    ]  # fmt: skip
+    process = start(["search", *words])
+    _, told = process.communicate()
+    assert process.returncode == 0, told
+    assert re.search(r"models run in float32 with \d+ threads? per worker; shared beginnings are computed once", told)
+    evaluations = RunStore.read(run).evaluations()
+    assert len(evaluations) >= 2 + 4  # candidates, and base, experts and average
+    assert all(evaluation.error is None for evaluation in evaluations)
+    assert (run / "report.html").is_file()
