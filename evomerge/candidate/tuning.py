@@ -122,14 +122,19 @@ def _sharing(suite: TaskSuite, model: Any, wanted: str) -> tuple[str, tuple[str,
 
 
 def width(reference: CheckpointSource) -> int:
-    """Width of a model's residual stream; 0 where its configuration does not say."""
+    """Width of a model's residual stream; where its configuration does not say, of the widest matrix."""
     inner = reference.config.get("text_config") or reference.config
-    return int(next((inner[name] for name in ("hidden_size", "n_embd", "d_model") if inner.get(name)), 0))
+    named = next((inner[name] for name in ("hidden_size", "n_embd", "d_model") if inner.get(name)), None)
+    matrices = (spec.shape for spec in reference.specs.values() if len(spec.shape) > 1)
+    return max((min(shape) for shape in matrices), default=0) if named is None else int(named)
 
 
 def _timed_pass(suite: TaskSuite) -> torch.Tensor | None:
-    """Tokens of the largest pass of the search split, cut to a short measurement."""
-    passes = [batch.tokens for batch in suite.layout("search").likelihoods]
+    """Tokens of the largest pass of the search split, or of its longest prompt, cut to a short measurement."""
+    layout = suite.layout("search")
+    passes = [batch.tokens for batch in layout.likelihoods]
+    prompts = (torch.from_numpy(prompt.tokens)[None].long() for batch in layout.prompts for prompt in batch.prompts)
+    passes = passes or list(prompts)
     if not passes:
         return None
     largest = max(passes, key=lambda tokens: tokens.numel())[:, :_TIMED_TOKENS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,15 @@ def test_the_number_type_follows_weights_and_machine(
     assert resolve_dtype("float16", reference, device) == "float16"
 
 
-def tuned(folder: Path, hidden: int, threads: Sequence[int]) -> tuning.Tuning:
-    """What is found out about a model of that width."""
+def tuned(folder: Path, hidden: int, threads: Sequence[int], generating: bool = False) -> tuning.Tuning:
+    """The runtime that is found for a model of that width."""
     changes: dict[str, Any] = {"hidden_size": hidden, "head_dim": 4}
     base = tiny("llama", folder / "base", 0, **changes)
     write_task(folder, "first", 10)
+    if generating:
+        place = folder / "first.yaml"
+        text = place.read_text().replace("multiple_choice", "generate_until").replace("doc_to_choice: options\n", "")
+        place.write_text(text.replace("metric: acc", "metric: exact_match") + "generation_kwargs: {max_gen_toks: 2}\n")
     fitness = FitnessSettings(("first",), (str(folder),), max_length=64)
     suite = TaskSuite.build(fitness, load_tokenizer(base), config=open_source(base).config)
     reference = CheckpointRef(str(base))
@@ -86,6 +91,20 @@ def test_threads_follow_from_measured_seconds(
     assert found.threads == chosen
     assert found.seconds == pytest.approx({count: seconds[count] for count in measured})
     assert clock.readings == readings
+
+
+def test_tasks_that_only_generate_are_timed_by_a_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "time", Clock.by_threads({1: 1.0, 2: 0.5}))
+    found = tuned(tmp_path, 256, (1, 2), generating=True)
+    assert (found.threads, set(found.seconds)) == (2, {1, 2})
+
+
+def test_a_width_that_no_configuration_names_is_that_of_the_weights(tmp_path: Path) -> None:
+    place = tiny("llama", tmp_path, 0, hidden_size=48, head_dim=4) / "config.json"  # type: ignore[arg-type]
+    config = json.loads(place.read_text())
+    del config["hidden_size"]
+    place.write_text(json.dumps(config))
+    assert width(open_source(tmp_path)) == 48
 
 
 @pytest.mark.parametrize(("hidden", "threads", "chosen"), [(16, (1, 2), 1), (256, (2,), 2)])
