@@ -9,7 +9,7 @@ import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["dominates", "hypervolume", "knee", "non_dominated", "normalise"]
+__all__ = ["dominates", "hypervolume", "knee", "layers", "non_dominated", "normalise"]
 
 
 def _points(F: ArrayLike) -> NDArray[np.float64]:
@@ -49,6 +49,29 @@ def dominates(first: ArrayLike, second: ArrayLike) -> bool:
     """
     ours, theirs = _points(np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)]))
     return bool((ours <= theirs).all() and (ours < theirs).any())
+
+
+def layers(F: ArrayLike, least: int) -> list[list[int]]:
+    """Non-dominated layers, the front first, each the front of what the earlier ones leave (Goldberg 1989).
+
+    Args:
+        F: Objective values to minimise, ``(n, m)``.
+        least: Layers are taken until they hold at least so many points, or all.
+
+    Returns:
+        Rows of ``F`` by layer, ascending within a layer.
+
+    Raises:
+        ValueError: as for `non_dominated`.
+    """
+    points = _points(F)
+    left, found, count = np.arange(len(points)), [], 0
+    while len(left) and count < least:
+        front = non_dominated(points[left])
+        found.append(left[front].tolist())
+        count += len(found[-1])
+        left = left[~front]
+    return found
 
 
 def hypervolume(F: ArrayLike, reference: ArrayLike) -> float:

@@ -17,7 +17,7 @@ from evomerge.run.paths import expanded
 from evomerge.run.run_config import RunConfig
 
 # What may change between two starts of a sweep without making it another one.
-_LOOSE = ("evaluations", "budgets", "executor", "progress", "confirm", "run_dir")
+_LOOSE = ("evaluations", "budgets", "executor", "progress", "promote", "confirm", "run_dir")
 
 
 @dataclass(frozen=True)

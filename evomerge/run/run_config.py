@@ -15,7 +15,7 @@ from evomerge.fitness.settings import FitnessSettings
 from evomerge.genome import GenomeSettings
 from evomerge.recipe import CheckpointRef
 from evomerge.run import paths
-from evomerge.search import Budgets, ConfirmSettings
+from evomerge.search import Budgets, ConfirmSettings, PromoteSettings
 from evomerge.settings import as_json, from_json, section, setting
 
 SEED = setting("the one seed that everything random follows from", low=0, high=2**63 - 1)
@@ -92,6 +92,7 @@ class RunConfig:
         executor: Where candidates are scored.
         model: How candidates are merged and run.
         budgets: When to stop.
+        promote: The promotion between search and confirmation.
         confirm: The confirmation that ends a search.
         progress: How progress is shown.
         command: Words that repeat the run; not a part of the configuration itself.
@@ -132,6 +133,7 @@ class RunConfig:
         metadata=setting("your own metrics, FILE.py:NAME, called with (model, tokenizer); used as python.NAME"),
     )
     budgets: Budgets = field(default_factory=Budgets, metadata=section())
+    promote: PromoteSettings = field(default_factory=PromoteSettings, metadata=section())
     confirm: ConfirmSettings = field(default_factory=ConfirmSettings, metadata=section())
     seed: int = field(default=0, metadata=SEED)
     run_dir: str | None = field(default=None, metadata=setting("the run's folder; null: runs/ and the run's identity"))

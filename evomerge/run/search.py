@@ -109,6 +109,7 @@ def search_plan(assembly: Assembly) -> SearchPlan:
         starts=assembly.starts,
         budgets=config.budgets,
         max_failures=config.budgets.max_failures,
+        promoted=config.promote.candidates,
         finalists=config.confirm.finalists,
     )
 

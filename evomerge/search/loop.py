@@ -1,4 +1,4 @@
-"""The loop: baselines, then ask, score what is missing, tell; in the end the finalists on the test split.
+"""The loop: baselines, then ask, score what is missing, tell; in the end the promotion of the best candidates.
 
 Resuming has no code of its own. The loop starts from the beginning, finds in the store what was scored before, and so
 arrives where it stopped, in the middle of a batch too, with a searcher that has been told exactly the same. A budget
@@ -16,13 +16,13 @@ from evomerge.evaluation import Evaluation, ToldValues, count_items
 from evomerge.executors import Executor
 from evomerge.recipe import Recipe
 from evomerge.search.batch_evaluator import Batch, BatchEvaluator, BatchResult
-from evomerge.search.confirmation import choose
 from evomerge.search.criteria import Criteria
-from evomerge.search.events import Ended, Event, Listener, Phase, Promoted, Told
+from evomerge.search.events import Ended, Event, Listener, Phase, Told
 from evomerge.search.folding import Fold
 from evomerge.search.front import Front
 from evomerge.search.plan import RepeatedFailures, SearchPlan, SearchResult
 from evomerge.search.progress import Progress, Watch
+from evomerge.search.promotion import Promotion
 from evomerge.search.searchers import Observation, Problem, Proposal, Searcher
 from evomerge.search.status import EventLog, Status, Stopwatch
 from evomerge.store import RunStore
@@ -47,9 +47,9 @@ def run(
         executor: Where candidates are scored; it is not closed.
         store: The run's store, open for writing.
         progress: Told after every outcome.
-        stop: Asked between outcomes and batches. ``finish`` ends after the batch at work, without a confirmation that
-            has not begun; ``now`` ends at once by KeyboardInterrupt and loses what was being scored. Either can be gone
-            on with.
+        stop: Asked between outcomes and batches. ``finish`` ends after the batch at work, without a promotion or a
+            confirmation that has not begun; ``now`` ends at once by KeyboardInterrupt and loses what was being scored.
+            Either can be gone on with.
         listeners: Told of every event.
 
     Returns:
@@ -100,10 +100,10 @@ class _Search:
         self._clock = clock
         self._stop = stop
         self._emit = emit
-        self._phase = ""
+        self._searching = False
         self._asks = 0
         self._told = 0
-        self._found = 0
+        self._candidates: list[Evaluation] = []  # in the order of the asks
         self._cut = False
         fold = Fold.of(plan.aggregate, plan.objectives, plan.constraints)
         self._evaluator = BatchEvaluator(store, executor, fold, plan.max_failures, stop, self._expired, emit)
@@ -112,30 +112,34 @@ class _Search:
         """All phases."""
         criteria = self._baselines()
         front = Front(criteria)
-        reason = self._candidates(criteria, front)
+        reason = self._search(criteria, front)
+        self._searching = False
         members = [self._store.at(member.ask) or member for member in front.members()]
-        confirmed: list[Evaluation] = []
-        if reason != "stopped" and self._plan.finalists > 0 and any(self._plan.items.get("test", {}).values()):
-            confirmed = self._confirmation(criteria, members)
+        promotion = Promotion(self._plan, self._store, self._evaluator, self._emit, self._told)
+        if reason != "stopped" and not promotion.run(criteria, self._candidates, self._stop):
+            reason = "stopped"
         self._emit(Ended(reason))
-        return SearchResult(reason, self._told, self._found, tuple(members), tuple(confirmed), self._cut)
+        selected, confirmed = tuple(promotion.selected), tuple(promotion.confirmed)
+        found = len(self._candidates)
+        return SearchResult(reason, self._told, found, tuple(members), selected, confirmed, self._cut)
 
     def _baselines(self) -> Criteria:
         """Scores the baselines as batch 0."""
         names, recipes = list(self._plan.baselines), list(self._plan.baselines.values())
-        self._enter("baselines", len({recipe.digest for recipe in recipes}))
+        self._emit(Phase("baselines", len({recipe.digest for recipe in recipes})))
         scored = self._evaluator.score(Batch(recipes, "search", 0, self._plan.items["search"], names))
         known = dict(zip(names, scored.evaluations, strict=True))
         criteria = Criteria(self._plan.objectives, self._plan.constraints, known)
         criteria.columns(scored.evaluations)  # they are seen, though the searcher is not told of them
         return criteria
 
-    def _candidates(self, criteria: Criteria, front: Front) -> str:
+    def _search(self, criteria: Criteria, front: Front) -> str:
         """Asks, scores and tells until something ends it; returns what."""
         plan = self._plan
         starts = plan.starts if plan.starts is not None else np.zeros((0, plan.genome.n_var))
         searcher = plan.searcher(Problem(plan.genome.n_var, len(plan.objectives), criteria.n_con, starts))
-        self._enter("search", self._allowance()[0], criteria)
+        self._searching = True
+        self._emit(Phase("search", self._allowance()[0], criteria))
         idle = stale = 0
         while True:
             limit, budget = self._allowance()
@@ -149,7 +153,7 @@ class _Search:
                 return "exhausted"
             proposals = searcher.ask()
             scored = self._score(proposals, limit)
-            self._found += len(scored.new)
+            self._candidates += scored.new
             improved = front.extend(scored.new)
             if not scored.complete:
                 self._cut = bool(scored.new)
@@ -183,34 +187,19 @@ class _Search:
             # A recipe proposed again has a record of what was told first.
             self._store.tell({e.ask: ToldValues(tuple(f), tuple(g)) for e, f, g in told if e.digest in new})
         self._told = self._asks
-        self._emit(Told(self._told, self._found, fresh=scored.fresh))
-
-    def _confirmation(self, criteria: Criteria, front: Sequence[Evaluation]) -> list[Evaluation]:
-        """Scores baselines and finalists on the test split."""
-        F = np.array([criteria.minimised(e) for e in front]).reshape(len(front), len(self._plan.objectives))
-        finalists = [front[row] for row in choose(F, self._plan.finalists)]
-        names = [*self._plan.baselines, *([None] * len(finalists))]
-        recipes = [*self._plan.baselines.values(), *(Recipe.from_json(e.recipe) for e in finalists)]
-        self._enter("confirmation", len({recipe.digest for recipe in recipes}))
-        self._emit(Promoted("test", tuple(e.digest for e in finalists)))
-        scored = self._evaluator.score(Batch(recipes, "test", self._told, self._plan.items["test"], names))
-        return list(scored.new)
+        self._emit(Told(self._told, len(self._candidates), fresh=scored.fresh))
 
     def _allowance(self) -> tuple[int | None, str]:
         """How many new candidates the budgets still allow, and the name of the tightest budget."""
         budgets = self._plan.budgets
         left: list[tuple[int, str]] = []
         if budgets.evaluations is not None:
-            left.append((max(budgets.evaluations - self._found, 0), "evaluations"))
+            left.append((max(budgets.evaluations - len(self._candidates), 0), "evaluations"))
         if budgets.items is not None:
             each = count_items(self._plan.items["search"])
-            left.append((max(budgets.items // max(each, 1) - self._found, 0), "items"))
+            left.append((max(budgets.items // max(each, 1) - len(self._candidates), 0), "items"))
         return min(left) if left else (None, "seconds")
 
     def _expired(self) -> bool:
         seconds = self._plan.budgets.seconds
-        return self._phase == "search" and seconds is not None and self._clock.elapsed() >= seconds
-
-    def _enter(self, phase: str, total: int | None, criteria: Criteria | None = None) -> None:
-        self._phase = phase
-        self._emit(Phase(phase, total, criteria))
+        return self._searching and seconds is not None and self._clock.elapsed() >= seconds

@@ -19,6 +19,7 @@ __all__ = [
     "Budgets",
     "ConfirmSettings",
     "EveryBaselineFailed",
+    "PromoteSettings",
     "RepeatedFailures",
     "ReplayError",
     "SearchPlan",
@@ -30,7 +31,7 @@ __all__ = [
 class Budgets:
     """When a search ends; None is no limit.
 
-    All count searched candidates alone: baselines, repeats and the confirmation are free.
+    All count searched candidates alone: baselines, repeats, promotion and confirmation are free.
 
     Attributes:
         evaluations: Candidates scored, failed ones included. The last batch is cut to it.
@@ -66,6 +67,21 @@ class ConfirmSettings:
 
 
 @dataclass(frozen=True)
+class PromoteSettings:
+    """The promotion between search and confirmation.
+
+    Attributes:
+        candidates: At most so many candidates, the best by search scores, are compared on the selection split; None for
+            twice the finalists; 0 for no comparison: finalists are then chosen by search scores.
+    """
+
+    candidates: int | None = field(
+        default=None,
+        metadata=setting("how many candidates are compared on the selection split; null: twice the finalists", low=0),
+    )
+
+
+@dataclass(frozen=True)
 class SearchPlan:
     """A search, but for where it runs and where it is kept.
 
@@ -74,13 +90,15 @@ class SearchPlan:
         searcher: Makes the searcher, see `searchers.factory`.
         objectives: What to improve; one or more.
         baselines: Name to recipe, scored first: ``base``, ``expert:LABEL``, ``uniform``.
-        items: Split to task to item ids; the search scores on ``search``, the confirmation on ``test``.
+        items: Split to task to item ids: ``search`` for the search, ``selection`` for the promotion, ``test`` for the
+            confirmation.
         aggregate: Folds responses, in the order in which items were asked, into metrics.
         constraints: What candidates must meet.
         starts: Genomes of the first batch, ``(k, n_var)``.
         budgets: When to stop.
         max_failures: So many failures in a row end the run.
-        finalists: At most so many candidates are confirmed on the test split; 0 for no confirmation.
+        promoted: At most so many candidates are compared on the selection split; None for twice the finalists.
+        finalists: At most so many candidates are confirmed on the test split; 0 for no promotion and no confirmation.
     """
 
     genome: GenomeSpec
@@ -93,7 +111,18 @@ class SearchPlan:
     starts: NDArray[np.float64] | None = None
     budgets: Budgets = field(default_factory=Budgets)
     max_failures: int = Budgets.max_failures
+    promoted: int | None = PromoteSettings.candidates
     finalists: int = ConfirmSettings.finalists
+
+    def asks(self, split: str) -> bool:
+        """Whether there are items on a split."""
+        return any(self.items.get(split, {}).values())
+
+    @property
+    def shortlisted(self) -> int:
+        """How many candidates are compared on the selection split at most; 0 where there is nothing to compare on."""
+        wanted = 2 * self.finalists if self.promoted is None else self.promoted
+        return wanted if self.finalists and self.asks("selection") else 0
 
 
 @dataclass(frozen=True)
@@ -106,7 +135,8 @@ class SearchResult:
         batches: Batches told to the searcher.
         evaluations: Candidates scored.
         front: The feasible non-dominated candidates on the search split, by (batch, index).
-        confirmed: Records of baselines and finalists on the test split; empty without confirmation.
+        selected: Evaluations of baselines and shortlisted candidates on the selection split; empty without promotion.
+        confirmed: Evaluations of baselines and finalists on the test split; empty without confirmation.
         cut: Whether the budget cut one more batch: some of it was scored, and none of it told.
     """
 
@@ -114,6 +144,7 @@ class SearchResult:
     batches: int
     evaluations: int
     front: tuple[Evaluation, ...]
+    selected: tuple[Evaluation, ...]
     confirmed: tuple[Evaluation, ...]
     cut: bool = False
 

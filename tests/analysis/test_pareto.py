@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evomerge.analysis.pareto import hypervolume, knee, non_dominated, normalise
+from evomerge.analysis.pareto import hypervolume, knee, layers, non_dominated, normalise
 
 
 def brute_force(F: np.ndarray) -> np.ndarray:
@@ -21,6 +21,16 @@ def test_non_dominated_is_the_definition(objectives: int) -> None:
 
 def test_equal_points_stay_together() -> None:
     assert non_dominated([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]).tolist() == [True, True, True, False]
+
+
+def test_layers_peel_front_after_front() -> None:
+    F = [[0.0, 3.0], [1.0, 1.0], [2.0, 2.0], [3.0, 0.0], [3.0, 3.0], [2.0, 2.0]]
+    assert layers(F, 99) == [[0, 1, 3], [2, 5], [4]]
+    assert layers(F, 3) == [[0, 1, 3]]
+    assert layers(F, 4) == [[0, 1, 3], [2, 5]]
+    assert layers(F, 0) == []
+    assert layers(np.zeros((0, 2)), 5) == []
+    assert layers([[2.0], [1.0], [2.0]], 2) == [[1], [0, 2]]
 
 
 def test_nothing_to_compare() -> None:

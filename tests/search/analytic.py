@@ -25,7 +25,7 @@ BASE = CheckpointRef("base")
 WEIGHT = Coefficient("weight", 0.0, 1.0, 1.0)
 ITEMS = {
     "search": {"north": tuple(f"n{i}" for i in range(5)), "south": tuple(f"s{i}" for i in range(5))},
-    "selection": {},
+    "selection": {"north": tuple(f"vn{i}" for i in range(4)), "south": tuple(f"vs{i}" for i in range(4))},
     "test": {"north": tuple(f"tn{i}" for i in range(7)), "south": tuple(f"ts{i}" for i in range(7))},
 }
 NORTH = Objective("north.acc", ((1.0, "north.acc"),), True)

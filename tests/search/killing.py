@@ -93,7 +93,8 @@ def _dying_at_write(write: Callable[..., int], blow: Blow) -> Callable[..., int]
 
     def append(log: Log, data: bytes, *, sync: bool = True) -> int:
         is_record = log.path.parent.name == "records"
-        mark = f'"split":"{split}"' if is_record else ('"item":"t' if split == "test" else '"item":')
+        first = {"search": "", "selection": "v", "test": "t"}[split]
+        mark = f'"split":"{split}"' if is_record else f'"item":"{first}'
         if log.path.parent.name == f"{kind.rstrip('s')}s" and mark.encode() in data and b'"told":[' not in data:
             left[0] -= 1
             if left[0] == 0:

@@ -16,8 +16,9 @@ from tests.search.killing import Blow, process
 WITHIN_A_BATCH = [Blow("record:search", 2, 1.0), Blow("responses:search", 7, 0.5), Blow("record:search", 5, 0.0)]
 WITHIN_A_RECORD = [Blow("record:search", 3, 0.5), Blow("record:search", 1, 0.999), Blow("record:search", 4, 0.01)]
 BETWEEN_BATCHES = [Blow("ask", 1), Blow("ask", 3), Blow("ask", 4)]
+SELECTION = [Blow("record:selection", 2, 0.5), Blow("responses:selection", 4, 1.0), Blow("record:selection", 1, 1.0)]
 CONFIRMATION = [Blow("record:test", 1, 0.5), Blow("responses:test", 2, 0.5), Blow("record:test", 3, 1.0)]
-BLOWS = [*WITHIN_A_BATCH, *BETWEEN_BATCHES[:2], *WITHIN_A_RECORD, BETWEEN_BATCHES[2], *CONFIRMATION]
+BLOWS = [*WITHIN_A_BATCH, *BETWEEN_BATCHES[:2], *WITHIN_A_RECORD, BETWEEN_BATCHES[2], *SELECTION, *CONFIRMATION]
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,114 @@
+"""Promotion: from the search split over the selection split to the test split.
+
+Search scores are optimistic, as candidates were chosen by them. So the best candidates by search scores, the shortlist,
+are asked the selection items, finalists are chosen by these fresh scores, and the test split is asked once: the
+baselines and the finalists. On every split the baselines are asked too, so that relative constraints are measured on
+the same items. A run that is extended promotes again; who has been asked a split before is not asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from evomerge.errors import InputError
+from evomerge.evaluation import Ask, Evaluation
+from evomerge.recipe import Recipe
+from evomerge.search.batch_evaluator import Batch, BatchEvaluator
+from evomerge.search.criteria import Criteria
+from evomerge.search.events import Listener, Phase, Promoted
+from evomerge.search.plan import SearchPlan
+from evomerge.search.shortlist import finalists, shortlist
+from evomerge.store import RunStore
+
+__all__ = ["Promotion"]
+
+_PHASES = {"selection": "selection", "test": "confirmation"}
+
+
+class Promotion:
+    """The stages that follow a search.
+
+    Args:
+        plan: The search.
+        store: The run's store.
+        evaluator: Scores batches.
+        emit: Told of every event.
+        number: The batch number of what is asked: how many batches the searcher was told.
+
+    Attributes:
+        selected: Evaluations of baselines and shortlisted candidates on the selection split.
+        confirmed: Evaluations of baselines and finalists on the test split.
+    """
+
+    def __init__(
+        self, plan: SearchPlan, store: RunStore, evaluator: BatchEvaluator, emit: Listener, number: int
+    ) -> None:
+        self.selected: list[Evaluation] = []
+        self.confirmed: list[Evaluation] = []
+        self._plan = plan
+        self._store = store
+        self._evaluator = evaluator
+        self._emit = emit
+        self._number = number
+
+    def run(self, criteria: Criteria, candidates: Sequence[Evaluation], stop: Callable[[], str]) -> bool:
+        """Promotes candidates and confirms finalists.
+
+        Args:
+            criteria: What is better and what is feasible on the search split.
+            candidates: All candidates of the search.
+            stop: Asked before each stage; anything but ``none`` ends here.
+
+        Returns:
+            Whether it was completed.
+        """
+        chosen = self._select(criteria, candidates)
+        if not (self._plan.finalists and self._plan.asks("test")):
+            return True
+        if stop() != "none":
+            return False
+        self.confirmed = self._ask("test", chosen)
+        return True
+
+    def _select(self, criteria: Criteria, candidates: Sequence[Evaluation]) -> list[Evaluation]:
+        """Chooses finalists, on the selection split if there is one."""
+        limit = self._plan.finalists
+        listed = shortlist(criteria, candidates, self._plan.shortlisted)
+        if not listed:
+            return finalists(criteria, [e for e in candidates if criteria.feasible(e)], limit)
+        self.selected = self._ask("selection", listed)
+        baselines = {e.name: e for e in self.selected if e.name is not None}
+        try:
+            here = Criteria(self._plan.objectives, self._plan.constraints, baselines)
+        except InputError:  # a baseline that was scored on the search split has failed on this one
+            return finalists(criteria, listed, limit)
+        return finalists(here, [e for e in self.selected if e.name is None], limit)
+
+    def _ask(self, split: str, candidates: Sequence[Evaluation]) -> list[Evaluation]:
+        """Scores baselines and candidates on a split."""
+        plan = self._plan
+        recipes = [*plan.baselines.values(), *(Recipe.from_json(candidate.recipe) for candidate in candidates)]
+        names = [*plan.baselines, *([None] * len(candidates))]
+        self._emit(Phase(_PHASES[split], len({recipe.digest for recipe in recipes})))
+        self._emit(Promoted(split, tuple(candidate.digest for candidate in candidates)))
+        indices = self._indices(split, recipes)
+        batch = Batch(recipes, split, self._number, plan.items[split], names, indices=indices)
+        return list(self._evaluator.score(batch).new)
+
+    def _indices(self, split: str, recipes: Sequence[Recipe]) -> list[int]:
+        """The place of each recipe in the batch: that of its evaluation, else the next that is free.
+
+        Places are free unless an earlier promotion after as many batches has taken them. So a promotion that was killed
+        goes on with the places that it began with, whatever it had come to keep.
+        """
+        number, taken, indices = 0, set[Ask](), []
+        for recipe in recipes:
+            kept = self._store.lookup(recipe.digest, split)
+            if kept is not None:
+                indices.append(kept.index)
+                continue
+            while (ask := Ask(split, self._number, number)) in taken or self._store.at(ask) is not None:
+                number += 1
+            taken.add(ask)
+            indices.append(number)
+        return indices
