@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from evomerge.analysis import Interval
+from evomerge.evaluation import SPLITS
 from evomerge.report import caveats, costs
 from evomerge.report.members import Comparison, Member, compare, front_members, n_comparisons
 from evomerge.report.results import EXPERT, Results, model_label, short_name
@@ -27,6 +28,7 @@ class Baseline:
         short: Its name for people.
         kind: ``base``, ``expert`` or ``uniform``.
         search: Objective label to score on the search split.
+        selection: Objective label to score on the selection split; empty where nothing was compared there.
         test: Objective label to score on held-out items.
         versus_expert: Objective label to the comparison with the best expert there, but for that expert itself.
     """
@@ -35,6 +37,7 @@ class Baseline:
     short: str
     kind: str
     search: Mapping[str, Interval]
+    selection: Mapping[str, Interval]
     test: Mapping[str, Interval]
     versus_expert: Mapping[str, Comparison]
 
@@ -149,14 +152,10 @@ class Facts:
 
     def _baseline(self, name: str) -> Baseline:
         labels = [o.label for o in self.results.objectives]
-        scores = {}
-        for split in ("search", "test"):
-            found = self.results.baseline_scorecard(name, split)
-            scores[split] = {label: found.interval(label) for label in labels} if found else {}
+        search, selection, on_test = (self.results.intervals(self.results.baseline(name, split)) for split in SPLITS)
         best = {label: self.results.best_expert(label, "test") for label in labels}
         against = {label: other for label, other in best.items() if other and other != name}
         test = self.results.baseline(name, "test")
         kind = "expert" if name.startswith(EXPERT) else name
-        return Baseline(
-            name, short_name(name), kind, scores["search"], scores["test"], compare(self.results, test, against)
-        )
+        versus = compare(self.results, test, against)
+        return Baseline(name, short_name(name), kind, search, selection, on_test, versus)

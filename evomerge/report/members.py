@@ -52,8 +52,11 @@ class Member:
         digest: The recipe's digest.
         recipe: The recipe as JSON.
         search: Its evaluation on the search split.
+        selection: Its evaluation on the selection split, or None when it was not compared there.
         test: Its evaluation on the test split, or None when it was not confirmed.
         search_scores: Objective label to score on the search split. These were selected for, so they are optimistic.
+        selection_scores: Objective label to score on the selection split, by which finalists were chosen; empty when it
+            was not compared there.
         test_scores: Objective label to score on held-out items; empty when not confirmed.
         versus_expert: Objective label to the comparison with that objective's best expert.
         versus_uniform: Objective label to the comparison with the uniform average.
@@ -66,8 +69,10 @@ class Member:
     digest: str
     recipe: Mapping[str, Any]
     search: Evaluation
+    selection: Evaluation | None
     test: Evaluation | None
     search_scores: Mapping[str, Interval]
+    selection_scores: Mapping[str, Interval]
     test_scores: Mapping[str, Interval]
     versus_expert: Mapping[str, Comparison]
     versus_uniform: Mapping[str, Comparison]
@@ -137,22 +142,22 @@ def _identifiers(digests: Sequence[str]) -> list[str]:
 
 def _member(results: Results, evaluation: Evaluation, identifier: str, knee: bool) -> Member:
     labels = [o.label for o in results.objectives]
-    test = results.store.lookup(evaluation.digest, "test")
-    search_scores, test_scores = results.scorecard(evaluation), results.scorecard(test)
-    assert search_scores is not None
+    selection, test = (results.store.lookup(evaluation.digest, split) for split in ("selection", "test"))
     best = {label: results.best_expert(label, "test") for label in labels}
     return Member(
         id=identifier,
         digest=evaluation.digest,
         recipe=evaluation.recipe,
         search=evaluation,
+        selection=selection,
         test=test,
-        search_scores={label: search_scores.interval(label) for label in labels},
-        test_scores={label: test_scores.interval(label) for label in labels} if test_scores else {},
+        search_scores=results.intervals(evaluation),
+        selection_scores=results.intervals(selection),
+        test_scores=results.intervals(test),
         versus_expert=compare(results, test, {label: name for label, name in best.items() if name}),
         versus_uniform=compare(results, test, dict.fromkeys(labels, "uniform")),
         knee=knee,
-        dominated_by=_dominating(results, test) if test_scores else (),
+        dominated_by=_dominating(results, test) if results.scorecard(test) else (),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.analysis import Interval
 from evomerge.evaluation import PYTHON, Constraint, Evaluation, Objective, Response
 from evomerge.report.scorecard import Scorecard, scorecard
 from evomerge.store import RunStore
@@ -62,6 +63,11 @@ class Results:
         if key not in self._scorecards:
             self._scorecards[key] = scorecard(evaluation, self.responses(evaluation), self.objectives)
         return self._scorecards[key]
+
+    def intervals(self, evaluation: Evaluation | None) -> dict[str, Interval]:
+        """Objective label to the score of an evaluation with its interval; empty when there are no scores."""
+        found = self.scorecard(evaluation)
+        return {o.label: found.interval(o.label) for o in self.objectives} if found is not None else {}
 
     def baseline_scorecard(self, name: str, split: str) -> Scorecard | None:
         """A baseline's scores on a split."""

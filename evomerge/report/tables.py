@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from evomerge.analysis import Interval
-from evomerge.evaluation import Evaluation
+from evomerge.evaluation import SPLITS, Evaluation
 from evomerge.report.facts import Baseline, Facts
 from evomerge.report.members import Comparison, Member
 
-FORMAT = 1
+FORMAT = 2
 
 
 def front_json(facts: Facts) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def front_json(facts: Facts) -> dict[str, Any]:
         "objectives": [o.to_json() for o in facts.results.objectives],
         "candidates": len(facts.results.candidates),
         "failed": facts.failed,
-        "items": {split: facts.items(split) for split in ("search", "test")},
+        "items": {split: facts.items(split) for split in SPLITS},
         "comparisons": facts.comparisons,
         "members": [_member(member) for member in facts.members],
         "baselines": [_baseline(baseline) for baseline in facts.baselines],
@@ -34,8 +34,8 @@ def front_csv(facts: Facts) -> str:
     """One row per member and baseline; an objective's columns are ``<objective>:<quantity>``."""
     columns = ["id", "kind", "digest", "knee", "on_test_front", "dominated_by"]
     for objective in facts.results.objectives:
-        names = ["search", "search_low", "search_high", "test", "test_low", "test_high", "best_expert"]
-        names += ["difference", "difference_low", "difference_high", "p_holm", "mark"]
+        names = [f"{split}{end}" for split in SPLITS for end in ("", "_low", "_high")]
+        names += ["best_expert", "difference", "difference_low", "difference_high", "p_holm", "mark"]
         columns += [f"{objective.label}:{name}" for name in names]
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n", restval="")
@@ -49,10 +49,10 @@ def front_csv(facts: Facts) -> str:
             "on_test_front": int(member.on_test_front),
             "dominated_by": " ".join(member.dominated_by),
         }
-        writer.writerow(row | _columns(member.search_scores, member.test_scores, member.versus_expert, marks=True))
+        writer.writerow(row | _columns(_scores(member), member.versus_expert, marks=True))
     for baseline in facts.baselines:
         row = {"id": baseline.name, "kind": baseline.kind}
-        writer.writerow(row | _columns(baseline.search, baseline.test, baseline.versus_expert, marks=False))
+        writer.writerow(row | _columns(_scores(baseline), baseline.versus_expert, marks=False))
     return out.getvalue()
 
 
@@ -62,8 +62,7 @@ def _member(member: Member) -> dict[str, Any]:
         "digest": member.digest,
         "batch": member.search.batch,
         "index": member.search.index,
-        "search": _intervals(member.search_scores),
-        "test": _intervals(member.test_scores) if member.test_scores else None,
+        **{split: _intervals(scores) for split, scores in _scores(member).items()},
         "difference_to_best_expert": {k: c.to_json() for k, c in member.versus_expert.items()},
         "difference_to_uniform": {k: c.to_json() for k, c in member.versus_uniform.items()},
         "mark": {label: comparison.mark for label, comparison in member.versus_expert.items()},
@@ -71,7 +70,7 @@ def _member(member: Member) -> dict[str, Any]:
         "knee": member.knee,
         "on_test_front": member.on_test_front,
         "dominated_by": list(member.dominated_by),
-        "metrics": {"search": dict(member.search.metrics), "test": _metrics(member.test)},
+        "metrics": {split: _metrics(getattr(member, split)) for split in SPLITS},
     }
 
 
@@ -79,14 +78,20 @@ def _baseline(baseline: Baseline) -> dict[str, Any]:
     return {
         "name": baseline.name,
         "kind": baseline.kind,
-        "search": _intervals(baseline.search) if baseline.search else None,
-        "test": _intervals(baseline.test) if baseline.test else None,
+        **{split: _intervals(scores) for split, scores in _scores(baseline).items()},
         "difference_to_best_expert": {k: c.to_json() for k, c in baseline.versus_expert.items()},
     }
 
 
-def _intervals(scores: Mapping[str, Interval]) -> dict[str, Any]:
-    return {label: interval.to_json() for label, interval in scores.items()}
+def _scores(model: Member | Baseline) -> dict[str, Mapping[str, Interval]]:
+    """Split to the scores of a member or a baseline on it; empty ones where there are none."""
+    if isinstance(model, Baseline):
+        return {"search": model.search, "selection": model.selection, "test": model.test}
+    return {"search": model.search_scores, "selection": model.selection_scores, "test": model.test_scores}
+
+
+def _intervals(scores: Mapping[str, Interval]) -> dict[str, Any] | None:
+    return {label: interval.to_json() for label, interval in scores.items()} or None
 
 
 def _metrics(evaluation: Evaluation | None) -> dict[str, float] | None:
@@ -94,10 +99,10 @@ def _metrics(evaluation: Evaluation | None) -> dict[str, float] | None:
 
 
 def _columns(
-    search: Mapping[str, Interval], test: Mapping[str, Interval], versus: Mapping[str, Comparison], marks: bool
+    splits: Mapping[str, Mapping[str, Interval]], versus: Mapping[str, Comparison], marks: bool
 ) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    for split, scores in (("search", search), ("test", test)):
+    for split, scores in splits.items():
         for label, interval in scores.items():
             shown = interval.to_json()
             row |= {f"{label}:{split}": shown["mean"], f"{label}:{split}_low": shown["low"]}

@@ -49,6 +49,7 @@ class Scenario:
     candidates: int = 60
     batch: int = 12
     search_items: int = 60
+    selection_items: int = 0
     test_items: int = 240
     finalists: int = 8
     failures: Mapping[int, Failure] = field(default_factory=dict)
@@ -80,10 +81,11 @@ def write_run(folder: Path, scenario: Scenario) -> Path:
         if scenario.confirm and found:
             chosen = run.finalists(found)
             batch = 1 + (scenario.candidates - 1) // scenario.batch
-            for index, (name, recipe) in enumerate(baselines.items()):
-                run.score(store, recipe, "test", batch, index, name)
-            for index, recipe in enumerate(chosen):
-                run.score(store, recipe, "test", batch, len(baselines) + index, None)
+            for split in ("selection", "test") if scenario.selection_items else ("test",):
+                for index, (name, recipe) in enumerate(baselines.items()):
+                    run.score(store, recipe, split, batch, index, name)
+                for index, recipe in enumerate(chosen):
+                    run.score(store, recipe, split, batch, len(baselines) + index, None)
         store.write_json("status.json", {"phase": "done", "finished": True, "reason": "evaluations", "seconds": 412.5})
         store.fold()
     return folder
@@ -103,7 +105,7 @@ class _Run:
             for kind in kinds:
                 groups.append(Group(f"layer {layer} {' '.join(kind)}".strip(), kinds=kind, layers=(layer, layer + 1)))
         self.groups = ParameterGroups(tuple(groups))
-        counts = {"search": scenario.search_items, "test": scenario.test_items}
+        counts = {"search": scenario.search_items, "selection": scenario.selection_items, "test": scenario.test_items}
         self.items = {
             s: {t.name: [_hex(s, t.name, i)[:16] for i in range(n)] for t in scenario.tasks} for s, n in counts.items()
         }

@@ -32,6 +32,7 @@ THREE = Scenario(
         *acc("gsm_made.exact_match,strict-match", "arc_made.acc"),
         Objective("wiki_made.perplexity", ((1.0, "wiki_made.perplexity"),), False),
     ),
+    selection_items=50,
     layers=24,
     kinds=True,
     density=True,

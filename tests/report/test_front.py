@@ -88,6 +88,24 @@ def test_differences_are_paired_by_item_with_the_best_expert_of_each_objective(
         assert member["beats_best_expert"][label] == (mark == "beats best expert")
 
 
+def test_selection_scores_are_told_beside_the_others(run_of: RunOf, front_of: FrontOf) -> None:
+    folder, front = run_of("three"), front_of("three")
+    found = {(r["digest"], r["split"]): r["metrics"] for r in records(folder)}
+    assert front["items"]["selection"] == 3 * 50
+    compared = [m for m in front["members"] if m["selection"]]
+    assert compared == [m for m in front["members"] if m["test"]]
+    assert len(compared) < len(front["members"])
+    for member in compared:
+        assert member["metrics"]["selection"] == found[member["digest"], "selection"]
+        for label, score in member["selection"].items():
+            assert score["mean"] == pytest.approx(member["metrics"]["selection"][label])
+            assert score["low"] < score["mean"] < score["high"]
+    assert all(b["selection"] for b in front["baselines"])
+    without = front_of("two")
+    assert {m["selection"] for m in without["members"]} == {None}
+    assert {m["metrics"]["selection"] for m in without["members"]} == {None}
+
+
 def test_lower_is_better_turns_marks_and_best_expert_around(front_of: FrontOf) -> None:
     front = front_of("three")
     label = "wiki_made.perplexity"
