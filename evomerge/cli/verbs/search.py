@@ -66,6 +66,9 @@ def _summarise(prepared: search.Prepared, result: SearchResult) -> None:
         )
     if not members:
         print(_empty(prepared, store, result.evaluations))
+    compared = sum(evaluation.name is None for evaluation in result.selected)
+    if compared:
+        print(f"promotion: {_count(compared, 'candidate')} compared on selection items, by which finalists were chosen")
     confirmed = sum(member.test is not None for member in members)
     print(
         f"front: {_count(len(members), 'member')}, {confirmed} confirmed on held-out items; "
@@ -73,7 +76,7 @@ def _summarise(prepared: search.Prepared, result: SearchResult) -> None:
     )
     print(f"report: {folder / 'report.html'}")
     if result.reason == "stopped":
-        print("interrupted before confirmation; go on with the same command")
+        print("interrupted before the end; go on with the same command")
 
 
 def _count(number: int, thing: str, several: str = "") -> str:
