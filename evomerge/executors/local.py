@@ -17,12 +17,14 @@ class LocalExecutor:
 
     Args:
         make_worker: Makes the worker.
+        name: Name of the worker, for records.
     """
 
     capacity = 1
 
-    def __init__(self, make_worker: MakeWorker) -> None:
+    def __init__(self, make_worker: MakeWorker, name: str = "local") -> None:
         self._make_worker = make_worker
+        self._name = name
         self._worker: Worker | None = None
         self._waiting: dict[str, Job] = {}
 
@@ -38,7 +40,7 @@ class LocalExecutor:
             if self._worker is None:
                 self._worker = self._make_worker()
             job = self._waiting.pop(next(iter(self._waiting)))
-            yield Result(job.id, 1, EXECUTOR.name, call(self._worker, job))
+            yield Result(job.id, 1, self._name, call(self._worker, job))
 
     def cancel(self, job: str) -> None:
         """See `Executor.cancel`."""

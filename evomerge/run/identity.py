@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from evomerge import executors
 from evomerge.candidate import WorkerSettings, device_info
 from evomerge.merging import companions
 from evomerge.run.assemble import Assembly, searcher_settings
@@ -16,8 +17,9 @@ _NOT_IDENTITY = ("task_path", "items_per_task", "test_items_per_task", "prefixes
 
 
 def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]:
-    """What changes a score or a proposal. Budgets, the executor and the report do not."""
+    """What changes a score or a proposal. Budgets, where candidates are scored, and the report do not."""
     config, template = assembly.config, assembly.template
+    executor = executors.load(config.executor.name)
     fitness = asdict(settings.fitness)
     return {
         "models": [ref.fingerprint for ref in template.models],
@@ -49,6 +51,8 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
             "merge_dtype": template.dtype,
             "out_dtype": template.out_dtype,
         },
+        # Recorded responses are not the models' own.
+        **({"executor": executor.identity(executor.complete(config.executor.settings()))} if executor.identity else {}),
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from evomerge import kernels
+from evomerge import executors, kernels
 from evomerge.candidate import (
     Tuning,
     WorkerSettings,
@@ -61,6 +61,8 @@ def tuned(
         return _told(with_tuning(replace(settings, dtype=dtype, attention=attention), tuning), assembly), notes
     reference = assembly.checkpoints.reference
     settings = replace(settings, dtype=resolve_dtype(model.dtype, reference, assembly.device))
+    if not executors.load(assembly.config.executor.name).needs_model:
+        return _told(with_tuning(settings, Tuning(1, "plain")), assembly), ()
     if (used := kernels.in_use()).name == "torch":
         say(used.reason)
     say("measuring how to run the model here")

@@ -24,6 +24,9 @@ class ExecutorSpec:
         in_process: Whether workers run in the calling process and may share its objects; the factory of workers must
             be picklable otherwise.
         needs_model: Whether it calls workers at all; one that looks answers up does not.
+        identity: From complete options to what of them changes an outcome, as JSON; None where outcomes follow from
+            jobs alone, as they must where workers are called.
+        check: Finds what is wrong with complete options beyond their declarations.
     """
 
     name: str
@@ -32,6 +35,8 @@ class ExecutorSpec:
     options: Mapping[str, Option] = field(default_factory=dict)
     in_process: bool = False
     needs_model: bool = True
+    identity: Callable[[Mapping[str, Any]], Any] | None = None
+    check: Callable[[Mapping[str, Any]], list[str]] | None = None
 
     def defaults(self) -> dict[str, Any]:
         """Name, number of workers and further options as they are where the user gives none."""
@@ -41,7 +46,10 @@ class ExecutorSpec:
 
     def problems(self, options: Mapping[str, Any]) -> list[str]:
         """What is wrong with options, one sentence each."""
-        return problems(f"executor {self.name}", self.options, options)
+        found = problems(f"executor {self.name}", self.options, options)
+        if found or self.check is None:
+            return found
+        return [f"executor {self.name}: {problem}" for problem in self.check(self.complete(options))]
 
     def complete(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options with every default filled in."""

@@ -1,0 +1,134 @@
+"""Response tables: what recorded candidates answered, item by item, as one file of JSON lines.
+
+The first line holds what rows share: item ids and metric names by task, and the recipes without their coefficients.
+Every other line is a candidate: the number of its recipe, its coefficients, and for each task and metric one value per
+item, null where it was not asked; a metric that repeats another's values is that metric's name. A failed candidate has
+its error instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from evomerge.errors import InputError
+from evomerge.evaluation import Failure, Response
+from evomerge.recipe import Recipe
+
+__all__ = ["Recorded", "read", "write"]
+
+FORMAT = 1
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A recorded candidate.
+
+    Attributes:
+        recipe: Its recipe.
+        metrics: Task and item to the metrics of its response; empty for a failed candidate.
+        error: Its failure, or None.
+    """
+
+    recipe: Recipe
+    metrics: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict)
+    error: Failure | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe, responses: Iterable[Response], error: Failure | None = None) -> Recorded:
+        """A candidate as a store has it; of responses, the metrics are kept."""
+        return cls(recipe, {response.key: response.metrics for response in responses}, error)
+
+
+def write(path: Path, candidates: Sequence[Recorded], about: str, decimals: int | None = None) -> None:
+    """Writes a table.
+
+    Args:
+        path: The file.
+        candidates: Its rows.
+        about: Where they come from, for people.
+        decimals: Values are rounded to so many decimals; None to keep them.
+    """
+    keys = list(dict.fromkeys(key for candidate in candidates for key in candidate.metrics))
+    items: dict[str, list[str]] = {}
+    for task, item in keys:
+        items.setdefault(task, []).append(item)
+    shared = list(dict.fromkeys(_without_coefficients(candidate.recipe) for candidate in candidates))
+    head = {"format": FORMAT, "about": about, "items": items, "recipes": [recipe.to_json() for recipe in shared]}
+    numbers = {recipe: number for number, recipe in enumerate(shared)}
+    lines = [head]
+    for candidate in candidates:
+        row: dict[str, Any] = {"recipe": numbers[_without_coefficients(candidate.recipe)]}
+        row["coefficients"] = {name: values.tolist() for name, values in candidate.recipe.coefficients.items()}
+        if candidate.error is not None:
+            row["error"] = candidate.error.to_json()
+        else:
+            row["metrics"] = {task: _columns(candidate, task, ids, decimals) for task, ids in items.items()}
+        lines.append(row)
+    text = "".join(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n" for line in lines)
+    path.write_text(text, encoding="utf-8")
+
+
+def read(path: Path) -> list[Recorded]:
+    """Reads a table.
+
+    Raises:
+        InputError: If the file cannot be read, or is no table of this format.
+    """
+    try:
+        head, *rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+        if head["format"] != FORMAT:
+            raise InputError(f"{path} has table format {head['format']!r}; expected {FORMAT}")
+        shared = dict(enumerate(head["recipes"]))
+        return [_candidate(row, head["items"], shared) for row in rows]
+    except OSError as error:
+        raise InputError(f"the response table {path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is no response table: {type(error).__name__}: {error}") from error
+
+
+def _without_coefficients(recipe: Recipe) -> Recipe:
+    return replace(recipe, coefficients={})
+
+
+def _columns(candidate: Recorded, task: str, ids: Sequence[str], decimals: int | None) -> dict[str, Any]:
+    answers = [candidate.metrics.get((task, item)) for item in ids]
+    names = dict.fromkeys(name for answer in answers if answer is not None for name in answer)
+    columns: dict[str, Any] = {}
+    for name in names:
+        values = [None if answer is None else _rounded(answer[name], decimals) for answer in answers]
+        columns[name] = next((other for other, column in columns.items() if column == values), values)
+    return columns
+
+
+def _rounded(value: Any, decimals: int | None) -> Any:
+    if isinstance(value, list | tuple):
+        return [_rounded(one, decimals) for one in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return round(value, decimals) if decimals is not None and isinstance(value, float) else value
+
+
+def _candidate(row: Mapping[str, Any], items: Mapping[str, Sequence[str]], shared: dict[int, Any]) -> Recorded:
+    """Reads a row; the first of a recipe puts the recipe in the place of its JSON."""
+    first = shared[row["recipe"]]
+    if not isinstance(first, Recipe):
+        first = shared[row["recipe"]] = Recipe.from_json({**first, "coefficients": row["coefficients"]})
+    recipe = replace(first, coefficients=row["coefficients"])
+    if "error" in row:
+        return Recorded(recipe, error=Failure(row["error"]["kind"], row["error"]["message"]))
+    metrics: dict[Key, dict[str, Any]] = {}
+    for task, columns in row["metrics"].items():
+        for name, column in columns.items():
+            values = columns[column] if isinstance(column, str) else column
+            for item, value in zip(items[task], values, strict=True):
+                if value is not None:
+                    metrics.setdefault((task, item), {})[name] = value
+    return Recorded(recipe, metrics)

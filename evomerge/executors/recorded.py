@@ -1,0 +1,153 @@
+"""Answers looked up in a table of recorded responses: searches are studied in seconds, without a model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.evaluation import Failure, Job, Outcome, Response
+from evomerge.executors._shared import response_table
+from evomerge.executors._shared.protocol import Executor, MakeWorker
+from evomerge.executors._shared.response_table import Recorded
+from evomerge.executors._shared.spec import ExecutorSpec
+from evomerge.executors.local import LocalExecutor
+from evomerge.options import Option
+from evomerge.recipe import Recipe
+
+__all__ = ["EXECUTOR", "Landscape", "Recorded", "example_table"]
+
+NEIGHBOURS = 8  # recorded candidates that an interpolated answer is a mean of
+
+Vector = NDArray[np.float64]
+
+
+class Landscape:
+    """A worker that answers from recorded candidates.
+
+    Args:
+        candidates: The recorded candidates.
+        unknown: The answer of a recipe that was not recorded: ``refuse``, ``nearest`` or ``interpolated``. Only
+            recipes that differ from it in nothing but the coefficients are its neighbours; distance is Euclidean over
+            all coefficients.
+    """
+
+    def __init__(self, candidates: Sequence[Recorded], unknown: str = "refuse") -> None:
+        self.candidates = tuple(candidates)
+        self._unknown = unknown
+        self._by_digest = {candidate.recipe.digest: candidate for candidate in self.candidates}
+        self._alike: dict[str, list[Recorded]] = {}
+        for candidate in self._by_digest.values():
+            self._alike.setdefault(_kind(candidate.recipe), []).append(candidate)
+        self._points = {
+            kind: np.array([_point(candidate.recipe) for candidate in alike]) for kind, alike in self._alike.items()
+        }
+
+    def __call__(self, job: Job) -> Outcome:
+        """The recorded responses; a failure of kind ``invalid`` where there are none."""
+        recipe = job.recipe
+        found = self._by_digest.get(recipe.digest)
+        if found is None and self._unknown != "refuse":
+            found = self._neighbour(recipe)
+        if found is None:
+            known = f"{len(self.candidates)} candidates were recorded"
+            alike = len(self._alike.get(_kind(recipe), ()))
+            hint = f", {alike} of them of its kind; unknown=nearest answers as the nearest of these" if alike else ""
+            return _invalid(f"recipe {recipe.digest[:12]} was not recorded: {known}{hint}")
+        if found.error is not None:
+            return Outcome(error=found.error)
+        keys = [(task, item) for task, ids in job.items.items() for item in ids]
+        missing = [f"{item or 'the values'} of {task}" for task, item in keys if (task, item) not in found.metrics]
+        if missing:
+            return _invalid(f"{len(missing)} of {len(keys)} items were not recorded, the first: {missing[0]}")
+        return Outcome(tuple(Response(task, item, found.metrics[task, item]) for task, item in keys))
+
+    def _neighbour(self, recipe: Recipe) -> Recorded | None:
+        """The nearest recorded candidate, or a mean of the nearest; None if no recorded one is of the recipe's kind."""
+        alike = self._alike.get(_kind(recipe))
+        if alike is None:
+            return None
+        distances = np.linalg.norm(self._points[_kind(recipe)] - _point(recipe), axis=1)
+        nearest = np.argsort(distances, kind="stable")[: NEIGHBOURS if self._unknown == "interpolated" else 1]
+        candidates = [alike[row] for row in nearest]
+        if len(candidates) == 1 or candidates[0].error is not None:
+            return candidates[0]
+        scored = [row for row, candidate in zip(nearest, candidates, strict=True) if candidate.error is None]
+        weights = 1.0 / np.maximum(distances[scored], 1e-12) ** 2  # Shepard 1968, doi:10.1145/800186.810616
+        return _mean([alike[row] for row in scored], weights / weights.sum())
+
+
+def example_table() -> Path:
+    """The table that comes with the package: candidates of the embedded example."""
+    return Path(str(resources.files("evomerge") / "example" / "responses.jsonl"))
+
+
+def _kind(recipe: Recipe) -> str:
+    return replace(recipe, coefficients={}).digest
+
+
+def _point(recipe: Recipe) -> Vector:
+    return np.concatenate([recipe.coefficients[name].ravel() for name in sorted(recipe.coefficients)])
+
+
+def _mean(candidates: Sequence[Recorded], weights: Vector) -> Recorded:
+    """The weighted mean of every metric that all candidates have, item by item."""
+    keys = set(candidates[0].metrics).intersection(*(candidate.metrics for candidate in candidates[1:]))
+    metrics = {}
+    for key in sorted(keys):
+        answers = [candidate.metrics[key] for candidate in candidates]
+        values = {name: np.tensordot(weights, [answer[name] for answer in answers], axes=1) for name in answers[0]}
+        metrics[key] = {name: value.tolist() for name, value in values.items()}
+    return Recorded(candidates[0].recipe, metrics)
+
+
+def _invalid(message: str) -> Outcome:
+    return Outcome(error=Failure("invalid", message))
+
+
+def make(make_worker: MakeWorker, options: Mapping[str, Any]) -> Executor:
+    """Makes the executor; no worker is made."""
+    landscape = Landscape(response_table.read(_file(options)), options["unknown"])
+    return LocalExecutor(lambda: landscape, EXECUTOR.name)
+
+
+def identity(options: Mapping[str, Any]) -> dict[str, str]:
+    """The content of the table, and the answer of what is not in it."""
+    return {"table": hashlib.sha256(_file(options).read_bytes()).hexdigest(), "unknown": options["unknown"]}
+
+
+def check(options: Mapping[str, Any]) -> list[str]:
+    """Whether the table is there."""
+    file = _file(options)
+    return [] if file.is_file() else [f"option table: there is no file {file}"]
+
+
+def _file(options: Mapping[str, Any]) -> Path:
+    return Path(options["table"]).expanduser() if options["table"] is not None else example_table()
+
+
+EXECUTOR = ExecutorSpec(
+    name="recorded",
+    title="nowhere: answers are looked up in a table of recorded responses",
+    make=make,
+    options={
+        "table": Option(None, None, str, "file of recorded responses; null: those of the embedded example"),
+        "unknown": Option(
+            "refuse",
+            ("refuse", "nearest", "interpolated"),
+            str,
+            "answer of a recipe that was not recorded: a failure, that of the nearest one, or the mean of the nearest "
+            f"{NEIGHBOURS}, weighted by inverse squared distance (smooth, but no model's answer)",
+        ),
+    },
+    in_process=True,
+    needs_model=False,
+    identity=identity,
+    check=check,
+)

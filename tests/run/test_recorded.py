@@ -1,0 +1,43 @@
+"""A search over the table that comes with the package, by the program itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evomerge.cli.main import main
+from evomerge.executors._shared import response_table
+from evomerge.executors.recorded import example_table
+from evomerge.recipe import Recipe
+from evomerge.store import RunStore
+
+WORDS = (
+    "experiment=example", "items_per_task=24", "test_items_per_task=24", "executor=recorded", "progress=none",
+    "evaluations=32",
+)  # fmt: skip
+
+
+def test_the_recorded_search_repeats_from_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No candidate is refused: the table holds what this search proposed when models were scored."""
+    assert main(["search", *WORDS, f"run_dir={tmp_path}"]) == 0
+    assert "measuring" not in capsys.readouterr().out, "no model is loaded"
+    store = RunStore.read(tmp_path)
+    recorded = {row.recipe.digest for row in response_table.read(example_table())}
+    found = [evaluation.digest for evaluation in store.evaluations("search")]
+    assert len(found) == 4 + 32
+    assert set(found) <= recorded
+    assert not any(evaluation.error for evaluation in store.evaluations())
+    assert Recipe.from_json(dict(store.evaluations("search")[5].recipe)).digest == found[5]
+    assert json.loads((tmp_path / "status.json").read_text())["finished"]
+
+
+def test_recorded_and_computed_candidates_do_not_share_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*WORDS, f"run_dir={tmp_path}", "searcher=random", "evaluations=5"]
+    assert main(["search", *words, "executor.options.unknown=nearest"]) == 0
+    assert main(["search", *words, "executor.options.unknown=interpolated"]) == 2
+    assert main(["search", *words, "executor=local"]) == 2
+    assert capsys.readouterr().err.count(f"{tmp_path} holds another run: executor") == 2
