@@ -16,6 +16,7 @@ from typing import Any, Self
 import torch
 import transformers
 from transformers import PretrainedConfig, PreTrainedModel
+from transformers.initialization import no_init_weights
 
 from evomerge.checkpoints import CheckpointSource, is_head, read_object
 from evomerge.errors import InputError
@@ -67,6 +68,43 @@ class Blueprint:
         _check_filled(checkpoint, model)
         used = {str(part.config._attn_implementation) for part in model.modules() if isinstance(part, PreTrainedModel)}
         return cls(model, used.pop() if len(used) == 1 else AUTO, auto, options)
+
+    @classmethod
+    def of_config(cls, config: Mapping[str, Any], *, dtype: torch.dtype = torch.float32, attention: str = AUTO) -> Self:
+        """Builds the model of a config that lies in no folder: of a merge whose layers are others than a checkpoint's.
+
+        Args:
+            config: The content of its ``config.json``, of a type that transformers knows.
+            dtype: The type that the model computes in.
+            attention: transformers' name of an attention implementation; ``auto`` is what transformers chooses.
+
+        Raises:
+            InputError: If transformers cannot build the model.
+        """
+        options = {} if attention == AUTO else {"attn_implementation": attention}
+        try:
+            parsed = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
+            auto = _auto_class(parsed)
+            with torch.device("meta"):
+                model = auto.from_config(parsed, dtype=dtype, **options)
+        except Exception as error:  # configs are checked by many classes, each in its own way
+            raise InputError(f"transformers cannot build the merged model: {_one_line(error)}") from error
+        return cls(model, attention, auto, options)
+
+    def empty(self, folder: Path, dtype: torch.dtype, device: torch.device | str) -> PreTrainedModel:
+        """Builds the model with memory for its weights, which hold whatever was there.
+
+        Args:
+            folder: The checkpoint whose generation settings it gets.
+            dtype: The type that the model computes in.
+            device: Where it lives.
+        """
+        with torch.device(device), no_init_weights():
+            model: PreTrainedModel = self._auto.from_config(self.model.config, dtype=dtype, **self._options)
+        model.tie_weights()
+        if (folder / "generation_config.json").is_file():
+            model.generation_config = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True)
+        return model
 
     def load(self, folder: Path, dtype: torch.dtype) -> tuple[PreTrainedModel, Mapping[str, Any]]:
         """Loads the model with its weights.

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from evomerge import methods
-from evomerge.checkpoints import CheckpointSource
+from evomerge.checkpoints import TensorSpec
+from evomerge.errors import InputError
+from evomerge.merging.inputs import Input
+from evomerge.merging.loop import Merger
 from evomerge.merging.opened import Checkpoints
-from evomerge.merging.plan import DTYPES
+from evomerge.merging.outputs import DTYPES, OutputTensor
 from evomerge.merging.prepared import Place, PreparedSettings, prepared_bounds
+from evomerge.merging.recipe_source import RecipeSource
 from evomerge.recipe import Recipe
 
 # Config, tokenizer, recipe and card of a large vocabulary stay well below this.
@@ -69,30 +71,56 @@ def footprint(
 
     Args:
         checkpoints: The opened checkpoints.
-        recipe: Any candidate's; its coefficients and groups do not matter.
+        recipe: Any candidate's; its coefficients do not matter.
         model_dtype: What the live model computes in.
         prepared: Where prepared arrays are kept.
+
+    Raises:
+        InputError: If the recipe cannot be built from these checkpoints.
     """
-    reference, method = checkpoints.reference, methods.load(recipe.method)
-    computing, dtype, rounded = DTYPES[model_dtype], DTYPES[recipe.dtype], DTYPES[recipe.out_dtype]
+    outputs = Merger(checkpoints).outputs(recipe)
+    if outputs.problems:
+        raise InputError(outputs.problems)
+    computing = DTYPES[model_dtype]
     live = sum(
-        info.numel * (computing if info.dtype.is_floating_point else info.dtype).itemsize
-        for name, info in reference.specs.items()
-        if name not in reference.aliases
+        tensor.spec.numel * (computing if tensor.spec.dtype.is_floating_point else tensor.spec.dtype).itemsize
+        for tensor in outputs.tensors.values()
     )
-    opened = {id(checkpoint): checkpoint for checkpoint in checkpoints.by_ref.values()}.values()
     working = 0
-    for name in checkpoints.merged_names:
-        buffer = 0 if computing == rounded else reference.specs[name].numel * rounded.itemsize
-        copies = sum(_copied(checkpoint, name, dtype) for checkpoint in opened)
-        own = method.working_bytes(reference.specs[name].numel, len(opened))
-        working = max(working, buffer + copies + own)
+    for tensor in outputs.tensors.values():
+        buffer = 0 if tensor.row is None or computing == tensor.spec.dtype else tensor.spec.nbytes
+        working = max(working, buffer + _working(recipe, tensor))
+    opened = {id(checkpoint): checkpoint for checkpoint in checkpoints.by_ref.values()}.values()
     mapped = sum(info.nbytes for checkpoint in opened for info in checkpoint.specs.values())
     kept: dict[Place, int] = {"disk": 0, "memory": 0, "nowhere": 0}
-    bounds = prepared_bounds(recipe, checkpoints)
+    bounds = prepared_bounds(recipe, outputs)
     for name, place in (prepared or PreparedSettings()).plan(bounds).items():
         kept[place] += bounds[name]
-    return Footprint(_resident(), live, working, mapped, kept, export_bytes(reference, recipe.out_dtype))
+    return Footprint(_resident(), live, working, mapped, kept, export_bytes(outputs.specs))
+
+
+def export_bytes(specs: Mapping[str, TensorSpec]) -> int:
+    """Disk that a folder with these weights takes, with a margin for its small files."""
+    return sum(spec.nbytes for spec in specs.values()) + _COMPANIONS
+
+
+def _working(recipe: Recipe, tensor: OutputTensor) -> int:
+    """Memory, beside the result and blocks, that merging one tensor takes."""
+    if tensor.context is None:
+        return sum(map(_read, tensor.inputs))
+    own = methods.load(recipe.method).working_bytes(tensor.spec.numel, len(tensor.inputs))
+    return own + sum(map(_read, tensor.inputs))
+
+
+def _read(entry: Input) -> int:
+    """Memory that one input takes: none where it is mapped, else a rounded copy, or all that merging it takes."""
+    numel = entry.source.specs[entry.name].numel
+    copy = 0 if entry.exact or entry.dtype is None else numel * entry.dtype.itemsize
+    if not isinstance(entry.source, RecipeSource):
+        return copy
+    plan = entry.source.plan
+    inner = plan.outputs.tensors[plan.outputs.aliases.get(entry.name, entry.name)]
+    return copy + inner.spec.nbytes + _working(plan.recipe, inner)
 
 
 def _resident() -> int:
@@ -102,19 +130,3 @@ def _resident() -> int:
     except OSError:
         return _PROGRAM
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def export_bytes(reference: CheckpointSource, out_dtype: str) -> int:
-    """Disk that a folder with merged weights takes, with a margin for its small files."""
-    weights = sum(
-        info.numel * (DTYPES[out_dtype] if info.dtype.is_floating_point else info.dtype).itemsize
-        for info in reference.specs.values()
-    )
-    return weights + _COMPANIONS
-
-
-def _copied(checkpoint: CheckpointSource, name: str, dtype: torch.dtype) -> int:
-    info = checkpoint.specs.get(name)
-    if info is None or torch.promote_types(info.dtype, dtype) == dtype:
-        return 0
-    return info.numel * dtype.itemsize

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,9 +15,28 @@ from transformers import PreTrainedModel
 from evomerge.checkpoints import CheckpointSource, TensorSpec, open_source
 from evomerge.errors import InputError
 from evomerge.merging.blueprint import AUTO, Blueprint, missing_weights
-from evomerge.merging.loop import Buffer, Merger
+from evomerge.merging.loop import Merger
+from evomerge.merging.memory import Buffer
+from evomerge.merging.plan import MergePlan
 from evomerge.merging.weight_map import Piece, weight_map
 from evomerge.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """How a live model computes.
+
+    Attributes:
+        dtype: The type it computes in.
+        attention: transformers' name of an attention implementation; ``auto`` is what transformers chooses.
+        device: Where it lives.
+        trust_remote_code: Whether code that comes with a checkpoint may run.
+    """
+
+    dtype: torch.dtype
+    attention: str = AUTO
+    device: torch.device | str = "cpu"
+    trust_remote_code: bool = False
 
 
 class LiveModel:
@@ -28,13 +48,23 @@ class LiveModel:
     Args:
         model: A model loaded from a checkpoint, in evaluation mode.
         pieces: Where each tensor on disk goes in it, see :func:`~evomerge.merging.weight_map.weight_map`.
+        settings: How it computes.
+        config: The config that it was built from, where that is not the reference checkpoint's.
 
     Attributes:
         model: The model.
     """
 
-    def __init__(self, model: PreTrainedModel, pieces: Mapping[str, tuple[Piece, ...]]) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        pieces: Mapping[str, tuple[Piece, ...]],
+        settings: ModelSettings,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
         self.model = model
+        self._settings = settings
+        self._config = config
         self._pieces = {name: found for name, found in pieces.items() if found}
         self._ignored = frozenset(name for name, found in pieces.items() if not found)
         self._state: dict[str, torch.Tensor] = model.state_dict()
@@ -61,7 +91,7 @@ class LiveModel:
 
         Args:
             folder: The reference checkpoint.
-            dtype: What the model computes in.
+            dtype: The type that the model computes in.
             attention: transformers' name of an attention implementation; ``auto`` is what transformers chooses.
             device: Where the model lives.
             trust_remote_code: Whether code that comes with the checkpoint may run.
@@ -71,14 +101,43 @@ class LiveModel:
                 does not reach the model by moving elements alone.
         """
         checkpoint = open_source(folder)
-        dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
-        blueprint = Blueprint.of(checkpoint, dtype=dtype, attention=attention, trust_remote_code=trust_remote_code)
-        pieces = weight_map(blueprint.model, {name: spec.shape for name, spec in checkpoint.specs.items()})
-        model, info = blueprint.load(checkpoint.path, dtype)
+        settings = ModelSettings(_dtype(dtype), attention, device, trust_remote_code)
+        blueprint = Blueprint.of(
+            checkpoint, dtype=settings.dtype, attention=attention, trust_remote_code=trust_remote_code
+        )
+        pieces = weight_map(blueprint.model, _shapes(checkpoint.specs))
+        model, info = blueprint.load(checkpoint.path, settings.dtype)
         _check_loaded(checkpoint, info)
-        live = cls(model.eval().requires_grad_(False).to(device), pieces)
+        model.to(device)  # type: ignore[arg-type]
+        live = cls(_frozen(model), pieces, settings)
         live._verify(checkpoint)
         return live
+
+    def rebuilt(self, plan: MergePlan) -> Self:
+        """A model for the candidates of a plan that this one does not fit, computing as this one does.
+
+        Its weights are those of no model until a candidate is installed. Both need memory while both are held.
+
+        Args:
+            plan: A plan whose model has other layers than the reference checkpoint, or again the same.
+
+        Raises:
+            InputError: If transformers cannot build the model, or its parameters are not those that the plan makes.
+        """
+        settings, outputs = self._settings, plan.outputs
+        if not outputs.reshaped:
+            return self.load(outputs.template.path, **vars(settings))
+        blueprint = Blueprint.of_config(outputs.config, dtype=settings.dtype, attention=settings.attention)
+        pieces = weight_map(blueprint.model, _shapes(outputs.specs))
+        model = blueprint.empty(outputs.template.path, settings.dtype, settings.device)
+        live = type(self)(_frozen(model), pieces, settings, outputs.config)
+        if unfilled := live._unfilled():
+            raise InputError([f"parameter {name!r} of the merged model is filled by no tensor" for name in unfilled])
+        return live
+
+    def fits(self, plan: MergePlan) -> bool:
+        """Whether this is the model of a plan's config, so that its candidates can be installed."""
+        return self._config == (plan.outputs.config if plan.outputs.reshaped else None)
 
     @property
     def names(self) -> frozenset[str]:
@@ -104,10 +163,13 @@ class LiveModel:
 
         Raises:
             InputError: If the recipe does not fit its method or its checkpoints.
-            ValueError: If the merger's reference has other tensors than this model.
+            ValueError: If the recipe's model, or the merger's reference, has other tensors than this model.
             NonFinite: If a merged tensor is not finite.
         """
-        keys = merger.keys(recipe)
+        plan = merger.plan(recipe)
+        if not self.fits(plan):
+            raise ValueError("the recipe's model has other layers than this one; see `rebuilt`")
+        keys = {name: (str(merger.device), key) for name, key in plan.keys().items()}
         unlike = sorted(keys.keys() ^ (self._pieces.keys() | self._ignored))
         if unlike:
             raise ValueError(f"tensor {unlike[0]!r} is in the model or in the merger's reference, but not in both")
@@ -169,24 +231,31 @@ class LiveModel:
     def _verify(self, checkpoint: CheckpointSource) -> None:
         """Compares every element that transformers loaded with the one that would be installed there."""
         unlike = []
-        filled: dict[str, int] = dict.fromkeys(self._state, 0)
         for name, pieces in self._pieces.items():
             tensor = checkpoint.tensor(name)
             for piece in pieces:
                 there = piece.of_target(self._state[piece.target])
-                filled[piece.target] += there.numel()
                 # NaN equals nothing; comparing as loaded keeps this a check of places, not of values.
                 here = piece.of_source(tensor).to(there.device, there.dtype)
                 if not torch.equal(there.nan_to_num(), here.nan_to_num()):
                     unlike.append(f"tensor {name!r} does not reach parameter {piece.target!r} by moving elements alone")
-        full = {self._state[n].data_ptr() for n, count in filled.items() if count == self._state[n].numel()}
-        unlike += [
-            f"parameter {name!r} is not filled by any tensor of {str(checkpoint.path)!r}"
-            for name, parameter in self.model.named_parameters()
-            if parameter.data_ptr() not in full
-        ]
+        where = str(checkpoint.path)
+        unlike += [f"parameter {name!r} is not filled by any tensor of {where!r}" for name in self._unfilled()]
         if unlike:
             raise InputError(unlike)
+
+    def _unfilled(self) -> list[str]:
+        """Names of parameters that no tensor fills."""
+        filled: dict[str, int] = dict.fromkeys(self._state, 0)
+        for pieces in self._pieces.values():
+            for piece in pieces:
+                filled[piece.target] += math.prod(piece.sizes)
+        full = {self._state[n].data_ptr() for n, count in filled.items() if count == self._state[n].numel()}
+        return [name for name, parameter in self.model.named_parameters() if parameter.data_ptr() not in full]
+
+
+def _shapes(specs: Mapping[str, TensorSpec]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(spec.shape) for name, spec in specs.items()}
 
 
 def _check_loaded(checkpoint: CheckpointSource, info: Mapping[str, Any]) -> None:
@@ -195,3 +264,12 @@ def _check_loaded(checkpoint: CheckpointSource, info: Mapping[str, Any]) -> None
     problems += [str(message) for message in info.get("error_msgs") or ()]
     if problems:
         raise InputError(problems)
+
+
+def _dtype(dtype: str | torch.dtype) -> torch.dtype:
+    return getattr(torch, dtype) if isinstance(dtype, str) else dtype  # type: ignore[no-any-return]
+
+
+def _frozen(model: PreTrainedModel) -> PreTrainedModel:
+    """The model, ready to be asked and not to be trained."""
+    return model.eval().requires_grad_(False)

@@ -34,7 +34,7 @@ def mergekit_config(recipe: Recipe, tensor_names: Iterable[str]) -> dict[str, An
     """
     method = methods.load(recipe.method)
     parameters = method.mergekit(method.resolve(recipe.options))
-    if parameters is None or any(unbuilt(recipe)):
+    if parameters is None or any(unbuilt(recipe)) or not _plain(recipe):
         return None
     names = list(tensor_names)
     values = _effective(recipe, method.base)
@@ -112,6 +112,12 @@ def _effective(recipe: Recipe, base: str) -> dict[str, np.ndarray] | None:
     else:
         values["t"][frozen] = 0.0
     return values
+
+
+def _plain(recipe: Recipe) -> bool:
+    """Whether all layers of checkpoints are merged, each with the same layer of the others."""
+    sources = (*recipe.sources, *(() if recipe.base is None else (recipe.base,)))
+    return not recipe.layers and all(isinstance(source, CheckpointRef) for source in sources)
 
 
 def _model(ref: CheckpointRef) -> str:

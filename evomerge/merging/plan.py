@@ -1,144 +1,102 @@
-"""A recipe with everything looked up that merging it takes."""
+"""The plan of one candidate: the output tensors of its recipe, with their coefficients."""
 
 from __future__ import annotations
 
-import functools
-import json
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from evomerge import methods
+from evomerge.checkpoints import TensorSpec
 from evomerge.errors import InputError
-from evomerge.kernels import random_key
-from evomerge.merging.opened import Checkpoints, identity
-from evomerge.merging.unbuilt import unbuilt
-from evomerge.merging.weight_cache import Wanted
-from evomerge.methods import MergeMethod, TensorContext
-from evomerge.recipe import CheckpointRef, ParameterGroups, Recipe
+from evomerge.merging.outputs import Outputs, OutputTensor
+from evomerge.methods import MergeMethod
+from evomerge.recipe import Recipe
 
-DTYPES: Mapping[str, torch.dtype] = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+Values = Mapping[str, float | tuple[float, ...]]
 
 
 @dataclass(frozen=True)
-class Work:
-    """A recipe that fits its method and its checkpoints.
+class MergePlan:
+    """A recipe that fits its method and its sources.
 
     Attributes:
         recipe: The recipe.
-        checkpoints: The opened checkpoints.
         method: Its method.
         options: The method's options, resolved.
-        rows: Names of the tensors that are merged or frozen to the rows of their coefficients. All others are copied
-            from the checkpoints' reference.
+        outputs: The tensors of the merged model, which candidates have in common.
     """
 
     recipe: Recipe
-    checkpoints: Checkpoints
     method: MergeMethod
     options: Mapping[str, Any]
-    rows: Mapping[str, int]
+    outputs: Outputs
+    _values: dict[tuple[int, int], Values] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, recipe: Recipe, checkpoints: Checkpoints) -> Work:
-        """Looks everything up.
+    def of(cls, recipe: Recipe, outputs: Outputs) -> MergePlan:
+        """Puts a recipe's coefficients to its outputs.
+
+        Args:
+            recipe: The recipe.
+            outputs: Of a recipe that differs in nothing but coefficients.
 
         Raises:
-            InputError: If the recipe does not fit its method or these checkpoints; all problems.
+            InputError: If the recipe does not fit its method or its sources; all problems.
         """
         method = methods.load(recipe.method)
-        problems = [*unbuilt(recipe), *method.problems(recipe)]
-        rows, unplaced = _rows(recipe.groups, checkpoints.merged_names)
-        problems += unplaced
+        problems = [*method.problems(recipe), *outputs.problems]
+        if recipe.layers and not problems:
+            problems += _empty_shares(recipe, method, outputs)
         if problems:
             raise InputError(problems)
-        return cls(recipe, checkpoints, method, method.resolve(recipe.options), rows)
-
-    @functools.cached_property
-    def live(self) -> tuple[str, ...]:
-        """Names of the tensors that are merged."""
-        groups = self.recipe.groups.groups
-        return tuple(name for name, row in self.rows.items() if not groups[row].frozen)
-
-    @functools.cached_property
-    def prepared_key(self) -> str:
-        """What prepared arrays depend on, besides their tensor and the device."""
-        recipe = self.recipe
-        identities = [ref and identity(ref) for ref in self._inputs]
-        patterns = [recipe.groups.patterns, recipe.groups.layer_pattern]
-        return json.dumps([recipe.method, self.options, recipe.dtype, identities, patterns], sort_keys=True)
-
-    @functools.cached_property
-    def survey_key(self) -> str:
-        """What a survey depends on."""
-        return json.dumps([self.prepared_key, self.recipe.seed, self.live])
+        return cls(recipe, method, method.resolve(recipe.options), outputs)
 
     @property
-    def known_by_content(self) -> bool:
-        """Whether all models are known by their weights, so that :attr:`prepared_key` holds in other processes."""
-        return all(ref is None or ref.fingerprint is not None for ref in self._inputs)
+    def specs(self) -> Mapping[str, TensorSpec]:
+        """Type and shape of every tensor by name, in the order of the files."""
+        return self.outputs.specs
 
-    def tensor_key(self, name: str) -> Hashable:
-        """Everything that the bytes of one tensor depend on, but for the device."""
-        recipe = self.recipe
-        if name not in self.rows:
-            return ("copied", str(self.checkpoints.reference.path))
-        row = self.rows[name]
-        if recipe.groups.groups[row].frozen:
-            return ("frozen", identity(recipe.reference), recipe.out_dtype)
-        coefficients = tuple((label, values[row].tobytes()) for label, values in recipe.coefficients.items())
-        return (self.survey_key, recipe.out_dtype, coefficients)
+    def coefficients(self, tensor: OutputTensor) -> Values:
+        """The values for one merged tensor."""
+        assert tensor.row is not None
+        place = tensor.row, tensor.slots
+        if place not in self._values:
+            rows = {name: values[tensor.row] for name, values in self.recipe.coefficients.items()}
+            self._values[place] = {
+                name: tuple(map(float, row[: tensor.slots])) if row.ndim else float(row) for name, row in rows.items()
+            }
+        return self._values[place]
 
-    def wanted(self, name: str) -> tuple[Wanted, ...]:
-        """What is read to make a tensor: base and models, or the one tensor that is copied."""
-        if name not in self.rows:
-            return (Wanted(self.checkpoints.reference, name),)
-        if self.recipe.groups.groups[self.rows[name]].frozen:
-            return (Wanted(self.checkpoints[self.recipe.reference], name),)
-        dtype = DTYPES[self.recipe.dtype]
-        return tuple(Wanted(self.checkpoints[ref], name, dtype) for ref in self._inputs if ref is not None)
+    def keys(self) -> dict[str, Hashable]:
+        """For every tensor, everything that its bytes depend on, but for the device.
 
-    def context(self, name: str) -> TensorContext:
-        """What the method may know about a tensor."""
-        recipe = self.recipe
-        place = recipe.groups.place(name)
-        experts = tuple(ref.fingerprint or position for position, ref in enumerate(recipe.models))
-        keys = _keys(recipe.seed, experts, name) if self.method.stochastic else ()
-        return TensorContext(name, place.layer, place.kind, keys)
-
-    def coefficients(self, name: str) -> dict[str, float | tuple[float, ...]]:
-        """The values for one tensor."""
-        row = self.rows[name]
-        return {
-            label: tuple(map(float, values[row])) if values.ndim == 2 else float(values[row])
-            for label, values in self.recipe.coefficients.items()
-        }
-
-    @property
-    def _inputs(self) -> tuple[CheckpointRef | None, ...]:
-        base = self.recipe.base
-        return (base if isinstance(base, CheckpointRef) else None, *self.recipe.models)
+        Where two plans have equal keys for a name, they give equal bytes for it, so a tensor that is already in place
+        need not be merged again. Coefficients enter by the tensor's own row alone: `MergeMethod.merge` sees no others,
+        and a survey sees none.
+        """
+        found: dict[str, Hashable] = {}
+        rows: dict[tuple[int, int], Hashable] = {}
+        for name, tensor in self.outputs.tensors.items():
+            if tensor.context is None or tensor.row is None:
+                found[name] = tensor.key
+                continue
+            place = tensor.row, tensor.slots
+            if place not in rows:
+                rows[place] = tuple(
+                    # As bytes: zeros of different signs are equal, what comes of them need not be.
+                    (label, (values[tensor.row, : tensor.slots] if values.ndim == 2 else values[tensor.row]).tobytes())
+                    for label, values in self.recipe.coefficients.items()
+                )
+            found[name] = (tensor.key, rows[place])
+        return found | {head: found[name] for head, name in self.outputs.aliases.items()}
 
 
-@functools.lru_cache(maxsize=16)
-def _rows(groups: ParameterGroups, names: tuple[str, ...]) -> tuple[Mapping[str, int], tuple[str, ...]]:
-    """The row of every name, and what is wrong with names that have none; the same for all candidates of a search."""
-    rows: dict[str, int] = {}
-    problems: list[str] = []
-    for name in names:
-        try:
-            rows[name] = groups.index(name)
-        except InputError as error:
-            problems += error.problems
-    return rows, tuple(problems)
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def _keys(seed: int, experts: tuple[str | int, ...], name: str) -> tuple[int, ...]:
-    return tuple(random_key(seed, expert, name) for expert in experts)
+def _empty_shares(recipe: Recipe, method: MergeMethod, outputs: Outputs) -> Iterator[str]:
+    """Proportions that leave nothing to the inputs of a tensor that has fewer than others."""
+    shares = [coefficient.name for coefficient in method.coefficients(recipe.options) if coefficient.simplex]
+    for row, slots in sorted({(tensor.row or 0, tensor.slots) for tensor in outputs.merged.values()}):
+        for name in shares:
+            if recipe.coefficients[name][row, :slots].sum() <= 0:
+                label = recipe.groups.groups[row].label
+                yield f"coefficient {name!r} of group {label!r} sums to zero or less over the first {slots} inputs"

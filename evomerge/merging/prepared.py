@@ -23,7 +23,7 @@ import torch
 from evomerge import kernels, methods
 from evomerge.checkpoints import map_arrays, write_arrays
 from evomerge.errors import InputError
-from evomerge.merging.opened import Checkpoints
+from evomerge.merging.outputs import Outputs
 from evomerge.recipe import Recipe
 
 Arrays = Mapping[str, torch.Tensor]
@@ -119,15 +119,14 @@ class PreparedStore:
             self._kept |= folder.write(pending)
 
 
-def prepared_bounds(recipe: Recipe, checkpoints: Checkpoints) -> dict[str, int]:
-    """The most bytes that a recipe's method prepares for each tensor; none for a method that prepares nothing."""
+def prepared_bounds(recipe: Recipe, outputs: Outputs) -> dict[str, int]:
+    """The most bytes that a recipe's method prepares for each merged tensor; none if it prepares nothing."""
     method = methods.load(recipe.method)
     if method.prepared_bytes is None:
         return {}
-    options, tensors = method.resolve(recipe.options), checkpoints.reference.specs
+    options = method.resolve(recipe.options)
     return {
-        name: method.prepared_bytes(tensors[name].shape, len(recipe.sources), options)
-        for name in checkpoints.merged_names
+        name: method.prepared_bytes(tensor.spec.shape, tensor.slots, options) for name, tensor in outputs.merged.items()
     }
 
 

@@ -13,9 +13,10 @@ def unbuilt(recipe: Recipe) -> Iterator[str]:
         if isinstance(source, AdapterRef):
             yield f"{name} is the adapter {source.source!r}; merge it into {source.on.source!r} first"
         elif isinstance(source, Recipe):
-            yield f"{name} is a recipe; this version merges checkpoints only"
-    if recipe.layers:
-        yield "the recipe has layers of its own; this version does not build models from layers"
+            yield from (f"{name}.recipe: {problem}" for problem in unbuilt(source))
+    for number, layer in enumerate(recipe.layers):
+        if layer.scale != 1.0:
+            yield f"layers[{number}].scale is {layer.scale:g}; this version scales no layers"
     if recipe.post:
         yield f"post names the steps {', '.join(step.name for step in recipe.post)}; this version has none"
     if recipe.statistics:

@@ -10,53 +10,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from evomerge.checkpoints import CheckpointSource
-from evomerge.errors import InputError
+from evomerge.merging.inputs import Input
 
 # Device memory that nobody has planned with: the blocks that methods compute in, fragments, the libraries' own.
 _MARGIN = 1 << 30
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A tensor of a checkpoint.
-
-    Attributes:
-        checkpoint: The checkpoint.
-        name: Its name there.
-        dtype: What it is rounded to, unless that holds its own type exactly; None: nothing.
-    """
-
-    checkpoint: CheckpointSource
-    name: str
-    dtype: torch.dtype | None = None
-
-    def read(self) -> torch.Tensor:
-        """The tensor in host memory: a view of the mapped file where nothing is rounded.
-
-        Raises:
-            InputError: If the checkpoint has no such tensor.
-        """
-        if self.name not in self.checkpoint.specs:
-            raise InputError(f"{str(self.checkpoint.path)!r} has no tensor {self.name!r}")
-        tensor = self.checkpoint.tensor(self.name)
-        return tensor if self.exact else tensor.to(self.dtype)
-
-    @property
-    def exact(self) -> bool:
-        """Whether nothing is rounded: a type that the wider one holds needs no copy, methods widen block by block."""
-        own = self.checkpoint.specs[self.name].dtype
-        return self.dtype is None or torch.promote_types(own, self.dtype) == self.dtype
-
-    @property
-    def in_place(self) -> bool:
-        """Whether what is read is a view of the mapped file."""
-        return self.exact and self.checkpoint.in_place(self.name)
 
 
 class WeightCache:
@@ -77,10 +39,10 @@ class WeightCache:
         self.in_place = device.type == "cpu" and budget is None
         self._reserve = reserve
         self._left = budget
-        self._staying: dict[tuple[str, str, torch.dtype | None], torch.Tensor] = {}
+        self._staying: dict[tuple[CheckpointSource, str, torch.dtype | None], torch.Tensor] = {}
         self._idle: list[_Lane] = []
 
-    def each(self, groups: Iterable[Sequence[Wanted]]) -> Iterator[list[torch.Tensor]]:
+    def each(self, groups: Iterable[Sequence[Input]]) -> Iterator[list[torch.Tensor]]:
         """Gives the tensors of one group after the other; the next group is fetched while one is worked on.
 
         Args:
@@ -107,13 +69,13 @@ class WeightCache:
             lane.finish()
             self._idle.append(lane)
 
-    def _fetch(self, wanted: Wanted, lane: _Lane) -> torch.Tensor:
-        key = (str(wanted.checkpoint.path), wanted.name, wanted.dtype)
+    def _fetch(self, wanted: Input, lane: _Lane) -> torch.Tensor:
+        key = (wanted.source, wanted.name, wanted.dtype)
         if key in self._staying:
             return self._staying[key]
         tensor = lane.send(wanted.read())
         # Every candidate goes through all tensors in the same order: whichever stay, as many are streamed.
-        if tensor.nbytes <= self._room():
+        if wanted.stored and tensor.nbytes <= self._room():
             self._staying[key] = tensor
             self._left = self._room() - tensor.nbytes
         return tensor

@@ -142,6 +142,11 @@ class Recipe:
         """Follows :meth:`__eq__`."""
         return hash(self.digest)
 
+    @property
+    def known_by_content(self) -> bool:
+        """Whether :meth:`identity` means the same weights anywhere."""
+        return all(source.known_by_content for source in self._named())
+
     def identity(self) -> dict[str, Any]:
         """The part of another recipe's digest that stands for this one."""
         return {"recipe": self.digest}

@@ -32,6 +32,11 @@ class CheckpointRef:
         """The short name shown to people: the last part of the path or hub id."""
         return short_name(self.source)
 
+    @property
+    def known_by_content(self) -> bool:
+        """Whether :meth:`identity` means the same weights anywhere."""
+        return self.fingerprint is not None
+
     def identity(self) -> dict[str, Any]:
         """The part of a recipe's digest that stands for this checkpoint."""
         return _identity(self.source, self.revision, self.fingerprint)
@@ -78,6 +83,11 @@ class AdapterRef:
     def label(self) -> str:
         """The short name shown to people: the last part of the path or hub id."""
         return short_name(self.source)
+
+    @property
+    def known_by_content(self) -> bool:
+        """Whether :meth:`identity` means the same weights anywhere."""
+        return self.fingerprint is not None and self.on.known_by_content
 
     def identity(self) -> dict[str, Any]:
         """The part of a recipe's digest that stands for this adapter."""

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, Merger, NonFinite, PreparedSettings
-from evomerge.recipe import CheckpointRef, Group, OutputLayer, ParameterGroups, Recipe
+from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
 from tests.building import rewrite
 from tests.merging.conftest import Family, by_layer, make_recipe
 
@@ -200,7 +200,7 @@ def test_what_is_no_weight_is_copied(family: Callable[..., Family], tmp_path: Pa
         assert torch.equal(merged[name], tensor)
         assert merged[name].dtype == tensor.dtype
         assert name not in merger.checkpoints.merged_names
-    specs = merger.specs(recipe)
+    specs = merger.plan(recipe).specs
     assert {name: (spec.dtype, spec.shape) for name, spec in specs.items()} == {
         name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in merged.items()
     }
@@ -254,13 +254,6 @@ class TestRefusals:
         with pytest.raises(InputError) as caught:
             Checkpoints.open(recipe)
         assert len(caught.value.problems) == 3
-
-    def test_layers_of_their_own_are_not_ignored(self, family: Callable[..., Family]) -> None:
-        base, one, two = family()
-        layers = (OutputLayer(((0, 0),)), OutputLayer(((1, 0),)))
-        recipe = replace(make_recipe("linear", [one, two], base), layers=layers)
-        with pytest.raises(InputError, match="layers"):
-            streamed(recipe)
 
 
 def inputs_of(merger: Merger) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -53,7 +54,7 @@ print(most - start, footprint(merger.checkpoints, recipe, model_dtype="bfloat16"
 """
 
 
-def measured(folder: Path, *words: str) -> tuple[int, int]:
+def measured(folder: Path, *words: str, stages: int = 1) -> tuple[int, int]:
     """Memory of a process of its own, mapped files aside, while it merges; and what was predicted."""
     folders = [folder / name for name in ("base", "one", "two")]
     specs = {f"model.layers.{i}.mlp.up_proj.weight": TensorSpec(torch.bfloat16, (ELEMENTS,)) for i in range(TENSORS)}
@@ -64,7 +65,10 @@ def measured(folder: Path, *words: str) -> tuple[int, int]:
         write_shards(place, specs, ((name, values) for name in specs), max_shard_bytes=10**9)
         (place / "config.json").write_text("{}")
     base, *experts = folders
-    make_recipe("task_arithmetic", experts, base, groups=by_layer(TENSORS)).save(folder / "recipe.json")
+    recipe = make_recipe("task_arithmetic", experts, base, groups=by_layer(TENSORS))
+    for _ in range(stages - 1):
+        recipe = replace(recipe, sources=(recipe, recipe.sources[1]))
+    recipe.save(folder / "recipe.json")
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(folder / "recipe.json"), *words],
         cwd=Path(__file__).parents[2],
@@ -81,6 +85,12 @@ def test_one_tensor_at_a_time(tmp_path: Path) -> None:
     """Memory does not grow by another tensor; the models have 36."""
     used, _ = measured(tmp_path)
     assert used <= ELEMENTS * 2
+
+
+def test_recipes_of_recipes_take_a_tensor_for_each_stage(tmp_path: Path) -> None:
+    used, predicted = measured(tmp_path, stages=3)
+    assert predicted == 2 * ELEMENTS * 2
+    assert used <= predicted + ELEMENTS * 2
 
 
 def test_a_method_of_whole_tensors_takes_what_is_predicted(tmp_path: Path) -> None:

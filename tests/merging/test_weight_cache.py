@@ -15,7 +15,7 @@ import torch
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, LiveModel, Merger, WeightCache
-from evomerge.merging.weight_cache import Wanted
+from evomerge.merging.inputs import Input
 from evomerge.recipe import Recipe
 from tests.merging.conftest import Family, make_recipe
 
@@ -23,7 +23,7 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Noted(Wanted):
+class Noted(Input):
     """Notes when it is read."""
 
     notes: list[str] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Noted(Wanted):
 
 def all_of(folder: Path, notes: list[str]) -> list[tuple[Noted, ...]]:
     checkpoint = open_source(folder)
-    return [(Noted(checkpoint, name, torch.float32, notes),) for name in checkpoint.specs]
+    return [(Noted(checkpoint, name, torch.float32, notes=notes),) for name in checkpoint.specs]
 
 
 def recipes(base: Path, one: Path, two: Path) -> list[Recipe]:
@@ -98,7 +98,7 @@ def test_what_stays_is_read_once_and_stays_within_the_budget(family: Callable[..
 def test_on_the_cpu_files_are_read_in_place(family: Callable[..., Family]) -> None:
     checkpoint = open_source(family()[0])
     name = "model.norm.weight"
-    (found,) = next(WeightCache(CPU).each([(Wanted(checkpoint, name, torch.float32),)]))
+    (found,) = next(WeightCache(CPU).each([(Input(checkpoint, name, torch.float32),)]))
     assert found.data_ptr() == checkpoint.tensor(name).data_ptr()
 
 
@@ -127,4 +127,4 @@ def test_any_device(family: Callable[..., Family]) -> None:
 def test_a_tensor_that_is_not_there(family: Callable[..., Family], budget: int | None) -> None:
     checkpoint = open_source(family()[0])
     with pytest.raises(InputError, match="has no tensor 'nothing'"):
-        list(WeightCache(CPU, budget=budget).each([(Wanted(checkpoint, "nothing"),)]))
+        list(WeightCache(CPU, budget=budget).each([(Input(checkpoint, "nothing"),)]))

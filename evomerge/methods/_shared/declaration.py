@@ -121,15 +121,21 @@ class MergeMethod:
             options = self.resolve(recipe.options)
         except InputError as error:
             return list(error.problems)
+        problems = []
+        if not recipe.layers:  # else it depends on the layer
+            problems += self.input_problems(len(recipe.sources), recipe.base is not None)
+        return problems + [f"method {self.name}: {problem}" for problem in self._coefficient_problems(recipe, options)]
+
+    def input_problems(self, n_models: int, has_base: bool) -> list[str]:
+        """What makes a number of models, or a missing base, unusable with this method."""
         least, most = self.models
-        n_models = len(recipe.sources)
         problems = []
         if n_models < least or (most is not None and n_models > most):
             wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
             problems.append(f"method {self.name} merges {wanted} models; the recipe names {n_models}")
-        if self.base == "required" and recipe.base is None:
+        if self.base == "required" and not has_base:
             problems.append(f"method {self.name} works on differences to a base, but the recipe names none; set base")
-        return problems + [f"method {self.name}: {problem}" for problem in self._coefficient_problems(recipe, options)]
+        return problems
 
     def _coefficient_problems(self, recipe: Recipe, options: Options) -> list[str]:
         declared = {coefficient.name: coefficient for coefficient in self.coefficients(options)}

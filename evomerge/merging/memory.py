@@ -1,0 +1,36 @@
+"""Memory that tensors are merged into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from evomerge.checkpoints import TensorSpec
+
+Memory = Callable[[str, TensorSpec], torch.Tensor]
+"""Gives the memory that a tensor is merged into: contiguous, of the shape and type of the spec."""
+
+
+class Buffer:
+    """Memory for one merged tensor after the other, as large as the largest so far.
+
+    Args:
+        device: Where it is.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._bytes = torch.empty(0, dtype=torch.uint8, device=device)
+
+    def __call__(self, name: str, spec: TensorSpec) -> torch.Tensor:
+        """The memory, as a tensor to be overwritten; the one given before is no longer valid."""
+        if self._bytes.numel() < spec.nbytes:
+            device = self._bytes.device
+            self._bytes = torch.empty(0, dtype=torch.uint8)  # the old one goes before the new one comes
+            self._bytes = torch.empty(spec.nbytes, dtype=torch.uint8, device=device)
+        return self._bytes[: spec.nbytes].view(spec.dtype).view(spec.shape)
+
+
+def new_memory(device: torch.device) -> Memory:
+    """Memory that stays with each tensor."""
+    return lambda name, spec: torch.empty(spec.shape, dtype=spec.dtype, device=device)

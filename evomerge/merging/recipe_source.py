@@ -1,0 +1,74 @@
+"""A recipe as a source of tensors: merges of merges, without a model in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evomerge.checkpoints import TensorSpec
+from evomerge.checkpoints.mapped import content_digest
+from evomerge.merging.plan import MergePlan
+
+
+class RecipeSource:
+    """The model of a recipe, of which each tensor is merged when it is asked for.
+
+    Nothing is written and nothing is kept: the source takes no memory but that of the tensors which it has given and
+    their readers still hold, and the blocks that one merge computes in. What the recipe's method prepares is prepared
+    anew for every tensor. See :class:`~evomerge.checkpoints.CheckpointSource`.
+
+    Args:
+        plan: The recipe's plan.
+        merge: Merges one tensor of it on the CPU, into new memory.
+    """
+
+    def __init__(self, plan: MergePlan, merge: Callable[[str], torch.Tensor]) -> None:
+        self.plan = plan
+        self._merge = merge
+
+    @property
+    def path(self) -> Path:
+        """The folder of the checkpoint that config, tokenizer and templates come from."""
+        return self.plan.outputs.template.path
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The config of the recipe's model."""
+        return self.plan.outputs.config
+
+    @property
+    def specs(self) -> Mapping[str, TensorSpec]:
+        """Type and shape of every tensor by name."""
+        return self.plan.specs
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Heads that repeat the input embeddings: name to name."""
+        return self.plan.outputs.aliases
+
+    def tensor(self, name: str) -> torch.Tensor:
+        """The values of one tensor, merged now and rounded as the recipe says.
+
+        Raises:
+            KeyError: If there is no such tensor.
+            NonFinite: If it is not finite.
+        """
+        return self._merge(self.aliases.get(name, name))
+
+    def in_place(self, name: str) -> bool:
+        """False: what is merged is in new memory."""
+        return False
+
+    def file(self, name: str) -> Path:
+        """The folder, for messages: no file holds a tensor of the recipe."""
+        return self.path
+
+    def fingerprint(self) -> str:
+        """SHA-256 over all names, types, shapes and values; merges every tensor."""
+        return content_digest(self.specs, self.tensor)
+
+    def release(self) -> None:
+        """Nothing: the checkpoints behind it are released by whoever opened them."""
