@@ -101,6 +101,9 @@ class Worker:
         seconds: dict[str, float] = {}
         try:
             with _timed(seconds, "merge"):
+                plan = self.merger.plan(job.recipe)
+                if not self.live.fits(plan):
+                    self.live = self.live.rebuilt(plan)
                 self.live.install(self.merger, job.recipe)
                 _wait(self.live.model)
             with _timed(seconds, "score"):

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evomerge import methods
 from evomerge.checkpoints import TensorSpec
 from evomerge.errors import InputError
 from evomerge.merging.inputs import Input
 from evomerge.merging.loop import Merger
 from evomerge.merging.opened import Checkpoints
-from evomerge.merging.outputs import DTYPES, OutputTensor
+from evomerge.merging.outputs import DTYPES, Outputs, OutputTensor
 from evomerge.merging.prepared import Place, PreparedSettings, prepared_bounds
 from evomerge.merging.recipe_source import RecipeSource
 from evomerge.recipe import Recipe
@@ -89,11 +88,11 @@ def footprint(
     working = 0
     for tensor in outputs.tensors.values():
         buffer = 0 if tensor.row is None or computing == tensor.spec.dtype else tensor.spec.nbytes
-        working = max(working, buffer + _working(recipe, tensor))
+        working = max(working, buffer + _working(outputs, tensor))
     opened = {id(checkpoint): checkpoint for checkpoint in checkpoints.by_ref.values()}.values()
     mapped = sum(info.nbytes for checkpoint in opened for info in checkpoint.specs.values())
     kept: dict[Place, int] = {"disk": 0, "memory": 0, "nowhere": 0}
-    bounds = prepared_bounds(recipe, outputs)
+    bounds = prepared_bounds(outputs)
     for name, place in (prepared or PreparedSettings()).plan(bounds).items():
         kept[place] += bounds[name]
     return Footprint(_resident(), live, working, mapped, kept, export_bytes(outputs.specs))
@@ -104,11 +103,11 @@ def export_bytes(specs: Mapping[str, TensorSpec]) -> int:
     return sum(spec.nbytes for spec in specs.values()) + _COMPANIONS
 
 
-def _working(recipe: Recipe, tensor: OutputTensor) -> int:
+def _working(outputs: Outputs, tensor: OutputTensor) -> int:
     """Memory, beside the result and blocks, that merging one tensor takes."""
     if tensor.context is None:
         return sum(map(_read, tensor.inputs))
-    own = methods.load(recipe.method).working_bytes(tensor.spec.numel, len(tensor.inputs))
+    own = outputs.method.working_bytes(tensor.spec.numel, len(tensor.inputs))
     return own + sum(map(_read, tensor.inputs))
 
 
@@ -118,9 +117,9 @@ def _read(entry: Input) -> int:
     copy = 0 if entry.exact or entry.dtype is None else numel * entry.dtype.itemsize
     if not isinstance(entry.source, RecipeSource):
         return copy
-    plan = entry.source.plan
-    inner = plan.outputs.tensors[plan.outputs.aliases.get(entry.name, entry.name)]
-    return copy + inner.spec.nbytes + _working(plan.recipe, inner)
+    outputs = entry.source.plan.outputs
+    inner = outputs.tensors[outputs.aliases.get(entry.name, entry.name)]
+    return copy + inner.spec.nbytes + _working(outputs, inner)
 
 
 def _resident() -> int:

@@ -116,7 +116,8 @@ class LiveModel:
     def rebuilt(self, plan: MergePlan) -> Self:
         """A model for the candidates of a plan that this one does not fit, computing as this one does.
 
-        Its weights are those of no model until a candidate is installed. Both need memory while both are held.
+        Its weights are those of no model until a candidate is installed. This model's weights are given up, so that
+        there is memory for the new ones; from then on it fits no plan.
 
         Args:
             plan: A plan whose model has other layers than the reference checkpoint, or again the same.
@@ -126,9 +127,11 @@ class LiveModel:
         """
         settings, outputs = self._settings, plan.outputs
         if not outputs.reshaped:
+            self._give_up()
             return self.load(outputs.template.path, **vars(settings))
         blueprint = Blueprint.of_config(outputs.config, dtype=settings.dtype, attention=settings.attention)
         pieces = weight_map(blueprint.model, _shapes(outputs.specs))
+        self._give_up()
         model = blueprint.empty(outputs.template.path, settings.dtype, settings.device)
         live = type(self)(_frozen(model), pieces, settings, outputs.config)
         if unfilled := live._unfilled():
@@ -137,7 +140,14 @@ class LiveModel:
 
     def fits(self, plan: MergePlan) -> bool:
         """Whether this is the model of a plan's config, so that its candidates can be installed."""
-        return self._config == (plan.outputs.config if plan.outputs.reshaped else None)
+        return bool(self._state) and self._config == (plan.outputs.config if plan.outputs.reshaped else None)
+
+    def _give_up(self) -> None:
+        """Lets go of the weights."""
+        self.forget()
+        self._places.clear()
+        self._state.clear()
+        self.model.to("meta")  # type: ignore[arg-type]
 
     @property
     def names(self) -> frozenset[str]:

@@ -15,9 +15,10 @@ from evomerge import methods
 from evomerge.checkpoints import CheckpointSource
 from evomerge.errors import InputError
 from evomerge.kernels import is_finite
+from evomerge.merging.derivation import Source, derive_outputs
 from evomerge.merging.memory import Memory, new_memory
 from evomerge.merging.opened import Checkpoints
-from evomerge.merging.outputs import Outputs, OutputTensor, Source
+from evomerge.merging.outputs import Outputs, OutputTensor
 from evomerge.merging.plan import MergePlan
 from evomerge.merging.prepared import Arrays, PreparedSettings, PreparedStore, prepared_bounds
 from evomerge.merging.recipe_source import RecipeSource
@@ -121,7 +122,7 @@ class Merger:
         if key in self._outputs:
             self._outputs.move_to_end(key)
         else:
-            self._outputs[key] = Outputs.of(recipe, self.checkpoints, self._source)
+            self._outputs[key] = derive_outputs(recipe, self.checkpoints, self._source)
             if len(self._outputs) > _KEPT:
                 self._outputs.popitem(last=False)
         return self._outputs[key]
@@ -208,12 +209,14 @@ class Merger:
         if isinstance(inputs, torch.Tensor):
             out.copy_(inputs)
             return is_finite(out)
-        finite = plan.method.merge(*inputs, plan.coefficients(tensor), out)
+        finite = plan.outputs.method.merge(*inputs, plan.coefficients(tensor), out)
         return is_finite(out) if finite is None else finite
 
     def _stays(self, plan: MergePlan, tensor: OutputTensor) -> bool:
         """Whether a tensor's inputs stay valid across candidates: mapped files, and prepared arrays that are kept."""
-        kept = plan.method.prepare is None or self._prepared.get(self._prepared_key(plan), tensor.name) is not None
+        kept = (
+            plan.outputs.method.prepare is None or self._prepared.get(self._prepared_key(plan), tensor.name) is not None
+        )
         return kept and self._weights.in_place and all(entry.in_place for entry in tensor.inputs)
 
     def _with_prepared(
@@ -224,13 +227,13 @@ class Merger:
         assert context is not None
         if tensor.based:
             base, *models = inputs
-        if plan.method.prepare is None:
-            return context, TensorSources(base, models, plan.options)
+        if plan.outputs.method.prepare is None:
+            return context, TensorSources(base, models, plan.outputs.options)
         arrays = self._prepared.get(self._prepared_key(plan), tensor.name)
         if arrays is None:
             # Without keys: what is prepared serves every seed.
-            arrays = plan.method.prepare(replace(context, keys=()), base, models, plan.options)
-        return context, TensorSources(base, models, plan.options, arrays)
+            arrays = plan.outputs.method.prepare(replace(context, keys=()), base, models, plan.outputs.options)
+        return context, TensorSources(base, models, plan.outputs.options, arrays)
 
     def _prepare(self, plan: MergePlan, names: Iterable[str]) -> Iterator[tuple[str, Arrays]]:
         for tensor, inputs in self._fetched([plan.outputs.tensors[name] for name in names]):
@@ -241,16 +244,16 @@ class Merger:
 
     def _get_ready(self, plan: MergePlan) -> _Common:
         """Sees to it that everything is there that does not depend on coefficients."""
-        method, outputs = plan.method, plan.outputs
+        method, outputs = plan.outputs.method, plan.outputs
         large = method.prepare is not None or method.survey is not None
         if large in self._commons and self._commons[large].key == outputs.survey_key:
             return self._commons[large]
         self._commons.pop(large, None)  # before more is made
         if method.prepare is not None:
             prepare = functools.partial(self._prepare, plan)
-            bounds = prepared_bounds(plan.recipe, outputs)
+            bounds = prepared_bounds(outputs)
             self._prepared.fill(self._prepared_key(plan), bounds, prepare, everywhere=outputs.known_by_content)
-        survey = None if method.survey is None else method.survey(_Surveyed(self, plan), plan.options)
+        survey = None if method.survey is None else method.survey(_Surveyed(self, plan), plan.outputs.options)
         self._commons[large] = _Common(outputs.survey_key, survey)
         return self._commons[large]
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from evomerge import methods
 from evomerge.checkpoints import TensorSpec
 from evomerge.errors import InputError
 from evomerge.merging.outputs import Outputs, OutputTensor
-from evomerge.methods import MergeMethod
 from evomerge.recipe import Recipe
 
 Values = Mapping[str, float | tuple[float, ...]]
@@ -22,14 +19,10 @@ class MergePlan:
 
     Attributes:
         recipe: The recipe.
-        method: Its method.
-        options: The method's options, resolved.
         outputs: The tensors of the merged model, which candidates have in common.
     """
 
     recipe: Recipe
-    method: MergeMethod
-    options: Mapping[str, Any]
     outputs: Outputs
     _values: dict[tuple[int, int], Values] = field(init=False, default_factory=dict, repr=False, compare=False)
 
@@ -44,13 +37,12 @@ class MergePlan:
         Raises:
             InputError: If the recipe does not fit its method or its sources; all problems.
         """
-        method = methods.load(recipe.method)
-        problems = [*method.problems(recipe), *outputs.problems]
+        problems = [*outputs.method.problems(recipe), *outputs.problems]
         if recipe.layers and not problems:
-            problems += _empty_shares(recipe, method, outputs)
+            problems += _empty_shares(recipe, outputs)
         if problems:
             raise InputError(problems)
-        return cls(recipe, method, method.resolve(recipe.options), outputs)
+        return cls(recipe, outputs)
 
     @property
     def specs(self) -> Mapping[str, TensorSpec]:
@@ -92,9 +84,9 @@ class MergePlan:
         return found | {head: found[name] for head, name in self.outputs.aliases.items()}
 
 
-def _empty_shares(recipe: Recipe, method: MergeMethod, outputs: Outputs) -> Iterator[str]:
+def _empty_shares(recipe: Recipe, outputs: Outputs) -> Iterator[str]:
     """Proportions that leave nothing to the inputs of a tensor that has fewer than others."""
-    shares = [coefficient.name for coefficient in method.coefficients(recipe.options) if coefficient.simplex]
+    shares = [coefficient.name for coefficient in outputs.method.coefficients(outputs.options) if coefficient.simplex]
     for row, slots in sorted({(tensor.row or 0, tensor.slots) for tensor in outputs.merged.values()}):
         for name in shares:
             if recipe.coefficients[name][row, :slots].sum() <= 0:

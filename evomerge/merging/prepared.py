@@ -24,7 +24,6 @@ from evomerge import kernels, methods
 from evomerge.checkpoints import map_arrays, write_arrays
 from evomerge.errors import InputError
 from evomerge.merging.outputs import Outputs
-from evomerge.recipe import Recipe
 
 Arrays = Mapping[str, torch.Tensor]
 Prepare = Callable[[Sequence[str]], Iterable[tuple[str, Arrays]]]
@@ -119,15 +118,12 @@ class PreparedStore:
             self._kept |= folder.write(pending)
 
 
-def prepared_bounds(recipe: Recipe, outputs: Outputs) -> dict[str, int]:
-    """The most bytes that a recipe's method prepares for each merged tensor; none if it prepares nothing."""
-    method = methods.load(recipe.method)
-    if method.prepared_bytes is None:
+def prepared_bounds(outputs: Outputs) -> dict[str, int]:
+    """The most bytes that the method prepares for each merged tensor; none if it prepares nothing."""
+    bound = outputs.method.prepared_bytes
+    if bound is None:
         return {}
-    options = method.resolve(recipe.options)
-    return {
-        name: method.prepared_bytes(tensor.spec.shape, tensor.slots, options) for name, tensor in outputs.merged.items()
-    }
+    return {name: bound(tensor.spec.shape, tensor.slots, outputs.options) for name, tensor in outputs.merged.items()}
 
 
 def code_digest() -> str:

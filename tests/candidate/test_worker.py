@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from evomerge import methods
-from evomerge.candidate import Worker, WorkerSettings, find_function, load_tokenizer, suite_digest
+from evomerge.candidate import Worker, WorkerSettings, find_function, load_model, load_tokenizer, suite_digest
 from evomerge.evaluation import PYTHON_ITEMS, Ask, Job
 from evomerge.fitness import FitnessSettings, TaskSuite
-from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
+from evomerge.merging import merge_to_folder
+from evomerge.recipe import CheckpointRef, Group, OutputLayer, ParameterGroups, Recipe
 from tests.building import perturbed, tiny_llama
 from tests.run.family import write_task
 
@@ -136,3 +137,40 @@ def test_a_function_that_raises_leaves_no_trace_either(folder: Path) -> None:
     )
     assert not any(module.training for module in worker.live.model.modules())
     assert states() == before
+
+
+def test_models_of_other_shapes(folder: Path, tmp_path: Path) -> None:
+    """Stacked layers, two layers of one model and a merge of merges score like their exported folders."""
+    worker = make_worker(folder)
+    plain = job(worker, folder, 0.5, functions=False)
+    first = worker(plain)
+    (one,) = plain.recipe.sources
+    layer = OutputLayer(((0, 0),), base=0)
+    values = {"weight": np.array([[0.7, 0.3]]), "lambda": np.ones(1)}
+    recipes = [
+        replace(plain.recipe, layers=(layer, OutputLayer(((0, 1),), base=1), layer)),
+        replace(plain.recipe, layers=(OutputLayer(((0, 0), (0, 1)), base=0),), coefficients=values),
+        replace(plain.recipe, sources=(one, plain.recipe), coefficients=values),
+    ]
+    for number, recipe in enumerate(recipes):
+        outcome = worker(Job.of(recipe, plain.items, plain.ask))
+        assert outcome.error is None
+        assert outcome.responses != first.responses
+        out = merge_to_folder(recipe, tmp_path / str(number))
+        model = load_model(out, dtype="float32", attention="auto", device="cpu")
+        again = worker.suite.score(model, "search", plain.items)[1]
+        for ours, theirs in zip(outcome.responses, again, strict=True):
+            assert ours.key == theirs.key
+            assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-5)
+        assert worker(plain).responses == first.responses, "back in the reference's own shape"
+
+
+def test_a_shape_that_cannot_be_built_is_a_failure_and_no_more(folder: Path) -> None:
+    worker = make_worker(folder)
+    plain = job(worker, folder, 0.5, functions=False)
+    missing = replace(plain.recipe, layers=(OutputLayer(((0, 9),), base=0),))
+    outcome = worker(Job.of(missing, plain.items, plain.ask))
+    assert outcome.error is not None
+    assert outcome.error.kind == "invalid"
+    assert "layer 9 of sources[0]" in outcome.error.message
+    assert worker(plain).error is None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,18 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Family]:
         return built[key]
 
     return of
+
+
+@pytest.fixture
+def own_methods(tmp_path: Path) -> Iterator[Path]:
+    """A folder in which a test may write methods of its own."""
+    folder = tmp_path / "methods"
+    folder.mkdir()
+    methods.__path__.append(str(folder))
+    yield folder
+    methods.__path__.remove(str(folder))
+    for path in folder.glob("*.py"):
+        sys.modules.pop(f"evomerge.methods.{path.stem}", None)
 
 
 def by_layer(layers: int = 2) -> ParameterGroups:

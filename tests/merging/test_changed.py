@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,13 +47,12 @@ METHOD = MergeMethod(
 
 
 @pytest.fixture
-def merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+def merged(own_methods: Path) -> Counter[str]:
     """A method of the user's own; gives how often each tensor was merged with it since this was last cleared."""
-    (tmp_path / "counting_method.py").write_text(METHOD, encoding="utf-8")
-    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
+    (own_methods / "counting_method.py").write_text(METHOD, encoding="utf-8")
     methods.load("counting_method")
-    yield sys.modules["evomerge.methods.counting_method"].MERGED
-    del sys.modules["evomerge.methods.counting_method"]
+    found: Counter[str] = sys.modules["evomerge.methods.counting_method"].MERGED
+    return found
 
 
 def scaled(recipe: Recipe, *scales: float) -> Recipe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,13 +58,12 @@ METHOD = MergeMethod(
 
 
 @pytest.fixture
-def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+def calls(own_methods: Path) -> Counter[str]:
     """A method of the user's own in a folder of its own; gives how often its functions were called."""
-    (tmp_path / "counted_method.py").write_text(METHOD, encoding="utf-8")
-    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(tmp_path)])
+    (own_methods / "counted_method.py").write_text(METHOD, encoding="utf-8")
     methods.load("counted_method")
-    yield sys.modules["evomerge.methods.counted_method"].CALLS
-    del sys.modules["evomerge.methods.counted_method"]
+    found: Counter[str] = sys.modules["evomerge.methods.counted_method"].CALLS
+    return found
 
 
 def test_once_for_all_candidates(family: Callable[..., Family], calls: Counter[str]) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from evomerge import methods
 from evomerge.checkpoints import open_source, read_header
 from evomerge.merging import Checkpoints, Merger, PreparedSettings
 from evomerge.recipe import Recipe
@@ -97,19 +96,15 @@ class Setting:
 
 
 @pytest.fixture
-def setting(family: Callable[..., Family], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
-    code = tmp_path / "code"
-    code.mkdir()
-    (code / "written_down.py").write_text(METHOD, encoding="utf-8")
-    monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(code)])
-    monkeypatch.delitem(sys.modules, "evomerge.methods.written_down", raising=False)
+def setting(family: Callable[..., Family], tmp_path: Path, own_methods: Path) -> Setting:
+    (own_methods / "written_down.py").write_text(METHOD, encoding="utf-8")
     base, one, two = family()
     recipe = make_recipe("written_down", [one, two], base)
     known = {ref: replace(ref, fingerprint=open_source(ref.source).fingerprint()) for ref in recipe.sources}
     assert recipe.base is not None
     own = replace(recipe.base, fingerprint=open_source(base).fingerprint())
     recipe = replace(recipe, base=own, sources=tuple(known.values()))
-    return Setting(recipe, Checkpoints.open(recipe), code, tmp_path / "prepared")
+    return Setting(recipe, Checkpoints.open(recipe), own_methods, tmp_path / "prepared")
 
 
 def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:

@@ -1,0 +1,208 @@
+"""From a recipe and its opened sources to the tensors of its model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from evomerge import methods
+from evomerge.checkpoints import CheckpointSource, TensorSpec, is_computed
+from evomerge.errors import InputError
+from evomerge.kernels import random_key
+from evomerge.merging.inputs import Input
+from evomerge.merging.opened import Checkpoints
+from evomerge.merging.origins import Origin, names_by_layer, origins
+from evomerge.merging.output_config import output_config
+from evomerge.merging.outputs import DTYPES, Outputs, OutputTensor
+from evomerge.methods import TensorContext
+from evomerge.recipe import AdapterRef, CheckpointRef, Recipe
+
+Source = CheckpointRef | AdapterRef | Recipe
+Open = Callable[[Source], CheckpointSource]
+"""Gives the opened source that a recipe names."""
+
+_SHOWN = 3
+
+
+def derive_outputs(recipe: Recipe, checkpoints: Checkpoints, opened: Open) -> Outputs:
+    """Works out what a recipe makes of its sources.
+
+    Args:
+        recipe: The recipe; its coefficients are not looked at.
+        checkpoints: The opened checkpoints.
+        opened: Opens a source of the recipe.
+
+    Raises:
+        InputError: If a source cannot be opened. All other problems are part of the outputs.
+    """
+    return _Derivation(recipe, checkpoints, opened).outputs()
+
+
+class _Derivation:
+    """Works out the outputs of one recipe."""
+
+    def __init__(self, recipe: Recipe, checkpoints: Checkpoints, opened: Open) -> None:
+        self.recipe, self.method = recipe, methods.load(recipe.method)
+        self.base, *self.sources = _opened(recipe, opened)
+        # The model of a recipe may have other layers than the checkpoints; then so has what is merged with it.
+        inner = isinstance(recipe.first, Recipe)
+        self.reference = checkpoints.reference
+        self.template = (self.base or self.sources[0]) if inner else self.reference
+        self.groups = [recipe.groups.patterns, recipe.groups.layer_pattern]
+        try:
+            self.options = self.method.resolve(recipe.options)
+        except InputError:
+            self.options = dict(recipe.options)  # the plan says what is wrong with them
+        self.common = [recipe.method, self.options, recipe.dtype]
+
+    def outputs(self) -> Outputs:
+        """All tensors, with the problems found on the way."""
+        problems: list[str] = []
+        rows: list[tuple[Origin, int | None]] = []
+        for origin in origins(self.recipe, self.template, self.sources):
+            try:
+                rows.append((origin, self._row(origin)))
+            except InputError as error:
+                problems += error.problems
+        named = [source and source.identity() for source in (self.recipe.base, *self.recipe.sources)]
+        layers = [layer.to_json() for layer in self.recipe.layers]
+        prepared_key = json.dumps([self.common, self.groups, named, layers], sort_keys=True)
+        live = [origin.name for origin, row in rows if row is not None and not self._frozen(row)]
+        survey_key = json.dumps([prepared_key, self.recipe.seed, live])
+        tensors = {origin.name: self._tensor(origin, row, survey_key) for origin, row in rows}
+        problems += [*self._layer_problems(), *_input_problems(tensors.values()), *self._count_problems(tensors)]
+        config: Mapping[str, Any] = self.template.config
+        if self.recipe.layers and not problems:
+            try:
+                config = output_config(self.recipe, self.template, self.sources)
+            except InputError as error:
+                problems += error.problems
+        known = all(source is None or source.known_by_content for source in (self.recipe.base, *self.recipe.sources))
+        return Outputs(
+            self.method, self.options, tensors, self.template.aliases, self.template,
+            config, config != self.reference.config, prepared_key, survey_key, known, tuple(problems),
+        )  # fmt: skip
+
+    def _row(self, origin: Origin) -> int | None:
+        """The row of coefficients of an output tensor; None for what no merge makes."""
+        source, name = self._model(origin)
+        if name not in source.specs or not source.specs[name].dtype.is_floating_point or is_computed(source, name):
+            return None
+        if origin.layer is not None and origin.layer.row is not None:
+            return origin.layer.row
+        return self.recipe.groups.index(origin.name)
+
+    def _model(self, origin: Origin) -> tuple[CheckpointSource, str]:
+        """The tensor that an output tensor has its type and shape from."""
+        if origin.layer is None:
+            return self.template, origin.name
+        source, name = origin.inputs[0]
+        return self.sources[source], name
+
+    def _identity(self, origin: Origin) -> str:
+        """Stands for the source that an output tensor has its type and shape from."""
+        ref = self.recipe.sources[origin.inputs[0][0]] if origin.layer is not None else self.recipe.first
+        return json.dumps(ref.identity()) if isinstance(ref, Recipe) else str(self._model(origin)[0].path)
+
+    def _tensor(self, origin: Origin, row: int | None, survey_key: str) -> OutputTensor:
+        model, name = self._model(origin)
+        if row is None:
+            spec = model.specs[name]
+            copied = ("copied", self._identity(origin), name)
+            return OutputTensor(origin.name, spec, (Input(model, name),), None, None, False, copied)
+        spec = TensorSpec(DTYPES[self.recipe.out_dtype], model.specs[name].shape)
+        named: list[tuple[Source, CheckpointSource, str]] = [
+            (self.recipe.sources[index], self.sources[index], name) for index, name in origin.inputs
+        ]
+        based = self.base is not None and origin.base is not None
+        if self.base is not None and self.recipe.base is not None and origin.base is not None:
+            named.insert(0, (self.recipe.base, self.base, origin.base))
+        if self._frozen(row):
+            ref, source, name = named[0]
+            frozen = ("frozen", json.dumps(ref.identity()), name, self.recipe.out_dtype)
+            return OutputTensor(origin.name, spec, (_input(ref, source, name),), row, None, False, frozen)
+        dtype = DTYPES[self.recipe.dtype]
+        inputs = tuple(_input(ref, source, name, dtype) for ref, source, name in named)
+        context = self._context(origin)
+        names = tuple((json.dumps(ref.identity()), name) for ref, _, name in named)
+        what = survey_key if self.method.survey is not None else json.dumps([self.common, self.groups])
+        key = (what, context, names, self.recipe.out_dtype)
+        return OutputTensor(origin.name, spec, inputs, row, context, based, key)
+
+    def _context(self, origin: Origin) -> TensorContext:
+        place = self.recipe.groups.place(origin.name)
+        keys: tuple[int, ...] = ()
+        if self.method.stochastic:
+            # Of a checkpoint by its weights, wherever it lies; of a recipe by its position, so that the masks stay
+            # what they are while the recipe's own coefficients are searched.
+            experts = [(getattr(self.recipe.sources[i], "fingerprint", None) or i, name) for i, name in origin.inputs]
+            keys = tuple(random_key(self.recipe.seed, expert, name) for expert, name in experts)
+        return TensorContext(origin.name, place.layer, place.kind, keys)
+
+    def _frozen(self, row: int) -> bool:
+        return self.recipe.groups.groups[row].frozen
+
+    def _layer_problems(self) -> Iterator[str]:
+        """Layers that the recipe names and its sources do not have."""
+        pattern = self.recipe.groups.layer_pattern
+        counts = [len(names_by_layer(source, pattern)) for source in self.sources]
+        count = 0 if self.base is None else len(names_by_layer(self.base, pattern))
+        for number, layer in enumerate(self.recipe.layers):
+            for index, inner in layer.inputs:
+                if inner >= counts[index]:
+                    yield f"layers[{number}] names layer {inner} of sources[{index}], which has {counts[index]} layers"
+            if layer.base is not None and layer.base >= count:
+                yield f"layers[{number}] names layer {layer.base} of the base, which has {count} layers"
+
+    def _count_problems(self, tensors: Mapping[str, OutputTensor]) -> Iterator[str]:
+        """Tensors that are merged from more or fewer than the method merges, said once for each number."""
+        if not self.recipe.layers:
+            return  # the method itself checks what all tensors have in common
+        told = set()
+        for tensor in tensors.values():
+            if tensor.context is None or (tensor.slots, tensor.based) in told:
+                continue
+            told.add((tensor.slots, tensor.based))
+            for problem in self.method.input_problems(tensor.slots, tensor.based):
+                yield f"{problem}, of tensor {tensor.name!r}; freeze its group to copy it"
+
+
+def _opened(recipe: Recipe, opened: Open) -> list[Any]:
+    """The base, or None, and the sources of a recipe."""
+    found: list[CheckpointSource | None] = []
+    problems: list[str] = []
+    for name, source in [("base", recipe.base), *((f"sources[{i}]", s) for i, s in enumerate(recipe.sources))]:
+        try:
+            found.append(None if source is None else opened(source))
+        except InputError as error:
+            inner = isinstance(source, Recipe)
+            problems += [f"{name}: {problem}" if inner else problem for problem in error.problems]
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def _input(ref: Source, source: CheckpointSource, name: str, dtype: torch.dtype | None = None) -> Input:
+    return Input(source, name, dtype, stored=not isinstance(ref, Recipe))
+
+
+def _input_problems(tensors: Iterable[OutputTensor]) -> Iterator[str]:
+    """Tensors that sources lack or have in another shape, a few of each source."""
+    found: dict[int, list[str]] = {}
+    for tensor in tensors:
+        for entry in tensor.inputs:
+            spec = entry.source.specs.get(entry.name)
+            if spec is not None and tuple(spec.shape) == tuple(tensor.spec.shape):
+                continue
+            has = "no such tensor" if spec is None else f"shape {list(spec.shape)}"
+            wanted = f"{entry.name!r} for {tensor.name!r}" if entry.name != tensor.name else f"{entry.name!r}"
+            found.setdefault(id(entry.source), []).append(
+                f"{str(entry.source.path)!r} should hold {wanted} of shape {list(tensor.spec.shape)}, but has {has}"
+            )
+    for problems in found.values():
+        yield from problems[:_SHOWN]
+        if len(problems) > _SHOWN:
+            yield f"{len(problems) - _SHOWN} more tensors do not fit there"
