@@ -11,7 +11,6 @@ from typing import Any
 from evomerge import settings as declarations
 from evomerge.errors import InputError, suggest
 from evomerge.evaluation import SPLITS
-from evomerge.fitness.inference.encoding import field_of
 from evomerge.settings import setting
 
 DEFAULT_SPLITS: Mapping[str, float] = {"search": 0.5, "selection": 0.2, "test": 0.3}
@@ -148,26 +147,6 @@ class FitnessSettings:
     def limit(self, split: str) -> int | None:
         """How many items of a task a split may hold; ``None`` for all."""
         return self.test_items_per_task if split == "test" else self.items_per_task
-
-
-def check_models(settings: FitnessSettings, tokenizer: Any, config: Any) -> None:
-    """Refuses settings that have problems, or do not go with the models.
-
-    Args:
-        settings: What to score on.
-        tokenizer: Of the models.
-        config: Their configuration, an object or a mapping, or ``None``.
-
-    Raises:
-        InputError: With all problems.
-    """
-    problems = settings.problems()
-    if settings.apply_chat_template and not getattr(tokenizer, "chat_template", None):
-        problems.append("apply_chat_template: the tokenizer has no chat template")
-    if field_of(config, "is_encoder_decoder"):
-        problems.append("the model is an encoder-decoder; only causal language models are scored")
-    if problems:
-        raise InputError(problems)
 
 
 def _expand(path: str) -> Path:

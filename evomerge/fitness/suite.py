@@ -13,14 +13,14 @@ from evomerge.errors import InputError, suggest
 from evomerge.evaluation import SPLITS, Response
 from evomerge.fitness.inference.answers import join
 from evomerge.fitness.inference.batches import TOKEN_BUDGET, Layout, Limits
-from evomerge.fitness.inference.encoding import Encoder, vocabulary_size
+from evomerge.fitness.inference.encoding import Encoder, field_of, vocabulary_size
 from evomerge.fitness.inference.logits import logits_of, selects_by, unasked
 from evomerge.fitness.inference.memory import ModelShape, scoring_bytes
 from evomerge.fitness.inference.planner import lay_out
 from evomerge.fitness.inference.probe import Sharing, choose
 from evomerge.fitness.inference.requests import Answer, Request
 from evomerge.fitness.inference.scoring import BatchScorer
-from evomerge.fitness.settings import FitnessSettings, check_models
+from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.tasks import groups
 from evomerge.fitness.tasks.benchmark import Benchmark
 from evomerge.fitness.tasks.build import open_tasks
@@ -111,7 +111,7 @@ class TaskSuite:
         Raises:
             InputError: With everything that is wrong with the settings or the tasks.
         """
-        check_models(settings, tokenizer, config)
+        _check_models(settings, tokenizer, config)
         encoder = Encoder.of_model(tokenizer, config, generation, settings.max_length)
         opened = open_tasks(settings, encoder)
         benchmarks = {
@@ -311,3 +311,23 @@ class TaskSuite:
         ways = {self._scorer.share} if self.settings.prefixes != "auto" or self.sharing else {True, False}
         layouts = [self._layout(asked, share) for share in ways]
         return max(scoring_bytes(layout, self._shape, itemsize, eager=eager) for layout in layouts)
+
+
+def _check_models(settings: FitnessSettings, tokenizer: Any, config: Any) -> None:
+    """Refuses settings that have problems, or do not go with the models.
+
+    Args:
+        settings: What to score on.
+        tokenizer: Of the models.
+        config: Their configuration, an object or a mapping, or ``None``.
+
+    Raises:
+        InputError: With all problems.
+    """
+    problems = settings.problems()
+    if settings.apply_chat_template and not getattr(tokenizer, "chat_template", None):
+        problems.append("apply_chat_template: the tokenizer has no chat template")
+    if field_of(config, "is_encoder_decoder"):
+        problems.append("the model is an encoder-decoder; only causal language models are scored")
+    if problems:
+        raise InputError(problems)
