@@ -28,7 +28,7 @@ CASES: dict[str, dict[str, Any]] = {
     "merge dare_ties": {"method": "dare_ties", "task": "choice", "items": 2},
     "score four options": {"method": "task_arithmetic", "task": "choice", "items": 20},
     "score after five examples": {"method": "task_arithmetic", "task": "choice", "items": 20, "fewshot": 5},
-    "score generation": {"method": "task_arithmetic", "task": "generation", "items": 8},
+    "score generation": {"method": "task_arithmetic", "task": "generation", "items": 4},
 }
 
 
@@ -83,7 +83,9 @@ def measure(checkout: Path, words: list[str], run: Path) -> dict[str, float]:
         raise SystemExit(f"{checkout}: {' '.join(done.stderr.splitlines()[-3:])}")
     whole = time.perf_counter() - start
     lines = [line for file in (run / "records").glob("*.jsonl") for line in file.read_text().splitlines()]
-    seconds = [record["seconds"] for record in map(json.loads, lines) if record.get("seconds", {}).get("score")]
+    # Format 1 kept seconds beside the scores, format 2 keeps them under where and how an evaluation was made.
+    found = [record.get("provenance", record)["seconds"] for record in map(json.loads, lines)]
+    seconds = [entry for entry in found if entry.get("score")]
     # The first candidate reads the files and prepares; baselines have other methods and come first.
     kept = seconds[len(EXPERTS) + 3 :]
     return {what: median(entry[what] for entry in kept) for what in ("merge", "score")} | {"whole": whole}
