@@ -1,4 +1,4 @@
-"""Two models on the same items: the difference of their means, with what the pairing buys."""
+"""Two models on the same items: the paired difference of their means."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _tango(only_first: int, only_second: int, n: int, z: float) -> tuple[float, 
 
 
 def _crossing(score: Callable[[float], float], level: float, low: float, high: float) -> float:
-    """Where a falling function passes a level, by bisection; the near end when it never does."""
+    """Argument at which a falling function passes a level, by bisection; the near end when it never does."""
     for _ in range(80):
         middle = 0.5 * (low + high)
         if score(middle) > level:

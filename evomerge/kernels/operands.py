@@ -127,7 +127,7 @@ class BernoulliMask:
 
 
 LEVELS = 1 << 16
-"""Ranks that uint16 tells apart."""
+"""Number of ranks that uint16 can hold."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The report of a run: a page, its text, its main figure, and the same facts as data.
 
-Everything is read from the run's folder; no model is loaded, and the same folder gives the same bytes.
+Everything is read from the run's folder; no model is loaded, and the same folder gives the same bytes. `Results` holds
+the records, `Facts` everything that is said about them; page, Markdown, tables and figure are views of the facts.
+Numbers are computed in :mod:`evomerge.analysis`.
 """
 
 from __future__ import annotations

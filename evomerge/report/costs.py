@@ -41,7 +41,7 @@ def costs(results: Results) -> dict[str, Any]:
 
 
 def failures(results: Results) -> list[dict[str, Any]]:
-    """Failed evaluations by kind: how many, and the first message."""
+    """Failed evaluations by kind: their number and the first message."""
     found: dict[str, dict[str, Any]] = {}
     for evaluation in results.store.evaluations():
         if evaluation.error is not None:

@@ -1,4 +1,4 @@
-"""Everything the report says, gathered once; the page, the tables and the text are views of it."""
+"""Facts of a run, gathered once; the page, the tables and the text are views of them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Facts:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What the run says about itself."""
+        """The run's manifest."""
         return self.results.store.manifest
 
     @property
@@ -78,12 +78,12 @@ class Facts:
 
     @property
     def sentences(self) -> dict[str, str]:
-        """Objective label to what held-out items say about it."""
+        """Objective label to its findings on held-out items."""
         return {o.label: objective_sentence(self.results, self.members, o) for o in self.results.objectives}
 
     @cached_property
     def trace(self) -> Trace:
-        """How the search went."""
+        """Course of the search."""
         return trace(self.results)
 
     @cached_property
@@ -103,7 +103,7 @@ class Facts:
 
     @cached_property
     def warnings(self) -> list[str]:
-        """What a reader should know before believing a number."""
+        """Warnings to read before the numbers."""
         return caveats.warnings(self.results, self.members)
 
     @cached_property
@@ -113,16 +113,16 @@ class Facts:
 
     @property
     def comparisons(self) -> int:
-        """How many comparisons the marks were corrected for."""
+        """Number of comparisons that the marks were corrected for."""
         return n_comparisons(self.members)
 
     @property
     def failed(self) -> int:
-        """How many candidates failed."""
+        """Number of failed candidates."""
         return sum(e.error is not None for e in self.results.candidates)
 
     def items(self, split: str) -> int:
-        """How many items of a split each model was asked, over all tasks."""
+        """Number of items of a split that each model was asked, over all tasks."""
         return max((e.items for e in self.results.store.evaluations(split) if e.error is None), default=0)
 
     @property
@@ -145,7 +145,7 @@ class Facts:
 
     @property
     def title(self) -> str:
-        """What was merged and how, in a line."""
+        """Method and models, in a line."""
         method = (self.manifest.get("method") or {}).get("name", "merge")
         labels = [model_label(model) for model in self.manifest.get("models") or ()]
         return f"{method} of {', '.join(labels)}" if labels else str(method)

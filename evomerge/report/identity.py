@@ -1,4 +1,4 @@
-"""What a run was: the settings that a reader needs to judge and to repeat it."""
+"""Settings of a run, as a reader needs them to judge and to repeat it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The members of a run's front, and what held-out items say about each."""
+"""Members of a run's front, and their comparisons on held-out items."""
 
 from __future__ import annotations
 
@@ -222,5 +222,5 @@ def _marked(results: Results, members: list[Member]) -> list[Member]:
 
 
 def n_comparisons(members: Sequence[Member]) -> int:
-    """How many comparisons with a best expert the members' marks were corrected for."""
+    """Number of comparisons with a best expert that the members' marks were corrected for."""
     return int(np.sum([c.p is not None for m in members for c in m.versus_expert.values()], dtype=int))

@@ -75,7 +75,7 @@ def _asset(name: str) -> str:
 
 
 def _data(facts: Facts) -> dict[str, Any]:
-    """What the figures need."""
+    """Data of the figures."""
     labels = [o.label for o in facts.results.objectives]
     return {
         "objectives": [
@@ -133,7 +133,7 @@ def _rounded(value: float) -> float | None:
 
 
 def _trace(facts: Facts) -> dict[str, Any]:
-    """The search's course; of very many candidates every k-th is drawn as a point, the lines stay exact."""
+    """Course of the search; of very many candidates every k-th is drawn as a point, the lines stay exact."""
     followed = facts.trace
     step = max(1, math.ceil(len(followed.scores) / _MOST_POINTS))
     points = [

@@ -18,7 +18,7 @@ _QUESTION, _OPTION, _ANSWER = 1500, 300, 400  # characters shown
 
 
 def samples(results: Results, members: Sequence[Member]) -> dict[str, Any]:
-    """Chooses items and collects what was answered on them.
+    """Chooses items and collects the answers to them.
 
     Items on which a member and the best expert differ come first, taken in turn from those where the member is better
     and those where the expert is: a sample that shows both sides, not the share of either (that is in ``counts``).
@@ -80,7 +80,7 @@ def _number(response: Response, metric: str) -> float | None:
 
 
 def _choose(scores: Mapping[str, Mapping[str, float | None]], reference: Mapping[str, float | None]) -> list[str]:
-    """Items in the order of how much the members differ from the expert on them, better and worse in turn."""
+    """Items by the members' mean difference to the expert on them, better and worse in turn."""
     gaps: dict[str, list[float]] = {}
     for given in scores.values():
         for item, value in given.items():
@@ -146,7 +146,7 @@ def _content(item: Mapping[str, Any], identifier: str) -> dict[str, Any]:
 
 
 def _answer(response: Response | None, item: Mapping[str, Any], metric: str) -> list[Any] | None:
-    """What a model answered: an option's index, a text, or whether the greedy continuation was the gold one."""
+    """A model's answer: an option's index, a text, or whether the greedy continuation was the gold one."""
     if response is None:
         return None
     score = _number(response, metric)

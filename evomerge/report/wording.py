@@ -87,7 +87,7 @@ def duration(seconds: float) -> str:
 
 
 def headline(results: Results, members: Sequence[Member]) -> str:
-    """The one sentence that a reader takes away: how many members beat the best expert on held-out items."""
+    """The one sentence to take away: the number of members that beat the best expert on held-out items."""
     tested = [member for member in members if member.test_scores]
     scored = sum(1 for e in results.candidates if results.scored(e))
     if not results.candidates:
@@ -119,7 +119,7 @@ def _judged(member: Member, label: str) -> bool:
 
 
 def _verdict(tested: Sequence[Member], objectives: int, one: str) -> str:
-    """What the marks say; ``one`` is the word for an objective."""
+    """Verdict of the marks; ``one`` is the word for an objective."""
     several = objectives > 1
     winners = [m for m in tested if any(m.beats_best_expert.values())]
     if len(tested) == 1:
@@ -154,7 +154,7 @@ def _verdict_of_one(member: Member, objectives: int, one: str) -> str:
 
 
 def objective_sentence(results: Results, members: Sequence[Member], objective: Objective) -> str:
-    """What held-out items say about one objective.
+    """Findings on held-out items for one objective.
 
     The member that is quoted is the one with the best *search* score: picking the largest held-out difference would
     make that number optimistic again.
