@@ -1,4 +1,4 @@
-"""What a checkpoint folder gives a worker beside its weights: tokenizer, generation settings, a model, its tasks."""
+"""Loads what a worker needs from a checkpoint folder: tokenizer, generation settings, model, and the tasks for it."""
 
 from __future__ import annotations
 

@@ -23,17 +23,17 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_cores() -> int:
-    """Cores that this process may use: those it is bound to, within the CPU quota of its container."""
-    # Not every system can bind a process to cores.
+    """Number of cores this process may use: its affinity mask, within the CPU quota of its container."""
+    # Not every system has affinity masks.
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return usable_cores(bound, _quotas(_CGROUP))
 
 
 def usable_cores(bound: int | None, quotas: Iterable[str]) -> int:
-    """Number of cores that is worth using.
+    """Number of cores within an affinity mask and CPU quotas.
 
     Args:
-        bound: Cores that the process is bound to; ``None`` where the system does not say.
+        bound: Size of the affinity mask; ``None`` where the system does not say.
         quotas: ``QUOTA PERIOD`` in microseconds, as the kernel writes it; ``max`` or ``-1`` stands for no quota.
 
     Returns:
@@ -106,7 +106,7 @@ def worthwhile_threads(seconds: Mapping[int, float]) -> int:
 
 
 def worker_gain(seconds: Mapping[int, float], threads: int, cores: int, workers: int) -> float | None:
-    """How many times more candidates one worker of one thread on every core would score.
+    """Gain in throughput of one single-threaded worker per core.
 
     Args:
         seconds: Time of the same work, by number of threads.

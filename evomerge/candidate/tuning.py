@@ -1,7 +1,7 @@
-"""How models are run on this machine: number type, threads, and whether shared beginnings are computed once.
+"""Chooses how models run on this machine: dtype, threads, and whether shared prefixes are run once.
 
-All of it changes the last digits of scores, so it is found out once, by short measurements at the start of a run, and
-then belongs to the run.
+Each choice changes the last digits of scores, so short measurements make it once, at the start of a run, and it then
+belongs to the run.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from evomerge.checkpoints import CheckpointSource, open_source, stored_dtype
 from evomerge.fitness import WHOLE, TaskSuite, takes
 
 _REPEATS = 3
-_LONG = 2.0  # seconds of one run that chance hardly changes
-# Models narrower than this spend their time between the products; what is measured on them is chance.
+_LONG = 2.0  # seconds; one run as long as this is measurement enough
+# Narrower models spend their time between the matrix products; measurements on them are noise.
 _NARROW = 256
-# Rows and widths of the product that shows what a CPU is fast at.
+# Rows and widths of the matrix product that shows which dtype a CPU is fast at.
 _PRODUCT = (512, 512, 2048)
 _TIMED_TOKENS = 512
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What was found out.
+    """The choices, and the measurements behind them.
 
     Attributes:
         threads: Threads of a worker.
         prefixes: ``shared`` or ``plain``, see :class:`evomerge.fitness.FitnessSettings`.
-        notes: What people should know, in sentences.
+        notes: Sentences that people should read.
         seconds: Wall seconds of the timed pass by number of threads, of those that were timed.
     """
 
@@ -53,19 +53,19 @@ class Tuning:
             workers: Number of workers.
         """
         threads, hint = describe_threads(self.threads, self.seconds, cores, workers)
-        reading = "shared beginnings are computed once" if self.prefixes == "shared" else WHOLE
+        reading = "shared prefixes are run once" if self.prefixes == "shared" else WHOLE
         text = f"models run in {dtype} with {threads} per worker; {reading}"
         return f"{text}; {hint}" if hint else text
 
 
 def resolve_dtype(dtype: str, reference: CheckpointSource, device: str) -> str:
-    """What ``auto`` stands for; any other number type is itself.
+    """Resolves ``auto``; any other dtype stays as it is.
 
     Weights stored in half precision are computed in it on a GPU. So are wide models stored in bfloat16 on a CPU whose
     matrix products are faster that way, which is measured. Everything else is computed in float32.
 
     Args:
-        dtype: What the user wrote.
+        dtype: The user's setting.
         reference: The reference checkpoint.
         device: Where candidates live.
     """
@@ -81,11 +81,11 @@ def resolve_dtype(dtype: str, reference: CheckpointSource, device: str) -> str:
 
 
 def tune(settings: WorkerSettings, suite: TaskSuite, threads: Sequence[int]) -> Tuning:
-    """Loads the reference model and finds out how to run it.
+    """Loads the reference model and measures how to run it.
 
     Args:
-        settings: What workers will be given, but for what is found out here.
-        suite: The tasks. If its settings leave it open whether to share, it is told.
+        settings: The settings of workers, apart from what is chosen here.
+        suite: The tasks. If its settings leave sharing open, it takes the choice over.
         threads: Numbers of threads to choose from, the fewest first; one is taken as it is.
 
     Returns:
@@ -111,7 +111,7 @@ def tune(settings: WorkerSettings, suite: TaskSuite, threads: Sequence[int]) -> 
 
 
 def _sharing(suite: TaskSuite, model: Any, wanted: str) -> tuple[str, tuple[str, ...]]:
-    """Whether to share, and what people should know; who insists on sharing is told what it changes."""
+    """The choice of ``prefixes`` and notes on it; a user who insists on sharing is told of differences."""
     if wanted == "plain":
         return wanted, ()
     sharing = suite.examine(model) if wanted == "shared" else suite.adapt(model)

@@ -166,4 +166,4 @@ def test_every_machine_and_model_is_described(cores: int) -> None:
         assert chosen in choices
         text = Tuning(chosen, "shared", seconds=seconds).describe("float32", cores, workers)
         number = "1 thread" if chosen == 1 else f"{chosen} threads"
-        assert text.startswith(f"models run in float32 with {number} per worker; shared beginnings are computed once")
+        assert text.startswith(f"models run in float32 with {number} per worker; shared prefixes are run once")

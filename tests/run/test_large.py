@@ -38,7 +38,7 @@ def test_a_billion_parameters_in_float32_are_searched(tmp_path: Path, models: Pa
     process = start(["search", *words])
     _, told = process.communicate()
     assert process.returncode == 0, told
-    assert re.search(r"models run in float32 with \d+ threads? per worker; shared beginnings are computed once", told)
+    assert re.search(r"models run in float32 with \d+ threads? per worker; shared prefixes are run once", told)
     evaluations = RunStore.read(run).evaluations()
     assert len(evaluations) >= 2 + 4  # candidates, and base, experts and average
     assert all(evaluation.error is None for evaluation in evaluations)

@@ -20,7 +20,7 @@ SHOTS = {"fitness.num_fewshot": 3, "evaluations": 6}
 def test_shared_beginnings_change_no_score(family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shared, plain = tmp_path / "shared", tmp_path / "plain"
     assert family.search(shared, **SHOTS) == 0
-    assert "shared beginnings are computed once" in capsys.readouterr().err
+    assert "shared prefixes are run once" in capsys.readouterr().err
     assert RunStore.read(shared).manifest["identity"]["fitness"]["prefixes"] == "shared"
     assert family.search(plain, **SHOTS, fitness__prefixes="plain") == 0
     assert "every sequence is read whole" in capsys.readouterr().err

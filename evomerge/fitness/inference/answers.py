@@ -1,4 +1,4 @@
-"""From answers of a scorer to answers of items."""
+"""Joins a scorer's answers into answers per item, and refuses those that are not finite."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from evomerge.fitness.inference.requests import Answer, Generated, Likelihood
 
 
 class NonFiniteScore(ArithmeticError):
-    """A candidate whose answers are not numbers.
+    """A candidate whose log-likelihoods are not finite.
 
     Args:
-        task: Where it was seen.
-        item: Id of the item.
+        task: Task of the first item affected.
+        item: Id of that item.
     """
 
     def __init__(self, task: str, item: str) -> None:

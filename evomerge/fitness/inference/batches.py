@@ -1,4 +1,4 @@
-"""Forward passes: what goes through a model at one time, and what bounds it."""
+"""Batches: the forward passes and batched generations of a plan, and the limits that bound them."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ TOKEN_BUDGET = 2048
 CACHED_TOKENS = 8192
 LOGIT_BUDGET = 256 * 2**20
 
-# How a model's logits are computed: at the scored positions only, all of a pass at one time; or so many at a time as
-# fit, from one run of its body; or at every position, which nothing can prevent.
+# How a model computes logits: "kept" at the scored positions of a pass, all at one time; "portions" in chunks of
+# bounded memory from one run of the backbone; "all" at every position, because the model offers no choice.
 Logits = Literal["kept", "portions", "all"]
 
-# Tokens that a token sees when attention costs it as much as all else, for a model a few hundred numbers wide.
+# Context length at which attention costs a token as much as everything else, for a hidden size of a few hundred.
 ATTENTION_TOKENS = 1536
-# What a pass costs beside its tokens, counted in tokens: shared beginnings and padding are weighed against it.
+# Fixed cost of a pass, in tokens: shared prefixes and padding are weighed against it.
 PASS_TOKENS = 64
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What bounds one forward pass.
+    """Bounds on one forward pass, and the cost model that passes are planned by.
 
     Args:
         vocabulary: Number of logits per position.
-        tokens: Most tokens in one pass, if their logits leave room for them.
-        rows: Most rows in one pass; 0 leaves it to the tokens.
-        logit_bytes: Memory that float32 logits may take.
-        row: Tokens up to which short sequences are packed into one row; 0 follows ``attention``.
-        attention: Tokens that a token sees when attention costs it as much as all else.
-        cached: Most tokens whose keys and values a pass or a batched generation holds, those that every row continues
-            counted for each row, and those to be generated.
-        overhead: What a pass costs beside its tokens, in tokens.
+        tokens: Token budget of a pass, padding included, as far as logits leave room.
+        rows: Most rows in a pass; 0 leaves it to the token budget.
+        logit_bytes: Most bytes of float32 logits at one time.
+        row: Capacity, in tokens, of a row that short sequences are packed into; 0 derives it from ``attention``.
+        attention: Context length at which attention costs a token as much as everything else.
+        cached: Most tokens in the KV cache of a pass or a batched generation: a shared prefix counts once per row, and
+            so do the tokens to be generated.
+        overhead: Fixed cost of a pass, in tokens.
         logits: How the model computes logits, see :mod:`evomerge.fitness.inference.logits`.
     """
 
@@ -53,21 +53,21 @@ class Limits:
 
     @property
     def positions(self) -> int:
-        """Most positions whose logits are there at one time."""
+        """Most positions that have logits at one time."""
         return max(1, self.logit_bytes // (4 * self.vocabulary))
 
     @property
     def pass_tokens(self) -> int:
-        """Most tokens in one pass, padding included; a longer sequence has a pass of its own."""
+        """Token budget of a pass, padding included; a longer sequence has a pass of its own."""
         return min(self.tokens, self.positions) if self.logits == "all" else self.tokens
 
     @property
     def row_tokens(self) -> int:
-        """Tokens up to which short sequences are packed into one row: attention is still a small part there."""
+        """Capacity of a row that short sequences are packed into; attention is still cheap there."""
         return self.row or min(max(self.attention // 16, 64), 256, self.pass_tokens)
 
     def cost(self, seen: int) -> float:
-        """What a token costs that sees so many, counted in tokens that see none."""
+        """Cost of a token with ``seen`` tokens of context, relative to one without context."""
         return 1 + seen / self.attention
 
 
@@ -75,20 +75,18 @@ class Limits:
 class LikelihoodPass:
     """One forward pass for log-likelihoods.
 
-    The tokens of a row are one sequence, or the nodes of trees in depth-first order: each token sees those before it
-    whose subtree it is in.
+    A row holds one sequence, or packed prefix trees in depth-first order, in which a token attends to its ancestors.
 
     Args:
         tokens: ``(rows, length)``, padded on the right.
         keep: ``(rows, length)``, true where logits are needed.
-        position: ``(scored,)``, index into the kept positions, row by row.
+        position: ``(scored,)``, index into the kept positions, counted row by row.
         target: ``(scored,)``, the token whose log-probability is asked.
-        request: ``(scored,)``, the request that each scored token belongs to.
-        places: ``(rows, length)``, how many tokens come before each in its sequence; None where rows are sequences.
-        ends: ``(rows, length)``, the index behind the last token of each token's subtree; None where rows are
-            sequences.
-        past: The earlier pass whose single row comes before all rows of this one.
-        shared: Whether later passes come after this one's single row.
+        request: ``(scored,)``, index of the request that each scored token belongs to.
+        position_ids: ``(rows, length)``, position of each token in its own sequence; None where rows are sequences.
+        ends: ``(rows, length)``, index behind the last token of each token's subtree; None where rows are sequences.
+        past: Index of the earlier pass whose single row is the prefix of all rows of this one.
+        shared: Whether this pass's single row is a prefix of later passes.
     """
 
     tokens: torch.Tensor
@@ -96,7 +94,7 @@ class LikelihoodPass:
     position: torch.Tensor
     target: torch.Tensor
     request: np.ndarray
-    places: torch.Tensor | None = None
+    position_ids: torch.Tensor | None = None
     ends: torch.Tensor | None = None
     past: int | None = None
     shared: bool = False
@@ -107,7 +105,7 @@ class LikelihoodPass:
         return int(self.keep.sum())
 
     def to(self, device: torch.device) -> LikelihoodPass:
-        """The same pass with its tensors on a device."""
+        """A copy with its tensors on a device."""
         moved: dict[str, Any] = {
             name: value.to(device) for name, value in vars(self).items() if isinstance(value, torch.Tensor)
         }
@@ -119,9 +117,9 @@ class PromptBatch:
     """One batched generation.
 
     Args:
-        prompts: Of one kind, the longest first.
-        requests: For each, the place of the request.
-        shared: How many tokens all of them begin with that are to be read once.
+        prompts: Prompts with the same stop texts, limit and options, the longest first.
+        requests: Index of the request of each.
+        shared: Length of the common prefix that is run once; 0 for none.
     """
 
     prompts: tuple[Prompt, ...]
@@ -135,10 +133,10 @@ class Layout:
 
     Args:
         count: Number of requests.
-        likelihoods: Passes for log-likelihoods, each after the one it continues.
+        likelihoods: Passes for log-likelihoods, each after the pass that it continues.
         prompts: Batched generations.
-        limits: What bounds a pass.
-        least_tokens: The least tokens that log-likelihoods can be computed from: every shared beginning once.
+        limits: The limits that it was planned for.
+        least_tokens: Lower bound of ``forward_tokens``: every shared prefix once, no padding.
     """
 
     count: int
@@ -149,30 +147,30 @@ class Layout:
 
     @property
     def forward_tokens(self) -> int:
-        """Tokens that go through the model for log-likelihoods, padding included."""
+        """Tokens run through the model for log-likelihoods, padding included."""
         return sum(batch.tokens.numel() for batch in self.likelihoods)
 
     @property
     def most_positions(self) -> int:
-        """Largest number of positions whose logits exist at one time."""
+        """Largest number of positions that have logits at one time."""
         scored = max((self.logits(batch) for batch in self.likelihoods), default=0)
         return max(scored, max((self.prompt_logits(batch) for batch in self.prompts), default=0))
 
     def logits(self, batch: LikelihoodPass) -> int:
-        """How many positions of a pass have logits at one time."""
+        """Number of positions of a pass that have logits at one time."""
         if self.limits.logits == "kept":
             return batch.positions
         portion = min(batch.positions, self.limits.positions)
-        # Of all, a portion at a time is copied to be scored.
+        # Logits of all positions are there, and a copy of the portion that is being scored.
         return portion + (batch.tokens.numel() if self.limits.logits == "all" else 0)
 
     def prompt_logits(self, batch: PromptBatch) -> int:
-        """The same of a generation."""
+        """Number of positions of a generation's first step that have logits at one time."""
         longest = max(len(prompt.tokens) for prompt in batch.prompts)
         return len(batch.prompts) * (longest if self.limits.logits == "all" else 1)
 
     def past_tokens(self, index: int) -> int:
-        """How many tokens come before the rows of a pass."""
+        """Length of the prefix that the rows of a pass continue."""
         before, count = self.likelihoods[index].past, 0
         while before is not None:
             count += self.likelihoods[before].tokens.shape[1]
@@ -180,5 +178,5 @@ class Layout:
         return count
 
     def needed_after(self, past: int, index: int) -> bool:
-        """Whether a pass after the given one continues an earlier one."""
+        """Whether a pass after ``index`` continues the pass ``past``."""
         return any(batch.past == past for batch in self.likelihoods[index + 1 :])

@@ -1,4 +1,4 @@
-"""From texts to token requests, by the rules of lm-eval's Hugging Face models.
+"""Encodes texts as token requests, by the rules of lm-eval's Hugging Face models.
 
 The boundary between context and continuation, the token before an empty context and the truncation from the left are
 what published scores were made with, so they are kept to the letter.
@@ -86,10 +86,10 @@ class Encoder:
 
     Attributes:
         calls: How often the tokenizer was asked to encode.
-        cut: How many requests lost their beginning because they were too long.
+        cut: Number of requests truncated from the left because they were too long.
 
     Raises:
-        InputError: If the tokenizer has neither a beginning nor an end token.
+        InputError: If the tokenizer has neither a BOS nor an EOS token.
     """
 
     @classmethod
@@ -221,7 +221,7 @@ class Encoder:
                 f"max_gen_toks={asked} leaves no room for a prompt in {self.max_length} tokens; "
                 "set a smaller one with fitness.gen_kwargs={max_gen_toks: N}"
             )
-        # Unlike for log-likelihoods, lm-eval does not take an end token for a beginning one here.
+        # Unlike for log-likelihoods, lm-eval looks for a BOS token only, never for the EOS token in its stead.
         bos = getattr(self.tokenizer, "bos_token", None)
         whole = self._tokens(context, False if bos and context.startswith(bos) else None)
         self.cut += len(whole) > room
@@ -236,7 +236,7 @@ class Encoder:
         return Prompt(tokens, stop, most, generation_settings.model_arguments(arguments))
 
     def requests(self, kind: str, arguments: tuple[Any, ...]) -> tuple[Request, ...]:
-        """What to ask a model for one of lm-eval's requests; a long text becomes several windows.
+        """Token requests for one of lm-eval's requests; a long text becomes several windows.
 
         Args:
             kind: lm-eval's type of the request.

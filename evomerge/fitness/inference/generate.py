@@ -22,15 +22,15 @@ from evomerge.fitness.inference.kv_cache import cache_arguments, expanded, gener
 from evomerge.fitness.inference.masks import windows
 from evomerge.fitness.inference.requests import Generated
 
-# A stop text may be spelled with other tokens than the tokenizer would choose, so a little more is looked at.
+# A stop text may be spelled with more tokens than the tokenizer would choose, so a few more are decoded.
 LOOK_BACK = 2
 
 
-class Beginnings:
-    """Keys and values of what the prompts of a batch begin with; the one read last is kept for the next batch.
+class PrefixCache:
+    """KV cache of the prefix that a batch's prompts share; the last one is kept for the next batch.
 
     Args:
-        model: A causal language model whose weights stay as they are.
+        model: A causal language model whose weights do not change while the cache lives.
     """
 
     def __init__(self, model: torch.nn.Module) -> None:
@@ -38,7 +38,7 @@ class Beginnings:
         self._read: tuple[bytes, DynamicCache] | None = None
 
     def of(self, batch: PromptBatch) -> DynamicCache:
-        """Keys and values of a batch's beginning, for each of its prompts."""
+        """The KV cache of a batch's shared prefix, expanded to its prompts."""
         tokens = batch.prompts[0].tokens[: batch.shared]
         if self._read is None or self._read[0] != tokens.tobytes():
             cache = DynamicCache()
@@ -60,20 +60,20 @@ class Generator:
         self._tokenizer = tokenizer
         self._windows: dict[tuple[str, ...], int] = {}
 
-    def generate(self, model: torch.nn.Module, batch: PromptBatch, beginnings: Beginnings) -> list[Generated]:
+    def generate(self, model: torch.nn.Module, batch: PromptBatch, prefixes: PrefixCache) -> list[Generated]:
         """Continues prompts that share stop texts, length limit and options.
 
         Args:
             model: A causal language model of ``transformers``.
             batch: At least one prompt.
-            beginnings: What has been read with these weights.
+            prefixes: KV cache of shared prefixes for the current weights.
 
         Returns:
             One answer per prompt, in their order.
         """
         first = batch.prompts[0]
         settings = {**model.generation_config.to_dict(), **first.options}  # type: ignore[operator, union-attr]
-        # transformers generates with caches of its own for sliding layers.
+        # For sliding-window layers transformers needs caches of its own.
         slides = not all(size is None for size in windows(model.config).values()) if batch.shared else False
         if batch.shared and (slides or reads_prompt(settings)):
             batch = replace(batch, shared=0)
@@ -90,7 +90,7 @@ class Generator:
             pad_token_id=pad,
             stopping_criteria=StoppingCriteriaList([ended]),
             logits_processor=LogitsProcessorList([finite]),
-            **generation_arguments(beginnings.of(batch) if batch.shared else None),
+            **generation_arguments(prefixes.of(batch) if batch.shared else None),
             **NEUTRAL,
             **first.options,
         )
@@ -126,7 +126,7 @@ class Generator:
 
 
 class _StopTexts(StoppingCriteria):
-    """Says which rows have shown a stop text, and remembers after how many tokens."""
+    """Stops rows whose text contains a stop text, and records after how many tokens."""
 
     def __init__(self, tokenizer: Any, stop: tuple[str, ...], window: int, start: int, rows: int) -> None:
         self._tokenizer = tokenizer
@@ -146,7 +146,7 @@ class _StopTexts(StoppingCriteria):
 
 
 class _Finite(LogitsProcessor):
-    """Changes nothing; remembers the rows whose logits were finite at every step."""
+    """Leaves scores as they are, and records which rows had finite logits at every step."""
 
     def __init__(self, rows: int, device: torch.device) -> None:
         self.rows = torch.ones(rows, dtype=torch.bool, device=device)
@@ -158,7 +158,7 @@ class _Finite(LogitsProcessor):
 
 
 def _padded(batch: PromptBatch, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Tokens and mask of a batch: padded on the left, but behind what all prompts begin with."""
+    """Tokens and mask of a batch, padded between the shared prefix and the rest of each prompt."""
     prompts, shared = batch.prompts, batch.shared
     width = max(len(prompt.tokens) for prompt in prompts)
     tokens = torch.full((len(prompts), width), pad, dtype=torch.long)

@@ -70,7 +70,7 @@ class _Refusal:
     only: Callable[[Any], bool] = field(default=lambda value: True)
 
     def refuses(self, value: Any) -> bool:
-        """Whether a value asks for what is not honoured."""
+        """True for a value that is not honoured."""
         return value is not None and value != self.neutral and value not in self.also and self.only(value)
 
 
@@ -129,7 +129,7 @@ def model_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reads_prompt(settings: Mapping[str, Any]) -> bool:
-    """Whether what is generated depends on where a prompt is padded: then only its left end may be."""
+    """True where a logits processor reads the prompt, so that padding inside it would change the text."""
     return any(settings.get(name) not in (None, neutral) for name, neutral in _PROMPT_READERS.items())
 
 

@@ -1,4 +1,4 @@
-"""The KV cache of a shared prefix, and the arguments of a model's forward pass that sharing needs."""
+"""KV caches of shared prefixes, and the names under which models take them."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def generation_arguments(cache: DynamicCache | None) -> dict[str, Any]:
 
 
 def takes(model: torch.nn.Module, argument: str) -> bool:
-    """Whether a model's forward pass has an argument of that name."""
+    """True if a model's forward pass has an argument of that name."""
     return argument in inspect.signature(model.forward).parameters
 
 
 def expanded(cache: DynamicCache, rows: int) -> DynamicCache:
-    """A copy of the keys and values of one sequence, for each of several rows that go on from it."""
+    """A copy of a single-row cache, expanded to several rows that continue it."""
     copy = DynamicCache()
     for index, layer in enumerate(cache.layers):
         keys, values = cast(DynamicLayer, layer).keys, cast(DynamicLayer, layer).values

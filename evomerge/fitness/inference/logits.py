@@ -1,9 +1,8 @@
-"""Logits at chosen positions, in portions that fit into memory, from one run of a model's body.
+"""Logits at chosen positions, in portions of bounded memory, from one run of a model's backbone.
 
-A model of ``transformers`` is a body, which makes a hidden state of every token, and what its forward pass does behind
-the body: the output head, and in some models scaling or capping. Here the forward pass is given chosen rows of the
-hidden states, as often as there are portions; the body runs once. All that comes behind it stays the model's own code.
-Whether a model is built like this is tried with a few tokens.
+The backbone runs once per sequence; the LM head, with whatever scaling or soft-capping a model applies behind it, runs
+once per portion on the selected hidden states. A forward hook and a stand-in for the backbone do this, so that all code
+behind the backbone stays the model's own. A few tokens show whether a model is built in a way that allows it.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def portions(model: Any, keep: torch.Tensor, most: int, arguments: Mapping[str, 
     finally:
         handle.remove()
     if len(made) != 1:
-        raise ValueError(f"the body of {type(model).__name__} runs {len(made)} times in a forward pass")
+        raise ValueError(f"the backbone of {type(model).__name__} runs {len(made)} times in a forward pass")
     yield logits[0]
     del logits  # before the next portion is made
     rows, output = made.pop()
@@ -65,7 +64,7 @@ def portions(model: Any, keep: torch.Tensor, most: int, arguments: Mapping[str, 
 
 @contextmanager
 def last_only(model: Any) -> Iterator[None]:
-    """Within it, forward passes compute the logits of the last position of each row only, as generation needs them."""
+    """A context in which forward passes compute logits at the last position of each row alone."""
 
     def last(_module: Any, _given: Any, output: Any) -> Any:
         return _with_states(output, _states(output)[:, -1:])
@@ -79,15 +78,14 @@ def last_only(model: Any) -> Iterator[None]:
 
 @torch.inference_mode()
 def logits_of(model: torch.nn.Module, tokens: np.ndarray) -> Logits | None:
-    """How a model's logits can be computed; it is tried with a few tokens.
+    """Probes with a few tokens how a model can compute logits.
 
     Args:
         model: A causal language model, in evaluation mode.
-        tokens: Some that it knows.
+        tokens: Token ids that it has embeddings for.
 
     Returns:
-        As in :class:`~evomerge.fitness.inference.batches.Limits`; None where its logits are not numbers and so show
-            nothing.
+        As in :class:`~evomerge.fitness.inference.batches.Limits`; None where logits are NaN and so show nothing.
     """
     given = torch.from_numpy(np.resize(tokens, _ASKED).astype(np.int64)).to(next(model.parameters()).device)
     arguments = {"input_ids": given, "use_cache": False}
@@ -102,32 +100,32 @@ def logits_of(model: torch.nn.Module, tokens: np.ndarray) -> Logits | None:
             last = model(**arguments).logits[:, -1]
     except (torch.OutOfMemoryError, MemoryError):
         raise
-    except Exception:  # each architecture that is built otherwise fails in its own way, and is asked as a whole
+    except Exception:  # architectures built otherwise fail in their own ways; they get plain forward passes
         return unasked(takes(model, "logits_to_keep"))
     same = _close(found, whole[keep]) and _close(last, whole[:, -1])
     return "portions" if same else unasked(takes(model, "logits_to_keep"))
 
 
 def unasked(selects: bool) -> Logits:
-    """How logits are computed by a model of which nothing else is known.
+    """The way to compute logits where no model has been probed.
 
     Args:
-        selects: Whether it can be told at which positions to compute them.
+        selects: Whether the forward pass takes ``logits_to_keep``.
     """
     return "kept" if selects else "all"
 
 
 def selects_by(config: Any) -> bool:
-    """Whether models of a configuration can be told at which positions to compute logits; without one, they can.
+    """True if models of a configuration take ``logits_to_keep``, and where there is no configuration.
 
     Args:
-        config: An object or a mapping. Code that comes with a checkpoint is not looked at, so it cannot.
+        config: An object or a mapping. Code that comes with a checkpoint is not read; it counts as without.
     """
     if config is None:
         return True
     if field_of(config, "auto_map"):
         return False
-    # As transformers chooses the class; of models of texts and images only their configuration names it.
+    # As transformers chooses the class; multimodal models are named by their configuration alone.
     named = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(field_of(config, "model_type"))
     known = getattr(transformers, str(named or (field_of(config, "architectures") or [None])[0]), None)
     return known is not None and takes(known, "logits_to_keep")
@@ -143,12 +141,12 @@ def _close(found: torch.Tensor, expected: torch.Tensor) -> bool:
 
 
 def _states(output: Any) -> torch.Tensor:
-    """The hidden states of a body's output, ``(rows, length, width)``."""
+    """Hidden states in a backbone's output, ``(rows, length, width)``."""
     return output[0]
 
 
 def _with_states(output: Any, states: torch.Tensor) -> Any:
-    """The same output with other hidden states."""
+    """A copy of a backbone's output with other hidden states."""
     if isinstance(output, ModelOutput):
         return dataclasses.replace(output, last_hidden_state=states)  # type: ignore[type-var]
     return (states, *output[1:])
@@ -156,7 +154,7 @@ def _with_states(output: Any, states: torch.Tensor) -> Any:
 
 @contextmanager
 def _standing_in(body: torch.nn.Module, output: Any) -> Iterator[None]:
-    """Within it, the body does nothing and gives this."""
+    """A context in which the backbone returns ``output`` without running."""
     own = vars(body)
     before = own.get("forward")
     own["forward"] = lambda *_, **__: output

@@ -1,4 +1,4 @@
-"""How much memory scoring needs beside the model's weights, from a layout and a configuration alone."""
+"""Predicts the memory of scoring beside the weights, from a plan and a configuration alone."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from evomerge.fitness.inference.batches import Layout, PromptBatch
 from evomerge.fitness.inference.encoding import field_of
 
-# Hidden states alive at one time in one layer: the residual stream, its float32 norm, queries, keys, values, the sum.
+# Activations alive in one layer: the residual stream, its float32 norm, queries, keys, values, the attention output.
 _HIDDEN, _HIDDEN_FLOAT32 = 5, 2
-# The gate of an MLP, its activation, the other half and their product.
+# Gate, activation, up-projection and product of an MLP.
 _INTERMEDIATE = 4
-# Fields of configurations whose models change logits behind the head; the last one's do so in float32.
+# Fields of configurations whose models scale or cap logits behind the head; the last one does so in float32.
 _RESCALED = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
 _CAPPED_IN_FLOAT32 = "output_logit_soft_cap"
-# What matrix products and the allocator keep for themselves.
+# Workspace of matrix products and slack of the allocator.
 _SCRATCH = 32 * 2**20
 
 
 @dataclass(frozen=True)
 class ModelShape:
-    """Sizes of a causal language model that its activations follow.
+    """Sizes of a causal language model that determine its activations.
 
     Attributes:
         vocabulary: Logits per position.
@@ -30,9 +30,9 @@ class ModelShape:
         intermediate: Width of an MLP.
         layers: Number of layers.
         heads: Attention heads.
-        width: Numbers that all heads' queries have per token.
-        keys: Numbers that keys have per token and layer, and values again.
-        copies: How often logits are there at one time: those that are scaled or capped behind the head are copied.
+        width: Query size per token, over all heads.
+        keys: Key size per token and layer, over all heads; values have the same.
+        copies: Copies of the logits at one time: scaling or capping behind the head makes more.
         logit_itemsize: Bytes of a logit, where they are more than those of the model's dtype.
     """
 
@@ -48,7 +48,7 @@ class ModelShape:
 
     @classmethod
     def of(cls, config: Any, vocabulary: int) -> ModelShape:
-        """Reads a configuration, an object or a mapping; what it does not say counts as the usual multiple of another.
+        """Reads a configuration, an object or a mapping; missing sizes are derived from others.
 
         Without a configuration only logits are counted.
         """
@@ -75,37 +75,36 @@ class ModelShape:
 
     @property
     def attention_tokens(self) -> int:
-        """Tokens that a token sees when attention costs it about as much as all else.
+        """Context length at which attention costs a token about as much as everything else.
 
-        Products with weights grow with the square of the width, attention with the width; the factor was measured.
+        Weight products grow with the square of the hidden size, attention linearly; the factor was measured.
         """
         return max(512, int(2.7 * self.hidden))
 
     def pass_bytes(self, tokens: int, seen: int, positions: int, itemsize: int, masked: bool) -> int:
-        """One forward pass without what is kept between passes.
+        """Peak bytes of one forward pass, without KV caches.
 
         Args:
             tokens: Tokens in it, padding included.
-            seen: Tokens that are there for each of them to see, times the number of tokens, where these are written
-                down: as a mask, or as attention weights.
-            positions: How many of them have logits at one time.
-            itemsize: Bytes of a number of the model's dtype.
-            masked: Whether there is a mask, besides.
+            seen: Number of entries of its attention matrix, over all rows.
+            positions: Positions that have logits at one time.
+            itemsize: Bytes per element of the model's dtype.
+            masked: Whether an explicit mask is passed.
         """
         states = tokens * (itemsize * (_HIDDEN * self.hidden + _INTERMEDIATE * self.intermediate))
         states += tokens * 4 * _HIDDEN_FLOAT32 * self.hidden
-        # The mask is made of booleans and distances, and turned into numbers.
+        # Booleans and distances, from which the additive mask is made.
         mask = seen * (itemsize + 11) if masked else 0
-        # While there are logits, there are hidden states of all tokens too, and those of the positions once more.
+        # Beside the logits live the hidden states of all tokens, and a copy of the selected ones.
         logits = self.copies * logit_bytes(positions, self.vocabulary, max(itemsize, self.logit_itemsize))
         return max(states, logits + 2 * tokens * self.hidden * itemsize) + mask
 
     def weight_bytes(self, seen: int, itemsize: int) -> int:
-        """Attention weights of one layer that are written down, and their softmax in float32."""
+        """Bytes of one layer's materialised attention weights and their float32 softmax."""
         return seen * self.heads * (2 * itemsize + 4)
 
     def cache_bytes(self, tokens: int, itemsize: int) -> int:
-        """Keys and values of all layers for some tokens."""
+        """Bytes of the KV cache of all layers for some tokens."""
         return 2 * self.layers * self.keys * tokens * itemsize
 
 
@@ -115,10 +114,10 @@ def logit_bytes(positions: int, vocabulary: int, itemsize: int = 4) -> int:
     Args:
         positions: Scored positions in the pass.
         vocabulary: Size of the vocabulary.
-        itemsize: Bytes of a number of the model's dtype.
+        itemsize: Bytes per element of the model's dtype.
 
     Returns:
-        Bytes of the logits as the model gives them; log-probabilities are made of a few rows at a time.
+        Bytes of the logits in the model's dtype; log-probabilities are computed a few rows at a time.
     """
     return positions * vocabulary * itemsize
 
@@ -129,8 +128,8 @@ def scoring_bytes(layout: Layout, shape: ModelShape, itemsize: int = 4, *, eager
     Args:
         layout: The passes.
         shape: The model's sizes.
-        itemsize: Bytes of a number of the model's dtype.
-        eager: Whether attention writes its weights down.
+        itemsize: Bytes per element of the model's dtype.
+        eager: Whether attention materialises its weights.
     """
     most = 0
     kept: Mapping[int, int] = {}
@@ -138,7 +137,7 @@ def scoring_bytes(layout: Layout, shape: ModelShape, itemsize: int = 4, *, eager
         rows, length = batch.tokens.shape
         past = layout.past_tokens(index)
         width = past + length
-        # Keys and values of earlier passes, this pass's own, and one layer of repeated heads.
+        # The KV caches of earlier passes, this pass's own, and one layer's repeated heads.
         cached = sum(kept.values()) + (rows * width if past or batch.shared else 0)
         seen = rows * length * width
         heads = 4 * rows * width * shape.width * itemsize + (shape.weight_bytes(seen, itemsize) if eager else 0)
@@ -158,7 +157,7 @@ def _generation_bytes(layout: Layout, batch: PromptBatch, shape: ModelShape, ite
     seen = rows * longest * longest
     prefill = shape.pass_bytes(rows * longest, seen, layout.prompt_logits(batch), itemsize, True)
     prefill += shape.weight_bytes(seen, itemsize) if eager else 0
-    # Growing keys and values by a token copies those of one layer.
+    # Appending a token to the cache copies one layer of it.
     return prefill + shape.cache_bytes(whole, itemsize) * (shape.layers + 1) // max(shape.layers, 1)
 
 

@@ -1,4 +1,4 @@
-"""Rows of forward passes: from nodes of a tree of tokens to tensors."""
+"""Packs nodes of a prefix tree into rows, and rows into the tensors of forward passes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Asked = tuple[int, Continuation]
 
 @dataclass(eq=False)
 class Row:
-    """Nodes that become one row of a pass, in depth-first order.
+    """Nodes of one row of a pass, in depth-first order.
 
     Attributes:
         nodes: The nodes.
-        starts: Where each begins in the row.
-        ends: Where the subtree of each ends in the row.
-        kept: Whether the scored tokens of each are scored here.
-        length: Tokens.
+        starts: Offset of each in the row.
+        ends: Offset of the end of each node's subtree.
+        kept: Whether the scored tokens of each are scored in this row.
+        length: Number of tokens.
     """
 
     nodes: list[Node] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Row:
     length: int = 0
 
     def add(self, above: Sequence[Node], top: Node) -> None:
-        """Adds a tree: the nodes above it that are read again, and all below."""
+        """Adds a tree, preceded by the ancestors that are run again for it."""
         end = self.length + tokens_of(above) + top.total
         for node in above:
             self.append(node, end)
@@ -51,21 +51,21 @@ class Row:
 
     @property
     def positions(self) -> int:
-        """How many tokens are scored here."""
+        """Number of tokens scored in this row."""
         return sum(int(node.scored.sum()) for node, kept in zip(self.nodes, self.kept, strict=True) if kept)
 
     @property
     def is_sequence(self) -> bool:
-        """Whether every token sees all those before it."""
+        """True if the row is a single sequence, which needs no tree mask."""
         return all(end == self.length for end in self.ends)
 
     @property
     def order(self) -> tuple[int, bytes]:
-        """Longest first, and the same whatever order the requests came in."""
+        """Sort key: longest first, independent of the order of requests."""
         return -self.length, b"".join(node.tokens.tobytes() for node in self.nodes)
 
     def pieces(self, most: int) -> Iterator[Row]:
-        """The same row as often as needed to score at most so many tokens at one time: not at all for none."""
+        """Copies of the row that score at most ``most`` tokens each; none where it scores nothing."""
         if self.positions <= most:
             if self.positions:
                 yield self
@@ -83,7 +83,7 @@ class Row:
 
 @dataclass(eq=False)
 class Draft:
-    """A pass in the making."""
+    """A pass before it becomes tensors."""
 
     rows: list[Row]
     past: int | None = None
@@ -95,11 +95,11 @@ def finish(drafts: Sequence[Draft], members: Sequence[tuple[Node, Sequence[Asked
 
     Args:
         drafts: The passes.
-        members: For every sequence the node that it ends with, and who asks for it.
+        members: For every sequence its last node, and the requests that ask for it.
     """
     keeps = [_keep(draft) for draft in drafts]
     counts = [keep.reshape(-1).cumsum() - 1 for keep in keeps]
-    # Where each node is scored: the pass, and the index of its first token among all of the pass's.
+    # Home of each node: the pass that scores it, and the offset of its first token among all of the pass's.
     homes = {
         id(node): (place, index * keeps[place].shape[1] + start)
         for place, draft in enumerate(drafts)
@@ -132,13 +132,13 @@ def _tensors(
     draft: Draft, keep: np.ndarray, scored: tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]
 ) -> LikelihoodPass:
     tokens = np.zeros(keep.shape, dtype=np.int64)
-    places = np.zeros(keep.shape, dtype=np.int64)
-    ends = np.tile(np.arange(1, keep.shape[1] + 1), (len(draft.rows), 1))  # padding sees itself
+    position_ids = np.zeros(keep.shape, dtype=np.int64)
+    ends = np.tile(np.arange(1, keep.shape[1] + 1), (len(draft.rows), 1))  # padding attends to itself
     for index, row in enumerate(draft.rows):
         for node, start, end in zip(row.nodes, row.starts, row.ends, strict=True):
             stop = start + len(node.tokens)
             tokens[index, start:stop] = node.tokens
-            places[index, start:stop] = np.arange(node.start, node.end)
+            position_ids[index, start:stop] = np.arange(node.start, node.end)
             ends[index, start:stop] = end
     position, target, owner = (np.concatenate([np.zeros(0, dtype=np.int64), *parts]) for parts in scored)
     plain = all(row.is_sequence for row in draft.rows)
@@ -148,7 +148,7 @@ def _tensors(
         torch.from_numpy(position),
         torch.from_numpy(target.astype(np.int64)),
         owner,
-        None if plain else torch.from_numpy(places),
+        None if plain else torch.from_numpy(position_ids),
         None if plain else torch.from_numpy(ends),
         draft.past,
         draft.shared,
@@ -156,5 +156,5 @@ def _tensors(
 
 
 def tokens_of(nodes: Sequence[Node]) -> int:
-    """How many tokens some nodes hold."""
+    """Number of tokens in some nodes."""
     return sum(len(node.tokens) for node in nodes)

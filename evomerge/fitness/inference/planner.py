@@ -1,8 +1,9 @@
-"""Arranges token requests into forward passes, once for all candidates.
+"""Plans the forward passes that answer token requests, once for all candidates.
 
-Requests that begin alike form a tree. A beginning that many requests share, such as the few-shot examples of a task, is
-a pass of its own whose keys and values later passes attend to; what shares less, such as the options of a question, is
-a tree in one row. Short trees are packed into rows, so that hardly anything is padded.
+Requests form a prefix tree. A long shared prefix, such as a task's few-shot examples, is run once, and later passes
+reuse its KV cache; short shared prefixes, such as a question before its options, stay in one row with a tree mask. The
+planner picks the cheapest arrangement by a cost model of attention, and packs short trees into rows, which leaves
+little padding.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from evomerge.fitness.inference.prefix_tree import Node, build
 from evomerge.fitness.inference.prompts import prompt_batches
 from evomerge.fitness.inference.requests import Prompt, Request
 
-# One row; a pass of its own and rows that follow it; or read again with each child.
+# One row; a pass of its own that later rows continue; or run again with each child.
 _Way = Literal["row", "pass", "again"]
 
 
 @dataclass(eq=False)
 class _Unit:
-    """A tree that goes into one row."""
+    """A tree that goes into one row, with the ancestors that are run again for it."""
 
     above: Sequence[Node]
     top: Node
@@ -37,7 +38,7 @@ class _Unit:
 
 @dataclass(eq=False)
 class _Trunk:
-    """A beginning that has a pass of its own, and what follows it. The first of all is empty."""
+    """A shared prefix with a pass of its own, and the trees that continue it. The root trunk is empty."""
 
     nodes: Sequence[Node] = ()
     units: list[_Unit] = field(default_factory=list)
@@ -48,10 +49,10 @@ def lay_out(requests: Sequence[Request], limits: Limits, *, share: bool = True) 
     """Arranges requests into passes.
 
     Args:
-        requests: What is asked.
-        limits: What bounds a pass.
-        share: Whether shared beginnings are computed once. Otherwise every sequence is a row of its own; only equal
-            ones are read once, as options of one token are.
+        requests: The requests.
+        limits: Bounds of a pass.
+        share: Whether shared prefixes are run once. Otherwise every sequence is a row of its own, and only equal
+            sequences are run once, as those of one-token options are.
 
     Returns:
         The layout; it depends on nothing but the arguments.
@@ -62,7 +63,7 @@ def lay_out(requests: Sequence[Request], limits: Limits, *, share: bool = True) 
         if isinstance(request, Prompt):
             prompts.append((index, request))
         else:
-            # The last token is only scored, never read.
+            # The last token is only scored, never an input.
             asked[request.tokens[:-1].tobytes()].append((index, request))
     keys = sorted(asked)  # sequences that begin alike are neighbours in the order of their bytes
     sequences = [asked[key][0][1].tokens[:-1] for key in keys]
@@ -93,7 +94,7 @@ def _shared_passes(root: Node, limits: Limits) -> Iterator[Draft]:
 
 
 def _plan(root: Node, limits: Limits) -> _Trunk:
-    """Decides which beginnings have passes of their own, and which trees go into rows."""
+    """Decides which prefixes get passes of their own, and which trees go into rows."""
     first = _Trunk()
     stack: list[tuple[Node, list[Node], _Trunk]] = [(root, [], first)]
     while stack:
@@ -112,16 +113,16 @@ def _plan(root: Node, limits: Limits) -> _Trunk:
 
 
 def _cheapest(node: Node, own: Sequence[Node], limits: Limits) -> _Way:
-    """What is best done with the tokens down to a node and the tree below it.
+    """The cheapest arrangement of the tokens down to a node and the tree below it.
 
     Args:
-        node: The node; trees begin where the last pass of a beginning's own ended.
-        own: The nodes from there down to this one.
-        limits: What bounds a pass.
+        node: The node.
+        own: The nodes from the last prefix with a pass of its own down to this one.
+        limits: Bounds and cost model of a pass.
 
     Returns:
-        Whether all of it is one row; or the tokens down to the node have a pass of their own, for all that follows; or
-        they are read again with each child.
+        ``row``: all of it is one row. ``pass``: the tokens down to the node get a pass whose cache the tree below
+        reuses. ``again``: they are run again with each child.
     """
     if not node.children:
         return "row"
@@ -130,11 +131,11 @@ def _cheapest(node: Node, own: Sequence[Node], limits: Limits) -> _Way:
     next_tokens = max(len(child.tokens) for child in node.children)
     next_scored = max(int(child.scored.sum()) for child in node.children)
     if length + next_tokens > limits.pass_tokens or scored + next_scored > limits.positions:
-        return "pass"  # would not fit into a pass together with what follows
+        return "pass"  # does not fit into one pass with its children
     whole, again = length + below, below + len(node.children) * length
     costs: dict[_Way, float] = {"again": again * limits.cost(length + limits.row_tokens)}
     if length:
-        # A pass more for the beginning, and one more at the end of those that follow it, seldom full.
+        # One more pass for the prefix, and one at the end of those that continue it, which is seldom full.
         follow = below * limits.cost(length + min(below, limits.row_tokens))
         costs["pass"] = length * limits.cost(length) + follow + 2 * limits.overhead
     if whole <= limits.pass_tokens and scored + node.positions - int(node.scored.sum()) <= limits.positions:
@@ -143,13 +144,13 @@ def _cheapest(node: Node, own: Sequence[Node], limits: Limits) -> _Way:
 
 
 def _packed(units: Sequence[_Unit], limits: Limits, past: int) -> list[Row]:
-    """Puts trees into rows, the longest first, each where it leaves the least room.
+    """Packs trees into rows by best fit, the longest first.
 
-    Every row needs keys and values of its own of all that it continues, so rows after a long past are longer.
+    Every row holds a copy of the prefix's KV cache, so rows that continue a long prefix are longer.
     """
     capacity = max(limits.row_tokens, min(past // 8, limits.pass_tokens))
     rows: list[Row] = []
-    room: list[tuple[int, int]] = []  # (what is left, row), sorted
+    room: list[tuple[int, int]] = []  # (free tokens, row), sorted
     order = {id(unit): (-unit.length, unit.top.start, _path(unit)) for unit in units}
     for unit in sorted(units, key=lambda unit: order[id(unit)]):
         place = bisect.bisect_left(room, (unit.length, -1))
@@ -180,11 +181,11 @@ def _plain_passes(ends: Sequence[Node], limits: Limits) -> Iterator[Draft]:
 
 
 def _cut(rows: Sequence[Row], limits: Limits, placed: set[int], past: int) -> Iterator[list[Row]]:
-    """Cuts rows into passes: longest first, a new pass where padding would cost more than a pass does."""
+    """Cuts rows into passes, longest first; a new pass begins where padding would cost more than the pass."""
     part: list[Row] = []
     positions = padding = 0
     for row in sorted(rows, key=lambda row: row.order):
-        # Only where the logits of a row must all be there at one time is a row read several times.
+        # A row runs several times only where all its logits must be there at one time.
         kept = _keep_new(row, placed)
         for piece in kept.pieces(limits.positions if limits.logits == "kept" else kept.length):
             longest = part[0].length if part else piece.length
@@ -201,7 +202,7 @@ def _cut(rows: Sequence[Row], limits: Limits, placed: set[int], past: int) -> It
 
 
 def _keep_new(row: Row, placed: set[int]) -> Row:
-    """Leaves scored tokens to the first row that reads them."""
+    """Scores each node in the first row that holds it."""
     row.kept = [id(node) not in placed for node in row.nodes]
     placed.update(id(node) for node in row.nodes)
     return row

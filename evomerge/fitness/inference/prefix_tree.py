@@ -1,7 +1,7 @@
-"""Token sequences as a tree in which a shared beginning is there once.
+"""Prefix tree (trie) of token sequences, in which a shared prefix occurs once.
 
-A causal model computes the same thing for the same beginning, so the number of tokens in the tree is the least that has
-to go through a model to answer the sequences' requests.
+A causal model computes the same states for the same prefix, so the number of tokens in the tree is a lower bound on the
+tokens that have to be run.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ Tokens = np.ndarray  # int32, (length,)
 
 @dataclass(eq=False)
 class Node:
-    """A stretch of tokens without a fork, and what may follow it.
+    """A run of tokens without a fork, and its children.
 
     Attributes:
-        start: How many tokens come before it.
+        start: Number of tokens before it.
         tokens: Its tokens, ``(length,)``; only the root's may be empty.
-        scored: ``(length,)``, true where the logits that follow a token are asked for.
-        parent: What it follows.
-        children: What follows it, each with another first token.
+        scored: ``(length,)``, true where the logits after a token are asked for.
+        parent: The node above.
+        children: The nodes below, each with another first token.
         total: Tokens in it and below.
         positions: Scored tokens in it and below.
     """
@@ -38,11 +38,11 @@ class Node:
 
     @property
     def end(self) -> int:
-        """How many tokens there are up to its end."""
+        """Number of tokens from the root to its end."""
         return self.start + len(self.tokens)
 
     def walk(self) -> Iterator[Node]:
-        """This node and all below, each before its children."""
+        """All nodes of the subtree, in depth-first order."""
         stack = [self]
         while stack:
             node = stack.pop()
@@ -50,7 +50,7 @@ class Node:
             stack += reversed(node.children)
 
     def last(self, count: int) -> Iterator[tuple[Node, slice]]:
-        """The last tokens up to this node's end, as slices of the nodes that hold them, last first."""
+        """The last ``count`` tokens up to this node's end, as slices of nodes, last first."""
         node: Node | None = self
         while count > 0:
             assert node is not None
@@ -63,16 +63,16 @@ class Node:
 def build(
     sequences: Sequence[Tokens], scored: Sequence[int], most_tokens: int, most_scored: int
 ) -> tuple[Node, list[Node]]:
-    """Builds the tree of different sequences.
+    """Builds the tree of distinct sequences.
 
     Args:
-        sequences: Sorted, each once, none empty.
-        scored: How many tokens at the end of each are asked for the logits that follow them.
-        most_tokens: Longer stretches without a fork become several nodes.
-        most_scored: So do stretches with more scored tokens than this.
+        sequences: Sorted, distinct, none empty.
+        scored: Number of scored tokens at the end of each.
+        most_tokens: Longest node; longer runs are split.
+        most_scored: Most scored tokens of a node.
 
     Returns:
-        The root, and for each sequence the node that it ends with.
+        The root, and the last node of each sequence.
     """
     root = Node(0, np.zeros(0, dtype=np.int32), np.zeros(0, dtype=bool))
     ends: list[Node] = []
@@ -101,14 +101,14 @@ def build(
 
 
 def _shared(one: Tokens, other: Tokens) -> int:
-    """How many tokens two sequences begin with alike."""
+    """Length of the common prefix of two sequences."""
     length = min(len(one), len(other))
     unlike = np.flatnonzero(one[:length] != other[:length])
     return int(unlike[0]) if len(unlike) else length
 
 
 def _split(node: Node, depth: int) -> Node:
-    """Cuts a node at a depth inside it; the upper part is returned, the node itself stays the lower part."""
+    """Splits a node at a depth inside it; returns the upper part, while the node itself stays the lower part."""
     cut = depth - node.start
     upper = Node(node.start, node.tokens[:cut], node.scored[:cut], node.parent, [node])
     assert node.parent is not None
@@ -118,7 +118,7 @@ def _split(node: Node, depth: int) -> Node:
 
 
 def _cut(node: Node, most_tokens: int, most_scored: int) -> None:
-    """Cuts pieces off a node's upper end until what is left keeps to the limits."""
+    """Splits pieces off a node's upper end until the rest keeps to the limits."""
     while True:
         over = np.flatnonzero(np.cumsum(node.scored) > most_scored)
         length = min([most_tokens, *over[:1]])

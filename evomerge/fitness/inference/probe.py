@@ -1,11 +1,11 @@
-"""Whether a model answers the same when shared beginnings are computed once.
+"""Probes whether a model gives the same answers when shared prefixes are run once.
 
-Packed trees and kept keys and values rely on masks and positions that not every architecture heeds: a state-space layer
-mixes what it reads in order, attention with position biases of its own ignores positions that it is told. So each run
-first asks a few requests both ways, and reads every sequence whole where the answers differ.
+Packed trees and reused KV caches rely on masks and position ids, which not every architecture honours: state-space
+layers mix tokens in order, and attention with position biases may ignore position ids. Each run therefore scores a few
+requests with and without sharing, and reads every sequence whole if the answers differ.
 
-The requests are made from the run's: the longest one, and others that leave it at a quarter, at half, and at three
-quarters of its length, so that there are forks whatever the run's own requests share.
+The probe's requests derive from the run's longest one and fork at a quarter, a half and three quarters of its length,
+so that there are forks whatever the run's own requests share.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from evomerge.fitness.inference.scoring import BatchScorer
 WHOLE = "every sequence is read whole"
 _KNOWN_ATTENTION = ("sdpa", "eager")
 _TOLERANCE = 1e-4  # nats, in float32
-_NOISE = 3.0  # in half precision, times what plain scoring in other passes differs by
-_TOKENS = 256  # of a request that is asked here
+_NOISE = 3.0  # in half precision, times the difference between two plain arrangements
+_TOKENS = 256  # of a probe request
 _NEW_TOKENS = 8
-# Up to this much memory a copy in float32 is asked, where rounding hides nothing.
+# Up to this many bytes a float32 copy is probed, in which rounding hides nothing.
 _COPY_BYTES = 2**30
 
 
 @dataclass(frozen=True)
 class Sharing:
-    """How a run's requests go through its model.
+    """Result of a probe.
 
     Attributes:
-        share: Whether shared beginnings are computed once.
-        reason: Why not, in words; empty where there is nothing to tell.
-        difference: Largest difference to plain scoring that was seen, in nats; None where nothing was asked.
+        share: Whether shared prefixes are run once.
+        reason: Explanation for people; empty where there is nothing to tell.
+        difference: Largest difference to plain scoring, in nats; None where nothing was compared.
     """
 
     share: bool
@@ -50,15 +50,15 @@ class Sharing:
 
 
 def choose(model: torch.nn.Module, scorer: BatchScorer, requests: Sequence[Request]) -> Sharing:
-    """Asks some requests both ways.
+    """Compares scoring with and without shared prefixes on a few requests.
 
     Args:
-        model: The model that candidates are built in, with any weights that are numbers.
-        scorer: What the run scores with.
-        requests: All of the run's.
+        model: The model that candidates are built in, with any finite weights.
+        scorer: The run's scorer.
+        requests: All requests of the run.
 
     Returns:
-        Whether to share.
+        The decision and its reason.
     """
     longest = max((request for request in requests if len(request.tokens) > 3), key=_length, default=None)
     if longest is None:
@@ -74,7 +74,7 @@ def choose(model: torch.nn.Module, scorer: BatchScorer, requests: Sequence[Reque
             return Sharing(False, f"{WHOLE}: sharing changes what is generated", difference)
     except (torch.OutOfMemoryError, MemoryError):
         raise
-    except Exception as error:  # each architecture fails in its own way; plain scoring does without
+    except Exception as error:  # each architecture fails in its own way; plain scoring needs none of this
         first = (str(error).splitlines() or [""])[0][:200]
         return Sharing(False, f"{WHOLE}: the model refuses ({type(error).__name__}: {first})")
     if same:
@@ -83,11 +83,11 @@ def choose(model: torch.nn.Module, scorer: BatchScorer, requests: Sequence[Reque
 
 
 def obstacle(model: torch.nn.Module, longest: int) -> str | None:
-    """What is known to rule sharing out, if anything.
+    """The property of a model that rules sharing out, if any is known.
 
     Args:
         model: A causal language model.
-        longest: Tokens of the longest sequence, what is generated included.
+        longest: Length of the longest sequence, generated tokens included.
     """
     config: Any = model.config
     try:
@@ -116,7 +116,7 @@ def _length(request: Request) -> int:
 
 
 def _exact(model: torch.nn.Module) -> torch.nn.Module:
-    """The model, or a copy of it in float32 if that is small."""
+    """The model, or a float32 copy where that is small."""
     parameters = list(model.parameters())
     if parameters[0].dtype == torch.float32 or 4 * sum(p.numel() for p in parameters) > _COPY_BYTES:
         return model
@@ -124,20 +124,20 @@ def _exact(model: torch.nn.Module) -> torch.nn.Module:
 
 
 def _forked(longest: Request) -> Iterator[Continuation]:
-    """Sequences that begin alike: pairs of short endings after a quarter, a half, three quarters and all of one."""
+    """Forked sequences: pairs of short endings after a quarter, a half, three quarters and all of a request."""
     tokens = longest.tokens[-_TOKENS:]
     for part in (1, 2, 3, 4):
         stem = tokens[: max(2, len(tokens) * part // 4)]
         for shift in (1, 2):
-            # Endings of tokens that the run knows, other ones each time.
+            # Endings of tokens that occur in the run, different ones each time.
             ending = np.roll(tokens, shift * part)[: max(1, min(4, len(stem) - 1))]
             yield Continuation(np.concatenate([stem, ending]).astype(np.int32), len(ending) + 1)
 
 
 def _compared(model: torch.nn.Module, scorer: BatchScorer, asked: Sequence[Continuation]) -> tuple[float, bool]:
-    """The largest difference between ways of asking, and whether it is one of rounding alone."""
+    """The largest difference between arrangements, and whether rounding explains it."""
     plain = _answers(model, scorer, asked, share=False)
-    # Once packed into rows of trees, and once with a pass of its own for every shared beginning.
+    # Once packed into tree rows, and once with a pass of its own for every shared prefix.
     packed = _answers(model, scorer, asked, row=10 * _TOKENS, attention=10**9)
     passes = _answers(model, scorer, asked, row=1, overhead=0, attention=1)
     if not np.isfinite([plain, packed, passes]).all():
@@ -145,7 +145,7 @@ def _compared(model: torch.nn.Module, scorer: BatchScorer, asked: Sequence[Conti
     difference = float(max(np.abs(packed - plain).max(), np.abs(passes - plain).max()))
     if next(model.parameters()).dtype == torch.float32:
         return difference, bool(difference <= _TOLERANCE * max(1.0, float(np.abs(plain).max()) / 100))
-    # Half precision rounds hidden states otherwise in every other arrangement, so one is compared with another.
+    # Half precision rounds differently in every arrangement, so two plain ones show how much that is.
     alone = _answers(model, scorer, asked, share=False, rows=1)
     wide = _answers(model, scorer, asked, share=False, overhead=10**9)
     noise = max(_scatter(alone, plain), _scatter(wide, alone), torch.finfo(next(model.parameters()).dtype).eps)
@@ -165,7 +165,7 @@ def _answers(
 
 
 def _same_texts(model: torch.nn.Module, scorer: BatchScorer, longest: Prompt) -> bool:
-    """Whether prompts with a shared beginning are continued alike; in half precision, whether they can be."""
+    """True if prompts with a shared prefix get the same texts; in half precision, if they can be generated at all."""
     tokens = longest.tokens[-_TOKENS:]
     stem = tokens[: max(1, len(tokens) * 3 // 4)]
     prompts = [

@@ -1,4 +1,4 @@
-"""Arranges prompts into batched generations, once for all candidates."""
+"""Groups prompts into batched generations, once for all candidates."""
 
 from __future__ import annotations
 
@@ -10,37 +10,38 @@ from evomerge.fitness.inference.requests import Prompt
 
 Asked = tuple[int, Prompt]
 
-# Prompts that begin with the same tokens are looked at together; a few, or little in common, is not worth a batch.
+# Prompts that agree in their first tokens are candidates for a shared prefix, if there are enough of them and it is
+# long enough.
 _ALIKE = 32
 _LEAST_PROMPTS = 4
 _LEAST_SHARE = 0.25
 
 
 def prompt_batches(prompts: Sequence[Asked], limits: Limits, *, share: bool) -> Iterator[PromptBatch]:
-    """Batches prompts of one kind, the longest first.
+    """Groups prompts with the same stop texts, limit and options into batches, the longest first.
 
     Args:
-        prompts: With the places of their requests.
-        limits: What bounds a batch.
-        share: Whether a beginning that many prompts share is read once.
+        prompts: Prompts and the indices of their requests.
+        limits: Bounds of a batch.
+        share: Whether a prefix that many prompts share is run once.
     """
     kinds: dict[str, list[Asked]] = defaultdict(list)
     for index, prompt in prompts:
         kinds[repr((prompt.stop, prompt.max_new, sorted(prompt.options.items())))].append((index, prompt))
     for kind in sorted(kinds):
-        for shared, members in _by_beginning(kinds[kind]) if share else [(0, kinds[kind])]:
+        for shared, members in _by_prefix(kinds[kind]) if share else [(0, kinds[kind])]:
             for part in _cut(members, limits):
                 yield PromptBatch(tuple(prompt for _, prompt in part), tuple(index for index, _ in part), shared)
 
 
-def _by_beginning(prompts: Sequence[Asked]) -> Iterator[tuple[int, list[Asked]]]:
-    """Prompts that share much, with how many tokens they share; and all others, which share nothing."""
+def _by_prefix(prompts: Sequence[Asked]) -> Iterator[tuple[int, list[Asked]]]:
+    """Groups of prompts with the length of their common prefix; the rest form one group with 0."""
     alike: dict[bytes, list[Asked]] = defaultdict(list)
     for index, prompt in prompts:
         alike[prompt.tokens[:_ALIKE].tobytes()].append((index, prompt))
     rest: list[Asked] = []
-    for beginning in sorted(alike):
-        members = alike[beginning]
+    for prefix in sorted(alike):
+        members = alike[prefix]
         shared = _common([prompt for _, prompt in members])
         saved = (len(members) - 1) * shared
         if len(members) < _LEAST_PROMPTS or saved < _LEAST_SHARE * sum(len(p.tokens) for _, p in members):
@@ -52,7 +53,7 @@ def _by_beginning(prompts: Sequence[Asked]) -> Iterator[tuple[int, list[Asked]]]
 
 
 def _common(prompts: Sequence[Prompt]) -> int:
-    """How many tokens all prompts begin with, leaving each at least one of its own."""
+    """Length of the common prefix, leaving each prompt at least one token of its own."""
     length = min(len(prompt.tokens) for prompt in prompts) - 1
     first = prompts[0].tokens[:length]
     for prompt in prompts[1:]:

@@ -1,4 +1,4 @@
-"""What a scorer is asked and what it answers: tokens in, numbers and texts out."""
+"""Requests to a scorer and its answers: tokens in, log-likelihoods and texts out."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Tokens = np.ndarray  # int32, (length,)
 
 @dataclass(frozen=True, eq=False)
 class Continuation:
-    """Asks for the log-likelihood of the last tokens of a sequence.
+    """Request for the log-likelihood of the last tokens of a sequence.
 
     Args:
         tokens: The whole sequence, context and continuation, ``(length,)``.
-        scored: How many tokens at its end are the continuation; at least one token comes before them.
+        scored: Length of the continuation at its end; at least one token comes before it.
     """
 
     tokens: Tokens
@@ -26,11 +26,11 @@ class Continuation:
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """Asks for a greedy generation.
+    """Request for a greedy generation.
 
     Args:
         tokens: The prompt, ``(length,)``.
-        stop: Texts at which the generation ends; they are not part of the answer.
+        stop: Stop texts; they are not part of the answer.
         max_new: Most tokens to generate.
         options: Further arguments of ``transformers`` generation, such as ``repetition_penalty``.
     """

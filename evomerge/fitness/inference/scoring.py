@@ -1,4 +1,4 @@
-"""Scores token requests with a live model."""
+"""Answers planned token requests with a live model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from transformers import DynamicCache
 
 from evomerge.fitness.inference.batches import Layout, LikelihoodPass, Limits
-from evomerge.fitness.inference.generate import Beginnings, Generator
+from evomerge.fitness.inference.generate import Generator, PrefixCache
 from evomerge.fitness.inference.kv_cache import cache_arguments, expanded, takes
 from evomerge.fitness.inference.logits import last_only, portions
 from evomerge.fitness.inference.masks import attention_mask
@@ -23,15 +23,15 @@ CPU_BLOCK, GPU_BLOCK = 4 * 2**20, 256 * 2**20
 
 
 class BatchScorer:
-    """Runs requests through a model in the passes of a layout.
+    """Runs the passes of a plan on a model.
 
-    Log-probabilities are taken in float32 whatever the model computes in, and only at the positions that are asked.
-    Results stay on the device until all passes have run.
+    Log-probabilities are computed in float32 whatever the model's dtype, at the scored positions only. Results stay on
+    the device until all passes have run.
 
     Args:
-        tokenizer: Decodes what is generated.
-        limits: What bounds a forward pass.
-        share: Whether shared beginnings are computed once, see :mod:`evomerge.fitness.inference.probe`.
+        tokenizer: Decodes generated tokens.
+        limits: Bounds of a forward pass.
+        share: Whether shared prefixes are run once, see :mod:`evomerge.fitness.inference.probe`.
     """
 
     def __init__(self, tokenizer: Any, limits: Limits, *, share: bool = True) -> None:
@@ -42,7 +42,7 @@ class BatchScorer:
         self._generator = Generator(tokenizer)
 
     def with_limits(self, limits: Limits, *, share: bool) -> BatchScorer:
-        """The same scorer with other passes."""
+        """A scorer with the same tokenizer and other limits."""
         return BatchScorer(self._tokenizer, limits, share=share)
 
     def lay_out(self, requests: Sequence[Request]) -> Layout:
@@ -63,11 +63,11 @@ class BatchScorer:
         answers: list[Answer | None] = [None] * layout.count
         for index, likelihood in self._likelihoods(model, layout):
             answers[index] = likelihood
-        beginnings = Beginnings(model)  # of these weights, and gone with this call
+        prefixes = PrefixCache(model)  # for the current weights; gone with this call
         bounded = layout.limits.logits == "portions" and not takes(model, "logits_to_keep")
         with last_only(model) if bounded and layout.prompts else nullcontext():
             for batch in layout.prompts:
-                generated = self._generator.generate(model, batch, beginnings)
+                generated = self._generator.generate(model, batch, prefixes)
                 for index, answer in zip(batch.requests, generated, strict=True):
                     answers[index] = answer
         assert all(answer is not None for answer in answers)
@@ -79,7 +79,7 @@ class BatchScorer:
         device = next(model.parameters()).device
         passes = self._on(device, layout)
         owners = np.concatenate([batch.request for batch in passes])
-        # One piece of memory for all results: small ones between the large pieces would keep those from being freed.
+        # One allocation for all results: small ones between large ones would fragment the memory.
         scores, hits = (
             torch.empty(len(owners), device=device),
             torch.empty(len(owners), device=device, dtype=torch.bool),
@@ -99,7 +99,7 @@ class BatchScorer:
         ]
 
     def _on(self, device: torch.device, layout: Layout) -> list[LikelihoodPass]:
-        """The passes of a layout on a device; copied there once for all candidates."""
+        """The passes of a plan on a device, copied there once for all candidates."""
         placed = self._placed.get(layout)
         if placed is None or placed[0] != device:
             placed = self._placed[layout] = (device, [batch.to(device) for batch in layout.likelihoods])
@@ -107,13 +107,13 @@ class BatchScorer:
 
 
 class _Run:
-    """The passes of a layout, run one after the other on one model."""
+    """The passes of a plan, run in order on one model."""
 
     def __init__(self, model: torch.nn.Module, layout: Layout, passes: Sequence[LikelihoodPass]) -> None:
         self._model = model
         self._layout = layout
         self._passes = passes
-        # Whether the model can be told at which positions to compute logits.
+        # Whether the forward pass takes the positions that need logits.
         self._selects = takes(model, "logits_to_keep")
         self._positions = [batch.positions for batch in layout.likelihoods]  # counted where they are not on a GPU
         self._last = {batch.past: index for index, batch in enumerate(passes) if batch.past is not None}
@@ -123,7 +123,7 @@ class _Run:
         """Runs a pass.
 
         Args:
-            index: Which; earlier passes have run.
+            index: Index of the pass; all earlier ones have run.
             logprobs: ``(scored,)`` float32, written: the log-probability of each scored token, in nats.
             hits: ``(scored,)`` bool, written: whether it was the most probable one.
         """
@@ -147,7 +147,7 @@ class _Run:
             del self._caches[batch.past]
 
     def _cache(self, batch: LikelihoodPass) -> DynamicCache | None:
-        """The keys and values that come before a pass, for each of its rows, and room for its own."""
+        """The KV cache that a pass continues, expanded to its rows; an empty one for a shared prefix."""
         if batch.past is None:
             return DynamicCache() if batch.shared else None
         return expanded(self._caches[batch.past], batch.tokens.shape[0])
@@ -156,10 +156,10 @@ class _Run:
         """Logits at the kept positions, ``(positions, vocabulary)`` in the model's dtype, in one piece or portions."""
         batch, limits = self._passes[index], self._layout.limits
         arguments: dict[str, Any] = {"input_ids": batch.tokens, **cache_arguments(self._model, cache)}
-        if batch.places is not None:
+        if batch.position_ids is not None:
             past = 0 if cache is None else cache.get_seq_length()
             arguments["attention_mask"] = attention_mask(self._model, batch, past)
-            arguments["position_ids"] = batch.places
+            arguments["position_ids"] = batch.position_ids
         at_once = self._positions[index] <= limits.positions
         if limits.logits == "portions" and not (self._selects and at_once):
             yield from portions(self._model, batch.keep, limits.positions, arguments)
@@ -167,16 +167,16 @@ class _Run:
         if self._selects:
             arguments["logits_to_keep"] = batch.keep
         logits = self._model(**arguments).logits
-        if logits.ndim == 2:  # those that were asked
+        if logits.ndim == 2:  # at the kept positions alone
             yield logits
             return
-        # All positions: no copy of all that are scored, which may be nearly as many.
+        # At all positions: a copy of all scored ones may be nearly as large again, so portions are copied.
         for part in batch.keep.flatten().nonzero()[:, 0].split(limits.positions):
             yield logits.flatten(0, 1)[part]
 
 
 def _normalise(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """What turns logits into log-probabilities, and the most probable token of each position.
+    """The log-sum-exp of each position's logits, and its most probable token.
 
     Args:
         logits: ``(positions, vocabulary)``; overwritten if they are float32.

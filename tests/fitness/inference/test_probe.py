@@ -1,4 +1,4 @@
-"""Shared beginnings are computed once, and the answers are those of plain scoring."""
+"""Shared prefixes are run once, and the answers are those of plain scoring."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def choices(seed: int, items: int, shots: int = 0, *, context: int = 12, options
 
 
 def tangled(seed: int) -> list[Continuation]:
-    """Sequences over three tokens, so that many are beginnings of others, equal, or scored in their shared parts."""
+    """Sequences over three tokens, so that many are prefixes of others, equal, or scored in their shared parts."""
     draw = np.random.default_rng(seed)
     asked = []
     for _ in range(draw.integers(1, 60)):
