@@ -92,7 +92,7 @@ def search(**values: Any) -> Run:
 
     Args:
         **values: The keys of the command line: ``models=["A", "B"]``, ``base="C"``, ``method="ties"``,
-            ``genome="blocks"`` or ``genome={"layout": "blocks", "block_size": 2}``, ...; paths may be ``Path`` objects.
+            ``genome="blocks"`` or ``genome={"depth": "blocks", "block_size": 2}``, ...; paths may be ``Path`` objects.
 
     Returns:
         The finished run.

@@ -86,7 +86,7 @@ class Declared:
     """One setting of a configuration.
 
     Attributes:
-        key: Its key, such as ``seed`` or ``genome.layout``.
+        key: Its key, such as ``seed`` or ``genome.depth``.
         path: Names of the fields that lead to it.
         setting: Its declaration.
         type: The type of the field.

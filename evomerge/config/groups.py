@@ -1,4 +1,4 @@
-"""Groups: settings that are chosen together. ``genome=blocks`` is ``genome.layout=blocks`` and that layout's defaults.
+"""Groups: settings that are chosen together. ``genome=blocks`` is ``genome.depth=blocks`` and that depth's defaults.
 
 What may be chosen follows from the declarations: a new searcher's file is all it takes. YAML files under ``conf/`` add
 named studies (``experiment=NAME``) and further choices.
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evomerge import executors
-from evomerge.genome import LAYOUTS
+from evomerge.genome import DEPTHS
 from evomerge.search import searchers
 
 EXPERIMENT = "experiment"
@@ -35,7 +35,7 @@ def groups() -> dict[str, tuple[str, ...]]:
 def choices() -> dict[str, dict[str, Mapping[str, Any]]]:
     """Group to name to the settings that this choice stands for; what is left out has its default."""
     return {
-        "genome": {layout: {"layout": layout} for layout in LAYOUTS},
+        "genome": {depth: {"depth": depth} for depth in DEPTHS},
         "searcher": {"auto": {"name": "auto"}} | {name: searchers.load(name).defaults() for name in searchers.names()},
         "executor": {name: executors.load(name).defaults() for name in executors.names()},
     }

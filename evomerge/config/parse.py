@@ -210,7 +210,7 @@ def _unreadable(word: str, known: Mapping[str, Key], groups: Mapping[str, Sequen
     if word.startswith("-"):
         return f"{word}: unknown option; there are --help, --version, --debug and, for search, -m"
     if "=" in word:
-        return f"{word}: expected key=value with a key such as seed or genome.layout"
+        return f"{word}: expected key=value with a key such as seed or genome.depth"
     if word.endswith((".yaml", ".yml")):
         return f"{word}: expected key=value; a file of settings is given as experiment={word}"
     if word in known or word in groups:

@@ -1,13 +1,12 @@
 """The search space: which numbers are searched, and what merge every point of the unit cube means.
 
 A genome is a vector in ``[0, 1]^n``; `GenomeSpec.decode` turns it into a recipe and `GenomeSpec.encode` goes back.
-Decoding is linear over depth in every layout (see `curves`), proportions between models use one gene less than there
-are models (see `simplex`), and nothing is ever
-clamped: different genomes inside the cube are different recipes.
+Decoding is linear over depth (see `curves`), proportions between models use one gene less than there are models (see
+`simplex`), and nothing is ever clamped: different genomes inside the cube are different recipes.
 """
 
 from evomerge.genome.build import build
-from evomerge.genome.settings import BASES, LAYOUTS, GenomeSettings
+from evomerge.genome.settings import BASES, DEPTHS, GenomeSettings
 from evomerge.genome.spec import GenomeSpec, NotExpressible
 
-__all__ = ["BASES", "LAYOUTS", "GenomeSettings", "GenomeSpec", "NotExpressible", "build"]
+__all__ = ["BASES", "DEPTHS", "GenomeSettings", "GenomeSpec", "NotExpressible", "build"]

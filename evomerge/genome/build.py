@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evomerge.errors import InputError, suggest
 from evomerge.genome import curves
 from evomerge.genome.gene_block import GeneBlock
-from evomerge.genome.groups import Line, lay_out, matching
+from evomerge.genome.groups import DepthProfile, grouped, matching
 from evomerge.genome.settings import GenomeSettings
 from evomerge.genome.spec import GenomeSpec, spread
 from evomerge.recipe import MODULE_KINDS, Coefficient, Group, Recipe
@@ -42,11 +42,11 @@ def build(
     problems = [*settings.problems(), *_bound_problems(settings, coefficients)]
     if problems:
         raise InputError([*problems, *_unknown(settings, coefficients)])
-    groups, lines = lay_out(settings, template.groups, names)
+    groups, profiles = grouped(settings, template.groups, names)
     plan = replace(template, groups=groups, coefficients={})
     problems = [
         *_unknown(settings, coefficients),
-        *_layer_problems(settings, lines),
+        *_layer_problems(settings, profiles),
         *_pattern_problems(settings, [group.label for group in groups.groups]),
     ]
     constants, pinned, fix_problems = _fixed(settings, coefficients, groups.groups, len(plan.sources))
@@ -54,7 +54,7 @@ def build(
         raise InputError([*problems, *fix_problems])
     searched = [c for c in declared if c.searched or c.name in settings.bounds or c.name in settings.shared]
     gene_blocks = tuple(
-        block for c in searched for block in _gene_blocks(settings, c, plan, lines, pinned[c.name]) if block.n_genes
+        block for c in searched for block in _gene_blocks(settings, c, plan, profiles, pinned[c.name]) if block.n_genes
     )
     if not gene_blocks:
         raise InputError("there is nothing to search: every group is frozen or fixed, or one model is merged alone")
@@ -100,15 +100,15 @@ def _limits(coefficient: Coefficient) -> str:
     return f"{coefficient.name} between {low} and {high}"
 
 
-def _layer_problems(settings: GenomeSettings, lines: Sequence[Line]) -> Iterator[str]:
-    if settings.layout not in ("linear", "smooth"):
+def _layer_problems(settings: GenomeSettings, profiles: Sequence[DepthProfile]) -> Iterator[str]:
+    if settings.depth not in ("linear", "smooth"):
         return
-    wanted = 2 if settings.layout == "linear" else settings.control_points
-    longest = max((len(line.groups) for line in lines if line.curve), default=0)
+    wanted = 2 if settings.depth == "linear" else settings.control_points
+    longest = max((len(profile.groups) for profile in profiles if profile.curve), default=0)
     if longest < wanted:
         yield (
-            f"genome.layout={settings.layout} needs {wanted} control values, but the tensor names show only {longest} "
-            f"layers to spread them over; use genome.layout=layer{'' if longest else ' or check the layer pattern'}"
+            f"genome.depth={settings.depth} needs {wanted} control values, but the tensor names show only {longest} "
+            f"layers to spread them over; use genome.depth=layer{'' if longest else ' or check the layer pattern'}"
         )
 
 
@@ -161,35 +161,39 @@ def _neutral(coefficient: Coefficient, models: int) -> NDArray[np.float64]:
 
 
 def _gene_blocks(
-    settings: GenomeSettings, coefficient: Coefficient, plan: Recipe, lines: Sequence[Line], pinned: NDArray[np.bool_]
+    settings: GenomeSettings,
+    coefficient: Coefficient,
+    plan: Recipe,
+    profiles: Sequence[DepthProfile],
+    pinned: NDArray[np.bool_],
 ) -> Iterator[GeneBlock]:
     """The gene blocks of one coefficient over the groups that are neither frozen nor fixed."""
     if coefficient.name in settings.shared:
-        lines = [Line("all", tuple(index for line in lines for index in line.groups), curve=False)]
-    for line in lines:
-        keep = [i for i, row in enumerate(line.groups) if not plan.groups.groups[row].frozen and not pinned[row]]
+        profiles = [DepthProfile("all", tuple(index for profile in profiles for index in profile.groups), curve=False)]
+    for profile in profiles:
+        keep = [i for i, row in enumerate(profile.groups) if not plan.groups.groups[row].frozen and not pinned[row]]
         if not keep:
             continue
-        weights = _weights(settings, line, keep)
+        weights = _weights(settings, profile, keep)
         low, high = settings.bounds.get(coefficient.name, (coefficient.low, coefficient.high))
         yield GeneBlock(
             coefficient=coefficient.name,
-            rows=tuple(line.groups[i] for i in keep),
+            rows=tuple(profile.groups[i] for i in keep),
             weights=weights,
             models=len(plan.sources) if coefficient.per_model else 0,
             simplex=coefficient.simplex,
             low=float(low),
             high=float(high),
-            labels=_labels(coefficient, plan, line, _depths(settings, weights.shape[1]) if line.curve else ()),
+            labels=_labels(coefficient, plan, profile, _depths(settings, weights.shape[1]) if profile.curve else ()),
         )
 
 
-def _weights(settings: GenomeSettings, line: Line, keep: Sequence[int]) -> NDArray[np.float64]:
-    if not line.curve:
+def _weights(settings: GenomeSettings, profile: DepthProfile, keep: Sequence[int]) -> NDArray[np.float64]:
+    if not profile.curve:
         return curves.constant(len(keep))
-    curve = curves.cosine if settings.layout == "smooth" and settings.basis == "cosine" else curves.points
-    controls = 2 if settings.layout == "linear" else settings.control_points
-    weights = curve(len(line.groups), controls)[list(keep)]
+    curve = curves.cosine if settings.depth == "smooth" and settings.basis == "cosine" else curves.points
+    controls = 2 if settings.depth == "linear" else settings.control_points
+    weights = curve(len(profile.groups), controls)[list(keep)]
     if np.linalg.matrix_rank(weights) < weights.shape[1]:
         # Too few layers are left to tell the controls apart; the curve then runs over what is left.
         weights = curve(len(keep), controls)
@@ -200,17 +204,17 @@ def _depths(settings: GenomeSettings, controls: int) -> tuple[str, ...]:
     """Where each control of a curve sits, in per cent of depth."""
     if controls == 1:
         return ()
-    if settings.layout == "smooth" and settings.basis == "cosine":
+    if settings.depth == "smooth" and settings.basis == "cosine":
         return tuple(f"depth {100 * (j + 0.5) / controls:.0f}%" for j in range(controls))
     return tuple(f"depth {100 * j / (controls - 1):.0f}%" for j in range(controls))
 
 
-def _labels(coefficient: Coefficient, plan: Recipe, line: Line, depths: Sequence[str]) -> tuple[str, ...]:
+def _labels(coefficient: Coefficient, plan: Recipe, profile: DepthProfile, depths: Sequence[str]) -> tuple[str, ...]:
     """One label per gene: controls over depth, and for each the models that have a gene."""
     owners = [""]
     if coefficient.per_model:
         short = [model.label for model in plan.sources]
         owners = [f"[{name}]" if short.count(name) == 1 else f"[{name}#{i}]" for i, name in enumerate(short)]
         owners = owners[:-1] if coefficient.simplex else owners
-    places = [" ".join(filter(None, (depth, line.label))) for depth in depths] or [line.label]
+    places = [" ".join(filter(None, (depth, profile.label))) for depth in depths] or [profile.label]
     return tuple(f"{coefficient.name}{owner} {place}".strip() for place in places for owner in owners)

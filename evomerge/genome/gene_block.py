@@ -1,4 +1,4 @@
-"""One coefficient along one line of groups: the unit from which a genome is put together."""
+"""One coefficient along one profile of groups: the unit from which a genome is put together."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class GeneBlock:
         controls = np.linalg.lstsq(self.weights, values, rcond=None)[0]
         scale = 1.0 if self.simplex else self.high - self.low
         if np.abs(self.weights @ controls - values).max() > TOLERANCE * scale:
-            raise NotExpressible(f"the values of {self.coefficient} over depth do not lie on a curve of this layout")
+            raise NotExpressible(f"the values of {self.coefficient} over depth do not lie on a curve of this search")
         return np.asarray(controls)
 
     def _inside(self, units: NDArray[np.float64]) -> NDArray[np.float64]:

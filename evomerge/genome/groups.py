@@ -1,4 +1,4 @@
-"""From tensor names and settings to the groups that share coefficients, and the lines over depth that groups lie on."""
+"""From tensor names and settings to the groups that share coefficients, and the profiles over depth they lie on."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from fnmatch import fnmatchcase
 from evomerge.genome.settings import GenomeSettings
 from evomerge.recipe import MODULE_KINDS, Group, ParameterGroups, Place
 
-__all__ = ["Line", "lay_out", "matching"]
+__all__ = ["DepthProfile", "grouped", "matching"]
 
 
 @dataclass(frozen=True)
-class Line:
+class DepthProfile:
     """Groups whose coefficients follow one another over depth.
 
     Attributes:
         label: What the groups have in common, for gene labels; empty when that is the whole model.
         groups: Indices of the groups, by depth.
-        curve: Whether they lie on a curve (layouts ``linear`` and ``smooth``) rather than each on its own.
+        curve: Whether their coefficients lie on a curve (``linear`` and ``smooth``) rather than each on its own.
     """
 
     label: str
@@ -32,10 +32,10 @@ def matching(pattern: str, labels: Sequence[str]) -> list[int]:
     return [index for index, label in enumerate(labels) if fnmatchcase(label, pattern)]
 
 
-def lay_out(
+def grouped(
     settings: GenomeSettings, template: ParameterGroups, names: Sequence[str]
-) -> tuple[ParameterGroups, list[Line]]:
-    """Groups of a layout that hold at least one tensor, and the lines they form.
+) -> tuple[ParameterGroups, list[DepthProfile]]:
+    """Groups that hold at least one tensor each, and the profiles they form over depth.
 
     Args:
         settings: Valid settings.
@@ -43,7 +43,7 @@ def lay_out(
         names: The model's tensors.
 
     Returns:
-        Groups, some of them frozen, and lines that together hold every group once.
+        Groups, some of them frozen, and profiles that together hold every group once.
 
     Raises:
         UnknownTensorName: if no pattern knows a name.
@@ -54,7 +54,7 @@ def lay_out(
     kinds = [kind for kind in MODULE_KINDS if kind not in own]
     splits: list[tuple[str, ...]] = [(kind,) for kind in kinds] if settings.split_kinds else [()]
     candidates += [group for ends in _ranges(settings, places) for group in _range_groups(ends, splits)]
-    whole = "model" if settings.layout == "model" else "rest"
+    whole = "model" if settings.depth == "model" else "rest"
     candidates += [_group("" if split else whole, split) for split in splits]
     used: list[Group] = []
     rest = list(places)
@@ -64,15 +64,15 @@ def lay_out(
             used.append(group)
             rest = [place for place in rest if place not in taken]
     groups = ParameterGroups(_with_frozen(settings, used), template.patterns, template.layer_pattern)
-    return groups, _lines(settings, groups.groups)
+    return groups, _profiles(settings, groups.groups)
 
 
 def _ranges(settings: GenomeSettings, places: Sequence[Place]) -> list[tuple[int, int]]:
     """Half-open ranges of layers that get groups of their own."""
     layers = 1 + max((place.layer for place in places if place.layer is not None), default=-1)
-    if settings.layout == "model":
+    if settings.depth == "model":
         return []
-    size = settings.block_size if settings.layout == "blocks" else 1
+    size = settings.block_size if settings.depth == "blocks" else 1
     return [(start, min(start + size, layers)) for start in range(0, layers, size)]
 
 
@@ -92,14 +92,14 @@ def _with_frozen(settings: GenomeSettings, groups: Sequence[Group]) -> tuple[Gro
     return tuple(replace(group, frozen=index in frozen) for index, group in enumerate(groups))
 
 
-def _lines(settings: GenomeSettings, groups: Sequence[Group]) -> list[Line]:
-    curved = settings.layout in ("linear", "smooth")
+def _profiles(settings: GenomeSettings, groups: Sequence[Group]) -> list[DepthProfile]:
+    curved = settings.depth in ("linear", "smooth")
     by_kind: dict[tuple[str, ...], list[int]] = {}
-    lines: list[Line] = []
+    profiles: list[DepthProfile] = []
     for index, group in enumerate(groups):
         if curved and group.layers is not None:
             by_kind.setdefault(group.kinds, []).append(index)
         else:
-            lines.append(Line(group.label, (index,), curve=False))
-    lines += [Line(" ".join(kinds), tuple(members), curve=True) for kinds, members in by_kind.items()]
-    return sorted(lines, key=lambda line: line.groups)
+            profiles.append(DepthProfile(group.label, (index,), curve=False))
+    profiles += [DepthProfile(" ".join(kinds), tuple(members), curve=True) for kinds, members in by_kind.items()]
+    return sorted(profiles, key=lambda profile: profile.groups)

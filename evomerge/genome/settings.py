@@ -11,9 +11,9 @@ from evomerge.errors import suggest
 from evomerge.recipe import MODULE_KINDS
 from evomerge.settings import setting
 
-__all__ = ["BASES", "LAYOUTS", "GenomeSettings"]
+__all__ = ["BASES", "DEPTHS", "GenomeSettings"]
 
-LAYOUTS = ("model", "blocks", "layer", "linear", "smooth")
+DEPTHS = ("model", "blocks", "layer", "linear", "smooth")
 BASES = ("points", "cosine")
 
 
@@ -22,24 +22,24 @@ class GenomeSettings:
     """How coefficients spread over the model, and what is left out of the search.
 
     Attributes:
-        layout: ``model`` one set for all layers; ``blocks`` one per block of layers; ``layer`` one per layer;
+        depth: ``model`` one set for all layers; ``blocks`` one per block of layers; ``layer`` one per layer;
             ``linear`` a straight line over depth, given by its values at the first and the last layer; ``smooth`` a
             curve over depth with few control values.
-        block_size: Layers per block of layout ``blocks``.
-        control_points: Control values per curve of layout ``smooth``.
-        basis: Curve of layout ``smooth``: ``points`` joins the control values by straight lines, ``cosine`` is a cosine
-            series.
+        block_size: Layers per block where ``depth`` is ``blocks``.
+        control_points: Control values per curve where ``depth`` is ``smooth``.
+        basis: Curve where ``depth`` is ``smooth``: ``points`` joins the control values by straight lines, ``cosine`` is
+            a cosine series.
         split_kinds: Whether attention, MLP and the rest get coefficients of their own in every layer, block or curve.
-        own_groups: Module kinds that are one group of their own, whatever the layout.
+        own_groups: Module kinds that are one group of their own, whatever the depth.
         frozen: Module kinds, or patterns of group labels, whose tensors stay those of the reference checkpoint.
         fixed: Pattern of group labels to coefficient to value; a value is one number, or one per model. Never searched.
         bounds: Coefficient to ``[low, high]``. Naming a coefficient that is not searched by default makes it searched.
-        shared: Coefficients with one value (per model) for the whole model, whatever the layout.
+        shared: Coefficients with one value (per model) for the whole model, whatever the depth.
     """
 
-    layout: str = field(default="layer", metadata=setting("how coefficients may differ over depth", choices=LAYOUTS))
-    block_size: int = field(default=4, metadata=setting("layers per block, for layout blocks", low=1))
-    control_points: int = field(default=4, metadata=setting("support points over depth, for layout smooth", low=2))
+    depth: str = field(default="layer", metadata=setting("how coefficients may differ over depth", choices=DEPTHS))
+    block_size: int = field(default=4, metadata=setting("layers per block, where depth is blocks", low=1))
+    control_points: int = field(default=4, metadata=setting("support points, where depth is smooth", low=2))
     basis: str = field(default="points", metadata=setting("curve through the control points", choices=BASES))
     split_kinds: bool = field(default=False, metadata=setting("attention and MLP get coefficients of their own"))
     own_groups: tuple[str, ...] = field(
@@ -68,7 +68,7 @@ class GenomeSettings:
     def to_json(self) -> dict[str, Any]:
         """The settings as a JSON object, for a run's manifest."""
         return {
-            "layout": self.layout,
+            "depth": self.depth,
             "block_size": self.block_size,
             "control_points": self.control_points,
             "basis": self.basis,

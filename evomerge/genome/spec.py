@@ -148,6 +148,8 @@ class GenomeSpec:
     def _model_order(self, recipe: Recipe) -> list[int]:
         """For each of our models, its index in the recipe."""
         ours, base = self.template, recipe.base
+        if recipe.layers or recipe.post or recipe.embeddings != "merge":
+            raise NotExpressible("the recipe has layers, steps or embeddings that no gene of this search stands for")
         if recipe.method != ours.method or dict(recipe.options) != dict(ours.options):
             raise NotExpressible(f"the recipe uses {recipe.method} with options {dict(recipe.options)}")
         if (base and base.identity()) != (ours.base and ours.base.identity()):

@@ -46,7 +46,7 @@ def test_a_file_of_settings_is_part_of_every_job(desk: Path) -> None:
     _, found, words = plan([*GOOD, "experiment=mine.yaml", "seed=0,1", "run_dir=s"])
     assert [job.name for job in found] == ["seed-0", "seed-1"]
     assert [job.config.seed for job in found] == [0, 1]
-    assert {job.config.genome.layout for job in found} == {"blocks"}
+    assert {job.config.genome.depth for job in found} == {"blocks"}
     assert {job.config.fitness.num_fewshot for job in found} == {3}
     assert not [word for word in words if "mine.yaml" in word]
     for job in found:

@@ -47,7 +47,7 @@ def test_every_choice_composes(desk: Path, group: str, name: str) -> None:
     single = group == "searcher" and name not in ("auto", *searchers.fitting(2))
     metrics = ["rhymes.acc"] if single else ["rhymes.acc", "rhymes.acc_norm"]
     found = compose.search([*GOOD, f"objectives=[{','.join(metrics)}]", f"{group}={name}"]).to_json()
-    chosen = {"genome": "layout", "searcher": "name", "executor": "name"}.get(group)
+    chosen = {"genome": "depth", "searcher": "name", "executor": "name"}.get(group)
     if chosen and name != "auto":
         assert found[group][chosen] == name
 

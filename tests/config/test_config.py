@@ -27,7 +27,7 @@ def test_what_is_given_and_what_is_not(desk: Path) -> None:
     assert config.models == (CheckpointRef("A"), CheckpointRef("B"))
     assert config.base == CheckpointRef("C")
     assert (config.seed, config.budgets.evaluations, config.run_dir) == (7, 200, None)
-    assert (config.genome.layout, config.genome.block_size) == ("blocks", 2)
+    assert (config.genome.depth, config.genome.block_size) == ("blocks", 2)
     assert config.fitness.splits == {"search": 0.5, "selection": 0.2, "test": 0.3}
     assert config.command == ("evomerge", "search", "...")
 
@@ -43,7 +43,7 @@ def test_json_holds_every_setting_and_no_command(desk: Path) -> None:
 
 def test_the_last_word_on_a_key_counts(desk: Path) -> None:
     assert compose.search([*GOOD, "seed=1", "genome=blocks", "seed=2", "genome=model"]).seed == 2
-    assert compose.search([*GOOD, "genome=blocks", "genome=model"]).genome.layout == "model"
+    assert compose.search([*GOOD, "genome=blocks", "genome=model"]).genome.depth == "model"
 
 
 def test_mappings_are_replaced_as_a_whole_and_entered_by_key(desk: Path) -> None:
@@ -89,7 +89,7 @@ def test_what_json_cannot_hold_is_refused(desk: Path) -> None:
 def test_an_experiment_of_ones_own(desk: Path) -> None:
     (desk / "mine.yaml").write_text("genome: blocks\nseed: 5\nfitness: {num_fewshot: 3}\nbudgets.seconds: 60\n")
     config = compose.search(["experiment=mine.yaml", *GOOD, "seed=6"])
-    assert (config.genome.layout, config.seed, config.fitness.num_fewshot) == ("blocks", 6, 3)
+    assert (config.genome.depth, config.seed, config.fitness.num_fewshot) == ("blocks", 6, 3)
     assert config.budgets.seconds == 60
     assert compose.search([*GOOD, "seed=6", "experiment=mine.yaml"]).seed == 6
     (desk / "mine.yaml").write_text("genom: blocks\nfitness: {num_fewshots: 3}\n")

@@ -33,7 +33,7 @@ def values(family: Family, run: Path, **changes: Any) -> dict[str, Any]:
         "base": str(family.folder / "base"),
         "method": "ties",
         "method_options": {"scope": "tensor"},
-        "genome": {"layout": "blocks", "block_size": 1},
+        "genome": {"depth": "blocks", "block_size": 1},
         "tasks": ["first", "second"],
         "task_path": [str(family.folder / "tasks")],
         "evaluations": 6,
