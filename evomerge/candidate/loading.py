@@ -68,7 +68,7 @@ def load_generation_settings(folder: Path) -> dict[str, Any]:
             )
         except OSError:  # not there, or not JSON
             continue
-        except (ValueError, TypeError) as error:
+        except Exception as error:  # whatever the fields' own checks raise
             raise InputError(f"{folder / name}: its generation settings are refused: {first_line(error)}") from error
         return {name: value for name, value in found.to_dict().items() if value is not None and name not in _NOT_SET}
     return {}
