@@ -6,7 +6,8 @@ config and the headers, and tensors stay memory mapped.
 
 from evomerge.checkpoints.arrays import map_arrays, write_arrays
 from evomerge.checkpoints.comparison.compare import Comparison, compare
-from evomerge.checkpoints.comparison.tensors import expected_names, is_computed
+from evomerge.checkpoints.comparison.tensors import expected_names
+from evomerge.checkpoints.computed import is_computed
 from evomerge.checkpoints.header import TensorInfo, read_header
 from evomerge.checkpoints.heads import is_head, untied_heads
 from evomerge.checkpoints.json_files import read_object

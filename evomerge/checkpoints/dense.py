@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import torch
 
+from evomerge.checkpoints.computed import is_computed
 from evomerge.checkpoints.header import TensorInfo, read_header
 from evomerge.checkpoints.heads import tied_heads
 from evomerge.checkpoints.json_files import read_object
@@ -116,12 +117,14 @@ def _unlike_index(folder: Path, specs: Mapping[str, TensorInfo]) -> list[str]:
 
 
 def _unmergeable(folder: Path, specs: Mapping[str, TensorInfo]) -> list[str]:
-    found = sorted({str(i.dtype).removeprefix("torch.") for i in specs.values() if i.dtype.itemsize == 1} - {"bool"})
-    if found:
+    weights = [info.dtype for name, info in specs.items() if not is_computed(name, info)]
+    narrow = {dtype for dtype in weights if dtype.itemsize == 1} - {torch.bool}
+    if narrow:
+        named = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in narrow))
         return [
-            f"{str(folder)!r} is quantised: it holds {', '.join(found)} tensors. Merge the bf16, fp16 or fp32 "
-            "original and quantise the result"
+            f"{str(folder)!r} is quantised: it holds {named} tensors. Merge the bf16, fp16 or fp32 original and "
+            "quantise the result"
         ]
-    if not any(info.dtype.is_floating_point for info in specs.values()):
+    if not any(dtype.is_floating_point for dtype in weights):
         return [f"{str(folder)!r} holds no floating-point tensor to merge"]
     return []

@@ -89,7 +89,11 @@ class _Derivation:
     def _row(self, origin: Origin) -> int | None:
         """The row of coefficients of an output tensor; None for what no merge makes."""
         source, name = self._model(origin)
-        if name not in source.specs or not source.specs[name].dtype.is_floating_point or is_computed(source, name):
+        if (
+            name not in source.specs
+            or not source.specs[name].dtype.is_floating_point
+            or is_computed(name, source.specs[name])
+        ):
             return None
         if origin.layer is not None and origin.layer.row is not None:
             return origin.layer.row

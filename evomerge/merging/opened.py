@@ -84,7 +84,7 @@ class Checkpoints:
         return tuple(
             name
             for name, info in reference.specs.items()
-            if info.dtype.is_floating_point and name not in reference.aliases and not is_computed(reference, name)
+            if info.dtype.is_floating_point and name not in reference.aliases and not is_computed(name, info)
         )
 
 

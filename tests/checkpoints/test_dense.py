@@ -71,7 +71,7 @@ def test_offsets_that_no_element_type_can_be_read_at(llama: Path, copy_of: Calla
     assert opened.tensor("flag").tolist() == [True]
 
 
-class TestTies:
+class TestHeads:
     """Whether output embeddings are their own follows from the values, in whatever form a folder stores them."""
 
     def test_absent_head(self, tied: Path) -> None:

@@ -5,26 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from evomerge.checkpoints.computed import is_computed
 from evomerge.checkpoints.heads import is_embedding, is_head, untied_heads
 from evomerge.checkpoints.source import CheckpointSource
 from evomerge.recipe import DEFAULT_LAYER_PATTERN
 
 _SHOWN = 5
-# Tables that a model computes by itself; older files hold them, newer ones do not, and nothing reads them.
-_COMPUTED = re.compile(r"(?:inv_freq|masked_bias|position_ids|\.attn\.bias)$")
 
 
 def expected_names(reference: CheckpointSource) -> list[str]:
     """Names that every checkpoint must have: the reference's, less repeated heads and computed tables."""
-    return [name for name in reference.specs if name not in reference.aliases and not is_computed(reference, name)]
-
-
-def is_computed(checkpoint: CheckpointSource, name: str) -> bool:
-    """Whether a tensor is a table that the model computes by itself and no file needs to hold."""
-    if not _COMPUTED.search(name):
-        return False
-    # "attn.bias" is a causal mask in GPT-2 files, four dimensions, and could be a real bias elsewhere.
-    return not name.endswith(".attn.bias") or len(checkpoint.specs[name].shape) == 4
+    return [
+        name for name, spec in reference.specs.items() if name not in reference.aliases and not is_computed(name, spec)
+    ]
 
 
 def tensor_differences(reference: CheckpointSource, other: CheckpointSource) -> list[str]:

@@ -10,7 +10,7 @@ import torch
 
 from evomerge.checkpoints import Comparison, compare, open_source
 from evomerge.errors import InputError
-from tests.building import perturbed, rewrite, tiny_llama
+from tests.building import perturbed, rewrite, tiny, tiny_llama
 
 Tensors = dict[str, torch.Tensor]
 GATE = "model.layers.0.mlp.gate_proj.weight"
@@ -68,7 +68,7 @@ def test_padded_embeddings(tied: Path, tmp_path: Path) -> None:
     assert "resize_token_embeddings" in problem
 
 
-class TestTies:
+class TestHeads:
     """All four combinations of a tied or untied reference and expert, stored either way."""
 
     def test_both_tied_one_stores_the_head(self, tied: Path, tmp_path: Path) -> None:
@@ -96,12 +96,31 @@ class TestTies:
         assert compared(llama, expert).problems == ()
 
 
-def test_tables_that_models_compute_do_not_matter(llama: Path, expert: Path, copy_of: Callable[..., Path]) -> None:
-    old = copy_of(expert)
+TABLES = {
+    "llama": {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(2)},
+    "gpt2": {
+        "transformer.h.0.attn.bias": torch.ones(1, 1, 4, 4),
+        "transformer.h.0.attn.masked_bias": torch.tensor(-1e4),
+    },
+    "gpt_neox": {
+        "gpt_neox.layers.0.attention.bias": torch.ones(1, 1, 4, 4, dtype=torch.uint8),
+        "gpt_neox.layers.0.attention.masked_bias": torch.tensor(-1e9),
+        "gpt_neox.layers.0.attention.rotary_emb.inv_freq": torch.ones(2),
+    },
+}
 
-    def add(tensors: Tensors) -> None:
-        tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(2)
 
-    rewrite(old, add)
-    assert compared(llama, old) == Comparison((), ())
-    assert compared(old, llama) == Comparison((), ())
+@pytest.mark.parametrize("kind", TABLES)
+def test_tables_that_models_compute_do_not_matter(kind: str, tmp_path: Path) -> None:
+    """As older versions saved them, masks as bytes included."""
+    new = tiny(kind, tmp_path / "new", 0)
+    old = perturbed(new, tmp_path / "old", 1)
+    rewrite(old, lambda tensors: tensors.update(TABLES[kind]))
+    assert compared(new, old) == compared(old, new) == Comparison((), ())
+
+
+def test_a_bias_that_is_added_is_no_table(tmp_path: Path) -> None:
+    new = tiny("gpt_neox", tmp_path / "new", 0)
+    old = perturbed(new, tmp_path / "old", 1)
+    rewrite(old, lambda tensors: tensors.update({"gpt_neox.layers.0.attention.bias": torch.ones(4)}))
+    assert "not in the reference: gpt_neox.layers.0.attention.bias" in compared(new, old).problems[0]
