@@ -4,19 +4,19 @@ Nothing here knows merging. :func:`open_source` turns a model folder into a :cla
 config and the headers, and tensors stay memory mapped.
 """
 
-from evomerge.checkpoints.arrays import map_arrays, write_arrays
 from evomerge.checkpoints.comparison.compare import Comparison, compare
 from evomerge.checkpoints.comparison.tensors import expected_names
 from evomerge.checkpoints.computed import is_computed
-from evomerge.checkpoints.header import TensorInfo, read_header
 from evomerge.checkpoints.heads import is_head, untied_heads
 from evomerge.checkpoints.json_files import read_object
 from evomerge.checkpoints.locate import locate
 from evomerge.checkpoints.nonfinite import find_nonfinite
 from evomerge.checkpoints.open import open_all, open_source
 from evomerge.checkpoints.renamed import under_names_of
-from evomerge.checkpoints.shards import parse_size, write_shards
 from evomerge.checkpoints.source import CheckpointSource, TensorSpec, stored_dtype
+from evomerge.checkpoints.tensor_files.arrays import map_arrays, write_arrays
+from evomerge.checkpoints.tensor_files.header import TensorInfo, read_header
+from evomerge.checkpoints.tensor_files.shards import parse_size, write_shards
 
 __all__ = [
     "CheckpointSource",

@@ -9,10 +9,10 @@ from typing import Any, Self
 import torch
 
 from evomerge.checkpoints.computed import is_computed
-from evomerge.checkpoints.header import TensorInfo, read_header
 from evomerge.checkpoints.heads import tied_heads
 from evomerge.checkpoints.json_files import read_object
-from evomerge.checkpoints.mapped import content_digest, is_aligned, map_file, mapped
+from evomerge.checkpoints.tensor_files.header import TensorInfo, read_header
+from evomerge.checkpoints.tensor_files.mapped import content_digest, is_aligned, map_file, mapped
 from evomerge.checkpoints.weights import INDEX, weight_files
 from evomerge.errors import InputError
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from evomerge.checkpoints import TensorSpec
-from evomerge.checkpoints.mapped import content_digest
+from evomerge.checkpoints.tensor_files.mapped import content_digest
 from evomerge.merging.plan import MergePlan
 
 

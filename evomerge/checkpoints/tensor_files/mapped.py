@@ -10,7 +10,7 @@ from typing import cast
 
 import torch
 
-from evomerge.checkpoints.header import TensorInfo
+from evomerge.checkpoints.tensor_files.header import TensorInfo
 
 _HASHED_AT_ONCE = 1 << 24
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 
-from evomerge.checkpoints.header import read_header, read_metadata
-from evomerge.checkpoints.mapped import content_digest, map_file, mapped
-from evomerge.checkpoints.shards import write_file
 from evomerge.checkpoints.source import TensorSpec
+from evomerge.checkpoints.tensor_files.header import read_header, read_metadata
+from evomerge.checkpoints.tensor_files.mapped import content_digest, map_file, mapped
+from evomerge.checkpoints.tensor_files.shards import write_file
 from evomerge.errors import InputError
 
 _DIGEST = "sha256"

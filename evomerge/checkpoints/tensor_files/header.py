@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from evomerge.checkpoints.header_json import RawHeader, read_raw
 from evomerge.checkpoints.source import TensorSpec
+from evomerge.checkpoints.tensor_files.header_json import RawHeader, read_raw
 from evomerge.errors import InputError
 
 # Names as the format writes them. The 8-bit floats are here to be recognised and refused by name, not to be merged.

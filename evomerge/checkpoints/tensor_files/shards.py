@@ -11,8 +11,8 @@ from pathlib import Path
 
 import torch
 
-from evomerge.checkpoints.header import DTYPES
 from evomerge.checkpoints.source import TensorSpec
+from evomerge.checkpoints.tensor_files.header import DTYPES
 from evomerge.checkpoints.weights import INDEX, SINGLE
 from evomerge.errors import InputError
 
