@@ -23,6 +23,12 @@ def resolve_device(device: str) -> str:
         raise InputError(f"model.device is {device!r}; expected auto, cpu, cuda, cuda:1, ...") from error
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         raise InputError(f"model.device is {device!r}, but this machine has {torch.cuda.device_count()} GPUs")
+    try:
+        torch.ones(1, device=found).item()
+    except Exception as error:  # each backend raises its own
+        raise InputError(
+            f"model.device is {device!r}, which computes nothing here: {str(error).splitlines()[0]}"
+        ) from error
     return device
 
 

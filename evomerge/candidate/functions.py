@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import inspect
 import math
+import textwrap
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -106,19 +107,23 @@ def call_function(
     generation = copy.deepcopy(getattr(model, "generation_config", None))
     try:
         with foreign_code(seed), torch.no_grad():
-            value = float(function(model, tokenizer))
+            value = function(model, tokenizer)
     except (MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a function that calls sys.exit ends itself, not the search
         said = (str(error).splitlines() or [""])[0]
         raise FunctionError(f"{name} ({_place(function, error)}) raised {type(error).__name__}: {said}") from error
     finally:
         model.eval()
         if generation is not None:
             model.generation_config = generation
-    if not math.isfinite(value):
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise FunctionError(f"{name} returned {textwrap.shorten(repr(value), 60)}; expected a number") from error
+    if not math.isfinite(number):
         raise NonFiniteMetric(f"the function {name} returned {value}")
-    return value
+    return number
 
 
 def _place(function: Callable[[Any, Any], float], error: BaseException) -> str:

@@ -47,10 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         )  # nobody reads on; flushing at exit must not fail
         return FAILED
     except Exception as error:
+        said = _sentence(error)
         if debug:
             traceback.print_exc()
         hint = "" if debug else " (--debug shows where)"
-        print(f"evomerge: {type(error).__name__}: {error}{hint}", file=sys.stderr)
+        print(f"evomerge: {said}{hint}", file=sys.stderr)
         return FAILED
 
 
@@ -112,6 +113,13 @@ def _no_verb(words: Sequence[str]) -> str:
             f"For the embedded example with other settings: evomerge search experiment=example {' '.join(words)}"
         )
     return f"{first}: unknown verb{suggest(first, pages.VERBS)} (there are {', '.join(pages.VERBS)})"
+
+
+def _sentence(error: Exception) -> str:
+    """An error in words: of the operating system, the file and what is the matter with it; else its type and text."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return f"{type(error).__name__}: {error}"
 
 
 def _say_problems(error: InputError) -> None:

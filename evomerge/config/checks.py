@@ -11,7 +11,7 @@ from evomerge import executors
 from evomerge.config import model_names
 from evomerge.errors import InputError, suggest
 from evomerge.genome import GenomeSettings
-from evomerge.run.paths import EXAMPLE, expanded, is_file, resolve, sibling, there
+from evomerge.run.paths import EXAMPLE, expanded, folder_problem, is_file, resolve, sibling, there
 from evomerge.search import searchers
 from evomerge.search.searchers import SearcherSettings
 
@@ -70,9 +70,8 @@ def tasks(values: Mapping[str, Any]) -> list[str]:
 def places(values: Mapping[str, Any]) -> list[str]:
     """Folders and files of a run."""
     problems = run_folder(values, "start_from")
-    run_dir = values.get("run_dir")
-    if run_dir is not None and is_file(expanded(run_dir)):
-        problems.append(f"run_dir: {run_dir} is a file; a run needs a folder")
+    if values.get("run_dir") is not None and (problem := folder_problem(expanded(values["run_dir"]))):
+        problems.append(f"run_dir: {problem}")
     return problems + [problem for entry in values.get("functions", ()) if (problem := _function_problem(entry))]
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +71,14 @@ def local_tasks(task_path: Iterable[str]) -> set[str]:
     found: set[str] = set()
     for entry in task_path:
         place = Path(resolve(entry))
-        files = sorted([*place.rglob("*.yaml"), *place.rglob("*.yml")]) if is_folder(place) else [place]
-        for file in files:
-            if is_file(file) and file.suffix in (".yaml", ".yml"):
-                found.update(_TASK_NAME.findall(file.read_text(encoding="utf-8", errors="replace")))
+        for file in _files(place) if is_folder(place) else [place]:
+            if file.suffix in (".yaml", ".yml") and is_file(file):
+                with contextlib.suppress(OSError):  # whoever reads it in earnest says so
+                    found.update(_TASK_NAME.findall(file.read_text(encoding="utf-8", errors="replace")))
     return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """All files below a folder, without those that may not be looked at."""
+    for inside, _, names in os.walk(folder):
+        yield from (Path(inside, name) for name in names)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from evomerge.config import checks, model_names, schema
 from evomerge.config.schema import Key
 from evomerge.errors import InputError
-from evomerge.run.paths import expanded, is_file, is_hub_id, sibling
+from evomerge.run.paths import expanded, is_file, is_hub_id, new_file_problem, new_folder_problem, sibling
 from evomerge.run.run_config import EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
 from evomerge.settings import build
 
@@ -72,6 +72,7 @@ def evaluate_config(flat: Mapping[str, Any], problems: list[str]) -> EvaluateCon
     problems += checks.tasks(values)
     if "model" in values:
         problems += [f"model: {problem}" for problem in [model_names.missing(values["model"])] if problem]
+    problems += _out_problems(values, new_file_problem)
     if problems:
         raise InputError(problems)
     values["offline"] = _offline(values, [values["model"]])
@@ -89,6 +90,7 @@ def merge_config(flat: Mapping[str, Any], problems: list[str]) -> MergeConfig:
     recipe = expanded(values.get("recipe", ""))
     if "recipe" in values and not is_file(recipe):
         problems.append(f"recipe: there is no file {values['recipe']}{sibling(recipe)}")
+    problems += _out_problems(values, new_folder_problem)
     return _built(MergeConfig, _with_offline(values, recipe), problems)
 
 
@@ -113,8 +115,14 @@ def export_config(flat: Mapping[str, Any], problems: list[str]) -> ExportConfig:
     _require(flat, ("run", "member", "out"), schema.EXPORT, problems)
     values = read_values(flat, schema.EXPORT, problems)
     problems += checks.run_folder(values, "run")
+    problems += _out_problems(values, new_folder_problem)
     manifest = expanded(values.get("run", "")) / "manifest.json"
     return _built(ExportConfig, _with_offline(values, manifest), problems)
+
+
+def _out_problems(values: Mapping[str, Any], look: Callable[[Path], str | None]) -> list[str]:
+    problem = None if values.get("out") is None else look(expanded(values["out"]))
+    return [f"out: {problem}"] if problem else []
 
 
 def _built(kind: type[T], values: Mapping[str, Any], problems: list[str]) -> T:

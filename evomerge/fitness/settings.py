@@ -88,7 +88,8 @@ class FitnessSettings:
         default=None, metadata=setting("longest sequence in tokens; null: the model's own", low=2)
     )
     fewshot_seed: int = field(
-        default=FEWSHOT_SEED, metadata=setting("of the draw of those examples; lm-eval's own is 1234", low=0)
+        default=FEWSHOT_SEED,
+        metadata=setting("of the draw of those examples; lm-eval's own is 1234", low=0, high=2**63 - 1),
     )
     prefixes: str = field(
         default="auto",

@@ -119,9 +119,15 @@ class ParameterGroups:
         ]
         for pattern in (*(p for _, p in self.patterns), self.layer_pattern):
             try:
-                re.compile(pattern)
+                groups = re.compile(pattern).groups
             except re.error as error:
                 problems.append(f"pattern {pattern!r} is not a regular expression: {error}")
+                continue
+            if pattern == self.layer_pattern and not groups:
+                problems.append(
+                    f"layer_pattern {pattern!r} has no group for the layer's number; write for example "
+                    f"{DEFAULT_LAYER_PATTERN!r}"
+                )
         labels = [group.label for group in self.groups]
         problems += [f"two groups are called {label!r}" for label in sorted({x for x in labels if labels.count(x) > 1})]
         if problems:
@@ -174,4 +180,8 @@ def _place(name: str, patterns: tuple[tuple[str, str], ...], layer_pattern: str)
             f"patterns=[[other, {re.escape(name)!r}]] with a kind of {', '.join(MODULE_KINDS)}"
         )
     found = re.search(layer_pattern, name)
+    if found and not re.fullmatch("[0-9]+", found.group(1) or ""):
+        raise InputError(
+            f"layer_pattern {layer_pattern!r} finds {found.group(1)!r} in tensor {name!r}; expected a whole number"
+        )
     return Place(int(found.group(1)) if found else None, kind)

@@ -98,6 +98,9 @@ def export_member(
         InputError: If the member, its checkpoints, its answers or the tasks are not what they were.
         ExportMismatch: If the folder answers otherwise; nothing is left behind.
     """
+    out = paths.expanded(str(out)).absolute()
+    if problem := paths.new_folder_problem(out):
+        raise InputError(f"out: {problem}")
     store = RunStore.read(run)
     digest = find_member(store, member)
     recorded = store.lookup(digest, "test") or store.lookup(digest, "search")
@@ -105,9 +108,6 @@ def export_member(
         raise InputError(f"member {member!r} has no recorded score to check an export against")
     _check_trust(store, trust_remote_code)
     answers = recorded_answers(store, recorded)
-    out = Path(out).expanduser().absolute()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"out: {out} exists and is not empty; name a new folder, or remove it first")
     recipe = Recipe.from_json(recorded.recipe)
     with _draft(out) as draft:
         build(recipe, draft, max_shard_size=max_shard_size, offline=offline, scores=_scores(store, digest))
@@ -121,7 +121,7 @@ def export_member(
 def _draft(out: Path) -> Iterator[Path]:
     """Gives a folder of the same name to build in, which becomes ``out`` at the end or leaves no trace."""
     created = [parent for parent in out.parents if not parent.exists()]
-    hidden = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
+    hidden = out.with_name(f".{secrets.token_hex(8)}")
     try:
         yield hidden / out.name
         if out.exists():

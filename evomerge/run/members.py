@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from evomerge.errors import InputError, suggest
-from evomerge.evaluation import PYTHON, Evaluation, Objective, Response
+from evomerge.evaluation import PYTHON, Constraint, Evaluation, Objective, Response
 from evomerge.report import Member, front_members
+from evomerge.search import Criteria
 from evomerge.store import RunStore
 
 _SHORTEST_PREFIX = 6
@@ -25,6 +26,11 @@ def find_member(store: RunStore, wanted: str) -> str:
     """
     with reading_answers(store):
         members = front_members(store)
+    if not members and (wanted == "knee" or wanted.startswith("best:")):
+        raise InputError(
+            f"member: there is nothing to export: {empty_front(store)}. A candidate that is not on the front can be "
+            "exported by its digest, see evaluations.jsonl"
+        )
     if wanted == "knee":
         found = [member.digest for member in members if member.knee]
     elif wanted.startswith("best:"):
@@ -36,8 +42,9 @@ def find_member(store: RunStore, wanted: str) -> str:
         return found[0]
     ids = [member.id for member in members]
     known = f"members are {', '.join(ids[:8])}{', ...' if len(ids) > 8 else ''}; also knee and best:TASK"
+    known = known if members else empty_front(store)
     what = "stands for several candidates" if found else "is no member of this run"
-    raise InputError(f"member: {wanted!r} {what}{suggest(wanted, [*ids, 'knee'])} ({known})")
+    raise InputError(f"member: {wanted!r} {what}{suggest(wanted, [*ids, 'knee'] if ids else [])} ({known})")
 
 
 def _best(store: RunStore, members: Sequence[Member], task: str) -> str:
@@ -51,10 +58,31 @@ def _best(store: RunStore, members: Sequence[Member], task: str) -> str:
         raise InputError(
             f"member: there is no objective on {task!r}{suggest(task, names)} (there are {', '.join(names)})"
         )
-    if not members:
-        raise InputError("member: the front of this run is empty")
     sign = 1.0 if chosen.higher_is_better else -1.0
     return max(members, key=lambda member: sign * member.search_scores[chosen.label].mean).digest
+
+
+def empty_front(store: RunStore, count: int | None = None) -> str:
+    """Why a run's front is empty: what went wrong, or which candidate came nearest to the constraints.
+
+    Args:
+        store: The run.
+        count: Only so many of the first candidates; None is all.
+    """
+    records = store.evaluations("search")
+    candidates = [record for record in records if record.name is None][:count]
+    if not candidates:
+        return "no candidate has been scored yet"
+    constraints = [Constraint.from_json(data) for data in store.manifest["constraints"]]
+    objectives = [Objective.from_json(data) for data in store.manifest["objectives"]]
+    nearest = Criteria(objectives, constraints, {r.name: r for r in records if r.name is not None}).nearest(candidates)
+    if nearest is None:
+        first = candidates[0].error
+        return "no candidate could be scored" + (f" ({first.kind}: {first.message})" if first else "")
+    candidate, missed = nearest
+    metrics = {constraint.label: candidate.metrics[constraint.metric] for constraint in constraints}
+    parts = [f"{label} by {by:.4g} (it has {metrics[label]:.4g})" for label, by in missed.items()]
+    return f"no candidate meets the constraints; the nearest, {candidate.digest[:12]}, misses {', '.join(parts)}"
 
 
 def recorded_answers(store: RunStore, recorded: Evaluation) -> list[Response]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def is_folder(path: Path) -> bool:
     """Whether there is such a folder; False too for names that are too long, or behind a closed door."""
     try:
         return path.is_dir()
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -50,7 +51,7 @@ def is_file(path: Path) -> bool:
     """Whether there is such a file, as :func:`is_folder`."""
     try:
         return path.is_file()
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -63,6 +64,52 @@ def sibling(path: Path) -> str:
     """Ends a message with the name beside a missing path that was probably meant."""
     try:
         names = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
+    except (OSError, ValueError):
         names = []
     return suggest(path.name, names)
+
+
+def folder_problem(path: Path) -> str | None:
+    """Why a folder cannot be used, or cannot be made; None where it can. Nothing is made."""
+    if is_file(path):
+        return f"{path} is a file; expected a folder"
+    return None if is_folder(path) and os.access(path, os.W_OK | os.X_OK) else _obstacle(path)
+
+
+def new_folder_problem(path: Path) -> str | None:
+    """Why a new folder cannot be made; an empty one may be there."""
+    problem = folder_problem(path)
+    if problem is None and is_folder(path) and any(path.iterdir()):
+        return f"{path} exists and is not empty; name a new folder, or remove it first"
+    return problem
+
+
+def new_file_problem(path: Path) -> str | None:
+    """Why a file cannot be written; an older one is replaced."""
+    return f"{path} is a folder; expected the name of a file" if is_folder(path) else _obstacle(path)
+
+
+def _obstacle(path: Path) -> str | None:
+    """What keeps a file or folder from being made: on the way there, or in its name."""
+    if "\0" in str(path):
+        return f"{_shortened(path)!r} holds a null byte"
+    if path.parts and path.parts[0].startswith("~"):
+        return f"there is no home folder {path.parts[0]}; for a folder of that name write ./{path}"
+    try:
+        nearest = next(place for place in (path, *path.absolute().parents) if place.is_symlink() or place.exists())
+        if not nearest.exists():
+            return f"{nearest} is a link that leads nowhere"
+        if nearest != path and not nearest.is_dir():
+            return f"{nearest} is a file, so there can be nothing below it"
+        if not os.access(nearest, os.W_OK | (os.X_OK if nearest.is_dir() else 0)):
+            return f"nothing may be written to {nearest}"
+        longest = os.pathconf(nearest, "PC_NAME_MAX")
+        long = next((part for part in path.parts if len(os.fsencode(part)) > longest), None)
+        return f"the name {long[:20]}... is longer than {longest} bytes" if long else None
+    except OSError as error:
+        return f"{_shortened(path)}: {(error.strerror or str(error)).lower()}"
+
+
+def _shortened(path: Path, length: int = 80) -> str:
+    text = str(path)
+    return text if len(text) <= length else f"{text[:length]}..."

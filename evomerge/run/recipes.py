@@ -15,6 +15,7 @@ from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
 from evomerge.recipe import DEFAULT_LAYER_PATTERN, DEFAULT_PATTERNS, CheckpointRef, Group, ParameterGroups, Recipe
 from evomerge.report import front_members
+from evomerge.run.members import empty_front
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.store import RunStore
 
@@ -85,7 +86,10 @@ def front_of(folder: str, spec: GenomeSpec) -> tuple[tuple[str, ...], NDArray[np
     """
     store = RunStore.read(folder)
     names, rows = [], []
-    for member in front_members(store):
+    members = front_members(store)
+    if not members:
+        raise InputError(f"start_from: the front in {folder} is empty: {empty_front(store)}")
+    for member in members:
         evaluation = store.lookup(member.digest, "search")
         if evaluation is None:
             continue

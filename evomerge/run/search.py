@@ -15,6 +15,7 @@ from evomerge.candidate import Worker, WorkerSettings
 from evomerge.evaluation import PYTHON, PYTHON_ITEMS, Response
 from evomerge.executors import Executor
 from evomerge.fitness import TaskSuite
+from evomerge.run import paths
 from evomerge.run.assemble import Assembly, assemble, searcher_settings, with_fingerprints
 from evomerge.run.identity import run_identity
 from evomerge.run.manifest import run_manifest
@@ -55,7 +56,7 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda _: None) -> P
     settings = worker_settings(assembly, 1)
     # The default folder's name leaves the threads out, so that the same command finds its run on another machine.
     name = identity.digest(run_identity(assembly, settings))[:12]
-    folder = Path(config.run_dir).expanduser() if config.run_dir else Path("runs") / name
+    folder = paths.expanded(config.run_dir) if config.run_dir else Path("runs") / name
     kept = replace(settings.prepared, folder=str(folder / PREPARED))
     settings, notes = tuned(replace(settings, prepared=kept), assembly, folder, say)
     assembly = replace(assembly, warnings=(*assembly.warnings, *notes))

@@ -12,7 +12,16 @@ import pytest
 import torch
 
 from evomerge import methods
-from evomerge.candidate import Worker, WorkerSettings, find_function, load_model, load_tokenizer, suite_digest
+from evomerge.candidate import (
+    Worker,
+    WorkerSettings,
+    find_function,
+    load_model,
+    load_tokenizer,
+    resolve_device,
+    suite_digest,
+)
+from evomerge.errors import InputError
 from evomerge.evaluation import PYTHON_ITEMS, Ask, Job
 from evomerge.fitness import FitnessSettings, TaskSuite
 from evomerge.merging import merge_to_folder
@@ -48,6 +57,14 @@ def raising(model, tokenizer):
     model.train()
     torch.manual_seed(3)
     raise RuntimeError("no luck")
+
+
+def leaving(model, tokenizer):
+    raise SystemExit(3)
+
+
+def silent(model, tokenizer):
+    return None
 """
 
 
@@ -119,11 +136,29 @@ def test_a_function_leaves_no_trace_and_draws_the_same_in_any_worker(folder: Pat
     assert plain(job(plain, folder, 0.7, functions=False)).responses == scored[1].responses[:-1]
 
 
+@pytest.mark.parametrize("device", ["meta", "cuda:99", "gpu", "cpu "])
+def test_a_device_that_computes_nothing_here_is_refused(device: str) -> None:
+    with pytest.raises(InputError, match=f"model.device is '{device}'"):
+        resolve_device(device)
+
+
 def test_a_number_that_is_none_is_a_failure_of_that_kind(folder: Path) -> None:
     worker = make_worker(folder, "endless")
     error = worker(job(worker, folder, 0.5)).error
     assert error is not None
     assert (error.kind, error.message) == ("nonfinite", "the function python.endless returned inf")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("leaving", "raised SystemExit: 3"), ("silent", "FunctionError: python.silent returned None; expected a number")],
+)
+def test_a_function_that_gives_no_number_fails_its_candidate_alone(folder: Path, name: str, expected: str) -> None:
+    worker = make_worker(folder, name)
+    error = worker(job(worker, folder, 0.5)).error
+    assert error is not None
+    assert error.kind == "error"
+    assert expected in error.message
 
 
 def test_a_function_that_raises_leaves_no_trace_either(folder: Path) -> None:

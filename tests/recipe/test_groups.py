@@ -80,6 +80,14 @@ def test_broken_groups_are_refused_with_all_problems() -> None:
     assert len(caught.value.problems) == 3
 
 
+def test_a_layer_pattern_finds_whole_numbers() -> None:
+    with pytest.raises(InputError, match="has no group for the layer's number"):
+        ParameterGroups((Group("all"),), layer_pattern="layers")
+    wide = ParameterGroups((Group("all"),), layer_pattern=r"layers\.(.*)\.")
+    with pytest.raises(InputError, match=r"finds '0\.self_attn\.q_proj' in tensor .*; expected a whole number"):
+        wide.place("model.layers.0.self_attn.q_proj.weight")
+
+
 def test_json_round_trip() -> None:
     groups = ParameterGroups((Group("a", ("mlp",), (1, 4), frozen=True), Group("b")), patterns=(("other", "x"),))
     assert ParameterGroups.from_json(groups.to_json()) == groups

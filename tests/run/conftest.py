@@ -41,6 +41,14 @@ def finished(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.fixture(scope="session")
+def fruitless(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with an empty front, to be read only: nothing meets its constraint."""
+    run = tmp_path_factory.mktemp("fruitless") / "run"
+    assert family.search(run, constraints="['first.acc >= 1.5']", evaluations=6) == 0
+    return run
+
+
 @pytest.fixture
 def problems_of(capsys: pytest.CaptureFixture[str]) -> Callable[[Sequence[str]], str]:
     """Runs words that must be refused with exit code 2, and gives what was printed."""

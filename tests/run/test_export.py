@@ -14,6 +14,7 @@ import yaml
 
 import evomerge
 from evomerge.cli.main import main
+from evomerge.errors import InputError
 from evomerge.evaluation import Response
 from evomerge.run.verification import largest_difference
 from tests.run.family import Family
@@ -160,6 +161,34 @@ def test_members_that_are_not_there(
     assert main(["export", f"run={run}", f"member={member}", f"out={tmp_path / 'x'}"]) == 2
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("member", ["knee", "best:first"])
+def test_an_empty_front_says_why_there_is_nothing_to_export(
+    fruitless: Path, tmp_path: Path, problems_of: Refused, member: str
+) -> None:
+    printed = problems_of(["export", f"run={fruitless}", f"member={member}", f"out={tmp_path / 'x'}"])
+    assert "nothing to export: no candidate meets the constraints; the nearest, " in printed
+    assert "first.acc >= 1.5 by " in printed
+    assert "did you mean" not in printed
+    with pytest.raises(InputError, match="nothing to export: no candidate meets the constraints"):
+        evomerge.Run(fruitless).export(member, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_candidate_beside_an_empty_front_is_exported_by_its_digest(fruitless: Path, tmp_path: Path) -> None:
+    assert evomerge.Run(fruitless).front == []
+    digest = next(e.digest for e in evomerge.Run(fruitless).evaluations("search") if e.name is None)
+    assert evomerge.Run(fruitless).export(digest[:12], tmp_path / "x").difference == 0.0
+
+
+def test_a_search_cannot_start_from_an_empty_front(
+    family: Family, fruitless: Path, tmp_path: Path, problems_of: Refused
+) -> None:
+    printed = problems_of(["search", *family.words(tmp_path / "run", start_from=fruitless)])
+    assert "start_from: the front in" in printed
+    assert "is empty: no candidate meets the constraints" in printed
+    assert not (tmp_path / "run").exists()
 
 
 def test_weights_that_changed_since_the_run_are_refused(

@@ -8,8 +8,9 @@ from evomerge.cli.interrupts import Interrupts
 from evomerge.cli.progress import ProgressLine
 from evomerge.report import front_members
 from evomerge.run import search
+from evomerge.run.members import empty_front
 from evomerge.run.run_config import RunConfig
-from evomerge.search import Criteria, RepeatedFailures, SearchResult
+from evomerge.search import RepeatedFailures, SearchResult
 from evomerge.store import RunStore
 
 INTERRUPTED, FAILED = 130, 1
@@ -65,7 +66,7 @@ def _summarise(prepared: search.Prepared, result: SearchResult) -> None:
             "that this budget allows; repeat the command with the larger budget to see all of them"
         )
     if not members:
-        print(_empty(prepared, store, result.evaluations))
+        print(empty_front(store, result.evaluations))
     compared = sum(evaluation.name is None for evaluation in result.selected)
     if compared:
         print(f"promotion: {_count(compared, 'candidate')} compared on selection items, by which finalists were chosen")
@@ -90,18 +91,3 @@ def _extent(result: SearchResult) -> str:
     cut = cut or (", cut by the budget" if result.cut else "")
     end = "interrupted" if result.reason == "stopped" else f"stopped by: {result.reason}"
     return f"{_count(result.evaluations, 'candidate')} scored in {batches}{cut} ({end})"
-
-
-def _empty(prepared: search.Prepared, store: RunStore, count: int) -> str:
-    """Why there is no front: which candidate came nearest to the constraints, and what it lacks."""
-    assembly = prepared.assembly
-    found = {name: store.lookup(recipe.digest, "search") for name, recipe in assembly.baselines.items()}
-    known = {name: evaluation for name, evaluation in found.items() if evaluation is not None}
-    criteria = Criteria(assembly.objectives, assembly.constraints, known)
-    nearest = criteria.nearest([e for e in store.evaluations("search") if e.name is None][:count])
-    if nearest is None:
-        return "no candidate could be scored, so there is no front"
-    candidate, missed = nearest
-    labels = {constraint.label: constraint.metric for constraint in assembly.constraints}
-    parts = [f"{label} by {by:.4g} (it has {candidate.metrics[labels[label]]:.4g})" for label, by in missed.items()]
-    return f"no candidate meets the constraints; the nearest, {candidate.digest[:12]}, misses {', '.join(parts)}"

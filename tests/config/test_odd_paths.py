@@ -1,0 +1,120 @@
+"""Folders and files that cannot be made are named before any work, and nothing is made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from evomerge.cli.main import main
+from evomerge.config import compose
+from evomerge.errors import InputError
+
+GOOD = ("models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]")
+
+IMPOSSIBLE = [
+    ("file", "file is a file"),
+    ("file/below", "is a file, so there can be nothing below it"),
+    ("/dev/null/below", "/dev/null is a file"),
+    ("n" * 300, "name too long"),
+    ("new/" + "n" * 300, "is longer than 255 bytes"),
+    ("/".join(["n" * 200] * 40), "name too long"),
+    ("dangling", "is a link that leads nowhere"),
+    ("dangling/below", "is a link that leads nowhere"),
+    ("loop/below", "loop"),
+    ("~nobody-of-this-name/x", "there is no home folder ~nobody-of-this-name"),
+    ("a\0b", "null byte"),
+]
+POSSIBLE = [
+    "a b",
+    "ünï",
+    "50%",
+    "a=b",
+    "-x",
+    "slash/",
+    "q'uo\"te",
+    "new\nline",
+    "#;*?:",
+    "deep/er/still",
+    "3",
+    "true",
+    "./~x",
+]
+
+
+@pytest.fixture
+def odd(desk: Path) -> Path:
+    (desk / "file").write_text("")
+    (desk / "dangling").symlink_to("nowhere/at/all")
+    (desk / "loop").symlink_to("loop")
+    return desk
+
+
+def problems(compose_verb: Callable[[list[str]], object], words: list[str]) -> list[str]:
+    before = sorted(Path().rglob("*"))
+    with pytest.raises(InputError) as caught:
+        compose_verb(words)
+    assert sorted(Path().rglob("*")) == before
+    return list(caught.value.problems)
+
+
+@pytest.mark.parametrize(("path", "expected"), IMPOSSIBLE)
+def test_a_run_folder_that_cannot_be_made(odd: Path, path: str, expected: str) -> None:
+    found = problems(compose.search, [*GOOD, f"run_dir={path}"])
+    assert len(found) == 1
+    assert found[0].startswith("run_dir: ")
+    assert expected in found[0]
+
+
+@pytest.mark.parametrize(("path", "expected"), IMPOSSIBLE)
+def test_a_model_folder_that_cannot_be_made(odd: Path, path: str, expected: str) -> None:
+    (odd / "recipe.json").write_text("{}")
+    found = problems(compose.merge, ["recipe=recipe.json", f"out={path}"])
+    assert len(found) == 1
+    assert found[0].startswith("out: ")
+    assert expected in found[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"), [*IMPOSSIBLE[1:6], ("A", "is a folder; expected the name of a file"), (".", "is a folder")]
+)
+def test_a_file_of_scores_that_cannot_be_written(odd: Path, path: str, expected: str) -> None:
+    found = problems(compose.evaluate, ["model=A", "tasks=[rhymes]", "task_path=[my_tasks]", f"out={path}"])
+    assert len(found) == 1
+    assert expected in found[0]
+
+
+def test_a_model_folder_with_something_in_it_is_refused_an_empty_one_is_not(odd: Path) -> None:
+    (odd / "recipe.json").write_text("{}")
+    assert "exists and is not empty" in problems(compose.merge, ["recipe=recipe.json", "out=my_tasks"])[0]
+    assert compose.merge(["recipe=recipe.json", "out=A"]).out == "A"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_may_not_be_written_to(odd: Path) -> None:
+    (odd / "closed").mkdir(mode=0o500)
+    assert "nothing may be written to" in problems(compose.search, [*GOOD, "run_dir=closed/x"])[0]
+
+
+@pytest.mark.parametrize("path", POSSIBLE)
+def test_a_run_folder_may_have_any_other_name(odd: Path, path: str) -> None:
+    assert compose.search([*GOOD, f"run_dir={path}"]).run_dir == path
+    values = {"models": ["A", "B"], "base": "C", "tasks": ["rhymes"], "task_path": ["my_tasks"], "run_dir": path}
+    config = compose.from_values(values)
+    assert config.run_dir == path
+    assert compose.search(config.command[2:], config.command) == config, "its command repeats it"
+
+
+def test_an_error_of_the_operating_system_names_the_file(
+    odd: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that vanishes between the check and the work is nobody's bad input."""
+    (odd / "run").mkdir()
+    (odd / "run" / "manifest.json").write_text('{"format": 1}')
+    (odd / "run" / "records").write_text("a file where a folder should be")
+    assert main(["report", "run=run"]) in (1, 2)
+    printed = capsys.readouterr().err
+    assert "Error" not in printed
+    assert "Traceback" not in printed
