@@ -12,15 +12,27 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from typing import Any, TypeVar
 
-from evomerge.errors import suggest
+from evomerge.errors import InputError, suggest
 
-__all__ = ["Declared", "Setting", "as_json", "build", "declared", "from_json", "problems", "section", "setting"]
+__all__ = [
+    "Declared",
+    "Setting",
+    "as_json",
+    "build",
+    "declared",
+    "from_json",
+    "parse_size",
+    "problems",
+    "section",
+    "setting",
+]
 
 T = TypeVar("T")
 Names = Sequence[str] | Callable[[], Sequence[str]]
@@ -243,3 +255,22 @@ def _expected(entry: Declared) -> str:
     if low is not None and high is not None:
         return f"{number} from {low:g} to {high:g}"
     return f"{number} of at least {low:g}" if low is not None else f"{number} of at most {high:g}" if high else number
+
+
+_SIZES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9}
+
+
+def parse_size(text: str | int) -> int:
+    """Reads a size in bytes.
+
+    Args:
+        text: A number, with an optional suffix K, M, B or G (thousands, millions, twice billions), with or without a
+            ``B`` after it: ``5GB``, ``5B`` and ``5000000000`` are the same.
+
+    Raises:
+        InputError: If it is not such a size, or not positive.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMBG]?)B?", str(text).strip().upper())
+    if not found or not (size := int(float(found[1]) * _SIZES[found[2]])):
+        raise InputError(f"{text!r} is not a size; write a number of bytes such as 5GB, 500M or 100K")
+    return size

@@ -16,7 +16,7 @@ from evomerge.checkpoints.renamed import under_names_of
 from evomerge.checkpoints.source import CheckpointSource, TensorSpec, stored_dtype
 from evomerge.checkpoints.tensor_files.arrays import map_arrays, write_arrays
 from evomerge.checkpoints.tensor_files.header import TensorInfo, read_header
-from evomerge.checkpoints.tensor_files.shards import parse_size, write_shards
+from evomerge.checkpoints.tensor_files.shards import write_shards
 
 __all__ = [
     "CheckpointSource",
@@ -32,7 +32,6 @@ __all__ = [
     "map_arrays",
     "open_all",
     "open_source",
-    "parse_size",
     "read_header",
     "read_object",
     "stored_dtype",

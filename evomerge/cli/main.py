@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )  # nobody reads on; flushing at exit must not fail
         return FAILED
     except Exception as error:
-        said = _sentence(error)
+        said = sentence(error)
         if debug:
             traceback.print_exc()
         hint = "" if debug else " (--debug shows where)"
@@ -115,7 +115,7 @@ def _no_verb(words: Sequence[str]) -> str:
     return f"{first}: unknown verb{suggest(first, pages.VERBS)} (there are {', '.join(pages.VERBS)})"
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
     """An error in words: of the operating system, the file and what is the matter with it; else its type and text."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"

@@ -70,8 +70,9 @@ def tasks(values: Mapping[str, Any]) -> list[str]:
 def places(values: Mapping[str, Any]) -> list[str]:
     """Folders and files of a run."""
     problems = run_folder(values, "start_from")
-    if values.get("run_dir") is not None and (problem := folder_problem(expanded(values["run_dir"]))):
-        problems.append(f"run_dir: {problem}")
+    if values.get("run_dir") is not None:
+        problem = folder_problem(expanded(values["run_dir"]))
+        problems += [f"run_dir: {problem}"] if problem else []
     return problems + [problem for entry in values.get("functions", ()) if (problem := _function_problem(entry))]
 
 

@@ -14,6 +14,7 @@ import yaml
 from evomerge.errors import InputError, suggest
 from evomerge.recipe import MODULE_KINDS
 from evomerge.run.paths import expanded
+from evomerge.settings import parse_size
 
 
 def written_plainly(value: Any) -> str:
@@ -98,8 +99,6 @@ def size() -> Kind:
     """A number of bytes, such as ``5GB``; 0 is none."""
 
     def read(value: Any) -> int:
-        from evomerge.checkpoints import parse_size  # brings torch, which naming the keys does not need
-
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise ValueError
         if str(value) == "0":

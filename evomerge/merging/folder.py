@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from evomerge.checkpoints import parse_size, write_shards
+from evomerge.checkpoints import write_shards
 from evomerge.errors import InputError
 from evomerge.merging.companions import copy_companions
 from evomerge.merging.footprint import export_bytes
@@ -22,6 +22,7 @@ from evomerge.merging.mergekit import mergekit_config
 from evomerge.merging.opened import Checkpoints
 from evomerge.merging.unbuilt import unbuilt
 from evomerge.recipe import Recipe
+from evomerge.settings import parse_size
 
 
 def merge_to_folder(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.analysis import Interval
+from evomerge.errors import InputError
 from evomerge.evaluation import PYTHON, Constraint, Evaluation, Objective, Response
 from evomerge.report.scorecard import Scorecard, scorecard
 from evomerge.store import RunStore
@@ -31,6 +32,8 @@ class Results:
     def __init__(self, store: RunStore) -> None:
         self.store = store
         self.objectives = tuple(Objective.from_json(data) for data in store.manifest.get("objectives", ()))
+        if not self.objectives:
+            raise InputError(f"the manifest of {store.folder} names no objective, so there is nothing to report")
         self.constraints = tuple(Constraint.from_json(data) for data in store.manifest.get("constraints", ()))
         self.candidates = [e for e in store.evaluations("search") if e.name is None]
         self._baselines = {(e.name, e.split): e for e in store.evaluations() if e.name is not None}

@@ -24,7 +24,7 @@ from evomerge.run import paths
 from evomerge.run.recipes import baselines, build_spec, front_of
 from evomerge.run.run_config import RunConfig, child_seed, fitness_settings
 from evomerge.search import Problem, SearcherSettings, make
-from evomerge.store import RunStore
+from evomerge.store import RunStore, foreign_problem
 
 T = TypeVar("T")
 
@@ -104,6 +104,8 @@ def assemble(config: RunConfig) -> Assembly:
         InputError: With everything that is wrong.
     """
     found = _Findings()
+    if config.run_dir is not None and (problem := foreign_problem(paths.expanded(config.run_dir))):
+        found.problems.append(f"run_dir: {problem}")
     device = found.attempt(lambda: resolve_device(config.model.device))
     method = found.attempt(lambda: methods.load(config.method))
     checkpoints = found.attempt(lambda: _open(config, method))

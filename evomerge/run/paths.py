@@ -32,7 +32,11 @@ def is_hub_id(source: str) -> bool:
 
 
 def expanded(path: str) -> Path:
-    """The path with ``~`` expanded, where there is such a home."""
+    """The path with ``~`` expanded, where there is such a home; ``./~x`` is a folder of that name."""
+    if not path.startswith("~"):
+        found = Path(path)
+        # The path has lost the dot of ./~x, without which everybody would look for a home.
+        return found.absolute() if found.parts and found.parts[0].startswith("~") else found
     try:
         return Path(path).expanduser()
     except RuntimeError:

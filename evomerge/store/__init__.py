@@ -5,7 +5,8 @@ process killed at any instant leaves at most a torn last line, which the next op
 """
 
 from evomerge.store.files import write_json, write_text
+from evomerge.store.folder import foreign_problem
 from evomerge.store.lease import LeaseLost
 from evomerge.store.run import RunStore
 
-__all__ = ["LeaseLost", "RunStore", "write_json", "write_text"]
+__all__ = ["LeaseLost", "RunStore", "foreign_problem", "write_json", "write_text"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evomerge.errors import InputError
+from evomerge.evaluation import Constraint, Objective
 from evomerge.store import format_1
 from evomerge.store.identity import refuse_other
 
@@ -29,10 +30,22 @@ def make_folder(folder: Path, identity: Mapping[str, Any]) -> None:
         stored = read_json(folder / MANIFEST)
         _refuse_other_format(folder, stored.get("format"))
         refuse_other(str(folder), stored.get("identity", {}), identity)
-    elif folder.exists() and (not folder.is_dir() or any(_foreign(folder))):
-        raise InputError(f"{folder} is not a run's folder and is not empty; choose another run_dir")
-    (folder / "records").mkdir(parents=True, exist_ok=True)
-    (folder / "responses").mkdir(exist_ok=True)
+    elif problem := foreign_problem(folder):
+        raise InputError(problem)
+    try:
+        (folder / "records").mkdir(parents=True, exist_ok=True)
+        (folder / "responses").mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be made: {error.filename}: {error.strerror}; choose another run_dir"
+        ) from error
+
+
+def foreign_problem(folder: Path) -> str | None:
+    """Why a folder without a manifest is not taken for a new run: something else lies in it. None if it may be."""
+    if (folder / MANIFEST).exists() or not folder.exists() or (folder.is_dir() and not any(_foreign(folder))):
+        return None
+    return f"{folder} is not a run's folder and is not empty; choose another run_dir"
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -49,7 +62,33 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{folder} has run format {stored!r}; this version reads formats {format_1.FORMAT} and {FORMAT}"
         )
+    _refuse_damaged(folder / MANIFEST, manifest)
     return manifest
+
+
+_OBJECTS = ("config", "identity", "method", "genome", "device", "tasks", "items", "seeds", "versions", "budgets")
+_LISTS = ("models", "objectives", "constraints")  # of objects
+
+
+def _refuse_damaged(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Refuses a manifest that holds something else where readers expect objects or lists of them."""
+    found = [
+        f"{name!r} is {type(manifest[name]).__name__}, expected an object"
+        for name in _OBJECTS
+        if name in manifest and not isinstance(manifest[name], Mapping)
+    ]
+    for name in _LISTS:
+        entries = manifest.get(name, [])
+        if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+            found.append(f"{name!r} is no list of objects")
+    if not found:
+        try:
+            _ = [Objective.from_json(data) for data in manifest.get("objectives", [])]
+            _ = [Constraint.from_json(data) for data in manifest.get("constraints", [])]
+        except (KeyError, TypeError, ValueError) as error:
+            found.append(f"objectives or constraints cannot be read: {error}")
+    if found:
+        raise InputError([f"{path} is not the manifest of a run: {problem}" for problem in found])
 
 
 def read_json(path: Path) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evomerge.cli.main import main
+from evomerge.cli.main import main, sentence
 from evomerge.config import compose
 from evomerge.errors import InputError
 
@@ -107,14 +107,29 @@ def test_a_run_folder_may_have_any_other_name(odd: Path, path: str) -> None:
     assert compose.search(config.command[2:], config.command) == config, "its command repeats it"
 
 
-def test_an_error_of_the_operating_system_names_the_file(
-    odd: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_an_error_of_the_operating_system_names_the_file(odd: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A disk that fails in the middle of the work is nobody's bad input."""
+    error = OSError(28, "No space left on device", "run/records/main.jsonl")
+    assert sentence(error) == "run/records/main.jsonl: No space left on device"
+    assert sentence(OSError("odd")) == "OSError: odd"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "expected"),
+    [
+        ("[]", "run format None"),
+        ('{"format": 9}', "run format 9"),
+        ('{"format": 2, "objectives": [3]}', "'objectives' is no list of objects"),
+        ('{"format": 2, "config": []}', "'config' is list, expected an object"),
+        ('{"format": 2, "config": {"seed": 0}, "objectives": [{"label": "x"}]}', "cannot be read"),
+        ("{", "cannot be read as JSON"),
+    ],
+)
+def test_a_damaged_manifest_is_refused_by_name(
+    desk: Path, capsys: pytest.CaptureFixture[str], manifest: str, expected: str
 ) -> None:
-    """A file that vanishes between the check and the work is nobody's bad input."""
-    (odd / "run").mkdir()
-    (odd / "run" / "manifest.json").write_text('{"format": 1}')
-    (odd / "run" / "records").write_text("a file where a folder should be")
-    assert main(["report", "run=run"]) in (1, 2)
-    printed = capsys.readouterr().err
-    assert "Error" not in printed
-    assert "Traceback" not in printed
+    (desk / "run").mkdir()
+    (desk / "run" / "manifest.json").write_text(manifest)
+    for words in (["report", "run=run"], ["export", "run=run", "member=knee", "out=x"]):
+        assert main(words) == 2
+        assert expected in capsys.readouterr().err

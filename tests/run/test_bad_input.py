@@ -171,6 +171,18 @@ def test_missing_files_and_empty_tasks(own_family: Family, tmp_path: Path, probl
     assert not (tmp_path / "run").exists()
 
 
+def test_a_folder_that_holds_something_else_is_refused_before_any_work(
+    family: Family, tmp_path: Path, problems_of: Refused
+) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "diary.txt").write_text("mine")
+    for verb in ("check", "search"):
+        printed = problems_of([verb, *family.words(tmp_path / "notes")])
+        assert "is not a run's folder and is not empty; choose another run_dir" in printed
+        assert "reading the weights" not in printed
+    assert [path.name for path in (tmp_path / "notes").iterdir()] == ["diary.txt"]
+
+
 def test_a_hub_id_while_offline_is_tried_once_at_most(
     family: Family, tmp_path: Path, problems_of: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,26 +13,8 @@ import torch
 from evomerge.checkpoints.source import TensorSpec
 from evomerge.checkpoints.tensor_files.header import DTYPES
 from evomerge.checkpoints.weights import INDEX, SINGLE
-from evomerge.errors import InputError
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
-_SUFFIXES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9}
-
-
-def parse_size(text: str | int) -> int:
-    """Reads a size in bytes.
-
-    Args:
-        text: A number, with an optional suffix K, M, B or G (thousands, millions, twice billions), with or without a
-            ``B`` after it: ``5GB``, ``5B`` and ``5000000000`` are the same.
-
-    Raises:
-        InputError: If it is not such a size, or not positive.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMBG]?)B?", str(text).strip().upper())
-    if not found or not (size := int(float(found[1]) * _SUFFIXES[found[2]])):
-        raise InputError(f"{text!r} is not a size; write a number of bytes such as 5GB, 500M or 100K")
-    return size
 
 
 def plan_shards(specs: Mapping[str, TensorSpec], max_shard_bytes: int) -> dict[str, tuple[str, ...]]:

@@ -10,8 +10,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from evomerge.checkpoints import TensorSpec, open_source, parse_size, write_shards
+from evomerge.checkpoints import TensorSpec, open_source, write_shards
 from evomerge.errors import InputError
+from evomerge.settings import parse_size
 
 TENSORS = {
     "a": torch.randn(10, 10, generator=torch.Generator().manual_seed(0)),
