@@ -91,10 +91,10 @@ def test_a_run_that_goes_on_measures_nothing_and_keeps_threads_and_number_type(
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        # First the two number types are measured, each by six readings; then two threads, then one.
-        halves = Clock(lambda reading: (1.0, 0.5, 0.5, 1.0)[min((reading - 1) // 6, 3)])
+        # First the two number types are measured, each by eight readings; then two threads, then one.
+        halves = Clock(lambda reading: (1.0, 0.5, 0.5, 1.0)[min((reading - 1) // 8, 3)])
         assert search(run, halves, 6) == ("bfloat16", 2)
-        assert halves.readings == 24
+        assert halves.readings == 32
         began = records(run)
         otherwise = Clock(lambda _: 1.0)
         assert search(run, otherwise, 9) == ("bfloat16", 2)
@@ -102,7 +102,7 @@ def test_a_run_that_goes_on_measures_nothing_and_keeps_threads_and_number_type(
         assert torch.get_num_threads() == 2, "as the worker was told"
         assert len(records(run)) > len(began)
         assert search(tmp_path / "fresh", otherwise, 6) == ("float32", 1)
-        assert otherwise.readings == 24
+        assert otherwise.readings == 32
     finally:
         torch.set_num_threads(before)
 
