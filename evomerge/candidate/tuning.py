@@ -17,7 +17,7 @@ from evomerge.candidate.loading import load_model
 from evomerge.candidate.threads import WORTHWHILE, describe_threads, time_threads, worthwhile_threads
 from evomerge.candidate.worker import WorkerSettings
 from evomerge.checkpoints import CheckpointSource, open_source, stored_dtype
-from evomerge.fitness import WHOLE, TaskSuite, takes
+from evomerge.fitness import WHOLE, ModelTraits, Scorer, Sharing, TaskSuite, takes
 
 _REPEATS = 3
 _LONG = 2.0  # seconds; one run as long as this is measurement enough
@@ -85,7 +85,7 @@ def tune(settings: WorkerSettings, suite: TaskSuite, threads: Sequence[int]) -> 
 
     Args:
         settings: The settings of workers, apart from what is chosen here.
-        suite: The tasks. If its settings leave sharing open, it takes the choice over.
+        suite: The tasks.
         threads: Numbers of threads to choose from, the fewest first; one is taken as it is.
 
     Returns:
@@ -100,25 +100,25 @@ def tune(settings: WorkerSettings, suite: TaskSuite, threads: Sequence[int]) -> 
         threads=threads[-1],
         trust_remote_code=settings.trust_remote_code,
     )
-    prefixes, notes = _sharing(suite, model, settings.fitness.prefixes)
+    traits, notes = _traits(suite, model, settings.fitness.prefixes)
+    prefixes = "shared" if traits.sharing is not None and traits.sharing.share else "plain"
     if len(threads) == 1 or torch.device(settings.device).type != "cpu":
         return Tuning(threads[-1], prefixes, notes)
-    timed = _timed_pass(suite) if width(reference) >= _NARROW else None
+    timed = _timed_pass(Scorer(suite, traits)) if width(reference) >= _NARROW else None
     if timed is None:
         return Tuning(threads[0], prefixes, notes)
     seconds = time_threads(threads, lambda count: _pass_seconds(model, timed, count))
     return Tuning(worthwhile_threads(seconds), prefixes, notes, seconds)
 
 
-def _sharing(suite: TaskSuite, model: Any, wanted: str) -> tuple[str, tuple[str, ...]]:
-    """The choice of ``prefixes`` and notes on it; a user who insists on sharing is told of differences."""
-    if wanted == "plain":
-        return wanted, ()
-    sharing = suite.examine(model) if wanted == "shared" else suite.adapt(model)
-    notes = (sharing.reason,) if sharing.reason else ()
-    if wanted == "shared":
-        return wanted, tuple(f"fitness.prefixes=shared against advice: {note}" for note in notes)
-    return "shared" if sharing.share else "plain", notes
+def _traits(suite: TaskSuite, model: Any, wanted: str) -> tuple[ModelTraits, tuple[str, ...]]:
+    """The traits of a model, and sentences about them; who insists on sharing is told what it changes."""
+    found = ModelTraits.probe(model, suite, "plain" if wanted == "plain" else "auto")
+    reason = found.sharing.reason if found.sharing is not None else ""
+    if wanted != "shared":
+        return found, (reason,) if reason else ()
+    notes = (f"fitness.prefixes=shared against advice: {reason}",) if reason else ()
+    return replace(found, sharing=Sharing(True, "")), notes
 
 
 def width(reference: CheckpointSource) -> int:
@@ -129,9 +129,9 @@ def width(reference: CheckpointSource) -> int:
     return max((min(shape) for shape in matrices), default=0) if named is None else int(named)
 
 
-def _timed_pass(suite: TaskSuite) -> torch.Tensor | None:
+def _timed_pass(scorer: Scorer) -> torch.Tensor | None:
     """Tokens of the largest pass of the search split, or of its longest prompt, cut to a short measurement."""
-    layout = suite.layout("search")
+    layout = scorer.layout("search")
     passes = [batch.tokens for batch in layout.likelihoods]
     prompts = (torch.from_numpy(prompt.tokens)[None].long() for batch in layout.prompts for prompt in batch.prompts)
     passes = passes or list(prompts)

@@ -16,7 +16,7 @@ from evomerge.candidate.loading import build_suite, first_line, load_tokenizer
 from evomerge.checkpoints import open_all
 from evomerge.errors import InputError
 from evomerge.evaluation import PYTHON, SPLITS, Failure, Job, Outcome, Response
-from evomerge.fitness import FitnessSettings, NonFiniteScore, TaskSuite
+from evomerge.fitness import FitnessSettings, ModelTraits, NonFiniteScore, Scorer, TaskSuite
 from evomerge.merging import Checkpoints, LiveModel, Merger, NonFinite, PreparedSettings, WeightCache
 from evomerge.recipe import CheckpointRef
 
@@ -74,10 +74,9 @@ class Worker:
         checkpoints = settings.open()
         folder = checkpoints.reference.path
         self.tokenizer = load_tokenizer(folder, settings.trust_remote_code)
-        self.suite = suite or build_suite(settings.fitness, checkpoints.reference, self.tokenizer)
-        if suite_digest(self.suite) != settings.items:
+        suite = suite or build_suite(settings.fitness, checkpoints.reference, self.tokenizer)
+        if suite_digest(suite) != settings.items:
             raise InputError("the tasks have changed since the run began: a worker built other items than the driver")
-        self.suite.use(settings.fitness.prefixes)
         self.live = LiveModel.load(
             folder,
             dtype=settings.dtype,
@@ -85,9 +84,11 @@ class Worker:
             device=settings.device,
             trust_remote_code=settings.trust_remote_code,
         )
-        self.suite.adapt(self.live.model)  # weights that are numbers; a candidate's may not be
+        # Now, with weights that are numbers; a candidate's may not be.
+        traits = ModelTraits.probe(self.live.model, suite, settings.fitness.prefixes)
+        self.scorer = Scorer(suite, traits)
         device = torch.device(settings.device)
-        room = WeightCache(device, reserve=_reserved(self.suite, settings) if device.type == "cuda" else 0)
+        room = WeightCache(device, reserve=_reserved(self.scorer, settings) if device.type == "cuda" else 0)
         self.merger = Merger(checkpoints, device=device, prepared=settings.prepared, weights=room)
         self._functions = {function.name: function.load() for function in settings.functions}
 
@@ -121,7 +122,7 @@ class Worker:
     def _answers(self, job: Job) -> list[Response]:
         """Asks the model that is installed the job's items, then the user's functions if the job names them."""
         items = {task: ids for task, ids in job.items.items() if task != PYTHON}
-        responses = self.suite.score(self.live.model, job.split, items)[1] if items else []
+        responses = self.scorer.score(self.live.model, job.split, items) if items else []
         if PYTHON in job.items:
             self.live.forget()  # a function may do to the weights what it likes
             values = {
@@ -134,10 +135,10 @@ class Worker:
         return responses
 
 
-def _reserved(suite: TaskSuite, settings: WorkerSettings) -> int:
+def _reserved(scorer: Scorer, settings: WorkerSettings) -> int:
     """Bytes of a GPU's memory that scoring takes between merges."""
     itemsize, eager = getattr(torch, settings.dtype).itemsize, settings.attention == "eager"
-    return max(suite.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
+    return max(scorer.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
 
 
 def suite_digest(suite: TaskSuite) -> str:

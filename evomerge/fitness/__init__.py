@@ -1,7 +1,8 @@
 """Fitness: a model and items in, metrics and responses out.
 
-``TaskSuite.build`` loads lm-eval tasks, splits their items and builds every request once; ``TaskSuite.score`` asks a
-model whose weights may have changed since the last call. This room alone knows lm-eval.
+``TaskSuite.build`` loads lm-eval tasks, splits their items and builds every request once; ``ModelTraits.probe`` finds
+out how models of one architecture are read; a ``Scorer`` of both asks a model whose weights may have changed since the
+last call. This room alone knows lm-eval.
 """
 
 import importlib
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from evomerge.fitness.inference.probe import WHOLE, Sharing
     from evomerge.fitness.inference.requests import Continuation, Generated, Likelihood, Prompt
     from evomerge.fitness.inspection import TaskListing, inspect_tasks
+    from evomerge.fitness.scorer import Scorer
     from evomerge.fitness.suite import MetricInfo, TaskSuite
     from evomerge.fitness.tasks.isolated_rng import foreign_code
+    from evomerge.fitness.traits import ModelTraits
 
 __all__ = [
     "WHOLE",
@@ -26,8 +29,10 @@ __all__ = [
     "Generated",
     "Likelihood",
     "MetricInfo",
+    "ModelTraits",
     "NonFiniteScore",
     "Prompt",
+    "Scorer",
     "Sharing",
     "TaskListing",
     "TaskSuite",
@@ -43,8 +48,10 @@ _HOMES = {
     "Generated": "inference.requests",
     "Likelihood": "inference.requests",
     "MetricInfo": "suite",
+    "ModelTraits": "traits",
     "NonFiniteScore": "inference.answers",
     "Prompt": "inference.requests",
+    "Scorer": "scorer",
     "Sharing": "inference.probe",
     "TaskListing": "inspection",
     "TaskSuite": "suite",

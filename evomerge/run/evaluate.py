@@ -10,7 +10,7 @@ from evomerge.analysis import interval
 from evomerge.candidate import build_suite, load_model, load_tokenizer, resolve_device, resolve_dtype, thread_count
 from evomerge.checkpoints import locate, open_source
 from evomerge.evaluation import SPLITS, Response
-from evomerge.fitness import FitnessSettings
+from evomerge.fitness import FitnessSettings, Scorer
 from evomerge.run import paths
 from evomerge.run.run_config import EvaluateConfig, fitness_settings
 
@@ -62,17 +62,16 @@ def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: Non
     splits = (
         [split for split in SPLITS if any(suite.items[split].values())] if config.split == "all" else [config.split]
     )
-    responses = [response for split in splits for response in suite.score(model, split)[1]]
-    sharing = suite.adapt(model)
-    if sharing.reason:
-        warn(sharing.reason)
-    prefixes = "shared" if sharing.share else "plain"
+    scorer = Scorer.of(model, suite)
+    if reason := scorer.sharing.reason:
+        warn(reason)
+    responses = [response for split in splits for response in scorer.score(model, split)]
     ran = {
         "dtype": dtype,
         "attention": str(model.config._attn_implementation),
         "device": device,
         "threads": thread_count(),
-        "prefixes": prefixes,
+        "prefixes": "shared" if scorer.sharing.share else "plain",
     }
     return Scores(suite.aggregate(responses), responses, ran)
 

@@ -11,6 +11,7 @@ from evomerge.candidate import build_suite, load_model, load_tokenizer, resolve_
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.evaluation import Response
+from evomerge.fitness import Scorer
 from evomerge.run.run_config import recorded_fitness
 from evomerge.store import RunStore
 
@@ -46,7 +47,7 @@ def verify(store: RunStore, split: str, answers: Sequence[Response], folder: Pat
         threads=int(model_settings["threads"]),
         trust_remote_code=trust,
     )
-    _, responses = suite.score(model, split)
+    responses = Scorer.of(model, suite).score(model, split)
     difference = largest_difference(answers, responses)
     tolerance = _TOLERANCES[model_settings["dtype"]]
     if not difference <= tolerance:

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 import transformers
 
-from evomerge.fitness import FitnessSettings, TaskSuite
+from evomerge.fitness import FitnessSettings, Scorer, TaskSuite
 from evomerge.fitness.inference.batches import Layout
 from evomerge.fitness.inference.prefix_tree import build
 from experiments.machine import machine
@@ -135,14 +135,14 @@ class Bench:
             tasks=(name,), task_path=(str(self.folder),), splits={"search": 1.0, "selection": 0.0, "test": 0.0}
         )
         suite = TaskSuite.build(settings, self.tokenizer, config=self.model.config)
-        sharing = suite.adapt(self.model)
+        scorer = Scorer.of(self.model, suite)
         with counted(self.model) as tokens:
-            suite.score(self.model, "search")  # lays requests out, which a run does once
-        seconds, (_, responses) = timed(lambda: suite.score(self.model, "search"), self.repeats)
-        layout = suite.layout("search")
+            scorer.score(self.model, "search")  # lays requests out, which a run does once
+        seconds, responses = timed(lambda: scorer.score(self.model, "search"), self.repeats)
+        layout = scorer.layout("search")
         answers = [value for response in responses for value in (response.logprobs or response.texts)]
         least = layout.least_tokens or self._least(layout, answers)
-        return {"seconds": seconds, "tokens": tokens[0], "least_tokens": least, "shared": sharing.share}, answers
+        return {"seconds": seconds, "tokens": tokens[0], "least_tokens": least, "shared": scorer.sharing.share}, answers
 
     def _least(self, layout: Layout, texts: list[str]) -> int:
         """For generation: every token that prompts begin with once, and each generated token but the last once."""

@@ -97,7 +97,7 @@ def make_worker(folder: Path, *names: str) -> Worker:
 
 def job(worker: Worker, folder: Path, amount: float, functions: bool = True) -> Job:
     """One expert's task vector, scaled, all items that it is searched on, and the functions."""
-    items = {task: tuple(ids) for task, ids in worker.suite.items["search"].items()}
+    items = {task: tuple(ids) for task, ids in worker.scorer.suite.items["search"].items()}
     options = methods.load("task_arithmetic").resolve({})
     base, one = (CheckpointRef(str(folder / name)) for name in ("base", "one"))
     groups = ParameterGroups((Group("model"),))
@@ -193,7 +193,7 @@ def test_models_of_other_shapes(folder: Path, tmp_path: Path) -> None:
         assert outcome.responses != first.responses
         out = merge_to_folder(recipe, tmp_path / str(number))
         model = load_model(out, dtype="float32", attention="auto", device="cpu")
-        again = worker.suite.score(model, "search", plain.items)[1]
+        again = worker.scorer.score(model, "search", plain.items)
         for ours, theirs in zip(outcome.responses, again, strict=True):
             assert ours.key == theirs.key
             assert ours.logprobs == pytest.approx(theirs.logprobs, abs=1e-5)

@@ -14,6 +14,8 @@ import torch
 import transformers
 from tokenizers.pre_tokenizers import ByteLevel
 
+from evomerge.evaluation import Response
+from evomerge.fitness import Scorer, TaskSuite
 from tests.building import SPECIAL_TOKENS, tiny_llama
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -189,6 +191,14 @@ def shake(model: torch.nn.Module, seed: int) -> None:
         quiet = torch.ones(len(model.lm_head.weight), dtype=torch.bool)
         quiet[LOUD] = False
         model.lm_head.weight[quiet] *= 0.1
+
+
+def scored(
+    suite: TaskSuite, model: Any, split: str = "search", items: Any = None
+) -> tuple[dict[str, float], list[Response]]:
+    """Metrics and responses of a model whose traits are found out now."""
+    responses = Scorer.of(model, suite).score(model, split, items)
+    return suite.aggregate(responses), responses
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from lm_eval.tasks import TaskManager
 
 from evomerge.evaluation import Response
 from evomerge.fitness import FitnessSettings, TaskSuite
-from tests.fitness.conftest import load_model
+from tests.fitness.conftest import load_model, scored
 
 EVERYTHING = {"search": 1.0, "selection": 0.0, "test": 0.0}
 LENGTH = 64
@@ -50,7 +50,7 @@ def ours(
         tuple(names), (str(folder),), splits=EVERYTHING, **{"max_length": LENGTH, "num_fewshot": 0, **changes}
     )
     suite = TaskSuite.build(settings, tokenizer, config=model.config)
-    return suite, *suite.score(model, "search")
+    return suite, *scored(suite, model)
 
 
 def compare_metrics(result: Mapping[str, Any], metrics: Mapping[str, float], exact: tuple[str, ...]) -> None:

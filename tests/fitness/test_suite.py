@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,18 @@ import numpy as np
 import pytest
 import torch
 
-from evomerge.errors import InputError
 from evomerge.evaluation import SPLITS, Response
-from evomerge.fitness import FitnessSettings, MetricInfo, NonFiniteScore, TaskSuite, inspect_tasks
-from tests.fitness.conftest import choice_rows, load_model, shake, write_jsonl
+from evomerge.fitness import (
+    FitnessSettings,
+    MetricInfo,
+    ModelTraits,
+    NonFiniteScore,
+    Scorer,
+    Sharing,
+    TaskSuite,
+    inspect_tasks,
+)
+from tests.fitness.conftest import choice_rows, load_model, scored, shake, write_jsonl
 
 ALL = ("pair", "cloze", "prose", "echo")
 
@@ -33,38 +42,65 @@ def suite(tasks: Path, tokenizer: Any, model: Any) -> TaskSuite:
 
 
 def test_each_model_in_place_gives_its_own_answers(tasks: Path, suite: TaskSuite, model: Any, tokenizer: Any) -> None:
-    first = suite.score(model, "search")
+    first = scored(suite, model)
     shake(model, seed=1)
-    second = suite.score(model, "search")
+    second = scored(suite, model)
     assert [response.logprobs for response in first[1]] != [response.logprobs for response in second[1]]
     assert [response.texts for response in first[1]] != [response.texts for response in second[1]]
-    assert build(tasks, tokenizer, model).score(model, "search") == second
+    assert scored(build(tasks, tokenizer, model), model) == second
     shake(model, seed=0)
-    assert suite.score(model, "search") == first
+    assert scored(suite, model) == first
 
 
 def test_requests_are_laid_out_once_for_all_candidates(suite: TaskSuite, model: Any) -> None:
-    suite.score(model, "search")
-    layout = suite.layout("search")
-    assert suite.sharing is not None
-    settled = suite.sharing
-    suite.score(model, "search")
-    assert suite.layout("search") is layout
-    assert suite.sharing is settled
+    scorer = Scorer.of(model, suite)
+    scorer.score(model, "search")
+    layout = scorer.layout("search")
+    scorer.score(model, "search")
+    assert scorer.layout("search") is layout
+
+
+def test_a_suite_is_a_value(suite: TaskSuite, model: Any) -> None:
+    for name in ("settings", "items", "sharing"):
+        with pytest.raises(FrozenInstanceError):
+            setattr(suite, name, None)
+    before = dict(vars(suite))
+    scored(suite, model)
+    assert all(vars(suite)[name] is value for name, value in before.items())
+
+
+def test_traits_are_found_out_once_and_given_on(suite: TaskSuite, model: Any) -> None:
+    traits = ModelTraits.probe(model, suite)
+    assert traits.sharing is not None
+    assert traits.sharing.share
+    assert ModelTraits.probe(model, suite) == traits
+    assert Scorer(suite, traits).score(model, "test") == Scorer.of(model, suite).score(model, "test")
+    plain = ModelTraits.probe(model, suite, "plain")
+    assert plain.sharing == Sharing(False, "")
+    assert Scorer(suite, plain).layout("search").forward_tokens > Scorer(suite, traits).layout("search").forward_tokens
+    expected = ModelTraits.expected(suite.tokenizer, model.config)
+    assert replace(traits, sharing=None, logits=expected.logits) == expected
+
+
+def test_memory_is_predicted_before_a_model_is_asked(suite: TaskSuite, model: Any) -> None:
+    expected = Scorer(suite, ModelTraits.expected(suite.tokenizer, model.config))
+    found = Scorer.of(model, suite)
+    for split in SPLITS:
+        assert 0 < found.predicted_bytes(split) <= expected.predicted_bytes(split)
 
 
 def test_scoring_encodes_nothing(suite: TaskSuite, model: Any) -> None:
-    before = suite.encode_calls
+    before = suite.encoder.calls
     assert before > 0
     for split in SPLITS:
-        suite.score(model, split)
-    assert suite.encode_calls == before
+        scored(suite, model, split)
+    assert suite.encoder.calls == before
 
 
 def test_a_part_of_the_items_gets_the_same_answers(suite: TaskSuite, model: Any) -> None:
-    _, everything = suite.score(model, "search")
+    _, everything = scored(suite, model)
     part = {task: ids[1::2] for task, ids in suite.items["search"].items()}
-    _, some = suite.score(model, "search", part)
+    _, some = scored(suite, model, "search", part)
     known = {response.item: response for response in everything}
     assert [response.item for response in some] == [item for ids in part.values() for item in ids]
     for response in some:
@@ -75,21 +111,21 @@ def test_a_part_of_the_items_gets_the_same_answers(suite: TaskSuite, model: Any)
 def test_batch_size_changes_the_answers_only_by_rounding(
     tasks: Path, suite: TaskSuite, model: Any, tokenizer: Any
 ) -> None:
-    _, batched = suite.score(model, "search")
-    _, single = build(tasks, tokenizer, model, batch_size=1).score(model, "search")
+    _, batched = scored(suite, model)
+    _, single = scored(build(tasks, tokenizer, model, batch_size=1), model)
     for one, other in zip(batched, single, strict=True):
         assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
         assert one.texts == other.texts
 
 
 def test_metrics_follow_from_stored_responses(suite: TaskSuite, model: Any) -> None:
-    metrics, responses = suite.score(model, "search")
+    metrics, responses = scored(suite, model)
     stored = [Response.from_json(json.loads(json.dumps(response.to_json()))) for response in responses]
     assert suite.aggregate(stored) == metrics
 
 
 def test_metrics_are_known_before_anything_is_scored(suite: TaskSuite, model: Any) -> None:
-    metrics, _ = suite.score(model, "search")
+    metrics, _ = scored(suite, model)
     assert set(suite.metrics) == set(metrics)
     assert suite.metrics["choice.acc"] == MetricInfo(higher_is_better=True)
     assert suite.metrics["pair.acc"] == MetricInfo(higher_is_better=True)
@@ -98,7 +134,7 @@ def test_metrics_are_known_before_anything_is_scored(suite: TaskSuite, model: An
 
 
 def test_smooth_metrics_of_a_choice(suite: TaskSuite, model: Any) -> None:
-    metrics, responses = suite.score(model, "search")
+    metrics, responses = scored(suite, model)
     letters = [response for response in responses if response.task == "letters"]
     for response in letters:
         gold = "ABCD".index(suite.describe(response.item)["gold"])
@@ -114,14 +150,6 @@ def test_smooth_metrics_of_a_choice(suite: TaskSuite, model: Any) -> None:
     assert cloze.metrics["gold_logprob"] == cloze.logprobs[0]
 
 
-def test_unknown_metrics_are_refused_all_at_once(suite: TaskSuite) -> None:
-    suite.check_metrics(["choice.acc", "pair.acc"])
-    with pytest.raises(InputError) as caught:
-        suite.check_metrics(["choice.acc", "choice.ac_norm", "letter.acc"])
-    assert "'choice.ac_norm'; did you mean 'choice.acc_norm'" in str(caught.value)
-    assert "'letter.acc'; did you mean 'letters.acc'" in str(caught.value)
-
-
 def test_items_are_described_for_people(suite: TaskSuite) -> None:
     item = suite.items["test"]["choice"][0]
     described = suite.describe(item)
@@ -132,32 +160,32 @@ def test_items_are_described_for_people(suite: TaskSuite) -> None:
 
 def test_items_outside_the_split_are_refused(suite: TaskSuite, model: Any) -> None:
     with pytest.raises(ValueError, match="do not belong to the search split"):
-        suite.score(model, "search", {"choice": suite.items["test"]["choice"][:1]})
+        scored(suite, model, "search", {"choice": suite.items["test"]["choice"][:1]})
     with pytest.raises(ValueError, match="under their own task"):
-        suite.score(model, "search", {"letters": suite.items["search"]["choice"][:1]})
+        scored(suite, model, "search", {"letters": suite.items["search"]["choice"][:1]})
 
 
 def test_a_broken_model_has_no_score(tasks: Path, suite: TaskSuite, model: Any, tokenizer: Any) -> None:
     with torch.no_grad():
         model.model.layers[1].mlp.down_proj.weight[0, 0] = float("nan")
     with pytest.raises(NonFiniteScore, match=r"task 'choice', item [0-9a-f]{16}"):
-        suite.score(model, "search")
+        scored(suite, model)
     with pytest.raises(NonFiniteScore, match="task 'echo'") as caught:
-        build(tasks, tokenizer, model, ("echo",)).score(model, "search")
+        scored(build(tasks, tokenizer, model, ("echo",)), model)
     assert caught.value.item in suite.items["search"]["echo"]
 
 
 def test_an_overflowing_perplexity_is_left_out(suite: TaskSuite, model: Any) -> None:
     with torch.no_grad():
         model.lm_head.weight *= 1e4
-    metrics, responses = suite.score(model, "search")
+    metrics, responses = scored(suite, model)
     assert "cloze.perplexity" not in metrics
     assert metrics["cloze.gold_logprob"] < -1e4
     assert len(responses) == sum(len(ids) for ids in suite.items["search"].values())
 
 
 def test_groups_are_scored_only_when_all_their_tasks_are(suite: TaskSuite, model: Any) -> None:
-    metrics, _ = suite.score(model, "search", {"choice": suite.items["search"]["choice"]})
+    metrics, _ = scored(suite, model, "search", {"choice": suite.items["search"]["choice"]})
     assert "choice.acc" in metrics
     assert not any(key.startswith("pair.") for key in metrics)
 
@@ -271,10 +299,10 @@ def test_a_task_that_reseeds_everything_changes_nothing(tmp_path: Path, tokenize
 
     before = states()
     suite = build(tmp_path, tokenizer, model, ("hostile",))
-    first = suite.score(model, "search")
+    first = scored(suite, model)
     assert states() == before
     random.seed(99)
-    assert suite.score(model, "search") == first
+    assert scored(suite, model) == first
     # Its writing into a document is not seen by the next candidate, nor are its answers judged by another key.
     golds = [suite.describe(response.item)["gold"] for response in first[1]]
     options = [suite.describe(response.item)["options"] for response in first[1]]
@@ -309,7 +337,7 @@ def test_what_people_should_know(tasks: Path, tokenizer: Any, model: Any) -> Non
 
 
 def test_bfloat16_scores_like_float32(tasks: Path, suite: TaskSuite, checkpoint: Path, model: Any) -> None:
-    exact, _ = suite.score(model, "search")
-    rounded, _ = suite.score(load_model(checkpoint, dtype=torch.bfloat16), "search")
+    exact, _ = scored(suite, model)
+    rounded, _ = scored(suite, load_model(checkpoint, dtype=torch.bfloat16))
     assert set(rounded) == set(exact)
     assert rounded["prose.bits_per_byte"] == pytest.approx(exact["prose.bits_per_byte"], rel=0.05)

@@ -10,6 +10,7 @@ from evomerge import kernels
 from evomerge.candidate import resolve_dtype
 from evomerge.checkpoints import stored_dtype, untied_heads
 from evomerge.evaluation import SPLITS
+from evomerge.fitness import ModelTraits, Scorer
 from evomerge.merging import PreparedSettings, footprint
 from evomerge.run.assemble import Assembly, assemble
 from evomerge.run.run_config import RunConfig
@@ -77,7 +78,9 @@ def _needs(assembly: Assembly) -> Iterator[str]:
     prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
     found = footprint(assembly.checkpoints, template, model_dtype=model_dtype, prepared=prepared)
     itemsize, eager = 4 if model_dtype == "float32" else 2, assembly.attention == "eager"
-    scoring = max(assembly.suite.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
+    traits = ModelTraits.expected(assembly.suite.tokenizer, assembly.checkpoints.reference.config)
+    scorer = Scorer(assembly.suite, traits)
+    scoring = max(scorer.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
     workers = assembly.config.executor.workers
     used = kernels.in_use()
     yield f"merging: {used.name} kernels ({used.reason})"

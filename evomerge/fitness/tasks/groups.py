@@ -30,6 +30,11 @@ class Groups:
         return tuple(self._groups)
 
     @property
+    def members(self) -> frozenset[str]:
+        """Names of the tasks that are part of a group."""
+        return frozenset(task for name in self._groups for task in self.leaves(name))
+
+    @property
     def judging(self) -> dict[str, str]:
         """Digest of how each group's score comes about, by name."""
         return {name: group_digest(group) for name, group in self._groups.items()}

@@ -17,7 +17,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from evomerge.errors import InputError
-from evomerge.fitness import FitnessSettings, TaskSuite
+from evomerge.fitness import FitnessSettings, Scorer, TaskSuite
 from evomerge.fitness.inference.batches import Limits
 from evomerge.fitness.inference.requests import Generated, Prompt
 from evomerge.fitness.inference.scoring import BatchScorer
@@ -119,7 +119,7 @@ def ours(
     )
     generation = {name: value for name, value in model.generation_config.to_dict().items() if value is not None}
     suite = TaskSuite.build(settings, tokenizer, config=model.config, generation=generation)
-    return [response.texts[0] for response in suite.score(model, "search")[1]], suite
+    return [response.texts[0] for response in Scorer.of(model, suite).score(model, "search")], suite
 
 
 @pytest.mark.parametrize("by", ["checkpoint", "task"])

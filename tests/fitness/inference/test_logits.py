@@ -11,7 +11,7 @@ import torch
 import transformers
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from evomerge.fitness import FitnessSettings, TaskSuite
+from evomerge.fitness import FitnessSettings, ModelTraits, Scorer, TaskSuite
 from evomerge.fitness.inference.batches import Layout, Limits
 from evomerge.fitness.inference.kv_cache import cache_argument
 from evomerge.fitness.inference.logits import logits_of, portions, selects_by
@@ -256,22 +256,23 @@ def test_a_model_without_a_choice_of_positions_may_share() -> None:
     assert sharing.share, sharing
 
 
-def test_a_suite_asks_the_first_model_that_has_numbers(tasks: Any, tokenizer: Any) -> None:
+def test_traits_are_found_out_by_a_model_that_has_numbers(tasks: Any, tokenizer: Any) -> None:
     settings = FitnessSettings(("prose",), (str(tasks),), max_length=64, prefixes="plain")
     suite = TaskSuite.build(settings, tokenizer, config={"model_type": "mine", "vocab_size": VOCABULARY})
-    assert suite.layout("search").limits.logits == "all"
-    predicted = suite.predicted_bytes("search")
     model = built(Plain)
+    expected = ModelTraits.expected(tokenizer, {**model.config.to_dict(), "model_type": "mine"})
+    unasked = Scorer(suite, expected)
+    assert unasked.layout("search").limits.logits == "all"
     broken = built(Plain)
     broken.lm_head.weight.fill_(torch.nan)
-    suite.adapt(broken)
-    assert suite.layout("search").limits.logits == "all"
-    suite.adapt(model)
-    assert suite.layout("search").limits.logits == "portions"
-    assert suite.predicted_bytes("search") <= predicted
-    metrics, _ = suite.score(model, "search")
+    assert ModelTraits.probe(broken, suite).logits == "all"
+    scorer = Scorer.of(model, suite)
+    assert scorer.layout("search").limits.logits == "portions"
+    assert scorer.predicted_bytes("search") <= unasked.predicted_bytes("search")
+    own = of_llama(model)
     whole = TaskSuite.build(settings, tokenizer, config=model.config)
-    assert whole.score(of_llama(model), "search")[0] == pytest.approx(metrics, rel=1e-6)
+    metrics = suite.aggregate(scorer.score(model, "search"))
+    assert whole.aggregate(Scorer.of(own, whole).score(own, "search")) == pytest.approx(metrics, rel=1e-6)
 
 
 def of_llama(model: Any) -> Any:

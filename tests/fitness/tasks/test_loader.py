@@ -15,7 +15,7 @@ import pytest
 from evomerge.errors import InputError
 from evomerge.fitness import FitnessSettings, TaskSuite, inspect_tasks
 from evomerge.fitness.tasks.task_index import Shelf
-from tests.fitness.conftest import choice_rows, write_jsonl
+from tests.fitness.conftest import choice_rows, scored, write_jsonl
 
 INLINE = {
     "task": "quiz",
@@ -85,7 +85,7 @@ def test_jsonl_with_generated_answers(folder: Path, tokenizer: Any, model: Any) 
     spec = {"task": "free", "data": str(folder / "quiz.jsonl"), "question": "{{question}}", "answer": "{{gold}}"}
     settings = FitnessSettings((spec | {"max_gen_toks": 4, "stop": ["a"]},), max_length=64)
     suite = TaskSuite.build(settings, tokenizer, config=model.config)
-    metrics, responses = suite.score(model, "search")
+    metrics, responses = scored(suite, model)
     assert list(metrics) == ["free.exact_match"]
     assert all("a" not in response.texts[0] for response in responses)
 
