@@ -55,7 +55,7 @@ def space() -> GenomeSpec:
     parts = ("self_attn.q_proj", "mlp.up_proj")
     names = [f"model.layers.{layer}.{part}.weight" for layer in range(LAYERS) for part in parts]
     template = Recipe("linear", {}, MODELS, BASE, ParameterGroups(()))
-    return build(GenomeSettings(layout="layer", own_groups=()), [Coefficient("weight", 0.0, 1.0, 1.0)], template, names)
+    return build(GenomeSettings(depth="layer", own_groups=()), [Coefficient("weight", 0.0, 1.0, 1.0)], template, names)
 
 
 def baselines() -> dict[str, Recipe]:

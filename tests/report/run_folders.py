@@ -144,7 +144,7 @@ class _Run:
             },
             "genome": {
                 "n_var": len(self.groups.groups) * len(self.models),
-                "settings": {"layout": "layer", "split_kinds": s.kinds},
+                "settings": {"depth": "layer", "split_kinds": s.kinds},
             },
             "objectives": [o.to_json() for o in s.objectives],
             "constraints": list(s.constraints),
