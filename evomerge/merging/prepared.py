@@ -8,12 +8,12 @@ carry that key, or not the values that were written, is made again.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import secrets
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ import torch
 from evomerge import kernels, methods
 from evomerge.checkpoints import map_arrays, write_arrays
 from evomerge.errors import InputError
+from evomerge.lease import Lease
 from evomerge.merging.outputs import Outputs
 
 Arrays = Mapping[str, torch.Tensor]
@@ -31,6 +32,7 @@ Place = Literal["disk", "memory", "nowhere"]
 
 # Data of one file; with less, an interruption loses less.
 _FILE_BYTES = 1 << 28
+_POLL = 0.1  # seconds between looks at whether another worker is done
 
 
 @dataclass(frozen=True)
@@ -150,12 +152,21 @@ class _Folder:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keeps other processes out; they are let in when this one is done, or dies."""
+        """Waits until no other process fills the folder, and keeps others waiting until this one is done, or dies."""
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self._path / "lock").open("wb") as file:
-            with suppress(OSError):  # some network folders have no locks: then workers may prepare the same twice
-                fcntl.flock(file, fcntl.LOCK_EX)
+        lease = None
+        while lease is None:
+            try:
+                lease = Lease.take(self._path, "prepared")
+            except InputError:  # another worker fills it; what it prepares is used
+                time.sleep(_POLL)
+            except OSError:  # no room for a lease is no room for arrays either: they are prepared in memory
+                break
+        try:
             yield
+        finally:
+            if lease is not None:
+                lease.release()
 
     def read(self) -> dict[str, Arrays]:
         """The arrays that are there. Files that cannot be used are removed: nobody else can use them either."""

@@ -4,9 +4,9 @@ Records are appended, never rewritten. A record is written only after the respon
 process killed at any instant leaves at most a torn last line, which the next opening drops.
 """
 
+from evomerge.lease import LeaseLost
 from evomerge.store.files import write_json, write_text
 from evomerge.store.folder import foreign_problem
-from evomerge.store.lease import LeaseLost
 from evomerge.store.run import RunStore
 
 __all__ = ["LeaseLost", "RunStore", "foreign_problem", "write_json", "write_text"]

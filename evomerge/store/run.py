@@ -20,11 +20,11 @@ from evomerge.evaluation import (
     compact,
     count_items,
 )
+from evomerge.lease import Lease
 from evomerge.store import format_1
 from evomerge.store.files import Log, drop_torn_tail, whole_lines, write_json, write_lines, write_text
 from evomerge.store.folder import FORMAT, MANIFEST, make_folder, read_json, read_manifest
 from evomerge.store.item_sets import ItemSets
-from evomerge.store.lease import Lease
 from evomerge.store.records import Record, evaluation_line, read_line, record_line, told_line
 from evomerge.store.responses import Responses, listed
 

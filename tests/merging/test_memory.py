@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from evomerge.checkpoints import TensorSpec, write_shards
+from tests.apart import Apart
 from tests.merging.conftest import by_layer, make_recipe
 
 ELEMENTS = 4_000_000
@@ -54,7 +52,7 @@ print(most - start, footprint(merger.checkpoints, recipe, model_dtype="bfloat16"
 """
 
 
-def measured(folder: Path, *words: str, stages: int = 1) -> tuple[int, int]:
+def measured(apart: Apart, folder: Path, *words: str, stages: int = 1) -> tuple[int, int]:
     """Memory of a process of its own, mapped files aside, while it merges; and what was predicted."""
     folders = [folder / name for name in ("base", "one", "two")]
     specs = {f"model.layers.{i}.mlp.up_proj.weight": TensorSpec(torch.bfloat16, (ELEMENTS,)) for i in range(TENSORS)}
@@ -69,32 +67,24 @@ def measured(folder: Path, *words: str, stages: int = 1) -> tuple[int, int]:
     for _ in range(stages - 1):
         recipe = replace(recipe, sources=(recipe, recipe.sources[1]))
     recipe.save(folder / "recipe.json")
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, str(folder / "recipe.json"), *words],
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000"},  # what is freed is given back at once
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    used, predicted = map(int, done.stdout.split())
+    used, predicted = map(int, apart.run(CHILD, str(folder / "recipe.json"), *words).split())
     return used, predicted
 
 
-def test_one_tensor_at_a_time(tmp_path: Path) -> None:
+def test_one_tensor_at_a_time(apart: Apart, tmp_path: Path) -> None:
     """Memory does not grow by another tensor; the models have 36."""
-    used, _ = measured(tmp_path)
+    used, _ = measured(apart, tmp_path)
     assert used <= ELEMENTS * 2
 
 
-def test_recipes_of_recipes_take_a_tensor_for_each_stage(tmp_path: Path) -> None:
-    used, predicted = measured(tmp_path, stages=3)
+def test_recipes_of_recipes_take_a_tensor_for_each_stage(apart: Apart, tmp_path: Path) -> None:
+    used, predicted = measured(apart, tmp_path, stages=3)
     assert predicted == 2 * ELEMENTS * 2
     assert used <= predicted + ELEMENTS * 2
 
 
-def test_a_method_of_whole_tensors_takes_what_is_predicted(tmp_path: Path) -> None:
-    used, predicted = measured(tmp_path, "whole")
+def test_a_method_of_whole_tensors_takes_what_is_predicted(apart: Apart, tmp_path: Path) -> None:
+    used, predicted = measured(apart, tmp_path, "whole")
     buffer, set_up = ELEMENTS * 2, 8_000_000
     assert predicted == ELEMENTS * 4 * (3 + 6)
     assert 0.5 * predicted < used < predicted + buffer + set_up

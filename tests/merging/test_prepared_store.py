@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import resource
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +13,7 @@ import torch
 from evomerge.checkpoints import open_source, read_header
 from evomerge.merging import Checkpoints, Merger, PreparedSettings
 from evomerge.recipe import Recipe
+from tests.apart import Apart
 from tests.merging.conftest import Family, make_recipe
 
 # Writes every call down in a file, so that calls in other processes are seen too.
@@ -85,11 +84,10 @@ class Setting:
     def merged(self, prepared: PreparedSettings) -> dict[str, torch.Tensor]:
         return dict(Merger(self.checkpoints, prepared=prepared).stream(self.recipe))
 
-    def child(self) -> subprocess.Popen[str]:
+    def child(self) -> tuple[str, ...]:
+        """Code and words of a process that does the same."""
         self.recipe.save(self.code / "recipe.json")
-        words = [str(self.code), str(self.code / "recipe.json"), str(self.folder)]
-        root = Path(__file__).parents[2]
-        return subprocess.Popen([sys.executable, "-c", CHILD, *words], cwd=root, stdout=subprocess.PIPE, text=True)
+        return CHILD, str(self.code), str(self.code / "recipe.json"), str(self.folder)
 
     def parts(self) -> list[Path]:
         return sorted(self.folder.glob("*.safetensors"))
@@ -111,14 +109,13 @@ def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
     return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_other_processes_prepare_nothing(setting: Setting) -> None:
+def test_other_processes_prepare_nothing(setting: Setting, apart: Apart) -> None:
     """Neither after the first one nor, waiting for it, at the same time."""
     names = sorted(setting.checkpoints.merged_names)
-    children = [setting.child(), setting.child()]
-    answers = [child.communicate()[0] for child in children]
+    children = [apart.start(*setting.child()), apart.start(*setting.child())]
+    answers = [apart.output(child) for child in children]
     assert sorted(setting.calls()) == names
-    late = setting.child()
-    answers.append(late.communicate()[0])
+    answers.append(apart.run(*setting.child()))
     assert setting.calls() == []
     assert len(set(answers)) == 1
     assert len(answers[0]) == 65
@@ -236,4 +233,4 @@ def test_a_full_disk(setting: Setting) -> None:
     assert len(setting.calls()) == len(setting.checkpoints.merged_names)
     assert same(dict(merger.stream(setting.recipe)), expected)
     assert setting.calls() == []
-    assert [path.name for path in setting.folder.iterdir()] == ["lock"]
+    assert list(setting.folder.iterdir()) == []

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from evomerge.errors import InputError
+from evomerge.lease import EXPIRY
 from evomerge.store import LeaseLost, RunStore
-from evomerge.store.lease import EXPIRY
 from tests.store.test_store import answers, evaluation, opened
 
 ROOT = Path(__file__).parents[2]
