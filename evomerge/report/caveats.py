@@ -1,8 +1,8 @@
-"""Caveats: warnings to read before the numbers, and the optimism of scores that were selected for."""
+"""Caveats: warnings to read before the numbers, and the optimism of scores that were selected by."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -14,25 +14,34 @@ from evomerge.report.wording import count, number
 FEW_ITEMS = 100
 
 
-def shrinkage(results: Results, members: Sequence[Member]) -> dict[str, tuple[float, float | None]]:
-    """Mean drop from search scores to test scores, in each objective's natural direction.
+def optimism(results: Results, members: Sequence[Member]) -> dict[str, dict[str, tuple[float, float | None]]]:
+    """Mean drop from scores that were selected by to held-out scores, in each objective's natural direction.
 
     Returns:
-        Objective label to the drop of the members, who were selected by their search scores, and that of the
-        baselines, who were not.
+        Objective label to ``search`` and ``selection``, as far as there are such scores, to the drop of the confirmed
+        members and that of the baselines, which nothing selected; None where no baseline has both scores.
     """
-    found = {}
+    found: dict[str, dict[str, tuple[float, float | None]]] = {}
+    confirmed = [member for member in members if member.test_scores]
     for objective in results.objectives:
-        sign = 1.0 if objective.higher_is_better else -1.0
-        label = objective.label
-        drops = [sign * (m.search_scores[label].mean - m.test_scores[label].mean) for m in members if m.test_scores]
-        pairs = [
-            (results.baseline_scorecard(n, "search"), results.baseline_scorecard(n, "test")) for n in results.names
-        ]
-        others = [sign * (a.values[label] - b.values[label]) for a, b in pairs if a is not None and b is not None]
-        if drops:
-            found[label] = (float(np.mean(drops)), float(np.mean(others)) if others else None)
+        label, sign = objective.label, 1.0 if objective.higher_is_better else -1.0
+        for split in ("search", "selection"):
+            drops = [
+                sign * (m.scores(split)[label].mean - m.test_scores[label].mean) for m in confirmed if m.scores(split)
+            ]
+            others = [sign * drop for drop in _baseline_drops(results, label, split)]
+            if drops:
+                row = (float(np.mean(drops)), float(np.mean(others)) if others else None)
+                found.setdefault(label, {})[split] = row
     return found
+
+
+def _baseline_drops(results: Results, label: str, split: str) -> Iterator[float]:
+    """Differences between the scores of each baseline on a split and on held-out items."""
+    for name in results.names:
+        first, test = results.baseline_scorecard(name, split), results.baseline_scorecard(name, "test")
+        if first is not None and test is not None:
+            yield first.values[label] - test.values[label]
 
 
 def warnings(results: Results, members: Sequence[Member]) -> list[str]:

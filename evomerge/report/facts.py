@@ -41,6 +41,10 @@ class Baseline:
     test: Mapping[str, Interval]
     versus_expert: Mapping[str, Comparison]
 
+    def scores(self, split: str) -> Mapping[str, Interval]:
+        """Objective label to score on a split; empty when it was not asked there."""
+        return {"search": self.search, "selection": self.selection, "test": self.test}[split]
+
 
 class Facts:
     """A run's facts.
@@ -107,9 +111,19 @@ class Facts:
         return caveats.warnings(self.results, self.members)
 
     @cached_property
-    def shrinkage(self) -> dict[str, tuple[float, float | None]]:
-        """Search minus test scores, of the members and of the baselines."""
-        return caveats.shrinkage(self.results, self.members)
+    def optimism(self) -> dict[str, dict[str, tuple[float, float | None]]]:
+        """Search and selection minus held-out scores, of the members and of the baselines."""
+        return caveats.optimism(self.results, self.members)
+
+    @cached_property
+    def compared(self) -> int:
+        """Number of candidates compared on the selection split; 0 where finalists were chosen by search scores."""
+        return len({e.digest for e in self.results.store.evaluations("selection") if e.name is None})
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits whose scores are shown: without the selection split where nothing was compared on it."""
+        return tuple(split for split in SPLITS if split != "selection" or self.compared)
 
     @property
     def comparisons(self) -> int:

@@ -18,10 +18,15 @@ from evomerge.report.facts import Facts
 INK, QUIET, BLUE, RED, GREEN = "#1b1b1a", "#8a8a86", "#0072B2", "#D55E00", "#009E73"
 _STYLES = {"base": (QUIET, "D"), "expert": (RED, "s"), "uniform": (GREEN, "P")}
 _MOST_BARS = 25
+_TITLES = {
+    "test": "held-out items, 95 % intervals",
+    "selection": "selection items, by which finalists are chosen: not confirmed",
+    "search": "search items: optimistic, not confirmed",
+}
 
 
 def front_figure(facts: Facts, path: Path) -> Path:
-    """Draws held-out scores, or search scores where there are none, and says which.
+    """Draws held-out scores, or those on selection or search items where there are none, and says which.
 
     Args:
         facts: The run's facts.
@@ -30,7 +35,7 @@ def front_figure(facts: Facts, path: Path) -> Path:
     Returns:
         ``path``.
     """
-    split = "test" if facts.confirmed else "search"
+    split = "test" if facts.confirmed else "selection" if any(m.selection_scores for m in facts.members) else "search"
     several = len(facts.results.objectives) > 1
     figure = Figure(figsize=(7.2, 5.2) if several else (7.2, 1.6 + 0.24 * _rows(facts)), dpi=160, layout="constrained")
     FigureCanvasAgg(figure)
@@ -40,8 +45,7 @@ def front_figure(facts: Facts, path: Path) -> Path:
     axes.grid(color="#e6e5e1", linewidth=0.6)
     axes.tick_params(colors=INK, labelsize=8, length=3)
     (_plane if several else _rows_plot)(facts, axes, split)
-    what = "held-out items, 95 % intervals" if split == "test" else "search items: optimistic, not confirmed"
-    axes.set_title(f"Scores on {what}", fontsize=9, color=INK, loc="left")
+    axes.set_title(f"Scores on {_TITLES[split]}", fontsize=9, color=INK, loc="left")
     with warnings.catch_warnings():
         # A script that matplotlib's own font lacks is drawn as boxes: the same font everywhere keeps the bytes equal.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -52,8 +56,8 @@ def front_figure(facts: Facts, path: Path) -> Path:
 
 
 def _scores(facts: Facts, split: str) -> list[tuple[str, str, Mapping[str, Interval]]]:
-    members = [(m.id, "member", m.test_scores if split == "test" else m.search_scores) for m in facts.members]
-    baselines = [(b.short, b.kind, b.test if split == "test" else b.search) for b in facts.baselines]
+    members = [(m.id, "member", m.scores(split)) for m in facts.members]
+    baselines = [(b.short, b.kind, b.scores(split)) for b in facts.baselines]
     return [entry for entry in [*members, *baselines] if entry[2]]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from evomerge.report.facts import Facts
 from evomerge.report.results import short_name
-from evomerge.report.wording import count, duration, gap, number, score, whole
+from evomerge.report.wording import SPLIT_WORDS, count, duration, gap, number, score, whole
 
 _SPACES = re.compile(r"[^\S\u00a0\u202f]+")  # line ends and spaces, but those that hold a number and its unit together
 
@@ -22,7 +22,7 @@ def report_markdown(facts: Facts) -> str:
         ["![Scores of the front's members and of the baselines](front.png)", ""],
         _members(facts),
         _baselines(facts),
-        _selection(facts),
+        _optimism(facts),
         _costs(facts),
         _failures(facts),
         _commands(facts),
@@ -60,8 +60,10 @@ def _summary(facts: Facts) -> list[str]:
     lines = [f"- {code(label)}: {text(sentence)}" for label, sentence in facts.sentences.items() if sentence]
     failed = f", {facts.failed} of them failed" if facts.failed else ""
     asked, held_out = count(facts.items("search"), "search item"), count(facts.items("test"), "held-out item")
+    compared = f"the best {facts.compared} compared on {count(facts.items('selection'), 'selection item')}; "
     lines.append(
         f"- {count(len(facts.results.candidates), 'candidate')} scored on {asked}{failed}; "
+        f"{compared if facts.compared else ''}"
         f"{count(len(facts.confirmed), 'member')} confirmed on {held_out}. "
         f"Marks hold after Holm's correction for {count(facts.comparisons, 'comparison')}; intervals are 95 %."
     )
@@ -78,7 +80,7 @@ def _members(facts: Facts) -> list[str]:
     header = ["member"]
     for objective in facts.results.objectives:
         label = code(objective.label)
-        header += [f"{label} search", f"{label} held-out", "minus best expert", "mark"]
+        header += [*(f"{label} {SPLIT_WORDS[split]}" for split in facts.splits), "minus best expert", "mark"]
     rows = []
     for member in facts.members:
         notes = [" (knee)"] if member.knee else []
@@ -90,6 +92,9 @@ def _members(facts: Facts) -> list[str]:
             percent = facts.percent[label]
             test, versus = member.test_scores.get(label), member.versus_expert.get(label)
             row.append(score(member.search_scores[label].mean, percent))
+            if facts.compared:
+                selection = member.selection_scores.get(label)
+                row.append(score(selection.mean, percent) if selection else "–")
             row.append(text(whole(test, percent)) if test else "–")
             row.append(text(gap(versus.interval, percent)) if versus else "–")
             row.append(versus.mark if versus else "not scored on held-out items" if not test else "–")
@@ -99,28 +104,30 @@ def _members(facts: Facts) -> list[str]:
 
 def _baselines(facts: Facts) -> list[str]:
     labels = [o.label for o in facts.results.objectives]
-    header = ["baseline", *(f"{code(label)} {split}" for label in labels for split in ("search", "held-out"))]
+    header = ["baseline", *(f"{code(label)} {SPLIT_WORDS[split]}" for label in labels for split in facts.splits)]
     rows = []
     for baseline in facts.baselines:
         row = [text(baseline.short)]
         for label in labels:
-            for scores in (baseline.search, baseline.test):
+            for split in facts.splits:
                 percent = facts.percent[label]
-                found = scores.get(label)
+                found = baseline.scores(split).get(label)
                 row.append(text(whole(found, percent)) if found else "–")
         rows.append(row)
     return ["## Baselines", "", *table(header, rows)] if rows else []
 
 
-def _selection(facts: Facts) -> list[str]:
+def _optimism(facts: Facts) -> list[str]:
     lines = []
-    for label, (members, baselines) in facts.shrinkage.items():
+    for label, splits in facts.optimism.items():
         percent = facts.percent[label]
         unit = " points" if percent else ""
-        beside = f", of the baselines {number(baselines, percent, signed=True)}{unit}" if baselines is not None else ""
-        lines.append(f"- {code(label)}: of the members {number(members, percent, signed=True)}{unit}{beside}")
-    what = "How much better search scores are than held-out scores, on average; the members were selected by them."
-    return ["## Search and held-out scores", "", what, "", *lines, ""] if lines else []
+        for split, (members, baselines) in splits.items():
+            of = {"members": members} | ({"baselines": baselines} if baselines is not None else {})
+            drops = (f"of the {who} {number(drop, percent, signed=True)}{unit}" for who, drop in of.items())
+            lines.append(f"- {code(label)}, {split} scores: {', '.join(drops)}")
+    what = "How much better scores are than held-out scores, on average, of the members, which were selected by them."
+    return ["## Optimism of selected scores", "", what, "", *lines, ""] if lines else []
 
 
 def _costs(facts: Facts) -> list[str]:

@@ -80,6 +80,10 @@ class Member:
     on_test_front: bool = False
     dominated_by: tuple[str, ...] = ()
 
+    def scores(self, split: str) -> Mapping[str, Interval]:
+        """Objective label to score on a split; empty when it was not asked there."""
+        return {"search": self.search_scores, "selection": self.selection_scores, "test": self.test_scores}[split]
+
     @property
     def beats_best_expert(self) -> dict[str, bool]:
         """Objective label to whether the member beats that objective's best expert on held-out items."""

@@ -18,6 +18,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from evomerge.analysis import Interval
+from evomerge.evaluation import SPLITS
 from evomerge.recipe import Recipe
 from evomerge.report import wording
 from evomerge.report.facts import Facts
@@ -88,8 +89,7 @@ def _data(facts: Facts) -> dict[str, Any]:
                 "name": b.name,
                 "short": b.short,
                 "kind": b.kind,
-                "search": _scores(b.search, labels),
-                "test": _scores(b.test, labels),
+                **{split: _scores(b.scores(split), labels) for split in SPLITS},
             }
             for b in facts.baselines
         ],
@@ -103,8 +103,7 @@ def _data(facts: Facts) -> dict[str, Any]:
 def _member(member: Member, labels: list[str]) -> dict[str, Any]:
     return {
         "id": member.id,
-        "search": _scores(member.search_scores, labels),
-        "test": _scores(member.test_scores, labels),
+        **{split: _scores(member.scores(split), labels) for split in SPLITS},
         "versus": [
             [*_ends(c.interval), short_name(c.against), c.mark]
             if (c := member.versus_expert.get(label)) is not None

@@ -84,10 +84,7 @@ def _baseline(baseline: Baseline) -> dict[str, Any]:
 
 
 def _scores(model: Member | Baseline) -> dict[str, Mapping[str, Interval]]:
-    """Split to the scores of a member or a baseline on it; empty ones where there are none."""
-    if isinstance(model, Baseline):
-        return {"search": model.search, "selection": model.selection, "test": model.test}
-    return {"search": model.search_scores, "selection": model.selection_scores, "test": model.test_scores}
+    return {split: model.scores(split) for split in SPLITS}
 
 
 def _intervals(scores: Mapping[str, Interval]) -> dict[str, Any] | None:

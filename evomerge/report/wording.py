@@ -10,6 +10,7 @@ from evomerge.evaluation import Objective
 from evomerge.report.members import BEATS, WORSE, Member
 from evomerge.report.results import Results, short_name
 
+SPLIT_WORDS = {"search": "search", "selection": "selection", "test": "held-out"}
 NBSP, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
 
 

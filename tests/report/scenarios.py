@@ -47,6 +47,7 @@ SINGLE = Scenario(
     experts=("expert_s", "expert_l"),
     objectives=(Objective("0.5*reverse_b.acc + 0.5*sort_b.acc", ((0.5, "reverse_b.acc"), (0.5, "sort_b.acc")), True),),
     candidates=72,
+    selection_items=40,
     finalists=5,
 )
 ALL_FAILED = replace(TWO, candidates=5, failures={-1: NONFINITE})

@@ -109,6 +109,26 @@ def test_search_and_held_out_scores_are_never_in_one_plot(browser: Browser, run_
     assert "Search scores" in browser.run("document.getElementById('front-caption').textContent")
 
 
+@pytest.mark.parametrize("name", ["single", "three"])
+def test_selection_scores_have_a_plot_of_their_own(browser: Browser, run_of: RunOf, name: str) -> None:
+    browser.open((run_of(name) / "report.html").as_uri(), 1366, 900)
+    labels = (
+        "[...document.querySelectorAll('#front-plot [role=radio]')].map((m) => m.getAttribute('aria-label')).join()"
+    )
+    held_out = browser.run(labels)
+    browser.run("document.querySelector('input[value=selection]').click()")
+    assert browser.run(labels) != held_out
+    assert "finalists were chosen by them" in browser.run("document.querySelector('#front-plot .stamp').textContent")
+    assert browser.run("document.querySelectorAll('#front-plot .cloud').length") == 0
+    assert browser.run("document.querySelectorAll('#front-plot .wins').length") == 0
+    assert browser.run("document.querySelectorAll('#front-plot .whisker').length") > 0
+    caption = browser.run("document.getElementById('front-caption').textContent")
+    assert caption.startswith("Selection scores")
+    assert ("not compared on selection items" in caption) == (name == "three")
+    assert "on selection items" in browser.run("document.getElementById('chosen').textContent")
+    assert browser.errors == []
+
+
 def test_axes_of_three_objectives_can_be_chosen(browser: Browser, run_of: RunOf) -> None:
     browser.open((run_of("three") / "report.html").as_uri(), 1366, 900)
     assert browser.run("document.querySelectorAll('#parallel .parallel-line').length") == 14

@@ -197,6 +197,43 @@ def test_page_and_text_show_the_numbers_of_the_json(run_of: RunOf) -> None:
     assert "run_dir=runs/made-up" in text
 
 
+@pytest.mark.parametrize("name", ["single", "three"])
+def test_every_score_of_a_member_is_labelled_with_its_split(run_of: RunOf, name: str) -> None:
+    front: dict[str, Any] = json.loads((run_of(name) / "front.json").read_text(encoding="utf-8"))
+    page, text = page_of(run_of(name)), (run_of(name) / "report.md").read_text(encoding="utf-8")
+    confirmed = [member for member in front["members"] if member["test"]]
+    label = front["objectives"][0]["label"]
+    assert f"| member | `{label}` search | `{label}` selection | `{label}` held-out |" in text
+    tasks = len(front["objectives"]) if name == "three" else 2
+    asked = {split: front["items"][split] for split in ("search", "selection", "test")}
+    assert asked["selection"] == tasks * (50 if name == "three" else 40)
+    for words in (text, page):
+        assert f"the best {len(confirmed)} compared on {asked['selection']}\N{NO-BREAK SPACE}selection items" in words
+    for member in confirmed:
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{member['id']}`")).split(" | ")
+        shown = [f"{100 * member[split][label]['mean']:.1f}" for split in ("search", "selection", "test")]
+        assert [cell.split()[0] for cell in row[1:4]] == shown
+        cells = page.split(f'data-row="{member["id"]}"')[1].split("</tr>")[0].split('class="diff"')[0]
+        numbers = re.findall(r">(\d+\.\d)<", cells)
+        order = ("test", "search", "selection") if name == "three" else ("test", "selection", "search")
+        assert numbers == [f"{100 * member[split][label]['mean']:.1f}" for split in order]
+
+
+def test_the_optimism_of_scores_that_were_selected_by(run_of: RunOf) -> None:
+    front: dict[str, Any] = json.loads((run_of("three") / "front.json").read_text(encoding="utf-8"))
+    text = (run_of("three") / "report.md").read_text(encoding="utf-8").replace("\N{MINUS SIGN}", "-")
+    label = "wiki_made.perplexity"  # lower is better
+    for split in ("search", "selection"):
+        drops = []
+        for models in (front["members"], front["baselines"]):
+            both = [model for model in models if model["test"] and model[split]]
+            drops.append(np.mean([model["test"][label]["mean"] - model[split][label]["mean"] for model in both]))
+        wanted = rf"- `{label}`, {split} scores: of the members (\S+), of the baselines (\S+)"
+        found = re.search(wanted, text)
+        assert found is not None
+        assert [float(number) for number in found.groups()] == pytest.approx(drops, rel=1e-3)
+
+
 def test_failures_are_told_by_kind_with_their_first_message(run_of: RunOf) -> None:
     text = (run_of("two") / "report.md").read_text(encoding="utf-8")
     assert "| nonfinite | 2 | `tensor 'model.layers.3.mlp.down_proj.weight' holds values that are not finite` |" in text

@@ -14,7 +14,7 @@ from evomerge.recipe import Recipe
 from evomerge.store import RunStore
 from tests.search.analytic import ITEMS, means
 
-OLD = Path(__file__).parents[1] / "fixtures" / "run_format_1" / "analytic"
+OLD = Path(__file__).parents[1] / "fixtures" / "runs_format_1" / "analytic"
 ROWS = [json.loads(line) for line in (OLD / "evaluations.jsonl").read_text().splitlines()]
 
 

@@ -3,6 +3,9 @@ const frontPlot = byId('front-plot');
 let tip = null;
 
 const scoresOf = (thing) => thing[state.split];
+// Intervals are drawn where the members were not found by these very scores.
+const withBars = () => state.split !== 'search';
+const stamps = { search: 'search scores · optimistic', selection: 'selection scores · finalists were chosen by them' };
 
 function describe(m) {
   const scores = scoresOf(m);
@@ -83,7 +86,7 @@ function frame(x, y, box, xi, yi) {
   }
   g.append(draw('line', { class: 'axis', x1: left, x2: right, y1: bottom, y2: bottom }));
   g.append(draw('text', { class: 'strong', x: right, y: bottom + 36, 'text-anchor': 'end' }, axisName(xi, right - left)));
-  if (state.split === 'search') g.append(draw('text', { class: 'stamp', x: right - 6, y: top + 15, 'text-anchor': 'end' }, 'search scores · optimistic'));
+  if (stamps[state.split]) g.append(draw('text', { class: 'stamp', x: right - 6, y: top + 15, 'text-anchor': 'end' }, stamps[state.split]));
   return g;
 }
 function axisName(i, width) {
@@ -97,10 +100,10 @@ function plane(width) {
   const { x: xi, y: yi } = state;
   const shown = data.members.filter((m) => scoresOf(m));
   const references = data.baselines.filter((b) => scoresOf(b));
-  const bars = state.split === 'test' && shown.length <= 25;
+  const bars = withBars() && shown.length <= 25;
   const reach = (i) => extent((state.zoom ? shown : [...shown, ...references]).flatMap((t) => {
     const s = scoresOf(t)[i];
-    return bars || (t.kind && state.split === 'test') ? s : [s[0]];
+    return bars || (t.kind && withBars()) ? s : [s[0]];
   }), 0.07);
   const x = scale(...reach(xi), box[0], box[2], Math.max(3, Math.round(width / 110)));
   const y = scale(...reach(yi), box[3], box[1], 6);
@@ -126,13 +129,13 @@ function plane(width) {
     const kept = [Math.max(box[0], Math.min(box[2], of[0])), Math.max(box[1], Math.min(box[3], of[1]))];
     const out = kept[0] !== of[0] || kept[1] !== of[1];
     if (out) beyond.push(b.short);
-    svg.append(baselineMark(b, ...kept, state.split === 'test' && !out ? whiskers({ at: clamp(x), of: of[0] }, { at: clamp(y), of: of[1] }, s[xi], s[yi]) : []));
+    svg.append(baselineMark(b, ...kept, withBars() && !out ? whiskers({ at: clamp(x), of: of[0] }, { at: clamp(y), of: of[1] }, s[xi], s[yi]) : []));
   }
   const order = [...shown].sort((a, b) => scoresOf(a)[xi][0] - scoresOf(b)[xi][0]);
   for (const m of [...order.filter((o) => o.id !== state.member), ...order.filter((o) => o.id === state.member)]) {
     const s = scoresOf(m);
     const of = [x(s[xi][0]), y(s[yi][0])];
-    const both = state.split === 'test' && (bars || m.id === state.member);
+    const both = withBars() && (bars || m.id === state.member);
     svg.append(memberMark(m, ...of, both ? whiskers({ at: clamp(x), of: of[0] }, { at: clamp(y), of: of[1] }, s[xi], s[yi]) : []));
   }
   svg.addEventListener('keydown', moveWithKeys(order));
@@ -162,7 +165,7 @@ function rows(width) {
   const nameWidth = Math.min(170, width * 0.36);
   const height = 26 + 24 * things.length + 44;
   const box = [nameWidth, 26, width - 12, height - 44];
-  const values = things.flatMap((t) => (state.split === 'test' ? t.s : [t.s[0]]));
+  const values = things.flatMap((t) => (withBars() ? t.s : [t.s[0]]));
   if (state.split === 'search') values.push(...[...data.trace.points.map((p) => p[2])].sort((a, b) => a - b).slice(Math.floor(data.trace.points.length / 2)));
   const x = scale(...extent(values, 0.05), box[0], box[2], Math.max(3, Math.round(width / 120)));
   const svg = draw('svg', { width, height, role: 'radiogroup', 'aria-label': `Scores of ${objectives[0].label}. Arrow keys choose a member.` });
@@ -173,7 +176,7 @@ function rows(width) {
     const name = t.m ? t.m.id + (t.m.knee ? ' · best search' : '') : t.b.short;
     svg.append(draw('text', { x: nameWidth - 10, y: y + 4, 'text-anchor': 'end', class: t.m && t.m.id === state.member ? 'strong' : '', 'aria-hidden': 'true' },
       short(name, Math.floor(nameWidth / 7.2))));
-    const bars = state.split === 'test' ? whiskers({ at: x, of: x(t.s[0]) }, { of: y }, t.s, null) : [];
+    const bars = withBars() ? whiskers({ at: x, of: x(t.s[0]) }, { of: y }, t.s, null) : [];
     if (t.m) { order.push(t.m); svg.append(memberMark(t.m, x(t.s[0]), y, bars)); } else svg.append(baselineMark(t.b, x(t.s[0]), y, bars));
   });
   svg.addEventListener('keydown', moveWithKeys(order));
@@ -183,13 +186,15 @@ function rows(width) {
 
 function caption(shown, bars, outside, beyond) {
   const missing = data.members.length - shown.length;
+  const left = { test: 'not confirmed', selection: 'not compared on selection items' }[state.split];
+  const compared = `Selection scores of ${shown.length} members with 95 % intervals${bars ? '' : ' (of the chosen member and the baselines)'}: fresh items, by which the finalists were chosen.`;
   const held = objectives.length > 1
     ? `Held-out scores of ${shown.length} members with 95 % intervals${bars ? '' : ' (of the chosen member and the baselines; all are in the table)'}. Filled members beat the best expert of at least one objective.`
     : 'Held-out scores with 95 % intervals; filled members beat the best expert.';
   const search = `Search scores, which members were selected by: they flatter. Grey dots are the other candidates${data.trace.step > 1 ? ` (every ${data.trace.step}th)` : ''}${outside ? `; ${outside} lie outside the frame` : ''}.`;
   const one = 'Search scores, which members were selected by: they flatter.';
-  const text = state.split === 'test' ? held : objectives.length > 1 ? search : one;
-  clear(byId('front-caption')).append(text + (missing && state.split === 'test' ? ` ${missing} of the front not shown: not confirmed.` : '')
+  const text = state.split === 'test' ? held : state.split === 'selection' ? compared : objectives.length > 1 ? search : one;
+  clear(byId('front-caption')).append(text + (missing && left ? ` ${missing} of the front not shown: ${left}.` : '')
     + (beyond.length ? ` Beyond the frame, shown at its edge: ${beyond.join(', ')}.` : ''));
 }
 

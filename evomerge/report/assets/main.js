@@ -7,6 +7,7 @@ function drawChosen() {
     const versus = m.versus[i];
     return [make('dt', null, o.label),
       m.test ? make('dd', null, make('b', null, withUnits(m.test[i], i)), ` ${ends(m.test[i], i)} held-out`) : null,
+      m.selection ? make('dd', { class: 'quiet' }, `${withUnits(m.selection[i], i)} on selection items`) : null,
       make('dd', { class: 'quiet' }, `${withUnits(m.search[i], i)} on search items`),
       versus ? make('dd', null, `${estimate(versus, i, true)} ${ends(versus, i, true)} `, make('span', { class: 'quiet' }, `against ${short(versus[3], 40)}`),
         make('span', { class: `mark ${{ 'beats best expert': 'beats', worse: 'worse' }[versus[4]] || 'same'}` }, versus[4])) : null,
