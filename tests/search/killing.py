@@ -40,7 +40,7 @@ class Blow:
     """When a process is killed.
 
     Attributes:
-        what: ``record`` or ``responses`` of a split (``record:search``), or ``ask``.
+        what: ``record``, ``responses`` or ``item_set`` of a split (``record:search``), or ``ask``.
         count: The how-manieth of them in this process.
         share: How much of the line reaches the disk.
     """
@@ -89,13 +89,16 @@ def _die() -> NoReturn:
 
 def _dying_at_write(write: Callable[..., int], blow: Blow) -> Callable[..., int]:
     kind, split = blow.what.split(":")
+    first = {"search": "", "selection": "v", "test": "t"}[split]
+    place, mark = {
+        "record": ("records", f'"split":"{split}"'),
+        "responses": ("responses", f'"item":"{first}'),
+        "item_set": ("item_sets.jsonl", f'["{first}'),
+    }[kind]
     left = [blow.count]
 
     def append(log: Log, data: bytes, *, sync: bool = True) -> int:
-        is_record = log.path.parent.name == "records"
-        first = {"search": "", "selection": "v", "test": "t"}[split]
-        mark = f'"split":"{split}"' if is_record else f'"item":"{first}'
-        if log.path.parent.name == f"{kind.rstrip('s')}s" and mark.encode() in data and b'"told":[' not in data:
+        if place in (log.path.parent.name, log.path.name) and mark.encode() in data and b'"told":[' not in data:
             left[0] -= 1
             if left[0] == 0:
                 write(log, data[: int(blow.share * len(data))])
