@@ -27,6 +27,13 @@ def test_other_names_are_refused() -> None:
             methods.load(name).resolve({"normalize": True})
 
 
+def test_every_method_names_its_publication_and_has_starting_points() -> None:
+    for name in methods.names():
+        method = methods.load(name)
+        assert "http" in method.paper, name
+        assert method.starts(2, method.resolve({})), name
+
+
 def test_what_is_random_says_so() -> None:
     assert {name for name in methods.names() if methods.load(name).stochastic} == {
         "dare_linear", "dare_ties", "della", "della_linear",
