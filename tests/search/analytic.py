@@ -84,9 +84,9 @@ def template(method: str = "linear", models: Sequence[CheckpointRef] = MODELS) -
     return Recipe(method, {}, tuple(models), BASE, ParameterGroups(()))
 
 
-def space(layout: str = "layer") -> GenomeSpec:
+def space(depth: str = "layer") -> GenomeSpec:
     """The search space of the tests: one weight per expert and layer."""
-    return build(GenomeSettings(layout=layout, own_groups=()), [WEIGHT], template(), NAMES)
+    return build(GenomeSettings(depth=depth, own_groups=()), [WEIGHT], template(), NAMES)
 
 
 def baselines() -> dict[str, Recipe]:
@@ -107,11 +107,11 @@ def plan(
     seed: int = 0,
     population: int | None = 8,
     constraints: tuple[Constraint, ...] = (),
-    layout: str = "layer",
+    depth: str = "layer",
     **settings: object,
 ) -> SearchPlan:
     """A small search; one objective for the searchers that take one."""
-    genome = space(layout)
+    genome = space(depth)
     _, starts = genome.starts({"uniform": {"weight": 0.5}, "model:0": {"weight": (1.0, 0.0)}})
     single = not searchers.load(searcher).fits(2)
     budgets = settings.pop("budgets", Budgets(evaluations=evaluations))

@@ -53,7 +53,7 @@ class Blow:
 def search_plan(name: str, evaluations: int = 26) -> SearchPlan:
     """Every kind of candidate: good, infeasible, failed, and repeated."""
     return replace(
-        plan(name, evaluations=evaluations, seed=3, constraints=CONSTRAINTS, layout="linear"),
+        plan(name, evaluations=evaluations, seed=3, constraints=CONSTRAINTS, depth="linear"),
         finalists=3,
         max_failures=50,
     )

@@ -102,7 +102,7 @@ def test_nothing_is_scored_twice(tmp_path: Path) -> None:
             self.told += 1
 
     searcher = Rounded()
-    work = replace(plan("nsga2", layout="model", evaluations=99), searcher=lambda *_: searcher)
+    work = replace(plan("nsga2", depth="model", evaluations=99), searcher=lambda *_: searcher)
     result, jobs = search(tmp_path, work)
     assert max(Counter((job.recipe.digest, job.split) for job in jobs).values()) == 1
     assert result.reason == "exhausted"
@@ -151,7 +151,7 @@ def test_wall_time_adds_up_over_sessions_but_does_not_stop_a_replay(tmp_path: Pa
 
 
 def test_patience_counts_batches_without_progress(tmp_path: Path) -> None:
-    work = plan("ga", layout="model", budgets=Budgets(evaluations=400, patience=3))
+    work = plan("ga", depth="model", budgets=Budgets(evaluations=400, patience=3))
     result, _ = search(tmp_path, work)
     assert result.reason == "patience"
     best = [

@@ -61,7 +61,7 @@ def test_finalists_are_chosen_by_fresh_scores_and_the_test_split_is_asked_once(t
 
 
 def test_the_shortlist_holds_the_front_and_what_comes_next(tmp_path: Path) -> None:
-    work = plan("ga", evaluations=24, layout="model")
+    work = plan("ga", evaluations=24, depth="model")
     result, _ = search(tmp_path, replace(work, promoted=5, finalists=2))
     scores = sorted((e.metrics["south.loss"], e.digest) for e in on(tmp_path, "search") if e.batch)
     assert {e.digest for e in result.selected if e.name is None} == {digest for _, digest in scores[:5]}
