@@ -10,7 +10,7 @@ from evomerge.errors import InputError
 
 
 def resolve_device(device: str) -> str:
-    """What ``auto`` stands for on this machine; any other device is checked.
+    """Resolves ``auto`` to a device of this machine and checks any other.
 
     Raises:
         InputError: If the device is unknown or not there.
@@ -40,5 +40,5 @@ def device_info(device: str) -> dict[str, str]:
 
 
 def thread_count() -> int:
-    """Threads that models run with in this process."""
+    """Number of threads that models run with in this process."""
     return torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""The user's own metrics: Python functions of a model and its tokenizer."""
+"""User-defined metrics: Python functions of a model and its tokenizer."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from evomerge.candidate.loading import first_line
 from evomerge.errors import InputError, suggest
 from evomerge.evaluation import PYTHON
 from evomerge.fitness import foreign_code
@@ -73,10 +74,13 @@ def find_function(text: str) -> UserFunction:
         tree = ast.parse(source)
     except SyntaxError as error:
         raise InputError(f"functions: {place!r} is not Python: line {error.lineno}: {error.msg}") from error
+    except ValueError as error:  # bytes that no source holds
+        raise InputError(f"functions: {place!r} is not Python: {error}") from error
     defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     if name not in defined:
         raise InputError(
-            f"functions: {place!r} defines no function {name!r}{suggest(name, defined)} (it has {', '.join(defined)})"
+            f"functions: {place!r} defines no function {name!r}{suggest(name, defined)} "
+            f"(it has {', '.join(defined) or 'none'})"
         )
     function = getattr(_module(path), name)
     higher = bool(getattr(function, "higher_is_better", True))
@@ -86,11 +90,11 @@ def find_function(text: str) -> UserFunction:
 def call_function(
     function: Callable[[Any, Any], float], name: str, model: Any, tokenizer: Any, *, candidate: str
 ) -> float:
-    """Calls a function and insists on a finite number.
+    """Calls a function in isolation and requires a finite number.
 
-    Whatever the function does to global random numbers, to the model's mode or to its generation settings, the next
-    one to use the model finds everything as it was. Random numbers that it draws depend on the candidate and the
-    metric alone, not on which process asks or what was asked before.
+    Global random generators, the model's mode and its generation settings are restored afterwards, whatever the
+    function did to them. The generators are seeded by the candidate and the metric alone, so the numbers drawn depend
+    neither on the process nor on earlier calls.
 
     Args:
         function: The user's.
@@ -111,8 +115,8 @@ def call_function(
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except (Exception, SystemExit) as error:  # a function that calls sys.exit ends itself, not the search
-        said = (str(error).splitlines() or [""])[0]
-        raise FunctionError(f"{name} ({_place(function, error)}) raised {type(error).__name__}: {said}") from error
+        place, kind = _failing_line(function, error), type(error).__name__
+        raise FunctionError(f"{name} ({place}) raised {kind}: {first_line(error)}") from error
     finally:
         model.eval()
         if generation is not None:
@@ -126,7 +130,7 @@ def call_function(
     return number
 
 
-def _place(function: Callable[[Any, Any], float], error: BaseException) -> str:
+def _failing_line(function: Callable[[Any, Any], float], error: BaseException) -> str:
     """``FILE:LINE`` of the user's line that failed: the last one in the function's own file."""
     lines = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     code = getattr(inspect.unwrap(function), "__code__", None)
@@ -142,6 +146,8 @@ def _module(path: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise InputError(f"functions: {str(path)!r} failed to load: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"functions: {str(path)!r} failed to load: {type(error).__name__}: {first_line(error)}"
+        ) from error
     return module

@@ -14,10 +14,10 @@ ATTENTION = ("auto", "sdpa", "eager", "flash_attention_2", "flash_attention_3", 
 
 @dataclass(frozen=True)
 class RuntimeSettings:
-    """How a model is run.
+    """Settings of running a model.
 
     Attributes:
-        dtype: What it computes in; ``auto`` follows the weights and the machine.
+        dtype: Number type that it computes in; ``auto`` follows the weights and the machine.
         attention: transformers' name of the attention implementation; ``auto`` is what it chooses for the model.
         device: ``auto``, ``cpu``, ``cuda``, ...
         threads: Per worker; None is what the run began with, else what a short measurement says.
@@ -44,12 +44,12 @@ class RuntimeSettings:
 
 @dataclass(frozen=True)
 class ModelSettings(RuntimeSettings):
-    """How candidates are merged and run.
+    """Settings of merging and running candidates.
 
     Attributes:
-        out_dtype: What merged weights are rounded to, whatever the model computes in; ``auto`` is what the reference
+        out_dtype: Number type of merged weights, whatever the model computes in; ``auto`` is what the reference
             model is stored in.
-        merge_dtype: What the inputs are read as.
+        merge_dtype: Number type that the inputs are read as.
         prepared_disk: Most bytes, in the run's folder, of what the method prepares.
         prepared_memory: The same in each worker's own memory.
     """

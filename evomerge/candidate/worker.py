@@ -59,7 +59,7 @@ class WorkerSettings:
 
 
 class Worker:
-    """Scores jobs, one after the other, in one model whose weights are overwritten in place.
+    """Scores candidates one after the other in one live model, whose weights are overwritten in place.
 
     Args:
         settings: What to build and ask.
@@ -93,7 +93,7 @@ class Worker:
         self._functions = {function.name: function.load() for function in settings.functions}
 
     def __call__(self, job: Job) -> Outcome:
-        """Builds the job's recipe in place and asks it the job's items.
+        """Installs the job's recipe and scores it on the job's items.
 
         Returns:
             The responses; or, where the candidate has no score, the failure: weights or answers that are not finite, no
@@ -120,7 +120,7 @@ class Worker:
         return Outcome(tuple(responses), None, seconds)
 
     def _answers(self, job: Job) -> list[Response]:
-        """Asks the model that is installed the job's items, then the user's functions if the job names them."""
+        """Scores the installed candidate on the job's items, then by the user's functions if the job names them."""
         items = {task: ids for task, ids in job.items.items() if task != PYTHON}
         responses = self.scorer.score(self.live.model, job.split, items) if items else []
         if PYTHON in job.items:
@@ -137,12 +137,12 @@ class Worker:
 
 def _reserved(scorer: Scorer, settings: WorkerSettings) -> int:
     """Bytes of a GPU's memory that scoring takes between merges."""
-    itemsize, eager = getattr(torch, settings.dtype).itemsize, settings.attention == "eager"
+    itemsize, eager = getattr(torch, settings.dtype).itemsize, settings.attention in ("eager", "auto")
     return max(scorer.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
 
 
 def suite_digest(suite: TaskSuite) -> str:
-    """SHA-256 over which items are asked and what each of them says."""
+    """SHA-256 over the items of each split and their content."""
     items: Mapping[str, Any] = {
         split: {t: list(ids) for t, ids in tasks.items()} for split, tasks in suite.items.items()
     }
@@ -164,6 +164,6 @@ class _timed:
 
 
 def _wait(model: torch.nn.Module) -> None:
-    """Waits for a GPU, so that the seconds of merging are not counted as scoring."""
+    """Waits for a GPU, so that merging is not counted as scoring."""
     if next(model.parameters()).is_cuda:
         torch.cuda.synchronize()

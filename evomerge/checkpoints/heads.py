@@ -1,8 +1,8 @@
-"""Input and output embeddings that are one tensor.
+"""Tied embeddings: output embeddings (the LM head) that are the input embeddings.
 
 A tied checkpoint may leave its head out of the file or store it a second time, and its config may say so or leave it to
-the architecture's default. What counts is the values: a head that is absent, or that repeats the input embeddings
-without the config saying that they are separate, is no tensor of its own.
+the architecture's default. The values decide, as they do in transformers: a head that is absent, or that repeats the
+input embeddings without the config declaring them separate, is no tensor of its own.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _EMBEDDING = re.compile(
 
 
 def is_head(name: str) -> bool:
-    """Whether a tensor name is that of output embeddings."""
+    """Whether a tensor of this name holds output embeddings."""
     return _HEAD.search(name) is not None
 
 
 def is_embedding(name: str) -> bool:
-    """Whether a tensor name is that of input embeddings."""
+    """Whether a tensor of this name holds input embeddings."""
     return _EMBEDDING.search(name) is not None
 
 
 def says_tied(config: Mapping[str, Any]) -> bool | None:
-    """What the config says about tying; None where it leaves that to the architecture's default."""
+    """The config's ``tie_word_embeddings``; None where it is left to the architecture's default."""
     text = config.get("text_config")
     for place in (config, text if isinstance(text, dict) else {}):
         if isinstance(place.get("tie_word_embeddings"), bool):

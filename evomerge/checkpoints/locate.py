@@ -1,4 +1,4 @@
-"""From what the user wrote to a folder on this machine."""
+"""Resolution of a checkpoint: a local folder, or a hub id in the cache or fetched into it."""
 
 from __future__ import annotations
 
@@ -84,6 +84,12 @@ def _fetched(source: str, revision: str | None) -> Path:
     names = [file.rfilename for file in info.siblings or () if "/" not in file.rfilename]
     if SINGLE not in names and INDEX not in names:
         raise InputError(why_unusable(source, names))
+    if SINGLE in names and INDEX in names:
+        # Refused before gigabytes are fetched; which of them the repository means is not ours to guess.
+        raise InputError(
+            f"{source!r} holds two sets of weights: {SINGLE}, and shards with {INDEX}. Fetch the set that is meant "
+            f"into a folder and name that: hf download {source} --local-dir FOLDER --exclude 'model-*' {INDEX}"
+        )
     try:
         path = huggingface_hub.snapshot_download(
             source, revision=info.sha, allow_patterns=_WANTED, ignore_patterns=_UNWANTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from evomerge.checkpoints.computed import is_computed
 from evomerge.checkpoints.source import CheckpointSource
 
 _BLOCK = 1 << 24
@@ -21,13 +22,15 @@ def is_finite(tensor: torch.Tensor) -> bool:
 
 
 def find_nonfinite(checkpoint: CheckpointSource) -> tuple[str, ...]:
-    """Reads all weights of a checkpoint once and looks for NaN and infinity.
+    """Scans all weights of a checkpoint once for NaN and infinity.
 
     Returns:
         One problem per affected tensor, naming the tensor, the file and how many of its elements are affected.
     """
     problems = []
     for name, info in checkpoint.specs.items():
+        if is_computed(name, info):
+            continue  # masks may hold infinity
         flat = checkpoint.tensor(name).reshape(-1)
         blocks = flat.split(_BLOCK) if flat.numel() else ()
         if not all(is_finite(block) for block in blocks):

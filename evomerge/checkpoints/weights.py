@@ -1,4 +1,4 @@
-"""Which files of a model folder are its weights, and why a folder cannot be used."""
+"""The weight files of a model folder, and the reasons why a folder has none that can be read."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ def weight_files(folder: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
 
 
 def _chosen(folder: Path) -> tuple[Path, ...]:
-    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    try:
+        names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise InputError(f"{str(folder)!r} cannot be listed: {error.strerror or error}") from error
     if INDEX not in names and SINGLE not in names:
         raise InputError(why_unusable(str(folder), names))
     if INDEX not in names:
@@ -76,7 +79,7 @@ def _listed(folder: Path) -> list[str]:
 
 
 def why_unusable(where: str, names: Iterable[str]) -> str:
-    """Says why files with these names hold no weights that can be read, and what to do.
+    """Explains why files with these names hold no weights that can be read, and what to do.
 
     Args:
         where: The folder or hub id, for the message.

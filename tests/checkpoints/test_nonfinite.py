@@ -44,3 +44,10 @@ def test_what_cannot_be_nonfinite() -> None:
     assert is_finite(torch.arange(3))
     assert is_finite(torch.zeros(0))
     assert is_finite(torch.tensor(1.5))
+
+
+def test_masks_may_hold_infinity(llama: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(llama)
+    table = {"model.layers.0.self_attn.masked_bias": torch.tensor(float("-inf"))}
+    rewrite(folder, lambda tensors: tensors.update(table))
+    assert find_nonfinite(open_source(folder)) == ()

@@ -1,1 +1,1 @@
-"""Whether checkpoints can be merged: their configs, tensors and tokenizers compared before any work."""
+"""Comparison of checkpoints before any work: configs, tensors and tokenizers that must fit to be merged."""

@@ -1,4 +1,4 @@
-"""Whether checkpoints can be merged, told from headers, configs and tokenizer files before any work."""
+"""Comparison of checkpoints with the reference, from headers, configs and tokenizer files alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether configs mean the same model, and how much a difference matters."""
+"""Comparison of configs by meaning: differences that forbid merging, and those to know about."""
 
 from __future__ import annotations
 

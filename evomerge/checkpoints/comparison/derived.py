@@ -36,7 +36,7 @@ Fields = dict[str, Any]
 
 
 def derive(source: CheckpointSource, *, trust_remote_code: bool = False) -> Fields | None:
-    """Derives what a checkpoint's config means, with transformers' own classes.
+    """Derives the attributes of a checkpoint's config with transformers' own classes.
 
     Args:
         source: The checkpoint.

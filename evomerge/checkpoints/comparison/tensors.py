@@ -1,4 +1,4 @@
-"""Whether checkpoints hold the same tensors: names, shapes, layers and output embeddings."""
+"""Comparison of tensors: names, shapes, layers and output embeddings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from evomerge.checkpoints.computed import is_computed
-from evomerge.checkpoints.heads import is_embedding, is_head, untied_heads
+from evomerge.checkpoints.heads import is_embedding, is_head, says_tied, untied_heads
 from evomerge.checkpoints.source import CheckpointSource
 from evomerge.recipe import DEFAULT_LAYER_PATTERN
 
@@ -72,6 +72,11 @@ def _shapes(reference: CheckpointSource, other: CheckpointSource, names: Sequenc
 
 def _heads(reference: CheckpointSource, other: CheckpointSource) -> list[str]:
     own, theirs = untied_heads(reference), untied_heads(other)
+    if own and not theirs and says_tied(other.config) is False and not any(map(is_head, other.specs)):
+        return [
+            f"it lacks the output embeddings ({own[0]}), and its config.json does not tie them to the input ones. "
+            "Fetch it again; if they are one tensor, set tie_word_embeddings to true there and use a tied reference"
+        ]
     if own and not theirs:
         return [
             f"its output embeddings are tied to its input embeddings, the reference has its own ({own[0]}). Untie "

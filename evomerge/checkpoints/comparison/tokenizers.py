@@ -1,4 +1,4 @@
-"""Whether checkpoints have the same tokens: an embedding row must mean the same token in all of them."""
+"""Comparison of vocabularies: an embedding row must mean the same token in all checkpoints."""
 
 from __future__ import annotations
 

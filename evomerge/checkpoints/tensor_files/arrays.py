@@ -1,6 +1,6 @@
-"""Files of arrays that a process keeps for itself and for others: written whole or not at all, and checked when read.
+"""Array files shared between processes: written atomically, verified when mapped.
 
-The format is safetensors. The header's metadata say what the arrays are of, and hold a digest of all their values.
+The format is safetensors. Metadata in the header name the origin of the arrays and hold a digest of their values.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _DIGEST = "sha256"
 
 
 def write_arrays(path: Path, arrays: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> None:
-    """Writes one file, which appears under its name when it is complete.
+    """Writes one file atomically: it appears under its name when it is complete.
 
     Args:
         path: The file, in an existing folder.
         arrays: Contiguous, on the CPU, by name.
-        about: What the arrays are of.
+        about: The origin of the arrays: texts by name.
 
     Raises:
         OSError: If the disk is full or cannot be written to; nothing is left behind.
@@ -42,11 +42,11 @@ def write_arrays(path: Path, arrays: Mapping[str, torch.Tensor], about: Mapping[
 
 
 def map_arrays(path: Path, about: Mapping[str, str]) -> dict[str, torch.Tensor]:
-    """Maps the arrays of a file that :func:`write_arrays` wrote, after reading them once.
+    """Maps the arrays of a file that :func:`write_arrays` wrote, after one pass that verifies their digest.
 
     Args:
         path: The file.
-        about: What the arrays have to be of.
+        about: The origin that the file must name.
 
     Returns:
         The arrays by name, views of the mapped file, to be read only.
@@ -59,7 +59,7 @@ def map_arrays(path: Path, about: Mapping[str, str]) -> dict[str, torch.Tensor]:
     other = [name for name, text in about.items() if metadata.get(name) != text]
     if other:
         raise InputError(
-            f"{str(path)!r} holds arrays of something else: its {other[0]} is {metadata.get(other[0])!r}, "
+            f"{str(path)!r} holds arrays of another origin: its {other[0]} is {metadata.get(other[0])!r}, "
             f"expected was {about[other[0]]!r}"
         )
     storage = map_file(path)

@@ -1,4 +1,4 @@
-"""Tensors that lie in files: mapped into memory, so that only what is touched is read, and once for all processes."""
+"""Memory-mapped tensors: pages are read when touched, and once for all processes of the machine."""
 
 from __future__ import annotations
 

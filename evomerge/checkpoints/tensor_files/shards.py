@@ -1,4 +1,4 @@
-"""Writing weights as safetensors files, one tensor in memory at a time."""
+"""Sharded safetensors files, written with one tensor in memory at a time."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def plan_shards(specs: Mapping[str, TensorSpec], max_shard_bytes: int) -> dict[str, tuple[str, ...]]:
-    """Spreads tensors over files.
+    """Assigns tensors to files.
 
     Args:
         specs: All tensors, in the order to fill the files in.
-        max_shard_bytes: Most data that a file gets, unless a single tensor is larger.
+        max_shard_bytes: Most bytes of data in one file, unless a single tensor is larger.
 
     Returns:
         File name to names of its tensors. One file is called ``model.safetensors``; several carry their number.
@@ -54,7 +54,7 @@ def write_shards(
         folder: An existing folder.
         specs: Every tensor that will come, in the order to fill the files in.
         stream: The tensors, in any order, each once.
-        max_shard_bytes: Most data that a file gets, unless a single tensor is larger.
+        max_shard_bytes: Most bytes of data in one file, unless a single tensor is larger.
 
     Raises:
         ValueError: If the stream does not give exactly what ``specs`` promises.

@@ -92,6 +92,13 @@ class TestHeads:
         assert "tied to its input embeddings" in problem
         assert "missing" not in problem
 
+    def test_head_that_an_untied_expert_lacks(self, llama: Path, expert: Path, copy_of: Callable[..., Path]) -> None:
+        folder = copy_of(expert)
+        rewrite(folder, lambda tensors: tensors.pop("lm_head.weight"))
+        (problem,) = compared(llama, folder).problems
+        assert "it lacks the output embeddings (lm_head.weight)" in problem
+        assert "Fetch it again" in problem
+
     def test_both_untied(self, llama: Path, expert: Path) -> None:
         assert compared(llama, expert).problems == ()
 

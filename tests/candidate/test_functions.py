@@ -1,0 +1,55 @@
+"""Files of user-defined metrics: everything that can be wrong with one is said before a model is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from evomerge.candidate import find_function
+from evomerge.candidate.functions import FunctionError, call_function
+from evomerge.errors import InputError
+
+
+def test_found_with_its_direction(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.py"
+    file.write_text("def size(model, tokenizer):\n    return 3\n\n\nsize.higher_is_better = False\n")
+    found = find_function(f"{file}:size")
+    assert (found.metric, found.higher_is_better) == ("python.size", False)
+    assert call_function(found.load(), found.metric, torch.nn.Linear(1, 1), None, candidate="a" * 64) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("def sise(model, tokenizer):\n    return 3\n", "defines no function 'size'; did you mean 'sise'"),
+        ("size = 3\n", "defines no function 'size' (it has none)"),
+        ("def size(:\n", "is not Python: line 1"),
+        ("def size(model, tokenizer):\n    return 3\x00\n", "is not Python"),
+        ("def size(model, tokenizer):\n    return 3\n\n\nraise OSError('no\\nluck')\n", "OSError: no"),
+        ("import sys\n\n\ndef size(model, tokenizer):\n    return 3\n\n\nsys.exit('enough')\n", "SystemExit: enough"),
+    ],
+)
+def test_what_is_wrong_with_a_file(tmp_path: Path, text: str, reason: str) -> None:
+    file = tmp_path / "metrics.py"
+    file.write_text(text)
+    with pytest.raises(InputError) as caught:
+        find_function(f"{file}:size")
+    assert reason in str(caught.value)
+    assert str(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["metrics.py", "metrics.txt:size", "metrics.py:3", ":size"])
+def test_what_names_no_function(text: str) -> None:
+    with pytest.raises(InputError, match="write FILE"):
+        find_function(text)
+
+
+def test_a_function_that_ends_the_program_is_an_error_of_its_candidate(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.py"
+    file.write_text("import sys\n\n\ndef size(model, tokenizer):\n    sys.exit(3)\n")
+    found = find_function(f"{file}:size")
+    with pytest.raises(FunctionError, match=r"python\.size \(metrics\.py:5\) raised SystemExit: 3"):
+        call_function(found.load(), found.metric, torch.nn.Linear(1, 1), None, candidate="a" * 64)
