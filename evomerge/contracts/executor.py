@@ -12,16 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from evomerge.contracts import workers
+from evomerge.contracts.raising import raised
 from evomerge.errors import InputError
 from evomerge.evaluation import Job
 from evomerge.executors import Executor, ExecutorError, ExecutorSpec, MakeWorker, Result, run
 
 __all__ = ["ExecutorContract", "ProcessContract", "WorkerContract"]
-
-E = TypeVar("E", bound=Exception)
 
 
 class _Made:
@@ -249,6 +248,7 @@ _PROGRAM = """
 import functools, importlib, json, signal, sys
 from pathlib import Path
 from evomerge.contracts import workers
+from evomerge.contracts.raising import raised
 from evomerge.executors import run
 
 if __name__ == "__main__":
@@ -264,15 +264,6 @@ if __name__ == "__main__":
         executor.close()
         print("interrupted and closed")
 """
-
-
-def raised(kind: type[E], call: Callable[[], object]) -> E:
-    """The exception of a call that must raise it."""
-    try:
-        call()
-    except kind as error:
-        return error
-    raise AssertionError(f"expected {kind.__name__}")
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:

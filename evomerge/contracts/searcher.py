@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.contracts import landscape
+from evomerge.contracts.raising import raised
 from evomerge.search.searchers import Observation, Problem, Proposal, Searcher, SearcherSettings, SearcherSpec
 
 __all__ = ["SearcherContract"]
@@ -255,11 +256,7 @@ def identical(proposals: list[Proposal]) -> Trace:
 
 def refused(call: Callable[[], object]) -> bool:
     """Whether a call raises RuntimeError with a message."""
-    try:
-        call()
-    except RuntimeError as error:
-        return bool(str(error))
-    return False
+    return bool(str(raised(RuntimeError, call)))
 
 
 class _Unseeded:

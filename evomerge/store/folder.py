@@ -26,11 +26,13 @@ def make_folder(folder: Path, identity: Mapping[str, Any]) -> None:
     Raises:
         InputError: If the folder holds another run, a run of another format, or something else.
     """
+    # Looked for before the manifest, which another process may be writing just now, with whatever follows it.
+    problem = foreign_problem(folder)
     if (folder / MANIFEST).exists():
         stored = read_json(folder / MANIFEST)
         _refuse_other_format(folder, stored.get("format"))
         refuse_other(str(folder), stored.get("identity", {}), identity)
-    elif problem := foreign_problem(folder):
+    elif problem is not None:
         raise InputError(problem)
     try:
         (folder / "records").mkdir(parents=True, exist_ok=True)
@@ -43,7 +45,8 @@ def make_folder(folder: Path, identity: Mapping[str, Any]) -> None:
 
 def foreign_problem(folder: Path) -> str | None:
     """Why a folder without a manifest is not taken for a new run: something else lies in it. None if it may be."""
-    if (folder / MANIFEST).exists() or not folder.exists() or (folder.is_dir() and not any(_foreign(folder))):
+    foreign = folder.exists() and (not folder.is_dir() or any(_foreign(folder)))
+    if not foreign or (folder / MANIFEST).exists():
         return None
     return f"{folder} is not a run's folder and is not empty; choose another run_dir"
 

@@ -11,18 +11,6 @@ from evomerge.store import RunStore
 from tests.store.test_store import answers, evaluation, opened
 
 
-def test_known_responses_and_missing_items(tmp_path: Path) -> None:
-    with opened(tmp_path) as store:
-        assert store.find("a", {"t": ("i0", "i1")}) == ([], {"t": ("i0", "i1")})
-        store.append(evaluation("a", 1, 0), answers(["i0", "i1"]))
-    for store in (RunStore.read(tmp_path), opened(tmp_path)):
-        known, missing = store.find("a", {"t": ("i2", "i1", "i0"), "u": ("i0",)})
-        assert known == answers(["i1", "i0"]), "in the order in which they were asked for"
-        assert missing == {"t": ("i2",), "u": ("i0",)}, "an item of another task is another item"
-        assert store.find("a", {"t": ("i0",)}, "int4") == ([], {"t": ("i0",)}), "another variant is another model"
-        assert store.find("b", {"t": ("i0",)}) == ([], {"t": ("i0",)})
-
-
 def test_an_evaluation_folds_what_was_known_and_what_came(tmp_path: Path) -> None:
     asked = {"t": ("i0", "i1", "i2", "i3")}
     with opened(tmp_path) as store:
