@@ -131,9 +131,9 @@ def width(reference: CheckpointSource) -> int:
 
 def _timed_pass(scorer: Scorer) -> torch.Tensor | None:
     """Tokens of the largest pass of the search split, or of its longest prompt, cut to a short measurement."""
-    layout = scorer.layout("search")
-    passes = [batch.tokens for batch in layout.likelihoods]
-    prompts = (torch.from_numpy(prompt.tokens)[None].long() for batch in layout.prompts for prompt in batch.prompts)
+    plan = scorer.plan("search")
+    passes = [batch.tokens for batch in plan.likelihoods]
+    prompts = (torch.from_numpy(prompt.tokens)[None].long() for batch in plan.prompts for prompt in batch.prompts)
     passes = passes or list(prompts)
     if not passes:
         return None

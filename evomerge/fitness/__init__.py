@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 from evomerge.fitness.settings import FitnessSettings
 
 if TYPE_CHECKING:
-    from evomerge.fitness.inference.answers import NonFiniteScore
     from evomerge.fitness.inference.kv_cache import takes
     from evomerge.fitness.inference.memory import logit_bytes
     from evomerge.fitness.inference.probe import WHOLE, Sharing
-    from evomerge.fitness.inference.requests import Continuation, Generated, Likelihood, Prompt
+    from evomerge.fitness.inference.requests import Continuation, Generated, Likelihood, NonFiniteScore, Prompt
     from evomerge.fitness.inspection import TaskListing, inspect_tasks
     from evomerge.fitness.scorer import Scorer
     from evomerge.fitness.suite import MetricInfo, TaskSuite
@@ -49,7 +48,7 @@ _HOMES = {
     "Likelihood": "inference.requests",
     "MetricInfo": "suite",
     "ModelTraits": "traits",
-    "NonFiniteScore": "inference.answers",
+    "NonFiniteScore": "inference.requests",
     "Prompt": "inference.requests",
     "Scorer": "scorer",
     "Sharing": "inference.probe",

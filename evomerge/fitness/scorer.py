@@ -1,31 +1,31 @@
-"""Asks models that are built alike the items of a suite."""
+"""Scores models of one architecture on the items of a suite."""
 
 from __future__ import annotations
 
 import torch
 
 from evomerge.evaluation import Response
-from evomerge.fitness.inference.answers import join
-from evomerge.fitness.inference.batches import Layout
+from evomerge.fitness.inference.batches import BatchPlan
 from evomerge.fitness.inference.memory import scoring_bytes
 from evomerge.fitness.inference.probe import Sharing
+from evomerge.fitness.inference.requests import join
 from evomerge.fitness.suite import ItemLists, TaskSuite
 from evomerge.fitness.traits import ModelTraits
 
-LAYOUTS_KEPT = 16
+PLANS_KEPT = 16
 
 
 class Scorer:
-    """A suite's items for models with certain traits: arranged into forward passes once, asked of each candidate.
+    """Plans forward passes for a suite's items once, and runs them on each candidate.
 
     Args:
         suite: The tasks.
-        traits: Of the models; those that a configuration tells are enough to predict memory.
+        traits: Traits of the models; those known from a configuration suffice to predict memory.
 
     Attributes:
         suite: As given.
         traits: As given.
-        sharing: Whether it computes shared prefixes once.
+        sharing: Whether shared prefixes are run once.
     """
 
     def __init__(self, suite: TaskSuite, traits: ModelTraits) -> None:
@@ -33,11 +33,11 @@ class Scorer:
         self.traits = traits
         self.sharing = traits.sharing or Sharing(False, "")
         self._batches = traits.scorer(suite, share=self.sharing.share)
-        self._layouts: dict[tuple[tuple[str, ...], bool], Layout] = {}
+        self._plans: dict[tuple[tuple[str, ...], bool], BatchPlan] = {}
 
     @classmethod
     def of(cls, model: torch.nn.Module, suite: TaskSuite) -> Scorer:
-        """A scorer for models like this one, whose traits are found out now."""
+        """A scorer for models like this one, which is probed now."""
         return cls(suite, ModelTraits.probe(model, suite))
 
     def score(self, model: torch.nn.Module, split: str, items: ItemLists | None = None) -> list[Response]:
@@ -56,7 +56,7 @@ class Scorer:
             ValueError: If an item does not belong to the split.
         """
         asked = self.suite.asked(split, items)
-        answers = iter(self._batches.answer(model, self._layout(asked, self.sharing.share)))
+        answers = iter(self._batches.answer(model, self._plan(asked, self.sharing.share)))
         given = {
             item: [
                 join(item, self.suite.task[item], [next(answers) for _ in part]) for part in self.suite.requests[item]
@@ -65,28 +65,28 @@ class Scorer:
         }
         return self.suite.judge(given)
 
-    def layout(self, split: str) -> Layout:
+    def plan(self, split: str) -> BatchPlan:
         """The forward passes that score all of a split."""
-        return self._layout(self.suite.asked(split), self.sharing.share)
+        return self._plan(self.suite.asked(split), self.sharing.share)
 
-    def _layout(self, asked: tuple[str, ...], share: bool) -> Layout:
-        if (asked, share) not in self._layouts:
-            if len(self._layouts) >= LAYOUTS_KEPT:
-                del self._layouts[next(iter(self._layouts))]
+    def _plan(self, asked: tuple[str, ...], share: bool) -> BatchPlan:
+        if (asked, share) not in self._plans:
+            if len(self._plans) >= PLANS_KEPT:
+                del self._plans[next(iter(self._plans))]
             way = self._batches.with_limits(self._batches.limits, share=share)
-            self._layouts[asked, share] = way.lay_out(self.suite.requests_of(asked))
-        return self._layouts[asked, share]
+            self._plans[asked, share] = way.plan(self.suite.requests_of(asked))
+        return self._plans[asked, share]
 
     def predicted_bytes(self, split: str, itemsize: int = 4, *, eager: bool = False) -> int:
         """Peak memory of scoring a split, beside the model's weights.
 
         Args:
-            split: Which.
-            itemsize: Bytes of a number of the model's dtype.
-            eager: Whether the model's attention writes its weights down.
+            split: Name of the split.
+            itemsize: Bytes per element of the model's dtype.
+            eager: Whether the model's attention materialises its weights.
         """
-        # Whether prefixes are shared is not known before a model has been asked.
+        # Before a model is probed, the worse of both ways counts.
         settled = {"shared": {True}, "plain": {False}}.get(self.suite.settings.prefixes, {True, False})
         ways = {self.sharing.share} if self.traits.sharing is not None else settled
-        layouts = [self._layout(self.suite.asked(split), share) for share in ways]
-        return max(scoring_bytes(layout, self.traits.shape, itemsize, eager=eager) for layout in layouts)
+        plans = [self._plan(self.suite.asked(split), share) for share in ways]
+        return max(scoring_bytes(plan, self.traits.shape, itemsize, eager=eager) for plan in plans)

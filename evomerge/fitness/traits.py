@@ -1,4 +1,4 @@
-"""Traits of the model that all candidates are built like: sizes, how its logits are computed, whether it can share."""
+"""Traits of an architecture: sizes, how its logits are computed, whether shared prefixes can be run once."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from evomerge.fitness.suite import TaskSuite
 
 @dataclass(frozen=True)
 class ModelTraits:
-    """Everything that was found out about a model. Its architecture decides it, not its weights.
+    """Traits of a model, which depend on its architecture and not on its weights.
 
     Attributes:
-        shape: Sizes that memory and the planner's costs follow.
+        shape: Sizes that determine memory and the planner's costs.
         logits: How logits are computed, see :mod:`evomerge.fitness.inference.logits`.
-        sharing: Whether shared prefixes are computed once; ``None`` while no model has been asked.
+        sharing: Whether shared prefixes are run once; ``None`` before a model is probed.
     """
 
     shape: ModelShape
@@ -34,23 +34,23 @@ class ModelTraits:
 
     @classmethod
     def expected(cls, tokenizer: Any, config: Any = None) -> ModelTraits:
-        """The traits that a configuration alone tells of.
+        """The traits that follow from a configuration alone.
 
         Args:
-            tokenizer: Knows the vocabulary where there is no configuration.
-            config: Of the models, an object or a mapping.
+            tokenizer: Gives the size of the vocabulary where there is no configuration.
+            config: Configuration of the models, an object or a mapping.
         """
         return cls(ModelShape.of(config, vocabulary_size(config, tokenizer)), unasked(selects_by(config)))
 
     @classmethod
     def probe(cls, model: torch.nn.Module, suite: TaskSuite, prefixes: str | None = None) -> ModelTraits:
-        """Asks a model a few of the suite's requests in several ways.
+        """Probes a model with a few of the suite's requests.
 
         Args:
-            model: A causal language model of ``transformers`` in evaluation mode, with any weights that are numbers.
+            model: A causal language model of ``transformers`` in evaluation mode, with any finite weights.
             suite: The tasks.
-            prefixes: ``shared`` or ``plain`` where that is settled, ``auto`` to find it out; ``None`` is as the suite's
-                settings say.
+            prefixes: ``shared`` or ``plain`` where that is settled, ``auto`` to probe; ``None`` takes the suite's
+                setting.
         """
         wanted = prefixes or suite.settings.prefixes
         requests = suite.requests_of(suite.split)
@@ -62,7 +62,7 @@ class ModelTraits:
         return replace(found, sharing=choose(model, found.scorer(suite, share=False), requests))
 
     def scorer(self, suite: TaskSuite, *, share: bool) -> BatchScorer:
-        """Answers requests of the suite with such a model, in passes that suit it."""
+        """A scorer of token requests, with limits that suit the model."""
         rows = suite.settings.batch_size
         tokens = sys.maxsize if rows else TOKEN_BUDGET  # an explicit batch_size overrides the budget
         limits = Limits(self.shape.vocabulary, tokens, rows, attention=self.shape.attention_tokens, logits=self.logits)

@@ -33,7 +33,7 @@ import torch
 import transformers
 
 from evomerge.fitness import FitnessSettings, Scorer, TaskSuite
-from evomerge.fitness.inference.batches import Layout
+from evomerge.fitness.inference.batches import BatchPlan
 from evomerge.fitness.inference.prefix_tree import build
 from experiments.machine import machine
 from experiments.scoring.tasks import Case, single_tokens, write
@@ -139,14 +139,14 @@ class Bench:
         with counted(self.model) as tokens:
             scorer.score(self.model, "search")  # lays requests out, which a run does once
         seconds, responses = timed(lambda: scorer.score(self.model, "search"), self.repeats)
-        layout = scorer.layout("search")
+        plan = scorer.plan("search")
         answers = [value for response in responses for value in (response.logprobs or response.texts)]
-        least = layout.least_tokens or self._least(layout, answers)
+        least = plan.least_tokens or self._least(plan, answers)
         return {"seconds": seconds, "tokens": tokens[0], "least_tokens": least, "shared": scorer.sharing.share}, answers
 
-    def _least(self, layout: Layout, texts: list[str]) -> int:
+    def _least(self, plan: BatchPlan, texts: list[str]) -> int:
         """For generation: every token that prompts begin with once, and each generated token but the last once."""
-        prompts = sorted(prompt.tokens.tobytes() for batch in layout.prompts for prompt in batch.prompts)
+        prompts = sorted(prompt.tokens.tobytes() for batch in plan.prompts for prompt in batch.prompts)
         sequences = [np.frombuffer(prompt, dtype=np.int32) for prompt in dict.fromkeys(prompts)]
         root, _ = build(sequences, [1] * len(sequences), sys.maxsize, sys.maxsize)
         return root.total + sum(max(0, len(self.tokenizer.encode(text)) - 1) for text in texts)

@@ -55,9 +55,9 @@ def test_each_model_in_place_gives_its_own_answers(tasks: Path, suite: TaskSuite
 def test_requests_are_laid_out_once_for_all_candidates(suite: TaskSuite, model: Any) -> None:
     scorer = Scorer.of(model, suite)
     scorer.score(model, "search")
-    layout = scorer.layout("search")
+    plan = scorer.plan("search")
     scorer.score(model, "search")
-    assert scorer.layout("search") is layout
+    assert scorer.plan("search") is plan
 
 
 def test_a_suite_is_a_value(suite: TaskSuite, model: Any) -> None:
@@ -77,7 +77,7 @@ def test_traits_are_found_out_once_and_given_on(suite: TaskSuite, model: Any) ->
     assert Scorer(suite, traits).score(model, "test") == Scorer.of(model, suite).score(model, "test")
     plain = ModelTraits.probe(model, suite, "plain")
     assert plain.sharing == Sharing(False, "")
-    assert Scorer(suite, plain).layout("search").forward_tokens > Scorer(suite, traits).layout("search").forward_tokens
+    assert Scorer(suite, plain).plan("search").forward_tokens > Scorer(suite, traits).plan("search").forward_tokens
     expected = ModelTraits.expected(suite.tokenizer, model.config)
     assert replace(traits, sharing=None, logits=expected.logits) == expected
 

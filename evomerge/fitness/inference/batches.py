@@ -128,7 +128,7 @@ class PromptBatch:
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class BatchPlan:
     """Forward passes that answer a sequence of requests.
 
     Args:

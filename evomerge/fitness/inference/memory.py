@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evomerge.fitness.inference.batches import Layout, PromptBatch
+from evomerge.fitness.inference.batches import BatchPlan, PromptBatch
 from evomerge.fitness.inference.encoding import field_of
 
 # Activations alive in one layer: the residual stream, its float32 norm, queries, keys, values, the attention output.
@@ -122,40 +122,40 @@ def logit_bytes(positions: int, vocabulary: int, itemsize: int = 4) -> int:
     return positions * vocabulary * itemsize
 
 
-def scoring_bytes(layout: Layout, shape: ModelShape, itemsize: int = 4, *, eager: bool = False) -> int:
-    """Peak memory of answering a layout, beside the weights.
+def scoring_bytes(plan: BatchPlan, shape: ModelShape, itemsize: int = 4, *, eager: bool = False) -> int:
+    """Peak memory of answering a plan, beside the weights.
 
     Args:
-        layout: The passes.
+        plan: The passes.
         shape: The model's sizes.
         itemsize: Bytes per element of the model's dtype.
         eager: Whether attention materialises its weights.
     """
     most = 0
     kept: Mapping[int, int] = {}
-    for index, batch in enumerate(layout.likelihoods):
+    for index, batch in enumerate(plan.likelihoods):
         rows, length = batch.tokens.shape
-        past = layout.past_tokens(index)
+        past = plan.past_tokens(index)
         width = past + length
         # The KV caches of earlier passes, this pass's own, and one layer's repeated heads.
         cached = sum(kept.values()) + (rows * width if past or batch.shared else 0)
         seen = rows * length * width
         heads = 4 * rows * width * shape.width * itemsize + (shape.weight_bytes(seen, itemsize) if eager else 0)
         masked = batch.ends is not None or past > 0 or eager
-        bytes_ = shape.pass_bytes(rows * length, seen, layout.logits(batch), itemsize, masked)
+        bytes_ = shape.pass_bytes(rows * length, seen, plan.logits(batch), itemsize, masked)
         most = max(most, bytes_ + shape.cache_bytes(cached, itemsize) + heads)
-        kept = {place: tokens for place, tokens in kept.items() if layout.needed_after(place, index)}
+        kept = {place: tokens for place, tokens in kept.items() if plan.needed_after(place, index)}
         if batch.shared:
             kept = {**kept, index: width}
-    generating = [_generation_bytes(layout, batch, shape, itemsize, eager=eager) for batch in layout.prompts]
+    generating = [_generation_bytes(plan, batch, shape, itemsize, eager=eager) for batch in plan.prompts]
     return max([most, *generating]) + _SCRATCH
 
 
-def _generation_bytes(layout: Layout, batch: PromptBatch, shape: ModelShape, itemsize: int, *, eager: bool) -> int:
+def _generation_bytes(plan: BatchPlan, batch: PromptBatch, shape: ModelShape, itemsize: int, *, eager: bool) -> int:
     rows, longest = len(batch.prompts), max(len(prompt.tokens) for prompt in batch.prompts)
     whole = rows * (longest + batch.prompts[0].max_new)
     seen = rows * longest * longest
-    prefill = shape.pass_bytes(rows * longest, seen, layout.prompt_logits(batch), itemsize, True)
+    prefill = shape.pass_bytes(rows * longest, seen, plan.prompt_logits(batch), itemsize, True)
     prefill += shape.weight_bytes(seen, itemsize) if eager else 0
     # Appending a token to the cache copies one layer of it.
     return prefill + shape.cache_bytes(whole, itemsize) * (shape.layers + 1) // max(shape.layers, 1)

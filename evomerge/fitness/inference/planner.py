@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evomerge.fitness.inference.batches import Layout, Limits
+from evomerge.fitness.inference.batches import BatchPlan, Limits
 from evomerge.fitness.inference.packing import Asked, Draft, Row, finish, tokens_of
 from evomerge.fitness.inference.prefix_tree import Node, build
 from evomerge.fitness.inference.prompts import prompt_batches
@@ -45,7 +45,7 @@ class _Trunk:
     children: list[_Trunk] = field(default_factory=list)
 
 
-def lay_out(requests: Sequence[Request], limits: Limits, *, share: bool = True) -> Layout:
+def plan_batches(requests: Sequence[Request], limits: Limits, *, share: bool = True) -> BatchPlan:
     """Arranges requests into passes.
 
     Args:
@@ -55,7 +55,7 @@ def lay_out(requests: Sequence[Request], limits: Limits, *, share: bool = True) 
             sequences are run once, as those of one-token options are.
 
     Returns:
-        The layout; it depends on nothing but the arguments.
+        The plan; it depends on nothing but the arguments.
     """
     asked: dict[bytes, list[Asked]] = defaultdict(list)
     prompts = []
@@ -71,7 +71,7 @@ def lay_out(requests: Sequence[Request], limits: Limits, *, share: bool = True) 
     root, ends = build(sequences, scored, limits.pass_tokens, limits.positions)
     drafts = list(_shared_passes(root, limits) if share else _plain_passes(ends, limits))
     passes = finish(drafts, [(end, asked[key]) for end, key in zip(ends, keys, strict=True)])
-    return Layout(len(requests), passes, tuple(prompt_batches(prompts, limits, share=share)), limits, root.total)
+    return BatchPlan(len(requests), passes, tuple(prompt_batches(prompts, limits, share=share)), limits, root.total)
 
 
 def _shared_passes(root: Node, limits: Limits) -> Iterator[Draft]:

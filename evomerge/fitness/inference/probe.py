@@ -160,7 +160,7 @@ def _answers(
     model: torch.nn.Module, scorer: BatchScorer, requests: Sequence[Continuation], *, share: bool = True, **limits: Any
 ) -> np.ndarray:
     way = scorer.with_limits(replace(scorer.limits, **limits), share=share)
-    answers = way.answer(model, way.lay_out(requests))
+    answers = way.answer(model, way.plan(requests))
     return np.array([answer.logprob for answer in answers if isinstance(answer, Likelihood)])
 
 
@@ -173,5 +173,5 @@ def _same_texts(model: torch.nn.Module, scorer: BatchScorer, longest: Prompt) ->
         for k in range(4)
     ]
     ways = [scorer.with_limits(scorer.limits, share=share) for share in (True, False)]
-    texts = [[a.text for a in way.answer(model, way.lay_out(prompts)) if isinstance(a, Generated)] for way in ways]
+    texts = [[a.text for a in way.answer(model, way.plan(prompts)) if isinstance(a, Generated)] for way in ways]
     return next(model.parameters()).dtype != torch.float32 or texts[0] == texts[1]

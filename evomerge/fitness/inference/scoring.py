@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
-from evomerge.fitness.inference.batches import Layout, LikelihoodPass, Limits
+from evomerge.fitness.inference.batches import BatchPlan, LikelihoodPass, Limits
 from evomerge.fitness.inference.generate import Generator, PrefixCache
 from evomerge.fitness.inference.kv_cache import cache_arguments, expanded, takes
 from evomerge.fitness.inference.logits import last_only, portions
 from evomerge.fitness.inference.masks import attention_mask
-from evomerge.fitness.inference.planner import lay_out
+from evomerge.fitness.inference.planner import plan_batches
 from evomerge.fitness.inference.requests import Answer, Likelihood, Request
 
 CPU_BLOCK, GPU_BLOCK = 4 * 2**20, 256 * 2**20
@@ -38,53 +38,53 @@ class BatchScorer:
         self.limits = limits
         self.share = share
         self._tokenizer = tokenizer
-        self._placed: WeakKeyDictionary[Layout, tuple[torch.device, list[LikelihoodPass]]] = WeakKeyDictionary()
+        self._placed: WeakKeyDictionary[BatchPlan, tuple[torch.device, list[LikelihoodPass]]] = WeakKeyDictionary()
         self._generator = Generator(tokenizer)
 
     def with_limits(self, limits: Limits, *, share: bool) -> BatchScorer:
         """A scorer with the same tokenizer and other limits."""
         return BatchScorer(self._tokenizer, limits, share=share)
 
-    def lay_out(self, requests: Sequence[Request]) -> Layout:
-        """Arranges requests into forward passes."""
-        return lay_out(requests, self.limits, share=self.share)
+    def plan(self, requests: Sequence[Request]) -> BatchPlan:
+        """Plans the forward passes that answer requests."""
+        return plan_batches(requests, self.limits, share=self.share)
 
     @torch.inference_mode()
-    def answer(self, model: torch.nn.Module, layout: Layout) -> list[Answer]:
-        """Answers the requests of a layout.
+    def answer(self, model: torch.nn.Module, plan: BatchPlan) -> list[Answer]:
+        """Answers the requests of a plan.
 
         Args:
             model: A causal language model of ``transformers``, in evaluation mode, on any device.
-            layout: From ``lay_out``.
+            plan: From :meth:`plan`.
 
         Returns:
             One answer per request, in their order.
         """
-        answers: list[Answer | None] = [None] * layout.count
-        for index, likelihood in self._likelihoods(model, layout):
+        answers: list[Answer | None] = [None] * plan.count
+        for index, likelihood in self._likelihoods(model, plan):
             answers[index] = likelihood
         prefixes = PrefixCache(model)  # for the current weights; gone with this call
-        bounded = layout.limits.logits == "portions" and not takes(model, "logits_to_keep")
-        with last_only(model) if bounded and layout.prompts else nullcontext():
-            for batch in layout.prompts:
+        bounded = plan.limits.logits == "portions" and not takes(model, "logits_to_keep")
+        with last_only(model) if bounded and plan.prompts else nullcontext():
+            for batch in plan.prompts:
                 generated = self._generator.generate(model, batch, prefixes)
                 for index, answer in zip(batch.requests, generated, strict=True):
                     answers[index] = answer
         assert all(answer is not None for answer in answers)
         return cast(list[Answer], answers)
 
-    def _likelihoods(self, model: torch.nn.Module, layout: Layout) -> list[tuple[int, Likelihood]]:
-        if not layout.likelihoods:
+    def _likelihoods(self, model: torch.nn.Module, plan: BatchPlan) -> list[tuple[int, Likelihood]]:
+        if not plan.likelihoods:
             return []
         device = next(model.parameters()).device
-        passes = self._on(device, layout)
+        passes = self._on(device, plan)
         owners = np.concatenate([batch.request for batch in passes])
         # One allocation for all results: small ones between large ones would fragment the memory.
         scores, hits = (
             torch.empty(len(owners), device=device),
             torch.empty(len(owners), device=device, dtype=torch.bool),
         )
-        run, done = _Run(model, layout, passes), 0
+        run, done = _Run(model, plan, passes), 0
         for index, batch in enumerate(passes):
             upto = done + len(batch.request)
             run.score(index, scores[done:upto], hits[done:upto])
@@ -98,24 +98,24 @@ class BatchScorer:
             for index, total, miss in zip(indices, sums, misses, strict=True)
         ]
 
-    def _on(self, device: torch.device, layout: Layout) -> list[LikelihoodPass]:
+    def _on(self, device: torch.device, plan: BatchPlan) -> list[LikelihoodPass]:
         """The passes of a plan on a device, copied there once for all candidates."""
-        placed = self._placed.get(layout)
+        placed = self._placed.get(plan)
         if placed is None or placed[0] != device:
-            placed = self._placed[layout] = (device, [batch.to(device) for batch in layout.likelihoods])
+            placed = self._placed[plan] = (device, [batch.to(device) for batch in plan.likelihoods])
         return placed[1]
 
 
 class _Run:
     """The passes of a plan, run in order on one model."""
 
-    def __init__(self, model: torch.nn.Module, layout: Layout, passes: Sequence[LikelihoodPass]) -> None:
+    def __init__(self, model: torch.nn.Module, plan: BatchPlan, passes: Sequence[LikelihoodPass]) -> None:
         self._model = model
-        self._layout = layout
+        self._plan = plan
         self._passes = passes
         # Whether the forward pass takes the positions that need logits.
         self._selects = takes(model, "logits_to_keep")
-        self._positions = [batch.positions for batch in layout.likelihoods]  # counted where they are not on a GPU
+        self._positions = [batch.positions for batch in plan.likelihoods]  # counted where they are not on a GPU
         self._last = {batch.past: index for index, batch in enumerate(passes) if batch.past is not None}
         self._caches: dict[int, DynamicCache] = {}
 
@@ -154,7 +154,7 @@ class _Run:
 
     def _logits(self, index: int, cache: DynamicCache | None) -> Iterator[torch.Tensor]:
         """Logits at the kept positions, ``(positions, vocabulary)`` in the model's dtype, in one piece or portions."""
-        batch, limits = self._passes[index], self._layout.limits
+        batch, limits = self._passes[index], self._plan.limits
         arguments: dict[str, Any] = {"input_ids": batch.tokens, **cache_arguments(self._model, cache)}
         if batch.position_ids is not None:
             past = 0 if cache is None else cache.get_seq_length()

@@ -185,7 +185,7 @@ def test_answers_have_their_tokens(model: Any, tokenizer: Any) -> None:
     model.generation_config.eos_token_id = END
     scorer = BatchScorer(tokenizer, Limits(259))
     prompts = [Prompt(torch.arange(70, 70 + n).numpy(), ("e",), 12) for n in (3, 9, 20, 4)]
-    for answer in scorer.answer(model, scorer.lay_out(prompts)):
+    for answer in scorer.answer(model, scorer.plan(prompts)):
         assert isinstance(answer, Generated)
         text = tokenizer.decode(answer.ids, skip_special_tokens=True)
         assert text.split("e")[0] == answer.text
@@ -201,7 +201,7 @@ def test_padding_that_the_model_has_no_row_for_is_not_used(checkpoint: Path, tok
     assert extended.pad_token_id >= model.get_input_embeddings().weight.shape[0]
     prompts = [Prompt(torch.arange(70, 70 + n).numpy(), ("e",), 12) for n in (3, 9, 20, 4)]
     both = [BatchScorer(made, Limits(259)) for made in (tokenizer, extended)]
-    plain, padded = (scorer.answer(model, scorer.lay_out(prompts)) for scorer in both)
+    plain, padded = (scorer.answer(model, scorer.plan(prompts)) for scorer in both)
     assert plain == padded
 
 

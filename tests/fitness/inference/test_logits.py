@@ -12,11 +12,11 @@ import transformers
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from evomerge.fitness import FitnessSettings, ModelTraits, Scorer, TaskSuite
-from evomerge.fitness.inference.batches import Layout, Limits
+from evomerge.fitness.inference.batches import BatchPlan, Limits
 from evomerge.fitness.inference.kv_cache import cache_argument
 from evomerge.fitness.inference.logits import logits_of, portions, selects_by
 from evomerge.fitness.inference.memory import ModelShape, scoring_bytes
-from evomerge.fitness.inference.planner import lay_out
+from evomerge.fitness.inference.planner import plan_batches
 from evomerge.fitness.inference.probe import choose
 from evomerge.fitness.inference.requests import Continuation, Generated, Likelihood, Prompt
 from evomerge.fitness.inference.scoring import BatchScorer
@@ -116,8 +116,8 @@ def texts(*lengths: int) -> list[Continuation]:
     return [Continuation(draw.integers(3, VOCABULARY, n + 1).astype(np.int32), n) for n in lengths]
 
 
-def answers(model: Any, layout: Layout) -> list[float]:
-    made = BatchScorer(None, LIMITS).answer(model, layout)
+def answers(model: Any, plan: BatchPlan) -> list[float]:
+    made = BatchScorer(None, LIMITS).answer(model, plan)
     return [answer.logprob for answer in made if isinstance(answer, Likelihood)]
 
 
@@ -134,21 +134,21 @@ def test_a_text_is_read_once_and_its_logits_come_in_portions(kind: str) -> None:
         return
     asked = texts(50, 31, 3)
     limits = replace(LIMITS, logit_bytes=4 * VOCABULARY * 8, logits="portions")
-    layout = lay_out(asked, limits, share=False)
-    assert layout.most_positions == 8
+    plan = plan_batches(asked, limits, share=False)
+    assert plan.most_positions == 8
     read: list[int] = []
     computed: list[int] = []
     handles = counted(model.get_input_embeddings(), read), counted(model.get_output_embeddings(), computed)
-    found = answers(model, layout)
+    found = answers(model, plan)
     for handle in handles:
         handle.remove()
-    assert sum(read) == layout.forward_tokens == sum(batch.tokens.numel() for batch in layout.likelihoods)
-    assert len(read) == len(layout.likelihoods)
+    assert sum(read) == plan.forward_tokens == sum(batch.tokens.numel() for batch in plan.likelihoods)
+    assert len(read) == len(plan.likelihoods)
     assert max(computed) == 8
     assert sum(computed) == 50 + 31 + 3
-    expected = answers(model, lay_out(asked, LIMITS, share=False))
+    expected = answers(model, plan_batches(asked, LIMITS, share=False))
     assert found == pytest.approx(expected, abs=1e-4, rel=1e-6)
-    assert answers(model, layout) == found
+    assert answers(model, plan) == found
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -175,28 +175,28 @@ def test_where_all_positions_have_logits_passes_are_small(share: bool) -> None:
     model = built(Closed)
     asked = texts(4, 9, 20, 7, 3, 12, 5, 30)
     limits = replace(LIMITS, logit_bytes=4 * VOCABULARY * 24, logits="all")
-    layout = lay_out(asked, limits, share=share)
+    plan = plan_batches(asked, limits, share=share)
     computed: list[int] = []
     handle = counted(model.lm_head, computed)
-    found = answers(model, layout)
+    found = answers(model, plan)
     handle.remove()
     assert max(computed) == (24 if share else 30), "a text alone is as long as it is"
-    assert max(computed) < layout.most_positions <= max(computed) + 24
-    assert all(batch.tokens.numel() <= 24 or len(batch.tokens) == 1 for batch in layout.likelihoods)
-    assert sum(computed) == layout.forward_tokens
-    assert found == pytest.approx(answers(model, lay_out(asked, LIMITS, share=False)), abs=1e-4)
+    assert max(computed) < plan.most_positions <= max(computed) + 24
+    assert all(batch.tokens.numel() <= 24 or len(batch.tokens) == 1 for batch in plan.likelihoods)
+    assert sum(computed) == plan.forward_tokens
+    assert found == pytest.approx(answers(model, plan_batches(asked, LIMITS, share=False)), abs=1e-4)
 
 
 def test_the_prediction_counts_what_is_there_at_one_time() -> None:
     shape = ModelShape(150_000, 64, 256, 2, 4, 64, 64)
     text = [Continuation(np.arange(4097, dtype=np.int32), 10)]
-    way = {how: lay_out(text, Limits(150_000, logits=how), share=False) for how in ("kept", "portions", "all")}
-    each = {how: scoring_bytes(layout, shape) for how, layout in way.items()}
+    way = {how: plan_batches(text, Limits(150_000, logits=how), share=False) for how in ("kept", "portions", "all")}
+    each = {how: scoring_bytes(plan, shape) for how, plan in way.items()}
     assert each["all"] > 4096 * 150_000 * 4 > 10 * max(each["kept"], each["portions"])
     prompts = [Prompt(np.arange(3, 1003, dtype=np.int32), (), 5) for _ in range(6)]
-    layout = lay_out(prompts, Limits(150_000, logits="all"), share=False)
-    assert [len(batch.prompts) for batch in layout.prompts] == [1] * 6
-    assert scoring_bytes(layout, shape) > 1000 * 150_000 * 4
+    plan = plan_batches(prompts, Limits(150_000, logits="all"), share=False)
+    assert [len(batch.prompts) for batch in plan.prompts] == [1] * 6
+    assert scoring_bytes(plan, shape) > 1000 * 150_000 * 4
 
 
 def test_what_changes_logits_behind_the_head_is_counted() -> None:
@@ -243,7 +243,7 @@ def test_generation_computes_the_last_logits_only(tokenizer: Any, share: bool) -
         scorer = BatchScorer(tokenizer, Limits(VOCABULARY, logits=how), share=share)
         computed: list[int] = []
         handle = counted(model.lm_head, computed)
-        texts_of[how] = [a.text for a in scorer.answer(model, scorer.lay_out(asked)) if isinstance(a, Generated)]
+        texts_of[how] = [a.text for a in scorer.answer(model, scorer.plan(asked)) if isinstance(a, Generated)]
         handle.remove()
         assert (max(computed) <= 4) == (how == "portions")
     assert texts_of["all"] == texts_of["portions"]
@@ -262,12 +262,12 @@ def test_traits_are_found_out_by_a_model_that_has_numbers(tasks: Any, tokenizer:
     model = built(Plain)
     expected = ModelTraits.expected(tokenizer, {**model.config.to_dict(), "model_type": "mine"})
     unasked = Scorer(suite, expected)
-    assert unasked.layout("search").limits.logits == "all"
+    assert unasked.plan("search").limits.logits == "all"
     broken = built(Plain)
     broken.lm_head.weight.fill_(torch.nan)
     assert ModelTraits.probe(broken, suite).logits == "all"
     scorer = Scorer.of(model, suite)
-    assert scorer.layout("search").limits.logits == "portions"
+    assert scorer.plan("search").limits.logits == "portions"
     assert scorer.predicted_bytes("search") <= unasked.predicted_bytes("search")
     own = of_llama(model)
     whole = TaskSuite.build(settings, tokenizer, config=model.config)

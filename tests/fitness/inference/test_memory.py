@@ -16,7 +16,7 @@ CHILD = """
 import json, re, sys, threading, time
 from pathlib import Path
 import numpy as np, torch, transformers
-from evomerge.fitness.inference.planner import lay_out
+from evomerge.fitness.inference.planner import plan_batches
 from evomerge.fitness.inference.memory import ModelShape, scoring_bytes
 from evomerge.fitness.inference.logits import logits_of
 from evomerge.fitness.inference.batches import Limits
@@ -56,9 +56,9 @@ def anonymous():
 
 logits = logits_of(model, examples) if built != "kept" else "kept"
 scorer = BatchScorer(None, Limits(150_000, logits=logits), share=share)
-few = scorer.lay_out(asked(kind, 20))
+few = scorer.plan(asked(kind, 20))
 scorer.answer(model, few)  # what is set up once
-layout = scorer.lay_out(asked(kind, 4097 if kind == "text" else 2500))
+plan = scorer.plan(asked(kind, 4097 if kind == "text" else 2500))
 before, most, done = anonymous(), [0], threading.Event()
 
 def watch():
@@ -68,12 +68,12 @@ def watch():
 
 thread = threading.Thread(target=watch)
 thread.start()
-scorer.answer(model, layout)
+scorer.answer(model, plan)
 done.set()
 thread.join()
-predicted = scoring_bytes(layout, ModelShape.of(config, 150_000), 2, eager=attention == "eager")
+predicted = scoring_bytes(plan, ModelShape.of(config, 150_000), 2, eager=attention == "eager")
 used = most[0] - before
-print(json.dumps({"predicted": predicted, "used": used, "positions": layout.most_positions, "logits": logits}))
+print(json.dumps({"predicted": predicted, "used": used, "positions": plan.most_positions, "logits": logits}))
 """
 
 

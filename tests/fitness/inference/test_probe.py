@@ -14,9 +14,9 @@ import transformers
 from transformers import Cache
 
 from evomerge.fitness.inference import probe
-from evomerge.fitness.inference.batches import Layout, Limits
+from evomerge.fitness.inference.batches import BatchPlan, Limits
 from evomerge.fitness.inference.kv_cache import cache_argument
-from evomerge.fitness.inference.planner import lay_out
+from evomerge.fitness.inference.planner import plan_batches
 from evomerge.fitness.inference.probe import choose, obstacle
 from evomerge.fitness.inference.requests import Continuation, Likelihood, Prompt
 from evomerge.fitness.inference.scoring import BatchScorer
@@ -77,8 +77,8 @@ def model() -> Any:
     return loud("llama")
 
 
-def answers(model: Any, layout: Layout) -> list[Likelihood]:
-    made = BatchScorer(_Tokenizer(), LIMITS).answer(model, layout)
+def answers(model: Any, plan: BatchPlan) -> list[Likelihood]:
+    made = BatchScorer(_Tokenizer(), LIMITS).answer(model, plan)
     return [answer for answer in made if isinstance(answer, Likelihood)]
 
 
@@ -102,10 +102,10 @@ TIGHT = (
 @pytest.mark.parametrize("seed", range(6))
 def test_any_requests_get_the_answers_of_plain_scoring(model: Any, limits: Limits, seed: int) -> None:
     asked = tangled(seed) if seed % 2 else choices(seed, 7, shots=10 * seed)
-    one_by_one = [answers(model, lay_out([r], LIMITS, share=False))[0] for r in asked]
+    one_by_one = [answers(model, plan_batches([r], LIMITS, share=False))[0] for r in asked]
     for share in (True, False):
-        layout = lay_out(asked, limits, share=share)
-        found = answers(model, layout)
+        plan = plan_batches(asked, limits, share=share)
+        found = answers(model, plan)
         assert [a.logprob for a in found] == pytest.approx([a.logprob for a in one_by_one], abs=1e-4)
         assert [a.greedy for a in found] == [a.greedy for a in one_by_one]
 
@@ -115,51 +115,51 @@ def test_any_requests_get_the_answers_of_plain_scoring(model: Any, limits: Limit
 @pytest.mark.parametrize("seed", range(6))
 def test_passes_keep_to_their_limits(limits: Limits, share: bool, seed: int) -> None:
     asked = tangled(seed) if seed % 2 else choices(seed, 7, shots=10 * seed)
-    layout = lay_out(asked, limits, share=share)
-    assert layout.least_tokens == least_tokens(asked)
-    assert layout.forward_tokens >= layout.least_tokens
-    for index, batch in enumerate(layout.likelihoods):
+    plan = plan_batches(asked, limits, share=share)
+    assert plan.least_tokens == least_tokens(asked)
+    assert plan.forward_tokens >= plan.least_tokens
+    for index, batch in enumerate(plan.likelihoods):
         rows, length = batch.tokens.shape
         assert rows == 1 or rows * length <= limits.tokens
-        assert rows == 1 or rows * (layout.past_tokens(index) + length) <= max(limits.cached, limits.tokens)
+        assert rows == 1 or rows * (plan.past_tokens(index) + length) <= max(limits.cached, limits.tokens)
         assert batch.positions <= limits.positions
         assert not limits.rows or rows <= limits.rows
-        assert batch.past is None or (batch.past < index and layout.likelihoods[batch.past].shared)
+        assert batch.past is None or (batch.past < index and plan.likelihoods[batch.past].shared)
         assert not batch.shared or rows == 1
-    scored = Counter(int(index) for batch in layout.likelihoods for index in batch.request)
+    scored = Counter(int(index) for batch in plan.likelihoods for index in batch.request)
     assert scored == {index: r.scored for index, r in enumerate(asked)}
 
 
 def test_examples_of_a_task_are_read_once() -> None:
     asked = choices(0, 20, shots=300)
-    layout = lay_out(asked, LIMITS)
-    assert [batch.shared for batch in layout.likelihoods].count(True) == 1
-    assert layout.forward_tokens <= 1.1 * layout.least_tokens
-    assert layout.forward_tokens <= lay_out(asked, LIMITS, share=False).forward_tokens / 20
+    plan = plan_batches(asked, LIMITS)
+    assert [batch.shared for batch in plan.likelihoods].count(True) == 1
+    assert plan.forward_tokens <= 1.1 * plan.least_tokens
+    assert plan.forward_tokens <= plan_batches(asked, LIMITS, share=False).forward_tokens / 20
 
 
 def test_options_share_their_context_and_rows_are_full() -> None:
     asked = choices(0, 40, context=30)
-    layout = lay_out(asked, LIMITS)
-    assert not any(batch.shared for batch in layout.likelihoods)
-    assert layout.forward_tokens <= 1.1 * layout.least_tokens
+    plan = plan_batches(asked, LIMITS)
+    assert not any(batch.shared for batch in plan.likelihoods)
+    assert plan.forward_tokens <= 1.1 * plan.least_tokens
 
 
 def test_a_long_text_is_scored_in_bounded_memory(model: Any) -> None:
     text = request(np.random.default_rng(0).integers(3, VOCABULARY, 300), 299)
     limits = replace(LIMITS, logit_bytes=4 * VOCABULARY * 50)
     for share in (True, False):
-        layout = lay_out([text], limits, share=share)
-        assert layout.most_positions <= 50
+        plan = plan_batches([text], limits, share=share)
+        assert plan.most_positions <= 50
         # Continued from kept keys and values, or else read again.
-        assert layout.forward_tokens == (299 if share else 6 * 299)
-        expected = answers(model, lay_out([text], LIMITS, share=False))[0].logprob
-        assert answers(model, layout)[0].logprob == pytest.approx(expected, abs=1e-3)
+        assert plan.forward_tokens == (299 if share else 6 * 299)
+        expected = answers(model, plan_batches([text], LIMITS, share=False))[0].logprob
+        assert answers(model, plan)[0].logprob == pytest.approx(expected, abs=1e-3)
 
 
 def test_layouts_do_not_follow_the_order_of_requests(model: Any) -> None:
     asked = [*choices(0, 9, shots=80), *tangled(1)]
-    assert answers(model, lay_out(asked, LIMITS)) == answers(model, lay_out(asked[::-1], LIMITS))[::-1]
+    assert answers(model, plan_batches(asked, LIMITS)) == answers(model, plan_batches(asked[::-1], LIMITS))[::-1]
 
 
 READ_WHOLE = ("bloom", "mamba")
@@ -177,8 +177,8 @@ def test_every_architecture_is_scored_right_one_way_or_the_other(kind: str, atte
     asked = choices(3, 6, shots=40)
     sharing = choose(model, scorer, asked)
     assert sharing.share == (kind not in READ_WHOLE), sharing
-    plain = answers(model, lay_out(asked, LIMITS, share=False))
-    found = answers(model, lay_out(asked, LIMITS, share=sharing.share))
+    plain = answers(model, plan_batches(asked, LIMITS, share=False))
+    found = answers(model, plan_batches(asked, LIMITS, share=sharing.share))
     assert [a.logprob for a in found] == pytest.approx([a.logprob for a in plain], abs=1e-4)
 
 
@@ -266,39 +266,39 @@ def test_generation_after_shared_examples(kind: str, tokenizer: Any) -> None:
     asked = prompts(0, (3, 9, 20, 4, 7, 1), 40)
     limits = Limits(259)
     together, whole = (BatchScorer(tokenizer, limits, share=share) for share in (True, False))
-    layout = together.lay_out(asked)
-    assert [batch.shared for batch in layout.prompts] == [40]
+    plan = together.plan(asked)
+    assert [batch.shared for batch in plan.prompts] == [40]
     read: list[int] = []
     embeddings = model.get_input_embeddings()
     handle = embeddings.register_forward_hook(lambda module, given, out: read.append(out[..., 0].numel()))
-    found = together.answer(model, layout)
+    found = together.answer(model, plan)
     handle.remove()
     # The examples once, then what each prompt adds to them; where attention slides, every prompt is read whole.
     assert read[:2] == ([40, 6 * 20] if kind not in NARROW else [6 * 60, 6])
-    assert found == whole.answer(model, whole.lay_out(asked))
+    assert found == whole.answer(model, whole.plan(asked))
     assert len(set(found)) > 1
 
 
 def test_prompts_that_share_little_stay_together() -> None:
-    assert [b.shared for b in lay_out(prompts(0, (30, 50, 40, 60), 0), Limits(259)).prompts] == [0]
+    assert [b.shared for b in plan_batches(prompts(0, (30, 50, 40, 60), 0), Limits(259)).prompts] == [0]
     few = [*prompts(0, (30, 50), 100), *prompts(1, (30, 50), 100)]
-    assert [b.shared for b in lay_out(few, Limits(259)).prompts] == [0]
+    assert [b.shared for b in plan_batches(few, Limits(259)).prompts] == [0]
     several = [*prompts(0, (30, 50, 3, 5), 100), *prompts(1, (30, 50, 3, 5), 100), *prompts(2, (8,), 0)]
-    layout = lay_out(several, Limits(259))
-    assert sorted(batch.shared for batch in layout.prompts) == [0, 100, 100]
-    assert sorted(index for batch in layout.prompts for index in batch.requests) == list(range(9))
+    plan = plan_batches(several, Limits(259))
+    assert sorted(batch.shared for batch in plan.prompts) == [0, 100, 100]
+    assert sorted(index for batch in plan.prompts for index in batch.requests) == list(range(9))
 
 
 def test_kept_keys_and_values_are_those_of_the_weights_now(tokenizer: Any) -> None:
     model, other = loud("llama", vocab_size=259), loud("qwen2", vocab_size=259)
     scorer = BatchScorer(tokenizer, Limits(259))
-    layout = scorer.lay_out([*choices(0, 6, shots=80), *prompts(0, (3, 9, 20, 4), 40)])
-    before = scorer.answer(model, layout)
-    scorer.answer(other, layout)
-    assert scorer.answer(model, layout) == before
+    plan = scorer.plan([*choices(0, 6, shots=80), *prompts(0, (3, 9, 20, 4), 40)])
+    before = scorer.answer(model, plan)
+    scorer.answer(other, plan)
+    assert scorer.answer(model, plan) == before
     with torch.no_grad():
         model.lm_head.weight.mul_(-1)
-    assert all(a != b for a, b in zip(before, scorer.answer(model, layout), strict=True))
+    assert all(a != b for a, b in zip(before, scorer.answer(model, plan), strict=True))
 
 
 def test_logits_are_computed_once_and_only_where_a_token_is_scored(model: Any) -> None:
@@ -306,7 +306,7 @@ def test_logits_are_computed_once_and_only_where_a_token_is_scored(model: Any) -
     scored = {tuple(r.tokens[:end]) for r in asked for end in range(len(r.tokens) - r.scored, len(r.tokens))}
     seen: list[int] = []
     handle = model.lm_head.register_forward_hook(lambda module, given, made: seen.append(made.numel() // VOCABULARY))
-    answers(model, lay_out(asked, LIMITS))
+    answers(model, plan_batches(asked, LIMITS))
     handle.remove()
     assert sum(seen) == len(scored)
 
@@ -337,8 +337,8 @@ def test_a_prompt_alone_shows_what_the_run_will_share(tokenizer: Any) -> None:
 def test_a_candidate_that_fails_leaves_nothing_to_the_next(tokenizer: Any) -> None:
     model, other = loud("llama", vocab_size=259), loud("qwen2", vocab_size=259)
     scorer = BatchScorer(tokenizer, Limits(259, rows=2))
-    layout = scorer.lay_out(prompts(0, (3, 9, 20, 4), 40))
-    expected = scorer.answer(other, layout)
+    plan = scorer.plan(prompts(0, (3, 9, 20, 4), 40))
+    expected = scorer.answer(other, plan)
     calls: list[int] = []
 
     def fail(module: Any, given: Any) -> None:
@@ -348,12 +348,12 @@ def test_a_candidate_that_fails_leaves_nothing_to_the_next(tokenizer: Any) -> No
 
     handle = model.register_forward_pre_hook(fail)
     with pytest.raises(torch.OutOfMemoryError):
-        scorer.answer(model, layout)
+        scorer.answer(model, plan)
     handle.remove()
-    assert scorer.answer(other, layout) == expected
+    assert scorer.answer(other, plan) == expected
 
 
 def test_sequences_that_others_begin_with_are_not_read_for_nothing() -> None:
     nested = [request(range(3, 3 + n), n - 1) for n in (10, 30, 50)]
-    layout = lay_out(nested, LIMITS, share=False)
-    assert layout.forward_tokens == 49
+    plan = plan_batches(nested, LIMITS, share=False)
+    assert plan.forward_tokens == 49

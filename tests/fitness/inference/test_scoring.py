@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from evomerge.fitness.inference.batches import Limits
-from evomerge.fitness.inference.planner import lay_out
+from evomerge.fitness.inference.planner import plan_batches
 from evomerge.fitness.inference.requests import Continuation, Likelihood, Prompt
 from evomerge.fitness.inference.scoring import BatchScorer
 
@@ -22,16 +22,16 @@ def requests(lengths: list[tuple[int, int]], seed: int = 0) -> list[Continuation
 def test_equal_inputs_are_read_once() -> None:
     context = [5, 6, 7, 8]
     options = [Continuation(np.asarray([*context, option], dtype=np.int32), 1) for option in (9, 10, 11)]
-    layout = lay_out([*options, options[0]], Limits(50))
-    assert layout.forward_tokens == len(context)
-    assert layout.likelihoods[0].target.tolist() == [9, 10, 11, 9]
-    assert layout.most_positions == 1
+    plan = plan_batches([*options, options[0]], Limits(50))
+    assert plan.forward_tokens == len(context)
+    assert plan.likelihoods[0].target.tolist() == [9, 10, 11, 9]
+    assert plan.most_positions == 1
 
 
 def test_scored_positions_are_the_asked_ones(model: Any, tokenizer: Any) -> None:
     asked = requests([(9, 8), (12, 1), (12, 4), (5, 2)])
     scorer = BatchScorer(tokenizer, Limits(259))
-    answers = scorer.answer(model, scorer.lay_out(asked))
+    answers = scorer.answer(model, scorer.plan(asked))
     for request, answer in zip(asked, answers, strict=True):
         tokens = torch.from_numpy(request.tokens.astype(np.int64))
         with torch.inference_mode():
@@ -47,10 +47,10 @@ def test_generated_texts_do_not_depend_on_their_batch(model: Any, tokenizer: Any
     prompts = [Prompt(draw.integers(70, 90, size=n).astype(np.int32), ("e",), 10) for n in (3, 9, 20, 4)]
     together = BatchScorer(tokenizer, Limits(259))
     alone = BatchScorer(tokenizer, Limits(259, rows=1))
-    assert len(together.lay_out(prompts).prompts) == 1
-    assert len(alone.lay_out(prompts).prompts) == 4
-    answers = together.answer(model, together.lay_out(prompts))
-    assert answers == alone.answer(model, alone.lay_out(prompts))
+    assert len(together.plan(prompts).prompts) == 1
+    assert len(alone.plan(prompts).prompts) == 4
+    answers = together.answer(model, together.plan(prompts))
+    assert answers == alone.answer(model, alone.plan(prompts))
     assert len(set(answers)) > 1
 
 
@@ -58,12 +58,12 @@ def test_generation_heeds_the_model_and_the_options(model: Any, tokenizer: Any) 
     scorer = BatchScorer(tokenizer, Limits(259))
     tokens = np.asarray([70, 71, 72], dtype=np.int32)
     free, penal = Prompt(tokens, (), 12), Prompt(tokens, (), 12, {"repetition_penalty": 5.0})
-    # Two kinds of requests in one layout never share a batch.
-    assert len(scorer.lay_out([free, penal]).prompts) == 2
-    first, second = scorer.answer(model, scorer.lay_out([free, penal]))
+    # Two kinds of requests in one plan never share a batch.
+    assert len(scorer.plan([free, penal]).prompts) == 2
+    first, second = scorer.answer(model, scorer.plan([free, penal]))
     assert first != second
     # The model's own end token ends an answer, and what follows is padding.
     end = tokenizer.encode(first.text)[1]
     model.generation_config.eos_token_id = [2, end]
-    ended = scorer.answer(model, scorer.lay_out([free]))[0]
+    ended = scorer.answer(model, scorer.plan([free]))[0]
     assert (ended.text, ended.truncated) == (first.text[: first.text.index(tokenizer.decode(end)) + 1], False)
