@@ -13,7 +13,8 @@ from evomerge.checkpoints.heads import tied_heads
 from evomerge.checkpoints.json_files import read_object
 from evomerge.checkpoints.tensor_files.header import TensorInfo, read_header
 from evomerge.checkpoints.tensor_files.mapped import content_digest, is_aligned, map_file, mapped
-from evomerge.checkpoints.weights import INDEX, weight_files
+from evomerge.checkpoints.unusable import INDEX
+from evomerge.checkpoints.weights import weight_files
 from evomerge.errors import InputError
 
 

@@ -13,7 +13,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from evomerge.checkpoints.weights import INDEX, SINGLE, why_unusable
+from evomerge.checkpoints.unusable import INDEX, SINGLE, why_unusable
 from evomerge.errors import InputError
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")

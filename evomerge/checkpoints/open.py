@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evomerge.checkpoints.dense import DenseCheckpoint
 from evomerge.checkpoints.source import CheckpointSource
-from evomerge.checkpoints.weights import why_unusable
+from evomerge.checkpoints.unusable import why_unusable
 from evomerge.errors import InputError
 from evomerge.recipe import CheckpointRef
 

@@ -1,21 +1,14 @@
-"""The weight files of a model folder, and the reasons why a folder has none that can be read."""
+"""The config and the weight files of a model folder, as transformers would choose them."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from evomerge.checkpoints.json_files import read_object
+from evomerge.checkpoints.unusable import INDEX, SINGLE, why_no_model, why_unusable
 from evomerge.errors import InputError
-
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
-_PICKLED = (".bin", ".pt", ".pth", ".ckpt")
-# Training leftovers and tokenizer models also end in these and are no reason to think of pickled weights.
-_NOT_WEIGHTS = ("training_args.bin", "optimizer.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", "scheduler.bin")
 
 
 def weight_files(folder: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
@@ -33,7 +26,9 @@ def weight_files(folder: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
         config = read_object(folder / "config.json")
         problems += [*_quantised(folder, config), *_redirections(folder, config)]
     except InputError as error:
-        problems += error.problems if (folder / "config.json").exists() else [f"{str(folder)!r} has no config.json"]
+        if not (folder / "config.json").exists():
+            raise InputError(why_no_model(folder)) from error
+        problems += error.problems
     try:
         chosen = _chosen(folder)
     except InputError as error:
@@ -76,42 +71,6 @@ def _listed(folder: Path) -> list[str]:
     if not isinstance(listed, dict) or not listed or not all(isinstance(file, str) for file in listed.values()):
         raise InputError(f"{str(folder / INDEX)!r} has no weight_map from tensor names to files. Fetch it again")
     return sorted(set(listed.values()))
-
-
-def why_unusable(where: str, names: Iterable[str]) -> str:
-    """Explains why files with these names hold no weights that can be read, and what to do.
-
-    Args:
-        where: The folder or hub id, for the message.
-        names: Names of its files, with none of the expected safetensors files among them.
-    """
-    names = sorted(names)
-    pickled = [name for name in names if name.endswith(_PICKLED) and name not in _NOT_WEIGHTS]
-    if pickled:
-        return (
-            f"{where!r} has pickled weights ({pickled[0]}), which can run any program when read, and are refused. Save "
-            "them as safetensors where you trust them: AutoModelForCausalLM.from_pretrained(FOLDER)"
-            ".save_pretrained(NEW_FOLDER)"
-        )
-    gguf = [name for name in names if name.endswith(".gguf")]
-    if gguf:
-        return (
-            f"{where!r} has GGUF weights only ({gguf[0]}), which are usually quantised. Use the original safetensors "
-            f"checkpoint, or dequantise it first: AutoModelForCausalLM.from_pretrained(FOLDER, gguf_file={gguf[0]!r})"
-            ".save_pretrained(NEW_FOLDER)"
-        )
-    if "adapter_config.json" in names:
-        return (
-            f"{where!r} is a LoRA adapter (adapter_config.json), not a whole model. Merge it into its base first: "
-            "PeftModel.from_pretrained(base, FOLDER).merge_and_unload().save_pretrained(NEW_FOLDER)"
-        )
-    others = [name for name in names if name.endswith(".safetensors")]
-    problem = f"{where!r} has neither {SINGLE} nor {INDEX}"
-    if any(_SHARD.fullmatch(name) for name in others):
-        return f"{problem}, but shards ({others[0]}), which need the index. Fetch it again"
-    if others:
-        return f"{problem}; it has {', '.join(others[:3])}. If that is the whole model, rename it to {SINGLE}"
-    return problem
 
 
 def _quantised(folder: Path, config: Mapping[str, Any]) -> list[str]:

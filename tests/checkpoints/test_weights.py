@@ -171,3 +171,38 @@ class TestTwoSetsOfWeights:
         folder = copy_of(llama)
         edit_json(folder / "config.json", configuration_files=["config.4.0.0.json"])
         assert "configuration_files" in refused(folder)
+
+
+class TestFoldersThatAreNoModel:
+    """A folder beside, above or like a model says which one to name."""
+
+    def test_folder_above_the_models(self, llama: Path) -> None:
+        message = refused(llama.parent)
+        assert "folders in it have; name the one that is meant" in message
+        assert repr(str(llama)) in message
+
+    def test_hub_cache_of_a_model(self, llama: Path, tmp_path: Path) -> None:
+        snapshot = tmp_path / "models--someone--tiny" / "snapshots" / "abc"
+        shutil.copytree(llama, snapshot)
+        assert repr(str(snapshot)) in refused(snapshot.parent.parent)
+
+    def test_run_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "manifest.json").write_text("{}")
+        (tmp_path / "records").mkdir()
+        assert "is a run's folder, not a model. Export a member" in refused(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("files", "reason"),
+        [
+            (["model.safetensors"], "has no config.json. Fetch it again"),
+            (["params.json", "consolidated.safetensors"], "in the format of the model's makers"),
+            (["adapter_model.bin", "adapter_config.json"], "is a LoRA adapter"),
+            (["tf_model.h5"], "weights for another framework only (tf_model.h5)"),
+            (["pytorch_model.bin"], "has no config.json; it has pickled weights"),
+            (["notes.txt"], "has no config.json; it has neither model.safetensors nor"),
+        ],
+    )
+    def test_other_files(self, tmp_path: Path, files: list[str], reason: str) -> None:
+        for name in files:
+            (tmp_path / name).write_text("{}")
+        assert reason in refused(tmp_path)

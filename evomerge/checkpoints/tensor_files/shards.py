@@ -12,7 +12,7 @@ import torch
 
 from evomerge.checkpoints.source import TensorSpec
 from evomerge.checkpoints.tensor_files.header import DTYPES
-from evomerge.checkpoints.weights import INDEX, SINGLE
+from evomerge.checkpoints.unusable import INDEX, SINGLE
 
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
