@@ -201,7 +201,7 @@ def _weights(settings: GenomeSettings, profile: DepthProfile, keep: Sequence[int
 
 
 def _depths(settings: GenomeSettings, controls: int) -> tuple[str, ...]:
-    """Where each control of a curve sits, in per cent of depth."""
+    """Place of each control of a curve, in per cent of depth."""
     if controls == 1:
         return ()
     if settings.depth == "smooth" and settings.basis == "cosine":

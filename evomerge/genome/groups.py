@@ -17,7 +17,7 @@ class DepthProfile:
     """Groups whose coefficients follow one another over depth.
 
     Attributes:
-        label: What the groups have in common, for gene labels; empty when that is the whole model.
+        label: The groups' common part, for gene labels; empty when that is the whole model.
         groups: Indices of the groups, by depth.
         curve: Whether their coefficients lie on a curve (``linear`` and ``smooth``) rather than each on its own.
     """

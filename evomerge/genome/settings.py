@@ -1,4 +1,4 @@
-"""What a user can say about the search space."""
+"""The user's choices of a search space."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BASES = ("points", "cosine")
 
 @dataclass(frozen=True)
 class GenomeSettings:
-    """How coefficients spread over the model, and what is left out of the search.
+    """Spread of the coefficients over the model, and what is left out of the search.
 
     Attributes:
         depth: ``model`` one set for all layers; ``blocks`` one per block of layers; ``layer`` one per layer;

@@ -41,7 +41,7 @@ class GenomeSpec:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What each gene stands for, for example ``weight[expert_s] layer 3 attention``."""
+        """Meaning of each gene, for example ``weight[expert_s] layer 3 attention``."""
         return tuple(label for block in self.gene_blocks for label in block.labels)
 
     @property
@@ -83,7 +83,7 @@ class GenomeSpec:
             own.
 
         Args:
-            recipe: What to express.
+            recipe: The recipe to express.
 
         Returns:
             Genes in [0, 1], ``(n_var,)``. ``encode(decode(x))`` is ``x`` in the open cube.

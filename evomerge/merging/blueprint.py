@@ -54,7 +54,7 @@ class Blueprint:
 
         Args:
             checkpoint: The checkpoint; its headers are read, not its weights.
-            dtype: What the model computes in.
+            dtype: The type that the model computes in.
             attention: transformers' name of an attention implementation; ``auto`` is what transformers chooses.
             trust_remote_code: Whether code that comes with the checkpoint may run.
 
@@ -111,7 +111,7 @@ class Blueprint:
 
         Args:
             folder: The checkpoint's.
-            dtype: What the model computes in.
+            dtype: The type that the model computes in.
 
         Returns:
             The model, and what transformers says about the loading.

@@ -41,7 +41,7 @@ def merge_to_folder(
     checkpoint's own, byte for byte, but for the config's ``dtype`` and a ``use_cache`` that training left off.
 
     Args:
-        recipe: What to build.
+        recipe: The recipe.
         out: The new folder. It must not exist, or be empty.
         checkpoints: The recipe's opened checkpoints; opened here if None, without a connection.
         max_shard_size: Most bytes in one weight file, such as ``5GB``.

@@ -1,4 +1,4 @@
-"""How much memory and disk a merge needs, from headers alone."""
+"""Prediction of the memory and disk that a merge takes, from headers alone."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class Footprint:
 
     @property
     def own(self) -> int:
-        """What each worker has for itself."""
+        """Private memory of each worker."""
         return self.program + self.live + self.working + self.prepared["memory"]
 
     @property
     def shared(self) -> int:
-        """What the workers of a machine map."""
+        """Files that the workers of a machine map together."""
         return self.mapped + self.prepared["disk"]
 
 
@@ -71,7 +71,7 @@ def footprint(
     Args:
         checkpoints: The opened checkpoints.
         recipe: Any candidate's; its coefficients do not matter.
-        model_dtype: What the live model computes in.
+        model_dtype: The type that the live model computes in.
         prepared: Where prepared arrays are kept.
 
     Raises:

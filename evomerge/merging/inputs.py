@@ -17,7 +17,7 @@ class Input:
     Attributes:
         source: The opened source.
         name: The tensor's name there.
-        dtype: What it is rounded to, unless that holds its own type exactly; None: nothing.
+        dtype: The type that it is rounded to, unless that holds its own type exactly; None: nothing.
         stored: Whether the values are stored somewhere, rather than merged when they are read.
     """
 

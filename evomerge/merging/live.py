@@ -24,7 +24,7 @@ from evomerge.recipe import Recipe
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """How a live model computes.
+    """Type, attention and device of a live model.
 
     Attributes:
         dtype: The type it computes in.
@@ -166,7 +166,7 @@ class LiveModel:
 
         Args:
             merger: Of checkpoints whose reference has the tensors of the checkpoint that this model was loaded from.
-            recipe: What to build.
+            recipe: The candidate.
 
         Returns:
             Names on disk of the tensors that were written.
@@ -194,7 +194,7 @@ class LiveModel:
         self._installed.clear()
 
     def _memory(self, name: str, spec: TensorSpec) -> torch.Tensor:
-        """Where a tensor is merged: its place in the model, or a buffer that it is copied from."""
+        """Memory that a tensor is merged into: its place in the model, or a buffer that it is copied from."""
         self._installed.pop(name, None)
         if name not in self._places:
             self._places[name] = self._place_of(name, spec)

@@ -28,7 +28,7 @@ from evomerge.methods import TensorContext, TensorSources
 from evomerge.recipe import CheckpointRef, Recipe
 
 _Inputs = tuple[TensorContext, TensorSources] | torch.Tensor
-"""What a tensor is merged from, or the tensor that is copied."""
+"""Context and inputs of a merged tensor, or the one tensor that is copied."""
 
 # Sets of outputs that are kept: candidates, and baselines in between, which are a few recipes of another shape each.
 _KEPT = 16
@@ -36,12 +36,12 @@ _KEPT = 16
 
 @dataclass(frozen=True)
 class _Common:
-    """What candidates have in common.
+    """State that candidates share.
 
     Attributes:
-        key: What all of it depends on.
+        key: Everything that the state depends on.
         survey: The method's survey of all tensors.
-        inputs: What each tensor is merged from, of those where keeping that takes no memory.
+        inputs: Context and inputs by tensor, of tensors where keeping them takes no memory.
     """
 
     key: str
@@ -54,7 +54,7 @@ class NonFinite(ArithmeticError):
 
     Args:
         name: The tensor.
-        dtype: What it was rounded to.
+        dtype: The type that it was rounded to.
 
     Attributes:
         name: The tensor.
@@ -69,9 +69,9 @@ class NonFinite(ArithmeticError):
 class Merger:
     """Builds the tensors of recipes from the same checkpoints, again and again.
 
-    What does not depend on coefficients is worked out once and kept: which tensors there are and what each is made
-    from, the arrays that a method prepares for each tensor, and its survey of all tensors. Of the latter two one set is
-    kept, for the method, options and sources used last.
+    Everything that does not depend on coefficients is computed once: the outputs of a recipe, the arrays that a method
+    prepares for each tensor, and the method's survey of all tensors. Of the latter two one set is kept, for the method,
+    options and sources used last.
 
     Args:
         checkpoints: The opened checkpoints.
@@ -139,7 +139,7 @@ class Merger:
         time more than one merged tensor is held here.
 
         Args:
-            recipe: What to build, from the opened checkpoints.
+            recipe: The candidate, of the opened checkpoints.
             names: The tensors that are wanted, in that order; None is all, in the order of the files.
             memory: Where they are wanted: asked for each merged tensor just before it is written, so the same memory
                 may be given again and again. None is new memory for each.
@@ -193,7 +193,7 @@ class Merger:
         return zip(tensors, self._weights.each(wanted), strict=True)
 
     def _inputs(self, plan: MergePlan, tensor: OutputTensor, inputs: list[torch.Tensor], common: _Common) -> _Inputs:
-        """What a tensor is merged from: known, or from the tensors that were read."""
+        """Context and inputs of a tensor: kept ones, or made of the tensors that were read."""
         if tensor.name in common.inputs:
             return common.inputs[tensor.name]
         if tensor.context is None:
@@ -243,7 +243,7 @@ class Merger:
         return f"{plan.outputs.prepared_key} on {self.device.type}"
 
     def _get_ready(self, plan: MergePlan) -> _Common:
-        """Sees to it that everything is there that does not depend on coefficients."""
+        """Makes the state that candidates share, unless the last candidate's serves."""
         method, outputs = plan.outputs.method, plan.outputs
         large = method.prepare is not None or method.survey is not None
         if large in self._commons and self._commons[large].key == outputs.survey_key:

@@ -89,5 +89,5 @@ class Checkpoints:
 
 
 def identity(ref: CheckpointRef) -> tuple[str | None, str | None]:
-    """What tells one checkpoint from another: its weights where they are known, else where it is."""
+    """The identity of a checkpoint: its weights where they are known, else its place."""
     return (ref.fingerprint, None) if ref.fingerprint else (ref.source, ref.revision)

@@ -37,7 +37,7 @@ def origins(recipe: Recipe, template: CheckpointSource, sources: Sequence[Checkp
     """Goes through the tensors of the merged model in the order of its files, without repeated heads.
 
     Args:
-        recipe: What to build.
+        recipe: The recipe.
         template: Whose names the model gets outside the recipe's own layers.
         sources: The recipe's sources, opened.
 

@@ -35,7 +35,7 @@ class OutputTensor:
         spec: Its type and shape there.
         inputs: The tensors it is merged from, the base's first if ``based``; or the one that it is a copy of.
         row: The row of its coefficients; None for what is copied as it is: integers, and tables that models compute.
-        context: What the method may know about it; None for copies.
+        context: Name, place and random keys for the method; None for copies.
         based: Whether the first input is the base's.
         key: Everything that its bytes depend on, but for coefficients and the device.
     """
@@ -66,8 +66,8 @@ class Outputs:
         template: The source whose config, names and tokenizer the model gets.
         config: The content of the model's ``config.json``.
         reshaped: Whether that is another than the reference checkpoint's, so that the model has other tensors.
-        prepared_key: What prepared arrays depend on, besides their tensor and the device.
-        survey_key: What a survey depends on.
+        prepared_key: Everything that prepared arrays depend on, besides their tensor and the device.
+        survey_key: Everything that a survey depends on.
         known_by_content: Whether all sources are known by their weights, so that the keys hold in other processes.
         problems: Why the recipe cannot be built from these sources, one sentence each.
     """

@@ -1,4 +1,4 @@
-"""What methods prepare, kept for all candidates, for all workers of a run, and for the run's next start.
+"""Store of prepared arrays, shared by all candidates, by all workers of a run, and with the run's next start.
 
 Prepared arrays do not depend on coefficients, so a search computes them once. On disk they are files that every worker
 maps: their memory is then the page cache's, one copy for the machine, given back when it is short. A file is known by
@@ -37,7 +37,7 @@ _POLL = 0.1  # seconds between looks at whether another worker is done
 
 @dataclass(frozen=True)
 class PreparedSettings:
-    """Where prepared arrays are kept, and how many. What fits in neither place is prepared anew for every candidate.
+    """Limits of the store. Arrays that fit neither on disk nor in memory are prepared anew for every candidate.
 
     Attributes:
         folder: A private folder, shared by the workers of one run; None: never on disk.
@@ -50,7 +50,7 @@ class PreparedSettings:
     memory: int = 4_000_000_000
 
     def plan(self, bounds: Mapping[str, int]) -> dict[str, Place]:
-        """Where the arrays of each tensor are kept, from the most that they take, in the order of the tensors."""
+        """The place of each tensor's arrays, from the most that they take, in the order of the tensors."""
         left: dict[Place, int] = {"memory": self.memory}
         if self.folder is not None and self.disk:
             left = {"disk": self.disk, **left}
@@ -85,7 +85,7 @@ class PreparedStore:
         Another worker that fills the same folder is waited for, and what it prepared is used.
 
         Args:
-            key: What the arrays depend on, besides the code. Arrays of another key are forgotten.
+            key: Everything that the arrays depend on, besides the code. Arrays of another key are forgotten.
             bounds: Most bytes for each tensor, by name.
             prepare: Prepares the arrays of the tensors that it is given the names of.
             everywhere: Whether the key means the same in other processes, so that they may share the arrays.
@@ -143,7 +143,7 @@ class _Folder:
 
     Args:
         path: The folder, made if need be.
-        key: What the arrays depend on.
+        key: Everything that the arrays depend on.
     """
 
     def __init__(self, path: Path, key: str) -> None:

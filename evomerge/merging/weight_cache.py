@@ -1,4 +1,4 @@
-"""Where the weights of the checkpoints are while candidates are merged.
+"""Cache of the weights that merging reads, on the device that it is computed on.
 
 On the CPU they are where they always were: mapped files, read in place. On a GPU as many of them as fit stay in its
 memory from candidate to candidate. The others are streamed: a page-locked buffer takes a tensor from the mapped file,
@@ -46,7 +46,7 @@ class WeightCache:
         """Gives the tensors of one group after the other; the next group is fetched while one is worked on.
 
         Args:
-            groups: What is needed together, in the order that it is needed.
+            groups: Inputs that are needed together, in the order that they are needed.
 
         Yields:
             A group's tensors, never to be written to. They are valid until the next group is asked for.

@@ -1,4 +1,4 @@
-"""Where the elements of tensors on disk go in the memory of a transformers model.
+"""Map from the elements of tensors on disk to the memory of a transformers model.
 
 Since version 5 transformers renames tensors when it loads them, and joins, splits and permutes some: the experts of a
 Mixtral become one stacked tensor, prefixes of vision-language models move. All of this copies elements and changes
@@ -214,7 +214,7 @@ def _check_made(unit: _Unit, made: Mapping[str, torch.Tensor], targets: Mapping[
 
 
 def _meaning(unit: _Unit) -> str:
-    """What a conversion does, in words that are equal for the same conversion of another layer."""
+    """A description of a conversion, equal for the same conversion of another layer."""
     assert isinstance(unit.transform, WeightConverter)
     operations = [(type(op).__name__, sorted(vars(op).items(), key=str)) for op in unit.transform.operations]
     counts = [(pattern, len(names)) for pattern, names in unit.checkpoints.items()]
@@ -288,7 +288,7 @@ def _piece(target: str, name: str, source: np.ndarray, destination: np.ndarray) 
 
 
 def _run(both: np.ndarray, step: np.ndarray) -> int:
-    """How many elements from the first one on follow each other by ``step``; most runs are short."""
+    """Number of elements, from the first one on, that follow each other by ``step``; most runs are short."""
     looked_at = 1024
     while True:
         breaks = np.flatnonzero((np.diff(both[:, :looked_at]) != step).any(axis=0))

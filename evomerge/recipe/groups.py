@@ -44,7 +44,7 @@ class UnknownTensorName(InputError):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tensor sits in the model.
+    """Place of a tensor in the model.
 
     Attributes:
         layer: Zero-based layer index, or None outside the layers.

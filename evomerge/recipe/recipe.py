@@ -49,7 +49,7 @@ class Recipe:
         post: Steps after the merge, in their order.
         statistics: Digests of the data that the method has read.
         dtype: Inputs are rounded to it before anything is computed; the arithmetic itself is in float32.
-        out_dtype: What the merged tensors are rounded to.
+        out_dtype: The type that merged tensors are rounded to.
         tokenizer: The tokenizer that the model gets.
         embeddings: ``merge``, or ``base`` for input and output embeddings that are the base's.
         chat_template: The chat template that the model gets: None for the reference's, the position of a source or
