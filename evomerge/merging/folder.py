@@ -20,7 +20,7 @@ from evomerge.merging.loop import Merger
 from evomerge.merging.memory import Buffer
 from evomerge.merging.mergekit import mergekit_config
 from evomerge.merging.opened import Checkpoints
-from evomerge.merging.unbuilt import unbuilt
+from evomerge.merging.plan.unbuilt import unbuilt
 from evomerge.recipe import Recipe
 from evomerge.settings import parse_size
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from evomerge.checkpoints import TensorSpec
 from evomerge.errors import InputError
-from evomerge.merging.inputs import Input
 from evomerge.merging.loop import Merger
 from evomerge.merging.opened import Checkpoints
-from evomerge.merging.outputs import DTYPES, Outputs, OutputTensor
+from evomerge.merging.plan.inputs import Input
+from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
+from evomerge.merging.plan.recipe_source import RecipeSource
 from evomerge.merging.prepared import Place, PreparedSettings, prepared_bounds
-from evomerge.merging.recipe_source import RecipeSource
 from evomerge.recipe import Recipe
 
 # Config, tokenizer, recipe and card of a large vocabulary stay well below this.

@@ -17,7 +17,7 @@ from evomerge.errors import InputError
 from evomerge.merging.blueprint import AUTO, Blueprint, missing_weights
 from evomerge.merging.loop import Merger
 from evomerge.merging.memory import Buffer
-from evomerge.merging.plan import MergePlan
+from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.weight_map import Piece, weight_map
 from evomerge.recipe import Recipe
 

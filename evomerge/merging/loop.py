@@ -15,14 +15,14 @@ from evomerge import methods
 from evomerge.checkpoints import CheckpointSource
 from evomerge.errors import InputError
 from evomerge.kernels import is_finite
-from evomerge.merging.derivation import Source, derive_outputs
 from evomerge.merging.memory import Memory, new_memory
 from evomerge.merging.opened import Checkpoints
-from evomerge.merging.outputs import Outputs, OutputTensor
-from evomerge.merging.plan import MergePlan
+from evomerge.merging.plan.derivation import Source, derive_outputs
+from evomerge.merging.plan.merge_plan import MergePlan
+from evomerge.merging.plan.outputs import Outputs, OutputTensor
+from evomerge.merging.plan.recipe_source import RecipeSource
+from evomerge.merging.plan.unbuilt import unbuilt
 from evomerge.merging.prepared import Arrays, PreparedSettings, PreparedStore, prepared_bounds
-from evomerge.merging.recipe_source import RecipeSource
-from evomerge.merging.unbuilt import unbuilt
 from evomerge.merging.weight_cache import WeightCache
 from evomerge.methods import TensorContext, TensorSources
 from evomerge.recipe import CheckpointRef, Recipe

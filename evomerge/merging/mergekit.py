@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from evomerge import methods
-from evomerge.merging.unbuilt import unbuilt
+from evomerge.merging.plan.unbuilt import unbuilt
 from evomerge.recipe import CheckpointRef, Recipe
 
 Filters = tuple[tuple[str | None, int], ...]

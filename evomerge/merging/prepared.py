@@ -24,7 +24,7 @@ from evomerge import kernels, methods
 from evomerge.checkpoints import map_arrays, write_arrays
 from evomerge.errors import InputError
 from evomerge.lease import Lease
-from evomerge.merging.outputs import Outputs
+from evomerge.merging.plan.outputs import Outputs
 
 Arrays = Mapping[str, torch.Tensor]
 Prepare = Callable[[Sequence[str]], Iterable[tuple[str, Arrays]]]

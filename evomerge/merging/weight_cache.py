@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from evomerge.checkpoints import CheckpointSource
-from evomerge.merging.inputs import Input
+from evomerge.merging.plan.inputs import Input
 
 # Device memory that nobody has planned with: the blocks that methods compute in, fragments, the libraries' own.
 _MARGIN = 1 << 30

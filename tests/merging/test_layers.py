@@ -99,9 +99,9 @@ def test_installed_is_exported(family: Callable[..., Family], tmp_path: Path, mo
         torch.testing.assert_close(live.model(inputs).logits, loaded(inputs).logits, atol=1e-6, rtol=0.0)
     assert live.model.generation_config.to_dict() == loaded.generation_config.to_dict()
     assert LiveModel.load(out).checksum() == live.checksum()
+    assert footprint(checkpoints, recipe, model_dtype="float32").live == sum(p.nbytes for p in live.model.parameters())
     back = live.rebuilt(merger.plan(make_recipe("linear", [one, two], base)))
     back.install(merger, make_recipe("linear", [one, two], base))
-    assert footprint(checkpoints, recipe, model_dtype="float32").live == sum(p.nbytes for p in live.model.parameters())
 
 
 def test_one_model_alone(family: Callable[..., Family], tmp_path: Path) -> None:

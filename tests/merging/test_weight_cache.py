@@ -15,7 +15,7 @@ import torch
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, LiveModel, Merger, WeightCache
-from evomerge.merging.inputs import Input
+from evomerge.merging.plan.inputs import Input
 from evomerge.recipe import Recipe
 from tests.merging.conftest import Family, make_recipe
 

@@ -12,11 +12,11 @@ from evomerge import methods
 from evomerge.checkpoints import CheckpointSource, TensorSpec, is_computed
 from evomerge.errors import InputError
 from evomerge.kernels import random_key
-from evomerge.merging.inputs import Input
 from evomerge.merging.opened import Checkpoints
-from evomerge.merging.origins import Origin, names_by_layer, origins
-from evomerge.merging.output_config import output_config
-from evomerge.merging.outputs import DTYPES, Outputs, OutputTensor
+from evomerge.merging.plan.inputs import Input
+from evomerge.merging.plan.origins import Origin, names_by_layer, origins
+from evomerge.merging.plan.output_config import output_config
+from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
 from evomerge.methods import TensorContext
 from evomerge.recipe import AdapterRef, CheckpointRef, Recipe
 

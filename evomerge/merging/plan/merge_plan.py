@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from evomerge.checkpoints import TensorSpec
 from evomerge.errors import InputError
-from evomerge.merging.outputs import Outputs, OutputTensor
+from evomerge.merging.plan.outputs import Outputs, OutputTensor
 from evomerge.recipe import Recipe
 
 Values = Mapping[str, float | tuple[float, ...]]

@@ -10,7 +10,7 @@ import torch
 
 from evomerge.checkpoints import TensorSpec
 from evomerge.checkpoints.tensor_files.mapped import content_digest
-from evomerge.merging.plan import MergePlan
+from evomerge.merging.plan.merge_plan import MergePlan
 
 
 class RecipeSource:

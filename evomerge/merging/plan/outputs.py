@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from evomerge.checkpoints import CheckpointSource, TensorSpec
-from evomerge.merging.inputs import Input
+from evomerge.merging.plan.inputs import Input
 from evomerge.methods import MergeMethod, TensorContext
 from evomerge.recipe import AdapterRef, CheckpointRef, Recipe
 
