@@ -17,12 +17,13 @@ from typing import Any
 
 from evomerge.errors import InputError
 from evomerge.executors._shared.protocol import Executor, ExecutorError, MakeWorker, Result, Worker, call, run
-from evomerge.executors._shared.spec import ExecutorSpec
+from evomerge.executors._shared.spec import ExecutorSettings, ExecutorSpec
 from evomerge.registry import Registry
 
 __all__ = [
     "Executor",
     "ExecutorError",
+    "ExecutorSettings",
     "ExecutorSpec",
     "MakeWorker",
     "Result",

@@ -67,18 +67,4 @@ class GenomeSettings:
 
     def to_json(self) -> dict[str, Any]:
         """The settings as a JSON object, for a run's manifest."""
-        return {
-            "depth": self.depth,
-            "block_size": self.block_size,
-            "control_points": self.control_points,
-            "basis": self.basis,
-            "split_kinds": self.split_kinds,
-            "own_groups": list(self.own_groups),
-            "frozen": list(self.frozen),
-            "fixed": {
-                label: {name: list(value) if isinstance(value, Sequence) else value for name, value in values.items()}
-                for label, values in self.fixed.items()
-            },
-            "bounds": {name: list(ends) for name, ends in self.bounds.items()},
-            "shared": list(self.shared),
-        }
+        return settings.as_json(self)

@@ -23,7 +23,7 @@ from evomerge.recipe import CheckpointRef, Recipe
 from evomerge.run import paths
 from evomerge.run.recipes import baselines, build_spec, front_of
 from evomerge.run.run_config import RunConfig, child_seed, fitness_settings
-from evomerge.search import Problem, SearcherSettings, make
+from evomerge.search import Problem, SearcherSettings, make, searchers
 from evomerge.store import RunStore, foreign_problem
 
 T = TypeVar("T")
@@ -269,6 +269,6 @@ def _starts(
 
 
 def searcher_settings(config: RunConfig) -> SearcherSettings:
-    """Population, seed and options of the searcher."""
-    chosen = config.searcher
-    return SearcherSettings(chosen.population, child_seed(config.seed, "search"), dict(chosen.options))
+    """The complete settings of the searcher, with its own seed."""
+    chosen = replace(config.searcher, seed=child_seed(config.seed, "search"))
+    return searchers.load(chosen.name).complete(chosen)

@@ -9,6 +9,7 @@ from typing import Any
 
 from evomerge import executors
 from evomerge.candidate import WorkerSettings, device_info
+from evomerge.executors import ExecutorSettings
 from evomerge.merging import companions
 from evomerge.run.assemble import Assembly, searcher_settings
 
@@ -19,7 +20,6 @@ _NOT_IDENTITY = ("task_path", "items_per_task", "test_items_per_task", "prefixes
 def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]:
     """What changes a score or a proposal. Budgets, where candidates are scored, and the report do not."""
     config, template = assembly.config, assembly.template
-    executor = executors.load(config.executor.name)
     fitness = asdict(settings.fitness)
     return {
         "models": [ref.fingerprint for ref in template.models],
@@ -41,7 +41,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         | ({"split_rule": settings.fitness.split_rule} if settings.fitness.split_rule != 1 else {}),
         "items": settings.items,
         "judging": dict(assembly.suite.judging),
-        "searcher": {"name": config.searcher.name, **plain(asdict(searcher_settings(config)))},
+        "searcher": plain(asdict(searcher_settings(config))),
         "seed": config.seed,
         "model": {
             "dtype": settings.dtype,
@@ -51,9 +51,14 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
             "merge_dtype": template.dtype,
             "out_dtype": template.out_dtype,
         },
-        # Recorded responses are not the models' own.
-        **({"executor": executor.identity(executor.complete(config.executor.settings()))} if executor.identity else {}),
+        **_executor(config.executor),
     }
+
+
+def _executor(chosen: ExecutorSettings) -> dict[str, Any]:
+    """The executor's part in outcomes: none, unless it answers from records, which are not the models' own."""
+    spec = executors.load(chosen.name)
+    return {"executor": spec.identity(spec.complete(spec.given(chosen)))} if spec.identity else {}
 
 
 def _companions(assembly: Assembly) -> dict[str, str]:

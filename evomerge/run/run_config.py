@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from evomerge import executors
 from evomerge.candidate.settings import ModelSettings, RuntimeSettings
 from evomerge.evaluation import SPLITS
+from evomerge.executors import ExecutorSettings
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.genome import GenomeSettings
 from evomerge.recipe import CheckpointRef
 from evomerge.run import paths
-from evomerge.search import Budgets, ConfirmSettings, PromoteSettings
+from evomerge.search import Budgets, ConfirmSettings, PromoteSettings, SearcherSettings
 from evomerge.settings import as_json, from_json, section, setting
 
 SEED = setting("the one seed that everything random follows from", low=0, high=2**63 - 1)
@@ -29,43 +29,6 @@ def method_names() -> tuple[str, ...]:
     """Names of the merge methods: the files of their folder, read without importing any."""
     folder = Path(__file__).resolve().parent.parent / "methods"
     return tuple(sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")))
-
-
-@dataclass(frozen=True)
-class SearcherChoice:
-    """The algorithm.
-
-    Attributes:
-        name: One of the YAML files of the group ``searcher``; never ``auto``.
-        population: Candidates per batch; None is the algorithm's own number.
-        options: Further settings of the algorithm.
-    """
-
-    name: str = field(default="auto", metadata=setting("the algorithm"))
-    population: int | None = field(
-        default=None, metadata=setting("candidates per batch; null: the algorithm's own number", low=2)
-    )
-    options: Mapping[str, Any] = field(default_factory=dict, metadata=setting("further settings of the algorithm"))
-
-
-@dataclass(frozen=True)
-class ExecutorChoice:
-    """Where candidates are scored.
-
-    Attributes:
-        name: Name of the executor.
-        workers: Number of workers, for executors that have one.
-        options: Further options of the executor.
-    """
-
-    name: str = field(default="local", metadata=setting("where candidates are scored", choices=executors.names))
-    workers: int = field(default=1, metadata=setting("how many processes", low=1))
-    options: Mapping[str, Any] = field(default_factory=dict, metadata=setting("further settings of the executor"))
-
-    def settings(self) -> dict[str, Any]:
-        """All options that the executor is made with."""
-        counted = {"workers": self.workers} if "workers" in executors.load(self.name).options else {}
-        return {**counted, **self.options}
 
 
 @dataclass(frozen=True)
@@ -142,8 +105,8 @@ class RunConfig:
     )
     offline: bool | None = field(default=None, metadata=OFFLINE)
     genome: GenomeSettings = field(default_factory=GenomeSettings, metadata=section())
-    searcher: SearcherChoice = field(default_factory=SearcherChoice, metadata=section())
-    executor: ExecutorChoice = field(default_factory=ExecutorChoice, metadata=section())
+    searcher: SearcherSettings = field(default_factory=SearcherSettings, metadata=section())
+    executor: ExecutorSettings = field(default_factory=ExecutorSettings, metadata=section())
     model: ModelSettings = field(default_factory=ModelSettings, metadata=section())
     progress: str = field(
         default="auto",

@@ -135,9 +135,9 @@ def _asked(assembly: Assembly, split: str) -> dict[str, tuple[str, ...]]:
 
 def _executor(assembly: Assembly, settings: WorkerSettings) -> Executor:
     chosen = assembly.config.executor
-    shared = executors.load(chosen.name).in_process
-    make_worker = (lambda: Worker(settings, assembly.suite)) if shared else functools.partial(Worker, settings)
-    return executors.make(chosen.name, make_worker, **chosen.settings())
+    spec = executors.load(chosen.name)
+    make_worker = (lambda: Worker(settings, assembly.suite)) if spec.in_process else functools.partial(Worker, settings)
+    return executors.make(chosen.name, make_worker, **spec.given(chosen))
 
 
 def _items(suite: TaskSuite) -> dict[str, Any]:

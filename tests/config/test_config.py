@@ -156,7 +156,7 @@ def test_within_a_program_that_hydra_runs(desk: Path) -> None:
         ("method_options.a=1 method_options=3", "a mapping"),
         ("genome.fixed.a=0 genome.fixed.a.weight=x genome.fixed.b=0", "genome.fixed.b"),
         ("method_options=nowhere.yaml method_options.a=1", "cannot be read"),
-        ("searcher.name=[]", "searcher.name: expected a text, came []"),
+        ("searcher.name=[]", "searcher.name: expected a name, came []"),
         ("base=" + "a" * 300, "no folder aaa"),
         ("base=~nobody-has-this-name/x", "no folder ~nobody"),
         ("base=${oc.env:NO_SUCH_VARIABLE_AT_ALL}", "cannot be filled in"),

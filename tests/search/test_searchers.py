@@ -176,7 +176,7 @@ def test_bad_settings_are_told_at_once() -> None:
     assert caught.value.problems == (
         "searcher cmaes has no option 'sigmma'; did you mean 'sigma'? (it has sigma)",
         "searcher cmaes: option sigma is 'wide'; expected a number from 1e-06 to 1",
-        "searcher cmaes: population is 2; expected an integer of at least 5",
+        "searcher cmaes: population: expected a whole number of at least 5, came 2",
         "searcher cmaes: seed is -1; expected an integer of 0 or more",
     )
     with pytest.raises(InputError, match=r"there is no searcher 'nsga-2'; did you mean 'nsga2'\? \(known"):

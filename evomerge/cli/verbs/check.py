@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 from evomerge import kernels
-from evomerge.candidate import resolve_dtype
 from evomerge.checkpoints import stored_dtype, untied_heads
 from evomerge.evaluation import SPLITS
-from evomerge.fitness import ModelTraits, Scorer
-from evomerge.merging import PreparedSettings, footprint
 from evomerge.run.assemble import Assembly, assemble
+from evomerge.run.requirements import requirements
 from evomerge.run.run_config import RunConfig
 
 _SHOWN_GENES = 40
@@ -73,36 +69,23 @@ def _tasks(assembly: Assembly) -> Iterator[str]:
 
 
 def _needs(assembly: Assembly) -> Iterator[str]:
-    model, template = assembly.config.model, assembly.template
-    model_dtype = resolve_dtype(model.dtype, assembly.checkpoints.reference, assembly.device)
-    prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
-    found = footprint(assembly.checkpoints, template, model_dtype=model_dtype, prepared=prepared)
-    itemsize, eager = 4 if model_dtype == "float32" else 2, assembly.attention == "eager"
-    traits = ModelTraits.expected(assembly.suite.tokenizer, assembly.checkpoints.reference.config)
-    scorer = Scorer(assembly.suite, traits)
-    scoring = max(scorer.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
-    workers = assembly.config.executor.workers
+    needs = requirements(assembly)
     used = kernels.in_use()
     yield f"merging: {used.name} kernels ({used.reason})"
-    # Base, experts and their average are scored too: whatever the method needs, all checkpoints are mapped.
     yield (
-        f"memory: {_size(found.worker + scoring)} per worker (program {_size(found.program)}, "
-        f"live model {_size(found.live)}, merging {_size(found.working)}, scoring {_size(scoring)}, "
-        f"mapped checkpoints {_size(found.mapped)}, prepared {_size(sum(found.prepared.values()))})"
+        f"memory: {_size(needs.worker)} per worker (program {_size(needs.program)}, live model {_size(needs.live)}, "
+        f"merging {_size(needs.working)}, scoring {_size(needs.scoring)}, mapped checkpoints {_size(needs.mapped)}, "
+        f"prepared {_size(sum(needs.prepared.values()))})"
     )
-    if workers > 1:
-        together = (found.own + scoring) * workers + found.shared
-        yield f"  {_size(together)} for {workers} workers, which share what is mapped"
-    if found.prepared["nowhere"]:
+    if needs.workers > 1:
+        yield f"  {_size(needs.together)} for {needs.workers} workers, which share what is mapped"
+    if needs.prepared["nowhere"]:
         yield (
-            f"  {_size(found.prepared['nowhere'])} of what the method prepares find no room, so they are prepared anew "
+            f"  {_size(needs.prepared['nowhere'])} of what the method prepares find no room, so they are prepared anew "
             "for every candidate; raise model.prepared_disk or model.prepared_memory"
         )
-    here = Path(assembly.config.run_dir or ".").expanduser().absolute()
-    existing = next(path for path in (here, *here.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    kept = f"{_size(found.prepared['disk'])} while the search goes on; " if found.prepared["disk"] else ""
-    yield f"disk: nothing per candidate; {kept}{_size(found.export)} per exported member ({_size(free)} free)"
+    kept = f"{_size(needs.prepared['disk'])} while the search goes on; " if needs.prepared["disk"] else ""
+    yield f"disk: nothing per candidate; {kept}{_size(needs.exported)} per exported member ({_size(needs.free)} free)"
 
 
 def _warnings(assembly: Assembly) -> Iterator[str]:

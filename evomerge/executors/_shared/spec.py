@@ -8,8 +8,30 @@ from typing import Any
 
 from evomerge.executors._shared.protocol import Executor, MakeWorker
 from evomerge.options import Option, problems, with_defaults
+from evomerge.settings import setting
 
-__all__ = ["ExecutorSpec"]
+__all__ = ["ExecutorSettings", "ExecutorSpec"]
+
+
+def _names() -> tuple[str, ...]:
+    from evomerge import executors  # the registry, which imports this file
+
+    return executors.names()
+
+
+@dataclass(frozen=True)
+class ExecutorSettings:
+    """The user's choice of an executor.
+
+    Attributes:
+        name: Name of the executor.
+        workers: Number of workers, for executors that have one.
+        options: Further options of the executor.
+    """
+
+    name: str = field(default="local", metadata=setting("where candidates are scored", choices=_names))
+    workers: int = field(default=1, metadata=setting("how many processes", low=1))
+    options: Mapping[str, Any] = field(default_factory=dict, metadata=setting("further settings of the executor"))
 
 
 @dataclass(frozen=True)
@@ -50,6 +72,10 @@ class ExecutorSpec:
         if found or self.check is None:
             return found
         return [f"executor {self.name}: {problem}" for problem in self.check(self.complete(options))]
+
+    def given(self, settings: ExecutorSettings) -> dict[str, Any]:
+        """The options that settings give, the number of workers among them where there is one."""
+        return ({"workers": settings.workers} if "workers" in self.options else {}) | dict(settings.options)
 
     def complete(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options with every default filled in."""

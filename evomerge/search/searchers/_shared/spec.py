@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from evomerge import settings as declarations
 from evomerge.options import Option, problems, with_defaults
 from evomerge.search.searchers._shared.protocol import Problem, Searcher
+from evomerge.settings import setting
 
 __all__ = ["ANY", "ONE", "SEVERAL", "SMALLEST_POPULATION", "SearcherSettings", "SearcherSpec"]
 
@@ -19,19 +21,30 @@ POPULATION = 16
 SMALLEST_POPULATION = 5  # differential evolution draws four members besides the target
 
 
+def _names() -> tuple[str, ...]:
+    from evomerge.search import searchers  # the registry, which imports this file
+
+    return ("auto", *searchers.names())
+
+
 @dataclass(frozen=True)
 class SearcherSettings:
-    """The user's settings of a searcher.
+    """The user's choice of a searcher.
 
     Attributes:
         population: Genomes per batch; None for the searcher's default, which suits expensive evaluations.
         seed: Root of its random numbers, 0 or more.
         options: Option to value; options left out have their defaults.
+        name: Name of the searcher; ``auto`` only before it is known how many objectives there are.
     """
 
-    population: int | None = None
+    population: int | None = field(
+        default=None,
+        metadata=setting("candidates per batch; null: the algorithm's own number", low=SMALLEST_POPULATION),
+    )
     seed: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, metadata=setting("further settings of the algorithm"))
+    name: str = field(default="auto", metadata=setting("the algorithm", choices=_names))
 
 
 @dataclass(frozen=True)
@@ -83,12 +96,8 @@ class SearcherSpec:
     def problems(self, settings: SearcherSettings) -> list[str]:
         """What is wrong with settings, one sentence each."""
         found = problems(f"searcher {self.name}", self.options, settings.options)
-        population, seed = settings.population, settings.seed
-        if population is not None and not (_is_integer(population) and population >= SMALLEST_POPULATION):
-            found.append(
-                f"searcher {self.name}: population is {population!r}; expected an integer of at least "
-                f"{SMALLEST_POPULATION}"
-            )
+        found += declarations.problems(settings, f"searcher {self.name}: ")
+        seed = settings.seed
         if not (_is_integer(seed) and seed >= 0):
             found.append(f"searcher {self.name}: seed is {seed!r}; expected an integer of 0 or more")
         return found

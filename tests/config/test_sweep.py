@@ -1,0 +1,70 @@
+"""The jobs of a sweep, planned from words."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evomerge.cli.main import main
+from evomerge.config import compose
+from evomerge.config.sweep import plan
+from evomerge.errors import InputError
+
+GOOD = ["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]"]
+
+
+def test_every_combination_has_a_folder_of_its_own(desk: Path) -> None:
+    folder, found, _ = plan([*GOOD, "seed=0,1", "method=ties,dare_ties", "run_dir=sweep"])
+    assert folder == Path("sweep")
+    assert [job.name for job in found] == [
+        "method-ties_seed-0",
+        "method-dare-ties_seed-0",
+        "method-ties_seed-1",
+        "method-dare-ties_seed-1",
+    ]
+    assert [job.config.run_dir for job in found] == [f"sweep/{job.name}" for job in found]
+    assert [(job.config.seed, job.config.method) for job in found][1] == (0, "dare_ties")
+    assert len(list(desk.iterdir())) == 4  # nothing was made
+
+
+def test_without_a_folder_the_sweep_is_named_by_what_it_is_about(desk: Path) -> None:
+    folder = plan([*GOOD, "seed=0,1"])[0]
+    assert folder.parent == Path("runs")
+    assert plan([*GOOD, "evaluations=400", "seed=0,1,2"])[0] == folder
+    assert plan([*GOOD, "method=ties", "seed=0,1"])[0] != folder
+
+
+def test_a_file_of_settings_is_part_of_every_job(desk: Path) -> None:
+    (desk / "mine.yaml").write_text("genome: blocks\nfitness: {num_fewshot: 3}\nseed: 9\n")
+    _, found, words = plan([*GOOD, "experiment=mine.yaml", "seed=0,1", "run_dir=s"])
+    assert [job.name for job in found] == ["seed-0", "seed-1"]
+    assert [job.config.seed for job in found] == [0, 1]
+    assert {job.config.genome.depth for job in found} == {"blocks"}
+    assert {job.config.fitness.num_fewshot for job in found} == {3}
+    assert not [word for word in words if "mine.yaml" in word]
+    for job in found:
+        assert compose.search(job.words) == replace(job.config, command=())
+
+
+def test_names_of_folders_are_short_plain_and_distinct(desk: Path) -> None:
+    swept = ["'a/b.acc >= base - 0.01'", "'a/b.acc >= base - 0.02'", "'" + "x" * 300 + ".acc >= 1'"]
+    _, found, _ = plan([*GOOD, f"constraints={','.join(swept)}", "run_dir=s"])
+    names = [job.name for job in found]
+    assert len(set(names)) == 3
+    assert all(len(name) < 80 and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-_") for name in names)
+
+
+def test_all_jobs_are_checked_before_the_first(desk: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        plan([*GOOD, "method=ties,tise", "searcher=ga,gaa", "evaluations=0,10"])
+    text = "\n".join(caught.value.problems)
+    assert "tise" in text
+    assert "gaa" in text
+    assert text.count("evaluations") == 1
+    with pytest.raises(InputError, match="no key has several values"):
+        plan(GOOD)
+    with pytest.raises(InputError, match="comes twice"):
+        plan([*GOOD, "seed=1,1"])
+    with pytest.raises(InputError, match="a sweep has one folder"):
+        plan([*GOOD, "run_dir=a,b"])
+    assert main(["search", "-m", *GOOD, "seed=a,b"]) == 2
