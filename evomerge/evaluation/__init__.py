@@ -1,4 +1,4 @@
-"""What is asked of a worker, and the record of what came of it.
+"""Jobs for workers, their outcomes, and the evaluations that are made of them.
 
 These values cross every border of the program (search to worker, worker to store, store to report) and know neither
 who made them nor who will read them. A `Job` is asked of a worker, whose `Outcome` carries one `Response` per item; the

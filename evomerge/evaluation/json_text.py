@@ -62,9 +62,12 @@ class JsonText(Mapping[str, Any]):
         return JsonText, (self.text,)
 
 
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
 def compact(data: Any) -> str:
     """The shortest JSON text of a value; refuses numbers that JSON cannot hold."""
-    return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _encode(data)
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,4 @@
-"""What a search is after, in the natural units and direction of its metrics."""
+"""Objectives and constraints, in the natural units and direction of their metrics."""
 
 from __future__ import annotations
 

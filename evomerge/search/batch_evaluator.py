@@ -1,4 +1,4 @@
-"""Scoring a batch: what the store knows is taken from it, what is missing is run and kept."""
+"""Evaluation of batches: known evaluations come from the store, missing ones are run and kept."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What became of a batch.
+    """The evaluations of a batch.
 
     Attributes:
         found: One evaluation per recipe, the same object for equal recipes; None where the limit, the clock or a stop

@@ -1,4 +1,4 @@
-"""What happens in a search, as typed events; the loop emits them and knows nothing of who listens."""
+"""Typed events of a search. The loop emits them and knows nothing of who listens."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Event:
         return type(self).__name__.lower()
 
     def to_json(self) -> dict[str, Any]:
-        """What ``events.jsonl`` keeps of it."""
+        """The fields that ``events.jsonl`` keeps."""
         return {}
 
 

@@ -1,4 +1,4 @@
-"""What is kept in a run's folder of how far a search has come: its status and its events."""
+"""Listeners that keep a search's status and its events in the run's folder."""
 
 from __future__ import annotations
 

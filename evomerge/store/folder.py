@@ -118,7 +118,7 @@ def _refuse_other_format(folder: Path, stored: Any) -> None:
 
 
 def _foreign(folder: Path) -> Iterable[Path]:
-    """What lies in a folder besides the traces of a run killed before its manifest was written, and Hydra's."""
+    """Entries of a folder besides the traces of a run killed before its manifest was written, and Hydra's."""
     expected = {"records", "responses", ".hydra"}
     return (
         entry for entry in folder.iterdir() if entry.name not in expected and not entry.name.endswith((".log", ".tmp"))

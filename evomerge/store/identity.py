@@ -1,4 +1,4 @@
-"""What makes two runs the same run."""
+"""The identity of a run: everything that changes a score or a proposal."""
 
 from __future__ import annotations
 

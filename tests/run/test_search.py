@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from evomerge import Run
+from evomerge.config import compose
 from evomerge.evaluation import Evaluation
 from evomerge.recipe import Recipe
+from evomerge.run.assemble import assemble
+from evomerge.run.search import aggregate
 from evomerge.store import RunStore
 from tests.run.family import Family, answers, records, write_task
 
@@ -18,7 +21,8 @@ from tests.run.family import Family, answers, records, write_task
 def test_a_run_leaves_everything_the_readme_names(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     assert names >= {
-        "manifest.json", "records", "responses", "evaluations.jsonl", "items.json", "status.json",
+        "manifest.json", "records", "responses", "evaluations.jsonl", "item_sets.jsonl", "events.jsonl", "items.json",
+        "status.json",
         "report.html", "report.md", "front.json", "front.csv", "front.png",
     }  # fmt: skip
     assert json.loads((finished / "status.json").read_text())["finished"] is True
@@ -29,12 +33,49 @@ def test_baselines_come_first_on_the_same_items(finished: Path) -> None:
     assert [e["name"] for e in found[:4]] == ["base", "expert:one", "expert:two", "uniform"]
     assert {e["items"] for e in found} == {24}
     store = RunStore.read(finished)
-    for split in ("search", "test"):
+    for split in ("search", "selection", "test"):
         asked = {tuple((r.task, r.item) for r in store.responses(e)) for e in store.evaluations(split)}
         assert len(asked) == 1
     tested = store.evaluations("test")
     assert [e.name for e in tested[:4]] == ["base", "expert:one", "expert:two", "uniform"]
     assert len(tested) > 4
+
+
+def test_metrics_are_the_fold_of_the_responses_that_are_kept(family: Family, tmp_path: Path) -> None:
+    """Bit for bit, for every split, functions of the whole model included; these are called once for each recipe."""
+    run = tmp_path / "run"
+    calls = tmp_path / "calls.txt"
+    (tmp_path / "mine.py").write_text(
+        f"def norm(model, tokenizer):\n"
+        f"    open({str(calls)!r}, 'a').write('x')\n"
+        f"    return float(sum(p.double().norm() for p in model.parameters()))\n"
+    )
+    functions = f"[{tmp_path / 'mine.py'}:norm]"
+    assert family.search(run, evaluations=9, functions=functions, objectives="[first.acc,python.norm]") == 0
+    suite = assemble(compose.search(family.words(run, functions=functions))).suite
+    store = RunStore.read(run)
+    found = store.evaluations()
+    assert {e.split for e in found} == {"search", "selection", "test"}
+    for evaluation in found:
+        responses = store.responses(evaluation)
+        assert aggregate(suite, responses) == evaluation.metrics
+        assert [r.key for r in responses if r.task == "python"] == [("python", "")]
+        assert len(responses) == evaluation.items + 1
+    assert len(calls.read_text()) == len({e.digest for e in found})
+
+
+def test_a_metric_that_fails_for_every_baseline_ends_the_run_at_once(
+    family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text("def third(model, tokenizer):\n    return [1.0, 2.0][2]\n")
+    changes = {"functions": f"[{tmp_path / 'mine.py'}:third]", "objectives": "[first.acc,python.third]"}
+    assert family.search(tmp_path / "run", **changes) == 1
+    said = capsys.readouterr().err
+    assert "all 4 baselines failed for the same reason" in said
+    assert "python.third (mine.py:2) raised IndexError: list index out of range" in said
+    assert RunStore.read(tmp_path / "run").evaluations() == []
+    (tmp_path / "mine.py").write_text("def third(model, tokenizer):\n    return 1.0\n")
+    assert family.search(tmp_path / "run", **changes) == 2, "another function is another run"
 
 
 def test_splits_share_no_item(finished: Path) -> None:

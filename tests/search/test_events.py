@@ -1,0 +1,93 @@
+"""Events: what is told to listeners and kept, in order, and once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evomerge.evaluation import Failure, Job, Outcome
+from evomerge.search import Budgets, EveryBaselineFailed
+from evomerge.search.events import Asked, Ended, Event, Failed, Phase, Promoted, Scored, Told
+from evomerge.store import RunStore
+from tests.search.analytic import Analytic, plan
+from tests.search.test_loop import search
+
+WORK = replace(plan("nsga2", evaluations=20), finalists=2)
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
+
+
+def test_events_tell_a_search_from_beginning_to_end(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    result, _ = search(tmp_path, WORK, Analytic(broken=0.2), listeners=[heard.append])
+    assert all(event.fresh for event in heard)
+    phases = [event for event in heard if isinstance(event, Phase)]
+    assert [(p.phase, p.total) for p in phases] == [
+        ("baselines", 4), ("search", 20), ("selection", 4 + 4), ("confirmation", len(result.confirmed)),
+    ]  # fmt: skip
+    scored = [event.evaluation for event in heard if isinstance(event, Scored)]
+    assert sorted(scored, key=lambda e: e.order) == [
+        replace(e, told=None) for e in RunStore.read(tmp_path).evaluations()
+    ]
+    failed = [event.evaluation for event in heard if isinstance(event, Failed)]
+    assert failed == [e for e in scored if e.error]
+    assert failed
+    batches = [event for event in heard if isinstance(event, Asked) and event.round == "search"]
+    assert [(a.batch, a.recipes, a.jobs) for a in batches] == [(0, 4, 4), (1, 8, 8), (2, 8, 8), (3, 8, 4)]
+    assert [(t.batch, t.evaluations) for t in heard if isinstance(t, Told)] == [(1, 8), (2, 16)], "the third was cut"
+    promoted = {event.round: event.digests for event in heard if isinstance(event, Promoted)}
+    assert promoted["selection"] == tuple(e.digest for e in result.selected if e.name is None)
+    assert promoted["test"] == tuple(e.digest for e in result.confirmed if e.name is None)
+    assert heard[-1] == Ended("evaluations")
+    kept = log(tmp_path)
+    assert [row["event"] for row in kept] == [event.name for event in heard]
+    assert [row["digest"] for row in kept if row["event"] in ("scored", "failed")] == [e.digest[:12] for e in scored]
+    assert {(row["kind"], row["message"]) for row in kept if row["event"] == "failed"} == {
+        (e.error.kind, e.error.message) for e in failed if e.error
+    }
+    assert [row["time"] for row in kept] == sorted(row["time"] for row in kept)
+
+
+def test_a_replay_is_heard_but_not_kept_again(tmp_path: Path) -> None:
+    search(tmp_path, WORK)
+    before = len(log(tmp_path))
+    heard: list[Event] = []
+    further = replace(WORK, budgets=Budgets(evaluations=24))
+    search(tmp_path, further, listeners=[heard.append])
+    told = [event for event in heard if isinstance(event, Told)]
+    assert [(t.batch, t.fresh) for t in told] == [(1, False), (2, False), (3, True)]
+    scored = Counter(event.fresh for event in heard if isinstance(event, Scored) and event.evaluation.split == "search")
+    assert scored == {False: 4 + 20, True: 4}
+    new = log(tmp_path)[before:]
+    assert Counter(row["event"] for row in new if row.get("split") == "search") == {"asked": 1, "scored": 4}
+    assert [row["phase"] for row in new if row["event"] == "phase"] == [
+        "baselines", "search", "selection", "confirmation",
+    ]  # fmt: skip
+
+
+def test_a_torn_event_is_dropped(tmp_path: Path) -> None:
+    search(tmp_path, WORK)
+    kept = log(tmp_path)
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"event":"sco')
+    search(tmp_path, WORK)
+    assert log(tmp_path)[: len(kept)] == kept
+
+
+def test_the_end_says_how_it_came(tmp_path: Path) -> None:
+    def worker(job: Job) -> Outcome:
+        return Outcome(error=Failure("error", "no"))
+
+    with pytest.raises(EveryBaselineFailed):
+        search(tmp_path / "failing", WORK, worker)
+    assert log(tmp_path / "failing")[-1]["reason"] == "failures"
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "stopped", WORK, stop=lambda: "now")
+    assert log(tmp_path / "stopped")[-1]["reason"] == "interrupted"
