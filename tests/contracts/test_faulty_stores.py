@@ -1,0 +1,74 @@
+"""Each of these stores breaks one promise, and the test of that promise finds it out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evomerge.contracts.store import StoreContract
+from evomerge.evaluation import Evaluation
+from evomerge.store import RunStore
+
+
+class _ForgetsVariants(RunStore):
+    def find(self, digest: str, items: Any, variant: str = "") -> Any:
+        return super().find(digest, items)
+
+
+class _FindsInItsOwnOrder(RunStore):
+    def find(self, digest: str, items: Any, variant: str = "") -> Any:
+        found, missing = super().find(digest, items, variant)
+        return sorted(found, key=lambda response: response.item), missing
+
+
+class _SwallowsRepeats(RunStore):
+    def append(self, evaluation: Evaluation, *arguments: Any, **others: Any) -> Evaluation:
+        try:
+            return super().append(evaluation, *arguments, **others)
+        except ValueError:
+            return evaluation
+
+
+class _TellsSeconds(RunStore):
+    def fold(self) -> Path:
+        path = super().fold()
+        lines = path.read_text().splitlines()
+        seconds = [self.provenance(one).seconds for one in self.evaluations()]
+        texts = (f'{line[:-1]},"s":{one.get("score", 0)}}}\n' for line, one in zip(lines, seconds, strict=True))
+        path.write_text("".join(texts))
+        return path
+
+
+class _RetriesFailures(RunStore):
+    def failure(self, digest: str, variant: str = "") -> None:
+        return None
+
+
+class _OpensTwice(RunStore):
+    @classmethod
+    def open(cls, folder: Any, manifest: Any, identity: Any, writer: str = "main") -> RunStore:
+        for lease in (Path(folder) / "records").glob(".*.lease.*"):
+            lease.unlink()
+        return super().open(folder, manifest, identity, writer)
+
+
+STORES: list[tuple[type[RunStore], str]] = [
+    (_ForgetsVariants, "test_known_responses_and_missing_items"),
+    (_FindsInItsOwnOrder, "test_known_responses_and_missing_items"),
+    (_SwallowsRepeats, "test_a_recipe_may_be_asked_again_for_other_items"),
+    (_SwallowsRepeats, "test_an_ask_is_kept_once"),
+    (_TellsSeconds, "test_the_folded_file_says_nothing_of_how_it_came_about"),
+    (_RetriesFailures, "test_failures_are_final_and_belong_to_a_variant"),
+    (_OpensTwice, "test_one_process_writes_and_all_may_read"),
+]
+
+
+@pytest.mark.parametrize(("fault", "test"), STORES)
+def test_a_faulty_store_is_found_out(fault: type[RunStore], test: str, tmp_path: Path) -> None:
+    contract = StoreContract()
+    contract.store = fault
+    contract._writer = lambda folder, count: StoreContract()._writer(folder, count)  # type: ignore[method-assign]
+    with pytest.raises(AssertionError):
+        getattr(contract, test)(tmp_path)

@@ -1,0 +1,109 @@
+"""A searcher is one file and one test: nothing else is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.contracts.copied_package import run_tests_in_a_copy
+
+MAP_ELITES = '''
+"""MAP-Elites (Mouret & Clune 2015, https://arxiv.org/abs/1504.04909): the best genome of every cell of measures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evomerge.options import Option
+from evomerge.search.searchers import ONE, Proposal, SearcherSpec, first_batch, generator
+
+
+class MapElites:
+    """Mutates elites by Gaussian noise; told in any order and number, it knows each proposal's latest values."""
+
+    name = "map_elites"
+
+    def __init__(self, problem, settings):
+        self.problem, self.settings = problem, settings
+        self.random = generator(settings.seed, self.name)
+        self.first = list(first_batch(problem, settings))
+        self.asks, self.proposals, self.told = 0, {}, {}
+
+    def ask(self, n=None):
+        """Starts first, then children of elites."""
+        self.asks += 1
+        wanted = n if n is not None else len(self.first) or self.settings.population
+        made = [self.next(f"{self.asks}.{index}") for index in range(wanted)]
+        self.proposals.update({proposal.id: proposal for proposal in made})
+        return made
+
+    def next(self, id):
+        """One proposal."""
+        if self.first:
+            return Proposal(id, self.first.pop(0))
+        elites = self.elites()
+        if not elites:
+            return Proposal(id, self.random.random(self.problem.n_var))
+        parent = elites[self.random.integers(len(elites))]
+        noise = self.random.normal(0.0, self.settings.options["step"], self.problem.n_var)
+        return Proposal(id, np.clip(self.proposals[parent].x + noise, 0.0, 1.0), None, (parent,))
+
+    def elites(self):
+        """Ids of the best of each cell, by rank of violation, then value."""
+        best = {}
+        for id in sorted(self.told):
+            one = self.told[id]
+            cell = tuple((np.asarray(one.measures) * self.settings.options["cells"]).astype(int))
+            rank = (float(np.maximum(one.G, 0.0).sum()), float(one.F[0]), id)
+            best[cell] = min(best.get(cell, rank), rank)
+        # Infeasible elites are dropped where there are feasible ones.
+        feasible = [rank for rank in best.values() if rank[0] == 0.0]
+        return [id for _, _, id in sorted(feasible or best.values())]
+
+    def tell(self, observations):
+        """Keeps the latest values."""
+        for one in observations:
+            if one.id not in self.proposals:
+                raise RuntimeError(f"{one.id} was not proposed")
+            if one.measures is None:
+                raise RuntimeError(f"{one.id} was told without measures")
+        self.told.update({one.id: one for one in observations})
+
+
+SEARCHER = SearcherSpec(
+    name="map_elites",
+    title="MAP-Elites (Mouret & Clune 2015)",
+    objectives=ONE,
+    constraints="native",
+    handling="less violation first; only feasible elites have children where there are any",
+    make=MapElites,
+    options={
+        "step": Option(0.1, None, float, "standard deviation of mutations", 0.001, 1.0),
+        "cells": Option(8, None, int, "cells per measure", 1, 100),
+    },
+    partial=True,
+    retell=True,
+    measures=True,
+)
+'''
+TEST = """
+from evomerge.contracts.searcher import SearcherContract
+from evomerge.search import searchers
+
+
+class TestMapElites(SearcherContract):
+    spec = searchers.load("map_elites")
+
+
+def test_is_found_by_its_name_and_offered_on_the_command_line():
+    from evomerge.config.groups import choices
+
+    assert "map_elites" in searchers.names()
+    assert choices()["searcher"]["map_elites"]["options"] == {"step": 0.1, "cells": 8}
+    assert "| `map_elites` | MAP-Elites (Mouret & Clune 2015) | one | native: less violation first" in searchers.table()
+"""
+
+
+def test_a_new_searcher_keeps_the_contract(tmp_path: Path) -> None:
+    """With measures, told in pieces and corrected, which none of ours does all at once."""
+    done = run_tests_in_a_copy(tmp_path, {"search/searchers/map_elites.py": MAP_ELITES}, TEST)
+    assert done.returncode == 0, done.stdout[-3000:]
