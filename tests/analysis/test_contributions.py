@@ -25,6 +25,15 @@ def test_perplexity_gets_the_standard_error_of_the_delta_method() -> None:
     assert found.std(ddof=1) / math.sqrt(len(values)) == pytest.approx(by_hand, rel=1e-2)
 
 
+def test_the_spread_is_that_of_the_jackknife() -> None:
+    values = np.array([-1.0, -2.0, -4.0])
+    found = contributions(values.tolist(), float(np.exp(-values.mean())))
+    assert found is not None
+    without = np.exp([3.0, 2.5, 1.5])  # perplexity of the other two, item by item
+    by_hand = math.sqrt(2 / 3 * ((without - without.mean()) ** 2).sum())
+    assert found.std(ddof=1) / math.sqrt(3) == pytest.approx(by_hand)
+
+
 @pytest.mark.parametrize(
     "aggregate",
     [lambda a, b: math.exp(-a / b), lambda a, b: -a / b / math.log(2), lambda a, b: a / b],
