@@ -37,7 +37,7 @@ class Option:
         return replace(self, default=default, choices=self.choices if among is None else among)
 
     def problem(self, name: str, value: Any) -> str | None:
-        """What is wrong with a value, if anything."""
+        """A sentence on why a value is refused, or None."""
         if value is None and self.default is None:
             return None
         if self.choices is not None and value not in self.choices:

@@ -1,4 +1,4 @@
-"""Contract suites: what every store, executor, searcher and method must do, for ours and for other people's.
+"""Contract suites: promises of every store, executor, searcher and method, for ours and for other people's.
 
 Each suite is a class whose ``test_`` methods make plain assertions. A plugin's author inherits it and says what is to
 be tested; pytest then runs the inherited methods::

@@ -58,7 +58,7 @@ class _Made:
 
 
 class ExecutorContract(_Made):
-    """What every executor must do. One that needs no model is given jobs that it can answer by overriding `job`."""
+    """Promises of every executor. One that needs no model is given jobs that it can answer by overriding `job`."""
 
     def test_declaration_is_whole(self) -> None:
         """Options have help and defaults that are accepted; unknown ones are refused."""
@@ -144,7 +144,7 @@ class ExecutorContract(_Made):
 
 
 class WorkerContract(_Made):
-    """What executors that call workers (`ExecutorSpec.needs_model`) must do besides."""
+    """Further promises of executors that call workers (`ExecutorSpec.needs_model`)."""
 
     def test_outcomes_are_the_workers(self) -> None:
         """Each job's own."""
@@ -170,7 +170,7 @@ class WorkerContract(_Made):
 
 
 class ProcessContract(_Made):
-    """What executors whose workers are processes of their own (not `ExecutorSpec.in_process`) must do besides."""
+    """Further promises of executors whose workers are processes of their own (not `ExecutorSpec.in_process`)."""
 
     def test_a_killed_worker_is_replaced_and_its_job_tried_again(self, tmp_path: Path) -> None:
         """The attempt is counted; a job that kills every worker is one failed candidate, and the others go on."""

@@ -21,7 +21,7 @@ Trace = list[tuple[str, bytes, tuple[str, ...]]]
 
 
 class SearcherContract:
-    """What every searcher must do.
+    """Promises of every searcher.
 
     Attributes:
         spec: The searcher under test.

@@ -23,7 +23,7 @@ ITEMS = ("i0", "i1")
 
 
 class StoreContract:
-    """What every store must do.
+    """Promises of every store.
 
     Attributes:
         store: The store under test: a class with what `RunStore` offers.
@@ -157,7 +157,7 @@ class StoreContract:
         self.opened(tmp_path).close()
 
     def test_whatever_instant_a_process_is_killed_at_the_store_stays_whole(self, tmp_path: Path) -> None:
-        """What was reported is there, what is there is whole, and the next process goes on after it."""
+        """Each reported evaluation is there, each one there is whole, and the next process goes on after them."""
         for count in (5, 12, 19):
             writer = self._writer(tmp_path, count)
             reported = kill(writer)

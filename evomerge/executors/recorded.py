@@ -118,12 +118,12 @@ def make(make_worker: MakeWorker, options: Mapping[str, Any]) -> Executor:
 
 
 def identity(options: Mapping[str, Any]) -> dict[str, str]:
-    """The content of the table, and the answer of what is not in it."""
+    """The content of the table, and how recipes that are not in it are answered."""
     return {"table": hashlib.sha256(_file(options).read_bytes()).hexdigest(), "unknown": options["unknown"]}
 
 
 def check(options: Mapping[str, Any]) -> list[str]:
-    """Whether the table is there."""
+    """A missing table."""
     file = _file(options)
     return [] if file.is_file() else [f"option table: there is no file {file}"]
 

@@ -46,9 +46,9 @@ class ExecutorSpec:
         in_process: Whether workers run in the calling process and may share its objects; the factory of workers must
             be picklable otherwise.
         needs_model: Whether it calls workers at all; one that looks answers up does not.
-        identity: From complete options to what of them changes an outcome, as JSON; None where outcomes follow from
+        identity: The part of complete options that changes outcomes, as JSON; None where outcomes follow from
             jobs alone, as they must where workers are called.
-        check: Finds what is wrong with complete options beyond their declarations.
+        check: Finds problems of complete options that declarations cannot tell.
     """
 
     name: str
@@ -67,7 +67,7 @@ class ExecutorSpec:
         return {"name": self.name, **workers, "options": others}
 
     def problems(self, options: Mapping[str, Any]) -> list[str]:
-        """What is wrong with options, one sentence each."""
+        """Problems of options, one sentence each."""
         found = problems(f"executor {self.name}", self.options, options)
         if found or self.check is None:
             return found

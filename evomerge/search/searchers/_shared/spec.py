@@ -94,7 +94,7 @@ class SearcherSpec:
         return {"name": self.name, "population": self.population, "options": with_defaults(self.options, {})}
 
     def problems(self, settings: SearcherSettings) -> list[str]:
-        """What is wrong with settings, one sentence each."""
+        """Problems of settings, one sentence each."""
         found = problems(f"searcher {self.name}", self.options, settings.options)
         found += declarations.problems(settings, f"searcher {self.name}: ")
         seed = settings.seed
