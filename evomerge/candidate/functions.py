@@ -20,7 +20,7 @@ import torch
 from evomerge.candidate.loading import first_line
 from evomerge.errors import InputError, suggest
 from evomerge.evaluation import PYTHON
-from evomerge.fitness import foreign_code
+from evomerge.fitness import isolated_rng
 
 
 class NonFiniteMetric(ArithmeticError):
@@ -110,7 +110,7 @@ def call_function(
     seed = int(hashlib.sha256(f"{candidate} {name}".encode()).hexdigest()[:15], 16)
     generation = copy.deepcopy(getattr(model, "generation_config", None))
     try:
-        with foreign_code(seed), torch.no_grad():
+        with isolated_rng(seed), torch.no_grad():
             value = function(model, tokenizer)
     except (MemoryError, torch.OutOfMemoryError):
         raise

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from evomerge.fitness.inspection import TaskListing, inspect_tasks
     from evomerge.fitness.scorer import Scorer
     from evomerge.fitness.suite import MetricInfo, TaskSuite
-    from evomerge.fitness.tasks.isolated_rng import foreign_code
+    from evomerge.fitness.tasks.isolated_rng import isolated_rng
     from evomerge.fitness.traits import ModelTraits
 
 __all__ = [
@@ -35,8 +35,8 @@ __all__ = [
     "Sharing",
     "TaskListing",
     "TaskSuite",
-    "foreign_code",
     "inspect_tasks",
+    "isolated_rng",
     "logit_bytes",
     "takes",
 ]
@@ -55,7 +55,7 @@ _HOMES = {
     "TaskListing": "inspection",
     "TaskSuite": "suite",
     "WHOLE": "inference.probe",
-    "foreign_code": "tasks.isolated_rng",
+    "isolated_rng": "tasks.isolated_rng",
     "inspect_tasks": "inspection",
     "logit_bytes": "inference.memory",
     "takes": "inference.kv_cache",

@@ -1,4 +1,4 @@
-"""What task files alone tell, without a model: for ``check``."""
+"""Tasks looked at without a model: kinds, items, prompts, metrics."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TaskListing:
         num_fewshot: Examples in each prompt.
         metrics: Whether more is better, by metric name.
         sample: ``question``, ``options`` and ``gold`` of its first item.
-        warnings: What people should know.
+        warnings: Sentences that people should read.
     """
 
     task: str
@@ -60,7 +60,7 @@ def inspect_tasks(settings: FitnessSettings, tokenizer: Any = None) -> Inspectio
         tokenizer: Renders chat templates; without one the sample prompts are plain.
 
     Returns:
-        What was found.
+        The tasks, their metrics and warnings.
 
     Raises:
         InputError: With everything that is wrong.

@@ -1,4 +1,4 @@
-"""What a fitness is measured with: tasks, prompts, splits and samples."""
+"""Settings of the fitness: tasks, prompts, splits and samples."""
 
 from __future__ import annotations
 

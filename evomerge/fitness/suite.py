@@ -16,7 +16,7 @@ from evomerge.fitness.tasks.benchmark import Benchmark
 from evomerge.fitness.tasks.build import ItemSplits, open_tasks
 from evomerge.fitness.tasks.documents import doc_hash
 from evomerge.fitness.tasks.groups import Groups
-from evomerge.fitness.tasks.isolated_rng import foreign_code
+from evomerge.fitness.tasks.isolated_rng import isolated_rng
 from evomerge.fitness.tokenised import ItemRequests, tokenise
 
 ItemLists = Mapping[str, Sequence[str]]
@@ -65,10 +65,10 @@ class TaskSuite:
         """Loads tasks, splits and samples their items, and tokenises their requests, once for all candidates.
 
         Args:
-            settings: What to score on.
+            settings: Tasks, prompts, splits and samples.
             tokenizer: The ``transformers`` tokenizer of the models that will be scored; it is not changed.
             config: Their configuration: the longest sequence, the vocabulary; without it the tokenizer is asked.
-            generation: What their checkpoint sets for generation, by name.
+            generation: Generation settings of their checkpoint, by name.
 
         Raises:
             InputError: With everything that is wrong with the settings or the tasks.
@@ -182,7 +182,7 @@ class TaskSuite:
         by_task: dict[str, dict[str, Sequence[Answer]]] = {}
         for item, given in answers.items():
             by_task.setdefault(self.task[item], {})[item] = given
-        with foreign_code(self.settings.fewshot_seed):
+        with isolated_rng(self.settings.fewshot_seed):
             return [one for task, given in by_task.items() for one in self.benchmarks[task].judge(given)]
 
     def aggregate(self, responses: Iterable[Response]) -> dict[str, float]:
@@ -197,7 +197,7 @@ class TaskSuite:
         per_task: dict[str, list[Response]] = {}
         for response in responses:
             per_task.setdefault(response.task, []).append(response)
-        with foreign_code(self.settings.fewshot_seed):
+        with isolated_rng(self.settings.fewshot_seed):
             totals = {task: self.benchmarks[task].aggregate(answered) for task, answered in per_task.items()}
             metrics = {f"{task}.{key}": value for task, values in totals.items() for key, value in values.items()}
             sizes = {task: len(answered) for task, answered in per_task.items()}
@@ -208,7 +208,7 @@ def _check_models(settings: FitnessSettings, tokenizer: Any, config: Any) -> Non
     """Refuses settings that have problems, or do not go with the models.
 
     Args:
-        settings: What to score on.
+        settings: Tasks, prompts, splits and samples.
         tokenizer: Of the models.
         config: Their configuration, an object or a mapping, or ``None``.
 

@@ -11,6 +11,7 @@ from evomerge.fitness.inference.encoding import Encoder
 from evomerge.fitness.inference.generation_settings import CHECKPOINT, asked_tokens, most_tokens
 from evomerge.fitness.inference.requests import Request
 from evomerge.fitness.splits import canonical
+from evomerge.fitness.tasks.checks.findings import shown
 from evomerge.fitness.tasks.items import Item
 
 # For each of lm-eval's requests of an item: one token request or, for a rolling window, several.
@@ -47,7 +48,7 @@ def tokenise(encoder: Encoder, items: Iterable[tuple[str, Item]]) -> Tokenised:
     """
     requests: dict[str, ItemRequests] = {}
     cut: dict[str, int] = {}
-    wrong: dict[tuple[str, str], list[str]] = {}
+    wrong: dict[tuple[str, str], list[Item]] = {}
     by_task: dict[str, list[Item]] = {}
     for task, item in items:
         by_task.setdefault(task, []).append(item)
@@ -56,10 +57,12 @@ def tokenise(encoder: Encoder, items: Iterable[tuple[str, Item]]) -> Tokenised:
             requests[item.id] = tuple(encoder.requests(*asked) for asked in zip(item.kind, item.arguments, strict=True))
         except InputError as error:
             for problem in error.problems:
-                wrong.setdefault((task, problem), []).append(item.id)
+                wrong.setdefault((task, problem), []).append(item)
         cut[task] = cut.get(task, 0) + (encoder.cut > before)
     problems = [
-        f"task {task!r}: {problem} ({len(ids)} items, first {ids[0]})" for (task, problem), ids in wrong.items()
+        f"task {task!r}: {problem} ({len(found)} of {len(by_task[task])} items, the first is "
+        f"{shown(found[0].description['question'])})"
+        for (task, problem), found in wrong.items()
     ]
     problems += [
         told for task, listed in by_task.items() for told in _beyond_embedding(task, listed, requests, encoder)

@@ -19,12 +19,12 @@ from evomerge.evaluation import Response
 from evomerge.fitness.inference.encoding import Encoder
 from evomerge.fitness.inference.requests import Answer, Generated, Likelihood
 from evomerge.fitness.settings import FitnessSettings
-from evomerge.fitness.tasks import smooth_metrics
 from evomerge.fitness.tasks.checks.documents import judges_itself
 from evomerge.fitness.tasks.checks.fields import first_line
 from evomerge.fitness.tasks.checks.rehearsal import rehearse, right_answers
 from evomerge.fitness.tasks.items import Item, build_items
 from evomerge.fitness.tasks.judging import task_digest
+from evomerge.fitness.tasks.smooth_metrics import SMOOTH, Scored, smooth_metrics
 from evomerge.fitness.tasks.values import finite, plain
 
 PLAIN = "none"  # lm-eval's name for the answers as they are
@@ -121,7 +121,8 @@ class Benchmark:
         warnings = []
         for key in keys:
             metric = key.split(",")[0]
-            better = declared[metric] if metric in declared else smooth_metrics.HIGHER_IS_BETTER.get(metric)
+            own = SMOOTH[metric].higher_is_better if metric in SMOOTH else None
+            better = declared.get(metric, own)
             if better is None:
                 warnings.append(
                     f"metric {self.name}.{key} does not say whether more is better; more is taken as better"
@@ -176,13 +177,13 @@ class Benchmark:
             tokens=tuple(len(answer.ids) for answer in generated),
         )
 
-    def _smooth(self, item: Item, logprobs: Sequence[float]) -> dict[str, float]:
+    def _smooth(self, item: Item, logprobs: Sequence[float]) -> Mapping[str, float]:
         if judges_itself(self.task):
             return {}  # only the task knows what its options mean
         if self.output_type == "multiple_choice" and item.gold:
-            return smooth_metrics.choice_metrics(logprobs[: len(item.options)], item.gold)
+            return smooth_metrics(self.output_type, Scored(tuple(logprobs[: len(item.options)]), item.gold))
         if self.output_type == "loglikelihood":
-            return {"gold_logprob": logprobs[0]}
+            return smooth_metrics(self.output_type, Scored(tuple(logprobs), (0,)))
         return {}
 
     def aggregate(self, responses: Iterable[Response]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from evomerge.fitness.tasks.checks import contamination, examples
 from evomerge.fitness.tasks.checks.documents import check_examples, check_items, is_declared
 from evomerge.fitness.tasks.checks.fields import compiled_once, first_line
 from evomerge.fitness.tasks.documents import document_keys, source
-from evomerge.fitness.tasks.isolated_rng import foreign_code, no_progress_bars
+from evomerge.fitness.tasks.isolated_rng import isolated_rng, quiet
 
 ItemSplits = Mapping[str, Mapping[str, tuple[str, ...]]]
 
@@ -51,7 +51,7 @@ def open_tasks(settings: FitnessSettings, encoder: Encoder | None) -> Opened:
     """
     problems: list[str] = []
     benchmarks: dict[str, Benchmark] = {}
-    with foreign_code(settings.fewshot_seed), no_progress_bars(), compiled_once():
+    with isolated_rng(settings.fewshot_seed), quiet(), compiled_once():
         loaded = loader.load(settings)
     for name, task in loaded.tasks.items():
         try:
@@ -67,7 +67,7 @@ def open_tasks(settings: FitnessSettings, encoder: Encoder | None) -> Opened:
     items = divide(settings, benchmarks)
     for name, benchmark in benchmarks.items():
         asked = benchmark.keep({item for split in SPLITS for item in items[split][name]})
-        with foreign_code(settings.fewshot_seed), no_progress_bars():
+        with isolated_rng(settings.fewshot_seed), quiet():
             problems += asked.rehearse()
     if problems:
         raise InputError(problems)
@@ -77,12 +77,12 @@ def open_tasks(settings: FitnessSettings, encoder: Encoder | None) -> Opened:
 def _open(name: str, task: Task, settings: FitnessSettings, encoder: Encoder | None, *, builtin: bool) -> Benchmark:
     warnings = configure(task, name, settings)
     # Each task starts from the same numbers, whichever tasks were built before it, and whatever was looked at first.
-    with foreign_code(settings.fewshot_seed), no_progress_bars(), compiled_once():
+    with isolated_rng(settings.fewshot_seed), quiet(), compiled_once():
         warnings += _checked(name, task, builtin=builtin)
-    with foreign_code(settings.fewshot_seed), no_progress_bars(), compiled_once():
+    with isolated_rng(settings.fewshot_seed), quiet(), compiled_once():
         benchmark = Benchmark.build(name, task, settings, encoder)
     if settings.split_rule > 1:
-        with foreign_code(settings.fewshot_seed), no_progress_bars():
+        with isolated_rng(settings.fewshot_seed), quiet():
             keys, found = document_keys(task, [item.doc for item in benchmark.items.values()])
         benchmark = replace(
             benchmark, documents=dict(zip(benchmark.items, keys, strict=True)), source=None if found else source(task)

@@ -64,7 +64,7 @@ class Groups:
         return scores
 
     def directions(self, own: Mapping[str, bool]) -> Iterator[tuple[str, bool]]:
-        """Whether more is better, for the metrics that the groups will have.
+        """Direction of each metric that the groups will have: whether more is better.
 
         Args:
             own: The same for the tasks, by metric key.

@@ -1,4 +1,4 @@
-"""Runs code that tasks bring along: with random numbers of its own, and without noise on the terminal."""
+"""Isolates code that tasks bring along: random numbers of its own, and silence on the terminal."""
 
 from __future__ import annotations
 
@@ -6,47 +6,63 @@ import contextlib
 import io
 import logging
 import random
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
-import torch
 
 
 @contextlib.contextmanager
-def foreign_code(seed: int) -> Iterator[None]:
-    """Runs code of tasks and of lm-eval, repeatably and without their warnings.
+def isolated_rng(seed: int) -> Iterator[None]:
+    """Runs code of tasks and of lm-eval repeatably, and without its log.
 
     Such code may draw from, or reseed, the global generators of ``random``, NumPy and torch. In here it draws the same
     numbers every time; outside nobody notices that it ran.
 
     Args:
-        seed: What the global generators start from.
+        seed: The state that the global generators start from.
     """
-    # The generator itself: torch.manual_seed would also walk through all accelerators, which takes milliseconds.
-    generator = torch.default_generator
-    python, numpy, cpu = random.getstate(), np.random.get_state(), generator.get_state()  # noqa: NPY002
-    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() and torch.cuda.is_initialized() else []
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    restore = _seed_torch(seed)
     logger = logging.getLogger("lm_eval")
     level = logger.level
     try:
         logger.setLevel(logging.CRITICAL)
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
-        generator.manual_seed(seed)
-        if devices:
-            torch.cuda.manual_seed_all(seed)
         yield
     finally:
         logger.setLevel(level)
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
+        restore()
+
+
+def _seed_torch(seed: int) -> Callable[[], None]:
+    """Seeds torch's generators where torch is loaded; a process that only folds responses does without it."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        return lambda: None
+    # The generator itself: torch.manual_seed would also walk through all accelerators, which takes milliseconds.
+    generator = torch.default_generator
+    cpu = generator.get_state()
+    cuda = torch.cuda.is_available() and torch.cuda.is_initialized()
+    devices = torch.cuda.get_rng_state_all() if cuda else []
+    generator.manual_seed(seed)
+    if devices:
+        torch.cuda.manual_seed_all(seed)
+
+    def restore() -> None:
         generator.set_state(cpu)
         if devices:
             torch.cuda.set_rng_state_all(devices)
 
+    return restore
+
 
 @contextlib.contextmanager
-def no_progress_bars() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Holds back what libraries write to the terminal while tasks are built; problems are told in our own words."""
     logger = logging.getLogger("datasets")
     level = logger.level

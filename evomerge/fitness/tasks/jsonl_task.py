@@ -84,7 +84,7 @@ _WANTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "answer": ("a text with {{fields}}", lambda value: _is_text(value) or _is_count(value)),
     "stop": ("a text or a list of texts", _is_texts),
     "metrics": ("a name or a list of names", _is_texts),
-    "max_gen_toks": ("a whole number", _is_count),
+    "max_gen_toks": ("a whole number of at least 1", lambda value: _is_count(value) and value > 0),
     "num_fewshot": ("a whole number", _is_count),
     "generation_kwargs": ("a mapping", lambda value: isinstance(value, Mapping)),
 }

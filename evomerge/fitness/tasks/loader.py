@@ -21,7 +21,7 @@ from evomerge.fitness.tasks.checks import validate
 from evomerge.fitness.tasks.checks.documents import check_items, is_declared
 from evomerge.fitness.tasks.checks.fields import first_line
 from evomerge.fitness.tasks.data_files import read_rows
-from evomerge.fitness.tasks.task_index import Shelf
+from evomerge.fitness.tasks.task_index import DeclarationIndex
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Loaded:
 def load(settings: FitnessSettings) -> Loaded:
     """Loads every task that the settings ask for.
 
-    Nothing is fetched for data that lies on this machine. Code that tasks bring along runs: see ``foreign_code``.
+    Nothing is fetched for data that lies on this machine. Code that tasks bring along runs: see ``isolated_rng``.
 
     Args:
         settings: What to load.
@@ -57,20 +57,20 @@ def load(settings: FitnessSettings) -> Loaded:
     names = [task for task in settings.tasks if isinstance(task, str)]
     specs = [dict(task) for task in settings.tasks if not isinstance(task, str)]
     found = [problem for spec in specs for problem in jsonl_task.problems(spec)]
-    shelf = Shelf(_paths(settings))
-    wanted, unknown = shelf.find(names)
+    index = DeclarationIndex(_paths(settings))
+    wanted, unknown = index.find(names)
     found += unknown
-    entries = list(shelf.closure(wanted))
-    asked = [*(entry.name for entry in entries if entry.name in shelf.own), *(str(spec.get("task")) for spec in specs)]
+    entries = list(index.closure(wanted))
+    asked = [*(entry.name for entry in entries if entry.name in index.own), *(str(spec.get("task")) for spec in specs)]
     found += [problem for name in dict.fromkeys(asked) for problem in validate.name_problems(name)]
     for entry in entries:
-        found += _prepare(entry, shelf)
+        found += _prepare(entry, index)
     folders = [folder if folder.is_dir() else folder.parent for folder in _paths(settings)]
     configs, wrong = _inline_configs(specs, folders) if not found else ([], [])
     if found := found + wrong:
         raise InputError(found)
     with _unseen():
-        return _build([*wanted, *configs], shelf)
+        return _build([*wanted, *configs], index)
 
 
 @contextlib.contextmanager
@@ -88,7 +88,7 @@ def _paths(settings: FitnessSettings) -> list[Path]:
     return [Path(path).expanduser() for path in settings.task_path]
 
 
-def _prepare(entry: Entry, shelf: Shelf) -> list[str]:
+def _prepare(entry: Entry, index: DeclarationIndex) -> list[str]:
     """Resolves and checks an entry's configuration and puts it in the place of its file."""
     if entry.yaml_path is None:
         return []
@@ -98,8 +98,11 @@ def _prepare(entry: Entry, shelf: Shelf) -> list[str]:
     except Exception as error:  # code of the task ran
         return [f"task {entry.name!r} ({path}): could not be read: {first_line(error)}"]
     entry.cfg, entry.yaml_path = config, None
-    folder = path.parent if entry.name in shelf.own else None
-    return [problem for part in _declarations(entry.name, config) for problem in _part_problems(*part, folder)]
+    folder = path.parent if entry.name in index.own else None
+    missing = validate.missing_parts(entry.name, config) if folder is not None else []
+    return missing + [
+        problem for part in _declarations(entry.name, config) for problem in _part_problems(*part, folder)
+    ]
 
 
 def _declarations(name: str, config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -142,14 +145,14 @@ def _rows_as_dataset(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> Callabl
     return read
 
 
-def _build(wanted: Sequence[str | dict[str, Any]], shelf: Shelf) -> Loaded:
+def _build(wanted: Sequence[str | dict[str, Any]], index: DeclarationIndex) -> Loaded:
     tasks: dict[str, Task] = {}
     groups: dict[str, Group] = {}
     problems: list[str] = []
     for spec in wanted:
         name = spec if isinstance(spec, str) else str(spec["task"])
         try:
-            loaded = shelf.manager.load([spec])
+            loaded = index.manager.load([spec])
         except Exception as error:  # data, templates and code of a task can fail in any way
             problems += _load_problems(name, error)
             continue
@@ -162,7 +165,7 @@ def _build(wanted: Sequence[str | dict[str, Any]], shelf: Shelf) -> Loaded:
         problems += validate.kind_problems(name, task)
     if problems:
         raise InputError(problems)
-    return Loaded(tasks, groups, frozenset(tasks) - set(shelf.own) - {s["task"] for s in wanted if isinstance(s, dict)})
+    return Loaded(tasks, groups, frozenset(tasks) - set(index.own) - {s["task"] for s in wanted if isinstance(s, dict)})
 
 
 def _load_problems(name: str, error: Exception) -> list[str]:

@@ -21,7 +21,7 @@ _OTHER_FOLDERS = ("__pycache__", ".ipynb_checkpoints")
 _DECLARED = re.compile(r"^['\"]?(?:task|group|tag)['\"]?\s*:\s*['\"]?([\w.:+-]+)", re.MULTILINE)
 
 
-class Shelf:
+class DeclarationIndex:
     """Declarations by name, the user's own before lm-eval's.
 
     lm-eval's own index reads every one of its many thousand files; here only those are read that mention a wanted name.
@@ -30,7 +30,7 @@ class Shelf:
         paths: The user's folders and files.
 
     Attributes:
-        manager: Builds tasks from what stands on the shelf.
+        manager: lm-eval's own, which builds tasks from these declarations.
         own: File of each of the user's names.
     """
 
@@ -44,7 +44,7 @@ class Shelf:
             self._add_own(path)
 
     @property
-    def index(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, Entry]:
         """lm-eval's entry of each name."""
         return self.manager.task_index
 
@@ -55,7 +55,7 @@ class Shelf:
             names: Names, paths of task files, and patterns with ``*``, which mean the user's own tasks if one fits.
 
         Returns:
-            Names on the shelf, each once, and problems.
+            Names of declarations, each once, and problems.
         """
         wanted: list[str] = []
         problems: list[str] = []
@@ -83,7 +83,7 @@ class Shelf:
         level, seen = list(wanted), set(wanted)
         while level:
             self._add_builtin(level)
-            entries = [self.index[name] for name in level if name in self.index]
+            entries = [self.entries[name] for name in level if name in self.entries]
             yield from entries
             inside = [name for entry in entries for name in _members(entry)]
             level = [name for name in dict.fromkeys(inside) if name not in seen]
@@ -100,10 +100,10 @@ class Shelf:
         if any(sign in name for sign in "*?"):
             wanted = fnmatch.filter(sorted(self.own), name) or fnmatch.filter(sorted(self._known()), name)
         self._add_builtin(wanted)
-        return [entry for entry in wanted if entry in self.index]
+        return [entry for entry in wanted if entry in self.entries]
 
     def _add_own(self, path: Path) -> None:
-        """Puts what a file declares on the shelf; files that only others include declare nothing."""
+        """Adds the declaration of a file; files that only others include declare nothing."""
         try:
             config = load_yaml(path, resolve_func=False)
         except (OSError, ValueError, yaml.YAMLError) as error:
@@ -117,10 +117,10 @@ class Shelf:
         path = path.resolve()
         if self.own.setdefault(name, path) != path:
             self._twice.setdefault(name, [self.own[name]]).append(path)
-        TaskIndex.process_cfg(config, path, self.index)
+        TaskIndex.process_cfg(config, path, self.entries)
 
     def _add_builtin(self, names: Iterable[str]) -> None:
-        missing = {name for name in names if name not in self.index}
+        missing = {name for name in names if name not in self.entries}
         if not missing:
             return
         found: dict[str, Entry] = {}
@@ -130,7 +130,7 @@ class Shelf:
             except (OSError, ValueError, KeyError, yaml.YAMLError):
                 continue  # a file that others include, or one of lm-eval's that it cannot read itself
         # Other tags that these files carry are incomplete: more files may carry them.
-        self.index.update({name: entry for name, entry in found.items() if name in missing})
+        self.entries.update({name: entry for name, entry in found.items() if name in missing})
 
     def _mentioning(self, names: Iterable[str]) -> list[Path]:
         """Files of lm-eval in which one of the names occurs, in themselves or in a file that they include."""
@@ -154,7 +154,7 @@ class Shelf:
 
     def _known(self) -> set[str]:
         declared = (name for text in self._builtin_texts().values() for name in _DECLARED.findall(text))
-        return {*self.index, *declared}
+        return {*self.entries, *declared}
 
 
 def _yaml_reason(path: Path, error: Exception) -> str:

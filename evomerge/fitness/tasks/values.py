@@ -13,7 +13,7 @@ def plain(value: Any) -> Any:
     """A metric's value as JSON can keep it: a number, or a list where the metric keeps a pair.
 
     Args:
-        value: What a task's judgement of one item gave.
+        value: From a task's judgement of one item.
     """
     if isinstance(value, np.ndarray):
         return value.tolist()

@@ -175,7 +175,7 @@ def test_settings_that_are_not_honoured_are_refused_with_the_task(
         ours(folder, changed(checkpoint, own), tokenizer, {}, "plain")
     first, second = refused.value.problems
     assert first.startswith("task 'sayings': generation_config.json asks for num_beams=3: it searches with beams")
-    assert "set fitness.gen_kwargs={num_beams: 1} (12 items, first " in first
+    assert "set fitness.gen_kwargs={num_beams: 1} (12 of 12 items, the first is " in first
     assert "stop_strings=['x']" in second
     remedy = {"num_beams": 1, "stop_strings": None}
     assert ours(folder, changed(checkpoint, own), tokenizer, remedy, "shared")[0] == unchanged

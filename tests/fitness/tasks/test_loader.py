@@ -14,7 +14,7 @@ import pytest
 
 from evomerge.errors import InputError
 from evomerge.fitness import FitnessSettings, TaskSuite, inspect_tasks
-from evomerge.fitness.tasks.task_index import Shelf
+from evomerge.fitness.tasks.task_index import DeclarationIndex
 from tests.fitness.conftest import choice_rows, scored, write_jsonl
 
 INLINE = {
@@ -240,10 +240,10 @@ def test_well_known_benchmarks_are_pointed_out(folder: Path) -> None:
 
 
 def test_builtin_names_are_found_with_all_their_members() -> None:
-    shelf = Shelf([])
-    wanted, wrong = shelf.find(["ai2_arc", "mmlu_stem", "gsm8k"])
+    index = DeclarationIndex([])
+    wanted, wrong = index.find(["ai2_arc", "mmlu_stem", "gsm8k"])
     assert (wanted, wrong) == (["ai2_arc", "mmlu_stem", "gsm8k"], [])
-    names = {entry.name for entry in shelf.closure(wanted)}
+    names = {entry.name for entry in index.closure(wanted)}
     # arc_challenge carries its tag only in the file that it includes.
     assert {"arc_easy", "arc_challenge", "mmlu_abstract_algebra", "gsm8k"} <= names
     assert len(names) > 20

@@ -1,22 +1,48 @@
-"""Smooth metrics, by hand."""
+"""Smooth metrics, by hand; and a new one, which is one function."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from evomerge.fitness.tasks.smooth_metrics import choice_metrics
+from evomerge.fitness import FitnessSettings, inspect_tasks
+from evomerge.fitness.tasks.smooth_metrics import SMOOTH, Scored, smooth, smooth_metrics
+
+
+def of(logprobs: list[float], gold: tuple[int, ...]) -> Any:
+    return smooth_metrics("multiple_choice", Scored(tuple(logprobs), gold))
 
 
 def test_smooth_metrics_by_hand() -> None:
     # Probabilities 1/2, 1/4, 1/8, 1/8 among the options.
     logprobs = [-1.0, -1.0 - np.log(2), -1.0 - np.log(4), -1.0 - np.log(4)]
-    one = choice_metrics(logprobs, [1])
+    one = of(logprobs, (1,))
+    assert list(one) == ["gold_logprob", "gold_prob", "brier_score"]
     assert one["gold_logprob"] == pytest.approx(-1.0 - np.log(2))
     assert one["gold_prob"] == pytest.approx(0.25)
     assert one["brier_score"] == pytest.approx(0.5**2 + 0.75**2 + 2 * 0.125**2)
-    two = choice_metrics(logprobs, [2, 3])
+    two = of(logprobs, (2, 3))
     assert two["gold_prob"] == pytest.approx(0.25)
     assert two["gold_logprob"] == pytest.approx(-1.0 - np.log(2))
     # Log-likelihoods of long texts have no probability that a float could hold.
-    assert choice_metrics([-9000.0, -9001.0], [0])["gold_prob"] == pytest.approx(1 / (1 + np.exp(-1)))
+    assert of([-9000.0, -9001.0], (0,))["gold_prob"] == pytest.approx(1 / (1 + np.exp(-1)))
+    assert smooth_metrics("loglikelihood", Scored((-3.0,), (0,))) == {"gold_logprob": -3.0}
+    assert smooth_metrics("generate_until", Scored((-3.0,), (0,))) == {}
+
+
+def test_a_new_metric_is_one_function(tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evomerge.fitness.tasks.smooth_metrics.SMOOTH", known := dict(SMOOTH))
+    monkeypatch.setattr("evomerge.fitness.tasks.benchmark.SMOOTH", known)
+
+    @smooth("multiple_choice", higher_is_better=False)
+    def regret(scored: Scored) -> float:
+        """How much likelier the likeliest option is than the right one, in nats."""
+        return max(scored.logprobs) - max(scored.logprobs[place] for place in scored.gold)
+
+    assert of([-1.0, -3.0], (1,))["regret"] == 2.0
+    found = inspect_tasks(FitnessSettings(("choice", "cloze"), (str(tasks),))).metrics
+    assert found["choice.regret"] is False
+    assert "cloze.regret" not in found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evomerge.errors import suggest
 from evomerge.fitness.tasks.checks.fields import Fields, Reading, first_line
 from evomerge.fitness.tasks.checks.findings import Case, is_list, is_null, kind_of, null_field, shown
 
@@ -59,7 +60,7 @@ def _remedy(fields: Fields, entry: Any, options: Sequence[str]) -> str:
     known = _LETTERS[: len(options)]
     if len(letter) == 1 and letter in known:
         return f"{_TEXT_OR_PLACE}, for example \"{{{{'{known}'.index({name})}}}}\""
-    return _TEXT_OR_PLACE
+    return _TEXT_OR_PLACE + (suggest(entry, options) if isinstance(entry, str) else "")
 
 
 def _note_place(fields: Fields, case: Case, right: Reading, entry: Any, options: Sequence[str]) -> None:

@@ -50,7 +50,7 @@ BENCHMARKS = (
 
 
 def warning(task: str | None, dataset: str | None, split: str | None) -> str | None:
-    """What to tell somebody who searches on a public benchmark.
+    """Predicate of a warning for a search on a public benchmark.
 
     Args:
         task: Name of the task if it is lm-eval's; the user's own names mean what the user likes.
@@ -58,7 +58,7 @@ def warning(task: str | None, dataset: str | None, split: str | None) -> str | N
         split: Which of the dataset's splits holds the items.
 
     Returns:
-        The predicate of a sentence about the task, or ``None`` for a task that is nobody's yardstick.
+        Ends a sentence that begins with the task's name; ``None`` for a task that is nobody's yardstick.
     """
     source = (dataset or "").rsplit("/", 1)[-1]
     known = next((name for name in BENCHMARKS for text in (task or "", source) if _names(text, name)), None)

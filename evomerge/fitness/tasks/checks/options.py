@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -68,6 +70,11 @@ def _refuse_whole(fields: Fields, case: Case, reading: Reading, value: Any) -> N
 
 def _split(name: str, text: str) -> str:
     if text.lstrip().startswith("["):
+        with contextlib.suppress(ValueError, SyntaxError):
+            if is_list(ast.literal_eval(text.strip())):
+                return (
+                    f'write a list in the data, without quotes around it, or "{{{{({name})}}}}" to have its text read'
+                )
         return "write a list in the data, without quotes around it"
     separator = next((sign for sign in _SEPARATORS if sign in text.strip()), ", ")
     return f'write a list in the data, or split it: "{{{{{name}.split({separator!r})}}}}"'

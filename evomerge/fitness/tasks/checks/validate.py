@@ -95,6 +95,16 @@ def _metric_problems(name: str, entry: Mapping[str, Any], *, custom: bool) -> It
         yield f"task {name!r}: unknown aggregation {aggregation!r}{suggest(str(aggregation), AGGREGATION_REGISTRY)}"
 
 
+def missing_parts(name: str, config: Mapping[str, Any]) -> list[str]:
+    """Refuses a task file that leaves out what its kind of task cannot do without; lm-eval fails on the first item."""
+    if "class" in config or config.get("use_prompt") or not isinstance(config.get("task"), str):
+        return []
+    kind = config.get("output_type", "generate_until")
+    needed = [] if callable(config.get("custom_dataset")) else ["dataset_path"]
+    needed += ["doc_to_text", "doc_to_target", *(["doc_to_choice"] if kind == "multiple_choice" else [])]
+    return [f"task {name!r}: declares no {key}, which {kind} needs" for key in needed if config.get(key) is None]
+
+
 def kind_problems(name: str, task: Task) -> list[str]:
     """Refuses kinds of tasks that are not scored here."""
     found = []

@@ -53,7 +53,7 @@ def test_names_are_refused_as_such(folder: Path) -> None:
         ({"data": ["quiz.jsonl"]}, "data: expected the name of a file, came ['quiz.jsonl']"),
         ({"metrics": 3}, "metrics: expected a name or a list of names, came 3"),
         ({"stop": {"a": 1}}, "stop: expected a text or a list of texts"),
-        ({"max_gen_toks": "many"}, "max_gen_toks: expected a whole number, came 'many'"),
+        ({"max_gen_toks": "many"}, "max_gen_toks: expected a whole number of at least 1, came 'many'"),
         ({"num_fewshot": -1}, "num_fewshot: expected a whole number, came -1"),
         ({"task": 7}, "task: expected a text (put quotes around it), came 7"),
     ],

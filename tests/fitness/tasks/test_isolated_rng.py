@@ -1,0 +1,40 @@
+"""Code of tasks draws the same numbers every time, and nobody else's numbers change."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from evomerge.fitness.tasks.isolated_rng import isolated_rng
+
+
+def draw() -> tuple[float, float, float]:
+    return random.random(), float(np.random.random()), float(torch.rand(()))  # noqa: NPY002
+
+
+def test_inside_the_seed_decides_and_outside_nothing_changes() -> None:
+    before = random.getstate(), torch.get_rng_state().tolist()
+    with isolated_rng(3):
+        inside = draw()
+        random.seed(9)
+        torch.manual_seed(9)
+    with isolated_rng(3):
+        assert draw() == inside
+    with isolated_rng(4):
+        assert draw() != inside
+    assert (random.getstate(), torch.get_rng_state().tolist()) == before
+
+
+def test_a_process_without_torch_stays_without() -> None:
+    code = (
+        "import sys; from evomerge.fitness.tasks.isolated_rng import isolated_rng; isolated_rng(1).__enter__(); "
+        "print('torch' in sys.modules)"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "False"
