@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,9 @@ from evomerge.fitness.inference.requests import Answer, Generated, Likelihood
 from evomerge.fitness.tasks.checks.fields import first_line
 from evomerge.fitness.tasks.checks.findings import Case, Findings, shown
 from evomerge.fitness.tasks.items import Item
+
+# Some tasks judge with a computer algebra system; what was not reached in this time is judged with candidates.
+_SECONDS, _PORTION = 20.0, 256
 
 Judge = Callable[[Mapping[str, Sequence[Answer]]], list[Response]]
 Aggregate = Callable[[Sequence[Response]], dict[str, float]]
@@ -27,8 +31,14 @@ def rehearse(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggr
     Returns:
         What failed, by item and by metric.
     """
+    ids, judged = list(items), list[Response]()
+    end = time.monotonic() + _SECONDS
     try:
-        aggregate(judge({item.id: right_answers(item) for item in items.values()}))
+        for start in range(0, len(ids), _PORTION):
+            judged += judge({item: right_answers(items[item]) for item in ids[start : start + _PORTION]})
+            if time.monotonic() > end:
+                break
+        aggregate(judged)
     except Exception:  # code of the task may not like the made-up answers of some item, or of all
         return _failures(name, items, judge, aggregate)
     return []
