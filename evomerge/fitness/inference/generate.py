@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from evomerge.fitness.inference.batches import PromptBatch
+from evomerge.fitness.inference.encoding import embedding_rows
 from evomerge.fitness.inference.generation_settings import NEUTRAL, reads_prompt
 from evomerge.fitness.inference.kv_cache import cache_arguments, expanded, generation_arguments, takes
 from evomerge.fitness.inference.masks import windows
@@ -113,10 +114,10 @@ class Generator:
         return () if end is None else (str(self._tokenizer.decode(end, skip_special_tokens=False)),)
 
     def _padding(self, model: torch.nn.Module) -> int:
-        """A token that the model has a row for; nothing attends to it."""
-        rows = model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+        """A token that the model has an embedding of; nothing attends to it."""
+        rows = embedding_rows(model.config)
         known = (self._tokenizer.pad_token_id, self._tokenizer.unk_token_id, self._tokenizer.eos_token_id)
-        return next((int(token) for token in known if token is not None and token < rows), 0)
+        return next((int(token) for token in known if token is not None and (rows is None or token < rows)), 0)
 
     def _window(self, stop: tuple[str, ...]) -> int:
         if stop not in self._windows:

@@ -7,6 +7,7 @@ give lm-eval's texts; those that do not, or whose effect there depends on the ba
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -160,17 +161,22 @@ def _sentence(asker: str, name: str, value: Any, refusal: _Refusal) -> str:
     return f"{asker} for {name}={value}: {refusal.reason}; {_remedy(name, json.dumps(refusal.neutral))}"
 
 
+@functools.cache
+def _known_names() -> tuple[str, ...]:
+    own = (name for name in vars(GenerationConfig()) if not name.startswith("_"))
+    return tuple(sorted({*own, *_LM_EVAL_NAMES}))
+
+
 def _remedy(name: str, value: str) -> str:
     return f"set fitness.gen_kwargs={{{name}: {value}}}"
 
 
 def _argument_problems(arguments: Mapping[str, Any]) -> list[str]:
     """Arguments that nobody knows, that sample, or of which lm-eval could make nothing."""
-    known = {name for name in vars(GenerationConfig()) if not name.startswith("_")} | {*_LM_EVAL_NAMES}
     found = [
-        f"generation argument {name!r} is known neither to transformers nor to lm-eval{suggest(name, sorted(known))}"
+        f"generation argument {name!r} is known neither to transformers nor to lm-eval{suggest(name, _known_names())}"
         for name in arguments
-        if name not in known
+        if name not in _known_names()
     ]
     for name in _MAX_NEW_NAMES:
         value = arguments.get(name)
