@@ -45,7 +45,7 @@ class Run:
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What the run is: models, method, genome, objectives, items, seeds, versions."""
+        """The run's manifest: models, method, genome, objectives, items, seeds, versions."""
         return self._store.manifest
 
     @property
@@ -58,7 +58,7 @@ class Run:
         return self._store.evaluations(split)
 
     def responses(self, evaluation: Evaluation) -> list[Response]:
-        """What a candidate answered, item by item."""
+        """A candidate's responses, item by item."""
         return self._store.responses(evaluation)
 
     def report(self) -> tuple[Path, ...]:

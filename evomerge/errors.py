@@ -1,4 +1,4 @@
-"""What a user did wrong, said clearly and all at once."""
+"""Input errors: every problem found, one sentence each, with the word that was probably meant."""
 
 from __future__ import annotations
 

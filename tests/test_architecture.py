@@ -1,4 +1,4 @@
-"""The rooms may import only what lies below them, and every big library has one home."""
+"""Rooms import only what lies below them, every big library has one home, and nothing outgrows its floor."""
 
 from __future__ import annotations
 
@@ -29,10 +29,21 @@ ALLOWED: dict[str, set[str]] = {
     "candidate": {"recipe", "evaluation", "merging", "methods", "checkpoints", "fitness"},
     "report": {"recipe", "evaluation", "analysis", "store"},
 }
+# The floors of the design; a room imports from floors below its own alone.
+FLOORS = (
+    {"recipe", "analysis", "kernels"},
+    {"evaluation", "methods", "genome", "checkpoints"},
+    {"store", "executors", "merging", "fitness"},
+    {"candidate", "search", "report"},
+    {"run", "contracts"},
+    {"config"},
+    {"cli"},
+)
 ALLOWED["contracts"] = set(ALLOWED)
 ALLOWED["run"] = set(ALLOWED) - {"contracts"}
 ALLOWED["config"] = set(ALLOWED) - {"contracts"}
 ALLOWED["cli"] = set(ALLOWED) - {"contracts"}
+ROOMS = tuple(ALLOWED)
 ALLOWED = {room: below | GROUND for room, below in ALLOWED.items()}
 ALLOWED |= {"errors": set()} | {name: {"errors"} for name in GROUND - {"errors"}}
 TOP = {"api", "__init__", "__main__"}  # may import everything below
@@ -43,7 +54,7 @@ HOMES: dict[str, set[str]] = {
     "torch": TORCH_ROOMS,
     "transformers": {"checkpoints", "merging", "fitness/inference", "candidate"},
     "safetensors": {"checkpoints"},
-    "huggingface_hub": {"checkpoints", "run"},
+    "huggingface_hub": {"checkpoints"},
     "lm_eval": {"fitness/tasks"},
     "datasets": {"fitness/tasks"},
     "hydra": {"config"},
@@ -78,6 +89,12 @@ def imported(tree: ast.Module) -> Iterator[str]:
 def test_every_room_is_known() -> None:
     unknown = {room for _, room, _ in modules()} - set(ALLOWED) - TOP
     assert not unknown, f"rooms without a place in the layers: {sorted(unknown)}"
+
+
+def test_every_room_has_a_floor_and_looks_down() -> None:
+    floor = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
+    assert floor.keys() == set(ROOMS)
+    assert not [(room, below) for room in ROOMS for below in ALLOWED[room] - GROUND if floor[below] >= floor[room]]
 
 
 def test_rooms_import_only_what_lies_below() -> None:
@@ -146,3 +163,40 @@ def imported_modules(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             yield node.module or ""
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+REGISTRIES = {"methods", "searchers", "executors"}  # folders with one file per plugin
+
+
+def test_no_folder_is_crowded() -> None:
+    folders = {path.parent for path, _, _ in modules()} - {PACKAGE}
+    crowded = {folder.name: len(list(folder.glob("*.py"))) for folder in folders if folder.name not in REGISTRIES}
+    assert not {name: count for name, count in crowded.items() if count > 16}
+
+
+def test_files_functions_and_signatures_stay_short() -> None:
+    long = []
+    for path, _, tree in modules():
+        lines = path.read_text(encoding="utf-8").count("\n")
+        long += [f"{path}: {lines} lines"] if lines > 300 else []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+                body = (node.end_lineno or 0) - first.lineno + 1
+                names = [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
+                parameters = [name for name in names if name not in ("self", "cls")]
+                where = f"{path}:{node.lineno} {node.name}"
+                long += [f"{where}: {body} lines"] if body > 50 else []
+                long += [f"{where}: {len(parameters)} parameters"] if len(parameters) > 6 else []
+    assert not long, "\n".join(long)
+
+
+def test_docstrings_begin_with_a_noun() -> None:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [
+        f"{path}:{getattr(node, 'lineno', 1)}"
+        for path, _, tree in modules()
+        for node in ast.walk(tree)
+        if isinstance(node, kinds) and (ast.get_docstring(node) or "").startswith("What ")
+    ]
+    assert not found, "\n".join(found)

@@ -1,4 +1,4 @@
-"""What an interrupt means: once, finish the batch and report; twice, stop now."""
+"""Interrupts: the first finishes the batch and reports, the second stops now."""
 
 from __future__ import annotations
 

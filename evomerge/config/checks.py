@@ -1,4 +1,4 @@
-"""What can be wrong with a configuration as a whole, beyond the kind of each value; only small files are opened."""
+"""Checks of a configuration as a whole, beyond the kind of each value; only small files are opened."""
 
 from __future__ import annotations
 

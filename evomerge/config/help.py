@@ -1,4 +1,4 @@
-"""What ``--help`` says, from the same table that the command line is checked with."""
+"""The pages of ``--help``, from the same declarations that the command line is checked with."""
 
 from __future__ import annotations
 

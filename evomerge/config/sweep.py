@@ -38,7 +38,7 @@ class Job:
 
 
 def plan(words: Sequence[str]) -> tuple[Path, list[Job], list[str]]:
-    """What a sweep will do.
+    """The plan of a sweep.
 
     Args:
         words: The command line after the verb, without ``-m``.
@@ -97,7 +97,7 @@ def _part(key: str, value: Any) -> str:
 
 
 def values_of(words: Sequence[str]) -> str:
-    """What a job's words in Hydra's writing mean, in the form of :attr:`Job.values`."""
+    """The meaning of a job's words in Hydra's writing, in the form of :attr:`Job.values`."""
     found, _ = parse.read([word.lstrip("+") for word in words], schema.SEARCH, groups.groups())
     return _canonical(found)
 

@@ -1,4 +1,4 @@
-"""What a value of the configuration may be: each kind reads one value, or says what it expected."""
+"""Kinds of configuration values: each reads one value, or says what it expected."""
 
 from __future__ import annotations
 

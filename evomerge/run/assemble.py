@@ -70,7 +70,7 @@ class Assembly:
 
     @property
     def baselines(self) -> dict[str, Recipe]:
-        """What every candidate is compared with: base, each expert alone, their uniform average."""
+        """Base, each expert alone and their uniform average, which every candidate is compared with."""
         return baselines(self.template, self.config.base and self.known(self.config.base))
 
     def known(self, ref: CheckpointRef) -> CheckpointRef:

@@ -19,7 +19,7 @@ from evomerge.run.paths import is_hub_id
 
 @dataclass(frozen=True)
 class Measured:
-    """What a search measured on held-out items.
+    """Scores on held-out items.
 
     Attributes:
         rows: Rows of the score table: ``metric``, then one value per model. Empty if only the search's own items

@@ -18,7 +18,7 @@ _NOT_IDENTITY = ("task_path", "items_per_task", "test_items_per_task", "prefixes
 
 
 def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]:
-    """What changes a score or a proposal. Budgets, where candidates are scored, and the report do not."""
+    """Everything that changes a score or a proposal: not budgets, not the place of scoring, not the report."""
     config, template = assembly.config, assembly.template
     fitness = asdict(settings.fitness)
     return {

@@ -21,7 +21,7 @@ _LIBRARIES = ("torch", "transformers", "lm-eval", "pymoo", "cma", "numpy", "safe
 
 
 def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> dict[str, Any]:
-    """What the run is, for people, reports and exports; README lists the fields."""
+    """The description of a run for people, reports and exports; README lists the fields."""
     config, suite, template = assembly.config, assembly.suite, assembly.template
     metrics = {task: sorted(k for k in suite.metrics if k.rpartition(".")[0] == task) for task in suite.items["search"]}
     items = {split: {task: list(ids) for task, ids in tasks.items()} for split, tasks in suite.items.items()}

@@ -86,7 +86,7 @@ def empty_front(store: RunStore, count: int | None = None) -> str:
 
 
 def recorded_answers(store: RunStore, recorded: Evaluation) -> list[Response]:
-    """What a candidate answered, all of it: to compare with a part would check less than it says.
+    """All responses of a candidate: a comparison with a part of them would check less than it says.
 
     Args:
         store: The run.

@@ -94,7 +94,7 @@ def new_file_problem(path: Path) -> str | None:
 
 
 def _obstacle(path: Path) -> str | None:
-    """What keeps a file or folder from being made: on the way there, or in its name."""
+    """The obstacle to making a file or folder, on the way there or in its name; None where there is none."""
     if "\0" in str(path):
         return f"{_shortened(path)!r} holds a null byte"
     if path.parts and path.parts[0].startswith("~"):

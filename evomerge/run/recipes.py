@@ -73,7 +73,7 @@ def baselines(template: Recipe, base: CheckpointRef | None) -> dict[str, Recipe]
 
 
 def out_dtype(config: RunConfig, checkpoints: Checkpoints) -> str:
-    """What merged weights are rounded to; ``auto`` is what the reference checkpoint is stored in."""
+    """The number type of merged weights; ``auto`` is that of the reference checkpoint."""
     chosen = config.model.out_dtype
     return str(stored_dtype(checkpoints.reference)).removeprefix("torch.") if chosen == "auto" else chosen
 

@@ -28,7 +28,7 @@ from evomerge.store import RunStore
 
 
 def worker_settings(assembly: Assembly, threads: int) -> WorkerSettings:
-    """What workers are given."""
+    """The settings of the workers."""
     model, checkpoints = assembly.config.model, assembly.checkpoints
     reference = next(ref for ref, checkpoint in checkpoints.by_ref.items() if checkpoint is checkpoints.reference)
     return WorkerSettings(
@@ -74,7 +74,7 @@ def tuned(
 
 
 def _told(settings: WorkerSettings, assembly: Assembly) -> WorkerSettings:
-    """What the user said comes before what was measured, or how the run began."""
+    """The user's own settings, which precede measured and recorded ones."""
     threads = assembly.config.model.threads or settings.threads
     prefixes = assembly.config.fitness.prefixes
     fitness = settings.fitness if prefixes == "auto" else replace(settings.fitness, prefixes=prefixes)

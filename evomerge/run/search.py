@@ -97,7 +97,7 @@ def search(
 
 
 def search_plan(assembly: Assembly) -> SearchPlan:
-    """What the loop is given."""
+    """The plan that the loop follows."""
     config = assembly.config
     return SearchPlan(
         genome=assembly.spec,

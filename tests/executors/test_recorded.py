@@ -137,7 +137,7 @@ def test_a_search_over_a_table_needs_no_worker_and_repeats(tmp_path: Path, searc
     for name in ("one", "two"):
         executor = executors.make("recorded", workers.make_broken, table=str(table), unknown="interpolated")
         with RunStore.open(tmp_path / name, {}, {}) as store:
-            result = search(plan(searcher, evaluations=80, layout="linear"), executor, store)
+            result = search(plan(searcher, evaluations=80, depth="linear"), executor, store)
         assert result.evaluations == 80
         folded.append((tmp_path / name / "evaluations.jsonl").read_bytes())
     assert folded[0] == folded[1]

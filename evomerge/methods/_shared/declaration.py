@@ -127,7 +127,7 @@ class MergeMethod:
         return problems + [f"method {self.name}: {problem}" for problem in self._coefficient_problems(recipe, options)]
 
     def input_problems(self, n_models: int, has_base: bool) -> list[str]:
-        """What makes a number of models, or a missing base, unusable with this method."""
+        """Reasons why a number of models, or a missing base, cannot be used with this method."""
         least, most = self.models
         problems = []
         if n_models < least or (most is not None and n_models > most):
