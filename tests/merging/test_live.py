@@ -12,10 +12,11 @@ import torch
 import transformers
 
 from evomerge.errors import InputError
-from evomerge.merging import Checkpoints, LiveModel, Merger, merge_to_folder
+from evomerge.merging import Checkpoints, LiveModel, Merger, footprint, merge_to_folder
 from evomerge.recipe import Group, ParameterGroups
 from tests.building import MODEL_TYPES, VOCABULARY, edit_json, rewrite
 from tests.merging.conftest import Family, make_recipe
+from tests.merging.stacks import TYPES, stacked
 
 CASES = [(model_type, {}) for model_type in MODEL_TYPES] + [("llama", {"tie_word_embeddings": True})]
 
@@ -47,6 +48,37 @@ def test_installed_is_exported(
     live.install(merger, recipe)
     assert pointers(live.model) == storage
     assert_same(live, merge_to_folder(recipe, tmp_path / "out", checkpoints=checkpoints))
+
+
+@pytest.mark.parametrize("model_type", TYPES)
+def test_a_model_of_other_layers_is_built(family: Callable[..., Family], tmp_path: Path, model_type: str) -> None:
+    """The folder loads in transformers as what was built and installed in memory, bit for bit, and answers alike."""
+    base, one, two = family(model_type)
+    recipe = stacked(one, two, base, "dare_ties")
+    checkpoints = Checkpoints.open(recipe)
+    merger = Merger(checkpoints)
+    plain = LiveModel.load(base)
+    plan = merger.plan(recipe)
+    assert not plain.fits(plan)
+    with pytest.raises(ValueError, match="other layers"):
+        plain.install(merger, recipe)
+    live = plain.rebuilt(plan)
+    assert set(live.install(merger, recipe)) == live.names
+    out = merge_to_folder(recipe, tmp_path / "out", checkpoints=checkpoints)
+    loaded = type(live.model).from_pretrained(out, dtype=torch.float32)
+    assert loaded.config.get_text_config().num_hidden_layers == 5
+    ours, theirs = live.model.state_dict(), loaded.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert [name for name in theirs if not torch.equal(ours[name], theirs[name])] == []
+    assert [b for b, x in loaded.named_buffers() if not torch.equal(x, dict(live.model.named_buffers())[b])] == []
+    inputs = torch.arange(4, 16).reshape(2, 6)
+    with torch.no_grad():  # equal weights in memory of another alignment may be added up in another order
+        torch.testing.assert_close(live.model(inputs).logits, loaded(inputs).logits, atol=1e-6, rtol=0.0)
+    assert live.model.generation_config.to_dict() == loaded.generation_config.to_dict()
+    assert LiveModel.load(out).checksum() == live.checksum()
+    assert footprint(checkpoints, recipe, model_dtype="float32").live == sum(p.nbytes for p in live.model.parameters())
+    back = live.rebuilt(merger.plan(make_recipe("linear", [one, two], base)))
+    back.install(merger, make_recipe("linear", [one, two], base))
 
 
 def test_the_cases_cover_what_transformers_changes(family: Callable[..., Family]) -> None:
