@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
 from evomerge.evaluation import (
-    Ask,
     Evaluation,
     Failure,
     ItemLists,
@@ -18,71 +17,14 @@ from evomerge.evaluation import (
     Response,
 )
 from evomerge.executors import Executor, run
-from evomerge.recipe import Recipe
+from evomerge.search.batch import Batch, BatchResult
 from evomerge.search.events import Asked, Failed, Listener, Retried, Scored
 from evomerge.search.failures import FailureRow, HeldFailures
 from evomerge.search.folding import Fold
 from evomerge.search.plan import ReplayError
 from evomerge.store import RunStore
 
-__all__ = ["Batch", "BatchEvaluator", "BatchResult"]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Recipes to be scored together.
-
-    Attributes:
-        recipes: In the order of the ask.
-        round: The split of the items.
-        number: Which batch of the round it is.
-        items: Task to item ids.
-        names: One per recipe, None for candidates; empty when there are only candidates.
-        parents: Per recipe, the ids of the proposals it descends from; empty when there are none.
-        indices: The place of each recipe in the batch; empty where that is its place in ``recipes``.
-        limit: At most so many of the recipes that are new to the run are scored; None for all.
-        history: The last finished batch, whose answers workers may read.
-    """
-
-    recipes: Sequence[Recipe]
-    round: str
-    number: int
-    items: Mapping[str, tuple[str, ...]]
-    names: Sequence[str | None] = ()
-    parents: Sequence[tuple[str, ...]] = ()
-    indices: Sequence[int] = ()
-    limit: int | None = None
-    history: int | None = None
-
-    def ask(self, place: int) -> Ask:
-        """Where in the run a recipe is asked."""
-        return Ask(self.round, self.number, self.indices[place] if self.indices else place)
-
-
-@dataclass(frozen=True)
-class BatchResult:
-    """The evaluations of a batch.
-
-    Attributes:
-        found: One evaluation per recipe, the same object for equal recipes; None where the limit, the clock or a stop
-            came first.
-        new: The evaluations that the run had not seen in an earlier batch, in the order of the ask.
-        fresh: Whether any of them was made now.
-    """
-
-    found: tuple[Evaluation | None, ...]
-    new: tuple[Evaluation, ...]
-    fresh: bool
-
-    @property
-    def complete(self) -> bool:
-        """Whether every recipe has its evaluation."""
-        return all(evaluation is not None for evaluation in self.found)
-
-    @property
-    def evaluations(self) -> list[Evaluation]:
-        """The evaluations that are there, in the order of the ask."""
-        return [evaluation for evaluation in self.found if evaluation is not None]
+__all__ = ["BatchEvaluator"]
 
 
 @dataclass

@@ -15,7 +15,8 @@ import numpy as np
 from evomerge.evaluation import Evaluation, ToldValues, count_items
 from evomerge.executors import Executor
 from evomerge.recipe import Recipe
-from evomerge.search.batch_evaluator import Batch, BatchEvaluator, BatchResult
+from evomerge.search.batch import Batch, BatchResult
+from evomerge.search.batch_evaluator import BatchEvaluator
 from evomerge.search.criteria import Criteria
 from evomerge.search.events import Ended, Event, Listener, Phase, Told
 from evomerge.search.folding import Fold

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from evomerge.errors import InputError
 from evomerge.evaluation import Ask, Evaluation
 from evomerge.recipe import Recipe
-from evomerge.search.batch_evaluator import Batch, BatchEvaluator
+from evomerge.search.batch import Batch
+from evomerge.search.batch_evaluator import BatchEvaluator
 from evomerge.search.criteria import Criteria
 from evomerge.search.events import Listener, Phase, Promoted
 from evomerge.search.plan import SearchPlan

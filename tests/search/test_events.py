@@ -15,7 +15,7 @@ from evomerge.search import Budgets, EveryBaselineFailed
 from evomerge.search.events import Asked, Ended, Event, Failed, Phase, Promoted, Scored, Told
 from evomerge.store import RunStore
 from tests.search.analytic import Analytic, plan
-from tests.search.test_loop import search
+from tests.search.sessions import search
 
 WORK = replace(plan("nsga2", evaluations=20), finalists=2)
 

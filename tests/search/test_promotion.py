@@ -14,7 +14,7 @@ from evomerge.evaluation import Constraint, Evaluation, Failure, Job, Outcome
 from evomerge.search import Budgets, SearchPlan
 from evomerge.store import RunStore
 from tests.search.analytic import ITEMS, MODELS, Analytic, plan
-from tests.search.test_loop import search, status
+from tests.search.sessions import search, status
 
 NAMES = ["base", "expert:north", "expert:south", "uniform"]
 

@@ -1,0 +1,68 @@
+"""Batches: recipes that are scored together, and their evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evomerge.evaluation import Ask, Evaluation
+from evomerge.recipe import Recipe
+
+__all__ = ["Batch", "BatchResult"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Recipes to be scored together.
+
+    Attributes:
+        recipes: In the order of the ask.
+        round: The split of the items.
+        number: Which batch of the round it is.
+        items: Task to item ids.
+        names: One per recipe, None for candidates; empty when there are only candidates.
+        parents: Per recipe, the ids of the proposals it descends from; empty when there are none.
+        indices: The place of each recipe in the batch; empty where that is its place in ``recipes``.
+        limit: At most so many of the recipes that are new to the run are scored; None for all.
+        history: The last finished batch, whose answers workers may read.
+    """
+
+    recipes: Sequence[Recipe]
+    round: str
+    number: int
+    items: Mapping[str, tuple[str, ...]]
+    names: Sequence[str | None] = ()
+    parents: Sequence[tuple[str, ...]] = ()
+    indices: Sequence[int] = ()
+    limit: int | None = None
+    history: int | None = None
+
+    def ask(self, place: int) -> Ask:
+        """Where in the run a recipe is asked."""
+        return Ask(self.round, self.number, self.indices[place] if self.indices else place)
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """The evaluations of a batch.
+
+    Attributes:
+        found: One evaluation per recipe, the same object for equal recipes; None where the limit, the clock or a stop
+            came first.
+        new: The evaluations that the run had not seen in an earlier batch, in the order of the ask.
+        fresh: Whether any of them was made now.
+    """
+
+    found: tuple[Evaluation | None, ...]
+    new: tuple[Evaluation, ...]
+    fresh: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether every recipe has its evaluation."""
+        return all(evaluation is not None for evaluation in self.found)
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """The evaluations that are there, in the order of the ask."""
+        return [evaluation for evaluation in self.found if evaluation is not None]
