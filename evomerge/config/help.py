@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING
 
+from evomerge import executors
 from evomerge.config import groups, schema
 from evomerge.config.schema import Key
+from evomerge.options import Option
+from evomerge.search import searchers
 
 VERBS = {
     "search": "search for merges of some models that score best on some tasks",
@@ -77,8 +80,24 @@ def verb(name: str) -> str:
     lines += ["", "Keys (values as in Hydra; any list can be a YAML file):"]
     lines += [_entry(key, entry.doc + _allowed(entry)) for key, entry in _KEYS[name].items()]
     if name in ("search", "check"):
+        lines += ["", "Options of searchers (searcher.options.NAME) and executors (executor.options.NAME):"]
+        lines += [_entry(option, text) for option, text in _plugin_options()]
         lines += ["", _NOTES.rstrip()]
     return "\n".join(lines) + "\n"
+
+
+def _plugin_options() -> Iterator[tuple[str, str]]:
+    """Each option of a searcher or an executor with its text; those that several share are one entry."""
+    specs = [searchers.load(name) for name in searchers.names()] + [executors.load(name) for name in executors.names()]
+    owners: dict[tuple[str, Option], list[str]] = {}
+    for spec in specs:
+        for name, option in spec.options.items():
+            if name != "workers":  # a key of its own
+                owners.setdefault((name, option), []).append(spec.name)
+    for (name, option), names in owners.items():
+        said = [" | ".join(map(str, option.choices))] if option.choices else []
+        said += [] if option.default is None else [f"default {option.default}"]
+        yield name, f"{', '.join(names)}: {option.doc}" + (f" ({'; '.join(said)})" if said else "")
 
 
 def _allowed(key: Key) -> str:

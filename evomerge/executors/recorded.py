@@ -142,8 +142,8 @@ EXECUTOR = ExecutorSpec(
             "refuse",
             ("refuse", "nearest", "interpolated"),
             str,
-            "answer of a recipe that was not recorded: a failure, that of the nearest one, or the mean of the nearest "
-            f"{NEIGHBOURS}, weighted by inverse squared distance (smooth, but no model's answer)",
+            "how recipes that were not recorded are answered: not at all, as the nearest one, or with the mean of the "
+            f"nearest {NEIGHBOURS} weighted by inverse squared distance",
         ),
     },
     in_process=True,

@@ -59,6 +59,9 @@ def test_help_shows_what_choices_allow_and_hold(desk: Path, capsys: pytest.Captu
 
     assert main(["search", "--help"]) == 0
     page = " ".join(capsys.readouterr().out.split())
+    assert "sigma cmaes: first standard deviation, of genes in [0, 1] (default 0.25)" in page
+    assert "ga, nsga2, nsga3, smsemoa: probability that a child is mutated (default 0.9)" in page
+    assert "(refuse | nearest | interpolated; default refuse)" in page
     config = compose.search(["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]"]).to_json()
     for name, key in schema.SEARCH.items():
         if key.kind.names is not None:
@@ -121,6 +124,7 @@ def test_check_says_what_a_search_would_do_offline_and_writes_nothing(workshop: 
     done = subprocess.run(command, cwd=workshop, env=clean, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "genes: 10" in done.stdout
+    assert "executor local: in this process" in done.stdout
     assert "no problems found" in done.stdout
     assert done.stdout.splitlines()[-1] == "True True"
     assert sorted(workshop.rglob("*")) == before

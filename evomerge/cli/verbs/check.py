@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from evomerge import kernels
+from evomerge import executors, kernels
 from evomerge.checkpoints import stored_dtype, untied_heads
 from evomerge.evaluation import SPLITS
-from evomerge.run.assemble import Assembly, assemble
+from evomerge.run.assemble import Assembly, assemble, searcher_settings
 from evomerge.run.requirements import requirements
 from evomerge.run.run_config import RunConfig
+from evomerge.search import searchers
 
 _SHOWN_GENES = 40
 
@@ -41,7 +42,8 @@ def _models(assembly: Assembly) -> Iterator[str]:
 
 def _genes(assembly: Assembly) -> Iterator[str]:
     labels = assembly.spec.labels
-    yield f"genes: {assembly.spec.n_var} ({assembly.config.searcher.name})"
+    yield from _search(assembly)
+    yield f"genes: {assembly.spec.n_var}"
     for label in labels[:_SHOWN_GENES]:
         yield f"  {label}"
     if len(labels) > _SHOWN_GENES:
@@ -50,6 +52,17 @@ def _genes(assembly: Assembly) -> Iterator[str]:
     if frozen:
         yield f"  frozen: {', '.join(frozen)}"
     yield f"first batch holds: {', '.join(assembly.start_names) or 'no known point'}"
+
+
+def _search(assembly: Assembly) -> Iterator[str]:
+    spec = searchers.load(assembly.config.searcher.name)
+    settings = spec.complete(searcher_settings(assembly.config))
+    options = ", ".join(f"{name}={value}" for name, value in settings.options.items()) or "none"
+    yield f"searcher {spec.name}: {spec.title}"
+    yield f"  population: {settings.population or 'follows from the number of genes'}; options: {options}"
+    yield f"  constraints: {spec.constraints} ({spec.handling})"
+    executor = executors.load(assembly.config.executor.name)
+    yield f"executor {executor.name}: {executor.title}"
 
 
 def _tasks(assembly: Assembly) -> Iterator[str]:

@@ -49,6 +49,7 @@ __all__ = [
 _REGISTRY = Registry[SearcherSpec](__name__, __path__, "SEARCHER", "searcher")
 names = _REGISTRY.names
 load = _REGISTRY.load
+_COUNTS = {ONE: "one", SEVERAL: "several", ANY: "any"}
 
 
 def make(name: str, problem: Problem, settings: SearcherSettings) -> Searcher:
@@ -100,8 +101,8 @@ def misfit(name: str, n_obj: int) -> list[str]:
 def table() -> str:
     """All searchers with how they handle constraints, as a Markdown table."""
     rows = [
-        f"| `{spec.name}` | {spec.title} | {spec.objectives_text.split(' objective')[0]} | {spec.constraints}: "
-        f"{spec.handling} |"
+        f"| `{spec.name}` | {spec.title} | {_COUNTS.get(spec.objectives, spec.objectives_text)} | "
+        f"{spec.constraints}: {spec.handling} |"
         for spec in map(load, names())
     ]
     return "\n".join(["| searcher | algorithm | objectives | constraints |", "|---|---|---|---|", *rows])
