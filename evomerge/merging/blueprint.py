@@ -184,6 +184,14 @@ def _build(checkpoint: CheckpointSource, dtype: torch.dtype, options: Mapping[st
     except InputError:
         raise
     except Exception as error:  # configs are checked by many classes, each in its own way
+        if "attn_implementation" in options:
+            # Raises what is wrong apart from the attention, if there is anything.
+            _, usual = _build(checkpoint, dtype, {"trust_remote_code": trusted})
+            raise InputError(
+                f"attention {options['attn_implementation']!r} cannot be used with {where}: "
+                f"{_one_line(error).partition('. ')[0].rstrip('.')}. Leave it at auto, which takes "
+                f"{usual.config._attn_implementation!r} for this model"
+            ) from error
         raise InputError(_reason(checkpoint, trusted, error)) from error
     _check_generation(checkpoint.path / "generation_config.json")
     return auto, model

@@ -91,9 +91,14 @@ class TestRefusals:
         edit_json(folder / "config.json", num_local_experts=4)
         assert all(str(folder) in problem for problem in self.refused(folder))
 
-    def test_attention_that_the_model_does_not_have(self, family: Callable[..., Family]) -> None:
-        (problem,) = self.refused(family("bloom")[0], attention="sdpa")
-        assert "scaled_dot_product_attention" in problem
+    def test_attention_that_the_model_does_not_have(self, family: Callable[..., Family], folder: Path) -> None:
+        bloom = family("bloom")[0]
+        (problem,) = self.refused(bloom, attention="sdpa")
+        assert problem.startswith(f"attention 'sdpa' cannot be used with {str(bloom)!r}: ")
+        assert "scaled_dot_product_attention yet. Leave it at auto, which takes 'eager'" in problem
+        assert "github" not in problem
+        edit_json(folder / "config.json", hidden_act="unheard_of")
+        assert "unheard_of" in self.refused(folder, attention="sdpa")[0]
 
     @pytest.mark.parametrize(
         ("config", "reason"),
