@@ -15,12 +15,13 @@ import transformers
 from tokenizers.pre_tokenizers import ByteLevel
 
 from evomerge.evaluation import Response
-from evomerge.fitness import Scorer, TaskSuite
+from evomerge.fitness import FitnessSettings, Scorer, TaskSuite
 from tests.building import SPECIAL_TOKENS, tiny_llama
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 torch.set_num_threads(1)  # models this small only wait for their threads
 
+ALL = ("pair", "cloze", "prose", "echo")
 ALPHABET = sorted(ByteLevel.alphabet())
 LOUD = [len(SPECIAL_TOKENS) + ALPHABET.index(letter) for letter in "abcdefĠĊ"]
 WORDS = ["apple", "river", "stone", "cloud", "tiger", "lemon", "paper", "ocean", "candle", "forest", "silver", "window"]
@@ -193,6 +194,12 @@ def shake(model: torch.nn.Module, seed: int) -> None:
         model.lm_head.weight[quiet] *= 0.1
 
 
+def build(tasks: Path, tokenizer: Any, model: Any, names: tuple[Any, ...] = ALL, **changes: Any) -> TaskSuite:
+    """A suite over tasks of the folder, with short sequences."""
+    settings = FitnessSettings(names, (str(tasks),), **{"max_length": 64, **changes})
+    return TaskSuite.build(settings, tokenizer, config=model.config)
+
+
 def scored(
     suite: TaskSuite, model: Any, split: str = "search", items: Any = None
 ) -> tuple[dict[str, float], list[Response]]:
@@ -209,3 +216,8 @@ def tokenizer(checkpoint: Path) -> Any:
 @pytest.fixture
 def model(checkpoint: Path) -> transformers.PreTrainedModel:
     return load_model(checkpoint)
+
+
+@pytest.fixture
+def suite(tasks: Path, tokenizer: Any, model: Any) -> TaskSuite:
+    return build(tasks, tokenizer, model)

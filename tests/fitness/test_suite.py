@@ -7,7 +7,7 @@ import os
 import random
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
 
@@ -15,49 +15,12 @@ import numpy as np
 import pytest
 import torch
 
-from evomerge.evaluation import SPLITS, Response
+from evomerge.evaluation import Response
 from evomerge.fitness import (
-    FitnessSettings,
     MetricInfo,
-    ModelTraits,
-    NonFiniteScore,
-    Scorer,
-    Sharing,
     TaskSuite,
-    inspect_tasks,
 )
-from tests.fitness.conftest import choice_rows, load_model, scored, shake, write_jsonl
-
-ALL = ("pair", "cloze", "prose", "echo")
-
-
-def build(tasks: Path, tokenizer: Any, model: Any, names: tuple[Any, ...] = ALL, **changes: Any) -> TaskSuite:
-    settings = FitnessSettings(names, (str(tasks),), **{"max_length": 64, **changes})
-    return TaskSuite.build(settings, tokenizer, config=model.config)
-
-
-@pytest.fixture
-def suite(tasks: Path, tokenizer: Any, model: Any) -> TaskSuite:
-    return build(tasks, tokenizer, model)
-
-
-def test_each_model_in_place_gives_its_own_answers(tasks: Path, suite: TaskSuite, model: Any, tokenizer: Any) -> None:
-    first = scored(suite, model)
-    shake(model, seed=1)
-    second = scored(suite, model)
-    assert [response.logprobs for response in first[1]] != [response.logprobs for response in second[1]]
-    assert [response.texts for response in first[1]] != [response.texts for response in second[1]]
-    assert scored(build(tasks, tokenizer, model), model) == second
-    shake(model, seed=0)
-    assert scored(suite, model) == first
-
-
-def test_requests_are_laid_out_once_for_all_candidates(suite: TaskSuite, model: Any) -> None:
-    scorer = Scorer.of(model, suite)
-    scorer.score(model, "search")
-    plan = scorer.plan("search")
-    scorer.score(model, "search")
-    assert scorer.plan("search") is plan
+from tests.fitness.conftest import build, choice_rows, scored, write_jsonl
 
 
 def test_a_suite_is_a_value(suite: TaskSuite, model: Any) -> None:
@@ -67,55 +30,6 @@ def test_a_suite_is_a_value(suite: TaskSuite, model: Any) -> None:
     before = dict(vars(suite))
     scored(suite, model)
     assert all(vars(suite)[name] is value for name, value in before.items())
-
-
-def test_traits_are_found_out_once_and_given_on(suite: TaskSuite, model: Any) -> None:
-    traits = ModelTraits.probe(model, suite)
-    assert traits.sharing is not None
-    assert traits.sharing.share
-    assert ModelTraits.probe(model, suite) == traits
-    assert Scorer(suite, traits).score(model, "test") == Scorer.of(model, suite).score(model, "test")
-    plain = ModelTraits.probe(model, suite, "plain")
-    assert plain.sharing == Sharing(False, "")
-    assert Scorer(suite, plain).plan("search").forward_tokens > Scorer(suite, traits).plan("search").forward_tokens
-    expected = ModelTraits.expected(suite.tokenizer, model.config)
-    assert replace(traits, sharing=None, logits=expected.logits) == expected
-
-
-def test_memory_is_predicted_before_a_model_is_asked(suite: TaskSuite, model: Any) -> None:
-    expected = Scorer(suite, ModelTraits.expected(suite.tokenizer, model.config))
-    found = Scorer.of(model, suite)
-    for split in SPLITS:
-        assert 0 < found.predicted_bytes(split) <= expected.predicted_bytes(split)
-
-
-def test_scoring_encodes_nothing(suite: TaskSuite, model: Any) -> None:
-    before = suite.encoder.calls
-    assert before > 0
-    for split in SPLITS:
-        scored(suite, model, split)
-    assert suite.encoder.calls == before
-
-
-def test_a_part_of_the_items_gets_the_same_answers(suite: TaskSuite, model: Any) -> None:
-    _, everything = scored(suite, model)
-    part = {task: ids[1::2] for task, ids in suite.items["search"].items()}
-    _, some = scored(suite, model, "search", part)
-    known = {response.item: response for response in everything}
-    assert [response.item for response in some] == [item for ids in part.values() for item in ids]
-    for response in some:
-        assert response.logprobs == pytest.approx(known[response.item].logprobs, abs=1e-4)
-        assert response.texts == known[response.item].texts
-
-
-def test_batch_size_changes_the_answers_only_by_rounding(
-    tasks: Path, suite: TaskSuite, model: Any, tokenizer: Any
-) -> None:
-    _, batched = scored(suite, model)
-    _, single = scored(build(tasks, tokenizer, model, batch_size=1), model)
-    for one, other in zip(batched, single, strict=True):
-        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-4)
-        assert one.texts == other.texts
 
 
 def test_metrics_follow_from_stored_responses(suite: TaskSuite, model: Any) -> None:
@@ -156,23 +70,6 @@ def test_items_are_described_for_people(suite: TaskSuite) -> None:
     assert described["question"].startswith("Which word ends ")
     assert described["gold"] in described["options"]
     assert len(described["options"]) == 4
-
-
-def test_items_outside_the_split_are_refused(suite: TaskSuite, model: Any) -> None:
-    with pytest.raises(ValueError, match="do not belong to the search split"):
-        scored(suite, model, "search", {"choice": suite.items["test"]["choice"][:1]})
-    with pytest.raises(ValueError, match="under their own task"):
-        scored(suite, model, "search", {"letters": suite.items["search"]["choice"][:1]})
-
-
-def test_a_broken_model_has_no_score(tasks: Path, suite: TaskSuite, model: Any, tokenizer: Any) -> None:
-    with torch.no_grad():
-        model.model.layers[1].mlp.down_proj.weight[0, 0] = float("nan")
-    with pytest.raises(NonFiniteScore, match=r"task 'choice', item [0-9a-f]{16}"):
-        scored(suite, model)
-    with pytest.raises(NonFiniteScore, match="task 'echo'") as caught:
-        scored(build(tasks, tokenizer, model, ("echo",)), model)
-    assert caught.value.item in suite.items["search"]["echo"]
 
 
 def test_an_overflowing_perplexity_is_left_out(suite: TaskSuite, model: Any) -> None:
@@ -316,28 +213,8 @@ def test_prompts_do_not_depend_on_other_tasks(tasks: Path, tokenizer: Any, model
     assert {item: together.content[item] for item in alone.content} == alone.content
 
 
-def test_inspection_needs_no_model(tasks: Path, tokenizer: Any, model: Any) -> None:
-    settings = FitnessSettings(ALL, (str(tasks),), items_per_task=5)
-    found = inspect_tasks(settings)
-    suite = build(tasks, tokenizer, model, items_per_task=5)
-    assert found.metrics == {key: info.higher_is_better for key, info in suite.metrics.items()}
-    by_name = {listing.task: listing for listing in found.tasks}
-    assert list(by_name) == ["choice", "letters", "cloze", "prose", "echo"]
-    letters = by_name["letters"]
-    assert (letters.output_type, letters.total, letters.num_fewshot) == ("multiple_choice", 40, 0)
-    assert letters.items == {split: len(suite.items[split]["letters"]) for split in SPLITS}
-    assert letters.sample["options"] == ["A", "B", "C", "D"]
-
-
 def test_what_people_should_know(tasks: Path, tokenizer: Any, model: Any) -> None:
     suite = build(tasks, tokenizer, model, ("choice", "letters"), num_fewshot=2)
     assert [warning for warning in suite.warnings if "an item may be shown its own answer" in warning]
     assert [warning for warning in suite.warnings if "longer than 64 tokens" in warning]
     assert not build(tasks, tokenizer, model, ("letters",)).warnings
-
-
-def test_bfloat16_scores_like_float32(tasks: Path, suite: TaskSuite, checkpoint: Path, model: Any) -> None:
-    exact, _ = scored(suite, model)
-    rounded, _ = scored(suite, load_model(checkpoint, dtype=torch.bfloat16))
-    assert set(rounded) == set(exact)
-    assert rounded["prose.bits_per_byte"] == pytest.approx(exact["prose.bits_per_byte"], rel=0.05)

@@ -31,6 +31,18 @@ doc_to_target: gold
 """
 
 
+WORDS = ["red", "green", "blue"]
+
+
+def rows(count: int = 30, **changes: Any) -> list[dict[str, Any]]:
+    """Sound documents, with fields replaced: by a value, or by what a function makes of the place."""
+    found = []
+    for place in range(count):
+        row = {"q": f"Item {place}:", "o": WORDS, "a": place % 3}
+        found.append(row | {key: value(place) if callable(value) else value for key, value in changes.items()})
+    return found
+
+
 def declare(folder: Path, name: str, text: str) -> None:
     (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
@@ -44,7 +56,7 @@ def problems(folder: Path, *tasks: Any, **changes: Any) -> str:
 
 def told(
     folder: Path,
-    rows: Sequence[Mapping[str, Any]],
+    documents: Sequence[Mapping[str, Any]],
     *,
     yaml: bool = False,
     fields: Mapping[str, str] | None = None,
@@ -52,18 +64,18 @@ def told(
     extra: str = "",
     **changes: Any,
 ) -> str:
-    """What is said of a task with fields q, o and a over these rows, refusals and warnings alike.
+    """What is said of a task with fields q, o and a over these documents, refusals and warnings alike.
 
     Args:
         folder: Where the files are written.
-        rows: Documents.
+        documents: Its rows.
         yaml: Whether the task is declared in a task file; otherwise over the JSONL file.
         fields: Other templates than ``{{q}}``, ``{{o}}`` and ``{{a}}``.
         kind: ``output_type``.
         extra: Further lines of the task file.
         changes: Of the settings.
     """
-    write_jsonl(folder / "rows.jsonl", rows)
+    write_jsonl(folder / "rows.jsonl", documents)
     parts = {"question": "{{q}}", "answer": "{{a}}"} | ({"choices": "{{o}}"} if kind == "multiple_choice" else {})
     parts |= fields or {}
     task: Any = {"task": "t", "data": str(folder / "rows.jsonl"), "output_type": kind} | parts

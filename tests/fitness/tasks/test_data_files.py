@@ -10,7 +10,8 @@ import pytest
 
 from evomerge.errors import InputError
 from evomerge.fitness.tasks.data_files import find, read_rows
-from tests.fitness.tasks.declaring import SIMPLE, declare, problems
+from tests.fitness.conftest import write_jsonl
+from tests.fitness.tasks.declaring import INLINE, SIMPLE, declare, problems
 
 ROWS = [{"q": f"café {number}", "a": number} for number in range(4)]
 LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
@@ -105,3 +106,12 @@ def test_task_files_read_the_same_forms(tmp_path: Path) -> None:
     assert f"task 't': {path}, line 1: byte 0xe9 is not UTF-8" in problems(tmp_path, "t")
     path.write_bytes(b'{"stem": "a", "stem": "b"}\n')
     assert f"task 't': {path}, line 1: expected a JSON object: field 'stem' is given twice" in problems(tmp_path, "t")
+
+
+def test_values_of_several_types_are_named_by_line_and_field(folder: Path) -> None:
+    rows = [{"question": "a", "options": ["x", "y"], "gold": 0}, {"question": "b", "options": ["x", 3], "gold": "y"}]
+    write_jsonl(folder / "mixed.jsonl", rows)
+    told = problems(folder, INLINE | {"data": "mixed.jsonl"})
+    assert "mixed.jsonl, line 2: field 'gold' is a text, but a number on line 1" in told
+    assert "mixed.jsonl, line 2: field 'options[]' is a number, but a text on line 1" in told
+    assert "Arrow" not in told

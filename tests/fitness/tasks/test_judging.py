@@ -20,7 +20,8 @@ from tests.fitness.conftest import choice_rows, write_jsonl
 CODE = """
 from tests.fitness.tasks.test_judging import open_suite
 import json, sys
-print("JUDGING", json.dumps(dict(open_suite(sys.argv[1], sys.argv[2]).judging)))
+folders, checkpoint = sys.argv[2:], sys.argv[1]
+print("JUDGING", json.dumps([dict(open_suite(folder, checkpoint).judging) for folder in folders]))
 """
 JUDGED = """
 task: judged
@@ -55,12 +56,12 @@ def open_suite(folder: str, checkpoint: str) -> TaskSuite:
     return TaskSuite.build(settings, AutoTokenizer.from_pretrained(checkpoint))
 
 
-def elsewhere(folder: Path, checkpoint: Path, seed: str) -> Mapping[str, str]:
-    """What another process says."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONHASHSEED": seed}
-    words = [sys.executable, "-c", CODE, str(folder), str(checkpoint)]
+def elsewhere(checkpoint: Path, *folders: Path) -> list[Mapping[str, str]]:
+    """What another process says, folder by folder."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONHASHSEED": "2"}
+    words = [sys.executable, "-c", CODE, str(checkpoint), *map(str, folders)]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
-    found: Mapping[str, str] = json.loads(done.stdout.rpartition("JUDGING")[2])
+    found: list[Mapping[str, str]] = json.loads(done.stdout.rpartition("JUDGING")[2])
     return found
 
 
@@ -106,5 +107,4 @@ def test_only_what_is_judged_otherwise_has_another_digest(
 def test_other_processes_and_other_places_agree(folder: Path, checkpoint: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "another" / "place")
     here: Any = dict(open_suite(str(folder), str(checkpoint)).judging)
-    assert elsewhere(folder, checkpoint, "1") == here
-    assert elsewhere(tmp_path / "another" / "place", checkpoint, "2") == here
+    assert elsewhere(checkpoint, folder, tmp_path / "another" / "place") == [here, here]

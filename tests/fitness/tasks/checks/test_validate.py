@@ -9,17 +9,7 @@ import pytest
 
 from evomerge.fitness import FitnessSettings, inspect_tasks
 from evomerge.fitness.tasks.checks.validate import name_problems
-from tests.fitness.conftest import choice_rows, write_jsonl
 from tests.fitness.tasks.declaring import INLINE, SIMPLE, declare, problems
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_jsonl(tmp_path / "rows.jsonl", choice_rows(30))
-    write_jsonl(
-        tmp_path / "quiz.jsonl", [{"question": f"{n}?", "options": ["a", "b"], "gold": n % 2} for n in range(30)]
-    )
-    return tmp_path
 
 
 @pytest.mark.parametrize("name", ["my quiz", "a,b", "a*b", "a+b", "a=b", "'a'", "a\tb", "all", "python", ""])
@@ -97,3 +87,39 @@ def test_broken_task_files_are_told_with_their_line(folder: Path) -> None:
     assert f"{folder / 'torn.yaml'}, line 3: not a readable task file: " in problems(folder, "torn")
     (folder / "torn.yaml").write_bytes("task: torn # f\xfcr\n".encode("latin-1"))
     assert f"{folder / 'torn.yaml'}, line 1: byte 0xfc is not UTF-8" in problems(folder, "torn")
+
+
+def test_wrong_names_are_told_all_at_once_with_suggestions(folder: Path) -> None:
+    declare(
+        folder,
+        "odd",
+        SIMPLE.format(name="odd", data="rows.jsonl")
+        + "metric_list: [{metric: acc_nrom}, {metric: acc, aggregation: men}]\n"
+        + "filter_list: [{name: x, filter: [{function: take_frist}]}]\n",
+    )
+    told = problems(folder, "simpel", "arc_esy", "odd", INLINE | {"choises": 1, "output_type": "multiple"})
+    assert "'simpel' is neither in task_path nor a task of lm-eval; did you mean 'simple'?" in told
+    assert "'arc_esy' is neither in task_path nor a task of lm-eval; did you mean 'arc_easy'?" in told
+    assert "task 'odd': unknown metric 'acc_nrom'; did you mean 'acc_norm'?" in told
+    assert "task 'odd': unknown aggregation 'men'; did you mean 'mean'?" in told
+    assert "task 'odd': unknown filter 'take_frist'; did you mean 'take_first'?" in told
+    assert "task 'quiz': unknown key 'choises'; did you mean 'choices'?" in told
+    assert "task 'quiz': unknown output_type 'multiple'" in told
+
+
+def test_splits_that_the_data_does_not_have(folder: Path) -> None:
+    bare = SIMPLE.format(name="bare", data="x").replace("{test: x}", "rows.jsonl")
+    declare(folder, "bare", bare)
+    assert "test_split is 'test', but its data_files give train; write data_files: {test: FILE}" in problems(
+        folder, "bare"
+    )
+    declare(folder, "none", SIMPLE.format(name="none", data="rows.jsonl").replace("test_split: test", ""))
+    assert "needs a test_split or a validation_split" in problems(folder, "none")
+
+
+def test_code_from_the_network_and_code_of_models_are_refused(folder: Path) -> None:
+    base = SIMPLE.format(name="odd", data="rows.jsonl")
+    declare(folder, "odd", base + "metric_list: [{metric: acc, hf_evaluate: true, aggregation: mean}]\n")
+    assert "asks for hf_evaluate" in problems(folder, "odd")
+    declare(folder, "odd", base + "unsafe_code: true\n")
+    assert "runs code that models write" in problems(folder, "odd")
