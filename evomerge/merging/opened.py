@@ -63,15 +63,16 @@ class Checkpoints:
         except KeyError:
             raise InputError(f"the recipe names {ref.source!r}, which is none of the opened checkpoints") from None
 
-    def compare(self, *, trust_remote_code: bool = False) -> Comparison:
+    def compare(self, *, trust_remote_code: bool = False, same_depth: bool = True) -> Comparison:
         """Compares all checkpoints with the reference, from headers, configs and tokenizer files alone.
 
         Args:
             trust_remote_code: Whether configuration classes that come with checkpoints may run.
+            same_depth: Whether they must have equally many layers.
         """
         others = {id(checkpoint): checkpoint for checkpoint in self.by_ref.values()}
         unlike = [checkpoint for checkpoint in others.values() if checkpoint is not self.reference]
-        return compare(self.reference, unlike, trust_remote_code=trust_remote_code)
+        return compare(self.reference, unlike, trust_remote_code=trust_remote_code, same_depth=same_depth)
 
     @functools.cached_property
     def merged_names(self) -> tuple[str, ...]:

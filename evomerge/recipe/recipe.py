@@ -121,6 +121,11 @@ class Recipe:
         return f"{self.method}-{self.digest[:8]}"
 
     @property
+    def has_layers(self) -> bool:
+        """Whether the model, or that of a recipe inside, is put together from layers."""
+        return bool(self.layers) or any(isinstance(s, Recipe) and s.has_layers for s in self._named())
+
+    @property
     def slots(self) -> int:
         """The most tensors that are merged into one: the number of columns of a coefficient per model."""
         return checks.slots(self.sources, self.layers)

@@ -32,7 +32,11 @@ class Comparison:
 
 
 def compare(
-    reference: CheckpointSource, others: Sequence[CheckpointSource], *, trust_remote_code: bool = False
+    reference: CheckpointSource,
+    others: Sequence[CheckpointSource],
+    *,
+    trust_remote_code: bool = False,
+    same_depth: bool = True,
 ) -> Comparison:
     """Compares checkpoints with the one whose config, tokenizer and tensor names the merged model gets.
 
@@ -40,6 +44,7 @@ def compare(
         reference: The base, or the first model where there is no base.
         others: The checkpoints to merge with it.
         trust_remote_code: Whether configuration classes that come with checkpoints may run.
+        same_depth: Whether they must have equally many layers: not where layers are taken one by one.
 
     Returns:
         All problems and warnings, in the order of ``others``.
@@ -51,7 +56,7 @@ def compare(
             continue
         unlike, settings = config_differences(reference, other, trust_remote_code=trust_remote_code)
         tokens, uncertain = tokenizer_differences(reference.path, other.path)
-        found = [*unlike, *tensor_differences(reference, other), *tokens]
+        found = [*unlike, *tensor_differences(reference, other, same_depth=same_depth), *tokens]
         noted = [*settings, *uncertain, *_remarks(reference, other)]
         problems += [f"{other.path}: {text}" for text in found]
         warnings += [f"{other.path}: {text}" for text in noted]

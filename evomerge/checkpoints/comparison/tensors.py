@@ -20,12 +20,13 @@ def expected_names(reference: CheckpointSource) -> list[str]:
     ]
 
 
-def tensor_differences(reference: CheckpointSource, other: CheckpointSource) -> list[str]:
+def tensor_differences(reference: CheckpointSource, other: CheckpointSource, *, same_depth: bool = True) -> list[str]:
     """Compares the tensors of two checkpoints, by their headers.
 
     Args:
         reference: The checkpoint whose tensors the merged model gets.
         other: One that is merged with it.
+        same_depth: Whether they must have equally many layers.
 
     Returns:
         Differences that merging cannot bridge.
@@ -37,7 +38,8 @@ def tensor_differences(reference: CheckpointSource, other: CheckpointSource) -> 
     came = {name for name in came if not is_head(name) or name in expected}
     ours, theirs = _layer_count(expected), _layer_count(came)
     if ours != theirs:
-        problems.append(f"it has {theirs} layers, the reference has {ours}")
+        if same_depth:
+            problems.append(f"it has {theirs} layers, the reference has {ours}")
         shared = min(ours, theirs)
         expected = {name for name in expected if _layer(name) < shared}
         came = {name for name in came if _layer(name) < shared}

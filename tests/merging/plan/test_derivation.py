@@ -14,7 +14,7 @@ import transformers
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, Merger, merge_to_folder, mergekit_config
 from evomerge.recipe import Group, OutputLayer, ParameterGroups, Recipe
-from tests.building import rewrite
+from tests.building import rewrite, tiny
 from tests.merging.conftest import Family, make_recipe
 from tests.merging.stacks import stacked, weights
 
@@ -60,6 +60,21 @@ def test_one_model_alone(family: Callable[..., Family], tmp_path: Path) -> None:
         else:
             assert torch.equal(tensor, before[name])
     assert transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out").config.num_hidden_layers == 1
+
+
+def test_models_of_different_depths(tmp_path: Path) -> None:
+    """Layers are taken one by one, so their number may differ; without layers of its own a recipe is refused."""
+    for name, depth in (("deep", 3), ("shallow", 2)):
+        tiny("llama", tmp_path / name, depth, num_hidden_layers=depth)
+    recipe = make_recipe("linear", [tmp_path / "shallow", tmp_path / "deep"], groups=ParameterGroups((Group("all"),)))
+    stacked = replace(recipe, layers=tuple(OutputLayer(((0, min(at, 1)), (1, at))) for at in (0, 1, 2)))
+    out = merge_to_folder(stacked, tmp_path / "out")
+    merged, deep = weights(out), weights(tmp_path / "deep")
+    assert merged.keys() == deep.keys()
+    assert not torch.equal(merged["model.layers.2.mlp.up_proj.weight"], deep["model.layers.2.mlp.up_proj.weight"])
+    assert transformers.AutoModelForCausalLM.from_pretrained(out).config.num_hidden_layers == 3
+    with pytest.raises(InputError, match="it has 3 layers, the reference has 2"):
+        merge_to_folder(recipe, tmp_path / "plain")
 
 
 def test_masks_belong_to_the_inputs(family: Callable[..., Family]) -> None:
