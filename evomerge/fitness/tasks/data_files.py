@@ -19,7 +19,7 @@ _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # First bytes of files that are no text, and what to do about them.
 _OTHER_FORMATS = {
-    b"PK\x03\x04": "a zip archive; unpack it",
+    b"PK\x03\x04": "a zip archive or a spreadsheet; unpack it, or save its rows as JSON Lines",
     b"(\xb5/\xfd": "compressed with zstd; unpack it, or compress it with gzip",
     b"BZh": "compressed with bzip2; unpack it, or compress it with gzip",
     b"\xfd7zXZ": "compressed with xz; unpack it, or compress it with gzip",
@@ -79,6 +79,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         InputError: If the file is empty, not UTF-8, holds something else than JSON objects, or a field holds values of
             several types.
     """
+    if path.suffix.lower() in (".csv", ".tsv"):
+        raise InputError(
+            f"{path}: expected JSON Lines; declare a {path.suffix} file in a task file with dataset_path: csv"
+        )
     rows: list[Any] = []
     places: list[str] = []
     problems: list[str] = []

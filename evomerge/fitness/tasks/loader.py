@@ -100,9 +100,10 @@ def _prepare(entry: Entry, index: DeclarationIndex) -> list[str]:
     entry.cfg, entry.yaml_path = config, None
     folder = path.parent if entry.name in index.own else None
     missing = validate.missing_parts(entry.name, config) if folder is not None else []
-    return missing + [
-        problem for part in _declarations(entry.name, config) for problem in _part_problems(*part, folder)
-    ]
+    parts = list(_declarations(entry.name, config))
+    names = [name for name, _ in parts[1:]] if folder is not None else []
+    missing += [problem for name in names for problem in validate.name_problems(name)]
+    return missing + [problem for part in parts for problem in _part_problems(*part, folder)]
 
 
 def _declarations(name: str, config: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

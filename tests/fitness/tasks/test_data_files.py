@@ -55,7 +55,7 @@ def test_separators_inside_texts_end_no_line(tmp_path: Path) -> None:
         (LINES.encode("utf-16-le"), ", line 1: the file is UTF-16"),
         (LINES.encode("utf-32"), ", line 1: the file is UTF-16 or UTF-32"),
         (gzip.compress(LINES.encode())[:-9], " cannot be read: "),
-        (b"PK\x03\x04...", ": expected JSON Lines in UTF-8; the file is a zip archive; unpack it"),
+        (b"PK\x03\x04...", ": expected JSON Lines in UTF-8; the file is a zip archive or a spreadsheet; "),
         (b"PAR1...", "the file is a Parquet file; declare it in a task file with dataset_path: parquet"),
         (b"", " is empty; a task needs at least one item"),
         (b" \n\r\n", " is empty; a task needs at least one item"),
@@ -80,6 +80,12 @@ def test_what_cannot_be_read_is_told_with_file_and_line(tmp_path: Path, data: by
         read_rows(path)
     assert caught.value.problems[0].startswith(f"{path}{said}") or said in caught.value.problems[0]
     assert len(caught.value.problems) == 1
+
+
+def test_a_table_is_declared_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("q,a\nx,1\n")
+    with pytest.raises(InputError, match=r"rows.csv: expected JSON Lines; declare a .csv file in a task file with"):
+        read_rows(tmp_path / "rows.csv")
 
 
 def test_all_broken_lines_are_told_but_no_more_than_help(tmp_path: Path) -> None:

@@ -109,6 +109,11 @@ def _warn(case: Case, reading: Reading, options: Sequence[str]) -> None:
     if twice:
         remedy = "only the first of equal options can be right; let them differ"
         case.tell("{items} have the same option twice", f"with {shown(twice[0])}", remedy=remedy, fatal=False)
+    if blank := [option for option in options if not option.strip()]:
+        remedy = "give it a text, or leave it out"
+        case.tell(
+            "an option of {items} is blank", f"with {blank[0]!r} among {shown(options)}", remedy=remedy, fatal=False
+        )
     if len(options) == 1:
         remedy = "every model answers them right; give them another option"
         case.tell("{items} have a single option", f"with {shown(options[0])}", remedy=remedy, fatal=False)

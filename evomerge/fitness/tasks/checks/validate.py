@@ -25,7 +25,7 @@ _FILE_LOADERS = ("json", "csv", "parquet", "text", "arrow", "xml")
 
 # Names that metric keys give a meaning of their own: ``all.acc`` is every task's, ``python`` has the user's functions.
 _TAKEN = ("all", "python")
-_NAME = re.compile(r"[\w.:/-]+")
+_NAME = re.compile(r"[\w.:/()-]+")
 
 
 def name_problems(name: str) -> list[str]:
@@ -68,10 +68,29 @@ def _shape_problems(name: str, config: Mapping[str, Any]) -> list[str]:
             found.append(f"task {name!r}: {key}: expected a list of {inner}, came {entries!r}")
         elif key == "filter_list" and not all(_is_filter(entry) for entry in entries):
             found.append(f"task {name!r}: {key}: each entry needs a name and a list of steps: {inner}")
-    for key in ("dataset_kwargs", "generation_kwargs"):
-        if config.get(key) is not None and not isinstance(config[key], Mapping):
-            found.append(f"task {name!r}: {key}: expected a mapping, came {config[key]!r}")
+    for key, (wanted, types) in _TYPES.items():
+        value = config.get(key)
+        if value is not None and not callable(value) and (not isinstance(value, types) or isinstance(value, bool)):
+            found.append(f"task {name!r}: {key}: expected {wanted}, came {value!r}")
     return found
+
+
+_TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
+    "dataset_kwargs": ("a mapping", (Mapping,)),
+    "generation_kwargs": ("a mapping", (Mapping,)),
+    "num_fewshot": ("a whole number", (int,)),
+    "repeats": ("a whole number", (int,)),
+    "doc_to_text": ("a text with {{fields}}, or a function", (str,)),
+    "doc_to_choice": ("a text with a {{field}}, a list, a mapping or a function", (str, list, Mapping)),
+    "doc_to_target": ("a text with {{fields}}, a place, a list or a function", (str, int, list)),
+    "target_delimiter": ("a text", (str,)),
+    "fewshot_delimiter": ("a text", (str,)),
+    "description": ("a text", (str,)),
+    "training_split": ("a text", (str,)),
+    "validation_split": ("a text", (str,)),
+    "test_split": ("a text", (str,)),
+    "fewshot_split": ("a text", (str,)),
+}
 
 
 def _is_filter(entry: Mapping[str, Any]) -> bool:

@@ -46,6 +46,12 @@ def test_constant_options_are_texts_in_quotes_and_no_templates(tmp_path: Path) -
     assert "an option of 30 of 30 items is a template, which lm-eval leaves as it is" in found
 
 
+def test_a_blank_option_is_pointed_out(tmp_path: Path) -> None:
+    assert "an option of 30 of 30 items is blank; the first is item 1, 'Item 0:' with ' ' among" in told(
+        tmp_path, rows(o=[" ", "red"], a=0)
+    )
+
+
 def test_options_that_decide_nothing_are_pointed_out(tmp_path: Path) -> None:
     found = told(tmp_path, rows(o=["red", "blue", "red"]))
     assert found.startswith("accepted: task 't': 30 of 30 items have the same option twice; the first is item 1, ")

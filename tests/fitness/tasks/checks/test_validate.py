@@ -17,9 +17,15 @@ def test_names_that_no_objective_could_name(name: str) -> None:
     assert len(name_problems(name)) == 1
 
 
-@pytest.mark.parametrize("name", ["arc_easy", "own::inside", "global-mmlu.v1", "größe", "7"])
+@pytest.mark.parametrize("name", ["arc_easy", "own::inside", "global-mmlu.v1", "größe", "7", "mmlu_language_(general)"])
 def test_names_that_lm_eval_has_are_fine(name: str) -> None:
     assert name_problems(name) == []
+
+
+def test_members_that_a_group_declares_have_names_too(folder: Path) -> None:
+    member = SIMPLE.format(name="my member", data="rows.jsonl").strip().replace("\n", "\n    ")
+    declare(folder, "own", f"group: own\ntask:\n  - {member}\n")
+    assert "the name 'my member' holds ' '" in problems(folder, "own")
 
 
 def test_names_are_refused_as_such(folder: Path) -> None:
@@ -69,6 +75,10 @@ def test_one_text_is_a_list_of_one(folder: Path, tokenizer: Any) -> None:
         ("filter_list: [take_first]", "filter_list: expected a list of {name: NAME, filter: "),
         ("filter_list: [{name: x, filter: take_first}]", "filter_list: each entry needs a name and a list of steps"),
         ("generation_kwargs: greedy", "generation_kwargs: expected a mapping, came 'greedy'"),
+        ("num_fewshot: many", "num_fewshot: expected a whole number, came 'many'"),
+        ("fewshot_split: 3", "fewshot_split: expected a text, came 3"),
+        ("description: [a]", "description: expected a text, came ['a']"),
+        ("doc_to_target: true", "doc_to_target: expected a text with {{fields}}, a place, a list or a function"),
     ],
 )
 def test_shapes_that_lm_eval_walks_through(folder: Path, line: str, said: str) -> None:
