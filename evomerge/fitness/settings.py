@@ -43,7 +43,7 @@ class FitnessSettings:
             generated together; 0 leaves it to budgets of tokens.
         max_length: Longest sequence in tokens; ``None`` is the model's own limit.
         fewshot_seed: Of the draw of few-shot examples.
-        prefixes: ``shared`` computes shared beginnings once, ``plain`` reads every sequence whole, ``auto`` shares
+        prefixes: ``shared`` runs shared prefixes once, ``plain`` reads every sequence whole, ``auto`` shares
             where the model is seen to answer the same.
         split_rule: What an item's split follows: 2, its document alone, whatever task asks it; 1, the task's name too,
             as in runs that began before there was a choice.
@@ -93,7 +93,7 @@ class FitnessSettings:
     )
     prefixes: str = field(
         default="auto",
-        metadata=setting("compute shared beginnings once; auto: where the model answers the same", choices=PREFIXES),
+        metadata=setting("run shared prefixes once; auto: where the model answers the same", choices=PREFIXES),
     )
     split_rule: int = field(
         default=2,

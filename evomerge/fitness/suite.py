@@ -86,6 +86,8 @@ class TaskSuite:
             f"task {name!r}: {count} items are longer than {encoder.max_length} tokens and lose their beginnings"
             for name, count in tokenised.cut.items()
         ]
+        if settings.gen_kwargs and not any(one.output_type == "generate_until" for one in benchmarks.values()):
+            warnings.append("gen_kwargs has no effect: no task generates text")
         requests = tokenised.requests
         return cls(
             settings, benchmarks, opened.groups, opened.items, encoder, requests, (*warnings, *tokenised.warnings)

@@ -218,3 +218,12 @@ def test_what_people_should_know(tasks: Path, tokenizer: Any, model: Any) -> Non
     assert [warning for warning in suite.warnings if "an item may be shown its own answer" in warning]
     assert [warning for warning in suite.warnings if "longer than 64 tokens" in warning]
     assert not build(tasks, tokenizer, model, ("letters",)).warnings
+
+
+def test_generation_arguments_that_nothing_heeds_are_pointed_out(tasks: Path, tokenizer: Any) -> None:
+    def told(name: str) -> bool:
+        settings = FitnessSettings((name,), (str(tasks),), gen_kwargs={"max_gen_toks": 4})
+        return "gen_kwargs has no effect: no task generates text" in TaskSuite.build(settings, tokenizer).warnings
+
+    assert told("choice")
+    assert not told("echo")

@@ -123,7 +123,7 @@ def _key(compiler: str) -> str:
     version = subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True, timeout=30).stdout
     processor = platform.machine() + platform.processor()
     with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         # The flags and the name decide what -march=native means; frequencies change all the time.
         words = ("flags", "Features", "model name", "cpu family", "model", "CPU part")
         processor += "".join(sorted({line for line in lines if line.split(":")[0].strip() in words}))
