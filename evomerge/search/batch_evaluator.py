@@ -169,9 +169,12 @@ class BatchEvaluator:
         by_id = {job.id: job for job in jobs}
         with closing(run(self.executor, jobs)) as results:
             for result in results:
+                job = by_id[result.job]
+                if result.attempt > 1:
+                    self.emit(Retried(job.id, job.ask, result.attempt))
                 seconds = dict(result.outcome.seconds)
                 provenance = Provenance(attempt=result.attempt, worker=result.worker, seconds=seconds)
-                yield by_id[result.job], result.outcome, provenance
+                yield job, result.outcome, provenance
 
     def _keep(self, work: _Work, digest: str, outcome: Outcome, provenance: Provenance) -> None:
         """Folds an outcome with what was known, and keeps the evaluation."""
@@ -209,8 +212,6 @@ class BatchEvaluator:
         self._row.check(self.max_failures)
 
     def _report(self, evaluation: Evaluation, provenance: Provenance, *, fresh: bool) -> None:
-        if fresh and provenance.attempt > 1:
-            self.emit(Retried(evaluation.digest[:12], evaluation.ask, provenance.attempt))
         event = Scored if evaluation.error is None else Failed
         self.emit(event(evaluation, provenance.seconds, fresh=fresh))
 

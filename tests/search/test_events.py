@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from evomerge.evaluation import Failure, Job, Outcome
-from evomerge.search import Budgets, EveryBaselineFailed
-from evomerge.search.events import Asked, Ended, Event, Failed, Phase, Promoted, Scored, Told
+from evomerge import executors
+from evomerge.evaluation import Ask, Failure, Job, Outcome
+from evomerge.executors import Worker
+from evomerge.search import Budgets, EveryBaselineFailed, run
+from evomerge.search.events import Asked, Ended, Event, Failed, Phase, Promoted, Retried, Scored, Told
 from evomerge.store import RunStore
 from tests.search.analytic import Analytic, plan
 from tests.search.sessions import search
@@ -79,6 +83,42 @@ def test_a_torn_event_is_dropped(tmp_path: Path) -> None:
         file.write('{"event":"sco')
     search(tmp_path, WORK)
     assert log(tmp_path)[: len(kept)] == kept
+
+
+class DyingOnce:
+    """Makes analytic workers; the one that is given a certain place of the search first is killed on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.trace = folder / "died"
+
+    def __call__(self) -> Worker:
+        return self.work
+
+    def work(self, job: Job) -> Outcome:
+        if job.ask == Ask("search", 1, 2) and not self.trace.exists():
+            self.trace.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Analytic()(job)
+
+
+def test_a_job_that_cost_a_worker_is_told_with_its_attempts(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    executor = executors.make("processes", DyingOnce(tmp_path), workers=1)
+    try:
+        with RunStore.open(tmp_path / "run", {}, {}) as store:
+            run(plan("random", evaluations=8), executor, store, listeners=[heard.append])
+    finally:
+        executor.close()
+    retried = [event for event in heard if isinstance(event, Retried)]
+    assert [(event.ask, event.attempt) for event in retried] == [(Ask("search", 1, 2), 2)]
+    store = RunStore.read(tmp_path / "run")
+    evaluation = store.at(Ask("search", 1, 2))
+    assert evaluation is not None
+    assert retried[0].job == f"search-1-2-0-{evaluation.digest[:12]}"
+    assert evaluation.error is None
+    assert store.provenance(evaluation).attempt == 2
+    assert store.provenance(evaluation).worker
+    assert [row["attempt"] for row in log(tmp_path / "run") if row["event"] == "retried"] == [2]
 
 
 def test_the_end_says_how_it_came(tmp_path: Path) -> None:
