@@ -1,4 +1,4 @@
-"""Search: searchers that propose genomes, and the loop that has them scored, told, confirmed and kept.
+"""Search: searchers that propose candidates, and the loop that has them scored, told, promoted, confirmed and kept.
 
 `run` is the loop, `SearchPlan` what it is given; `searchers` is the registry of algorithms.
 """
