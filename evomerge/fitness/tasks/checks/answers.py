@@ -54,7 +54,9 @@ def _remedy(fields: Fields, entry: Any, options: Sequence[str]) -> str:
     name = fields.field(_PART) or "answer"
     if isinstance(entry, bool):
         return f'{_TEXT_OR_PLACE}, for example "{{{{{name} | int}}}}" where false is the first option'
-    if isinstance(entry, str) and entry.strip().isdigit():
+    if isinstance(entry, Mapping):
+        return _name_text(fields, entry)
+    if isinstance(entry, float) or (isinstance(entry, str) and entry.strip().isdigit()):
         return f'{_TEXT_OR_PLACE} as a number, for example "{{{{{name} | int}}}}"'
     letter = entry.strip().upper() if isinstance(entry, str) else ""
     known = _LETTERS[: len(options)]
