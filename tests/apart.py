@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any, Self
 
 SERVER = """
-import json, os, sys
-import evomerge.merging
+import importlib, json, os, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print("ready", flush=True)
 for line in sys.stdin:
     task = json.loads(line)
     if "wait" in task:
-        print(os.waitpid(task["wait"], 0)[1], flush=True)
+        pid, status = os.waitpid(task["wait"], 0 if task["patient"] else os.WNOHANG)
+        print(os.waitstatus_to_exitcode(status) if pid else "running", flush=True)
         continue
     child = os.fork()
     if child:
@@ -23,12 +28,21 @@ for line in sys.stdin:
         continue
     status = 1
     try:
-        os.dup2(os.open(task["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+        os.chdir(task["cwd"])
+        os.environ.update(task["env"])
+        for number, name in enumerate((os.devnull, task["out"], task["err"])):
+            if name is not None:
+                os.dup2(os.open(name, os.O_RDWR | os.O_CREAT | (os.O_TRUNC if number else 0)), number)
         sys.argv = ["-c", *task["words"]]
         exec(compile(task["code"], "apart", "exec"), {"__name__": "__main__"})
-        sys.stdout.flush()
         status = 0
+    except SystemExit as leaving:
+        status = leaving.code or 0
     finally:
+        import atexit
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(status)
 """
 
@@ -40,19 +54,21 @@ class Apart:
 
     Args:
         folder: For the output of the processes.
+        *preloaded: Modules that all processes have imported.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *preloaded: str) -> None:
         self._folder = folder
         self._count = 0
         self._server = subprocess.Popen(
-            [sys.executable, "-c", SERVER],
+            [sys.executable, "-c", SERVER, *preloaded],
             cwd=Path(__file__).parents[1],
             env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "1000000"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert self._said() == "ready"
 
     def __enter__(self) -> Self:
         """Nothing is done before the first process."""
@@ -61,26 +77,80 @@ class Apart:
     def __exit__(self, *_: object) -> None:
         self._server.communicate()
 
-    def start(self, code: str, *words: str) -> tuple[int, Path]:
-        """Starts a process; gives its number and the file of its output."""
-        self._count += 1
-        out = self._folder / f"{self._count}.txt"
-        return self._asked(code=code, words=words, out=str(out)), out
+    def start(self, code: str, *words: str, err: bool = False, **environment: str) -> Forked:
+        """Starts a process.
 
-    def output(self, started: tuple[int, Path]) -> str:
-        """Waits for a process that :meth:`start` began, and gives what it printed."""
-        pid, out = started
-        status = self._asked(wait=pid)
-        assert status == 0, f"the process ended with status {status}; its errors are among the test's"
-        return out.read_text(encoding="utf-8")
+        Args:
+            code: The program.
+            *words: Its arguments.
+            err: Whether its standard error is kept, too; otherwise it is among the test's.
+            **environment: Variables besides those of the server.
+        """
+        self._count += 1
+        out, errors = (self._folder / f"{self._count}.{kind}" for kind in ("out", "err"))
+        out.touch()
+        errors.touch()
+        task = {"code": code, "words": words, "out": str(out), "err": str(errors) if err else None}
+        pid = int(self._asked(**task, env=environment, cwd=str(Path.cwd())))
+        return Forked(self, pid, out, errors)
 
     def run(self, code: str, *words: str) -> str:
-        """What a process printed."""
-        return self.output(self.start(code, *words))
+        """The output of a process."""
+        return self.start(code, *words).output()
 
-    def _asked(self, **task: Any) -> int:
+    def ended(self, pid: int, *, patient: bool) -> int | None:
+        """The exit code of a process, the signal's negative number if one killed it; None while it runs."""
+        said = self._asked(wait=pid, patient=patient)
+        return None if said == "running" else int(said)
+
+    def _asked(self, **task: Any) -> str:
         assert self._server.stdin is not None
-        assert self._server.stdout is not None
         self._server.stdin.write(json.dumps(task) + "\n")
         self._server.stdin.flush()
-        return int(self._server.stdout.readline())
+        return self._said()
+
+    def _said(self) -> str:
+        assert self._server.stdout is not None
+        return self._server.stdout.readline().strip()
+
+
+class Forked:
+    """A process of its own, with the methods of :class:`subprocess.Popen` that tests use.
+
+    Attributes:
+        pid: Its number.
+        returncode: Its exit code, once it is known.
+    """
+
+    def __init__(self, apart: Apart, pid: int, out: Path, errors: Path) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._apart, self._out, self._errors = apart, out, errors
+
+    def poll(self) -> int | None:
+        """The exit code; None while it runs."""
+        if self.returncode is None:
+            self.returncode = self._apart.ended(self.pid, patient=False)
+        return self.returncode
+
+    def wait(self) -> int:
+        """Waits for the end; gives the exit code."""
+        while self.poll() is None:
+            time.sleep(0.01)
+        assert self.returncode is not None
+        return self.returncode
+
+    def communicate(self) -> tuple[str, str]:
+        """Waits for the end; gives what it wrote to standard output and, where that is kept, to standard error."""
+        self.wait()
+        return self._out.read_text(encoding="utf-8"), self._errors.read_text(encoding="utf-8")
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Sends a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def output(self) -> str:
+        """Waits for a good end; gives what it wrote."""
+        assert self.wait() == 0, f"the process ended with code {self.returncode}; its errors are among the test's"
+        return self._out.read_text(encoding="utf-8")

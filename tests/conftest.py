@@ -1,10 +1,12 @@
 """Folders as users have them: experts, their base and tasks of their own; empty ones to name, real ones to run."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.apart import Apart
 from tests.building import perturbed, tiny_llama
 
 TASK = """\
@@ -50,3 +52,10 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tasks").mkdir()
     write_task(folder / "tasks", "sums", 60)
     return folder
+
+
+@pytest.fixture(scope="session")
+def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
+    """Runs code in processes of its own, which have imported what a search imports."""
+    with Apart(tmp_path_factory.mktemp("apart"), "evomerge.merging", "evomerge.run.search", "lm_eval.tasks") as server:
+        yield server

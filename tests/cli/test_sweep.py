@@ -7,32 +7,32 @@ import subprocess
 import sys
 from pathlib import Path
 
-GOOD = ["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]"]
+import pytest
+
+from evomerge.cli.main import main
+
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SEARCH = ["base=base", "tasks=[sums]", "task_path=tasks", "items_per_task=8", "evaluations=6", "searcher=random"]
 
 
-def sweep(workshop: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "evomerge", "search", "-m", *words, *SEARCH, "run_dir=sweep"]
-    return subprocess.run(command, cwd=workshop, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-
-
-def test_one_failed_job_stops_no_other_and_finished_ones_are_skipped(workshop: Path) -> None:
+def test_one_failed_job_stops_no_other_and_finished_ones_are_skipped(
+    workshop: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workshop)
     folder = workshop / "sweep"
-    first = sweep(workshop, "models=[A,hollow],[A,B]")
-    assert first.returncode == 1, first.stderr
+    words = ["search", "-m", *SEARCH, "run_dir=sweep"]
+    assert main([*words, "models=[A,hollow],[A,B]"]) == 1
     notes = {path.stem: json.loads(path.read_text()) for path in (folder / "jobs").iterdir()}
     codes = {name.split("-")[2]: note["code"] for name, note in notes.items()}
     assert codes == {"hollow": 2, "B": 0}
-    assert "| failed (2): " in first.stdout
+    assert "| failed (2): " in capfd.readouterr().out
     assert "| finished | 6 |" in (folder / "summary.md").read_text()
 
     good = next(folder / name for name in notes if "hollow" not in name)
     before = {path: path.stat().st_mtime_ns for path in good.rglob("*")}
     (folder / "jobs" / f"{good.name}.json").unlink()
-    second = sweep(workshop, "models=choice([A,B])")
-    assert second.returncode == 0, second.stderr
-    assert "finished already" in second.stdout
+    assert main([*words, "models=choice([A,B])"]) == 0
+    assert "finished already" in capfd.readouterr().out
     assert not (folder / "jobs" / f"{good.name}.json").exists()  # no process was started
     assert {path: path.stat().st_mtime_ns for path in good.rglob("*")} == before
 

@@ -13,7 +13,6 @@ import torch
 
 from evomerge import methods
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
-from tests.apart import Apart
 from tests.building import perturbed, tiny
 
 Family = tuple[Path, Path, Path]
@@ -33,13 +32,6 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Family]:
         return built[key]
 
     return of
-
-
-@pytest.fixture(scope="session")
-def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
-    """Runs code in processes of its own."""
-    with Apart(tmp_path_factory.mktemp("apart")) as server:
-        yield server
 
 
 @pytest.fixture

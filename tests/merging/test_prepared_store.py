@@ -113,7 +113,7 @@ def test_other_processes_prepare_nothing(setting: Setting, apart: Apart) -> None
     """Neither after the first one nor, waiting for it, at the same time."""
     names = sorted(setting.checkpoints.merged_names)
     children = [apart.start(*setting.child()), apart.start(*setting.child())]
-    answers = [apart.output(child) for child in children]
+    answers = [child.output() for child in children]
     assert sorted(setting.calls()) == names
     answers.append(apart.run(*setting.child()))
     assert setting.calls() == []

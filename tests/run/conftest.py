@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evomerge.cli.main import main
+from tests.apart import Apart, Forked
 from tests.building import perturbed, tiny_llama
 from tests.run.family import Family, write_task
 
@@ -60,3 +61,10 @@ def problems_of(capsys: pytest.CaptureFixture[str]) -> Callable[[Sequence[str]],
         return printed
 
     return refused
+
+
+@pytest.fixture
+def program(apart: Apart) -> Callable[..., Forked]:
+    """Starts the program as a process of its own that has its libraries loaded."""
+    code = "import sys; from evomerge.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    return lambda words, **environment: apart.start(code, *words, err=True, **environment)

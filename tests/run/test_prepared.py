@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from evomerge.store import RunStore
-from tests.run.family import Family, answers, records, start
+from tests.apart import Forked
+from tests.run.family import Family, answers, records
+
+Program = Callable[..., Forked]
 
 
-def interrupt(words: list[str], run: Path) -> None:
+def interrupt(program: Program, words: list[str], run: Path) -> None:
     """Starts a search, or goes on with it, and stops it once another candidate has been scored."""
     before = scored(run)
-    process = start(["search", *words])
+    process = program(["search", *words])
     while scored(run) < max(before, 4) + 1:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.002)
@@ -34,19 +38,19 @@ def parts(run: Path) -> list[tuple[str, int]]:
     return sorted((path.name, path.stat().st_mtime_ns) for path in run.glob("prepared/part-*.safetensors"))
 
 
-def test_kept_until_the_search_is_over(family: Family, tmp_path: Path) -> None:
+def test_kept_until_the_search_is_over(family: Family, tmp_path: Path, program: Program) -> None:
     """Survives an interruption, serves the next start, and goes in the end; the limit may change in between."""
     run, whole = tmp_path / "run", tmp_path / "whole"
     words = family.words(run, method="ties", evaluations=60)
-    interrupt(words, run)
+    interrupt(program, words, run)
     kept = parts(run)
     assert kept
     assert RunStore.read(run).manifest["config"]["model"]["prepared_disk"] == 20_000_000_000
-    interrupt([*words, "evaluations=120"], run)
+    interrupt(program, [*words, "evaluations=120"], run)
     assert parts(run) == kept, "nothing was prepared again"
-    assert family.search(run, method="ties", evaluations=60, executor="processes", executor__workers=2) == 0
+    assert family.search(run, method="ties", evaluations=18, executor="processes", executor__workers=1) == 0
     assert not (run / "prepared").exists()
-    assert family.search(whole, method="ties", evaluations=60, model__prepared_disk="0", executor="processes") == 0
+    assert family.search(whole, method="ties", evaluations=18, model__prepared_disk="0") == 0
     assert records(run) == records(whole)
     assert answers(run) == answers(whole)
 

@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from evomerge.store import RunStore
+from tests.apart import Forked
 from tests.building import edit_json
-from tests.run.family import Family, answers, records, start
+from tests.run.family import Family, answers, records
+
+Program = Callable[..., Forked]
 
 # A user's metric that makes some candidates fail, so that failures are part of what is resumed.
 MOODY = '''
@@ -31,9 +34,9 @@ def lines(run: Path) -> int:
     return sum(b'"evaluation":' in line for line in path.read_bytes().split(b"\n")[:-1]) if path.exists() else 0
 
 
-def kill_when(words: list[str], ready: Callable[[], bool]) -> None:
+def kill_when(program: Program, words: list[str], ready: Callable[[], bool]) -> None:
     """Starts the program and kills it, as a machine that loses power would, as soon as something is true."""
-    process = start(["search", *words])
+    process = program(["search", *words])
     deadline = time.monotonic() + 120
     while not ready():
         assert process.poll() is None, f"it ended by itself: {process.communicate()[1]}"
@@ -44,7 +47,7 @@ def kill_when(words: list[str], ready: Callable[[], bool]) -> None:
 
 
 def test_killed_between_batches_within_a_batch_within_a_record_and_during_confirmation(
-    family: Family, tmp_path: Path
+    family: Family, tmp_path: Path, program: Program
 ) -> None:
     (tmp_path / "moods.py").write_text(MOODY)
     changes = {
@@ -60,24 +63,24 @@ def test_killed_between_batches_within_a_batch_within_a_record_and_during_confir
     assert failures, "the example must hold failed candidates"
 
     words = family.words(killed, **changes)
-    kill_when(words, lambda: lines(killed) >= 4 + 3)  # within the first batch
+    kill_when(program, words, lambda: lines(killed) >= 4 + 3)  # within the first batch
     within = lines(killed)
     assert within < searched
-    kill_when(words, lambda: lines(killed) >= 4 + 6)  # at the end of the first batch, or just into the second
+    kill_when(program, words, lambda: lines(killed) >= 4 + 6)  # at the end of the first batch, or just into the second
     log = killed / "records" / "main.jsonl"
     os.truncate(log, log.stat().st_size - 25)  # a record half written
-    kill_when(words, lambda: lines(killed) > searched)  # during confirmation
+    kill_when(program, words, lambda: lines(killed) > searched)  # during confirmation
     assert any(e.split == "test" for e in RunStore.read(killed).evaluations())
 
-    assert start(["search", *words]).wait() == 0
+    assert program(["search", *words]).wait() == 0
     assert records(killed) == records(whole)
     assert answers(killed) == answers(whole)
 
 
-def test_ctrl_c_finishes_the_batch_and_reports(family: Family, tmp_path: Path) -> None:
+def test_ctrl_c_finishes_the_batch_and_reports(family: Family, tmp_path: Path, program: Program) -> None:
     run = tmp_path / "run"
     words = family.words(run, evaluations=60)
-    process = start(["search", *words])
+    process = program(["search", *words])
     while lines(run) < 6:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.002)

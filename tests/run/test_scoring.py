@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ import torch
 
 from evomerge.candidate import tuning
 from evomerge.store import RunStore
+from tests.apart import Forked
 from tests.building import perturbed, tiny
 from tests.candidate.clock import Clock
-from tests.run.family import Family, answers, records, start, write_task
+from tests.run.family import Family, answers, records, write_task
 
 SHOTS = {"fitness.num_fewshot": 3, "evaluations": 6}
 
@@ -108,10 +110,10 @@ def test_a_run_that_goes_on_measures_nothing_and_keeps_threads_and_number_type(
 
 
 def test_a_machine_without_a_compiler_gives_the_same_records_and_says_what_to_install(
-    family: Family, finished: Path, tmp_path: Path
+    family: Family, finished: Path, tmp_path: Path, program: Callable[..., Forked]
 ) -> None:
     run = tmp_path / "run"
-    process = start(["search", *family.words(run)], env={"PATH": str(tmp_path), "CC": ""})
+    process = program(["search", *family.words(run)], PATH=str(tmp_path), CC="")
     _, said = process.communicate()
     assert process.returncode == 0, said
     assert "merging is slower than it could be: there is no C compiler" in said
