@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
@@ -35,7 +36,9 @@ class Member:
         self.process: SpawnProcess = _spawn.Process(target=serve, args=(theirs, make_worker))
         self.ready = False
         self.job: str | None = None
-        # The child inherits the mask, so that Ctrl-C cannot hit it before it has chosen to ignore it.
+        # The child inherits the mask, so that Ctrl-C cannot hit it before it has chosen to ignore it. Starting the
+        # tracker, which the first start would do, takes the mask away again.
+        resource_tracker.ensure_running()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self.process.start()
