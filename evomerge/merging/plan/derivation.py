@@ -17,6 +17,7 @@ from evomerge.merging.plan.inputs import Input
 from evomerge.merging.plan.origins import Origin, names_by_layer, origins
 from evomerge.merging.plan.output_config import output_config
 from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
+from evomerge.merging.plan.recipe_source import RecipeSource
 from evomerge.methods import TensorContext
 from evomerge.recipe import AdapterRef, CheckpointRef, Recipe
 
@@ -51,12 +52,14 @@ class _Derivation:
         inner = isinstance(recipe.first, Recipe)
         self.reference = checkpoints.reference
         self.template = (self.base or self.sources[0]) if inner else self.reference
-        self.groups = [recipe.groups.patterns, recipe.groups.layer_pattern]
+        groups = [recipe.groups.patterns, recipe.groups.layer_pattern]
         try:
             self.options = self.method.resolve(recipe.options)
         except InputError:
             self.options = dict(recipe.options)  # the plan says what is wrong with them
-        self.common = [recipe.method, self.options, recipe.dtype]
+        self.how = json.dumps([recipe.method, self.options, recipe.dtype, groups], sort_keys=True)
+        # Of the base, and of each source.
+        self.identities = [source and json.dumps(source.identity()) for source in (recipe.base, *recipe.sources)]
 
     def outputs(self) -> Outputs:
         """All tensors, with the problems found on the way."""
@@ -67,9 +70,8 @@ class _Derivation:
                 rows.append((origin, self._row(origin)))
             except InputError as error:
                 problems += error.problems
-        named = [source and source.identity() for source in (self.recipe.base, *self.recipe.sources)]
         layers = [layer.to_json() for layer in self.recipe.layers]
-        prepared_key = json.dumps([self.common, self.groups, named, layers], sort_keys=True)
+        prepared_key = json.dumps([self.how, self.identities, layers])
         live = [origin.name for origin, row in rows if row is not None and not self._frozen(row)]
         survey_key = json.dumps([prepared_key, self.recipe.seed, live])
         tensors = {origin.name: self._tensor(origin, row, survey_key) for origin, row in rows}
@@ -108,8 +110,8 @@ class _Derivation:
 
     def _identity(self, origin: Origin) -> str:
         """Stands for the source that an output tensor has its type and shape from."""
-        ref = self.recipe.sources[origin.inputs[0][0]] if origin.layer is not None else self.recipe.first
-        return json.dumps(ref.identity()) if isinstance(ref, Recipe) else str(self._model(origin)[0].path)
+        source, _ = self._model(origin)
+        return source.plan.recipe.digest if isinstance(source, RecipeSource) else str(source.path)
 
     def _tensor(self, origin: Origin, row: int | None, survey_key: str) -> OutputTensor:
         model, name = self._model(origin)
@@ -118,23 +120,26 @@ class _Derivation:
             copied = ("copied", self._identity(origin), name)
             return OutputTensor(origin.name, spec, (Input(model, name),), None, None, False, copied)
         spec = TensorSpec(DTYPES[self.recipe.out_dtype], model.specs[name].shape)
-        named: list[tuple[Source, CheckpointSource, str]] = [
-            (self.recipe.sources[index], self.sources[index], name) for index, name in origin.inputs
-        ]
         based = self.base is not None and origin.base is not None
-        if self.base is not None and self.recipe.base is not None and origin.base is not None:
-            named.insert(0, (self.recipe.base, self.base, origin.base))
+        named = [(index + 1, name) for index, name in origin.inputs]
+        if self.base is not None and origin.base is not None:
+            named.insert(0, (0, origin.base))
         if self._frozen(row):
-            ref, source, name = named[0]
-            frozen = ("frozen", json.dumps(ref.identity()), name, self.recipe.out_dtype)
-            return OutputTensor(origin.name, spec, (_input(ref, source, name),), row, None, False, frozen)
+            place, name = named[0]
+            frozen = ("frozen", self.identities[place], name, self.recipe.out_dtype)
+            return OutputTensor(origin.name, spec, (self._input(place, name),), row, None, False, frozen)
         dtype = DTYPES[self.recipe.dtype]
-        inputs = tuple(_input(ref, source, name, dtype) for ref, source, name in named)
+        inputs = tuple(self._input(place, name, dtype) for place, name in named)
         context = self._context(origin)
-        names = tuple((json.dumps(ref.identity()), name) for ref, _, name in named)
-        what = survey_key if self.method.survey is not None else json.dumps([self.common, self.groups])
-        key = (what, context, names, self.recipe.out_dtype)
+        names = tuple((self.identities[place], name) for place, name in named)
+        key = (survey_key if self.method.survey is not None else self.how, context, names, self.recipe.out_dtype)
         return OutputTensor(origin.name, spec, inputs, row, context, based, key)
+
+    def _input(self, place: int, name: str, dtype: torch.dtype | None = None) -> Input:
+        """A tensor of the base, which has place 0, or of a source."""
+        source = self.sources[place - 1] if place else self.base
+        assert source is not None
+        return Input(source, name, dtype, stored=not isinstance(source, RecipeSource))
 
     def _context(self, origin: Origin) -> TensorContext:
         place = self.recipe.groups.place(origin.name)
@@ -187,10 +192,6 @@ def _opened(recipe: Recipe, opened: Open) -> list[Any]:
     if problems:
         raise InputError(problems)
     return found
-
-
-def _input(ref: Source, source: CheckpointSource, name: str, dtype: torch.dtype | None = None) -> Input:
-    return Input(source, name, dtype, stored=not isinstance(ref, Recipe))
 
 
 def _input_problems(tensors: Iterable[OutputTensor]) -> Iterator[str]:

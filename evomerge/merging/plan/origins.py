@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ def origins(recipe: Recipe, template: CheckpointSource, sources: Sequence[Checkp
             yield from _layers(recipe, sources)
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def number_of(name: str, pattern: str) -> int | None:
     """The layer that a tensor's name holds, or None outside the layers."""
     found = re.search(pattern, name)
@@ -80,14 +82,11 @@ def names_by_layer(source: CheckpointSource, pattern: str) -> Mapping[int, list[
 
 def _layers(recipe: Recipe, sources: Sequence[CheckpointSource]) -> Iterator[Origin]:
     pattern = recipe.groups.layer_pattern
-    layers = {source: names_by_layer(sources[source], pattern) for source, _ in _first_inputs(recipe)}
+    first = {layer.inputs[0][0] for layer in recipe.layers}
+    layers = {source: names_by_layer(sources[source], pattern) for source in first}
     for number, layer in enumerate(recipe.layers):
         source, inner = layer.inputs[0]
         for name in layers[source].get(inner, ()):
             inputs = tuple((other, renumbered(name, pattern, at)) for other, at in layer.inputs)
             base = None if layer.base is None else renumbered(name, pattern, layer.base)
             yield Origin(renumbered(name, pattern, number), inputs, base, layer)
-
-
-def _first_inputs(recipe: Recipe) -> Iterator[tuple[int, int]]:
-    return (layer.inputs[0] for layer in recipe.layers)

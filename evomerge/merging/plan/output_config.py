@@ -84,14 +84,15 @@ def output_config(recipe: Recipe, template: CheckpointSource, sources: Sequence[
         InputError: If a layer's meaning depends on its place in a way that no list in the config says, or transformers
             cannot read a config.
     """
-    texts = [_Text.of(source) for source in sources]
+    known = {source: _Text.of(source) for source in {*sources, template}}
+    texts = [known[source] for source in sources]
     used = [layer.inputs[0] for layer in recipe.layers]
     moved = [layer for _, layer in used] != list(range(len(used)))
     for field in _BY_PLACE:
         if moved and any(getattr(text.config, field, None) for text in texts):
             raise InputError(f"config.json says {field}, so a layer cannot stand where another one stood")
     data = copy.deepcopy(dict(template.config))
-    own = _Text.of(template)
+    own = known[template]
     part = data if own.key is None else data[own.key]
     part[own.field] = len(recipe.layers)
     by_layer = [text.lists() for text in texts]
