@@ -54,7 +54,7 @@ def _written_differences(reference: Mapping[str, Any], other: Mapping[str, Any])
     # A field that only one of them has may be another version's way to write the same; rotary settings are complete.
     certain = [n for n in names if (n in ours and n in theirs) or "rope_parameters." in n]
     problems, warnings = _split(_unlike(ours, theirs, certain))
-    warnings += _unlike(ours, theirs, [n for n in names if n not in certain]).values()
+    warnings += _unlike(ours, theirs, [n for n in names if n not in certain and _MEANING.search(n)]).values()
     both = reference.get("architectures"), other.get("architectures")
     if None not in both and both[0] != both[1]:
         problems.insert(0, f"architectures is {both[1]!r}, the reference has {both[0]!r}")

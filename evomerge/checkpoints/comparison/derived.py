@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -29,7 +30,8 @@ _YARN = {"beta_fast": 32, "beta_slow": 1, "truncate": True}
 _THETA = 10_000.0
 # Of classes with layer types, these only say how the types were made, or matter to layers of such a type alone.
 _IN_LAYER_TYPES = ("use_sliding_window", "max_window_layers", "sliding_window_pattern")
-_IN_ROPE = ("rope_theta", "partial_rotary_factor", "original_max_position_embeddings")
+_IN_ROPE = ("rope_scaling", "rope_theta", "partial_rotary_factor", "original_max_position_embeddings")
+_HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 _WINDOWED = ("sliding", "chunked", "local")
 
 Fields = dict[str, Any]
@@ -53,7 +55,7 @@ def derive(source: CheckpointSource, *, trust_remote_code: bool = False) -> Fiel
             config = AutoConfig.from_pretrained(source.path, local_files_only=True, trust_remote_code=trust_remote_code)
         except Exception:  # each class checks what it reads in its own way; building the model reports it
             return None
-    return dict(_attributes(config))
+        return dict(_attributes(config))
 
 
 def as_written(config: Mapping[str, Any], prefix: str = "") -> Fields:
@@ -67,14 +69,13 @@ def as_written(config: Mapping[str, Any], prefix: str = "") -> Fields:
     own = dict(config)
     for name in [name for name, value in own.items() if name.endswith("_config") and isinstance(value, Mapping)]:
         fields |= as_written(own.pop(name), f"{prefix}{name}.")
-    heads = next((own[name] for name in ("num_attention_heads", "n_head", "n_heads") if _is_count(own.get(name))), None)
+    heads = next((own[name] for name in _HEADS if _is_count(own.get(name))), None)
     width = next((own[name] for name in ("hidden_size", "n_embd", "d_model") if _is_count(own.get(name))), None)
     if heads is not None:
         own["num_key_value_heads"] = _or(own.get("num_key_value_heads"), heads)
         own["head_dim"] = _or(own.get("head_dim"), _head_dim(width, heads))
     own["attention_bias"] = bool(own.get("attention_bias"))
-    if own.get("use_sliding_window") is False:
-        own["sliding_window"] = None
+    own["sliding_window"] = None if own.get("use_sliding_window") is False else own.get("sliding_window")
     rope = own.pop("rope_parameters", None) or own.pop("rope_scaling", None) or {}
     theta = _or(own.pop("rope_theta", None), _THETA)
     if isinstance(rope, Mapping):
@@ -90,7 +91,8 @@ def _attributes(config: PretrainedConfig, prefix: str = "") -> Iterator[tuple[st
         kinds = " ".join(map(str, getattr(config, "layer_types", None) or ()))
         unread |= set(_IN_LAYER_TYPES)
         unread |= set() if any(word in kinds for word in _WINDOWED) else {"sliding_window"}
-    for name in sorted(declared - unread | {"head_dim"}):
+    derived = {"head_dim"} if declared & set(_HEADS) else set()
+    for name in sorted(declared - unread | derived):
         value = _attribute(config, name)
         if isinstance(value, PretrainedConfig):
             yield from _attributes(value, f"{prefix}{name}.")
@@ -169,6 +171,8 @@ def _silent() -> Iterator[None]:
     before = logging.get_verbosity()
     logging.set_verbosity(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.set_verbosity(before)

@@ -173,7 +173,7 @@ class TestTypesThatNoClassReads:
             {"rope_theta": 10000, "rope_scaling": None, "sliding_window": None},
             {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}},
             {"use_sliding_window": False, "sliding_window": 4096},
-            {"some_new_field": 3, "initializer_range": 0.1},
+            {"some_new_field": 3, "initializer_range": 0.1, "layer_types": ["full_attention"], "no_rope_interval": 4},
         ],
     )
     def test_silent(self, written: Callable[..., Path], other: dict[str, Any]) -> None:
