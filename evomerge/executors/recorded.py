@@ -102,9 +102,14 @@ def _mean(candidates: Sequence[Recorded], weights: Vector) -> Recorded:
     metrics = {}
     for key in sorted(keys):
         answers = [candidate.metrics[key] for candidate in candidates]
-        values = {name: np.tensordot(weights, [answer[name] for answer in answers], axes=1) for name in answers[0]}
-        metrics[key] = {name: value.tolist() for name, value in values.items()}
+        metrics[key] = {name: _weighted([answer[name] for answer in answers], weights) for name in answers[0]}
     return Recorded(candidates[0].recipe, metrics)
+
+
+def _weighted(values: Sequence[Any], weights: Vector) -> Any:
+    """The weighted sum of numbers or of pairs, term by term: no library chooses the order."""
+    terms = (weight * np.asarray(value, dtype=np.float64) for weight, value in zip(weights, values, strict=True))
+    return sum(terms, np.float64(0.0)).tolist()
 
 
 def _invalid(message: str) -> Outcome:

@@ -139,7 +139,7 @@ def test_a_search_over_a_table_needs_no_worker_and_repeats(tmp_path: Path, searc
         with RunStore.open(tmp_path / name, {}, {}) as store:
             result = search(plan(searcher, evaluations=80, depth="linear"), executor, store)
         assert result.evaluations == 80
-        folded.append((tmp_path / name / "evaluations.jsonl").read_bytes())
+        folded.append((tmp_path / name / "evaluations.jsonl").read_text().splitlines())
     assert folded[0] == folded[1]
     scored = [e for e in RunStore.read(tmp_path / "one").evaluations("search") if e.name is None]
     assert not any(e.error for e in scored)
