@@ -3,7 +3,8 @@
 A lease is a file made by exclusive creation, which a file system grants to one process only; nothing is locked. It says
 who holds it. A holder that has died on this machine is succeeded at once; one on another machine, of which nothing can
 be seen, when it has not renewed its lease for ten minutes. Successors count up: the highest number in a folder is the
-last holder.
+last holder. Numbers begin anew after a release, so a lease holds a random token too: one that was succeeded while it
+slept takes no later lease of its number for its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import secrets
 import socket
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from evomerge.errors import InputError
 
 EXPIRY = 600.0  # seconds without renewal after which the holder on another machine counts as dead
 _RENEWAL = 60.0  # seconds between renewals
+_PREFIX = ".lease."
 
 
 class LeaseLost(RuntimeError):
@@ -31,43 +34,44 @@ class Lease:
 
     Args:
         path: The lease's file.
+        holder: What stands in it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, holder: Mapping[str, Any]) -> None:
         self._path = path
+        self._text = json.dumps(holder)
         self._over = threading.Event()
         threading.Thread(target=self._renew, name="lease", daemon=True).start()
 
     @classmethod
-    def take(cls, folder: Path, writer: str) -> Lease:
-        """Takes the lease of a writer, or succeeds a dead holder.
+    def take(cls, folder: Path) -> Lease:
+        """Takes the lease of a folder, or succeeds a dead holder.
 
         Args:
-            folder: Where leases lie.
-            writer: Whose lease.
+            folder: What is leased; leases lie in it.
 
         Raises:
             InputError: If a living process holds it, or one on another machine that may be alive.
         """
         mine = _this_process()
         while True:
-            held = _leases(folder, writer)
+            held = _leases(folder)
             for path in held.values():
                 _refuse_living(path, mine)
-            path = folder / f".{writer}.lease.{max(held, default=0) + 1}"
+            path = folder / f"{_PREFIX}{max(held, default=0) + 1}"
             if not _create(path, mine):
                 continue  # another process was faster; see whether it lives
             for older in held.values():
                 older.unlink(missing_ok=True)
             try:
-                # One that began when this writer had no lease at all may have taken a lower number meanwhile.
-                for other in _leases(folder, writer).values():
+                # One that began when there was no lease at all may have taken a lower number meanwhile.
+                for other in _leases(folder).values():
                     if other != path:
                         _refuse_living(other, mine)
             except InputError:
                 path.unlink(missing_ok=True)
                 raise
-            return cls(path)
+            return cls(path, mine)
 
     def check(self) -> None:
         """Makes sure that the lease is still held.
@@ -75,29 +79,35 @@ class Lease:
         Raises:
             LeaseLost: If another process has taken over.
         """
-        if not self._path.exists():
+        if not self._held():
             raise LeaseLost(f"{self._path.parent.parent} has been taken over by another process; this one stops")
 
     def release(self) -> None:
         """Lets other processes write."""
         self._over.set()
-        self._path.unlink(missing_ok=True)
+        if self._held():
+            self._path.unlink(missing_ok=True)
+
+    def _held(self) -> bool:
+        try:
+            return self._path.read_text(encoding="utf-8") == self._text
+        except FileNotFoundError:
+            return False
 
     def _renew(self) -> None:
         while not self._over.wait(_RENEWAL):
             try:
+                if not self._held():
+                    return  # `check` says so
                 os.utime(self._path)
-            except FileNotFoundError:
-                return  # `check` says so
             except OSError:
                 continue  # a file system that is away for a moment
 
 
-def _leases(folder: Path, writer: str) -> dict[int, Path]:
+def _leases(folder: Path) -> dict[int, Path]:
     """Number to file of the leases that are there."""
-    prefix = f".{writer}.lease."
-    found = (path for path in folder.iterdir() if path.name.startswith(prefix))
-    return {int(path.name.removeprefix(prefix)): path for path in found if path.name.removeprefix(prefix).isdigit()}
+    found = (path for path in folder.iterdir() if path.name.startswith(_PREFIX))
+    return {int(path.name.removeprefix(_PREFIX)): path for path in found if path.name.removeprefix(_PREFIX).isdigit()}
 
 
 def _create(path: Path, holder: dict[str, Any]) -> bool:
@@ -116,7 +126,7 @@ def _refuse_living(path: Path, mine: dict[str, Any]) -> None:
     try:
         holder = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return
+        return  # released just now
     except ValueError:
         holder = {}  # its holder is writing it just now, or was killed while it did
     folder = path.parent.parent
@@ -126,7 +136,10 @@ def _refuse_living(path: Path, mine: dict[str, Any]) -> None:
         return
     if holder.get("machine") == mine["machine"] and holder.get("boot") != mine["boot"]:
         return  # the machine has been started anew since
-    age = _now(path.parent) - path.stat().st_mtime
+    try:
+        age = _now(path.parent) - path.stat().st_mtime
+    except FileNotFoundError:
+        return
     if age < EXPIRY:
         where = f"number {holder['pid']} on {holder['host']}" if holder else "which has just begun"
         raise InputError(
@@ -159,6 +172,7 @@ def _this_process() -> dict[str, Any]:
         "processes": _namespace(),
         "pid": os.getpid(),
         "started": _started(os.getpid()),
+        "token": secrets.token_hex(8),
     }
 
 

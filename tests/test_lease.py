@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evomerge.errors import InputError
-from evomerge.lease import EXPIRY
+from evomerge.evaluation import Ask, ToldValues
+from evomerge.lease import EXPIRY, Lease
 from evomerge.store import LeaseLost, RunStore
 from tests.store.test_store import answers, evaluation, opened
 
@@ -39,6 +41,15 @@ except InputError as error:
     print("refused" if "another process" in str(error) else error, flush=True)
 """
 
+WRITING: list[Callable[[RunStore], object]] = [
+    lambda store: store.append(evaluation("b", 0, 1), answers()),
+    lambda store: store.tell({Ask("search", 0, 0): ToldValues((0.5,), (0.0,))}),
+    lambda store: store.log_event({"event": "told"}),
+    lambda store: store.write_json("status.json", {}),
+    lambda store: store.write_text("report.md", ""),
+    lambda store: store.fold(),
+]
+
 
 def started(script: str, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
@@ -53,7 +64,7 @@ def said(process: subprocess.Popen[str]) -> str:
 
 
 def leases(folder: Path) -> list[Path]:
-    return sorted((folder / "records").glob(".*.lease.*"))
+    return sorted((folder / "records").glob(".lease.*"))
 
 
 def forged(folder: Path, age: float = 0.0, **changes: Any) -> Path:
@@ -84,7 +95,7 @@ def test_a_killed_process_is_succeeded_at_once(tmp_path: Path) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     with RunStore.open(tmp_path, {}, {}):
-        assert [path.name for path in leases(tmp_path)] == [".main.lease.2"]
+        assert [path.name for path in leases(tmp_path)] == [".lease.2"]
 
 
 @pytest.mark.parametrize("changes", [{"started": "1"}, {"pid": 2**22 + 1}, {"boot": "another", "processes": "others"}])
@@ -117,10 +128,77 @@ def test_who_was_taken_for_dead_writes_no_more(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.append(evaluation("a", 0, 0), answers())
         (lease,) = leases(tmp_path)
-        lease.rename(lease.with_name(".main.lease.2"))  # as a successor would
+        lease.rename(lease.with_name(".lease.2"))  # as a successor would
         with pytest.raises(LeaseLost, match="taken over by another process"):
             store.append(evaluation("b", 0, 1), answers())
     assert [e.digest for e in RunStore.read(tmp_path).evaluations()] == ["a"]
+
+
+def test_who_was_taken_for_dead_leaves_a_later_lease_of_its_number_alone(tmp_path: Path) -> None:
+    """A successor came and went, so that numbers began anew while the first one slept."""
+    sleeper = opened(tmp_path)
+    (lease,) = leases(tmp_path)
+    lease.rename(lease.with_name(".lease.2"))  # as a successor would
+    lease.with_name(".lease.2").unlink()
+    with opened(tmp_path) as store:
+        assert leases(tmp_path) == [lease]
+        with pytest.raises(LeaseLost):
+            sleeper.append(evaluation("a", 0, 0), answers())
+        sleeper.close()
+        assert leases(tmp_path) == [lease], "what the sleeper releases is not its own"
+        store.append(evaluation("b", 0, 0), answers())
+    assert [e.digest for e in RunStore.read(tmp_path).evaluations()] == ["b"]
+
+
+def test_who_was_taken_for_dead_overwrites_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.append(evaluation("a", 0, 0), answers())
+        (lease,) = leases(tmp_path)
+        lease.rename(lease.with_name(".lease.2"))
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        for call in WRITING:
+            with pytest.raises(LeaseLost, match="taken over by another process"):
+                call(store)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_lease_is_of_the_folder_not_of_a_writers_name(tmp_path: Path) -> None:
+    with RunStore.open(tmp_path, {}, {}, writer="one"), pytest.raises(InputError, match="another process"):
+        RunStore.open(tmp_path, {}, {}, writer="two")
+
+
+def test_a_run_that_began_while_the_lease_was_waited_for_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process makes the empty folder its own between the first look and the lease."""
+
+    class Late(Lease):
+        @classmethod
+        def take(cls, folder: Path) -> Lease:
+            monkeypatch.undo()
+            opened(tmp_path, seed=1).close()
+            return Lease.take(folder)
+
+    monkeypatch.setattr("evomerge.store.run.Lease", Late)
+    with pytest.raises(InputError, match="seed is 1 there and 0 now"):
+        opened(tmp_path)
+    assert leases(tmp_path) == []
+    assert RunStore.read(tmp_path).manifest["identity"]["seed"] == 1
+
+
+def test_a_lease_that_is_released_while_it_is_looked_at_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = forged(tmp_path, machine="node7 123", host="node7")
+    look = Path.stat
+
+    def released(path: Path, **options: Any) -> os.stat_result:
+        if path == lease:
+            lease.unlink(missing_ok=True)
+        return look(path, **options)
+
+    monkeypatch.setattr(Path, "stat", released)
+    opened(tmp_path).close()
 
 
 def test_of_many_that_succeed_a_dead_process_one_writes(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ class _Folder:
         lease = None
         while lease is None:
             try:
-                lease = Lease.take(self._path, "prepared")
+                lease = Lease.take(self._path)
             except InputError:  # another worker fills it; what it prepares is used
                 time.sleep(_POLL)
             except OSError:  # no room for a lease is no room for arrays either: they are prepared in memory

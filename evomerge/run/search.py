@@ -22,7 +22,7 @@ from evomerge.run.manifest import run_manifest
 from evomerge.run.run_config import RunConfig
 from evomerge.run.runtime import tuned, worker_settings
 from evomerge.search import Progress, SearchPlan, SearchResult, factory, run
-from evomerge.store import RunStore, identity
+from evomerge.store import LeaseLost, RunStore, identity
 
 # In the run's folder and not in a cache of the user's: it is then private to the run, on a disk that was chosen for it,
 # shared by the run's workers, and gone when the search is over.
@@ -82,6 +82,8 @@ def search(
         executor = _executor(assembly, prepared.settings)
         try:
             result = run(search_plan(assembly), executor, store, progress, stop)
+        except LeaseLost:
+            raise  # the folder is another process's, and so is its report
         except BaseException:
             # What ended the search is what has to be told; a report of what there is comes along if it can.
             with contextlib.suppress(Exception):

@@ -69,13 +69,14 @@ class RunStore:
 
         Raises:
             InputError: If the folder holds another run, a run of an earlier format, something else, or is being written
-                by another process.
+                by another process, whatever that one's log files are called.
         """
         path = Path(folder).expanduser()
         identity = json.loads(json.dumps(identity))
         make_folder(path, identity)
-        lease = Lease.take(path / "records", writer)
+        lease = Lease.take(path / "records")
         try:
+            make_folder(path, identity)  # another process may have begun another run before the lease was taken
             for name in (f"records/{writer}.jsonl", f"responses/{writer}.jsonl", _ITEM_SETS, _EVENTS):
                 drop_torn_tail(path / name)
             store = cls(path, {"format": FORMAT, **manifest, "identity": identity}, writer)
@@ -116,12 +117,12 @@ class RunStore:
             The evaluation with its item set and number of items filled in.
 
         Raises:
-            ValueError: If the store was opened to read, the ask has its evaluation already, an item had been answered
-                before, or one that was asked has no answer and there is no failure.
+            ValueError: If the store was opened to read or is closed, the ask has its evaluation already, an item had
+                been answered before or was not asked, one that was asked has no answer and there is no failure, or
+                there are answers beside a failure.
+            LeaseLost: If another process has taken over the folder, as for all that writes.
         """
-        if self.writer is None or self._lease is None:
-            raise ValueError("this store was opened to read")
-        self._lease.check()
+        self._writing()
         if evaluation.ask in self._records:
             raise ValueError(f"{evaluation.ask} has been kept already")
         given = list(responses)
@@ -131,11 +132,12 @@ class RunStore:
         evaluation = replace(
             evaluation, items=count_items(asked), item_set=item_set, recipe=JsonText.of(evaluation.recipe)
         )
+        # None of them is an answer to anything else, so equal numbers are equal sets.
         complete = len(given) == len(self._item_sets.members(item_set))
         answered = item_set if complete else self._item_sets.add(listed(given)) if given else ""
         ref = self._responses.write(given)
         record = Record(
-            evaluation, replace(provenance, writer=self.writer, answered=answered if ref else "", responses=ref)
+            evaluation, replace(provenance, writer=self.writer or "", answered=answered if ref else "", responses=ref)
         )
         self._log.append(record_line(record).encode())
         self._register(record)
@@ -146,8 +148,9 @@ class RunStore:
 
         Not waited for: a run that goes on after a crash tells the same again.
         """
+        self._writing()
         new = {ask: values for ask, values in told.items() if self._records[ask].evaluation.told != values}
-        if new and self.writer is not None:
+        if new:
             self._log.append(told_line(new).encode(), sync=False)
         self._tell(new)
 
@@ -197,20 +200,29 @@ class RunStore:
 
     def fold(self) -> Path:
         """Writes all evaluations, sorted, to ``evaluations.jsonl``."""
+        self._writing()
         write_lines(self.folder / _FOLDED, (evaluation_line(evaluation) for evaluation in self.evaluations()))
         return self.folder / _FOLDED
 
     def log_event(self, event: Mapping[str, Any]) -> None:
         """Appends an event to ``events.jsonl``; a crash may lose the last ones, which nothing depends on."""
+        self._writing()
         self._events.append((compact(event) + "\n").encode(), sync=False)
 
     def write_json(self, name: str, data: Any) -> Path:
-        """Writes a JSON file into the run's folder in one step."""
+        """Writes a JSON file into the run's folder in one step; see :meth:`write_text`."""
+        if self.writer is not None:
+            self._writing()
         write_json(self.folder / name, data)
         return self.folder / name
 
     def write_text(self, name: str, text: str) -> Path:
-        """Writes a text file into the run's folder in one step."""
+        """Writes a text file into the run's folder in one step.
+
+        A store that was opened to read may do this too: a report follows from the records, whoever writes it.
+        """
+        if self.writer is not None:
+            self._writing()
         write_text(self.folder / name, text)
         return self.folder / name
 
@@ -235,6 +247,17 @@ class RunStore:
         """Closes the store."""
         self.close()
 
+    def _writing(self) -> None:
+        """Makes sure that this process may write.
+
+        Raises:
+            ValueError: If the store was opened to read, or is closed.
+            LeaseLost: If another process has taken over.
+        """
+        if self._lease is None:
+            raise ValueError("this store was opened to read" if self.writer is None else "this store is closed")
+        self._lease.check()
+
     def _check_answers(self, evaluation: Evaluation, asked: ItemLists, given: list[Response]) -> None:
         keys = {response.key for response in given}
         known = self._responses.answered(evaluation.digest, evaluation.variant)
@@ -242,6 +265,10 @@ class RunStore:
         if len(keys) < len(given) or not keys.isdisjoint(known):
             raise ValueError(f"{name} has already answered some of the items that {evaluation.ask} brings answers to")
         wanted = {(task, item) for task, ids in asked.items() for item in ids}
+        if not keys <= wanted:
+            raise ValueError(f"{name} brings answers to {len(keys - wanted)} items that {evaluation.ask} did not ask")
+        if evaluation.error is not None and given:
+            raise ValueError(f"{name} has failed at {evaluation.ask} and brings {len(given)} answers all the same")
         if evaluation.error is None and not wanted <= keys | known:
             raise ValueError(f"{name} has no answer to {len(wanted - keys - known)} items that {evaluation.ask} asked")
 

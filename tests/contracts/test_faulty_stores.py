@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,27 @@ class _RetriesFailures(RunStore):
         return None
 
 
+class _TakesStrayAnswers(RunStore):
+    def append(
+        self, evaluation: Evaluation, responses: Any = (), *, items: Any = None, **others: Any
+    ) -> Evaluation:
+        asked = {(task, item) for task, ids in (items or {}).items() for item in ids}
+        kept = [one for one in responses if items is None or one.key in asked]
+        return super().append(evaluation, kept if evaluation.error is None else (), items=items, **others)
+
+
+class _KnowsNoRungs(RunStore):
+    def append(self, evaluation: Evaluation, *arguments: Any, **others: Any) -> Evaluation:
+        ask = evaluation.ask
+        if any(replace(ask, rung=one.ask.rung) == one.ask for one in self.evaluations()):
+            raise ValueError(f"{ask} has been kept already")
+        return super().append(evaluation, *arguments, **others)
+
+
 class _OpensTwice(RunStore):
     @classmethod
     def open(cls, folder: Any, manifest: Any, identity: Any, writer: str = "main") -> RunStore:
-        for lease in (Path(folder) / "records").glob(".*.lease.*"):
+        for lease in (Path(folder) / "records").glob(".lease.*"):
             lease.unlink()
         return super().open(folder, manifest, identity, writer)
 
@@ -59,6 +77,8 @@ STORES: list[tuple[type[RunStore], str]] = [
     (_FindsInItsOwnOrder, "test_known_responses_and_missing_items"),
     (_SwallowsRepeats, "test_a_recipe_may_be_asked_again_for_other_items"),
     (_SwallowsRepeats, "test_an_ask_is_kept_once"),
+    (_TakesStrayAnswers, "test_a_recipe_may_be_asked_again_for_other_items"),
+    (_KnowsNoRungs, "test_an_ask_is_kept_once"),
     (_TellsSeconds, "test_the_folded_file_says_nothing_of_how_it_came_about"),
     (_RetriesFailures, "test_failures_are_final_and_belong_to_a_variant"),
     (_OpensTwice, "test_one_process_writes_and_all_may_read"),
@@ -70,5 +90,5 @@ def test_a_faulty_store_is_found_out(fault: type[RunStore], test: str, tmp_path:
     contract = StoreContract()
     contract.store = fault
     contract._writer = lambda folder, count: StoreContract()._writer(folder, count)  # type: ignore[method-assign]
-    with pytest.raises(AssertionError):
+    with pytest.raises((AssertionError, ValueError)):
         getattr(contract, test)(tmp_path)

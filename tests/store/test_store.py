@@ -93,5 +93,18 @@ def test_a_run_of_a_later_format_is_refused(tmp_path: Path) -> None:
 
 def test_a_store_opened_to_read_refuses_to_write(tmp_path: Path) -> None:
     opened(tmp_path / "run").close()
-    with pytest.raises(ValueError, match="opened to read"):
-        RunStore.read(tmp_path / "run").append(evaluation("a", 0, 0))
+    reader, closed = RunStore.read(tmp_path / "run"), opened(tmp_path / "run")
+    closed.close()
+    for store, why in ((reader, "opened to read"), (closed, "is closed")):
+        with pytest.raises(ValueError, match=why):
+            store.append(evaluation("a", 0, 0))
+        with pytest.raises(ValueError, match=why):
+            store.tell({})
+        with pytest.raises(ValueError, match=why):
+            store.log_event({})
+        with pytest.raises(ValueError, match=why):
+            store.fold()
+    with pytest.raises(ValueError, match="is closed"):
+        closed.write_text("report.md", "")
+    reader.write_text("report.md", "a report")
+    assert (tmp_path / "run" / "report.md").read_text() == "a report"
