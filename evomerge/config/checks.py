@@ -144,8 +144,8 @@ def search(values: Mapping[str, Any]) -> list[str]:
     if all(limit in values and values[limit] is None for limit in limits):
         problems.append(f"evaluations: a search needs an end; set one of {', '.join(limits)}")
     if "executor.name" in values:
-        spec, workers = executors.load(values["executor.name"]), values.get("executor.workers", 1)
-        if workers > 1 and "workers" not in spec.options:
+        spec, workers = executors.load(values["executor.name"]), values.get("executor.workers")
+        if workers is not None and workers > 1 and "workers" not in spec.options:
             problems.append(f"executor.workers: {spec.name} has one; for {workers} write executor=processes")
         problems += spec.problems(values.get("executor.options", {}))
     if values.get("fitness.fewshot_as_multiturn") and not values.get("fitness.apply_chat_template"):

@@ -168,6 +168,11 @@ class WorkerContract(_Made):
             error = raised(InputError, lambda: list(run(executor, [self.job(0)])))
         assert error.problems == ("the first thing", "the second thing")
 
+    def test_a_worker_that_cannot_be_made_is_no_candidates_fault(self) -> None:
+        """Nothing is an outcome then."""
+        with self.made(workers.make_broken) as executor:
+            assert "the disk is gone" in str(raised(ExecutorError, lambda: list(run(executor, [self.job(0)]))))
+
 
 class ProcessContract(_Made):
     """Further promises of executors whose workers are processes of their own (not `ExecutorSpec.in_process`)."""
@@ -183,11 +188,18 @@ class ProcessContract(_Made):
         assert failure.kind == "oom"
         assert "3 times" in failure.message
 
-    def test_workers_that_cannot_be_started_are_no_candidates_fault(self) -> None:
-        """Nothing is an outcome then: neither an exception while the worker is made nor a death."""
-        for make_worker in (workers.make_broken, workers.make_stillborn):
-            with self.made(make_worker) as executor:
-                assert str(raised(ExecutorError, lambda: list(run(executor, [self.job(0)]))))
+    def test_memory_is_blamed_for_a_killed_worker_alone(self) -> None:
+        """A worker that ends by itself has failed for a reason that is not known."""
+        with self.made(workers.make_leaving) as executor:
+            failure = self.ended(executor, range(1))[self.job(0).id].outcome.error
+        assert failure is not None
+        assert failure.kind == "error"
+        assert "exit code 3" in failure.message
+
+    def test_workers_that_die_while_they_are_made_are_no_candidates_fault(self) -> None:
+        """Nothing is an outcome then."""
+        with self.made(workers.make_stillborn) as executor:
+            assert str(raised(ExecutorError, lambda: list(run(executor, [self.job(0)]))))
 
     def test_a_running_job_can_be_cancelled(self, tmp_path: Path) -> None:
         """Its worker is ended; the other jobs end as if it had never been there."""

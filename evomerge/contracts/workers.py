@@ -21,6 +21,7 @@ __all__ = [
     "answer",
     "job",
     "make_broken",
+    "make_leaving",
     "make_raising",
     "make_refusing",
     "make_square",
@@ -77,6 +78,15 @@ def make_refusing() -> Worker:
 def make_broken() -> Worker:
     """No worker, because of the machine."""
     raise OSError("the disk is gone")
+
+
+def make_leaving() -> Worker:
+    """A worker whose process ends at its first job."""
+    return _leave
+
+
+def _leave(job: Job) -> Outcome:
+    os._exit(3)
 
 
 def make_stillborn() -> Worker:

@@ -40,7 +40,7 @@ names = _REGISTRY.names
 load = _REGISTRY.load
 
 
-def make(name: str, make_worker: MakeWorker, **options: Any) -> Executor:
+def make(name: str, make_worker: MakeWorker, /, **options: Any) -> Executor:
     """Makes an executor.
 
     Args:

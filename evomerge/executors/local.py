@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from evomerge.errors import InputError
 from evomerge.evaluation import Job
-from evomerge.executors._shared.protocol import Executor, MakeWorker, Result, Worker, call
+from evomerge.executors._shared.protocol import Executor, ExecutorError, MakeWorker, Result, Worker, call
 from evomerge.executors._shared.spec import ExecutorSpec
 
 __all__ = ["EXECUTOR", "LocalExecutor"]
@@ -38,9 +39,17 @@ class LocalExecutor:
         """Runs jobs in the order in which they were submitted; see `Executor.results`."""
         while self._waiting:
             if self._worker is None:
-                self._worker = self._make_worker()
+                self._worker = self._made()
             job = self._waiting.pop(next(iter(self._waiting)))
             yield Result(job.id, 1, self._name, call(self._worker, job))
+
+    def _made(self) -> Worker:
+        try:
+            return self._make_worker()
+        except InputError:
+            raise
+        except Exception as error:
+            raise ExecutorError(f"a worker could not be started: {type(error).__name__}: {error}") from error
 
     def cancel(self, job: str) -> None:
         """See `Executor.cancel`."""

@@ -138,7 +138,7 @@ class Processes:
         Raises:
             ExecutorError: If workers keep dying before they are ready.
         """
-        how, id = member.cause_of_death(), member.job
+        how, killed, id = member.cause_of_death(), member.killed(), member.job
         self._remove(member)
         if not member.ready:
             self._stillborn += 1
@@ -147,9 +147,9 @@ class Processes:
         if id is None:
             return None
         if self._attempts[id] > RETRIES:
-            # Memory is what a candidate can take from a whole process; nothing else is known of its end.
+            # Nothing more is known of its end; a system out of memory kills.
             message = f"tried {self._attempts[id]} times; each time its worker died, the last {how}"
-            return self._end(id, member, Outcome(error=Failure("oom", message)))
+            return self._end(id, member, Outcome(error=Failure("oom" if killed else "error", message)))
         self._waiting.appendleft(id)
         return None
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from evomerge import executors
 from evomerge.candidate import resolve_dtype
 from evomerge.evaluation import SPLITS
 from evomerge.fitness import ModelTraits, Scorer
@@ -49,7 +50,8 @@ class Requirements:
 
 def requirements(assembly: Assembly) -> Requirements:
     """Predicts memory and disk; nothing is scored and no weights are read."""
-    model, workers = assembly.config.model, assembly.config.executor.workers
+    model, executor = assembly.config.model, assembly.config.executor
+    workers = executors.load(executor.name).workers(executor)
     dtype = resolve_dtype(model.dtype, assembly.checkpoints.reference, assembly.device)
     prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
     found = footprint(assembly.checkpoints, assembly.template, model_dtype=dtype, prepared=prepared)

@@ -83,4 +83,5 @@ def _told(settings: WorkerSettings, assembly: Assembly) -> WorkerSettings:
 
 def _workers(assembly: Assembly) -> int:
     """Workers at one time. The threads of a worker must not follow this number once a run has begun."""
-    return assembly.config.executor.workers
+    chosen = assembly.config.executor
+    return executors.load(chosen.name).workers(chosen)

@@ -111,7 +111,6 @@ def search_plan(assembly: Assembly) -> SearchPlan:
         aggregate=functools.partial(aggregate, assembly.suite),
         starts=assembly.starts,
         budgets=config.budgets,
-        max_failures=config.budgets.max_failures,
         promoted=config.promote.candidates,
         finalists=config.confirm.finalists,
     )

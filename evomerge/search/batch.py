@@ -47,15 +47,17 @@ class BatchResult:
     """The evaluations of a batch.
 
     Attributes:
-        found: One evaluation per recipe, the same object for equal recipes; None where the limit, the clock or a stop
-            came first.
+        found: One evaluation per recipe, the same object for equal recipes; None where the limit or the clock came
+            first.
         new: The evaluations that the run had not seen in an earlier batch, in the order of the ask.
         fresh: Whether any of them was made now.
+        expired: Whether the wall time ended before all that the limit allows were scored.
     """
 
     found: tuple[Evaluation | None, ...]
     new: tuple[Evaluation, ...]
     fresh: bool
+    expired: bool
 
     @property
     def complete(self) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 from evomerge.evaluation import (
     Evaluation,
@@ -93,7 +94,7 @@ class BatchEvaluator:
         new = tuple(work.known[digest] for digest in work.places if digest in work.known)
         self._seen.update({(evaluation.digest, batch.round): evaluation for evaluation in new})
         found = tuple(self._seen.get((recipe.digest, batch.round)) for recipe in batch.recipes)
-        return BatchResult(found, new, work.fresh)
+        return BatchResult(found, new, work.fresh, expired=bool(work.missing))
 
     def _begin(self, batch: Batch) -> _Work:
         """Looks up what the store knows of a batch."""
@@ -108,8 +109,9 @@ class BatchEvaluator:
             stored = self._stored(digest, batch, place)
             if stored is not None:
                 work.known[digest] = stored
-                self._row.add(stored, fresh=False)
-                self._report(stored, self.store.provenance(stored), fresh=False)
+                how = self.store.provenance(stored)
+                self._row.add(stored, fresh=False, scored=how.attempt > 0)
+                self._report(stored, how, fresh=False)
         missing = len(work.missing)
         self.emit(Asked(batch.round, batch.number, len(batch.recipes), missing, fresh=missing > 0))
         return work
@@ -129,7 +131,7 @@ class BatchEvaluator:
             recorded = f"recipe {found.digest[:12] if found is not None else ''} there"
         raise ReplayError(
             f"recipe {digest[:12]} is proposed as number {ask.index} of batch {ask.batch}, but the run has recorded "
-            f"{recorded}; was it made with other versions of numpy, pymoo or cma (see versions in manifest.json)?"
+            f"{recorded}; {_versions_changed(self.store.manifest)}"
         )
 
     def _run(self, work: _Work) -> None:
@@ -208,12 +210,22 @@ class BatchEvaluator:
         work.known[kept.digest] = kept
         work.fresh = True
         self._report(kept, provenance, fresh=True)
-        self._row.add(kept, fresh=True)
+        self._row.add(kept, fresh=True, scored=provenance.attempt > 0)
         self._row.check(self.max_failures)
 
     def _report(self, evaluation: Evaluation, provenance: Provenance, *, fresh: bool) -> None:
         event = Scored if evaluation.error is None else Failed
         self.emit(event(evaluation, provenance.seconds, fresh=fresh))
+
+
+def _versions_changed(manifest: Mapping[str, Any]) -> str:
+    """What libraries have to do with proposals that are not those of earlier sessions."""
+    now, began = manifest.get("versions", {}), manifest.get("versions_at_start")
+    if began is None:
+        return "was it made with other versions of numpy, pymoo or cma?"
+    names = [name for name in {**began, **now} if began.get(name) != now.get(name)]
+    changed = (f"{name} {began.get(name)} (now {now.get(name)})" for name in names)
+    return f"the run began with {', '.join(changed)}"
 
 
 def _unanswered(missing: ItemLists, outcome: Outcome) -> Failure | None:

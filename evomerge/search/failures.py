@@ -18,18 +18,27 @@ class FailureRow:
         self._row: list[tuple[Failure, bool]] = []
         self._waiting: list[str] = []
         self._next = 0
-        self._known: dict[str, tuple[Failure | None, bool]] = {}
+        self._known: dict[str, tuple[Failure | None, bool] | None] = {}  # None: nobody was asked
 
     def begin(self, digests: Sequence[str]) -> None:
         """Begins a batch of these recipes; what was not complete of the last one is forgotten."""
         self._waiting, self._next, self._known = list(digests), 0, {}
 
-    def add(self, evaluation: Evaluation, *, fresh: bool) -> None:
-        """Adds an evaluation of the batch; whether it was made now."""
-        self._known[evaluation.digest] = (evaluation.error, fresh)
+    def add(self, evaluation: Evaluation, *, fresh: bool, scored: bool) -> None:
+        """Adds an evaluation of the batch.
+
+        Args:
+            evaluation: The evaluation.
+            fresh: Whether it was made now.
+            scored: Whether a worker had to be asked; what follows from earlier answers or failures is no new sign.
+        """
+        self._known[evaluation.digest] = (evaluation.error, fresh) if scored else None
         while self._next < len(self._waiting) and self._waiting[self._next] in self._known:
-            error, new = self._known.pop(self._waiting[self._next])
+            outcome = self._known.pop(self._waiting[self._next])
             self._next += 1
+            if outcome is None:
+                continue
+            error, new = outcome
             if error is None:
                 self._row.clear()
             else:

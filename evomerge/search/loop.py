@@ -59,9 +59,11 @@ def run(
     Raises:
         InputError: if objectives or constraints do not fit what the baselines recorded, or the searcher does not fit
             the plan.
-        RepeatedFailures: if all baselines fail for one reason, or after `SearchPlan.max_failures` failures in a row.
+        RepeatedFailures: if all baselines fail for one reason, or after `Budgets.max_failures` failures in a row.
             Starting again tries one candidate more.
         ReplayError: if the records do not belong to this plan.
+        ExecutorError: if no worker can be started, or results are lost.
+        LeaseLost: if another process has taken over the run's folder; nothing more is written to it.
         KeyboardInterrupt: if told to stop now.
     """
     clock = Stopwatch(store)
@@ -107,7 +109,7 @@ class _Search:
         self._candidates: list[Evaluation] = []  # in the order of the asks
         self._cut = False
         fold = Fold.of(plan.aggregate, plan.objectives, plan.constraints)
-        self._evaluator = BatchEvaluator(store, executor, fold, plan.max_failures, stop, self._expired, emit)
+        self._evaluator = BatchEvaluator(store, executor, fold, plan.budgets.max_failures, stop, self._expired, emit)
 
     def run(self) -> SearchResult:
         """All phases."""
@@ -158,7 +160,7 @@ class _Search:
             improved = front.extend(scored.new)
             if not scored.complete:
                 self._cut = bool(scored.new)
-                return budget if len(scored.new) == limit else "seconds"
+                return "seconds" if scored.expired else budget
             self._tell(searcher, criteria, proposals, scored)
             idle = 0 if scored.new else idle + 1
             stale = 0 if improved else stale + 1

@@ -96,7 +96,6 @@ class SearchPlan:
         constraints: What candidates must meet.
         starts: Genomes of the first batch, ``(k, n_var)``.
         budgets: When to stop.
-        max_failures: So many failures in a row end the run.
         promoted: At most so many candidates are compared on the selection split; None for twice the finalists.
         finalists: At most so many candidates are confirmed on the test split; 0 for no promotion and no confirmation.
     """
@@ -110,7 +109,6 @@ class SearchPlan:
     constraints: tuple[Constraint, ...] = ()
     starts: NDArray[np.float64] | None = None
     budgets: Budgets = field(default_factory=Budgets)
-    max_failures: int = Budgets.max_failures
     promoted: int | None = PromoteSettings.candidates
     finalists: int = ConfirmSettings.finalists
 

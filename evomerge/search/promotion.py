@@ -63,8 +63,11 @@ class Promotion:
         Returns:
             Whether it was completed.
         """
+        confirms = bool(self._plan.finalists) and self._plan.asks("test")
+        if (self._plan.shortlisted or confirms) and stop() != "none":
+            return False
         chosen = self._select(criteria, candidates)
-        if not (self._plan.finalists and self._plan.asks("test")):
+        if not confirms:
             return True
         if stop() != "none":
             return False

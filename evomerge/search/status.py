@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from evomerge.search.events import Ended, Event, Phase, Scored, Told
+from evomerge.search.events import Asked, Ended, Event, Phase, Scored, Told
 from evomerge.store import RunStore
 
 __all__ = ["STATUS", "EventLog", "Status", "Stopwatch"]
@@ -59,12 +59,15 @@ class Status:
         self._evaluations = 0
 
     def __call__(self, event: Event) -> None:
-        """Takes an event in; phases, told batches and the end are written down."""
+        """Takes an event in; phases, asked and told batches and the end are written down."""
         if isinstance(event, Scored):
             self._evaluations += self._phase == "search"
         elif isinstance(event, Phase):
             self._phase = event.phase
             self._write(None)
+        elif isinstance(event, Asked):
+            if event.fresh:  # a replay is over; until then a session has not come as far as earlier ones had
+                self._write(None)
         elif isinstance(event, Told):
             self._batches = event.batch
             if event.fresh:

@@ -63,7 +63,8 @@ class RunStore:
 
         Args:
             folder: The run's folder.
-            manifest: Written as ``manifest.json``; budgets and versions in it may differ from an earlier start.
+            manifest: Written as ``manifest.json``; budgets and versions in it may differ from an earlier start. Where
+                versions do, those that the run began with stay in it as ``versions_at_start``.
             identity: What changes a score or a proposal. It must equal that of the run already in the folder.
             writer: Name of this process's own log files.
 
@@ -79,7 +80,8 @@ class RunStore:
             make_folder(path, identity)  # another process may have begun another run before the lease was taken
             for name in (f"records/{writer}.jsonl", f"responses/{writer}.jsonl", _ITEM_SETS, _EVENTS):
                 drop_torn_tail(path / name)
-            store = cls(path, {"format": FORMAT, **manifest, "identity": identity}, writer)
+            described = {"format": FORMAT, **manifest, "identity": identity, **_versions_at_start(path, manifest)}
+            store = cls(path, described, writer)
             store._lease = lease
             write_json(path / MANIFEST, store.manifest)
         except BaseException:
@@ -299,3 +301,10 @@ class RunStore:
             record = self._records.get(ask)
             if record is not None:
                 self._records[ask] = replace(record, evaluation=replace(record.evaluation, told=values))
+
+
+def _versions_at_start(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The versions that a run began with, if they are not those of now."""
+    stored = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
+    began = stored.get("versions_at_start", stored.get("versions"))
+    return {} if began is None or began == manifest.get("versions") else {"versions_at_start": began}

@@ -12,7 +12,7 @@ import pytest
 from evomerge import executors
 from evomerge.contracts.executor import ExecutorContract, WorkerContract
 from evomerge.evaluation import Outcome, Response
-from evomerge.executors import Result
+from evomerge.executors import ExecutorError, Result
 from evomerge.executors.local import LocalExecutor
 
 COUNTER = itertools.count()
@@ -84,5 +84,5 @@ def test_a_faulty_executor_is_found_out(fault: Callable[..., Any], test: str) ->
     contract.spec = executors.load("local")
     getattr(contract, test)()
     contract.spec = replace(contract.spec, make=lambda make_worker, options: fault(make_worker))
-    with pytest.raises((AssertionError, KeyError)):
+    with pytest.raises((AssertionError, ExecutorError)):
         getattr(contract, test)()

@@ -48,9 +48,7 @@ class _RetriesFailures(RunStore):
 
 
 class _TakesStrayAnswers(RunStore):
-    def append(
-        self, evaluation: Evaluation, responses: Any = (), *, items: Any = None, **others: Any
-    ) -> Evaluation:
+    def append(self, evaluation: Evaluation, responses: Any = (), *, items: Any = None, **others: Any) -> Evaluation:
         asked = {(task, item) for task, ids in (items or {}).items() for item in ids}
         kept = [one for one in responses if items is None or one.key in asked]
         return super().append(evaluation, kept if evaluation.error is None else (), items=items, **others)

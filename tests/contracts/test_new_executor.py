@@ -14,7 +14,8 @@ from __future__ import annotations
 import queue
 import threading
 
-from evomerge.executors import ExecutorSpec, Result, call
+from evomerge.errors import InputError
+from evomerge.executors import ExecutorError, ExecutorSpec, Result, call
 from evomerge.options import Option
 
 
@@ -54,7 +55,9 @@ class Threads:
         while self.outstanding:
             ticket, result = self.ended.get()
             if ticket is None:
-                raise result
+                if isinstance(result, InputError):
+                    raise result
+                raise ExecutorError(f"a thread has no worker: {result}") from result
             if self.outstanding.get(result.job) is ticket:
                 del self.outstanding[result.job]
                 yield result

@@ -10,7 +10,7 @@ import pytest
 from evomerge import executors
 from evomerge.contracts import workers
 from evomerge.errors import InputError
-from evomerge.executors import ExecutorError, run
+from evomerge.executors import ExecutorError, ExecutorSettings, run
 
 
 def test_one_process_dies_again_and_again(tmp_path: Path) -> None:
@@ -56,6 +56,16 @@ def test_a_job_in_this_process_runs_when_its_result_is_asked_for() -> None:
     assert done == [2]
     assert len(list(results)) == 2
     assert done == [2, 0, 1], "in the order in which they were submitted"
+
+
+def test_the_number_of_workers_is_the_executors_own_unless_it_is_given() -> None:
+    """However the executor was named: by its file of defaults or by its name alone."""
+    for name, given, wanted in (("processes", None, 2), ("processes", 5, 5), ("local", None, 1)):
+        spec, settings = executors.load(name), ExecutorSettings(name, given)
+        assert spec.workers(settings) == wanted
+        executor = executors.make(name, workers.make_square, **spec.given(settings))
+        assert executor.capacity == wanted
+        executor.close()
 
 
 def test_options_are_checked() -> None:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import evomerge.store.files
 from evomerge import executors
 from evomerge.evaluation import Constraint
-from evomerge.search import Searcher, SearchPlan, run
+from evomerge.search import Budgets, Searcher, SearchPlan, run
 from evomerge.search.searchers import Observation, Proposal
 from evomerge.store import RunStore
 from evomerge.store.files import Log
@@ -52,10 +52,10 @@ class Blow:
 
 def search_plan(name: str, evaluations: int = 26) -> SearchPlan:
     """Every kind of candidate: good, infeasible, failed, and repeated."""
+    budgets = Budgets(evaluations=evaluations, max_failures=50)
     return replace(
-        plan(name, evaluations=evaluations, seed=3, constraints=CONSTRAINTS, depth="linear"),
+        plan(name, budgets=budgets, seed=3, constraints=CONSTRAINTS, depth="linear"),
         finalists=3,
-        max_failures=50,
     )
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from evomerge.evaluation import Ask, Job, Outcome
 from evomerge.search import (
     Budgets,
     Progress,
 )
 from evomerge.search.searchers import Observation, Proposal
 from evomerge.store import RunStore
-from tests.search.analytic import plan
+from tests.search.analytic import Analytic, plan
 from tests.search.sessions import search, status
 
 
@@ -91,6 +93,32 @@ def test_stop_and_finish_keeps_the_batch_and_skips_the_confirmation(tmp_path: Pa
     assert [e.digest for e in RunStore.read(tmp_path).evaluations()] == [
         e.digest for e in RunStore.read(tmp_path / "other").evaluations()
     ]
+
+
+def test_stop_and_finish_in_a_batch_that_the_budget_cuts_skips_the_promotion_too(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    work = plan("nsga2", evaluations=12)
+    result, jobs = search(
+        tmp_path, work, progress=seen.append, stop=lambda: "finish" if seen and seen[-1].done >= 11 else "none"
+    )
+    assert (result.reason, result.evaluations, result.cut) == ("stopped", 12, True)
+    assert {job.split for job in jobs} == {"search"}
+    after, jobs = search(tmp_path, work)
+    assert (after.reason, {job.split for job in jobs}) == ("evaluations", {"selection", "test"})
+
+
+def test_a_batch_that_the_clock_cuts_ends_the_search_by_the_clock(tmp_path: Path) -> None:
+    work = plan("nsga2", budgets=Budgets(evaluations=40, seconds=3600.0))
+
+    def slow(job: Job) -> Outcome:
+        if job.ask == Ask("search", 1, 2):
+            time.sleep(1.5)
+        return Analytic()(job)
+
+    with RunStore.open(tmp_path, {}, {}) as store:
+        store.write_json("status.json", {"seconds": 3599.0})
+    result, _ = search(tmp_path, work, slow)
+    assert (result.reason, result.evaluations, result.cut) == ("seconds", 3, True)
 
 
 def test_stop_now_loses_only_what_was_being_scored(tmp_path: Path) -> None:

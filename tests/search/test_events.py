@@ -19,7 +19,7 @@ from evomerge.search import Budgets, EveryBaselineFailed, run
 from evomerge.search.events import Asked, Ended, Event, Failed, Phase, Promoted, Retried, Scored, Told
 from evomerge.store import RunStore
 from tests.search.analytic import Analytic, plan
-from tests.search.sessions import search
+from tests.search.sessions import search, status
 
 WORK = replace(plan("nsga2", evaluations=20), finalists=2)
 
@@ -74,6 +74,18 @@ def test_a_replay_is_heard_but_not_kept_again(tmp_path: Path) -> None:
     assert [row["phase"] for row in new if row["event"] == "phase"] == [
         "baselines", "search", "selection", "confirmation",
     ]  # fmt: skip
+
+
+def test_the_status_says_how_far_a_run_is_as_soon_as_a_replay_is_over(tmp_path: Path) -> None:
+    search(tmp_path, WORK)
+    seen: list[dict[str, Any]] = []
+
+    def worker(job: Job) -> Outcome:
+        seen.append(status(tmp_path))
+        return Analytic()(job)
+
+    search(tmp_path, replace(WORK, budgets=Budgets(evaluations=24)), worker)
+    assert (seen[0]["phase"], seen[0]["batches"], seen[0]["evaluations"]) == ("search", 2, 20)
 
 
 def test_a_torn_event_is_dropped(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from evomerge.evaluation import Constraint, Failure, Job, Objective, Outcome
-from evomerge.executors import Result
+from evomerge.evaluation import Ask, Constraint, Failure, Job, Objective, Outcome
+from evomerge.executors import ExecutorError, Result
+from evomerge.executors.local import LocalExecutor
 from evomerge.search import (
+    Budgets,
     EveryBaselineFailed,
     RepeatedFailures,
     run,
@@ -42,7 +44,7 @@ def test_no_feasible_candidate_is_an_empty_front(tmp_path: Path) -> None:
 
 
 def test_failures_in_a_row_end_the_run_with_the_first_shown(tmp_path: Path) -> None:
-    work = replace(plan("nsga2"), max_failures=5)
+    work = plan("nsga2", budgets=Budgets(evaluations=40, max_failures=5))
     failing = Analytic(everything_fails=True)
     with pytest.raises(
         RepeatedFailures, match=r"5 candidates in a row failed; the first: nonfinite: weight .* is cursed"
@@ -85,7 +87,38 @@ def test_the_row_follows_the_order_of_asks_not_of_outcomes(tmp_path: Path) -> No
             pass
 
     with RunStore.open(tmp_path, {}, {}) as store, pytest.raises(RepeatedFailures, match="the first: error: number 1"):
-        run(replace(plan("nsga2"), max_failures=4), Backwards(), store)
+        run(plan("nsga2", budgets=Budgets(max_failures=4)), Backwards(), store)
+
+
+def test_lost_results_are_the_executors_fault_and_end_no_search_quietly(tmp_path: Path) -> None:
+    class Loses(LocalExecutor):
+        def results(self) -> Iterator[Result]:
+            return (result for result in super().results() if not result.job.startswith("search-1-3"))
+
+    work = plan("nsga2", evaluations=20)
+    with (
+        RunStore.open(tmp_path, {}, {}) as store,
+        pytest.raises(ExecutorError, match="lost the results of 1 jobs, the first: search-1-3"),
+    ):
+        run(work, Loses(Analytic), store)
+    result, jobs = search(tmp_path, work)
+    assert (result.reason, len([job for job in jobs if job.split == "search"])) == ("evaluations", 13)
+
+
+@pytest.mark.parametrize("sessions", [1, 2])
+def test_failures_that_follow_from_earlier_ones_count_once(tmp_path: Path, sessions: int) -> None:
+    """Two baselines and the last candidate fail; promotion knows of the baselines and asks nobody."""
+
+    def worker(job: Job) -> Outcome:
+        if job.ask in (Ask("search", 0, 0), Ask("search", 0, 1), Ask("search", 1, 7)):
+            return Outcome(error=Failure("error", f"number {'I' * job.ask.index}"))
+        return Analytic()(job)
+
+    work = plan("random", budgets=Budgets(evaluations=8, max_failures=3))
+    for _ in range(sessions):
+        result, _ = search(tmp_path, work, worker)
+    assert [e.error is not None for e in result.selected[:4]] == [True, True, False, False]
+    assert [e.error is not None for e in result.confirmed[:4]] == [True, True, False, False]
 
 
 def test_scores_that_are_not_finite_are_failures(tmp_path: Path) -> None:

@@ -125,6 +125,21 @@ def test_records_of_another_search_do_not_replay(tmp_path: Path) -> None:
         search(tmp_path, plan("random", seed=0))
 
 
+def test_a_replay_that_fails_names_the_versions_that_changed(tmp_path: Path) -> None:
+    def session(versions: dict[str, str], seed: int) -> None:
+        with RunStore.open(tmp_path, {"versions": versions}, {}) as store:
+            run(plan("random", seed=seed), executors.make("local", Analytic), store)
+
+    session({"numpy": "1.26", "cma": "4.0"}, 0)
+    for _ in range(2):
+        with pytest.raises(ReplayError, match=r"; the run began with numpy 1\.26 \(now 2\.1\)$"):
+            session({"numpy": "2.1", "cma": "4.0"}, 1)
+    session({"numpy": "1.26", "cma": "4.0"}, 0)
+    assert "versions_at_start" not in RunStore.read(tmp_path).manifest
+    with pytest.raises(ReplayError, match="other versions of numpy, pymoo or cma"):
+        session({"numpy": "1.26", "cma": "4.0"}, 1)
+
+
 def test_workers_change_nothing_but_the_time(tmp_path: Path) -> None:
     work = plan("nsga2", evaluations=24)
     search(tmp_path / "here", work, Analytic(broken=0.2))

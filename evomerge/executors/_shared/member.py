@@ -74,12 +74,16 @@ class Member:
             self.process.join()
         self.process.close()
 
+    def killed(self) -> bool:
+        """Whether it ended by signal 9, as the system does to those who take too much memory; waits until it has."""
+        self.process.join()
+        return self.process.exitcode == -signal.SIGKILL
+
     def cause_of_death(self) -> str:
         """How the process ended, in words that follow "a worker"; waits until it has."""
-        self.process.join()
-        code = self.process.exitcode
-        if code == -signal.SIGKILL:
+        if self.killed():
             return "was killed (signal 9; often the system running out of memory)"
+        code = self.process.exitcode
         if code is not None and code < 0:
             return f"died of signal {-code}"
         return f"ended with exit code {code}"

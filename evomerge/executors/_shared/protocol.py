@@ -15,7 +15,7 @@ MakeWorker = Callable[[], Worker]
 
 
 class ExecutorError(RuntimeError):
-    """No worker could be started: the machinery failed, not a candidate, and nothing is to be recorded."""
+    """The machinery failed, not a candidate: no worker could be started, or results were lost. Nothing is recorded."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ class Executor(Protocol):
     def results(self) -> Iterator[Result]:
         """Yields each outstanding job's result once, as they come; ends when no job is outstanding.
 
-        Jobs may be submitted and cancelled between two results. Leaving the iterator leaves jobs outstanding.
+        Jobs may be submitted and cancelled between two results. Leaving the iterator leaves jobs outstanding. A job
+        whose worker died is given to another, twice; if that one dies too, it has failed. What a worker lived to tell
+        is not tried again.
 
         Raises:
             InputError: If a worker cannot be made because of what the user asked for.
@@ -87,7 +89,7 @@ def run(executor: Executor, jobs: Iterable[Job]) -> Generator[Result, None, None
 
     Raises:
         InputError: As `Executor.results`.
-        ExecutorError: As `Executor.results`.
+        ExecutorError: As `Executor.results`; also if results end while jobs are open, or are of other jobs.
     """
     open_jobs: dict[str, None] = {}
     try:
@@ -96,8 +98,12 @@ def run(executor: Executor, jobs: Iterable[Job]) -> Generator[Result, None, None
             open_jobs[job.id] = None
         if open_jobs:
             for result in executor.results():
+                if result.job not in open_jobs:
+                    raise ExecutorError(f"the executor brought a result of {result.job}, which is not outstanding")
                 del open_jobs[result.job]
                 yield result
+        if open_jobs:
+            raise ExecutorError(f"the executor lost the results of {len(open_jobs)} jobs, the first: {min(open_jobs)}")
     finally:
         for id in open_jobs:
             executor.cancel(id)

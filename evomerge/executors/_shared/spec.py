@@ -25,12 +25,14 @@ class ExecutorSettings:
 
     Attributes:
         name: Name of the executor.
-        workers: Number of workers, for executors that have one.
+        workers: Number of workers, for executors that have such a number; None for the executor's own default.
         options: Further options of the executor.
     """
 
     name: str = field(default="local", metadata=setting("where candidates are scored", choices=_names))
-    workers: int = field(default=1, metadata=setting("how many processes", low=1))
+    workers: int | None = field(
+        default=None, metadata=setting("how many processes; null: the executor's own number", low=1)
+    )
     options: Mapping[str, Any] = field(default_factory=dict, metadata=setting("further settings of the executor"))
 
 
@@ -75,7 +77,12 @@ class ExecutorSpec:
 
     def given(self, settings: ExecutorSettings) -> dict[str, Any]:
         """The options that settings give, the number of workers among them where there is one."""
-        return ({"workers": settings.workers} if "workers" in self.options else {}) | dict(settings.options)
+        counted = "workers" in self.options and settings.workers is not None
+        return ({"workers": settings.workers} if counted else {}) | dict(settings.options)
+
+    def workers(self, settings: ExecutorSettings) -> int:
+        """The number of workers that settings come to; 1 for executors without such a number."""
+        return int(self.complete(self.given(settings)).get("workers", 1))
 
     def complete(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options with every default filled in."""
