@@ -219,7 +219,7 @@ class BatchEvaluator:
 
 
 def _versions_changed(manifest: Mapping[str, Any]) -> str:
-    """What libraries have to do with proposals that are not those of earlier sessions."""
+    """The versions that may be why proposals are not those of earlier sessions."""
     now, began = manifest.get("versions", {}), manifest.get("versions_at_start")
     if began is None:
         return "was it made with other versions of numpy, pymoo or cma?"

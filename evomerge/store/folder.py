@@ -94,6 +94,13 @@ def _refuse_damaged(path: Path, manifest: Mapping[str, Any]) -> None:
         raise InputError([f"{path} is not the manifest of a run: {problem}" for problem in found])
 
 
+def versions_at_start(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The versions that the run in a folder began with, as a field of its manifest; none if they are those of now."""
+    stored = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
+    began = stored.get("versions_at_start", stored.get("versions"))
+    return {} if began is None or began == manifest.get("versions") else {"versions_at_start": began}
+
+
 def read_json(path: Path) -> Any:
     """Reads a JSON file.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from evomerge.evaluation import ItemLists, Response, ResponseRef, compact
+from evomerge.evaluation import Evaluation, ItemLists, Response, ResponseRef, compact
 from evomerge.store.files import Log
 from evomerge.store.item_sets import ItemSets
 
@@ -67,6 +67,31 @@ class Responses:
         """The (task, item) pairs that a recipe has answered."""
         kept = self._known.get((digest, variant), ())
         return {key for answered, _ in kept for key in self._item_sets.members(answered)}
+
+    def check(self, evaluation: Evaluation, asked: ItemLists, given: Sequence[Response]) -> None:
+        """Refuses answers that do not go with an evaluation.
+
+        Args:
+            evaluation: The evaluation that they are brought for.
+            asked: What it was asked.
+            given: What was answered for it.
+
+        Raises:
+            ValueError: If an item is answered that was answered before or not asked, one that was asked has no answer
+                and there is no failure, or there are answers beside a failure.
+        """
+        keys = {response.key for response in given}
+        known = self.answered(evaluation.digest, evaluation.variant)
+        name = f"recipe {evaluation.digest[:12]}"
+        if len(keys) < len(given) or not keys.isdisjoint(known):
+            raise ValueError(f"{name} has already answered some of the items that {evaluation.ask} brings answers to")
+        wanted = {(task, item) for task, ids in asked.items() for item in ids}
+        if not keys <= wanted:
+            raise ValueError(f"{name} brings answers to {len(keys - wanted)} items that {evaluation.ask} did not ask")
+        if evaluation.error is not None and given:
+            raise ValueError(f"{name} has failed at {evaluation.ask} and brings {len(given)} answers all the same")
+        if evaluation.error is None and not wanted <= keys | known:
+            raise ValueError(f"{name} has no answer to {len(wanted - keys - known)} items that {evaluation.ask} asked")
 
     def write(self, responses: Iterable[Response]) -> ResponseRef | None:
         """Appends responses and waits until they are on disk; None when there are none."""

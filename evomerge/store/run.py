@@ -23,7 +23,7 @@ from evomerge.evaluation import (
 from evomerge.lease import Lease
 from evomerge.store import format_1
 from evomerge.store.files import Log, drop_torn_tail, whole_lines, write_json, write_lines, write_text
-from evomerge.store.folder import FORMAT, MANIFEST, make_folder, read_json, read_manifest
+from evomerge.store.folder import FORMAT, MANIFEST, make_folder, read_json, read_manifest, versions_at_start
 from evomerge.store.item_sets import ItemSets
 from evomerge.store.records import Record, evaluation_line, read_line, record_line, told_line
 from evomerge.store.responses import Responses, listed
@@ -80,7 +80,7 @@ class RunStore:
             make_folder(path, identity)  # another process may have begun another run before the lease was taken
             for name in (f"records/{writer}.jsonl", f"responses/{writer}.jsonl", _ITEM_SETS, _EVENTS):
                 drop_torn_tail(path / name)
-            described = {"format": FORMAT, **manifest, "identity": identity, **_versions_at_start(path, manifest)}
+            described = {"format": FORMAT, **manifest, "identity": identity, **versions_at_start(path, manifest)}
             store = cls(path, described, writer)
             store._lease = lease
             write_json(path / MANIFEST, store.manifest)
@@ -129,7 +129,7 @@ class RunStore:
             raise ValueError(f"{evaluation.ask} has been kept already")
         given = list(responses)
         asked = items if items is not None else listed(given)
-        self._check_answers(evaluation, asked, given)
+        self._responses.check(evaluation, asked, given)
         item_set = self._item_sets.add(asked)
         evaluation = replace(
             evaluation, items=count_items(asked), item_set=item_set, recipe=JsonText.of(evaluation.recipe)
@@ -260,20 +260,6 @@ class RunStore:
             raise ValueError("this store was opened to read" if self.writer is None else "this store is closed")
         self._lease.check()
 
-    def _check_answers(self, evaluation: Evaluation, asked: ItemLists, given: list[Response]) -> None:
-        keys = {response.key for response in given}
-        known = self._responses.answered(evaluation.digest, evaluation.variant)
-        name = f"recipe {evaluation.digest[:12]}"
-        if len(keys) < len(given) or not keys.isdisjoint(known):
-            raise ValueError(f"{name} has already answered some of the items that {evaluation.ask} brings answers to")
-        wanted = {(task, item) for task, ids in asked.items() for item in ids}
-        if not keys <= wanted:
-            raise ValueError(f"{name} brings answers to {len(keys - wanted)} items that {evaluation.ask} did not ask")
-        if evaluation.error is not None and given:
-            raise ValueError(f"{name} has failed at {evaluation.ask} and brings {len(given)} answers all the same")
-        if evaluation.error is None and not wanted <= keys | known:
-            raise ValueError(f"{name} has no answer to {len(wanted - keys - known)} items that {evaluation.ask} asked")
-
     def _load(self) -> None:
         if self.manifest.get("format") == format_1.FORMAT:
             for record in format_1.read_records(self.folder, self.manifest, self._item_sets):
@@ -301,10 +287,3 @@ class RunStore:
             record = self._records.get(ask)
             if record is not None:
                 self._records[ask] = replace(record, evaluation=replace(record.evaluation, told=values))
-
-
-def _versions_at_start(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The versions that a run began with, if they are not those of now."""
-    stored = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
-    began = stored.get("versions_at_start", stored.get("versions"))
-    return {} if began is None or began == manifest.get("versions") else {"versions_at_start": began}
