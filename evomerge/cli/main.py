@@ -7,10 +7,12 @@ libraries is set before any of them is imported.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import evomerge
@@ -31,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 failure, 2 bad input, 130 interrupted.
     """
+    _open_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     debug = _DEBUG in words or os.environ.get("EVOMERGE_TRACEBACK") == "1"
     try:
@@ -53,6 +56,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = "" if debug else " (--debug shows where)"
         print(f"evomerge: {said}{hint}", file=sys.stderr)
         return FAILED
+
+
+def _open_streams() -> None:
+    """Makes output possible whatever the process was given: closed streams, or an encoding without some letters."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open to the end
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open to the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(words: list[str]) -> int:
@@ -117,8 +131,8 @@ def _no_verb(words: Sequence[str]) -> str:
 
 def sentence(error: Exception) -> str:
     """An error in words: of the operating system, the file and what is the matter with it; else its type and text."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename is not None else error.strerror
     return f"{type(error).__name__}: {error}"
 
 

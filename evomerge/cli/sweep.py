@@ -18,9 +18,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
-from evomerge.cli.sweep_summary import NOTES, finished, summarise
+from evomerge.cli.sweep_summary import finished, summarise
 from evomerge.config import multirun
-from evomerge.config.sweep import Job, plan
+from evomerge.config.sweep import NOTES, Job, plan
 
 DONE, INTERRUPTED = 0, 130
 _TAIL = 20  # lines of a failed job's messages that are kept

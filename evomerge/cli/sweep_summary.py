@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from evomerge.config.sweep import Job
+from evomerge.config.sweep import NOTES, Job
 from evomerge.errors import InputError
 from evomerge.evaluation import Objective
 from evomerge.run.paths import expanded
 from evomerge.run.run_config import RunConfig
 from evomerge.store import RunStore
 
-NOTES = "jobs"  # the sweep's folder of one small JSON file per job
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 

@@ -10,6 +10,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -113,6 +114,16 @@ def export(words: Sequence[str]) -> ExportConfig:
     return validate.export_config(*_plain(words, schema.EXPORT))
 
 
+def hydra_problems(words: Sequence[str]) -> list[str]:
+    """Problems of words that set Hydra's own configuration, as Hydra puts them."""
+    try:
+        _composed(words, with_hydra=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        said = [(str(part).splitlines() or [""])[0].strip() for part in (error, error.__cause__) if part is not None]
+        return [f"{', '.join(words)}: {' '.join(said)}"]
+    return []
+
+
 def register() -> None:
     """Tells Hydra of the choices that no YAML file holds."""
     store = ConfigStore.instance()
@@ -153,13 +164,14 @@ def _overridden(
     return flat
 
 
-def _composed(choices: Sequence[str]) -> dict[str, Any]:
+def _composed(choices: Sequence[str], *, with_hydra: bool = False) -> dict[str, Any]:
     register()
     # Hydra keeps one instance per process; a program that is itself run by Hydra gets its own back.
     outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
         with initialize_config_dir(config_dir=str(groups.conf_folder()), job_name="evomerge", version_base="1.3"):
-            composed = OmegaConf.to_container(hydra_compose(CONFIG, overrides=list(choices)), resolve=True)
+            found = hydra_compose(CONFIG, overrides=list(choices), return_hydra_config=with_hydra)
+            composed = OmegaConf.to_container(found, resolve=not with_hydra)
     finally:
         GlobalHydra.instance().hydra = outer
     assert isinstance(composed, dict)

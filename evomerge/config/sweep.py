@@ -13,9 +13,10 @@ from typing import Any
 from evomerge.config import compose, groups, parse, schema
 from evomerge.config.parse import Override
 from evomerge.errors import InputError
-from evomerge.run.paths import expanded
+from evomerge.run.paths import expanded, is_folder
 from evomerge.run.run_config import RunConfig
 
+NOTES = "jobs"  # the sweep's folder of one small JSON file per job
 # What may change between two starts of a sweep without making it another one.
 _LOOSE = ("evaluations", "budgets", "executor", "progress", "promote", "confirm", "run_dir")
 
@@ -65,15 +66,18 @@ def plan(words: Sequence[str]) -> tuple[Path, list[Job], list[str]]:
             configs.append((chosen, compose.resolve(chosen, [])))
         except InputError as error:
             problems += [problem for problem in error.problems if problem not in problems]
+    own = [word for word in words if re.match(r"^\+{0,2}hydra[./]", word)]
+    problems += compose.hydra_problems(own)
     if problems:
         raise InputError(problems)
     folder = expanded(configs[0][1].run_dir or f"runs/sweep-{_identity(found)}")
+    if is_folder(folder) and any(folder.iterdir()) and not is_folder(folder / NOTES):
+        raise InputError(f"run_dir: {folder} is not a sweep's folder and is not empty; choose another")
     swept = sorted(override.key for override in found if override.sweep)
     jobs = [_job(chosen, config, swept, folder) for chosen, config in configs]
     names = [job.name for job in jobs]
     if len(set(names)) < len(names):
         raise InputError([f"-m: {name} comes twice" for name in sorted({n for n in names if names.count(n) > 1})])
-    own = [word for word in words if re.match(r"^\+{0,2}hydra[./]", word)]
     hydra_words = [_hydra_word(override) for override in found if override.key != "run_dir"]
     return folder, jobs, [*hydra_words, f"hydra.sweep.dir={parse.written(str(folder))}", *own]
 

@@ -92,6 +92,17 @@ def test_bad_input_is_exit_code_2_and_leaves_nothing_behind(desk: Path) -> None:
     assert sorted(desk.rglob("*")) == before
 
 
+def test_output_needs_no_utf8_and_no_open_stream(tmp_path: Path) -> None:
+    done = evomerge_process("search", "ünï=1", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert done.returncode == 2
+    assert "\\xfcn\\xef" in done.stderr
+    closed = f"exec {sys.executable} -m evomerge --help >&- 2>&-"
+    assert subprocess.run(["bash", "-c", closed], cwd=tmp_path, env=ENVIRONMENT, check=False).returncode == 0
+    full = f"exec {sys.executable} -m evomerge --version >/dev/full"
+    told = subprocess.run(["bash", "-c", full], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True)
+    assert (told.returncode, "No space left on device" in told.stderr) == (1, True)
+
+
 def test_a_failure_is_exit_code_1_and_one_line(
     desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

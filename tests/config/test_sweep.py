@@ -34,6 +34,30 @@ def test_without_a_folder_the_sweep_is_named_by_what_it_is_about(desk: Path) -> 
     assert plan([*GOOD, "method=ties", "seed=0,1"])[0] != folder
 
 
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("hydra/launcher=nope", "Could not find 'hydra/launcher/nope'"),
+        ("hydra.sweeper.max_batch_size=x", "could not be converted to Integer"),
+        ("hydra.nope=x", "'nope'"),
+    ],
+)
+def test_hydras_own_settings_are_checked_before_any_job(desk: Path, word: str, expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        plan([*GOOD, "seed=0,1", "run_dir=s", word])
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith(word)
+    assert expected in caught.value.problems[0]
+    assert plan([*GOOD, "seed=0,1", "run_dir=s", "hydra.verbose=true"])[2][-1] == "hydra.verbose=true"
+
+
+def test_a_folder_with_something_else_in_it_is_no_sweeps(desk: Path) -> None:
+    with pytest.raises(InputError, match="my_tasks is not a sweep's folder and is not empty"):
+        plan([*GOOD, "seed=0,1", "run_dir=my_tasks"])
+    (desk / "my_tasks" / "jobs").mkdir()
+    assert plan([*GOOD, "seed=0,1", "run_dir=my_tasks"])[0] == Path("my_tasks")
+
+
 def test_a_file_of_settings_is_part_of_every_job(desk: Path) -> None:
     (desk / "mine.yaml").write_text("genome: blocks\nfitness: {num_fewshot: 3}\nseed: 9\n")
     _, found, words = plan([*GOOD, "experiment=mine.yaml", "seed=0,1", "run_dir=s"])
