@@ -56,7 +56,7 @@ def test_is_found_by_its_name():
 
 def test_the_method_of_the_readme_keeps_the_contract(tmp_path: Path) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    section = readme.split("## A new merge method")[1].split("\n## ")[0]
+    section = readme.split("## To add something")[1].split("\n## ")[0]
     (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
     done = run_tests_in_a_copy(
         tmp_path / "readme", {"methods/mymethod.py": code}, TEST.replace("magmax", "mymethod").replace("Magmax", "Mine")

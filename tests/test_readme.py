@@ -1,0 +1,63 @@
+"""README says what is there: links, commands, keys, names and rooms."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from evomerge import executors, methods
+from evomerge.config import groups, schema
+from evomerge.config.help import VERBS
+from evomerge.search import searchers
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+MAP = TEXT.split("## The map")[1].split("\n## ")[0]
+CODE = re.findall(r"`([^`\n]+)`", TEXT)
+
+
+def test_links_lead_somewhere() -> None:
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", TEXT) if "://" not in link]
+    assert len(links) > 10
+    assert not [link for link in links if not (ROOT / link.split("#")[0]).exists()]
+
+
+def test_the_first_two_commands_install_and_run_the_example_and_the_tests() -> None:
+    blocks = re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
+    first, second = [line for block in blocks for line in block.splitlines()][:2]
+    install = "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt"
+    assert first == f"{install} . && .venv/bin/evomerge"
+    assert second == f"{install} -e '.[dev]' && .venv/bin/python -m pytest"
+
+
+def test_every_room_is_on_the_map_with_a_sentence() -> None:
+    rooms = {path.parent.name for path in (ROOT / "evomerge").glob("*/__init__.py")}
+    assert set(re.findall(r"`evomerge/(\w+)`", MAP)) == rooms
+    rows = [row for row in MAP.splitlines() if row.startswith("| `")]
+    assert all(len(row.split("|")[2].split()) >= 3 for row in rows)
+
+
+def test_keys_and_settings_that_are_named_exist() -> None:
+    sections = schema.sections(schema.SEARCH)
+    named = {word.split("=")[0] for word in CODE if re.fullmatch(r"[a-z_]+\.[a-z_]+(=\S*)?", word)}
+    keys = {word for word in named if word.split(".")[0] in sections}
+    assert keys
+    assert not keys - set(schema.SEARCH)
+
+
+def test_choices_that_are_listed_are_those_there_are() -> None:
+    listed = dict(re.findall(r"`(\w+)=\{([\w,]+)\}`", TEXT))
+    known = groups.groups()
+    assert {group: set(names.split(",")) for group, names in listed.items()} == {
+        "genome": set(known["genome"]),
+        "searcher": set(searchers.names()),
+        "executor": set(executors.names()),
+    }
+    table = TEXT.split("| method | what it does | paper |")[1].split("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", table)) == set(methods.names())
+
+
+def test_every_verb_is_shown() -> None:
+    blocks = "".join(re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL))
+    shown = set(re.findall(r"^evomerge (\w+)", blocks, re.MULTILINE))
+    assert shown == set(VERBS)
