@@ -54,18 +54,21 @@ def test_is_found_by_its_name():
 """
 
 
+# What is asked of all methods, after which the new one's own test comes.
+OF_ALL = (Path(__file__).parents[1] / "methods" / "test_registry.py").read_text(encoding="utf-8")
+
+
 def test_the_method_of_the_readme_keeps_the_contract(tmp_path: Path) -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     section = readme.split("## To add something")[1].split("\n## ")[0]
     (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
-    done = run_tests_in_a_copy(
-        tmp_path / "readme", {"methods/mymethod.py": code}, TEST.replace("magmax", "mymethod").replace("Magmax", "Mine")
-    )
+    test = OF_ALL + TEST.replace("magmax", "mymethod").replace("Magmax", "Mine")
+    done = run_tests_in_a_copy(tmp_path / "readme", {"methods/mymethod.py": code}, test)
     assert done.returncode == 0, done.stdout[-3000:]
 
 
 def test_a_new_method_keeps_the_contract_and_a_wrong_one_is_found_out(tmp_path: Path) -> None:
-    done = run_tests_in_a_copy(tmp_path / "right", {"methods/magmax.py": MAGMAX}, TEST)
+    done = run_tests_in_a_copy(tmp_path / "right", {"methods/magmax.py": MAGMAX}, OF_ALL + TEST)
     assert done.returncode == 0, done.stdout[-3000:]
     # It adds zeros to the base's negative zeros.
     wrong = MAGMAX.replace("torch.where(chosen == 0, base, base + chosen)", "base + chosen")
