@@ -5,7 +5,10 @@
         patience: int | None = field(default=None, metadata=setting("stop after so many batches ...", low=1))
 
 The field's name and type and its default complete the declaration. The keys of the command line, ``--help``, the checks
-of values and the composed configuration follow from it, and from nothing else.
+of values and the composed configuration follow from it, and from nothing else. What does not follow is whether the
+setting belongs to a run's identity, so that a folder begun with another value is refused: a field of the settings of
+fitness, genome or searcher does by itself, any other only if :mod:`evomerge.run.identity` names it, and
+``tests/run/test_identity.py`` asks for every key which of both was meant.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ class Setting:
         low: Smallest number.
         high: Largest number.
         choices: The accepted names, or the names that a mapping may hold; a callable is asked when they are needed.
-        form: Name of the form of the value where its type does not tell, see :mod:`evomerge.config.value_types`.
+        form: Name of the form of the value where its type does not tell, see :mod:`evomerge.config.kinds`.
     """
 
     help: str

@@ -35,8 +35,8 @@ class Fold:
         """Folds responses.
 
         Returns:
-            Metrics and None, or no metrics and the failure: a metric that is not finite or is missing, or an error of
-            the code that computes it, which may be the user's.
+            Metrics and None, or no metrics and the failure: a metric that is not finite, one that no response has
+            recorded, or an error of the code that computes it, which may be the user's.
         """
         try:
             metrics = dict(self.aggregate(responses))
@@ -46,7 +46,20 @@ class Fold:
         if wrong:
             return {}, Failure("nonfinite", f"a score is not finite: {', '.join(wrong)}")
         missing = [key for key in self.required if key not in metrics]
-        if missing:
-            known = ", ".join(sorted(metrics)) or "none"
-            return {}, Failure("nonfinite", f"no finite value of {', '.join(missing)} (there are {known})")
-        return metrics, None
+        return ({}, _missing(missing, metrics, responses)) if missing else (metrics, None)
+
+
+def _missing(keys: Sequence[str], metrics: Mapping[str, float], responses: Sequence[Response]) -> Failure:
+    """The failure for metrics that are not there: no item records them, or their values were not finite."""
+    unknown = [key for key in keys if not _recorded(key, responses)]
+    if unknown:
+        known = ", ".join(sorted(metrics)) or "none"
+        return Failure("error", f"no item records {', '.join(unknown)} (there are {known})")
+    return Failure("nonfinite", f"no finite value of {', '.join(keys)}")
+
+
+def _recorded(key: str, responses: Sequence[Response]) -> bool:
+    """Whether items hold values of a metric: those of its task, or, where its owner is a group, those of any."""
+    owner, _, name = key.rpartition(".")
+    own = [response for response in responses if response.task == owner] or responses
+    return any(name in response.metrics for response in own)

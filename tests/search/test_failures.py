@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from evomerge.evaluation import Ask, Constraint, Failure, Job, Objective, Outcome
+from evomerge.evaluation import Ask, Constraint, Failure, Job, Objective, Outcome, Response
 from evomerge.executors import ExecutorError, Result
 from evomerge.executors.local import LocalExecutor
 from evomerge.search import (
@@ -18,6 +18,7 @@ from evomerge.search import (
     RepeatedFailures,
     run,
 )
+from evomerge.search.folding import Fold
 from evomerge.store import RunStore
 from tests.search.analytic import Analytic, plan
 from tests.search.sessions import search, status
@@ -141,9 +142,24 @@ def test_scores_that_are_not_finite_are_failures(tmp_path: Path) -> None:
 def test_an_objective_that_is_not_recorded_is_told_after_the_baselines(tmp_path: Path) -> None:
     work = replace(plan("random"), objectives=(Objective("north.f1", ((1.0, "north.f1"),)),))
     with pytest.raises(
-        EveryBaselineFailed, match=r"no finite value of north\.f1 \(there are north\.acc, south\.loss\)"
+        EveryBaselineFailed, match=r"error: no item records north\.f1 \(there are north\.acc, south\.loss\)"
     ):
         search(tmp_path, work)
+
+
+def test_a_metric_without_finite_values_is_not_called_unrecorded() -> None:
+    responses = [Response("north", "1", {"acc": 1.0, "f1": float("nan")}), Response("south", "1", {"loss": 2.0})]
+
+    def failure(*required: str) -> str:
+        _, found = Fold(lambda _: {"north.acc": 1.0, "south.loss": 2.0}, required)(responses)
+        return f"{found.kind}: {found.message}" if found else "none"
+
+    there = "(there are north.acc, south.loss)"
+    assert failure("north.acc", "south.loss") == "none"
+    assert failure("north.acc", "north.f1") == "nonfinite: no finite value of north.f1"
+    assert failure("both.f1") == "nonfinite: no finite value of both.f1"
+    assert failure("south.f1", "north.f1") == f"error: no item records south.f1 {there}"
+    assert failure("both.bleu") == f"error: no item records both.bleu {there}"
 
 
 def test_all_baselines_failing_for_one_reason_end_the_run_and_leave_nothing_behind(tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""Every setting is in a run's identity, or is left out of it for a reason."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evomerge.config import compose
+from evomerge.config.schema import SEARCH
+from evomerge.run.assemble import assemble, with_fingerprints
+from evomerge.run.identity import run_identity
+from evomerge.run.runtime import worker_settings
+from tests.run.family import Family
+
+# Where the identity says what a setting means. What changes a score or a proposal belongs here.
+INSIDE = {
+    "models": "models",
+    "base": "base",
+    "method": "method.name",
+    "method_options": "method.options",
+    "tasks": "fitness.tasks",
+    **{
+        f"fitness.{name}": f"fitness.{name}"
+        for name in (
+            "num_fewshot", "apply_chat_template", "fewshot_as_multiturn", "system_instruction", "gen_kwargs", "splits",
+            "batch_size", "max_length", "fewshot_seed", "prefixes", "split_rule",
+        )
+    },
+    "items_per_task": "items",
+    "test_items_per_task": "items",
+    "objectives": "objectives",
+    "constraints": "constraints",
+    "patterns": "genome.patterns",
+    "layer_pattern": "genome.layer_pattern",
+    "functions": "functions",
+    "seed": "seed",
+    "start_from": "starts",
+    **{
+        f"genome.{name}": f"genome.settings.{name}"
+        for name in (
+            "depth", "block_size", "control_points", "basis", "split_kinds", "own_groups", "frozen", "fixed", "bounds",
+            "shared",
+        )
+    },
+    **{f"searcher.{name}": f"searcher.{name}" for name in ("name", "population", "options")},
+    **{
+        f"model.{name}": f"model.{name}"
+        for name in ("dtype", "attention", "device", "threads", "merge_dtype", "out_dtype")
+    },
+}  # fmt: skip
+BUDGET = "a run can be extended, so what ends it is not what it is"
+AFTER = "it begins when the search is over"
+SAME = "it changes where and how fast the same scores come about"
+OUTSIDE = {
+    "task_path": "the items and the judging that are found there are inside, wherever they lie",
+    "evaluations": BUDGET,
+    "budgets.items": BUDGET,
+    "budgets.seconds": BUDGET,
+    "budgets.patience": BUDGET,
+    "max_failures": BUDGET,
+    "promote.candidates": AFTER,
+    "confirm.finalists": AFTER,
+    "run_dir": SAME,
+    "offline": SAME,
+    "executor.name": f"{SAME}; one that makes scores up says so itself, see ExecutorSpec.identity",
+    "executor.workers": SAME,
+    "executor.options": f"{SAME}; of one that makes scores up they are inside, see ExecutorSpec.identity",
+    "model.trust_remote_code": "a model whose code may not run is not scored at all",
+    "model.prepared_disk": SAME,
+    "model.prepared_memory": SAME,
+    "progress": "only people see it",
+}
+
+
+def test_every_setting_is_inside_or_outside() -> None:
+    assert not set(INSIDE) & set(OUTSIDE)
+    assert set(SEARCH) == set(INSIDE) | set(OUTSIDE), (
+        "say in this file whether the setting is in a run's identity (evomerge/run/identity.py), and why if it is not"
+    )
+
+
+def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text("def size(model, tokenizer):\n    return 1.0\n")
+    (tmp_path / "elsewhere").symlink_to(family.folder / "tasks")
+    plain = identity(family, base=str(family.folder / "base"))
+    outside = {
+        "task_path": tmp_path / "elsewhere", "evaluations": 99, "budgets.items": 9999, "budgets.seconds": 99,
+        "budgets.patience": 9, "max_failures": 9, "promote.candidates": 5, "confirm.finalists": 2,
+        "run_dir": tmp_path / "other", "offline": "true", "executor.name": "processes", "executor.workers": 2,
+        "executor.options": None, "model.trust_remote_code": "true", "model.prepared_disk": "1M",
+        "model.prepared_memory": "1M", "progress": "lines",
+    }  # fmt: skip
+    assert set(outside) == set(OUTSIDE)
+    assert identity(family, **outside) == plain
+    inside = {
+        "models": f"[{family.folder / 'two'},{family.folder / 'base'}]", "base": family.folder / "one",
+        "method": "ties", "method_options": "{normalise: none}", "tasks": "[second]", "fitness.num_fewshot": 1,
+        "fitness.apply_chat_template": "true", "fitness.fewshot_as_multiturn": "true",
+        "fitness.system_instruction": "Think.", "fitness.gen_kwargs": "{max_gen_toks: 7}",
+        "fitness.splits": "{search: 0.6, selection: 0.2, test: 0.2}", "fitness.batch_size": 3,
+        "fitness.max_length": 99, "fitness.fewshot_seed": 5, "fitness.prefixes": "shared", "fitness.split_rule": 1,
+        "items_per_task": 11, "test_items_per_task": 9, "objectives": "[second.gold_logprob]",
+        "constraints": "['python.size >= 0']", "patterns": "[[attention, 'self_attn']]",
+        "layer_pattern": "'layers\\.(\\d+)\\.'", "functions": f"[{tmp_path / 'own.py'}:size]", "seed": 3,
+        "genome.depth": "smooth", "genome.block_size": 2, "genome.control_points": 2,
+        "genome.basis": "cosine", "genome.split_kinds": "true", "genome.own_groups": "[norm]",
+        "genome.frozen": "[norm]", "genome.fixed": "{mlp: {density: 0.5}}", "genome.bounds": "{weight: [0, 1]}",
+        "genome.shared": "[weight]", "searcher.name": "cmaes", "searcher.population": 8,
+        "searcher.options": "{sigma: 0.2}", "model.dtype": "float16", "model.attention": "eager", "model.device": "cpu",
+        "model.threads": 2, "model.merge_dtype": "bfloat16", "model.out_dtype": "float16",
+    }  # fmt: skip
+    assert set(inside) == set(INSIDE) - {"start_from"}
+    started = identity(family, start_from=finished)  # by itself: such a run has the same models and method
+    assert {name for name in plain if started[name] != plain[name]} == {"starts"}
+    other = identity(family, **inside)
+    same = [key for key, path in INSIDE.items() if at(plain, path) == at(other, path)]
+    assert same == ["model.device"], "which is the CPU in both"
+
+
+def identity(family: Family, **changes: Any) -> dict[str, Any]:
+    """The identity of the family's search with other settings."""
+    words = dict(word.split("=", 1) for word in family.words("somewhere", **changes))
+    config = compose.search([f"{key}={value}" for key, value in words.items()])
+    assembly = with_fingerprints(assemble(config), lambda _: None)
+    return run_identity(assembly, worker_settings(assembly, config.model.threads or 1))
+
+
+def at(value: Mapping[str, Any], path: str) -> Any:
+    """What stands at a dotted path, None if there is nothing."""
+    return functools.reduce(lambda inner, name: inner.get(name), path.split("."), value)
