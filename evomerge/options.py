@@ -53,6 +53,10 @@ class Option:
             return False
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
+    def accepted(self) -> str:
+        """The accepted values in words, for help."""
+        return " | ".join(map(str, self.choices)) if self.choices is not None else self._expected()
+
     def _expected(self) -> str:
         if self.low is None and self.high is None:
             return f"a value of type {self.kind.__name__}"

@@ -14,10 +14,12 @@ def kind_of(entry: Declared) -> Kind:
     """The kind of a setting's value.
 
     Raises:
-        TypeError: If nothing here reads the type, and the setting names no form.
+        TypeError: If nothing here reads the type, and the setting names no form, or one that does not exist.
     """
-    if entry.setting.form is not None:
-        kind = _FORMS[entry.setting.form](entry.setting)
+    if (form := entry.setting.form) is not None:
+        if form not in _FORMS:
+            raise TypeError(f"setting {entry.key} names the form {form!r}; {__name__} has {', '.join(_FORMS)}")
+        kind = _FORMS[form](entry.setting)
     elif entry.setting.choices is not None:
         kind = value_types.choice(entry.setting.choices)
     elif entry.plain_type in _TYPES:

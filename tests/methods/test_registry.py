@@ -9,7 +9,6 @@ import pytest
 from evomerge import methods
 from evomerge.errors import InputError
 
-
 # Name to whether it draws random numbers. Methods that others add promise what `MethodContract` says, and no more.
 SHIPPED = {
     "breadcrumbs": False,

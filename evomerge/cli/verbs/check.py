@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from evomerge import executors, kernels
 from evomerge.checkpoints import stored_dtype, untied_heads
 from evomerge.evaluation import SPLITS
+from evomerge.options import Option
 from evomerge.run.assemble import Assembly, assemble, searcher_settings
 from evomerge.run.requirements import requirements
 from evomerge.run.run_config import RunConfig
@@ -35,9 +37,15 @@ def _models(assembly: Assembly) -> Iterator[str]:
     layers = {assembly.template.groups.place(name).layer for name in assembly.checkpoints.merged_names} - {None}
     kind = reference.config.get("model_type", "unknown type")
     yield f"  {kind}, {len(layers)} layers, {'untied' if untied_heads(reference) else 'tied'} embeddings"
-    options = ", ".join(f"{name}={value}" for name, value in assembly.template.options.items()) or "none"
     yield f"method {assembly.method.name}: {assembly.method.summary}"
-    yield f"  options: {options}; paper: {assembly.method.paper}"
+    yield f"  paper: {assembly.method.paper}"
+    yield from _options("method_options", assembly.method.options, assembly.template.options)
+
+
+def _options(key: str, declared: Mapping[str, Option], values: Mapping[str, Any]) -> Iterator[str]:
+    """One line for each option that a plugin declares: its value here, what else it may be, what it means."""
+    for name, option in declared.items():
+        yield f"  {key}.{name}={values[name]} ({option.accepted()}): {option.doc}"
 
 
 def _genes(assembly: Assembly) -> Iterator[str]:
@@ -57,9 +65,9 @@ def _genes(assembly: Assembly) -> Iterator[str]:
 def _search(assembly: Assembly) -> Iterator[str]:
     spec = searchers.load(assembly.config.searcher.name)
     settings = spec.complete(searcher_settings(assembly.config))
-    options = ", ".join(f"{name}={value}" for name, value in settings.options.items()) or "none"
     yield f"searcher {spec.name}: {spec.title}"
-    yield f"  population: {settings.population or 'follows from the number of genes'}; options: {options}"
+    yield f"  population: {settings.population or 'follows from the number of genes'}"
+    yield from _options("searcher.options", spec.options, settings.options)
     yield f"  constraints: {spec.constraints} ({spec.handling})"
     executor = executors.load(assembly.config.executor.name)
     yield f"executor {executor.name}: {executor.title}"

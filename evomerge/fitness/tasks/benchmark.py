@@ -24,7 +24,7 @@ from evomerge.fitness.tasks.checks.fields import first_line
 from evomerge.fitness.tasks.checks.rehearsal import rehearse, right_answers
 from evomerge.fitness.tasks.items import Item, build_items
 from evomerge.fitness.tasks.judging import task_digest
-from evomerge.fitness.tasks.smooth_metrics import SMOOTH, Scored, smooth_metrics
+from evomerge.fitness.tasks.smooth_metrics import SMOOTH, ItemScores, smooth_metrics
 from evomerge.fitness.tasks.values import finite, plain
 
 PLAIN = "none"  # lm-eval's name for the answers as they are
@@ -181,9 +181,9 @@ class Benchmark:
         if judges_itself(self.task):
             return {}  # only the task knows what its options mean
         if self.output_type == "multiple_choice" and item.gold:
-            return smooth_metrics(self.output_type, Scored(tuple(logprobs[: len(item.options)]), item.gold))
+            return smooth_metrics(self.output_type, ItemScores(tuple(logprobs[: len(item.options)]), item.gold))
         if self.output_type == "loglikelihood":
-            return smooth_metrics(self.output_type, Scored(tuple(logprobs), (0,)))
+            return smooth_metrics(self.output_type, ItemScores(tuple(logprobs), (0,)))
         return {}
 
     def aggregate(self, responses: Iterable[Response]) -> dict[str, float]:

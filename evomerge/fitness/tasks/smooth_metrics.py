@@ -1,8 +1,9 @@
 """Smooth companions of accuracy: they move with the weights where accuracy stands still.
 
 A metric is a function of one item's log-likelihoods with the decorator :func:`smooth`, which also says for which kinds
-of tasks it is computed and whether more is better. A new one needs nothing else: every task of such a kind records it,
-and it can be an objective as ``task.NAME``.
+of tasks it is computed and whether more is better. A new one is such a function in this file, and nothing else: every
+task of such a kind records it, and it can be an objective as ``task.NAME``. Where the task itself reports a metric of
+the same name, as those with lm-eval's ``brier_score`` do, the task's own value counts and this one is not recorded.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Scored:
+class ItemScores:
     """The log-likelihoods of one item.
 
     Attributes:
@@ -45,23 +46,31 @@ class SmoothMetric:
         higher_is_better: Whether more is better.
     """
 
-    compute: Callable[[Scored], float]
+    compute: Callable[[ItemScores], float]
     kinds: tuple[str, ...]
     higher_is_better: bool
 
 
+KINDS = ("multiple_choice", "loglikelihood")
 SMOOTH: dict[str, SmoothMetric] = {}
 
 
-def smooth(*kinds: str, higher_is_better: bool) -> Callable[[Callable[[Scored], float]], Callable[[Scored], float]]:
+def smooth(
+    *kinds: str, higher_is_better: bool
+) -> Callable[[Callable[[ItemScores], float]], Callable[[ItemScores], float]]:
     """Registers a function as a metric of that name.
 
     Args:
-        *kinds: Output types of tasks that have it, ``multiple_choice`` or ``loglikelihood``.
+        *kinds: Output types of tasks that have it, see :data:`KINDS`.
         higher_is_better: Whether more is better.
-    """
 
-    def register(compute: Callable[[Scored], float]) -> Callable[[Scored], float]:
+    Raises:
+        ValueError: If no kind came, or one of tasks that have no log-likelihoods of answers.
+    """
+    if not kinds or not set(kinds) <= set(KINDS):
+        raise ValueError(f"expected the kinds of tasks, among {', '.join(KINDS)}; came {', '.join(kinds) or 'none'}")
+
+    def register(compute: Callable[[ItemScores], float]) -> Callable[[ItemScores], float]:
         SMOOTH[compute.__name__] = SmoothMetric(compute, kinds, higher_is_better)
         return compute
 
@@ -69,26 +78,26 @@ def smooth(*kinds: str, higher_is_better: bool) -> Callable[[Callable[[Scored], 
 
 
 @smooth("multiple_choice", "loglikelihood", higher_is_better=True)
-def gold_logprob(scored: Scored) -> float:
+def gold_logprob(scored: ItemScores) -> float:
     """Log-likelihood of the right answer; of any of them, where there are several."""
     return float(np.logaddexp.reduce(np.asarray(scored.logprobs, dtype=np.float64)[list(scored.gold)]))
 
 
 @smooth("multiple_choice", higher_is_better=True)
-def gold_prob(scored: Scored) -> float:
+def gold_prob(scored: ItemScores) -> float:
     """Probability of the right answer when only the options are possible."""
     return float(scored.probabilities[list(scored.gold)].sum())
 
 
 @smooth("multiple_choice", higher_is_better=False)
-def brier_score(scored: Scored) -> float:
+def brier_score(scored: ItemScores) -> float:
     """Squared distance of the options' probabilities from the right answer, from 0 to 2 (Brier 1950)."""
     right = np.zeros(len(scored.logprobs))
     right[list(scored.gold)] = 1.0 / len(scored.gold)
     return float(((scored.probabilities - right) ** 2).sum())
 
 
-def smooth_metrics(kind: str, scored: Scored) -> Mapping[str, float]:
+def smooth_metrics(kind: str, scored: ItemScores) -> Mapping[str, float]:
     """All metrics of an item.
 
     Args:
