@@ -136,6 +136,7 @@ def test_check_says_what_a_search_would_do_offline_and_writes_nothing(workshop: 
     assert done.returncode == 0, done.stderr
     assert "genes: 10" in done.stdout
     assert "executor local: in this process" in done.stdout
+    assert "\n  method_options.normalise=none (none | weight): what the sum over" in done.stdout
     assert "no problems found" in done.stdout
     assert done.stdout.splitlines()[-1] == "True True"
     assert sorted(workshop.rglob("*")) == before
