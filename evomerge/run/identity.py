@@ -13,7 +13,8 @@ from evomerge.executors import ExecutorSettings
 from evomerge.merging import companions
 from evomerge.run.assemble import Assembly, searcher_settings
 
-# Settings of the fitness that say where files lie or how many items are used (the items themselves are inside), or that enter only where they are not what runs had before them. A new setting of the fitness enters by itself, and so
+# Settings of the fitness that say where files lie or how many items are used (the items are in the identity),
+# or that enter only where they are not what runs had before them. A new setting of the fitness enters by itself, and so
 # refuses every run that began without it, unless it is named here and added below as prefixes and split_rule are.
 _NOT_IDENTITY = ("task_path", "items_per_task", "test_items_per_task", "prefixes", "split_rule")
 
