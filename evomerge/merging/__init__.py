@@ -5,14 +5,14 @@ times in a search, and an export writes its stream once, so what was scored is w
 """
 
 from evomerge.merging.blueprint import Blueprint
+from evomerge.merging.buffers import Buffer
+from evomerge.merging.checkpoints import Checkpoints
 from evomerge.merging.companions import companions
 from evomerge.merging.folder import merge_to_folder
 from evomerge.merging.footprint import Footprint, footprint
 from evomerge.merging.live import LiveModel
 from evomerge.merging.loop import Merger, NonFinite
-from evomerge.merging.memory import Buffer
 from evomerge.merging.mergekit import mergekit_config
-from evomerge.merging.opened import Checkpoints
 from evomerge.merging.prepared import PreparedSettings
 from evomerge.merging.weight_cache import WeightCache
 

@@ -14,12 +14,12 @@ import yaml
 
 from evomerge.checkpoints import write_shards
 from evomerge.errors import InputError
+from evomerge.merging.buffers import Buffer
+from evomerge.merging.checkpoints import Checkpoints
 from evomerge.merging.companions import copy_companions
 from evomerge.merging.footprint import export_bytes
 from evomerge.merging.loop import Merger
-from evomerge.merging.memory import Buffer
 from evomerge.merging.mergekit import mergekit_config
-from evomerge.merging.opened import Checkpoints
 from evomerge.merging.plan.unbuilt import unbuilt
 from evomerge.recipe import Recipe
 from evomerge.settings import parse_size

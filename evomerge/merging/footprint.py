@@ -9,8 +9,8 @@ from pathlib import Path
 
 from evomerge.checkpoints import TensorSpec
 from evomerge.errors import InputError
+from evomerge.merging.checkpoints import Checkpoints
 from evomerge.merging.loop import Merger
-from evomerge.merging.opened import Checkpoints
 from evomerge.merging.plan.inputs import Input
 from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource

@@ -15,8 +15,8 @@ from transformers import PreTrainedModel
 from evomerge.checkpoints import CheckpointSource, TensorSpec, open_source
 from evomerge.errors import InputError
 from evomerge.merging.blueprint import AUTO, Blueprint, missing_weights
+from evomerge.merging.buffers import Buffer
 from evomerge.merging.loop import Merger
-from evomerge.merging.memory import Buffer
 from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.weight_map import Piece, weight_map
 from evomerge.recipe import Recipe

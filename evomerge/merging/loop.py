@@ -15,8 +15,8 @@ from evomerge import methods
 from evomerge.checkpoints import CheckpointSource
 from evomerge.errors import InputError
 from evomerge.kernels import is_finite
-from evomerge.merging.memory import Memory, new_memory
-from evomerge.merging.opened import Checkpoints
+from evomerge.merging.buffers import Memory, new_memory
+from evomerge.merging.checkpoints import Checkpoints
 from evomerge.merging.plan.derivation import Source, derive_outputs
 from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.plan.outputs import Outputs, OutputTensor

@@ -22,9 +22,9 @@ from evomerge.evaluation import SPLITS
 from evomerge.recipe import Recipe
 from evomerge.report import wording
 from evomerge.report.facts import Facts
-from evomerge.report.identity import settings
 from evomerge.report.members import BEATS, SAME, WORSE, Member
 from evomerge.report.results import short_name
+from evomerge.report.settings import settings
 
 _SCRIPTS = ("core.js", "front.js", "heat.js", "lines.js", "samples.js", "main.js")
 _MOST_POINTS = 4000  # candidates drawn as points

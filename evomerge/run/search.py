@@ -30,7 +30,7 @@ PREPARED = "prepared"
 
 
 @dataclass(frozen=True)
-class Prepared:
+class ReadySearch:
     """A search that can start: assembled, weights read, its folder known.
 
     Attributes:
@@ -46,7 +46,7 @@ class Prepared:
     identity: dict[str, Any]
 
 
-def prepare(config: RunConfig, say: Callable[[str], None] = lambda _: None) -> Prepared:
+def prepare(config: RunConfig, say: Callable[[str], None] = lambda _: None) -> ReadySearch:
     """Checks everything, reads all weights once, and finds the run's folder; writes nothing.
 
     Raises:
@@ -60,11 +60,11 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda _: None) -> P
     kept = replace(settings.prepared, folder=str(folder / PREPARED))
     settings, notes = tuned(replace(settings, prepared=kept), assembly, folder, say)
     assembly = replace(assembly, warnings=(*assembly.warnings, *notes))
-    return Prepared(assembly, settings, folder, run_identity(assembly, settings))
+    return ReadySearch(assembly, settings, folder, run_identity(assembly, settings))
 
 
 def search(
-    prepared: Prepared,
+    prepared: ReadySearch,
     progress: Callable[[Progress], None] = lambda _: None,
     stop: Callable[[], str] = lambda: "none",
 ) -> SearchResult:

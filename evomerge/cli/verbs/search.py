@@ -39,7 +39,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _header(prepared: search.Prepared) -> str:
+def _header(prepared: search.ReadySearch) -> str:
     assembly = prepared.assembly
     models = ", ".join(ref.label for ref in assembly.template.sources)
     items = {task: len(ids) for task, ids in assembly.suite.items["search"].items()}
@@ -53,7 +53,7 @@ def _header(prepared: search.Prepared) -> str:
     return "\n".join(lines)
 
 
-def _summarise(prepared: search.Prepared, result: SearchResult) -> None:
+def _summarise(prepared: search.ReadySearch, result: SearchResult) -> None:
     folder = prepared.folder
     store = RunStore.read(folder)
     members = front_members(store)

@@ -12,7 +12,7 @@ from evomerge import methods
 from evomerge.checkpoints import CheckpointSource, TensorSpec, is_computed
 from evomerge.errors import InputError
 from evomerge.kernels import random_key
-from evomerge.merging.opened import Checkpoints
+from evomerge.merging.checkpoints import Checkpoints
 from evomerge.merging.plan.inputs import Input
 from evomerge.merging.plan.origins import Origin, names_by_layer, origins
 from evomerge.merging.plan.output_config import output_config
