@@ -1,13 +1,14 @@
-"""Contract suites: promises of every store, executor, searcher and method, for ours and for other people's.
+"""Contract suites: promises of the run's store and of every executor, searcher and method, ours and other people's.
 
-Each suite is a class whose ``test_`` methods make plain assertions. A plugin's author inherits it and says what is to
-be tested; pytest then runs the inherited methods::
+Each suite is a class whose ``test_`` methods make plain assertions. A plugin's file lies in the folder that is its
+registry, as runs find it nowhere else. Its author inherits the suite and says what is to be tested; pytest then runs
+the inherited methods::
 
     from evomerge.contracts.searcher import SearcherContract
-    from mypackage.mysearcher import SEARCHER
+    from evomerge.search import searchers
 
     class TestMySearcher(SearcherContract):
-        spec = SEARCHER
+        spec = searchers.load("mysearcher")
 
 Nothing here imports pytest. Methods with a ``tmp_path`` argument want an empty folder.
 """

@@ -175,7 +175,7 @@ class WorkerContract(_Made):
 
 
 class ProcessContract(_Made):
-    """Further promises of executors whose workers are processes of their own (not `ExecutorSpec.in_process`)."""
+    """Further promises of executors with `ExecutorSpec.local_processes`; `make` lies beside its ``EXECUTOR``."""
 
     def test_a_killed_worker_is_replaced_and_its_job_tried_again(self, tmp_path: Path) -> None:
         """The attempt is counted; a job that kills every worker is one failed candidate, and the others go on."""

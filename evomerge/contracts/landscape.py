@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["N_CON", "values"]
+from evomerge.search.searchers import Proposal
+
+__all__ = ["N_CON", "points", "values"]
 
 N_CON = 3  # two constraints, and one that tells whether a candidate could be scored at all
 
+_WIDTH = 6  # of points where no genome says how many genes there are
 _OPTIMA = (0.3, 0.7, 0.1, 0.9, 0.5)
 
 
@@ -39,3 +42,17 @@ def values(X: NDArray[np.float64], n_obj: int, kind: str = "mixed") -> tuple[NDA
     failed = (X.sum(axis=1) * 1000).astype(int) % 5 == 0
     F[failed], G[failed, :2], G[failed, 2] = 50.0, 0.0, 9.0
     return F, G
+
+
+def points(proposals: list[Proposal]) -> NDArray[np.float64]:
+    """A point of the landscape for each proposal, ``(n, n_var)``: its genome, or one that follows from its recipe."""
+    width = next((len(proposal.x) for proposal in proposals if proposal.x is not None), _WIDTH)
+    rows = [_point(proposal, width) for proposal in proposals]
+    return np.array(rows) if rows else np.zeros((0, width))
+
+
+def _point(proposal: Proposal, width: int) -> NDArray[np.float64]:
+    if proposal.x is not None:
+        return proposal.x
+    assert proposal.recipe is not None
+    return np.random.default_rng(int(proposal.recipe.digest[:8], 16)).random(width)

@@ -6,10 +6,10 @@ import random
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evomerge.contracts import landscape
 from evomerge.contracts.raising import raised
+from evomerge.options import Option
 from evomerge.search.searchers import Observation, Problem, Proposal, Searcher, SearcherSettings, SearcherSpec
 
 __all__ = ["SearcherContract"]
@@ -46,7 +46,7 @@ class SearcherContract:
         self, proposals: list[Proposal], kind: str = "mixed", n_con: int = landscape.N_CON
     ) -> list[Observation]:
         """Values of proposals on one of the landscapes of :mod:`evomerge.contracts.landscape`."""
-        X = genomes(proposals)
+        X = landscape.points(proposals)
         F, G = landscape.values(X, self.spec.objectives[0], kind)
         rows = zip(proposals, X, F, G, strict=True)
         return [Observation(p.id, f, g, None, x[:2] if self.spec.measures else None, 20) for p, x, f, g in rows]
@@ -73,8 +73,9 @@ class SearcherContract:
         for name, option in spec.options.items():
             assert option.doc, f"option {name} has no help"
             assert option.problem(name, option.default) is None
-            if option.high is not None:
-                assert spec.problems(SearcherSettings(options={name: option.high + 1.0}))
+            beyond = [end + step for end, step in ((option.low, -1), (option.high, 1)) if end is not None]
+            for value in beyond:
+                assert spec.problems(SearcherSettings(options={name: option.kind(value)})), f"{name} takes {value}"
         assert spec.problems(SearcherSettings(options={"no such option": 1}))
 
     def test_every_option_has_an_effect(self) -> None:
@@ -85,9 +86,7 @@ class SearcherContract:
 
         for name, option in self.spec.options.items():
             assert run() == run(**{name: option.default})
-            others: list[object] = [choice for choice in option.choices or () if choice != option.default]
-            if option.low is not None and option.high is not None:
-                others.append(option.kind(option.low + 0.25 * (min(option.high, 40.0) - option.low)))
+            others = other_values(option)
             assert not others or any(run(**{name: other}) != run() for other in others), f"{name} changes nothing"
 
     # Repeatability
@@ -140,21 +139,22 @@ class SearcherContract:
                 searcher, seen = self.make(self.problem(n_var), population=6), set[str]()
                 for _ in range(8):
                     proposals = searcher.ask()
-                    for proposal in proposals:
-                        assert proposal.id not in seen
-                        assert set(proposal.parents) <= seen, "parents are earlier proposals"
-                        seen.add(proposal.id)
-                    X = genomes(proposals)
-                    assert X.shape == (len(proposals), n_var) or not proposals
-                    assert X.dtype == np.float64
-                    assert ((X >= 0.0) & (X <= 1.0)).all()
+                    ids = {proposal.id for proposal in proposals}
+                    assert len(ids) == len(proposals)
+                    assert ids.isdisjoint(seen)
+                    assert all(set(p.parents) <= seen for p in proposals), "parents are proposals of earlier asks"
+                    seen |= ids
+                    for x in (proposal.x for proposal in proposals if proposal.x is not None):
+                        assert x.shape == (n_var,)
+                        assert x.dtype == np.float64
+                        assert ((x >= 0.0) & (x <= 1.0)).all()
                     searcher.tell(self.observe(proposals, kind))
 
     def test_the_first_batch_holds_the_starts(self) -> None:
         """None is dropped, also where there are more of them than the population has members."""
         for count in (0, 3, 20):
             starts = np.random.default_rng(count).random((count, N_VAR))
-            first = genomes(self.make(self.problem(starts=starts)).ask())
+            first = landscape.points(self.make(self.problem(starts=starts)).ask())
             assert {row.tobytes() for row in starts} <= {row.tobytes() for row in first}
 
     def test_any_number_of_objectives_that_it_declares(self) -> None:
@@ -165,8 +165,8 @@ class SearcherContract:
                 searcher = self.make(Problem(4, n_obj, n_con, n_measures=2 if self.spec.measures else 0))
                 for _ in range(4):
                     proposals = searcher.ask()
-                    F, G = landscape.values(genomes(proposals), n_obj)
-                    measures = genomes(proposals)[:, :2] if self.spec.measures else [None] * len(proposals)
+                    F, G = landscape.values(landscape.points(proposals), n_obj)
+                    measures = landscape.points(proposals)[:, :2] if self.spec.measures else [None] * len(proposals)
                     rows = zip(proposals, F, G[:, :n_con], measures, strict=True)
                     searcher.tell([Observation(p.id, f, g, measures=m) for p, f, g, m in rows])
 
@@ -179,8 +179,10 @@ class SearcherContract:
         searcher, shares = self.make(self.problem(4), population=12), []
         for _ in range(25):
             proposals = searcher.ask()
-            shares.append(float((genomes(proposals)[:, 0] < 0.5).mean()) if proposals else 0.0)
+            if proposals:
+                shares.append(float((landscape.points(proposals)[:, 0] < 0.5).mean()))
             searcher.tell(self.observe(proposals, "halved"))
+        assert len(shares) >= 20, "a searcher that falls silent handles nothing"
         assert np.mean(shares[-5:]) < 0.6 * 0.5
 
     # Asking and telling
@@ -242,16 +244,27 @@ class SearcherContract:
             without.tell(told)
 
 
-def genomes(proposals: list[Proposal]) -> NDArray[np.float64]:
-    """The genomes of proposals, ``(n, n_var)``."""
-    rows = [proposal.x for proposal in proposals]
-    assert all(row is not None for row in rows), "expected genomes"
-    return np.array(rows) if rows else np.zeros((0, 1))
-
-
 def identical(proposals: list[Proposal]) -> Trace:
     """Everything that two equal proposals share."""
-    return [(p.id, p.x.tobytes() if p.x is not None else b"", p.parents) for p in proposals]
+    return [(p.id, p.x.tobytes() if p.x is not None else _digest(p).encode(), p.parents) for p in proposals]
+
+
+def _digest(proposal: Proposal) -> str:
+    return proposal.recipe.digest if proposal.recipe is not None else ""
+
+
+def other_values(option: Option) -> list[object]:
+    """Accepted values of an option besides its default, those that should change most first."""
+    default, low, high = option.default, option.low, option.high
+    tried: list[object] = list(option.choices or ())
+    if option.kind is bool:
+        tried += [True, False]
+    elif option.kind in (int, float) and not option.choices:
+        least = low if low is not None else 0.0
+        tried += [least + 0.25 * (min(high, 40.0) - least)] if high is not None else []
+        tried += [2 * (default or 0) + 1, (default or 0) / 2, *(end for end in (low, high) if end is not None)]
+        tried = [option.kind(value) for value in tried]
+    return [value for value in tried if value != default and option.problem("", value) is None]
 
 
 def refused(call: Callable[[], object]) -> bool:

@@ -23,10 +23,10 @@ ITEMS = ("i0", "i1")
 
 
 class StoreContract:
-    """Promises of every store.
+    """Promises of `RunStore`, and of classes derived from it: there is no other protocol of stores.
 
     Attributes:
-        store: The store under test: a class with what `RunStore` offers.
+        store: The class under test.
         logs: Patterns of the files that are appended to. A kill may leave the last line of each of them torn.
     """
 

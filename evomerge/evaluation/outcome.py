@@ -110,7 +110,8 @@ class Job:
         items: Task name to item ids. Functions of the whole model are the task ``python`` with the item ``""``.
         ask: Where in the run it is asked.
         variant: The form the model is served in: ``""`` as it is merged, or a name such as ``int4``.
-        history: The last finished batch, whose answers the worker may read; None where it may read none.
+        history: The last finished batch, whose answers the worker may read; None where it may read none. Reserved:
+            no worker reads any yet.
     """
 
     id: str

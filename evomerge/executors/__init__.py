@@ -8,7 +8,8 @@ A new executor is one file, ``evomerge/executors/myexecutor.py``, with ``EXECUTO
 options with defaults, ranges and help, and ``make``, which imports the heavy libraries and makes the executor. `call`
 is the way to call a worker, so that an exception is one failed candidate. Names with a leading underscore are shared
 parts. Nothing else is edited: `load` finds the file, the command line takes ``executor.name=myexecutor``, and
-``tests/contracts`` runs the contract (:mod:`evomerge.contracts.executor`) on it.
+``tests/contracts`` runs the contract (:mod:`evomerge.contracts.executor`) on it. One that calls no workers
+(``needs_model=False``) has a test of its own, which inherits the contract and says which jobs it can answer.
 """
 
 from __future__ import annotations

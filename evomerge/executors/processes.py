@@ -171,5 +171,6 @@ EXECUTOR = ExecutorSpec(
     name="processes",
     title="in worker processes of this machine; scores do not depend on how many",
     make=make,
+    local_processes=True,
     options={"workers": Option(2, None, int, "number of processes", low=1)},
 )

@@ -84,7 +84,7 @@ class BatchEvaluator:
 
         Raises:
             EveryBaselineFailed: if all baselines fail for the same reason.
-            RepeatedFailures: if an evaluation made now completes a row of failures.
+            RepeatedFailures: if an evaluation made now is one consecutive failure too many.
             ReplayError: if the store holds a record that belongs to another place of the run.
             KeyboardInterrupt: if told to stop now.
         """

@@ -1,4 +1,4 @@
-"""From evaluations to the values a searcher is told. The one place where signs flip and failures get numbers."""
+"""From evaluations to the values a searcher is told: signs flip and failures get numbers here."""
 
 from __future__ import annotations
 

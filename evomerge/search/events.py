@@ -62,7 +62,7 @@ class Asked(Event):
         round: The split that it is asked on.
         batch: Its number.
         recipes: How many recipes were proposed, repeats included.
-        jobs: How many of them have to be scored by a worker.
+        jobs: How many of them have no evaluation yet; most need a worker, some follow from earlier answers.
     """
 
     round: str

@@ -12,7 +12,7 @@ __all__ = ["FailureRow", "HeldFailures"]
 
 
 class FailureRow:
-    """The row of failures at the end of what is complete, in the order of the asks, whatever order outcomes come in."""
+    """Consecutive failures at the end of what is complete, in the order of the asks, not of the outcomes."""
 
     def __init__(self) -> None:
         self._row: list[tuple[Failure, bool]] = []

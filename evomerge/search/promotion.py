@@ -94,7 +94,8 @@ class Promotion:
         recipes = [*plan.baselines.values(), *(Recipe.from_json(candidate.recipe) for candidate in candidates)]
         names = [*plan.baselines, *([None] * len(candidates))]
         self._emit(Phase(_PHASES[split], len({recipe.digest for recipe in recipes})))
-        self._emit(Promoted(split, tuple(candidate.digest for candidate in candidates)))
+        fresh = any(self._store.lookup(recipe.digest, split) is None for recipe in recipes)
+        self._emit(Promoted(split, tuple(candidate.digest for candidate in candidates), fresh=fresh))
         indices = self._indices(split, recipes)
         batch = Batch(recipes, split, self._number, plan.items[split], names, indices=indices)
         return list(self._evaluator.score(batch).new)

@@ -31,7 +31,11 @@ class Stopwatch:
 
 
 class EventLog:
-    """Appends the events of a session to ``events.jsonl``: what a replay finds in the store is not told again."""
+    """Appends the events of a session to ``events.jsonl``.
+
+    Evaluations, batches and promotions that a replay finds in the store are left out; phases and the end of each
+    session are not.
+    """
 
     def __init__(self, store: RunStore) -> None:
         self._store = store

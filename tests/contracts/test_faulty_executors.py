@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evomerge import executors
-from evomerge.contracts.executor import ExecutorContract, WorkerContract
+from evomerge.contracts.executor import ExecutorContract, ProcessContract, WorkerContract
 from evomerge.evaluation import Outcome, Response
 from evomerge.executors import ExecutorError, Result
+from evomerge.executors._shared.member import Member
 from evomerge.executors.local import LocalExecutor
+from evomerge.executors.processes import RETRIES, Processes
 
 COUNTER = itertools.count()
 
@@ -61,6 +64,22 @@ class _FixedBatch(LocalExecutor):
         return iter(list(super().results()))
 
 
+class _NeverRetries(Processes):
+    def _bury(self, member: Member) -> Result | None:
+        if member.job is not None:
+            self._attempts[member.job] = RETRIES + 1
+        return super()._bury(member)
+
+
+class _LeavesWorkersBehind(Processes):
+    def close(self) -> None:
+        self._jobs.clear()
+        self._waiting.clear()
+        LEFT.extend(self._members)
+        self._members = []
+
+
+LEFT: list[Member] = []
 EXECUTORS: list[tuple[Callable[..., Any], str]] = [
     (_Loses, "test_every_job_ends_once"),
     (_Repeats, "test_every_job_ends_once"),
@@ -86,3 +105,23 @@ def test_a_faulty_executor_is_found_out(fault: Callable[..., Any], test: str) ->
     contract.spec = replace(contract.spec, make=lambda make_worker, options: fault(make_worker))
     with pytest.raises((AssertionError, ExecutorError)):
         getattr(contract, test)()
+
+
+@pytest.mark.parametrize(
+    ("fault", "test"),
+    [
+        (_NeverRetries, "test_a_killed_worker_is_replaced_and_its_job_tried_again"),
+        (_LeavesWorkersBehind, "test_no_worker_outlives_close"),
+    ],
+)
+def test_a_faulty_executor_with_processes_is_found_out(fault: type[Processes], test: str, tmp_path: Path) -> None:
+    contract = ProcessContract()
+    good = executors.load("processes")
+    contract.spec = replace(good, make=lambda make_worker, options: fault(make_worker, options["workers"]))
+    try:
+        with pytest.raises(AssertionError):
+            getattr(contract, test)(tmp_path)
+    finally:
+        for member in LEFT:
+            member.end(0.0)
+        LEFT.clear()

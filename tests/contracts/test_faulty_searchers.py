@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evomerge.contracts import workers
 from evomerge.contracts.searcher import SearcherContract
 from evomerge.options import Option
 from evomerge.search import searchers
@@ -75,6 +76,27 @@ class _InventsParents(_Faulty):
         return replace(proposal, parents=("nobody",))
 
 
+class _ParentsOfTheSameAsk(_Faulty):
+    def change(self, proposal: Proposal) -> Proposal:
+        ask, _, index = proposal.id.rpartition(".")
+        return replace(proposal, parents=(f"{ask}.0",) if index != "0" else ())
+
+
+class _FallsSilent(_Faulty):
+    asks = 0
+
+    def ask(self, n: int | None = None) -> list[Proposal]:
+        self.asks += 1
+        return super().ask(n) if self.asks < 10 else []
+
+
+class _ProposesOtherRecipes(_Faulty):
+    """Equal but for the recipes, which no seed decides."""
+
+    def change(self, proposal: Proposal) -> Proposal:
+        return replace(proposal, x=None, recipe=workers.job(next(COUNTER)).recipe)
+
+
 class _DropsStarts(_Faulty):
     def change(self, proposal: Proposal) -> Proposal:
         return replace(proposal, x=np.full_like(proposal.x, 0.5))
@@ -124,6 +146,8 @@ class _ReadsMeasures(_Faulty):
 
 GOOD = searchers.load("nsga2")
 IDLE = Option(0.5, None, float, "nothing follows from it", 0.0, 1.0)
+UNBOUNDED = replace(IDLE, low=None, high=None)
+SWITCH = Option(True, None, bool, "nothing follows from it")
 SEARCHERS: list[tuple[Any, dict[str, Any], str]] = [
     (_DrawsFromNumpy, {}, "test_asked_and_told_the_same_it_proposes_the_same"),
     (_DrawsFromNumpy, {}, "test_global_generators_are_left_alone"),
@@ -132,6 +156,9 @@ SEARCHERS: list[tuple[Any, dict[str, Any], str]] = [
     (_LeavesTheCube, {}, "test_genomes_lie_in_the_cube_and_ids_are_unique"),
     (_RepeatsIds, {}, "test_genomes_lie_in_the_cube_and_ids_are_unique"),
     (_InventsParents, {}, "test_genomes_lie_in_the_cube_and_ids_are_unique"),
+    (_ParentsOfTheSameAsk, {}, "test_genomes_lie_in_the_cube_and_ids_are_unique"),
+    (_ProposesOtherRecipes, {}, "test_asked_and_told_the_same_it_proposes_the_same"),
+    (_FallsSilent, {}, "test_constraints_are_handled_as_declared"),
     (_DropsStarts, {}, "test_the_first_batch_holds_the_starts"),
     (_TellsByPlace, {}, "test_the_order_within_a_tell_does_not_matter"),
     (_IgnoresStrangers, {}, "test_values_of_strangers_are_refused"),
@@ -143,6 +170,8 @@ SEARCHERS: list[tuple[Any, dict[str, Any], str]] = [
     (_ReadsMeasures, {}, "test_measures_are_as_declared"),
     (_Faulty, {"measures": True}, "test_measures_are_as_declared"),
     (_Faulty, {"options": {**GOOD.options, "idle": IDLE}}, "test_every_option_has_an_effect"),
+    (_Faulty, {"options": {**GOOD.options, "idle": UNBOUNDED}}, "test_every_option_has_an_effect"),
+    (_Faulty, {"options": {**GOOD.options, "idle": SWITCH}}, "test_every_option_has_an_effect"),
     (_Faulty, {"options": {**GOOD.options, "far": replace(IDLE, default=5.0)}}, "test_declaration_is_whole"),
 ]  # fmt: skip
 

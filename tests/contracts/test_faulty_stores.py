@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evomerge.contracts.store import StoreContract
-from evomerge.evaluation import Evaluation
+from evomerge.evaluation import Evaluation, Response, ResponseRef, compact
 from evomerge.store import RunStore
 
 
@@ -70,6 +70,39 @@ class _OpensTwice(RunStore):
         return super().open(folder, manifest, identity, writer)
 
 
+class _WritesRecordsFirst(RunStore):
+    """Responses follow two records later."""
+
+    late: tuple[list[Response], ...] = ()
+
+    def append(self, evaluation: Evaluation, responses: Any = (), **others: Any) -> Evaluation:
+        write, file = self._responses.write, self.folder / "responses" / "main.jsonl"
+        self.late = (*self.late, list(responses))
+        if len(self.late) > 2:
+            write(self.late[0])
+            self.late = self.late[1:]
+
+        def promised(given: Any) -> ResponseRef:
+            sizes = [sum(len(compact(one.to_json())) + 1 for one in held) for held in self.late]
+            written = file.stat().st_size if file.exists() else 0
+            return ResponseRef(file.name, written + sum(sizes[:-1]), sizes[-1])
+
+        self._responses.write = promised  # type: ignore[method-assign]
+        try:
+            return super().append(evaluation, responses, **others)
+        finally:
+            self._responses.write = write  # type: ignore[method-assign]
+
+
+class _EndsTornLines(RunStore):
+    @classmethod
+    def open(cls, folder: Any, manifest: Any, identity: Any, writer: str = "main") -> RunStore:
+        for path in Path(folder).rglob("*.jsonl"):
+            if not path.read_bytes().endswith(b"\n"):
+                path.write_bytes(path.read_bytes() + b"\n")
+        return super().open(folder, manifest, identity, writer)
+
+
 STORES: list[tuple[type[RunStore], str]] = [
     (_ForgetsVariants, "test_known_responses_and_missing_items"),
     (_FindsInItsOwnOrder, "test_known_responses_and_missing_items"),
@@ -80,6 +113,7 @@ STORES: list[tuple[type[RunStore], str]] = [
     (_TellsSeconds, "test_the_folded_file_says_nothing_of_how_it_came_about"),
     (_RetriesFailures, "test_failures_are_final_and_belong_to_a_variant"),
     (_OpensTwice, "test_one_process_writes_and_all_may_read"),
+    (_EndsTornLines, "test_a_torn_last_line_is_not_read_and_its_ask_is_made_again"),
 ]
 
 
@@ -90,3 +124,11 @@ def test_a_faulty_store_is_found_out(fault: type[RunStore], test: str, tmp_path:
     contract._writer = lambda folder, count: StoreContract()._writer(folder, count)  # type: ignore[method-assign]
     with pytest.raises((AssertionError, ValueError)):
         getattr(contract, test)(tmp_path)
+
+
+def test_a_store_that_writes_records_before_responses_is_found_out(tmp_path: Path) -> None:
+    """In a process of its own, which is killed."""
+    contract = StoreContract()
+    contract.store = _WritesRecordsFirst
+    with pytest.raises(AssertionError):
+        contract.test_whatever_instant_a_process_is_killed_at_the_store_stays_whole(tmp_path)

@@ -98,6 +98,9 @@ def test_is_found_by_its_name_and_offered_on_the_command_line():
     from evomerge.config.groups import choices
 
     assert "map_elites" in searchers.names()
+    assert searchers.misfit("map_elites", 1)[0].startswith("searcher map_elites needs measures, which searches do not")
+    assert searchers.misfit("map_elites", 1, n_measures=2) == []
+    assert "map_elites" not in searchers.fitting(1)
     assert choices()["searcher"]["map_elites"]["options"] == {"step": 0.1, "cells": 8}
     assert "| `map_elites` | MAP-Elites (Mouret & Clune 2015) | one | native: less violation first" in searchers.table()
 """

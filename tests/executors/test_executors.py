@@ -75,5 +75,7 @@ def test_options_are_checked() -> None:
         "executor processes has no option 'wokers'; did you mean 'workers'? (it has workers)",
         "executor processes: option workers is 0; expected an integer of at least 1",
     )
+    with pytest.raises(InputError, match="has no option 'name'"):
+        executors.make("processes", workers.make_square, name="mine")
     with pytest.raises(InputError, match="there is no executor 'process'; did you mean 'processes'"):
         executors.make("process", workers.make_square)

@@ -1,4 +1,4 @@
-"""What a searcher is told: signs, constraints, and numbers for failures."""
+"""The values a searcher is told: signs, constraints, and numbers for failures."""
 
 from __future__ import annotations
 

@@ -76,6 +76,14 @@ def test_a_replay_is_heard_but_not_kept_again(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_promotion_that_asks_nobody_is_no_new_event(tmp_path: Path) -> None:
+    search(tmp_path, WORK)
+    heard: list[Event] = []
+    search(tmp_path, WORK, listeners=[heard.append])
+    assert [event.fresh for event in heard if isinstance(event, Promoted)] == [False, False]
+    assert [row["event"] for row in log(tmp_path)].count("promoted") == 2
+
+
 def test_the_status_says_how_far_a_run_is_as_soon_as_a_replay_is_over(tmp_path: Path) -> None:
     search(tmp_path, WORK)
     seen: list[dict[str, Any]] = []

@@ -47,6 +47,8 @@ class ExecutorSpec:
         options: Name to declaration. The number of workers, where there is one, is the option ``workers``.
         in_process: Whether workers run in the calling process and may share its objects; the factory of workers must
             be picklable otherwise.
+        local_processes: Whether each worker is a process of this machine, so that the suite of those can watch and kill
+            them.
         needs_model: Whether it calls workers at all; one that looks answers up does not.
         identity: The part of complete options that changes outcomes, as JSON; None where outcomes follow from
             jobs alone, as they must where workers are called.
@@ -58,6 +60,7 @@ class ExecutorSpec:
     make: Callable[[MakeWorker, Mapping[str, Any]], Executor]
     options: Mapping[str, Option] = field(default_factory=dict)
     in_process: bool = False
+    local_processes: bool = False
     needs_model: bool = True
     identity: Callable[[Mapping[str, Any]], Any] | None = None
     check: Callable[[Mapping[str, Any]], list[str]] | None = None

@@ -7,9 +7,10 @@ A new searcher is one file, ``evomerge/search/searchers/mysearcher.py``, with ``
 name, the number of objectives it takes, how it handles constraints, its options with defaults, ranges and help, and
 ``make``, which imports the heavy libraries and makes the searcher. An algorithm that works in whole batches subclasses
 `Generational` and sees arrays alone; one of pymoo's is a call of ``_shared.pymoo_adapter``. Names with a leading
-underscore are shared parts. Nothing else is edited: `load` finds the file, the command line takes
-``searcher.name=mysearcher``, and ``tests/contracts`` runs the contract (:mod:`evomerge.contracts.searcher`) on it. Its
-own test holds what the contract cannot know, such as a step worked by hand from the paper.
+underscore are shared parts. Besides, README's table of searchers gets what `table` says; nothing else is edited: `load`
+finds the file, the command line takes ``searcher.name=mysearcher``, and ``tests/contracts`` runs the contract
+(:mod:`evomerge.contracts.searcher`) on it. Its own test holds what the contract cannot know, such as a step worked by
+hand from the paper.
 """
 
 from __future__ import annotations
@@ -19,16 +20,18 @@ from functools import partial
 from evomerge.errors import InputError
 from evomerge.registry import Registry
 from evomerge.search.searchers._shared.first_batch import first_batch, generator
-from evomerge.search.searchers._shared.generational import Generational
-from evomerge.search.searchers._shared.protocol import Observation, Problem, Proposal, Searcher, SearcherFactory
+from evomerge.search.searchers._shared.generational import Generational, Parents
+from evomerge.search.searchers._shared.protocol import Array, Observation, Problem, Proposal, Searcher, SearcherFactory
 from evomerge.search.searchers._shared.spec import ANY, ONE, SEVERAL, SearcherSettings, SearcherSpec
 
 __all__ = [
     "ANY",
     "ONE",
     "SEVERAL",
+    "Array",
     "Generational",
     "Observation",
+    "Parents",
     "Problem",
     "Proposal",
     "Searcher",
@@ -65,7 +68,7 @@ def make(name: str, problem: Problem, settings: SearcherSettings) -> Searcher:
             number of objectives.
     """
     spec = load(name)
-    problems = spec.problems(settings) + misfit(name, problem.n_obj)
+    problems = spec.problems(settings) + misfit(name, problem.n_obj, problem.n_measures)
     if problems:
         raise InputError(problems)
     return spec.make(problem, spec.complete(settings))
@@ -84,13 +87,15 @@ def factory(name: str, settings: SearcherSettings) -> SearcherFactory:
 
 
 def fitting(n_obj: int) -> tuple[str, ...]:
-    """Names of the searchers that take this number of objectives."""
-    return tuple(name for name in names() if load(name).fits(n_obj))
+    """Names of the searchers that take this number of objectives and no measures."""
+    return tuple(name for name in names() if load(name).fits(n_obj) and not load(name).measures)
 
 
-def misfit(name: str, n_obj: int) -> list[str]:
-    """Why a searcher does not take this number of objectives, and which ones do; empty if it does."""
+def misfit(name: str, n_obj: int, n_measures: int = 0) -> list[str]:
+    """Why a searcher does not take this number of objectives or measures, and which ones do; empty if it does."""
     spec = load(name)
+    if spec.measures and not n_measures:
+        return [f"searcher {name} needs measures, which searches do not take yet; use {', '.join(fitting(n_obj))}"]
     if spec.fits(n_obj):
         return []
     count = f"there are {n_obj}" if n_obj != 1 else "there is 1"

@@ -68,9 +68,11 @@ class Observation:
 
     Attributes:
         id: The proposal's id.
-        F: Objectives to minimise, ``(n_obj,)``.
-        G: Constraints, met where 0 or less, ``(n_con,)``.
-        se: Standard errors of ``F``, ``(n_obj,)``; None where unknown.
+        F: Objectives to minimise, ``(n_obj,)``; of a candidate that could not be scored, the worst values seen plus
+            a margin.
+        G: Constraints, met where 0 or less, ``(n_con,)``. In a search the last one says whether the candidate could be
+            scored: it is above every violation seen where it could not, else 0.
+        se: Standard errors of ``F``, ``(n_obj,)``; None where unknown, as in every search so far: reserved.
         measures: Behaviour descriptors, ``(n_measures,)``; None where none are taken.
         items: Number of items behind the values; 0 where unknown.
     """
@@ -89,8 +91,6 @@ class Searcher(Protocol):
     It owns its random generator and is a function of its settings and of what it was asked and told: asked and told
     the same, it proposes the same. Resuming a run relies on that.
     """
-
-    name: str
 
     def ask(self, n: int | None = None) -> list[Proposal]:
         """The next proposals.

@@ -61,9 +61,11 @@ class SearcherSpec:
         make: Makes the searcher; the settings it gets are complete.
         options: Name to declaration.
         population: Default number of genomes per batch; None if it follows from the number of genes.
-        partial: Whether some of an ask may be told before the rest, and more be asked meanwhile.
-        retell: Whether a proposal may be told again with corrected values.
-        measures: Whether it needs measures (behaviour descriptors).
+        partial: Whether some of an ask may be told before the rest, and more be asked meanwhile. Reserved: the loop
+            asks for batches and tells them whole.
+        retell: Whether a proposal may be told again with corrected values. Reserved: the loop tells each value once.
+        measures: Whether it needs measures (behaviour descriptors). Reserved: the loop supplies none, so such a
+            searcher is refused.
     """
 
     name: str
