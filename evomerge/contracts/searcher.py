@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -256,7 +257,7 @@ def _digest(proposal: Proposal) -> str:
 def other_values(option: Option) -> list[object]:
     """Accepted values of an option besides its default, those that should change most first."""
     default, low, high = option.default, option.low, option.high
-    tried: list[object] = list(option.choices or ())
+    tried: list[Any] = list(option.choices or ())
     if option.kind is bool:
         tried += [True, False]
     elif option.kind in (int, float) and not option.choices:
