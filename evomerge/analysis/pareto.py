@@ -1,4 +1,4 @@
-"""Pareto arithmetic on arrays: which points are not dominated, how much they dominate, which one bends the front.
+"""Non-dominated sets, hypervolume and knee of arrays of points.
 
 All functions take ``F`` of shape ``(n, m)``: ``n`` points, ``m`` objectives, every objective **minimised**.
 """

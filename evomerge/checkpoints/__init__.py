@@ -2,6 +2,12 @@
 
 Nothing here knows merging. :func:`open_source` turns a model folder into a :class:`CheckpointSource`: opening reads the
 config and the headers, and tensors stay memory mapped.
+
+A new kind of source is a class that has what the protocol lists, in a file of its own like ``dense``. If a folder alone
+tells what it is, :func:`open_source` picks the class by the folder's files, and nothing else changes. A source that is
+made of others wraps them once they are opened, as ``renamed`` does and as merging does with a recipe's model. An
+adapter is of that kind, since it needs its checkpoint: ``Merger._source`` in ``evomerge.merging.loop`` turns what a
+recipe names into a source, and ``evomerge.merging.plan.unbuilt`` says what is refused until it is built.
 """
 
 from evomerge.checkpoints.comparison.compare import Comparison, compare

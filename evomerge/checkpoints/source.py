@@ -39,7 +39,8 @@ class CheckpointSource(Protocol):
     """A model's weights, opened for reading, whatever form they are stored in.
 
     Opening reads no values: configuration, names, types and shapes are there at once, tensors come when they are asked
-    for. :func:`~evomerge.checkpoints.open.open_source` is the one way from a folder to a source.
+    for. :func:`~evomerge.checkpoints.open.open_source` is the one way from a folder with a whole model to a source;
+    sources that are made of others wrap opened ones.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""The contract of stores: what was appended is there for ever, once, whole, whatever instant a process is killed at."""
+"""The contract of stores: records are appended whole and once, and survive a process that is killed at any instant."""
 
 from __future__ import annotations
 

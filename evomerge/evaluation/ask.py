@@ -1,4 +1,4 @@
-"""Where in a run something was asked."""
+"""`Ask`: the key of an evaluation: split, batch, index, rung."""
 
 from __future__ import annotations
 

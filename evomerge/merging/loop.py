@@ -21,7 +21,7 @@ from evomerge.merging.plan.derivation import Source, derive_outputs
 from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.plan.outputs import Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource
-from evomerge.merging.plan.unbuilt import unbuilt
+from evomerge.merging.plan.unbuilt import unbuilt, unbuilt_adapter
 from evomerge.merging.prepared import Arrays, PreparedSettings, PreparedStore, prepared_bounds
 from evomerge.merging.weight_cache import WeightCache
 from evomerge.methods import TensorContext, TensorSources
@@ -183,7 +183,7 @@ class Merger:
             return RecipeSource(inner.plan(source), functools.partial(inner.tensor, source))
         if isinstance(source, CheckpointRef):
             return self.checkpoints[source]
-        raise InputError(f"{source.source!r} is an adapter, which this version does not merge")
+        raise InputError(unbuilt_adapter("a source", source))
 
     def _fetched(
         self, tensors: Sequence[OutputTensor], known: Container[str] = ()

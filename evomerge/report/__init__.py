@@ -3,6 +3,12 @@
 Everything is read from the run's folder; no model is loaded, and the same folder gives the same bytes. `Results` holds
 the records, `Facts` everything that is said about them; page, Markdown, tables and figure are views of the facts.
 Numbers are computed in :mod:`evomerge.analysis`.
+
+A new section starts as a fact: a property of :class:`~evomerge.report.facts.Facts`, with numbers from ``analysis``.
+``assets/report.html.j2`` shows it, with ``facts`` and functions of ``wording`` at hand, and ``report.css`` dresses it.
+What is drawn gets its numbers in ``page._data``, which the scripts read as ``data``; a script of its own is listed in
+``page._SCRIPTS`` and adds its drawing function to ``views``. ``markdown.report_markdown`` says the same as text, in a
+function that it calls in the page's order. What others compute with goes into ``tables`` as well.
 """
 
 from __future__ import annotations

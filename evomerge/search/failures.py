@@ -1,4 +1,4 @@
-"""Failures that say that something other than the candidates is wrong."""
+"""Counts failures in a row, and ends a run when their cause lies outside the candidates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The choice of the candidates that are worth more items."""
+"""Picks candidates for the selection split, and finalists for the test split."""
 
 from __future__ import annotations
 

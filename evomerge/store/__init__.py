@@ -1,4 +1,4 @@
-"""A run's folder: what is not in it did not happen.
+"""A run's folder: append-only records, the only state that resuming reads.
 
 Records are appended, never rewritten. A record is written only after the responses that it refers to are on disk, so a
 process killed at any instant leaves at most a torn last line, which the next opening drops.

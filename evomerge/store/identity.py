@@ -1,4 +1,4 @@
-"""The identity of a run: everything that changes a score or a proposal."""
+"""Compares the identities of runs: refuses a folder that another run began, and names the differences."""
 
 from __future__ import annotations
 
