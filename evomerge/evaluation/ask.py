@@ -14,8 +14,8 @@ class Ask:
     """The place of one ask in a run; no two asks of a run share one.
 
     Attributes:
-        round: The split that the items belong to, one of :data:`SPLITS`.
-        batch: Which batch of the round it belongs to; batch 0 of the search holds the baselines.
+        round: The split that the items belong to, one of :data:`SPLITS`; called the split everywhere else.
+        batch: Which batch of the split it belongs to; batch 0 of the search holds the baselines.
         index: Its place in the batch.
         rung: How often the recipe had been asked other items of this batch before.
     """
@@ -26,13 +26,13 @@ class Ask:
     rung: int = 0
 
     def __post_init__(self) -> None:
-        """Refuses a round that no reader knows."""
+        """Refuses a split that no reader knows."""
         if self.round not in SPLITS:
-            raise ValueError(f"unknown round {self.round!r}; known are {', '.join(SPLITS)}")
+            raise ValueError(f"unknown split {self.round!r}; known are {', '.join(SPLITS)}")
 
     @property
     def order(self) -> tuple[int, int, int, int]:
-        """The key that evaluations are sorted by: rounds as they follow each other, then batch, index and rung."""
+        """The key that evaluations are sorted by: splits as they follow each other, then batch, index and rung."""
         return SPLITS.index(self.round), self.batch, self.index, self.rung
 
     def __str__(self) -> str:

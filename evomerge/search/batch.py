@@ -17,8 +17,8 @@ class Batch:
 
     Attributes:
         recipes: In the order of the ask.
-        round: The split of the items.
-        number: Which batch of the round it is.
+        split: The split of the items.
+        number: Which batch of the split it is.
         items: Task to item ids.
         names: One per recipe, None for candidates; empty when there are only candidates.
         parents: Per recipe, the ids of the proposals it descends from; empty when there are none.
@@ -28,7 +28,7 @@ class Batch:
     """
 
     recipes: Sequence[Recipe]
-    round: str
+    split: str
     number: int
     items: Mapping[str, tuple[str, ...]]
     names: Sequence[str | None] = ()
@@ -39,7 +39,7 @@ class Batch:
 
     def ask(self, place: int) -> Ask:
         """Where in the run a recipe is asked."""
-        return Ask(self.round, self.number, self.indices[place] if self.indices else place)
+        return Ask(self.split, self.number, self.indices[place] if self.indices else place)
 
 
 @dataclass(frozen=True)

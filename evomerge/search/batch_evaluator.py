@@ -92,18 +92,18 @@ class BatchEvaluator:
         if work.missing and not self.expired():
             self._run(work)
         new = tuple(work.known[digest] for digest in work.places if digest in work.known)
-        self._seen.update({(evaluation.digest, batch.round): evaluation for evaluation in new})
-        found = tuple(self._seen.get((recipe.digest, batch.round)) for recipe in batch.recipes)
+        self._seen.update({(evaluation.digest, batch.split): evaluation for evaluation in new})
+        found = tuple(self._seen.get((recipe.digest, batch.split)) for recipe in batch.recipes)
         return BatchResult(found, new, work.fresh, expired=bool(work.missing))
 
     def _begin(self, batch: Batch) -> _Work:
         """Looks up what the store knows of a batch."""
         places: dict[str, int] = {}
         for place, recipe in enumerate(batch.recipes):
-            if (recipe.digest, batch.round) not in self._seen:
+            if (recipe.digest, batch.split) not in self._seen:
                 places.setdefault(recipe.digest, place)
         places = dict(list(places.items())[: batch.limit])
-        work = _Work(batch, places, {}, HeldFailures(batch.number == 0 and batch.round == "search"))
+        work = _Work(batch, places, {}, HeldFailures(batch.number == 0 and batch.split == "search"))
         self._row.begin(list(places))
         for digest, place in places.items():
             stored = self._stored(digest, batch, place)
@@ -113,15 +113,15 @@ class BatchEvaluator:
                 self._row.add(stored, fresh=False, scored=how.attempt > 0)
                 self._report(stored, how, fresh=False)
         missing = len(work.missing)
-        self.emit(Asked(batch.round, batch.number, len(batch.recipes), missing, fresh=missing > 0))
+        self.emit(Asked(batch.split, batch.number, len(batch.recipes), missing, fresh=missing > 0))
         return work
 
     def _stored(self, digest: str, batch: Batch, place: int) -> Evaluation | None:
         ask = batch.ask(place)
-        found, elsewhere = self.store.at(ask), self.store.lookup(digest, batch.round)
+        found, elsewhere = self.store.at(ask), self.store.lookup(digest, batch.split)
         if found is not None and found.digest == digest:
             return found
-        if batch.round != "search":
+        if batch.split != "search":
             return elsewhere  # promoted once, whichever session came first
         if found is None and elsewhere is None:
             return None

@@ -59,20 +59,20 @@ class Asked(Event):
     """A batch is asked.
 
     Attributes:
-        round: The split that it is asked on.
+        split: The split that it is asked on.
         batch: Its number.
         recipes: How many recipes were proposed, repeats included.
         jobs: How many of them have no evaluation yet; most need a worker, some follow from earlier answers.
     """
 
-    round: str
+    split: str
     batch: int
     recipes: int
     jobs: int
 
     def to_json(self) -> dict[str, Any]:
         """All fields."""
-        return {"split": self.round, "batch": self.batch, "recipes": self.recipes, "jobs": self.jobs}
+        return {"split": self.split, "batch": self.batch, "recipes": self.recipes, "jobs": self.jobs}
 
 
 @dataclass(frozen=True)
@@ -141,16 +141,16 @@ class Promoted(Event):
     """Candidates go on to the next split.
 
     Attributes:
-        round: The split that they are asked on next.
+        split: The split that they are asked on next.
         digests: Which candidates.
     """
 
-    round: str
+    split: str
     digests: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """All fields, digests shortened."""
-        return {"split": self.round, "candidates": [digest[:12] for digest in self.digests]}
+        return {"split": self.split, "candidates": [digest[:12] for digest in self.digests]}
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def test_asks_are_ordered_by_split_batch_index_and_rung() -> None:
     asks = [Ask("test", 0, 0), Ask("selection", 1, 0), Ask("search", 9, 0, 1), Ask("search", 9, 0), Ask("search", 2, 0)]
     assert sorted(asks, key=lambda ask: ask.order) == asks[::-1]
     assert str(asks[2]) == "number 0 of batch 9, rung 1 (search)"
-    with pytest.raises(ValueError, match="unknown round 'train'; known are search, selection, test"):
+    with pytest.raises(ValueError, match="unknown split 'train'; known are search, selection, test"):
         Ask("train", 0, 0)
 
 

@@ -43,10 +43,10 @@ def test_events_tell_a_search_from_beginning_to_end(tmp_path: Path) -> None:
     failed = [event.evaluation for event in heard if isinstance(event, Failed)]
     assert failed == [e for e in scored if e.error]
     assert failed
-    batches = [event for event in heard if isinstance(event, Asked) and event.round == "search"]
+    batches = [event for event in heard if isinstance(event, Asked) and event.split == "search"]
     assert [(a.batch, a.recipes, a.jobs) for a in batches] == [(0, 4, 4), (1, 8, 8), (2, 8, 8), (3, 8, 4)]
     assert [(t.batch, t.evaluations) for t in heard if isinstance(t, Told)] == [(1, 8), (2, 16)], "the third was cut"
-    promoted = {event.round: event.digests for event in heard if isinstance(event, Promoted)}
+    promoted = {event.split: event.digests for event in heard if isinstance(event, Promoted)}
     assert promoted["selection"] == tuple(e.digest for e in result.selected if e.name is None)
     assert promoted["test"] == tuple(e.digest for e in result.confirmed if e.name is None)
     assert heard[-1] == Ended("evaluations")
