@@ -2,6 +2,10 @@
 
 Search ends at a recipe and merging begins at one; neither side knows the other. A recipe is an immutable value with a
 canonical JSON form and a digest, so that two runs that mean the same model say the same digest.
+
+Three words for what is merged: the *sources* of a recipe are the checkpoints, adapters and recipes that it names. The
+*models* are the user's list of checkpoints, which become a search's sources, and in the mathematics of a method the
+tensors of the sources, the base's apart. An *expert* is one of the user's models by itself, a baseline to compare with.
 """
 
 from evomerge.recipe.coefficient import Coefficient

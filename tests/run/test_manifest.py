@@ -1,0 +1,24 @@
+"""The manifest holds what README says that it holds."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from tests.run.family import ROOT
+
+# Fields that a reader of the table can do without.
+UNTOLD = {"format", "created_by", "starts", "tasks", "content", "kernels"}
+# Only where a run goes on with other versions than it began with.
+SOMETIMES = {"versions_at_start"}
+
+
+def test_readme_tells_the_fields(finished: Path) -> None:
+    fields = set(json.loads((finished / "manifest.json").read_text(encoding="utf-8")))
+    (row,) = re.findall(
+        r"^\| `manifest\.json` \|(.*)\|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    told = set(re.findall(r"`(\w+)`", row))
+    assert told - SOMETIMES <= fields
+    assert fields - told <= UNTOLD, "tell the new field in README's row of manifest.json, or name it here"
