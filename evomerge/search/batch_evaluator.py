@@ -20,7 +20,7 @@ from evomerge.evaluation import (
 from evomerge.executors import Executor, run
 from evomerge.search.batch import Batch, BatchResult
 from evomerge.search.events import Asked, Failed, Listener, Retried, Scored
-from evomerge.search.failures import FailureRow, HeldFailures
+from evomerge.search.failures import ConsecutiveFailures, HeldFailures
 from evomerge.search.folding import Fold
 from evomerge.search.plan import ReplayError
 from evomerge.store import RunStore
@@ -77,7 +77,7 @@ class BatchEvaluator:
     expired: Callable[[], bool]
     emit: Listener
     _seen: dict[tuple[str, str], Evaluation] = field(default_factory=dict)
-    _row: FailureRow = field(default_factory=FailureRow)
+    _row: ConsecutiveFailures = field(default_factory=ConsecutiveFailures)
 
     def score(self, batch: Batch) -> BatchResult:
         """Scores a batch.

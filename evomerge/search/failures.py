@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from evomerge.evaluation import Evaluation, Failure, Provenance
 from evomerge.search.plan import EveryBaselineFailed, RepeatedFailures
 
-__all__ = ["FailureRow", "HeldFailures"]
+__all__ = ["ConsecutiveFailures", "HeldFailures"]
 
 
-class FailureRow:
+class ConsecutiveFailures:
     """Consecutive failures at the end of what is complete, in the order of the asks, not of the outcomes."""
 
     def __init__(self) -> None:

@@ -94,7 +94,7 @@ class SearchPlan:
             confirmation.
         aggregate: Folds responses, in the order in which items were asked, into metrics.
         constraints: What candidates must meet.
-        starts: Genomes of the first batch, ``(k, n_var)``.
+        starts: Genomes of the initial population, ``(k, n_var)``.
         budgets: When to stop.
         promoted: At most so many candidates are compared on the selection split; None for twice the finalists.
         finalists: At most so many candidates are confirmed on the test split; 0 for no promotion and no confirmation.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from evomerge.options import Option
-from evomerge.search.searchers import ONE, Proposal, SearcherSpec, first_batch, generator
+from evomerge.search.searchers import ONE, Proposal, SearcherSpec, initial_population, generator
 
 
 class MapElites:
@@ -25,7 +25,7 @@ class MapElites:
     def __init__(self, problem, settings):
         self.problem, self.settings = problem, settings
         self.random = generator(settings.seed, self.name)
-        self.first = list(first_batch(problem, settings))
+        self.first = list(initial_population(problem, settings))
         self.asks, self.proposals, self.told = 0, {}, {}
 
     def ask(self, n=None):

@@ -19,8 +19,8 @@ from functools import partial
 
 from evomerge.errors import InputError
 from evomerge.registry import Registry
-from evomerge.search.searchers._shared.first_batch import first_batch, generator
 from evomerge.search.searchers._shared.generational import Generational, Parents
+from evomerge.search.searchers._shared.initial_population import generator, initial_population
 from evomerge.search.searchers._shared.protocol import Array, Observation, Problem, Proposal, Searcher, SearcherFactory
 from evomerge.search.searchers._shared.spec import ANY, ONE, SEVERAL, SearcherSettings, SearcherSpec
 
@@ -39,9 +39,9 @@ __all__ = [
     "SearcherSettings",
     "SearcherSpec",
     "factory",
-    "first_batch",
     "fitting",
     "generator",
+    "initial_population",
     "load",
     "make",
     "misfit",

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from evomerge.options import Option
-from evomerge.search.searchers._shared.first_batch import generator
 from evomerge.search.searchers._shared.generational import Generational, Parents
+from evomerge.search.searchers._shared.initial_population import generator
 from evomerge.search.searchers._shared.protocol import Array, Problem, Searcher
 from evomerge.search.searchers._shared.spec import ONE, SearcherSettings, SearcherSpec
 
@@ -19,7 +19,7 @@ __all__ = ["CMAES", "SEARCHER"]
 class CMAES(Generational):
     """Samples from a Gaussian that it fits to what was good, within the unit cube.
 
-    The first batch is the given starts; the best of them becomes the first mean. Without starts the mean is the centre.
+    The initial population is the given starts, the best of them the first mean. Without starts the mean is the centre.
     When a strategy has converged, a new one begins at a random mean, as the budget is not its to leave. Infeasible
     genomes get a penalty: the worst feasible value seen so far plus their violation (Deb 2000), which ranks them after
     all feasible ones.

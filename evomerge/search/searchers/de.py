@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from evomerge.options import Option
-from evomerge.search.searchers._shared.first_batch import first_batch
+from evomerge.search.searchers._shared.initial_population import initial_population
 from evomerge.search.searchers._shared.protocol import Problem, Searcher
 from evomerge.search.searchers._shared.spec import ONE, SearcherSettings, SearcherSpec
 
 
 def make(problem: Problem, settings: SearcherSettings) -> Searcher:
-    """Makes the searcher; it keeps as many members as the first batch has."""
+    """Makes the searcher; it keeps as many members as the initial population has."""
     from evomerge.search.searchers._shared.pymoo_adapter import PymooSearcher, algorithm
 
-    first = first_batch(problem, settings)
+    first = initial_population(problem, settings)
     made = algorithm(
         "soo.nonconvex.de.DE",
         pop_size=len(first),

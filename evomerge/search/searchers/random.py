@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evomerge.search.searchers._shared.first_batch import first_batch, generator
+from evomerge.search.searchers._shared.initial_population import generator, initial_population
 from evomerge.search.searchers._shared.protocol import Array, Observation, Problem, Proposal, Searcher
 from evomerge.search.searchers._shared.spec import ANY, SearcherSettings, SearcherSpec
 
@@ -14,10 +14,10 @@ __all__ = ["SEARCHER", "RandomSearch"]
 
 
 class RandomSearch:
-    """Proposes the first batch, then uniform genomes: one stream, however it is cut into asks.
+    """Proposes the initial population, then uniform genomes: one stream, however it is cut into asks.
 
     Args:
-        first: The first batch, ``(n, n_var)``.
+        first: The initial population, ``(n, n_var)``.
         population: Genomes per ask without a number.
         random: Its random numbers.
     """
@@ -50,7 +50,7 @@ class RandomSearch:
 
 def make(problem: Problem, settings: SearcherSettings) -> Searcher:
     """Makes the searcher."""
-    first = first_batch(problem, settings)
+    first = initial_population(problem, settings)
     return RandomSearch(first, settings.population or len(first), generator(settings.seed, RandomSearch.name))
 
 

@@ -24,7 +24,7 @@ class Problem:
         n_var: Number of genes, 1 or more.
         n_obj: Number of objectives.
         n_con: Number of constraints ``G <= 0``, 0 or more.
-        starts: Genomes that the first batch holds, ``(k, n_var)``; ``k`` may be 0.
+        starts: Genomes that the initial population holds, ``(k, n_var)``; ``k`` may be 0.
         n_measures: Number of measures (behaviour descriptors), 0 where none are taken.
     """
 

@@ -21,8 +21,8 @@ from pymoo.operators.selection.tournament import TournamentSelection  # noqa: E4
 from pymoo.problems.static import StaticProblem  # noqa: E402
 from pymoo.util.ref_dirs import get_reference_directions  # noqa: E402
 
-from evomerge.search.searchers._shared.first_batch import first_batch  # noqa: E402
 from evomerge.search.searchers._shared.generational import Generational, Parents  # noqa: E402
+from evomerge.search.searchers._shared.initial_population import initial_population  # noqa: E402
 from evomerge.search.searchers._shared.protocol import Array, Problem  # noqa: E402
 from evomerge.search.searchers._shared.spec import SearcherSettings  # noqa: E402
 
@@ -111,7 +111,7 @@ def genetic(name: str, path: str, problem: Problem, settings: SearcherSettings, 
     made = algorithm(
         path,
         pop_size=settings.population,
-        sampling=first_batch(problem, settings),
+        sampling=initial_population(problem, settings),
         crossover=_Crossover(prob=options["crossover_probability"], eta=options["crossover_eta"]),
         mutation=PM(prob=options["mutation_probability"], eta=options["mutation_eta"]),
         **arguments,

@@ -1,4 +1,4 @@
-"""Random generators of a searcher, and its first batch."""
+"""Random generators of a searcher, and its initial population."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from evomerge.search.searchers._shared.protocol import Array, Problem
 from evomerge.search.searchers._shared.spec import SearcherSettings
 
-__all__ = ["first_batch", "generator"]
+__all__ = ["generator", "initial_population"]
 
 
 def generator(seed: int, purpose: str) -> np.random.Generator:
@@ -15,13 +15,13 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, *purpose.encode()])
 
 
-def first_batch(problem: Problem, settings: SearcherSettings) -> Array:
+def initial_population(problem: Problem, settings: SearcherSettings) -> Array:
     """Distinct starts, filled up to the population with a Latin hypercube (McKay et al. 1979, doi:10.2307/1268522).
 
     Returns:
         Genomes ``(n, n_var)``; ``n`` exceeds the population where there are more starts than that.
     """
-    random = generator(settings.seed, "first batch")
+    random = generator(settings.seed, "first batch")  # the word of the first release: other words, other numbers
     kept = list(dict.fromkeys(row.tobytes() for row in problem.starts))
     rows = np.array([np.frombuffer(row) for row in kept]).reshape(len(kept), problem.n_var)
     missing = max((settings.population or 0) - len(rows), 0)
