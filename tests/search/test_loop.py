@@ -14,6 +14,7 @@ import pytest
 
 from evomerge import executors
 from evomerge.errors import InputError
+from evomerge.evaluation import Ask, Job, Outcome
 from evomerge.search import (
     Budgets,
     Progress,
@@ -22,7 +23,7 @@ from evomerge.search import (
 )
 from evomerge.search.loop import EMPTY_BATCHES
 from evomerge.search.searchers import Observation, Proposal
-from evomerge.store import RunStore
+from evomerge.store import LeaseLost, RunStore
 from tests.search.analytic import BASE, ITEMS, MODELS, Analytic, analytic, plan
 from tests.search.sessions import search, status
 
@@ -138,6 +139,25 @@ def test_a_replay_that_fails_names_the_versions_that_changed(tmp_path: Path) -> 
     assert "versions_at_start" not in RunStore.read(tmp_path).manifest
     with pytest.raises(ReplayError, match="other versions of numpy, pymoo or cma"):
         session({"numpy": "1.26", "cma": "4.0"}, 1)
+
+
+def test_a_search_that_was_taken_over_leaves_its_successors_files_alone(tmp_path: Path) -> None:
+    """Another process finishes the run while a job of this one takes its time."""
+    work = plan("random", evaluations=8)
+    finished: dict[str, bytes] = {}
+
+    def slow(job: Job) -> Outcome:
+        if job.ask == Ask("search", 1, 2) and not finished:
+            (lease,) = (tmp_path / "records").glob(".lease.*")
+            lease.unlink()  # as a successor does
+            search(tmp_path, work)
+            finished.update({path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()})
+        return Analytic()(job)
+
+    with pytest.raises(LeaseLost, match="taken over by another process"):
+        search(tmp_path, work, slow)
+    assert {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == finished
+    assert len(finished["evaluations.jsonl"].splitlines()) == len(RunStore.read(tmp_path).evaluations())
 
 
 def test_workers_change_nothing_but_the_time(tmp_path: Path) -> None:
