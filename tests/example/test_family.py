@@ -122,7 +122,7 @@ def test_shipped_tasks_are_what_the_generator_writes(tmp_path: Path) -> None:
 def test_a_build_repeats_bit_for_bit_and_resumes(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):
-        done = build(folder, "--seed", "3", "--step-scale", "0.004")
+        done = build(folder, "--seed", "3", "--step-scale", "0.002")
         assert done.returncode == 0, done.stderr
     hashes = folder_hashes(first)
     assert hashes == folder_hashes(second)
@@ -131,7 +131,7 @@ def test_a_build_repeats_bit_for_bit_and_resumes(tmp_path: Path) -> None:
     for path in sorted((first / NAMES[-1]).iterdir()):
         path.unlink()
     (first / NAMES[-1]).rmdir()
-    resumed = build(first, "--seed", "3", "--step-scale", "0.004")
+    resumed = build(first, "--seed", "3", "--step-scale", "0.002")
     assert f"trained {NAMES[-1]}\n" in resumed.stdout
     assert folder_hashes(first) == hashes
 
