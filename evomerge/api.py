@@ -17,8 +17,8 @@ from evomerge.store import RunStore
 if TYPE_CHECKING:
     from evomerge.run.export import Exported
 
-# What computes (`running`, `exporting`) is imported inside the functions: the Hugging Face libraries behind it read
-# whether they may use the network once, on import, so that has to be settled first.
+# Modules that compute are imported inside the functions: the Hugging Face libraries behind them read once, on import,
+# whether they may use the network, so that has to be settled first.
 
 
 class Run:

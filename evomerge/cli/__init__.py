@@ -1,1 +1,1 @@
-"""The command line: verbs, progress, interrupts and sweeps."""
+"""The command line: verbs, progress, interrupts and the jobs of sweeps. What they do is done in other rooms."""

@@ -40,7 +40,7 @@ def from_values(values: Mapping[str, Any]) -> RunConfig:
     """The configuration of a search from Python values.
 
     Args:
-        values: Key to value, nested or dotted; a group's name stands for that file of the group
+        values: Key to value, nested or dotted; a group's name stands for that choice of the group
             (``genome="blocks"``), a mapping for settings of it (``genome={"block_size": 4}``); paths may be
             ``os.PathLike``.
 

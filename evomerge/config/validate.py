@@ -32,12 +32,26 @@ def read_values(flat: Mapping[str, Any], known: Mapping[str, Key], problems: lis
     values: dict[str, Any] = {}
     for name, value in flat.items():
         kind = known[name].kind
+        if not _is_unicode(value):
+            problems.append(f"{name}: {value!a} is not UTF-8, as manifests and reports are; write or rename it so")
+            continue
         try:
             values[name] = kind.read(value)
         except ValueError as error:
             detail = f" ({error})" if str(error) else ""
             problems.append(f"{name}: expected {kind.expected}, came {textwrap.shorten(repr(value), 80)}{detail}")
     return values
+
+
+def _is_unicode(value: Any) -> bool:
+    """Whether the texts in a value can be written as UTF-8; words and file names in other encodings cannot."""
+    try:
+        json.dumps(value, ensure_ascii=False, default=str, skipkeys=True).encode()
+    except UnicodeEncodeError:
+        return False
+    except (TypeError, ValueError):
+        pass  # not a text's fault
+    return True
 
 
 def run_config(flat: Mapping[str, Any], problems: list[str], command: tuple[str, ...] = ()) -> RunConfig:

@@ -80,6 +80,8 @@ def _refuse_damaged(path: Path, manifest: Mapping[str, Any]) -> None:
         for name in _OBJECTS
         if name in manifest and not isinstance(manifest[name], Mapping)
     ]
+    if not isinstance(manifest.get("base", {}), Mapping | None):
+        found.append("'base' is neither an object nor null")
     for name in _LISTS:
         entries = manifest.get(name, [])
         if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):

@@ -26,6 +26,7 @@ IMPOSSIBLE = [
     ("loop/below", "loop"),
     ("~nobody-of-this-name/x", "there is no home folder ~nobody-of-this-name"),
     ("a\0b", "null byte"),
+    (os.fsdecode(b"caf\xe9"), r"'caf\udce9' is not UTF-8"),
 ]
 POSSIBLE = [
     "a b",
@@ -122,6 +123,7 @@ def test_an_error_of_the_operating_system_names_the_file(odd: Path, capsys: pyte
         ('{"format": 2, "objectives": [3]}', "'objectives' is no list of objects"),
         ('{"format": 2, "config": []}', "'config' is list, expected an object"),
         ('{"format": 2, "config": {"seed": 0}, "objectives": [{"label": "x"}]}', "cannot be read"),
+        ('{"format": 2, "base": "x"}', "'base' is neither an object nor null"),
         ("{", "cannot be read as JSON"),
     ],
 )
