@@ -131,10 +131,12 @@ def call_function(
 
 
 def _failing_line(function: Callable[[Any, Any], float], error: BaseException) -> str:
-    """``FILE:LINE`` of the user's line that failed: the last one in the function's own file."""
+    """``FILE:LINE`` of the user's line that failed: the last in the function's own file, else where it is defined."""
     lines = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     code = getattr(inspect.unwrap(function), "__code__", None)
     own = [place for place in lines if code is not None and place[0] == code.co_filename]
+    if not own and code is not None:  # such as one that takes other arguments
+        own = [(code.co_filename, code.co_firstlineno)]
     file, line = (own or lines)[-1]
     return f"{Path(file).name}:{line}"
 

@@ -65,9 +65,14 @@ def leaving(model, tokenizer):
 
 def silent(model, tokenizer):
     return None
+
+
+def narrow(model):
+    return 1.0
 """
 
 
+_NARROW = FUNCTIONS.splitlines().index("def narrow(model):") + 1
 _LINE = FUNCTIONS.splitlines().index('    raise RuntimeError("no luck")') + 1
 
 
@@ -151,7 +156,11 @@ def test_a_number_that_is_none_is_a_failure_of_that_kind(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("leaving", "raised SystemExit: 3"), ("silent", "FunctionError: python.silent returned None; expected a number")],
+    [
+        ("leaving", "raised SystemExit: 3"),
+        ("silent", "FunctionError: python.silent returned None; expected a number"),
+        ("narrow", f"(functions.py:{_NARROW}) raised TypeError: narrow() takes 1 positional argument but 2 were given"),
+    ],
 )
 def test_a_function_that_gives_no_number_fails_its_candidate_alone(folder: Path, name: str, expected: str) -> None:
     worker = make_worker(folder, name)
