@@ -106,6 +106,9 @@ def page(data: dict[str, Any]) -> str:
         "|---|---|---|---|---|",
     ]
     for name, rounds in data["cases"].items():
+        if not rounds:
+            lines.append(f"| {name} | not measured yet | | | |")
+            continue
         what = "merge" if name.startswith("merge") else "score"
         before, after = ([entry[side][what] for entry in rounds] for side in ("before", "after"))
         ratios = [b / a for a, b in zip(before, after, strict=True)]
@@ -148,8 +151,8 @@ def main() -> None:
                     found[side] = measure(checkout, words, run)
             data["cases"][name].append(found)
             path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+            told.out.with_suffix(".md").write_text(page(data), encoding="utf-8")
             print(f"round {number + 1}, {name}: {found}", flush=True)
-    told.out.with_suffix(".md").write_text(page(data), encoding="utf-8")
 
 
 if __name__ == "__main__":
