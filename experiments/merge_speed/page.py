@@ -28,7 +28,7 @@ def write_page(found: dict[str, Any], path: Path) -> None:
         f"Three bfloat16 experts and their base, merged in float32 into a live bfloat16 model. Copy bandwidth "
         f"{bandwidth / 1e9:.1f} GB/s, read and written (median over the run; {low / 1e9:.1f} to {high / 1e9:.1f}).",
         "Medians over candidates; ratios are to the floor, the time to read the method's models once and to write one "
-        "at the bandwidth of copies in between the candidates (median).",
+        "at the bandwidth of copies within the same memory in between the candidates (median).",
         "",
         "| method | floor, ms | every tensor, ms | ratio | aim | one layer, ms | first, s | torch, ms |",
         "|---|---|---|---|---|---|---|---|",
@@ -39,8 +39,8 @@ def write_page(found: dict[str, Any], path: Path) -> None:
         torch = f"{median(entry['torch']['every']) * 1e3:.0f}" if "torch" in entry else ""
         one, aim = median(own["one_layer"]) * 1e3, AIMS.get(name, AIM_OF_OTHERS)
         lines.append(
-            f"| `{name}` | {floor * 1e3:.0f} | {every * 1e3:.0f} | {every / floor:.1f} | {aim:.0f} | {one:.1f} | "
-            f"{own['first']:.2f} | {torch} |"
+            f"| `{name}` | {_milliseconds(floor)} | {_milliseconds(every)} | {every / floor:.1f} | {aim:.0f} "
+            f"| {one:.1f} | {own['first']:.2f} | {torch} |"
         )
     kernels = {(entry["native"]["kernels"], entry["native"]["why"]) for entry in found["methods"].values()}
     lines += [
@@ -68,3 +68,7 @@ def write_page(found: dict[str, Any], path: Path) -> None:
                 f"{every:.3f} | {work / every:.0f} |"
             )
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:.0f}" if seconds >= 0.01 else f"{seconds * 1e3:.2f}"

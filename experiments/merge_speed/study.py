@@ -64,32 +64,34 @@ def nudged(recipe: Recipe, step: int, rows: slice = slice(None)) -> Recipe:
     return replace(recipe, coefficients=values)
 
 
-def copy_bandwidth() -> float:
-    """Bytes read and written per second by the best of several large copies."""
-    source, target = (torch.ones(1 << 28, dtype=torch.uint8) for _ in range(2))
+def copy_bandwidth(device: str) -> float:
+    """Bytes read and written per second by the best of several large copies within a device's memory."""
+    source, target = (torch.ones(1 << 28, dtype=torch.uint8, device=device) for _ in range(2))
     seconds = [_timed(lambda: target.copy_(source)) for _ in range(8)]
     return 2 * source.numel() / min(seconds)
 
 
-def beside_copies(work: Any, repeats: int) -> tuple[list[float], list[float]]:
+def beside_copies(work: Any, repeats: int, device: str) -> tuple[list[float], list[float]]:
     """Seconds of pieces of work, and the copy bandwidth just before, amid and just after them: machines are noisy."""
-    bandwidth, seconds = [copy_bandwidth()], []
+    bandwidth, seconds = [copy_bandwidth(device)], []
     for step in range(1, repeats + 1):
         seconds.append(_timed(lambda step=step: work(step)))
         if step == repeats // 2:
-            bandwidth.append(copy_bandwidth())
+            bandwidth.append(copy_bandwidth(device))
             work(0)  # so that the next one finds the caches as it would without the copies
-    return seconds, [*bandwidth, copy_bandwidth()]
+    return seconds, [*bandwidth, copy_bandwidth(device)]
 
 
-def measure(name: str, folders: list[Path], layers: int, repeats: int, store: Path) -> dict[str, Any]:
+def measure(
+    name: str, folders: list[Path], layers: int, repeats: int, store: Path, device: str = "cpu"
+) -> dict[str, Any]:
     """Times one method: the first candidate, later ones, and ones that change one layer."""
     recipe = recipe_of(name, folders, layers)
-    merger = Merger(Checkpoints.open(recipe), prepared=PreparedSettings(str(store)))
-    live = LiveModel.load(folders[0], dtype="bfloat16")
+    merger = Merger(Checkpoints.open(recipe), device=device, prepared=PreparedSettings(str(store)))
+    live = LiveModel.load(folders[0], dtype="bfloat16", device=device)
     first = _timed(lambda: live.install(merger, recipe))
     live.install(merger, nudged(recipe, repeats + 1))
-    every, bandwidth = beside_copies(lambda step: live.install(merger, nudged(recipe, step)), repeats)
+    every, bandwidth = beside_copies(lambda step: live.install(merger, nudged(recipe, step)), repeats, device)
     live.install(merger, recipe)
     one = [
         _timed(lambda s=step: live.install(merger, nudged(recipe, s, slice(7, 8)))) for step in range(1, repeats + 1)
@@ -98,13 +100,15 @@ def measure(name: str, folders: list[Path], layers: int, repeats: int, store: Pa
     nbytes = sum(info.nbytes for info in merger.checkpoints.reference.specs.values())
     return {
         "bytes": nbytes * (read + 1), "bandwidth": bandwidth, "first": first, "every": every, "one_layer": one,
-        "kernels": in_use().name, "why": in_use().reason,
+        "kernels": in_use().name if device == "cpu" else "torch",
+        "why": in_use().reason if device == "cpu" else f"weights on {device}",
     }  # fmt: skip
 
 
 def in_a_process(name: str, arguments: argparse.Namespace, kernels: str | None) -> dict[str, Any]:
     """Measures a method in a fresh process, with torch in place of the compiled kernels if asked."""
     words = ["--only", name, "--models", str(arguments.models), "--threads", str(arguments.threads)]
+    words += ["--device", arguments.device]
     environment = {**os.environ, **({"EVOMERGE_KERNELS": kernels} if kernels else {})}
     repeats = arguments.repeats if kernels is None else min(3, arguments.repeats)
     command = [sys.executable, "-m", "experiments.merge_speed.study", *words, "--repeats", str(repeats)]
@@ -145,7 +149,7 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "models": arguments.size if not (TRAINED / "base").is_dir() or arguments.models else "SmolLM2-135M and experts",
-        "machine": _machine(),
+        "machine": _machine(arguments.device),
         "threads": arguments.threads,
         "versions": {"python": platform.python_version()} | {n: version(n) for n in ("torch", "transformers")},
         "methods": {},
@@ -153,7 +157,7 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
     arguments.models = folders[0].parent
     for name in arguments.methods or methods.names():
         entry: dict[str, Any] = {"native": in_a_process(name, arguments, None)}
-        if arguments.torch is None or name in arguments.torch:
+        if arguments.device == "cpu" and (arguments.torch is None or name in arguments.torch):
             entry["torch"] = in_a_process(name, arguments, "torch")
         if arguments.mergekit and (arguments.beside is None or name in arguments.beside):
             entry["mergekit"] = with_mergekit(arguments.mergekit, name, folders, layers, arguments.threads)
@@ -182,13 +186,16 @@ def _row(recipe: Recipe) -> dict[str, np.ndarray]:
     return {name: array[:1] for name, array in recipe.coefficients.items()}
 
 
-def _machine() -> str:
-    return f"{processor()}, {len(os.sched_getaffinity(0))} cores"
+def _machine(device: str) -> str:
+    own = f"{processor()}, {len(os.sched_getaffinity(0))} cores"
+    return own if device == "cpu" else f"{torch.cuda.get_device_name(device)} beside {own}"
 
 
 def _timed(work: Any) -> float:
     start = time.perf_counter()
     work()
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
     return time.perf_counter() - start
 
 
@@ -199,6 +206,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="a folder with base, one, two and three")
     parser.add_argument("--methods", nargs="*", help="which; all if none")
     parser.add_argument("--mergekit", type=Path, help="the Python of an environment with mergekit")
+    parser.add_argument("--device", default="cpu", help="where candidates are merged; mergekit and torch: cpu only")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--torch", nargs="*", help="which to measure without compiled kernels as well; default: all")
@@ -210,12 +218,14 @@ def main() -> None:
     if arguments.only:
         folders, layers = _folders(arguments)
         with tempfile.TemporaryDirectory() as store:
-            print(json.dumps(measure(arguments.only, folders, layers, arguments.repeats, Path(store))))
+            found = measure(arguments.only, folders, layers, arguments.repeats, Path(store), arguments.device)
+            print(json.dumps(found))
         return
     found = study(arguments)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    write_page(found, arguments.out / f"{arguments.size}.md")
-    (arguments.out / f"{arguments.size}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    name = arguments.size if arguments.device == "cpu" else f"{arguments.size}-{arguments.device}"
+    write_page(found, arguments.out / f"{name}.md")
+    (arguments.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

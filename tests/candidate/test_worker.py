@@ -87,7 +87,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def make_worker(folder: Path, *names: str) -> Worker:
+def make_worker(folder: Path, *names: str, **changes: Any) -> Worker:
     fitness = FitnessSettings(("first",), (str(folder),), max_length=64)
     references = {name: CheckpointRef(str(folder / name)) for name in ("base", "one")}
     settings = WorkerSettings(
@@ -96,6 +96,7 @@ def make_worker(folder: Path, *names: str) -> Worker:
         fitness,
         suite_digest(TaskSuite.build(fitness, load_tokenizer(folder / "base"))),
         functions=tuple(find_function(f"{folder / 'functions.py'}:{name}") for name in names),
+        **changes,
     )
     return Worker(settings)
 
