@@ -29,7 +29,7 @@ LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
         LINES.rstrip("\n").encode(),
         json.dumps(ROWS).encode(),
         b"\n " + json.dumps(ROWS, indent=2).encode(),
-        gzip.compress(LINES.encode()),
+        gzip.compress(LINES.encode(), mtime=0),
     ],
     ids=["plain", "mark", "crlf", "cr", "blank", "one-line", "no-end", "list", "indented", "gzip"],
 )
@@ -54,7 +54,7 @@ def test_separators_inside_texts_end_no_line(tmp_path: Path) -> None:
         (LINES.encode("utf-16"), ", line 1: the file is UTF-16 or UTF-32, not UTF-8; save it as UTF-8"),
         (LINES.encode("utf-16-le"), ", line 1: the file is UTF-16"),
         (LINES.encode("utf-32"), ", line 1: the file is UTF-16 or UTF-32"),
-        (gzip.compress(LINES.encode())[:-9], " cannot be read: "),
+        (gzip.compress(LINES.encode(), mtime=0)[:-9], " cannot be read: "),
         (b"PK\x03\x04...", ": expected JSON Lines in UTF-8; the file is a zip archive or a spreadsheet; "),
         (b"PAR1...", "the file is a Parquet file; declare it in a task file with dataset_path: parquet"),
         (b"", " is empty; a task needs at least one item"),
