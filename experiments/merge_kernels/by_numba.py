@@ -21,7 +21,7 @@ def _widened(words, start, stop, bits):  # noqa: ANN001, ANN202
 
 
 @numba.njit(error_model="numpy")
-def _thin(method, delta, start, bits, end, words, density):  # noqa: ANN001, ANN202
+def _sparsify(method, delta, start, bits, end, words, density):  # noqa: ANN001, ANN202
     if method == 1:
         sizes = delta.view(np.uint32)
         for i in range(delta.size):
@@ -49,7 +49,7 @@ def _loop(method, base, models, bits, ends, words, weights, scale, density, out)
         for m in range(3):
             model = _widened(models[m], start, stop, np.zeros(_BLOCK, np.uint32))
             kept[m] = model - b
-            _thin(method, kept[m], start, bits[m], ends[m], words[m], density)
+            _sparsify(method, kept[m], start, bits[m], ends[m], words[m], density)
             kept[m] *= weights[m]
         votes = kept[0] + kept[1] + kept[2]
         total, divisor = np.zeros(_BLOCK, np.float32), np.zeros(_BLOCK, np.float32)
@@ -77,8 +77,8 @@ def run(method: str, work: Work) -> None:
         METHODS.index(method),
         base,
         tuple(models),
-        np.array([cut.bits for cut in work.cuts], np.uint32),
-        np.array([cut.end for cut in work.cuts], np.int64),
+        np.array([threshold.bits for threshold in work.thresholds], np.uint32),
+        np.array([threshold.end for threshold in work.thresholds], np.int64),
         np.array([key_words(key, 0) for key in work.keys], np.uint32),
         np.array(WEIGHTS, np.float32),
         np.float32(SCALE),
