@@ -148,7 +148,7 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
     folders, layers = _folders(arguments)
     found: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
-        "models": arguments.size if not (TRAINED / "base").is_dir() or arguments.models else "SmolLM2-135M and experts",
+        "models": "SmolLM2-135M and experts" if folders[0].parent == TRAINED else arguments.size,
         "machine": _machine(arguments.device),
         "threads": arguments.threads,
         "versions": {"python": platform.python_version()} | {n: version(n) for n in ("torch", "transformers")},
@@ -171,13 +171,13 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _folders(arguments: argparse.Namespace) -> tuple[list[Path], int]:
-    """Base and experts: those given, the trained ones if they are there, else generated ones."""
-    if arguments.models is None and arguments.size == "135m" and (TRAINED / "base").is_dir():
-        folders = [TRAINED / "base", *sorted(TRAINED.glob("expert_*"))[:3]]
-    else:
-        root = arguments.models or Path(tempfile.gettempdir()) / f"evomerge-merge-speed-{arguments.size}"
-        folders = list(generate(arguments.size, root)) if not (root / "base").is_dir() else [root / "base"]
-        folders = folders if len(folders) > 1 else [root / "base", *(root / name for name in EXPERTS)]
+    """Base and experts, and their number of layers: those given, the trained ones if they are there, else random."""
+    root = arguments.models
+    if root is None and arguments.size == "135m" and (TRAINED / "base").is_dir():
+        root = TRAINED
+    root = root or Path(tempfile.gettempdir()) / f"evomerge-merge-speed-{arguments.size}"
+    trained = sorted(root.glob("expert_*"))[: len(EXPERTS)]
+    folders = [root / "base", *trained] if trained else list(generate(arguments.size, root))
     config = json.loads((folders[0] / "config.json").read_text(encoding="utf-8"))
     return folders, int(config["num_hidden_layers"])
 
