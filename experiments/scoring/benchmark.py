@@ -250,7 +250,7 @@ def main() -> None:
         )
     model = model.eval().requires_grad_(False).to(arguments.device)
     tokenizer = transformers.AutoTokenizer.from_pretrained(arguments.tokenizer or arguments.model)
-    place = arguments.out.with_suffix(".json")
+    place, page = (Path(f"{arguments.out}{ending}") for ending in (".json", ".md"))
     results = json.loads(place.read_text()) if place.exists() else {"machine": about(model, arguments), "cases": {}}
     cases = SHORT if arguments.short else CASES
     with tempfile.TemporaryDirectory() as folder:
@@ -262,13 +262,13 @@ def main() -> None:
             results["cases"][case.name] = row
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-            arguments.out.with_suffix(".md").write_text(table(results), encoding="utf-8")
+            page.write_text(table(results), encoding="utf-8")
             print(
                 f"{number + 1}/{len(cases)} {case.name}: {row['speedup']:.1f} times as fast",
                 file=sys.stderr,
                 flush=True,
             )
-    arguments.out.with_suffix(".md").write_text(table(results), encoding="utf-8")
+    page.write_text(table(results), encoding="utf-8")
     print(table(results))
 
 
