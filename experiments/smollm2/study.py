@@ -21,6 +21,8 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from evomerge.evaluation import Evaluation
+from evomerge.store import RunStore
 from experiments.smollm2.data import SKILLS
 from experiments.smollm2.prepare import DEFAULT_WORK
 
@@ -53,10 +55,9 @@ def command(name: str, run: Path, work: Path) -> list[str]:
     return arguments
 
 
-def records(run: Path) -> list[dict[str, Any]]:
+def evaluations(run: Path) -> list[Evaluation]:
     """Every evaluation of a run, or none where it has not begun."""
-    lines = [line for file in sorted((run / "records").glob("*.jsonl")) for line in file.read_text().splitlines()]
-    return [json.loads(line) for line in lines]
+    return RunStore.read(run).evaluations() if (run / "manifest.json").exists() else []
 
 
 def search_once(name: str, run: Path, work: Path, calls: Path) -> None:
@@ -73,11 +74,11 @@ def search_once(name: str, run: Path, work: Path, calls: Path) -> None:
     """
     arguments = command(name, run, work)
     print("evomerge", *arguments, flush=True)
-    before, started = len(records(run)), time.monotonic()
+    before, started = len(evaluations(run)), time.monotonic()
     # Offline: the study's checkpoints and tasks are folders on this disk.
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     code = subprocess.run([sys.executable, "-m", "evomerge", *arguments], env=environment, check=False).returncode
-    line = {"search": name, "seconds": time.monotonic() - started, "evaluations": len(records(run)) - before}
+    line = {"search": name, "seconds": time.monotonic() - started, "evaluations": len(evaluations(run)) - before}
     with calls.open("a") as file:
         file.write(json.dumps(line) + "\n")
     if code:
@@ -95,12 +96,13 @@ def seconds_row(name: str, run: Path, calls: list[dict[str, Any]]) -> str:
     Returns:
         A Markdown row.
     """
-    done = records(run)
-    searched = [record for record in done if record["split"] == "search"]
-    merge, score = (median(r["seconds"].get(part, 0.0) for r in searched) for part in ("merge", "score"))
-    inside = sum(sum(record["seconds"].values()) for record in done)
+    store = RunStore.read(run)
+    done, searched = store.evaluations(), store.evaluations("search")
+    seconds = {evaluation.ask: store.provenance(evaluation).seconds for evaluation in done}
+    merge, score = (median(seconds[e.ask].get(part, 0.0) for e in searched) for part in ("merge", "score"))
+    inside = sum(sum(spent.values()) for spent in seconds.values())
     wall = sum(call["seconds"] for call in calls if call["search"] == name and call["evaluations"])
-    items = mean(record["items"] for record in searched)
+    items = mean(evaluation.items for evaluation in searched)
     rest = (wall - inside) / len(done)
     return f"| {name} | {len(searched)} | {items:.0f} | {merge:.2f} | {score:.2f} | {rest:.2f} | {wall / 60:.1f} |"
 
@@ -147,7 +149,7 @@ def main() -> None:
     calls = arguments.results / "calls.jsonl"
     for name in [arguments.only] if arguments.only else SEARCHES:
         search_once(name, arguments.results / name, arguments.work, calls)
-    if all(records(arguments.results / name) for name in SEARCHES):
+    if all(evaluations(arguments.results / name) for name in SEARCHES):
         print(write_seconds(arguments.results, calls))
 
 
