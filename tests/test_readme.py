@@ -8,7 +8,6 @@ from pathlib import Path
 from evomerge import executors, methods
 from evomerge.config import groups, schema
 from evomerge.config.help import VERBS
-from evomerge.search import searchers
 from tests.methods.test_registry import SHIPPED
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +50,6 @@ def test_choices_that_are_listed_are_those_there_are() -> None:
     known = groups.groups()
     told = {group: set(names.split(",")) for group, names in listed.items()}
     assert told["genome"] == set(known["genome"])
-    assert told["searcher"] == set(searchers.names())
     # A method or an executor that somebody adds is one file, and no line here.
     assert {"local", "processes", "recorded"} <= told["executor"] <= set(executors.names())
     table = TEXT.split("| method | what it does | paper |")[1].split("\n\n")[0]

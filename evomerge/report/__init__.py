@@ -8,7 +8,9 @@ A new section starts as a fact: a property of :class:`~evomerge.report.facts.Fac
 ``assets/report.html.j2`` shows it, with ``facts`` and functions of ``wording`` at hand, and ``report.css`` dresses it.
 What is drawn gets its numbers in ``page._data``, which the scripts read as ``data``; a script of its own is listed in
 ``page._SCRIPTS`` and adds its drawing function to ``views``. ``markdown.report_markdown`` says the same as text, in a
-function that it calls in the page's order. What others compute with goes into ``tables`` as well.
+function that it calls in the page's order. What others compute with goes into ``tables`` as well. Reports are committed
+too, and are to be what is written today: ``evomerge report run=results/smollm2/front`` writes them again, and so for
+``single``.
 """
 
 from __future__ import annotations
