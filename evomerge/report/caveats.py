@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from evomerge.analysis import pareto
 from evomerge.report.costs import MESSAGE
 from evomerge.report.members import Member
 from evomerge.report.results import Results, short_name
-from evomerge.report.wording import count, number
+from evomerge.report.wording import SPLIT_WORDS, count, number
 
 FEW_ITEMS = 100
 
@@ -48,16 +50,14 @@ def warnings(results: Results, members: Sequence[Member]) -> list[str]:
     """Warnings of the run itself, then those that its records give rise to."""
     found = [str(text) for text in results.store.manifest.get("warnings", ())]
     found += [
-        f"The baseline {short_name(e.name)} failed on {e.split} items: {e.error.message.splitlines()[0][:MESSAGE]}"
+        f"The baseline {short_name(e.name)} failed on {SPLIT_WORDS[e.split]} items: {e.error.message.splitlines()[0][:MESSAGE]}"
         for e in results.store.evaluations()
         if e.name is not None and e.error is not None and e.error.message
     ]
     total, failed = len(results.candidates), sum(e.error is not None for e in results.candidates)
     if failed and failed >= 0.2 * total:
         found.append(f"{failed} of {count(total, 'candidate')} failed.")
-    untested = sum(not m.test_scores for m in members)
-    if members and untested:
-        found.append(f"{untested} of {count(len(members), 'member')} not scored on held-out items.")
+    found += _unconfirmed(results, members)
     found += _few_items(results, members)
     cards = {short_name(n): results.baseline_scorecard(n, "test") for n in results.names}
     cards |= {m.id: results.scorecard(m.test) for m in members}
@@ -69,6 +69,57 @@ def warnings(results: Results, members: Sequence[Member]) -> list[str]:
             f"{worst} ({number(cut[worst], percent=True)} % of its answers): truncated answers are scored as they are."
         )
     return found
+
+
+def _unconfirmed(results: Results, members: Sequence[Member]) -> list[str]:
+    """The members without held-out scores, and why they have none."""
+    left = [member for member in members if not member.test_scores]
+    if not left:
+        return []
+    compared = [e for e in results.store.evaluations("selection") if e.name is None]
+    judged = [e for e in compared if results.scored(e) and results.feasible(e)]
+    best = pareto.non_dominated(results.minimised(judged)) if judged else ()
+    undefeated = {e.digest for e, keep in zip(judged, best, strict=True) if keep}
+    run = _nobody_asked(results)
+    reasons = Counter(run if run and m.test is None else _reason(results, m, len(compared), undefeated) for m in left)
+    why = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
+    these = f"{len(left)} of {count(len(members), 'member')}"
+    return [f"{these} not scored on held-out items, which finalists alone are asked: {why}."]
+
+
+def _nobody_asked(results: Results) -> str:
+    """Why the run has asked no more members than it has; empty where that lies in each of them."""
+    manifest, status = results.store.manifest, results.store.read_json("status.json") or {}
+    if status.get("finished") is False:
+        return "not yet, as the run is not finished"
+    if _finalists(results) == 0:
+        return "not asked, as confirm.finalists is 0"
+    if not any((manifest.get("items") or {}).get("test", {}).values()):
+        return "not asked, as the run has no such items"
+    return ""
+
+
+def _reason(results: Results, member: Member, compared: int, undefeated: set[str]) -> str:
+    """Why a member has no held-out scores, in a run that promotes."""
+    if member.test is not None:
+        return "failed on them"
+    if compared and member.selection is None:
+        return f"not among the {compared} compared on selection items (promote.candidates)"
+    if member.selection is not None and member.selection.error is not None:
+        return "failed on the selection items"
+    if member.selection is not None and not results.feasible(member.selection):
+        return "missed the constraints on the selection items"
+    if member.selection is not None and member.digest not in undefeated:
+        return "lost on the selection items"
+    limit = _finalists(results)
+    return f"not among the finalists ({'' if limit is None else f'at most {limit}, '}confirm.finalists)"
+
+
+def _finalists(results: Results) -> int | None:
+    """How many finalists the run confirms at most; None where its manifest does not say."""
+    settings = (results.store.manifest.get("config") or {}).get("confirm") or {}
+    limit = settings.get("finalists")
+    return int(limit) if limit is not None else None
 
 
 def _few_items(results: Results, members: Sequence[Member]) -> list[str]:

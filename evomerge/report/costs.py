@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evomerge.report.results import Results
+from evomerge.report.wording import SPLIT_WORDS
 
 MESSAGE = 500  # characters of an error shown
 
@@ -27,7 +28,7 @@ def costs(results: Results) -> dict[str, Any]:
             if group:
                 rows.append(
                     {
-                        "what": f"{'baselines' if baseline else 'candidates'}, {split} items",
+                        "what": f"{'baselines' if baseline else 'candidates'}, {SPLIT_WORDS[split]} items",
                         "evaluations": len(group),
                         "items": sum(e.items for e in group),
                         "seconds": {kind: sum(float(spent[e.ask].get(kind, 0.0)) for e in group) for kind in kinds},
