@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,21 @@ from evomerge.report.results import Results
 ITEMS_PER_TASK = 24
 _MAX_BYTES = 500_000
 _QUESTION, _OPTION, _ANSWER = 1500, 300, 400  # characters shown
+
+
+@dataclass(frozen=True)
+class Judge:
+    """How the answers to a task are judged.
+
+    Attributes:
+        metric: The metric of an objective.
+        expert: That objective's best expert.
+        right: Value of a right answer where all values are 0 or 1: 0 where less is better.
+    """
+
+    metric: str
+    expert: str
+    right: float
 
 
 def samples(results: Results, members: Sequence[Member]) -> dict[str, Any]:
@@ -29,7 +46,9 @@ def samples(results: Results, members: Sequence[Member]) -> dict[str, Any]:
 
     Returns:
         ``split``, ``items`` (task, question, options, gold), ``answers`` (model to one ``[answer, score]`` per item)
-        and ``counts`` (task, then member to ``[both, only member, only expert, neither]`` where scores are 0 or 1).
+        and ``counts`` (task to ``metric``, ``expert``, the value ``right`` of a right answer, and ``members``: member
+        to the numbers of right answers, ``[both, only member, only expert, neither]``, None where not all scores are
+        0 or 1).
     """
     contents = results.store.read_json("items.json") or {}
     split = "test" if any(m.test_scores for m in members) else "search"
@@ -38,17 +57,18 @@ def samples(results: Results, members: Sequence[Member]) -> dict[str, Any]:
     shown = {member.id: answers[member.id] for member in members if member.id in answers}
     chosen: list[tuple[str, str]] = []
     counts: dict[str, Any] = {}
-    for task, (metric, expert) in _tasks(results, split).items():
-        theirs = answers.get(expert, {})
+    for task, judge in _judges(results, split).items():
+        theirs, metric = answers.get(judge.expert, {}), judge.metric
         scores = {
             name: {i: _number(r, metric) for i, r in given.items() if r.task == task} for name, given in shown.items()
         }
         reference = {i: _number(r, metric) for i, r in theirs.items() if r.task == task}
-        chosen += [(item, metric) for item in _choose(scores, reference) if item in contents]
+        chosen += [(item, metric) for item in _choose(scores, reference, judge.right) if item in contents]
         counts[task] = {
             "metric": metric,
-            "expert": expert,
-            "members": {name: _table(given, reference) for name, given in scores.items()},
+            "expert": judge.expert,
+            "right": judge.right,
+            "members": {name: _table(given, reference, judge.right) for name, given in scores.items()},
         }
     return _fitted(contents, split, chosen, answers, counts)
 
@@ -59,15 +79,16 @@ def _models(results: Results, members: Sequence[Member], split: str) -> dict[str
     return {name: evaluation for name, evaluation in found.items() if evaluation is not None}
 
 
-def _tasks(results: Results, split: str) -> dict[str, tuple[str, str]]:
-    """Each task of an objective, with the metric that judges an answer and that objective's best expert."""
-    tasks: dict[str, tuple[str, str]] = {}
+def _judges(results: Results, split: str) -> dict[str, Judge]:
+    """How each task of an objective is judged."""
+    found: dict[str, Judge] = {}
     for objective in results.objectives:
         expert = results.best_expert(objective.label, split)
-        for _, key in objective.terms:
+        for weight, key in objective.terms:
             task, metric = key.rsplit(".", 1)
-            tasks.setdefault(task, (metric, expert or "base"))
-    return tasks
+            more_is_better = objective.higher_is_better == (weight > 0)
+            found.setdefault(task, Judge(metric, expert or "base", float(more_is_better)))
+    return found
 
 
 def _by_item(responses: Sequence[Response]) -> dict[str, Response]:
@@ -76,17 +97,19 @@ def _by_item(responses: Sequence[Response]) -> dict[str, Response]:
 
 def _number(response: Response, metric: str) -> float | None:
     value = response.metrics.get(metric)
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
-def _choose(scores: Mapping[str, Mapping[str, float | None]], reference: Mapping[str, float | None]) -> list[str]:
+def _choose(
+    scores: Mapping[str, Mapping[str, float | None]], reference: Mapping[str, float | None], right: float
+) -> list[str]:
     """Items by the members' mean difference to the expert on them, better and worse in turn."""
     gaps: dict[str, list[float]] = {}
     for given in scores.values():
         for item, value in given.items():
             other = reference.get(item)
             if value is not None and other is not None:
-                gaps.setdefault(item, []).append(value - other)
+                gaps.setdefault(item, []).append(value - other if right else other - value)
     mean = {item: float(np.mean(values)) for item, values in gaps.items()}
     up = sorted((item for item in mean if mean[item] > 0), key=lambda item: (-mean[item], item))
     down = sorted((item for item in mean if mean[item] < 0), key=lambda item: (mean[item], item))
@@ -96,11 +119,14 @@ def _choose(scores: Mapping[str, Mapping[str, float | None]], reference: Mapping
     return (turns + rest)[:ITEMS_PER_TASK]
 
 
-def _table(given: Mapping[str, float | None], reference: Mapping[str, float | None]) -> list[int] | None:
+def _table(
+    given: Mapping[str, float | None], reference: Mapping[str, float | None], right: float
+) -> list[int] | None:
     pairs = [(value, reference.get(item)) for item, value in given.items()]
     if not pairs or any(a not in (0.0, 1.0) or b not in (0.0, 1.0) for a, b in pairs):
         return None
-    return [sum(1 for pair in pairs if pair == wanted) for wanted in ((1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0))]
+    wrong = 1.0 - right
+    return [pairs.count(wanted) for wanted in ((right, right), (right, wrong), (wrong, right), (wrong, wrong))]
 
 
 def _fitted(
@@ -121,7 +147,7 @@ def _fitted(
             "split": split,
             "items": [_content(contents[item], item) for item, _ in kept],
             "answers": {
-                name: [_answer(given.get(item), contents[item], metric) for item, metric in kept]
+                name: [answer(given.get(item), contents[item], metric) for item, metric in kept]
                 for name, given in answers.items()
             },
             "counts": counts,
@@ -145,8 +171,18 @@ def _content(item: Mapping[str, Any], identifier: str) -> dict[str, Any]:
     }
 
 
-def _answer(response: Response | None, item: Mapping[str, Any], metric: str) -> list[Any] | None:
-    """A model's answer: an option's index, a text, or whether the greedy continuation was the gold one."""
+def answer(response: Response | None, item: Mapping[str, Any], metric: str) -> list[Any] | None:
+    """A model's answer as the page shows it.
+
+    Args:
+        response: The response; None where there is none.
+        item: The item as ``items.json`` holds it.
+        metric: The metric that judges it.
+
+    Returns:
+        The answer and its score: an option's index; a text, and whether it was cut; or whether the greedy continuation
+        was the right one, with its log-probability.
+    """
     if response is None:
         return None
     score = _number(response, metric)
@@ -154,13 +190,25 @@ def _answer(response: Response | None, item: Mapping[str, Any], metric: str) -> 
         return [_cut(response.texts[0], _ANSWER), score, bool(response.truncated)]
     options = item.get("options") or ()
     if len(options) > 1 and len(response.logprobs) >= len(options):
-        return [int(np.argmax(response.logprobs[: len(options)])), score]
+        return [_chosen_option(response.logprobs, options, metric), score]
     if response.logprobs:
         return [
             {"greedy": bool(response.greedy and response.greedy[0]), "logprob": round(response.logprobs[0], 2)},
             score,
         ]
     return [None, score]
+
+
+def _chosen_option(logprobs: Sequence[float], options: Sequence[Any], metric: str) -> int:
+    """The option that counts as chosen under a metric, by lm-eval's rules: the likeliest, for each letter or byte."""
+    values = np.asarray(logprobs[: len(options)], dtype=np.float64)
+    name = metric.split(",")[0]
+    if name in ("acc_norm", "acc_bytes"):
+        texts = [str(option) if name == "acc_norm" else str(option).encode() for option in options]
+        values = values / [max(1, len(text)) for text in texts]
+    if name == "acc_mutual_info" and len(logprobs) == 2 * len(options):
+        values = values - logprobs[len(options) :]
+    return int(np.argmax(values))
 
 
 def _cut(text: Any, length: int) -> str:

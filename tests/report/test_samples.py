@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from evomerge.evaluation import Response
 from evomerge.report.facts import Facts
-from evomerge.report.samples import ITEMS_PER_TASK
+from evomerge.report.samples import ITEMS_PER_TASK, answer
 from evomerge.store import RunStore
 
 
@@ -62,3 +65,35 @@ def test_every_kind_of_answer(run_of: Callable[[str], Path]) -> None:
     assert isinstance(given[by_task["arc_made"]][0], int)
     assert given[by_task["gsm_made"]][0].startswith("answer")
     assert set(given[by_task["wiki_made"]][0]) == {"greedy", "logprob"}
+
+
+def test_the_better_side_follows_the_metric(run_of: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run_of("two"), tmp_path / "run"))
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["objectives"][1] = {"label": "less", "terms": [[-1.0, "sort_b.acc"]], "higher_is_better": False}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    same = Facts(RunStore.read(folder)).samples["counts"]["sort_b"]
+    assert same["right"] == 1.0  # a negative weight in what is to be low
+    manifest["objectives"][1] = {"label": "less", "terms": [[1.0, "sort_b.acc"]], "higher_is_better": False}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    facts = Facts(RunStore.read(folder))
+    turned = facts.samples["counts"]["sort_b"]
+    assert turned["right"] == 0.0
+    for member in facts.confirmed:
+        recorded = facts.results.store.responses(member.test)
+        right = sum(r.metrics["acc"] == 0.0 for r in recorded if r.task == "sort_b")
+        both, alone, *_ = turned["members"][member.id]
+        assert both + alone == right
+
+
+@pytest.mark.parametrize(
+    ("metric", "option"), [("acc", 0), ("acc_norm", 1), ("acc_norm,none", 1), ("acc_bytes", 2), ("acc_mutual_info", 3)]
+)
+def test_the_option_shown_is_the_one_that_is_judged(metric: str, option: int) -> None:
+    options = ["ab", "abcdefgh", "éééééé", "abc"]
+    likelihoods = (-2.0, -4.0, -5.0, -4.0)  # for each letter -1, -0.5, -0.83, -1.33
+    if metric == "acc_bytes":
+        likelihoods = (-2.0, -8.0, -5.0, -4.0)  # for each byte -1, -1, -0.42, -1.33
+    if metric == "acc_mutual_info":
+        likelihoods += (-1.0, -2.0, -3.0, -9.0)
+    assert answer(Response("t", "i", {metric: 1.0}, likelihoods), {"options": options}, metric) == [option, 1.0]

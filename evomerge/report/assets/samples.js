@@ -11,11 +11,11 @@ function scoreOf(key, n) {
   const given = sampled.answers[key] && sampled.answers[key][n];
   return given ? given[1] : null;
 }
-function verdict(value) {
+function verdict(value, task) {
   if (value === null || value === undefined) return make('span', { class: 'quiet' }, '–');
-  if (value === 1) return make('span', { class: 'right' }, '✓ right');
-  if (value === 0) return make('span', { class: 'wrong' }, '✗ wrong');
-  return make('span', null, number(value));
+  const { right, members } = sampled.counts[task];
+  if (!Object.values(members).some(Boolean)) return make('span', null, number(value));
+  return value === right ? make('span', { class: 'right' }, '✓ right') : make('span', { class: 'wrong' }, '✗ wrong');
 }
 function answerText(given, item) {
   if (!given) return 'no answer recorded';
@@ -34,11 +34,11 @@ function sampleCard(n) {
     question.append(make('p', { class: 'note' }, 'expected: ', make('span', { class: 'gold' }, item.gold)));
   }
   const lines = sampleModels(item.task).map(([key, name]) => make('tr', null, make('th', { scope: 'row' }, name),
-    make('td', null, answerText(sampled.answers[key][n], item)), make('td', null, verdict(scoreOf(key, n)))));
-  const table = make('table', null, draw2(), make('tbody', null, lines));
+    make('td', null, answerText(sampled.answers[key][n], item)), make('td', null, verdict(scoreOf(key, n), item.task))));
+  const table = make('table', null, sampleColumns(), make('tbody', null, lines));
   return make('div', { class: 'sample' }, question, table);
 }
-function draw2() {
+function sampleColumns() {
   return make('colgroup', null, make('col', { class: 'who' }), make('col'), make('col', { class: 'score' }));
 }
 
@@ -47,7 +47,7 @@ function sampleOrder(task) {
   const all = sampled.items.map((item, n) => n).filter((n) => sampled.items[n].task === task);
   const gap = (n) => {
     const ours = scoreOf(state.member, n), theirs = scoreOf(expert, n);
-    return ours === null || theirs === null ? 0 : ours - theirs;
+    return ours === null || theirs === null ? 0 : sampled.counts[task].right ? ours - theirs : theirs - ours;
   };
   const up = all.filter((n) => gap(n) > 0), down = all.filter((n) => gap(n) < 0), same = all.filter((n) => gap(n) === 0);
   const turns = [];
