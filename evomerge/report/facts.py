@@ -19,6 +19,9 @@ from evomerge.report.wording import headline, objective_sentence
 from evomerge.store import RunStore
 
 
+_UNKNOWN_FOLDER = "RUN_FOLDER"
+
+
 @dataclass(frozen=True)
 class Baseline:
     """The base, an expert or the uniform average.
@@ -126,6 +129,13 @@ class Facts:
         return tuple(split for split in SPLITS if split != "selection" or self.compared)
 
     @property
+    def shown(self) -> str:
+        """The split whose scores are shown first: the one that had least part in choosing members."""
+        if self.confirmed:
+            return "test"
+        return "selection" if any(member.selection_scores for member in self.members) else "search"
+
+    @property
     def comparisons(self) -> int:
         """Number of comparisons that the marks were corrected for."""
         return n_comparisons(self.members)
@@ -150,12 +160,18 @@ class Facts:
         words = [str(word) for word in self.manifest.get("command") or ()]
         given = [word.removeprefix("run_dir=") for word in words if word.startswith("run_dir=")]
         config = self.manifest.get("config") or {}
-        return given[-1] if given else str(config.get("run_dir") or "RUN_FOLDER")
+        return given[-1] if given else str(config.get("run_dir") or _UNKNOWN_FOLDER)
 
     def export_command(self, member: str) -> str:
         """The command that builds a member's model folder."""
         out = f"merged-{member}" if member != "ID" else "FOLDER"
         return f"evomerge export {shlex.quote(f'run={self.run_dir}')} member={member} out={out}"
+
+    @property
+    def export_note(self) -> str:
+        """A sentence on the run's folder in `export_command` where its command did not name one; else empty."""
+        unknown = self.run_dir == _UNKNOWN_FOLDER
+        return f"{_UNKNOWN_FOLDER} stands for the run's folder, in which this report was written." if unknown else ""
 
     @property
     def title(self) -> str:

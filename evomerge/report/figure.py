@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from evomerge.analysis import Interval
 from evomerge.report.facts import Facts
+from evomerge.report.wording import shortened
 
 # Okabe & Ito's palette, which people with any colour vision can tell apart.
 INK, QUIET, BLUE, RED, GREEN = "#1b1b1a", "#8a8a86", "#0072B2", "#D55E00", "#009E73"
@@ -26,7 +27,7 @@ _TITLES = {
 
 
 def front_figure(facts: Facts, path: Path) -> Path:
-    """Draws held-out scores, or those on selection or search items where there are none, and says which.
+    """Draws the scores that are shown first, and says on which items.
 
     Args:
         facts: The run's facts.
@@ -35,7 +36,7 @@ def front_figure(facts: Facts, path: Path) -> Path:
     Returns:
         ``path``.
     """
-    split = "test" if facts.confirmed else "selection" if any(m.selection_scores for m in facts.members) else "search"
+    split = facts.shown
     several = len(facts.results.objectives) > 1
     figure = Figure(figsize=(7.2, 5.2) if several else (7.2, 1.6 + 0.24 * _rows(facts)), dpi=160, layout="constrained")
     FigureCanvasAgg(figure)
@@ -95,11 +96,10 @@ def _plane(facts: Facts, axes: Axes, split: str) -> None:
 
 
 def _rows_plot(facts: Facts, axes: Axes, split: str) -> None:
-    label = facts.results.objectives[0].label if facts.results.objectives else ""
+    objective = facts.results.objectives[0]
+    label = objective.label
     entries = _scores(facts, split)
-    best_last = sorted(
-        entries, key=lambda e: e[2][label].mean, reverse=not facts.results.objectives[0].higher_is_better
-    )
+    best_last = sorted(entries, key=lambda e: e[2][label].mean, reverse=not objective.higher_is_better)
     winners = {m.id for m in facts.members if any(m.beats_best_expert.values())}
     for row, (name, kind, scores) in enumerate(best_last):
         x = _scaled(facts, label, scores[label])
@@ -134,5 +134,4 @@ def _axis(facts: Facts, label: str) -> str:
 
 def _plain(name: str, length: int = 32) -> str:
     """A name that matplotlib neither reads as mathematics nor hides as private, shortened in the middle."""
-    shown = name if len(name) <= length else name[: length // 2] + "…" + name[-length // 2 + 1 :]
-    return shown.replace("$", r"\$").lstrip("_") or "_"
+    return shortened(name, length).replace("$", r"\$").lstrip("_") or "_"

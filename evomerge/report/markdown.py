@@ -156,4 +156,5 @@ def _commands(facts: Facts) -> list[str]:
     lines = ["## Repeat and export", ""]
     if facts.command:
         lines += ["The command that repeats the run, or goes on with it:", "", *block(facts.command)]
-    return [*lines, "Any member becomes a model folder:", "", *block(facts.export_command("ID"))]
+    lines += ["Any member becomes a model folder:", "", *block(facts.export_command("ID"))]
+    return [*lines, *([facts.export_note, ""] if facts.export_note else [])]

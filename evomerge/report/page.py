@@ -93,6 +93,7 @@ def _data(facts: Facts) -> dict[str, Any]:
             }
             for b in facts.baselines
         ],
+        "shown": facts.shown,
         "trace": _trace(facts),
         "coefficients": coefficients(facts),
         "samples": facts.samples,

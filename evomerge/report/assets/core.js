@@ -1,10 +1,9 @@
 // Data, state, drawing primitives. Text only ever enters the page as text nodes and attributes.
 const data = JSON.parse(document.getElementById('data').textContent);
 const objectives = data.objectives;
-const tested = data.members.some((m) => m.test);
 const state = {
   member: (data.members.find((m) => m.knee && m.test) || data.members[0] || {}).id || null,
-  split: tested ? 'test' : 'search',
+  split: data.shown,
   x: 0,
   y: Math.min(1, objectives.length - 1),
   zoom: false,

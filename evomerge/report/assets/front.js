@@ -191,7 +191,7 @@ function caption(shown, bars, outside, beyond) {
   const held = objectives.length > 1
     ? `Held-out scores of ${shown.length} members with 95 % intervals${bars ? '' : ' (of the chosen member and the baselines; all are in the table)'}. Filled members beat the best expert of at least one objective.`
     : 'Held-out scores with 95 % intervals; filled members beat the best expert.';
-  const search = `Search scores, which members were selected by: they flatter. Grey dots are the other candidates${data.trace.step > 1 ? ` (every ${data.trace.step}th)` : ''}${outside ? `; ${outside} lie outside the frame` : ''}.`;
+  const search = `Search scores, which members were selected by: they flatter. Grey dots are the other candidates${data.trace.step > 1 ? ` (one in ${data.trace.step})` : ''}${outside ? `; ${outside} lie outside the frame` : ''}.`;
   const one = 'Search scores, which members were selected by: they flatter.';
   const text = state.split === 'test' ? held : state.split === 'selection' ? compared : objectives.length > 1 ? search : one;
   clear(byId('front-caption')).append(text + (missing && left ? ` ${missing} of the front not shown: ${left}.` : '')

@@ -68,7 +68,8 @@ function drawParallel() {
   });
   const path = (t) => axes.map((y, i) => `${i ? 'L' : 'M'}${at(i).toFixed(1)} ${y(scoresOf(t)[i][0]).toFixed(1)}`).join('');
   const svg = draw('svg', { width, height, role: 'img', 'aria-label': `Parallel coordinates of ${shown.length} members over ${objectives.length} objectives; better is up. All values are in the table of members.` });
-  if (state.split === 'search') svg.append(draw('rect', { class: 'ground search', x: 0, y: 40, width, height: height - 56 }), draw('text', { class: 'stamp', x: width - 6, y: height - 3, 'text-anchor': 'end' }, 'search scores · optimistic'));
+  svg.append(draw('rect', { class: `ground ${state.split}`, x: 0, y: 40, width, height: height - 56 }));
+  if (stamps[state.split]) svg.append(draw('text', { class: 'stamp', x: width - 6, y: height - 3, 'text-anchor': 'end' }, stamps[state.split]));
   for (const b of references) svg.append(draw('path', { class: `level ${b.kind}`, d: path(b) }, draw('title', null, b.short)));
   const lines = shown.map((m) => draw('path', { class: `parallel-line${m.wins ? ' wins' : ''}${m.id === state.member ? ' on' : ''}`, d: path(m), on: { click: () => choose(m.id) } }, draw('title', null, describe(m))));
   svg.append(...lines.filter((l) => !l.classList.contains('on')), ...lines.filter((l) => l.classList.contains('on')));
@@ -83,6 +84,6 @@ function drawParallel() {
   const end = objectives.length - 1;
   for (const b of references) svg.append(draw('g', { class: `baseline ${b.kind}`, 'aria-hidden': 'true' }, glyph(b.kind, at(end) + 12, axes[end](scoresOf(b)[end][0]), b.digit)));
   host.append(svg, make('ul', { class: 'legend' }, references.map((b) => legendEntry(b.kind, b.short, `baseline ${b.kind}`, b.digit))));
-  clear(byId('parallel-caption')).append(`${state.split === 'test' ? 'Held-out' : 'Search'} scores; better is up on every axis. The heavy line is member ${state.member}; stronger lines beat a best expert.`);
+  clear(byId('parallel-caption')).append(`${{ test: 'Held-out', selection: 'Selection', search: 'Search' }[state.split]} scores; better is up on every axis. The heavy line is member ${state.member}; stronger lines beat a best expert.`);
 }
 views.push(drawParallel);
