@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +20,10 @@ class Trace:
         scores: Scores of each candidate in the order asked, natural units; None where it failed.
         feasible: Whether each candidate met the constraints.
         best: Per objective, ``(evaluation, score)`` wherever the best feasible score so far changed.
-        hypervolume: ``(evaluation, hypervolume)`` wherever it changed; empty for a single objective.
-        reference: The hypervolume's reference point, natural units: the worst baseline score of each objective.
+        hypervolume: ``(evaluation, hypervolume)`` wherever it changed; empty for a single objective, and where no
+            baseline was scored.
+        reference: The hypervolume's reference point, natural units: the worst baseline score of each objective; empty
+            where no baseline was scored.
         baselines: Hypervolume of the baselines alone.
     """
 
@@ -40,7 +41,8 @@ def trace(results: Results) -> Trace:
     scored = [results.scored(e) for e in results.candidates]
     feasible = tuple(ok and results.feasible(e) for ok, e in zip(scored, results.candidates, strict=True))
     rows = [results.minimised([e])[0] if ok else None for ok, e in zip(scored, results.candidates, strict=True)]
-    reference = _reference(results, [row for row in rows if row is not None])
+    baselines = _baselines(results)
+    reference = baselines.max(axis=0) if len(baselines) else np.empty(0)
     followed = [row if ok else None for row, ok in zip(rows, feasible, strict=True)]
     several = len(signs) > 1 and bool(reference.size)
     best = (best_so_far(followed, column) for column in range(len(signs)))
@@ -53,17 +55,10 @@ def trace(results: Results) -> Trace:
         ),
         hypervolume=hypervolume_so_far(followed, reference) if several else (),
         reference=tuple((signs * reference).tolist()) if reference.size else (),
-        baselines=hypervolume(_baselines(results), reference) if several else 0.0,
+        baselines=hypervolume(baselines, reference) if several else 0.0,
     )
 
 
 def _baselines(results: Results) -> NDArray[np.float64]:
     found = [results.baseline(name, "search") for name in results.names]
     return results.minimised([e for e in found if e is not None and results.scored(e)])
-
-
-def _reference(results: Results, rows: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    baselines = _baselines(results)
-    if len(baselines):
-        return np.asarray(baselines.max(axis=0))
-    return np.max(rows, axis=0) if rows else np.empty(0)
