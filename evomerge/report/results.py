@@ -102,9 +102,14 @@ class Results:
         )
 
     def percent(self, objective: Objective) -> bool:
-        """Whether an objective is a share of items, shown as per cent: every item's value lies in [0, 1]."""
+        """Whether an objective is a share of items, shown as per cent.
+
+        It is where every score lies in [0, 1], and so does every item's value as far as baselines were asked.
+        """
         weights = [weight for weight, _ in objective.terms]
         if not objective.higher_is_better or min(weights) < 0 or sum(weights) > 1.0 + 1e-9:
+            return False
+        if not all(0.0 <= objective.value(e.metrics) <= 1.0 for e in self.candidates if self.scored(e)):
             return False
         cards = [self.scorecard(e) for e in self._baselines.values()]
         strata = [found.strata[objective.label] for found in cards if found is not None]
