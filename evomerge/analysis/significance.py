@@ -21,7 +21,7 @@ def p_value(interval_at: Callable[[float], Interval]) -> float | None:
         interval_at: The estimate with its interval, by confidence.
 
     Returns:
-        The p-value, never below 1e-7; None where the standard error is unknown.
+        The p-value, never below 6e-8; None where the standard error is unknown.
     """
     if not math.isfinite(interval_at(0.95).se):
         return None
