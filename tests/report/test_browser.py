@@ -125,6 +125,9 @@ def test_selection_scores_have_a_plot_of_their_own(browser: Browser, run_of: Run
     caption = browser.run("document.getElementById('front-caption').textContent")
     assert caption.startswith("Selection scores")
     assert ("not compared on selection items" in caption) == (name == "three")
+    if name == "three":
+        assert browser.run("document.getElementById('parallel-caption').textContent").startswith("Selection scores")
+        assert "finalists were chosen by them" in browser.run("document.querySelector('#parallel .stamp').textContent")
     assert "on selection items" in browser.run("document.getElementById('chosen').textContent")
     assert browser.errors == []
 
