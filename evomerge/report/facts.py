@@ -129,6 +129,11 @@ class Facts:
         return tuple(split for split in SPLITS if split != "selection" or self.compared)
 
     @property
+    def knee(self) -> str:
+        """The name for people of the front's knee: of a single objective that is the best search score."""
+        return "knee" if len(self.results.objectives) > 1 else "best search score"
+
+    @property
     def shown(self) -> str:
         """The split whose scores are shown first: the one that had least part in choosing members."""
         if self.confirmed:

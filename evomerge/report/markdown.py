@@ -83,7 +83,7 @@ def _members(facts: Facts) -> list[str]:
         header += [*(f"{label} {SPLIT_WORDS[split]}" for split in facts.splits), "minus best expert", "mark"]
     rows = []
     for member in facts.members:
-        notes = [" (knee)"] if member.knee else []
+        notes = [f" ({facts.knee})"] if member.knee else []
         notes += [f" (dominated by {text(', '.join(map(short_name, member.dominated_by)))})"] * bool(
             member.dominated_by
         )

@@ -94,6 +94,7 @@ def _data(facts: Facts) -> dict[str, Any]:
             for b in facts.baselines
         ],
         "shown": facts.shown,
+        "knee": facts.knee,
         "trace": _trace(facts),
         "coefficients": coefficients(facts),
         "samples": facts.samples,

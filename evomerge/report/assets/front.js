@@ -13,7 +13,7 @@ function describe(m) {
     const versus = state.split === 'test' && m.versus[i] ? `, ${m.versus[i][4]}` : '';
     return `${o.label} ${withUnits(scores[i], i)} ${ends(scores[i], i)}${versus}`;
   });
-  return `Member ${m.id}${m.knee ? ', knee' : ''}: ${parts.join('; ')}`;
+  return `Member ${m.id}${m.knee ? `, ${data.knee}` : ''}: ${parts.join('; ')}`;
 }
 
 function showTip(lines, x, y) {
@@ -38,7 +38,7 @@ function whiskers(x, y, sx, sy) {
 // One member as a radio button of the figure: Tab reaches the chosen one, arrow keys move along.
 function memberMark(m, x, y, bars) {
   const on = m.id === state.member;
-  const say = () => showTip(tipLines(`${m.id}${m.knee ? ' · knee' : ''}`, scoresOf(m)), x, y);
+  const say = () => showTip(tipLines(`${m.id}${m.knee ? ` · ${data.knee}` : ''}`, scoresOf(m)), x, y);
   return draw('g', {
     class: `member${m.wins && state.split === 'test' ? ' wins' : ''}${on ? ' on' : ''}`,
     role: 'radio', 'aria-checked': String(on), tabindex: on ? 0 : -1, 'aria-label': describe(m), 'data-member': m.id,

@@ -13,7 +13,7 @@ function drawChosen() {
         make('span', { class: `mark ${{ 'beats best expert': 'beats', worse: 'worse' }[versus[4]] || 'same'}` }, versus[4])) : null,
       m.average[i] ? make('dd', { class: 'quiet' }, `${estimate(m.average[i], i, true)} ${ends(m.average[i], i, true)} against the uniform average`) : null];
   });
-  const notes = [m.knee ? (objectives.length > 1 ? 'knee of the front' : 'best search score') : null, m.dominated.length ? `dominated by ${m.dominated.slice(0, 4).map((name) => short(name, 28)).join(', ')}${m.dominated.length > 4 ? ` and ${m.dominated.length - 4} more` : ''}` : null].filter(Boolean);
+  const notes = [m.knee ? data.knee : null, m.dominated.length ? `dominated by ${m.dominated.slice(0, 4).map((name) => short(name, 28)).join(', ')}${m.dominated.length > 4 ? ` and ${m.dominated.length - 4} more` : ''}` : null].filter(Boolean);
   clear(host).append(make('h3', null, m.id), notes.length ? make('div', { class: 'quiet' }, notes.join(' · ')) : '', make('dl', null, lines));
 }
 views.push(drawChosen);
