@@ -18,6 +18,8 @@ _REASONS = {
     "patience": "no improvement within the patience",
     "exhausted": "nothing new was proposed",
     "stopped": "stopped by hand; the same command goes on",
+    "interrupted": "interrupted; the same command goes on",
+    "failures": "too many failures in a row; the same command tries on",
 }
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from evomerge.report import write
 from evomerge.report.facts import Facts
+from evomerge.report.settings import settings
+from evomerge.search.status import _OVER
 from evomerge.store import RunStore
 
 RunOf = Callable[[str], Path]
@@ -139,3 +141,11 @@ def test_a_folder_that_no_command_named_is_explained(run_of: RunOf, tmp_path: Pa
         assert "export run=RUN_FOLDER member=" in text
         assert "stands for the run" in text
         assert "RUN_FOLDER" not in (run_of("two") / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("reason", [*_OVER, "stopped", "interrupted", "failures"])
+def test_every_end_of_a_search_has_words(run_of: RunOf, tmp_path: Path, reason: str) -> None:
+    folder = edited(run_of("one_member"), tmp_path / "run")
+    (folder / "status.json").write_text(json.dumps({"phase": "search", "reason": reason}), encoding="utf-8")
+    shown = dict(settings(Facts(RunStore.read(folder)))["rows"])["Ended"]
+    assert len(shown.split()) > 2
