@@ -80,14 +80,19 @@ def _models(results: Results, members: Sequence[Member], split: str) -> dict[str
 
 
 def _judges(results: Results, split: str) -> dict[str, Judge]:
-    """How each task of an objective is judged."""
+    """How each task of an objective is judged; for a task group, each of its tasks."""
     found: dict[str, Judge] = {}
     for objective in results.objectives:
-        expert = results.best_expert(objective.label, split)
+        expert = results.best_expert(objective.label, split) or "base"
+        card = results.baseline_scorecard(expert, split)
+        tasks = [stratum.task for stratum in card.strata[objective.label]] if card is not None else []
+        named = {key.rsplit(".", 1)[0] for _, key in objective.terms}
         for weight, key in objective.terms:
-            task, metric = key.rsplit(".", 1)
+            owner, metric = key.rsplit(".", 1)
             more_is_better = objective.higher_is_better == (weight > 0)
-            found.setdefault(task, Judge(metric, expert or "base", float(more_is_better)))
+            plain = owner in tasks or not tasks
+            for task in [owner] if plain else [task for task in tasks if task not in named]:
+                found.setdefault(task, Judge(metric, expert, float(more_is_better)))
     return found
 
 

@@ -97,3 +97,18 @@ def test_the_option_shown_is_the_one_that_is_judged(metric: str, option: int) ->
     if metric == "acc_mutual_info":
         likelihoods += (-1.0, -2.0, -3.0, -9.0)
     assert answer(Response("t", "i", {metric: 1.0}, likelihoods), {"options": options}, metric) == [option, 1.0]
+
+
+def test_a_task_group_is_shown_by_its_tasks(run_of: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(run_of("two"), tmp_path / "run"))
+    records = folder / "records" / "main.jsonl"
+    lines = [json.loads(line) for line in records.read_text(encoding="utf-8").splitlines()]
+    for metrics in (line["evaluation"]["metrics"] for line in lines):
+        if metrics:
+            metrics["both.acc"] = (metrics["reverse_b.acc"] + metrics["sort_b.acc"]) / 2
+    records.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["objectives"] = [{"label": "both.acc", "terms": [[1.0, "both.acc"]], "higher_is_better": True}]
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    found = Facts(RunStore.read(folder)).samples
+    assert set(found["counts"]) == {item["task"] for item in found["items"]} == {"reverse_b", "sort_b"}
