@@ -50,7 +50,8 @@ def warnings(results: Results, members: Sequence[Member]) -> list[str]:
     """Warnings of the run itself, then those that its records give rise to."""
     found = [str(text) for text in results.store.manifest.get("warnings", ())]
     found += [
-        f"The baseline {short_name(e.name)} failed on {SPLIT_WORDS[e.split]} items: {e.error.message.splitlines()[0][:MESSAGE]}"
+        f"The baseline {short_name(e.name)} failed on {SPLIT_WORDS[e.split]} items: "
+        f"{e.error.message.splitlines()[0][:MESSAGE]}"
         for e in results.store.evaluations()
         if e.name is not None and e.error is not None and e.error.message
     ]

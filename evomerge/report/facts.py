@@ -18,7 +18,6 @@ from evomerge.report.trace import Trace, trace
 from evomerge.report.wording import headline, objective_sentence
 from evomerge.store import RunStore
 
-
 _UNKNOWN_FOLDER = "RUN_FOLDER"
 
 

@@ -124,9 +124,7 @@ def _choose(
     return (turns + rest)[:ITEMS_PER_TASK]
 
 
-def _table(
-    given: Mapping[str, float | None], reference: Mapping[str, float | None], right: float
-) -> list[int] | None:
+def _table(given: Mapping[str, float | None], reference: Mapping[str, float | None], right: float) -> list[int] | None:
     pairs = [(value, reference.get(item)) for item, value in given.items()]
     if not pairs or any(a not in (0.0, 1.0) or b not in (0.0, 1.0) for a, b in pairs):
         return None
@@ -152,7 +150,7 @@ def _fitted(
             "split": split,
             "items": [_content(contents[item], item) for item, _ in kept],
             "answers": {
-                name: [answer(given.get(item), contents[item], metric) for item, metric in kept]
+                name: [shown_answer(given.get(item), contents[item], metric) for item, metric in kept]
                 for name, given in answers.items()
             },
             "counts": counts,
@@ -176,7 +174,7 @@ def _content(item: Mapping[str, Any], identifier: str) -> dict[str, Any]:
     }
 
 
-def answer(response: Response | None, item: Mapping[str, Any], metric: str) -> list[Any] | None:
+def shown_answer(response: Response | None, item: Mapping[str, Any], metric: str) -> list[Any] | None:
     """A model's answer as the page shows it.
 
     Args:

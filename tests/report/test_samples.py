@@ -11,7 +11,7 @@ import pytest
 
 from evomerge.evaluation import Response
 from evomerge.report.facts import Facts
-from evomerge.report.samples import ITEMS_PER_TASK, answer
+from evomerge.report.samples import ITEMS_PER_TASK, shown_answer
 from evomerge.store import RunStore
 
 
@@ -96,7 +96,7 @@ def test_the_option_shown_is_the_one_that_is_judged(metric: str, option: int) ->
         likelihoods = (-2.0, -8.0, -5.0, -4.0)  # for each byte -1, -1, -0.42, -1.33
     if metric == "acc_mutual_info":
         likelihoods += (-1.0, -2.0, -3.0, -9.0)
-    assert answer(Response("t", "i", {metric: 1.0}, likelihoods), {"options": options}, metric) == [option, 1.0]
+    assert shown_answer(Response("t", "i", {metric: 1.0}, likelihoods), {"options": options}, metric) == [option, 1.0]
 
 
 def test_a_task_group_is_shown_by_its_tasks(run_of: Callable[[str], Path], tmp_path: Path) -> None:
