@@ -83,7 +83,7 @@ def _unconfirmed(results: Results, members: Sequence[Member]) -> list[str]:
     undefeated = {e.digest for e, keep in zip(judged, best, strict=True) if keep}
     run = _nobody_asked(results)
     reasons = Counter(run if run and m.test is None else _reason(results, m, len(compared), undefeated) for m in left)
-    why = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
+    why = ", ".join(f"{n} {reason}" if len(reasons) > 1 else reason for reason, n in reasons.items())
     these = f"{len(left)} of {count(len(members), 'member')}"
     return [f"{these} not scored on held-out items, which finalists alone are asked: {why}."]
 
