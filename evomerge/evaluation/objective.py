@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_ROUNDING = 1e-9  # a bound met to within this is met: 0.1 + 0.2 is a little more than 0.3 in binary
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -60,14 +62,34 @@ class Constraint:
     relative_to: str | None = None
 
     def violation(self, metrics: Mapping[str, float], reference: float = 0.0) -> float:
-        """How far the condition is missed; zero or below where it holds.
+        """How far the condition is missed; zero or below where it holds, rounding aside.
 
         Args:
             metrics: The candidate's metrics.
-            reference: Score of ``relative_to`` on the same items; 0 for an absolute bound.
+            reference: See :meth:`reference`.
         """
         gap = self.bound + reference - metrics[self.metric]
-        return gap if self.sense == ">=" else -gap
+        missed = gap if self.sense == ">=" else -gap
+        return 0.0 if 0.0 <= missed <= _ROUNDING else missed
+
+    def reference(self, baselines: Mapping[str, Mapping[str, float]]) -> float | None:
+        """The score that the bound is added to: the base's, or the best expert's in the sense of the condition.
+
+        Args:
+            baselines: Name to metrics of the baselines that were scored on the same items as the candidate.
+
+        Returns:
+            The score; 0 for an absolute bound, None where no baseline that the bound is relative to has one.
+        """
+        if self.relative_to is None:
+            return 0.0
+        wanted = [metrics for name, metrics in baselines.items() if self.refers_to(name)]
+        scores = [metrics[self.metric] for metrics in wanted if self.metric in metrics]
+        return (max if self.sense == ">=" else min)(scores, default=None)
+
+    def refers_to(self, name: str) -> bool:
+        """Whether a baseline of this name is one that the bound is relative to."""
+        return name == self.relative_to or (self.relative_to == "best_expert" and name.startswith("expert:"))
 
     def to_json(self) -> dict[str, Any]:
         """All fields as a JSON object."""

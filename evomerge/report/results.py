@@ -16,7 +16,6 @@ from evomerge.report.scorecard import Scorecard, scorecard
 from evomerge.store import RunStore
 
 EXPERT = "expert:"
-_ROUNDING = 1e-9  # a bound met to within this is met, as in the search
 
 
 class Results:
@@ -94,12 +93,8 @@ class Results:
         return min(scored, key=lambda name: _sign(objective) * scored[name]) if scored else None
 
     def feasible(self, evaluation: Evaluation) -> bool:
-        """Whether a scored candidate meets every constraint on its split."""
-        return all(
-            constraint.metric in evaluation.metrics
-            and constraint.violation(evaluation.metrics, self._reference(constraint, evaluation.split)) <= _ROUNDING
-            for constraint in self.constraints
-        )
+        """Whether a scored candidate is known to meet every constraint on its split."""
+        return all(self._meets(constraint, evaluation) for constraint in self.constraints)
 
     def percent(self, objective: Objective) -> bool:
         """Whether an objective is a share of items, shown as per cent.
@@ -117,13 +112,11 @@ class Results:
             own and all(s.values.min() >= 0.0 and s.values.max() <= 1.0 for s in own) for own in strata
         )
 
-    def _reference(self, constraint: Constraint, split: str) -> float:
-        if constraint.relative_to is None:
-            return 0.0
-        names = ("base",) if constraint.relative_to == "base" else self.experts
-        found = [self.baseline(name, split) for name in names]
-        values = [e.metrics[constraint.metric] for e in found if e is not None and constraint.metric in e.metrics]
-        return (max if constraint.sense == ">=" else min)(values, default=0.0)
+    def _meets(self, constraint: Constraint, evaluation: Evaluation) -> bool:
+        found = {name: e.metrics for (name, split), e in self._baselines.items() if name and split == evaluation.split}
+        reference = constraint.reference(found)
+        known = reference is not None and constraint.metric in evaluation.metrics
+        return known and constraint.violation(evaluation.metrics, reference) <= 0.0
 
 
 def better(objective: Objective, difference: float) -> bool:

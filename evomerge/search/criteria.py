@@ -14,8 +14,6 @@ __all__ = ["Criteria"]
 
 Array = NDArray[np.float64]
 
-ROUNDING = 1e-9  # a bound met to within this is met: 0.5 - 0.01 is not quite 0.49 in binary
-
 
 class Criteria:
     """Objectives and constraints: they turn evaluations into values to minimise, ``F``, and constraints ``G <= 0``.
@@ -57,8 +55,7 @@ class Criteria:
     def violations(self, evaluation: Evaluation) -> Array:
         """How far each constraint is missed, ``(k,)``; 0 or less where it holds. Not for a failed evaluation."""
         pairs = zip(self.constraints, self._references, strict=True)
-        missed = np.array([c.violation(evaluation.metrics, reference) for c, reference in pairs], dtype=np.float64)
-        return np.where(missed <= ROUNDING, np.minimum(missed, 0.0), missed)
+        return np.array([c.violation(evaluation.metrics, reference) for c, reference in pairs], dtype=np.float64)
 
     def feasible(self, evaluation: Evaluation) -> bool:
         """Whether a candidate was scored and meets every constraint."""
@@ -123,16 +120,10 @@ class Criteria:
 
 def _reference(constraint: Constraint, baselines: Mapping[str, Evaluation]) -> float:
     """The score that a relative constraint is measured from, on the same items."""
-    if constraint.relative_to is None:
-        return 0.0
-    wanted = [
-        (name, evaluation)
-        for name, evaluation in baselines.items()
-        if name == constraint.relative_to or (constraint.relative_to == "best_expert" and name.startswith("expert:"))
-    ]
-    scores = [evaluation.metrics[constraint.metric] for _, evaluation in wanted if evaluation.error is None]
-    if not scores:
+    found = constraint.reference({name: e.metrics for name, e in baselines.items() if e.error is None})
+    if found is None:
+        wanted = [(name, e) for name, e in baselines.items() if constraint.refers_to(name)]
         failures = "; ".join(f"{name}: {e.error.kind}: {e.error.message}" for name, e in wanted if e.error)
         why = f"it could not be scored ({failures})" if failures else "there is no such baseline in this search"
         raise InputError(f"constraint {constraint.label!r} is relative to {constraint.relative_to}, but {why}")
-    return max(scores) if constraint.sense == ">=" else min(scores)
+    return found

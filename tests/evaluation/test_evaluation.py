@@ -40,8 +40,29 @@ def test_a_weighted_objective_sums_its_terms() -> None:
 )  # fmt: skip
 def test_constraints(sense: str, bound: float, reference: float, score: float, met: bool) -> None:
     constraint = Constraint("c", "t.acc", sense, bound, "base" if reference else None)
-    assert (constraint.violation({"t.acc": score}, reference) <= 1e-12) is met
+    assert (constraint.violation({"t.acc": score}, reference) <= 0.0) is met
     assert Constraint.from_json(constraint.to_json()) == constraint
+
+
+def test_a_bound_that_binary_fractions_miss_is_met() -> None:
+    constraint = Constraint("c", "t.acc", ">=", 0.1, "base")
+    assert 0.1 + 0.2 > 0.3
+    assert constraint.violation({"t.acc": 0.3}, 0.2) == 0.0
+    assert constraint.violation({"t.acc": 0.3 - 1e-6}, 0.2) == pytest.approx(1e-6)
+    constraint = Constraint("c", "t.acc", "<=", 0.1, "base")
+    assert 0.1 + 0.7 < 0.8
+    assert constraint.violation({"t.acc": 0.8}, 0.7) == 0.0
+    assert constraint.violation({"t.acc": 0.8 + 1e-6}, 0.7) == pytest.approx(1e-6)
+
+
+def test_the_score_that_a_bound_is_relative_to() -> None:
+    baselines = {"base": {"a": 0.5}, "expert:x": {"a": 0.7}, "expert:y": {"a": 0.9}, "uniform": {"a": 1.0}, "odd": {}}
+    for sense, relative, wanted in (
+        (">=", None, 0.0), (">=", "base", 0.5), (">=", "best_expert", 0.9), ("<=", "best_expert", 0.7),
+    ):  # fmt: skip
+        constraint = Constraint("c", "a", sense, 0.0, relative)
+        assert constraint.reference(baselines) == wanted
+        assert constraint.reference({}) == (None if relative else 0.0), "a baseline that failed has no score"
 
 
 def test_records_round_trip() -> None:
