@@ -21,28 +21,29 @@ from evomerge.executors.local import LocalExecutor
 from evomerge.options import Option
 from evomerge.recipe import Recipe
 
-__all__ = ["EXECUTOR", "Landscape", "Recorded", "example_table"]
+__all__ = ["EXECUTOR", "Recorded", "RecordedWorker", "example_table"]
 
 NEIGHBOURS = 8  # recorded candidates that an interpolated answer is a mean of
 
 Vector = NDArray[np.float64]
+_Kind = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]  # digest without coefficients, shapes of the coefficients
 
 
-class Landscape:
+class RecordedWorker:
     """A worker that answers from recorded candidates.
 
     Args:
         candidates: The recorded candidates.
         unknown: The answer of a recipe that was not recorded: ``refuse``, ``nearest`` or ``interpolated``. Only
-            recipes that differ from it in nothing but the coefficients are its neighbours; distance is Euclidean over
-            all coefficients.
+            recipes that differ from it in nothing but the values of the coefficients are its neighbours; distance is
+            Euclidean over all coefficients.
     """
 
     def __init__(self, candidates: Sequence[Recorded], unknown: str = "refuse") -> None:
         self.candidates = tuple(candidates)
         self._unknown = unknown
         self._by_digest = {candidate.recipe.digest: candidate for candidate in self.candidates}
-        self._alike: dict[str, list[Recorded]] = {}
+        self._alike: dict[_Kind, list[Recorded]] = {}
         for candidate in self._by_digest.values():
             self._alike.setdefault(_kind(candidate.recipe), []).append(candidate)
         self._points = {
@@ -88,8 +89,9 @@ def example_table() -> Path:
     return Path(str(resources.files("evomerge") / "example" / "responses.jsonl"))
 
 
-def _kind(recipe: Recipe) -> str:
-    return replace(recipe, coefficients={}).digest
+def _kind(recipe: Recipe) -> _Kind:
+    shapes = sorted((name, values.shape) for name, values in recipe.coefficients.items())
+    return replace(recipe, coefficients={}).digest, tuple(shapes)
 
 
 def _point(recipe: Recipe) -> Vector:
@@ -102,7 +104,8 @@ def _mean(candidates: Sequence[Recorded], weights: Vector) -> Recorded:
     metrics = {}
     for key in sorted(keys):
         answers = [candidate.metrics[key] for candidate in candidates]
-        metrics[key] = {name: _weighted([answer[name] for answer in answers], weights) for name in answers[0]}
+        names = [name for name in answers[0] if all(name in answer for answer in answers)]
+        metrics[key] = {name: _weighted([answer[name] for answer in answers], weights) for name in names}
     return Recorded(candidates[0].recipe, metrics)
 
 
@@ -118,8 +121,8 @@ def _invalid(message: str) -> Outcome:
 
 def make(make_worker: MakeWorker, options: Mapping[str, Any]) -> Executor:
     """Makes the executor; no worker is made."""
-    landscape = Landscape(response_table.read(_file(options)), options["unknown"])
-    return LocalExecutor(lambda: landscape, EXECUTOR.name)
+    worker = RecordedWorker(response_table.read(_file(options)), options["unknown"])
+    return LocalExecutor(lambda: worker, EXECUTOR.name)
 
 
 def identity(options: Mapping[str, Any]) -> dict[str, str]:

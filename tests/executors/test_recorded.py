@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from evomerge.errors import InputError
 from evomerge.evaluation import Ask, Failure, Job, Outcome, Response
 from evomerge.executors import run
 from evomerge.executors._shared import response_table
-from evomerge.executors.recorded import Landscape, Recorded, example_table
+from evomerge.executors.recorded import Recorded, RecordedWorker, example_table
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
 from evomerge.search import run as search
 from evomerge.store import RunStore
@@ -39,8 +40,8 @@ def candidate(weight: float, model: str = "a", **values: Any) -> Recorded:
     return Recorded.of(recipe(weight, model), answers, **values)
 
 
-def ask(landscape: Landscape, of: Recipe, items: dict[str, tuple[str, ...]] = ASKED) -> Outcome:
-    return landscape(Job.of(of, items, Ask("search", 1, 0)))
+def ask(worker: RecordedWorker, of: Recipe, items: dict[str, tuple[str, ...]] = ASKED) -> Outcome:
+    return worker(Job.of(of, items, Ask("search", 1, 0)))
 
 
 def metric(outcome: Outcome, place: int, name: str) -> Any:
@@ -65,10 +66,11 @@ def test_a_table_comes_back_as_it_was_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "is no response table: ValueError"),
-        ("not json\n", "is no response table: JSONDecodeError"),
-        ('{"format": 9}\n', "has table format 9; expected 1"),
-        ('{"format": 1, "items": {}, "recipes": []}\n{"recipe": 0}\n', "is no response table: KeyError"),
+        ("", r"line 1: is no line of a response table \(JSONDecodeError"),
+        ("not json\n", r"line 1: is no line of a response table \(JSONDecodeError"),
+        ("[]\n", r"line 1: is no line of a response table \(TypeError"),
+        ('{"format": 9}\n', r"table\.jsonl, line 1: has table format 9; expected 1"),
+        ('{"format": 1, "items": {}, "recipes": []}\n{"recipe": 0}\n', r"line 2: is no line .* \(KeyError"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path, text: str, problem: str) -> None:
@@ -79,43 +81,72 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, text: str, problem: 
         executors.make("recorded", workers.make_broken, table=str(tmp_path / "nowhere.jsonl"))
 
 
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        ({"metrics": []}, r"line 3: is no line of a response table \(AttributeError"),
+        ({"metrics": {"t": {"acc": [1.0]}}}, r"line 3: is no line of a response table \(ValueError"),
+        ({"coefficients": {"weight": [[0.1], [0.2]]}}, r"line 3: coefficient 'weight' has shape \(2, 1\); expected"),
+        ({"recipe": 7}, r"line 3: is no line of a response table \(KeyError"),
+    ],
+)
+def test_the_line_that_is_wrong_is_named(tmp_path: Path, damage: dict[str, Any], problem: str) -> None:
+    file = tmp_path / "table.jsonl"
+    response_table.write(file, [candidate(0.1), candidate(0.2), candidate(0.3)], "made up")
+    lines = file.read_text().splitlines()
+    lines[2] = json.dumps({**json.loads(lines[2]), **damage})
+    file.write_text("\n".join(lines))
+    with pytest.raises(InputError, match=f"{file}, {problem}"):
+        response_table.read(file)
+
+
 def test_what_was_not_recorded_is_refused_by_name() -> None:
-    landscape = Landscape([candidate(0.1), candidate(0.2), candidate(0.2, "b")])
-    outcome = ask(landscape, recipe(0.15))
+    worker = RecordedWorker([candidate(0.1), candidate(0.2), candidate(0.2, "b")])
+    outcome = ask(worker, recipe(0.15))
     assert outcome.error is not None
     assert outcome.error.kind == "invalid"
     assert "3 candidates were recorded, 2 of them of its kind; unknown=nearest" in outcome.error.message
-    outcome = ask(landscape, recipe(0.1), {"t": ("i0", "i7"), "python": ("",)})
+    outcome = ask(worker, recipe(0.1), {"t": ("i0", "i7"), "python": ("",)})
     assert outcome.error == Failure("invalid", "1 of 3 items were not recorded, the first: i7 of t")
 
 
 def test_the_nearest_of_the_same_kind_answers() -> None:
-    landscape = Landscape([candidate(0.1), candidate(0.6), candidate(0.3, "b")], "nearest")
-    assert metric(ask(landscape, recipe(0.3)), 1, "acc") == 0.1
-    assert metric(ask(landscape, recipe(0.4)), 1, "acc") == 0.6
-    assert metric(ask(landscape, recipe(0.4)), 2, "brevity") == pytest.approx(1.8)
-    outcome = ask(landscape, recipe(0.3, "c"))
+    worker = RecordedWorker([candidate(0.1), candidate(0.6), candidate(0.3, "b")], "nearest")
+    assert metric(ask(worker, recipe(0.3)), 1, "acc") == 0.1
+    assert metric(ask(worker, recipe(0.4)), 1, "acc") == 0.6
+    assert metric(ask(worker, recipe(0.4)), 2, "brevity") == pytest.approx(1.8)
+    outcome = ask(worker, recipe(0.3, "c"))
     assert outcome.error is not None
     assert outcome.error.message.endswith("3 candidates were recorded")
-    broken = Landscape([candidate(0.1), Recorded(recipe(0.6), error=Failure("oom", "too large"))], "nearest")
+    broken = RecordedWorker([candidate(0.1), Recorded(recipe(0.6), error=Failure("oom", "too large"))], "nearest")
     assert ask(broken, recipe(0.5)).error == Failure("oom", "too large")
 
 
 def test_an_interpolated_answer_is_the_mean_weighted_by_inverse_squared_distance() -> None:
     """At 0.3 between 0.1 and 0.7 the weights are 1/0.04 and 1/0.16, so 0.8 and 0.2."""
-    landscape = Landscape([candidate(0.1), candidate(0.7)], "interpolated")
-    outcome = ask(landscape, recipe(0.3))
+    worker = RecordedWorker([candidate(0.1), candidate(0.7)], "interpolated")
+    outcome = ask(worker, recipe(0.3))
     assert metric(outcome, 0, "acc") == pytest.approx(0.2)
     assert metric(outcome, 0, "pair") == pytest.approx([0.22, 2.0])
     assert metric(outcome, 1, "acc") == pytest.approx(0.22)
     assert metric(outcome, 2, "brevity") == pytest.approx(0.66)
-    assert metric(ask(landscape, recipe(0.7)), 1, "acc") == 0.7, "recorded candidates keep their answers"
+    assert metric(ask(worker, recipe(0.7)), 1, "acc") == 0.7, "recorded candidates keep their answers"
+
+
+def test_what_not_every_neighbour_has_is_left_out() -> None:
+    """A metric that was recorded later than others, an item that some were not asked, a recipe with more to choose."""
+    bare = Recorded.of(recipe(0.7), [Response("t", "i0", {"acc": 1.0}), Response("python", "", {"brevity": 3.0})])
+    more = Recorded(replace(recipe(0.2), coefficients={"weight": np.ones((1, 1)), "lambda": np.ones(1)}))
+    worker = RecordedWorker([candidate(0.1), bare, more], "interpolated")
+    outcome = ask(worker, recipe(0.3), {"t": ("i0",)})
+    assert outcome.responses[0].metrics == {"acc": pytest.approx(0.2)}
+    assert ask(worker, recipe(0.3)).error == Failure("invalid", "1 of 3 items were not recorded, the first: i1 of t")
 
 
 def test_only_the_eight_nearest_count() -> None:
     far = candidate(1.0)
     near = [candidate(0.01 * number) for number in range(8)]
-    with_it, without = (Landscape(rows, "interpolated") for rows in ([far, *near], near))
+    with_it, without = (RecordedWorker(rows, "interpolated") for rows in ([far, *near], near))
     assert metric(ask(with_it, recipe(0.035)), 1, "acc") == metric(ask(without, recipe(0.035)), 1, "acc")
 
 
@@ -144,7 +175,7 @@ def test_a_search_over_a_table_needs_no_worker_and_repeats(tmp_path: Path, searc
     scored = [e for e in RunStore.read(tmp_path / "one").evaluations("search") if e.name is None]
     assert not any(e.error for e in scored)
     losses = [e.metrics["south.loss"] for e in scored]
-    assert min(losses[40:]) < min(losses[:8]), "the landscape can be searched"
+    assert min(losses[40:]) < min(losses[:8]), "the search gets somewhere"
 
 
 def test_the_table_of_the_example_is_whole() -> None:

@@ -78,20 +78,27 @@ def read(path: Path) -> list[Recorded]:
     """Reads a table.
 
     Raises:
-        InputError: If the file cannot be read, or is no table of this format.
+        InputError: If the file cannot be read, or is no table of this format; it names the line.
     """
+    number, found = 1, list[Recorded]()
     try:
-        head, *rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
+        first, *rows = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+        head = json.loads(first)
         if head["format"] != FORMAT:
-            raise InputError(f"{path} has table format {head['format']!r}; expected {FORMAT}")
+            raise InputError(f"has table format {head['format']!r}; expected {FORMAT}")
         shared = dict(enumerate(head["recipes"]))
-        return [_candidate(row, head["items"], shared) for row in rows]
+        for number, row in enumerate(rows, 2):
+            found.append(_candidate(json.loads(row), head["items"], shared))
     except OSError as error:
         raise InputError(f"the response table {path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is no response table: {type(error).__name__}: {error}") from error
+    except InputError as error:
+        raise InputError([f"{path}, line {number}: {problem}" for problem in error.problems]) from error
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise InputError(
+            f"{path}, line {number}: is no line of a response table ({type(error).__name__}: {error}); expected what "
+            "experiments/recorded writes"
+        ) from error
+    return found
 
 
 def _without_coefficients(recipe: Recipe) -> Recipe:
@@ -103,7 +110,7 @@ def _columns(candidate: Recorded, task: str, ids: Sequence[str], decimals: int |
     names = dict.fromkeys(name for answer in answers if answer is not None for name in answer)
     columns: dict[str, Any] = {}
     for name in names:
-        values = [None if answer is None else _rounded(answer[name], decimals) for answer in answers]
+        values = [None if answer is None else _rounded(answer.get(name), decimals) for answer in answers]
         columns[name] = next((other for other, column in columns.items() if column == values), values)
     return columns
 
