@@ -52,7 +52,11 @@ class Processes:
             raise ValueError(f"job {job.id} is outstanding already")
         self._jobs[job.id] = job
         self._waiting.append(job.id)
-        self._start()
+        try:
+            self._start()
+        except BaseException:
+            self.cancel(job.id)
+            raise
         self._hand_out()
 
     def results(self) -> Iterator[Result]:

@@ -37,6 +37,16 @@ def test_reasons_why_no_process_starts() -> None:
         executor.close()
 
 
+def test_a_process_that_cannot_be_started_leaves_nothing_outstanding() -> None:
+    """A worker that cannot be sent to another process; the same job may come again."""
+    executor = executors.make("processes", lambda: workers.square, workers=2)
+    for _ in range(2):
+        with pytest.raises(ExecutorError, match="a process could not be started: .*lambda"):
+            executor.submit(workers.job(0))
+        assert list(executor.results()) == []
+    executor.close()
+
+
 def test_a_job_in_this_process_runs_when_its_result_is_asked_for() -> None:
     done: list[int] = []
 

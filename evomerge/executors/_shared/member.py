@@ -28,6 +28,9 @@ class Member:
         name: Its name.
         ready: Whether its worker is made.
         job: Id of the job it is at, or None.
+
+    Raises:
+        ExecutorError: If there can be no such process: the system has none left, or ``make_worker`` cannot be pickled.
     """
 
     def __init__(self, name: str, make_worker: MakeWorker) -> None:
@@ -42,9 +45,12 @@ class Member:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self.process.start()
+        except Exception as error:
+            self.pipe.close()
+            raise ExecutorError(f"a process could not be started: {type(error).__name__}: {error}") from error
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             theirs.close()
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def message(self) -> tuple[str, Any] | None:
         """Its next message, or None when it is dead. Its last words count before its death does.

@@ -51,6 +51,7 @@ class Executor(Protocol):
 
         Raises:
             ValueError: If a job of that id is outstanding.
+            ExecutorError: If no worker could be started for it; the job is not outstanding then.
         """
         ...
 
@@ -103,7 +104,7 @@ def run(executor: Executor, jobs: Iterable[Job]) -> Generator[Result, None, None
                 del open_jobs[result.job]
                 yield result
         if open_jobs:
-            raise ExecutorError(f"the executor lost the results of {len(open_jobs)} jobs, the first: {min(open_jobs)}")
+            raise ExecutorError(f"the executor lost the results of {len(open_jobs)} jobs, the first: {next(iter(open_jobs))}")
     finally:
         for id in open_jobs:
             executor.cancel(id)
