@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import inspect
 import math
+import sys
 import textwrap
 import traceback
 from collections.abc import Callable
@@ -53,8 +54,18 @@ class UserFunction:
         return f"{PYTHON}.{self.name}"
 
     def load(self) -> Callable[[Any, Any], float]:
-        """Runs the file and returns its function."""
-        return getattr(_module(Path(self.path)), self.name)
+        """Runs the file and returns its function.
+
+        Raises:
+            InputError: If the file is not what it was when the function was found, or fails.
+        """
+        path = Path(self.path)
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != self.content:
+            raise InputError(
+                f"functions: {self.path!r} has changed since the run began, and its scores would be others; put it back "
+                "and repeat the command, or choose another run_dir"
+            )
+        return getattr(_module(path), self.name)
 
 
 def find_function(text: str) -> UserFunction:
@@ -69,7 +80,10 @@ def find_function(text: str) -> UserFunction:
         raise InputError(f"functions: {text!r} cannot be read; write FILE.py:NAME")
     if not path.is_file():
         raise InputError(f"functions: there is no file {place!r}")
-    source = path.read_bytes()
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"functions: {place!r} cannot be read: {error.strerror or error}") from error
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
@@ -123,7 +137,7 @@ def call_function(
             model.generation_config = generation
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # each library's objects refuse in their own way
         raise FunctionError(f"{name} returned {textwrap.shorten(repr(value), 60)}; expected a number") from error
     if not math.isfinite(number):
         raise NonFiniteMetric(f"the function {name} returned {value}")
@@ -142,13 +156,16 @@ def _failing_line(function: Callable[[Any, Any], float], error: BaseException) -
 
 
 def _module(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"evomerge_user_{path.stem}", path)
+    name = f"evomerge_user_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise InputError(f"functions: {str(path)!r} cannot be loaded")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # as for every import: dataclasses and pickle look a module up by its name
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
+        del sys.modules[name]
         raise InputError(
             f"functions: {str(path)!r} failed to load: {type(error).__name__}: {first_line(error)}"
         ) from error

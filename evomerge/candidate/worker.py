@@ -29,8 +29,8 @@ class WorkerSettings:
         reference: Whose config and tokenizer candidates get.
         folders: Where each checkpoint that recipes may name lies on this machine.
         fitness: What candidates are asked.
-        items: Digest of the items as the driver built them, see :func:`suite_digest`: a worker that built others, from
-            a file changed meanwhile, must not score.
+        items: Digest of the items as the run has them, see :func:`suite_digest`: a worker that builds others, from a
+            file changed meanwhile, must not score.
         dtype: What the model computes in.
         attention: transformers' name of the attention implementation; ``auto`` is what transformers chooses.
         device: Where the model lives.
@@ -76,7 +76,10 @@ class Worker:
         self.tokenizer = load_tokenizer(folder, settings.trust_remote_code)
         suite = suite or build_suite(settings.fitness, checkpoints.reference, self.tokenizer)
         if suite_digest(suite) != settings.items:
-            raise InputError("the tasks have changed since the run began: a worker built other items than the driver")
+            raise InputError(
+                "the tasks have changed since the run began: a worker built other items of them; put their files back "
+                "and repeat the command, or choose another run_dir"
+            )
         self.live = LiveModel.load(
             folder,
             dtype=settings.dtype,

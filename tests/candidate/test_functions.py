@@ -20,6 +20,55 @@ def test_found_with_its_direction(tmp_path: Path) -> None:
     assert call_function(found.load(), found.metric, torch.nn.Linear(1, 1), None, candidate="a" * 64) == 3.0
 
 
+def test_a_file_is_a_module_like_any_other(tmp_path: Path) -> None:
+    """Dataclasses with annotations as texts look their module up; files of one name in two folders are two modules."""
+    text = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Count:
+    number: int = {number}
+
+
+def size(model, tokenizer):
+    return Count().number
+"""
+    found = []
+    for number in (3, 4):
+        file = tmp_path / str(number) / "metrics.py"
+        file.parent.mkdir()
+        file.write_text(text.format(number=number))
+        found.append(find_function(f"{file}:size"))
+    functions = [one.load() for one in found]
+    assert [function(None, None) for function in functions] == [3, 4]
+
+
+@pytest.mark.parametrize("change", ["another", "gone"])
+def test_a_file_that_has_changed_since_it_was_found_is_another_metric(tmp_path: Path, change: str) -> None:
+    """As a process that replaces a dead one would find it, in the middle of a run."""
+    file = tmp_path / "metrics.py"
+    file.write_text("def size(model, tokenizer):\n    return 3\n")
+    found = find_function(f"{file}:size")
+    if change == "gone":
+        file.unlink()
+    else:
+        file.write_text("def size(model, tokenizer):\n    return 4\n")
+    with pytest.raises(InputError, match=r"metrics\.py' has changed since the run began"):
+        found.load()
+
+
+@pytest.mark.parametrize("value", ["torch.ones(2)", "10**400", "'much'", "1j"])
+def test_what_is_no_number_is_said_whatever_it_is(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "metrics.py"
+    file.write_text(f"import torch\n\n\ndef size(model, tokenizer):\n    return {value}\n")
+    found = find_function(f"{file}:size")
+    with pytest.raises(FunctionError, match=r"python\.size returned .*; expected a number"):
+        call_function(found.load(), found.metric, torch.nn.Linear(1, 1), None, candidate="a" * 64)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
