@@ -62,8 +62,8 @@ class UserFunction:
         path = Path(self.path)
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != self.content:
             raise InputError(
-                f"functions: {self.path!r} has changed since the run began, and its scores would be others; put it back "
-                "and repeat the command, or choose another run_dir"
+                f"functions: {self.path!r} has changed since the run began, and its scores would be others; put it "
+                "back and repeat the command, or choose another run_dir"
             )
         return getattr(_module(path), self.name)
 

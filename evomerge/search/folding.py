@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from evomerge.evaluation import Constraint, Failure, Objective, Response
 
@@ -36,7 +37,8 @@ class Fold:
 
         Returns:
             Metrics and None, or no metrics and the failure: a metric that is not finite, one that no response has
-            recorded, or an error of the code that computes it, which may be the user's.
+            recorded, a value of an item that no record can keep, or an error of the code that computes a metric, which
+            may be the user's.
         """
         try:
             metrics = dict(self.aggregate(responses))
@@ -46,7 +48,10 @@ class Fold:
         if wrong:
             return {}, Failure("nonfinite", f"a score is not finite: {', '.join(wrong)}")
         missing = [key for key in self.required if key not in metrics]
-        return ({}, _missing(missing, metrics, responses)) if missing else (metrics, None)
+        if missing:
+            return {}, _missing(missing, metrics, responses)
+        failure = _unkeepable(responses)
+        return (metrics, None) if failure is None else ({}, failure)
 
 
 def _missing(keys: Sequence[str], metrics: Mapping[str, float], responses: Sequence[Response]) -> Failure:
@@ -56,6 +61,30 @@ def _missing(keys: Sequence[str], metrics: Mapping[str, float], responses: Seque
         known = ", ".join(sorted(metrics)) or "none"
         return Failure("error", f"no item records {', '.join(unknown)} (there are {known})")
     return Failure("nonfinite", f"no finite value of {', '.join(keys)}")
+
+
+def _unkeepable(responses: Sequence[Response]) -> Failure | None:
+    """The failure for an item's value that JSON cannot hold, of any metric: answers are kept whole or not at all."""
+    for response in responses:
+        for name, value in response.metrics.items():
+            wrong = _wrong(value)
+            if wrong is not None:
+                where = f"{response.task}.{name}" + (f" of item {response.item!r}" if response.item else "")
+                return Failure(wrong, f"{where} is {str(value)[:60]} ({type(value).__name__}); expected finite numbers")
+    return None
+
+
+def _wrong(value: Any) -> str | None:
+    """The kind of failure that a value is; None if it can be kept."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "nonfinite"
+    if value is None or isinstance(value, int | str):
+        return None
+    if isinstance(value, list | tuple):
+        return next((wrong for wrong in map(_wrong, value) if wrong is not None), None)
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return _wrong(list(value.values()))
+    return "error"
 
 
 def _recorded(key: str, responses: Sequence[Response]) -> bool:

@@ -81,11 +81,13 @@ class Promotion:
         if not listed:
             return finalists(criteria, [e for e in candidates if criteria.feasible(e)], limit)
         self.selected = self._ask("selection", listed)
-        baselines = {e.name: e for e in self.selected if e.name is not None}
+        found = {e.digest: e for e in self.selected}
+        # By digest, as baselines that are equal share one evaluation.
+        baselines = {name: found[recipe.digest] for name, recipe in self._plan.baselines.items()}
         try:
             here = Criteria(self._plan.objectives, self._plan.constraints, baselines)
         except InputError:  # a baseline that was scored on the search split has failed on this one
-            return finalists(criteria, listed, limit)
+            return finalists(criteria, [e for e in listed if found[e.digest].error is None], limit)
         return finalists(here, [e for e in self.selected if e.name is None], limit)
 
     def _ask(self, split: str, candidates: Sequence[Evaluation]) -> list[Evaluation]:

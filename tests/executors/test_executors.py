@@ -41,7 +41,7 @@ def test_a_process_that_cannot_be_started_leaves_nothing_outstanding() -> None:
     """A worker that cannot be sent to another process; the same job may come again."""
     executor = executors.make("processes", lambda: workers.square, workers=2)
     for _ in range(2):
-        with pytest.raises(ExecutorError, match="a process could not be started: .*lambda"):
+        with pytest.raises(ExecutorError, match=r"a process could not be started: .*lambda"):
             executor.submit(workers.job(0))
         assert list(executor.results()) == []
     executor.close()

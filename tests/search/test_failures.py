@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from evomerge.search import (
 )
 from evomerge.search.folding import Fold
 from evomerge.store import RunStore
-from tests.search.analytic import Analytic, plan
+from tests.search.analytic import Analytic, means, plan
 from tests.search.sessions import search, status
 
 
@@ -120,6 +120,34 @@ def test_failures_that_follow_from_earlier_ones_count_once(tmp_path: Path, sessi
         result, _ = search(tmp_path, work, worker)
     assert [e.error is not None for e in result.selected[:4]] == [True, True, False, False]
     assert [e.error is not None for e in result.confirmed[:4]] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "said"),
+    [
+        (float("nan"), "nonfinite", "nan (float)"),
+        ([1, float("inf")], "nonfinite", "[1, inf] (list)"),
+        (1 + 2j, "error", "(1+2j) (complex)"),
+        ({3: 1.0}, "error", "{3: 1.0} (dict)"),
+    ],
+)
+def test_values_that_no_record_can_keep_are_failures(tmp_path: Path, value: object, kind: str, said: str) -> None:
+    """Also those of a metric that nobody asked for, which has no aggregate then."""
+
+    def worker(job: Job) -> Outcome:
+        outcome = Analytic()(job)
+        if len(job.recipe.sources) == 1 or job.recipe.digest[0] not in "0123":
+            return outcome
+        first, *rest = outcome.responses
+        return replace(outcome, responses=(replace(first, metrics={**first.metrics, "odd": value}), *rest))
+
+    def means_of_the_known(responses: Sequence[Response]) -> dict[str, float]:
+        return means([replace(r, metrics={m: v for m, v in r.metrics.items() if m != "odd"}) for r in responses])
+
+    search(tmp_path, replace(plan("nsga2"), aggregate=means_of_the_known), worker)
+    failures = [e for e in RunStore.read(tmp_path).evaluations("search") if e.error]
+    assert failures
+    assert {e.error for e in failures} == {Failure(kind, f"north.odd of item 'n0' is {said}; expected finite numbers")}
 
 
 def test_scores_that_are_not_finite_are_failures(tmp_path: Path) -> None:

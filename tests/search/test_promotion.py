@@ -134,6 +134,18 @@ def test_a_baseline_that_fails_on_the_selection_split_leaves_the_choice_to_searc
     assert RunStore.read(tmp_path).provenance(base).attempt == 0
 
 
+def test_a_baseline_that_equals_another_is_a_reference_all_the_same(tmp_path: Path) -> None:
+    """An expert that is the base under another name shares its evaluation, which bears one name alone."""
+    work = plan("ga", evaluations=24)
+    north = work.baselines["expert:north"]
+    limit = Constraint("south.loss <= best_expert + 2", "south.loss", "<=", 2.0, "best_expert")
+    work = replace(work, baselines={"base": north, "expert:north": north}, constraints=(limit,), finalists=1)
+    result, _ = search(tmp_path, work, lucky)
+    assert [e.name for e in result.selected if e.name] == ["base"]
+    listed = {e.digest: e.metrics["south.loss"] for e in result.selected if e.name is None}
+    assert [e.digest for e in result.confirmed if e.name is None] == [min(listed, key=lambda digest: listed[digest])]
+
+
 def test_candidates_that_fail_on_the_selection_split_are_not_confirmed(tmp_path: Path) -> None:
     def worker(job: Job) -> Outcome:
         if job.split == "selection" and job.ask.index > 6:
@@ -143,6 +155,21 @@ def test_candidates_that_fail_on_the_selection_split_are_not_confirmed(tmp_path:
     result, _ = search(tmp_path, replace(plan("nsga2", evaluations=24), finalists=4), worker)
     failed = {e.digest for e in result.selected if e.error}
     assert len(failed) == 5
+    assert not failed & {e.digest for e in result.confirmed}
+    assert len(result.confirmed) > 4
+
+
+def test_nor_where_a_baseline_failed_there_too(tmp_path: Path) -> None:
+    def worker(job: Job) -> Outcome:
+        if job.split == "selection" and job.ask.index in (0, 4, 5, 6):
+            return Outcome(error=Failure("oom", "long prompts"))
+        return Analytic()(job)
+
+    limit = Constraint("north.acc >= base - 1", "north.acc", ">=", -1.0, "base")
+    work = replace(plan("nsga2", evaluations=24, constraints=(limit,)), finalists=4)
+    result, _ = search(tmp_path, work, worker)
+    failed = {e.digest for e in result.selected if e.error and e.name is None}
+    assert len(failed) == 3
     assert not failed & {e.digest for e in result.confirmed}
     assert len(result.confirmed) > 4
 

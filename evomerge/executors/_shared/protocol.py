@@ -104,7 +104,9 @@ def run(executor: Executor, jobs: Iterable[Job]) -> Generator[Result, None, None
                 del open_jobs[result.job]
                 yield result
         if open_jobs:
-            raise ExecutorError(f"the executor lost the results of {len(open_jobs)} jobs, the first: {next(iter(open_jobs))}")
+            raise ExecutorError(
+                f"the executor lost the results of {len(open_jobs)} jobs, the first: {next(iter(open_jobs))}"
+            )
     finally:
         for id in open_jobs:
             executor.cancel(id)

@@ -87,7 +87,8 @@ def read(path: Path) -> list[Recorded]:
         if head["format"] != FORMAT:
             raise InputError(f"has table format {head['format']!r}; expected {FORMAT}")
         shared = dict(enumerate(head["recipes"]))
-        for number, row in enumerate(rows, 2):
+        for row in rows:
+            number += 1
             found.append(_candidate(json.loads(row), head["items"], shared))
     except OSError as error:
         raise InputError(f"the response table {path} cannot be read: {error.strerror or error}") from error

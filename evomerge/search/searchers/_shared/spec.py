@@ -89,7 +89,9 @@ class SearcherSpec:
     def objectives_text(self) -> str:
         """The number of objectives in words."""
         words = {ONE: "one objective", SEVERAL: "several objectives", ANY: "any number of objectives"}
-        return words.get(self.objectives, "{} to {} objectives".format(*self.objectives))
+        least, most = self.objectives
+        others = f"{least} or more objectives" if most is None else f"{least} to {most} objectives"
+        return words.get(self.objectives, f"{least} objectives" if most == least else others)
 
     def defaults(self) -> dict[str, Any]:
         """Name, population and options as they are where the user gives none."""
