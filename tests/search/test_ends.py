@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -107,16 +107,19 @@ def test_stop_and_finish_in_a_batch_that_the_budget_cuts_skips_the_promotion_too
     assert (after.reason, {job.split for job in jobs}) == ("evaluations", {"selection", "test"})
 
 
-def test_a_batch_that_the_clock_cuts_ends_the_search_by_the_clock(tmp_path: Path) -> None:
+def test_a_batch_that_the_clock_cuts_ends_the_search_by_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An hour passes over one candidate, and no time else, however busy the machine is."""
     work = plan("nsga2", budgets=Budgets(evaluations=40, seconds=3600.0))
+    passed = [0.0]
+    monkeypatch.setattr("evomerge.search.status.time", SimpleNamespace(monotonic=lambda: passed[-1]))
 
     def slow(job: Job) -> Outcome:
         if job.ask == Ask("search", 1, 2):
-            time.sleep(1.5)
+            passed.append(3600.0)
         return Analytic()(job)
 
-    with RunStore.open(tmp_path, {}, {}) as store:
-        store.write_json("status.json", {"seconds": 3599.0})
     result, _ = search(tmp_path, work, slow)
     assert (result.reason, result.evaluations, result.cut) == ("seconds", 3, True)
 
