@@ -21,7 +21,7 @@ from evomerge.executors import Executor, run
 from evomerge.search.batch import Batch, BatchResult
 from evomerge.search.events import Asked, Failed, Listener, Retried, Scored
 from evomerge.search.failures import ConsecutiveFailures, HeldFailures
-from evomerge.search.folding import Fold
+from evomerge.search.folding import Fold, unkeepable
 from evomerge.search.plan import ReplayError
 from evomerge.store import RunStore
 
@@ -188,6 +188,8 @@ class BatchEvaluator:
             answers = {response.key: response for response in (*known, *outcome.responses)}
             asked = [answers[task, item] for task, ids in batch.items.items() for item in ids]
             metrics, error = self.fold(asked)
+        if error is None and (error := unkeepable(outcome.responses)) is not None:
+            metrics = {}
         evaluation = Evaluation(
             digest=digest,
             recipe=JsonText.of(batch.recipes[place].to_json()),

@@ -9,7 +9,7 @@ from typing import Any
 
 from evomerge.evaluation import Constraint, Failure, Objective, Response
 
-__all__ = ["Aggregate", "Fold"]
+__all__ = ["Aggregate", "Fold", "unkeepable"]
 
 Aggregate = Callable[[Sequence[Response]], Mapping[str, float]]
 
@@ -37,8 +37,7 @@ class Fold:
 
         Returns:
             Metrics and None, or no metrics and the failure: a metric that is not finite, one that no response has
-            recorded, a value of an item that no record can keep, or an error of the code that computes a metric, which
-            may be the user's.
+            recorded, or an error of the code that computes it, which may be the user's.
         """
         try:
             metrics = dict(self.aggregate(responses))
@@ -48,10 +47,7 @@ class Fold:
         if wrong:
             return {}, Failure("nonfinite", f"a score is not finite: {', '.join(wrong)}")
         missing = [key for key in self.required if key not in metrics]
-        if missing:
-            return {}, _missing(missing, metrics, responses)
-        failure = _unkeepable(responses)
-        return (metrics, None) if failure is None else ({}, failure)
+        return ({}, _missing(missing, metrics, responses)) if missing else (metrics, None)
 
 
 def _missing(keys: Sequence[str], metrics: Mapping[str, float], responses: Sequence[Response]) -> Failure:
@@ -63,7 +59,7 @@ def _missing(keys: Sequence[str], metrics: Mapping[str, float], responses: Seque
     return Failure("nonfinite", f"no finite value of {', '.join(keys)}")
 
 
-def _unkeepable(responses: Sequence[Response]) -> Failure | None:
+def unkeepable(responses: Sequence[Response]) -> Failure | None:
     """The failure for an item's value that JSON cannot hold, of any metric: answers are kept whole or not at all."""
     for response in responses:
         for name, value in response.metrics.items():

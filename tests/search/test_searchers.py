@@ -61,13 +61,6 @@ def best(X: np.ndarray, objectives: int) -> float:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "random"])
-def test_the_number_of_objectives_in_words() -> None:
-    words = {(1, 1): "one objective", (2, None): "several objectives", (1, None): "any number of objectives"}
-    words |= {(2, 2): "2 objectives", (2, 3): "2 to 3 objectives", (3, None): "3 or more objectives"}
-    for objectives, text in words.items():
-        assert replace(load("random"), objectives=objectives).objectives_text == text
-
-
 def test_better_than_chance(name: str) -> None:
     """The mean over five seeds beats random search with as many evaluations, on objectives of the same number."""
     generator = np.random.default_rng(0)
@@ -221,3 +214,10 @@ def test_the_table_of_the_readme_is_made_from_the_declarations() -> None:
     assert [row.split("`")[1] for row in rows] == list(names())
     assert set(NAMES) <= set(names())
     assert "| one | penalty: the worst feasible value seen plus the violation" in rows[names().index("cmaes")]
+
+
+def test_the_number_of_objectives_in_words() -> None:
+    words = {(1, 1): "one objective", (2, None): "several objectives", (1, None): "any number of objectives"}
+    words |= {(2, 2): "2 objectives", (2, 3): "2 to 3 objectives", (3, None): "3 or more objectives"}
+    for objectives, text in words.items():
+        assert replace(load("random"), objectives=objectives).objectives_text == text
