@@ -8,14 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from evomerge.contracts import workers
 from evomerge.contracts.raising import raised
+from evomerge.contracts.watching import gone, wait_for
 from evomerge.errors import InputError
 from evomerge.evaluation import Job
 from evomerge.executors import Executor, ExecutorError, ExecutorSpec, MakeWorker, Result, run
@@ -278,25 +278,5 @@ if __name__ == "__main__":
 """
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Polls a condition; fails after a time that only a broken executor needs."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-
-
 def _asleep(folder: Path) -> bool:
     return any(folder.glob("*.asleep"))
-
-
-def gone(pid: int) -> bool:
-    """Whether a process is neither running nor a zombie of ours."""
-    try:
-        os.kill(pid, 0)
-        # Orphans are reaped by whoever adopts them; until then they show as zombies that do nothing.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except ProcessLookupError:
-        return True
-    except FileNotFoundError:  # reaped between the two lines, unless this system has no such files at all
-        return Path("/proc/self/stat").exists()
