@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fitness.conftest import choice_rows, write_jsonl
-from tests.fitness.tasks.declaring import SIMPLE, declare
+from tests.fitness.tasks.declaring import simple
 
 
 @pytest.fixture
@@ -15,5 +15,5 @@ def folder(tmp_path: Path) -> Path:
     rows = [{"question": f"Question {n}?", "options": ["7", "3", str(n + 20)], "gold": "3"} for n in range(30)]
     write_jsonl(tmp_path / "quiz.jsonl", rows)
     write_jsonl(tmp_path / "rows.jsonl", choice_rows(30))
-    declare(tmp_path, "simple", SIMPLE.format(name="simple", data="rows.jsonl"))
+    simple(tmp_path, "simple")
     return tmp_path

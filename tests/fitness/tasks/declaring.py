@@ -10,6 +10,8 @@ import pytest
 
 from evomerge.errors import InputError
 from evomerge.fitness import FitnessSettings, inspect_tasks
+from evomerge.fitness.inspection import Inspection
+from evomerge.fitness.tasks.build import Opened, open_tasks
 from tests.fitness.conftest import write_jsonl
 
 INLINE = {
@@ -47,10 +49,25 @@ def declare(folder: Path, name: str, text: str) -> None:
     (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
+def simple(folder: Path, name: str, data: str = "rows.jsonl", extra: str = "") -> None:
+    """Declares the task of :data:`SIMPLE` under a name, over other data, with further lines."""
+    declare(folder, name, SIMPLE.format(name=name, data=data) + extra)
+
+
+def inspect(folder: Path, *tasks: Any, **changes: Any) -> Inspection:
+    """What is told of tasks of a folder that are accepted."""
+    return inspect_tasks(FitnessSettings(tasks, (str(folder),), **changes))
+
+
+def opened(folder: Path, *tasks: Any, **changes: Any) -> Opened:
+    """Tasks of a folder with their items."""
+    return open_tasks(FitnessSettings(tasks, (str(folder),), **changes), None)
+
+
 def problems(folder: Path, *tasks: Any, **changes: Any) -> str:
     """What tasks of a folder are refused with."""
     with pytest.raises(InputError) as caught:
-        inspect_tasks(FitnessSettings(tasks, (str(folder),), **changes))
+        inspect(folder, *tasks, **changes)
     return str(caught.value)
 
 

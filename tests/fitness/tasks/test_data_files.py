@@ -11,7 +11,7 @@ import pytest
 from evomerge.errors import InputError
 from evomerge.fitness.tasks.data_files import find, read_rows
 from tests.fitness.conftest import write_jsonl
-from tests.fitness.tasks.declaring import INLINE, SIMPLE, declare, problems
+from tests.fitness.tasks.declaring import INLINE, problems, simple
 
 ROWS = [{"q": f"café {number}", "a": number} for number in range(4)]
 LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
@@ -101,13 +101,13 @@ def test_a_folder_is_no_data_file(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").mkdir()
     with pytest.raises(InputError, match=r"data 'rows.jsonl' is a folder .*; name a file in it"):
         find("rows.jsonl", [tmp_path], "t")
-    declare(tmp_path, "t", SIMPLE.format(name="t", data="rows.jsonl"))
+    simple(tmp_path, "t")
     assert "is a folder; name files, for example rows.jsonl/*.jsonl" in problems(tmp_path, "t")
 
 
 def test_task_files_read_the_same_forms(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    declare(tmp_path, "t", SIMPLE.format(name="t", data="rows.jsonl"))
+    simple(tmp_path, "t")
     path.write_bytes(LINES.encode("latin-1"))
     assert f"task 't': {path}, line 1: byte 0xe9 is not UTF-8" in problems(tmp_path, "t")
     path.write_bytes(b'{"stem": "a", "stem": "b"}\n')

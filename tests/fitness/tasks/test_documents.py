@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from evomerge.evaluation import SPLITS
-from evomerge.fitness import FitnessSettings
-from evomerge.fitness.tasks.build import Opened, open_tasks
+from evomerge.fitness.tasks.build import Opened
 from evomerge.fitness.tasks.documents import doc_hash
 from tests.fitness.conftest import choice_rows, write_jsonl
-from tests.fitness.tasks.declaring import SIMPLE, declare
+from tests.fitness.tasks.declaring import opened, simple
 
 CODE = """
 import datasets
@@ -46,15 +45,10 @@ def folder(tmp_path: Path) -> Path:
     write_jsonl(tmp_path / "rows.jsonl", choice_rows(60))
     (tmp_path / "code.py").write_text(CODE, encoding="utf-8")
     for name in ("plain", "other"):
-        declare(tmp_path, name, SIMPLE.format(name=name, data="rows.jsonl"))
+        simple(tmp_path, name)
     for name in ("shout", "narrow", "rebuild", "pick", "twice", "same"):
-        text = SIMPLE.format(name=name, data="rows.jsonl")
-        declare(tmp_path, name, f"{text}process_docs: !function code.{name}\n")
+        simple(tmp_path, name, extra=f"process_docs: !function code.{name}\n")
     return tmp_path
-
-
-def opened(folder: Path, *names: Any, **changes: Any) -> Opened:
-    return open_tasks(FitnessSettings(names, (str(folder),), **changes), None)
 
 
 def numbers(found: Opened, task: str) -> dict[str, set[int]]:
@@ -117,8 +111,7 @@ def test_equal_documents_stay_together(folder: Path) -> None:
 
 def test_rule_1_keeps_the_splits_and_samples_of_old_runs(tasks: Path) -> None:
     names = ("choice", "letters", "cloze", "prose", "echo")
-    settings = FitnessSettings(names, (str(tasks),), items_per_task=6, test_items_per_task=3, seed=3, split_rule=1)
-    found = open_tasks(settings, None)
+    found = opened(tasks, *names, items_per_task=6, test_items_per_task=3, seed=3, split_rule=1)
     old = json.loads((Path(__file__).parents[1] / "splits_rule_1.json").read_text(encoding="utf-8"))
     assert {split: {task: list(ids) for task, ids in part.items()} for split, part in found.items.items()} == old
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evomerge.fitness import FitnessSettings, inspect_tasks
 from evomerge.fitness.tasks.smooth_metrics import SMOOTH, ItemScores, smooth, smooth_metrics
+from tests.fitness.tasks.declaring import inspect
 
 
 def of(logprobs: list[float], gold: tuple[int, ...]) -> Any:
@@ -44,7 +44,7 @@ def test_a_new_metric_is_one_function(tasks: Path, monkeypatch: pytest.MonkeyPat
         return max(scored.logprobs) - max(scored.logprobs[place] for place in scored.gold)
 
     assert of([-1.0, -3.0], (1,))["regret"] == 2.0
-    found = inspect_tasks(FitnessSettings(("choice", "cloze"), (str(tasks),))).metrics
+    found = inspect(tasks, "choice", "cloze").metrics
     assert found["choice.regret"] is False
     assert "cloze.regret" not in found
 

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from evomerge.fitness import FitnessSettings, inspect_tasks
 from evomerge.fitness.tasks.checks.contamination import warning
 from tests.fitness.conftest import choice_rows, write_jsonl
-from tests.fitness.tasks.declaring import SIMPLE, declare
+from tests.fitness.tasks.declaring import SIMPLE, declare, inspect, simple
 
 
 @pytest.mark.parametrize(
@@ -34,8 +33,8 @@ def test_well_known_benchmarks_are_pointed_out(folder: Path) -> None:
     write_jsonl(folder / "ai2_arc" / "rows.jsonl", choice_rows(30))
     public = public.replace("dataset_kwargs: {data_files: {test: rows.jsonl}}", "")
     declare(folder, "mine", public.replace("test_split: test", "test_split: train"))
-    found = inspect_tasks(FitnessSettings(("mine",), (str(folder),)))
+    found = inspect(folder, "mine")
     assert "'mine' scores on the train split of a well-known benchmark (ai2_arc)" in found.warnings[0]
     # A name of the user's own that begins alike says nothing.
-    declare(folder, "drop_words", SIMPLE.format(name="drop_words", data="rows.jsonl"))
-    assert not inspect_tasks(FitnessSettings(("drop_words",), (str(folder),))).warnings
+    simple(folder, "drop_words")
+    assert not inspect(folder, "drop_words").warnings

@@ -8,14 +8,13 @@ import lm_eval.utils
 import pytest
 from lm_eval.api.task import ConfigurableTask
 
-from evomerge.fitness import FitnessSettings
-from evomerge.fitness.tasks.build import open_tasks
 from evomerge.fitness.tasks.checks.fields import Fields, compiled_once
+from tests.fitness.tasks.declaring import opened
 
 
 @pytest.fixture
 def task(tasks: Path) -> ConfigurableTask:
-    found = open_tasks(FitnessSettings(("choice",), (str(tasks),)), None).benchmarks["choice"].task
+    found = opened(tasks, "choice").benchmarks["choice"].task
     assert isinstance(found, ConfigurableTask)
     return found
 
