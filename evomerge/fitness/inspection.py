@@ -82,6 +82,6 @@ def inspect_tasks(settings: FitnessSettings, tokenizer: Any = None) -> Inspectio
                 warnings=tuple(benchmark.warnings),
             )
         )
-    own = {f"{listing.task}.{key}": up for listing in listings for key, up in listing.metrics.items()}
+    metrics = opened.groups.directions({listing.task: listing.metrics for listing in listings})
     warnings = tuple(warning for listing in listings for warning in listing.warnings)
-    return Inspection(tuple(listings), own | dict(opened.groups.directions(own)), warnings)
+    return Inspection(tuple(listings), metrics, warnings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,8 +117,8 @@ class TaskSuite:
     @cached_property
     def metrics(self) -> Mapping[str, MetricInfo]:
         """Metrics that will be there, by key, those of groups last."""
-        own = {f"{name}.{key}": up for name, task in self.benchmarks.items() for key, up in task.metrics.items()}
-        return {key: MetricInfo(up) for key, up in (own | dict(self.groups.directions(own))).items()}
+        directions = self.groups.directions({name: task.metrics for name, task in self.benchmarks.items()})
+        return {key: MetricInfo(up) for key, up in directions.items()}
 
     @cached_property
     def judging(self) -> Mapping[str, str]:
@@ -203,7 +204,8 @@ class TaskSuite:
             totals = {task: self.benchmarks[task].aggregate(answered) for task, answered in per_task.items()}
             metrics = {f"{task}.{key}": value for task, values in totals.items() for key, value in values.items()}
             sizes = {task: len(answered) for task, answered in per_task.items()}
-            return metrics | self.groups.aggregate(totals, sizes)
+            metrics |= self.groups.aggregate(totals, sizes)
+        return {key: value for key, value in metrics.items() if math.isfinite(value)}
 
 
 def _check_models(settings: FitnessSettings, tokenizer: Any, config: Any) -> None:

@@ -25,7 +25,7 @@ from evomerge.fitness.tasks.checks.rehearsal import rehearse, right_answers
 from evomerge.fitness.tasks.items import Item, build_items
 from evomerge.fitness.tasks.judging import task_digest
 from evomerge.fitness.tasks.smooth_metrics import SMOOTH, ItemScores, smooth_metrics
-from evomerge.fitness.tasks.values import finite, plain
+from evomerge.fitness.tasks.values import plain, total
 
 PLAIN = "none"  # lm-eval's name for the answers as they are
 
@@ -112,11 +112,12 @@ class Benchmark:
     def _with_metrics(self) -> Benchmark:
         """Finds the metrics that items will have, by judging made-up answers of the first one."""
         item = next(iter(self.items.values()))
-        declared = dict(self.task.higher_is_better())
         try:
             keys = list(self.judge({item.id: right_answers(item)})[0].metrics)
         except Exception:  # code of the task; whether it may fail is found out by the rehearsal
-            keys = [self._key(metric, chain) for metric in declared for chain in self.filters]
+            keys = [self._key(metric, chain) for metric in self.task.higher_is_better() for chain in self.filters]
+        # Asked now: where a metric's function gives several values, lm-eval learns their names by judging.
+        declared = self.task.higher_is_better()
         directions: dict[str, bool] = {}
         warnings = []
         for key in keys:
@@ -187,18 +188,13 @@ class Benchmark:
         return {}
 
     def aggregate(self, responses: Iterable[Response]) -> dict[str, float]:
-        """Metrics over items, by metric name; an aggregate that is not a finite number is left out."""
+        """Metrics over items, by metric name; NaN where an aggregate is not a finite number."""
         values: dict[str, list[Any]] = {}
         for response in responses:
             for key, value in response.metrics.items():
                 values.setdefault(key, []).append(tuple(value) if isinstance(value, list) else value)
         functions = self.task.aggregation()
-        result = {}
-        for key, column in values.items():
-            total = finite(functions.get(key.split(",")[0]) or mean, column)
-            if total is not None:
-                result[key] = total
-        return result
+        return {key: total(functions.get(key.split(",")[0]) or mean, column) for key, column in values.items()}
 
 
 def _remember(task: Task) -> None:

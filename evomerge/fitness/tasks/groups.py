@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from lm_eval.api.group import Group
@@ -43,39 +43,47 @@ class Groups:
         """Scores of the groups whose tasks have all been scored.
 
         Args:
-            totals: Task name to metric name to value.
+            totals: Task name to metric name to value; NaN where a metric has no finite value, which no group that it
+                is part of has then either.
             sizes: Number of items per task.
 
         Returns:
             Values by metric key ``"<group>.<metric>"``.
         """
-        known: Any = {
-            task: {"sample_len": sizes[task]} | {_with_filter(metric): value for metric, value in values.items()}
-            for task, values in totals.items()
+        return {
+            f"{name}.{metric}": value
+            for name, group in self._groups.items()
+            if set(self.leaves(name)) <= set(totals)
+            for metric, value in _scores(group, totals, sizes).items()
         }
-        scores = {}
-        for name, group in self._groups.items():
-            if not set(self.leaves(name)) <= set(totals):
-                continue
-            found: Mapping[str, Any] = group.aggregate(known)
-            for metric, value in found.items():
-                if "," in metric and "_stderr," not in metric:
-                    scores[f"{name}.{_without_filter(metric)}"] = float(value)
-        return scores
 
-    def directions(self, own: Mapping[str, bool]) -> Iterator[tuple[str, bool]]:
-        """Direction of each metric that the groups will have: whether more is better.
+    def directions(self, own: Mapping[str, Mapping[str, bool]]) -> dict[str, bool]:
+        """Whether more of a metric is better, by metric key: of the tasks, and of the groups that they form.
 
         Args:
-            own: The same for the tasks, by metric key.
+            own: Task name to metric name to whether more is better.
         """
-        for name in self._groups:
-            leaves = self.leaves(name)
-            totals = {task: {key[len(task) + 1 :]: 0.0 for key in own if key.startswith(f"{task}.")} for task in leaves}
-            for key in self.aggregate(totals, dict.fromkeys(leaves, 1)):
-                if key.startswith(f"{name}."):
-                    metric = key[len(name) + 1 :]
-                    yield key, all(own[f"{task}.{metric}"] for task in leaves if f"{task}.{metric}" in own)
+        found = {f"{task}.{metric}": up for task, metrics in own.items() for metric, up in metrics.items()}
+        for name, group in self._groups.items():
+            members = {task: own[task] for task in self.leaves(name)}
+            totals = {task: dict.fromkeys(metrics, 0.0) for task, metrics in members.items()}
+            for metric in _scores(group, totals, dict.fromkeys(members, 1)):
+                found[f"{name}.{metric}"] = all(metrics.get(metric, True) for metrics in members.values())
+        return found
+
+
+def _scores(group: Group, totals: Mapping[str, Mapping[str, float]], sizes: Mapping[str, int]) -> dict[str, float]:
+    """Values of a group by metric name; arguments as in :meth:`Groups.aggregate`."""
+    known: Any = {
+        task: {"sample_len": sizes[task]} | {_with_filter(metric): value for metric, value in values.items()}
+        for task, values in totals.items()
+    }
+    found: Mapping[str, Any] = group.aggregate(known)
+    return {
+        _without_filter(metric): float(value)
+        for metric, value in found.items()
+        if "," in metric and "_stderr," not in metric
+    }
 
 
 def _with_filter(metric: str) -> str:

@@ -35,7 +35,7 @@ def _inner(value: Any) -> Any:
     return value if isinstance(value, bool | int) else plain(value)
 
 
-def finite(function: Callable[[list[Any]], Any], column: list[Any]) -> float | None:
+def total(function: Callable[[list[Any]], Any], column: list[Any]) -> float:
     """Aggregates a metric over items.
 
     Args:
@@ -43,10 +43,10 @@ def finite(function: Callable[[list[Any]], Any], column: list[Any]) -> float | N
         column: Values of the metric, one per item.
 
     Returns:
-        The score, or ``None`` if it is not a finite number.
+        The score; NaN if it is not a finite number.
     """
     try:
-        total = float(function(column))
+        score = float(function(column))
     except OverflowError:  # the perplexity of a hopeless model
-        return None
-    return total if math.isfinite(total) else None
+        return math.nan
+    return score if math.isfinite(score) else math.nan

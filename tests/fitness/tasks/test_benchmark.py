@@ -7,14 +7,43 @@ from pathlib import Path
 
 import pytest
 
-from evomerge.fitness import FitnessSettings, Generated, Likelihood
+from evomerge.fitness import Generated, Likelihood
 from evomerge.fitness.tasks.benchmark import Benchmark
-from evomerge.fitness.tasks.build import open_tasks
+from tests.fitness.tasks.declaring import declare, inspect, opened
+
+CODE = """
+from lm_eval.api.task import MultipleChoiceTask
+
+def edits(references, predictions, **_):
+    return {"missed": float(references != predictions), "longer": float(len(predictions[0]))}
+
+class Own(MultipleChoiceTask):
+    def download(self, *_):
+        self.rows = [{"q": f"Item {n}:", "choices": ["red", "green", "blue"], "gold": n % 3} for n in range(30)]
+
+    def has_training_docs(self):
+        return False
+
+    def has_validation_docs(self):
+        return False
+
+    def has_test_docs(self):
+        return True
+
+    def test_docs(self):
+        return self.rows
+
+    def doc_to_text(self, doc):
+        return doc["q"]
+
+    def construct_requests(self, doc, ctx, metadata, **_):
+        return super().construct_requests(doc, ctx, metadata=metadata)
+"""
 
 
 @pytest.fixture(scope="module")
 def benchmarks(tasks: Path) -> dict[str, Benchmark]:
-    return dict(open_tasks(FitnessSettings(("letters", "echo", "prose"), (str(tasks),)), None).benchmarks)
+    return dict(opened(tasks, "letters", "echo", "prose").benchmarks)
 
 
 def test_answers_are_judged_by_hand(benchmarks: dict[str, Benchmark]) -> None:
@@ -57,3 +86,23 @@ def test_a_benchmark_is_a_value(benchmarks: dict[str, Benchmark]) -> None:
     assert kept.warn("careful").warnings == (*letters.warnings, "careful")
     with pytest.raises(FrozenInstanceError):
         kept.name = "other"  # type: ignore[misc]
+
+
+def test_several_metrics_of_one_function_have_its_direction(tasks: Path, tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text(CODE, encoding="utf-8")
+    (tmp_path / "cloze.jsonl").write_bytes((tasks / "cloze.jsonl").read_bytes())
+    echo, _, _ = (tasks / "echo.yaml").read_text(encoding="utf-8").partition("filter_list")
+    metric = "metric_list: [{metric: !function code.edits, aggregation: mean, higher_is_better: false}]\n"
+    declare(tmp_path, "echo", echo + metric)
+    found = inspect(tmp_path, "echo")
+    assert found.metrics == {"echo.missed": False, "echo.longer": False}
+    assert found.warnings == ()
+
+
+def test_only_a_class_knows_what_its_answers_mean(tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text(CODE, encoding="utf-8")
+    declare(tmp_path, "own", "task: own\nclass: !function code.Own\n")
+    own = opened(tmp_path, "own").benchmarks["own"]
+    (second,) = (item for item in own.items.values() if item.doc["q"] == "Item 1:")
+    (judged,) = own.judge({second.id: [Likelihood(-1.0 - (place != 1), False) for place in range(3)]})
+    assert judged.metrics == {"acc": 1.0, "acc_norm": 1.0}

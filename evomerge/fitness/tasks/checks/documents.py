@@ -36,7 +36,7 @@ def is_declared(task: Task) -> TypeGuard[ConfigurableTask]:
 
 def judges_itself(task: Task) -> bool:
     """Whether code of the task's own judges answers: it alone knows what a right answer is."""
-    own = isinstance(task, ConfigurableTask) and type(task).process_results is not ConfigurableTask.process_results
+    own = not isinstance(task, ConfigurableTask) or type(task).process_results is not ConfigurableTask.process_results
     return own or callable(task.get_config("process_results"))
 
 
