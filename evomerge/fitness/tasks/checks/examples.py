@@ -24,31 +24,40 @@ def problem(task: Task, name: str) -> str | None:
     wanted, sampler = int(task.get_config("num_fewshot") or 0), getattr(task, "sampler", None)
     if not wanted or type(sampler) not in (ContextSampler, FirstNSampler):
         return None
-    there = len(pool(task))
-    itself = there and drawn_from_items(task)  # lm-eval never shows an item itself
-    if wanted <= there - itself:
+    there, spare, beside = len(pool(task)), 0, ""
+    if there and _excepts_item(task) and drawn_from_items(task):
+        spare, beside = 1, ", one of them the item itself"
+    elif there and _excepts_item(task) and type(sampler) is ContextSampler:
+        spare, beside = 1, "; lm-eval draws one more than it shows"
+    if wanted <= there - spare:
         return None
-    beside = ", one of them the item itself" if itself else ""
     return (
         f"task {name!r} asks for {wanted} examples, there are {there}{beside}; set fitness.num_fewshot to "
-        f"{max(0, there - itself)} or less"
+        f"{max(0, there - spare)} or less"
     )
 
 
 def drawn_from_items(task: Task) -> bool:
-    """Whether examples come from the split whose items are scored, each item excepted from its own examples."""
+    """Whether examples come from the split whose items are scored."""
+    shots = getattr(task, "fewshot_cfg", None)
+    if shots is None or (shots.split is None and shots.samples):
+        return False
+    training, validation, test = (task.get_config(f"{name}_split") for name in ("training", "validation", "test"))
+    return bool((shots.split or training or validation or test) == (test or validation))
+
+
+def _excepts_item(task: Task) -> bool:
+    """Whether lm-eval leaves the item that is asked out of the examples, which it settles by the names of the splits.
+
+    It does so too where neither split is named, as in a task with ``training_split`` and ``validation_split`` alone.
+    """
     shots = getattr(task, "fewshot_cfg", None)
     return shots is not None and shots.split == task.get_config("test_split")
 
 
 def warning(task: Task) -> str | None:
     """Predicate of a sentence about a task whose examples are items that are scored, or ``None``."""
-    shots = getattr(task, "fewshot_cfg", None)
-    if not task.get_config("num_fewshot") or shots is None or (shots.split is None and shots.samples):
+    if not task.get_config("num_fewshot") or not drawn_from_items(task):
         return None
-    training, validation, test = (task.get_config(f"{name}_split") for name in ("training", "validation", "test"))
-    drawn_from = shots.split or training or validation or test
-    if drawn_from != (test or validation):
-        return None
-    more = "" if shots.split else "; an item may be shown its own answer: name a fewshot_split"
+    more = "" if _excepts_item(task) else "; an item may be shown its own answer: name another fewshot_split"
     return f"draws its examples from the items that it is scored on{more}"
