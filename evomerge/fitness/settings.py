@@ -110,6 +110,8 @@ class FitnessSettings:
         if not self.tasks:
             found.append("tasks: at least one task is needed, none came")
         found += declarations.problems(self) + self._split_problems()
+        if not isinstance(self.gen_kwargs, Mapping):
+            found.append(f"gen_kwargs: expected a mapping, came {self.gen_kwargs!r}")
         if self.fewshot_as_multiturn and not self.apply_chat_template:
             found.append("fewshot_as_multiturn: turns need a chat template; set apply_chat_template=true as well")
         return found
@@ -123,14 +125,19 @@ class FitnessSettings:
             return found  # letters of a text are no names
         odd = [task for task in self.tasks if not isinstance(task, str | Mapping)]
         found += [f"tasks: expected a name, a file or a mapping, came {task!r}" for task in odd]
-        return found + [f"task_path: {path!r} does not exist" for path in self.task_path if not _expand(path).exists()]
+        odd = [path for path in self.task_path if not isinstance(path, str | Path)]
+        found += [f"task_path: expected a folder or a file, came {path!r}" for path in odd]
+        paths = [path for path in self.task_path if isinstance(path, str | Path)]
+        return found + [f"task_path: {str(path)!r} does not exist" for path in paths if not _expand(path).exists()]
 
     def _split_problems(self) -> list[str]:
+        if not isinstance(self.splits, Mapping):
+            return [f"splits: expected a fraction for each of {', '.join(SPLITS)}, came {self.splits!r}"]
         found = [
-            f"splits: {name!r} is not a split{suggest(name, SPLITS)}" for name in self.splits if name not in SPLITS
+            f"splits: {name!r} is not a split{suggest(str(name), SPLITS)}" for name in self.splits if name not in SPLITS
         ]
-        values = [float(self.splits.get(name, 0.0)) for name in SPLITS]
-        if any(not 0.0 <= value <= 1.0 for value in values) or not math.isclose(sum(values), 1.0, abs_tol=1e-9):
+        values = [self.splits.get(name, 0.0) for name in SPLITS]
+        if not all(map(_is_fraction, values)) or not math.isclose(sum(values), 1.0, abs_tol=1e-9):
             found.append(f"splits: expected fractions from 0 to 1 that sum to 1, came {dict(self.splits)}")
         elif values[0] == 0.0:
             found.append("splits: the search split needs a fraction above 0")
@@ -150,5 +157,9 @@ class FitnessSettings:
         return self.test_items_per_task if split == "test" else self.items_per_task
 
 
-def _expand(path: str) -> Path:
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0.0 <= value <= 1.0
+
+
+def _expand(path: str | Path) -> Path:
     return Path(path).expanduser()

@@ -50,8 +50,20 @@ def problems(spec: Mapping[str, Any]) -> list[str]:
     }
     missing += [key for key in needed.get(str(kind), ("question", "answer")) if key not in spec]
     found += [f"tasks: {where}: needs the key {key!r}" for key in missing]
-    found += [f"tasks: {where}: {told}" for told in _wrong_types(spec, set(missing))]
+    found += [f"tasks: {where}: {told}" for told in (*_wrong_types(spec, set(missing)), *_without_effect(spec))]
     return found
+
+
+def _without_effect(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Keys that another one overrides, or that this kind of task does not have."""
+    generates = _kind(spec) == "generate_until"
+    for key, inside in (("stop", "until"), ("max_gen_toks", "max_gen_toks"), ("generation_kwargs", "")):
+        if key in spec and not generates and _kind(spec) in OUTPUT_TYPES:
+            yield f"{key}: has no effect, since a task of kind {_kind(spec)} generates nothing; leave it out"
+        elif key in spec and inside and "generation_kwargs" in spec:
+            yield f"{key}: has no effect beside generation_kwargs; write it there, as {inside}"
+    if "metrics" in spec and "metric_list" in spec:
+        yield "metrics: has no effect beside metric_list; keep one of them"
 
 
 def _wrong_types(spec: Mapping[str, Any], missing: set[str]) -> Iterator[str]:
@@ -129,7 +141,8 @@ def config(spec: Mapping[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
         "rows": rows,
     }
     if "choices" in spec:
-        fields["doc_to_choice"] = _template(spec["choices"], rows["test"])
+        options = spec["choices"]
+        fields["doc_to_choice"] = _template(options if isinstance(options, str) else list(options), rows["test"])
     if "metrics" in spec:
         fields["metric_list"] = [{"metric": name} for name in _listed(spec["metrics"])]
     if kind == "generate_until" and "generation_kwargs" not in spec:

@@ -157,6 +157,8 @@ def _build(wanted: Sequence[str | dict[str, Any]], index: DeclarationIndex) -> L
         except Exception as error:  # data, templates and code of a task can fail in any way
             problems += _load_problems(name, error)
             continue
+        if not loaded["tasks"]:
+            problems.append(f"tasks: {name!r} has no tasks; list them in its file, as task: [NAME, ...]")
         for key, task in loaded["tasks"].items():
             if key in tasks:
                 problems.append(f"tasks: {key!r} is asked for twice, alone or by a group; name it once")
@@ -166,7 +168,9 @@ def _build(wanted: Sequence[str | dict[str, Any]], index: DeclarationIndex) -> L
         problems += validate.kind_problems(name, task)
     if problems:
         raise InputError(problems)
-    return Loaded(tasks, groups, frozenset(tasks) - set(index.own) - {s["task"] for s in wanted if isinstance(s, dict)})
+    # A group's own members are named ``group::member``.
+    own = {*index.own, *(spec["task"] for spec in wanted if isinstance(spec, dict))}
+    return Loaded(tasks, groups, frozenset(name for name in tasks if not {name, name.split("::")[0]} & own))
 
 
 def _load_problems(name: str, error: Exception) -> list[str]:

@@ -96,11 +96,13 @@ class DeclarationIndex:
         return [key for key, file in self.own.items() if file == path.resolve()]
 
     def _matches(self, name: str) -> list[str]:
-        wanted = [name]
-        if any(sign in name for sign in "*?"):
-            wanted = fnmatch.filter(sorted(self.own), name) or fnmatch.filter(sorted(self._known()), name)
-        self._add_builtin(wanted)
-        return [entry for entry in wanted if entry in self.entries]
+        if not any(sign in name for sign in "*?"):
+            self._add_builtin([name])
+            return [name] if name in self.entries else []
+        fitting = fnmatch.filter(sorted(self.own), name) or fnmatch.filter(sorted(self._known()), name)
+        # A group and its tasks may both fit; they are asked once.
+        inside = {member for entry in self.closure(fitting) for member in _members(entry)}
+        return [entry for entry in fitting if entry in self.entries and entry not in inside]
 
     def _add_own(self, path: Path) -> None:
         """Adds the declaration of a file; files that only others include declare nothing."""
@@ -113,6 +115,12 @@ class DeclarationIndex:
         if not isinstance(name, str):
             if isinstance(name, int | float):
                 self._unreadable.append(f"{path}: its name {name!r} is not a text; put quotes around it")
+            return
+        if name == config.get("group") and isinstance(task := config.get("task"), str):
+            self._unreadable.append(
+                f"{path}: the group {name!r} names one task as a text; write task: [{task}], or, if the file declares "
+                f"that task, tag: {name} instead of the group"
+            )
             return
         path = path.resolve()
         if self.own.setdefault(name, path) != path:

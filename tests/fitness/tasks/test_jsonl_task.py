@@ -5,30 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from evomerge.fitness import FitnessSettings, TaskSuite, inspect_tasks
-from tests.fitness.conftest import scored, write_jsonl
-from tests.fitness.tasks.declaring import INLINE, problems
+import pytest
 
-LISTEN = """
-import json, sys
-attempts = []
-def watch(event, arguments):
-    if event in ("socket.connect", "socket.getaddrinfo"):
-        attempts.append([event, str(arguments[-1] if event == "socket.connect" else arguments[0])])
-sys.addaudithook(watch)
-from evomerge.errors import InputError
-from evomerge.fitness import FitnessSettings, inspect_tasks
-told = ""
-try:
-    inspect_tasks(FitnessSettings((sys.argv[1],), (sys.argv[2],)))
-except InputError as error:
-    told = str(error)
-print(json.dumps([attempts, told]))
-"""
+from evomerge.fitness import FitnessSettings, TaskSuite
+from tests.fitness.conftest import scored, write_jsonl
+from tests.fitness.tasks.declaring import INLINE, inspect, problems
 
 
 def test_jsonl_with_template_fields(folder: Path) -> None:
-    found = inspect_tasks(FitnessSettings((INLINE,), (str(folder),)))
+    found = inspect(folder, INLINE)
     listing = found.tasks[0]
     assert (listing.task, listing.output_type, listing.total) == ("quiz", "multiple_choice", 30)
     assert listing.sample["question"] == "Question 0? Answer:"
@@ -48,7 +33,7 @@ def test_jsonl_with_generated_answers(folder: Path, tokenizer: Any, model: Any) 
 
 def test_jsonl_with_examples_of_its_own(folder: Path) -> None:
     write_jsonl(folder / "shots.jsonl", [{"question": "Shot?", "options": ["7", "3"], "gold": "7", "extra": 1}])
-    found = inspect_tasks(FitnessSettings((INLINE | {"fewshot": "shots.jsonl", "num_fewshot": 1},), (str(folder),)))
+    found = inspect(folder, INLINE | {"fewshot": "shots.jsonl", "num_fewshot": 1})
     assert found.tasks[0].sample["question"] == "Shot? Answer: 7\n\nQuestion 0? Answer:"
     assert not found.warnings
 
@@ -65,6 +50,27 @@ def test_templates_that_name_no_field_list_the_fields(folder: Path) -> None:
 
 def test_a_task_without_choices_is_said_to_be_generated(folder: Path) -> None:
     spec = {key: value for key, value in INLINE.items() if key != "choices"}
-    found = inspect_tasks(FitnessSettings((spec,), (str(folder),)))
+    found = inspect(folder, spec)
     assert found.warnings == ("task 'quiz' has no choices: taken as a generation task",)
-    assert not inspect_tasks(FitnessSettings((spec | {"output_type": "generate_until"},), (str(folder),))).warnings
+    assert not inspect(folder, spec | {"output_type": "generate_until"}).warnings
+
+
+def test_options_may_be_a_tuple_in_python(folder: Path) -> None:
+    found = inspect(folder, INLINE | {"choices": ("7", "3")})
+    assert found.tasks[0].sample["options"] == ["7", "3"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"stop": "x"}, "stop: has no effect, since a task of kind multiple_choice generates nothing; leave it out"),
+        ({"generation_kwargs": {}}, "generation_kwargs: has no effect, since a task of kind multiple_choice"),
+        (
+            {"output_type": "generate_until", "generation_kwargs": {}, "stop": "x"},
+            "stop: has no effect beside generation_kwargs; write it there, as until",
+        ),
+        ({"metrics": "acc", "metric_list": [{"metric": "acc"}]}, "metrics: has no effect beside metric_list"),
+    ],
+)
+def test_keys_without_effect_are_refused(folder: Path, changes: dict[str, Any], said: str) -> None:
+    assert f"tasks: task 'quiz': {said}" in problems(folder, INLINE | changes)

@@ -13,28 +13,28 @@ from typing import Any
 import pytest
 
 from evomerge.errors import InputError
-from evomerge.fitness import FitnessSettings, TaskSuite, inspect_tasks
+from evomerge.fitness import FitnessSettings, TaskSuite
 from tests.fitness.conftest import choice_rows, write_jsonl
-from tests.fitness.tasks.declaring import INLINE, SIMPLE, declare, problems
+from tests.fitness.tasks.declaring import INLINE, SIMPLE, declare, inspect, problems, simple
 
 
 def test_data_files_lie_beside_their_task_file(folder: Path) -> None:
     assert not Path("rows.jsonl").exists()
-    assert inspect_tasks(FitnessSettings(("simple",), (str(folder),))).tasks[0].total == 30
+    assert inspect(folder, "simple").tasks[0].total == 30
 
 
 def test_missing_and_empty_data(folder: Path) -> None:
     (folder / "empty.jsonl").write_text("", encoding="utf-8")
     write_jsonl(folder / "few.jsonl", choice_rows(1))
-    declare(folder, "gone", SIMPLE.format(name="gone", data="gone.jsonl"))
-    declare(folder, "bare", SIMPLE.format(name="bare", data="empty.jsonl"))
+    simple(folder, "gone", "gone.jsonl")
+    simple(folder, "bare", "empty.jsonl")
     told = problems(folder, "gone", "bare", INLINE | {"data": "lost.jsonl"})
     assert "task 'gone': data file 'gone.jsonl' was not found" in told
     assert "task 'bare': data file" in told
     assert "is empty" in told
     assert "task 'quiz': data file 'lost.jsonl' was not found" in problems(folder, INLINE | {"data": "lost.jsonl"})
     assert "is empty; a task needs at least one item" in problems(folder, INLINE | {"data": "empty.jsonl"})
-    declare(folder, "few", SIMPLE.format(name="few", data="few.jsonl"))
+    simple(folder, "few", "few.jsonl")
     assert re.search(
         r"none of its 1 items falls into the \w+ split \(search \d, selection \d, test \d\); ", problems(folder, "few")
     )
@@ -42,7 +42,7 @@ def test_missing_and_empty_data(folder: Path) -> None:
 
 def test_a_task_that_filters_all_its_items_away(folder: Path) -> None:
     (folder / "drop.py").write_text("def nothing(dataset):\n    return dataset.select([])\n", encoding="utf-8")
-    declare(folder, "none", SIMPLE.format(name="none", data="rows.jsonl") + "process_docs: !function drop.nothing\n")
+    simple(folder, "none", extra="process_docs: !function drop.nothing\n")
     assert "task 'none' has no items" in problems(folder, "none")
 
 
@@ -51,7 +51,7 @@ def test_broken_rows_and_files(folder: Path) -> None:
     assert "bad.jsonl, line 2: expected a JSON object" in problems(folder, INLINE | {"data": "bad.jsonl"})
     (folder / "list.jsonl").write_text("3\n", encoding="utf-8")
     assert "line 1: expected a JSON object, came a number" in problems(folder, INLINE | {"data": "list.jsonl"})
-    declare(folder, "broken", SIMPLE.format(name="broken", data="bad.jsonl"))
+    simple(folder, "broken", "bad.jsonl")
     told = problems(folder, "broken")
     assert told == f"task 'broken': {folder / 'bad.jsonl'}, line 2: expected a JSON object: Expecting value"
     declare(folder, "torn", "task: [torn\n")
@@ -67,11 +67,14 @@ def test_templates_that_do_not_fit_the_data(folder: Path) -> None:
 def test_groups_may_declare_their_members_on_the_spot(folder: Path) -> None:
     member = SIMPLE.format(name="inside", data="rows.jsonl").strip().replace("\n", "\n    ")
     declare(folder, "own", f"group: own\ntask:\n  - {member}\naggregate_metric_list: [{{metric: acc}}]\n")
-    found = inspect_tasks(FitnessSettings(("own",), (str(folder),)))
+    found = inspect(folder, "own")
     assert [listing.task for listing in found.tasks] == ["own::inside"]
     assert found.metrics["own.acc"]
     declare(folder, "own", f"group: own\ntask:\n  - {member.replace('rows', 'rosw')}\n")
     assert "task 'inside': data file 'rosw.jsonl' was not found" in problems(folder, "own")
+    write_jsonl(folder / "nulls.jsonl", [row | {"stem": None} for row in choice_rows(30)])
+    declare(folder, "own", f"group: own\ntask:\n  - {member.replace('rows', 'nulls')}\n")
+    assert "task 'own::inside': the question of 30 of 30 items holds null" in problems(folder, "own")
 
 
 def test_sampling_and_oversized_requests_are_refused(tasks: Path, tokenizer: Any, model: Any) -> None:

@@ -103,6 +103,9 @@ def _metric_problems(name: str, entry: Mapping[str, Any], *, custom: bool) -> It
     if metric is None:
         yield f"task {name!r}: an entry of metric_list has no 'metric'"
         return
+    better = entry.get("higher_is_better")
+    if better is not None and not isinstance(better, bool):
+        yield f"task {name!r}: metric {metric!r}: higher_is_better: expected true or false, came {better!r}"
     if entry.get("hf_evaluate"):
         yield f"task {name!r}: metric {metric!r} asks for hf_evaluate, code from the network; declare a function"
     elif not custom and not callable(metric) and metric not in METRIC_REGISTRY:
@@ -175,9 +178,10 @@ def _resolve(name: str, value: Any, folder: Path, found: list[str]) -> Any:
     if "://" in text:
         return text
     for place in (folder / text, Path(text).expanduser()):
+        place = place.absolute()
         if any(sign in text for sign in "*?["):
-            if any(place.parent.glob(place.name)):
-                return str(place.absolute())
+            if any(Path(place.anchor).glob(str(place.relative_to(place.anchor)))):
+                return str(place)
         elif place.is_file():
             found += _file_problems(name, place)
             return str(place.resolve())

@@ -9,7 +9,8 @@ import pytest
 
 from evomerge.fitness import FitnessSettings, inspect_tasks
 from evomerge.fitness.tasks.checks.validate import name_problems
-from tests.fitness.tasks.declaring import INLINE, SIMPLE, declare, problems
+from tests.fitness.conftest import choice_rows, write_jsonl
+from tests.fitness.tasks.declaring import INLINE, SIMPLE, declare, inspect, problems, simple
 
 
 @pytest.mark.parametrize("name", ["my quiz", "a,b", "a*b", "a+b", "a=b", "'a'", "a\tb", "all", "python", ""])
@@ -36,7 +37,7 @@ def test_names_are_refused_as_such(folder: Path) -> None:
     declare(folder, "odd", SIMPLE.format(name="7", data="rows.jsonl"))
     assert "its name 7 is not a text; put quotes around it" in problems(folder, "7")
     declare(folder, "odd", SIMPLE.format(name="'7'", data="rows.jsonl"))
-    assert inspect_tasks(FitnessSettings(("7",), (str(folder),))).tasks[0].task == "7"
+    assert inspect(folder, "7").tasks[0].task == "7"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_one_text_is_a_list_of_one(folder: Path, tokenizer: Any) -> None:
     ],
 )
 def test_shapes_that_lm_eval_walks_through(folder: Path, line: str, said: str) -> None:
-    declare(folder, "t", SIMPLE.format(name="t", data="rows.jsonl") + line + "\n")
+    simple(folder, "t", extra=line + "\n")
     assert f"task 't': {said}" in problems(folder, "t")
 
 
@@ -100,13 +101,8 @@ def test_broken_task_files_are_told_with_their_line(folder: Path) -> None:
 
 
 def test_wrong_names_are_told_all_at_once_with_suggestions(folder: Path) -> None:
-    declare(
-        folder,
-        "odd",
-        SIMPLE.format(name="odd", data="rows.jsonl")
-        + "metric_list: [{metric: acc_nrom}, {metric: acc, aggregation: men}]\n"
-        + "filter_list: [{name: x, filter: [{function: take_frist}]}]\n",
-    )
+    metrics = "metric_list: [{metric: acc_nrom}, {metric: acc, aggregation: men}]\n"
+    simple(folder, "odd", extra=metrics + "filter_list: [{name: x, filter: [{function: take_frist}]}]\n")
     told = problems(folder, "simpel", "arc_esy", "odd", INLINE | {"choises": 1, "output_type": "multiple"})
     assert "'simpel' is neither in task_path nor a task of lm-eval; did you mean 'simple'?" in told
     assert "'arc_esy' is neither in task_path nor a task of lm-eval; did you mean 'arc_easy'?" in told
@@ -128,8 +124,24 @@ def test_splits_that_the_data_does_not_have(folder: Path) -> None:
 
 
 def test_code_from_the_network_and_code_of_models_are_refused(folder: Path) -> None:
-    base = SIMPLE.format(name="odd", data="rows.jsonl")
-    declare(folder, "odd", base + "metric_list: [{metric: acc, hf_evaluate: true, aggregation: mean}]\n")
+    simple(folder, "odd", extra="metric_list: [{metric: acc, hf_evaluate: true, aggregation: mean}]\n")
     assert "asks for hf_evaluate" in problems(folder, "odd")
-    declare(folder, "odd", base + "unsafe_code: true\n")
+    simple(folder, "odd", extra="unsafe_code: true\n")
     assert "runs code that models write" in problems(folder, "odd")
+
+
+def test_a_direction_is_true_or_false(folder: Path) -> None:
+    simple(folder, "odd", extra="metric_list: [{metric: acc, aggregation: mean, higher_is_better: 'false'}]\n")
+    said = "task 'odd': metric 'acc': higher_is_better: expected true or false, came 'false'"
+    assert problems(folder, "odd") == said
+
+
+@pytest.mark.parametrize("pattern", ["parts/*/rows.jsonl", "**/rows.jsonl", "parts/[ab]/*.jsonl"])
+def test_patterns_of_data_files(folder: Path, pattern: str) -> None:
+    for part in ("a", "b"):
+        (folder / "data" / "parts" / part).mkdir(parents=True)
+        write_jsonl(folder / "data" / "parts" / part / "rows.jsonl", choice_rows(20, seed=ord(part)))
+    declare(folder / "data", "many", SIMPLE.format(name="many", data=f'"{pattern}"'))
+    assert inspect(folder, "many").tasks[0].total == 40
+    simple(folder, "none", '"lost/*/rows.jsonl"')
+    assert "data file 'lost/*/rows.jsonl' was not found in" in problems(folder, "none")
