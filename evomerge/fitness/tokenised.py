@@ -8,7 +8,7 @@ from typing import Any
 
 from evomerge.errors import InputError
 from evomerge.fitness.inference.encoding import Encoder
-from evomerge.fitness.inference.generation_settings import CHECKPOINT, asked_tokens, most_tokens
+from evomerge.fitness.inference.generation_settings import CHECKPOINT, asked_tokens, most_tokens, token_limits
 from evomerge.fitness.inference.requests import Request
 from evomerge.fitness.splits import canonical
 from evomerge.fitness.tasks.checks.findings import shown
@@ -98,13 +98,17 @@ def _warnings(
     task: str, items: Sequence[Item], requests: Mapping[str, ItemRequests], encoder: Encoder
 ) -> Iterator[str]:
     """Limits that are not the task's own, and texts that the tokenizer does not know."""
-    limits = {
-        (asked_tokens(arguments[1]), most_tokens(arguments[1], encoder.generation))
+    given = [
+        arguments[1]
         for item in items
         for kind, arguments in zip(item.kind, item.arguments, strict=True)
         if kind == "generate_until"
-    }
-    for asked, most in sorted(limits):
+    ]
+    for named in dict.fromkeys(tuple(token_limits(arguments).items()) for arguments in given):
+        if len({limit for _, limit in named}) > 1:
+            listed = ", ".join(f"{name}={limit}" for name, limit in named)
+            yield f"task {task!r}: its generation arguments set {listed}; the first counts, as in lm-eval"
+    for asked, most in sorted({(asked_tokens(one), most_tokens(one, encoder.generation)) for one in given}):
         if asked != most:
             yield (
                 f"task {task!r}: {CHECKPOINT} sets max_new_tokens={most}, which counts instead of "

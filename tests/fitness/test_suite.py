@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +225,23 @@ def test_generation_arguments_that_nothing_heeds_are_pointed_out(tasks: Path, to
     told = "gen_kwargs has no effect: no task generates text"
     assert told in build(tasks, tokenizer, model, ("choice",), gen_kwargs={"max_gen_toks": 4}).warnings
     assert told not in build(tasks, tokenizer, model, ("echo",), gen_kwargs={"max_gen_toks": 4}).warnings
+
+
+def test_of_several_limits_of_new_tokens_the_first_counts(tasks: Path, tokenizer: Any, model: Any) -> None:
+    suite = build(tasks, tokenizer, model, ("echo",), gen_kwargs={"max_new_tokens": 4})
+    told = (
+        "task 'echo': its generation arguments set max_gen_toks=12, max_new_tokens=4; the first counts, as in lm-eval"
+    )
+    assert suite.warnings == (told,)
+    assert not build(tasks, tokenizer, model, ("echo",), gen_kwargs={"max_new_tokens": 12}).warnings
+
+
+def test_a_group_has_no_score_where_a_task_of_it_has_none(suite: TaskSuite, model: Any) -> None:
+    metrics, responses = scored(suite, model)
+    spoilt = [
+        replace(one, metrics=one.metrics | {"acc_norm": math.nan}) if one.task == "letters" else one
+        for one in responses
+    ]
+    found = suite.aggregate(spoilt)
+    assert set(metrics) - set(found) == {"letters.acc_norm", "pair.acc_norm"}
+    assert found["pair.acc"] == metrics["pair.acc"]

@@ -112,9 +112,14 @@ def stop_texts(arguments: Mapping[str, Any]) -> tuple[str, ...]:
     return () if stop is None else tuple(stop) if isinstance(stop, list | tuple) else (stop,)
 
 
+def token_limits(arguments: Mapping[str, Any]) -> Mapping[str, int]:
+    """Limits of new tokens that a task sets; lm-eval knows four names for it, the first one counts."""
+    return {name: int(arguments[name]) for name in _MAX_NEW_NAMES if arguments.get(name) is not None}
+
+
 def asked_tokens(arguments: Mapping[str, Any]) -> int:
-    """Most tokens that a task asks for; lm-eval knows four names for it, the first one counts."""
-    return next((int(arguments[name]) for name in _MAX_NEW_NAMES if arguments.get(name) is not None), DEFAULT_MAX_NEW)
+    """Most tokens that a task asks for."""
+    return next(iter(token_limits(arguments).values()), DEFAULT_MAX_NEW)
 
 
 def most_tokens(arguments: Mapping[str, Any], checkpoint: Mapping[str, Any]) -> int:

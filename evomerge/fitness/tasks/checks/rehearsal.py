@@ -31,7 +31,7 @@ def rehearse(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggr
     Returns:
         What failed, by item and by metric.
     """
-    ids, judged = list(items), list[Response]()
+    ids, judged, start = list(items), list[Response](), 0
     end = time.monotonic() + _SECONDS
     try:
         for start in range(0, len(ids), _PORTION):
@@ -40,7 +40,7 @@ def rehearse(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggr
                 break
         aggregate(judged)
     except Exception:  # code of the task may not like the made-up answers of some item, or of all
-        return _failures(name, items, judge, aggregate)
+        return _failures(name, items, judge, aggregate, start)
     return []
 
 
@@ -56,11 +56,15 @@ def _other_answers(item: Item) -> list[Answer]:
     return [Generated("", False) if kind == "generate_until" else Likelihood(-2.0, False) for kind in item.kind]
 
 
-def _failures(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggregate) -> list[str]:
-    """Judges item by item, to find out which of them fail."""
+def _failures(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggregate, start: int) -> list[str]:
+    """Judges item by item, from the place of those that failed together on, to find out which of them fail."""
     found = Findings(name, len(items))
     judged: list[list[Response]] = [[], []]
-    for place, item in enumerate(items.values()):
+    end = time.monotonic() + _SECONDS
+    places = list(enumerate(items.values()))
+    for place, item in places[start:] + places[:start]:
+        if time.monotonic() > end and (found.problems or place < start):
+            break
         error: Exception | None = None
         given = 0
         for responses, answers in zip(judged, (right_answers(item), _other_answers(item)), strict=True):

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evomerge.fitness import FitnessSettings, inspect_tasks
 from tests.fitness.conftest import write_jsonl
-from tests.fitness.tasks.declaring import declare, problems
+from tests.fitness.tasks.declaring import declare, inspect, problems
 
 TASK = """
 task: t
@@ -66,6 +65,13 @@ def test_an_item_that_cannot_be_judged_is_named(folder: Path) -> None:
     )
 
 
+def test_a_late_item_that_cannot_be_judged_is_named(folder: Path) -> None:
+    late = [{"n": n - 300, "q": f"Item {n}:", "a": f"word {n}"} for n in range(320)]
+    write_jsonl(folder / "rows.jsonl", late)
+    said = told(folder, "picky")
+    assert "answers to 1 of 320 items cannot be judged; the first is item 318, 'Item 317:'" in said
+
+
 def test_what_fails_for_every_answer_is_told_once(folder: Path) -> None:
     start = (
         "task 't': metric 'acc' cannot be aggregated over items, the first is 'Item 0:' with the right answer 'word 0'"
@@ -77,7 +83,7 @@ def test_what_fails_for_every_answer_is_told_once(folder: Path) -> None:
 def test_code_that_dislikes_an_empty_answer_is_fine(folder: Path) -> None:
     lines = f"process_results: !function code.only_words\n{METRIC.format('!function code.ratio')}"
     declare(folder, "t", TASK.format(lines=lines))
-    assert inspect_tasks(FitnessSettings(("t",), (str(folder),))).metrics == {"t.acc": True}
+    assert inspect(folder, "t").metrics == {"t.acc": True}
 
 
 def test_lists_of_answers_under_a_metric_of_texts(folder: Path) -> None:
@@ -92,5 +98,5 @@ def test_lists_of_answers_under_a_metric_of_texts(folder: Path) -> None:
 
 def test_only_items_that_are_asked_are_judged(folder: Path) -> None:
     declare(folder, "t", TASK.format(lines=f"process_results: !function code.picky\n{METRIC.format('mean')}"))
-    settings = FitnessSettings(("t",), (str(folder),), items_per_task=2, test_items_per_task=2)
-    assert inspect_tasks(settings).tasks[0].items == {"search": 2, "selection": 2, "test": 2}
+    found = inspect(folder, "t", items_per_task=2, test_items_per_task=2)
+    assert found.tasks[0].items == {"search": 2, "selection": 2, "test": 2}
