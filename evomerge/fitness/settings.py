@@ -110,8 +110,9 @@ class FitnessSettings:
         if not self.tasks:
             found.append("tasks: at least one task is needed, none came")
         found += declarations.problems(self) + self._split_problems()
-        if not isinstance(self.gen_kwargs, Mapping):
-            found.append(f"gen_kwargs: expected a mapping, came {self.gen_kwargs!r}")
+        arguments: Any = self.gen_kwargs
+        if not isinstance(arguments, Mapping):
+            found.append(f"gen_kwargs: expected a mapping, came {arguments!r}")
         if self.fewshot_as_multiturn and not self.apply_chat_template:
             found.append("fewshot_as_multiturn: turns need a chat template; set apply_chat_template=true as well")
         return found
@@ -131,8 +132,9 @@ class FitnessSettings:
         return found + [f"task_path: {str(path)!r} does not exist" for path in paths if not _expand(path).exists()]
 
     def _split_problems(self) -> list[str]:
-        if not isinstance(self.splits, Mapping):
-            return [f"splits: expected a fraction for each of {', '.join(SPLITS)}, came {self.splits!r}"]
+        given: Any = self.splits
+        if not isinstance(given, Mapping):
+            return [f"splits: expected a fraction for each of {', '.join(SPLITS)}, came {given!r}"]
         found = [
             f"splits: {name!r} is not a split{suggest(str(name), SPLITS)}" for name in self.splits if name not in SPLITS
         ]
