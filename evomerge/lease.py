@@ -1,10 +1,10 @@
 """The right to write: one process at a time, on shared file systems too.
 
-A lease is a file made by exclusive creation, which a file system grants to one process only; nothing is locked. It says
-who holds it. A holder that has died on this machine is succeeded at once; one on another machine, of which nothing can
-be seen, when it has not renewed its lease for ten minutes. Successors count up: the highest number in a folder is the
-last holder. Numbers begin anew after a release, so a lease holds a random token too: one that was succeeded while it
-slept takes no later lease of its number for its own.
+A lease is a file that appears whole, under a name that was free, which a file system grants to one process only;
+nothing is locked. It says who holds it. A holder that has died on this machine is succeeded at once; one of which
+nothing can be seen, on another machine or of another user, when it has not renewed its lease for ten minutes.
+Successors count up: the highest number in a folder is the last holder. Numbers begin anew after a release, so a lease
+holds a random token too: one that was succeeded while it slept takes no later lease of its number for its own.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Any
 
 from evomerge.errors import InputError
 
-EXPIRY = 600.0  # seconds without renewal after which the holder on another machine counts as dead
+EXPIRY = 600.0  # seconds without renewal after which a holder that cannot be seen counts as dead
 _RENEWAL = 60.0  # seconds between renewals
 _PREFIX = ".lease."
 
 
 class LeaseLost(RuntimeError):
-    """Another process has taken over: this one was stopped for so long that it counted as dead."""
+    """Another process has taken over, as this one was stopped for so long that it counted as dead; or all is gone."""
 
 
 class Lease:
@@ -51,7 +51,7 @@ class Lease:
             folder: What is leased; leases lie in it.
 
         Raises:
-            InputError: If a living process holds it, or one on another machine that may be alive.
+            InputError: If a living process holds it, or one that cannot be seen and may be alive.
         """
         mine = _this_process()
         while True:
@@ -60,15 +60,16 @@ class Lease:
                 _refuse_living(path, mine)
             path = folder / f"{_PREFIX}{max(held, default=0) + 1}"
             if not _create(path, mine):
-                continue  # another process was faster; see whether it lives
-            for older in held.values():
-                older.unlink(missing_ok=True)
+                _refuse_living(path, mine)  # another process was faster
+                continue
             try:
-                # One that began when there was no lease at all may have taken a lower number meanwhile.
-                for other in _leases(folder).values():
-                    if other != path:
-                        _refuse_living(other, mine)
-            except InputError:
+                # Looked at anew: holders may have come and gone, and numbers begun again, since the first look.
+                others = [other for other in _leases(folder).values() if other != path]
+                for other in others:
+                    _refuse_living(other, mine)
+                for other in others:
+                    other.unlink(missing_ok=True)
+            except BaseException:
                 path.unlink(missing_ok=True)
                 raise
             return cls(path, mine)
@@ -77,10 +78,12 @@ class Lease:
         """Makes sure that the lease is still held.
 
         Raises:
-            LeaseLost: If another process has taken over.
+            LeaseLost: If another process has taken over, or the folder has been removed.
         """
         if not self._held():
-            raise LeaseLost(f"{self._path.parent.parent} has been taken over by another process; this one stops")
+            folder = self._path.parent
+            what = "has been taken over by another process" if folder.is_dir() else "has been removed"
+            raise LeaseLost(f"{folder.parent} {what}; this one stops")
 
     def release(self) -> None:
         """Lets other processes write."""
@@ -110,13 +113,31 @@ def _leases(folder: Path) -> dict[int, Path]:
     return {int(path.name.removeprefix(_PREFIX)): path for path in found if path.name.removeprefix(_PREFIX).isdigit()}
 
 
-def _create(path: Path, holder: dict[str, Any]) -> bool:
+def _create(path: Path, holder: Mapping[str, Any]) -> bool:
     """Creates a lease; False when it is there already."""
+    draft = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with path.open("x", encoding="utf-8") as file:
+        with draft.open("x", encoding="utf-8") as file:
             file.write(json.dumps(holder))
             file.flush()
             os.fsync(file.fileno())
+        try:
+            path.hardlink_to(draft)
+        except FileExistsError:
+            # Over a network an answer may be lost and the question repeated; two names show that it was granted.
+            return draft.stat().st_nlink == 2
+        except OSError:  # a file system without second names
+            return _create_in_place(path, draft.read_text(encoding="utf-8"))
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def _create_in_place(path: Path, text: str) -> bool:
+    """Creates a lease where it cannot appear whole: for a moment, or after a kill in it, it says nothing."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
     except FileExistsError:
         return False
     return True
@@ -131,9 +152,14 @@ def _refuse_living(path: Path, mine: dict[str, Any]) -> None:
         holder = {}  # its holder is writing it just now, or was killed while it did
     folder = path.parent.parent
     if holder.get("machine") == mine["machine"] and holder.get("processes") == mine["processes"]:
-        if _alive(holder, mine):
-            raise InputError(f"{folder} is being written by another process, number {holder['pid']} on this machine")
-        return
+        alive = _alive(holder, mine)
+        if alive:
+            raise InputError(
+                f"{folder} is being written by another process, number {holder['pid']} on this machine; wait for it, "
+                "stop it, or choose another folder"
+            )
+        if alive is not None:
+            return
     if holder.get("machine") == mine["machine"] and holder.get("boot") != mine["boot"]:
         return  # the machine has been started anew since
     try:
@@ -148,9 +174,23 @@ def _refuse_living(path: Path, mine: dict[str, Any]) -> None:
         )
 
 
-def _alive(holder: dict[str, Any], mine: dict[str, Any]) -> bool:
-    """Whether a process of this machine still runs: its number may belong to another process by now."""
-    return bool(holder["boot"] == mine["boot"] and holder["started"] == _started(int(holder["pid"])))
+def _alive(holder: dict[str, Any], mine: dict[str, Any]) -> bool | None:
+    """Whether a process of this machine still runs: its number may belong to another process by now.
+
+    None where there is a process of that number, but nothing more can be seen: other users' may be hidden.
+    """
+    if holder["boot"] != mine["boot"]:
+        return False
+    started = _started(int(holder["pid"]))
+    if started is not None:
+        return bool(holder["started"] == started)
+    try:
+        os.kill(int(holder["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return None
 
 
 def _now(folder: Path) -> float:
@@ -164,11 +204,12 @@ def _now(folder: Path) -> float:
 
 
 def _this_process() -> dict[str, Any]:
-    host = socket.gethostname()
+    host, boot = socket.gethostname(), _read("/proc/sys/kernel/random/boot_id")
     return {
         "host": host,
-        "machine": f"{host} {_read('/etc/machine-id')}".strip(),
-        "boot": _read("/proc/sys/kernel/random/boot_id"),
+        # Containers may share a name and have no machine's id: then nothing but the boot tells machines apart.
+        "machine": f"{host} {_read('/etc/machine-id') or boot}".strip(),
+        "boot": boot,
         "processes": _namespace(),
         "pid": os.getpid(),
         "started": _started(os.getpid()),
@@ -184,15 +225,17 @@ def _namespace() -> str:
         return ""
 
 
-def _started(pid: int) -> str:
-    """When a process started, in ticks since the machine did; empty when there is none."""
+def _started(pid: int) -> str | None:
+    """When a process started, in ticks since the machine did; empty where it has ended, None where none is seen."""
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    if len(fields) <= 19:
+        return None
     # A zombie has ended; it is only not yet buried.
-    return fields[19] if len(fields) > 19 and fields[0] not in ("Z", "X") else ""
+    return fields[19] if fields[0] not in ("Z", "X") else ""
 
 
 def _read(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,6 +78,24 @@ def forged(folder: Path, age: float = 0.0, **changes: Any) -> Path:
     stamp = lease.stat().st_mtime - age
     os.utime(lease, (stamp, stamp))
     return lease
+
+
+def reading(
+    monkeypatch: pytest.MonkeyPatch, file: Path, gives: str | None = None, then: Callable[[], None] | None = None
+) -> None:
+    """Lets a file read as some text, or lets something happen once after it has been read."""
+    read = Path.read_text
+
+    def reads(path: Path, *args: Any, **options: Any) -> str:
+        if path != file:
+            return read(path, *args, **options)
+        text = read(path, *args, **options) if gives is None else gives
+        if then is not None:
+            monkeypatch.undo()
+            then()
+        return text
+
+    monkeypatch.setattr(Path, "read_text", reads)
 
 
 def test_a_living_process_is_respected_and_named(tmp_path: Path) -> None:
@@ -199,6 +219,64 @@ def test_a_lease_that_is_released_while_it_is_looked_at_is_gone(
 
     monkeypatch.setattr(Path, "stat", released)
     opened(tmp_path).close()
+
+
+def test_who_comes_late_to_a_dead_lease_robs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it looks at the dead one, another succeeds that and goes, and a third takes the first number."""
+    lease = forged(tmp_path, started="1")
+    third: list[Lease] = []
+
+    def meanwhile() -> None:
+        lease.unlink()
+        third.append(Lease.take(lease.parent))
+
+    reading(monkeypatch, lease, then=meanwhile)
+    with pytest.raises(InputError, match=f"another process, number {os.getpid()} on this machine"):
+        opened(tmp_path)
+    third[0].check()
+    assert leases(tmp_path) == [lease]
+    third[0].release()
+
+
+def test_a_process_that_is_hidden_is_dead_when_it_renews_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where other users' processes are hidden, a living one of theirs has no entry in ``/proc``."""
+    lease = forged(tmp_path)
+    reading(monkeypatch, Path(f"/proc/{os.getpid()}/stat"), gives="")
+    with pytest.raises(InputError, match=rf"number {os.getpid()} on .* removing .*lease"):
+        opened(tmp_path)
+    os.utime(lease, (lease.stat().st_mtime - EXPIRY,) * 2)
+    opened(tmp_path).close()
+
+
+def test_machines_without_an_id_are_told_apart_by_their_boot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two containers of one name on two machines: the other one is alive, its machine was not started anew."""
+    reading(monkeypatch, Path("/etc/machine-id"), gives="")
+    forged(tmp_path)
+    reading(monkeypatch, Path("/proc/sys/kernel/random/boot_id"), gives="another")
+    with pytest.raises(InputError, match="as far as can be seen from here"):
+        opened(tmp_path)
+
+
+def test_a_file_system_without_second_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(target), None, str(path))
+
+    monkeypatch.setattr(Path, "hardlink_to", refused)
+    with opened(tmp_path) as store:
+        with pytest.raises(InputError, match="on this machine"):
+            opened(tmp_path)
+        store.append(evaluation("a", 0, 0), answers())
+    assert [path.name for path in (tmp_path / "records").iterdir()] == ["main.jsonl"]
+
+
+def test_a_folder_that_is_removed_is_no_longer_written(tmp_path: Path) -> None:
+    with opened(tmp_path / "run") as store:
+        shutil.rmtree(tmp_path / "run")
+        with pytest.raises(LeaseLost, match=r"run has been removed"):
+            store.append(evaluation("a", 0, 0), answers())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_of_many_that_succeed_a_dead_process_one_writes(tmp_path: Path) -> None:
