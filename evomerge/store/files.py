@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+import secrets
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
+
+from evomerge.errors import InputError
+
+_BLOCK = 1 << 16  # bytes that are looked at together for the end of the last whole line
+T = TypeVar("T")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -17,9 +24,10 @@ def write_text(path: Path, text: str) -> None:
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Replaces a file in one step by texts one after the other."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # A random name: on a shared file system another machine's process may have this one's number.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with temporary.open("x", encoding="utf-8") as file:
             file.writelines(lines)
             file.flush()
             os.fsync(file.fileno())
@@ -53,15 +61,29 @@ class Log:
 
         Returns:
             The offset at which they start.
+
+        Raises:
+            OSError: If they cannot be written, for example because the disk is full; what had been written of them is
+                cut off again, so that lines appended later are whole.
         """
         if self._file is None:
-            self._file = self.path.open("ab")
-        start = self._file.tell()
-        self._file.write(data)
-        self._file.flush()
-        if sync:
-            os.fsync(self._file.fileno())
-        return start
+            # Without a buffer, which would write what has failed when the file is closed.
+            self._file = self.path.open("ab", buffering=0)
+        descriptor = self._file.fileno()
+        before = os.fstat(descriptor).st_size
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(descriptor, memoryview(data)[written:])
+            if sync:
+                os.fsync(descriptor)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                # Unless the lease was lost while this waited for the disk, and a successor has appended since.
+                if os.fstat(descriptor).st_size == before + written:
+                    os.ftruncate(descriptor, before)
+            raise
+        return before
 
     def close(self) -> None:
         """Closes the file."""
@@ -78,21 +100,52 @@ def drop_torn_tail(path: Path) -> int:
     """
     if not path.exists():
         return 0
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole == len(data):
-        return 0
     with path.open("r+b") as file:
-        file.truncate(whole)
-        os.fsync(file.fileno())
-    return len(data) - whole
+        size = file.seek(0, os.SEEK_END)
+        whole = _end_of_last_line(file, size)
+        if whole < size:
+            file.truncate(whole)
+            os.fsync(file.fileno())
+    return size - whole
 
 
-def whole_lines(path: Path) -> Iterator[str]:
-    """Yields every line that is complete, without its end; a torn last line is not read."""
+def _end_of_last_line(file: IO[bytes], size: int) -> int:
+    """Where the last line that has an end ends; read from the back, as files of responses are large."""
+    end = size
+    while end > 0:
+        start = max(end - _BLOCK, 0)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def read_lines(path: Path, parse: Callable[[str], T]) -> Iterator[T]:
+    """Reads every line that is complete; a torn last line is not read.
+
+    Args:
+        path: The file; one that is not there has no lines.
+        parse: Reads one line, without its end.
+
+    Raises:
+        InputError: If a line is not what it should be, naming it.
+    """
     if not path.exists():
         return
     with path.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                yield line[:-1].decode()
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                parsed = parse(line[:-1].decode())
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                raise InputError(damaged(f"line {number} of {path}", error)) from error
+            yield parsed
+
+
+def damaged(place: str, error: Exception) -> str:
+    """The message about a place in a run's folder that holds something else than evomerge writes there."""
+    reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+    return f"{place} is damaged, though not by an interruption: {reason}. Take the file from a copy of the run's folder"

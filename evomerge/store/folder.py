@@ -29,8 +29,13 @@ def make_folder(folder: Path, identity: Mapping[str, Any]) -> None:
     # Looked for before the manifest, which another process may be writing just now, with whatever follows it.
     problem = foreign_problem(folder)
     if (folder / MANIFEST).exists():
-        stored = read_json(folder / MANIFEST)
-        _refuse_other_format(folder, stored.get("format"))
+        stored = read_manifest(folder)
+        if stored["format"] == format_1.FORMAT:
+            raise InputError(
+                f"{folder} holds a run of format {format_1.FORMAT}, made by an earlier version of evomerge; this "
+                "version reports on it and exports from it but cannot go on with it: choose another run_dir, or go on "
+                "with the version that made it"
+            )
         refuse_other(str(folder), stored.get("identity", {}), identity)
     elif problem is not None:
         raise InputError(problem)
@@ -55,7 +60,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a run of any format.
 
     Raises:
-        InputError: If the folder holds no run, or one of a later format.
+        InputError: If the folder holds no run, one of a later format, or a manifest that is damaged.
     """
     if not (folder / MANIFEST).exists():
         raise InputError(f"{folder} holds no run: there is no {MANIFEST} in it")
@@ -63,7 +68,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") not in (format_1.FORMAT, FORMAT):
         stored = manifest.get("format") if isinstance(manifest, dict) else None
         raise InputError(
-            f"{folder} has run format {stored!r}; this version reads formats {format_1.FORMAT} and {FORMAT}"
+            f"{folder} has run format {stored!r}; this version reads formats {format_1.FORMAT} and {FORMAT}. Use the "
+            "version of evomerge that made it"
         )
     _refuse_damaged(folder / MANIFEST, manifest)
     return manifest
@@ -111,19 +117,12 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}") from error
-
-
-def _refuse_other_format(folder: Path, stored: Any) -> None:
-    if stored == format_1.FORMAT:
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:  # no UTF-8 is a ValueError too
         raise InputError(
-            f"{folder} holds a run of format {stored}, made by an earlier version of evomerge; this version reports on "
-            "it and exports from it but cannot go on with it: choose another run_dir, or go on with the version that "
-            "made it"
-        )
-    if stored != FORMAT:
-        raise InputError(f"{folder} has run format {stored!r}; this version goes on with format {FORMAT}")
+            f"{path} cannot be read as JSON: {error}. Take the file from a copy of the run's folder"
+        ) from error
 
 
 def _foreign(folder: Path) -> Iterable[Path]:

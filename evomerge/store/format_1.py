@@ -6,13 +6,14 @@ were asked stood in the manifest alone.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from evomerge.evaluation import Ask, Evaluation, Failure, JsonText, Provenance, ResponseRef
-from evomerge.store.files import whole_lines
+from evomerge.store.files import read_lines
 from evomerge.store.item_sets import ItemSets
 from evomerge.store.records import Record
 
@@ -30,15 +31,17 @@ def read_records(folder: Path, manifest: Mapping[str, Any], item_sets: ItemSets)
     asked = {split: item_sets.add(items, keep=False) for split, items in manifest.get("items", {}).items()}
     seen: set[tuple[str, str]] = set()
     for path in sorted((folder / "records").glob("*.jsonl")):
-        for line in whole_lines(path):
-            data = json.loads(line)
-            if (data["digest"], data["split"]) not in seen:
-                seen.add((data["digest"], data["split"]))
-                yield _record(data, path.stem, asked.get(data["split"], ""))
+        for record in read_lines(path, functools.partial(_read_line, writer=path.stem, asked=asked)):
+            key = record.evaluation.digest, record.evaluation.split
+            if key not in seen:
+                seen.add(key)
+                yield record
 
 
-def _record(data: Mapping[str, Any], writer: str, item_set: str) -> Record:
+def _read_line(line: str, writer: str, asked: Mapping[str, str]) -> Record:
+    data = json.loads(line)
     error, ref = data.get("error"), data.get("responses")
+    item_set = asked.get(data["split"], "")
     evaluation = Evaluation(
         digest=data["digest"],
         recipe=JsonText.of(data["recipe"]),

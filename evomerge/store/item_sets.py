@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
+from evomerge.errors import InputError
 from evomerge.evaluation import ItemLists, compact, item_set_digest
-from evomerge.store.files import Log, whole_lines
+from evomerge.store.files import Log, read_lines
 
 Items = Mapping[str, tuple[str, ...]]
 
 
 class ItemSets:
-    """Digest to items, kept in ``item_sets.jsonl``.
+    """Digest to items, kept in ``item_sets.jsonl``; those that are there already are known after :meth:`load`.
 
     Args:
         path: The file.
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._log = Log(path)
         self._items: dict[str, Items] = {}
         self._members: dict[str, frozenset[tuple[str, str]]] = {}
         self._digests: dict[int, tuple[ItemLists, str]] = {}  # of what was asked last, by identity
-        for line in whole_lines(path):
-            data = json.loads(line)
-            self._items[data["item_set"]] = {task: tuple(ids) for task, ids in data["items"].items()}
+
+    def load(self, named: Set[str]) -> None:
+        """Reads the file.
+
+        Args:
+            named: Digests of sets that must be in it.
+
+        Raises:
+            InputError: If one of its lines cannot be read, or one of these sets is missing.
+        """
+        self._items |= read_lines(self._path, _read_line)
+        missing = sorted(named - self._items.keys())
+        if missing:
+            raise InputError(
+                f"{self._path} lacks {len(missing)} of the sets of items that the records beside it name (the first is "
+                f"{missing[0][:12]}). Take the file from a copy of the run's folder"
+            )
 
     def digest(self, items: ItemLists) -> str:
         """The digest of a set; that of the mapping asked last is remembered, as candidates are asked the same ones."""
@@ -61,3 +77,8 @@ class ItemSets:
     def close(self) -> None:
         """Closes the file."""
         self._log.close()
+
+
+def _read_line(line: str) -> tuple[str, Items]:
+    data = json.loads(line)
+    return data["item_set"], {task: tuple(ids) for task, ids in data["items"].items()}

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from evomerge.errors import InputError
 from evomerge.evaluation import Evaluation, ItemLists, Response, ResponseRef, compact
-from evomerge.store.files import Log
+from evomerge.store.files import Log, damaged
 from evomerge.store.item_sets import ItemSets
 
 
@@ -102,11 +103,26 @@ class Responses:
         return ResponseRef(self._log.path.name, self._log.append(lines), len(lines))
 
     def read(self, ref: ResponseRef) -> list[Response]:
-        """Reads a piece of a file of responses."""
-        with (self._folder / Path(ref.file).name).open("rb") as file:
-            file.seek(ref.start)
-            data = file.read(ref.length)
-        return [Response.from_json(json.loads(line)) for line in data.splitlines()]
+        """Reads a piece of a file of responses.
+
+        Raises:
+            InputError: If the file is missing, or something else than responses lies there.
+        """
+        path = self._folder / Path(ref.file).name
+        try:
+            with path.open("rb") as file:
+                file.seek(ref.start)
+                data = file.read(ref.length)
+            if len(data) < ref.length or not data.endswith(b"\n"):
+                raise ValueError("the file is shorter than the records say, or other lines are in it")
+            return [Response.from_json(json.loads(line)) for line in data.splitlines()]
+        except OSError as error:
+            raise InputError(
+                f"{path} cannot be read: {error.strerror or error}. The records beside it need it: take it from a copy "
+                "of the run's folder"
+            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(damaged(f"{path}, {ref.length} bytes from {ref.start},", error)) from error
 
     def close(self) -> None:
         """Closes the file."""

@@ -22,7 +22,7 @@ from evomerge.evaluation import (
 )
 from evomerge.lease import Lease
 from evomerge.store import format_1
-from evomerge.store.files import Log, drop_torn_tail, whole_lines, write_json, write_lines, write_text
+from evomerge.store.files import Log, drop_torn_tail, read_lines, write_json, write_lines, write_text
 from evomerge.store.folder import FORMAT, MANIFEST, make_folder, read_json, read_manifest, versions_at_start
 from evomerge.store.item_sets import ItemSets
 from evomerge.store.records import Record, evaluation_line, read_line, record_line, told_line
@@ -69,8 +69,8 @@ class RunStore:
             writer: Name of this process's own log files.
 
         Raises:
-            InputError: If the folder holds another run, a run of an earlier format, something else, or is being written
-                by another process, whatever that one's log files are called.
+            InputError: If the folder holds another run, a run of an earlier format, a damaged one, something else, or
+                is being written by another process, whatever that one's log files are called.
         """
         path = Path(folder).expanduser()
         identity = json.loads(json.dumps(identity))
@@ -94,7 +94,7 @@ class RunStore:
         """Opens a run to look at it; nothing in the folder is changed. Runs of every format can be read.
 
         Raises:
-            InputError: If the folder holds no run, or one of a later format.
+            InputError: If the folder holds no run, one of a later format, or one whose files are damaged.
         """
         path = Path(folder).expanduser()
         return cls(path, read_manifest(path))
@@ -141,6 +141,7 @@ class RunStore:
         record = Record(
             evaluation, replace(provenance, writer=self.writer or "", answered=answered if ref else "", responses=ref)
         )
+        self._writing()  # again: the wait for the disk may have been long enough to count as dead
         self._log.append(record_line(record).encode())
         self._register(record)
         return evaluation
@@ -235,11 +236,13 @@ class RunStore:
 
     def close(self) -> None:
         """Lets other processes write to the folder."""
-        for log in (self._log, self._events, self._item_sets, self._responses):
-            log.close()
-        if self._lease is not None:
-            self._lease.release()
-            self._lease = None
+        try:
+            for log in (self._log, self._events, self._item_sets, self._responses):
+                log.close()
+        finally:
+            if self._lease is not None:
+                self._lease.release()
+                self._lease = None
 
     def __enter__(self) -> RunStore:
         """Closes the store at the end of a ``with`` block."""
@@ -266,12 +269,14 @@ class RunStore:
                 self._register(record)
             return
         for path in sorted((self.folder / "records").glob("*.jsonl")):
-            for line in whole_lines(path):
-                read = read_line(line)
+            for read in read_lines(path, read_line):
                 if isinstance(read, Record):
                     self._register(read)
                 else:
                     self._tell(read)
+        # After the records, to which another process may be appending: the sets that they name were there before them.
+        named = ((record.evaluation.item_set, record.provenance.answered) for record in self._records.values())
+        self._item_sets.load({digest for pair in named for digest in pair if digest})
 
     def _register(self, record: Record) -> None:
         evaluation, provenance = record.evaluation, record.provenance
