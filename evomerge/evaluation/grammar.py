@@ -6,6 +6,7 @@ metric key, ``>=`` or ``<=``, and a number or a number relative to a baseline, `
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -64,6 +65,9 @@ def read_constraints(texts: Sequence[str], metrics: Mapping[str, bool]) -> tuple
             shift = float((match["sign"] or "+") + "1") * float(match["shift"] or 0.0)
         else:
             shift = float(match["bound"])
+        if not math.isfinite(shift):
+            problems.append(f"constraint {text!r}: {match['shift'] or match['bound']} is too large for a number")
+            continue
         for key in _expand(match["key"], metrics, f"constraint {text!r}", problems):
             label = f"{key} {match['sense']} {text.split(match['sense'], 1)[1].strip()}"
             found.append(Constraint(label, key, match["sense"], shift, match["relative"]))
@@ -134,7 +138,8 @@ def _objective(text: str, metrics: Mapping[str, bool], problems: list[str]) -> O
     for part in re.split(r"(?<!\d[eE])\+", label):  # the plus of "1e+2" does not add terms
         match = _TERM.match(part.strip())
         if match is None:
-            problems.append(f"objective {text!r}: {part!r} is not a metric key or WEIGHT*KEY")
+            hint = "; to subtract, add a negative weight: KEY + -0.5*KEY" if re.search(r"\s-", part) else ""
+            problems.append(f"objective {text!r}: {part!r} is not a metric key or WEIGHT*KEY{hint}")
             continue
         weight = float(match["weight"]) if match["weight"] else 1.0
         key = resolve_key(match["key"], metrics, f"objective {text!r}", problems)
@@ -142,6 +147,8 @@ def _objective(text: str, metrics: Mapping[str, bool], problems: list[str]) -> O
             continue
         if weight == 0:
             problems.append(f"objective {text!r}: {key} has weight 0; leave it out")
+        if not math.isfinite(weight):
+            problems.append(f"objective {text!r}: the weight {match['weight']} is too large for a number")
         terms.append((weight, key))
         upward.append(metrics[key] == (weight > 0))
     if len(problems) > before:

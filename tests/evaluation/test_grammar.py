@@ -58,8 +58,10 @@ def test_filters_may_be_left_out_where_there_is_one() -> None:
         ("reverse-b.acc", "did you mean 'reverse_b'"),
         ("sort.perplexty", "did you mean 'perplexity'"),
         ("acc", "names no task"),
-        ("sort.acc * 2", "not a metric key"),
+        ("sort.acc * 2", "not a metric key or WEIGHT\\*KEY$"),
+        ("sort.acc - 0.1*sort.perplexity", "to subtract, add a negative weight"),
         ("0*sort.acc", "weight 0"),
+        ("1e999*sort.acc", "1e999 is too large"),
     ],
 )
 def test_typos_are_answered_with_what_was_meant(text: str, expected: str) -> None:
@@ -106,7 +108,16 @@ def test_all_stands_for_every_task() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["sort.acc > 0.5", "sort.acc >= best", "sort.acc", "sort.accc >= 0.5", "all.ac >= base"]
+    "text",
+    [
+        "sort.acc > 0.5",
+        "sort.acc >= best",
+        "sort.acc",
+        "sort.accc >= 0.5",
+        "all.ac >= base",
+        "sort.acc >= -1e999",
+        "sort.acc <= base + 1e999",
+    ],
 )
 def test_unreadable_constraints(text: str) -> None:
     with pytest.raises(InputError):
