@@ -10,12 +10,13 @@ import torch
 
 from evomerge.checkpoints.computed import is_computed
 from evomerge.checkpoints.heads import tied_heads
-from evomerge.checkpoints.json_files import read_object
 from evomerge.checkpoints.tensor_files.header import TensorInfo, read_header
 from evomerge.checkpoints.tensor_files.mapped import content_digest, is_aligned, map_file, mapped
 from evomerge.checkpoints.unusable import INDEX
-from evomerge.checkpoints.weights import weight_files
+from evomerge.checkpoints.weights import read_index, weight_files
 from evomerge.errors import InputError
+
+_SHOWN = 5  # of the tensors that an index places wrongly
 
 
 class DenseCheckpoint:
@@ -109,12 +110,18 @@ class DenseCheckpoint:
 def _unlike_index(folder: Path, specs: Mapping[str, TensorInfo]) -> list[str]:
     if not (folder / INDEX).exists():
         return []
-    listed = read_object(folder / INDEX)["weight_map"]
-    return [
-        f"{str(folder / file)!r} should hold tensor {name!r}, says {INDEX}, but does not"
-        for name, file in listed.items()
-        if name not in specs or specs[name].file.name != Path(file).name
+    listed = read_index(folder)
+    absent = [name for name, file in listed.items() if name not in specs or specs[name].file.name != file]
+    problems = [
+        f"{str(folder / listed[name])!r} should hold tensor {name!r}, says {INDEX}, but does not"
+        for name in absent[:_SHOWN]
     ]
+    if len(absent) > _SHOWN:
+        problems.append(
+            f"{str(folder / INDEX)!r} names {len(absent) - _SHOWN} more tensors that are not where it says. Fetch the "
+            "folder again"
+        )
+    return problems
 
 
 def _unmergeable(folder: Path, specs: Mapping[str, TensorInfo]) -> list[str]:

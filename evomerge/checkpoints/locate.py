@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import huggingface_hub
@@ -12,14 +11,15 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import validate_repo_id
 
 from evomerge.checkpoints.unusable import INDEX, SINGLE, why_unusable
 from evomerge.errors import InputError
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
 # Config, tokenizer, template, licence and card; weights as safetensors only, and no alternative copies in subfolders.
 _WANTED = ["*.json", "*.jinja", "*.model", "*.txt", "*.safetensors", "*.tiktoken", "README.md", "LICENSE*"]
 _UNWANTED = ["*/*", "optimizer*", "training_args*", "consolidated*"]
+_SHOWN = 80  # characters of a source
 _TIMEOUT = 10.0  # seconds for the one request that shows whether the hub can be reached
 
 
@@ -38,15 +38,26 @@ def locate(source: str, revision: str | None = None, *, offline: bool) -> Path:
         InputError: If there is no such folder and no such model, the hub cannot be reached (after one attempt), or
             the model there has no safetensors weights.
     """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
+    try:
+        folder = Path(source).expanduser()
+        is_folder, is_file = folder.is_dir(), folder.is_file()
+    except (OSError, RuntimeError) as error:  # a name that is too long, a closed door, no such home
+        reason = error.strerror if isinstance(error, OSError) else error
+        shown = source if len(source) <= _SHOWN else f"{source[:_SHOWN]}..."
+        raise InputError(f"there is no folder {shown!r} that can be looked into: {reason}") from error
+    if is_folder:
         if revision is not None:
             raise InputError(f"{source!r} is a folder; a revision ({revision!r}) belongs to a hub id")
         return folder
-    if folder.is_file():
+    if is_file:
         raise InputError(f"{source!r} is a file; name the folder that holds the model")
-    if source.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(source):
-        raise InputError(f"there is no folder {source!r} (looked in {str(folder.absolute())!r})")
+    absent = f"there is no folder {source!r} (looked in {str(folder.absolute())!r})"
+    if source.startswith((".", "/", "~")):
+        raise InputError(absent)
+    try:
+        validate_repo_id(source)
+    except HFValidationError as error:
+        raise InputError(f"{absent}, and it is no hub id either: {error}") from error
     return _cached(source, revision) if offline else _fetched(source, revision)
 
 
@@ -55,7 +66,7 @@ def _cached(source: str, revision: str | None, reason: str = "offline is set") -
         path = huggingface_hub.snapshot_download(
             source, revision=revision, local_files_only=True, allow_patterns=_WANTED, ignore_patterns=_UNWANTED
         )
-    except (OSError, ValueError, HFValidationError) as error:
+    except (OSError, ValueError) as error:
         # LocalEntryNotFoundError and its kin are OSErrors; an incomplete snapshot is one of them.
         raise InputError(
             f"{source!r} is neither a folder here nor a model in the local hub cache"

@@ -15,7 +15,7 @@ _ADAPTER = "adapter_config.json"
 
 
 def open_source(path: str | Path) -> CheckpointSource:
-    """Opens a model folder for reading; config and headers are read, no values.
+    """Opens a model folder for reading; config and headers are read, values only of heads that may repeat embeddings.
 
     Args:
         path: A folder with ``config.json`` and safetensors weights.
@@ -55,7 +55,8 @@ def open_all(
             continue
         if verify and ref.fingerprint is not None and opened[ref].fingerprint() != ref.fingerprint:
             problems.append(
-                f"the weights in {ref.source} are not those the recipe was made with: they have changed since"
+                f"the weights in {ref.source} are not those the recipe was made with: they have changed since. Put the "
+                "old ones back, or make the recipe anew"
             )
     if problems:
         raise InputError(problems)

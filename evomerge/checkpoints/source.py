@@ -38,9 +38,9 @@ class TensorSpec:
 class CheckpointSource(Protocol):
     """A model's weights, opened for reading, whatever form they are stored in.
 
-    Opening reads no values: configuration, names, types and shapes are there at once, tensors come when they are asked
-    for. :func:`~evomerge.checkpoints.open.open_source` is the one way from a folder with a whole model to a source;
-    sources that are made of others wrap opened ones.
+    Opening reads configuration, names, types and shapes, and of the values only those of a head that may repeat the
+    input embeddings; tensors come when they are asked for. :func:`~evomerge.checkpoints.open.open_source` is the one
+    way from a folder with a whole model to a source; sources that are made of others wrap opened ones.
     """
 
     @property

@@ -26,7 +26,7 @@ def weight_files(folder: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
         config = read_object(folder / "config.json")
         problems += [*_quantised(folder, config), *_redirections(folder, config)]
     except InputError as error:
-        if not (folder / "config.json").exists():
+        if isinstance(error.__cause__, FileNotFoundError):
             raise InputError(why_no_model(folder)) from error
         problems += error.problems
     try:
@@ -44,10 +44,10 @@ def _chosen(folder: Path) -> tuple[Path, ...]:
     except OSError as error:
         raise InputError(f"{str(folder)!r} cannot be listed: {error.strerror or error}") from error
     if INDEX not in names and SINGLE not in names:
-        raise InputError(why_unusable(str(folder), names))
+        raise InputError(_dangling(folder) or why_unusable(str(folder), names))
     if INDEX not in names:
         return (folder / SINGLE,)
-    listed = _listed(folder)
+    listed = sorted(set(read_index(folder).values()))
     if SINGLE in names and listed != [SINGLE]:
         # transformers loads the single file and never looks at the index.
         raise InputError(
@@ -66,11 +66,24 @@ def _chosen(folder: Path) -> tuple[Path, ...]:
     return tuple(folder / file for file in listed)
 
 
-def _listed(folder: Path) -> list[str]:
+def read_index(folder: Path) -> dict[str, str]:
+    """The index of a folder's shards: tensor name to file name.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
     listed = read_object(folder / INDEX).get("weight_map")
     if not isinstance(listed, dict) or not listed or not all(isinstance(file, str) for file in listed.values()):
         raise InputError(f"{str(folder / INDEX)!r} has no weight_map from tensor names to files. Fetch it again")
-    return sorted(set(listed.values()))
+    return listed
+
+
+def _dangling(folder: Path) -> list[str]:
+    """Weights that are links to nothing, as a part of a hub cache that was copied without the rest leaves them."""
+    links = [path for path in (folder / SINGLE, folder / INDEX) if path.is_symlink()]
+    return [
+        f"{str(path)!r} is a link to {str(path.readlink())!r}, which is not there. Fetch it again" for path in links
+    ]
 
 
 def _quantised(folder: Path, config: Mapping[str, Any]) -> list[str]:

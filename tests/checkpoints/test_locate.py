@@ -24,10 +24,20 @@ def test_absolute_relative_and_home(llama: Path, monkeypatch: pytest.MonkeyPatch
     assert locate("~/base", offline=True) == llama
 
 
-@pytest.mark.parametrize("source", ["./none", "/none/at/all", "~/none", "not a name", "a/b/c"])
+@pytest.mark.parametrize(
+    "source",
+    ["./none", "/none/at/all", "~/none", "~nobody-of-this-name/none", "not a name", "a/b/c", "a\0b", "x" * 300],
+)
 def test_paths_that_lead_nowhere(source: str) -> None:
     with pytest.raises(InputError, match="there is no folder"):
         locate(source, offline=True)
+
+
+@pytest.mark.parametrize("source", ["a/b/c", "some--one/model", "someone/model.git", "-x/y"])
+@pytest.mark.parametrize("offline", [True, False])
+def test_what_can_be_no_hub_id_is_not_looked_for_there(source: str, offline: bool) -> None:
+    with pytest.raises(InputError, match="is no hub id either: .*" + source):
+        locate(source, offline=offline)
 
 
 def test_a_file_is_not_a_checkpoint(llama: Path) -> None:

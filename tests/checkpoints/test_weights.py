@@ -94,6 +94,25 @@ def test_index_that_promises_too_much(sharded: Path, copy_of: Callable[..., Path
     assert "'model.extra.weight'" in refused(folder)
 
 
+def test_index_of_another_model_is_named_once(sharded: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(sharded)
+    path = folder / "model.safetensors.index.json"
+    listed = json.loads(path.read_text())["weight_map"]
+    edit_json(path, weight_map={f"other.{name}": file for name, file in listed.items()})
+    lines = refused(folder).splitlines()
+    assert len(lines) == 6
+    assert f"{path}' names {len(listed) - 5} more tensors" in lines[-1]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.safetensors.index.json"])
+def test_weights_that_are_a_link_to_nothing(llama: Path, copy_of: Callable[..., Path], name: str) -> None:
+    """A snapshot of the hub's cache that was copied without the files it links to."""
+    folder = copy_of(llama)
+    (folder / "model.safetensors").unlink()
+    (folder / name).symlink_to("../../blobs/abc")
+    assert f"{folder / name}' is a link to '../../blobs/abc', which is not there" in refused(folder)
+
+
 def test_index_that_leaves_the_folder(sharded: Path, copy_of: Callable[..., Path]) -> None:
     folder = copy_of(sharded)
     edit_json(folder / "model.safetensors.index.json", weight_map={"a": "../../etc/secrets.safetensors"})

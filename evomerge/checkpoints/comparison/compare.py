@@ -70,6 +70,6 @@ def _remarks(reference: CheckpointSource, other: CheckpointSource) -> Iterator[s
     if chat_templates(reference.path) != chat_templates(other.path):
         yield "its chat template is not the reference's; the merged model gets the reference's"
     said, heard = end_tokens(reference.path), end_tokens(other.path)
-    for name in said.keys() & heard.keys():
-        if said[name] != heard[name]:
+    for name in said:
+        if name in heard and said[name] != heard[name]:
             yield f"{name} is {heard[name]!r}, the reference has {said[name]!r}, which the merged model gets"

@@ -96,7 +96,7 @@ def _attributes(config: PretrainedConfig, prefix: str = "") -> Iterator[tuple[st
         value = _attribute(config, name)
         if isinstance(value, PretrainedConfig):
             yield from _attributes(value, f"{prefix}{name}.")
-        elif name in ("rope_parameters", "rope_scaling"):
+        elif name in ("rope_parameters", "rope_scaling") and isinstance(value, Mapping | None):
             yield from ((prefix + key, part) for key, part in _rotary(value or {}))
         else:
             yield prefix + name, _plain(value)

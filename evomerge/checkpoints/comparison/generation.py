@@ -41,14 +41,7 @@ def end_tokens(folder: Path) -> dict[str, Any]:
     Returns:
         ``eos_token_id`` and ``eos_token``, each where some file has it.
     """
-    said = {
-        "eos_token_id": [
-            read_optional(folder / f).get("eos_token_id") for f in ("generation_config.json", "config.json")
-        ],
-        "eos_token": [
-            read_optional(folder / f).get("eos_token") for f in ("tokenizer_config.json", "special_tokens_map.json")
-        ],
-    }
+    said = {name: [read_optional(folder / file).get(name) for file in files] for name, files in _END.items()}
     first = {name: next((v for v in values if v is not None), None) for name, values in said.items()}
     return {name: _plain(value) for name, value in first.items() if value is not None}
 

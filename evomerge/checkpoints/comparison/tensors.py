@@ -43,8 +43,8 @@ def tensor_differences(reference: CheckpointSource, other: CheckpointSource, *, 
         shared = min(ours, theirs)
         expected = {name for name in expected if _layer(name) < shared}
         came = {name for name in came if _layer(name) < shared}
-    missing = [name for name in reference.specs if name in expected - came]
-    extra = [name for name in other.specs if name in came - expected]
+    missing = [name for name in reference.specs if name in expected and name not in came]
+    extra = [name for name in other.specs if name in came and name not in expected]
     if len(missing) == len(expected) and expected:
         return [
             *problems,
@@ -55,7 +55,7 @@ def tensor_differences(reference: CheckpointSource, other: CheckpointSource, *, 
         problems.append(f"{_count(missing)} missing: {_some(missing)}")
     if extra:
         problems.append(f"{_count(extra)} not in the reference: {_some(extra)}")
-    return problems + _shapes(reference, other, [name for name in reference.specs if name in expected & came])
+    return problems + _shapes(reference, other, [name for name in reference.specs if name in expected and name in came])
 
 
 def _shapes(reference: CheckpointSource, other: CheckpointSource, names: Sequence[str]) -> list[str]:

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evomerge.checkpoints.json_files import read_optional
+from evomerge.checkpoints.json_files import read_object, read_optional
+from evomerge.errors import InputError
+
+_JSON = ("tokenizer.json", "vocab.json", "added_tokens.json", "tokenizer_config.json")
 
 
 def read_vocabulary(folder: Path) -> dict[str, int] | None:
@@ -29,6 +32,18 @@ def read_vocabulary(folder: Path) -> dict[str, int] | None:
         lines = (folder / "vocab.txt").read_text(encoding="utf-8", errors="replace").split("\n")
         vocabulary = {token: index for index, token in enumerate(lines) if token or index < len(lines) - 1}
     return None if vocabulary is None else {**vocabulary, **read_added(folder, vocabulary)}
+
+
+def unreadable(folder: Path) -> list[str]:
+    """Why JSON files of a tokenizer that are there cannot be read, so that they read as if they were not."""
+    problems: list[str] = []
+    for name in _JSON:
+        try:
+            if (folder / name).is_file():
+                read_object(folder / name)
+        except InputError as error:
+            problems += error.problems
+    return problems
 
 
 def read_added(folder: Path, vocabulary: Mapping[str, int]) -> dict[str, int]:

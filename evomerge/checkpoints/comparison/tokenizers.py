@@ -10,6 +10,7 @@ from evomerge.checkpoints.comparison.tokenizer_files import (
     read_merges,
     read_vocabulary,
     same_file,
+    unreadable,
     vocabulary_differences,
 )
 
@@ -45,6 +46,9 @@ def _uncertain(reference: Path, other: Path) -> list[str]:
     The positions of its pieces are nearly always the token ids, but some tokenizers shift them: equal ones show that
     the tokens are the same, unequal ones do not show that they are not.
     """
+    broken = [problem for folder in (reference, other) for problem in unreadable(folder)]
+    if broken:
+        return [f"the vocabularies could not be compared: {'; '.join(broken)}"]
     ours, theirs = (read_vocabulary(folder) or _pieces(folder) for folder in (reference, other))
     if ours is None and theirs is None and same_file(reference, other, "tokenizer.model"):
         return []
