@@ -136,7 +136,7 @@ def _checked(name: str, task: Task, *, builtin: bool) -> list[str]:
         raise InputError(f"task {name!r} has no items")
     found = [check_items(task, name, docs, lenient=builtin)]
     if (shown := examples.pool(task)) and not examples.drawn_from_items(task):
-        found.append(check_examples(task, name, shown, lenient=builtin))
+        found.append(check_examples(task, name, shown[: examples.MOST_READ], lenient=builtin))
     if problems := [problem for part in found for problem in part.problems]:
         raise InputError(problems)
     return [warning for part in found for warning in part.warnings]

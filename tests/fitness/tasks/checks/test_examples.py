@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from evomerge.fitness.tasks.checks import examples
 from tests.fitness.conftest import choice_rows, write_jsonl
 from tests.fitness.tasks.declaring import SIMPLE, declare, inspect, problems, simple
 
@@ -66,7 +67,7 @@ def test_an_item_that_may_be_shown_its_own_answer_is_pointed_out(folder: Path, s
     assert any(example.startswith(f"{asked} ") for example in examples) is shown
 
 
-def test_examples_of_a_training_split_that_nobody_names_as_such(folder: Path) -> None:
+def test_examples_of_a_training_split_that_nobody_names_as_such(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """lm-eval draws one more than it shows, as if the item could be among them."""
     text = SIMPLE.format(name="t", data="rows.jsonl, train: shots.jsonl")
     text = text.replace("test_split: test", "validation_split: test\ntraining_split: train")
@@ -80,3 +81,5 @@ def test_examples_of_a_training_split_that_nobody_names_as_such(folder: Path) ->
     assert not inspect(folder, "t", num_fewshot=5).warnings
     write_jsonl(folder / "shots.jsonl", [row | {"gold": 9} for row in choice_rows(5, seed=1)])
     assert "the right answer of 5 of 5 examples is none of their options" in problems(folder, "t", num_fewshot=2)
+    monkeypatch.setattr(examples, "MOST_READ", 3)
+    assert "the right answer of 3 of 3 examples is none of their options" in problems(folder, "t", num_fewshot=2)
