@@ -54,6 +54,7 @@ HOMES: dict[str, set[str]] = {
     "torch": TORCH_ROOMS,
     "transformers": {"checkpoints", "merging", "fitness/inference", "candidate"},
     "safetensors": {"checkpoints"},
+    "triton": {"kernels/fused/program"},
     "huggingface_hub": {"checkpoints"},
     "lm_eval": {"fitness/tasks"},
     "datasets": {"fitness/tasks"},

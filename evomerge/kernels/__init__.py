@@ -3,12 +3,14 @@
 - :mod:`~evomerge.kernels.operands`: plain data that says what a pass reads, keeps and computes.
 - :mod:`~evomerge.kernels.reference`: every pass in torch, its definition on any device.
 - :mod:`~evomerge.kernels.native`: the same passes as single-pass C kernels on the CPU, bit for bit.
-- :mod:`~evomerge.kernels.dispatch`: the only chooser between the two; :func:`in_use` says which and why.
+- :mod:`~evomerge.kernels.fused`: the hottest of them as single-pass Triton kernels on a CUDA GPU, bit for bit.
+- :mod:`~evomerge.kernels.dispatch`: the only chooser between these; :func:`in_use` says which and why.
 - :mod:`~evomerge.kernels.histogram`, :mod:`~evomerge.kernels.rank_lookup`: exact order statistics, elements by rank.
 - :mod:`~evomerge.kernels.blocks`: block-wise passes, float32 inside and the cast at the edge.
 - :mod:`~evomerge.kernels.keys`: random keys, which with an element's index make its noise.
 
-A kernel is ``reference/NAME.py``, ``native/csrc/NAME.c`` and ``native/NAME.py``, its binding. Nothing here knows merge
+A kernel is ``reference/NAME.py``, ``native/csrc/NAME.c`` and ``native/NAME.py``, its binding; a fused one also
+``fused/program/NAME.py`` and ``fused/NAME.py``. Nothing here knows merge
 methods or checkpoints. No result depends on the number of threads or on earlier computations.
 """
 
@@ -19,6 +21,7 @@ from evomerge.kernels.dispatch import (
     chunk_counts_of,
     dot,
     end_of_equal,
+    finite_flag,
     histogram_of,
     is_finite,
     mix,
@@ -44,6 +47,7 @@ from evomerge.kernels.operands import (
     Bin,
     Delta,
     Element,
+    Finite,
     Mask,
     Mixed,
     Mixture,
@@ -74,6 +78,7 @@ __all__ = [
     "ChunkCounts",
     "Delta",
     "Element",
+    "Finite",
     "Histogram",
     "Kernels",
     "Mask",
@@ -101,6 +106,7 @@ __all__ = [
     "elements_of",
     "end_of_equal",
     "fill",
+    "finite_flag",
     "flat",
     "histogram_bytes",
     "histogram_of",

@@ -1,22 +1,24 @@
-"""The only chooser between the two forms of every kernel.
+"""The only chooser between the forms of every kernel.
 
 A pass runs as a single-pass C kernel (:mod:`evomerge.kernels.native`) where all its tensors lie in the CPU's memory in
-16 or 32 bits per element and the library is there; otherwise as torch (:mod:`evomerge.kernels.reference`), which is the
-reference and the fallback. Both give the same bits.
+16 or 32 bits per element and the library is there. What mixes, and what looks for NaN and infinity, runs as one Triton
+kernel (:mod:`evomerge.kernels.fused`) where all its tensors lie so in a GPU's memory and Triton is there. Everything
+else runs as torch (:mod:`evomerge.kernels.reference`), the reference and the fallback. All give the same bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
-from evomerge.kernels import native, reference
+from evomerge.kernels import fused, native, reference
 from evomerge.kernels.blocks import flat
-from evomerge.kernels.form import uses_native
+from evomerge.kernels.form import uses_fused, uses_native
 from evomerge.kernels.histogram import ChunkCounts, Histogram, frequent, max_bins
 from evomerge.kernels.native import DTYPES
-from evomerge.kernels.operands import Bin, Delta, Mask, Mixed, Mixture, PcbTerm, Selection, Values, Variance
+from evomerge.kernels.operands import Bin, Delta, Finite, Mask, Mixed, Mixture, PcbTerm, Selection, Values, Variance
 
 
 def mix(mixture: Mixture, out: torch.Tensor) -> Mixed:
@@ -28,10 +30,11 @@ def mix(mixture: Mixture, out: torch.Tensor) -> Mixed:
     """
     if out.numel() == 0:
         return Mixed(True)
-    if not _serves(out, *mixture.tensors):
+    form = _form(out, *mixture.tensors, mixture=mixture)
+    if form is reference:
         return reference.mix(mixture, out)
     memory = _contiguous(out)
-    mixed = native.mix(mixture, memory)
+    mixed: Mixed = form.mix(mixture, memory)
     _store(memory, out)
     return mixed
 
@@ -40,10 +43,10 @@ def net_sign(mixture: Mixture) -> int:
     """The sum of the signs that an electing mixture with ``tie=None`` elects: positive if most elements vote plus."""
     if not mixture.parts or mixture.like.numel() == 0:
         return 0
-    return (native if _serves(*mixture.tensors) else reference).net_sign(mixture)
+    return int(_form(*mixture.tensors, mixture=mixture).net_sign(mixture))
 
 
-def pcb_merge(base: torch.Tensor, terms: Sequence[PcbTerm], scale: float, out: torch.Tensor) -> bool | None:
+def pcb_merge(base: torch.Tensor, terms: Sequence[PcbTerm], scale: float, out: torch.Tensor) -> Finite | None:
     """Writes the base plus ``scale`` times the average of clamped deltas by their shares, in float32.
 
     Args:
@@ -57,10 +60,11 @@ def pcb_merge(base: torch.Tensor, terms: Sequence[PcbTerm], scale: float, out: t
     """
     if out.numel() == 0:
         return True
-    if not _serves(out, base, *(terms[0].score.models if terms else ())):
+    form = _form(out, base, *(terms[0].score.models if terms else ()))
+    if form is reference:
         return reference.pcb_merge(base, terms, scale, out)
     memory = _contiguous(out)
-    finite = native.pcb_merge(base, terms, scale, memory)
+    finite: Finite = form.pcb_merge(base, terms, scale, memory)
     _store(memory, out)
     return finite
 
@@ -130,8 +134,16 @@ def dot(left: torch.Tensor, right: torch.Tensor) -> float:
 
 
 def is_finite(tensor: torch.Tensor) -> bool:
-    """Whether all elements of a tensor are finite, block by block."""
-    return (native if _serves(tensor) else reference).is_finite(tensor)
+    """Whether all elements of a tensor are finite."""
+    return bool(finite_flag(tensor))
+
+
+def finite_flag(tensor: torch.Tensor) -> Finite:
+    """The same, block by block; what lies on another device than the CPU is not waited for."""
+    if tensor.numel() == 0:
+        return True
+    finite: Finite = _form(tensor).finite_flag(tensor)
+    return finite
 
 
 def row_ranks(delta: Delta) -> torch.Tensor:
@@ -150,6 +162,15 @@ def row_ranks(delta: Delta) -> torch.Tensor:
     return (native if _serves(delta.base, delta.model) else reference).row_ranks(delta, columns).view(shape)
 
 
+def _form(*tensors: torch.Tensor, mixture: Mixture | None = None) -> Any:
+    """The form of a pass that there are three of, over these tensors."""
+    if _serves(*tensors):
+        return native
+    if fused.takes(*tensors) and (mixture is None or fused.takes_mixture(mixture)) and uses_fused():
+        return fused.kernels()
+    return reference
+
+
 def _serves(*tensors: torch.Tensor) -> bool:
     """Whether the native kernels take these tensors."""
     return uses_native() and all(t.device.type == "cpu" and t.dtype in DTYPES and t.numel() <= 1 << 32 for t in tensors)
@@ -162,7 +183,7 @@ def _serves_values(values: Values) -> bool:
 def _contiguous(out: torch.Tensor) -> torch.Tensor:
     """Contiguous memory for a result: its own, where that is contiguous."""
     target = out.detach()
-    return target if target.is_contiguous() else torch.empty(out.shape, dtype=out.dtype)
+    return target if target.is_contiguous() else torch.empty(out.shape, dtype=out.dtype, device=out.device)
 
 
 def _store(memory: torch.Tensor, out: torch.Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Form of the kernels in use: native where the library is there or can be compiled, else torch."""
+"""Form of the kernels in use: native on the CPU, fused on a CUDA GPU, each where it is there, else torch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from evomerge.errors import InputError
+from evomerge.kernels import fused
 from evomerge.kernels.native import library
 
 VARIABLE = "EVOMERGE_KERNELS"
@@ -18,10 +19,10 @@ VARIABLE = "EVOMERGE_KERNELS"
 
 @dataclass(frozen=True)
 class Kernels:
-    """Form of the kernels that merges tensors on the CPU.
+    """Form of the kernels that merges tensors.
 
     Attributes:
-        name: ``native`` (compiled, on the CPU; tensors elsewhere go through torch) or ``torch``.
+        name: ``native`` (compiled, on the CPU), ``fused`` (Triton, on a CUDA GPU) or ``torch``.
         reason: Why, as a sentence for people.
     """
 
@@ -32,6 +33,21 @@ class Kernels:
 def uses_native() -> bool:
     """Whether native kernels take the tensors that they can take."""
     return not _torch_only.get() and in_use().name == "native"
+
+
+def uses_fused() -> bool:
+    """Whether fused kernels take the tensors that they can take."""
+    return not _torch_only.get() and on_gpu().name == "fused"
+
+
+def on_gpu() -> Kernels:
+    """The form of the kernels that merges tensors on a CUDA GPU, and why."""
+    if os.environ.get(VARIABLE) == "torch":
+        return Kernels("torch", f"{VARIABLE}=torch asks for it")
+    reason = fused.unusable()
+    if reason is None:
+        return Kernels("fused", "by Triton")
+    return Kernels("torch", f"merging is slower than it could be: {reason}")
 
 
 @functools.cache

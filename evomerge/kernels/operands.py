@@ -223,6 +223,12 @@ class Mixture:
         return self.parts[0].model if self.base is None else self.base
 
 
+Finite = bool | torch.Tensor
+"""Whether all elements are finite. A tensor of one element is a flag on a device, where they may still be computed: to
+read it is to wait for that.
+"""
+
+
 @dataclass(frozen=True)
 class Mixed:
     """Observations made while mixing.
@@ -232,7 +238,7 @@ class Mixed:
         tied: Where ``mixture.tie`` is None: number of elements whose votes cancel. They were left to nobody.
     """
 
-    finite: bool | None
+    finite: Finite | None
     tied: int = 0
 
 

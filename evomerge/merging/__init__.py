@@ -8,10 +8,11 @@ from evomerge.merging.blueprint import Blueprint
 from evomerge.merging.buffers import Buffer
 from evomerge.merging.checkpoints import Checkpoints
 from evomerge.merging.companions import companions
+from evomerge.merging.finiteness import NonFinite
 from evomerge.merging.folder import merge_to_folder
 from evomerge.merging.footprint import Footprint, footprint
 from evomerge.merging.live import LiveModel
-from evomerge.merging.loop import Merger, NonFinite
+from evomerge.merging.loop import Merger
 from evomerge.merging.mergekit import mergekit_config
 from evomerge.merging.prepared import PreparedSettings
 from evomerge.merging.weight_cache import WeightCache

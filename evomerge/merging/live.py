@@ -184,9 +184,13 @@ class LiveModel:
         if unlike:
             raise ValueError(f"tensor {unlike[0]!r} is in the model or in the merger's reference, but not in both")
         changed = [name for name in self._pieces if name not in self._installed or self._installed[name] != keys[name]]
-        for name, tensor in merger.stream(recipe, names=changed, memory=self._memory):
+        written = {}
+        for name, tensor in merger.stream(recipe, names=changed, memory=self._memory, checked="last"):
+            self._installed.pop(name, None)
             self._place(name, tensor)
-            self._installed[name] = keys[name]
+            written[name] = keys[name]
+        # Not before: it may be known only now that they are finite.
+        self._installed |= written
         return tuple(changed)
 
     def forget(self) -> None:

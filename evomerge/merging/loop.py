@@ -7,16 +7,17 @@ import json
 from collections import OrderedDict
 from collections.abc import Collection, Container, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from evomerge import methods
 from evomerge.checkpoints import CheckpointSource
 from evomerge.errors import InputError
-from evomerge.kernels import is_finite
+from evomerge.kernels import Finite, finite_flag
 from evomerge.merging.buffers import Memory, new_memory
 from evomerge.merging.checkpoints import Checkpoints
+from evomerge.merging.finiteness import NonFinite, Unread
 from evomerge.merging.plan.derivation import Source, derive_outputs
 from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.plan.outputs import Outputs, OutputTensor
@@ -47,23 +48,6 @@ class _Common:
     key: str
     survey: Any = None
     inputs: dict[str, tuple[TensorContext, TensorSources]] = field(default_factory=dict)
-
-
-class NonFinite(ArithmeticError):
-    """A merged tensor holds NaN or infinity.
-
-    Args:
-        name: The tensor.
-        dtype: The type that it was rounded to.
-
-    Attributes:
-        name: The tensor.
-    """
-
-    def __init__(self, name: str, dtype: torch.dtype) -> None:
-        self.name = name
-        kind = str(dtype).removeprefix("torch.")
-        super().__init__(f"the merged tensor {name!r} holds NaN or infinity (in {kind})")
 
 
 class Merger:
@@ -129,7 +113,12 @@ class Merger:
 
     @torch.no_grad()
     def stream(
-        self, recipe: Recipe, *, names: Collection[str] | None = None, memory: Memory | None = None
+        self,
+        recipe: Recipe,
+        *,
+        names: Collection[str] | None = None,
+        memory: Memory | None = None,
+        checked: Literal["each", "last"] = "each",
     ) -> Iterator[tuple[str, torch.Tensor]]:
         """Merges tensor after tensor.
 
@@ -143,15 +132,17 @@ class Merger:
             names: The tensors that are wanted, in that order; None is all, in the order of the files.
             memory: Where they are wanted: asked for each merged tensor just before it is written, so the same memory
                 may be given again and again. None is new memory for each.
+            checked: When NaN and infinity are looked for: in each tensor before it is given, or, on a GPU, which would
+                be waited for every time, after the last one was.
 
         Yields:
             Name and tensor.
 
         Raises:
             InputError: If the recipe does not fit its method or these checkpoints; before the first tensor.
-            NonFinite: If a merged tensor is not finite; the memory that was given for it then holds it.
+            NonFinite: If a merged tensor is not finite, the first; the memory that was given for it then holds it.
         """
-        plan = self.plan(recipe)
+        plan, unread = self.plan(recipe), Unread()
         memory = memory or new_memory(self.device)
         common = self._get_ready(plan)
         given = _given(plan.outputs, names)
@@ -161,10 +152,13 @@ class Merger:
                 out = inputs[0]
             else:
                 out = memory(tensor.name, tensor.spec)
-                if not self._merge(plan, tensor, self._inputs(plan, tensor, inputs, common), out):
-                    raise NonFinite(tensor.name, out.dtype)
+                finite = self._merge(plan, tensor, self._inputs(plan, tensor, inputs, common), out)
+                unread.add(NonFinite(tensor.name, out.dtype), finite)
+                if checked == "each":
+                    unread.check()
             for name in given[tensor.name]:
                 yield name, out
+        unread.check()
 
     def tensor(self, recipe: Recipe, name: str) -> torch.Tensor:
         """One merged tensor, in new memory.
@@ -204,20 +198,20 @@ class Merger:
             common.inputs[tensor.name] = found
         return found
 
-    def _merge(self, plan: MergePlan, tensor: OutputTensor, inputs: _Inputs, out: torch.Tensor) -> bool:
+    def _merge(self, plan: MergePlan, tensor: OutputTensor, inputs: _Inputs, out: torch.Tensor) -> Finite:
         """Writes one tensor, and says whether all of it is finite."""
         if isinstance(inputs, torch.Tensor):
             out.copy_(inputs)
-            return is_finite(out)
+            return finite_flag(out)
         finite = plan.outputs.method.merge(*inputs, plan.coefficients(tensor), out)
-        return is_finite(out) if finite is None else finite
+        return finite_flag(out) if finite is None else finite
 
     def _stays(self, plan: MergePlan, tensor: OutputTensor) -> bool:
-        """Whether a tensor's inputs stay valid across candidates: mapped files, and prepared arrays that are kept."""
+        """Whether a tensor's inputs stay valid across candidates: weights that stay, and prepared arrays that do."""
         kept = (
             plan.outputs.method.prepare is None or self._prepared.get(self._prepared_key(plan), tensor.name) is not None
         )
-        return kept and self._weights.in_place and all(entry.in_place for entry in tensor.inputs)
+        return kept and self._weights.stays(tensor.inputs)
 
     def _with_prepared(
         self, plan: MergePlan, tensor: OutputTensor, inputs: list[torch.Tensor]
@@ -229,10 +223,13 @@ class Merger:
             base, *models = inputs
         if plan.outputs.method.prepare is None:
             return context, TensorSources(base, models, plan.outputs.options)
-        arrays = self._prepared.get(self._prepared_key(plan), tensor.name)
-        if arrays is None:
-            # Without keys: what is prepared serves every seed.
-            arrays = plan.outputs.method.prepare(replace(context, keys=()), base, models, plan.outputs.options)
+        key = self._prepared_key(plan)
+        arrays = self._prepared.get(key, tensor.name)
+        if arrays is not None:
+            placed = functools.partial(_placed, self._weights, (key, tensor.name), arrays)
+            return context, TensorSources(base, models, plan.outputs.options, arrays, placed=placed)
+        # Without keys: what is prepared serves every seed.
+        arrays = plan.outputs.method.prepare(replace(context, keys=()), base, models, plan.outputs.options)
         return context, TensorSources(base, models, plan.outputs.options, arrays)
 
     def _prepare(self, plan: MergePlan, names: Iterable[str]) -> Iterator[tuple[str, Arrays]]:
@@ -250,6 +247,7 @@ class Merger:
             return self._commons[large]
         self._commons.pop(large, None)  # before more is made
         if method.prepare is not None:
+            self._weights.forget_arrays()  # of another method, other options or sources
             prepare = functools.partial(self._prepare, plan)
             bounds = prepared_bounds(outputs)
             self._prepared.fill(self._prepared_key(plan), bounds, prepare, everywhere=outputs.known_by_content)
@@ -268,6 +266,11 @@ class _Surveyed:
     def __iter__(self) -> Iterator[tuple[TensorContext, TensorSources]]:
         for tensor, inputs in self.merger._fetched(list(self.plan.outputs.merged.values())):
             yield self.merger._with_prepared(self.plan, tensor, inputs)
+
+
+def _placed(weights: WeightCache, key: Hashable, arrays: Arrays, name: str) -> torch.Tensor:
+    """A prepared array on the device that merging is computed on."""
+    return weights.array((key, name), arrays[name])
 
 
 def _given(outputs: Outputs, names: Collection[str] | None) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from evomerge.errors import InputError
-from evomerge.kernels import Mixture, Part, mix
+from evomerge.kernels import Finite, Mixture, Part, mix
 from evomerge.methods._shared.coefficients import alone, per_model, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
@@ -20,7 +20,9 @@ from evomerge.methods._shared.options import NORMALISE
 from evomerge.recipe import Coefficient
 
 
-def merge(context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
+def merge(
+    context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
+) -> Finite | None:
     """Writes the weighted sum of the models; a model of weight zero takes no part."""
     weights = per_model(coefficients["weight"])
     if sources.options["normalise"] == "weight":

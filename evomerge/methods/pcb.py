@@ -27,6 +27,7 @@ import torch
 
 from evomerge.kernels import (
     Delta,
+    Finite,
     Histogram,
     PcbScore,
     PcbTerm,
@@ -121,7 +122,9 @@ def survey(tensors: TensorSet, options: Options) -> Survey | None:
     return Survey(limits, [Histogram.union(parts) for parts in zip(*scores, strict=True)])
 
 
-def merge(context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
+def merge(
+    context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
+) -> Finite | None:
     """Writes the base plus lambda times the balanced deltas; models of weight zero only compete."""
     if out.numel() == 0:
         return True

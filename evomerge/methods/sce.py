@@ -26,6 +26,7 @@ import torch
 
 from evomerge.kernels import (
     MAX_INDEXED,
+    Finite,
     Mixture,
     Part,
     Selection,
@@ -92,7 +93,9 @@ def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int
     return histogram_bytes(numel) + 8 + 8 * n_models * (min(numel, max_bins(numel)) + 1)
 
 
-def merge(context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
+def merge(
+    context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
+) -> Finite | None:
     """Writes the base plus lambda times the mixed deltas."""
     if out.numel() == 0:
         return True

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from evomerge.kernels import Mixture, Part, dot, flat, mix
+from evomerge.kernels import Finite, Mixture, Part, dot, flat, mix
 from evomerge.methods._shared.coefficients import shared
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
@@ -44,7 +44,9 @@ def angle_between(gram: torch.Tensor) -> float | None:
     return math.acos(cosine) if abs(cosine) <= _PARALLEL else None
 
 
-def merge(context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor) -> bool | None:
+def merge(
+    context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
+) -> Finite | None:
     """Writes the point at ``t`` of the way."""
     t = shared(coefficients["t"])
     first, second = sources.flat_models

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import math
 import random
@@ -127,6 +128,24 @@ class Draw:
             for least in [self.random.choice([0.0, 1e-3, 0.7, 2.0, math.inf, math.nan])]
             if self.random.random() < 0.8
         ]
+
+
+class Moved:
+    """Operands on another device; what is one tensor here is one tensor there."""
+
+    def __init__(self, device: torch.device | str) -> None:
+        self._device = device
+        self._there: dict[int, torch.Tensor] = {}
+
+    def __call__(self, operand: Any) -> Any:
+        if isinstance(operand, torch.Tensor):
+            return self._there.setdefault(id(operand), operand.to(self._device))
+        if isinstance(operand, list | tuple):
+            return type(operand)(map(self, operand))
+        if dataclasses.is_dataclass(operand) and not isinstance(operand, Threshold):
+            fields = dataclasses.fields(operand)
+            return type(operand)(**{field.name: self(getattr(operand, field.name)) for field in fields})
+        return operand
 
 
 def seeds(first: int, count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:

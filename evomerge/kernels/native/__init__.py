@@ -3,7 +3,7 @@
 Each binding computes, to the last bit, what the function of the same name in :mod:`evomerge.kernels.reference` defines.
 """
 
-from evomerge.kernels.native.finite import is_finite
+from evomerge.kernels.native.finite import finite_flag
 from evomerge.kernels.native.histogram import bin_counts, chunk_counts, histogram_of
 from evomerge.kernels.native.mixture import mix, net_sign
 from evomerge.kernels.native.pcb import pcb_merge
@@ -20,8 +20,8 @@ __all__ = [
     "dot",
     "end_by_chunks",
     "end_of_equal",
+    "finite_flag",
     "histogram_of",
-    "is_finite",
     "mix",
     "net_sign",
     "pcb_merge",

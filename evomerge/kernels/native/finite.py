@@ -17,8 +17,8 @@ class FiniteStruct(ctypes.Structure):
     _fields_ = [("next", Long), ("numel", Long), ("broken", Long), ("of", ArrayStruct)]
 
 
-def is_finite(tensor: torch.Tensor) -> bool:
-    """See :func:`evomerge.kernels.is_finite`."""
+def finite_flag(tensor: torch.Tensor) -> bool:
+    """See :func:`evomerge.kernels.finite_flag`."""
     tensor = flat(tensor)
     job = FiniteStruct(numel=tensor.numel(), of=array_struct(tensor))
     passes.run("evomerge_finite", job, tensor.numel())

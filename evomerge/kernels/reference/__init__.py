@@ -1,6 +1,6 @@
 """Torch form of every kernel: its definition, and the fallback on other devices and without a compiler."""
 
-from evomerge.kernels.reference.finite import is_finite
+from evomerge.kernels.reference.finite import finite_flag
 from evomerge.kernels.reference.histogram import bin_counts, chunk_counts, histogram_of
 from evomerge.kernels.reference.mixture import mix, net_sign
 from evomerge.kernels.reference.pcb import pcb_merge
@@ -15,8 +15,8 @@ __all__ = [
     "dot",
     "end_by_chunks",
     "end_of_equal",
+    "finite_flag",
     "histogram_of",
-    "is_finite",
     "mix",
     "net_sign",
     "pcb_merge",

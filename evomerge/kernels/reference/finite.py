@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 
 from evomerge.kernels.blocks import flat, spans
+from evomerge.kernels.operands import Finite
 
 
-def is_finite(tensor: torch.Tensor) -> bool:
-    """Whether all elements of a tensor are finite, block by block."""
+def finite_flag(tensor: torch.Tensor) -> Finite:
+    """See :func:`evomerge.kernels.finite_flag`; of at least one element."""
     elements = flat(tensor)
-    return all(bool(elements[span].isfinite().all()) for span in spans(elements.numel(), device=elements.device))
+    blocks = (elements[span].isfinite().all() for span in spans(elements.numel(), device=elements.device))
+    return all(map(bool, blocks)) if tensor.device.type == "cpu" else torch.stack(list(blocks)).all()

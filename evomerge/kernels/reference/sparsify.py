@@ -23,7 +23,7 @@ def sparsify(mask: Mask, block: torch.Tensor, span: slice) -> torch.Tensor:
         ranks = mask.ranks[span].to(block.device, torch.int32)
         return block.mul_((ranks >= mask.first).logical_and_(ranks < mask.stop))
     noise = uniform(mask.key, span, block.device)
-    lowest = torch.tensor(mask.probability, dtype=torch.float32, device=block.device)
+    lowest = torch.tensor(mask.probability, dtype=torch.float32).item()  # a tensor on a device would be a copy to it
     if mask.ranks is None:
         return block.mul_(noise < lowest)
     probability = mask.ranks[span].to(block.device, torch.float32).mul_(mask.step).add_(lowest)

@@ -37,8 +37,8 @@ class MergeMethod:
         summary: One sentence for people.
         paper: Title and address of the publication it implements, or where else the rule comes from.
         merge: ``merge(context, sources, coefficients, out)`` writes the merged tensor into ``out``, which has the
-            tensor's shape and any floating dtype; float32 inside. It returns whether all written elements are finite,
-            or None if it did not check: then the caller does.
+            tensor's shape and any floating dtype; float32 inside. It returns whether all written elements are finite
+            (a flag that is still on a device will do), or None if it did not check: then the caller does.
         coefficients: The coefficients it takes under given options.
         options: The options it takes.
         base: Whether it needs a base. ``optional``: a base may be named but does not change the result.

@@ -12,6 +12,8 @@ from evomerge.kernels import flat
 if TYPE_CHECKING:
     import torch
 
+    from evomerge.kernels import Finite
+
 T = TypeVar("T")
 Options = Mapping[str, Any]
 Coefficients = Mapping[str, float | tuple[float, ...]]
@@ -19,7 +21,7 @@ Coefficients = Mapping[str, float | tuple[float, ...]]
 TensorSet = Iterable[tuple["TensorContext", "TensorSources"]]
 """All tensors of a merge with their prepared arrays. Every iteration over it starts a fresh pass."""
 Starts = Mapping[str, Coefficients]
-Merge = Callable[["TensorContext", "TensorSources", Coefficients, "torch.Tensor"], bool | None]
+Merge = Callable[["TensorContext", "TensorSources", Coefficients, "torch.Tensor"], "Finite | None"]
 """Writes the merged tensor and may say whether it is finite, see :class:`evomerge.methods.MergeMethod`."""
 
 
@@ -51,6 +53,7 @@ class TensorSources:
         options: The method's options, resolved.
         prepared: The arrays that the method prepared for this tensor.
         survey: The method's findings about all tensors together.
+        placed: Gives a prepared array, by its name, where kernels read it beside the tensors; None is as it is.
     """
 
     base: torch.Tensor | None
@@ -58,6 +61,7 @@ class TensorSources:
     options: Options
     prepared: Mapping[str, torch.Tensor] = field(default_factory=dict)
     survey: Any = None
+    placed: Callable[[str], torch.Tensor] | None = None
     _memo: dict[Any, Any] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     @functools.cached_property
@@ -70,6 +74,10 @@ class TensorSources:
     def flat_models(self) -> tuple[torch.Tensor, ...]:
         """The elements of the models' tensors."""
         return tuple(map(flat, self.models))
+
+    def operand(self, name: str) -> torch.Tensor:
+        """A prepared array that kernels read element by element, as they do the tensors: on the same device."""
+        return self.prepared[name] if self.placed is None else self.placed(name)
 
     def memoised(self, make: Callable[[TensorSources, str], T], name: str) -> T:
         """Memoises ``make(self, name)`` across candidates; for small results, such as views."""

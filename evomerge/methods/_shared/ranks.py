@@ -26,5 +26,5 @@ def ranks_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
 def ranks_of(sources: TensorSources, model: int) -> tuple[torch.Tensor, int]:
     """The flat ranks of one model's delta, and the number of different ranks in a row."""
     assert sources.base is not None
-    ranks = sources.prepared[f"ranks.{model}"]
+    ranks = sources.operand(f"ranks.{model}")
     return ranks.view(-1), min(ranks.shape[-1] if ranks.shape else 1, LEVELS)

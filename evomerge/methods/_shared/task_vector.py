@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from evomerge.kernels import Delta, Mask, Mixture, Part, absolute_sum, mix
+from evomerge.kernels import Delta, Finite, Mask, Mixture, Part, absolute_sum, mix
 from evomerge.kernels import net_sign as elected_signs
 from evomerge.methods._shared.coefficients import per_model, shared
 from evomerge.methods._shared.inputs import Coefficients, Merge, TensorContext, TensorSources
@@ -42,7 +42,7 @@ def merging(sparsify: Sparsify | None = None) -> Merge:
 
     def merge(
         context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
-    ) -> bool | None:
+    ) -> Finite | None:
         """Writes the base plus lambda times the mixed deltas. Where nothing is added the base stays bit by bit."""
         if out.numel() == 0:
             return True
@@ -51,7 +51,7 @@ def merging(sparsify: Sparsify | None = None) -> Merge:
     return merge
 
 
-def mix_into(out: torch.Tensor, mixing: Mixture, sources: TensorSources, coefficients: Coefficients) -> bool | None:
+def mix_into(out: torch.Tensor, mixing: Mixture, sources: TensorSources, coefficients: Coefficients) -> Finite | None:
     """Computes a mixture; where votes cancel and the majority is to decide, counts it only if there are any."""
     seen = mix(mixing, out)
     if seen.tied:

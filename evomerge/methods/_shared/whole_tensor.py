@@ -11,6 +11,8 @@ from evomerge.methods._shared.inputs import Coefficients, Merge, Options, Tensor
 if TYPE_CHECKING:
     import torch
 
+    from evomerge.kernels import Finite
+
 Function = Callable[
     [TensorContext, "torch.Tensor | None", Sequence["torch.Tensor"], Coefficients, Options], "torch.Tensor"
 ]
@@ -28,7 +30,7 @@ class WholeTensor:
 
     def __call__(
         self, context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
-    ) -> bool | None:
+    ) -> Finite | None:
         base = None if sources.base is None else sources.base.detach().float()
         models = [model.detach().float() for model in sources.models]
         out.detach().copy_(self.function(context, base, models, coefficients, sources.options))
