@@ -32,28 +32,31 @@ class Kernels:
 
 def uses_native() -> bool:
     """Whether native kernels take the tensors that they can take."""
-    return not _torch_only.get() and in_use().name == "native"
+    return not _torch_only.get() and _on_cpu().name == "native"
 
 
 def uses_fused() -> bool:
     """Whether fused kernels take the tensors that they can take."""
-    return not _torch_only.get() and on_gpu().name == "fused"
+    return not _torch_only.get() and _on_gpu().name == "fused"
 
 
-def on_gpu() -> Kernels:
-    """The form of the kernels that merges tensors on a CUDA GPU, and why."""
-    if os.environ.get(VARIABLE) == "torch":
-        return Kernels("torch", f"{VARIABLE}=torch asks for it")
-    reason = fused.unusable()
-    if reason is None:
-        return Kernels("fused", "by Triton")
-    return Kernels("torch", f"merging is slower than it could be: {reason}")
+def in_use(device: str = "cpu") -> Kernels:
+    """The form of the kernels that merges tensors on a device, and why; see :func:`choose`."""
+    return _on_gpu() if device.startswith("cuda") else _on_cpu()
 
 
 @functools.cache
-def in_use() -> Kernels:
-    """The form of the kernels that merges tensors on the CPU, and why; see :func:`choose`."""
+def _on_cpu() -> Kernels:
     return choose(os.environ.get(VARIABLE, ""), library.load)
+
+
+@functools.cache
+def _on_gpu() -> Kernels:
+    if os.environ.get(VARIABLE) == "torch":
+        return Kernels("torch", f"{VARIABLE}=torch asks for it")
+    if reason := fused.unusable():
+        return Kernels("torch", f"merging is slower than it could be: {reason}")
+    return Kernels("fused", "one Triton kernel for each tensor")
 
 
 def choose(wanted: str, load: Callable[[], library.Library]) -> Kernels:

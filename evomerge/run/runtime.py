@@ -63,7 +63,7 @@ def tuned(
     settings = replace(settings, dtype=resolve_dtype(model.dtype, reference, assembly.device))
     if not executors.load(assembly.config.executor.name).needs_model:
         return _told(with_tuning(settings, Tuning(1, "plain")), assembly), ()
-    if (used := kernels.in_use()).name == "torch":
+    if (used := kernels.in_use(assembly.device)).name == "torch":
         say(used.reason)
     say("measuring how to run the model here")
     cores, workers = available_cores(), _workers(assembly)

@@ -100,8 +100,7 @@ def measure(
     nbytes = sum(info.nbytes for info in merger.checkpoints.reference.specs.values())
     return {
         "bytes": nbytes * (read + 1), "bandwidth": bandwidth, "first": first, "every": every, "one_layer": one,
-        "kernels": in_use().name if device == "cpu" else "torch",
-        "why": in_use().reason if device == "cpu" else f"weights on {device}",
+        "kernels": in_use(device).name, "why": in_use(device).reason,
     }  # fmt: skip
 
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from evomerge import methods
-from evomerge.kernels import dispatch
 from evomerge.merging import Checkpoints, LiveModel, Merger, WeightCache, merge_to_folder
 from evomerge.recipe import Recipe
 from tests.building import perturbed, tiny_llama
@@ -36,13 +35,10 @@ def installed(recipe: Recipe, device: torch.device, dtype: str) -> dict[str, tor
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("method", methods.names())
-def test_every_method_merges_as_on_the_cpu(
-    method: str, dtype: str, family: Callable[..., Family], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_method_merges_as_on_the_cpu(method: str, dtype: str, family: Callable[..., Family]) -> None:
     """Masks and choices are the same, so that elements differ by the rounding of sums, exp and tanh at most."""
     recipe = recipe_of(method, family("llama", torch.bfloat16))
     here = installed(recipe, torch.device("cpu"), dtype)
-    monkeypatch.setenv("EVOMERGE_KERNELS", "torch")
     there = installed(recipe, CUDA, dtype)
     rounding = 1e-5 if dtype == "float32" else 2**-7
     for name, tensor in here.items():
@@ -97,7 +93,3 @@ def test_a_folder_merged_on_the_device_is_the_candidate_installed_there(
     live = LiveModel.load(folders[0], dtype="bfloat16", device=CUDA)
     live.install(Merger(Checkpoints.open(recipe), device=CUDA), recipe)
     assert LiveModel.load(tmp_path / "out", dtype="bfloat16", device=CUDA).checksum() == live.checksum(), out
-
-
-def test_compiled_kernels_are_for_the_cpu_alone() -> None:
-    assert not dispatch._serves(torch.ones(3, device=CUDA))

@@ -128,3 +128,48 @@ def test_a_tensor_that_is_not_there(family: Callable[..., Family], budget: int |
     checkpoint = open_source(family()[0])
     with pytest.raises(InputError, match="has no tensor 'nothing'"):
         list(WeightCache(CPU, budget=budget).each([(Input(checkpoint, "nothing"),)]))
+
+
+def test_arrays_share_the_room_and_give_it_back(family: Callable[..., Family]) -> None:
+    (group, *_) = all_of(family()[0], [])
+    nbytes = group[0].read().nbytes
+    arrays = [torch.arange(50, dtype=torch.int32), torch.ones(50, dtype=torch.int32)]
+    cache = WeightCache(CPU, budget=nbytes + 300)
+    (tensor,) = next(cache.each([group]))
+    assert cache.stays(group)
+    first = cache.array("first", arrays[0])
+    assert torch.equal(first, arrays[0])
+    assert cache.array("first", arrays[0]) is first, "it stays"
+    for _ in range(2):
+        found = cache.array("second", arrays[1])
+        assert torch.equal(found, arrays[1])
+    assert cache.array("second", arrays[1]) is not found, "there is no room"
+    cache.forget_arrays()
+    assert torch.equal(cache.array("first", arrays[1]), arrays[1])
+    assert cache.array("first", arrays[1]) is cache.array("first", arrays[1]), "there is room again"
+    assert cache.stays(group)
+    assert torch.equal(tensor, group[0].read())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 10.0], ids=["no room", "some", "all stay"])
+def test_prepared_arrays_beside_the_weights(family: Callable[..., Family], share: float) -> None:
+    """Ranks of one method must not be taken for those of the next."""
+    base, one, two = family()
+    recipes = [
+        make_recipe("della", [one, two], base),
+        make_recipe("breadcrumbs", [two, one], base),
+        make_recipe("della", [two], base),
+    ]
+    checkpoints = Checkpoints.open(recipes[0])
+    budget = int(share * sum(info.nbytes for info in checkpoints.reference.specs.values()))
+    cache = WeightCache(CPU, budget=budget)
+    merger = Merger(checkpoints, weights=cache)
+    live, plain = LiveModel.load(base), LiveModel.load(base)
+    for recipe in (*recipes, *recipes):
+        live.install(merger, recipe)
+        plain.install(Merger(checkpoints), recipe)
+        assert live.checksum() == plain.checksum()
+        staying = sum(tensor.nbytes for kept in (cache._staying, cache._arrays) for tensor in kept.values())
+        assert staying <= budget
+    assert bool(cache._arrays) == (share == 10.0)
+    assert bool(merger._commons[True].inputs) == bool(cache._staying)

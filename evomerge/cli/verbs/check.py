@@ -91,7 +91,7 @@ def _tasks(assembly: Assembly) -> Iterator[str]:
 
 def _needs(assembly: Assembly) -> Iterator[str]:
     needs = requirements(assembly)
-    used = kernels.in_use()
+    used = kernels.in_use(assembly.device)
     yield f"merging: {used.name} kernels ({used.reason})"
     yield (
         f"memory: {_size(needs.worker)} per worker (program {_size(needs.program)}, live model {_size(needs.live)}, "
