@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from evomerge.kernels import Finite
@@ -38,6 +41,15 @@ class Unread:
             self._flags.append(finite)
         if finite is False:
             self.check()
+
+    @contextmanager
+    def first(self) -> Iterator[None]:
+        """Lets an error wait until the tensors before it are checked."""
+        try:
+            yield
+        except Exception:
+            self.check()
+            raise
 
     def check(self) -> None:
         """Raises the error of the first tensor that is not finite."""

@@ -152,7 +152,8 @@ class Merger:
                 out = inputs[0]
             else:
                 out = memory(tensor.name, tensor.spec)
-                finite = self._merge(plan, tensor, self._inputs(plan, tensor, inputs, common), out)
+                with unread.first():
+                    finite = self._merge(plan, tensor, self._inputs(plan, tensor, inputs, common), out)
                 unread.add(NonFinite(tensor.name, out.dtype), finite)
                 if checked == "each":
                     unread.check()

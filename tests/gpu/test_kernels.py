@@ -74,7 +74,7 @@ def test_forms_by_device() -> None:
     assert dispatch._form(there, mixture=mixture).__name__.endswith("reference")
 
 
-@seeds(0, 100)
+@seeds(0, 60)
 def test_mixtures(draw: Draw) -> None:
     mixture, dtype = Moved(CUDA)(draw.mixture()), draw.random.choice(DTYPES)
     got, wanted = filled(draw.numel, dtype), filled(draw.numel, dtype)
@@ -91,7 +91,7 @@ def test_mixtures(draw: Draw) -> None:
             assert counted == net_sign(counting)
 
 
-@seeds(3000, 60)
+@seeds(3000, 30)
 def test_pcb_merges(draw: Draw) -> None:
     base, dtype, scale = draw.tensor(), draw.random.choice(DTYPES), draw.number()
     base, terms = Moved(CUDA)((base, draw.terms(base)))

@@ -99,3 +99,12 @@ def test_flags_of_all_kinds_are_read_in_order(last: str) -> None:
         add_all()
     assert caught.value.name == "3"
     unread.check()  # an error is raised once
+
+
+def test_an_error_waits_for_the_tensors_before_it() -> None:
+    unread = Unread()
+    unread.add(NonFinite("broken", torch.float32), torch.tensor(False))
+    with pytest.raises(NonFinite, match="broken"), unread.first():
+        raise ValueError("of the next tensor")
+    with pytest.raises(ValueError, match="next"), unread.first():
+        raise ValueError("of the next tensor")
