@@ -23,7 +23,7 @@ from evomerge.kernels import (
     is_finite,
     reference,
 )
-from evomerge.kernels.fused import launch
+from evomerge.kernels.fused import launch, library
 from tests.kernels.draws import DTYPES, Draw, Moved, assert_same_bits, seeds
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -116,6 +116,10 @@ def test_one_broken_element_is_found(dtype: torch.dtype, broken: float) -> None:
         tensor[place] = broken
         assert not bool(fused.finite_flag(tensor))
         tensor[place] = -0.0
+
+
+def test_the_trial_on_which_it_depends_whether_they_are_used() -> None:
+    assert library.trial(DEVICE)
 
 
 def test_what_has_no_meaning_is_refused() -> None:
