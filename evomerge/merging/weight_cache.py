@@ -104,7 +104,8 @@ class WeightCache:
         self._arrays.clear()
 
     def _fetch(self, group: Sequence[Input], lane: _Lane) -> _Group:
-        tensors, fresh = [], {}
+        tensors: list[torch.Tensor] = []
+        fresh: dict[_Key, torch.Tensor] = {}
         for wanted in group:
             key = _key(wanted)
             if key in self._staying or key in fresh:

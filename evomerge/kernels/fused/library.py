@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from evomerge.kernels import reference
-from evomerge.kernels.operands import BernoulliMask, Mixture, Part, RankWindow, Threshold, Variance, Window
+from evomerge.kernels.operands import BernoulliMask, Mask, Mixture, Part, RankWindow, Threshold, Variance, Window
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -40,7 +40,11 @@ def trial(device: torch.device | str) -> bool:
     base = torch.linspace(-1, 1, 64, dtype=torch.bfloat16).to(device)
     models = [base * factor for factor in (0.5, 1.5, -1.0)]
     ranks = torch.arange(64).to(torch.uint16).to(device)
-    masks = (Window(Threshold(0x3E800000, 40)), BernoulliMask(1, 0.2, 0.01, ranks, True), RankWindow(ranks, 8, 60))
+    masks: list[Mask] = [
+        Window(Threshold(0x3E800000, 40)),
+        BernoulliMask(1, 0.2, 0.01, ranks, True),
+        RankWindow(ranks, 8, 60),
+    ]
     parts = [Part(model, 0.7, 0.7, 0.7, mask, 1.1) for model, mask in zip(models, masks, strict=True)]
     mixture = Mixture(base, parts, scale=0.9, elect=True, divide=True)
     got, wanted = torch.empty_like(base), torch.empty_like(base)
