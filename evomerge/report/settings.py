@@ -106,6 +106,10 @@ def _pairs(values: Any) -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"({_pairs(value)})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_text, value))}]"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

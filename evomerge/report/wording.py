@@ -133,6 +133,8 @@ def _verdict(tested: Sequence[Member], objectives: int, one: str) -> str:
     if not several:
         return f"{first} on held-out items."
     everywhere = sum(list(m.beats_best_expert.values()).count(True) == objectives for m in winners)
+    if everywhere == len(winners):
+        return f"{first} of every {one} on held-out items."
     clean = sum(all(c.mark != WORSE for c in m.versus_expert.values()) for m in winners)
     return (
         f"{first} of at least one {one} on held-out items: {everywhere or 'none'} in every {one}, "

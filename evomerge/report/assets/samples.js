@@ -82,7 +82,7 @@ function drawSamples() {
     make('div', { class: 'controls' }, make('label', null, 'task ', picker), make('label', null, 'member ', memberSelect()), make('label', null, only, 'only where member and expert differ')),
     make('p', { class: 'note' }, countSentence(paging.task)),
     ...order.slice(paging.from, until).map(sampleCard),
-    make('div', { class: 'pager' }, back, next, make('span', null, order.length ? `${paging.from + 1}–${until} of ${order.length} shown examples` : 'no examples')));
+    make('div', { class: 'pager' }, back, next, make('span', null, order.length ? `${paging.from + 1}–${until} of ${order.length} examples` : 'no examples')));
   if (focused && byId(focused)) byId(focused).focus({ preventScroll: true });
 }
 function memberSelect() {
