@@ -148,3 +148,23 @@ def test_every_end_of_a_search_has_words(run_of: RunOf, tmp_path: Path, reason: 
     (folder / "status.json").write_text(json.dumps({"phase": "search", "reason": reason}), encoding="utf-8")
     shown = dict(settings(Facts(RunStore.read(folder)))["rows"])["Ended"]
     assert len(shown.split()) > 2
+
+
+def test_the_headline_is_short_where_whoever_wins_wins_everywhere(run_of: RunOf, tmp_path: Path) -> None:
+    terms = [[1.0, "sort_b.acc"]]
+    goals = [{"label": label, "terms": terms, "higher_is_better": True} for label in ("once", "twice")]
+    facts = Facts(RunStore.read(edited(run_of("two"), tmp_path / "run", objectives=goals)))
+    winners = sum(any(member.beats_best_expert.values()) for member in facts.confirmed)
+    assert winners
+    assert facts.headline.endswith("the best expert of every objective on held-out items.")
+    assert str(winners) in facts.headline
+    assert "at least one" in Facts(RunStore.read(run_of("two"))).headline
+
+
+def test_settings_are_words(run_of: RunOf, tmp_path: Path) -> None:
+    genome = {"n_var": 4, "settings": {"depth": "layer", "own_groups": ["norm", "head"], "frozen": []}}
+    searcher = {"name": "nsga2", "options": {"crossover_eta": 15.0}}
+    folder = edited(run_of("two"), tmp_path / "run", genome=genome, config={"searcher": searcher})
+    rows = dict(settings(Facts(RunStore.read(folder)))["rows"])
+    assert rows["Genome"] == "4 genes · depth layer, own_groups [norm, head]"
+    assert rows["Searcher"] == "nsga2 · options (crossover_eta 15.0)"
