@@ -1,6 +1,6 @@
 """Builds one family of the embedded example: `python experiments/example/build.py --seed 0 --out FOLDER`.
 
-About three minutes on one core. An interrupted build goes on when the same command is given again.
+About a minute on one core. An interrupted build goes on when the same command is given again.
 """
 
 import argparse
