@@ -115,8 +115,9 @@ class Results:
     def _meets(self, constraint: Constraint, evaluation: Evaluation) -> bool:
         found = {name: e.metrics for (name, split), e in self._baselines.items() if name and split == evaluation.split}
         reference = constraint.reference(found)
-        known = reference is not None and constraint.metric in evaluation.metrics
-        return known and constraint.violation(evaluation.metrics, reference) <= 0.0
+        if reference is None or constraint.metric not in evaluation.metrics:
+            return False
+        return constraint.violation(evaluation.metrics, reference) <= 0.0
 
 
 def better(objective: Objective, difference: float) -> bool:
