@@ -151,7 +151,7 @@ class SearcherContract:
                         assert ((x >= 0.0) & (x <= 1.0)).all()
                     searcher.tell(self.observe(proposals, kind))
 
-    def test_the_first_batch_holds_the_starts(self) -> None:
+    def test_the_initial_population_holds_the_starts(self) -> None:
         """None is dropped, also where there are more of them than the population has members."""
         for count in (0, 3, 20):
             starts = np.random.default_rng(count).random((count, N_VAR))

@@ -42,7 +42,7 @@ class Assembly:
         functions: The user's own metrics.
         objectives: What to improve.
         constraints: What must hold.
-        start_names: Which points the first batch holds.
+        start_names: Names of the known points in the initial population.
         starts: Their genomes, ``(k, n_var)``.
         device: Where candidates live.
         attention: The attention implementation of candidates.

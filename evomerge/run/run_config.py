@@ -48,7 +48,7 @@ class RunConfig:
         functions: The user's own metrics, ``FILE.py:NAME``.
         seed: The root seed.
         run_dir: The run's folder; None is ``runs/`` and the run's identity.
-        start_from: A run whose front joins the first batch.
+        start_from: A run whose front joins the initial population.
         offline: Whether the hub is out of bounds; None only before that is settled.
         genome: The search space.
         searcher: The algorithm.
@@ -101,7 +101,7 @@ class RunConfig:
     seed: int = field(default=0, metadata=SEED)
     run_dir: str | None = field(default=None, metadata=setting("the run's folder; null: runs/ and the run's identity"))
     start_from: str | None = field(
-        default=None, metadata=setting("another run's folder, whose front joins the first batch")
+        default=None, metadata=setting("another run's folder, whose front joins the initial population")
     )
     offline: bool | None = field(default=None, metadata=OFFLINE)
     genome: GenomeSettings = field(default_factory=GenomeSettings, metadata=section())

@@ -159,7 +159,7 @@ SEARCHERS: list[tuple[Any, dict[str, Any], str]] = [
     (_ParentsOfTheSameAsk, {}, "test_genomes_lie_in_the_cube_and_ids_are_unique"),
     (_ProposesOtherRecipes, {}, "test_asked_and_told_the_same_it_proposes_the_same"),
     (_FallsSilent, {}, "test_constraints_are_handled_as_declared"),
-    (_DropsStarts, {}, "test_the_first_batch_holds_the_starts"),
+    (_DropsStarts, {}, "test_the_initial_population_holds_the_starts"),
     (_TellsByPlace, {}, "test_the_order_within_a_tell_does_not_matter"),
     (_IgnoresStrangers, {}, "test_values_of_strangers_are_refused"),
     (_FillsIn, {}, "test_partial_is_as_declared"),

@@ -85,7 +85,7 @@ def test_splits_share_no_item(finished: Path) -> None:
         assert len(ids) == len(set(ids)) > 0
 
 
-def test_the_first_batch_holds_the_known_points(finished: Path) -> None:
+def test_the_initial_population_holds_the_known_points(finished: Path) -> None:
     store = RunStore.read(finished)
     first = [Recipe.from_json(e.recipe) for e in store.evaluations("search") if e.batch == 1]
     weights = [tuple(recipe.coefficients["weight"][0]) for recipe in first]

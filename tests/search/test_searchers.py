@@ -83,7 +83,7 @@ def test_proposals_are_those_of_the_first_release() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_first_batch_is_the_starts_and_a_latin_hypercube(name: str) -> None:
+def test_the_initial_population_is_the_starts_and_a_latin_hypercube(name: str) -> None:
     starts = np.array([np.full(N_VAR, 0.25), np.zeros(N_VAR), np.full(N_VAR, 0.25), np.ones(N_VAR)])
     first = np.array([p.x for p in make(name, Problem(N_VAR, n_obj(name), 1, starts), SearcherSettings(8)).ask()])
     if name == "cmaes":

@@ -59,7 +59,7 @@ def _genes(assembly: Assembly) -> Iterator[str]:
     frozen = [group.label for group in assembly.spec.groups if group.frozen]
     if frozen:
         yield f"  frozen: {', '.join(frozen)}"
-    yield f"first batch holds: {', '.join(assembly.start_names) or 'no known point'}"
+    yield f"initial population holds: {', '.join(assembly.start_names) or 'no known point'}"
 
 
 def _search(assembly: Assembly) -> Iterator[str]:
