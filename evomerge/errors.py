@@ -1,4 +1,4 @@
-"""Input errors: every problem found, one sentence each, with the word that was probably meant."""
+"""Input errors: every problem found, one sentence each; what was expected in words, and what was probably meant."""
 
 from __future__ import annotations
 
@@ -21,6 +21,24 @@ class InputError(ValueError):
     def __init__(self, problems: str | Sequence[str]) -> None:
         self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+def a_number(low: float | None = None, high: float | None = None, *, whole: bool = False) -> str:
+    """A number in the words that follow "expected".
+
+    Args:
+        low: The smallest that is accepted; None where there is no limit.
+        high: The largest.
+        whole: Whether it has no fraction.
+
+    Returns:
+        Such as ``"a whole number of at least 1"``.
+    """
+    kind = "a whole number" if whole else "a number"
+    least, most = (None if end is None else str(int(end)) if whole else f"{end:g}" for end in (low, high))
+    if least is not None and most is not None:
+        return f"{kind} from {least} to {most}"
+    return f"{kind} of at least {least}" if least is not None else f"{kind} of at most {most}" if most else kind
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from evomerge.errors import suggest
+from evomerge.errors import a_number, suggest
 
 __all__ = ["Option", "problems", "with_defaults"]
+
+_KINDS = {bool: "true or false", str: "a text"}
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,9 @@ class Option:
         return " | ".join(map(str, self.choices)) if self.choices is not None else self._expected()
 
     def _expected(self) -> str:
-        if self.low is None and self.high is None:
-            return f"a value of type {self.kind.__name__}"
-        number = "an integer" if self.kind is int else "a number"
-        if self.low is None or self.high is None:
-            return f"{number} of at least {self.low:g}" if self.high is None else f"{number} of at most {self.high:g}"
-        return f"{number} from {self.low:g} to {self.high:g}"
+        if self.kind in (int, float):
+            return a_number(self.low, self.high, whole=self.kind is int)
+        return _KINDS.get(self.kind, f"a value of type {self.kind.__name__}")
 
 
 def problems(owner: str, declared: Mapping[str, Option], given: Mapping[str, Any]) -> list[str]:

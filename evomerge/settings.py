@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from typing import Any, TypeVar
 
-from evomerge.errors import InputError, suggest
+from evomerge.errors import InputError, a_number, suggest
 
 __all__ = [
     "Declared",
@@ -240,7 +240,8 @@ def problems(settings: Any, prefix: str = "") -> list[str]:
         if names is not None and value not in names:
             found.append(f"{name}: expected one of {', '.join(names)}, came {value!r}{suggest(str(value), names)}")
         elif entry.plain_type in (int, float) and not _in_range(entry, value):
-            found.append(f"{name}: expected {_expected(entry)}, came {value!r}")
+            expected = a_number(entry.setting.low, entry.setting.high, whole=entry.plain_type is int)
+            found.append(f"{name}: expected {expected}, came {value!r}")
     return found
 
 
@@ -250,14 +251,6 @@ def _in_range(entry: Declared, value: Any) -> bool:
         return False
     low, high = entry.setting.low, entry.setting.high
     return (low is None or value >= low) and (high is None or value <= high)
-
-
-def _expected(entry: Declared) -> str:
-    number = "a whole number" if entry.plain_type is int else "a number"
-    low, high = entry.setting.low, entry.setting.high
-    if low is not None and high is not None:
-        return f"{number} from {low:g} to {high:g}"
-    return f"{number} of at least {low:g}" if low is not None else f"{number} of at most {high:g}" if high else number
 
 
 _SIZES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9}

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from evomerge.errors import InputError, suggest
+from evomerge.errors import InputError, a_number, suggest
 from evomerge.recipe import MODULE_KINDS
 from evomerge.run.paths import expanded
 from evomerge.settings import parse_size
@@ -68,7 +68,7 @@ def integer(low: int | None = None, high: int | None = None) -> Kind:
             raise ValueError
         return int(_within(value, low, high))
 
-    return Kind("a whole number" + _range(low, high), read)
+    return Kind(a_number(low, high, whole=True), read)
 
 
 def number(low: float | None = None, high: float | None = None, *, above: float | None = None) -> Kind:
@@ -81,7 +81,7 @@ def number(low: float | None = None, high: float | None = None, *, above: float 
             raise ValueError
         return float(_within(value, low, high))
 
-    return Kind("a number" + _range(low, high) + (f" greater than {above:g}" if above is not None else ""), read)
+    return Kind(a_number(low, high) + (f" greater than {above:g}" if above is not None else ""), read)
 
 
 def truth() -> Kind:
@@ -285,11 +285,3 @@ def _within(value: float, low: float | None, high: float | None) -> float:
     if (low is not None and value < low) or (high is not None and value > high):
         raise ValueError
     return value
-
-
-def _range(low: float | None, high: float | None) -> str:
-    if low is not None and high is not None:
-        return f" from {low:g} to {high:g}"
-    if low is not None:
-        return f" of at least {low:g}"
-    return f" of at most {high:g}" if high is not None else ""

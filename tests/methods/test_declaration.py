@@ -78,16 +78,22 @@ def test_options_of_a_recipe_are_checked_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "good", "bad"),
+    ("option", "good", "bad", "expected"),
     [
-        (methods.Option(0.5, None, float, ""), [1, 0.25], [True, "x", None]),
-        (methods.Option(3, None, int, ""), [4], [True, 0.5]),
-        (methods.Option(True, None, bool, ""), [False], [0, "no"]),
+        (methods.Option(0.5, None, float, ""), [1, 0.25], [True, "x", None, float("nan")], "a number"),
+        (methods.Option(3, None, int, ""), [4], [True, 0.5], "a whole number"),
+        (methods.Option(3, None, int, "", low=1, high=10**7), [1], [0], "a whole number from 1 to 10000000"),
+        (methods.Option(0.5, None, float, "", high=0), [-1], [0.5], "a number of at most 0"),
+        (methods.Option(True, None, bool, ""), [False], [0, "no"], "true or false"),
+        (methods.Option("", None, str, ""), ["a"], [0, None], "a text"),
     ],
 )
-def test_options_have_types(option: methods.Option, good: list[Any], bad: list[Any]) -> None:
+def test_options_have_types(option: methods.Option, good: list[Any], bad: list[Any], expected: str) -> None:
     assert [option.problem("x", value) for value in good] == [None] * len(good)
-    assert all("expected a value of type" in (option.problem("x", value) or "") for value in bad)
+    assert [option.problem("x", value) for value in bad] == [
+        f"option x is {value!r}; expected {expected}" for value in bad
+    ]
+    assert option.accepted() == expected
 
 
 def test_a_plain_function_of_whole_tensors_is_a_method() -> None:

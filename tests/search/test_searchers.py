@@ -192,7 +192,7 @@ def test_bad_settings_are_told_at_once() -> None:
         "searcher cmaes has no option 'sigmma'; did you mean 'sigma'? (it has sigma)",
         "searcher cmaes: option sigma is 'wide'; expected a number from 1e-06 to 1",
         "searcher cmaes: population: expected a whole number of at least 5, came 2",
-        "searcher cmaes: seed is -1; expected an integer of 0 or more",
+        "searcher cmaes: seed is -1; expected a whole number of at least 0",
     )
     with pytest.raises(InputError, match=r"there is no searcher 'nsga-2'; did you mean 'nsga2'\? \(known"):
         factory("nsga-2", SearcherSettings())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from evomerge import settings as declarations
+from evomerge.errors import a_number
 from evomerge.options import Option, problems, with_defaults
 from evomerge.search.searchers._shared.protocol import Problem, Searcher
 from evomerge.settings import setting
@@ -103,7 +104,7 @@ class SearcherSpec:
         found += declarations.problems(settings, f"searcher {self.name}: ")
         seed = settings.seed
         if not (_is_integer(seed) and seed >= 0):
-            found.append(f"searcher {self.name}: seed is {seed!r}; expected an integer of 0 or more")
+            found.append(f"searcher {self.name}: seed is {seed!r}; expected {a_number(0, whole=True)}")
         return found
 
     def complete(self, settings: SearcherSettings) -> SearcherSettings:
