@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import evomerge
+from evomerge.candidate import ModelSettings
+from evomerge.merging import PreparedSettings
 
 PACKAGE = Path(evomerge.__file__).parent
 
@@ -47,6 +49,12 @@ print(json.dumps({
     "problems": problems("genome.haste=10", "mood=bald", "genome.hast=1"),
 }))
 """
+
+
+def test_limits_of_what_is_prepared_are_the_same_without_a_configuration() -> None:
+    """Merging knows no configuration, and the settings of a model must not bring torch: each has them for itself."""
+    plain, configured = PreparedSettings(), ModelSettings()
+    assert (plain.disk, plain.memory) == (configured.prepared_disk, configured.prepared_memory)
 
 
 def test_a_setting_added_in_one_place_is_in_help_checks_and_the_configuration(desk: Path) -> None:
