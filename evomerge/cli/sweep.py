@@ -13,7 +13,8 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -53,7 +54,8 @@ class _Forwarded:
 
     def __init__(self) -> None:
         self.count = 0
-        self.child: subprocess.Popen[str] | None = None
+        self._child: subprocess.Popen[str] | None = None
+        self._waiting: list[int] = []  # what came while a job was starting, which nobody could be handed
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -65,10 +67,23 @@ class _Forwarded:
         for number, before in self._before.items():
             signal.signal(number, before)
 
+    @contextmanager
+    def running(self, child: subprocess.Popen[str]) -> Iterator[None]:
+        """While it is entered, interrupts go to this job; what has come since it was started goes to it now."""
+        self._child = child
+        while self._waiting:
+            child.send_signal(self._waiting.pop())
+        try:
+            yield
+        finally:
+            self._child = None
+
     def _came(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
-        if self.child is not None:
-            self.child.send_signal(number)
+        if self._child is not None:
+            self._child.send_signal(number)
+        else:
+            self._waiting.append(number)
 
 
 def _run_job(job: Job, notes: Path, forwarded: _Forwarded) -> int:
@@ -81,13 +96,15 @@ def _run_job(job: Job, notes: Path, forwarded: _Forwarded) -> int:
     started = time.monotonic()
     command = [sys.executable, "-m", "evomerge", "search", *job.words]
     tail: deque[str] = deque(maxlen=_TAIL)
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", process_group=0) as child:
-        forwarded.child = child
+    with (
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", process_group=0) as child,
+        forwarded.running(child),
+    ):
         assert child.stderr is not None
         for line in child.stderr:
             sys.stderr.write(line)
             tail.append(line.rstrip("\n"))
-    forwarded.child = None
+        child.wait()
     seconds = round(time.monotonic() - started, 1)
     note = {"words": list(job.words), "code": child.returncode, "seconds": seconds, "messages": list(tail)}
     (notes / f"{job.name}.json").write_text(json.dumps(note, indent=1), encoding="utf-8")

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import signal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evomerge.config.sweep import NOTES, Job
 from evomerge.errors import InputError
-from evomerge.evaluation import Objective
+from evomerge.evaluation import Constraint, Evaluation, Objective
 from evomerge.run.paths import expanded
 from evomerge.run.run_config import RunConfig
+from evomerge.search import Criteria
 from evomerge.store import RunStore
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
+Metrics = Mapping[str, float]
 
 
 def finished(config: RunConfig) -> bool:
@@ -59,18 +62,31 @@ def _row(folder: Path, job: Job) -> dict[str, str]:
         return row
     searched = [record for record in store.evaluations("search") if record.name is None]
     row["evaluations"] = str(len(searched))
-    for objective in map(Objective.from_json, store.manifest.get("objectives", [])):
-        values = [objective.value(record.metrics) for record in searched if record.error is None]
-        best = (max if objective.higher_is_better else min)(values, default=None)
+    objectives = [Objective.from_json(data) for data in store.manifest.get("objectives", [])]
+    feasible = _feasible(store, objectives, searched)
+    for objective in objectives:
+        best = (max if objective.higher_is_better else min)(map(objective.value, feasible), default=None)
         row[f"best {objective.label} (search)"] = "" if best is None else f"{best:.4g}"
     return row
+
+
+def _feasible(store: RunStore, objectives: Sequence[Objective], searched: Sequence[Evaluation]) -> list[Metrics]:
+    """The metrics of the candidates that were scored and meet the constraints."""
+    constraints = [Constraint.from_json(data) for data in store.manifest.get("constraints", [])]
+    baselines = {record.name: record for record in store.evaluations("search") if record.name is not None}
+    try:
+        criteria = Criteria(objectives, constraints, baselines)
+    except InputError:  # the job ended before the baselines that constraints are relative to were scored
+        return []
+    return [record.metrics for record in searched if criteria.feasible(record)]
 
 
 def _state(folder: Path, job: Job) -> str:
     note = _json(folder / NOTES / f"{job.name}.json")
     if finished(job.config):
         return "finished"
-    if note.get("code") == INTERRUPTED:
+    # Before a job can catch interrupts, while it imports its libraries, it dies of them.
+    if note.get("code") in (INTERRUPTED, -signal.SIGINT, -signal.SIGTERM):
         return "interrupted"
     if "code" not in note:
         return "not started"

@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 
 from evomerge.cli.main import main
+from evomerge.cli.sweep import _Forwarded
+from evomerge.cli.sweep_summary import summarise
+from evomerge.config.sweep import plan
+from evomerge.evaluation import Constraint
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SEARCH = ["base=base", "tasks=[sums]", "task_path=tasks", "items_per_task=8", "evaluations=6", "searcher=random"]
@@ -35,6 +39,52 @@ def test_one_failed_job_stops_no_other_and_finished_ones_are_skipped(
     assert "finished already" in capfd.readouterr().out
     assert not (folder / "jobs" / f"{good.name}.json").exists()  # no process was started
     assert {path: path.stat().st_mtime_ns for path in good.rglob("*")} == before
+
+    manifest = json.loads((good / "manifest.json").read_text())
+    manifest["constraints"] = [Constraint("sums.acc >= 2", "sums.acc", ">=", 2.0).to_json()]
+    (good / "manifest.json").write_text(json.dumps(manifest))
+    assert main([*words, "models=choice([A,B])"]) == 0
+    assert "| finished | 6 |  |" in (folder / "summary.md").read_text(), "none of them meets the constraint"
+
+
+LISTENER = """
+import signal, sys
+signal.signal(signal.SIGINT, lambda *_: print("caught", flush=True))
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_an_interrupt_while_a_job_starts_reaches_it_once() -> None:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with (
+        _Forwarded() as forwarded,
+        subprocess.Popen([sys.executable, "-c", LISTENER], text=True, process_group=0, **pipes) as child,
+    ):
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        os.kill(os.getpid(), signal.SIGINT)
+        with forwarded.running(child):
+            assert child.stdout.readline() == "caught\n"
+            os.kill(os.getpid(), signal.SIGINT)
+            assert child.stdout.readline() == "caught\n"
+        assert child.communicate("")[0] == ""
+    assert forwarded.count == 2
+
+
+def test_a_job_that_an_interrupt_ended_before_it_could_catch_any_is_no_failure(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]", "seed=0,1", "run_dir=sweep"]
+    folder, jobs, _ = plan(words)
+    (folder / "jobs").mkdir(parents=True)
+    for job, code in zip(jobs, (-signal.SIGINT, -signal.SIGSEGV), strict=True):
+        note = {"code": code, "messages": ["last words"]}
+        (folder / "jobs" / f"{job.name}.json").write_text(json.dumps(note))
+    assert summarise(folder, jobs, interrupted=True) == 130
+    printed = capsys.readouterr().out
+    assert "| seed-0 | interrupted |" in printed
+    assert "| seed-1 | failed (-11): last words |" in printed
 
 
 def test_an_interrupt_lets_the_job_finish_its_batch_and_starts_no_other(workshop: Path) -> None:
