@@ -1,13 +1,32 @@
-"""Interrupts: the first finishes the batch and reports, the second stops now."""
+"""Interrupts: of a search, the first finishes the batch and reports, the second stops now; other verbs stop at once."""
 
 from __future__ import annotations
 
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 NOTICE = "\ninterrupted: finishing the batch, then reporting; once more stops now"
+
+
+@contextmanager
+def orderly_end() -> Iterator[None]:
+    """While it is entered, SIGTERM ends the program as Ctrl-C does, so that a folder half made is removed.
+
+    Where somebody else has said what the signal means, or in another thread than the main one, nothing changes.
+    """
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 class Interrupts:

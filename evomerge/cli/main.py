@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import evomerge
+from evomerge.cli.interrupts import orderly_end
 from evomerge.config import help as pages
 from evomerge.errors import InputError, suggest
 
@@ -37,12 +39,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = _DEBUG in words or os.environ.get("EVOMERGE_TRACEBACK") == "1"
     try:
-        return _run([word for word in words if word != _DEBUG])
+        with orderly_end():
+            return _run([word for word in words if word != _DEBUG])
     except InputError as error:
         _say_problems(error)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        # Other verbs keep nothing of what they have not finished.
+        again = "; the same command goes on from here" if words[:1] in ([], ["search"]) else ""
+        print(f"stopped{again}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(
@@ -123,8 +128,8 @@ def _no_verb(words: Sequence[str]) -> str:
     first = words[0]
     if "=" in first or first.startswith("-m"):
         return (
-            f"{first}: a verb comes first. For a search of your own: evomerge search {' '.join(words)}. "
-            f"For the embedded example with other settings: evomerge search experiment=example {' '.join(words)}"
+            f"{first}: a verb comes first. For a search of your own: evomerge search {shlex.join(words)}. "
+            f"For the embedded example with other settings: evomerge search experiment=example {shlex.join(words)}"
         )
     return f"{first}: unknown verb{suggest(first, pages.VERBS)} (there are {', '.join(pages.VERBS)})"
 

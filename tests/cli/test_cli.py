@@ -118,6 +118,17 @@ def test_a_failure_is_exit_code_1_and_one_line(
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("verb", "said"), [("search", "; the same command goes on from here"), ("evaluate", "")])
+def test_an_interrupt_says_what_is_kept(desk: Path, capsys: pytest.CaptureFixture[str], verb: str, said: str) -> None:
+    """It comes while a task's own code runs."""
+    (desk / "my_tasks" / "judge.py").write_text("raise KeyboardInterrupt\n")
+    task = desk / "my_tasks" / "rhymes.yaml"
+    task.write_text(task.read_text().replace('"{{question}}"', "!function judge.text"))
+    models = ["model=C"] if verb == "evaluate" else ["models=[A,B]", "base=C"]
+    assert main([verb, *models, "tasks=[rhymes]", "task_path=[my_tasks]"]) == 130
+    assert capsys.readouterr().err == f"stopped{said}\n"
+
+
 SEARCH = ("models=[A,B]", "base=base", "tasks=[sums]", "task_path=tasks", "items_per_task=10")
 
 
