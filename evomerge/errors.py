@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class InputError(ValueError):
@@ -21,6 +24,34 @@ class InputError(ValueError):
     def __init__(self, problems: str | Sequence[str]) -> None:
         self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class Findings:
+    """The problems of several stages, so that one message names them all.
+
+    Attributes:
+        problems: Those found so far, each once.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def attempt(self, stage: Callable[[], T]) -> T | None:
+        """The value of a stage; None where it found problems, which are kept."""
+        try:
+            return stage()
+        except InputError as error:
+            self.problems += [problem for problem in error.problems if problem not in self.problems]
+            return None
+
+    def settle(self) -> None:
+        """Raises what was found.
+
+        Raises:
+            InputError: If that is anything.
+        """
+        if self.problems:
+            raise InputError(self.problems)
 
 
 def a_number(low: float | None = None, high: float | None = None, *, whole: bool = False) -> str:

@@ -135,6 +135,13 @@ def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -
         save_file(tensors, path, metadata=metadata)
 
 
+def plain_recipe(*sources: Any) -> dict[str, Any]:
+    """The JSON of a recipe of format 2 that averages some sources."""
+    share = [1.0 / len(sources)] * len(sources)
+    groups = {"groups": [{"label": "all"}]}
+    return {"method": "linear", "sources": list(sources), "groups": groups, "coefficients": {"weight": [share]}}
+
+
 def edit_json(path: Path, **changes: Any) -> None:
     """Sets fields of a JSON file; a value of None removes the field."""
     data = json.loads(path.read_text(encoding="utf-8"))

@@ -9,8 +9,12 @@ import torch
 from evomerge.errors import InputError
 
 
-def resolve_device(device: str) -> str:
+def resolve_device(device: str, key: str = "model.device") -> str:
     """Resolves ``auto`` to a device of this machine and checks any other.
+
+    Args:
+        device: As users write it.
+        key: Where they wrote it, for messages.
 
     Raises:
         InputError: If the device is unknown or not there.
@@ -20,15 +24,13 @@ def resolve_device(device: str) -> str:
     try:
         found = torch.device(device)
     except RuntimeError as error:
-        raise InputError(f"model.device is {device!r}; expected auto, cpu, cuda, cuda:1, ...") from error
+        raise InputError(f"{key} is {device!r}; expected auto, cpu, cuda, cuda:1, ...") from error
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"model.device is {device!r}, but this machine has {torch.cuda.device_count()} GPUs")
+        raise InputError(f"{key} is {device!r}, but this machine has {torch.cuda.device_count()} GPUs")
     try:
         torch.ones(1, device=found).item()
     except Exception as error:  # each backend raises its own
-        raise InputError(
-            f"model.device is {device!r}, which computes nothing here: {str(error).splitlines()[0]}"
-        ) from error
+        raise InputError(f"{key} is {device!r}, which computes nothing here: {str(error).splitlines()[0]}") from error
     return device
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from evomerge import methods
 from evomerge.candidate import UserFunction, build_suite, find_function, load_tokenizer, resolve_device
 from evomerge.checkpoints import CheckpointSource, find_nonfinite, locate, open_all
-from evomerge.errors import InputError
+from evomerge.errors import Findings, InputError
 from evomerge.evaluation import Constraint, Objective
 from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
 from evomerge.fitness import TaskSuite, inspect_tasks
@@ -25,8 +24,6 @@ from evomerge.run.recipes import baselines, build_spec, front_of
 from evomerge.run.run_config import RunConfig, child_seed, fitness_settings
 from evomerge.search import Problem, SearcherSettings, make, searchers
 from evomerge.store import RunStore, foreign_problem
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -79,31 +76,13 @@ class Assembly:
         return next(same, ref)
 
 
-class _Findings:
-    """Collects problems over the stages, so that one message names them all."""
-
-    def __init__(self) -> None:
-        self.problems: list[str] = []
-
-    def attempt(self, stage: Callable[[], T]) -> T | None:
-        try:
-            return stage()
-        except InputError as error:
-            self.problems += [problem for problem in error.problems if problem not in self.problems]
-            return None
-
-    def settle(self) -> None:
-        if self.problems:
-            raise InputError(self.problems)
-
-
 def assemble(config: RunConfig) -> Assembly:
     """Opens and checks everything a search needs; reads headers and task files, no weights.
 
     Raises:
         InputError: With everything that is wrong.
     """
-    found = _Findings()
+    found = Findings()
     if config.run_dir is not None and (problem := foreign_problem(paths.expanded(config.run_dir))):
         found.problems.append(f"run_dir: {problem}")
     device = found.attempt(lambda: resolve_device(config.model.device))
@@ -204,7 +183,8 @@ def _functions(config: RunConfig) -> tuple[UserFunction, ...]:
     found: list[UserFunction] = []
     for text in config.functions:
         try:
-            found.append(find_function(text))
+            place, colon, name = text.rpartition(":")
+            found.append(find_function(f"{paths.expanded(place)}{colon}{name}"))
         except InputError as error:
             problems += error.problems
     names = [function.name for function in found]
@@ -215,7 +195,7 @@ def _functions(config: RunConfig) -> tuple[UserFunction, ...]:
 
 
 def _tasks(
-    config: RunConfig, checkpoints: Checkpoints | None, found: _Findings
+    config: RunConfig, checkpoints: Checkpoints | None, found: Findings
 ) -> tuple[TaskSuite | None, dict[str, bool] | None]:
     """The suite, or without a tokenizer at least the names of the metrics."""
     settings = fitness_settings(config.fitness, config.seed)
@@ -232,7 +212,7 @@ def _tasks(
 
 
 def _wishes(
-    config: RunConfig, metrics: Mapping[str, bool], suite: TaskSuite | None, found: _Findings
+    config: RunConfig, metrics: Mapping[str, bool], suite: TaskSuite | None, found: Findings
 ) -> tuple[tuple[Objective, ...], tuple[Constraint, ...]]:
     tasks = list(suite.items["search"]) if suite is not None else []
     texts = list(config.objectives) or default_objectives(metrics, tasks)
@@ -251,13 +231,13 @@ def _starts(
     method: MergeMethod | None,
     spec: GenomeSpec | None,
     objectives: tuple[Objective, ...],
-    found: _Findings,
+    found: Findings,
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     if method is None or spec is None:
         return (), np.zeros((0, 0))
     names, starts = spec.starts(method.starts(len(spec.template.sources), spec.template.options))
     if config.start_from:
-        found.attempt(lambda: RunStore.read(str(config.start_from)))
+        found.attempt(lambda: RunStore.read(paths.expanded(str(config.start_from))))
     if objectives:
         # The searcher itself is made by the loop; making one here finds what does not fit before any work.
         found.attempt(

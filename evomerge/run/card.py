@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from evomerge.analysis import interval, is_binary
 from evomerge.evaluation import Response
 from evomerge.recipe import CheckpointRef, Recipe
+from evomerge.run.evaluate import interval_of
 from evomerge.run.paths import is_hub_id
 
 
@@ -49,14 +48,8 @@ def _score(key: str, metrics: Mapping[str, float], answers: Sequence[Response]) 
     """A score with its standard error, where it is a mean over items."""
     if key not in metrics:
         return ""
-    task, _, metric = key.rpartition(".")
-    values = [answer.metrics.get(metric) for answer in answers if answer.task == task]
-    numbers = [float(value) for value in values if isinstance(value, int | float) and math.isfinite(value)]
-    if len(numbers) < 2 or len(numbers) < len(values):
-        return f"{metrics[key]:.4f}"
-    found = interval(numbers, is_binary(numbers))
-    same = math.isclose(found.mean, metrics[key], rel_tol=1e-6, abs_tol=1e-9)
-    return f"{metrics[key]:.4f} ± {found.se:.4f}" if same else f"{metrics[key]:.4f}"
+    found = interval_of(key, metrics[key], answers)
+    return f"{metrics[key]:.4f}" if found is None else f"{metrics[key]:.4f} ± {found.se:.4f}"
 
 
 def uncited(recipe: Recipe) -> list[str]:
@@ -80,7 +73,7 @@ def licence_of(folder: Path) -> str | None:
         return None
     try:
         header = yaml.safe_load(text.split("---", 2)[1])
-    except (yaml.YAMLError, IndexError):
+    except Exception:  # YAML's own errors and whatever a value raises, such as a date without its month
         return None
     licence = header.get("license") if isinstance(header, dict) else None
     return str(licence) if licence else None

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from evomerge.analysis import interval
+from evomerge.analysis import Interval, interval, is_binary
 from evomerge.candidate import build_suite, load_model, load_tokenizer, resolve_device, resolve_dtype, thread_count
-from evomerge.checkpoints import locate, open_source
+from evomerge.checkpoints import CheckpointSource, locate, open_source
+from evomerge.errors import Findings
 from evomerge.evaluation import SPLITS, Response
-from evomerge.fitness import FitnessSettings, Scorer
+from evomerge.fitness import FitnessSettings, Scorer, TaskSuite, inspect_tasks
 from evomerge.run import paths
 from evomerge.run.run_config import EvaluateConfig, fitness_settings
 
@@ -41,15 +43,19 @@ def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: Non
     Raises:
         InputError: With everything that is wrong with model or tasks.
     """
-    checkpoint = open_source(
-        locate(paths.resolve(config.model.source), config.model.revision, offline=bool(config.offline))
-    )
-    runtime = config.runtime
-    tokenizer = load_tokenizer(checkpoint.path, runtime.trust_remote_code)
-    suite = build_suite(_settings(config), checkpoint, tokenizer)
+    found, runtime = Findings(), config.runtime
+    device = found.attempt(lambda: resolve_device(runtime.device))
+    checkpoint = found.attempt(lambda: _open(config))
+    if checkpoint is None:
+        found.attempt(lambda: inspect_tasks(_settings(config)))
+        found.settle()
+        raise AssertionError("a model that cannot be opened is a problem that settle reports")
+    suite = found.attempt(lambda: _suite(config, checkpoint))
+    found.settle()
+    if device is None or suite is None:
+        raise AssertionError("a stage that failed has reported a problem")
     for warning in suite.warnings:
         warn(warning)
-    device = resolve_device(runtime.device)
     dtype = resolve_dtype(runtime.dtype, checkpoint, device)
     model = load_model(
         checkpoint.path,
@@ -80,16 +86,39 @@ def table(metrics: Mapping[str, float], responses: Sequence[Response]) -> list[d
     """One row per metric: value, number of items, and where it is a mean over items its standard error and interval."""
     rows = []
     for key, value in metrics.items():
-        task, _, name = key.rpartition(".")
-        own = [response for response in responses if response.task == task]
-        values = [response.metrics.get(name) for response in own]
-        row: dict[str, Any] = {"metric": key, "value": value, "items": len(own) or len(responses)}
-        numbers = [float(v) for v in values if isinstance(v, int | float)]
-        if own and len(numbers) == len(own) and abs(sum(numbers) / len(numbers) - value) < 1e-9:
-            found = asdict(interval(numbers, set(numbers) <= {0.0, 1.0}))
-            row |= {name: found[name] for name in ("se", "low", "high")}
+        count = sum(response.task == key.rpartition(".")[0] for response in responses)
+        row: dict[str, Any] = {"metric": key, "value": value, "items": count or len(responses)}
+        if (found := interval_of(key, value, responses)) is not None:
+            row |= {"se": found.se, "low": found.low, "high": found.high}
         rows.append(row)
     return rows
+
+
+def interval_of(key: str, value: float, responses: Iterable[Response]) -> Interval | None:
+    """The interval of a metric that is a mean over two items or more; None for one that is computed otherwise.
+
+    Args:
+        key: The metric's key.
+        value: Its value.
+        responses: The answers, those of other tasks too.
+    """
+    task, _, name = key.rpartition(".")
+    values = [response.metrics.get(name) for response in responses if response.task == task]
+    numbers = [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
+    if len(numbers) < 2 or len(numbers) < len(values):
+        return None
+    found = interval(numbers, is_binary(numbers))
+    return found if math.isclose(found.mean, value, rel_tol=1e-6, abs_tol=1e-9) else None
+
+
+def _open(config: EvaluateConfig) -> CheckpointSource:
+    model = config.model
+    return open_source(locate(paths.resolve(model.source), model.revision, offline=bool(config.offline)))
+
+
+def _suite(config: EvaluateConfig, checkpoint: CheckpointSource) -> TaskSuite:
+    tokenizer = load_tokenizer(checkpoint.path, config.runtime.trust_remote_code)
+    return build_suite(_settings(config), checkpoint, tokenizer)
 
 
 def _settings(config: EvaluateConfig) -> FitnessSettings:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.building import edit_json, perturbed, rewrite, tiny, tiny_tokenizer
+from tests.building import edit_json, perturbed, plain_recipe, rewrite, tiny, tiny_tokenizer
 from tests.run.family import Family, write_task
 
 Refused = Callable[[Sequence[str]], str]
@@ -196,6 +196,24 @@ def test_a_hub_id_while_offline_is_tried_once_at_most(
 )
 def test_other_verbs(problems_of: Refused, words: list[str], expected: str) -> None:
     assert expected in problems_of(words)
+
+
+def test_everything_wrong_with_an_evaluation_is_told_at_once(
+    own_family: Family, tmp_path: Path, problems_of: Refused
+) -> None:
+    words = ["evaluate", f"task_path={own_family.folder / 'tasks'}", "tasks=[frist]", "model.device=cudax"]
+    damage_gone(own_family.folder / "one")
+    for model, expected in (("base", ()), ("one", ("safetensors",))):
+        printed = problems_of([*words, f"model={own_family.folder / model}", f"out={tmp_path / 'scores.json'}"])
+        for part in ("did you mean 'first'", "model.device is 'cudax'", *expected):
+            assert part in printed
+    assert not (tmp_path / "scores.json").exists()
+
+
+def test_a_device_that_a_merge_cannot_use_is_told_by_its_own_key(tmp_path: Path, problems_of: Refused) -> None:
+    (tmp_path / "recipe.json").write_text(json.dumps(plain_recipe(str(tmp_path))))
+    printed = problems_of(["merge", f"recipe={tmp_path / 'recipe.json'}", f"out={tmp_path / 'm'}", "device=cudax"])
+    assert "  - device is 'cudax'; expected auto, cpu, cuda" in printed
 
 
 def test_a_recipe_that_does_not_fit_its_method(finished: Path, tmp_path: Path, problems_of: Refused) -> None:
