@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ class Run:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self._store = RunStore.read(folder)
+        self._store = RunStore.read(paths.expanded(str(folder)))
         self.folder = self._store.folder
 
     def __repr__(self) -> str:
@@ -78,10 +78,8 @@ class Run:
             InputError: If the member, its checkpoints or the tasks are not what they were.
             ExportMismatch: If the folder answers otherwise; nothing is left behind.
         """
-        named = [model["source"] for model in [*self.manifest["models"], self.manifest["base"]] if model]
-        if offline is None and self.manifest["config"].get("offline") is True:
-            offline = True  # the run's models were folders: names that look like hub ids are paths
-        offline = _prepared(offline, named)
+        offline = environment.offline_for_run(self.manifest) if offline is None else offline
+        environment.prepare(offline=offline)
         from evomerge.run import export
 
         return export.export_member(self.folder, member, out, offline=offline, **options)
@@ -93,6 +91,7 @@ def search(**values: Any) -> Run:
     Args:
         **values: The keys of the command line: ``models=["A", "B"]``, ``base="C"``, ``method="ties"``,
             ``genome="blocks"`` or ``genome={"depth": "blocks", "block_size": 2}``, ...; paths may be ``Path`` objects.
+            Nothing is printed, whatever ``progress`` says; warnings are in the run's manifest.
 
     Returns:
         The finished run.
@@ -127,18 +126,11 @@ def merge(
         InputError: With everything that is wrong with the recipe or its checkpoints.
     """
     if isinstance(recipe, str | Path):
-        recipe = Recipe.load(recipe)
+        recipe = Recipe.load(paths.expanded(str(recipe)))
     elif isinstance(recipe, Mapping):
         recipe = Recipe.from_json(recipe)
-    offline = _prepared(offline, [ref.source for ref in recipe.checkpoints])
+    offline = environment.offline_for_recipe(recipe) if offline is None else offline
+    environment.prepare(offline=offline)
     from evomerge.run import export
 
     return export.build(recipe, out, offline=offline, **options)
-
-
-def _prepared(offline: bool | None, named: Iterable[str]) -> bool:
-    """Settles whether the hub is out of bounds, tells the libraries, and returns it."""
-    if offline is None:
-        offline = not any(paths.is_hub_id(source) for source in named)
-    environment.prepare(offline=offline)
-    return offline

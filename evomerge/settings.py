@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import re
 import types
 import typing
@@ -267,6 +268,7 @@ def parse_size(text: str | int) -> int:
         InputError: If it is not such a size, or not positive.
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMBG]?)B?", str(text).strip().upper())
-    if not found or not (size := int(float(found[1]) * _SIZES[found[2]])):
-        raise InputError(f"{text!r} is not a size; write a number of bytes such as 5GB, 500M or 100K")
-    return size
+    size = float(found[1]) * _SIZES[found[2]] if found else 0.0
+    if not 1 <= size < math.inf:
+        raise InputError(f"{str(text)[:80]!r} is not a size; write a number of bytes such as 5GB, 500M or 100K")
+    return int(size)

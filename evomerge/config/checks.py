@@ -49,7 +49,7 @@ def models(values: Mapping[str, Any]) -> list[str]:
 
 
 def tasks(values: Mapping[str, Any]) -> list[str]:
-    """Tasks, and the places they come from."""
+    """Tasks, the places they come from, and what prompts are made of."""
     problems = [
         f"task_path: there is no file or folder {entry}{sibling(Path(resolve(entry)))}"
         for entry in values.get("task_path", ())
@@ -64,7 +64,17 @@ def tasks(values: Mapping[str, Any]) -> list[str]:
         ]
         problems += [] if names else ["tasks: name at least one, tasks=[t1,t2]"]
         problems += [f"tasks: {name} is given twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    if values.get("fitness.fewshot_as_multiturn") and not values.get("fitness.apply_chat_template"):
+        problems.append("fitness.fewshot_as_multiturn: turns need fitness.apply_chat_template=true")
     return problems
+
+
+def split(values: Mapping[str, Any]) -> list[str]:
+    """The split whose items are asked."""
+    name = values.get("split")
+    if values.get("fitness.splits", {}).get(name) != 0:
+        return []
+    return [f"split: {name} has no items, as fitness.splits gives it none of them; name another, or all"]
 
 
 def places(values: Mapping[str, Any]) -> list[str]:
@@ -89,11 +99,14 @@ def _function_problem(entry: str) -> str | None:
     if not colon or not place.endswith(".py") or not name.isidentifier():
         return f"functions: expected FILE.py:NAME, came {entry!r}"
     path = expanded(place)
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), filename=place)
-    except OSError:
+    if not is_file(path):
         return f"functions: there is no file {place}{sibling(path)}"
-    except (SyntaxError, ValueError) as error:
+    try:
+        # Of bytes, as Python reads a file: it may begin with a byte-order mark, or name its encoding.
+        tree = ast.parse(path.read_bytes())
+    except OSError as error:
+        return f"functions: {place} cannot be read: {error.strerror or error}"
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return f"functions: {place} is not Python: {error}"
     defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     return None if name in defined else f"functions: {place} defines no function {name!r}{suggest(name, defined)}"
@@ -148,8 +161,6 @@ def search(values: Mapping[str, Any]) -> list[str]:
         if workers is not None and workers > 1 and "workers" not in spec.options:
             problems.append(f"executor.workers: {spec.name} has one; for {workers} write executor=processes")
         problems += spec.problems(values.get("executor.options", {}))
-    if values.get("fitness.fewshot_as_multiturn") and not values.get("fitness.apply_chat_template"):
-        problems.append("fitness.fewshot_as_multiturn: turns need fitness.apply_chat_template=true")
     return problems
 
 

@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from evomerge.config import groups, parse, schema, validate, value_types
 from evomerge.config.parse import Override
 from evomerge.config.schema import Key
+from evomerge.config.yaml_values import yaml_file
 from evomerge.run.run_config import EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
 
 CONFIG = "config"
@@ -197,7 +198,12 @@ def flattened(container: Mapping[str, Any], known: Mapping[str, Key], problems: 
 
 
 def _apply(flat: dict[str, Any], key: str, value: Any, known: Mapping[str, Key], problems: list[str]) -> None:
-    value = _interpolated(key, value, problems)
+    try:
+        value = _interpolated(value)
+    except OmegaConfBaseException as error:
+        problems.append(f"{key}: {value!r} cannot be filled in: {str(error).splitlines()[0]}")
+        flat.pop(key, None)  # as for whatever cannot be read
+        return
     owner = schema.free_key(key, known)
     if owner is not None:
         try:
@@ -217,15 +223,11 @@ def _apply(flat: dict[str, Any], key: str, value: Any, known: Mapping[str, Key],
         flat[key] = value
 
 
-def _interpolated(key: str, value: Any, problems: list[str]) -> Any:
+def _interpolated(value: Any) -> Any:
     """Fills in ``${oc.env:HOME}`` and the like."""
     if "${" not in str(value):
         return value
-    try:
-        return OmegaConf.to_container(OmegaConf.create({"value": value}), resolve=True)["value"]  # type: ignore[index,call-overload]
-    except OmegaConfBaseException as error:
-        problems.append(f"{key}: {value!r} cannot be filled in: {str(error).splitlines()[0]}")
-        return None
+    return OmegaConf.to_container(OmegaConf.create({"value": value}), resolve=True)["value"]  # type: ignore[index,call-overload]
 
 
 def _is_file(value: Any) -> bool:
@@ -237,7 +239,7 @@ def _file_overrides(override: Override, problems: list[str]) -> list[Override]:
         problems.append("experiment: a sweep goes over named studies, not over files; run one sweep per file")
         return []
     try:
-        content = value_types.yaml_file(override.value)
+        content = yaml_file(override.value)
     except ValueError as error:
         problems.append(f"experiment: {error}")
         return []
@@ -256,6 +258,8 @@ def _overrides(values: Mapping[str, Any], problems: list[str]) -> list[Override]
     found: list[Override] = []
     for name, value in values.items():
         key = str(name)
+        if key == groups.EXPERIMENT and value is None:
+            continue
         if key in known_groups and isinstance(value, str):
             chosen, problem = parse.read([f"{key}={parse.written(value)}"], schema.SEARCH, known_groups)
             found += chosen
@@ -264,6 +268,10 @@ def _overrides(values: Mapping[str, Any], problems: list[str]) -> list[Override]
             found += [Override(inner, item) for inner, item in flattened({key: value}, schema.SEARCH, problems).items()]
         elif key in schema.SEARCH or schema.free_key(key, schema.SEARCH):
             found.append(Override(key, value))
+        elif key in known_groups:
+            settings = ", or a mapping of its settings" if key in schema.sections(schema.SEARCH) else ""
+            names = ", ".join(known_groups[key])
+            problems.append(f"{key}: expected one of {names}{settings}, came {value_types.quoted(value)}")
         else:
             problems.append(schema.unknown(key, schema.SEARCH, tuple(known_groups)))
     return found

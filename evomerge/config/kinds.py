@@ -73,7 +73,7 @@ def _read_tasks(value: Any) -> tuple[str | dict[str, Any], ...]:
 
 
 _FORMS: Mapping[str, Callable[[Setting], Kind]] = {
-    "bytes": lambda _: value_types.size(),
+    "bytes": lambda setting: value_types.size(none=not setting.low),
     "checkpoint": _checkpoint,
     "checkpoints": _checkpoints,
     "metrics": lambda _: value_types.metric_texts(),

@@ -31,8 +31,11 @@ def read_checkpoint(value: Any) -> CheckpointRef:
         for name in value:
             if name not in known:
                 raise ValueError(f"{name!r} is not one of {', '.join(known)}{suggest(str(name), known)}")
-        if not isinstance(value.get("source"), str):
+        if not isinstance(value.get("source"), str) or not value["source"].strip():
             raise ValueError("a model's mapping needs a source")
+        for name in ("revision", "hub_id"):
+            if not isinstance(value.get(name, ""), str | None) or value.get(name) == "":
+                raise ValueError(f"{name} is {value[name]!r}; expected a text, in quotes where it looks like a number")
         return CheckpointRef(value["source"], value.get("revision"), None, value.get("hub_id"))
     if not isinstance(value, str) or not value.strip():
         raise ValueError("a folder, a hub id such as ORG/NAME, or a mapping with source and revision")

@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Quote, QuotedString
 from hydra.core.override_parser.types import Override as HydraOverride
 from hydra.errors import HydraException
 
-from evomerge.config import schema
+from evomerge.config import schema, value_types
 from evomerge.config.schema import Key
+from evomerge.config.yaml_values import yaml_value
 from evomerge.errors import suggest
 
 _WORD = re.compile(r"^(?P<prefix>\+{0,2}|~)(?P<key>[A-Za-z_][\w./@*-]*)=(?P<text>.*)$", re.DOTALL)
@@ -123,8 +123,9 @@ def _read_word(
         if parsed is not None and parsed.is_sweep_override():
             return _read_sweep(key, text, parsed, known, groups, sweeps)
         value = parsed.value() if parsed is not None else _lenient(text)
-    except (HydraException, yaml.YAMLError) as error:
-        return None, f"{key}: {text!r} cannot be read ({' '.join(str(error).split())[:80]}); put it into quotes"
+    except (HydraException, ValueError, RecursionError) as error:
+        why = " ".join(str(error).split())[:80]
+        return None, f"{key}: {value_types.quoted(text)} cannot be read ({why}); put it into quotes"
     if is_group and not (isinstance(value, Mapping) and key in schema.sections(known)):
         return _read_choice(key, text, groups[key])
     return Override(key, _as_written(key, value, text, known)), None
@@ -183,14 +184,14 @@ def _parsed(text: str) -> HydraOverride | None:
     """A value in Hydra's grammar; None where it is none and may be read as YAML or as plain text."""
     try:
         return OverridesParser.create().parse_override(f"value={text}")
-    except HydraException:
+    except (HydraException, ValueError, RecursionError):  # a number of thousands of digits, brackets without end
         if _CALL.match(text):
             raise
         return None
 
 
 def _lenient(text: str) -> Any:
-    return yaml.safe_load(text) if text[:1] in "[{" else text
+    return yaml_value(text) if text[:1] in "[{" else text
 
 
 def _read_value(text: str) -> Any:

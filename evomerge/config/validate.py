@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evomerge.config import checks, model_names, schema
+from evomerge.config import checks, model_names, schema, value_types
 from evomerge.config.schema import Key
 from evomerge.errors import InputError
-from evomerge.run.paths import expanded, is_file, is_hub_id, new_file_problem, new_folder_problem, sibling
+from evomerge.recipe import Recipe
+from evomerge.run import environment
+from evomerge.run.paths import expanded, is_file, new_file_problem, new_folder_problem, sibling
 from evomerge.run.run_config import EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
 from evomerge.settings import build
+from evomerge.store import read_manifest
 
 T = TypeVar("T")
 
@@ -32,6 +35,8 @@ def read_values(flat: Mapping[str, Any], known: Mapping[str, Key], problems: lis
     values: dict[str, Any] = {}
     for name, value in flat.items():
         kind = known[name].kind
+        if value is None and known[name].default is MISSING:
+            continue  # which is said already: it is missing
         if not _is_unicode(value):
             problems.append(f"{name}: {value!a} is not UTF-8, as manifests and reports are; write or rename it so")
             continue
@@ -39,7 +44,7 @@ def read_values(flat: Mapping[str, Any], known: Mapping[str, Key], problems: lis
             values[name] = kind.read(value)
         except ValueError as error:
             detail = f" ({error})" if str(error) else ""
-            problems.append(f"{name}: expected {kind.expected}, came {textwrap.shorten(repr(value), 80)}{detail}")
+            problems.append(f"{name}: expected {kind.expected}, came {value_types.quoted(value)}{detail}")
     return values
 
 
@@ -83,14 +88,13 @@ def evaluate_config(flat: Mapping[str, Any], problems: list[str]) -> EvaluateCon
     """
     _require(flat, ("model",), schema.EVALUATE, problems)
     values = read_values(flat, schema.EVALUATE, problems)
-    problems += checks.tasks(values)
+    problems += checks.tasks(values) + checks.split(values)
     if "model" in values:
         problems += [f"model: {problem}" for problem in [model_names.missing(values["model"])] if problem]
     problems += _out_problems(values, new_file_problem)
-    if problems:
-        raise InputError(problems)
-    values["offline"] = _offline(values, [values["model"]])
-    return build(EvaluateConfig, values)
+    if not problems:
+        values["offline"] = _offline(values, [values["model"]])
+    return _built(EvaluateConfig, values, problems)
 
 
 def merge_config(flat: Mapping[str, Any], problems: list[str]) -> MergeConfig:
@@ -101,11 +105,12 @@ def merge_config(flat: Mapping[str, Any], problems: list[str]) -> MergeConfig:
     """
     _require(flat, ("recipe", "out"), schema.MERGE, problems)
     values = read_values(flat, schema.MERGE, problems)
-    recipe = expanded(values.get("recipe", ""))
-    if "recipe" in values and not is_file(recipe):
-        problems.append(f"recipe: there is no file {values['recipe']}{sibling(recipe)}")
+    if "recipe" in values and not is_file(path := expanded(values["recipe"])):
+        problems.append(f"recipe: there is no file {values['recipe']}{sibling(path)}")
+    elif "recipe" in values:
+        _settle_offline(values, "recipe", lambda: environment.offline_for_recipe(Recipe.load(path)), problems)
     problems += _out_problems(values, new_folder_problem)
-    return _built(MergeConfig, _with_offline(values, recipe), problems)
+    return _built(MergeConfig, values, problems)
 
 
 def report_config(flat: Mapping[str, Any], problems: list[str]) -> ReportConfig:
@@ -128,10 +133,13 @@ def export_config(flat: Mapping[str, Any], problems: list[str]) -> ExportConfig:
     """
     _require(flat, ("run", "member", "out"), schema.EXPORT, problems)
     values = read_values(flat, schema.EXPORT, problems)
-    problems += checks.run_folder(values, "run")
+    missing = checks.run_folder(values, "run")
+    problems += missing
+    if "run" in values and not missing:
+        folder = expanded(values["run"])
+        _settle_offline(values, "run", lambda: environment.offline_for_run(read_manifest(folder)), problems)
     problems += _out_problems(values, new_folder_problem)
-    manifest = expanded(values.get("run", "")) / "manifest.json"
-    return _built(ExportConfig, _with_offline(values, manifest), problems)
+    return _built(ExportConfig, values, problems)
 
 
 def _out_problems(values: Mapping[str, Any], look: Callable[[Path], str | None]) -> list[str]:
@@ -140,9 +148,11 @@ def _out_problems(values: Mapping[str, Any], look: Callable[[Path], str | None])
 
 
 def _built(kind: type[T], values: Mapping[str, Any], problems: list[str]) -> T:
+    """The configuration of a verb that keeps no word as it was written: places are those that they stand for."""
     if problems:
         raise InputError(problems)
-    return build(kind, values)
+    places = {key: str(expanded(values[key])) for key in ("run", "recipe", "out") if values.get(key) is not None}
+    return build(kind, {**values, **places})
 
 
 def _require(flat: Mapping[str, Any], names: tuple[str, ...], known: Mapping[str, Key], problems: list[str]) -> None:
@@ -153,23 +163,19 @@ def _offline(values: Mapping[str, Any], refs: Iterable[Any]) -> bool:
     """Offline as asked; else unless a model is named by hub id, or a task is none of the user's own."""
     if values["offline"] is not None:
         return values["offline"]
-    if any(ref is not None and is_hub_id(ref.source) for ref in refs):
+    if not environment.offline_for(ref.source for ref in refs if ref is not None):
         return False
     local = model_names.local_tasks(values["task_path"])
     named = [task for task in values["tasks"] if isinstance(task, str)]
     return all(task in local or task.endswith((".yaml", ".yml")) for task in named)
 
 
-def _with_offline(values: dict[str, Any], file: Path) -> dict[str, Any]:
-    """Fills in ``offline`` from the checkpoints that a recipe or a manifest names."""
-    if values.get("offline") is not None or not is_file(file):
-        return values
+def _settle_offline(values: dict[str, Any], key: str, look: Callable[[], bool], problems: list[str]) -> None:
+    """Fills in ``offline`` where it is left open, from the file that a key names; one that cannot be read is told."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if found.get("config", {}).get("offline") is True:
-            return {**values, "offline": True}  # the run's models were folders: names that look like hub ids are paths
-        refs = [ref for ref in [*found["models"], found.get("base")] if ref]
-        hub = any(is_hub_id(ref if isinstance(ref, str) else ref["source"]) for ref in refs)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        hub = False  # whoever reads the file in earnest says what is wrong with it
-    return {**values, "offline": not hub}
+        found = look()
+    except InputError as error:
+        problems += [f"{key}: {problem}" for problem in error.problems]
+        return
+    if values.get("offline") is None:
+        values["offline"] = found

@@ -9,11 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import yaml
-
+from evomerge.config.yaml_values import yaml_file
 from evomerge.errors import InputError, a_number, suggest
 from evomerge.recipe import MODULE_KINDS
-from evomerge.run.paths import expanded
 from evomerge.settings import parse_size
 
 
@@ -26,6 +24,12 @@ def written_plainly(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(written_plainly, value)) + "]"
     return str(value)
+
+
+def quoted(value: Any, length: int = 80) -> str:
+    """A value as Python writes it, for messages; a long one is cut."""
+    text = repr(value)
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 @dataclass(frozen=True)
@@ -95,13 +99,15 @@ def truth() -> Kind:
     return Kind("true or false", read)
 
 
-def size() -> Kind:
-    """A number of bytes, such as ``5GB``; 0 is none."""
+def size(*, none: bool = True) -> Kind:
+    """A number of bytes, such as ``5GB``; 0 is none, where none will do."""
 
     def read(value: Any) -> int:
+        if isinstance(value, float) and value.is_integer():  # such as 2e9
+            value = int(value)
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise ValueError
-        if str(value) == "0":
+        if none and str(value) == "0":
             return 0
         try:
             return parse_size(value)
@@ -111,7 +117,7 @@ def size() -> Kind:
     def shown(value: int) -> str:
         return f"{value // 10**9}GB" if value and value % 10**9 == 0 else str(value)
 
-    return Kind("a number of bytes such as 5GB, 500M or 0", read, shown=shown)
+    return Kind("a number of bytes such as 5GB, 500M or " + ("0" if none else "100K"), read, shown=shown)
 
 
 def text() -> Kind:
@@ -254,21 +260,6 @@ def listed(value: Any, *, only_lists: bool = False) -> list[Any]:
     if not isinstance(value, list | tuple):
         raise ValueError
     return list(value)
-
-
-def yaml_file(name: str) -> Any:
-    """Reads a YAML file, with ``~`` expanded.
-
-    Raises:
-        ValueError: If it cannot be read.
-    """
-    path = expanded(name)
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"the file {name} cannot be read: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"the file {name} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def _is_yaml(value: Any) -> bool:

@@ -1,4 +1,7 @@
-"""The environment of a run: set before any library reads it, since these libraries read it once, on import."""
+"""The environment of a run: set before any library reads it, since these libraries read it once, on import.
+
+Whether the hub is out of bounds is settled here too, for all that users leave it open for.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,11 @@ import contextlib
 import ctypes
 import gc
 import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from evomerge.recipe import Recipe
+from evomerge.run.paths import is_hub_id
 
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE", "TRANSFORMERS_OFFLINE")
 _ALWAYS = {
@@ -27,6 +35,29 @@ def prepare(*, offline: bool) -> None:
     if offline:
         for name in _OFFLINE:
             os.environ[name] = "1"
+
+
+def offline_for(sources: Iterable[str]) -> bool:
+    """Whether the hub is out of bounds for models, where nobody says so: unless one is named by its hub id."""
+    return not any(is_hub_id(source) for source in sources)
+
+
+def offline_for_recipe(recipe: Recipe) -> bool:
+    """The same for all checkpoints that a recipe names, those of recipes inside too."""
+    return offline_for(ref.source for ref in recipe.checkpoints)
+
+
+def offline_for_run(manifest: Mapping[str, Any]) -> bool:
+    """The same for the models of a run that is to be exported from.
+
+    Args:
+        manifest: The run's. Where the run itself was offline its models were folders or in the cache, so names that
+            look like hub ids are no reason to ask the hub.
+    """
+    if manifest.get("config", {}).get("offline") is True:
+        return True
+    models = [*manifest.get("models", []), manifest.get("base")]
+    return offline_for(str(model.get("source")) for model in models if model)
 
 
 def give_back_memory() -> None:

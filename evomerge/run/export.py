@@ -18,6 +18,7 @@ from evomerge.run import paths
 from evomerge.run.card import Measured, inherited_licence, licence_of, measured, model_card, uncited
 from evomerge.run.members import find_member, recorded_answers
 from evomerge.run.verification import ran_remote_code, verify
+from evomerge.settings import parse_size
 from evomerge.store import RunStore
 
 
@@ -48,7 +49,7 @@ def build(
     recipe: Recipe,
     out: str | Path,
     *,
-    max_shard_size: str = "5GB",
+    max_shard_size: str | int = "5GB",
     offline: bool = True,
     device: str = "cpu",
     scores: Measured | None = None,
@@ -58,7 +59,7 @@ def build(
     Args:
         recipe: What to build.
         out: The folder to make.
-        max_shard_size: Largest weight file.
+        max_shard_size: Largest weight file, such as ``5GB``, or in bytes.
         offline: Never ask the hub.
         device: Where tensors are merged.
         scores: What a search measured, for the card; None for a recipe that is only built.
@@ -66,11 +67,12 @@ def build(
     Raises:
         InputError: If checkpoints are missing, are not those the recipe names, or the folder cannot be made.
     """
+    out = _new_folder(out)
+    device = resolve_device(device, "device")
+    shard_bytes = parse_size(max_shard_size)
     checkpoints = open_sources(recipe, offline=offline)
-    card = model_card(Path(out).name, recipe, _licences(recipe, checkpoints), scores)
-    return merge_to_folder(
-        recipe, out, checkpoints=checkpoints, max_shard_size=max_shard_size, card=card, device=resolve_device(device)
-    )
+    card = model_card(out.name, recipe, _licences(recipe, checkpoints), scores)
+    return merge_to_folder(recipe, out, checkpoints=checkpoints, max_shard_size=shard_bytes, card=card, device=device)
 
 
 def export_member(
@@ -78,7 +80,7 @@ def export_member(
     member: str,
     out: str | Path,
     *,
-    max_shard_size: str = "5GB",
+    max_shard_size: str | int = "5GB",
     offline: bool = True,
     trust_remote_code: bool = False,
 ) -> Exported:
@@ -89,7 +91,7 @@ def export_member(
         member: An id or digest prefix, ``knee``, or ``best:TASK`` (by search score: picking by held-out score would
             make that score optimistic).
         out: The folder to make.
-        max_shard_size: Largest weight file.
+        max_shard_size: Largest weight file, such as ``5GB``, or in bytes.
         offline: Never ask the hub.
         trust_remote_code: Run the model code that comes with the checkpoints, if the run did. The run's own word is
             not enough, since it may be someone else's run.
@@ -98,10 +100,9 @@ def export_member(
         InputError: If the member, its checkpoints, its answers or the tasks are not what they were.
         ExportMismatch: If the folder answers otherwise; nothing is left behind.
     """
-    out = paths.expanded(str(out)).absolute()
-    if problem := paths.new_folder_problem(out):
-        raise InputError(f"out: {problem}")
-    store = RunStore.read(run)
+    out = _new_folder(out)
+    shard_bytes = parse_size(max_shard_size)
+    store = RunStore.read(paths.expanded(str(run)))
     digest = find_member(store, member)
     recorded = store.lookup(digest, "test") or store.lookup(digest, "search")
     if recorded is None or recorded.error is not None:
@@ -109,12 +110,25 @@ def export_member(
     _check_trust(store, trust_remote_code)
     answers = recorded_answers(store, recorded)
     recipe = Recipe.from_json(recorded.recipe)
-    with _draft(out) as draft:
-        build(recipe, draft, max_shard_size=max_shard_size, offline=offline, scores=_scores(store, digest))
-        difference, tolerance = verify(store, recorded.split, answers, draft)
+    # Asked before anything is built, so that what is not there is told at once.
     _, warnings = inherited_licence(_licences(recipe, open_sources(recipe, offline=offline, verify=False)))
     warnings += uncited(recipe)
+    with _draft(out) as draft:
+        build(recipe, draft, max_shard_size=shard_bytes, offline=offline, scores=_scores(store, digest))
+        difference, tolerance = verify(store, recorded.split, answers, draft)
     return Exported(out, digest[:12], recorded.split, recorded.items, difference, tolerance, tuple(warnings))
+
+
+def _new_folder(out: str | Path) -> Path:
+    """The folder to make.
+
+    Raises:
+        InputError: If it cannot be made.
+    """
+    place = paths.expanded(str(out))
+    if problem := paths.new_folder_problem(place):
+        raise InputError(f"out: {problem}")
+    return place.absolute()
 
 
 @contextmanager

@@ -18,10 +18,13 @@ def example_folder() -> Path:
 
 
 def resolve(source: str) -> str:
-    """The path that a source stands for: ``example:base`` is a folder inside the package, ``~`` the home folder."""
+    """The path that a source stands for: ``example:base`` is a folder inside the package, ``~`` the home folder.
+
+    Others stay as they were written, hub ids among them.
+    """
     if source.startswith(EXAMPLE):
         return str(example_folder() / source.removeprefix(EXAMPLE))
-    return str(expanded(source)) if source.startswith("~") else source
+    return str(expanded(source)) if any(part.startswith("~") for part in Path(source).parts[:1]) else source
 
 
 def is_hub_id(source: str) -> bool:
@@ -81,11 +84,19 @@ def folder_problem(path: Path) -> str | None:
 
 
 def new_folder_problem(path: Path) -> str | None:
-    """Why a new folder cannot be made; an empty one may be there."""
+    """Why a new folder cannot be made; an empty one may be there, which a finished one beside it then replaces."""
     problem = folder_problem(path)
-    if problem is None and is_folder(path) and any(path.iterdir()):
-        return f"{path} exists and is not empty; name a new folder, or remove it first"
-    return problem
+    if problem is not None or not is_folder(path):
+        return problem
+    try:
+        if any(path.iterdir()):
+            return f"{path} exists and is not empty; name a new folder, or remove it first"
+    except OSError as error:
+        return f"{path}: {(error.strerror or str(error)).lower()}"
+    if path.is_mount():
+        return f"{path} is where a disk is mounted and cannot be replaced; name a new folder in it, {path / 'NAME'}"
+    beside = path.resolve().parent
+    return None if os.access(beside, os.W_OK | os.X_OK) else f"nothing may be written to {beside}, beside {path}"
 
 
 def new_file_problem(path: Path) -> str | None:

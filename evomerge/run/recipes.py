@@ -15,6 +15,7 @@ from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
 from evomerge.recipe import DEFAULT_LAYER_PATTERN, DEFAULT_PATTERNS, CheckpointRef, Group, ParameterGroups, Recipe
 from evomerge.report import front_members
+from evomerge.run import paths
 from evomerge.run.members import empty_front
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.store import RunStore
@@ -84,7 +85,7 @@ def front_of(folder: str, spec: GenomeSpec) -> tuple[tuple[str, ...], NDArray[np
     Raises:
         InputError: If there is no such run, or it holds none of them.
     """
-    store = RunStore.read(folder)
+    store = RunStore.read(paths.expanded(folder))
     names, rows = [], []
     members = front_members(store)
     if not members:

@@ -21,7 +21,7 @@ from evomerge.settings import as_json, from_json, section, setting
 SEED = setting("the one seed that everything random follows from", low=0, high=2**63 - 1)
 OFFLINE = setting("never ask the hub; null: unless a hub id or a built-in task needs it")
 OUT_FOLDER = setting("the folder to make")
-SHARD_SIZE = setting("largest file, such as 5GB")
+SHARD_SIZE = setting("largest file, such as 5GB", low=1, form="bytes")
 RUN_FOLDER = setting("a run's folder")
 
 
@@ -141,7 +141,7 @@ class MergeConfig:
 
     recipe: str = field(metadata=setting("a recipe.json"))
     out: str = field(metadata=OUT_FOLDER)
-    max_shard_size: str = field(default="5GB", metadata=SHARD_SIZE)
+    max_shard_size: int = field(default=5_000_000_000, metadata=SHARD_SIZE)
     offline: bool | None = field(default=None, metadata=OFFLINE)
     device: str = field(default="cpu", metadata=setting("where tensors are merged: cpu, cuda, ..."))
 
@@ -160,7 +160,7 @@ class ExportConfig:
     run: str = field(metadata=RUN_FOLDER)
     member: str = field(metadata=setting("an id from front.json, knee, or best:TASK"))
     out: str = field(metadata=OUT_FOLDER)
-    max_shard_size: str = field(default="5GB", metadata=SHARD_SIZE)
+    max_shard_size: int = field(default=5_000_000_000, metadata=SHARD_SIZE)
     offline: bool | None = field(default=None, metadata=OFFLINE)
     trust_remote_code: bool = field(
         default=False, metadata=setting("run model code that comes with the checkpoints, if the run did")

@@ -12,6 +12,7 @@ from evomerge.candidate import RuntimeSettings
 from evomerge.config import compose
 from evomerge.errors import InputError
 from evomerge.recipe import CheckpointRef
+from tests.building import plain_recipe
 
 GOOD = ("models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]")
 
@@ -104,6 +105,11 @@ def test_python_values_mean_what_words_mean(desk: Path) -> None:
     assert compose.search(config.command[2:], config.command) == config
     with pytest.raises(InputError, match="did you mean 'seed'"):
         compose.from_values({**values, "sed": 1})
+    assert compose.from_values({**values, "experiment": None}) == compose.from_values(values)
+    with pytest.raises(InputError, match=r"genome: expected one of blocks, .* or a mapping of its settings, came 3"):
+        compose.from_values({**values, "genome": 3})
+    with pytest.raises(InputError, match=r"experiment: expected one of example, .*, came \['example'\]"):
+        compose.from_values({**values, "experiment": ["example"]})
 
 
 def test_within_a_program_that_hydra_runs(desk: Path) -> None:
@@ -160,13 +166,42 @@ def test_within_a_program_that_hydra_runs(desk: Path) -> None:
         ("base=" + "a" * 300, "no folder aaa"),
         ("base=~nobody-has-this-name/x", "no folder ~nobody"),
         ("base=${oc.env:NO_SUCH_VARIABLE_AT_ALL}", "cannot be filled in"),
+        ("models=[{source:A,revision:3},B]", "revision is 3; expected a text"),
+        ("models=[{source:''},B]", "needs a source"),
+        ("seed=" + "9" * 5000, "expected a whole number from 0 to 9223372036854775807, came '99999"),
+        ("model.prepared_disk=" + "9" * 400, "expected a number of bytes"),
+        ("method_options=" + "[" * 3000, "cannot be read"),
+        ("method_options=[!!bool,é]", "cannot be read"),
     ],
 )
 def test_values_out_of_range(desk: Path, word: str, expected: str) -> None:
     (desk / "bad.py").write_text("def f(:\n")
-    (desk / "good.py").write_text("def brevity(model, tokenizer):\n    return 0.0\n")
+    (desk / "good.py").write_bytes(b"\xef\xbb\xbfdef brevity(model, tokenizer):\n    return 0.0\n")
     found = problems(*word.split())
     assert any(expected in problem for problem in found), found
+
+
+def test_what_cannot_be_filled_in_is_one_problem(desk: Path) -> None:
+    for key in ("models", "base", "method", "seed", "genome.bounds", "tasks"):
+        found = problems(f"{key}=${{oc.env:NO_SUCH_VARIABLE_AT_ALL}}")
+        assert len(found) == 1, found
+
+
+@pytest.mark.parametrize("text", ["a: 2024-13-45", "a: !!bool maybe", "a: !!timestamp x", "[" * 3000])
+def test_values_that_yaml_makes_nothing_of(desk: Path, text: str) -> None:
+    (desk / "odd.yaml").write_text(text)
+    for key in ("experiment", "models", "method_options"):
+        found = problems(f"{key}=odd.yaml")
+        assert len(found) == 1
+        assert "the file odd.yaml is not YAML: " in found[0]
+
+
+def test_a_function_may_stand_in_a_file_of_any_encoding(desk: Path) -> None:
+    text = "def höflich(model, tokenizer):\n    return 0.0\n"
+    (desk / "mark.py").write_text(text, encoding="utf-8-sig")
+    (desk / "old.py").write_text(f"# coding: latin-1\n{text}", encoding="latin-1")
+    words = ["mark.py:höflich", "old.py:höflich"]
+    assert compose.search([*GOOD, f"functions=[{','.join(words)}]"]).functions == tuple(words)
 
 
 def test_environment_variables_are_filled_in(desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,14 +260,42 @@ def test_evaluate(desk: Path) -> None:
     assert config.runtime == RuntimeSettings(device="cpu")
     assert (config.split, config.offline, config.out) == ("test", True, None)
     assert compose.evaluate(["model=org/name", "tasks=[rhymes]", "task_path=my_tasks"]).offline is False
+    words = ["model=C", "tasks=[rhymes]", "fitness.splits={search:1}", "fitness.fewshot_as_multiturn=true"]
+    with pytest.raises(InputError) as caught:
+        compose.evaluate(words)
+    turns, split = caught.value.problems
+    assert turns == "fitness.fewshot_as_multiturn: turns need fitness.apply_chat_template=true"
+    assert split == "split: test has no items, as fitness.splits gives it none of them; name another, or all"
 
 
 def test_merge_and_export_ask_the_hub_only_for_what_they_name(desk: Path) -> None:
+    (desk / "run").mkdir()
     for source, offline in (("A", True), ("org/name", False)):
-        (desk / "run").mkdir(exist_ok=True)
-        content = json.dumps({"models": [{"source": source}], "base": None})
-        for file in ("recipe.json", "run/manifest.json"):
-            (desk / file).write_text(content)
-        assert compose.merge(["recipe=recipe.json", "out=m"]).offline is offline
+        plain = plain_recipe(source)
+        old = {"models": plain.pop("sources"), "base": None, **plain}
+        for recipe in (plain_recipe(source), plain_recipe("A", {"recipe": plain_recipe(source)}), old):
+            (desk / "recipe.json").write_text(json.dumps(recipe))
+            assert compose.merge(["recipe=recipe.json", "out=m"]).offline is offline
+            assert compose.merge(["recipe=recipe.json", "out=m", "offline=true"]).offline is True
+        manifest = {"format": 2, "models": [{"source": source}], "base": None, "config": {"offline": offline}}
+        (desk / "run" / "manifest.json").write_text(json.dumps(manifest))
         assert compose.export(["run=run", "member=knee", "out=m"]).offline is offline
-    assert compose.merge(["recipe=recipe.json", "out=m", "offline=true"]).offline is True
+        manifest["config"] = {"offline": True}  # what looks like a hub id was a folder
+        (desk / "run" / "manifest.json").write_text(json.dumps(manifest))
+        assert compose.export(["run=run", "member=knee", "out=m"]).offline is True
+
+
+def test_what_is_wrong_with_files_and_other_values_is_told_together(desk: Path) -> None:
+    (desk / "recipe.json").write_text(json.dumps(plain_recipe("A") | {"sauces": []}))
+    (desk / "run").mkdir()
+    (desk / "run" / "manifest.json").write_text('{"format": 9}')
+    cases = (
+        (compose.merge, ["recipe=recipe.json", "max_shard_size=5X"], ("recipe: unknown field 'sauces'", "max_shard_")),
+        (compose.export, ["run=run", "member=knee", "max_shard_size=0"], ("run: run has run format", "or 100K, came")),
+    )
+    for compose_verb, words, expected in cases:
+        with pytest.raises(InputError) as caught:
+            compose_verb([*words, "out=my_tasks"])
+        assert len(caught.value.problems) == 3
+        assert all(any(part in problem for problem in caught.value.problems) for part in expected)
+    assert compose.merge(["recipe=my_tasks/../recipe.json", "out=m", "max_shard_size=1e6"]).max_shard_size == 10**6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 from evomerge.cli.main import main, sentence
 from evomerge.config import compose
 from evomerge.errors import InputError
+from evomerge.run.paths import expanded, new_folder_problem, resolve
+from tests.building import plain_recipe
 
 GOOD = ("models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]")
 
@@ -47,6 +50,7 @@ POSSIBLE = [
 
 @pytest.fixture
 def odd(desk: Path) -> Path:
+    (desk / "recipe.json").write_text(json.dumps(plain_recipe("A")))
     (desk / "file").write_text("")
     (desk / "dangling").symlink_to("nowhere/at/all")
     (desk / "loop").symlink_to("loop")
@@ -71,7 +75,6 @@ def test_a_run_folder_that_cannot_be_made(odd: Path, path: str, expected: str) -
 
 @pytest.mark.parametrize(("path", "expected"), IMPOSSIBLE)
 def test_a_model_folder_that_cannot_be_made(odd: Path, path: str, expected: str) -> None:
-    (odd / "recipe.json").write_text("{}")
     found = problems(compose.merge, ["recipe=recipe.json", f"out={path}"])
     assert len(found) == 1
     assert found[0].startswith("out: ")
@@ -88,7 +91,6 @@ def test_a_file_of_scores_that_cannot_be_written(odd: Path, path: str, expected:
 
 
 def test_a_model_folder_with_something_in_it_is_refused_an_empty_one_is_not(odd: Path) -> None:
-    (odd / "recipe.json").write_text("{}")
     assert "exists and is not empty" in problems(compose.merge, ["recipe=recipe.json", "out=my_tasks"])[0]
     assert compose.merge(["recipe=recipe.json", "out=A"]).out == "A"
 
@@ -106,6 +108,28 @@ def test_a_run_folder_may_have_any_other_name(odd: Path, path: str) -> None:
     config = compose.from_values(values)
     assert config.run_dir == path
     assert compose.search(config.command[2:], config.command) == config, "its command repeats it"
+
+
+def test_a_folder_whose_name_begins_with_a_tilde_is_written_with_a_dot(odd: Path) -> None:
+    """Libraries would look for the home of somebody of that name."""
+    for name in ("~run", "~model"):
+        (odd / name).mkdir()
+    (odd / "~run" / "manifest.json").write_text('{"format": 2}')
+    (odd / "~recipe.json").write_text(json.dumps(plain_recipe("./~model")))
+    assert compose.report(["run=./~run"]).run == str(odd / "~run")
+    assert compose.export(["run=./~run", "member=knee", "out=./~out"]).out == str(odd / "~out")
+    assert compose.merge(["recipe=./~recipe.json", "out=m"]).recipe == str(odd / "~recipe.json")
+    assert compose.search([*GOOD[1:], "models=[A,./~model]", "start_from=./~run"]).start_from == "./~run"
+    assert resolve("./~model") == str(expanded("./~model")) == str(odd / "~model")
+    assert resolve("org/name") == "org/name"
+
+
+def test_a_folder_that_a_disk_is_mounted_on_cannot_be_replaced() -> None:
+    places = (Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines())
+    empty = [place for place in places if place.is_dir() and os.access(place, os.R_OK) and not any(place.iterdir())]
+    if not empty:
+        pytest.skip("no empty folder is one here")
+    assert "name a new folder in it" in str(new_folder_problem(empty[0]))
 
 
 def test_an_error_of_the_operating_system_names_the_file(odd: Path, capsys: pytest.CaptureFixture[str]) -> None:

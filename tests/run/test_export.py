@@ -16,8 +16,10 @@ import evomerge
 from evomerge.cli.main import main
 from evomerge.errors import InputError
 from evomerge.evaluation import Response
+from evomerge.run.card import licence_of
 from evomerge.run.verification import largest_difference
-from tests.run.family import Family
+from tests.apart import Forked
+from tests.run.family import Family, write_task
 
 Refused = Callable[[Sequence[str]], str]
 
@@ -81,6 +83,14 @@ def test_merge_builds_the_same_bytes_from_the_recipe_alone(run: Path, tmp_path: 
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("header", "licence"), [("license: mit", "mit"), ("license: mit\ndate: 2024-13-45", None), ("license: [", None)]
+)
+def test_the_licence_of_a_card_whatever_else_is_in_it(tmp_path: Path, header: str, licence: str | None) -> None:
+    (tmp_path / "README.md").write_text(f"---\n{header}\n---\n# A model\n")
+    assert licence_of(tmp_path) == licence
+
+
 def test_best_of_a_task_is_the_best_by_search_score(run: Path, tmp_path: Path) -> None:
     done = evomerge.Run(run).export("best:second", tmp_path / "best")
     front = evomerge.Run(run).front
@@ -106,6 +116,24 @@ def test_a_log_likelihood_that_is_no_number_is_a_mismatch() -> None:
     one, nan = (Response("t", "i", {}, (value,)) for value in (1.0, math.nan))
     assert largest_difference([one], [one]) == 0.0
     assert largest_difference([one], [nan]) == math.inf
+
+
+def test_a_program_that_is_told_to_end_leaves_nothing(
+    own_family: Family, tmp_path: Path, program: Callable[..., Forked]
+) -> None:
+    """SIGTERM comes when the folder is complete, while the tasks are read for the comparison."""
+    write_task(own_family.folder / "tasks", "first", 10, hostile=True)
+    assert own_family.search(tmp_path / "run", evaluations=6) == 0
+    with (own_family.folder / "tasks" / "judge.py").open("a") as file:
+        file.write("import os, pathlib, signal\n")
+        file.write(f"seen = [str(path) for path in pathlib.Path({str(tmp_path)!r}).glob('new/.*/x/*.safetensors')]\n")
+        file.write(f"pathlib.Path({str(tmp_path / 'seen')!r}).write_text(' '.join(seen))\n")
+        file.write("os.kill(os.getpid(), signal.SIGTERM)\n")
+    process = program(["export", f"run={tmp_path / 'run'}", "member=knee", f"out={tmp_path / 'new' / 'x'}"])
+    said = process.communicate()[1]
+    assert (process.returncode, said) == (130, "stopped\n")
+    assert "model.safetensors" in (tmp_path / "seen").read_text()
+    assert not (tmp_path / "new").exists()
 
 
 def _drop_folder(folder: Path) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from evomerge.run.evaluate import evaluate, table
-from evomerge.run.paths import expanded
 from evomerge.run.run_config import EvaluateConfig
 from evomerge.store import write_json
 
@@ -23,6 +23,6 @@ def run(config: EvaluateConfig) -> int:
         answers = [response.to_json() for response in scores.responses]
         data: dict[str, Any] = {"model": config.model.to_json(), "split": config.split, "run": scores.ran}
         data |= {"metrics": scores.metrics, "responses": answers}
-        write_json(expanded(config.out), data)
+        write_json(Path(config.out), data)
         print(config.out)
     return 0
