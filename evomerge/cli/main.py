@@ -127,9 +127,11 @@ def _call(verb: str, config: object) -> int:
 def _no_verb(words: Sequence[str]) -> str:
     first = words[0]
     if "=" in first or first.startswith("-m"):
+        # With dashes before keys, which other programs want.
+        rest = shlex.join(word.lstrip("-") if "=" in word else word for word in words)
         return (
-            f"{first}: a verb comes first. For a search of your own: evomerge search {shlex.join(words)}. "
-            f"For the embedded example with other settings: evomerge search experiment=example {shlex.join(words)}"
+            f"{first}: a verb comes first. For a search of your own: evomerge search {rest}. "
+            f"For the embedded example with other settings: evomerge search experiment=example {rest}"
         )
     return f"{first}: unknown verb{suggest(first, pages.VERBS)} (there are {', '.join(pages.VERBS)})"
 

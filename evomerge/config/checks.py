@@ -91,7 +91,11 @@ def run_folder(values: Mapping[str, Any], name: str) -> list[str]:
     folder = values.get(name)
     if folder is None or is_file(expanded(folder) / "manifest.json"):
         return []
-    return [f"{name}: {folder} is not a run's folder (it has no manifest.json){sibling(expanded(folder))}"]
+    path = expanded(folder)
+    if not there(path):
+        return [f"{name}: {folder} is not there; expected a run's folder{sibling(path)}"]
+    why = "it is a file" if is_file(path) else "it has no manifest.json"
+    return [f"{name}: {folder} is not a run's folder ({why}){sibling(path)}"]
 
 
 def _function_problem(entry: str) -> str | None:

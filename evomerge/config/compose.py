@@ -202,7 +202,6 @@ def _apply(flat: dict[str, Any], key: str, value: Any, known: Mapping[str, Key],
         value = _interpolated(value)
     except OmegaConfBaseException as error:
         problems.append(f"{key}: {value!r} cannot be filled in: {str(error).splitlines()[0]}")
-        flat.pop(key, None)  # as for whatever cannot be read
         return
     owner = schema.free_key(key, known)
     if owner is not None:

@@ -208,6 +208,9 @@ def _as_written(key: str, value: Any, text: str, known: Mapping[str, Key]) -> An
 
 
 def _unreadable(word: str, known: Mapping[str, Key], groups: Mapping[str, Sequence[str]]) -> str:
+    key = word.lstrip("-").partition("=")[0].replace("-", "_")
+    if word.startswith("-") and (key in known or key in groups):
+        return f"{word}: keys are written without dashes, {key}=..."
     if word.startswith("-"):
         return f"{word}: unknown option; there are --help, --version, --debug and, for search, -m"
     if "=" in word:
@@ -219,4 +222,6 @@ def _unreadable(word: str, known: Mapping[str, Key], groups: Mapping[str, Sequen
     named = next((group for group, names in groups.items() if word in names), None)
     if named:
         return f"{word}: expected key=value; did you mean {named}={word}?"
+    if len(known) == 1:
+        return f"{word}: expected key=value; did you mean {next(iter(known))}={word}?"
     return f"{word}: expected key=value{suggest(word, [*known, *groups])}"

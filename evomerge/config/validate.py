@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +12,7 @@ from evomerge.config.schema import Key
 from evomerge.errors import InputError
 from evomerge.recipe import Recipe
 from evomerge.run import environment
-from evomerge.run.paths import expanded, is_file, new_file_problem, new_folder_problem, sibling
+from evomerge.run.paths import expanded, is_file, is_folder, new_file_problem, new_folder_problem, sibling
 from evomerge.run.run_config import EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
 from evomerge.settings import build
 from evomerge.store import read_manifest
@@ -27,16 +26,18 @@ def read_values(flat: Mapping[str, Any], known: Mapping[str, Key], problems: lis
     Args:
         flat: Dotted key to value.
         known: The keys of the verb.
-        problems: Gets a sentence for each value that cannot be used.
+        problems: Gets a sentence for each value that cannot be used. What has one already, since its word could not be
+            read or it is missing, is not read: nobody meant the value that stands there instead.
 
     Returns:
         The values that can.
     """
     values: dict[str, Any] = {}
+    told = _told(problems)
     for name, value in flat.items():
         kind = known[name].kind
-        if value is None and known[name].default is MISSING:
-            continue  # which is said already: it is missing
+        if name in told:
+            continue
         if not _is_unicode(value):
             problems.append(f"{name}: {value!a} is not UTF-8, as manifests and reports are; write or rename it so")
             continue
@@ -46,6 +47,11 @@ def read_values(flat: Mapping[str, Any], known: Mapping[str, Key], problems: lis
             detail = f" ({error})" if str(error) else ""
             problems.append(f"{name}: expected {kind.expected}, came {value_types.quoted(value)}{detail}")
     return values
+
+
+def _told(problems: Iterable[str]) -> set[str]:
+    """The keys that problems begin with."""
+    return {problem.partition(": ")[0] for problem in problems}
 
 
 def _is_unicode(value: Any) -> bool:
@@ -106,7 +112,8 @@ def merge_config(flat: Mapping[str, Any], problems: list[str]) -> MergeConfig:
     _require(flat, ("recipe", "out"), schema.MERGE, problems)
     values = read_values(flat, schema.MERGE, problems)
     if "recipe" in values and not is_file(path := expanded(values["recipe"])):
-        problems.append(f"recipe: there is no file {values['recipe']}{sibling(path)}")
+        what = f"{values['recipe']} is a folder" if is_folder(path) else f"there is no file {values['recipe']}"
+        problems.append(f"recipe: {what}; expected a recipe.json{sibling(path)}")
     elif "recipe" in values:
         _settle_offline(values, "recipe", lambda: environment.offline_for_recipe(Recipe.load(path)), problems)
     problems += _out_problems(values, new_folder_problem)
@@ -156,7 +163,8 @@ def _built(kind: type[T], values: Mapping[str, Any], problems: list[str]) -> T:
 
 
 def _require(flat: Mapping[str, Any], names: tuple[str, ...], known: Mapping[str, Key], problems: list[str]) -> None:
-    problems += [f"{name}: missing; write {name}=... ({known[name].doc})" for name in names if flat.get(name) is None]
+    absent = [name for name in names if flat.get(name) is None and name not in _told(problems)]
+    problems += [f"{name}: missing; write {name}=... ({known[name].doc})" for name in absent]
 
 
 def _offline(values: Mapping[str, Any], refs: Iterable[Any]) -> bool:

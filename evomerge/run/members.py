@@ -44,6 +44,8 @@ def find_member(store: RunStore, wanted: str) -> str:
     known = f"members are {', '.join(ids[:8])}{', ...' if len(ids) > 8 else ''}; also knee and best:TASK"
     known = known if members else empty_front(store)
     what = "stands for several candidates" if found else "is no member of this run"
+    if len(wanted) < _SHORTEST_PREFIX and any(digest.startswith(wanted) for digest in ids):
+        what = f"is too short for a digest; write {_SHORTEST_PREFIX} digits or more"
     raise InputError(f"member: {wanted!r} {what}{suggest(wanted, [*ids, 'knee'] if ids else [])} ({known})")
 
 

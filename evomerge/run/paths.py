@@ -70,7 +70,7 @@ def there(path: Path) -> bool:
 def sibling(path: Path) -> str:
     """Ends a message with the name beside a missing path that was probably meant."""
     try:
-        names = [entry.name for entry in path.parent.iterdir()]
+        names = [entry.name for entry in path.parent.iterdir() if entry.name != path.name]
     except (OSError, ValueError):
         names = []
     return suggest(path.name, names)

@@ -181,7 +181,12 @@ def test_code_of_checkpoints_runs_only_when_the_one_who_exports_says_so(
 
 @pytest.mark.parametrize(
     ("member", "expected"),
-    [("best:frist", "did you mean 'first'"), ("zzzzzz", "is no member"), ("kne", "did you mean 'knee'")],
+    [
+        ("best:frist", "did you mean 'first'"),
+        ("zzzzzz", "is no member"),
+        ("kne", "did you mean 'knee'"),
+        ("", "a text"),
+    ],
 )
 def test_members_that_are_not_there(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], member: str, expected: str
@@ -189,6 +194,12 @@ def test_members_that_are_not_there(
     assert main(["export", f"run={run}", f"member={member}", f"out={tmp_path / 'x'}"]) == 2
     assert expected in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_the_beginning_of_a_digest_has_six_digits(run: Path, tmp_path: Path, problems_of: Refused) -> None:
+    member = evomerge.Run(run).front[0].id
+    printed = problems_of(["export", f"run={run}", f"member={member[:4]}", f"out={tmp_path / 'x'}"])
+    assert f"member: '{member[:4]}' is too short for a digest; write 6 digits or more" in printed
 
 
 @pytest.mark.parametrize("member", ["knee", "best:first"])
