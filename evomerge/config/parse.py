@@ -211,6 +211,8 @@ def _unreadable(word: str, known: Mapping[str, Key], groups: Mapping[str, Sequen
     key = word.lstrip("-").partition("=")[0].replace("-", "_")
     if word.startswith("-") and (key in known or key in groups):
         return f"{word}: keys are written without dashes, {key}=..."
+    if word.startswith("~"):
+        return f"{word}: to take a setting away, write {word[1:]}=null"
     if word.startswith("-"):
         return f"{word}: unknown option; there are --help, --version, --debug and, for search, -m"
     if "=" in word:

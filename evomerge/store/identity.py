@@ -28,8 +28,8 @@ _FOLLOWING = {
     "searcher.seed": ("seed",),
     "fitness.seed": ("seed",),
     "files": ("method", "models", "base"),
-    "items": ("seed", "fitness.tasks", "models", "base"),
-    "judging": ("fitness.tasks",),
+    "items": ("seed", "fitness", "models", "base"),
+    "judging": ("fitness",),
 }
 
 

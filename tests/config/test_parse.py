@@ -84,6 +84,7 @@ def test_sweeps(word: str, value: Any) -> None:
         ("seed=glob(*)", True, "glob() is for the names of a group"),
         ("searcher=ga,nsga", True, "did you mean 'nsga"),
         ("~seed=1", False, "write seed=null"),
+        ("~seed", False, "write seed=null"),
         ("tasks=[a", False, "put it into quotes"),
         ("seed", False, "seed=..."),
         ("9lives=1", False, "expected key=value"),

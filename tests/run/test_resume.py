@@ -95,7 +95,9 @@ def test_ctrl_c_finishes_the_batch_and_reports(family: Family, tmp_path: Path, p
     assert "same command" in out
 
 
-@pytest.mark.parametrize("changes", [{"seed": 1}, {"method": "ties"}, {"items_per_task": 11}])
+@pytest.mark.parametrize(
+    "changes", [{"seed": 1}, {"method": "ties"}, {"items_per_task": 11}, {"fitness.num_fewshot": 1}]
+)
 def test_a_folder_of_another_identity_is_refused_by_name(
     family: Family, finished: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, object]
 ) -> None:
@@ -103,9 +105,13 @@ def test_a_folder_of_another_identity_is_refused_by_name(
     assert family.search(finished, **changes) == 2
     printed = capsys.readouterr().err
     assert "holds another run" in printed
-    assert {"seed": "seed is 0 there and 1 now", "method": "method.name", "items_per_task": "items is"}[
-        next(iter(changes))
-    ] in printed
+    told = {
+        "seed": "seed is 0 there and 1 now",
+        "method": "method.name",
+        "items_per_task": "items is",
+        "fitness.num_fewshot": "fitness.num_fewshot is null there and 1 now",
+    }
+    assert told[next(iter(changes))] in printed
     lines = [line for line in printed.splitlines() if line.startswith("  - ")]
     assert len(lines) <= 3, "one setting is one sentence, and what follows from it another"
     assert (finished / "manifest.json").read_bytes() == before
