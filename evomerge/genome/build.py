@@ -21,7 +21,12 @@ __all__ = ["build"]
 
 
 def build(
-    settings: GenomeSettings, declared: Sequence[Coefficient], template: Recipe, names: Sequence[str]
+    settings: GenomeSettings,
+    declared: Sequence[Coefficient],
+    template: Recipe,
+    names: Sequence[str],
+    *,
+    symmetric: bool = True,
 ) -> GenomeSpec:
     """Builds the search space.
 
@@ -31,6 +36,7 @@ def build(
         template: A recipe without coefficients: method, options, models, base, dtypes, and the patterns that sort
             tensor names. Its groups are replaced.
         names: The tensors of the model.
+        symmetric: Whether the method takes models in any order, if their coefficients go with them.
 
     Returns:
         The space.
@@ -59,7 +65,7 @@ def build(
     if not gene_blocks:
         raise InputError("there is nothing to search: every group is frozen or fixed, or one model is merged alone")
     members = {name: groups.index(name) for name in names}
-    return GenomeSpec(plan, coefficients, gene_blocks, constants, pinned, members)
+    return GenomeSpec(plan, coefficients, gene_blocks, constants, pinned, members, symmetric)
 
 
 def _unknown(settings: GenomeSettings, declared: Mapping[str, Coefficient]) -> Iterator[str]:

@@ -25,6 +25,7 @@ class GenomeSpec:
         constants: Coefficient to array of the recipe's shape: what holds where nothing is searched.
         pinned: Coefficient to mask over groups: where the user fixed a value.
         members: Tensor name to index of its group.
+        symmetric: Whether the method takes models in any order, if their coefficients go with them.
     """
 
     template: Recipe
@@ -33,6 +34,7 @@ class GenomeSpec:
     constants: Mapping[str, NDArray[np.float64]]
     pinned: Mapping[str, NDArray[np.bool_]]
     members: Mapping[str, int]
+    symmetric: bool
 
     @property
     def n_var(self) -> int:
@@ -78,9 +80,10 @@ class GenomeSpec:
     def encode(self, recipe: Recipe) -> NDArray[np.float64]:
         """A genome that decodes to a recipe.
 
-        The recipe may come from another search of the same method, options and models, in any order, whose groups were
-        others: coefficients are compared tensor by tensor. Seed and dtypes are not compared, they are this search's
-            own.
+        The recipe may come from another search of the same method, options and models, whose groups were others:
+        coefficients are compared tensor by tensor. The models may come in another order where the method is symmetric
+        and there is a base; without one the first model is the reference. Seed and dtypes are not compared, they are
+        this search's own.
 
         Args:
             recipe: The recipe to express.
@@ -161,8 +164,7 @@ class GenomeSpec:
         order: list[int] = []
         for model in wanted:
             order.append(next(i for i, other in enumerate(theirs) if other == model and i not in order))
-        symmetric = base is not None and all(coefficient.per_model for coefficient in self.declared.values())
-        if order != sorted(order) and not symmetric:
+        if order != sorted(order) and (base is None or not self.symmetric):
             raise NotExpressible("the recipe merges the models in another order")
         return order
 

@@ -44,7 +44,8 @@ def build_spec(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod)
         # Methods without randomness give the same model for every seed, so the seed is no part of their recipes.
         seed=child_seed(config.seed, "masks") if method.stochastic else 0,
     )
-    return genome.build(config.genome, method.coefficients(options), template, checkpoints.merged_names)
+    declared, names = method.coefficients(options), checkpoints.merged_names
+    return genome.build(config.genome, declared, template, names, symmetric=method.symmetric)
 
 
 def baselines(template: Recipe, base: CheckpointRef | None) -> dict[str, Recipe]:

@@ -35,6 +35,7 @@ def space(
     declared: Sequence[Coefficient] = (WEIGHT,),
     models: Sequence[CheckpointRef] = (A, B, C),
     names: Sequence[str] = NAMES,
+    symmetric: bool = True,
     **settings: Any,
 ) -> GenomeSpec:
-    return build(GenomeSettings(**settings), declared, template(models), names)
+    return build(GenomeSettings(**settings), declared, template(models), names, symmetric=symmetric)

@@ -115,12 +115,21 @@ def test_recipes_of_coarser_searches_are_encoded_by_place() -> None:
 
 
 def test_models_may_come_in_another_order() -> None:
-    ours, theirs = space(models=(A, B), depth="model"), space(models=(B, A), depth="model")
-    x = np.linspace(0.1, 0.9, 8)
-    assert ours.encode(theirs.decode(x)) == pytest.approx(x.reshape(4, 2)[:, ::-1].ravel())
-    slerp = space((T,), models=(A, B))
+    """Coefficients go with their models; those that all models share, as lambda does, stay."""
+    settings: dict[str, Any] = {"depth": "model", "own_groups": (), "shared": ("lambda",)}
+    ours, theirs = (space((WEIGHT, LAMBDA), models=models, **settings) for models in ((A, B), (B, A)))
+    assert ours.encode(theirs.decode([0.1, 0.9, 0.4])) == pytest.approx([0.9, 0.1, 0.4])
+
+
+def test_the_order_counts_where_the_method_or_the_reference_depends_on_it() -> None:
+    slerp, turned = (space((T,), models=models, symmetric=False) for models in ((A, B), (B, A)))
     with pytest.raises(NotExpressible, match="another order"):
-        slerp.encode(space((T,), models=(B, A)).decode(np.full(9, 0.3)))
+        slerp.encode(turned.decode(np.full(9, 0.3)))
+    alone, other = (
+        build(GenomeSettings(), (WEIGHT,), template(models, base=None), NAMES) for models in ((A, B), (B, A))
+    )
+    with pytest.raises(NotExpressible, match="another order"):
+        alone.encode(other.decode(np.full(18, 0.3)))
 
 
 @pytest.mark.parametrize(
