@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from evomerge.errors import InputError, suggest
 from evomerge.genome import curves
 from evomerge.genome.gene_block import GeneBlock
-from evomerge.genome.groups import DepthProfile, grouped, matching
+from evomerge.genome.groups import DepthProfile, grouped, matching, own_kinds
 from evomerge.genome.settings import GenomeSettings
 from evomerge.genome.spec import GenomeSpec, spread
 from evomerge.recipe import MODULE_KINDS, Coefficient, Group, Recipe
@@ -81,7 +81,9 @@ def _unknown(settings: GenomeSettings, declared: Mapping[str, Coefficient]) -> I
 def _bound_problems(settings: GenomeSettings, declared: Mapping[str, Coefficient]) -> Iterator[str]:
     for name, ends in settings.bounds.items():
         where = f"genome.bounds.{name} is {list(ends) if isinstance(ends, Sequence) else ends!r}"
-        numbers = isinstance(ends, Sequence) and all(isinstance(end, int | float) for end in ends)
+        numbers = isinstance(ends, Sequence) and all(
+            isinstance(end, int | float) and not isinstance(end, bool) for end in ends
+        )
         if not numbers or len(ends) != 2 or not -math.inf < ends[0] < ends[1] < math.inf:
             yield f"{where}; expected [low, high]: two numbers, the smaller first"
             continue
@@ -119,13 +121,20 @@ def _layer_problems(settings: GenomeSettings, profiles: Sequence[DepthProfile]) 
 
 
 def _pattern_problems(settings: GenomeSettings, labels: Sequence[str]) -> Iterator[str]:
+    shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
     patterns = [("frozen", pattern) for pattern in settings.frozen] + [("fixed", pattern) for pattern in settings.fixed]
     for where, pattern in patterns:
-        if pattern not in MODULE_KINDS and not matching(pattern, labels):
-            shown = ", ".join(labels[:6]) + (", ..." if len(labels) > 6 else "")
+        if matching(pattern, labels):
+            continue
+        if pattern not in MODULE_KINDS:
             yield (
                 f"genome.{where} names {pattern!r}, which is no module kind and matches no group; the groups "
                 f"are {shown}{suggest(pattern, [*labels, *MODULE_KINDS])}"
+            )
+        elif pattern not in own_kinds(settings):  # of a kind that would be a group, the model has no tensor
+            yield (
+                f"genome.{where} names the module kind {pattern!r}, which is no group of its own here; add it to "
+                f"genome.own_groups, or name groups, of which there are {shown}"
             )
 
 

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from evomerge.genome.settings import GenomeSettings
 from evomerge.recipe import MODULE_KINDS, Group, ParameterGroups, Place
 
-__all__ = ["DepthProfile", "grouped", "matching"]
+__all__ = ["DepthProfile", "grouped", "matching", "own_kinds"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ def matching(pattern: str, labels: Sequence[str]) -> list[int]:
     return [index for index, label in enumerate(labels) if fnmatchcase(label, pattern)]
 
 
+def own_kinds(settings: GenomeSettings) -> list[str]:
+    """The module kinds that are one group of their own, whatever the depth."""
+    return [kind for kind in MODULE_KINDS if kind in settings.own_groups or kind in settings.frozen]
+
+
 def grouped(
     settings: GenomeSettings, template: ParameterGroups, names: Sequence[str]
 ) -> tuple[ParameterGroups, list[DepthProfile]]:
@@ -49,7 +54,7 @@ def grouped(
         UnknownTensorName: if no pattern knows a name.
     """
     places = sorted({template.place(name) for name in names}, key=lambda place: (place.layer is None, place.layer or 0))
-    own = [kind for kind in MODULE_KINDS if kind in settings.own_groups or kind in settings.frozen]
+    own = own_kinds(settings)
     candidates = [Group(kind, kinds=(kind,)) for kind in own]
     kinds = [kind for kind in MODULE_KINDS if kind not in own]
     splits: list[tuple[str, ...]] = [(kind,) for kind in kinds] if settings.split_kinds else [()]

@@ -202,10 +202,14 @@ def spread(coefficient: Coefficient, value: float | Sequence[float], models: int
     Raises:
         ValueError: if the number of values is wrong or proportions cannot be made of them.
     """
-    row = np.asarray(value, dtype=np.float64)
-    if row.ndim > 1 or (row.ndim == 1 and (not coefficient.per_model or len(row) != models)):
+    given: Sequence[object] = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    right = all(isinstance(number, int | float) and not isinstance(number, bool) for number in given)
+    if given is value and (not coefficient.per_model or len(given) != models):
+        right = False
+    if not right:
         wanted = f"one number, or {models}: one per model" if coefficient.per_model else "one number"
         raise ValueError(f"{coefficient.name} is {value!r}; expected {wanted}")
+    row = np.asarray(value, dtype=np.float64)
     if not np.isfinite(row).all():
         raise ValueError(f"{coefficient.name} is {value!r}; expected finite numbers")
     if not coefficient.per_model:

@@ -9,7 +9,7 @@ import pytest
 
 from evomerge.errors import InputError
 from evomerge.recipe import CheckpointRef
-from tests.genome.spaces import DENSITY, LAMBDA, SHARE, WEIGHT, A, B, T, space
+from tests.genome.spaces import DENSITY, LAMBDA, NAMES, SHARE, WEIGHT, A, B, T, space
 
 
 def test_gene_counts_by_hand() -> None:
@@ -57,6 +57,14 @@ def test_frozen_and_fixed_groups_have_no_genes() -> None:
     assert genome.encode(genome.recipe({"weight": 0.3, "density": 0.5})).shape == (genome.n_var,)
 
 
+def test_a_kind_is_fixed_as_a_group_of_its_own_or_by_the_names_of_groups() -> None:
+    own = space(depth="layer", own_groups=("mlp",), fixed={"mlp": {"weight": 0.5}})
+    assert own.decode(np.zeros(own.n_var)).coefficients["weight"][0].tolist() == [0.5] * 3
+    split = space(depth="layer", split_kinds=True, fixed={"* mlp": {"weight": 0.5}})
+    assert not any("mlp" in label for label in split.labels)
+    assert space(names=NAMES[:-1], fixed={"head": {"weight": 0.5}}).n_var == space(names=NAMES[:-1]).n_var, "no head"
+
+
 def test_a_coefficient_is_searched_when_it_is_named() -> None:
     assert "lambda" not in " ".join(space((WEIGHT, LAMBDA)).labels)
     assert "lambda all" in space((WEIGHT, LAMBDA), shared=("lambda",)).labels
@@ -89,8 +97,11 @@ def test_every_problem_is_told_at_once() -> None:
     [
         ({"fixed": {"layer 9": {"weight": 0.0}}}, "matches no group; the groups are norm, embedding"),
         ({"frozen": ("atention",)}, "did you mean 'attention'?"),
+        ({"fixed": {"mlp": {"weight": 0.0}}}, "kind 'mlp', which is no group of its own here; add it to genome.own_groups"),
+        ({"bounds": {"weight": [False, True]}}, "genome.bounds.weight is [False, True]; expected [low, high]"),
+        ({"fixed": {"head": {"weight": True}}}, "weight is True; expected one number, or 3: one per model"),
         ({"fixed": {"head": {"weight": [0.1, 0.2]}}}, "expected one number, or 3: one per model"),
-        ({"fixed": {"head": {"weight": "much"}}}, "genome.fixed.head"),
+        ({"fixed": {"head": {"weight": "much"}}}, "genome.fixed.head: weight is 'much'; expected one number, or 3: one"),
         ({"fixed": {"head": {"density": 1.5}}}, "density between 0 and 1"),
         ({"fixed": {"head": {"weight": 0}, "hea*": {"weight": 1}}}, "more than one value"),
         ({"depth": "smooth", "control_points": 7}, "needs 7 control values, but the tensor names show only 6 layers"),

@@ -106,7 +106,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "layer_pattern": "'layers\\.(\\d+)\\.'", "functions": f"[{tmp_path / 'own.py'}:size]", "seed": 3,
         "genome.depth": "smooth", "genome.block_size": 2, "genome.control_points": 2,
         "genome.basis": "cosine", "genome.split_kinds": "true", "genome.own_groups": "[norm]",
-        "genome.frozen": "[norm]", "genome.fixed": "{mlp: {density: 0.5}}", "genome.bounds": "{weight: [0, 1]}",
+        "genome.frozen": "[norm]", "genome.fixed": "{layer * mlp: {density: 0.5}}", "genome.bounds": "{weight: [0, 1]}",
         "genome.shared": "[weight]", "searcher.name": "cmaes", "searcher.population": 8,
         "searcher.options": "{sigma: 0.2}", "model.dtype": "float16", "model.attention": "eager", "model.device": "cpu",
         "model.threads": 2, "model.merge_dtype": "bfloat16", "model.out_dtype": "float16",
