@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from evomerge.genome import curves
 from evomerge.genome.gene_block import GeneBlock
 from evomerge.genome.groups import DepthProfile, grouped, matching, own_kinds
 from evomerge.genome.settings import GenomeSettings
-from evomerge.genome.spec import GenomeSpec, spread
+from evomerge.genome.spec import GenomeSpec, is_number, spread
 from evomerge.recipe import MODULE_KINDS, Coefficient, Group, Recipe
 
 __all__ = ["build"]
@@ -81,10 +80,8 @@ def _unknown(settings: GenomeSettings, declared: Mapping[str, Coefficient]) -> I
 def _bound_problems(settings: GenomeSettings, declared: Mapping[str, Coefficient]) -> Iterator[str]:
     for name, ends in settings.bounds.items():
         where = f"genome.bounds.{name} is {list(ends) if isinstance(ends, Sequence) else ends!r}"
-        numbers = isinstance(ends, Sequence) and all(
-            isinstance(end, int | float) and not isinstance(end, bool) for end in ends
-        )
-        if not numbers or len(ends) != 2 or not -math.inf < ends[0] < ends[1] < math.inf:
+        numbers = isinstance(ends, Sequence) and all(map(is_number, ends))
+        if not numbers or len(ends) != 2 or not ends[0] < ends[1]:
             yield f"{where}; expected [low, high]: two numbers, the smaller first"
             continue
         coefficient = declared.get(name)
@@ -152,7 +149,7 @@ def _fixed(
                 continue
             try:
                 row = spread(declared[name], value, models)
-            except (TypeError, ValueError) as error:
+            except ValueError as error:
                 problems.append(f"genome.fixed.{pattern}: {error}")
                 continue
             low, high = declared[name].minimum, declared[name].maximum

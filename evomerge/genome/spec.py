@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -193,6 +194,16 @@ class GenomeSpec:
         return regrouped
 
 
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number that a float can hold; truth values are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return False
+
+
 def spread(coefficient: Coefficient, value: float | Sequence[float], models: int) -> NDArray[np.float64]:
     """One group's row of a coefficient from one value, or from one per model; proportions are made to add up to 1.
 
@@ -203,15 +214,11 @@ def spread(coefficient: Coefficient, value: float | Sequence[float], models: int
         ValueError: if the number of values is wrong or proportions cannot be made of them.
     """
     given: Sequence[object] = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
-    right = all(isinstance(number, int | float) and not isinstance(number, bool) for number in given)
-    if given is value and (not coefficient.per_model or len(given) != models):
-        right = False
-    if not right:
+    fits = given is not value or (coefficient.per_model and len(given) == models)
+    if not fits or not all(map(is_number, given)):
         wanted = f"one number, or {models}: one per model" if coefficient.per_model else "one number"
         raise ValueError(f"{coefficient.name} is {value!r}; expected {wanted}")
     row = np.asarray(value, dtype=np.float64)
-    if not np.isfinite(row).all():
-        raise ValueError(f"{coefficient.name} is {value!r}; expected finite numbers")
     if not coefficient.per_model:
         return row
     row = np.broadcast_to(row, (models,)).copy()

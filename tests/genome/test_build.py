@@ -100,6 +100,8 @@ def test_every_problem_is_told_at_once() -> None:
         ({"fixed": {"mlp": {"weight": 0.0}}}, "kind 'mlp', which is no group of its own here; add it to genome.own_groups"),
         ({"bounds": {"weight": [False, True]}}, "genome.bounds.weight is [False, True]; expected [low, high]"),
         ({"fixed": {"head": {"weight": True}}}, "weight is True; expected one number, or 3: one per model"),
+        ({"fixed": {"head": {"weight": [0.1, 10**400, 0.2]}}}, "genome.fixed.head: weight is [0.1, 1000"),
+        ({"bounds": {"weight": [0, 10**400]}}, "genome.bounds.weight is [0, 1000"),
         ({"fixed": {"head": {"weight": [0.1, 0.2]}}}, "expected one number, or 3: one per model"),
         ({"fixed": {"head": {"weight": "much"}}}, "genome.fixed.head: weight is 'much'; expected one number, or 3: one"),
         ({"fixed": {"head": {"density": 1.5}}}, "density between 0 and 1"),
