@@ -18,6 +18,7 @@ from evomerge.recipe.groups import (
     ParameterGroups,
     Place,
     UnknownTensorName,
+    layer_of,
 )
 from evomerge.recipe.layers import OutputLayer
 from evomerge.recipe.recipe import FORMAT, Recipe
@@ -39,4 +40,5 @@ __all__ = [
     "Recipe",
     "Tokenizer",
     "UnknownTensorName",
+    "layer_of",
 ]

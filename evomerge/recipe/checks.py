@@ -108,6 +108,8 @@ def _tokenizer(tokenizer: Tokenizer, sources: Sequence[Any], base: Any) -> Itera
 
 
 def _chat_template(chat_template: int | str | None, sources: Sequence[Any], base: Any) -> Iterator[str]:
+    if chat_template == "":
+        yield "chat_template is an empty text; leave it out for the reference's own, or give a template"
     if isinstance(chat_template, int) and not 0 <= chat_template < len(sources):
         yield f"chat_template is {chat_template}; expected one of 0 to {len(sources) - 1}, a place in sources"
     if chat_template == "base" and base is None:

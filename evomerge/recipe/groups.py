@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from evomerge.errors import InputError
+from evomerge.errors import InputError, suggest
 
 MODULE_KINDS = ("attention", "mlp", "norm", "embedding", "head", "other")
 
@@ -84,17 +83,6 @@ class Group:
         layers = list(self.layers) if self.layers else None
         return {"label": self.label, "kinds": list(self.kinds), "layers": layers, "frozen": self.frozen}
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Group:
-        """Reads what :meth:`to_json` wrote."""
-        layers = data.get("layers")
-        return cls(
-            data["label"],
-            tuple(data.get("kinds", ())),
-            (int(layers[0]), int(layers[1])) if layers else None,
-            bool(data.get("frozen", False)),
-        )
-
 
 @dataclass(frozen=True)
 class ParameterGroups:
@@ -111,11 +99,19 @@ class ParameterGroups:
     layer_pattern: str = DEFAULT_LAYER_PATTERN
 
     def __post_init__(self) -> None:
-        """Refuses unknown kinds, broken patterns and labels used twice."""
+        """Refuses unknown kinds, broken patterns, labels used twice and ranges without a layer."""
+        named = [("a pattern", kind) for kind, _ in self.patterns]
+        named += [(f"group {group.label!r}", kind) for group in self.groups for kind in group.kinds]
         problems = [
-            f"unknown module kind {kind!r} in a pattern; known are {', '.join(MODULE_KINDS)}"
-            for kind, _ in self.patterns
+            f"unknown module kind {kind!r} in {where}; known are {', '.join(MODULE_KINDS)}{suggest(kind, MODULE_KINDS)}"
+            for where, kind in named
             if kind not in MODULE_KINDS
+        ]
+        problems += [
+            f"group {group.label!r} takes layers {list(group.layers)}; expected [first, end], the end being the layer "
+            "after the last"
+            for group in self.groups
+            if group.layers is not None and not 0 <= group.layers[0] < group.layers[1]
         ]
         for pattern in (*(p for _, p in self.patterns), self.layer_pattern):
             try:
@@ -161,15 +157,6 @@ class ParameterGroups:
             "layer_pattern": self.layer_pattern,
         }
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ParameterGroups:
-        """Reads what :meth:`to_json` wrote; missing patterns are the default ones."""
-        return cls(
-            tuple(Group.from_json(group) for group in data["groups"]),
-            tuple((kind, pattern) for kind, pattern in data.get("patterns", DEFAULT_PATTERNS)),
-            data.get("layer_pattern", DEFAULT_LAYER_PATTERN),
-        )
-
 
 @functools.lru_cache(maxsize=65536)
 def _place(name: str, patterns: tuple[tuple[str, str], ...], layer_pattern: str) -> Place:
@@ -179,9 +166,19 @@ def _place(name: str, patterns: tuple[tuple[str, str], ...], layer_pattern: str)
             f"tensor {name!r} matches no pattern, so its module kind is unknown; add one, for example "
             f"patterns=[[other, {re.escape(name)!r}]] with a kind of {', '.join(MODULE_KINDS)}"
         )
+    return Place(layer_of(name, layer_pattern), kind)
+
+
+@functools.lru_cache(maxsize=65536)
+def layer_of(name: str, layer_pattern: str) -> int | None:
+    """The layer that a tensor's name holds, or None outside the layers.
+
+    Raises:
+        InputError: If the pattern finds something else than a number.
+    """
     found = re.search(layer_pattern, name)
     if found and not re.fullmatch("[0-9]+", found.group(1) or ""):
         raise InputError(
             f"layer_pattern {layer_pattern!r} finds {found.group(1)!r} in tensor {name!r}; expected a whole number"
         )
-    return Place(int(found.group(1)) if found else None, kind)
+    return int(found.group(1)) if found else None

@@ -66,7 +66,10 @@ def integer(value: Any, where: str) -> int:
 
 def number(value: Any, where: str) -> float:
     """Reads a number."""
-    return float(_of_type(value, where, (int, float), "a number"))
+    try:
+        return float(_of_type(value, where, (int, float), "a number"))
+    except OverflowError:
+        raise InputError(f"{where} is {_shown(value)}; expected a number that a float can hold") from None
 
 
 def boolean(value: Any, where: str) -> bool:
@@ -118,7 +121,7 @@ def arrays(value: Any, where: str) -> dict[str, np.ndarray]:
             array = np.asarray(values)
         except ValueError:  # rows of different lengths
             array = np.asarray(None)
-        if array.dtype.kind not in "iuf":
+        if array.dtype.kind not in "iuf" or _holds_booleans(values):
             found.append(f"{where}.{name} is {_shown(values)}; expected numbers, or rows of numbers of equal length")
         else:
             result[str(name)] = array.astype(np.float64)
@@ -135,7 +138,7 @@ def layer(value: Any, where: str) -> OutputLayer:
 
 def layout(value: Any, where: str) -> tuple[OutputLayer, ...]:
     """Reads what format 1 calls layout: for each output layer the (model, layer) that it is."""
-    return tuple(OutputLayer((pair,)) for pair in list_of(_pair)(value or (), where))
+    return tuple(OutputLayer((pair,)) for pair in list_of(_pair)(() if value is None else value, where))
 
 
 def post_step(value: Any, where: str) -> PostStep:
@@ -172,10 +175,10 @@ def groups(value: Any, where: str) -> ParameterGroups:
 def checkpoint(value: Any, where: str) -> CheckpointRef:
     """Reads a checkpoint as either format writes it; a text alone is a folder or hub id."""
     if isinstance(value, str):
-        return CheckpointRef(value)
+        return CheckpointRef(_folder_or_hub_id(value, where))
     name = "source" if isinstance(value, Mapping) and "source" in value else "checkpoint"
     known = {"revision": optional(text), "fingerprint": optional(text), "hub_id": optional(text)}
-    fields, found = read_object(value, where, {name: text, **known}, [name])
+    fields, found = read_object(value, where, {name: _folder_or_hub_id, **known}, [name])
     if found:
         raise InputError(found)
     return CheckpointRef(fields.pop(name), **fields)
@@ -183,11 +186,19 @@ def checkpoint(value: Any, where: str) -> CheckpointRef:
 
 def adapter(value: Any, where: str) -> AdapterRef:
     """Reads an adapter on a checkpoint."""
-    readers = {"adapter": text, "on": checkpoint, "revision": optional(text), "fingerprint": optional(text)}
+    known = {"revision": optional(text), "fingerprint": optional(text)}
+    readers = {"adapter": _folder_or_hub_id, "on": checkpoint, **known}
     fields, found = read_object(value, where, readers, ["adapter", "on"])
     if found:
         raise InputError(found)
     return AdapterRef(fields.pop("adapter"), **fields)
+
+
+def _folder_or_hub_id(value: Any, where: str) -> str:
+    found = text(value, where)
+    if not found:  # an empty path would be the folder that one happens to be in
+        raise InputError(f"{where} is an empty text; expected a folder or a hub id")
+    return found
 
 
 def _made(make: Callable[..., T], read: tuple[dict[str, Any], list[str]]) -> T:
@@ -218,6 +229,11 @@ def _of_type(value: Any, where: str, kind: Any, expected: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, kind):
         raise InputError(f"{where} is {_shown(value)}; expected {expected}")
     return value
+
+
+def _holds_booleans(values: Any) -> bool:
+    """Whether true or false stands among numbers, where numpy takes them for 1 and 0."""
+    return any(map(_holds_booleans, values)) if isinstance(values, list | tuple) else isinstance(values, bool)
 
 
 def _shown(value: Any) -> str:

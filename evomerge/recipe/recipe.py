@@ -165,7 +165,7 @@ class Recipe:
         if self.format == 1:
             return self._to_json_1()
         groups = self.groups.to_json()
-        groups["groups"] = [without_empty(group) for group in groups["groups"]]
+        groups["groups"] = [{"label": group["label"]} | without_empty(group) for group in groups["groups"]]
         found = {
             "options": dict(self.options),
             "base": None if self.base is None else self.base.to_source(),
@@ -238,7 +238,7 @@ class Recipe:
             data = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise InputError(f"there is no recipe file {str(path)!r}") from error
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # numbers of thousands of digits are ValueErrors
             raise InputError(f"the recipe file {str(path)!r} cannot be read as JSON: {error}") from error
         if not isinstance(data, dict):
             raise InputError(f"the recipe file {str(path)!r} holds a {type(data).__name__}; expected an object")

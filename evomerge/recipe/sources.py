@@ -55,13 +55,6 @@ class CheckpointRef:
         fields = {"checkpoint": self.source, "revision": self.revision, "fingerprint": self.fingerprint}
         return without_empty({**fields, "hub_id": self.hub_id})
 
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any] | str) -> CheckpointRef:
-        """Reads what :meth:`to_json` wrote; a plain string is a source."""
-        if isinstance(data, str):
-            return cls(data)
-        return cls(data["source"], data.get("revision"), data.get("fingerprint"), data.get("hub_id"))
-
 
 @dataclass(frozen=True)
 class AdapterRef:

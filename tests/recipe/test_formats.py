@@ -81,6 +81,12 @@ class TestFormat1:
             assert again.digest != recipe.digest
             assert Recipe.from_json(json.loads(json.dumps(again.to_json()))).as_format_1().digest == record["digest"]
 
+    @pytest.mark.parametrize("layout", [False, "", 0, {}])
+    def test_a_layout_is_a_list(self, layout: Any) -> None:
+        data = json.loads((OLD / "layout.json").read_text()) | {"layout": layout}
+        with pytest.raises(InputError, match="layout is .*; expected a list"):
+            Recipe.from_json(data)
+
     def test_a_layout_is_layers_of_one_input(self) -> None:
         recipe = Recipe.load(OLD / "layout.json")
         assert recipe.layers == (OutputLayer(((0, 0),)), OutputLayer(((1, 0),)), OutputLayer(((0, 1),)))
@@ -143,7 +149,15 @@ class TestFormat2:
         assert data["tokenizer"] == {"source": "union", "tokens": {"<tool>": {"source": 1}}, "pad_to_multiple_of": 64}
         assert (data["embeddings"], data["chat_template"]) == ("base", 1)
 
-    @pytest.mark.parametrize("recipe", [plain(), full(), plain(chat_template="{{ x }}", base=None)])
+    @pytest.mark.parametrize(
+        "recipe",
+        [
+            plain(),
+            full(),
+            plain(chat_template="{{ x }}", base=None),
+            plain(groups=ParameterGroups((Group("", layers=(0, 1)), Group("rest")))),
+        ],
+    )
     def test_round_trip(self, tmp_path: Path, recipe: Recipe) -> None:
         again = Recipe.from_json(json.loads(json.dumps(recipe.to_json())))
         assert again.to_json() == recipe.to_json()
@@ -238,6 +252,13 @@ class TestProblems:
             ({"tokenizer": {"source": 2}}, "tokenizer.source is 2; expected one of 0 to 1"),
             ({"tokenizer": {"pad_to_multiple_of": 0}}, "tokenizer.pad_to_multiple_of is 0"),
             ({"chat_template": 7}, "chat_template is 7; expected one of 0 to 1"),
+            ({"chat_template": ""}, "chat_template is an empty text; leave it out"),
+            ({"sources": ["", "b"]}, r"sources\[0\] is an empty text; expected a folder or a hub id"),
+            ({"base": {"checkpoint": ""}}, "base.checkpoint is an empty text"),
+            ({"sources": ["a", {"adapter": "", "on": "b"}]}, r"sources\[1\].adapter is an empty text"),
+            ({"coefficients": {"weight": [[True, 0.5], [0.1, 0.9]]}}, r"coefficients.weight is .*; expected numbers"),
+            ({"layers": [{"inputs": [[0, 0]], "scale": 10**400}]}, r"layers\[0\].scale is 1000.*a float can hold"),
+            ({"groups": {"groups": [{"label": "a", "kinds": ["mpl"]}]}}, "module kind 'mpl' in group 'a'"),
             ({"post": [{"name": "x", "coefficients": {"a": [1.0]}}]}, r"post\[0\].coefficients.a has shape \(1,\)"),
             ({"coefficients": {"weight": [[1.0, 1.0]]}}, r"coefficient 'weight' has shape \(1, 2\)"),
             ({"coefficients": {"lambda": [1.0, float("inf")]}}, "not finite"),

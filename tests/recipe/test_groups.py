@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from evomerge.errors import InputError
 from evomerge.recipe import Group, ParameterGroups, Place, UnknownTensorName
+from evomerge.recipe.reading import groups as read_groups
 
 ALL = ParameterGroups((Group("all"),))
 
@@ -80,6 +83,15 @@ def test_broken_groups_are_refused_with_all_problems() -> None:
     assert len(caught.value.problems) == 3
 
 
+def test_groups_that_take_nothing_are_refused() -> None:
+    """A kind that is none, and a range that was meant to include its end."""
+    with pytest.raises(InputError, match="unknown module kind 'atention' in group 'a'; .*did you mean 'attention'"):
+        ParameterGroups((Group("a", ("atention",)),))
+    for layers in ((3, 3), (5, 2), (-2, 1)):
+        with pytest.raises(InputError, match="group 'a' takes layers .* the end being the layer after the last"):
+            ParameterGroups((Group("a", layers=layers),))
+
+
 def test_a_layer_pattern_finds_whole_numbers() -> None:
     with pytest.raises(InputError, match="has no group for the layer's number"):
         ParameterGroups((Group("all"),), layer_pattern="layers")
@@ -90,4 +102,4 @@ def test_a_layer_pattern_finds_whole_numbers() -> None:
 
 def test_json_round_trip() -> None:
     groups = ParameterGroups((Group("a", ("mlp",), (1, 4), frozen=True), Group("b")), patterns=(("other", "x"),))
-    assert ParameterGroups.from_json(groups.to_json()) == groups
+    assert read_groups(json.loads(json.dumps(groups.to_json())), "groups") == groups

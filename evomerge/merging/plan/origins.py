@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from evomerge.checkpoints import CheckpointSource
-from evomerge.recipe import OutputLayer, Recipe
+from evomerge.recipe import OutputLayer, Recipe, layer_of
 
 
 @dataclass(frozen=True)
@@ -49,18 +48,11 @@ def origins(recipe: Recipe, template: CheckpointSource, sources: Sequence[Checkp
     for name in template.specs:
         if name in template.aliases:
             continue
-        if not recipe.layers or number_of(name, recipe.groups.layer_pattern) is None:
+        if not recipe.layers or layer_of(name, recipe.groups.layer_pattern) is None:
             yield plain(recipe, name)
         elif not stacked:
             stacked = True
             yield from _layers(recipe, sources)
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def number_of(name: str, pattern: str) -> int | None:
-    """The layer that a tensor's name holds, or None outside the layers."""
-    found = re.search(pattern, name)
-    return int(found[1]) if found else None
 
 
 def renumbered(name: str, pattern: str, number: int) -> str:
@@ -74,7 +66,7 @@ def names_by_layer(source: CheckpointSource, pattern: str) -> Mapping[int, list[
     """Names of the tensors in each layer, in the order of the files."""
     found: dict[int, list[str]] = {}
     for name in source.specs:
-        number = number_of(name, pattern)
+        number = layer_of(name, pattern)
         if number is not None and name not in source.aliases:
             found.setdefault(number, []).append(name)
     return found
