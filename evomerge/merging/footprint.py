@@ -14,7 +14,7 @@ from evomerge.merging.loop import Merger
 from evomerge.merging.plan.inputs import Input
 from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource
-from evomerge.merging.prepared import Place, PreparedSettings, prepared_bounds
+from evomerge.merging.prepared import Place, PreparedSettings, prepared_bound, prepared_bounds
 from evomerge.recipe import Recipe
 
 # Config, tokenizer, recipe and card of a large vocabulary stay well below this.
@@ -31,8 +31,9 @@ class Footprint:
         program: The interpreter and the libraries: what this process takes as it is.
         live: The model in memory that candidates are installed into.
         working: Buffers while one tensor is merged: the result, where the model computes in another type than it is
-            rounded to, the rounded copies of sources whose type is wider than the recipe's, and what a method written
-            for whole tensors takes. Blocks that other methods compute in are a few megabytes.
+            rounded to, the rounded copies of sources whose type is wider than the recipe's, what the method prepares
+            for that tensor where this is not kept, and what a method written for whole tensors takes. Blocks that other
+            methods compute in are a few megabytes.
         mapped: Weights of all checkpoints. They are mapped files: the workers of a machine share them, and the system
             takes their memory back where it is short.
         prepared: The most that the method prepares, by place: ``disk`` is mapped as well, ``memory`` is each worker's
@@ -85,15 +86,16 @@ def footprint(
         tensor.spec.numel * (computing if tensor.spec.dtype.is_floating_point else tensor.spec.dtype).itemsize
         for tensor in outputs.tensors.values()
     )
+    places = (prepared or PreparedSettings()).plan(bounds := prepared_bounds(outputs))
     working = 0
-    for tensor in outputs.tensors.values():
+    for name, tensor in outputs.tensors.items():
         buffer = 0 if tensor.row is None or computing == tensor.spec.dtype else tensor.spec.nbytes
-        working = max(working, buffer + _working(outputs, tensor))
+        anew = bounds[name] if places.get(name) == "nowhere" else 0
+        working = max(working, buffer + anew + _working(outputs, tensor))
     opened = {id(checkpoint): checkpoint for checkpoint in checkpoints.by_ref.values()}.values()
     mapped = sum(info.nbytes for checkpoint in opened for info in checkpoint.specs.values())
     kept: dict[Place, int] = {"disk": 0, "memory": 0, "nowhere": 0}
-    bounds = prepared_bounds(outputs)
-    for name, place in (prepared or PreparedSettings()).plan(bounds).items():
+    for name, place in places.items():
         kept[place] += bounds[name]
     return Footprint(_resident(), live, working, mapped, kept, export_bytes(outputs.specs))
 
@@ -119,7 +121,7 @@ def _read(entry: Input) -> int:
         return copy
     outputs = entry.source.plan.outputs
     inner = outputs.tensors[outputs.aliases.get(entry.name, entry.name)]
-    return copy + inner.spec.nbytes + _working(outputs, inner)
+    return copy + inner.spec.nbytes + prepared_bound(outputs, inner) + _working(outputs, inner)
 
 
 def _resident() -> int:

@@ -24,7 +24,7 @@ from evomerge import kernels, methods
 from evomerge.checkpoints import map_arrays, write_arrays
 from evomerge.errors import InputError
 from evomerge.lease import Lease
-from evomerge.merging.plan.outputs import Outputs
+from evomerge.merging.plan.outputs import Outputs, OutputTensor
 
 Arrays = Mapping[str, torch.Tensor]
 Prepare = Callable[[Sequence[str]], Iterable[tuple[str, Arrays]]]
@@ -122,10 +122,17 @@ class PreparedStore:
 
 def prepared_bounds(outputs: Outputs) -> dict[str, int]:
     """The most bytes that the method prepares for each merged tensor; none if it prepares nothing."""
-    bound = outputs.method.prepared_bytes
-    if bound is None:
+    if outputs.method.prepared_bytes is None:
         return {}
-    return {name: bound(tensor.spec.shape, tensor.slots, outputs.options) for name, tensor in outputs.merged.items()}
+    return {name: prepared_bound(outputs, tensor) for name, tensor in outputs.merged.items()}
+
+
+def prepared_bound(outputs: Outputs, tensor: OutputTensor) -> int:
+    """The most bytes that the method prepares for one tensor."""
+    bound = outputs.method.prepared_bytes
+    if bound is None or tensor.context is None:
+        return 0
+    return bound(tensor.spec.shape, tensor.slots, outputs.options)
 
 
 def code_digest() -> str:
@@ -153,10 +160,10 @@ class _Folder:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Waits until no other process fills the folder, and keeps others waiting until this one is done, or dies."""
-        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lease = None
         while lease is None:
             try:
+                self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
                 lease = Lease.take(self._path)
             except InputError:  # another worker fills it; what it prepares is used
                 time.sleep(_POLL)

@@ -11,6 +11,7 @@ import torch
 from evomerge import methods
 from evomerge.checkpoints import open_source, read_header
 from evomerge.merging import Checkpoints, LiveModel, Merger, PreparedSettings, footprint, merge_to_folder
+from evomerge.merging.prepared import prepared_bounds
 from tests.merging.conftest import Family, make_recipe
 
 
@@ -62,6 +63,17 @@ def test_what_methods_prepare_is_counted_where_it_is_kept(family: Callable[..., 
     assert found.own == found.program + found.live + found.working + found.prepared["memory"]
     assert found.worker == found.own + found.mapped + found.prepared["disk"]
     assert not any(footprint(checkpoints, make_recipe("linear", [one, two])).prepared.values())
+
+
+def test_what_is_prepared_anew_takes_memory_for_one_tensor(family: Callable[..., Family]) -> None:
+    base, one, two = family()
+    recipe = make_recipe("ties", [one, two], base)
+    checkpoints = Checkpoints.open(recipe)
+    assert footprint(checkpoints, recipe, model_dtype="bfloat16").working == 0
+    nowhere = PreparedSettings(None, memory=0)
+    bounds = prepared_bounds(Merger(checkpoints).outputs(recipe))
+    found = footprint(checkpoints, recipe, model_dtype="bfloat16", prepared=nowhere)
+    assert found.working == max(bounds.values()) < sum(bounds.values()) == found.prepared["nowhere"]
 
 
 def test_prepared_arrays_stay_within_the_bound(family: Callable[..., Family], tmp_path: Path) -> None:

@@ -217,6 +217,14 @@ def test_models_that_are_known_by_their_place_alone_are_never_on_disk(setting: S
     assert setting.parts() == []
 
 
+def test_no_folder_can_be_made(setting: Setting) -> None:
+    """Arrays then stay in memory, as on a full disk."""
+    expected = setting.merged(PreparedSettings())
+    setting.folder.write_text("a file is in the way")
+    with pytest.warns(UserWarning, match="stay in memory, as they cannot be kept on disk"):
+        assert same(setting.merged(PreparedSettings(str(setting.folder))), expected)
+
+
 def test_a_full_disk(setting: Setting) -> None:
     """Arrays that cannot be written stay in memory, and nothing half written is left behind."""
     expected = setting.merged(PreparedSettings())

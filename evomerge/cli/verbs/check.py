@@ -96,7 +96,7 @@ def _needs(assembly: Assembly) -> Iterator[str]:
     yield (
         f"memory: {_size(needs.worker)} per worker (program {_size(needs.program)}, live model {_size(needs.live)}, "
         f"merging {_size(needs.working)}, scoring {_size(needs.scoring)}, mapped checkpoints {_size(needs.mapped)}, "
-        f"prepared {_size(sum(needs.prepared.values()))})"
+        f"prepared {_size(needs.prepared['disk'] + needs.prepared['memory'])})"
     )
     if needs.workers > 1:
         yield f"  {_size(needs.together)} for {needs.workers} workers, which share what is mapped"
