@@ -6,7 +6,16 @@ import functools
 from collections.abc import Iterable, Mapping
 from typing import Self
 
-from evomerge.checkpoints import CheckpointSource, Comparison, compare, is_computed, locate, open_all, under_names_of
+from evomerge.checkpoints import (
+    CheckpointSource,
+    Comparison,
+    TensorSpec,
+    compare,
+    is_computed,
+    locate,
+    open_all,
+    under_names_of,
+)
 from evomerge.errors import InputError
 from evomerge.recipe import CheckpointRef, Recipe
 
@@ -83,10 +92,13 @@ class Checkpoints:
         """
         reference = self.reference
         return tuple(
-            name
-            for name, info in reference.specs.items()
-            if info.dtype.is_floating_point and name not in reference.aliases and not is_computed(name, info)
+            name for name, info in reference.specs.items() if name not in reference.aliases and is_weight(name, info)
         )
+
+
+def is_weight(name: str, spec: TensorSpec) -> bool:
+    """Whether a tensor is merged: of floating-point numbers, and no table that models compute by themselves."""
+    return spec.dtype.is_floating_point and not is_computed(name, spec)
 
 
 def identity(ref: CheckpointRef) -> tuple[str | None, str | None]:

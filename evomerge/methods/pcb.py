@@ -39,12 +39,22 @@ from evomerge.kernels import (
 )
 from evomerge.methods._shared.coefficients import delta_starts, per_model, scale, shared, weight
 from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSet, TensorSources
+from evomerge.methods._shared.inputs import (
+    Coefficients,
+    Options,
+    Starts,
+    TensorContext,
+    TensorSet,
+    TensorSources,
+    by_model,
+)
 from evomerge.methods._shared.options import SCOPE
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
 
-CLAMP = Option(1e-4, None, float, "fraction of each delta's elements, at both ends, whose magnitude is clamped")
+CLAMP = Option(
+    1e-4, None, float, "fraction of each delta's elements, at both ends, whose magnitude is clamped", low=0.0, high=0.5
+)
 RATIO = Coefficient(
     "ratio",
     0.02,
@@ -115,11 +125,10 @@ def survey(tensors: TensorSet, options: Options) -> Survey | None:
     """Limits of the whole model, and histograms of its scores from one pass over all tensors."""
     if options["scope"] == "tensor":
         return None
-    magnitudes = [loaded(sources, "magnitudes") for _, sources in tensors]
-    whole = [Histogram.union(parts) for parts in zip(*magnitudes, strict=True)]
+    whole = [Histogram.union(parts) for parts in by_model(loaded(sources, "magnitudes") for _, sources in tensors)]
     limits = [limits_of(histogram, options["clamp"]) if histogram.count else (0.0, 0.0) for histogram in whole]
     scores = [[histogram_of(score) for score in scores_of(sources, limits)] for _, sources in tensors]
-    return Survey(limits, [Histogram.union(parts) for parts in zip(*scores, strict=True)])
+    return Survey(limits, [Histogram.union(parts) for parts in by_model(scores)])
 
 
 def merge(

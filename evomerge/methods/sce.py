@@ -58,7 +58,7 @@ SELECT = Option(
     "weights", ("weights", "deltas"), str, "what the selected elements decide: the weights only, or what is mixed, too"
 )
 UNIFORM_BELOW = Option(
-    0.0, None, float, "all models weigh the same where the sum of their mean squared deltas is not above this"
+    0.0, None, float, "all models weigh the same where the sum of their mean squared deltas is not above this", low=0.0
 )
 # Elements of one bin of variances that are looked at one by one; of more the whole tensor is looked at.
 _AT_ONCE = 1 << 20

@@ -97,13 +97,19 @@ def test_every_problem_is_told_at_once() -> None:
     [
         ({"fixed": {"layer 9": {"weight": 0.0}}}, "matches no group; the groups are norm, embedding"),
         ({"frozen": ("atention",)}, "did you mean 'attention'?"),
-        ({"fixed": {"mlp": {"weight": 0.0}}}, "kind 'mlp', which is no group of its own here; add it to genome.own_groups"),
+        (
+            {"fixed": {"mlp": {"weight": 0.0}}},
+            "kind 'mlp', which is no group of its own here; add it to genome.own_groups",
+        ),
         ({"bounds": {"weight": [False, True]}}, "genome.bounds.weight is [False, True]; expected [low, high]"),
         ({"fixed": {"head": {"weight": True}}}, "weight is True; expected one number, or 3: one per model"),
         ({"fixed": {"head": {"weight": [0.1, 10**400, 0.2]}}}, "genome.fixed.head: weight is [0.1, 1000"),
         ({"bounds": {"weight": [0, 10**400]}}, "genome.bounds.weight is [0, 1000"),
         ({"fixed": {"head": {"weight": [0.1, 0.2]}}}, "expected one number, or 3: one per model"),
-        ({"fixed": {"head": {"weight": "much"}}}, "genome.fixed.head: weight is 'much'; expected one number, or 3: one"),
+        (
+            {"fixed": {"head": {"weight": "much"}}},
+            "genome.fixed.head: weight is 'much'; expected one number, or 3: one",
+        ),
         ({"fixed": {"head": {"density": 1.5}}}, "density between 0 and 1"),
         ({"fixed": {"head": {"weight": 0}, "hea*": {"weight": 1}}}, "more than one value"),
         ({"depth": "smooth", "control_points": 7}, "needs 7 control values, but the tensor names show only 6 layers"),

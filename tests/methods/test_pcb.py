@@ -11,6 +11,7 @@ import torch
 
 from evomerge import methods
 from evomerge.contracts.method_cases import family, merge_tensor, variants
+from evomerge.errors import InputError
 from tests.methods.one_tensor import merge
 
 BASE = torch.full((4,), 10.0)
@@ -91,6 +92,13 @@ def test_agrees_with_the_published_steps(clamp: float, ratio: float, scope: str)
         parts = [oracle([base[t]], [[model[t]] for model in models], clamp, point) for t in range(3)]
         wanted = torch.cat(parts)
     torch.testing.assert_close(torch.cat([t.flatten() for t in merged]).double(), wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("clamp", [-0.1, 0.51, 5])
+def test_a_fraction_of_both_ends_is_at_most_a_half(clamp: float) -> None:
+    with pytest.raises(InputError, match=r"option clamp is .*; expected a number from 0 to 0.5"):
+        methods.load("pcb").resolve({"clamp": clamp})
+    merge(("pcb", (("clamp", 0.5),)), MODELS, BASE, values(1.0))
 
 
 def test_infinity_is_not_clamped_away() -> None:

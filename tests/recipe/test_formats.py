@@ -84,7 +84,7 @@ class TestFormat1:
     @pytest.mark.parametrize("layout", [False, "", 0, {}])
     def test_a_layout_is_a_list(self, layout: Any) -> None:
         data = json.loads((OLD / "layout.json").read_text()) | {"layout": layout}
-        with pytest.raises(InputError, match="layout is .*; expected a list"):
+        with pytest.raises(InputError, match=r"layout is .*; expected a list"):
             Recipe.from_json(data)
 
     def test_a_layout_is_layers_of_one_input(self) -> None:

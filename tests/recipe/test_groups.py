@@ -85,10 +85,10 @@ def test_broken_groups_are_refused_with_all_problems() -> None:
 
 def test_groups_that_take_nothing_are_refused() -> None:
     """A kind that is none, and a range that was meant to include its end."""
-    with pytest.raises(InputError, match="unknown module kind 'atention' in group 'a'; .*did you mean 'attention'"):
+    with pytest.raises(InputError, match=r"unknown module kind 'atention' in group 'a'; .*did you mean 'attention'"):
         ParameterGroups((Group("a", ("atention",)),))
     for layers in ((3, 3), (5, 2), (-2, 1)):
-        with pytest.raises(InputError, match="group 'a' takes layers .* the end being the layer after the last"):
+        with pytest.raises(InputError, match=r"group 'a' takes layers .* the end being the layer after the last"):
             ParameterGroups((Group("a", layers=layers),))
 
 

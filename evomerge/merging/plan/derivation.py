@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from evomerge import methods
-from evomerge.checkpoints import CheckpointSource, TensorSpec, is_computed
+from evomerge.checkpoints import CheckpointSource, TensorSpec
 from evomerge.errors import InputError
 from evomerge.kernels import random_key
-from evomerge.merging.checkpoints import Checkpoints
+from evomerge.merging.checkpoints import Checkpoints, is_weight
 from evomerge.merging.plan.inputs import Input
-from evomerge.merging.plan.origins import Origin, names_by_layer, origins
+from evomerge.merging.plan.origins import Origin, names_by_layer, origins, renumbered
 from evomerge.merging.plan.output_config import output_config
 from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource
@@ -63,13 +63,14 @@ class _Derivation:
 
     def outputs(self) -> Outputs:
         """All tensors, with the problems found on the way."""
-        problems: list[str] = []
+        unknown: list[str] = []
         rows: list[tuple[Origin, int | None]] = []
         for origin in origins(self.recipe, self.template, self.sources):
             try:
                 rows.append((origin, self._row(origin)))
             except InputError as error:
-                problems += error.problems
+                unknown += error.problems
+        problems = _first(unknown, "more tensors belong to no group either")
         layers = [layer.to_json() for layer in self.recipe.layers]
         prepared_key = json.dumps([self.how, self.identities, layers])
         live = [origin.name for origin, row in rows if row is not None and not self._frozen(row)]
@@ -91,11 +92,7 @@ class _Derivation:
     def _row(self, origin: Origin) -> int | None:
         """The row of coefficients of an output tensor; None for what no merge makes."""
         source, name = self._model(origin)
-        if (
-            name not in source.specs
-            or not source.specs[name].dtype.is_floating_point
-            or is_computed(name, source.specs[name])
-        ):
+        if not is_weight(name, source.specs[name]):
             return None
         if origin.layer is not None and origin.layer.row is not None:
             return origin.layer.row
@@ -155,16 +152,24 @@ class _Derivation:
         return self.recipe.groups.groups[row].frozen
 
     def _layer_problems(self) -> Iterator[str]:
-        """Layers that the recipe names and its sources do not have."""
+        """Layers that the recipe names and its sources do not have, or that hold more than the first input."""
         pattern = self.recipe.groups.layer_pattern
-        counts = [len(names_by_layer(source, pattern)) for source in self.sources]
-        count = 0 if self.base is None else len(names_by_layer(self.base, pattern))
+        named = {f"sources[{index}]": source for index, source in enumerate(self.sources)}
+        named |= {"the base": self.base} if self.base is not None else {}
+        layers = {where: names_by_layer(source, pattern) for where, source in named.items()}
         for number, layer in enumerate(self.recipe.layers):
-            for index, inner in layer.inputs:
-                if inner >= counts[index]:
-                    yield f"layers[{number}] names layer {inner} of sources[{index}], which has {counts[index]} layers"
-            if layer.base is not None and layer.base >= count:
-                yield f"layers[{number}] names layer {layer.base} of the base, which has {count} layers"
+            inputs = [(f"sources[{index}]", inner) for index, inner in layer.inputs]
+            inputs += [] if layer.base is None else [("the base", layer.base)]
+            first = f"layer {inputs[0][1]} of {inputs[0][0]}"
+            known = {renumbered(name, pattern, number) for name in layers[inputs[0][0]].get(inputs[0][1], ())}
+            for where, inner in inputs:
+                if inner not in layers[where]:
+                    yield f"layers[{number}] names layer {inner} of {where}, which has {len(layers[where])} layers"
+                    continue
+                weights = [name for name in layers[where][inner] if is_weight(name, named[where].specs[name])]
+                more = [name for name in weights if renumbered(name, pattern, number) not in known]
+                if known and more:
+                    yield f"layers[{number}]: {where} has {more[0]!r}, for which there is nothing in {first}"
 
     def _count_problems(self, tensors: Mapping[str, OutputTensor]) -> Iterator[str]:
         """Tensors that are merged from more or fewer than the method merges, said once for each number."""
@@ -175,8 +180,9 @@ class _Derivation:
             if tensor.context is None or (tensor.slots, tensor.based) in told:
                 continue
             told.add((tensor.slots, tensor.based))
-            for problem in self.method.input_problems(tensor.slots, tensor.based):
-                yield f"{problem}, of tensor {tensor.name!r}; freeze its group to copy it"
+            of = f"for tensor {tensor.name!r} the recipe"
+            for problem in self.method.input_problems(tensor.slots, tensor.based, of):
+                yield f"{problem} (to copy the tensor, freeze its group)"
 
 
 def _opened(recipe: Recipe, opened: Open) -> list[Any]:
@@ -208,6 +214,10 @@ def _input_problems(tensors: Iterable[OutputTensor]) -> Iterator[str]:
                 f"{str(entry.source.path)!r} should hold {wanted} of shape {list(tensor.spec.shape)}, but has {has}"
             )
     for problems in found.values():
-        yield from problems[:_SHOWN]
-        if len(problems) > _SHOWN:
-            yield f"{len(problems) - _SHOWN} more tensors do not fit there"
+        yield from _first(problems, "more tensors do not fit there")
+
+
+def _first(problems: Sequence[str], others: str) -> list[str]:
+    """A few of many problems, and how many others there are."""
+    left = len(problems) - _SHOWN
+    return [*problems[:_SHOWN], *([f"{left} {others}"] if left > 0 else [])]

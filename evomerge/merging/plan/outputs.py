@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,18 +12,12 @@ import torch
 from evomerge.checkpoints import CheckpointSource, TensorSpec
 from evomerge.merging.plan.inputs import Input
 from evomerge.methods import MergeMethod, TensorContext
-from evomerge.recipe import AdapterRef, CheckpointRef, Recipe
 
 DTYPES: Mapping[str, torch.dtype] = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-_SHOWN = 3
-
-Source = CheckpointRef | AdapterRef | Recipe
-Open = Callable[[Source], CheckpointSource]
-"""Gives the opened source that a recipe names."""
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ class MergeMethod:
             where ``prepare`` is.
         survey: ``survey(tensors, options)`` computes findings about all tensors, independent of coefficients, once per
             search, or returns None if these options need none. It folds over the prepared arrays, stays in memory
-            and should be cheap beside preparing. It may keep ``tensors`` and iterate again later.
+            and should be cheap beside preparing. It may keep ``tensors`` and iterate again later. Where a recipe has
+            layers of its own, tensors may be merged from different numbers of models.
         starts: ``starts(n_models, options)`` names points from which a search should start, as coefficient values:
             ``uniform``, ``model:i`` (model i alone), ``task_arithmetic:0.3`` (the base plus 0.3 of every delta), each
             only where the method can express it or comes close.
@@ -126,15 +127,21 @@ class MergeMethod:
             problems += self.input_problems(len(recipe.sources), recipe.base is not None)
         return problems + [f"method {self.name}: {problem}" for problem in self._coefficient_problems(recipe, options)]
 
-    def input_problems(self, n_models: int, has_base: bool) -> list[str]:
-        """Reasons why a number of models, or a missing base, cannot be used with this method."""
+    def input_problems(self, n_models: int, has_base: bool, of: str = "the recipe") -> list[str]:
+        """Reasons why a number of models, or a missing base, cannot be used with this method.
+
+        Args:
+            n_models: The number of models.
+            has_base: Whether there is a base.
+            of: Names whatever has them, for messages.
+        """
         least, most = self.models
         problems = []
         if n_models < least or (most is not None and n_models > most):
             wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
-            problems.append(f"method {self.name} merges {wanted} models; the recipe names {n_models}")
+            problems.append(f"method {self.name} merges {wanted} models; {of} names {n_models}")
         if self.base == "required" and not has_base:
-            problems.append(f"method {self.name} works on differences to a base, but the recipe names none; set base")
+            problems.append(f"method {self.name} works on differences to a base, but {of} names none; set base")
         return problems
 
     def _coefficient_problems(self, recipe: Recipe, options: Options) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from evomerge.errors import InputError
 from evomerge.kernels import flat
 
 if TYPE_CHECKING:
@@ -23,6 +24,24 @@ TensorSet = Iterable[tuple["TensorContext", "TensorSources"]]
 Starts = Mapping[str, Coefficients]
 Merge = Callable[["TensorContext", "TensorSources", Coefficients, "torch.Tensor"], "Finite | None"]
 """Writes the merged tensor and may say whether it is finite, see :class:`evomerge.methods.MergeMethod`."""
+
+
+def by_model(found: Iterable[Sequence[T]]) -> list[tuple[T, ...]]:
+    """Findings about every model over all tensors, from those about every tensor of all models.
+
+    Raises:
+        InputError: If tensors are merged from different numbers of models, so that none is a whole model's.
+    """
+    rows = list(found)
+    counts = sorted({len(row) for row in rows})
+    if len(counts) > 1:
+        numbers = f"{', '.join(map(str, counts[:-1]))} and {counts[-1]}"
+        raise InputError(
+            f"scope is 'global', so the k-th input of every tensor counts as one model, but the recipe's layers have "
+            f"tensors of {numbers} inputs; set method option scope to tensor, or give all layers as many inputs as "
+            "there are sources"
+        )
+    return list(zip(*rows, strict=True))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from evomerge.merging import Checkpoints, Merger, merge_to_folder, mergekit_conf
 from evomerge.recipe import Group, OutputLayer, ParameterGroups, Recipe
 from tests.building import rewrite, tiny
 from tests.merging.conftest import Family, make_recipe
-from tests.merging.stacks import stacked, weights
+from tests.merging.stacks import GROUPS, stacked, weights
 
 
 def test_by_hand(family: Callable[..., Family]) -> None:
@@ -114,8 +115,8 @@ class TestRefusals:
         base, one, two = family()
         layers = (OutputLayer(((0, 0),)), OutputLayer(((0, 1), (1, 1))))
         said = self.problems(stacked(one, two, None, "slerp", layers=layers))
-        assert "method slerp merges 2 models; the recipe names 1, of tensor 'model.layers.0." in said
-        assert "freeze its group to copy it" in said
+        assert "method slerp merges 2 models; for tensor 'model.layers.0." in said
+        assert "the recipe names 1 (to copy the tensor, freeze its group)" in said
         said = self.problems(stacked(one, two, base, layers=layers))
         assert "works on differences to a base" in said
 
@@ -146,6 +147,50 @@ class TestRefusals:
         said = self.problems(recipe)
         assert "should hold 'model.layers.1.block_sparse_moe.experts.2.w1.weight' for" in said
         assert "but has no such tensor" in said
+
+    def test_inputs_that_hold_more_than_the_first(self, family: Callable[..., Family], tmp_path: Path) -> None:
+        """Their surplus would have no place in the output; tables that models compute have none anyway."""
+        base, one, _ = family()
+        more = Path(shutil.copytree(one, tmp_path / "more"))
+        for name in ("self_attn.q_norm.weight", "self_attn.rotary_emb.inv_freq"):
+            rewrite(more, lambda tensors, name=name: tensors.update({f"model.layers.1.{name}": torch.ones(4)}))
+        recipe = make_recipe("linear", [one, more], base, groups=ParameterGroups((Group("all"),)))
+        layers = (OutputLayer(((0, 0), (1, 0)), base=0), OutputLayer(((0, 0), (1, 1)), base=0))
+        said = self.problems(replace(recipe, layers=layers))
+        assert said == (
+            "layers[1]: sources[1] has 'model.layers.1.self_attn.q_norm.weight', for which there is nothing in layer 0 "
+            "of sources[0]"
+        )
+
+    def test_many_tensors_without_a_group(self, family: Callable[..., Family]) -> None:
+        base, one, two = family()
+        recipe = make_recipe("linear", [one, two], base, groups=ParameterGroups((Group("first", layers=(0, 1)),)))
+        said = self.problems(recipe).split("\n")
+        assert len(said) == 4
+        assert "belongs to no group" in said[0]
+        assert said[3].endswith("more tensors belong to no group either")
+
+    @pytest.mark.parametrize("pattern", [r"layers\.(?:(\d)x)?", r"(model\.)"])
+    def test_layers_without_a_number(self, family: Callable[..., Family], pattern: str) -> None:
+        _, one, two = family()
+        recipe = stacked(one, two, None, "linear")
+        groups = replace(recipe.groups, layer_pattern=pattern)
+        with pytest.raises(InputError, match=r"layer_pattern .*; expected a whole number"):
+            Merger(Checkpoints.open(recipe)).plan(replace(recipe, groups=groups))
+
+    @pytest.mark.parametrize("method", ["ties", "pcb"])
+    def test_a_whole_model_of_layers_with_different_numbers_of_inputs(
+        self, family: Callable[..., Family], method: str
+    ) -> None:
+        base, one, two = family()
+        recipe = make_recipe(method, [one, two], base, groups=GROUPS, options={"scope": "global"})
+        even = replace(recipe, layers=(OutputLayer(((0, 1), (1, 0)), base=0),))
+        assert len(list(Merger(Checkpoints.open(even)).stream(even))) > 5
+        uneven = replace(recipe, layers=(*even.layers, OutputLayer(((0, 0),), base=0)))
+        with pytest.raises(
+            InputError, match=r"scope is 'global', .* tensors of 1 and 2 inputs; set method option scope"
+        ):
+            next(Merger(Checkpoints.open(uneven)).stream(uneven))
 
     def test_mergekit_has_no_counterpart(self, family: Callable[..., Family]) -> None:
         _, one, two = family()

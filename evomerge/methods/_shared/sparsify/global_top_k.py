@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from evomerge.kernels import Histogram, OrderStatistic, Threshold, Values, bin_histogram, end_of_equal
-from evomerge.methods._shared.inputs import TensorContext, TensorSet, TensorSources
+from evomerge.methods._shared.inputs import TensorContext, TensorSet, TensorSources, by_model
 from evomerge.methods._shared.sparsify.top_k import threshold_rank
 from evomerge.methods._shared.task_vector import delta_of
 
@@ -22,6 +22,9 @@ class GlobalTopK:
     Args:
         tensors: All tensors of the merge, each stored tensor once; iterated now and again later.
         rule: ``exact`` or ``threshold``, see :func:`threshold_rank`.
+
+    Raises:
+        InputError: If tensors are merged from different numbers of models.
     """
 
     def __init__(self, tensors: TensorSet, rule: str) -> None:
@@ -31,7 +34,7 @@ class GlobalTopK:
             context.name: [Histogram.load(sources.prepared, str(i)) for i in range(len(sources.models))]
             for context, sources in tensors
         }
-        self._whole = [Histogram.union(parts) for parts in zip(*self._own.values(), strict=True)]
+        self._whole = [Histogram.union(parts) for parts in by_model(self._own.values())]
         self._bins: OrderedDict[tuple[int, int], dict[str, Histogram]] = OrderedDict()
 
     def threshold(self, context: TensorContext, sources: TensorSources, model: int, density: float) -> Threshold:
