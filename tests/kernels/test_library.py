@@ -74,6 +74,16 @@ def test_a_compiler_that_fails_is_quoted(tmp_path: Path) -> None:
 
 
 @needs_compiler
+def test_a_launcher_may_come_before_the_compiler(quick: dict[str, str], tmp_path: Path) -> None:
+    """As compiler caches do, which run the compiler that is named after them; options could change results."""
+    launcher = program(tmp_path / "caching", 'exec "$@"')
+    command = f"{launcher} {quick['CC']}"
+    library = open_library(quick | {"CC": f"{command} -ffast-math --no-such-option"})
+    assert library.compiler == command
+    _ctypes.dlclose(library.handle._handle)
+
+
+@needs_compiler
 def test_is_compiled_once_and_mended(quick: dict[str, str]) -> None:
     assert opens(quick)
     (library,) = libraries(quick)

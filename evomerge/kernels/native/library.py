@@ -6,8 +6,10 @@ import contextlib
 import ctypes
 import functools
 import hashlib
+import itertools
 import os
 import platform
+import shlex
 import shutil
 import stat
 import subprocess
@@ -41,7 +43,7 @@ class Library:
 
     Attributes:
         handle: Its functions.
-        compiler: Path of the compiler that it was built with.
+        compiler: The command that it was built with: a compiler's path, or a launcher's and the compiler.
     """
 
     handle: ctypes.CDLL
@@ -58,7 +60,8 @@ def open_library(environment: Mapping[str, str]) -> Library:
     """Opens the library; compiles it if the user's cache has none for these sources, compiler and processor.
 
     Args:
-        environment: Environment variables: PATH and CC name the compiler, XDG_CACHE_HOME the cache.
+        environment: Environment variables: PATH and CC name the compiler, XDG_CACHE_HOME the cache. CC may name a
+            launcher first (``ccache gcc``); its options are left out, since they could change results.
 
     Raises:
         OSError: If there is no compiler, or a file can be neither read nor written.
@@ -77,12 +80,12 @@ def open_library(environment: Mapping[str, str]) -> Library:
 
 
 def _find_compiler(environment: Mapping[str, str]) -> str:
-    """Path of the C compiler: that of CC, else the first of cc, gcc and clang."""
-    named = environment.get("CC", "").split()
-    for name in (*named[:1], *_COMPILERS):
+    """Command of the C compiler: that of CC, else the first of cc, gcc and clang."""
+    named = list(itertools.takewhile(lambda word: not word.startswith("-"), environment.get("CC", "").split()))
+    for name, *launched in filter(None, (named, *([name] for name in _COMPILERS))):
         path = shutil.which(name, path=environment.get("PATH"))
         if path:
-            return path
+            return shlex.join([path, *launched])
     raise FileNotFoundError("there is no C compiler (cc, gcc or clang); install one, e.g. the package gcc")
 
 
@@ -95,11 +98,12 @@ def explain(error: Exception) -> str:
 
 def build(compiler: str, path: Path) -> None:
     """Writes the library under another name first: several processes may be at it, and any of them may be killed."""
+    command = shlex.split(compiler)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         built = Path(scratch) / path.name
         objects = {str(source): str(Path(scratch) / f"{source.stem}.o") for source in sorted(CSRC.glob("*.c"))}
-        _run_all([[compiler, *_FLAGS, "-c", "-o", made, source] for source, made in objects.items()])
-        _run_all([[compiler, *_FLAGS, "-shared", "-o", str(built), *objects.values()]])
+        _run_all([[*command, *_FLAGS, "-c", "-o", made, source] for source, made in objects.items()])
+        _run_all([[*command, *_FLAGS, "-shared", "-o", str(built), *objects.values()]])
         built.chmod(0o700)
         built.replace(path)
 
@@ -120,7 +124,8 @@ def _run_all(commands: Sequence[Sequence[str]]) -> None:
 
 def _key(compiler: str) -> str:
     """A hash of all that the library depends on: source, flags, compiler, and the processor it was compiled for."""
-    version = subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True, timeout=30).stdout
+    asked = [*shlex.split(compiler), "--version"]
+    version = subprocess.run(asked, check=True, capture_output=True, text=True, timeout=30).stdout
     processor = platform.machine() + platform.processor()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
