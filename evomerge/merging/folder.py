@@ -89,7 +89,9 @@ def _destination_problems(out: Path) -> list[str]:
         return [f"{str(out)!r} exists and is not empty; name a new folder, or remove it first"]
     if out.exists() and not out.is_dir():
         return [f"{str(out)!r} is a file; name a new folder"]
-    home = _existing_parent(out)
+    if out.is_symlink() and not out.exists():
+        return [f"{str(out)!r} is a link that leads nowhere; remove it, or make the folder that it names"]
+    home = _existing_parent(out.resolve())
     if not home.is_dir() or not os.access(home, os.W_OK):
         return [f"{str(out)!r} cannot be created: {str(home)!r} is not a folder that can be written to"]
     return []
@@ -100,7 +102,7 @@ def _existing_parent(out: Path) -> Path:
 
 
 def _check_space(out: Path, needed: int) -> None:
-    free = shutil.disk_usage(_existing_parent(out)).free
+    free = shutil.disk_usage(_existing_parent(out.resolve())).free
     if free < needed:
         raise InputError(
             f"the merged model needs {needed / 1e9:.1f} GB at {str(out)!r}, but only {free / 1e9:.1f} GB are free"
@@ -110,6 +112,7 @@ def _check_space(out: Path, needed: int) -> None:
 @contextmanager
 def _appearing(out: Path) -> Iterator[Path]:
     """Gives a folder beside ``out`` to write to, which becomes ``out`` at the end or disappears."""
+    out = out.resolve()  # a link to an empty folder stays one
     created = [parent for parent in out.parents if not parent.exists()]
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = out.with_name(f".{out.name}.{secrets.token_hex(4)}")

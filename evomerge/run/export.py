@@ -134,13 +134,14 @@ def _new_folder(out: str | Path) -> Path:
 @contextmanager
 def _draft(out: Path) -> Iterator[Path]:
     """Gives a folder of the same name to build in, which becomes ``out`` at the end or leaves no trace."""
-    created = [parent for parent in out.parents if not parent.exists()]
-    hidden = out.with_name(f".{secrets.token_hex(8)}")
+    place = out.resolve()  # a link to an empty folder stays one
+    created = [parent for parent in place.parents if not parent.exists()]
+    hidden = place.with_name(f".{secrets.token_hex(8)}")
     try:
         yield hidden / out.name
-        if out.exists():
-            out.rmdir()
-        (hidden / out.name).rename(out)
+        if place.exists():
+            place.rmdir()
+        (hidden / out.name).rename(place)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
         for parent in created:

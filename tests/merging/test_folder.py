@@ -114,6 +114,20 @@ class TestNothingIsLeftBehind:
         out = merge_to_folder(make_recipe("linear", [one, two], base), tmp_path / "out")
         assert (out / "model.safetensors").exists()
 
+    def test_links(self, family: Callable[..., Family], tmp_path: Path) -> None:
+        """The folder that a link names is filled, and the link stays; one that leads nowhere is refused at once."""
+        base, one, two = family()
+        recipe = make_recipe("linear", [one, two], base)
+        (tmp_path / "large disk").mkdir()
+        (tmp_path / "out").symlink_to("large disk")
+        (tmp_path / "dangling").symlink_to("nowhere")
+        assert merge_to_folder(recipe, tmp_path / "out") == tmp_path / "out"
+        assert (tmp_path / "out").is_symlink()
+        assert (tmp_path / "large disk" / "model.safetensors").exists()
+        with pytest.raises(InputError, match="is a link that leads nowhere"):
+            merge_to_folder(recipe, tmp_path / "dangling")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling", "large disk", "out"]
+
     def test_unknown_sources_of_tokenizer_and_size(self, family: Callable[..., Family], tmp_path: Path) -> None:
         base, one, two = family()
         recipe = make_recipe("linear", [one, two], base, tokenizer=Tokenizer("union"), chat_template="chatml")
