@@ -39,8 +39,10 @@ class GenomeSettings:
 
     depth: str = field(default="layer", metadata=setting("how coefficients may differ over depth", choices=DEPTHS))
     block_size: int = field(default=4, metadata=setting("layers per block, where depth is blocks", low=1))
-    control_points: int = field(default=4, metadata=setting("support points, where depth is smooth", low=2))
-    basis: str = field(default="points", metadata=setting("curve through the control points", choices=BASES))
+    control_points: int = field(default=4, metadata=setting("control values per curve, where depth is smooth", low=2))
+    basis: str = field(
+        default="points", metadata=setting("curve from the control values, where depth is smooth", choices=BASES)
+    )
     split_kinds: bool = field(default=False, metadata=setting("attention and MLP get coefficients of their own"))
     own_groups: tuple[str, ...] = field(
         default=("embedding", "norm", "head"),

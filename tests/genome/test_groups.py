@@ -25,7 +25,7 @@ def test_a_kind_can_be_frozen_whatever_the_depth() -> None:
 
 
 def test_layers_of_a_mixed_model_form_a_curve_of_their_own() -> None:
-    """Attention in two of six layers only: its curve has as many genes as layers, not as control points."""
+    """Attention in two of six layers only: its curve has as many genes as layers, not as control values."""
     names = [f"model.layers.{i}.mlp.up_proj.weight" for i in range(6)]
     names += [f"model.layers.{i}.self_attn.q_proj.weight" for i in (2, 5)]
     genome = space(names=names, models=(A,), depth="smooth", control_points=4, split_kinds=True)

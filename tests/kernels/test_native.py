@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -32,8 +34,10 @@ from evomerge.kernels import (
     in_use,
     is_finite,
     mix,
+    native,
     net_sign,
     pcb_merge,
+    reference,
     row_ranks,
     square_sums,
 )
@@ -184,6 +188,18 @@ def test_one_broken_element_is_found(dtype: torch.dtype, broken: float) -> None:
         assert in_both(lambda: is_finite(tensor)) == (False, False)
         tensor[place] = -0.0
     assert is_finite(tensor[:0])
+
+
+def test_both_forms_have_the_same_functions() -> None:
+    """The chooser calls either; a kernel is three files of one name."""
+    assert {*native.__all__} - {"DTYPES"} == {*reference.__all__}
+    for name in reference.__all__:
+        one, other = (inspect.signature(getattr(form, name)).parameters for form in (native, reference))
+        assert list(one) == list(other), name
+    files = {path.stem for path in Path(*native.__path__).glob("*.py")}
+    bindings = files - {"__init__", "library", "passes", "structs"}
+    assert bindings <= {path.stem for path in Path(*reference.__path__).glob("*.py")}
+    assert bindings | {"threads"} == {path.stem for path in Path(*native.__path__, "csrc").glob("*.c")}
 
 
 def test_what_has_no_meaning_is_refused() -> None:
