@@ -66,7 +66,9 @@ def test_without_a_compiler_torch_does_the_work_and_says_what_to_install(tmp_pat
 
 
 def test_a_compiler_that_fails_is_quoted(tmp_path: Path) -> None:
-    broken = program(tmp_path / "cc", '[ "$1" = --version ] && exit 0\necho "out of order" >&2\nexit 1')
+    broken = program(
+        tmp_path / "cc", r'printf "\377"' + '\n[ "$1" = --version ] && exit 0\nprintf "out of order \\377" >&2\nexit 1'
+    )
     used = choose("", lambda: open_library({"CC": str(broken), "XDG_CACHE_HOME": str(tmp_path)}))
     assert used.name == "torch"
     assert "out of order" in used.reason

@@ -115,17 +115,17 @@ def _run_all(commands: Sequence[Sequence[str]]) -> None:
         CalledProcessError: With what the first that failed wrote.
     """
     with ThreadPoolExecutor(len(commands)) as pool:
-        list(
-            pool.map(
-                lambda words: subprocess.run(words, check=True, capture_output=True, text=True, timeout=120), commands
-            )
-        )
+        list(pool.map(_run, commands))
+
+
+def _run(words: Sequence[str]) -> str:
+    """Runs a command, and gives what it wrote, whatever bytes these are."""
+    return subprocess.run(words, check=True, capture_output=True, text=True, errors="replace", timeout=120).stdout
 
 
 def _key(compiler: str) -> str:
     """A hash of all that the library depends on: source, flags, compiler, and the processor it was compiled for."""
-    asked = [*shlex.split(compiler), "--version"]
-    version = subprocess.run(asked, check=True, capture_output=True, text=True, timeout=30).stdout
+    version = _run([*shlex.split(compiler), "--version"])
     processor = platform.machine() + platform.processor()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
