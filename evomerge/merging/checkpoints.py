@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Self
 
 from evomerge.checkpoints import (
@@ -38,10 +38,10 @@ class Checkpoints:
     ) -> None:
         if not checkpoints:
             raise ValueError("there is no checkpoint to merge")
-        self._by_identity = {identity(ref): checkpoint for ref, checkpoint in checkpoints.items()}
+        self._by_identity = {_identity(ref): checkpoint for ref, checkpoint in checkpoints.items()}
         self.reference = self[reference] if reference is not None else next(iter(checkpoints.values()))
         self.by_ref = {ref: under_names_of(self.reference, checkpoint) for ref, checkpoint in checkpoints.items()}
-        self._by_identity = {identity(ref): checkpoint for ref, checkpoint in self.by_ref.items()}
+        self._by_identity = {_identity(ref): checkpoint for ref, checkpoint in self.by_ref.items()}
 
     @classmethod
     def open(cls, recipe: Recipe, *, offline: bool = True) -> Self:
@@ -68,7 +68,7 @@ class Checkpoints:
             InputError: If none was opened for it.
         """
         try:
-            return self._by_identity[identity(ref)]
+            return self._by_identity[_identity(ref)]
         except KeyError:
             raise InputError(f"the recipe names {ref.source!r}, which is none of the opened checkpoints") from None
 
@@ -101,6 +101,6 @@ def is_weight(name: str, spec: TensorSpec) -> bool:
     return spec.dtype.is_floating_point and not is_computed(name, spec)
 
 
-def identity(ref: CheckpointRef) -> tuple[str | None, str | None]:
-    """The identity of a checkpoint: its weights where they are known, else its place."""
-    return (ref.fingerprint, None) if ref.fingerprint else (ref.source, ref.revision)
+def _identity(ref: CheckpointRef) -> Hashable:
+    """The identity of a checkpoint, by which recipes know it."""
+    return tuple(ref.identity().items())

@@ -19,7 +19,7 @@ from evomerge.merging.plan.output_config import output_config
 from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource
 from evomerge.methods import TensorContext
-from evomerge.recipe import AdapterRef, CheckpointRef, Recipe
+from evomerge.recipe import AdapterRef, CheckpointRef, Recipe, layer_of
 
 Source = CheckpointRef | AdapterRef | Recipe
 Open = Callable[[Source], CheckpointSource]
@@ -76,7 +76,8 @@ class _Derivation:
         live = [origin.name for origin, row in rows if row is not None and not self._frozen(row)]
         survey_key = json.dumps([prepared_key, self.recipe.seed, live])
         tensors = {origin.name: self._tensor(origin, row, survey_key) for origin, row in rows}
-        problems += [*self._layer_problems(), *_input_problems(tensors.values()), *self._count_problems(tensors)]
+        problems += [*self._layer_problems(), *self._surplus_problems(), *_input_problems(tensors.values())]
+        problems += self._count_problems(tensors)
         config: Mapping[str, Any] = self.template.config
         if self.recipe.layers and not problems:
             try:
@@ -153,9 +154,7 @@ class _Derivation:
 
     def _layer_problems(self) -> Iterator[str]:
         """Layers that the recipe names and its sources do not have, or that hold more than the first input."""
-        pattern = self.recipe.groups.layer_pattern
-        named = {f"sources[{index}]": source for index, source in enumerate(self.sources)}
-        named |= {"the base": self.base} if self.base is not None else {}
+        pattern, named = self.recipe.groups.layer_pattern, self._named()
         layers = {where: names_by_layer(source, pattern) for where, source in named.items()}
         for number, layer in enumerate(self.recipe.layers):
             inputs = [(f"sources[{index}]", inner) for index, inner in layer.inputs]
@@ -170,6 +169,25 @@ class _Derivation:
                 more = [name for name in weights if renumbered(name, pattern, number) not in known]
                 if known and more:
                     yield f"layers[{number}]: {where} has {more[0]!r}, for which there is nothing in {first}"
+
+    def _surplus_problems(self) -> Iterator[str]:
+        """Weights that have no place in the merged model: of more layers than it has, or of another architecture."""
+        for where, source in self._named().items():
+            more = [
+                name
+                for name, spec in source.specs.items()
+                if name not in self.template.specs and name not in source.aliases and is_weight(name, spec)
+                # Layers that the recipe names are looked at one by one.
+                if not self.recipe.layers or layer_of(name, self.recipe.groups.layer_pattern) is None
+            ]
+            if more:
+                others = f" and {len(more) - 1} more" if more[1:] else ""
+                yield f"{where} has {more[0]!r}{others}, for which there is nothing in {str(self.template.path)!r}"
+
+    def _named(self) -> dict[str, CheckpointSource]:
+        """All sources and the base, by their names in messages."""
+        named = {f"sources[{index}]": source for index, source in enumerate(self.sources)}
+        return named | ({} if self.base is None else {"the base": self.base})
 
     def _count_problems(self, tensors: Mapping[str, OutputTensor]) -> Iterator[str]:
         """Tensors that are merged from more or fewer than the method merges, said once for each number."""

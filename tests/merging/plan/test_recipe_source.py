@@ -15,6 +15,7 @@ from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, LiveModel, Merger, NonFinite, WeightCache, footprint, merge_to_folder
 from evomerge.merging.prepared import prepared_bounds
 from evomerge.recipe import CheckpointRef, OutputLayer, Recipe
+from tests.building import tiny
 from tests.merging.conftest import Family, make_recipe
 
 
@@ -117,6 +118,21 @@ def test_stacked_inside(family: Callable[..., Family], tmp_path: Path) -> None:
     assert LiveModel.load(out).checksum() == live.checksum()
     with pytest.raises(InputError, match=r"'model\.layers\.2\..*but has no such tensor"):
         merger.plan(replace(outer, sources=(first, CheckpointRef(str(two)))))
+
+
+def test_layers_that_would_be_left_out(family: Callable[..., Family], tmp_path: Path) -> None:
+    """More layers inside than the reference has, and a checkpoint of another depth beside a recipe of layers."""
+    _, one, two = family()
+    stacked = replace(make_recipe("linear", [one, two]), layers=(OutputLayer(((0, 0), (1, 0))),) * 3)
+    outer = replace(make_recipe("linear", [one, two]), sources=(CheckpointRef(str(one)), stacked))
+    with pytest.raises(InputError, match=r"sources\[1\] has 'model\.layers\.2\..*' and 8 more, for which"):
+        merge_to_folder(outer, tmp_path / "out")
+    deep = tiny("llama", tmp_path / "deep", 3, num_hidden_layers=3)
+    cut = replace(make_recipe("linear", [deep, deep]), layers=(OutputLayer(((0, 0), (1, 2))),) * 2)
+    three = make_recipe("linear", [one, deep, one])
+    outer = replace(three, sources=(*three.sources[:2], cut))
+    with pytest.raises(InputError, match=r"sources\[1\] has 'model\.layers\.2\..*' and 8 more, for which"):
+        merge_to_folder(outer, tmp_path / "out")
 
 
 def test_as_a_source(family: Callable[..., Family], tmp_path: Path) -> None:
