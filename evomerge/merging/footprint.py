@@ -86,7 +86,8 @@ def footprint(
         tensor.spec.numel * (computing if tensor.spec.dtype.is_floating_point else tensor.spec.dtype).itemsize
         for tensor in outputs.tensors.values()
     )
-    places = (prepared or PreparedSettings()).plan(bounds := prepared_bounds(outputs))
+    bounds = prepared_bounds(outputs)
+    places = (prepared or PreparedSettings()).plan(bounds)
     working = 0
     for name, tensor in outputs.tensors.items():
         buffer = 0 if tensor.row is None or computing == tensor.spec.dtype else tensor.spec.nbytes

@@ -21,7 +21,7 @@ class Requirements:
     """Bytes that a search takes.
 
     Attributes:
-        worker: Memory of one worker, the sum of the next five and of ``prepared``.
+        worker: Memory of one worker, the sum of the next five and of what is kept on ``disk`` and in ``memory``.
         program: The program itself.
         live: The live model.
         working: Merging.
