@@ -135,6 +135,13 @@ def test_a_plain_function_of_whole_tensors_is_a_method() -> None:
     assert methods.load("ties").working_bytes(100, 3) == 0
 
 
+def test_a_function_of_whole_tensors_returns_a_whole_tensor() -> None:
+    merge = methods.whole_tensor(lambda context, base, models, coefficients, options: models[0].mean(0))
+    sources = methods.TensorSources(None, [torch.ones(3, 2)], {})
+    with pytest.raises(ValueError, match=r"tensor 'x' of shape \[3, 2\], it returned \[2\]"):
+        merge(methods.TensorContext("x"), sources, {}, torch.empty(3, 2))
+
+
 def test_what_is_prepared_has_a_size() -> None:
     ties = methods.load("ties")
     with pytest.raises(ValueError, match="prepared_bytes"):

@@ -33,7 +33,13 @@ class WholeTensor:
     ) -> Finite | None:
         base = None if sources.base is None else sources.base.detach().float()
         models = [model.detach().float() for model in sources.models]
-        out.detach().copy_(self.function(context, base, models, coefficients, sources.options))
+        merged = self.function(context, base, models, coefficients, sources.options)
+        if merged.shape != out.shape:  # copying would repeat the elements
+            raise ValueError(
+                f"expected the function to return tensor {context.name!r} of shape {list(out.shape)}, it returned "
+                f"{list(merged.shape)}"
+            )
+        out.detach().copy_(merged)
         return None
 
 
