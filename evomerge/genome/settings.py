@@ -32,7 +32,8 @@ class GenomeSettings:
         split_kinds: Whether attention, MLP and the rest get coefficients of their own in every layer, block or curve.
         own_groups: Module kinds that are one group of their own, whatever the depth.
         frozen: Module kinds, or patterns of group labels, whose tensors stay those of the reference checkpoint.
-        fixed: Pattern of group labels to coefficient to value; a value is one number, or one per model. Never searched.
+        fixed: Pattern of group labels, or module kind that is a group of its own, to coefficient to value, which is one
+            number, or one per model. Never searched.
         bounds: Coefficient to ``[low, high]``. Naming a coefficient that is not searched by default makes it searched.
         shared: Coefficients with one value (per model) for the whole model, whatever the depth.
     """

@@ -235,7 +235,8 @@ class Recipe:
             InputError: If the file is missing, is not JSON, or is not a recipe.
         """
         try:
-            data = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+            text = Path(path).expanduser().read_text(encoding="utf-8-sig")
+            data = json.loads(text, object_pairs_hook=_object)
         except FileNotFoundError as error:
             raise InputError(f"there is no recipe file {str(path)!r}") from error
         except (OSError, ValueError, RecursionError) as error:  # numbers of thousands of digits are ValueErrors
@@ -270,3 +271,12 @@ class Recipe:
 
     def _values(self) -> dict[str, Any]:
         return {name: array.tolist() for name, array in self.coefficients.items()}
+
+
+def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, whose fields may not be given twice: the last would count without a word."""
+    found = dict(fields)
+    if len(found) < len(fields):
+        names = [name for name, _ in fields]
+        raise ValueError(f"field {next(name for name in names if names.count(name) > 1)!r} is given twice")
+    return found

@@ -75,11 +75,20 @@ def test_every_problem_is_named_at_once() -> None:
     assert len(caught.value.problems) == 3
 
 
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(json.dumps(recipe().to_json()), encoding="utf-8-sig")
+    assert Recipe.load(path) == recipe()
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"method": "ties"}', "[" * 100_000, "1" * 5000])
 def test_broken_recipe_files_are_explained(tmp_path: Path, content: str) -> None:
     path = tmp_path / "recipe.json"
     path.write_text(content)
     with pytest.raises(InputError):
+        Recipe.load(path)
+    path.write_text('{"seed": 1, "method": "ties", "seed": 2}')
+    with pytest.raises(InputError, match="field 'seed' is given twice"):
         Recipe.load(path)
     with pytest.raises(InputError, match="no recipe file"):
         Recipe.load(tmp_path / "absent.json")
