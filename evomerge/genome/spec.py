@@ -213,7 +213,7 @@ def spread(coefficient: Coefficient, value: float | Sequence[float], models: int
     Raises:
         ValueError: if the number of values is wrong or proportions cannot be made of them.
     """
-    given: Sequence[object] = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    given: Sequence[object] = value if isinstance(value, list | tuple) else (value,)
     fits = given is not value or (coefficient.per_model and len(given) == models)
     if not fits or not all(map(is_number, given)):
         wanted = f"one number, or {models}: one per model" if coefficient.per_model else "one number"
