@@ -1,6 +1,10 @@
-"""Merging and scoring seconds of two checkouts, measured by turns through the same searches.
+"""The three benchmarks with the code of two checkouts, by turns on one machine, and the ratios of what they measure.
 
-Run from the repository root: ``python -m experiments.regression.study --before FOLDER --models FOLDER --out PREFIX``
+Each checkout runs its own `merge_speed.study`, `scoring.benchmark` and `candidate.study` on the same models; what other
+tools take is measured elsewhere and left out, but for stock lm-eval inside the scoring benchmark, whose ratio tells how
+quiet the machine was.
+
+Run from the repository root: ``python -m experiments.regression.study --help``
 """
 
 from __future__ import annotations
@@ -8,151 +12,157 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
-from statistics import median
+from statistics import geometric_mean, median
 from typing import Any
 
 from experiments.machine import machine
 from experiments.merge_speed.models import generate
 
-EXPERTS = ("one", "two", "three")
-WORDS = ("river", "lamp", "stone", "garden", "letter", "window", "morning", "bottle", "silver", "button", "candle")
-CASES: dict[str, dict[str, Any]] = {
-    "merge linear": {"method": "linear", "task": "choice", "items": 2},
-    "merge ties": {"method": "ties", "task": "choice", "items": 2},
-    "merge dare_ties": {"method": "dare_ties", "task": "choice", "items": 2},
-    "score four options": {"method": "task_arithmetic", "task": "choice", "items": 20},
-    "score after five examples": {"method": "task_arithmetic", "task": "choice", "items": 20, "fewshot": 5},
-    "score generation": {"method": "task_arithmetic", "task": "generation", "items": 4},
-}
+# What each benchmark is told beside its models and where to write; the file that it then leaves there.
+BENCHMARKS: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "merge_speed": (
+        "experiments.merge_speed.study",
+        ("--torch", "linear", "--models", "{models}", "--out", "{out}"),
+        "135m.json",
+    ),
+    "scoring": (
+        "experiments.scoring.benchmark",
+        ("--model", "{models}/base", "--questions", "12", "--repeats", "2", "--out", "{out}/scoring"),
+        "scoring.json",
+    ),
+    "candidate": ("experiments.candidate.study", ("--models", "{models}", "--out", "{out}"), "candidate.json"),
+}  # fmt: skip
 
 
-def write_questions(folder: Path) -> None:
-    """Writes ``choice.jsonl`` and ``generation.jsonl``: seeded questions of about thirty words."""
-    draw = random.Random(0)
-    choice, generation = [], []
-    for number in range(200):
-        words = [draw.choice(WORDS) for _ in range(30)]
-        options = [" ".join(draw.choice(WORDS) for _ in range(5)) for _ in range(4)]
-        choice.append({"q": f"{number}: " + " ".join(words), "o": options, "a": number % 4})
-        generation.append({"q": f"{number}: " + " ".join(words), "a": words[0]})
-    for name, rows in (("choice", choice), ("generation", generation)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-
-
-def words_of(case: dict[str, Any], questions: Path, models: Path, run: Path, candidates: int) -> list[str]:
-    """The command line after ``evomerge`` of one case."""
-    data = questions / f"{case['task']}.jsonl"
-    task = f'{{task: {case["task"]}, data: "{data}", question: "{{{{q}}}}", answer: "{{{{a}}}}"'
-    task += ', choices: "{{o}}"}' if case["task"] == "choice" else ", max_gen_toks: 12}"
-    metric = "acc" if case["task"] == "choice" else "exact_match"
-    return [
-        "search", f"models=[{','.join(str(models / name) for name in EXPERTS)}]", f"base={models / 'base'}",
-        f"method={case['method']}", f"tasks=[{task}]", f"objectives=[{case['task']}.{metric}]", "searcher=random",
-        f"evaluations={candidates}", f"items_per_task={case['items']}", "confirm.finalists=0", "model.threads=1",
-        "model.dtype=float32", "fitness.prefixes=shared", f"fitness.num_fewshot={case.get('fewshot', 0)}",
-        f"run_dir={run}",
-    ]  # fmt: skip
-
-
-def measure(checkout: Path, words: list[str], run: Path) -> dict[str, float]:
-    """Runs one search with the code of a checkout.
+def measure(name: str, checkout: Path, models: Path, out: Path) -> dict[str, float]:
+    """Runs one benchmark of a checkout, unless ``out`` holds its figures.
 
     Args:
-        checkout: Its root.
-        words: The command line after ``evomerge``.
-        run: The run's folder.
+        name: A key of :data:`BENCHMARKS`.
+        checkout: The checkout's root.
+        models: The folder of base and experts.
+        out: Where the benchmark writes.
 
     Returns:
-        Median seconds of a candidate's ``merge`` and ``score``, and of the ``whole`` process.
+        Seconds, or tokens, by what they were taken of.
 
     Raises:
-        SystemExit: If the search fails; the message is its own last words.
+        SystemExit: If the benchmark fails; the message is its own last words.
     """
-    # From the checkout's root, so that no installed copy comes before it; one thread, as the cases ask for.
-    environment = {**os.environ, "PYTHONPATH": str(checkout), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    start = time.perf_counter()
-    command = [sys.executable, "-m", "evomerge", *words]
-    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{checkout}: {' '.join(done.stderr.splitlines()[-3:])}")
-    whole = time.perf_counter() - start
-    lines = [line for file in (run / "records").glob("*.jsonl") for line in file.read_text().splitlines()]
-    # Format 1 kept seconds beside the scores, format 2 keeps them under where and how an evaluation was made.
-    found = [record.get("provenance", record)["seconds"] for record in map(json.loads, lines)]
-    seconds = [entry for entry in found if entry.get("score")]
-    # The first candidate reads the files and prepares; baselines have other methods and come first.
-    kept = seconds[len(EXPERTS) + 3 :]
-    return {what: median(entry[what] for entry in kept) for what in ("merge", "score")} | {"whole": whole}
+    module, words, file = BENCHMARKS[name]
+    if not (out / file).is_file() or name == "scoring":  # it goes on with the cases that are missing
+        out.mkdir(parents=True, exist_ok=True)
+        told = [word.format(models=models, out=out) for word in words]
+        environment = {**os.environ, "PYTHONPATH": str(checkout), "HF_HUB_OFFLINE": "1"}
+        command = [sys.executable, "-m", module, *told]
+        done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{checkout}, {module}: {' '.join(done.stderr.splitlines()[-3:])}")
+    return {"merge_speed": _merging, "scoring": _scoring, "candidate": _candidate}[name](
+        json.loads((out / file).read_text(encoding="utf-8"))
+    )
+
+
+def _merging(data: dict[str, Any]) -> dict[str, float]:
+    found = {}
+    for method, entry in data["methods"].items():
+        for kernels in ("native", "torch") if "torch" in entry else ("native",):
+            seconds = entry[kernels]
+            label = method if kernels == "native" else f"{method}, torch kernels"
+            found |= {
+                f"{label}: first candidate": seconds["first"],
+                f"{label}: every tensor": min(seconds["every"]),
+                f"{label}: one layer": min(seconds["one_layer"]),
+            }
+    return found
+
+
+def _scoring(data: dict[str, Any]) -> dict[str, float]:
+    found = {}
+    for name, case in data["cases"].items():
+        found |= {
+            f"{name}: seconds": case["ours"]["seconds"],
+            f"{name}: forward tokens": case["ours"]["tokens"],
+            f"{name}: stock lm-eval": case["stock"]["seconds"],
+        }
+    return found
+
+
+def _candidate(data: dict[str, Any]) -> dict[str, float]:
+    first, *later = data["ours"]
+    return {"first candidate": first["whole"]} | {
+        what: median(each[what] for each in later) for what in ("merge", "score", "whole")
+    }
 
 
 def page(data: dict[str, Any]) -> str:
-    """The committed table."""
+    """The committed table: kinds of figures first, then every figure."""
     about = data["machine"]
     lines = [
-        "# Merging and scoring, before and after",
+        "# The three benchmarks, before and after",
         "",
-        f"{about['cpu']}, {about['date']}, one thread, three experts; " + json.dumps(about["versions"])[1:-1],
+        f"{about['cpu']}, {about['threads']} threads, {about['date']}; " + json.dumps(about["versions"])[1:-1],
         "",
-        f"Before: {data['before']}. Seconds of a candidate (median of a run, then of the rounds), and the ratio "
-        "of after to before, round by round.",
+        f"Before: {data['before']}. Each figure is the least of the rounds of its side; ratios are after to before, "
+        f"rounds: {len(data['rounds'])}.",
         "",
-        "| case | before | after | ratio | rounds |",
+        "| benchmark | figures | geometric mean of ratios | least | largest |",
         "|---|---|---|---|---|",
     ]
-    for name, rounds in data["cases"].items():
-        if not rounds:
-            lines.append(f"| {name} | not measured yet | | | |")
-            continue
-        what = "merge" if name.startswith("merge") else "score"
-        before, after = ([entry[side][what] for entry in rounds] for side in ("before", "after"))
-        ratios = [b / a for a, b in zip(before, after, strict=True)]
-        shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-        lines.append(f"| {name} | {median(before):.3f} | {median(after):.3f} | {median(ratios):.2f} | {shown} |")
+    ratios = {name: _ratios(data, name) for name in BENCHMARKS}
+    for name, found in ratios.items():
+        for kind in dict.fromkeys(label.rpartition(": ")[2] for label in found):
+            of = [ratio for label, (_, _, ratio) in found.items() if label.rpartition(": ")[2] == kind]
+            lines.append(f"| {name} | {kind}, {len(of)} | {geometric_mean(of):.2f} | {min(of):.2f} | {max(of):.2f} |")
+    for name, found in ratios.items():
+        lines += ["", f"## {name}", "", "| figure | before | after | ratio |", "|---|---|---|---|"]
+        lines += [f"| {label} | {old:.4g} | {new:.4g} | {ratio:.2f} |" for label, (old, new, ratio) in found.items()]
     return "\n".join(lines) + "\n"
 
 
+def _ratios(data: dict[str, Any], name: str) -> dict[str, tuple[float, float, float]]:
+    sides = [
+        [entry[name][side] for entry in data["rounds"] if side in entry.get(name, {})] for side in ("before", "after")
+    ]
+    if not all(sides):
+        return {}
+    before, after = ({label: min(each[label] for each in side) for label in side[0]} for side in sides)
+    common = [label for label in before if label in after]
+    return {label: (before[label], after[label], after[label] / before[label]) for label in common}
+
+
 def main() -> None:
-    """Measures the rounds that are missing and writes ``PREFIX.json`` and ``PREFIX.md``."""
+    """Measures what is missing and writes ``PREFIX.json`` and ``PREFIX.md``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, required=True, help="root of the other checkout")
-    parser.add_argument("--models", type=Path, required=True, help="folder of base, one, two, three")
+    parser.add_argument("--models", type=Path, required=True, help="folder of base (with a tokenizer), one, two, three")
     parser.add_argument("--out", type=Path, required=True, help="PREFIX of the two files written")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--candidates", type=int, default=12)
+    parser.add_argument("--work", type=Path, required=True, help="where the benchmarks write their own figures")
+    parser.add_argument("--rounds", type=int, default=1)
     told = parser.parse_args()
-    before, after = told.before.resolve(), Path.cwd()
+    before, after, work = told.before.resolve(), Path.cwd(), told.work.resolve()
     generate("135m", told.models)
     commit = ["git", "-C", str(before), "rev-parse", "--short", "HEAD"]
-    path = told.out.with_suffix(".json")
-    fresh = {
-        "machine": machine("torch", "transformers", "numpy"),
+    data: dict[str, Any] = {
+        "machine": machine("torch", "transformers", "lm-eval", "numpy") | {"threads": len(os.sched_getaffinity(0))},
         "before": subprocess.run(commit, capture_output=True, text=True, check=True).stdout.strip(),
-        "cases": {name: [] for name in CASES},
+        "rounds": [],
     }
-    data = json.loads(path.read_text(encoding="utf-8")) if path.exists() else fresh
-    path.parent.mkdir(parents=True, exist_ok=True)
     for number in range(told.rounds):
-        for name, case in CASES.items():
-            if len(data["cases"][name]) > number:
-                continue
-            found: dict[str, dict[str, float]] = {}
-            sides = [("before", before), ("after", after)]
+        data["rounds"].append({})
+        sides = [("before", before), ("after", after)]
+        for name in BENCHMARKS:
+            entry = data["rounds"][number].setdefault(name, {})
             for side, checkout in sides if number % 2 == 0 else sides[::-1]:
-                with tempfile.TemporaryDirectory() as folder:
-                    write_questions(Path(folder))
-                    run = Path(folder) / "run"
-                    words = words_of(case, Path(folder), told.models.resolve(), run, told.candidates)
-                    found[side] = measure(checkout, words, run)
-            data["cases"][name].append(found)
-            path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+                out = work / f"round_{number + 1}" / side / name
+                entry[side] = measure(name, checkout, told.models.resolve(), out)
+                print(f"round {number + 1}, {name}, {side}: done", flush=True)
+            told.out.parent.mkdir(parents=True, exist_ok=True)
+            told.out.with_suffix(".json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
             told.out.with_suffix(".md").write_text(page(data), encoding="utf-8")
-            print(f"round {number + 1}, {name}: {found}", flush=True)
 
 
 if __name__ == "__main__":
