@@ -67,7 +67,7 @@ def ours(models: list[Path], tasks: Path, threads: int, repeats: int, run: Path)
     ]  # fmt: skip
     config = compose.search(words)
     environment.prepare(offline=True)
-    from evomerge.candidate import Worker
+    from evomerge.candidate import Worker, device_info
     from evomerge.evaluation import Ask, Job
     from evomerge.run import search
 
@@ -86,7 +86,10 @@ def ours(models: list[Path], tasks: Path, threads: int, repeats: int, run: Path)
             raise RuntimeError(outcome.error.message)
         seconds.append({**outcome.seconds, "whole": whole})
     shown = [suite.describe(item)["question"] for item in items[QUIZ]]
-    return {"seconds": seconds, "questions": shown, "dtype": prepared.settings.dtype, "recipe": recipe}
+    device = device_info(prepared.settings.device)["name"] if prepared.settings.device != "cpu" else "cpu"
+    return {
+        "seconds": seconds, "questions": shown, "dtype": prepared.settings.dtype, "device": device, "recipe": recipe,
+    }  # fmt: skip
 
 
 def theirs(
@@ -166,7 +169,8 @@ def write_page(own: dict[str, Any], beside: dict[str, Any] | None, arguments: ar
         "# Seconds of a whole candidate",
         "",
         f"DARE-TIES of three bfloat16 experts of 135 M weights, {QUESTIONS} questions of 30 tokens with "
-        f"four options of 5, {arguments.threads} threads of {run['cpu']}, models run in {own['dtype']}; "
+        f"four options of 5, {arguments.threads} threads of {run['cpu']}, models run in {own['dtype']}"
+        f"{'' if own['device'] == 'cpu' else ' on ' + own['device']}; "
         f"torch {run['versions']['torch']}; {run['date']}.",
         "",
         "| | merge, s | load, s | score, s | whole, s |",
@@ -188,6 +192,7 @@ def write_page(own: dict[str, Any], beside: dict[str, Any] | None, arguments: ar
         "machine": run,
         "ours": own["seconds"],
         "dtype": own["dtype"],
+        "device": own["device"],
         "theirs": beside,
         "threads": arguments.threads,
     }

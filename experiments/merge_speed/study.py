@@ -156,17 +156,26 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
     arguments.models = folders[0].parent
     for name in arguments.methods or methods.names():
         entry: dict[str, Any] = {"native": in_a_process(name, arguments, None)}
-        if arguments.device == "cpu" and (arguments.torch is None or name in arguments.torch):
+        if arguments.torch is None or name in arguments.torch:
             entry["torch"] = in_a_process(name, arguments, "torch")
         if arguments.mergekit and (arguments.beside is None or name in arguments.beside):
             entry["mergekit"] = with_mergekit(arguments.mergekit, name, folders, layers, arguments.threads)
         found["methods"][name] = entry
         print(name, json.dumps(entry), flush=True)
+        _write(found, arguments)
     if arguments.mergekit:
         ask = "from importlib.metadata import version as v; print(v('mergekit'), v('torch'))"
         said = subprocess.run([arguments.mergekit, "-c", ask], capture_output=True, text=True, check=True).stdout
         found["versions"]["mergekit"], found["versions"]["torch beside mergekit"] = said.split()
     return found
+
+
+def _write(found: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Writes what has been measured, after every method: so that a study that is stopped keeps it."""
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    name = arguments.size if arguments.device == "cpu" else f"{arguments.size}-{arguments.device}"
+    write_page(found, arguments.out / f"{name}.md")
+    (arguments.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def _folders(arguments: argparse.Namespace) -> tuple[list[Path], int]:
@@ -205,7 +214,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="a folder with base, one, two and three")
     parser.add_argument("--methods", nargs="*", help="which; all if none")
     parser.add_argument("--mergekit", type=Path, help="the Python of an environment with mergekit")
-    parser.add_argument("--device", default="cpu", help="where candidates are merged; mergekit and torch: cpu only")
+    parser.add_argument("--device", default="cpu", help="where candidates are merged; mergekit merges on the CPU")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--torch", nargs="*", help="which to measure without compiled kernels as well; default: all")
@@ -220,11 +229,7 @@ def main() -> None:
             found = measure(arguments.only, folders, layers, arguments.repeats, Path(store), arguments.device)
             print(json.dumps(found))
         return
-    found = study(arguments)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    name = arguments.size if arguments.device == "cpu" else f"{arguments.size}-{arguments.device}"
-    write_page(found, arguments.out / f"{name}.md")
-    (arguments.out / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    _write(study(arguments), arguments)
 
 
 if __name__ == "__main__":
