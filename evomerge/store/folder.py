@@ -65,11 +65,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not (folder / MANIFEST).exists():
         raise InputError(f"{folder} holds no run: there is no {MANIFEST} in it")
     manifest = read_json(folder / MANIFEST)
-    if not isinstance(manifest, dict) or manifest.get("format") not in (format_1.FORMAT, FORMAT):
-        stored = manifest.get("format") if isinstance(manifest, dict) else None
+    if manifest.get("format") not in (format_1.FORMAT, FORMAT):
         raise InputError(
-            f"{folder} has run format {stored!r}; this version reads formats {format_1.FORMAT} and {FORMAT}. Use the "
-            "version of evomerge that made it"
+            f"{folder} has run format {manifest.get('format')!r}; this version reads formats {format_1.FORMAT} and "
+            f"{FORMAT}. Use the version of evomerge that made it"
         )
     _refuse_damaged(folder / MANIFEST, manifest)
     return manifest
@@ -92,6 +91,8 @@ def _refuse_damaged(path: Path, manifest: Mapping[str, Any]) -> None:
         entries = manifest.get(name, [])
         if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
             found.append(f"{name!r} is no list of objects")
+    if not found and not all(_are_items(items) for items in manifest.get("items", {}).values()):
+        found.append("'items' does not hold, for each split, lists of item ids by task")
     if not found:
         try:
             _ = [Objective.from_json(data) for data in manifest.get("objectives", [])]
@@ -102,6 +103,13 @@ def _refuse_damaged(path: Path, manifest: Mapping[str, Any]) -> None:
         raise InputError([f"{path} is not the manifest of a run: {problem}" for problem in found])
 
 
+def _are_items(items: Any) -> bool:
+    """Whether a value is a mapping from tasks to lists of item ids."""
+    if not isinstance(items, Mapping):
+        return False
+    return all(isinstance(ids, list) and all(isinstance(one, str) for one in ids) for ids in items.values())
+
+
 def versions_at_start(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The versions that the run in a folder began with, as a field of its manifest; none if they are those of now."""
     stored = read_json(folder / MANIFEST) if (folder / MANIFEST).exists() else {}
@@ -109,20 +117,25 @@ def versions_at_start(folder: Path, manifest: Mapping[str, Any]) -> dict[str, An
     return {} if began is None or began == manifest.get("versions") else {"versions_at_start": began}
 
 
-def read_json(path: Path) -> Any:
-    """Reads a JSON file.
+def read_json(path: Path) -> dict[str, Any]:
+    """Reads a file that holds a JSON object.
 
     Raises:
-        InputError: If it cannot be read.
+        InputError: If it cannot be read, or holds something else.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:  # no UTF-8 is a ValueError too
         raise InputError(
             f"{path} cannot be read as JSON: {error}. Take the file from a copy of the run's folder"
         ) from error
+    if not isinstance(data, dict):
+        raise InputError(
+            f"{path} holds a {type(data).__name__}, expected an object. Take the file from a copy of the run's folder"
+        )
+    return data
 
 
 def _foreign(folder: Path) -> Iterable[Path]:

@@ -15,7 +15,7 @@ from typing import Any
 from evomerge.evaluation import Ask, Evaluation, Failure, JsonText, Provenance, ResponseRef
 from evomerge.store.files import read_lines
 from evomerge.store.item_sets import ItemSets
-from evomerge.store.records import Record
+from evomerge.store.records import Record, checked
 
 FORMAT = 1
 
@@ -52,9 +52,5 @@ def _read_line(line: str, writer: str, asked: Mapping[str, str]) -> Record:
         items=int(data["items"]),
         item_set=item_set,
     )
-    return Record(
-        evaluation,
-        Provenance(
-            writer, 1, "", data["seconds"], item_set if ref else "", ResponseRef.from_json(ref) if ref else None
-        ),
-    )
+    answers = ResponseRef.from_json(ref) if ref else None
+    return checked(Record(evaluation, Provenance(writer, 1, "", data["seconds"], item_set if ref else "", answers)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from evomerge.evaluation import Ask, Evaluation, JsonText, Provenance, ToldValues, compact
 
@@ -42,4 +43,27 @@ def read_line(line: str) -> Record | dict[Ask, ToldValues]:
     if "told" in data:
         return {Ask.from_json(one): ToldValues.from_json(one) for one in data["told"]}
     text = JsonText(f"{{{recipe[:-1]}") if separator else JsonText.of(data["recipe"])
-    return Record(Evaluation.from_json(data["evaluation"], text), Provenance.from_json(data["provenance"]))
+    return checked(Record(Evaluation.from_json(data["evaluation"], text), Provenance.from_json(data["provenance"])))
+
+
+def checked(record: Record) -> Record:
+    """The record, if what readers look up and compute with has the types that they expect.
+
+    Raises:
+        TypeError: If not.
+    """
+    evaluation, ref = record.evaluation, record.provenance.responses
+    texts: dict[str, Any] = {
+        "digest": evaluation.digest,
+        "name": evaluation.name or "",
+        "item_set": evaluation.item_set,
+    }
+    texts |= {"variant": evaluation.variant, "file": ref.file if ref is not None else ""}
+    for field, value in texts.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{field!r} is {value!r}, expected a text")
+    numbers: Mapping[str, Any] = evaluation.metrics
+    for key, value in numbers.items():
+        if not isinstance(value, int | float):
+            raise TypeError(f"the metric {key!r} is {value!r}, expected a number")
+    return record

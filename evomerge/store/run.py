@@ -229,8 +229,12 @@ class RunStore:
         write_text(self.folder / name, text)
         return self.folder / name
 
-    def read_json(self, name: str) -> Any:
-        """Reads a JSON file of the run's folder; None when it is not there."""
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """Reads a file of the run's folder that holds a JSON object; None when it is not there.
+
+        Raises:
+            InputError: If it cannot be read, or holds something else.
+        """
         path = self.folder / name
         return read_json(path) if path.exists() else None
 

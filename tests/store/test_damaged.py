@@ -33,14 +33,22 @@ def with_line(text: bytes) -> Callable[[bytes], bytes]:
 
 ANOTHER = {"evaluation": {"digest": "b"}, "provenance": {}, "recipe": {}}
 DAMAGE: list[tuple[str, Callable[[bytes], bytes], str]] = [
-    (MANIFEST, lambda _: b"[]", "has run format None"),
+    (MANIFEST, lambda _: b"[]", "manifest.json holds a list, expected an object"),
     (MANIFEST, lambda data: data.replace(b"ties", b"t\xefes"), "manifest.json cannot be read as JSON"),
     (MANIFEST, lambda data: data[:40], "manifest.json cannot be read as JSON"),
+    (
+        MANIFEST,
+        lambda data: data.replace(b"{", b'{"items": {"search": {"t": ["i0", true]}},', 1),
+        "manifest.json is not .*'items'",
+    ),
     (RECORDS, with_line(b"<<<<<<< HEAD"), "line 2 of .*main.jsonl is damaged"),
     (RECORDS, with_line(b"\xff\xfe"), "line 2 of .*main.jsonl is damaged"),
     (RECORDS, with_line(b"[1]"), "line 2 of .*main.jsonl is damaged"),
     (RECORDS, with_line(json.dumps(ANOTHER).encode()), "line 2 of .*main.jsonl is damaged.*there is no 'split'"),
     (RECORDS, lambda data: data.replace(b'"search"', b'"train"', 1), "line 1 of .*main.jsonl .* unknown split 'train'"),
+    (RECORDS, lambda data: data.replace(b'"digest":"a"', b'"digest":3'), "line 1 of .* 'digest' is 3, expected a text"),
+    (RECORDS, lambda data: data.replace(b"0.5", b"{}", 1), "line 1 of .* metric 't.acc' is {}, expected a number"),
+    (RECORDS, lambda data: data.replace(b'"main.jsonl"', b"0.5"), "line 1 of .* 'file' is 0.5, expected a text"),
     (ITEM_SETS, with_line(b"{}"), "line 2 of .*item_sets.jsonl is damaged"),
     (ITEM_SETS, lambda data: data.splitlines(keepends=True)[0], "item_sets.jsonl lacks 1 of the sets"),
 ]
