@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from evomerge.errors import InputError, suggest
 from evomerge.evaluation import PYTHON, Constraint, Evaluation, Objective, Response
@@ -24,8 +23,7 @@ def find_member(store: RunStore, wanted: str) -> str:
     Raises:
         InputError: If there is none, or several.
     """
-    with reading_answers(store):
-        members = front_members(store)
+    members = front_members(store)
     if not members and (wanted == "knee" or wanted.startswith("best:")):
         raise InputError(
             f"member: there is nothing to export: {empty_front(store)}. A candidate that is not on the front can be "
@@ -97,8 +95,7 @@ def recorded_answers(store: RunStore, recorded: Evaluation) -> list[Response]:
     Raises:
         InputError: If answers are missing or cannot be read.
     """
-    with reading_answers(store):
-        answers = [response for response in store.responses(recorded) if response.task != PYTHON]
+    answers = [response for response in store.responses(recorded) if response.task != PYTHON]
     found = len({(answer.task, answer.item) for answer in answers})
     if not found or found != len(answers) or found != recorded.items:
         raise InputError(
@@ -106,16 +103,3 @@ def recorded_answers(store: RunStore, recorded: Evaluation) -> list[Response]:
             f"{store.folder / 'responses'} holds the answers to {found}; without them no export can be checked"
         )
     return answers
-
-
-@contextmanager
-def reading_answers(store: RunStore) -> Iterator[None]:
-    """Says in a user's words what is wrong with files of answers."""
-    try:
-        yield
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"the run's answers are missing: {error.filename}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"the run's answers cannot be read, in {store.folder / 'responses'}: {error}") from error

@@ -153,9 +153,9 @@ def _tear_files(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
-        (_drop_folder, "the run's answers are missing"),
-        (_empty_files, "the run's answers are missing"),
-        (_tear_files, "the run's answers cannot be read"),
+        (_drop_folder, "main.jsonl cannot be read: No such file"),
+        (_empty_files, "is damaged, though not by an interruption: the file is shorter"),
+        (_tear_files, "is damaged, though not by an interruption"),
     ],
 )
 def test_an_export_that_could_not_be_checked_is_refused(
