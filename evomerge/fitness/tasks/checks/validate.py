@@ -72,7 +72,31 @@ def _shape_problems(name: str, config: Mapping[str, Any]) -> list[str]:
         value = config.get(key)
         if value is not None and not callable(value) and (not isinstance(value, types) or isinstance(value, bool)):
             found.append(f"task {name!r}: {key}: expected {wanted}, came {value!r}")
+    for key, least in _LEAST.items():
+        value = config.get(key)
+        if isinstance(value, int) and value < least:
+            found.append(f"task {name!r}: {key}: expected {least} or more, came {value!r}")
     return found
+
+
+def switch_problems(name: str, config: Mapping[str, Any]) -> list[str]:
+    """Refuses texts where true or false is expected, which count as true whatever they say.
+
+    Args:
+        name: Of the task or group.
+        config: Its configuration; one that people can edit, for some of lm-eval's own have such a text.
+    """
+    return [
+        f"task {name!r}: {key}: {switch}: expected true or false, came {entry[switch]!r}"
+        for key, switch in _SWITCHES.items()
+        for entry in _entries(config.get(key))
+        if entry.get(switch) is not None and not isinstance(entry[switch], bool)
+    ]
+
+
+def _entries(value: Any) -> list[Mapping[str, Any]]:
+    listed = value if isinstance(value, list) else [value]
+    return [entry for entry in listed if isinstance(entry, Mapping)]
 
 
 _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
@@ -91,6 +115,10 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
     "test_split": ("a text", (str,)),
     "fewshot_split": ("a text", (str,)),
 }
+
+
+_LEAST: Mapping[str, int] = {"num_fewshot": 0, "repeats": 1}
+_SWITCHES: Mapping[str, str] = {"metric_list": "higher_is_better", "aggregate_metric_list": "weight_by_size"}
 
 
 def _is_filter(entry: Mapping[str, Any]) -> bool:

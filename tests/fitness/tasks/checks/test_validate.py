@@ -77,6 +77,12 @@ def test_one_text_is_a_list_of_one(folder: Path, tokenizer: Any) -> None:
         ("filter_list: [{name: x, filter: take_first}]", "filter_list: each entry needs a name and a list of steps"),
         ("generation_kwargs: greedy", "generation_kwargs: expected a mapping, came 'greedy'"),
         ("num_fewshot: many", "num_fewshot: expected a whole number, came 'many'"),
+        ("num_fewshot: -1", "num_fewshot: expected 0 or more, came -1"),
+        ("repeats: 0", "repeats: expected 1 or more, came 0"),
+        (
+            "metric_list: [{metric: acc, aggregation: mean, higher_is_better: 'false'}]",
+            "metric_list: higher_is_better: expected true or false, came 'false'",
+        ),
         ("fewshot_split: 3", "fewshot_split: expected a text, came 3"),
         ("description: [a]", "description: expected a text, came ['a']"),
         ("doc_to_target: true", "doc_to_target: expected a text with {{fields}}, a place, a list or a function"),
@@ -85,6 +91,12 @@ def test_one_text_is_a_list_of_one(folder: Path, tokenizer: Any) -> None:
 def test_shapes_that_lm_eval_walks_through(folder: Path, line: str, said: str) -> None:
     simple(folder, "t", extra=line + "\n")
     assert f"task 't': {said}" in problems(folder, "t")
+
+
+def test_a_text_is_no_switch_of_a_group(folder: Path) -> None:
+    declare(folder, "g", "group: g\ntask: [simple]\naggregate_metric_list: [{metric: acc, weight_by_size: 'no'}]\n")
+    said = problems(folder, "g")
+    assert said == "task 'g': aggregate_metric_list: weight_by_size: expected true or false, came 'no'"
 
 
 def test_a_text_is_no_list_of_tasks(folder: Path) -> None:
