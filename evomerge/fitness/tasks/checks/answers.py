@@ -103,12 +103,18 @@ def check_generated(fields: Fields, case: Case, right: Reading, *, several: bool
                   fatal=not isinstance(odd, int | float))  # fmt: skip
     else:
         _warn_of_text(fields, case, right)
+        _warn_of_empty(case, right)
 
 
 def _warn_of_text(fields: Fields, case: Case, right: Reading) -> None:
-    """Notes right answers whose text is not the one in the data, or none."""
+    """Notes right answers whose text is not the one in the data."""
     value = str(right.value)
-    if isinstance(right.value, bool) or (value in ("True", "False") and not right.texts):
+    if right.holds and isinstance(right.value, str):
+        alone = value.strip()[:1] in ("[", "{", "(")
+        remedy = f"{_name_part(fields, case)}; if it is meant to be printed like that, write {{{{NAME | string}}}}"
+        case.tell(f"the right answer of {{items}} prints {right.holds}, with brackets and quotes", f"as {shown(value)}",
+                  remedy=remedy, fatal=alone and not case.lenient)  # fmt: skip
+    elif isinstance(right.value, bool) or (value in ("True", "False") and not right.texts):
         remedy = f'write answers as texts, or "{{{{{fields.field(_PART) or "answer"} | lower}}}}"'
         case.tell("the right answer of {items} is true or false in the data", f"and compared as {shown(value)}",
                   remedy=remedy, fatal=False)  # fmt: skip
@@ -116,7 +122,10 @@ def _warn_of_text(fields: Fields, case: Case, right: Reading) -> None:
         remedy = "declare the data so that dates stay texts"
         case.tell("the right answer of {items} is a date, not written as in the data", f"with {shown(value)}",
                   remedy=remedy, fatal=False)  # fmt: skip
-    elif not value.strip():
+
+
+def _warn_of_empty(case: Case, right: Reading) -> None:
+    if not str(right.value).strip():
         remedy = "an empty text counts as right; give an answer, or leave these items out"
         case.tell("the right answer of {items} is empty", remedy=remedy, fatal=False)
 
@@ -135,6 +144,8 @@ def check_scored(fields: Fields, case: Case, right: Reading) -> None:
     if kind and (isinstance(value, bool) or not isinstance(value, int | float)):
         remedy = _name_text(fields, value) if isinstance(value, Mapping) or is_list(value) else "give a text"
         case.tell(f"the right answer of {{items}} is {kind}, not a text", f"with {shown(value)}", remedy=remedy)
+    else:
+        _warn_of_text(fields, case, right)
 
 
 def is_missing(fields: Fields, case: Case, right: Reading) -> bool:
@@ -152,6 +163,13 @@ def is_missing(fields: Fields, case: Case, right: Reading) -> bool:
     else:
         return False
     return True
+
+
+def _name_part(fields: Fields, case: Case) -> str:
+    """The remedy for a template that prints a whole list or object of the document."""
+    name = fields.field(_PART)
+    value = case.doc.get(name) if name and isinstance(case.doc, Mapping) else None
+    return _name_text(fields, value) if is_list(value) or isinstance(value, Mapping) else "name the text in it"
 
 
 def _name_text(fields: Fields, value: Any) -> str:

@@ -64,11 +64,11 @@ def _check(fields: Fields, task: ConfigurableTask, docs: Sequence[Any], found: F
     first = fields.read("doc_to_text", docs[0]).value if docs else None
     places = isinstance(first, int) and not isinstance(first, bool) and fields.has("doc_to_choice")
     for place, doc in enumerate(docs):
-        case = Case(found, place, doc, generated=task.OUTPUT_TYPE == "generate_until")
+        case = Case(found, place, doc, generated=task.OUTPUT_TYPE == "generate_until", lenient=lenient)
         question = fields.read("doc_to_text", doc)
         target = fields.read("doc_to_target", doc)
         case.question = target.value if places else question.value
-        _check_question(fields, case, question, places=places, lenient=lenient)
+        _check_question(fields, case, question, places=places)
         options = check_options(fields, case) if fields.has("doc_to_choice") else None
         several = isinstance(target.value, list) if several is None else several
         if places:
@@ -88,14 +88,14 @@ def _check(fields: Fields, task: ConfigurableTask, docs: Sequence[Any], found: F
     return found
 
 
-def _check_question(fields: Fields, case: Case, question: Reading, *, places: bool, lenient: bool) -> None:
+def _check_question(fields: Fields, case: Case, question: Reading, *, places: bool) -> None:
     value, kind, name = question.value, kind_of(question.value), fields.field("doc_to_text") or "question"
     if question.error is not None:
         case.tell("the question of {items} cannot be read", f"with {_told(question.error, case.doc)}")
     elif question.nulls or kind in ("null", "NaN"):
         null = null_field(fields.names("doc_to_text"), case.doc)
         remedy = f"give it a text, or write {{{{{name} or ''}}}}"
-        case.tell("the question of {items} holds null", null, remedy=remedy, fatal=not lenient or bool(kind))
+        case.tell("the question of {items} holds null", null, remedy=remedy, fatal=not case.lenient or bool(kind))
     elif places and not isinstance(value, int):
         remedy = f'put words around it, for example "Question: {{{{{name}}}}}"'
         case.tell("the question of {items} is a text, but that of the first a number, read as the place of an option",
@@ -103,6 +103,10 @@ def _check_question(fields: Fields, case: Case, question: Reading, *, places: bo
     elif not places and kind:
         remedy = f'put words around it, for example "Question: {{{{{name}}}}}"'
         case.tell(f"the question of {{items}} is {kind}, not a text", f"with {shown(value)}", remedy=remedy)
+    elif question.holds and not case.lenient:
+        remedy = "name its parts, or join them; if it is meant to be printed like that, write {{NAME | string}}"
+        case.tell(f"the question of {{items}} prints {question.holds}, with brackets and quotes",
+                  f"as {shown(value)}", remedy=remedy, fatal=False)  # fmt: skip
     elif question.dates:
         remedy = "declare the data so that dates stay texts"
         case.tell("the question of {items} holds a date, not written as in the data", remedy=remedy, fatal=False)

@@ -13,7 +13,7 @@ import jinja2.meta
 import lm_eval.utils
 from lm_eval.api.task import ConfigurableTask
 
-from evomerge.fitness.tasks.checks.findings import is_null
+from evomerge.fitness.tasks.checks.findings import is_list, is_null, kind_of
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Reading:
         nulls: Whether a template printed null or NaN into it.
         dates: Whether a template printed a date into it.
         texts: Whether what a template printed were texts alone.
+        holds: Type of a list or an object that a template printed, in words; empty where there is none.
         printed: The text that the template gave, before lm-eval made something else of it.
     """
 
@@ -34,6 +35,7 @@ class Reading:
     nulls: bool = False
     dates: bool = False
     texts: bool = True
+    holds: str = ""
     printed: str | None = None
 
 
@@ -73,6 +75,7 @@ class Fields:
             nulls=any(is_null(entry) for entry in self._printed),
             dates=any(hasattr(entry, "isoformat") for entry in self._printed),
             texts=all(isinstance(entry, str) for entry in self._printed),
+            holds=next((kind_of(one) for one in self._printed if is_list(one) or isinstance(one, Mapping)), ""),
             printed=printed,
         )
 

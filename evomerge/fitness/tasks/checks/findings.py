@@ -87,6 +87,7 @@ class Case:
         doc: Its document.
         question: Its question, for messages.
         generated: Whether its answers are generated.
+        lenient: Whether it is one of a task that people cannot edit.
     """
 
     found: Findings
@@ -94,6 +95,7 @@ class Case:
     doc: Any
     question: Any = None
     generated: bool = False
+    lenient: bool = False
 
     def tell(self, sentence: str, detail: str = "", *, remedy: str = "", fatal: bool = True) -> None:
         """Notes a fault of the item; see :meth:`Findings.add`."""

@@ -85,3 +85,18 @@ def test_scored_texts(tmp_path: Path) -> None:
     assert "is an object, not a text" in told(tmp_path, rows(a={"b": 1}), kind="loglikelihood")
     null = told(tmp_path, rows(a=None), kind="loglikelihood_rolling")
     assert "30 of 30 items have no answer (null)" in null
+
+
+@pytest.mark.parametrize("kind", ["generate_until", "loglikelihood", "loglikelihood_rolling"])
+def test_objects_and_lists_that_a_template_prints(tmp_path: Path, kind: str) -> None:
+    def of(answer: Any, template: str) -> str:
+        return told(tmp_path, rows(a=answer), yaml=True, kind=kind, fields={"answer": template})
+
+    found = of({"text": "x", "start": 3}, "{{a}}")
+    assert found.startswith("refused: task 't': the right answer of 30 of 30 items prints an object, with brackets and")
+    assert """as "{'text': 'x', 'start': 3}"; name the text in it, for example "{{a.text}}"; if it is meant""" in found
+    assert "write {{NAME | string}}" in found
+    assert of({"text": "x"}, "{{a | string}}") == "accepted: "
+    found = of({"text": ["x", "y"]}, "It is {{a.text}}.")
+    assert found.startswith("accepted: task 't': the right answer of 30 of 30 items prints a list, with brackets and")
+    assert "is true or false in the data" in of(True, "{{a}}")
