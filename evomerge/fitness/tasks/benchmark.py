@@ -105,8 +105,8 @@ class Benchmark:
         """The task with one more warning."""
         return replace(self, warnings=(*self.warnings, warning))
 
-    def rehearse(self) -> list[str]:
-        """Judges made-up answers of all items; see :mod:`evomerge.fitness.tasks.checks.rehearsal`."""
+    def rehearse(self) -> tuple[list[str], list[str]]:
+        """Problems and warnings of judging made-up answers; see :mod:`evomerge.fitness.tasks.checks.rehearsal`."""
         return rehearse(self.name, self.items, self.judge, self.aggregate)
 
     def _with_metrics(self) -> Benchmark:

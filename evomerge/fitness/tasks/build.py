@@ -65,10 +65,12 @@ def open_tasks(settings: FitnessSettings, encoder: Encoder | None) -> Opened:
         raise InputError(problems)
     benchmarks = _warn_of_overlap(benchmarks)
     items = divide(settings, benchmarks)
-    for name, benchmark in benchmarks.items():
+    for name, benchmark in tuple(benchmarks.items()):
         asked = benchmark.keep({item for split in SPLITS for item in items[split][name]})
         with isolated_rng(settings.fewshot_seed), quiet():
-            problems += asked.rehearse()
+            wrong, fragile = asked.rehearse()
+        problems += wrong
+        benchmarks[name] = replace(benchmark, warnings=(*benchmark.warnings, *fragile))
     if problems:
         raise InputError(problems)
     return Opened(benchmarks, groups.Groups(loaded.groups), items)

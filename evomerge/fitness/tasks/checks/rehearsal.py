@@ -14,12 +14,14 @@ from evomerge.fitness.tasks.items import Item
 
 # Some tasks judge with a computer algebra system; what was not reached in this time is judged with candidates.
 _SECONDS, _PORTION = 20.0, 256
+# Texts that models give: none at all, and one that is neither a number nor a word.
+_LIKELY = ("", "?")
 
 Judge = Callable[[Mapping[str, Sequence[Answer]]], list[Response]]
 Aggregate = Callable[[Sequence[Response]], dict[str, float]]
 
 
-def rehearse(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggregate) -> list[str]:
+def rehearse(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggregate) -> tuple[list[str], list[str]]:
     """Judges two made-up answers of each item, of which a task has to accept one, and aggregates what came of them.
 
     Args:
@@ -29,7 +31,7 @@ def rehearse(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggr
         aggregate: Makes metrics of judged answers.
 
     Returns:
-        What failed, by item and by metric.
+        What failed, by item and by metric; and texts that a model may well generate and the task cannot judge.
     """
     ids, judged, start = list(items), list[Response](), 0
     end = time.monotonic() + _SECONDS
@@ -40,8 +42,10 @@ def rehearse(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggr
                 break
         aggregate(judged)
     except Exception:  # code of the task may not like the made-up answers of some item, or of all
-        return _failures(name, items, judge, aggregate, start)
-    return []
+        if problems := _failures(name, items, judge, aggregate, start):
+            return problems, []
+    generated = [item for item in items.values() if "generate_until" in item.kind]
+    return [], _fragile(name, generated[:_PORTION], judge, end)
 
 
 def right_answers(item: Item) -> list[Answer]:
@@ -52,8 +56,25 @@ def right_answers(item: Item) -> list[Answer]:
     ]
 
 
-def _other_answers(item: Item) -> list[Answer]:
-    return [Generated("", False) if kind == "generate_until" else Likelihood(-2.0, False) for kind in item.kind]
+def _other_answers(item: Item, text: str = "") -> list[Answer]:
+    return [Generated(text, False) if kind == "generate_until" else Likelihood(-2.0, False) for kind in item.kind]
+
+
+def _fragile(name: str, items: Sequence[Item], judge: Judge, end: float) -> list[str]:
+    """Warnings about code of a task that raises on texts which models give, told by the first of its items."""
+    found = Findings(name, len(items))
+    for text in _LIKELY:
+        for place, item in enumerate(items):
+            if time.monotonic() > end:
+                break
+            try:
+                judge({item.id: _other_answers(item, text)})
+            except Exception as error:
+                case = Case(found, place, item.doc, question=item.description["question"])
+                sentence = f"the code that judges {{items}} raises an error where the answer is {text!r}"
+                remedy = "a model that answers so counts as failed; let the code score every text"
+                case.tell(sentence, f"with {first_line(error)}", remedy=remedy, fatal=False)
+    return found.warnings
 
 
 def _failures(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggregate, start: int) -> list[str]:

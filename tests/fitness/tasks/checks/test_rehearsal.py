@@ -27,7 +27,7 @@ def picky(doc, results):
     return {"acc": float(results[0] == doc["a"])}
 
 def only_words(doc, results):
-    return {"acc": float(len(results[0].split()[0]))}
+    return {"acc": {"word": 1.0}[results[0].split()[0]]}
 
 def text(doc, results):
     return {"acc": "good"}
@@ -80,10 +80,20 @@ def test_what_fails_for_every_answer_is_told_once(folder: Path) -> None:
     assert told(folder, "fine", "!function code.broken").startswith(f"{start}: KeyError: ")
 
 
-def test_code_that_dislikes_an_empty_answer_is_fine(folder: Path) -> None:
+def test_code_that_dislikes_an_empty_answer_is_warned_of(folder: Path) -> None:
     lines = f"process_results: !function code.only_words\n{METRIC.format('!function code.ratio')}"
     declare(folder, "t", TASK.format(lines=lines))
-    assert inspect(folder, "t").metrics == {"t.acc": True}
+    found = inspect(folder, "t")
+    assert found.metrics == {"t.acc": True}
+    said = [warning for warning in found.warnings if "raises an error" in warning]
+    assert said == [
+        "task 't': the code that judges 40 of 40 items raises an error where the answer is ''; the first is item 1, "
+        "'Item 0:' with IndexError: list index out of range; a model that answers so counts as failed; let the code "
+        "score every text",
+        "task 't': the code that judges 40 of 40 items raises an error where the answer is '?'; the first is item 1, "
+        "'Item 0:' with KeyError: '?'; a model that answers so counts as failed; "
+        "let the code score every text",
+    ]
 
 
 def test_lists_of_answers_under_a_metric_of_texts(folder: Path) -> None:
