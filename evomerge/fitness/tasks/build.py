@@ -15,7 +15,7 @@ from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.splits import sample, split_of, strata
 from evomerge.fitness.tasks import groups, jsonl_task, loader
 from evomerge.fitness.tasks.benchmark import Benchmark
-from evomerge.fitness.tasks.checks import contamination, examples
+from evomerge.fitness.tasks.checks import contamination, examples, overlap
 from evomerge.fitness.tasks.checks.documents import check_examples, check_items, is_declared
 from evomerge.fitness.tasks.checks.fields import compiled_once, first_line
 from evomerge.fitness.tasks.documents import document_keys, source
@@ -63,8 +63,8 @@ def open_tasks(settings: FitnessSettings, encoder: Encoder | None) -> Opened:
             benchmarks[name] = benchmarks[name].warn(f"task {name!r} {told}")
     if problems:
         raise InputError(problems)
-    benchmarks = _warn_of_overlap(benchmarks)
     items = divide(settings, benchmarks)
+    benchmarks = _warn_of_overlap(benchmarks, items)
     for name, benchmark in tuple(benchmarks.items()):
         asked = benchmark.keep({item for split in SPLITS for item in items[split][name]})
         with isolated_rng(settings.fewshot_seed), quiet():
@@ -144,17 +144,17 @@ def _checked(name: str, task: Task, *, builtin: bool) -> list[str]:
     return [warning for part in found for warning in part.warnings]
 
 
-def _warn_of_overlap(benchmarks: Mapping[str, Benchmark]) -> dict[str, Benchmark]:
-    """Warns of tasks that rebuild their documents, where another task reads the same data."""
+def _warn_of_overlap(benchmarks: Mapping[str, Benchmark], items: ItemSplits) -> dict[str, Benchmark]:
+    """Warns of tasks that may search on what another one holds out."""
     sources = {name: source(benchmark.task) for name, benchmark in benchmarks.items()}
     warned = dict(benchmarks)
     for name, benchmark in benchmarks.items():
-        others = [other for other, data in sources.items() if data == benchmark.source and other != name]
-        if others:
-            warned[name] = benchmark.warn(
-                f"task {name!r} rebuilds its documents (process_docs), so its splits cannot follow the data's rows: it "
-                f"may search on what {others[0]!r} holds out"
-            )
+        if told := overlap.rebuilt(name, benchmark.source, sources):
+            warned[name] = benchmark.warn(told)
+    others = [name for name in benchmarks if warned[name] is benchmarks[name] and benchmarks[name].documents]
+    documents = {name: {item.id: item.doc for item in benchmarks[name].items.values()} for name in others}
+    for name, told in overlap.shared_texts(documents, items):
+        warned[name] = warned[name].warn(told)
     return warned
 
 

@@ -32,11 +32,35 @@ def pick(rows):
     return datasets.Dataset.from_list(
         [{"stem": f"{doc['stem']}!", "options": doc["options"], "gold": doc["gold"]} for doc in rows][::2])
 
+def sort(rows):
+    return rows.sort("gold").map(
+        lambda doc: {"stem": f"{doc['stem']}!", "options": doc["options"], "gold": doc["gold"]},
+        remove_columns=[name for name in rows.column_names if name != "stem"])
+
+def shuffle(rows):
+    return rebuild(rows.shuffle(seed=1))
+
 def twice(rows):
     return datasets.concatenate_datasets([rows, rows])
 
 def same(rows):
     return rows.map(lambda doc: {"stem": "alike"})
+"""
+
+OWN = """
+from lm_eval.api.task import ConfigurableTask
+
+class Own(ConfigurableTask):
+    VERSION = 1
+
+    def __init__(self, config=None):
+        super().__init__(config=dict(
+            task="own", dataset_path="json", dataset_kwargs=dict(data_files=dict(test="{file}")), test_split="test",
+            output_type="multiple_choice", doc_to_text="stem", doc_to_choice="options", doc_to_target="gold"))
+
+    def test_docs(self):
+        rows = self.dataset["test"]
+        return {docs}
 """
 
 
@@ -46,7 +70,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "code.py").write_text(CODE, encoding="utf-8")
     for name in ("plain", "other"):
         simple(tmp_path, name)
-    for name in ("shout", "narrow", "rebuild", "pick", "twice", "same"):
+    for name in ("shout", "narrow", "rebuild", "pick", "sort", "shuffle", "twice", "same"):
         simple(tmp_path, name, extra=f"process_docs: !function code.{name}\n")
     return tmp_path
 
@@ -88,12 +112,45 @@ def test_another_declaration_over_the_same_data_agrees_too(folder: Path) -> None
     assert sum(map(len, same.values())) == 30
 
 
-def test_rows_that_cannot_be_found_are_warned_of(folder: Path) -> None:
-    found = opened(folder, "plain", "pick")
-    (warning,) = found.benchmarks["pick"].warnings
-    assert warning.startswith("task 'pick' rebuilds its documents (process_docs)")
+@pytest.mark.parametrize("name", ["pick", "sort", "shuffle"])
+def test_rows_that_cannot_be_found_are_warned_of(folder: Path, name: str) -> None:
+    found = opened(folder, "plain", name)
+    (warning,) = found.benchmarks[name].warnings
+    assert warning.startswith(f"task {name!r} rebuilds its documents (process_docs or code of its own)")
     assert warning.endswith("it may search on what 'plain' holds out")
-    assert not opened(folder, "pick").benchmarks["pick"].warnings
+    assert not opened(folder, name).benchmarks[name].warnings
+
+
+def test_documents_of_a_tasks_own_code_are_warned_of_too(folder: Path) -> None:
+    declare(folder, "own", "task: own\nclass: !function own.Own\n")
+    (folder / "own.py").write_text(
+        OWN.format(file=folder / "rows.jsonl", docs='[{**doc, "stem": doc["stem"] + "!"} for doc in rows]'), "utf-8"
+    )
+    (warning,) = opened(folder, "plain", "own").benchmarks["own"].warnings
+    assert warning.startswith("task 'own' rebuilds its documents")
+    (folder / "own.py").write_text(OWN.format(file=folder / "rows.jsonl", docs="rows.shuffle(seed=1)"), "utf-8")
+    found = opened(folder, "plain", "own")
+    assert numbers(found, "plain") == numbers(found, "own")
+    assert not found.benchmarks["own"].warnings
+
+
+def test_texts_that_another_task_holds_out_are_warned_of(folder: Path) -> None:
+    """Two files of the same questions: whoever made them knows what differs, and nobody else."""
+    rows = [row | {"stem": f"Which word ends {row['stem']}"} for row in choice_rows(60)]
+    write_jsonl(folder / "rows.jsonl", rows)
+    write_jsonl(folder / "reasons.jsonl", [row | {"why": "because"} for row in rows])
+    spec = {"task": "quiz", "data": str(folder / "reasons.jsonl"), "question": "{{stem}}?", "choices": "{{options}}"}
+    spec |= {"answer": "{{gold}}"}
+    found = opened(folder, "plain", spec)
+    held, searched = numbers(found, "plain"), numbers(found, "quiz")["search"]
+    count = len(searched & (held["test"] | held["selection"]))
+    (warning,) = found.benchmarks["quiz"].warnings
+    assert warning.startswith(f"task 'quiz' searches on {count} texts that 'plain' holds out, the first is ")
+    assert warning.endswith(
+        "; their documents differ in other fields, so their splits differ: let both tasks read one file"
+    )
+    write_jsonl(folder / "reasons.jsonl", [row | {"stem": f"Now: {row['stem']}"} for row in rows])
+    assert not opened(folder, "plain", spec).benchmarks["quiz"].warnings
 
 
 def test_equal_documents_stay_together(folder: Path) -> None:
