@@ -11,6 +11,7 @@ recipe names into a source, and ``evomerge.merging.plan.unbuilt`` says what is r
 """
 
 from evomerge.checkpoints.comparison.compare import Comparison, compare
+from evomerge.checkpoints.comparison.derived import read_config
 from evomerge.checkpoints.comparison.tensors import expected_names
 from evomerge.checkpoints.computed import is_computed
 from evomerge.checkpoints.heads import is_head, untied_heads
@@ -38,6 +39,7 @@ __all__ = [
     "map_arrays",
     "open_all",
     "open_source",
+    "read_config",
     "read_header",
     "read_object",
     "stored_dtype",

@@ -26,6 +26,9 @@ _ACTIVATIONS = {
     "gelu_python": "gelu",
     **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_accurate", "gelu_python_tanh"), "gelu_pytorch_tanh"),
 }
+# Rotary settings that nothing looks at, and the types that do not look at the original length.
+_UNREAD_ROPE = ("finetuned",)
+_WITHOUT_LENGTH = ("linear", "dynamic")
 _YARN = {"beta_fast": 32, "beta_slow": 1, "truncate": True}
 _THETA = 10_000.0
 # Of classes with layer types, these only say how the types were made, or matter to layers of such a type alone.
@@ -48,14 +51,33 @@ def derive(source: CheckpointSource, *, trust_remote_code: bool = False) -> Fiel
         Attributes that the class declares, those of parts under ``text_config.`` and the like, rotary settings each
         under ``rope_parameters.``; None where no class can read the config.
     """
+    config = read_config(source, trust_remote_code=trust_remote_code)
+    if config is None:
+        return None
+    with _silent():
+        return dict(_attributes(config))
+
+
+def read_config(source: CheckpointSource, *, trust_remote_code: bool = False) -> PretrainedConfig | None:
+    """Reads a checkpoint's config with transformers' own class: what the file leaves out has the class's defaults.
+
+    Args:
+        source: The checkpoint.
+        trust_remote_code: Whether a configuration class that comes with the checkpoint may run.
+
+    Returns:
+        The config, or None where no class can read it.
+    """
     if "model_type" not in source.config:  # transformers would guess from the folder's name
         return None
     with _silent():
         try:
-            config = AutoConfig.from_pretrained(source.path, local_files_only=True, trust_remote_code=trust_remote_code)
+            config: PretrainedConfig = AutoConfig.from_pretrained(
+                source.path, local_files_only=True, trust_remote_code=trust_remote_code
+            )
         except Exception:  # each class checks what it reads in its own way; building the model reports it
             return None
-        return dict(_attributes(config))
+        return config
 
 
 def as_written(config: Mapping[str, Any], prefix: str = "") -> Fields:
@@ -136,13 +158,16 @@ def _rotary(parameters: Mapping[str, Any], prefix: str = "rope_parameters.") -> 
         return
     kind = found.pop("type", "default")
     kind = found.pop("rope_type", kind)
+    kind = "longrope" if kind == "su" else kind
     if kind == "default":
         found = {k: v for k, v in found.items() if k in ("rope_theta", "partial_rotary_factor") or "section" in k}
+    unread = (*_UNREAD_ROPE, *(("original_max_position_embeddings",) if kind in _WITHOUT_LENGTH else ()))
+    found = {name: value for name, value in found.items() if name not in unread}
     if kind == "yarn":
         found = {**_YARN, **found}
     if found.get("partial_rotary_factor") == 1:
         del found["partial_rotary_factor"]
-    yield f"{prefix}rope_type", "longrope" if kind == "su" else kind
+    yield f"{prefix}rope_type", kind
     for name, value in found.items():
         yield prefix + name, _plain(value)
 

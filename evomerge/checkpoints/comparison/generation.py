@@ -29,7 +29,8 @@ def chat_templates(folder: Path) -> dict[str, str]:
         found[_DEFAULT] = single.read_text(encoding="utf-8", errors="replace")
     for path in sorted((folder / "additional_chat_templates").glob("*.jinja")):
         found[path.stem] = path.read_text(encoding="utf-8", errors="replace")
-    return found
+    # As jinja reads them: editors end a file with a newline, which is no part of the text.
+    return {name: text.removesuffix("\n") for name, text in found.items()}
 
 
 def end_tokens(folder: Path) -> dict[str, Any]:

@@ -89,6 +89,7 @@ def test_versions_of_one_config_are_silent(kind: str, written: Callable[..., Pat
         ("llama", {"rope_theta": 10000, "pretraining_tp": 2, "attention_dropout": 0.1, "use_cache": False}),
         ("llama", {"hidden_act": "swish", "architectures": ["LlamaModel"], "torch_dtype": "float16"}),
         ("mistral", {"head_dim": None}),
+        ("llama", {"rope_scaling": {"type": "default", "finetuned": True, "factor": 1.0}}),
         ("qwen2", {"use_sliding_window": False, "sliding_window": 131072, "max_window_layers": 1}),
         ("gpt2", {"n_ctx": 512, "activation_function": "gelu_pytorch_tanh", "task_specific_params": {"a": {}}}),
         ("opt", {"prefix": "</s>", "_remove_final_layer_norm": False, "activation_dropout": 0.1}),
@@ -153,6 +154,33 @@ def test_another_setting_is_named(kind: str, changes: dict[str, Any], named: str
     assert found.problems == ()
     assert any(named in warning for warning in found.warnings)
     assert differences(old, new).warnings
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128, "finetuned": True},
+            {"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 128, "beta_fast": 32},
+        ),
+        (
+            {"type": "dynamic", "factor": 2.0, "original_max_position_embeddings": 64},
+            {"rope_type": "dynamic", "factor": 2},
+        ),
+        (
+            {"type": "linear", "factor": 2.0},
+            {"rope_type": "linear", "factor": 2, "original_max_position_embeddings": 64},
+        ),
+    ],
+)
+def test_rotary_settings_that_nothing_looks_at(
+    old: dict[str, Any], new: dict[str, Any], written: Callable[..., Path]
+) -> None:
+    one = written("llama", OLDEST["llama"], rope_scaling=old)
+    two = written("llama", NEWEST, rope_parameters={**new, "rope_theta": 10000.0})
+    assert differences(one, two) == differences(two, one) == Comparison((), ())
+    edit_json(two / "config.json", rope_parameters={**new, "factor": 3.0, "rope_theta": 10000.0})
+    assert any("rope_parameters.factor is 3.0" in warning for warning in differences(one, two).warnings)
 
 
 class TestTypesThatNoClassReads:

@@ -45,6 +45,8 @@ def test_end_tokens(tmp_path: Path, files: dict[str, Any], said: dict[str, Any])
         ({}, {}),
         ({"tokenizer_config.json": {"chat_template": "A"}}, {"default": "A"}),
         ({"chat_template.jinja": "A"}, {"default": "A"}),
+        ({"chat_template.jinja": "A\n\n"}, {"default": "A\n"}),
+        ({"tokenizer_config.json": {"chat_template": "A\n"}}, {"default": "A"}),
         ({"tokenizer_config.json": {"chat_template": "old"}, "chat_template.jinja": "A"}, {"default": "A"}),
         (
             {
