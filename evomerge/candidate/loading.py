@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel
 
-from evomerge.checkpoints import CheckpointSource
+from evomerge.checkpoints import CheckpointSource, read_config
 from evomerge.errors import InputError
 from evomerge.fitness import FitnessSettings, TaskSuite
 from evomerge.merging import LiveModel
@@ -52,7 +52,9 @@ def build_suite(settings: FitnessSettings, source: CheckpointSource, tokenizer: 
         InputError: With everything that is wrong with the tasks, or that does not go with the model.
     """
     generation = load_generation_settings(source.path)
-    return TaskSuite.build(settings, tokenizer, config=source.config, generation=generation)
+    # Limits that config.json leaves out are those of the class, as in the model itself.
+    config = read_config(source) or source.config
+    return TaskSuite.build(settings, tokenizer, config=config, generation=generation)
 
 
 def load_generation_settings(folder: Path) -> dict[str, Any]:

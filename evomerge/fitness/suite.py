@@ -10,7 +10,7 @@ from typing import Any
 
 from evomerge.errors import InputError
 from evomerge.evaluation import SPLITS, Response
-from evomerge.fitness.inference.encoding import Encoder, field_of
+from evomerge.fitness.inference.encoding import Encoder, field_of, reads_ahead
 from evomerge.fitness.inference.requests import Answer, Request
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.tasks.benchmark import Benchmark
@@ -89,6 +89,8 @@ class TaskSuite:
         ]
         if settings.gen_kwargs and not any(one.output_type == "generate_until" for one in benchmarks.values()):
             warnings.append("gen_kwargs has no effect: no task generates text")
+        if told := reads_ahead(config):
+            warnings.append(told)
         requests = tokenised.requests
         return cls(
             settings, benchmarks, opened.groups, opened.items, encoder, requests, (*warnings, *tokenised.warnings)

@@ -14,7 +14,7 @@ from evomerge.candidate.loading import load_generation_settings
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.fitness import FitnessSettings
-from tests.building import tiny_llama
+from tests.building import edit_json, tiny, tiny_llama
 
 TASK = {"task": "mine", "data": "mine.jsonl", "question": "{{q}}", "answer": "{{a}}", "max_gen_toks": 5}
 
@@ -57,6 +57,20 @@ def test_settings_that_transformers_refuses_are_an_error_of_that_file(folder: Pa
     write(folder, '{"num_return_sequences": 4}')
     with pytest.raises(InputError, match=r"generation_config\.json: its generation settings are refused: Greedy"):
         load_generation_settings(folder)
+
+
+@pytest.mark.parametrize("left_out", [("max_position_embeddings",), ("vocab_size", "max_position_embeddings")])
+def test_limits_that_the_config_leaves_out_are_those_of_its_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_out: tuple[str, ...]
+) -> None:
+    folder = tiny("falcon", tmp_path / "model", 0)
+    monkeypatch.chdir(folder)
+    edit_json(folder / "config.json", **dict.fromkeys(left_out))
+    rows = [{"q": f"Item {n}", "a": "x"} for n in range(40)]
+    (folder / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    encoder = build_suite(FitnessSettings((TASK,)), open_source(folder), load_tokenizer(folder)).encoder
+    assert encoder.max_length == 2048  # the tokenizer says 512, which lm-eval asks last
+    assert encoder.rows == (65024 if "vocab_size" in left_out else 259)
 
 
 def test_tasks_are_compared_with_the_checkpoints_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

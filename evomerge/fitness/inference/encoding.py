@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from evomerge.errors import InputError
 from evomerge.fitness.inference import generation_settings
@@ -68,6 +69,28 @@ def check_length(length: int | None, config: Any) -> None:
         raise InputError(
             f"max_length is {length}, but the model has positions for {limit} tokens; set fitness.max_length={limit}"
         )
+
+
+def reads_ahead(config: Any) -> str | None:
+    """A sentence about a model that reads texts in both directions, or ``None`` for one that does not.
+
+    transformers and lm-eval take it for a causal language model, and it answers with the answer before its eyes.
+
+    Args:
+        config: Configuration of the model, an object or a mapping, or ``None``.
+    """
+    inner = field_of(config, "text_config") or config
+    kind = field_of(inner, "model_type")
+    if field_of(inner, "use_bidirectional_attention") is True:
+        why = "use_bidirectional_attention is true in config.json"
+    elif kind in MODEL_FOR_MASKED_LM_MAPPING_NAMES and field_of(inner, "is_decoder") is False:
+        why = "is_decoder is not set in config.json"
+    else:
+        return None
+    return (
+        f"the model ({kind}) reads texts in both directions ({why}), so it sees the answers that it is scored on: "
+        "its scores mean nothing unless config.json is wrong"
+    )
 
 
 def field_of(config: Any, name: str) -> Any:

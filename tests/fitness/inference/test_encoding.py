@@ -12,7 +12,7 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from evomerge.errors import InputError
-from evomerge.fitness.inference.encoding import Encoder, context_length
+from evomerge.fitness.inference.encoding import Encoder, context_length, reads_ahead
 from tests.fitness.conftest import WORDS
 
 TEXTS = ["", "a river", "a river  ", "stone\n", "<s>apple cloud", "<s>", "  "]
@@ -101,3 +101,20 @@ def test_longest_sequence_comes_from_the_model_first(word_tokenizer: Any) -> Non
     limited = copy.deepcopy(word_tokenizer)
     limited.model_max_length = 99
     assert context_length({}, limited) == 99
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (transformers.BertConfig(), "the model (bert) reads texts in both directions (is_decoder is not set"),
+        (transformers.GemmaConfig(use_bidirectional_attention=True), "(use_bidirectional_attention is true"),
+        (transformers.BertConfig(is_decoder=True), None),
+        (transformers.GPTNeoXConfig(), None),
+        (transformers.LlamaConfig(), None),
+        ({"model_type": "mystery"}, None),
+        (None, None),
+    ],
+)
+def test_models_that_see_the_answer(config: Any, told: str | None) -> None:
+    found = reads_ahead(config)
+    assert found is None if told is None else told in str(found)
