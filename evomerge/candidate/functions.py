@@ -97,8 +97,27 @@ def find_function(text: str) -> UserFunction:
             f"(it has {', '.join(defined) or 'none'})"
         )
     function = getattr(_module(path), name)
+    if problem := _shape_problem(function):
+        raise InputError(
+            f"functions: {name!r} in {place!r} {problem}; write def {name}(model, tokenizer) that returns a number"
+        )
     higher = bool(getattr(function, "higher_is_better", True))
     return UserFunction(str(path), name, higher, hashlib.sha256(source).hexdigest())
+
+
+def _shape_problem(function: Callable[..., Any]) -> str | None:
+    """Why a function cannot be called, or gives no number whatever the model is; None where that does not show."""
+    if not callable(function):
+        return "is no function any more when the file has run"
+    if inspect.isgeneratorfunction(inspect.unwrap(function)):
+        return "yields values"
+    try:
+        inspect.signature(function).bind("model", "tokenizer")
+    except TypeError:
+        return f"takes {inspect.signature(function)}"
+    except ValueError:  # built in; nobody can tell
+        return None
+    return None
 
 
 def call_function(
@@ -136,6 +155,8 @@ def call_function(
         if generation is not None:
             model.generation_config = generation
     try:
+        if isinstance(value, str | bytes | bytearray):
+            raise TypeError("a text is no number, though Python would read it as one")
         number = float(value)
     except Exception as error:  # each library's objects refuse in their own way
         raise FunctionError(f"{name} returned {textwrap.shorten(repr(value), 60)}; expected a number") from error

@@ -78,6 +78,10 @@ def test_what_is_no_number_is_said_whatever_it_is(tmp_path: Path, value: str) ->
         ("def size(model, tokenizer):\n    return 3\x00\n", "is not Python"),
         ("def size(model, tokenizer):\n    return 3\n\n\nraise OSError('no\\nluck')\n", "OSError: no"),
         ("import sys\n\n\ndef size(model, tokenizer):\n    return 3\n\n\nsys.exit('enough')\n", "SystemExit: enough"),
+        ("def size(model):\n    return 3\n", "takes (model); write def size(model, tokenizer) that returns a number"),
+        ("def size(model, tokenizer, more):\n    return 3\n", "takes (model, tokenizer, more); write def size("),
+        ("def size(model, tokenizer):\n    yield 3\n", "yields values; write def size(model, tokenizer)"),
+        ("def size(model, tokenizer):\n    return 3\n\n\nsize = 3\n", "is no function any more"),
     ],
 )
 def test_what_is_wrong_with_a_file(tmp_path: Path, text: str, reason: str) -> None:
@@ -101,4 +105,13 @@ def test_a_function_that_ends_the_program_is_an_error_of_its_candidate(tmp_path:
     file.write_text("import sys\n\n\ndef size(model, tokenizer):\n    sys.exit(3)\n")
     found = find_function(f"{file}:size")
     with pytest.raises(FunctionError, match=r"python\.size \(metrics\.py:5\) raised SystemExit: 3"):
+        call_function(found.load(), found.metric, torch.nn.Linear(1, 1), None, candidate="a" * 64)
+
+
+@pytest.mark.parametrize("value", ["'0.5'", "b'1'", "None", "[1.0]", "__import__('torch').ones(2)"])
+def test_what_is_no_number(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "metrics.py"
+    file.write_text(f"def size(model, tokenizer, more=1):\n    return {value}\n")
+    found = find_function(f"{file}:size")
+    with pytest.raises(FunctionError, match=r"python\.size returned .*; expected a number"):
         call_function(found.load(), found.metric, torch.nn.Linear(1, 1), None, candidate="a" * 64)

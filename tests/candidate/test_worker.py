@@ -30,6 +30,7 @@ from tests.building import perturbed, tiny_llama
 from tests.run.family import write_task
 
 FUNCTIONS = """
+import functools
 import random
 
 import numpy
@@ -67,12 +68,17 @@ def silent(model, tokenizer):
     return None
 
 
+def _two(model, tokenizer):
+    return 1.0
+
+
+@functools.wraps(_two)
 def narrow(model):
     return 1.0
 """
 
 
-_NARROW = FUNCTIONS.splitlines().index("def narrow(model):") + 1
+_NARROW = FUNCTIONS.splitlines().index("def _two(model, tokenizer):") + 1
 _LINE = FUNCTIONS.splitlines().index('    raise RuntimeError("no luck")') + 1
 
 
@@ -160,7 +166,7 @@ def test_a_number_that_is_none_is_a_failure_of_that_kind(folder: Path) -> None:
     [
         ("leaving", "raised SystemExit: 3"),
         ("silent", "FunctionError: python.silent returned None; expected a number"),
-        ("narrow", f"(functions.py:{_NARROW}) raised TypeError: narrow() takes 1 positional argument but 2 were given"),
+        ("narrow", f"(functions.py:{_NARROW}) raised TypeError: _two() takes 1 positional argument but 2 were given"),
     ],
 )
 def test_a_function_that_gives_no_number_fails_its_candidate_alone(folder: Path, name: str, expected: str) -> None:

@@ -12,7 +12,7 @@ from evomerge.evaluation import SPLITS
 from evomerge.fitness.tasks.build import Opened
 from evomerge.fitness.tasks.documents import doc_hash
 from tests.fitness.conftest import choice_rows, write_jsonl
-from tests.fitness.tasks.declaring import opened, simple
+from tests.fitness.tasks.declaring import declare, opened, simple
 
 CODE = """
 import datasets
