@@ -20,7 +20,7 @@ from evomerge.fitness.inference.encoding import Encoder
 from evomerge.fitness.inference.requests import Answer, Generated, Likelihood
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.tasks.checks.documents import judges_itself
-from evomerge.fitness.tasks.checks.fields import first_line
+from evomerge.fitness.tasks.checks.fields import ANY_ERROR, first_line
 from evomerge.fitness.tasks.checks.rehearsal import rehearse, right_answers
 from evomerge.fitness.tasks.items import Item, build_items
 from evomerge.fitness.tasks.judging import task_digest
@@ -83,7 +83,7 @@ class Benchmark:
                 _remember(task)
         except InputError:
             raise
-        except Exception as error:  # templates and code of a task can fail in any way
+        except ANY_ERROR as error:  # templates and code of a task can fail in any way
             raise InputError(f"task {name!r}: its prompts could not be built: {first_line(error)}") from error
         return cls(name, task, items, judging)._with_metrics()
 
@@ -114,7 +114,7 @@ class Benchmark:
         item = next(iter(self.items.values()))
         try:
             keys = list(self.judge({item.id: right_answers(item)})[0].metrics)
-        except Exception:  # code of the task; whether it may fail is found out by the rehearsal
+        except ANY_ERROR:  # code of the task; whether it may fail is found out by the rehearsal
             keys = [self._key(metric, chain) for metric in self.task.higher_is_better() for chain in self.filters]
         # Asked now: where a metric's function gives several values, lm-eval learns their names by judging.
         declared = self.task.higher_is_better()

@@ -17,7 +17,7 @@ from evomerge.fitness.tasks import groups, jsonl_task, loader
 from evomerge.fitness.tasks.benchmark import Benchmark
 from evomerge.fitness.tasks.checks import contamination, examples, overlap
 from evomerge.fitness.tasks.checks.documents import check_examples, check_items, is_declared
-from evomerge.fitness.tasks.checks.fields import compiled_once, first_line
+from evomerge.fitness.tasks.checks.fields import ANY_ERROR, compiled_once, first_line
 from evomerge.fitness.tasks.documents import document_keys, source
 from evomerge.fitness.tasks.isolated_rng import isolated_rng, quiet
 
@@ -132,7 +132,7 @@ def _checked(name: str, task: Task, *, builtin: bool) -> list[str]:
         return []
     try:
         docs: Sequence[Any] = list(task.eval_docs)
-    except Exception as error:  # code of the task ran
+    except ANY_ERROR as error:  # code of the task ran
         raise InputError(f"task {name!r}: its items could not be read: {first_line(error)}") from error
     if not docs:
         raise InputError(f"task {name!r} has no items")

@@ -17,6 +17,7 @@ from lm_eval.api.task import ConfigurableTask, Task
 from lm_eval.utils import handle_non_serializable, hash_string
 
 from evomerge.fitness.splits import canonical, digest
+from evomerge.fitness.tasks.checks.fields import ANY_ERROR
 
 _ROW = "evomerge_row"
 _TRIED = 64
@@ -68,7 +69,7 @@ def _rows_behind(task: Task, docs: Sequence[Any]) -> Sequence[Any] | None:
     try:
         rows = task.dataset[_split(task)]
         return _among(rows, docs) if own else _processed(process, rows, docs)
-    except Exception:  # code of the task may not like the column, or return what is no table
+    except ANY_ERROR:  # code of the task may not like the column, or return what is no table
         return None
 
 

@@ -19,7 +19,7 @@ from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.tasks import jsonl_task
 from evomerge.fitness.tasks.checks import validate
 from evomerge.fitness.tasks.checks.documents import check_items, is_declared
-from evomerge.fitness.tasks.checks.fields import first_line
+from evomerge.fitness.tasks.checks.fields import ANY_ERROR, first_line
 from evomerge.fitness.tasks.data_files import read_rows
 from evomerge.fitness.tasks.task_index import DeclarationIndex
 
@@ -95,7 +95,7 @@ def _prepare(entry: Entry, index: DeclarationIndex) -> list[str]:
     path = Path(entry.yaml_path)
     try:
         config = load_yaml(path, resolve_func=True)
-    except Exception as error:  # code of the task ran
+    except ANY_ERROR as error:  # code of the task ran
         return [f"task {entry.name!r} ({path}): could not be read: {first_line(error)}"]
     entry.cfg, entry.yaml_path = config, None
     folder = path.parent if entry.name in index.own else None
@@ -156,7 +156,7 @@ def _build(wanted: Sequence[str | dict[str, Any]], index: DeclarationIndex) -> L
         name = spec if isinstance(spec, str) else str(spec["task"])
         try:
             loaded = index.manager.load([spec])
-        except Exception as error:  # data, templates and code of a task can fail in any way
+        except ANY_ERROR as error:  # data, templates and code of a task can fail in any way
             problems += _load_problems(name, error)
             continue
         if not loaded["tasks"]:
@@ -175,7 +175,7 @@ def _build(wanted: Sequence[str | dict[str, Any]], index: DeclarationIndex) -> L
     return Loaded(tasks, groups, frozenset(name for name in tasks if not {name, name.split("::")[0]} & own))
 
 
-def _load_problems(name: str, error: Exception) -> list[str]:
+def _load_problems(name: str, error: BaseException) -> list[str]:
     """Sentences about a task that lm-eval could not build, by what its data and documents say where they are there."""
     task = _unfinished(error)
     if task is not None:
@@ -197,7 +197,7 @@ def _load_problems(name: str, error: Exception) -> list[str]:
     return [f"task {name!r} could not be loaded: {text}"]
 
 
-def _unfinished(error: Exception) -> ConfigurableTask | None:
+def _unfinished(error: BaseException) -> ConfigurableTask | None:
     """The task whose making failed: lm-eval tries the first item while it makes a task, and drops both then."""
     trace = error.__traceback__
     while trace is not None:

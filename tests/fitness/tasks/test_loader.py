@@ -46,6 +46,24 @@ def test_a_task_that_filters_all_its_items_away(folder: Path) -> None:
     assert "task 'none' has no items" in problems(folder, "none")
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("process_docs: !function leave.docs", "SystemExit: 3"),
+        ("process_results: !function leave.judge", "answers to 30 of 30 items cannot be judged"),
+        ("process_docs: !function gone.docs", "SystemExit: enough"),
+    ],
+)
+def test_code_that_ends_the_program_is_a_problem_of_its_task(folder: Path, line: str, said: str) -> None:
+    code = "import sys\ndef docs(rows):\n    sys.exit(3)\ndef judge(doc, results):\n    sys.exit(4)\n"
+    (folder / "leave.py").write_text(code, encoding="utf-8")
+    (folder / "gone.py").write_text("raise SystemExit('enough')\n", encoding="utf-8")
+    declare(folder, "simple", SIMPLE.format(name="simple", data="rows.jsonl") + f"{line}\n")
+    found = problems(folder, "simple")
+    assert "task 'simple'" in found
+    assert said in found
+
+
 def test_broken_rows_and_files(folder: Path) -> None:
     (folder / "bad.jsonl").write_text('{"question": "a"}\n{"question": \n', encoding="utf-8")
     assert "bad.jsonl, line 2: expected a JSON object" in problems(folder, INLINE | {"data": "bad.jsonl"})

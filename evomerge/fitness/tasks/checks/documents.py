@@ -112,7 +112,7 @@ def _check_question(fields: Fields, case: Case, question: Reading, *, places: bo
         case.tell("the question of {items} holds a date, not written as in the data", remedy=remedy, fatal=False)
 
 
-def _told(error: Exception, doc: Any) -> str:
+def _told(error: BaseException, doc: Any) -> str:
     told = first_line(error)
     if type(error).__name__ != "UndefinedError" or not isinstance(doc, Mapping):
         return told

@@ -15,6 +15,9 @@ from lm_eval.api.task import ConfigurableTask
 
 from evomerge.fitness.tasks.checks.findings import is_list, is_null, kind_of
 
+# Whatever templates, data and code of a task raise. Code that calls sys.exit ends itself, not the program.
+ANY_ERROR = (Exception, SystemExit)
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -31,7 +34,7 @@ class Reading:
     """
 
     value: Any
-    error: Exception | None = None
+    error: BaseException | None = None
     nulls: bool = False
     dates: bool = False
     texts: bool = True
@@ -68,7 +71,7 @@ class Fields:
                 printed = self._compile(template).render(**doc)
             declared = () if self._declared is self._task.config else (getattr(self._declared, part),)
             value = getattr(self._task, part)(doc, *declared)
-        except Exception as error:  # templates and code of a task can fail in any way
+        except ANY_ERROR as error:  # templates and code of a task can fail in any way
             return Reading(None, error, printed=printed)
         return Reading(
             value,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from evomerge.evaluation import Response
 from evomerge.fitness.inference.requests import Answer, Generated, Likelihood
-from evomerge.fitness.tasks.checks.fields import first_line
+from evomerge.fitness.tasks.checks.fields import ANY_ERROR, first_line
 from evomerge.fitness.tasks.checks.findings import Case, Findings, shown
 from evomerge.fitness.tasks.items import Item
 
@@ -41,7 +41,7 @@ def rehearse(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggr
             if time.monotonic() > end:
                 break
         aggregate(judged)
-    except Exception:  # code of the task may not like the made-up answers of some item, or of all
+    except ANY_ERROR:  # code of the task may not like the made-up answers of some item, or of all
         if problems := _failures(name, items, judge, aggregate, start):
             return problems, []
     generated = [item for item in items.values() if "generate_until" in item.kind]
@@ -69,7 +69,7 @@ def _fragile(name: str, items: Sequence[Item], judge: Judge, end: float) -> list
                 break
             try:
                 judge({item.id: _other_answers(item, text)})
-            except Exception as error:
+            except ANY_ERROR as error:
                 case = Case(found, place, item.doc, question=item.description["question"])
                 sentence = f"the code that judges {{items}} raises an error where the answer is {text!r}"
                 remedy = "a model that answers so counts as failed; let the code score every text"
@@ -86,13 +86,13 @@ def _failures(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Agg
     for place, item in places[start:] + places[:start]:
         if time.monotonic() > end and (found.problems or place < start):
             break
-        error: Exception | None = None
+        error: BaseException | None = None
         given = 0
         for responses, answers in zip(judged, (right_answers(item), _other_answers(item)), strict=True):
             try:
                 responses += judge({item.id: answers})
                 given += 1
-            except Exception as failure:
+            except ANY_ERROR as failure:
                 error = error or failure
         if error is not None and not given:
             case = Case(found, place, item.doc, question=item.description["question"])
@@ -111,7 +111,7 @@ def _failed_metrics(name: str, first: Item, judged: Sequence[Sequence[Response]]
             values = [replace(one, metrics={key: one.metrics[key]}) for one in responses if key in one.metrics]
             try:
                 aggregate(values)
-            except Exception as error:
+            except ANY_ERROR as error:
                 errors.append(first_line(error))
         if len(errors) == len(judged):
             problems.append(
