@@ -79,7 +79,7 @@ _GREEDY = "only greedy generation is scored"
 _ASSISTED = "only plain greedy generation is scored, without drafts"
 _BATCH = "its effect in lm-eval depends on the batch"
 _REFUSED: Mapping[str, _Refusal] = {
-    "num_beams": _Refusal(f"it searches with beams; {_GREEDY}", 1, (0,)),
+    "num_beams": _Refusal(f"it searches with beams; {_GREEDY}", 1),  # so does 0, and fails
     "num_return_sequences": _Refusal("one answer is scored per prompt", 1, (0,)),
     "constraints": _Refusal(f"it searches with beams; {_GREEDY}"),
     "force_words_ids": _Refusal(f"it searches with beams; {_GREEDY}"),

@@ -77,6 +77,10 @@ def test_settings_of_real_checkpoints_are_accepted(checkpoint: Mapping[str, Any]
         ({"max_gen_tokens": 5}, "'max_gen_tokens' is known neither to transformers nor to lm-eval; did you mean"),
         ({"stopping_criteria": []}, "'stopping_criteria' is known neither"),
         ({"max_length": 30}, "max_length=30: it counts padding"),
+        (
+            {"num_beams": 0},
+            "num_beams=0: it searches with beams; only greedy generation is scored; set fitness.gen_kwargs",
+        ),
         ({"max_gen_toks": 0}, "max_gen_toks=0: expected a whole number of at least 1"),
         ({"max_gen_toks": "many"}, "max_gen_toks='many': expected a whole number"),
         ({"max_new_tokens": 2.5}, "max_new_tokens=2.5: expected a whole number"),
