@@ -51,11 +51,12 @@ def derive(source: CheckpointSource, *, trust_remote_code: bool = False) -> Fiel
         Attributes that the class declares, those of parts under ``text_config.`` and the like, rotary settings each
         under ``rope_parameters.``; None where no class can read the config.
     """
-    config = read_config(source, trust_remote_code=trust_remote_code)
+    config = read_config(source, trust_remote_code=trust_remote_code) or _read_without_nulls(source.config)
     if config is None:
         return None
     with _silent():
-        return dict(_attributes(config))
+        fields = dict(_attributes(config))
+    return fields | _falcon(fields) if config.model_type == "falcon" else fields
 
 
 def read_config(source: CheckpointSource, *, trust_remote_code: bool = False) -> PretrainedConfig | None:
@@ -78,6 +79,31 @@ def read_config(source: CheckpointSource, *, trust_remote_code: bool = False) ->
         except Exception:  # each class checks what it reads in its own way; building the model reports it
             return None
         return config
+
+
+def _read_without_nulls(written: Mapping[str, Any]) -> PretrainedConfig | None:
+    """Reads a config whose class refuses null in some fields; older versions wrote null for the default there."""
+    kind, own = str(written.get("model_type")), dict(written)
+    if kind not in transformers.CONFIG_MAPPING:
+        return None
+    for _ in range(1 + sum(value is None for value in written.values())):
+        try:
+            with _silent():
+                config: PretrainedConfig = transformers.CONFIG_MAPPING[kind].from_dict(dict(own))
+                return config
+        except Exception as error:
+            refused = next((n for n, value in own.items() if value is None and f"field '{n}'" in str(error)), None)
+            if refused is None:
+                return None
+            del own[refused]
+    return None
+
+
+def _falcon(fields: Fields) -> Fields:
+    """Fields of Falcon that another one overrules; the model itself writes some of them when it is built."""
+    if fields.get("new_decoder_architecture"):
+        return {"multi_query": None, "num_ln_in_parallel_attn": fields.get("num_ln_in_parallel_attn") or 2}
+    return {"num_kv_heads": 1} if fields.get("multi_query") else {}
 
 
 def as_written(config: Mapping[str, Any], prefix: str = "") -> Fields:

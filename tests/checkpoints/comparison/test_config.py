@@ -24,6 +24,7 @@ from tests.building import edit_json
 CONFIGS: dict[str, dict[str, dict[str, Any]]] = json.loads(Path(__file__).with_name("configs.json").read_text())
 NEWEST = "5.24.0"
 OLDEST = {kind: next(iter(versions)) for kind, versions in CONFIGS.items()}
+NULL: Any = object()  # written as null; a field whose value is None is left out
 
 MYSTERY = {"model_type": "mystery", "num_attention_heads": 4, "hidden_size": 32, "rms_norm_eps": 1e-6}
 
@@ -55,7 +56,10 @@ def written(tmp_path: Path, weights: Callable[[str], Path]) -> Callable[..., Pat
         folder = next(names)
         folder.mkdir()
         (folder / "config.json").write_text(json.dumps(CONFIGS[kind][version]))
-        edit_json(folder / "config.json", **changes)
+        edit_json(folder / "config.json", **{name: value for name, value in changes.items() if value is not NULL})
+        nulls = {name: None for name, value in changes.items() if value is NULL}
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **nulls}))
         os.link(weights(kind), folder / "model.safetensors")
         return folder
 
@@ -93,6 +97,10 @@ def test_versions_of_one_config_are_silent(kind: str, written: Callable[..., Pat
         ("qwen2", {"use_sliding_window": False, "sliding_window": 131072, "max_window_layers": 1}),
         ("gpt2", {"n_ctx": 512, "activation_function": "gelu_pytorch_tanh", "task_specific_params": {"a": {}}}),
         ("opt", {"prefix": "</s>", "_remove_final_layer_norm": False, "activation_dropout": 0.1}),
+        ("llama", {"head_dim": NULL, "attention_bias": NULL, "mlp_bias": NULL, "rope_scaling": NULL}),
+        ("mistral", {"head_dim": NULL}),
+        ("gemma2", {"hidden_activation": NULL}),  # the class refuses null, which older versions took for its default
+        ("falcon", {"num_kv_heads": 1}),  # with multi_query they are not read
         ("bloom", {"attention_softmax_in_fp32": True, "n_head": None, "num_attention_heads": 4}),
     ],
 )  # fmt: skip
@@ -181,6 +189,17 @@ def test_rotary_settings_that_nothing_looks_at(
     assert differences(one, two) == differences(two, one) == Comparison((), ())
     edit_json(two / "config.json", rope_parameters={**new, "factor": 3.0, "rope_theta": 10000.0})
     assert any("rope_parameters.factor is 3.0" in warning for warning in differences(one, two).warnings)
+
+
+def test_fields_of_falcon_that_the_model_writes_itself(written: Callable[..., Path]) -> None:
+    new = {"new_decoder_architecture": True, "num_kv_heads": 2}
+    old, saved = (
+        written("falcon", OLDEST["falcon"], **new, **more)
+        for more in ({}, {"num_ln_in_parallel_attn": 2, "multi_query": False})
+    )
+    assert differences(old, saved) == differences(saved, old) == Comparison((), ())
+    other = written("falcon", NEWEST, **{**new, "num_kv_heads": 4})
+    assert "num_kv_heads is 4, the reference has 2" in differences(old, other).problems[0]
 
 
 class TestTypesThatNoClassReads:

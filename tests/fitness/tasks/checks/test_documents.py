@@ -56,13 +56,18 @@ def test_questions_are_texts(tmp_path: Path) -> None:
 
 
 def test_questions_that_print_a_list_or_an_object(tmp_path: Path) -> None:
-    found = told(tmp_path, rows(q=["Which", "colour"]), fields={"question": "Q: {{q}}"})
+    found = told(tmp_path, rows(q=lambda place: ["Item", str(place)]), fields={"question": "Q: {{q}}"})
     assert found.startswith(
         "accepted: task 't': the question of 30 of 30 items prints a list, with brackets and quotes"
     )
-    assert """as "Q: ['Which', 'colour']"; name its parts, or join them""" in found
-    assert told(tmp_path, rows(q=["Which", "colour"]), fields={"question": "{{q | join(' ')}}"}) == "accepted: "
-    assert "prints an object" in told(tmp_path, rows(q={"de": "Farbe"}), fields={"question": "Q: {{q}}"})
+    assert """as "Q: ['Item', '0']"; name its parts, or join them""" in found
+    assert (
+        told(tmp_path, rows(q=lambda place: ["Item", str(place)]), fields={"question": "{{q | join(' ')}}"})
+        == "accepted: "
+    )
+    assert "prints an object" in told(
+        tmp_path, rows(q=lambda place: {"de": f"Farbe {place}"}), fields={"question": "Q: {{q}}"}
+    )
 
 
 def test_an_undefined_field_is_named_with_what_there_is(tmp_path: Path) -> None:
