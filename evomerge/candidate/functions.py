@@ -105,7 +105,7 @@ def find_function(text: str) -> UserFunction:
     return UserFunction(str(path), name, higher, hashlib.sha256(source).hexdigest())
 
 
-def _shape_problem(function: Callable[..., Any]) -> str | None:
+def _shape_problem(function: Any) -> str | None:
     """Why a function cannot be called, or gives no number whatever the model is; None where that does not show."""
     if not callable(function):
         return "is no function any more when the file has run"
@@ -144,7 +144,7 @@ def call_function(
     generation = copy.deepcopy(getattr(model, "generation_config", None))
     try:
         with isolated_rng(seed), torch.no_grad():
-            value = function(model, tokenizer)
+            value: Any = function(model, tokenizer)
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except (Exception, SystemExit) as error:  # a function that calls sys.exit ends itself, not the search
