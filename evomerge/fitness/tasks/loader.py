@@ -118,7 +118,7 @@ def _declarations(name: str, config: dict[str, Any]) -> Iterator[tuple[str, dict
 def _part_problems(name: str, config: dict[str, Any], folder: Path | None) -> list[str]:
     problems = validate.problems(name, config)
     if folder is not None:
-        problems += validate.switch_problems(name, config)
+        problems += validate.group_problems(name, config)
     if folder is not None and "dataset_path" in config:
         problems += validate.resolve_files(name, config, folder)
     return problems
@@ -136,7 +136,7 @@ def _inline_configs(
             problems += error.problems
             continue
         config["custom_dataset"] = _rows_as_dataset(config.pop("rows"))
-        problems += [*validate.problems(config["task"], config), *validate.switch_problems(config["task"], config)]
+        problems += validate.problems(config["task"], config)
         configs.append(config)
     return configs, problems
 

@@ -79,24 +79,24 @@ def _shape_problems(name: str, config: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def switch_problems(name: str, config: Mapping[str, Any]) -> list[str]:
-    """Refuses texts where true or false is expected, which count as true whatever they say.
+def group_problems(name: str, config: Mapping[str, Any]) -> list[str]:
+    """Refuses a text for a group's ``weight_by_size``, which would count as true whatever it says.
 
     Args:
-        name: Of the task or group.
-        config: Its configuration; one that people can edit, for some of lm-eval's own have such a text.
+        name: Of the group.
+        config: Its configuration; one that people can edit, for one of lm-eval's own has such a text.
     """
-    return [
-        f"task {name!r}: {key}: {switch}: expected true or false, came {entry[switch]!r}"
-        for key, switch in _SWITCHES.items()
-        for entry in _entries(config.get(key))
-        if entry.get(switch) is not None and not isinstance(entry[switch], bool)
+    rules = config.get("aggregate_metric_list")
+    values = [
+        rule["weight_by_size"]
+        for rule in (rules if isinstance(rules, list) else [rules])
+        if isinstance(rule, Mapping) and rule.get("weight_by_size") is not None
     ]
-
-
-def _entries(value: Any) -> list[Mapping[str, Any]]:
-    listed = value if isinstance(value, list) else [value]
-    return [entry for entry in listed if isinstance(entry, Mapping)]
+    return [
+        f"task {name!r}: aggregate_metric_list: weight_by_size: expected true or false, came {value!r}"
+        for value in values
+        if not isinstance(value, bool)
+    ]
 
 
 _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
@@ -118,7 +118,6 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
 
 
 _LEAST: Mapping[str, int] = {"num_fewshot": 0, "repeats": 1}
-_SWITCHES: Mapping[str, str] = {"metric_list": "higher_is_better", "aggregate_metric_list": "weight_by_size"}
 
 
 def _is_filter(entry: Mapping[str, Any]) -> bool:

@@ -79,10 +79,6 @@ def test_one_text_is_a_list_of_one(folder: Path, tokenizer: Any) -> None:
         ("num_fewshot: many", "num_fewshot: expected a whole number, came 'many'"),
         ("num_fewshot: -1", "num_fewshot: expected 0 or more, came -1"),
         ("repeats: 0", "repeats: expected 1 or more, came 0"),
-        (
-            "metric_list: [{metric: acc, aggregation: mean, higher_is_better: 'false'}]",
-            "metric_list: higher_is_better: expected true or false, came 'false'",
-        ),
         ("fewshot_split: 3", "fewshot_split: expected a text, came 3"),
         ("description: [a]", "description: expected a text, came ['a']"),
         ("doc_to_target: true", "doc_to_target: expected a text with {{fields}}, a place, a list or a function"),
