@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from evomerge.errors import InputError
 from evomerge.evaluation import Response
 from evomerge.report.facts import Facts
 from evomerge.report.samples import ITEMS_PER_TASK, shown_answer
@@ -112,3 +113,14 @@ def test_a_task_group_is_shown_by_its_tasks(run_of: Callable[[str], Path], tmp_p
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     found = Facts(RunStore.read(folder)).samples
     assert set(found["counts"]) == {item["task"] for item in found["items"]} == {"reverse_b", "sort_b"}
+
+
+@pytest.mark.parametrize("entry", [None, [], {"question": "q"}, {"task": 3}, {"task": "alpha", "options": "ab"}])
+def test_a_damaged_item_is_named(run_of: Callable[[str], Path], tmp_path: Path, entry: object) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(run_of("two"), run)
+    contents = json.loads((run / "items.json").read_text())
+    item = next(iter(contents))
+    (run / "items.json").write_text(json.dumps(contents | {item: entry}))
+    with pytest.raises(InputError, match=rf"items\.json: expected the task, .* of item '{item}'; it holds "):
+        _ = Facts(RunStore.read(run)).samples
