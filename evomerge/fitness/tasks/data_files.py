@@ -14,6 +14,8 @@ from evomerge.errors import InputError
 
 _TYPES = {str: "a text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
 _LINE_END = re.compile(r"\r\n|\n|\r")  # not str.splitlines, which also cuts at separators inside texts
+_LETTER = re.compile(r"\S")
+_OPENED = re.compile(r"\s*\{[ \t]*[\r\n]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -24,6 +26,9 @@ _OTHER_FORMATS = {
     b"BZh": "compressed with bzip2; unpack it, or compress it with gzip",
     b"\xfd7zXZ": "compressed with xz; unpack it, or compress it with gzip",
     b"PAR1": "a Parquet file; declare it in a task file with dataset_path: parquet",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the data with `git lfs pull`",
+    b"<!DOCTYPE": "a web page; fetch the data again",
+    b"<html": "a web page; fetch the data again",
     b"ARROW1": "an Arrow file; declare it in a task file with dataset_path: arrow",
 }
 _SHOWN = 3  # broken lines of a file that are told one by one
@@ -115,6 +120,9 @@ def _values(text: str, problems: list[str]) -> Iterator[tuple[str, Any]]:
             return
         yield from ((f"row {number}", value) for number, value in enumerate(listed, 1))
         return
+    if values := _spread(text):
+        yield from values
+        return
     for number, line in enumerate(_LINE_END.split(text), 1):
         start = 0
         try:
@@ -124,6 +132,24 @@ def _values(text: str, problems: list[str]) -> Iterator[tuple[str, Any]]:
                 yield f"line {number}", value
         except (ValueError, RecursionError) as error:
             problems.append(f"line {number}: expected a JSON object: {_reason(error)}")
+
+
+def _spread(text: str) -> list[tuple[str, Any]]:
+    """Objects that take several lines each, as other programs print them; empty where a text holds something else."""
+    if not _OPENED.match(text):
+        return []
+    found: list[tuple[str, Any]] = []
+    end, line = 0, 1
+    try:
+        while start := _LETTER.search(text, end):
+            line += len(_LINE_END.findall(text, end, start.start()))
+            value, after = _DECODER.raw_decode(text, start.start())
+            found.append((f"line {line}", value))
+            line += len(_LINE_END.findall(text, start.start(), after))
+            end = after
+    except (ValueError, RecursionError):
+        return []
+    return found
 
 
 def _reason(error: Exception) -> str:

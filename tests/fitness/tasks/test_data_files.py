@@ -30,8 +30,9 @@ LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS)
         json.dumps(ROWS).encode(),
         b"\n " + json.dumps(ROWS, indent=2).encode(),
         gzip.compress(LINES.encode(), mtime=0),
+        "\n\n".join(json.dumps(row, indent=2) for row in ROWS).encode(),
     ],
-    ids=["plain", "mark", "crlf", "cr", "blank", "one-line", "no-end", "list", "indented", "gzip"],
+    ids=["plain", "mark", "crlf", "cr", "blank", "one-line", "no-end", "list", "indented", "gzip", "spread"],
 )
 def test_forms_that_are_read(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "rows.jsonl"
@@ -56,6 +57,12 @@ def test_separators_inside_texts_end_no_line(tmp_path: Path) -> None:
         (LINES.encode("utf-32"), ", line 1: the file is UTF-16 or UTF-32"),
         (gzip.compress(LINES.encode(), mtime=0)[:-9], " cannot be read: "),
         (b"PK\x03\x04...", ": expected JSON Lines in UTF-8; the file is a zip archive or a spreadsheet; "),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid",
+            "the file is a pointer of Git LFS; fetch the data with `git",
+        ),
+        (b"<!DOCTYPE html>", "the file is a web page; fetch the data again"),
+        (b'{\n  "q": 1\n}\n{\n  "q": "x"\n}', ", line 4: field 'q' is a text, but a number on line 1"),
         (b"PAR1...", "the file is a Parquet file; declare it in a task file with dataset_path: parquet"),
         (b"", " is empty; a task needs at least one item"),
         (b" \n\r\n", " is empty; a task needs at least one item"),
