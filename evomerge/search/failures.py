@@ -96,5 +96,5 @@ class HeldFailures:
 
 
 def _reason(failure: Failure) -> tuple[str, str]:
-    """A failure without the numbers that differ from one model to the next."""
-    return failure.kind, re.sub(r"[0-9.]+", "0", failure.message)
+    """A failure without numbers and quoted texts, such as answers, that differ from one model to the next."""
+    return failure.kind, re.sub(r"[0-9.]+", "0", re.sub(r"(['\"]).*\1", "''", failure.message, flags=re.DOTALL))

@@ -206,6 +206,16 @@ def test_all_baselines_failing_for_one_reason_end_the_run_and_leave_nothing_behi
     assert result.reason == "evaluations"
 
 
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_one_reason_may_quote_what_each_model_answered(tmp_path: Path, quote: str) -> None:
+    def worker(job: Job) -> Outcome:
+        answer = ("", "it's", "a\nb", "7")[job.ask.index]
+        raise ValueError(f"no number: {quote}{answer}{quote}")
+
+    with pytest.raises(EveryBaselineFailed, match="for the same reason"):
+        search(tmp_path, plan("random"), worker)
+
+
 def test_baselines_that_fail_for_different_reasons_or_beside_one_that_is_scored_are_recorded(tmp_path: Path) -> None:
     def worker(job: Job, broken: tuple[int, ...]) -> Outcome:
         if job.ask.batch == 0 and job.ask.index in broken:
