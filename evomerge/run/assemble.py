@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,6 +165,11 @@ def _open(config: RunConfig, method: MergeMethod | None) -> Checkpoints:
         problems += error.problems
     if config.base in config.models:
         problems.append(f"models: {config.base.source} is the base; name the experts alone")  # type: ignore[union-attr]
+    first: dict[Path, str] = {}
+    for ref, source in opened.items():
+        same = first.setdefault(source.path.resolve(), ref.source)
+        if same != ref.source:
+            problems.append(f"models: {ref.source} and {same} are the same folder; name each model once")
     if problems:
         raise InputError(problems)
     return Checkpoints(opened)

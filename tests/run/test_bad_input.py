@@ -124,6 +124,11 @@ def damage_same(one: Path) -> None:
     shutil.copyfile(one.parent / "two" / "model.safetensors", one / "model.safetensors")
 
 
+def damage_link(one: Path) -> None:
+    shutil.rmtree(one)
+    one.symlink_to(one.parent / "two")
+
+
 DAMAGES = {
     damage_missing: ("model.layers.1.mlp.up_proj.weight", "one"),
     damage_extra: ("model.layers.1.mlp.side_proj.weight", "one"),
@@ -137,6 +142,7 @@ DAMAGES = {
     damage_nan: ("model.layers.0.mlp.down_proj.weight", "NaN"),
     damage_quantised: ("quantization_config",),
     damage_same: ("same weights",),
+    damage_link: ("are the same folder; name each model once",),
 }
 
 
