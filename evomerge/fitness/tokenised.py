@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,7 @@ def tokenise(encoder: Encoder, items: Iterable[tuple[str, Item]]) -> Tokenised:
         InputError: With what cannot be asked, each kind of problem once.
     """
     requests: dict[str, ItemRequests] = {}
-    cut: dict[str, int] = {}
+    cut: dict[str, set[str]] = {}
     wrong: dict[tuple[str, str], list[Item]] = {}
     by_task: dict[str, list[Item]] = {}
     for task, item in items:
@@ -58,7 +58,8 @@ def tokenise(encoder: Encoder, items: Iterable[tuple[str, Item]]) -> Tokenised:
         except InputError as error:
             for problem in error.problems:
                 wrong.setdefault((task, problem), []).append(item)
-        cut[task] = cut.get(task, 0) + (encoder.cut > before)
+        if encoder.cut > before:
+            cut.setdefault(task, set()).add(item.id)
     problems = [
         f"task {task!r}: {problem} ({len(found)} of {len(by_task[task])} items, the first is "
         f"{shown(found[0].description['question'])})"
@@ -69,8 +70,12 @@ def tokenise(encoder: Encoder, items: Iterable[tuple[str, Item]]) -> Tokenised:
     ]
     if problems:
         raise InputError(problems)
-    warnings = [told for task, listed in by_task.items() for told in _warnings(task, listed, requests, encoder)]
-    return Tokenised(requests, {task: count for task, count in cut.items() if count}, tuple(warnings))
+    warnings = [
+        told
+        for task, listed in by_task.items()
+        for told in _warnings(task, listed, requests, encoder, cut.get(task, frozenset()))
+    ]
+    return Tokenised(requests, {task: len(found) for task, found in cut.items()}, tuple(warnings))
 
 
 def _beyond_embedding(
@@ -95,7 +100,11 @@ def _beyond_embedding(
 
 
 def _warnings(
-    task: str, items: Sequence[Item], requests: Mapping[str, ItemRequests], encoder: Encoder
+    task: str,
+    items: Sequence[Item],
+    requests: Mapping[str, ItemRequests],
+    encoder: Encoder,
+    cut: Collection[str],
 ) -> Iterator[str]:
     """Limits that are not the task's own, and texts that the tokenizer does not know."""
     given = [
@@ -114,7 +123,8 @@ def _warnings(
                 f"task {task!r}: {CHECKPOINT} sets max_new_tokens={most}, which counts instead of "
                 f"max_gen_toks={asked}, as in lm-eval"
             )
-    alike = _alike(items, requests)
+    # What is left of items that lost their beginnings may well be the same.
+    alike = _alike([item for item in items if item.id not in cut], requests)
     if alike * 2 >= len(items) and alike:
         yield (
             f"task {task!r}: {alike} of {len(items)} items are the same tokens as another item or have options that "

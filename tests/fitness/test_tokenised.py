@@ -31,6 +31,16 @@ def test_texts_that_a_tokenizer_does_not_know_are_pointed_out() -> None:
     assert any("tokens are the unknown token: the tokenizer does not know this text" in told for told in one_known)
 
 
+def test_items_that_were_cut_to_the_same_tokens_are_no_fault_of_the_tokenizer() -> None:
+    words = Tokenizer(models.WordLevel({"[UNK]": 0, "</s>": 1, "river": 2, "stone": 3}, unk_token="[UNK]"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", eos_token="</s>")
+    asked = [((f"{first} {'stone ' * 40}", "river"),) for first in ("river", "stone")]
+    items = [("quiz", Item(str(n), {}, ("loglikelihood",), pair, 1, (), (), "")) for n, pair in enumerate(asked)]
+    found = tokenise(Encoder(tokenizer, 16), items)
+    assert (found.cut, found.warnings) == ({"quiz": 2}, ())
+
+
 def test_tokens_beyond_the_embedding_are_named() -> None:
     words = Tokenizer(models.WordLevel({"</s>": 0, "river": 1, "stone": 2, "cloud": 3}, unk_token="</s>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
