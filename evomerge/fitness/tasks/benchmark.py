@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lm_eval.api.metrics import mean
+from lm_eval.api.registry import METRIC_REGISTRY
 from lm_eval.api.task import Task
 
 from evomerge.errors import InputError
@@ -119,7 +120,12 @@ class Benchmark:
         # Asked now: where a metric's function gives several values, lm-eval learns their names by judging.
         declared = self.task.higher_is_better()
         directions: dict[str, bool] = {}
-        warnings = []
+        given = {key.split(",")[0] for key in keys}
+        warnings = [
+            f"task {self.name!r} declares the metric {metric}, which {self.output_type} does not give"
+            for metric in declared
+            if metric not in given and metric in METRIC_REGISTRY and metric != "bypass" and not judges_itself(self.task)
+        ]
         for key in keys:
             metric = key.split(",")[0]
             own = SMOOTH[metric].higher_is_better if metric in SMOOTH else None

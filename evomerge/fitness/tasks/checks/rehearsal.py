@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -40,12 +41,17 @@ def rehearse(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggr
             judged += judge({item: right_answers(items[item]) for item in ids[start : start + _PORTION]})
             if time.monotonic() > end:
                 break
-        aggregate(judged)
+        totals = aggregate(judged)
     except ANY_ERROR:  # code of the task may not like the made-up answers of some item, or of all
         if problems := _failures(name, items, judge, aggregate, start):
             return problems, []
+        totals, judged = {}, []
+    if judged and not any(response.metrics for response in judged):
+        return [f"task {name!r}: judging gives no metric; let its code return some, or declare a metric_list"], []
+    endless = [key for key, total in totals.items() if not math.isfinite(total)]
+    warnings = [f"task {name!r}: metric {key!r} is not a finite number where every answer is right" for key in endless]
     generated = [item for item in items.values() if "generate_until" in item.kind]
-    return [], _fragile(name, generated[:_PORTION], judge, end)
+    return [], warnings + _fragile(name, generated[:_PORTION], judge, end)
 
 
 def right_answers(item: Item) -> list[Answer]:

@@ -35,6 +35,12 @@ def text(doc, results):
 def fine(doc, results):
     return {"acc": 1.0}
 
+def nothing(doc, results):
+    return {}
+
+def never(doc, results):
+    return {"acc": float("nan")}
+
 def broken(values):
     return {}["nothing"]
 
@@ -110,3 +116,12 @@ def test_only_items_that_are_asked_are_judged(folder: Path) -> None:
     declare(folder, "t", TASK.format(lines=f"process_results: !function code.picky\n{METRIC.format('mean')}"))
     found = inspect(folder, "t", items_per_task=2, test_items_per_task=2)
     assert found.tasks[0].items == {"search": 2, "selection": 2, "test": 2}
+
+
+def test_judging_that_gives_no_metric_or_no_number(folder: Path) -> None:
+    assert told(folder, "nothing") == (
+        "task 't': judging gives no metric; let its code return some, or declare a metric_list"
+    )
+    declare(folder, "t", TASK.format(lines=f"process_results: !function code.never\n{METRIC.format('mean')}"))
+    said = "task 't': metric 'acc' is not a finite number where every answer is right"
+    assert said in inspect(folder, "t").warnings
