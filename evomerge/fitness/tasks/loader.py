@@ -118,7 +118,7 @@ def _declarations(name: str, config: dict[str, Any]) -> Iterator[tuple[str, dict
 def _part_problems(name: str, config: dict[str, Any], folder: Path | None) -> list[str]:
     problems = validate.problems(name, config)
     if folder is not None:
-        problems += validate.group_problems(name, config)
+        problems += [*validate.group_problems(name, config), *validate.unknown_keys(name, config)]
     if folder is not None and "dataset_path" in config:
         problems += validate.resolve_files(name, config, folder)
     return problems
@@ -178,7 +178,7 @@ def _build(wanted: Sequence[str | dict[str, Any]], index: DeclarationIndex) -> L
 def _load_problems(name: str, error: BaseException) -> list[str]:
     """Sentences about a task that lm-eval could not build, by what its data and documents say where they are there."""
     task = _unfinished(error)
-    if task is not None:
+    if task is not None and task.config is not None:
         name = task.config.task or name
         if told := _data_problems(name, task.config.dataset_path, task.config.dataset_kwargs):
             return told

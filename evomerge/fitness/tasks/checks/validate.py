@@ -5,6 +5,7 @@ lm-eval looks unknown metrics up on the network and goes on without them; here t
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import lm_eval.api.metrics
 import lm_eval.filters  # noqa: F401
 from lm_eval.api.registry import AGGREGATION_REGISTRY, FILTER_REGISTRY, METRIC_AGGREGATION_REGISTRY, METRIC_REGISTRY
-from lm_eval.api.task import ALL_OUTPUT_TYPES, Task
+from lm_eval.api.task import ALL_OUTPUT_TYPES, Task, TaskConfig
 
 from evomerge.errors import InputError, suggest
 from evomerge.fitness.tasks.data_files import read_text
@@ -56,7 +57,17 @@ def problems(name: str, config: Mapping[str, Any]) -> list[str]:
             function = step.get("function")
             if not callable(function) and function not in FILTER_REGISTRY:
                 found.append(f"task {name!r}: unknown filter {function!r}{suggest(str(function), FILTER_REGISTRY)}")
+            found += _pattern_problems(name, step)
     return found
+
+
+def _pattern_problems(name: str, step: Mapping[str, Any]) -> list[str]:
+    """Problems of a filter's regular expression, which lm-eval compiles when a model has answered."""
+    try:
+        re.compile(step.get("regex_pattern") or "")
+    except (re.error, TypeError) as error:
+        return [f"task {name!r}: regex_pattern {step['regex_pattern']!r} is not a regular expression: {error}"]
+    return []
 
 
 def _shape_problems(name: str, config: Mapping[str, Any]) -> list[str]:
@@ -117,6 +128,7 @@ _TYPES: Mapping[str, tuple[str, tuple[type, ...]]] = {
 }
 
 
+_READ_BY_LOADER = ("include", "class", "group", "group_alias")
 _LEAST: Mapping[str, int] = {"num_fewshot": 0, "repeats": 1}
 
 
@@ -152,6 +164,14 @@ def missing_parts(name: str, config: Mapping[str, Any]) -> list[str]:
     needed = [] if callable(config.get("custom_dataset")) else ["dataset_path"]
     needed += ["doc_to_text", "doc_to_target", *(["doc_to_choice"] if kind == "multiple_choice" else [])]
     return [f"task {name!r}: declares no {key}, which {kind} needs" for key in needed if config.get(key) is None]
+
+
+def unknown_keys(name: str, config: Mapping[str, Any]) -> list[str]:
+    """Refuses keys of a task file that lm-eval does not know and fails on without naming the task."""
+    if "class" in config or not isinstance(config.get("task"), str):
+        return []
+    known = {field.name for field in dataclasses.fields(TaskConfig)} | set(_READ_BY_LOADER)
+    return [f"task {name!r}: unknown key {key!r}{suggest(str(key), known)}" for key in config if key not in known]
 
 
 def kind_problems(name: str, task: Task) -> list[str]:

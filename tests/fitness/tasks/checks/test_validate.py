@@ -153,3 +153,22 @@ def test_patterns_of_data_files(folder: Path, pattern: str) -> None:
     assert inspect(folder, "many").tasks[0].total == 40
     simple(folder, "none", '"lost/*/rows.jsonl"')
     assert "data file 'lost/*/rows.jsonl' was not found in" in problems(folder, "none")
+
+
+def test_keys_that_lm_eval_does_not_know(folder: Path) -> None:
+    simple(folder, "odd", extra="metrics: [acc]\ndoc_to_txt: x\n")
+    assert problems(folder, "odd").splitlines() == [
+        "task 'odd': unknown key 'metrics'; did you mean 'metric_list'?",
+        "task 'odd': unknown key 'doc_to_txt'; did you mean 'doc_to_text'?",
+    ]
+
+
+def test_patterns_of_filters(folder: Path) -> None:
+    simple(folder, "odd", extra="filter_list: [{name: x, filter: [{function: regex, regex_pattern: '('}]}]\n")
+    assert problems(folder, "odd").startswith("task 'odd': regex_pattern '(' is not a regular expression: missing )")
+
+
+def test_a_metric_that_its_kind_of_task_does_not_give(folder: Path) -> None:
+    simple(folder, "odd", extra="metric_list: [{metric: acc}, {metric: word_perplexity}]\n")
+    (warning,) = inspect(folder, "odd").warnings
+    assert warning == "task 'odd' declares the metric word_perplexity, which multiple_choice does not give"
