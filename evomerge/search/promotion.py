@@ -103,19 +103,22 @@ class Promotion:
         return list(self._evaluator.score(batch).new)
 
     def _indices(self, split: str, recipes: Sequence[Recipe]) -> list[int]:
-        """The place of each recipe in the batch: that of its evaluation, else the next that is free.
+        """The place of each recipe in the batch, equal ones the same: that of its evaluation, else the next free one.
 
         Places are free unless an earlier promotion after as many batches has taken them. So a promotion that was killed
         goes on with the places that it began with, whatever it had come to keep.
         """
-        number, taken, indices = 0, set[Ask](), []
+        number, taken = 0, set[Ask]()
+        places: dict[str, int] = {}
         for recipe in recipes:
+            if recipe.digest in places:
+                continue
             kept = self._store.lookup(recipe.digest, split)
             if kept is not None:
-                indices.append(kept.index)
+                places[recipe.digest] = kept.index
                 continue
             while (ask := Ask(split, self._number, number)) in taken or self._store.at(ask) is not None:
                 number += 1
             taken.add(ask)
-            indices.append(number)
-        return indices
+            places[recipe.digest] = number
+        return [places[recipe.digest] for recipe in recipes]

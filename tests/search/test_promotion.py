@@ -146,6 +146,31 @@ def test_a_baseline_that_equals_another_is_a_reference_all_the_same(tmp_path: Pa
     assert [e.digest for e in result.confirmed if e.name is None] == [min(listed, key=lambda digest: listed[digest])]
 
 
+@pytest.mark.parametrize("split", ["selection", "test"])
+def test_baselines_that_share_a_record_leave_every_place_where_it_was_after_a_stop(tmp_path: Path, split: str) -> None:
+    """Stopped after each of the baselines' records in turn: the next session gives the others the same places."""
+    work = replace(plan("ga", evaluations=24), finalists=1)
+    north, south, uniform = (work.baselines[name] for name in ("expert:north", "expert:south", "uniform"))
+    work = replace(work, baselines={"base": north, "expert:north": north, "expert:south": south, "uniform": uniform})
+    search(tmp_path / "whole", work)
+    for stop_at in range(1, 4):
+        jobs: list[str] = []
+
+        def stop(jobs: list[str] = jobs, stop_at: int = stop_at) -> str:
+            return "now" if jobs.count(split) == stop_at else "none"
+
+        def worker(job: Job, jobs: list[str] = jobs) -> Outcome:
+            jobs.append(job.split)
+            return Analytic()(job)
+
+        folder = tmp_path / str(stop_at)
+        with pytest.raises(KeyboardInterrupt):
+            search(folder, work, worker, stop=stop)
+        assert len(on(folder, split)) == stop_at
+        search(folder, work)
+        assert on(folder, split) == on(tmp_path / "whole", split)
+
+
 def test_candidates_that_fail_on_the_selection_split_are_not_confirmed(tmp_path: Path) -> None:
     def worker(job: Job) -> Outcome:
         if job.split == "selection" and job.ask.index > 6:
