@@ -38,10 +38,11 @@ class Checkpoints:
     ) -> None:
         if not checkpoints:
             raise ValueError("there is no checkpoint to merge")
-        self._by_identity = {_identity(ref): checkpoint for ref, checkpoint in checkpoints.items()}
-        self.reference = self[reference] if reference is not None else next(iter(checkpoints.values()))
+        self.reference = checkpoints[reference] if reference is not None else next(iter(checkpoints.values()))
         self.by_ref = {ref: under_names_of(self.reference, checkpoint) for ref, checkpoint in checkpoints.items()}
-        self._by_identity = {_identity(ref): checkpoint for ref, checkpoint in self.by_ref.items()}
+        self._by_identity: dict[Hashable, CheckpointSource] = {}
+        for ref, checkpoint in self.by_ref.items():
+            self._by_identity.setdefault(_identity(ref), checkpoint)  # of equal weights the first are read
 
     @classmethod
     def open(cls, recipe: Recipe, *, offline: bool = True) -> Self:
