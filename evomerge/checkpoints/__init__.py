@@ -14,6 +14,7 @@ from evomerge.checkpoints.comparison.compare import Comparison, compare
 from evomerge.checkpoints.comparison.derived import read_config
 from evomerge.checkpoints.comparison.tensors import expected_names
 from evomerge.checkpoints.computed import is_computed
+from evomerge.checkpoints.equal import same_weights
 from evomerge.checkpoints.heads import is_head, untied_heads
 from evomerge.checkpoints.json_files import read_object
 from evomerge.checkpoints.locate import locate
@@ -42,6 +43,7 @@ __all__ = [
     "read_config",
     "read_header",
     "read_object",
+    "same_weights",
     "stored_dtype",
     "under_names_of",
     "untied_heads",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evomerge import methods
 from evomerge.candidate import UserFunction, build_suite, find_function, load_tokenizer, resolve_device
-from evomerge.checkpoints import CheckpointSource, find_nonfinite, locate, open_all
+from evomerge.checkpoints import CheckpointSource, find_nonfinite, locate, open_all, same_weights
 from evomerge.errors import Findings, InputError
 from evomerge.evaluation import Constraint, Objective
 from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
@@ -78,7 +78,7 @@ class Assembly:
 
 
 def assemble(config: RunConfig) -> Assembly:
-    """Opens and checks everything a search needs; reads headers and task files, no weights.
+    """Opens and checks everything a search needs; reads headers, task files, and weights until models differ.
 
     Raises:
         InputError: With everything that is wrong.
@@ -95,6 +95,7 @@ def assemble(config: RunConfig) -> Assembly:
         comparison = checkpoints.compare(trust_remote_code=config.model.trust_remote_code)
         found.problems += comparison.problems
         warnings += comparison.warnings
+        warnings += _equal_weights(config, checkpoints, method)
     attention = found.attempt(lambda: _attention(config, checkpoints)) if checkpoints is not None else None
     spec = None
     if checkpoints is not None and method is not None:
@@ -124,19 +125,15 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
         say: Told which checkpoint is being read.
 
     Raises:
-        InputError: If weights are NaN or infinite, or two of the models are the same.
+        InputError: If weights are NaN or infinite.
     """
     problems: list[str] = []
     known: dict[CheckpointRef, CheckpointSource] = {}
-    owner: dict[str, str] = {}
     for ref, checkpoint in assembly.checkpoints.by_ref.items():
         say(f"reading the weights of {ref.source}")
         problems += find_nonfinite(checkpoint)
         fingerprint = checkpoint.fingerprint()
         checkpoint.release()  # workers map the files themselves
-        if fingerprint in owner:
-            problems.append(f"{ref.source} and {owner[fingerprint]} hold the same weights; name each model once")
-        owner[fingerprint] = ref.source
         known[replace(ref, fingerprint=fingerprint)] = checkpoint
     if problems:
         raise InputError(problems)
@@ -173,6 +170,23 @@ def _open(config: RunConfig, method: MergeMethod | None) -> Checkpoints:
     if problems:
         raise InputError(problems)
     return Checkpoints(opened)
+
+
+def _equal_weights(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod | None) -> list[str]:
+    """Warns of checkpoints that would have one fingerprint: as baselines they share one record."""
+    found: list[str] = []
+    kept: list[CheckpointRef] = []
+    for ref in (*([config.base] if config.base else ()), *config.models):
+        twin = next((k for k in kept if same_weights(checkpoints[k], checkpoints[ref])), None)
+        if twin is None:
+            kept.append(ref)
+            continue
+        names = " and ".join(f"{r.source}@{r.revision}" if r.revision else r.source for r in (twin, ref))
+        lost = "nothing can be gained from the second"
+        if twin == config.base and method is not None and method.base == "none":
+            lost = f"{method.name} merges no base, so nothing is gained from naming it"
+        found.append(f"{names} have equal weights: {lost}; name each model once")
+    return found
 
 
 def _attention(config: RunConfig, checkpoints: Checkpoints) -> str:

@@ -120,10 +120,6 @@ def damage_quantised(one: Path) -> None:
     edit_json(one / "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
 
 
-def damage_same(one: Path) -> None:
-    shutil.copyfile(one.parent / "two" / "model.safetensors", one / "model.safetensors")
-
-
 def damage_link(one: Path) -> None:
     shutil.rmtree(one)
     one.symlink_to(one.parent / "two")
@@ -141,7 +137,6 @@ DAMAGES = {
     damage_vocabulary: ("another",),
     damage_nan: ("model.layers.0.mlp.down_proj.weight", "NaN"),
     damage_quantised: ("quantization_config",),
-    damage_same: ("same weights",),
     damage_link: ("are the same folder; name each model once",),
 }
 
