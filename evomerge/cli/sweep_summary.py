@@ -14,7 +14,7 @@ from evomerge.evaluation import Constraint, Evaluation, Objective
 from evomerge.run.paths import expanded
 from evomerge.run.run_config import RunConfig
 from evomerge.search import Criteria
-from evomerge.store import RunStore
+from evomerge.store import RunStore, baselines
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 Metrics = Mapping[str, float]
@@ -73,9 +73,8 @@ def _row(folder: Path, job: Job) -> dict[str, str]:
 def _feasible(store: RunStore, objectives: Sequence[Objective], searched: Sequence[Evaluation]) -> list[Metrics]:
     """The metrics of the candidates that were scored and meet the constraints."""
     constraints = [Constraint.from_json(data) for data in store.manifest.get("constraints", [])]
-    baselines = {record.name: record for record in store.evaluations("search") if record.name is not None}
     try:
-        criteria = Criteria(objectives, constraints, baselines)
+        criteria = Criteria(objectives, constraints, baselines(store, "search"))
     except InputError:  # the job ended before the baselines that constraints are relative to were scored
         return []
     return [record.metrics for record in searched if criteria.feasible(record)]

@@ -6,6 +6,7 @@ who made them nor who will read them. A `Job` is asked of a worker, whose `Outco
 """
 
 from evomerge.evaluation.ask import SPLITS, Ask
+from evomerge.evaluation.baselines import BASE, EXPERT, UNIFORM, expert_names
 from evomerge.evaluation.items import PYTHON, PYTHON_ITEMS, ItemLists, count_items, item_set_digest
 from evomerge.evaluation.json_text import JsonText, compact
 from evomerge.evaluation.objective import Constraint, Objective
@@ -13,10 +14,13 @@ from evomerge.evaluation.outcome import ERROR_KINDS, Failure, Job, Outcome, Resp
 from evomerge.evaluation.record import Evaluation, Provenance, ResponseRef, ToldValues
 
 __all__ = [
+    "BASE",
     "ERROR_KINDS",
+    "EXPERT",
     "PYTHON",
     "PYTHON_ITEMS",
     "SPLITS",
+    "UNIFORM",
     "Ask",
     "Constraint",
     "Evaluation",
@@ -32,5 +36,6 @@ __all__ = [
     "ToldValues",
     "compact",
     "count_items",
+    "expert_names",
     "item_set_digest",
 ]

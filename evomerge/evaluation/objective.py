@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from evomerge.evaluation.baselines import EXPERT
+
 _ROUNDING = 1e-9  # a bound met to within this is met: 0.1 + 0.2 is a little more than 0.3 in binary
 
 
@@ -89,7 +91,7 @@ class Constraint:
 
     def refers_to(self, name: str) -> bool:
         """Whether a baseline of this name is one that the bound is relative to."""
-        return name == self.relative_to or (self.relative_to == "best_expert" and name.startswith("expert:"))
+        return name == self.relative_to or (self.relative_to == "best_expert" and name.startswith(EXPERT))
 
     def to_json(self) -> dict[str, Any]:
         """All fields as a JSON object."""

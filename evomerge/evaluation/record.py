@@ -46,7 +46,8 @@ class Evaluation:
         digest: The recipe's digest.
         recipe: The recipe as JSON.
         ask: Where in the run it was asked.
-        name: ``base``, ``expert:LABEL`` or ``uniform`` for baselines; None for searched candidates.
+        name: ``base``, ``expert:LABEL`` or ``uniform`` for baselines, of equal ones the first; None for searched
+            candidates.
         metrics: Metric key to score; empty on failure.
         error: The failure, or None.
         items: Number of items asked.

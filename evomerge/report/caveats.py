@@ -39,9 +39,14 @@ def optimism(results: Results, members: Sequence[Member]) -> dict[str, dict[str,
 
 
 def _baseline_drops(results: Results, label: str, split: str) -> Iterator[float]:
-    """Differences between the scores of each baseline on a split and on held-out items."""
+    """Differences between the scores of each baseline on a split and on held-out items, each record once."""
+    seen: set[str] = set()
     for name in results.names:
-        first, test = results.baseline_scorecard(name, split), results.baseline_scorecard(name, "test")
+        record = results.baseline(name, split)
+        if record is None or record.digest in seen:
+            continue
+        seen.add(record.digest)
+        first, test = results.scorecard(record), results.baseline_scorecard(name, "test")
         if first is not None and test is not None:
             yield first.values[label] - test.values[label]
 
@@ -50,10 +55,11 @@ def warnings(results: Results, members: Sequence[Member]) -> list[str]:
     """Warnings of the run itself, then those that its records give rise to."""
     found = [str(text) for text in results.store.manifest.get("warnings", ())]
     found += [
-        f"The baseline {short_name(e.name)} failed on {SPLIT_WORDS[e.split]} items: "
+        f"The baseline {short_name(name)} failed on {SPLIT_WORDS[e.split]} items: "
         f"{e.error.message.splitlines()[0][:MESSAGE]}"
         for e in results.store.evaluations()
         if e.name is not None and e.error is not None and e.error.message
+        for name in results.sharing(e)
     ]
     total, failed = len(results.candidates), sum(e.error is not None for e in results.candidates)
     if failed and failed >= 0.2 * total:

@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from evomerge.analysis import Interval
 from evomerge.errors import InputError
-from evomerge.evaluation import PYTHON, Constraint, Evaluation, Objective, Response
+from evomerge.evaluation import BASE, EXPERT, PYTHON, UNIFORM, Constraint, Evaluation, Objective, Response
 from evomerge.report.scorecard import Scorecard, scorecard
-from evomerge.store import RunStore
-
-EXPERT = "expert:"
+from evomerge.store import RunStore, baselines
 
 
 class Results:
@@ -35,14 +33,15 @@ class Results:
             raise InputError(f"the manifest of {store.folder} names no objective, so there is nothing to report")
         self.constraints = tuple(Constraint.from_json(data) for data in store.manifest.get("constraints", ()))
         self.candidates = [e for e in store.evaluations("search") if e.name is None]
-        self._baselines = {(e.name, e.split): e for e in store.evaluations() if e.name is not None}
+        splits = dict.fromkeys(e.split for e in store.evaluations())
+        self._baselines = {(name, split): e for split in splits for name, e in baselines(store, split).items()}
         self._scorecards: dict[tuple[str, str], Scorecard | None] = {}
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
         """The baselines' names: base, the experts in order, the uniform average."""
-        found = dict.fromkeys(e.name for e in self.store.evaluations() if e.name is not None)
-        return tuple(sorted(found, key=lambda name: (name != "base", not name.startswith(EXPERT))))
+        found = dict.fromkeys(name for name, _ in self._baselines)
+        return tuple(sorted(found, key=lambda name: (name != BASE, not name.startswith(EXPERT))))
 
     @property
     def experts(self) -> tuple[str, ...]:
@@ -52,6 +51,11 @@ class Results:
     def baseline(self, name: str, split: str) -> Evaluation | None:
         """A baseline's evaluation on a split."""
         return self._baselines.get((name, split))
+
+    def sharing(self, evaluation: Evaluation) -> tuple[str, ...]:
+        """The baselines that an evaluation is the record of: several where checkpoints have equal weights."""
+        records = {name: self.baseline(name, evaluation.split) for name in self.names}
+        return tuple(name for name, e in records.items() if e is not None and e.digest == evaluation.digest)
 
     def responses(self, evaluation: Evaluation) -> list[Response]:
         """The responses to the items of an evaluation; functions of the whole model have no items."""
@@ -113,7 +117,7 @@ class Results:
         )
 
     def _meets(self, constraint: Constraint, evaluation: Evaluation) -> bool:
-        found = {name: e.metrics for (name, split), e in self._baselines.items() if name and split == evaluation.split}
+        found = {name: e.metrics for (name, split), e in self._baselines.items() if split == evaluation.split}
         reference = constraint.reference(found)
         if reference is None or constraint.metric not in evaluation.metrics:
             return False
@@ -127,7 +131,7 @@ def better(objective: Objective, difference: float) -> bool:
 
 def short_name(name: str) -> str:
     """A baseline's name for people: the expert's label without its prefix."""
-    return {"uniform": "uniform average"}.get(name, name.removeprefix(EXPERT))
+    return {UNIFORM: "uniform average"}.get(name, name.removeprefix(EXPERT))
 
 
 def _sign(objective: Objective) -> float:

@@ -19,7 +19,7 @@ from evomerge.run.card import Measured, inherited_licence, licence_of, measured,
 from evomerge.run.members import find_member, recorded_answers
 from evomerge.run.verification import ran_remote_code, verify
 from evomerge.settings import parse_size
-from evomerge.store import RunStore
+from evomerge.store import RunStore, baselines
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,6 @@ def _scores(store: RunStore, digest: str) -> Measured:
     member = store.lookup(digest, "test")
     if member is None or member.error is not None:
         return Measured()
-    others = [e for e in store.evaluations("test") if e.name is not None and e.error is None]
-    columns = {"this model": member} | {str(e.name): e for e in others}
+    others = {name: e for name, e in baselines(store, "test").items() if e.error is None}
+    columns = {"this model": member} | others
     return measured({name: (e.metrics, recorded_answers(store, e)) for name, e in columns.items()})

@@ -8,7 +8,7 @@ from evomerge.errors import InputError, suggest
 from evomerge.evaluation import PYTHON, Constraint, Evaluation, Objective, Response
 from evomerge.report import Member, front_members
 from evomerge.search import Criteria
-from evomerge.store import RunStore
+from evomerge.store import RunStore, baselines
 
 _SHORTEST_PREFIX = 6
 
@@ -69,13 +69,12 @@ def empty_front(store: RunStore, count: int | None = None) -> str:
         store: The run.
         count: Only so many of the first candidates; None is all.
     """
-    records = store.evaluations("search")
-    candidates = [record for record in records if record.name is None][:count]
+    candidates = [record for record in store.evaluations("search") if record.name is None][:count]
     if not candidates:
         return "no candidate has been scored yet"
     constraints = [Constraint.from_json(data) for data in store.manifest["constraints"]]
     objectives = [Objective.from_json(data) for data in store.manifest["objectives"]]
-    nearest = Criteria(objectives, constraints, {r.name: r for r in records if r.name is not None}).nearest(candidates)
+    nearest = Criteria(objectives, constraints, baselines(store, "search")).nearest(candidates)
     if nearest is None:
         first = candidates[0].error
         return "no candidate could be scored" + (f" ({first.kind}: {first.message})" if first else "")

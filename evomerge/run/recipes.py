@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from evomerge import genome, methods
 from evomerge.checkpoints import stored_dtype
 from evomerge.errors import InputError
+from evomerge.evaluation import BASE, UNIFORM, expert_names
 from evomerge.genome import GenomeSpec, NotExpressible
 from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
@@ -65,12 +66,11 @@ def baselines(template: Recipe, base: CheckpointRef | None) -> dict[str, Recipe]
             coefficients={"weight": weight}, seed=0,
         )  # fmt: skip
 
-    labels = [model.label for model in template.models]
-    names = [f"expert:{x}" if labels.count(x) == 1 else f"expert:{x}#{i}" for i, x in enumerate(labels)]
-    found = {"base": linear((base,))} if base is not None else {}
+    names = expert_names([model.label for model in template.models])
+    found = {BASE: linear((base,))} if base is not None else {}
     found |= {name: linear((model,)) for name, model in zip(names, template.models, strict=True)}
     if len(template.models) > 1:
-        found["uniform"] = linear(template.models)
+        found[UNIFORM] = linear(template.models)
     return found
 
 

@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 
-from evomerge.report import write
+from evomerge.evaluation import Ask, Evaluation, Failure, Response
+from evomerge.report import front_members, write
+from evomerge.report.caveats import optimism, warnings
 from evomerge.report.facts import Facts
+from evomerge.report.results import Results
 from evomerge.report.settings import settings
 from evomerge.search.status import _OVER
 from evomerge.store import RunStore
+from tests.report.run_folders import acc
 
 RunOf = Callable[[str], Path]
 Change = Callable[[dict[str, Any]], dict[str, Any] | None]
@@ -168,3 +172,26 @@ def test_settings_are_words(run_of: RunOf, tmp_path: Path) -> None:
     rows = dict(settings(Facts(RunStore.read(folder)))["rows"])
     assert rows["Genome"] == "4 genes · depth layer, own_groups [norm, head]"
     assert rows["Searcher"] == "nsga2 · options (crossover_eta 15.0)"
+
+
+def test_baselines_that_share_a_record_are_each_warned_of_and_count_once(tmp_path: Path) -> None:
+    """Three of the base's weights and one other: the drops from search to held-out scores are -0.25 and +0.25."""
+    models = [{"label": name, "source": name, "fingerprint": mark} for name, mark in zip("abc", "xxy", strict=True)]
+    base = {"label": "base", "source": "base", "fingerprint": "x"}
+    manifest = {"objectives": [o.to_json() for o in acc("t.acc")], "models": models, "base": base}
+    right_of = {"search": {"base": 1, "expert:c": 2, None: 3}, "test": {"base": 2, "expert:c": 1, None: 3}}
+    with RunStore.open(tmp_path, manifest, {}) as store:
+        for split, right in right_of.items():
+            for index, (name, count) in enumerate(right.items()):
+                given = [Response("t", f"{split} {i}", {"acc": float(i < count)}) for i in range(4)]
+                kept = Evaluation(f"digest of {name}", {}, Ask(split, 0, index), name, {"t.acc": count / 4})
+                store.append(kept, given)
+    results = Results(store)
+    members = front_members(results)
+    assert optimism(results, members)["t.acc"]["search"] == (0.0, 0.0)
+    with RunStore.open(tmp_path, manifest, {}) as store:
+        failure = Failure("oom", "long prompts")
+        record = Evaluation("digest of base", {}, Ask("selection", 0, 0), "base", error=failure)
+        store.append(record, items={"t": ("s",)})
+    said = [text for text in warnings(Results(store), []) if "long prompts" in text]
+    assert said == [f"The baseline {name} failed on selection items: long prompts" for name in ("base", "a", "b")]
