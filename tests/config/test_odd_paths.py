@@ -142,7 +142,8 @@ def test_an_error_of_the_operating_system_names_the_file(odd: Path, capsys: pyte
 @pytest.mark.parametrize(
     ("manifest", "expected"),
     [
-        ("[]", "run format None"),
+        ("[]", "holds a list, expected an object"),
+        ("{}", "run format None"),
         ('{"format": 9}', "run format 9"),
         ('{"format": 2, "objectives": [3]}', "'objectives' is no list of objects"),
         ('{"format": 2, "config": []}', "'config' is list, expected an object"),
