@@ -13,6 +13,8 @@ from tests.apart import Apart, Forked
 from tests.building import perturbed, tiny_llama
 from tests.run.family import Family, write_task
 
+PROGRAM = "import sys; from evomerge.cli.main import main; sys.exit(main(sys.argv[1:]))"
+
 
 @pytest.fixture(scope="session")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
@@ -66,5 +68,4 @@ def problems_of(capsys: pytest.CaptureFixture[str]) -> Callable[[Sequence[str]],
 @pytest.fixture
 def program(apart: Apart) -> Callable[..., Forked]:
     """Starts the program as a process of its own that has its libraries loaded."""
-    code = "import sys; from evomerge.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    return lambda words, **environment: apart.start(code, *words, err=True, **environment)
+    return lambda words, **environment: apart.start(PROGRAM, *words, err=True, **environment)

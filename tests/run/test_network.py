@@ -20,7 +20,7 @@ _FAR = re.compile(r"sa_family=AF_INET6?,.*?(?:inet_addr\(\"(?!127\.)|inet_pton\(
 def run_without_network(words: list[str], trace: Path) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     """Runs the program under strace where there is no network; also gives the calls that reached for other machines."""
     command = [shutil.which("unshare") or "unshare", "--net", "--map-root-user"]
-    command += ["strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(trace)]
+    command += ["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(trace)]
     command += [sys.executable, "-m", "evomerge", *words]
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(trace.parent), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=trace.parent)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,8 @@ import pytest
 from evomerge.evaluation import Evaluation
 from evomerge.recipe import Recipe
 from evomerge.store import RunStore
+from tests.apart import Apart
+from tests.run.conftest import PROGRAM
 
 # Baselines and four batches of `evomerge search experiment=example`, as format 1 recorded them.
 RECORDED = Path(__file__).parents[1] / "fixtures" / "example_search_format_1.jsonl"
@@ -19,9 +19,9 @@ WORDS = ("experiment=example", "evaluations=64", "fitness.split_rule=1", "confir
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], Evaluation]:
+def found(tmp_path_factory: pytest.TempPathFactory, apart: Apart) -> dict[tuple[int, int], Evaluation]:
     run = tmp_path_factory.mktemp("unchanged") / "run"
-    subprocess.run([sys.executable, "-m", "evomerge", "search", *WORDS, f"run_dir={run}"], check=True)
+    apart.run(PROGRAM, "search", *WORDS, f"run_dir={run}")
     return {(e.ask.batch, e.ask.index): e for e in RunStore.read(run).evaluations("search")}
 
 
