@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,15 +69,23 @@ HOMES: dict[str, set[str]] = {
 ONE_FILE = ("pymoo", "cma")  # libraries whose home is a single file
 
 
-def modules() -> Iterator[tuple[Path, str, ast.Module]]:
+@functools.cache
+def modules() -> tuple[tuple[Path, str, ast.Module], ...]:
+    found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         relative = path.relative_to(PACKAGE)
-        if relative.parts[0] == "example":
-            continue
-        yield path, relative.parts[0].removesuffix(".py"), ast.parse(path.read_text(encoding="utf-8"))
+        if relative.parts[0] != "example":
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            found.append((path, relative.parts[0].removesuffix(".py"), tree))
+    return tuple(found)
 
 
-def imported(tree: ast.Module) -> Iterator[str]:
+@functools.cache
+def imported(tree: ast.Module) -> tuple[str, ...]:
+    return tuple(_imported(tree))
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -85,7 +85,8 @@ def test_a_run_that_goes_on_measures_nothing_and_keeps_threads_and_number_type(
 
     def search(run: Path, clock: Clock, evaluations: int) -> tuple[str, int]:
         monkeypatch.setattr(tuning, "time", clock)
-        assert Family(folder).search(run, evaluations=evaluations, model__threads=None) == 0
+        few = {"items_per_task": 4, "test_items_per_task": 4, "confirm__finalists": 1}
+        assert Family(folder).search(run, evaluations=evaluations, model__threads=None, **few) == 0
         identity = RunStore.read(run).manifest["identity"]["model"]
         assert RunStore.read(run).manifest["threads"] == identity["threads"]
         return identity["dtype"], identity["threads"]
