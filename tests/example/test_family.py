@@ -129,6 +129,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_build_repeats_bit_for_bit_and_resumes(built: Path, tmp_path: Path) -> None:
     hashes = folder_hashes(built)
     assert len({hashes[f"{name}/model.safetensors"] for name in NAMES}) == len(NAMES)
@@ -144,6 +145,7 @@ def test_a_build_repeats_bit_for_bit_and_resumes(built: Path, tmp_path: Path) ->
     assert folder_hashes(again) == hashes
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_seed_is_refused_and_left_alone(built: Path) -> None:
     before = folder_hashes(built)
     refused = build(built, "--seed", "4", "--step-scale", "0.002")

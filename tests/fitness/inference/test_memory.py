@@ -80,7 +80,7 @@ print(json.dumps({"predicted": predicted, "used": used, "positions": plan.most_p
 @pytest.mark.parametrize(
     ("kind", "share", "attention", "built"),
     [
-        ("text", "shared", "sdpa", "usual"),
+        pytest.param("text", "shared", "sdpa", "usual", marks=pytest.mark.slow),
         pytest.param("text", "plain", "sdpa", "usual", marks=pytest.mark.slow),
         ("text", "plain", "sdpa", "closed"),
         ("questions", "shared", "sdpa", "usual"),
