@@ -176,13 +176,18 @@ def changed(recipe: Recipe) -> Recipe:
     return replace(recipe, coefficients={name: values * 0.9 for name, values in recipe.coefficients.items()})
 
 
-@pytest.mark.parametrize("method", ELEMENTWISE)
-def test_the_second_candidate_copies_nothing(method: str, family: Callable[..., Family]) -> None:
-    folders = family("llama", torch.bfloat16)
+def after_the_first(method: str, folders: Family) -> tuple[LiveModel, Merger, Recipe]:
+    """A model on the device with a method's first candidate in it."""
     recipe = recipe_of(method, folders)
     live = LiveModel.load(folders[0], dtype="bfloat16", device=CUDA)
     merger = Merger(Checkpoints.open(recipe), device=CUDA)
     live.install(merger, recipe)
+    return live, merger, recipe
+
+
+@pytest.mark.parametrize("method", ELEMENTWISE)
+def test_the_second_candidate_copies_nothing(method: str, family: Callable[..., Family]) -> None:
+    live, merger, recipe = after_the_first(method, family("llama", torch.bfloat16))
     with events() as names:
         written = live.install(merger, changed(recipe))
     assert len(written) == len(live.names)
@@ -192,11 +197,7 @@ def test_the_second_candidate_copies_nothing(method: str, family: Callable[..., 
 
 @pytest.mark.parametrize("method", ["linear", "dare_ties", "della"])
 def test_one_answer_is_waited_for_per_candidate(method: str, family: Callable[..., Family]) -> None:
-    folders = family("llama", torch.bfloat16)
-    recipe = recipe_of(method, folders)
-    live = LiveModel.load(folders[0], dtype="bfloat16", device=CUDA)
-    merger = Merger(Checkpoints.open(recipe), device=CUDA)
-    live.install(merger, recipe)
+    live, merger, recipe = after_the_first(method, family("llama", torch.bfloat16))
     with events() as names:
         live.install(merger, changed(recipe))
     assert len([name for name in names if "DtoH" in name]) == 1

@@ -11,20 +11,13 @@ import evomerge
 from evomerge.store.folder import read_manifest
 from tests.building import perturbed, tiny_llama
 from tests.candidate.test_worker import job, make_worker
-from tests.run.family import Family, answers, records, write_task
+from tests.run.family import Family, answers, records, write_family, write_task
 
 
 @pytest.fixture(scope="module")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
     """Two experts of a model wide enough for matrix products that differ by order."""
-    folder = tmp_path_factory.mktemp("family")
-    tiny_llama(folder / "base", 0, hidden=64)
-    for seed, name in enumerate(("one", "two"), start=1):
-        perturbed(folder / "base", folder / name, seed, 0.1)
-    (folder / "tasks").mkdir()
-    write_task(folder / "tasks", "first", 10)
-    write_task(folder / "tasks", "second", 11)
-    return Family(folder)
+    return write_family(tmp_path_factory.mktemp("family"), hidden=64)
 
 
 def logprobs(run: Path) -> dict[tuple[str, str, str, str], tuple[float, ...]]:

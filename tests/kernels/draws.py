@@ -187,3 +187,12 @@ def assert_same_bits(got: torch.Tensor, wanted: torch.Tensor) -> None:
 def assert_same_numbers(got: list[float], wanted: list[float]) -> None:
     for one, other in zip(got, wanted, strict=True):
         assert one == other or (one != one and other != other)
+
+
+def edges() -> torch.Tensor:
+    """Numbers halfway between neighbours of 16 bits, their float32 neighbours, and some beyond float16."""
+    halves = torch.arange(0x7C00, dtype=torch.int32).to(torch.int16).view(torch.float16)
+    middles = (halves[:-1].float() + halves[1:].float()) / 2
+    bits = torch.cat([middles.view(torch.int32), torch.arange(0, 0x7F80, dtype=torch.int32) << 16 | 0x8000])
+    near = torch.cat([bits - 1, bits, bits + 1]).view(torch.float32)
+    return torch.cat([near, -near, torch.tensor([65519.996, 65520.0, 65536.0, 3.4e38])])

@@ -24,7 +24,7 @@ from evomerge.kernels import (
     reference,
 )
 from evomerge.kernels.fused import launch, library
-from tests.kernels.draws import DTYPES, Draw, Moved, assert_same_bits, seeds
+from tests.kernels.draws import DTYPES, Draw, Moved, assert_same_bits, edges, seeds
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 if DEVICE.type == "cpu":
@@ -100,11 +100,7 @@ def test_every_sixteen_bit_number_is_read_and_written(dtype: torch.dtype, out: t
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_rounding_at_every_edge_between_two_numbers(dtype: torch.dtype) -> None:
     """Numbers halfway between neighbours of 16 bits, and their float32 neighbours."""
-    halves = torch.arange(0x7C00, dtype=torch.int32).to(torch.int16).view(torch.float16)
-    middles = (halves[:-1].float() + halves[1:].float()) / 2
-    bits = torch.cat([middles.view(torch.int32), torch.arange(0, 0x7F80, dtype=torch.int32) << 16 | 0x8000])
-    near = torch.cat([bits - 1, bits, bits + 1]).view(torch.float32)
-    assert_same(Mixture(None, [Part(torch.cat([near, -near]), 1.0)]), dtype)
+    assert_same(Mixture(None, [Part(edges(), 1.0)]), dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

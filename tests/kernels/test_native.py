@@ -41,7 +41,7 @@ from evomerge.kernels import (
     row_ranks,
     square_sums,
 )
-from tests.kernels.draws import DTYPES, Draw, assert_same_bits, assert_same_numbers, in_both, seeds
+from tests.kernels.draws import DTYPES, Draw, assert_same_bits, assert_same_numbers, edges, in_both, seeds
 
 
 @pytest.fixture(params=[1, 3])
@@ -162,11 +162,7 @@ def test_every_sixteen_bit_number_is_read_and_written(dtype: torch.dtype) -> Non
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_rounding_at_every_edge_between_two_numbers(dtype: torch.dtype) -> None:
     """Numbers halfway between neighbours of 16 bits, and their float32 neighbours."""
-    halves = torch.arange(0x7C00, dtype=torch.int32).to(torch.int16).view(torch.float16)
-    middles = (halves[:-1].float() + halves[1:].float()) / 2
-    bits = torch.cat([middles.view(torch.int32), torch.arange(0, 0x7F80, dtype=torch.int32) << 16 | 0x8000])
-    near = torch.cat([bits - 1, bits, bits + 1]).view(torch.float32)
-    numbers = torch.cat([near, -near, torch.tensor([65519.996, 65520.0, 65536.0, 3.4e38])])
+    numbers = edges()
 
     def compute() -> torch.Tensor:
         out = torch.empty(numbers.shape, dtype=dtype)

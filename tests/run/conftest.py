@@ -10,8 +10,7 @@ import pytest
 
 from evomerge.cli.main import main
 from tests.apart import Apart, Forked
-from tests.building import perturbed, tiny_llama
-from tests.run.family import Family, write_task
+from tests.run.family import Family, write_family
 
 PROGRAM = "import sys; from evomerge.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
@@ -19,14 +18,7 @@ PROGRAM = "import sys; from evomerge.cli.main import main; sys.exit(main(sys.arg
 @pytest.fixture(scope="session")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Family:
     """Made once; tests that change something copy it first."""
-    folder = tmp_path_factory.mktemp("family")
-    tiny_llama(folder / "base", 0)
-    for seed, name in enumerate(("one", "two"), start=1):
-        perturbed(folder / "base", folder / name, seed, 0.1)
-    (folder / "tasks").mkdir()
-    write_task(folder / "tasks", "first", 10)
-    write_task(folder / "tasks", "second", 11)
-    return Family(folder)
+    return write_family(tmp_path_factory.mktemp("family"))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from typing import Any
 
 from evomerge.cli.main import main
 from evomerge.store import RunStore
+from tests.building import perturbed, tiny_llama
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = '''
@@ -66,6 +67,17 @@ class Family:
     def search(self, run: Path | str, **changes: Any) -> int:
         """Runs the small search in this process; its exit code."""
         return main(["search", *self.words(run, **changes)])
+
+
+def write_family(folder: Path, hidden: int = 16) -> Family:
+    """Writes a base, two experts and two tasks."""
+    tiny_llama(folder / "base", 0, hidden=hidden)
+    for seed, name in enumerate(("one", "two"), start=1):
+        perturbed(folder / "base", folder / name, seed, 0.1)
+    (folder / "tasks").mkdir()
+    write_task(folder / "tasks", "first", 10)
+    write_task(folder / "tasks", "second", 11)
+    return Family(folder)
 
 
 def write_task(folder: Path, name: str, seed: int, items: int = 80, hostile: bool = False) -> None:
