@@ -61,9 +61,6 @@ def test_it_composes_the_same_configuration(site: Path, tmp_path: Path) -> None:
 
 
 def test_its_commands_answer(site: Path, tmp_path: Path) -> None:
-    done = run(site, tmp_path, COMMAND, "search", "--help")
-    assert done.returncode == 0, done.stderr
-    assert "nsga2" in done.stdout
     done = run(site, tmp_path, COMMAND, "check", "experiment=example")
     assert done.returncode == 0, done.stderr
     assert "no problems found" in done.stdout

@@ -48,7 +48,7 @@ def test_kept_until_the_search_is_over(family: Family, tmp_path: Path, program: 
     assert RunStore.read(run).manifest["config"]["model"]["prepared_disk"] == 20_000_000_000
     interrupt(program, [*words, "evaluations=120"], run)
     assert parts(run) == kept, "nothing was prepared again"
-    assert family.search(run, method="ties", evaluations=18, executor="processes", executor__workers=1) == 0
+    assert family.search(run, method="ties", evaluations=18) == 0
     assert not (run / "prepared").exists()
     assert family.search(whole, method="ties", evaluations=18, model__prepared_disk="0") == 0
     assert records(run) == records(whole)

@@ -82,7 +82,7 @@ print(json.dumps({"predicted": predicted, "used": used, "positions": plan.most_p
     [
         pytest.param("text", "shared", "sdpa", "usual", marks=pytest.mark.slow),
         pytest.param("text", "plain", "sdpa", "usual", marks=pytest.mark.slow),
-        ("text", "plain", "sdpa", "closed"),
+        pytest.param("text", "plain", "sdpa", "closed", marks=pytest.mark.slow),
         ("questions", "shared", "sdpa", "usual"),
         pytest.param("questions", "plain", "eager", "usual", marks=pytest.mark.slow),
         pytest.param("text", "plain", "sdpa", "kept", marks=pytest.mark.slow),
