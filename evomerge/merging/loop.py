@@ -101,7 +101,7 @@ class Merger:
         """
         key = (
             recipe.method, json.dumps(dict(recipe.options), sort_keys=True), recipe.sources, recipe.base, recipe.groups,
-            recipe.layers, recipe.dtype, recipe.out_dtype, recipe.seed,
+            recipe.layers, recipe.ends, recipe.dtype, recipe.out_dtype, recipe.seed,
         )  # fmt: skip
         if key in self._outputs:
             self._outputs.move_to_end(key)

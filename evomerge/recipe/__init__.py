@@ -20,7 +20,7 @@ from evomerge.recipe.groups import (
     UnknownTensorName,
     layer_of,
 )
-from evomerge.recipe.layers import OutputLayer
+from evomerge.recipe.layers import Ends, OutputLayer
 from evomerge.recipe.recipe import FORMAT, Recipe
 from evomerge.recipe.sources import AdapterRef, CheckpointRef
 
@@ -32,6 +32,7 @@ __all__ = [
     "AdapterRef",
     "CheckpointRef",
     "Coefficient",
+    "Ends",
     "Group",
     "OutputLayer",
     "ParameterGroups",

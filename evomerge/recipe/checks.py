@@ -13,7 +13,7 @@ import numpy as np
 
 from evomerge.recipe.finishing import EMBEDDINGS, PostStep, Tokenizer
 from evomerge.recipe.groups import ParameterGroups
-from evomerge.recipe.layers import OutputLayer
+from evomerge.recipe.layers import Ends, OutputLayer
 from evomerge.recipe.sources import CheckpointRef
 
 FORMATS = (1, 2)
@@ -83,6 +83,19 @@ def _layers(layers: Sequence[OutputLayer], sources: Sequence[Any], groups: Param
             yield f"{where}.scale is {layer.scale}; expected a positive number"
 
 
+def _ends(ends: Ends | None, layers: Sequence[OutputLayer], sources: Sequence[Any]) -> Iterator[str]:
+    if ends is None:
+        return
+    if not layers:
+        yield "ends says what stands around the layers, but the recipe has no layers of its own"
+    for name, named in (("before", ends.before), ("after", ends.after)):
+        if not named:
+            yield f"ends.{name} is empty; expected at least one place in sources"
+        for source in named:
+            if not 0 <= source < len(sources):
+                yield f"ends.{name} names source {source}; expected one of 0 to {len(sources) - 1}, a place in sources"
+
+
 def _choices(name: str, known: Sequence[Any]) -> Callable[[Any], Iterator[str]]:
     def rule(value: Any) -> Iterator[str]:
         if value not in known:
@@ -144,6 +157,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterator[str]]], ...] = (
     (("out_dtype",), _choices("out_dtype", DTYPES)),
     (("sources",), _sources),
     (("layers", "sources", "groups", "base"), _layers),
+    (("ends", "layers", "sources"), _ends),
     (("embeddings", "base"), _embeddings),
     (("tokenizer", "sources", "base"), _tokenizer),
     (("chat_template", "sources", "base"), _chat_template),
@@ -151,6 +165,8 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterator[str]]], ...] = (
     _not_in_format_1("sources", lambda value: not all(isinstance(source, CheckpointRef) for source in value)),
     _not_in_format_1("base", lambda value: value is not None and not isinstance(value, CheckpointRef)),
     _not_in_format_1("layers", lambda value: any(layer != OutputLayer(layer.inputs[:1]) for layer in value)),
+    _not_in_format_1("ends", bool),
+    _not_in_format_1("groups", lambda value: any(group.filters for group in value.groups)),
     _not_in_format_1("post", bool),
     _not_in_format_1("statistics", bool),
     _not_in_format_1("embeddings", lambda value: value != "merge"),

@@ -62,6 +62,7 @@ class Group:
         label: Name shown to people, unique within the recipe.
         kinds: Module kinds it takes; empty takes all.
         layers: Half-open range of layers it takes; None takes any place, inside or outside the layers.
+        filters: Parts of tensor names, one of which must occur in a name that it takes; empty takes all.
         frozen: Whether its tensors are copied from the reference checkpoint unmerged.
     """
 
@@ -69,19 +70,23 @@ class Group:
     kinds: tuple[str, ...] = ()
     layers: tuple[int, int] | None = None
     frozen: bool = False
+    filters: tuple[str, ...] = ()
 
-    def takes(self, place: Place) -> bool:
-        """Whether a tensor at ``place`` belongs here."""
+    def takes(self, place: Place, name: str = "") -> bool:
+        """Whether a tensor at ``place`` belongs here; its name counts where the group has filters."""
         if self.kinds and place.kind not in self.kinds:
+            return False
+        if self.filters and not any(part in name for part in self.filters):
             return False
         if self.layers is None:
             return True
         return place.layer is not None and self.layers[0] <= place.layer < self.layers[1]
 
     def to_json(self) -> dict[str, Any]:
-        """All fields as a JSON object."""
+        """All fields as a JSON object, filters where there are any."""
         layers = list(self.layers) if self.layers else None
-        return {"label": self.label, "kinds": list(self.kinds), "layers": layers, "frozen": self.frozen}
+        data = {"label": self.label, "kinds": list(self.kinds), "layers": layers, "frozen": self.frozen}
+        return data | ({"filters": list(self.filters)} if self.filters else {})
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ class ParameterGroups:
             for where, kind in named
             if kind not in MODULE_KINDS
         ]
+        problems += [f"group {group.label!r} has an empty filter" for group in self.groups if "" in group.filters]
         problems += [
             f"group {group.label!r} takes layers {list(group.layers)}; expected [first, end], the end being the layer "
             "after the last"
@@ -145,7 +151,7 @@ class ParameterGroups:
         """
         place = self.place(name)
         for row, group in enumerate(self.groups):
-            if group.takes(place):
+            if group.takes(place, name):
                 return row
         raise UnknownTensorName(f"tensor {name!r} (layer {place.layer}, kind {place.kind}) belongs to no group")
 

@@ -5,6 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from evomerge.recipe.groups import Place
+
+
+@dataclass(frozen=True)
+class Ends:
+    """The sources of the tensors outside the layers, where a model is put together from layers.
+
+    The k-th source there takes the k-th column of the coefficients, as the inputs of a layer do.
+
+    Attributes:
+        before: Positions of the sources that the tensors before the layers are merged from: embeddings, and whatever
+            the first layer reads.
+        after: The same for the tensors after the layers: norms and heads.
+    """
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+    def of(self, place: Place, name: str) -> tuple[int, ...]:
+        """The sources of a tensor outside the layers. Norms of embeddings stand before the layers, others after."""
+        first = place.kind in ("embedding", "other") or (place.kind != "head" and "embed" in name.lower())
+        return self.before if first else self.after
+
+    def to_json(self) -> dict[str, Any]:
+        """Both fields as a JSON object."""
+        return {"before": list(self.before), "after": list(self.after)}
+
 
 @dataclass(frozen=True)
 class OutputLayer:

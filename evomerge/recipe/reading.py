@@ -15,7 +15,7 @@ import numpy as np
 from evomerge.errors import InputError, suggest
 from evomerge.recipe.finishing import PostStep, Tokenizer
 from evomerge.recipe.groups import DEFAULT_LAYER_PATTERN, DEFAULT_PATTERNS, Group, ParameterGroups
-from evomerge.recipe.layers import OutputLayer
+from evomerge.recipe.layers import Ends, OutputLayer
 from evomerge.recipe.sources import AdapterRef, CheckpointRef
 
 T = TypeVar("T")
@@ -136,6 +136,12 @@ def layer(value: Any, where: str) -> OutputLayer:
     return _made(OutputLayer, read_object(value, where, readers, ["inputs"]))
 
 
+def ends(value: Any, where: str) -> Ends:
+    """Reads which sources the tensors before and after the layers come from."""
+    readers = {"before": list_of(integer), "after": list_of(integer)}
+    return _made(Ends, read_object(value, where, readers, ["before", "after"]))
+
+
 def layout(value: Any, where: str) -> tuple[OutputLayer, ...]:
     """Reads what format 1 calls layout: for each output layer the (model, layer) that it is."""
     return tuple(OutputLayer((pair,)) for pair in list_of(_pair)(() if value is None else value, where))
@@ -210,6 +216,7 @@ def _made(make: Callable[..., T], read: tuple[dict[str, Any], list[str]]) -> T:
 
 def _group(value: Any, where: str) -> Group:
     readers = {"label": text, "kinds": list_of(text), "layers": optional(_pair), "frozen": boolean}
+    readers["filters"] = list_of(text)
     return _made(Group, read_object(value, where, readers, ["label"]))
 
 

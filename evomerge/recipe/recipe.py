@@ -20,7 +20,7 @@ from evomerge.errors import InputError
 from evomerge.recipe import checks, formats
 from evomerge.recipe.finishing import PostStep, Tokenizer
 from evomerge.recipe.groups import ParameterGroups
-from evomerge.recipe.layers import OutputLayer
+from evomerge.recipe.layers import Ends, OutputLayer
 from evomerge.recipe.sources import AdapterRef, CheckpointRef, without_empty
 
 FORMAT = 2
@@ -46,6 +46,7 @@ class Recipe:
             fewer tensors are merged, the first slots are used. Rows of frozen groups are not used.
         layers: The output layers, for models put together from layers; empty where every layer is merged with the same
             layer of the other sources.
+        ends: Which sources the tensors before and after the recipe's own layers are merged from; None is all.
         post: Steps after the merge, in their order.
         statistics: Digests of the data that the method has read.
         dtype: Inputs are rounded to it before anything is computed; the arithmetic itself is in float32.
@@ -65,6 +66,7 @@ class Recipe:
     groups: ParameterGroups
     coefficients: Mapping[str, np.ndarray] = field(default_factory=dict)
     layers: tuple[OutputLayer, ...] = ()
+    ends: Ends | None = None
     post: tuple[PostStep, ...] = ()
     statistics: tuple[str, ...] = ()
     dtype: str = "float32"
@@ -171,6 +173,7 @@ class Recipe:
             "base": None if self.base is None else self.base.to_source(),
             "coefficients": self._values(),
             "layers": [layer.to_json() for layer in self.layers],
+            "ends": None if self.ends is None else self.ends.to_json(),
             "post": [step.to_json() for step in self.post],
             "statistics": list(self.statistics),
             "tokenizer": self.tokenizer.to_json(),

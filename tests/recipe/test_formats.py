@@ -14,6 +14,7 @@ from evomerge.errors import InputError
 from evomerge.recipe import (
     AdapterRef,
     CheckpointRef,
+    Ends,
     Group,
     OutputLayer,
     ParameterGroups,
@@ -45,6 +46,8 @@ def full() -> Recipe:
     return plain(
         sources=(AdapterRef("lora", A, "v1"), inner),
         layers=layers,
+        ends=Ends((1, 0), (1,)),
+        groups=ParameterGroups((Group("first", filters=("mlp", "norm.")), Group("rest"))),
         post=(PostStep("low_rank", {"to": 8}, {"energy": np.array([0.9, 0.8])}),),
         statistics=("5a" * 32,),
         tokenizer=Tokenizer("union", {"<tool>": {"source": 1}}, 64),
@@ -98,6 +101,8 @@ class TestFormat1:
             ({"layers": (OutputLayer(((0, 0),), scale=2.0),)}, "layers"),
             ({"sources": (A, AdapterRef("lora", A))}, "sources"),
             ({"base": plain()}, "base"),
+            ({"groups": ParameterGroups((Group("a", filters=("mlp",)), Group("b")))}, "groups"),
+            ({"layers": (OutputLayer(((0, 0),)),), "ends": Ends((0,), (1,))}, "ends"),
             ({"post": (PostStep("low_rank"),)}, "post"),
             ({"statistics": ("5a",)}, "statistics"),
             ({"embeddings": "base"}, "embeddings"),
@@ -144,6 +149,8 @@ class TestFormat2:
             {"inputs": [[0, 0], [0, 1]], "base": 0, "row": 1},
             {"inputs": [[1, 1]], "scale": 0.5},
         ]
+        assert data["ends"] == {"before": [1, 0], "after": [1]}
+        assert data["groups"]["groups"] == [{"label": "first", "filters": ["mlp", "norm."]}, {"label": "rest"}]
         assert data["post"] == [{"name": "low_rank", "options": {"to": 8}, "coefficients": {"energy": [0.9, 0.8]}}]
         assert data["statistics"] == ["5a" * 32]
         assert data["tokenizer"] == {"source": "union", "tokens": {"<tool>": {"source": 1}}, "pad_to_multiple_of": 64}

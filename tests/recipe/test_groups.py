@@ -65,6 +65,18 @@ def test_the_first_group_that_takes_a_place_has_it() -> None:
     assert rows == [0, 1, 2, 3, 4]
 
 
+def test_filters_are_parts_of_names() -> None:
+    """One of them must occur, whatever kind and layer say besides."""
+    groups = ParameterGroups(
+        (Group("early", layers=(0, 2), filters=("q_proj", "up_proj")), Group("up", filters=(".up_",)), Group("rest"))
+    )
+    names = ("layers.1.self_attn.q_proj.weight", "layers.1.self_attn.k_proj.weight", "layers.2.mlp.up_proj.weight")
+    assert [groups.index(f"model.{name}") for name in names] == [0, 2, 1]
+    assert read_groups(json.loads(json.dumps(groups.to_json())), "groups") == groups
+    with pytest.raises(InputError, match="group 'a' has an empty filter"):
+        ParameterGroups((Group("a", filters=("",)),))
+
+
 def test_an_unknown_name_shows_the_pattern_to_add() -> None:
     with pytest.raises(UnknownTensorName, match=r"patterns=\[\[other"):
         ALL.place("model.layers.0.strange.weight")

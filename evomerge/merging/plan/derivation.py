@@ -19,7 +19,7 @@ from evomerge.merging.plan.output_config import output_config
 from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource
 from evomerge.methods import TensorContext
-from evomerge.recipe import AdapterRef, CheckpointRef, Recipe, layer_of
+from evomerge.recipe import AdapterRef, CheckpointRef, Recipe, UnknownTensorName, layer_of
 
 Source = CheckpointRef | AdapterRef | Recipe
 Open = Callable[[Source], CheckpointSource]
@@ -65,14 +65,18 @@ class _Derivation:
         """All tensors, with the problems found on the way."""
         unknown: list[str] = []
         rows: list[tuple[Origin, int | None]] = []
-        for origin in origins(self.recipe, self.template, self.sources):
-            try:
-                rows.append((origin, self._row(origin)))
-            except InputError as error:
-                unknown += error.problems
+        try:
+            for origin in origins(self.recipe, self.template, self.sources):
+                try:
+                    rows.append((origin, self._row(origin)))
+                except InputError as error:
+                    unknown += error.problems
+        except UnknownTensorName as error:  # of whom nobody can say on which side of the layers it stands
+            unknown += error.problems
         problems = _first(unknown, "more tensors belong to no group either")
         layers = [layer.to_json() for layer in self.recipe.layers]
-        prepared_key = json.dumps([self.how, self.identities, layers])
+        ends = [] if self.recipe.ends is None else [self.recipe.ends.to_json()]
+        prepared_key = json.dumps([self.how, self.identities, layers, *ends])
         live = [origin.name for origin, row in rows if row is not None and not self._frozen(row)]
         survey_key = json.dumps([prepared_key, self.recipe.seed, live])
         tensors = {origin.name: self._tensor(origin, row, survey_key) for origin, row in rows}

@@ -28,8 +28,11 @@ class Origin:
 
 
 def plain(recipe: Recipe, name: str) -> Origin:
-    """The origin of a tensor that is merged from the tensors of its own name in all sources."""
-    inputs = tuple((source, name) for source in range(len(recipe.sources)))
+    """The origin of a tensor that is merged from the tensors of its own name: in all sources, unless ends name some."""
+    taken: Sequence[int] = range(len(recipe.sources))
+    if recipe.ends is not None:
+        taken = recipe.ends.of(recipe.groups.place(name), name)
+    inputs = tuple((source, name) for source in taken)
     return Origin(name, inputs, None if recipe.base is None else name)
 
 

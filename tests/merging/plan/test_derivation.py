@@ -14,7 +14,7 @@ import transformers
 
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, Merger, merge_to_folder, mergekit_config
-from evomerge.recipe import Group, OutputLayer, ParameterGroups, Recipe
+from evomerge.recipe import Ends, Group, OutputLayer, ParameterGroups, Recipe
 from tests.building import rewrite, tiny
 from tests.merging.conftest import Family, make_recipe
 from tests.merging.stacks import GROUPS, stacked, weights
@@ -76,6 +76,29 @@ def test_models_of_different_depths(tmp_path: Path) -> None:
     assert transformers.AutoModelForCausalLM.from_pretrained(out).config.num_hidden_layers == 3
     with pytest.raises(InputError, match="it has 3 layers, the reference has 2"):
         merge_to_folder(recipe, tmp_path / "plain")
+
+
+def test_ends_say_whose_the_tensors_around_the_layers_are(family: Callable[..., Family]) -> None:
+    """Embeddings from one model, norm and head from the other; the k-th source there has the k-th column."""
+    for kind, before, after in (
+        ("llama", ["model.embed_tokens.weight"], ["model.norm.weight", "lm_head.weight"]),
+        ("gpt2", ["transformer.wte.weight", "transformer.wpe.weight"], ["transformer.ln_f.bias"]),
+        ("bloom", ["transformer.word_embeddings_layernorm.weight"], ["transformer.ln_f.weight"]),
+    ):
+        _, one, two = family(kind, dtype=torch.float32)
+        groups, values = ParameterGroups((Group("all"),)), {"weight": [[1.0, 1.0]]}
+        recipe = make_recipe("linear", [one, two], groups=groups, coefficients=values, out_dtype="float32")
+        stack = replace(recipe, layers=(OutputLayer(((0, 0),)), OutputLayer(((1, 1),))), ends=Ends((0,), (1,)))
+        merged = dict(Merger(Checkpoints.open(stack)).stream(stack))
+        assert all(torch.equal(merged[name], weights(one)[name]) for name in before)
+        assert all(torch.equal(merged[name], weights(two)[name]) for name in after)
+        swapped = replace(stack, coefficients={"weight": [[0.75, 0.25]]}, ends=Ends((1, 0), (0,)))
+        merged = dict(Merger(Checkpoints.open(swapped)).stream(swapped))
+        expected = 0.75 * weights(two)[before[0]] + 0.25 * weights(one)[before[0]]
+        torch.testing.assert_close(merged[before[0]], expected)
+    with pytest.raises(InputError, match=r"ends says .* but the recipe has no layers") as caught:
+        replace(recipe, ends=Ends((), (2,)))
+    assert len(caught.value.problems) == 3
 
 
 def test_masks_belong_to_the_inputs(family: Callable[..., Family]) -> None:
