@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "executors": {"recipe", "evaluation"},
     "merging": {"recipe", "checkpoints", "methods", "kernels"},
     "fitness": {"evaluation"},
+    "dialects": {"recipe", "evaluation", "methods"},
     "search": {"recipe", "evaluation", "analysis", "store", "genome", "executors"},
     "candidate": {"recipe", "evaluation", "merging", "methods", "checkpoints", "fitness"},
     "report": {"recipe", "evaluation", "analysis", "store"},
@@ -34,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
 FLOORS = (
     {"recipe", "analysis", "kernels"},
     {"evaluation", "methods", "genome", "checkpoints"},
-    {"store", "executors", "merging", "fitness"},
+    {"store", "executors", "merging", "fitness", "dialects"},
     {"candidate", "search", "report"},
     {"run", "contracts"},
     {"config"},

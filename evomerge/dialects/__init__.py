@@ -1,0 +1,6 @@
+"""Other tools' files, read and written: their text and facts about models in, recipes out.
+
+Nothing here opens a model or merges anything. Facts about models come from a function that the caller gives.
+
+- :mod:`.yaml_text`: YAML, read with care.
+"""
