@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import huggingface_hub
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HFValidationError,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from evomerge.checkpoints.unusable import INDEX, SINGLE, why_unusable
+from evomerge.checkpoints import hub
 from evomerge.errors import InputError
 
-# Config, tokenizer, template, licence and card; weights as safetensors only, and no alternative copies in subfolders.
-_WANTED = ["*.json", "*.jinja", "*.model", "*.txt", "*.safetensors", "*.tiktoken", "README.md", "LICENSE*"]
-_UNWANTED = ["*/*", "optimizer*", "training_args*", "consolidated*"]
 _SHOWN = 80  # characters of a source
-_TIMEOUT = 10.0  # seconds for the one request that shows whether the hub can be reached
 
 
 def locate(source: str, revision: str | None = None, *, offline: bool) -> Path:
@@ -58,53 +48,4 @@ def locate(source: str, revision: str | None = None, *, offline: bool) -> Path:
         validate_repo_id(source)
     except HFValidationError as error:
         raise InputError(f"{absent}, and it is no hub id either: {error}") from error
-    return _cached(source, revision) if offline else _fetched(source, revision)
-
-
-def _cached(source: str, revision: str | None, reason: str = "offline is set") -> Path:
-    try:
-        path = huggingface_hub.snapshot_download(
-            source, revision=revision, local_files_only=True, allow_patterns=_WANTED, ignore_patterns=_UNWANTED
-        )
-    except (OSError, ValueError) as error:
-        # LocalEntryNotFoundError and its kin are OSErrors; an incomplete snapshot is one of them.
-        raise InputError(
-            f"{source!r} is neither a folder here nor a model in the local hub cache"
-            + (f" at revision {revision!r}" if revision else "")
-            + f", and it was not fetched because {reason}. Fetch it where there is a connection: hf download {source}"
-        ) from error
-    return Path(path)
-
-
-def _fetched(source: str, revision: str | None) -> Path:
-    # One request settles whether the hub answers and which files there are, before anything large is fetched.
-    try:
-        info = huggingface_hub.HfApi().model_info(source, revision=revision, timeout=_TIMEOUT)
-    except GatedRepoError as error:
-        raise InputError(
-            f"{source!r} is gated on the hub: accept its terms there and log in with `hf auth login`"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise InputError(f"{source!r} has no revision {revision!r} on the hub") from error
-    except RepositoryNotFoundError as error:
-        raise InputError(
-            f"{source!r} is neither a folder here nor a model on the hub (or it is private: `hf auth login`)"
-        ) from error
-    except Exception as error:  # whatever the hub's HTTP library calls a failed connection; it differs by version
-        return _cached(source, revision, f"the hub could not be reached ({type(error).__name__})")
-    names = [file.rfilename for file in info.siblings or () if "/" not in file.rfilename]
-    if SINGLE not in names and INDEX not in names:
-        raise InputError(why_unusable(source, names))
-    if SINGLE in names and INDEX in names:
-        # Refused before gigabytes are fetched; which of them the repository means is not ours to guess.
-        raise InputError(
-            f"{source!r} holds two sets of weights: {SINGLE}, and shards with {INDEX}. Fetch the set that is meant "
-            f"into a folder and name that: hf download {source} --local-dir FOLDER --exclude 'model-*' {INDEX}"
-        )
-    try:
-        path = huggingface_hub.snapshot_download(
-            source, revision=info.sha, allow_patterns=_WANTED, ignore_patterns=_UNWANTED
-        )
-    except Exception as error:
-        raise InputError(f"fetching {source!r} from the hub failed ({type(error).__name__}: {error})") from error
-    return Path(path)
+    return hub.cached(source, revision) if offline else hub.fetched(source, revision)
