@@ -136,7 +136,8 @@ def method(values: Mapping[str, Any]) -> list[str]:
     count = len(values.get("models", ()))
     if count and (count < least or (most is not None and count > most)):
         wanted = f"exactly {least}" if least == most else f"at least {least}" if count < least else f"at most {most}"
-        problems.append(f"models: method {method.name} merges {wanted} models, came {count}")
+        noun = "model" if most == 1 else "models"
+        problems.append(f"models: method {method.name} merges {wanted} {noun}, came {count}")
     return problems
 
 

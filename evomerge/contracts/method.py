@@ -141,12 +141,18 @@ class MethodContract:
 
     @in_every_variant
     def test_copies_of_one_expert_give_that_expert(self, options: Options) -> None:
-        """From the uniform start, else with neutral coefficients; also where they fill more than one block."""
+        """From the uniform start, else with neutral coefficients; also where they fill more than one block.
+
+        Of a method that declares otherwise (``copies``) what comes lies between the base and that expert.
+        """
         values = dict(self.method.starts(self.count, options).get("uniform", self.neutral(options)))
         for shape in ((37, 11), (BLOCK + 17,)):
             base, (model,) = family(1, shape)
             merged = self.merge(options, base, [model] * self.count, values)
-            if self.method.exact_starts == "none":
+            if not self.method.copies:
+                low, high = torch.minimum(base, model), torch.maximum(base, model)
+                assert ((merged >= low - CLOSE) & (merged <= high + CLOSE)).all()
+            elif self.method.exact_starts == "none":
                 assert (merged - model).norm() < 0.2 * (model - base).norm()
             else:
                 assert (merged - model).abs().max() <= CLOSE
@@ -155,10 +161,10 @@ class MethodContract:
 
     @in_every_variant
     def test_the_base_stays_where_nothing_is_added(self, options: Options) -> None:
-        """Bit by bit, negative zeros too; a method that needs no base does not look at one."""
+        """Bit by bit, negative zeros too; a method that takes no base, or a base for nothing, does not look at one."""
         base, models = family(self.count)
         values = self.values(options)
-        if self.method.base != "required":
+        if self.method.base in ("optional", "none"):
             assert same_bits(self.merge(options, base, models, values), self.merge(options, None, models, values))
             return
         base[::7] = -0.0

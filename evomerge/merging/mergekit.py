@@ -16,6 +16,7 @@ import numpy as np
 
 from evomerge import methods
 from evomerge.merging.plan.unbuilt import unbuilt
+from evomerge.methods import Coefficients, MergeMethod
 from evomerge.recipe import CheckpointRef, Recipe
 
 Filters = tuple[tuple[str | None, int], ...]
@@ -37,12 +38,12 @@ def mergekit_config(recipe: Recipe, tensor_names: Iterable[str]) -> dict[str, An
     if parameters is None or any(unbuilt(recipe)) or not _plain(recipe):
         return None
     names = list(tensor_names)
-    values = _effective(recipe, method.base)
+    values = _effective(recipe, method)
     if values is None:
         return None
     rows = [recipe.groups.index(name) for name in names]
     config: dict[str, Any] = {"merge_method": parameters.get("merge_method", recipe.method)}
-    if method.base == "required" and isinstance(recipe.base, CheckpointRef):
+    if method.base in ("required", "either") and isinstance(recipe.base, CheckpointRef):
         config["base_model"] = _model(recipe.base)
     elif method.base == "none":
         config["base_model"] = _model(recipe.models[0])
@@ -95,23 +96,41 @@ def _parameter(names: Sequence[str], rows: Sequence[int], values: np.ndarray) ->
     ]
 
 
-def _effective(recipe: Recipe, base: str) -> dict[str, np.ndarray] | None:
+def _effective(recipe: Recipe, method: MergeMethod) -> dict[str, np.ndarray] | None:
     """The coefficients with those of frozen groups set to what gives the reference's own tensors, if anything does."""
     frozen = [row for row, group in enumerate(recipe.groups.groups) if group.frozen]
     values = {name: np.array(array) for name, array in recipe.coefficients.items()}
+    said = method.mergekit_parameters
+    if said is not None and not all(_is_unsaid(recipe, method, name, values.pop(name)) for name in said.lacks):
+        return None
     if not frozen:
         return values
-    if base == "required":
-        # The reference is the base, which is left where it is when no delta has weight.
-        values["weight"][frozen] = 0.0
-    elif recipe.base is not None:
+    deltas = method.base == "required" or (method.base == "either" and recipe.base is not None)
+    if recipe.base is not None and not deltas:
         return None  # the reference is none of the merged models
-    elif base == "optional":
-        values["weight"][frozen] = 0.0
-        values["weight"][frozen, 0] = 1.0
-    else:
-        values["t"][frozen] = 0.0
+    untouched = _untouched(method, len(recipe.sources), deltas)
+    if untouched is None:
+        return None
+    for name, value in untouched.items():
+        values[name][frozen] = value
     return values
+
+
+def _is_unsaid(recipe: Recipe, method: MergeMethod, name: str, array: np.ndarray) -> bool:
+    """Whether a coefficient that mergekit does not have says nothing: equal proportions, or neutral values."""
+    declared = next(c for c in method.coefficients(method.resolve(recipe.options)) if c.name == name)
+    live = array[[not group.frozen for group in recipe.groups.groups]]
+    return bool((live == live[:, :1]).all() if declared.simplex else (live == declared.neutral).all())
+
+
+def _untouched(method: MergeMethod, n_models: int, deltas: bool) -> Coefficients | None:
+    """Coefficients that give the base, or the first model, in mergekit; None if nothing does."""
+    if method.mergekit_parameters is not None:
+        return method.mergekit_parameters.untouched(n_models, deltas)
+    if method.base == "none":
+        return {"t": 0.0}
+    # The base is left where it is when no delta has weight.
+    return {"weight": (0.0,) * n_models if deltas else (1.0, *(0.0,) * (n_models - 1))}
 
 
 def _plain(recipe: Recipe) -> bool:

@@ -8,12 +8,23 @@ declares, and the contract tests run on it. A plain function of whole tensors is
 from __future__ import annotations
 
 from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import TensorContext, TensorSources
+from evomerge.methods._shared.inputs import Coefficients, TensorContext, TensorSources
+from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.methods._shared.whole_tensor import whole_tensor
 from evomerge.options import Option
 from evomerge.registry import Registry
 
-__all__ = ["MergeMethod", "Option", "TensorContext", "TensorSources", "load", "names", "whole_tensor"]
+__all__ = [
+    "Coefficients",
+    "MergeMethod",
+    "MergekitParameters",
+    "Option",
+    "TensorContext",
+    "TensorSources",
+    "load",
+    "names",
+    "whole_tensor",
+]
 
 _REGISTRY = Registry[MergeMethod](__name__, __path__, "METHOD", "merge method")
 names = _REGISTRY.names

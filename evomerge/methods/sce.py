@@ -48,6 +48,7 @@ from evomerge.kernels import (
 from evomerge.methods._shared.coefficients import delta_starts, per_model, scale, shared, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
+from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.methods._shared.options import TIE, TIE_SIGNS, VOTES
 from evomerge.methods._shared.sparsify.top_k import TopK, prepared_histogram, thresholds_of_tensor
 from evomerge.methods._shared.task_vector import mix_into
@@ -60,6 +61,7 @@ SELECT = Option(
 UNIFORM_BELOW = Option(
     0.0, None, float, "all models weigh the same where the sum of their mean squared deltas is not above this", low=0.0
 )
+_MERGEKIT: Options = {"select": "deltas", "uniform_below": 1e-6, "votes": "plain", "tie": "positive"}
 # Elements of one bin of variances that are looked at one by one; of more the whole tensor is looked at.
 _AT_ONCE = 1 << 20
 TOPK = Coefficient(
@@ -185,8 +187,8 @@ def starts(n_models: int, options: Options) -> Starts:
 
 
 def mergekit(options: Options) -> Mapping[str, Any] | None:
-    """None: mergekit has neither weights nor lambda here."""
-    return None
+    """Mergekit's ``sce``, or None where it computes something else."""
+    return {} if all(options[name] == value for name, value in _MERGEKIT.items()) else None
 
 
 METHOD = MergeMethod(
@@ -206,4 +208,5 @@ METHOD = MergeMethod(
     starts=starts,
     exact_starts="models",
     mergekit=mergekit,
+    mergekit_parameters=MergekitParameters(read=lambda parameters: _MERGEKIT, lacks=("weight", "lambda")),
 )

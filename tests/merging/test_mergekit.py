@@ -128,6 +128,32 @@ def test_options_without_counterpart(family: Callable[..., Family], method: str,
     assert mergekit_config(recipe, Checkpoints.open(recipe).merged_names) is None
 
 
+def test_coefficients_that_mergekit_lacks_are_left_out_where_they_say_nothing(family: Callable[..., Family]) -> None:
+    base, one, two = family()
+    options = {"select": "deltas", "uniform_below": 1e-6}
+    recipe = make_recipe("sce", [one, two], base, groups=ALL, options=options)
+    names = Checkpoints.open(recipe).merged_names
+    even = {"weight": np.array([[0.5, 0.5]]), "select_topk": np.array([0.3]), "lambda": np.array([1.0])}
+    config = mergekit_config(replace(recipe, coefficients=even), names)
+    assert config is not None
+    assert config["parameters"] == {"select_topk": 0.3}
+    assert [set(entry) for entry in config["models"]] == [{"model"}, {"model"}]
+    for said in ({"weight": np.array([[0.6, 0.4]])}, {"lambda": np.array([1.1])}):
+        assert mergekit_config(replace(recipe, coefficients=even | said), names) is None
+
+
+def test_frozen_groups_of_methods_that_say_what_leaves_the_reference(family: Callable[..., Family]) -> None:
+    base, one, _ = family()
+    first, *others = by_layer().groups
+    groups = ParameterGroups((replace(first, frozen=True), *others))
+    recipe = make_recipe("passthrough", [one], groups=groups)
+    config = mergekit_config(recipe, Checkpoints.open(recipe).merged_names)
+    assert config is not None
+    assert looked_up(config, None, "scale", "model.layers.0.mlp.up_proj.weight") == 1.0
+    recipe = make_recipe("nearswap", [one], base, groups=groups, options={"unit": "absolute"})
+    assert mergekit_config(recipe, Checkpoints.open(recipe).merged_names) is None
+
+
 def test_layers_of_their_own_have_no_counterpart(family: Callable[..., Family]) -> None:
     base, one, two = family()
     recipe = replace(make_recipe("linear", [one, two], base), layers=(OutputLayer(((0, 0),)), OutputLayer(((1, 0),))))

@@ -80,8 +80,9 @@ def options_of(method: methods.MergeMethod, recipe: Mapping[str, Any]) -> dict[s
         options["normalise"] = "weight" if parameters.get("normalize", by_default) else "none"
     if method.name.startswith("breadcrumbs"):
         options |= {"scope": "tensor", "yields": "gamma", "small": "zero"}
-    if method.name == "sce":
-        options |= {"select": "deltas", "uniform_below": 1e-6}
+    if method.mergekit_parameters is not None:
+        told = method.mergekit_parameters.defaults
+        options |= method.mergekit_parameters.read({name: parameters.get(name, told[name]) for name in told})
     if method.stochastic:
         options["rescale"] = "l1" if parameters.get("rescale", True) else "none"
     return method.resolve(options)
@@ -145,11 +146,13 @@ def ordered(values: torch.Tensor) -> torch.Tensor:
     return torch.where(bits < 0, -(bits & 0x7FFF), bits)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith(("dare", "sce"))])
+@pytest.mark.parametrize("case", [case for case in CASES if not case.startswith("dare")])
 def test_the_method_names_the_parameters_of_the_recipe(case: str) -> None:
     recipe = yaml.safe_load((GOLDEN / "cases" / case / "recipe.yml").read_text(encoding="utf-8"))
     method = methods.load(recipe["merge_method"])
     named = method.mergekit(options_of(method, recipe))
-    written = {name: value for name, value in recipe.get("parameters", {}).items() if name in ("normalize", "rescale")}
+    told = () if method.mergekit_parameters is None else method.mergekit_parameters.defaults
+    names = {"normalize", "rescale", *told}
+    written = {name: value for name, value in recipe.get("parameters", {}).items() if name in names}
     assert named is not None
     assert written.items() <= named.items()

@@ -123,6 +123,7 @@ def test_squares_are_added_up_once() -> None:
         assert sce.selection(elsewhere, fraction).squares == sources.prepared["squares"][row + 1].tolist()
 
 
-def test_mergekits_is_never_named() -> None:
+def test_mergekits_is_named_where_all_options_are_its_own() -> None:
     method = methods.load("sce")
-    assert method.mergekit(method.resolve(MERGEKIT)) is None
+    assert method.mergekit(method.resolve(MERGEKIT)) == {}
+    assert method.mergekit(method.resolve({})) is None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from evomerge.errors import InputError, suggest
 from evomerge.methods._shared.inputs import Merge, Options, Starts, TensorContext, TensorSet, TensorSources
+from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.methods._shared.whole_tensor import whole_tensor_bytes
 from evomerge.options import Option, with_defaults
 from evomerge.options import problems as option_problems
@@ -41,7 +42,8 @@ class MergeMethod:
             (a flag that is still on a device will do), or None if it did not check: then the caller does.
         coefficients: The coefficients it takes under given options.
         options: The options it takes.
-        base: Whether it needs a base. ``optional``: a base may be named but does not change the result.
+        base: Whether it needs a base. ``optional``: a base may be named but does not change the result. ``either``:
+            deltas are merged where there is a base, else models.
         models: How many models it merges, as (least, most); None is no limit.
         stochastic: Whether it uses ``context.keys``.
         prepare: ``prepare(context, base, models, options)`` computes everything independent of coefficients, once per
@@ -59,9 +61,12 @@ class MergeMethod:
             only where the method can express it or comes close.
         exact_starts: Starting points that give exactly what they are named after: ``all`` of them, ``models`` alone, or
             ``none``. The others come near.
+        copies: Whether copies of one expert give that expert: from the start ``uniform``, or with neutral
+            coefficients. If not, the elements of the result lie between base and expert.
         symmetric: Whether models can be reordered together with their coefficients.
         mergekit: The top-level parameters of a mergekit configuration that computes the same, or None if there is
             none. ``merge_method`` is the method's name unless the parameters name another.
+        mergekit_parameters: The other direction: options from mergekit's parameters. None where it is not said here.
     """
 
     name: str
@@ -70,7 +75,7 @@ class MergeMethod:
     merge: Merge
     coefficients: Callable[[Options], tuple[Coefficient, ...]]
     options: Mapping[str, Option] = field(default_factory=dict)
-    base: Literal["required", "optional", "none"] = "required"
+    base: Literal["required", "optional", "either", "none"] = "required"
     models: tuple[int, int | None] = (1, None)
     stochastic: bool = False
     prepare: Callable[..., Mapping[str, torch.Tensor]] | None = None
@@ -78,8 +83,10 @@ class MergeMethod:
     survey: Callable[[TensorSet, Options], Any] | None = None
     starts: Callable[[int, Options], Starts] = _no_starts
     exact_starts: Literal["all", "models", "none"] = "all"
+    copies: bool = True
     symmetric: bool = True
     mergekit: Callable[[Options], Mapping[str, Any] | None] = _not_in_mergekit
+    mergekit_parameters: MergekitParameters | None = None
 
     def __post_init__(self) -> None:
         """Refuses a method whose memory nobody could predict."""
@@ -139,7 +146,8 @@ class MergeMethod:
         problems = []
         if n_models < least or (most is not None and n_models > most):
             wanted = str(least) if most == least else f"at least {least}" if most is None else f"{least} to {most}"
-            problems.append(f"method {self.name} merges {wanted} models; {of} names {n_models}")
+            noun = "model" if most == 1 else "models"
+            problems.append(f"method {self.name} merges {wanted} {noun}; {of} names {n_models}")
         if self.base == "required" and not has_base:
             problems.append(f"method {self.name} works on differences to a base, but {of} names none; set base")
         return problems

@@ -1,12 +1,35 @@
-"""Parameters of mergekit configurations that compute the same as methods on deltas."""
+"""How methods are named in mergekit's configurations: parameters that compute the same, both ways.
+
+Coefficients have mergekit's names. Options often have other names and other values than mergekit's parameters.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from evomerge.methods._shared.inputs import Options
+from evomerge.methods._shared.inputs import Coefficients, Options
 from evomerge.methods._shared.options import SCOPE
+
+
+@dataclass(frozen=True)
+class MergekitParameters:
+    """Meaning of mergekit's parameters in this method's words; ``MergeMethod.mergekit`` is the other direction.
+
+    Attributes:
+        defaults: mergekit's parameters that are options here, each with the value that it has where nothing is said.
+        read: Gives the options, from the values of all these parameters.
+        lacks: Coefficients that mergekit's method does not have: it computes what equal proportions, or else their
+            neutral values, give.
+        untouched: ``untouched(n_models, has_base)`` gives coefficient values with which mergekit's method leaves the
+            base, or without one the first model, as it is; None if there are none.
+    """
+
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    read: Callable[[Mapping[str, Any]], Options] = lambda parameters: {}
+    lacks: tuple[str, ...] = ()
+    untouched: Callable[[int, bool], Coefficients | None] = lambda n_models, has_base: None
 
 
 def delta_mergekit(options: Options) -> Mapping[str, Any] | None:
