@@ -15,12 +15,12 @@ from evomerge.checkpoints.comparison.derived import read_config
 from evomerge.checkpoints.comparison.tensors import expected_names
 from evomerge.checkpoints.computed import is_computed
 from evomerge.checkpoints.equal import same_weights
-from evomerge.checkpoints.heads import is_head, untied_heads
+from evomerge.checkpoints.heads import is_embedding, is_head, untied_heads
 from evomerge.checkpoints.json_files import read_object
 from evomerge.checkpoints.locate import locate
 from evomerge.checkpoints.nonfinite import find_nonfinite
 from evomerge.checkpoints.open import open_all, open_source
-from evomerge.checkpoints.renamed import under_names_of
+from evomerge.checkpoints.renamed import in_form_of
 from evomerge.checkpoints.source import CheckpointSource, TensorSpec, stored_dtype
 from evomerge.checkpoints.tensor_files.arrays import map_arrays, write_arrays
 from evomerge.checkpoints.tensor_files.header import TensorInfo, read_header
@@ -34,7 +34,9 @@ __all__ = [
     "compare",
     "expected_names",
     "find_nonfinite",
+    "in_form_of",
     "is_computed",
+    "is_embedding",
     "is_head",
     "locate",
     "map_arrays",
@@ -45,7 +47,6 @@ __all__ = [
     "read_object",
     "same_weights",
     "stored_dtype",
-    "under_names_of",
     "untied_heads",
     "write_arrays",
     "write_shards",

@@ -1,8 +1,9 @@
-"""A source under the tensor names of another one.
+"""A source in the form of another one: under its tensor names, with output embeddings where that one has them.
 
 A checkpoint saved from a bare base model has no prefix in its names (``h.0.ln_1.weight``), one saved from the model
 with its head has (``transformer.h.0.ln_1.weight``). Published bases and their fine-tuned descendants often differ in
-this, and transformers loads both.
+this, and transformers loads both. A tied checkpoint is merged with an untied one as what it is: its output embeddings
+are its input embeddings.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 
 import torch
 
-from evomerge.checkpoints.heads import is_head
+from evomerge.checkpoints.comparison.derived import read_config
+from evomerge.checkpoints.heads import is_embedding, is_head, says_tied, untied_heads
 from evomerge.checkpoints.source import CheckpointSource, TensorSpec
 
 
@@ -24,16 +26,20 @@ class RenamedSource:
     Args:
         source: The source.
         names: New name to the source's own, of all its tensors.
+        heads: Output embeddings that the source does not store: name to the new name of the embeddings that they are.
     """
 
-    def __init__(self, source: CheckpointSource, names: Mapping[str, str]) -> None:
+    def __init__(
+        self, source: CheckpointSource, names: Mapping[str, str], heads: Mapping[str, str] | None = None
+    ) -> None:
+        heads = heads or {}
         self._source = source
-        self._names = names
+        self._names = {**names, **{head: names[name] for head, name in heads.items()}}
         self.path: Path = source.path
         self.config: Mapping[str, Any] = source.config
-        self.specs: Mapping[str, TensorSpec] = {name: source.specs[own] for name, own in names.items()}
+        self.specs: Mapping[str, TensorSpec] = {name: source.specs[own] for name, own in self._names.items()}
         new = {own: name for name, own in names.items()}
-        self.aliases: Mapping[str, str] = {new[head]: new[name] for head, name in source.aliases.items()}
+        self.aliases: Mapping[str, str] = {new[head]: new[name] for head, name in source.aliases.items()} | heads
 
     def tensor(self, name: str) -> torch.Tensor:
         """The values of one tensor."""
@@ -56,16 +62,43 @@ class RenamedSource:
         self._source.release()
 
 
-def under_names_of(reference: CheckpointSource, other: CheckpointSource) -> CheckpointSource:
-    """Gives a source under the names of a reference, where they differ by a prefix alone.
+def in_form_of(reference: CheckpointSource, other: CheckpointSource) -> CheckpointSource:
+    """Gives a source under the names of a reference, and with its output embeddings.
+
+    Names are changed where they differ by a prefix alone. Where the reference has output embeddings of its own and
+    the other is tied and stores none, it gives its input embeddings for them.
 
     Args:
-        reference: The source whose names are wanted.
-        other: The source to rename.
+        reference: The source whose form is wanted.
+        other: The source to give it to.
 
     Returns:
-        ``other`` itself where its names are the reference's, or differ otherwise.
+        ``other`` itself where nothing is to be changed, or names differ otherwise.
     """
+    return _with_head(reference, _renamed(reference, other))
+
+
+def _with_head(reference: CheckpointSource, other: CheckpointSource) -> CheckpointSource:
+    own = untied_heads(reference)
+    if len(own) != 1 or any(map(is_head, other.specs)) or not _is_tied(other):
+        return other
+    wide = reference.specs[own[0]].shape[1:]
+    both = [(name, spec) for name, spec in other.specs.items() if name in reference.specs]
+    embeddings = [name for name, spec in both if is_embedding(name) and spec.shape[1:] == wide]
+    if not embeddings:
+        return other
+    return RenamedSource(other, {name: name for name in other.specs}, {own[0]: embeddings[0]})
+
+
+def _is_tied(source: CheckpointSource) -> bool:
+    """Whether a checkpoint that stores no output embeddings is tied: by its config, or its architecture's default."""
+    said = says_tied(source.config)
+    if said is None and (config := read_config(source)) is not None:
+        said = getattr(config.get_text_config(), "tie_word_embeddings", None)
+    return bool(said)
+
+
+def _renamed(reference: CheckpointSource, other: CheckpointSource) -> CheckpointSource:
     wanted, given = (_body(source.specs) for source in (reference, other))
     if not wanted or not given or wanted & given:
         return other

@@ -14,6 +14,7 @@ from evomerge.merging.footprint import Footprint, footprint
 from evomerge.merging.live import LiveModel
 from evomerge.merging.loop import Merger
 from evomerge.merging.mergekit import mergekit_config
+from evomerge.merging.plan.account import Entry
 from evomerge.merging.prepared import PreparedSettings
 from evomerge.merging.weight_cache import WeightCache
 
@@ -21,6 +22,7 @@ __all__ = [
     "Blueprint",
     "Buffer",
     "Checkpoints",
+    "Entry",
     "Footprint",
     "LiveModel",
     "Merger",

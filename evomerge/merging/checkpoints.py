@@ -11,10 +11,10 @@ from evomerge.checkpoints import (
     Comparison,
     TensorSpec,
     compare,
+    in_form_of,
     is_computed,
     locate,
     open_all,
-    under_names_of,
 )
 from evomerge.errors import InputError
 from evomerge.recipe import CheckpointRef, Recipe
@@ -39,7 +39,7 @@ class Checkpoints:
         if not checkpoints:
             raise ValueError("there is no checkpoint to merge")
         self.reference = checkpoints[reference] if reference is not None else next(iter(checkpoints.values()))
-        self.by_ref = {ref: under_names_of(self.reference, checkpoint) for ref, checkpoint in checkpoints.items()}
+        self.by_ref = {ref: in_form_of(self.reference, checkpoint) for ref, checkpoint in checkpoints.items()}
         self._by_identity: dict[Hashable, CheckpointSource] = {}
         for ref, checkpoint in self.by_ref.items():
             self._by_identity.setdefault(_identity(ref), checkpoint)  # of equal weights the first are read
@@ -73,16 +73,21 @@ class Checkpoints:
         except KeyError:
             raise InputError(f"the recipe names {ref.source!r}, which is none of the opened checkpoints") from None
 
-    def compare(self, *, trust_remote_code: bool = False, same_depth: bool = True) -> Comparison:
+    def compare(
+        self, *, trust_remote_code: bool = False, same_depth: bool = True, unmatched: str = "refuse"
+    ) -> Comparison:
         """Compares all checkpoints with the reference, from headers, configs and tokenizer files alone.
 
         Args:
             trust_remote_code: Whether configuration classes that come with checkpoints may run.
             same_depth: Whether they must have equally many layers.
+            unmatched: What becomes of tensors that not all have, see :class:`~evomerge.recipe.Recipe`.
         """
         others = {id(checkpoint): checkpoint for checkpoint in self.by_ref.values()}
         unlike = [checkpoint for checkpoint in others.values() if checkpoint is not self.reference]
-        return compare(self.reference, unlike, trust_remote_code=trust_remote_code, same_depth=same_depth)
+        return compare(
+            self.reference, unlike, trust_remote_code=trust_remote_code, same_depth=same_depth, unmatched=unmatched
+        )
 
     @functools.cached_property
     def merged_names(self) -> tuple[str, ...]:

@@ -61,7 +61,7 @@ def merge_to_folder(
     if problems:
         raise InputError(problems)
     checkpoints = Checkpoints.open(recipe, offline=True) if checkpoints is None else checkpoints
-    checkpoints.compare(same_depth=not recipe.has_layers).check()
+    checkpoints.compare(same_depth=not recipe.has_layers, unmatched=recipe.unmatched).check()
     merger = Merger(checkpoints, device=device)
     plan = merger.plan(recipe)
     _check_space(out, export_bytes(plan.specs))

@@ -180,7 +180,8 @@ class LiveModel:
         if not self.fits(plan):
             raise ValueError("the recipe's model has other layers than this one; see `rebuilt`")
         keys = {name: (str(merger.device), key) for name, key in plan.keys().items()}
-        unlike = sorted(keys.keys() ^ (self._pieces.keys() | self._ignored))
+        # What the reference lacks and the recipe keeps is for the folder: the model has no place for it.
+        unlike = sorted((keys.keys() - plan.outputs.kept) ^ (self._pieces.keys() | self._ignored))
         if unlike:
             raise ValueError(f"tensor {unlike[0]!r} is in the model or in the merger's reference, but not in both")
         changed = [name for name in self._pieces if name not in self._installed or self._installed[name] != keys[name]]

@@ -18,6 +18,7 @@ from evomerge.kernels import Finite, finite_flag
 from evomerge.merging.buffers import Memory, new_memory
 from evomerge.merging.checkpoints import Checkpoints
 from evomerge.merging.finiteness import NonFinite, Unread
+from evomerge.merging.plan.account import Entry, account
 from evomerge.merging.plan.derivation import Source, derive_outputs
 from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.plan.outputs import Outputs, OutputTensor
@@ -101,7 +102,7 @@ class Merger:
         """
         key = (
             recipe.method, json.dumps(dict(recipe.options), sort_keys=True), recipe.sources, recipe.base, recipe.groups,
-            recipe.layers, recipe.ends, recipe.dtype, recipe.out_dtype, recipe.seed,
+            recipe.layers, recipe.ends, recipe.dtype, recipe.out_dtype, recipe.seed, recipe.unmatched,
         )  # fmt: skip
         if key in self._outputs:
             self._outputs.move_to_end(key)
@@ -110,6 +111,15 @@ class Merger:
             if len(self._outputs) > _KEPT:
                 self._outputs.popitem(last=False)
         return self._outputs[key]
+
+    def account(self, recipe: Recipe) -> tuple[Entry, ...]:
+        """The account of a recipe: tensors merged, frozen, copied, kept and left out. Coefficients are not looked at.
+
+        Raises:
+            InputError: If a source is none of the opened checkpoints, or the method's options are wrong.
+        """
+        named = ([] if recipe.base is None else [recipe.base]) + list(recipe.sources)
+        return account(recipe, self.outputs(recipe), [(source.label, self._source(source)) for source in named])
 
     @torch.no_grad()
     def stream(
@@ -124,8 +134,9 @@ class Merger:
 
         Each tensor is given as the model stores it: under its name there, in its shape, tied heads that the reference
         checkpoint repeats included. Floating-point tensors come in ``recipe.out_dtype``; integers, and tables that
-        models compute by themselves, are copies of the reference's. Tensors of frozen groups are copies as well. At no
-        time more than one merged tensor is held here.
+        models compute by themselves, are copies of the reference's. Tensors of frozen groups, and those that the
+        recipe freezes or keeps because only some sources have them, are copies as well. At no time more than one merged
+        tensor is held here.
 
         Args:
             recipe: The candidate, of the opened checkpoints.

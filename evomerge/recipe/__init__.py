@@ -9,7 +9,7 @@ tensors of the sources, the base's apart. An *expert* is one of the user's model
 """
 
 from evomerge.recipe.coefficient import Coefficient
-from evomerge.recipe.finishing import PostStep, Tokenizer
+from evomerge.recipe.finishing import UNMATCHED, PostStep, Tokenizer
 from evomerge.recipe.groups import (
     DEFAULT_LAYER_PATTERN,
     DEFAULT_PATTERNS,
@@ -29,6 +29,7 @@ __all__ = [
     "DEFAULT_PATTERNS",
     "FORMAT",
     "MODULE_KINDS",
+    "UNMATCHED",
     "AdapterRef",
     "CheckpointRef",
     "Coefficient",

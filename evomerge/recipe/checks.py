@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from evomerge.recipe.finishing import EMBEDDINGS, PostStep, Tokenizer
+from evomerge.recipe.finishing import EMBEDDINGS, UNMATCHED, PostStep, Tokenizer
 from evomerge.recipe.groups import ParameterGroups
 from evomerge.recipe.layers import Ends, OutputLayer
 from evomerge.recipe.sources import CheckpointRef
@@ -159,6 +159,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterator[str]]], ...] = (
     (("layers", "sources", "groups", "base"), _layers),
     (("ends", "layers", "sources"), _ends),
     (("embeddings", "base"), _embeddings),
+    (("unmatched",), _choices("unmatched", UNMATCHED)),
     (("tokenizer", "sources", "base"), _tokenizer),
     (("chat_template", "sources", "base"), _chat_template),
     (("post", "groups"), _post),
@@ -170,6 +171,7 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterator[str]]], ...] = (
     _not_in_format_1("post", bool),
     _not_in_format_1("statistics", bool),
     _not_in_format_1("embeddings", lambda value: value != "merge"),
+    _not_in_format_1("unmatched", lambda value: value != "refuse"),
     _not_in_format_1("tokenizer", lambda value: value != Tokenizer(value.source) or isinstance(value.source, int)),
     _not_in_format_1("chat_template", lambda value: isinstance(value, int)),
 )

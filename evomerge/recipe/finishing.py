@@ -1,4 +1,4 @@
-"""The fields of a recipe about a merged model's last touches: steps after the merge, tokens, and the chat template."""
+"""The fields of a recipe about what is not merged tensor by tensor: tokens, chat template, steps after the merge."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 from evomerge.recipe.sources import without_empty
 
 EMBEDDINGS = ("merge", "base")
+# What becomes of tensors that only some sources have, see Recipe.unmatched.
+UNMATCHED = ("refuse", "freeze", "keep")
 
 
 @dataclass(frozen=True)

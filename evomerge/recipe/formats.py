@@ -24,6 +24,7 @@ _ABSENT: Mapping[str, Any] = {
     "statistics": (),
     "tokenizer": Tokenizer(),
     "embeddings": "merge",
+    "unmatched": "refuse",
     "chat_template": None,
 }
 
@@ -120,5 +121,6 @@ def _format_2(inner: Inner) -> _Format:
         "post": reading.list_of(reading.post_step),
         "statistics": reading.list_of(reading.text),
         "embeddings": reading.text,
+        "unmatched": reading.text,
     }
     return _Format({**_common(), **own}, ("method", "sources", "groups", "coefficients"), {})

@@ -53,6 +53,9 @@ class Recipe:
         out_dtype: The type that merged tensors are rounded to.
         tokenizer: The tokenizer that the model gets.
         embeddings: ``merge``, or ``base`` for input and output embeddings that are the base's.
+        unmatched: Tensors that not all sources have, or not in one shape: ``refuse``; ``freeze`` for exactly the
+            reference's tensors, copies where some source has no match, so that what only other sources have is left
+            out; ``keep`` for those as well, each copied from the first source that has it.
         chat_template: The chat template that the model gets: None for the reference's, the position of a source or
             ``base`` for theirs, or the template itself.
         seed: Root of the method's random masks.
@@ -73,6 +76,7 @@ class Recipe:
     out_dtype: str = "bfloat16"
     tokenizer: Tokenizer = field(default_factory=Tokenizer)
     embeddings: str = "merge"
+    unmatched: str = "refuse"
     chat_template: int | str | None = None
     seed: int = 0
     format: int = FORMAT
@@ -179,6 +183,7 @@ class Recipe:
             "tokenizer": self.tokenizer.to_json(),
             "embeddings": None if self.embeddings == "merge" else self.embeddings,
             "chat_template": self.chat_template,
+            "unmatched": None if self.unmatched == "refuse" else self.unmatched,
         }
         return {
             "format": self.format,

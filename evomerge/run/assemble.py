@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from evomerge.evaluation import Constraint, Objective
 from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
 from evomerge.fitness import TaskSuite, inspect_tasks
 from evomerge.genome import GenomeSpec
-from evomerge.merging import Blueprint, Checkpoints
+from evomerge.merging import Blueprint, Checkpoints, Entry, Merger
 from evomerge.methods import MergeMethod
 from evomerge.recipe import CheckpointRef, Recipe
 from evomerge.run import paths
@@ -71,6 +72,11 @@ class Assembly:
         """Base, each expert alone and their uniform average, which every candidate is compared with."""
         return baselines(self.template, self.config.base and self.known(self.config.base))
 
+    @functools.cached_property
+    def account(self) -> tuple[Entry, ...]:
+        """The account of every tensor of the models, the same for every candidate."""
+        return Merger(self.checkpoints).account(self.template)
+
     def known(self, ref: CheckpointRef) -> CheckpointRef:
         """A reference as the checkpoints know it, with its fingerprint where that has been read."""
         same = (r for r in self.checkpoints.by_ref if (r.source, r.revision) == (ref.source, ref.revision))
@@ -92,7 +98,8 @@ def assemble(config: RunConfig) -> Assembly:
     functions = found.attempt(lambda: _functions(config)) or ()
     warnings: list[str] = []
     if checkpoints is not None:
-        comparison = checkpoints.compare(trust_remote_code=config.model.trust_remote_code)
+        trust, unmatched = config.model.trust_remote_code, config.unmatched
+        comparison = checkpoints.compare(trust_remote_code=trust, unmatched=unmatched)
         found.problems += comparison.problems
         warnings += comparison.warnings
         warnings += _equal_weights(config, checkpoints, method)

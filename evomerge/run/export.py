@@ -75,6 +75,20 @@ def build(
     return merge_to_folder(recipe, out, checkpoints=checkpoints, max_shard_size=shard_bytes, card=card, device=device)
 
 
+def notes(recipe: Recipe, *, offline: bool = True) -> tuple[str, ...]:
+    """Warnings about a merge: differences between the checkpoints, tensors without a match.
+
+    Args:
+        recipe: What to build.
+        offline: Never ask the hub.
+
+    Raises:
+        InputError: If checkpoints are missing or cannot be read.
+    """
+    checkpoints = open_sources(recipe, offline=offline, verify=False)
+    return checkpoints.compare(same_depth=not recipe.has_layers, unmatched=recipe.unmatched).warnings
+
+
 def export_member(
     run: str | Path,
     member: str,

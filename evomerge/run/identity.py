@@ -37,6 +37,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         },
         "objectives": [objective.to_json() for objective in assembly.objectives],
         "constraints": [constraint.to_json() for constraint in assembly.constraints],
+        **({"unmatched": config.unmatched} if config.unmatched != "refuse" else {}),
         "functions": {function.name: function.content for function in assembly.functions},
         "fitness": {name: plain(value) for name, value in fitness.items() if name not in _NOT_IDENTITY}
         | ({"prefixes": "shared"} if settings.fitness.prefixes == "shared" else {})

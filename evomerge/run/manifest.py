@@ -46,6 +46,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
             "labels": list(assembly.spec.labels),
             "groups": [group.to_json() for group in assembly.spec.groups],
         },
+        "tensors": [entry.to_json() for entry in assembly.account],
         "starts": list(assembly.start_names),
         "objectives": [objective.to_json() for objective in assembly.objectives],
         "constraints": [constraint.to_json() for constraint in assembly.constraints],

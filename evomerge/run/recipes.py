@@ -42,6 +42,7 @@ def build_spec(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod)
         ),
         dtype=config.model.merge_dtype,
         out_dtype=out_dtype(config, checkpoints),
+        unmatched=config.unmatched,
         # Methods without randomness give the same model for every seed, so the seed is no part of their recipes.
         seed=child_seed(config.seed, "masks") if method.stochastic else 0,
     )

@@ -13,7 +13,7 @@ from evomerge.evaluation import SPLITS
 from evomerge.executors import ExecutorSettings
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.genome import GenomeSettings
-from evomerge.recipe import CheckpointRef
+from evomerge.recipe import UNMATCHED, CheckpointRef
 from evomerge.run import paths
 from evomerge.search import Budgets, ConfirmSettings, PromoteSettings, SearcherSettings
 from evomerge.settings import as_json, from_json, section, setting
@@ -23,6 +23,10 @@ OFFLINE = setting("never ask the hub; null: unless a hub id or a built-in task n
 OUT_FOLDER = setting("the folder to make")
 SHARD_SIZE = setting("largest file, such as 5GB", low=1, form="bytes")
 RUN_FOLDER = setting("a run's folder")
+_UNMATCHED = (
+    "tensors that not all models have in one shape: freeze: the reference's stay and others are left out; keep: others "
+    "are copied too"
+)
 
 
 def method_names() -> tuple[str, ...]:
@@ -45,6 +49,7 @@ class RunConfig:
         constraints: As written.
         patterns: Pairs of module kind and regular expression over tensor names, tried before the built-in ones.
         layer_pattern: Finds the layer index in tensor names; None is the built-in one.
+        unmatched: What becomes of tensors that not all models have.
         functions: The user's own metrics, ``FILE.py:NAME``.
         seed: The root seed.
         run_dir: The run's folder; None is ``runs/`` and the run's identity.
@@ -91,6 +96,7 @@ class RunConfig:
         default=None,
         metadata=setting("finds the layer index in tensor names; null: built in", form="regular expression"),
     )
+    unmatched: str = field(default="refuse", metadata=setting(_UNMATCHED, choices=UNMATCHED))
     functions: tuple[str, ...] = field(
         default=(),
         metadata=setting("your own metrics, FILE.py:NAME, called with (model, tokenizer); used as python.NAME"),
@@ -144,6 +150,9 @@ class MergeConfig:
     max_shard_size: int = field(default=5_000_000_000, metadata=SHARD_SIZE)
     offline: bool | None = field(default=None, metadata=OFFLINE)
     device: str = field(default="cpu", metadata=setting("where tensors are merged: cpu, cuda, ..."))
+    unmatched: str | None = field(
+        default=None, metadata=setting(f"{_UNMATCHED}; null: what the recipe says, or refuse", choices=UNMATCHED)
+    )
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,19 @@ def digest(identity: Mapping[str, Any]) -> str:
 
 
 # Fields that people set, in the order in which differences are told.
-_SET = ("seed", "method", "models", "base", "objectives", "constraints", "functions", "genome", "fitness", "searcher")
+_SET = (
+    "seed",
+    "method",
+    "models",
+    "base",
+    "objectives",
+    "constraints",
+    "unmatched",
+    "functions",
+    "genome",
+    "fitness",
+    "searcher",
+)
 # Fields that follow from those; where one of these differs, the field that follows needs no explanation of its own.
 _FOLLOWING = {
     "method.options": ("method.name",),

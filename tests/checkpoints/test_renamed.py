@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from evomerge.checkpoints import Comparison, compare, open_source, under_names_of
+from evomerge.checkpoints import Comparison, compare, in_form_of, open_source
 from tests.building import perturbed, rewrite, tiny
 
 
@@ -36,7 +36,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def test_both_ways_round(pair: tuple[Path, Path]) -> None:
     for first, second in (pair, pair[::-1]):
         reference, other = open_source(first), open_source(second)
-        renamed = under_names_of(reference, other)
+        renamed = in_form_of(reference, other)
         assert renamed.specs.keys() == reference.specs.keys()
         assert compare(reference, [renamed]) == Comparison((), ())
         assert renamed.fingerprint() == other.fingerprint()
@@ -53,7 +53,7 @@ def test_repeated_head(tmp_path: Path) -> None:
     expert = perturbed(base, tmp_path / "expert", 1)
     rewrite(expert, lambda tensors: tensors.update({"lm_head.weight": tensors["transformer.wte.weight"].clone()}))
     strip(base, "transformer.")
-    renamed = under_names_of(open_source(base), open_source(expert))
+    renamed = in_form_of(open_source(base), open_source(expert))
     assert renamed.aliases == {"lm_head.weight": "wte.weight"}
     assert compare(open_source(base), [renamed]) == Comparison((), ())
 
@@ -63,12 +63,12 @@ def test_tables_in_one_of_them(tmp_path: Path) -> None:
     expert = perturbed(base, tmp_path / "expert", 1)
     strip(base, "transformer.")
     rewrite(base, lambda tensors: tensors.update({"h.0.attn.bias": torch.ones(1, 1, 4, 4)}))
-    renamed = under_names_of(open_source(base), open_source(expert))
+    renamed = in_form_of(open_source(base), open_source(expert))
     assert compare(open_source(base), [renamed]) == Comparison((), ())
 
 
 def test_same_or_other_names_stay(llama: Path, expert: Path, tmp_path: Path, copy_of: Callable[..., Path]) -> None:
     other = open_source(expert)
-    assert under_names_of(open_source(llama), other) is other
+    assert in_form_of(open_source(llama), other) is other
     gpt2 = open_source(tiny("gpt2", tmp_path / "gpt2", 0))
-    assert under_names_of(open_source(llama), gpt2) is gpt2
+    assert in_form_of(open_source(llama), gpt2) is gpt2

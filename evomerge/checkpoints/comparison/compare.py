@@ -9,6 +9,7 @@ from evomerge.checkpoints.comparison.config import config_differences
 from evomerge.checkpoints.comparison.generation import chat_templates, end_tokens
 from evomerge.checkpoints.comparison.tensors import tensor_differences
 from evomerge.checkpoints.comparison.tokenizers import tokenizer_differences
+from evomerge.checkpoints.renamed import in_form_of
 from evomerge.checkpoints.source import CheckpointSource, stored_dtype
 from evomerge.errors import InputError
 
@@ -37,6 +38,7 @@ def compare(
     *,
     trust_remote_code: bool = False,
     same_depth: bool = True,
+    unmatched: str = "refuse",
 ) -> Comparison:
     """Compares checkpoints with the one whose config, tokenizer and tensor names the merged model gets.
 
@@ -45,6 +47,7 @@ def compare(
         others: The checkpoints to merge with it.
         trust_remote_code: Whether configuration classes that come with checkpoints may run.
         same_depth: Whether they must have equally many layers: not where layers are taken one by one.
+        unmatched: What becomes of tensors that not all have, see :class:`~evomerge.recipe.Recipe`.
 
     Returns:
         All problems and warnings, in the order of ``others``.
@@ -56,8 +59,11 @@ def compare(
             continue
         unlike, settings = config_differences(reference, other, trust_remote_code=trust_remote_code)
         tokens, uncertain = tokenizer_differences(reference.path, other.path)
-        found = [*unlike, *tensor_differences(reference, other, same_depth=same_depth), *tokens]
-        noted = [*settings, *uncertain, *_remarks(reference, other)]
+        tensors, notes = tensor_differences(
+            reference, in_form_of(reference, other), same_depth=same_depth, unmatched=unmatched
+        )
+        found = [*unlike, *tensors, *tokens]
+        noted = [*settings, *notes, *uncertain, *_remarks(reference, other)]
         problems += [f"{other.path}: {text}" for text in found]
         warnings += [f"{other.path}: {text}" for text in noted]
     return Comparison(tuple(problems), tuple(warnings))

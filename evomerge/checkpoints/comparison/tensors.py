@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from evomerge.checkpoints.computed import is_computed
-from evomerge.checkpoints.heads import is_embedding, is_head, says_tied, untied_heads
+from evomerge.checkpoints.heads import is_embedding, is_head, untied_heads
 from evomerge.checkpoints.source import CheckpointSource
 from evomerge.recipe import DEFAULT_LAYER_PATTERN
 
@@ -20,20 +20,23 @@ def expected_names(reference: CheckpointSource) -> list[str]:
     ]
 
 
-def tensor_differences(reference: CheckpointSource, other: CheckpointSource, *, same_depth: bool = True) -> list[str]:
+def tensor_differences(
+    reference: CheckpointSource, other: CheckpointSource, *, same_depth: bool = True, unmatched: str = "refuse"
+) -> tuple[list[str], list[str]]:
     """Compares the tensors of two checkpoints, by their headers.
 
     Args:
         reference: The checkpoint whose tensors the merged model gets.
         other: One that is merged with it.
         same_depth: Whether they must have equally many layers.
+        unmatched: What becomes of tensors without a match, see :class:`~evomerge.recipe.Recipe`.
 
     Returns:
-        Differences that merging cannot bridge.
+        Differences that merging cannot bridge, and what becomes of the tensors without a match where it can.
     """
     expected = set(expected_names(reference))
     came = set(expected_names(other))
-    problems = _heads(reference, other)
+    problems, notes = _heads(reference, other, unmatched)
     expected = {name for name in expected if not is_head(name) or name in came}
     came = {name for name in came if not is_head(name) or name in expected}
     ours, theirs = _layer_count(expected), _layer_count(came)
@@ -46,25 +49,59 @@ def tensor_differences(reference: CheckpointSource, other: CheckpointSource, *, 
     missing = [name for name in reference.specs if name in expected and name not in came]
     extra = [name for name in other.specs if name in came and name not in expected]
     if len(missing) == len(expected) and expected:
-        return [
-            *problems,
+        none = (
             f"none of its tensor names is one of the reference's (it has {_some(extra)}; the reference has "
-            f"{_some(missing)}). If it is the same architecture, load both with transformers and save them again",
-        ]
+            f"{_some(missing)}). If it is the same architecture, load both with transformers and save them again"
+        )
+        return [*problems, none], notes
+    both = [name for name in reference.specs if name in expected and name in came]
+    unlike = [name for name in both if reference.specs[name].shape != other.specs[name].shape]
+    rows = [name for name in unlike if _only_rows(reference, other, name)]
+    if unmatched == "refuse" or len(unlike) == len(both):  # none fits: another model, whatever it is called
+        found = _described(missing, extra) + _shapes(reference, other, unlike)
+        hint = [_CHOICES] if len(rows) < len(unlike) < len(both) or (found and not unlike) else []
+        return [*problems, *found, *hint], notes
+    problems += _shapes(reference, other, rows)
+    return problems, notes + _notes(missing, extra, [name for name in unlike if name not in rows], unmatched)
+
+
+_CHOICES = (
+    "to merge the other tensors, set unmatched=freeze, by which the merged model has exactly the reference's tensors "
+    "and those without a match are copies, or unmatched=keep, by which it also gets copies of those that the "
+    "reference lacks"
+)
+
+
+def _notes(missing: Sequence[str], extra: Sequence[str], unlike: Sequence[str], unmatched: str) -> list[str]:
+    """Notes on tensors without a match."""
+    found = _described(missing, extra)
     if missing:
-        problems.append(f"{_count(missing)} missing: {_some(missing)}")
+        found[0] += f"; the merged model has the reference's (unmatched={unmatched})"
     if extra:
-        problems.append(f"{_count(extra)} not in the reference: {_some(extra)}")
-    return problems + _shapes(reference, other, [name for name in reference.specs if name in expected and name in came])
+        done = "copied into the merged model" if unmatched == "keep" else "left out"
+        found[-1] += f"; {done} (unmatched={unmatched})"
+    if unlike:
+        are = "1 tensor has another shape" if len(unlike) == 1 else f"{len(unlike)} tensors have other shapes"
+        found.append(f"{are}: {_some(unlike)}; the merged model has the reference's (unmatched={unmatched})")
+    return found
 
 
-def _shapes(reference: CheckpointSource, other: CheckpointSource, names: Sequence[str]) -> list[str]:
+def _described(missing: Sequence[str], extra: Sequence[str]) -> list[str]:
+    found = [f"{_count(missing)} missing: {_some(missing)}"] if missing else []
+    return [*found, f"{_count(extra)} not in the reference: {_some(extra)}"] if extra else found
+
+
+def _only_rows(reference: CheckpointSource, other: CheckpointSource, name: str) -> bool:
+    """Whether two tensors are embeddings of vocabularies of different sizes."""
+    return (is_head(name) or is_embedding(name)) and reference.specs[name].shape[1:] == other.specs[name].shape[1:]
+
+
+def _shapes(reference: CheckpointSource, other: CheckpointSource, unlike: Sequence[str]) -> list[str]:
     problems = []
-    unlike = [name for name in names if reference.specs[name].shape != other.specs[name].shape]
     for name in unlike[:_SHOWN]:
         ours, theirs = reference.specs[name].shape, other.specs[name].shape
         problem = f"tensor {name!r} has shape {list(theirs)}, the reference has {list(ours)}"
-        if (is_head(name) or is_embedding(name)) and ours[1:] == theirs[1:]:
+        if _only_rows(reference, other, name):
             problem += ". If the other rows are padding, model.resize_token_embeddings makes them equal"
         problems.append(problem)
     if len(unlike) > _SHOWN:
@@ -72,24 +109,29 @@ def _shapes(reference: CheckpointSource, other: CheckpointSource, names: Sequenc
     return problems
 
 
-def _heads(reference: CheckpointSource, other: CheckpointSource) -> list[str]:
+def _heads(reference: CheckpointSource, other: CheckpointSource, unmatched: str) -> tuple[list[str], list[str]]:
+    """Problems and notes about output embeddings; the merged model has them in the form that the reference has."""
     own, theirs = untied_heads(reference), untied_heads(other)
-    if own and not theirs and says_tied(other.config) is False and not any(map(is_head, other.specs)):
-        return [
-            f"it lacks the output embeddings ({own[0]}), and its config.json does not tie them to the input ones. "
-            "Fetch it again; if they are one tensor, set tie_word_embeddings to true there and use a tied reference"
-        ]
     if own and not theirs:
-        return [
-            f"its output embeddings are tied to its input embeddings, the reference has its own ({own[0]}). Untie "
-            "them first: save a copy of the input embeddings under that name and set tie_word_embeddings to false"
+        if not any(map(is_head, other.specs)):  # else the reference's names have given it a tied one
+            return [
+                f"it lacks the output embeddings ({own[0]}), and its config.json does not tie them to the input ones. "
+                "Fetch it again; if they are one tensor, set tie_word_embeddings to true there"
+            ], []
+        return [], [
+            f"its output embeddings are tied to its input embeddings, the reference has its own ({own[0]}), and so has "
+            "the merged model: they are merged with this checkpoint's input embeddings"
         ]
-    if theirs and not own:
-        return [
-            f"it has output embeddings of its own ({theirs[0]}), but the reference ties them to the input embeddings. "
-            "Use an untied reference, or tie this checkpoint"
-        ]
-    return []
+    if not theirs or own:
+        return [], []
+    has = f"it has output embeddings of its own ({theirs[0]}), but the reference ties them to the input embeddings"
+    if unmatched == "freeze":
+        return [], [f"{has}, and so does the merged model: they are left out (unmatched=freeze)"]
+    choice = " (a tied model has no place to keep them)" if unmatched == "keep" else ""
+    return [
+        f"{has}. Use an untied reference, tie this checkpoint, or set unmatched=freeze, by which they are left "
+        f"out{choice}"
+    ], []
 
 
 def _layer(name: str) -> int:

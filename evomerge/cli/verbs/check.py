@@ -37,6 +37,8 @@ def _models(assembly: Assembly) -> Iterator[str]:
     layers = {assembly.template.groups.place(name).layer for name in assembly.checkpoints.merged_names} - {None}
     kind = reference.config.get("model_type", "unknown type")
     yield f"  {kind}, {len(layers)} layers, {'untied' if untied_heads(reference) else 'tied'} embeddings"
+    yield "tensors"
+    yield from (f"  {entry.line()}" for entry in assembly.account)
     yield f"method {assembly.method.name}: {assembly.method.summary}"
     yield f"  paper: {assembly.method.paper}"
     yield from _options("method_options", assembly.method.options, assembly.template.options)

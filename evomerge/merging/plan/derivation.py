@@ -18,6 +18,7 @@ from evomerge.merging.plan.origins import Origin, names_by_layer, origins, renum
 from evomerge.merging.plan.output_config import output_config
 from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource
+from evomerge.merging.plan.unmatched import kept, lacks_match, second_heads, surplus
 from evomerge.methods import TensorContext
 from evomerge.recipe import AdapterRef, CheckpointRef, Recipe, UnknownTensorName, layer_of
 
@@ -77,9 +78,15 @@ class _Derivation:
         layers = [layer.to_json() for layer in self.recipe.layers]
         ends = [] if self.recipe.ends is None else [self.recipe.ends.to_json()]
         prepared_key = json.dumps([self.how, self.identities, layers, *ends])
-        live = [origin.name for origin, row in rows if row is not None and not self._frozen(row)]
+        live = [
+            origin.name
+            for origin, row in rows
+            if row is not None and not self._frozen(row) and not self._unmatched(origin)
+        ]
         survey_key = json.dumps([prepared_key, self.recipe.seed, live])
         tensors = {origin.name: self._tensor(origin, row, survey_key) for origin, row in rows}
+        more = self._kept()
+        tensors |= more
         problems += [*self._layer_problems(), *self._surplus_problems(), *_input_problems(tensors.values())]
         problems += self._count_problems(tensors)
         config: Mapping[str, Any] = self.template.config
@@ -90,7 +97,7 @@ class _Derivation:
                 problems += error.problems
         known = all(source is None or source.known_by_content for source in (self.recipe.base, *self.recipe.sources))
         return Outputs(
-            self.method, self.options, tensors, self.template.aliases, self.template,
+            self.method, self.options, tensors, frozenset(more), self.template.aliases, self.template,
             config, config != self.reference.config, prepared_key, survey_key, known, tuple(problems),
         )  # fmt: skip
 
@@ -126,6 +133,9 @@ class _Derivation:
         named = [(index + 1, name) for index, name in origin.inputs]
         if self.base is not None and origin.base is not None:
             named.insert(0, (0, origin.base))
+        if self._unmatched(origin):
+            frozen = ("frozen", self._identity(origin), name, self.recipe.out_dtype)
+            return OutputTensor(origin.name, spec, (Input(model, name),), row, None, False, frozen)
         if self._frozen(row):
             place, name = named[0]
             frozen = ("frozen", self.identities[place], name, self.recipe.out_dtype)
@@ -153,6 +163,29 @@ class _Derivation:
             keys = tuple(random_key(self.recipe.seed, expert, name) for expert, name in experts)
         return TensorContext(origin.name, place.layer, place.kind, keys)
 
+    def _unmatched(self, origin: Origin) -> bool:
+        """Whether a tensor stays the template's because some source has no match, and the recipe takes that."""
+        if self.recipe.unmatched == "refuse" or origin.layer is not None:
+            return False
+        inputs = [(self.sources[source], name) for source, name in origin.inputs]
+        if self.base is not None and origin.base is not None:
+            inputs.append((self.base, origin.base))
+        return lacks_match(origin.name, self.template.specs[origin.name], inputs)
+
+    def _kept(self) -> dict[str, OutputTensor]:
+        """Tensors that only some sources have, where the recipe keeps them."""
+        if self.recipe.unmatched != "keep":
+            return {}
+        opened = [(identity, s) for identity, s in zip(self.identities, (self.base, *self.sources), strict=True) if s]
+        return kept(self.template, [(str(identity), source, self._surplus(source)) for identity, source in opened])
+
+    def _surplus(self, source: CheckpointSource) -> list[str]:
+        """Weights that have no place in the merged model: of more layers than it has, or of another architecture."""
+        names = surplus(self.template, source)
+        # Layers that the recipe names are looked at one by one.
+        pattern = self.recipe.groups.layer_pattern
+        return [name for name in names if not self.recipe.layers or layer_of(name, pattern) is None]
+
     def _frozen(self, row: int) -> bool:
         return self.recipe.groups.groups[row].frozen
 
@@ -175,15 +208,11 @@ class _Derivation:
                     yield f"layers[{number}]: {where} has {more[0]!r}, for which there is nothing in {first}"
 
     def _surplus_problems(self) -> Iterator[str]:
-        """Weights that have no place in the merged model: of more layers than it has, or of another architecture."""
+        """Weights that have no place in the merged model, unless the recipe says what becomes of them."""
         for where, source in self._named().items():
-            more = [
-                name
-                for name, spec in source.specs.items()
-                if name not in self.template.specs and name not in source.aliases and is_weight(name, spec)
-                # Layers that the recipe names are looked at one by one.
-                if not self.recipe.layers or layer_of(name, self.recipe.groups.layer_pattern) is None
-            ]
+            more = self._surplus(source)
+            if self.recipe.unmatched != "refuse":
+                more = second_heads(self.template, more) if self.recipe.unmatched == "keep" else []
             if more:
                 others = f" and {len(more) - 1} more" if more[1:] else ""
                 yield f"{where} has {more[0]!r}{others}, for which there is nothing in {str(self.template.path)!r}"

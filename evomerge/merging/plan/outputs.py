@@ -28,7 +28,8 @@ class OutputTensor:
         name: Its name on disk.
         spec: Its type and shape there.
         inputs: The tensors it is merged from, the base's first if ``based``; or the one that it is a copy of.
-        row: The row of its coefficients; None for what is copied as it is: integers, and tables that models compute.
+        row: The row of its coefficients; None for what is copied as it is: integers, tables that models compute, and
+            what only some sources have.
         context: Name, place and random keys for the method; None for copies.
         based: Whether the first input is the base's.
         key: Everything that its bytes depend on, but for coefficients and the device.
@@ -56,6 +57,7 @@ class Outputs:
         method: The recipe's method.
         options: The method's options, resolved.
         tensors: The tensors by name, in the order of the files, without repeated heads.
+        kept: Names of the tensors that the template lacks, copied from another source since the recipe keeps them.
         aliases: Repeated heads: name to the tensor that they repeat.
         template: The source whose config, names and tokenizer the model gets.
         config: The content of the model's ``config.json``.
@@ -69,6 +71,7 @@ class Outputs:
     method: MergeMethod
     options: Mapping[str, Any]
     tensors: Mapping[str, OutputTensor]
+    kept: frozenset[str]
     aliases: Mapping[str, str]
     template: CheckpointSource
     config: Mapping[str, Any]

@@ -32,11 +32,25 @@ def test_missing_extra_and_misshapen_tensors(llama: Path, expert: Path, copy_of:
     comparison = compared(llama, folder)
     with pytest.raises(InputError) as caught:
         comparison.check()
-    assert caught.value.problems == (
+    *found, choices = caught.value.problems
+    assert "set unmatched=freeze, by which" in choices
+    assert "or unmatched=keep, by which" in choices
+    assert found == [
         f"{folder}: 1 tensor is missing: model.norm.weight",
         f"{folder}: 1 tensor is not in the reference: model.layers.1.mlp.new.weight",
         f"{folder}: tensor '{GATE}' has shape [31, 16], the reference has [32, 16]",
-    )
+    ]
+    folders = open_source(llama), [open_source(folder)]
+    for unmatched, done in (("freeze", "left out"), ("keep", "copied into the merged model")):
+        noted = compare(*folders, unmatched=unmatched)
+        stays = f"the merged model has the reference's (unmatched={unmatched})"
+        assert noted.problems == ()
+        assert noted.warnings == (
+            f"{folder}: 1 tensor is missing: model.norm.weight; {stays}",
+            f"{folder}: 1 tensor is not in the reference: model.layers.1.mlp.new.weight; {done} "
+            f"(unmatched={unmatched})",
+            f"{folder}: 1 tensor has another shape: {GATE}; {stays}",
+        )
 
 
 def test_problems_of_all_checkpoints(llama: Path, expert: Path, copy_of: Callable[..., Path]) -> None:
@@ -44,7 +58,7 @@ def test_problems_of_all_checkpoints(llama: Path, expert: Path, copy_of: Callabl
     for folder in folders:
         rewrite(folder, lambda tensors: tensors.pop(GATE))
     problems = compared(llama, *folders).problems
-    assert [problem.split(":")[0] for problem in problems] == [str(folder) for folder in folders]
+    assert list(dict.fromkeys(problem.split(":")[0] for problem in problems)) == [str(folder) for folder in folders]
 
 
 def test_layer_counts_in_one_sentence(llama: Path, tmp_path: Path) -> None:
@@ -86,11 +100,21 @@ class TestHeads:
         (problem,) = compared(tied, llama).problems
         assert "output embeddings of its own (lm_head.weight)" in problem
         assert "tied to" not in problem
+        assert "set unmatched=freeze, by which they are left out" in problem
+        kept = compare(open_source(tied), [open_source(llama)], unmatched="keep")
+        assert "a tied model has no place to keep them" in kept.problems[0]
+        frozen = compare(open_source(tied), [open_source(llama)], unmatched="freeze")
+        assert frozen.problems == ()
+        assert "(lm_head.weight)" in frozen.warnings[0]
+        assert "they are left out" in frozen.warnings[0]
 
     def test_untied_reference_tied_expert(self, tied: Path, llama: Path) -> None:
-        (problem,) = compared(llama, tied).problems
-        assert "tied to its input embeddings" in problem
-        assert "missing" not in problem
+        """Whose input embeddings are its output embeddings, which the merged model has."""
+        comparison = compared(llama, tied)
+        assert comparison.problems == ()
+        assert "so has the merged model: they are merged with this checkpoint's input embeddings" in str(
+            comparison.warnings
+        )
 
     def test_head_that_an_untied_expert_lacks(self, llama: Path, expert: Path, copy_of: Callable[..., Path]) -> None:
         folder = copy_of(expert)
