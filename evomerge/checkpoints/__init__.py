@@ -10,12 +10,12 @@ adapter is of that kind, since it needs its checkpoint: ``Merger._source`` in ``
 recipe names into a source, and ``evomerge.merging.plan.unbuilt`` says what is refused until it is built.
 """
 
-from evomerge.checkpoints.comparison.compare import Comparison, compare
+from evomerge.checkpoints.comparison.compare import Comparison, Matching, compare, strictest
 from evomerge.checkpoints.comparison.derived import read_config
 from evomerge.checkpoints.comparison.tensors import expected_names
 from evomerge.checkpoints.computed import is_computed
 from evomerge.checkpoints.equal import same_weights
-from evomerge.checkpoints.heads import is_embedding, is_head, untied_heads
+from evomerge.checkpoints.heads import embedding_rows, is_embedding, is_head, is_vocabulary, untied_heads
 from evomerge.checkpoints.json_files import read_object
 from evomerge.checkpoints.locate import locate
 from evomerge.checkpoints.nonfinite import find_nonfinite
@@ -29,15 +29,18 @@ from evomerge.checkpoints.tensor_files.shards import write_shards
 __all__ = [
     "CheckpointSource",
     "Comparison",
+    "Matching",
     "TensorInfo",
     "TensorSpec",
     "compare",
+    "embedding_rows",
     "expected_names",
     "find_nonfinite",
     "in_form_of",
     "is_computed",
     "is_embedding",
     "is_head",
+    "is_vocabulary",
     "locate",
     "map_arrays",
     "open_all",
@@ -47,6 +50,7 @@ __all__ = [
     "read_object",
     "same_weights",
     "stored_dtype",
+    "strictest",
     "untied_heads",
     "write_arrays",
     "write_shards",

@@ -19,6 +19,7 @@ _HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output_projection)\.weight$")
 _EMBEDDING = re.compile(
     r"(?:^|\.)(?:embed_tokens|embed_in|wte|word_embeddings|tok_embeddings|embeddings?|shared)\.weight$"
 )
+_HEAD_BIAS = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output_projection)\.bias$")
 
 
 def is_head(name: str) -> bool:
@@ -29,6 +30,16 @@ def is_head(name: str) -> bool:
 def is_embedding(name: str) -> bool:
     """Whether a tensor of this name holds input embeddings."""
     return _EMBEDDING.search(name) is not None
+
+
+def is_vocabulary(name: str) -> bool:
+    """Whether a tensor of this name has a row for each token: embeddings of either kind, and biases of heads."""
+    return is_embedding(name) or is_head(name) or _HEAD_BIAS.search(name) is not None
+
+
+def embedding_rows(source: CheckpointSource) -> int | None:
+    """Number of tokens that a source has an embedding of; None where no tensor's name is that of an embedding."""
+    return next((spec.shape[0] for name, spec in source.specs.items() if is_embedding(name) and spec.shape), None)
 
 
 def says_tied(config: Mapping[str, Any]) -> bool | None:

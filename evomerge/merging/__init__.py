@@ -6,7 +6,7 @@ times in a search, and an export writes its stream once, so what was scored is w
 
 from evomerge.merging.blueprint import Blueprint
 from evomerge.merging.buffers import Buffer
-from evomerge.merging.checkpoints import Checkpoints
+from evomerge.merging.checkpoints import Checkpoints, matching_of
 from evomerge.merging.companions import companions
 from evomerge.merging.finiteness import NonFinite
 from evomerge.merging.folder import merge_to_folder
@@ -31,6 +31,7 @@ __all__ = [
     "WeightCache",
     "companions",
     "footprint",
+    "matching_of",
     "merge_to_folder",
     "mergekit_config",
 ]

@@ -9,15 +9,17 @@ from typing import Self
 from evomerge.checkpoints import (
     CheckpointSource,
     Comparison,
+    Matching,
     TensorSpec,
     compare,
     in_form_of,
     is_computed,
     locate,
     open_all,
+    strictest,
 )
 from evomerge.errors import InputError
-from evomerge.recipe import CheckpointRef, Recipe
+from evomerge.recipe import AdapterRef, CheckpointRef, Recipe, Tokenizer
 
 
 class Checkpoints:
@@ -74,7 +76,12 @@ class Checkpoints:
             raise InputError(f"the recipe names {ref.source!r}, which is none of the opened checkpoints") from None
 
     def compare(
-        self, *, trust_remote_code: bool = False, same_depth: bool = True, unmatched: str = "refuse"
+        self,
+        *,
+        trust_remote_code: bool = False,
+        same_depth: bool = True,
+        unmatched: str = "refuse",
+        matching: Mapping[CheckpointRef, Matching] | Matching = "row",
     ) -> Comparison:
         """Compares all checkpoints with the reference, from headers, configs and tokenizer files alone.
 
@@ -82,11 +89,21 @@ class Checkpoints:
             trust_remote_code: Whether configuration classes that come with checkpoints may run.
             same_depth: Whether they must have equally many layers.
             unmatched: What becomes of tensors that not all have, see :class:`~evomerge.recipe.Recipe`.
+            matching: How the embeddings of each are merged, see :func:`matching_of`; or of all of them.
         """
+        known = dict.fromkeys(self.by_ref, matching) if isinstance(matching, str) else matching
+        hows: dict[int, list[Matching]] = {}
+        for ref, checkpoint in self.by_ref.items():
+            hows.setdefault(id(checkpoint), []).append(known.get(ref, "row"))
         others = {id(checkpoint): checkpoint for checkpoint in self.by_ref.values()}
-        unlike = [checkpoint for checkpoint in others.values() if checkpoint is not self.reference]
+        unlike = {key: checkpoint for key, checkpoint in others.items() if checkpoint is not self.reference}
         return compare(
-            self.reference, unlike, trust_remote_code=trust_remote_code, same_depth=same_depth, unmatched=unmatched
+            self.reference,
+            list(unlike.values()),
+            trust_remote_code=trust_remote_code,
+            same_depth=same_depth,
+            unmatched=unmatched,
+            matching=[strictest(hows[key]) for key in unlike],
         )
 
     @functools.cached_property
@@ -100,6 +117,18 @@ class Checkpoints:
         return tuple(
             name for name, info in reference.specs.items() if name not in reference.aliases and is_weight(name, info)
         )
+
+
+def matching_of(recipe: Recipe) -> dict[CheckpointRef, Matching]:
+    """How a recipe, and those among its sources, merge the embeddings of each checkpoint that they name."""
+    how: Matching = "none" if recipe.embeddings == "base" else "row" if recipe.tokenizer == Tokenizer() else "token"
+    found: dict[CheckpointRef, Matching] = {}
+    for source in (*recipe.sources, *(() if recipe.base is None else (recipe.base,))):
+        inner = matching_of(source) if isinstance(source, Recipe) else {source: how}
+        for ref, its in inner.items():
+            ref = ref.on if isinstance(ref, AdapterRef) else ref
+            found[ref] = strictest([its, *([found[ref]] if ref in found else [])])
+    return found
 
 
 def is_weight(name: str, spec: TensorSpec) -> bool:

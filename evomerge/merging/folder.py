@@ -15,7 +15,7 @@ import yaml
 from evomerge.checkpoints import write_shards
 from evomerge.errors import InputError
 from evomerge.merging.buffers import Buffer
-from evomerge.merging.checkpoints import Checkpoints
+from evomerge.merging.checkpoints import Checkpoints, matching_of
 from evomerge.merging.companions import copy_companions
 from evomerge.merging.footprint import export_bytes
 from evomerge.merging.loop import Merger
@@ -61,7 +61,8 @@ def merge_to_folder(
     if problems:
         raise InputError(problems)
     checkpoints = Checkpoints.open(recipe, offline=True) if checkpoints is None else checkpoints
-    checkpoints.compare(same_depth=not recipe.has_layers, unmatched=recipe.unmatched).check()
+    depth, how = not recipe.has_layers, matching_of(recipe)
+    checkpoints.compare(same_depth=depth, unmatched=recipe.unmatched, matching=how).check()
     merger = Merger(checkpoints, device=device)
     plan = merger.plan(recipe)
     _check_space(out, export_bytes(plan.specs))

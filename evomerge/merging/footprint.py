@@ -108,16 +108,16 @@ def export_bytes(specs: Mapping[str, TensorSpec]) -> int:
 
 def _working(outputs: Outputs, tensor: OutputTensor) -> int:
     """Memory, beside the result and blocks, that merging one tensor takes."""
+    read = sum(map(_read, tensor.reads))
     if tensor.context is None:
-        return sum(map(_read, tensor.inputs))
-    own = outputs.method.working_bytes(tensor.spec.numel, len(tensor.inputs))
-    return own + sum(map(_read, tensor.inputs))
+        return read
+    own = outputs.method.working_bytes(tensor.merged_spec.numel, len(tensor.inputs))
+    return own + read
 
 
 def _read(entry: Input) -> int:
     """Memory that one input takes: none where it is mapped, else a rounded copy, or all that merging it takes."""
-    numel = entry.source.specs[entry.name].numel
-    copy = 0 if entry.exact or entry.dtype is None else numel * entry.dtype.itemsize
+    copy = entry.copied_bytes
     if not isinstance(entry.source, RecipeSource):
         return copy
     outputs = entry.source.plan.outputs

@@ -163,9 +163,12 @@ class Merger:
                 out = inputs[0]
             else:
                 out = memory(tensor.name, tensor.spec)
+                part = out[: tensor.merged_spec.shape[0]] if tensor.tail is not None else out
                 with unread.first():
-                    finite = self._merge(plan, tensor, self._inputs(plan, tensor, inputs, common), out)
+                    finite = self._merge(plan, tensor, self._inputs(plan, tensor, inputs, common), part)
                 unread.add(NonFinite(tensor.name, out.dtype), finite)
+                if tensor.tail is not None:
+                    unread.add(NonFinite(tensor.name, out.dtype), finite_flag(out[len(part) :].copy_(inputs[-1])))
                 if checked == "each":
                     unread.check()
             for name in given[tensor.name]:
@@ -194,8 +197,8 @@ class Merger:
     def _fetched(
         self, tensors: Sequence[OutputTensor], known: Container[str] = ()
     ) -> Iterator[tuple[OutputTensor, list[torch.Tensor]]]:
-        """The tensors that are read for each output tensor; none for names that are known."""
-        wanted = (() if tensor.name in known else tensor.inputs for tensor in tensors)
+        """The tensors that are read for each output tensor, its tail the last; none for names that are known."""
+        wanted = (() if tensor.name in known else tensor.reads for tensor in tensors)
         return zip(tensors, self._weights.each(wanted), strict=True)
 
     def _inputs(self, plan: MergePlan, tensor: OutputTensor, inputs: list[torch.Tensor], common: _Common) -> _Inputs:
@@ -223,16 +226,16 @@ class Merger:
         kept = (
             plan.outputs.method.prepare is None or self._prepared.get(self._prepared_key(plan), tensor.name) is not None
         )
-        return kept and self._weights.stays(tensor.inputs)
+        return kept and tensor.tail is None and self._weights.stays(tensor.inputs)
 
     def _with_prepared(
         self, plan: MergePlan, tensor: OutputTensor, inputs: list[torch.Tensor]
     ) -> tuple[TensorContext, TensorSources]:
         """One tensor of all sources with what the method prepares for it, kept or, for want of room, made now."""
-        context, base, models = tensor.context, None, inputs
+        context, base, models = tensor.context, None, inputs[: len(tensor.inputs)]
         assert context is not None
         if tensor.based:
-            base, *models = inputs
+            base, *models = models
         if plan.outputs.method.prepare is None:
             return context, TensorSources(base, models, plan.outputs.options)
         key = self._prepared_key(plan)

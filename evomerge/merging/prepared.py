@@ -132,7 +132,7 @@ def prepared_bound(outputs: Outputs, tensor: OutputTensor) -> int:
     bound = outputs.method.prepared_bytes
     if bound is None or tensor.context is None:
         return 0
-    return bound(tensor.spec.shape, tensor.slots, outputs.options)
+    return bound(tensor.merged_spec.shape, tensor.slots, outputs.options)
 
 
 def code_digest() -> str:

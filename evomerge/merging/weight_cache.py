@@ -16,10 +16,7 @@ from typing import Any
 
 import torch
 
-from evomerge.checkpoints import CheckpointSource
 from evomerge.merging.plan.inputs import Input
-
-_Key = tuple[CheckpointSource, str, torch.dtype | None]
 
 # Device memory that nobody has planned with: the blocks that methods compute in, fragments, the libraries' own.
 _MARGIN = 1 << 30
@@ -43,7 +40,7 @@ class WeightCache:
         self.in_place = device.type == "cpu" and budget is None
         self._reserve = reserve
         self._left = budget
-        self._staying: dict[_Key, torch.Tensor] = {}
+        self._staying: dict[Hashable, torch.Tensor] = {}
         self._arrays: dict[Hashable, torch.Tensor] = {}
         self._idle: list[_Lane] = []
 
@@ -79,7 +76,7 @@ class WeightCache:
         """Whether tensors that were given stay valid from now on, and need not be asked for again."""
         if self.in_place:
             return all(wanted.in_place for wanted in group)
-        return all(_key(wanted) in self._staying for wanted in group)
+        return all(wanted.key in self._staying for wanted in group)
 
     def array(self, key: Hashable, array: torch.Tensor) -> torch.Tensor:
         """A prepared array on the device; it stays there if there is room, else it is copied each time.
@@ -105,9 +102,9 @@ class WeightCache:
 
     def _fetch(self, group: Sequence[Input], lane: _Lane) -> _Group:
         tensors: list[torch.Tensor] = []
-        fresh: dict[_Key, torch.Tensor] = {}
+        fresh: dict[Hashable, torch.Tensor] = {}
         for wanted in group:
-            key = _key(wanted)
+            key = wanted.key
             if key in self._staying or key in fresh:
                 tensors.append(self._staying[key] if key in self._staying else fresh[key])
                 continue
@@ -147,11 +144,7 @@ class _Group:
     """Tensors that are needed together, and those of them that are on their way and will stay."""
 
     tensors: list[torch.Tensor]
-    fresh: dict[_Key, torch.Tensor]
-
-
-def _key(wanted: Input) -> _Key:
-    return wanted.source, wanted.name, wanted.dtype
+    fresh: dict[Hashable, torch.Tensor]
 
 
 class _Lane:

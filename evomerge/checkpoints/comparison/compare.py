@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from evomerge.checkpoints.comparison.config import config_differences
 from evomerge.checkpoints.comparison.generation import chat_templates, end_tokens
@@ -12,6 +13,11 @@ from evomerge.checkpoints.comparison.tokenizers import tokenizer_differences
 from evomerge.checkpoints.renamed import in_form_of
 from evomerge.checkpoints.source import CheckpointSource, stored_dtype
 from evomerge.errors import InputError
+
+Matching = Literal["row", "token", "none"]
+"""How embeddings are merged: those of one number, those of one token, or none at all."""
+
+_STRICTEST: tuple[Matching, ...] = ("row", "token", "none")
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ def compare(
     trust_remote_code: bool = False,
     same_depth: bool = True,
     unmatched: str = "refuse",
+    matching: Sequence[Matching] = (),
 ) -> Comparison:
     """Compares checkpoints with the one whose config, tokenizer and tensor names the merged model gets.
 
@@ -48,25 +55,36 @@ def compare(
         trust_remote_code: Whether configuration classes that come with checkpoints may run.
         same_depth: Whether they must have equally many layers: not where layers are taken one by one.
         unmatched: What becomes of tensors that not all have, see :class:`~evomerge.recipe.Recipe`.
+        matching: How the embeddings of each of ``others`` are merged; by row if that is not said.
 
     Returns:
         All problems and warnings, in the order of ``others``.
     """
     problems: list[str] = []
     warnings: list[str] = []
-    for other in others:
+    for place, other in enumerate(others):
         if other.path.resolve() == reference.path.resolve():
             continue
         unlike, settings = config_differences(reference, other, trust_remote_code=trust_remote_code)
-        tokens, uncertain = tokenizer_differences(reference.path, other.path)
+        how = matching[place] if matching else "row"
+        tokens, uncertain = tokenizer_differences(reference, other) if how == "row" else ([], [])
         tensors, notes = tensor_differences(
-            reference, in_form_of(reference, other), same_depth=same_depth, unmatched=unmatched
+            reference,
+            in_form_of(reference, other),
+            same_depth=same_depth,
+            unmatched=unmatched,
+            embeddings=how != "none",
         )
         found = [*unlike, *tensors, *tokens]
         noted = [*settings, *notes, *uncertain, *_remarks(reference, other)]
         problems += [f"{other.path}: {text}" for text in found]
         warnings += [f"{other.path}: {text}" for text in noted]
     return Comparison(tuple(problems), tuple(warnings))
+
+
+def strictest(matching: Iterable[Matching]) -> Matching:
+    """The matching that asks most of two vocabularies, of several for one checkpoint."""
+    return min(matching, key=_STRICTEST.index, default="row")
 
 
 def _remarks(reference: CheckpointSource, other: CheckpointSource) -> Iterator[str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from evomerge.checkpoints.computed import is_computed
-from evomerge.checkpoints.heads import is_embedding, is_head, untied_heads
+from evomerge.checkpoints.heads import is_head, is_vocabulary, untied_heads
 from evomerge.checkpoints.source import CheckpointSource
 from evomerge.recipe import DEFAULT_LAYER_PATTERN
 
@@ -21,7 +21,12 @@ def expected_names(reference: CheckpointSource) -> list[str]:
 
 
 def tensor_differences(
-    reference: CheckpointSource, other: CheckpointSource, *, same_depth: bool = True, unmatched: str = "refuse"
+    reference: CheckpointSource,
+    other: CheckpointSource,
+    *,
+    same_depth: bool = True,
+    unmatched: str = "refuse",
+    embeddings: bool = True,
 ) -> tuple[list[str], list[str]]:
     """Compares the tensors of two checkpoints, by their headers.
 
@@ -30,13 +35,16 @@ def tensor_differences(
         other: One that is merged with it.
         same_depth: Whether they must have equally many layers.
         unmatched: What becomes of tensors without a match, see :class:`~evomerge.recipe.Recipe`.
+        embeddings: Whether input and output embeddings are merged; if not, the other's may be anything.
 
     Returns:
         Differences that merging cannot bridge, and what becomes of the tensors without a match where it can.
     """
     expected = set(expected_names(reference))
     came = set(expected_names(other))
-    problems, notes = _heads(reference, other, unmatched)
+    problems, notes = _heads(reference, other, unmatched) if embeddings else ([], [])
+    if not embeddings:
+        expected, came = ({name for name in names if not is_vocabulary(name)} for names in (expected, came))
     expected = {name for name in expected if not is_head(name) or name in came}
     came = {name for name in came if not is_head(name) or name in expected}
     ours, theirs = _layer_count(expected), _layer_count(came)
@@ -55,14 +63,12 @@ def tensor_differences(
         )
         return [*problems, none], notes
     both = [name for name in reference.specs if name in expected and name in came]
-    unlike = [name for name in both if reference.specs[name].shape != other.specs[name].shape]
-    rows = [name for name in unlike if _only_rows(reference, other, name)]
+    unlike = [name for name in both if not _fits(name, reference.specs[name].shape, other.specs[name].shape)]
     if unmatched == "refuse" or len(unlike) == len(both):  # none fits: another model, whatever it is called
         found = _described(missing, extra) + _shapes(reference, other, unlike)
-        hint = [_CHOICES] if len(rows) < len(unlike) < len(both) or (found and not unlike) else []
+        hint = [_CHOICES] if found and len(unlike) < len(both) else []
         return [*problems, *found, *hint], notes
-    problems += _shapes(reference, other, rows)
-    return problems, notes + _notes(missing, extra, [name for name in unlike if name not in rows], unmatched)
+    return problems, notes + _notes(missing, extra, unlike, unmatched)
 
 
 _CHOICES = (
@@ -91,19 +97,16 @@ def _described(missing: Sequence[str], extra: Sequence[str]) -> list[str]:
     return [*found, f"{_count(extra)} not in the reference: {_some(extra)}"] if extra else found
 
 
-def _only_rows(reference: CheckpointSource, other: CheckpointSource, name: str) -> bool:
-    """Whether two tensors are embeddings of vocabularies of different sizes."""
-    return (is_head(name) or is_embedding(name)) and reference.specs[name].shape[1:] == other.specs[name].shape[1:]
+def _fits(name: str, ours: Sequence[int], theirs: Sequence[int]) -> bool:
+    """Whether tensors of these shapes are merged: rows that only one vocabulary has are no matter."""
+    return ours == theirs or (len(ours) == len(theirs) and ours[1:] == theirs[1:] and is_vocabulary(name))
 
 
 def _shapes(reference: CheckpointSource, other: CheckpointSource, unlike: Sequence[str]) -> list[str]:
     problems = []
     for name in unlike[:_SHOWN]:
         ours, theirs = reference.specs[name].shape, other.specs[name].shape
-        problem = f"tensor {name!r} has shape {list(theirs)}, the reference has {list(ours)}"
-        if _only_rows(reference, other, name):
-            problem += ". If the other rows are padding, model.resize_token_embeddings makes them equal"
-        problems.append(problem)
+        problems.append(f"tensor {name!r} has shape {list(theirs)}, the reference has {list(ours)}")
     if len(unlike) > _SHOWN:
         problems.append(f"{len(unlike) - _SHOWN} more tensors have other shapes: {_some(unlike[_SHOWN:])}")
     return problems

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from evomerge.checkpoints.comparison.sentencepiece import read_pieces
@@ -13,31 +15,100 @@ from evomerge.checkpoints.comparison.tokenizer_files import (
     unreadable,
     vocabulary_differences,
 )
+from evomerge.checkpoints.heads import embedding_rows
+from evomerge.checkpoints.source import CheckpointSource
 
 _SHOWN = 5
+_REMEDY = (
+    "use checkpoints with one tokenizer, keep the base's embeddings (embeddings: base), or merge them token by token "
+    "(tokenizer: base or union)"
+)
 
 
-def tokenizer_differences(reference: Path, other: Path) -> tuple[list[str], list[str]]:
-    """Compares the tokenizer files of two checkpoint folders; no tokenizer is loaded.
+@dataclass(frozen=True)
+class _Tokens:
+    """The tokens of one checkpoint.
+
+    Attributes:
+        ids: Token to id, of tokens that have a row.
+        beyond: Those that have none.
+        rows: Number of rows of its embeddings, None where that is not known.
+    """
+
+    ids: Mapping[str, int]
+    beyond: Mapping[str, int]
+    rows: int | None
+
+    @classmethod
+    def of(cls, vocabulary: Mapping[str, int], rows: int | None) -> _Tokens:
+        """Splits a vocabulary at the end of the embeddings."""
+        inside = {token: index for token, index in vocabulary.items() if rows is None or index < rows}
+        beyond = {token: index for token, index in vocabulary.items() if token not in inside}
+        return cls(inside, beyond, rows)
+
+    def without(self, other: _Tokens) -> dict[str, int]:
+        """The tokens whose ids mean nothing in the other, that has not the tokens either."""
+        taken = set(other.ids.values())
+        return {token: i for token, i in self.ids.items() if token not in other.ids and i not in taken}
+
+
+def tokenizer_differences(reference: CheckpointSource, other: CheckpointSource) -> tuple[list[str], list[str]]:
+    """Compares the vocabularies of two checkpoints, by their files; no tokenizer is loaded.
+
+    Tokens that only the other one has are left out of a merge, and rows that it does not have are the reference's, so
+    neither forbids merging. An id that means one token here and another, or none, there does.
 
     Returns:
         Differences that merging cannot bridge, and those to know about.
     """
-    if same_file(reference, other, "tokenizer.json"):
+    rows = embedding_rows(reference), embedding_rows(other)
+    noted = list(_rows(*rows))
+    if same_file(reference.path, other.path, "tokenizer.json") and rows[0] == rows[1]:
         return [], []
-    ours, theirs = read_vocabulary(reference), read_vocabulary(other)
+    ours, theirs = read_vocabulary(reference.path), read_vocabulary(other.path)
     if ours is None or theirs is None:
-        return [], _uncertain(reference, other)
-    differences = vocabulary_differences(ours, theirs)
+        return [], [*_uncertain(reference.path, other.path), *noted]
+    differences, notes = _compared(_Tokens.of(ours, rows[0]), _Tokens.of(theirs, rows[1]))
     if differences:
         return [
             f"its vocabulary differs from the reference's in {len(differences)} tokens: {_some(differences)}. Merging "
-            "would mix the embeddings of different tokens; use checkpoints with one tokenizer"
+            f"would mix the embeddings of different tokens; {_REMEDY}"
         ], []
-    merges = read_merges(reference), read_merges(other)
+    merges = read_merges(reference.path), read_merges(other.path)
     if None not in merges and merges[0] != merges[1]:
-        return [], ["its tokenizer has the same tokens as the reference's but other merge rules"]
-    return [], []
+        notes.insert(0, "its tokenizer has other merge rules than the reference's, which the merged model gets")
+    return [], [*notes, *noted]
+
+
+def _compared(ours: _Tokens, theirs: _Tokens) -> tuple[list[str], list[str]]:
+    """Phrases for tokens that forbid a merge by rows, and sentences about those that do not."""
+    added, absent = theirs.without(ours), ours.without(theirs)
+    # What the other one has no row for keeps the reference's; a row without a token would be merged as if it had one.
+    rowless = {token: i for token, i in absent.items() if theirs.rows is not None and i >= theirs.rows}
+    left = {token: i for token, i in ours.ids.items() if token not in rowless}
+    differences = vocabulary_differences(left, {token: i for token, i in theirs.ids.items() if token not in added})
+    beyond = {token: i for token, i in theirs.beyond.items() if token not in ours.ids}
+    notes = []
+    if added:
+        notes.append(
+            f"its vocabulary has {_counted(added)}, which the reference's lacks: {_named(added)}. They are left out; "
+            "tokenizer: union keeps them"
+        )
+    if rowless:
+        notes.append(f"it has no embedding of {_counted(rowless)}: {_named(rowless)}. There the reference's stay")
+    if beyond:
+        notes.append(
+            f"its tokenizer has {_counted(beyond)} beyond its {theirs.rows} embedding rows, which it cannot use: "
+            f"{_named(beyond)}"
+        )
+    return differences, notes
+
+
+def _rows(ours: int | None, theirs: int | None) -> Iterator[str]:
+    if ours is not None and theirs is not None and ours != theirs:
+        rest = f"the others are the reference's {ours - theirs}" if ours > theirs else "its others are left out"
+        both = f"the first {min(ours, theirs)} are merged"
+        yield f"its embeddings have {theirs} rows, the reference's {ours}: {both}, {rest}"
 
 
 def _uncertain(reference: Path, other: Path) -> list[str]:
@@ -71,5 +142,13 @@ def _pieces(folder: Path) -> dict[str, int] | None:
     return None if pieces is None else {**pieces, **read_added(folder, pieces)}
 
 
-def _some(differences: list[str]) -> str:
+def _counted(tokens: Mapping[str, int]) -> str:
+    return "1 token" if len(tokens) == 1 else f"{len(tokens)} tokens"
+
+
+def _named(tokens: Mapping[str, int]) -> str:
+    return _some([f"{token!r} (id {index})" for token, index in sorted(tokens.items(), key=lambda pair: pair[1])])
+
+
+def _some(differences: Sequence[str]) -> str:
     return ", ".join(differences[:_SHOWN]) + (", ..." if len(differences) > _SHOWN else "")

@@ -18,6 +18,7 @@ from evomerge.merging.plan.origins import Origin, names_by_layer, origins, renum
 from evomerge.merging.plan.output_config import output_config
 from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource
+from evomerge.merging.plan.rows import common_rows
 from evomerge.merging.plan.unmatched import kept, lacks_match, second_heads, surplus
 from evomerge.methods import TensorContext
 from evomerge.recipe import AdapterRef, CheckpointRef, Recipe, UnknownTensorName, layer_of
@@ -136,16 +137,18 @@ class _Derivation:
         if self._unmatched(origin):
             frozen = ("frozen", self._identity(origin), name, self.recipe.out_dtype)
             return OutputTensor(origin.name, spec, (Input(model, name),), row, None, False, frozen)
-        if self._frozen(row):
-            place, name = named[0]
-            frozen = ("frozen", self.identities[place], name, self.recipe.out_dtype)
-            return OutputTensor(origin.name, spec, (self._input(place, name),), row, None, False, frozen)
-        dtype = DTYPES[self.recipe.dtype]
-        inputs = tuple(self._input(place, name, dtype) for place, name in named)
-        context = self._context(origin)
+        whole = self._frozen(row)
+        named = named[:1] if whole else named
+        dtype = None if whole else DTYPES[self.recipe.dtype]
+        own = Input(model, name, stored=not isinstance(model, RecipeSource))
+        inputs, tail, rows = common_rows([self._input(place, name, dtype) for place, name in named], own, spec.shape)
         names = tuple((self.identities[place], name) for place, name in named)
-        key = (survey_key if self.method.survey is not None else self.how, context, names, self.recipe.out_dtype)
-        return OutputTensor(origin.name, spec, inputs, row, context, based, key)
+        out = (self.recipe.out_dtype, *((self._identity(origin), rows) if tail or rows else ()))
+        if whole:
+            return OutputTensor(origin.name, spec, inputs, row, None, False, ("frozen", *names[0], *out), tail)
+        context = self._context(origin)
+        key = (survey_key if self.method.survey is not None else self.how, context, names, *out)
+        return OutputTensor(origin.name, spec, inputs, row, context, based, key, tail)
 
     def _input(self, place: int, name: str, dtype: torch.dtype | None = None) -> Input:
         """A tensor of the base, which has place 0, or of a source."""
@@ -257,7 +260,7 @@ def _input_problems(tensors: Iterable[OutputTensor]) -> Iterator[str]:
     for tensor in tensors:
         for entry in tensor.inputs:
             spec = entry.source.specs.get(entry.name)
-            if spec is not None and tuple(spec.shape) == tuple(tensor.spec.shape):
+            if spec is not None and entry.shape == tuple(tensor.merged_spec.shape):
                 continue
             has = "no such tensor" if spec is None else f"shape {list(spec.shape)}"
             wanted = f"{entry.name!r} for {tensor.name!r}" if entry.name != tensor.name else f"{entry.name!r}"

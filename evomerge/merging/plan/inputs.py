@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -19,12 +21,14 @@ class Input:
         name: The tensor's name there.
         dtype: The type that it is rounded to, unless that holds its own type exactly; None: nothing.
         stored: Whether the values are stored somewhere, rather than merged when they are read.
+        rows: The rows that are read, ``(first, one after the last)``; None is the whole tensor.
     """
 
     source: CheckpointSource
     name: str
     dtype: torch.dtype | None = None
     stored: bool = True
+    rows: tuple[int, int] | None = None
 
     def read(self) -> torch.Tensor:
         """The tensor in host memory: a view of the mapped file where nothing is rounded.
@@ -35,7 +39,31 @@ class Input:
         if self.name not in self.source.specs:
             raise InputError(f"{str(self.source.path)!r} has no tensor {self.name!r}")
         tensor = self.source.tensor(self.name)
+        if self.rows is not None:
+            tensor = tensor[slice(*self.rows)]
         return tensor if self.exact else tensor.to(self.dtype)
+
+    def of_rows(self, first: int, last: int) -> Input:
+        """The same tensor, of which these rows are read, the last not among them."""
+        return replace(
+            self, rows=None if (first, last) == (0, self.source.specs[self.name].shape[0]) else (first, last)
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of what is read, of a source that has the tensor."""
+        own = tuple(self.source.specs[self.name].shape)
+        return own if self.rows is None else (self.rows[1] - self.rows[0], *own[1:])
+
+    @property
+    def copied_bytes(self) -> int:
+        """Memory that reading takes: none where the mapped file's own values are given."""
+        return 0 if self.exact or self.dtype is None else math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def key(self) -> Hashable:
+        """Everything that what is read depends on."""
+        return self.source, self.name, self.dtype, self.rows
 
     @property
     def exact(self) -> bool:

@@ -33,6 +33,7 @@ class OutputTensor:
         context: Name, place and random keys for the method; None for copies.
         based: Whether the first input is the base's.
         key: Everything that its bytes depend on, but for coefficients and the device.
+        tail: Its last rows, where not all of them are merged: those that some vocabulary does not have.
     """
 
     name: str
@@ -42,6 +43,19 @@ class OutputTensor:
     context: TensorContext | None
     based: bool
     key: Hashable
+    tail: Input | None = None
+
+    @property
+    def reads(self) -> tuple[Input, ...]:
+        """All that is read for it: the inputs, and the tail if there is one."""
+        return self.inputs if self.tail is None else (*self.inputs, self.tail)
+
+    @property
+    def merged_spec(self) -> TensorSpec:
+        """Type and shape of the part that is merged: of the tensor, less its tail."""
+        if self.tail is None:
+            return self.spec
+        return TensorSpec(self.spec.dtype, (self.spec.shape[0] - self.tail.shape[0], *self.spec.shape[1:]))
 
     @property
     def slots(self) -> int:

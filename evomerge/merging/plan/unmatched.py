@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from evomerge.checkpoints import CheckpointSource, TensorSpec, is_embedding, is_head, untied_heads
+from evomerge.checkpoints import CheckpointSource, TensorSpec, is_head, is_vocabulary, untied_heads
 from evomerge.merging.checkpoints import is_weight
 from evomerge.merging.plan.inputs import Input
 from evomerge.merging.plan.outputs import OutputTensor
@@ -24,7 +24,7 @@ def lacks_match(name: str, spec: TensorSpec, inputs: Iterable[tuple[CheckpointSo
         found = source.specs.get(own)
         if found is None:
             return True
-        rows_only = (is_head(name) or is_embedding(name)) and found.shape[1:] == spec.shape[1:]
+        rows_only = is_vocabulary(name) and found.shape[1:] == spec.shape[1:]
         if tuple(found.shape) != tuple(spec.shape) and not rows_only:
             return True
     return False

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from evomerge.checkpoints import Comparison, compare, open_source
 from evomerge.checkpoints.comparison.sentencepiece import read_pieces
 from evomerge.checkpoints.comparison.tokenizer_files import read_vocabulary
-from tests.building import edit_json, tiny_tokenizer
+from tests.building import edit_json, rewrite, tiny_tokenizer
 
 
 def compared(reference: Path, *others: Path) -> Comparison:
@@ -39,11 +40,46 @@ def test_swapped_ids(llama: Path, expert: Path, copy_of: Callable[..., Path]) ->
     assert "'a' has id" in problem
 
 
-def test_added_token(llama: Path, expert: Path, copy_of: Callable[..., Path]) -> None:
+def grow(folder: Path, rows: int) -> None:
+    """Gives a Llama's embeddings that many rows."""
+
+    def change(tensors: dict[str, torch.Tensor]) -> None:
+        for name in ("model.embed_tokens.weight", "lm_head.weight"):
+            more = torch.ones(rows - len(tensors[name]), 16, dtype=tensors[name].dtype)
+            tensors[name] = torch.cat([tensors[name], more])
+
+    rewrite(folder, change)
+
+
+def test_tokens_that_one_of_them_has(llama: Path, expert: Path, copy_of: Callable[..., Path]) -> None:
+    """The expert's own are left out and named, the reference's stay, and what has no row counts for nothing."""
     folder = copy_of(expert)
     tiny_tokenizer(folder, extra=("<tool>",))
-    (problem,) = compared(llama, folder).problems
-    assert "'<tool>' added (id 259)" in problem
+    assert compared(llama, folder) == Comparison(
+        (),
+        (f"{folder}: its tokenizer has 1 token beyond its 259 embedding rows, which it cannot use: '<tool>' (id 259)",),
+    )
+    grow(folder, 264)
+    comparison = compared(llama, folder)
+    assert comparison.problems == ()
+    assert "has 1 token, which the reference's lacks: '<tool>' (id 259). They are left out" in comparison.warnings[0]
+    assert "264 rows, the reference's 259" in comparison.warnings[1]
+    comparison = compared(folder, llama)
+    assert comparison.problems == ()
+    assert "no embedding of 1 token: '<tool>' (id 259). There the reference's stay" in comparison.warnings[0]
+
+
+def test_a_row_without_a_token_is_not_merged_with_one_that_has(
+    llama: Path, expert: Path, copy_of: Callable[..., Path]
+) -> None:
+    reference, padded = copy_of(llama, "reference"), copy_of(expert, "padded")
+    tiny_tokenizer(reference, extra=("<tool>",))
+    for folder in (reference, padded):
+        grow(folder, 264)
+    (problem,) = compared(reference, padded).problems
+    assert "'<tool>' missing (id 259)" in problem
+    assert "embeddings: base" in problem
+    assert compared(padded, reference).problems == ()
 
 
 def test_missing_token(llama: Path, expert: Path, copy_of: Callable[..., Path]) -> None:
@@ -112,6 +148,8 @@ def test_merge_rules_in_either_form(llama: Path, expert: Path, copy_of: Callable
 
 def test_added_tokens_wherever_they_are_written(llama: Path, expert: Path, copy_of: Callable[..., Path]) -> None:
     one, other = copy_of(llama, "one"), copy_of(expert, "other")
+    for folder in (one, other):
+        grow(folder, 264)
     tiny_tokenizer(one, extra=("<tool>",))
     edit_json(other / "tokenizer_config.json", added_tokens_decoder={"259": {"content": "<tool>"}})
     assert compared(one, other).problems == ()
