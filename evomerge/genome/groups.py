@@ -9,6 +9,8 @@ from fnmatch import fnmatchcase
 from evomerge.genome.settings import GenomeSettings
 from evomerge.recipe import MODULE_KINDS, Group, ParameterGroups, Place
 
+_APART = ("router", "tower")
+
 __all__ = ["DepthProfile", "grouped", "matching", "own_kinds"]
 
 
@@ -33,8 +35,8 @@ def matching(pattern: str, labels: Sequence[str]) -> list[int]:
 
 
 def own_kinds(settings: GenomeSettings) -> list[str]:
-    """The module kinds that are one group of their own, whatever the depth."""
-    return [kind for kind in MODULE_KINDS if kind in settings.own_groups or kind in settings.frozen]
+    """The module kinds that are one group of their own, whatever the depth: routers and towers always."""
+    return [kind for kind in MODULE_KINDS if kind in (*settings.own_groups, *settings.frozen, *_APART)]
 
 
 def grouped(
@@ -93,7 +95,8 @@ def _group(label: str, kinds: tuple[str, ...], layers: tuple[int, int] | None = 
 
 def _with_frozen(settings: GenomeSettings, groups: Sequence[Group]) -> tuple[Group, ...]:
     labels = [group.label for group in groups]
-    frozen = {index for pattern in settings.frozen for index in matching(pattern, labels)}
+    patterns = [*settings.frozen, *([] if "tower" in settings.own_groups else ["tower"])]
+    frozen = {index for pattern in patterns for index in matching(pattern, labels)}
     return tuple(replace(group, frozen=index in frozen) for index, group in enumerate(groups))
 
 

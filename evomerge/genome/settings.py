@@ -30,7 +30,8 @@ class GenomeSettings:
         basis: Curve where ``depth`` is ``smooth``: ``points`` joins the control values by straight lines, ``cosine`` is
             a cosine series.
         split_kinds: Whether attention, MLP and the rest get coefficients of their own in every layer, block or curve.
-        own_groups: Module kinds that are one group of their own, whatever the depth.
+        own_groups: Module kinds that are one group of their own, whatever the depth. The router of a mixture of experts
+            always is. A vision or audio tower with its projector is too, and frozen unless it is named here.
         frozen: Module kinds, or patterns of group labels, whose tensors stay those of the reference checkpoint.
         fixed: Pattern of group labels, or module kind that is a group of its own, to coefficient to value, which is one
             number, or one per model. Never searched.

@@ -21,6 +21,7 @@ from evomerge.recipe.groups import (
     layer_of,
 )
 from evomerge.recipe.layers import Ends, OutputLayer
+from evomerge.recipe.patterns import patterns_of
 from evomerge.recipe.recipe import FORMAT, Recipe
 from evomerge.recipe.sources import AdapterRef, CheckpointRef
 
@@ -43,4 +44,5 @@ __all__ = [
     "Tokenizer",
     "UnknownTensorName",
     "layer_of",
+    "patterns_of",
 ]

@@ -13,7 +13,7 @@ from typing import Any
 
 from evomerge.errors import InputError, suggest
 
-MODULE_KINDS = ("attention", "mlp", "norm", "embedding", "head", "other")
+MODULE_KINDS = ("attention", "mlp", "norm", "embedding", "head", "other", "router", "tower")
 
 # What sees or hears before the language model: a module of its own, with layers of its own, whose norms are not the
 # language model's norms.

@@ -24,6 +24,7 @@ from evomerge.recipe import CheckpointRef, Recipe
 from evomerge.run import paths
 from evomerge.run.recipes import baselines, build_spec, front_of
 from evomerge.run.run_config import RunConfig, child_seed, fitness_settings
+from evomerge.run.towers import tower_notes
 from evomerge.search import Problem, SearcherSettings, make, searchers
 from evomerge.store import RunStore, foreign_problem
 
@@ -107,6 +108,7 @@ def assemble(config: RunConfig) -> Assembly:
     spec = None
     if checkpoints is not None and method is not None:
         spec = found.attempt(lambda: build_spec(config, checkpoints, method))
+        warnings += [] if spec is None else tower_notes(config, checkpoints, spec)
     suite, metrics = _tasks(config, checkpoints, found)
     if metrics is None:
         found.settle()

@@ -14,7 +14,7 @@ from evomerge.evaluation import BASE, UNIFORM, expert_names
 from evomerge.genome import GenomeSpec, NotExpressible
 from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
-from evomerge.recipe import DEFAULT_LAYER_PATTERN, DEFAULT_PATTERNS, CheckpointRef, Group, ParameterGroups, Recipe
+from evomerge.recipe import DEFAULT_LAYER_PATTERN, CheckpointRef, Group, ParameterGroups, Recipe, patterns_of
 from evomerge.report import front_members
 from evomerge.run import paths
 from evomerge.run.members import empty_front
@@ -38,7 +38,9 @@ def build_spec(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod)
         sources=models,
         base=base if method.base != "none" else None,
         groups=ParameterGroups(
-            (), (*config.patterns, *DEFAULT_PATTERNS), config.layer_pattern or DEFAULT_LAYER_PATTERN
+            (),
+            (*config.patterns, *patterns_of(checkpoints.merged_names)),
+            config.layer_pattern or DEFAULT_LAYER_PATTERN,
         ),
         dtype=config.model.merge_dtype,
         out_dtype=out_dtype(config, checkpoints),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from tests.genome.spaces import NAMES, A, space
+from evomerge.genome import GenomeSettings, build
+from evomerge.recipe import ParameterGroups, patterns_of
+from tests.genome.spaces import NAMES, WEIGHT, A, space, template
 
 
 def test_groups_hold_every_tensor_and_no_more() -> None:
@@ -35,3 +39,37 @@ def test_layers_of_a_mixed_model_form_a_curve_of_their_own() -> None:
     ]
     x = np.random.default_rng(0).random(genome.n_var)
     assert genome.encode(genome.decode(x)) == pytest.approx(x)
+
+
+def test_experts_share_their_layer_and_the_router_is_apart() -> None:
+    experts = [f"model.layers.{i}.mlp.experts.{j}.up_proj.weight" for i in (0, 1) for j in (0, 1)]
+    routers = [f"model.layers.{i}.mlp.gate.weight" for i in (0, 1)]
+    names = [*experts, *routers, "model.layers.0.self_attn.q_proj.weight"]
+    patterns = ParameterGroups((), patterns_of(names))
+    for depth, split, labels in (
+        ("layer", False, ["router", "layer 0", "layer 1"]),
+        ("layer", True, ["router", "layer 0 attention", "layer 0 mlp", "layer 1 mlp"]),
+        ("model", False, ["router", "model"]),
+    ):
+        genome = build(
+            GenomeSettings(depth=depth, split_kinds=split), (WEIGHT,), template((A,), groups=patterns), names
+        )
+        assert [group.label for group in genome.groups] == labels
+        assert genome.n_var == len(labels)
+        rows = {name: genome.groups[genome.template.groups.index(name)].label for name in names}
+        assert {rows[name] for name in routers} == {"router"}
+        assert rows[experts[0]] == rows[experts[1]] == (labels[2] if split else labels[1])
+
+
+def test_towers_are_frozen_unless_they_are_asked_for() -> None:
+    names = [*NAMES, "vision_tower.layers.0.mlp.fc1.weight", "multi_modal_projector.linear_1.weight"]
+    patterns = ParameterGroups((), patterns_of(names))
+
+    def frozen(**settings: Any) -> dict[str, bool]:
+        genome = build(GenomeSettings(**settings), (WEIGHT,), template((A,), groups=patterns), names)
+        return {group.label: group.frozen for group in genome.groups}
+
+    assert frozen(depth="model") == {
+        "norm": False, "embedding": False, "head": False, "tower": True, "model": False,
+    }  # fmt: skip
+    assert frozen(depth="model", own_groups=("norm", "tower")) == {"norm": False, "tower": False, "model": False}
