@@ -14,7 +14,7 @@ from evomerge.checkpoints.comparison.compare import Comparison, Matching, compar
 from evomerge.checkpoints.comparison.derived import read_config
 from evomerge.checkpoints.comparison.tensors import expected_names
 from evomerge.checkpoints.computed import is_computed
-from evomerge.checkpoints.equal import same_weights
+from evomerge.checkpoints.equal import differ, same_weights
 from evomerge.checkpoints.heads import embedding_rows, is_embedding, is_head, is_vocabulary, untied_heads
 from evomerge.checkpoints.json_files import read_object
 from evomerge.checkpoints.locate import locate
@@ -33,6 +33,7 @@ __all__ = [
     "TensorInfo",
     "TensorSpec",
     "compare",
+    "differ",
     "embedding_rows",
     "expected_names",
     "find_nonfinite",

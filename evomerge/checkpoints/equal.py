@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
 from evomerge.checkpoints.source import CheckpointSource
 
 _BLOCK = 1 << 24
+_SMALL = 1 << 16
 
 
 def same_weights(one: CheckpointSource, other: CheckpointSource) -> bool:
@@ -24,6 +27,24 @@ def same_weights(one: CheckpointSource, other: CheckpointSource) -> bool:
     finally:
         one.release()
         other.release()
+
+
+def differ(one: CheckpointSource, other: CheckpointSource, names: Iterable[str]) -> bool:
+    """Whether two sources differ in a small tensor among some; a module that was trained does in its biases and norms.
+
+    Args:
+        one: A source.
+        other: Another.
+        names: Tensors of both; large ones are not read.
+    """
+    for name in names:
+        spec, found = one.specs.get(name), other.specs.get(name)
+        if spec is None or found is None or spec.nbytes > _SMALL:
+            continue
+        same = (spec.dtype, spec.shape) == (found.dtype, found.shape)
+        if same and not _same_bytes(one.tensor(name), other.tensor(name)):
+            return True
+    return False
 
 
 def _same_bytes(one: torch.Tensor, other: torch.Tensor) -> bool:

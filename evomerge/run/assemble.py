@@ -22,9 +22,8 @@ from evomerge.merging import Blueprint, Checkpoints, Entry, Merger
 from evomerge.methods import MergeMethod
 from evomerge.recipe import CheckpointRef, Recipe
 from evomerge.run import paths
-from evomerge.run.recipes import baselines, build_spec, front_of
+from evomerge.run.recipes import baselines, build_spec, front_of, tower_notes
 from evomerge.run.run_config import RunConfig, child_seed, fitness_settings
-from evomerge.run.towers import tower_notes
 from evomerge.search import Problem, SearcherSettings, make, searchers
 from evomerge.store import RunStore, foreign_problem
 

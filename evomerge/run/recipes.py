@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import genome, methods
-from evomerge.checkpoints import stored_dtype
+from evomerge.checkpoints import differ, stored_dtype
 from evomerge.errors import InputError
 from evomerge.evaluation import BASE, UNIFORM, expert_names
 from evomerge.genome import GenomeSpec, NotExpressible
@@ -75,6 +76,28 @@ def baselines(template: Recipe, base: CheckpointRef | None) -> dict[str, Recipe]
     if len(template.models) > 1:
         found[UNIFORM] = linear(template.models)
     return found
+
+
+def tower_notes(config: RunConfig, checkpoints: Checkpoints, spec: GenomeSpec) -> Iterator[str]:
+    """Says that towers stay the reference's, where that is the default, and which models have others.
+
+    Args:
+        config: The search.
+        checkpoints: Its opened checkpoints.
+        spec: Its space.
+    """
+    groups = spec.template.groups
+    if "tower" in config.genome.frozen or not any(group.label == "tower" and group.frozen for group in groups.groups):
+        return
+    names = [name for name in checkpoints.merged_names if groups.place(name).kind == "tower"]
+    own = ",".join((*config.genome.own_groups, "tower"))
+    models = [ref for ref in spec.template.sources if isinstance(ref, CheckpointRef)]
+    unlike = [ref.label for ref in models if differ(checkpoints.reference, checkpoints[ref], names)]
+    yield (
+        f"the vision or audio tower and its projector ({len(names)} tensors) stay the reference's; "
+        f"genome.own_groups=[{own}] gives them genes of their own"
+        + (f". {' and '.join(unlike)} have other values there, which are not used" if unlike else "")
+    )
 
 
 def out_dtype(config: RunConfig, checkpoints: Checkpoints) -> str:

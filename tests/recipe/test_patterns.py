@@ -44,8 +44,8 @@ def test_patterns_of_others_are_what_they_were() -> None:
     [
         "model.vision_tower.encoder.layers.0.mlp.fc1.weight", "visual.merger.mlp.0.weight",
         "multi_modal_projector.linear_1.bias", "audio_tower.layers.1.self_attn.k_proj.weight",
-        "model.embed_vision.embedding.weight", "vqmodel.encoder.conv_in.weight", "talker.model.layers.0.mlp.gate.weight",
-        "model.connector.modality_projection.proj.weight",
+        "model.embed_vision.embedding.weight", "vqmodel.encoder.conv_in.weight",
+        "talker.model.layers.0.mlp.gate.weight", "model.connector.modality_projection.proj.weight",
     ],
 )  # fmt: skip
 def test_towers_and_projectors(name: str) -> None:
