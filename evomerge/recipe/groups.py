@@ -34,6 +34,24 @@ DEFAULT_PATTERNS: tuple[tuple[str, str], ...] = (
         r"|(?:^|\.)(?:up_proj|down_proj|gate_proj|output\.dense)\.",
     ),
 )
+# Names of less usual models, tried where none of a recipe's patterns matches. They stand in no recipe, so recipes from
+# before a name was known keep their digests; what stands here keeps its kind, and more may only come after it.
+RARE_PATTERNS: tuple[tuple[str, str], ...] = (
+    ("attention", r"Attention|(?:^|\.)mlstm_layer\.|_self_att\."),
+    ("mlp", r"DenseReluDense|(?:^|\.)ff\.|adapter_modules"),
+    ("embedding", r"(?:^|\.)(?:shared|mask_emb|segment_emb|pos_emb)(?:\.|$)"),
+    (
+        "head",
+        r"(?:^|\.)(?:\w*classifier|\w*predictions|\w+_head|qa_outputs|final_logits_bias|vocab_transform|vocab_projector"
+        r"|proj_out|logits_proj|logits_dense|lm_loss|sequence_summary)(?:\.|$)"
+        r"|^(?:output|decoder|dense)\.(?:weight|bias)$",
+    ),
+    (
+        "other",
+        r"(?:^|\.)(?:pooler|conv\w*|linear\w*|projector|aligner|qformer|query_tokens|language_projection|bottleneck"
+        r"|altup\w*|laurel|per_layer_\w+|layer_scalar|adapter)(?:\.|$)",
+    ),
+)
 DEFAULT_LAYER_PATTERN = rf"^(?!.*(?:{_TOWERS}))(?:.*?\.)?(?:layers|h|blocks|block|layer)\.(\d+)\."
 
 
@@ -95,7 +113,8 @@ class ParameterGroups:
 
     Attributes:
         groups: Tried in order; the first that takes a tensor's place has it.
-        patterns: ``(module kind, regular expression)`` pairs searched in the tensor's name, first match wins.
+        patterns: ``(module kind, regular expression)`` pairs searched in the tensor's name, first match wins; those of
+            :data:`RARE_PATTERNS` come after them.
         layer_pattern: Regular expression whose first group is the layer index.
     """
 
@@ -166,7 +185,8 @@ class ParameterGroups:
 
 @functools.lru_cache(maxsize=65536)
 def _place(name: str, patterns: tuple[tuple[str, str], ...], layer_pattern: str) -> Place:
-    kind = next((kind for kind, pattern in patterns if re.search(pattern, name)), None)
+    known = (*patterns, *RARE_PATTERNS)
+    kind = next((kind for kind, pattern in known if re.search(pattern, name)), None)
     if kind is None:
         raise UnknownTensorName(
             f"tensor {name!r} matches no pattern, so its module kind is unknown; add one, for example "

@@ -115,3 +115,10 @@ def test_a_layer_pattern_finds_whole_numbers() -> None:
 def test_json_round_trip() -> None:
     groups = ParameterGroups((Group("a", ("mlp",), (1, 4), frozen=True), Group("b")), patterns=(("other", "x"),))
     assert read_groups(json.loads(json.dumps(groups.to_json())), "groups") == groups
+
+
+def test_patterns_of_rare_names_stand_in_no_recipe() -> None:
+    """So a recipe's digest does not follow from which names are known; a recipe's own patterns come first."""
+    assert ALL.place("bert.pooler.dense.weight").kind == "other"
+    assert "pooler" not in json.dumps(ALL.to_json())
+    assert ParameterGroups((Group("all"),), patterns=(("head", "pooler"),)).place("pooler.weight").kind == "head"

@@ -47,6 +47,18 @@ def test_every_tensor_has_its_place(tmp_path: Path, model_type: str) -> None:
         ("model.layers.4.self_attn.out_proj.weight", 4, "attention"),
         ("bert.encoder.layer.5.output.LayerNorm.weight", 5, "norm"),
         ("bert.encoder.layer.5.output.dense.weight", 5, "mlp"),
+        ("bert.pooler.dense.weight", None, "other"),
+        ("classifier.out_proj.bias", None, "head"),
+        ("score.weight", None, "head"),
+        ("qa_outputs.weight", None, "head"),
+        ("shared.weight", None, "embedding"),
+        ("final_logits_bias", None, "head"),
+        ("decoder.block.3.layer.1.EncDecAttention.q.weight", 3, "attention"),
+        ("encoder.block.3.layer.1.DenseReluDense.wi_0.weight", 3, "mlp"),
+        ("model.encoder.conv1.weight", None, "other"),
+        ("model.layers.7.linear.weight", 7, "other"),
+        ("model.language_model.layers.2.per_layer_input_gate.weight", 2, "other"),
+        ("generator_lm_head.bias", None, "head"),
     ],
 )
 def test_less_usual_names(name: str, layer: int | None, kind: str) -> None:
