@@ -1,4 +1,4 @@
-"""Brings everything that a search reads onto this machine, so that the search itself needs no network."""
+"""Everything that a search reads, brought onto this machine, so that the search itself needs no network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VARIABLES = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE", "T
 
 @dataclass(frozen=True)
 class Fetched:
-    """What lies on this machine now.
+    """Everything that lies on this machine now.
 
     Attributes:
         models: Folder by model, as the user wrote it.

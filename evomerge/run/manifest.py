@@ -14,7 +14,7 @@ from evomerge.candidate import WorkerSettings, device_info
 from evomerge.evaluation import SPLITS
 from evomerge.recipe import CheckpointRef
 from evomerge.run.assemble import Assembly
-from evomerge.run.card import licence_of
+from evomerge.run.model_folder.card import licence_of
 from evomerge.run.run_config import child_seed
 
 _LIBRARIES = ("torch", "transformers", "lm-eval", "pymoo", "cma", "numpy", "safetensors", "datasets", "hydra-core")
