@@ -21,6 +21,7 @@ from evomerge.recipe.groups import (
     layer_of,
 )
 from evomerge.recipe.layers import Ends, OutputLayer
+from evomerge.recipe.numbers import Cell, Number, numbers_of
 from evomerge.recipe.patterns import patterns_of
 from evomerge.recipe.recipe import FORMAT, Recipe
 from evomerge.recipe.sources import AdapterRef, CheckpointRef
@@ -32,10 +33,12 @@ __all__ = [
     "MODULE_KINDS",
     "UNMATCHED",
     "AdapterRef",
+    "Cell",
     "CheckpointRef",
     "Coefficient",
     "Ends",
     "Group",
+    "Number",
     "OutputLayer",
     "ParameterGroups",
     "Place",
@@ -44,5 +47,6 @@ __all__ = [
     "Tokenizer",
     "UnknownTensorName",
     "layer_of",
+    "numbers_of",
     "patterns_of",
 ]
