@@ -34,11 +34,11 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
         "config": config.to_json(),
         "method": {
             "name": template.method,
-            "options": dict(template.options),
+            "options": assembly.method.resolve(template.options),
             "summary": assembly.method.summary,
             "paper": assembly.method.paper,
         },
-        "models": [_model(ref, assembly) for ref in template.models],
+        "models": [_model(ref, assembly) for ref in assembly.experts],
         "base": _model(assembly.known(config.base), assembly) if config.base else None,
         "genome": {
             "settings": config.genome.to_json(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,22 +13,33 @@ from evomerge.checkpoints import differ, stored_dtype
 from evomerge.errors import InputError
 from evomerge.evaluation import BASE, UNIFORM, expert_names
 from evomerge.genome import GenomeSpec, NotExpressible
-from evomerge.merging import Checkpoints
+from evomerge.merging import Checkpoints, Merger
 from evomerge.methods import MergeMethod
-from evomerge.recipe import DEFAULT_LAYER_PATTERN, CheckpointRef, Group, ParameterGroups, Recipe, patterns_of
+from evomerge.recipe import (
+    DEFAULT_LAYER_PATTERN,
+    CheckpointRef,
+    Group,
+    OutputLayer,
+    ParameterGroups,
+    Recipe,
+    patterns_of,
+)
 from evomerge.report import front_members
 from evomerge.run import paths
 from evomerge.run.members import empty_front
 from evomerge.run.run_config import RunConfig, child_seed
+from evomerge.run.searched_recipe import SearchedRecipe, layers_of, read_recipe
 from evomerge.store import RunStore
 
 
 def build_spec(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod) -> GenomeSpec:
-    """The search space of a method over opened checkpoints.
+    """The search space of a method over opened checkpoints, or of the recipe that is searched.
 
     Raises:
         InputError: With everything that is wrong with options and genome.
     """
+    if config.recipe is not None:
+        return _recipe_spec(config, read_recipe(config.recipe).opened(checkpoints), checkpoints, method)
     options = method.resolve(config.method_options)
     refs = {(ref.source, ref.revision): ref for ref in checkpoints.by_ref}
     models = tuple(refs[ref.source, ref.revision] for ref in config.models)
@@ -53,28 +64,62 @@ def build_spec(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod)
     return genome.build(config.genome, declared, template, names, symmetric=method.symmetric)
 
 
-def baselines(template: Recipe, base: CheckpointRef | None) -> dict[str, Recipe]:
+def _recipe_spec(
+    config: RunConfig, searched: SearchedRecipe, checkpoints: Checkpoints, method: MergeMethod
+) -> GenomeSpec:
+    """The search space of a recipe's numbers.
+
+    Raises:
+        InputError: With everything that is wrong with the recipe and the genome.
+    """
+    recipe = searched.recipe
+    try:
+        outputs = Merger(checkpoints).plan(recipe).outputs
+    except InputError as error:
+        raise InputError([f"recipe: {problem}" for problem in error.problems]) from error
+    rows = {name: tensor.row for name, tensor in outputs.merged.items() if tensor.row is not None}
+    slots: dict[int, int] = {}
+    for name, row in rows.items():
+        slots[row] = max(slots.get(row, 0), outputs.merged[name].slots)
+    declared = method.coefficients(outputs.options)
+    return genome.from_recipe(config.genome, declared, recipe, searched.numbers, rows, slots)
+
+
+def recipe_start(config: RunConfig, checkpoints: Checkpoints, spec: GenomeSpec) -> NDArray[np.float64]:
+    """The genome of the recipe that is searched, ``(1, n_var)``."""
+    return spec.encode(read_recipe(str(config.recipe)).opened(checkpoints).recipe)[None]
+
+
+def baselines(
+    template: Recipe, base: CheckpointRef | None, experts: Sequence[CheckpointRef], checkpoints: Checkpoints
+) -> dict[str, Recipe]:
     """Base, each expert alone and their uniform average, as recipes of the linear method.
 
     Args:
         template: The recipe of the candidates.
         base: The base, also where the method itself takes none.
+        experts: The models that are merged.
+        checkpoints: All of them, opened. Where a recipe takes layers from models of unlike depth, they have no average.
     """
     options = methods.load("linear").resolve({})
     groups = ParameterGroups((Group("all"),), template.groups.patterns, template.groups.layer_pattern)
+    depth = {ref: layers_of(checkpoints[ref], groups.layer_pattern) for ref in experts} if template.has_layers else {}
+    own = layers_of(checkpoints.reference, groups.layer_pattern)
 
     def linear(models: tuple[CheckpointRef, ...]) -> Recipe:
         weight = np.full((1, len(models)), 1.0 / len(models))
+        layers = depth.get(models[0], own)
+        stack = tuple(OutputLayer(((0, layer),)) for layer in range(layers)) if layers != own else ()
         return replace(
             template, method="linear", options=options, sources=models, base=None, groups=groups,
-            coefficients={"weight": weight}, seed=0,
+            coefficients={"weight": weight}, seed=0, layers=stack, ends=None,
         )  # fmt: skip
 
-    names = expert_names([model.label for model in template.models])
+    names = expert_names([model.label for model in experts])
     found = {BASE: linear((base,))} if base is not None else {}
-    found |= {name: linear((model,)) for name, model in zip(names, template.models, strict=True)}
-    if len(template.models) > 1:
-        found[UNIFORM] = linear(template.models)
+    found |= {name: linear((model,)) for name, model in zip(names, experts, strict=True)}
+    if len(experts) > 1 and len(set(depth.values())) < 2:
+        found[UNIFORM] = linear(tuple(experts))
     return found
 
 
