@@ -10,7 +10,7 @@ from evomerge.errors import InputError
 from evomerge.genome import GenomeSettings
 from evomerge.recipe import CheckpointRef
 from evomerge.run.paths import expanded, is_file, is_folder, sibling
-from evomerge.run.searched_recipe import SearchedRecipe, read_recipe
+from evomerge.run.recipes.searched import SearchedRecipe, read_recipe
 
 _OWN = ("models", "base", "method", "method_options")
 _GENOME = ("bounds", "searched")
@@ -40,7 +40,7 @@ def fill(values: dict[str, Any], given: Collection[str]) -> list[str]:
     base = searched.base if recipe.base is not None else values.get("base")
     models = tuple(ref for ref in searched.experts if base is None or _place(ref) != _place(base))
     values |= {"models": models, "base": base, "method": recipe.method, "method_options": dict(recipe.options)}
-    values |= {"model.merge_dtype": recipe.dtype, "model.out_dtype": recipe.out_dtype}
+    values |= {"model.merge_dtype": recipe.dtype, "model.out_dtype": recipe.out_dtype, "unmatched": recipe.unmatched}
     return problems
 
 
@@ -61,7 +61,7 @@ def _read(path: str) -> SearchedRecipe:
 def _contradictions(values: Mapping[str, Any], given: Collection[str], searched: SearchedRecipe) -> Iterator[str]:
     recipe = searched.recipe
     theirs: dict[str, Any] = {"method": recipe.method, "model.merge_dtype": recipe.dtype}
-    theirs |= {"model.out_dtype": recipe.out_dtype}
+    theirs |= {"model.out_dtype": recipe.out_dtype, "unmatched": recipe.unmatched}
     for key, value in theirs.items():
         if key in given and values.get(key) not in (value, "auto"):
             yield _refused(key, values.get(key), value)

@@ -40,7 +40,7 @@ def numbers_of(recipe: Recipe) -> Iterator[Number]:
 
 
 def slot_labels(recipe: Recipe) -> list[str]:
-    """What people call the tensors that are merged: the source, or ``input 0`` where that depends on the layer."""
+    """Names for people of the tensors that are merged: the source, or ``input 0`` where that depends on the layer."""
     if recipe.layers:
         return [f"input {slot}" for slot in range(recipe.slots)]
     short = [source.label for source in recipe.sources]

@@ -22,13 +22,11 @@ from evomerge.merging import Blueprint, Checkpoints, Entry, Merger
 from evomerge.methods import MergeMethod
 from evomerge.recipe import CheckpointRef, Recipe
 from evomerge.run import paths
-from evomerge.run.recipes import baselines, build_spec, front_of, recipe_start, tower_notes
+from evomerge.run.recipes.searched import read_recipe, references
+from evomerge.run.recipes.space import baselines, build_spec, compare_models, front_of, known_starts, tower_notes
 from evomerge.run.run_config import RunConfig, child_seed, fitness_settings
-from evomerge.run.searched_recipe import read_recipe, references
 from evomerge.search import Problem, SearcherSettings, make, searchers
 from evomerge.store import RunStore, foreign_problem
-
-RECIPE = "recipe"  # the recipe that is searched, as a start
 
 
 @dataclass(frozen=True)
@@ -107,10 +105,7 @@ def assemble(config: RunConfig) -> Assembly:
     functions = found.attempt(lambda: _functions(config)) or ()
     warnings: list[str] = []
     if checkpoints is not None:
-        trust, unmatched = config.model.trust_remote_code, config.unmatched
-        # Where a recipe takes layers one by one, its models may differ in depth.
-        layered = config.recipe is not None and read_recipe(config.recipe).recipe.has_layers
-        comparison = checkpoints.compare(trust_remote_code=trust, unmatched=unmatched, same_depth=not layered)
+        comparison = compare_models(config, checkpoints)
         found.problems += comparison.problems
         warnings += comparison.warnings
         warnings += _equal_weights(config, checkpoints, method)
@@ -278,12 +273,9 @@ def _starts(
     objectives: tuple[Objective, ...],
     found: Findings,
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    if method is None or spec is None:
+    if method is None or spec is None or checkpoints is None:
         return (), np.zeros((0, 0))
-    if config.recipe is not None and checkpoints is not None:
-        names, starts = (RECIPE,), recipe_start(config, checkpoints, spec)
-    else:
-        names, starts = spec.starts(method.starts(len(spec.template.sources), spec.template.options))
+    names, starts = known_starts(config, checkpoints, spec, method)
     if config.start_from:
         found.attempt(lambda: RunStore.read(paths.expanded(str(config.start_from))))
     if objectives:

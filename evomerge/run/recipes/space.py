@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import genome, methods
-from evomerge.checkpoints import differ, stored_dtype
+from evomerge.checkpoints import Comparison, differ, stored_dtype
 from evomerge.errors import InputError
 from evomerge.evaluation import BASE, UNIFORM, expert_names
 from evomerge.genome import GenomeSpec, NotExpressible
-from evomerge.merging import Checkpoints, Merger
+from evomerge.merging import Checkpoints, Merger, matching_of
 from evomerge.methods import MergeMethod
 from evomerge.recipe import (
     DEFAULT_LAYER_PATTERN,
@@ -27,9 +27,11 @@ from evomerge.recipe import (
 from evomerge.report import front_members
 from evomerge.run import paths
 from evomerge.run.members import empty_front
+from evomerge.run.recipes.searched import SearchedRecipe, layers_of, read_recipe
 from evomerge.run.run_config import RunConfig, child_seed
-from evomerge.run.searched_recipe import SearchedRecipe, layers_of, read_recipe
 from evomerge.store import RunStore
+
+RECIPE = "recipe"  # the recipe that is searched, as a start
 
 
 def build_spec(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod) -> GenomeSpec:
@@ -85,9 +87,24 @@ def _recipe_spec(
     return genome.from_recipe(config.genome, declared, recipe, searched.numbers, rows, slots)
 
 
-def recipe_start(config: RunConfig, checkpoints: Checkpoints, spec: GenomeSpec) -> NDArray[np.float64]:
-    """The genome of the recipe that is searched, ``(1, n_var)``."""
-    return spec.encode(read_recipe(str(config.recipe)).opened(checkpoints).recipe)[None]
+def compare_models(config: RunConfig, checkpoints: Checkpoints) -> Comparison:
+    """Compares the models of a search, or those of the recipe that is searched."""
+    trust, unmatched = config.model.trust_remote_code, config.unmatched
+    if config.recipe is None:
+        return checkpoints.compare(trust_remote_code=trust, unmatched=unmatched)
+    recipe = read_recipe(config.recipe).opened(checkpoints).recipe
+    # Where a recipe takes layers one by one, its models may differ in depth.
+    depth, how = not recipe.has_layers, matching_of(recipe)
+    return checkpoints.compare(trust_remote_code=trust, same_depth=depth, unmatched=unmatched, matching=how)
+
+
+def known_starts(
+    config: RunConfig, checkpoints: Checkpoints, spec: GenomeSpec, method: MergeMethod
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Names and genomes ``(k, n_var)`` of known points: those of the method, or the recipe that is searched alone."""
+    if config.recipe is None:
+        return spec.starts(method.starts(len(spec.template.sources), spec.template.options))
+    return (RECIPE,), spec.encode(read_recipe(config.recipe).opened(checkpoints).recipe)[None]
 
 
 def baselines(
