@@ -17,6 +17,7 @@ from evomerge.errors import InputError
 # Config, tokenizer, template, licence and card; weights as safetensors only, and no alternative copies in subfolders.
 _WANTED = ["*.json", "*.jinja", "*.model", "*.txt", "*.safetensors", "*.tiktoken", "README.md", "LICENSE*"]
 _UNWANTED = ["*/*", "optimizer*", "training_args*", "consolidated*"]
+_ADAPTER = {"adapter_config.json", "adapter_model.safetensors"}
 _TIMEOUT = 10.0  # seconds for the one request that shows whether the hub can be reached
 _SHA256, _SHA1 = 64, 40  # hex digits of the names that the cache gives to large files, and to small ones
 _GB = 1e9
@@ -60,7 +61,7 @@ def fetched(source: str, revision: str | None) -> Path:
     if isinstance(info, str):
         return cached(source, revision, info)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or () if "/" not in file.rfilename}
-    if SINGLE not in sizes and INDEX not in sizes:
+    if SINGLE not in sizes and INDEX not in sizes and not sizes.keys() >= _ADAPTER:
         raise InputError(why_unusable(source, list(sizes)))
     if SINGLE in sizes and INDEX in sizes:
         # Refused before gigabytes are fetched; which of them the repository means is not ours to guess.

@@ -24,7 +24,7 @@ from evomerge.recipe.layers import Ends, OutputLayer
 from evomerge.recipe.numbers import Cell, Number, numbers_of
 from evomerge.recipe.patterns import patterns_of
 from evomerge.recipe.recipe import FORMAT, Recipe
-from evomerge.recipe.sources import AdapterRef, CheckpointRef
+from evomerge.recipe.sources import AdapterRef, CheckpointRef, ModelRef
 
 __all__ = [
     "DEFAULT_LAYER_PATTERN",
@@ -38,6 +38,7 @@ __all__ = [
     "Coefficient",
     "Ends",
     "Group",
+    "ModelRef",
     "Number",
     "OutputLayer",
     "ParameterGroups",
