@@ -71,7 +71,7 @@ def add_up(
         total = torch.zeros(span.stop - span.start, device=out.device)
         for model, factor in zip(models, own, strict=True):
             block = model[span].to(torch.float32)
-            total += _spread(factor, span, vectors, width) * (block if start is None else block - start)
+            total += spread(factor, span, vectors, width) * (block if start is None else block - start)
         # Taken off with no negative zeros, so that the base's own stay where nothing is added.
         return total if start is None else start - total.neg_().add_(0.0)
 
@@ -158,8 +158,15 @@ def _square(upper: torch.Tensor, count: int) -> torch.Tensor:
     return grams
 
 
-def _spread(factor: torch.Tensor, span: slice, vectors: str, width: int) -> torch.Tensor:
-    """The factors of some elements, from those of their vectors."""
+def spread(factor: torch.Tensor, span: slice, vectors: str, width: int) -> torch.Tensor:
+    """The factors of some elements, from those of their vectors.
+
+    Args:
+        factor: One factor for each vector.
+        span: The elements.
+        vectors: ``rows`` or ``columns``.
+        width: Number of elements in a row.
+    """
     count = span.stop - span.start
     if vectors == "rows":
         first, last = span.start // width, (span.stop - 1) // width
