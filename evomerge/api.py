@@ -12,6 +12,7 @@ from evomerge.evaluation import Evaluation, Response
 from evomerge.recipe import Recipe
 from evomerge.report import Member
 from evomerge.run import environment, paths
+from evomerge.run.recipe_files import RecipeFile
 from evomerge.store import RunStore
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def merge(
     """Builds one recipe's model folder.
 
     Args:
-        recipe: A recipe, its JSON, or the file that holds it.
+        recipe: A recipe, its JSON, or the file that holds it, ours or a mergekit configuration.
         out: The folder to make.
         offline: Never ask the hub; None: unless the recipe names a model by its hub id.
         **options: See :func:`evomerge.run.export.build`.
@@ -126,7 +127,10 @@ def merge(
         InputError: With everything that is wrong with the recipe or its checkpoints.
     """
     if isinstance(recipe, str | Path):
-        recipe = Recipe.load(paths.expanded(str(recipe)))
+        file = RecipeFile.read(recipe)
+        offline = file.offline if offline is None else offline
+        environment.prepare(offline=offline)
+        recipe = file.recipe(offline=offline)
     elif isinstance(recipe, Mapping):
         recipe = Recipe.from_json(recipe)
     offline = environment.offline_for_recipe(recipe) if offline is None else offline

@@ -63,8 +63,8 @@ def resolve(found: Sequence[Override], problems: list[str], command: Sequence[st
     Raises:
         InputError: With ``problems`` and everything else that is wrong.
     """
-    flat, given = _values(found, schema.SEARCH, problems)
-    return validate.run_config(flat, problems, tuple(command), given)
+    flat = _values(found, schema.SEARCH, problems)
+    return validate.run_config(flat, problems, tuple(command))
 
 
 def expanded(found: Sequence[Override], problems: list[str]) -> list[Override]:
@@ -147,19 +147,13 @@ def _plain(words: Sequence[str], known: Mapping[str, Key]) -> tuple[dict[str, An
     return _overridden(schema.defaults(known), found, known, problems), problems
 
 
-def _values(
-    found: Sequence[Override], known: Mapping[str, Key], problems: list[str]
-) -> tuple[dict[str, Any], set[str]]:
-    """Dotted key to value: the declared defaults, then what groups and experiments say, then each override in order.
-
-    With the keys that were given a value.
-    """
+def _values(found: Sequence[Override], known: Mapping[str, Key], problems: list[str]) -> dict[str, Any]:
+    """Dotted key to value: the declared defaults, then what groups and experiments say, then each override in order."""
     found = expanded(found, problems)
     chosen = {override.key: override.value for override in found if override.group}
     container = _composed([f"{key}={value}" for key, value in chosen.items()])
-    composed = flattened(container, known, problems)
-    given = {*composed, *(override.key for override in found if not override.group)}
-    return _overridden(schema.defaults(known) | composed, found, known, problems), given
+    flat = schema.defaults(known) | flattened(container, known, problems)
+    return _overridden(flat, found, known, problems)
 
 
 def _overridden(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evomerge.config import checks, model_names, recipe_keys, schema, value_types
+from evomerge.config import checks, model_names, schema, value_types
 from evomerge.config.schema import Key
 from evomerge.errors import InputError
-from evomerge.recipe import Recipe
 from evomerge.run import environment
 from evomerge.run.paths import expanded, is_file, is_folder, new_file_problem, new_folder_problem, sibling
+from evomerge.run.recipe_files import RecipeFile
 from evomerge.run.run_config import EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
 from evomerge.settings import build
 from evomerge.store import read_manifest
@@ -65,22 +65,18 @@ def _is_unicode(value: Any) -> bool:
     return True
 
 
-def run_config(
-    flat: Mapping[str, Any], problems: list[str], command: tuple[str, ...] = (), given: Collection[str] = ()
-) -> RunConfig:
+def run_config(flat: Mapping[str, Any], problems: list[str], command: tuple[str, ...] = ()) -> RunConfig:
     """Checks a search's configuration and builds it.
 
     Args:
         flat: Dotted key to value, for every key of :data:`evomerge.config.schema.SEARCH`.
         problems: What was already found wrong; more is added.
         command: Words that repeat the run.
-        given: The keys that the user set.
 
     Raises:
         InputError: With all problems.
     """
     values = read_values(flat, schema.SEARCH, problems)
-    problems += recipe_keys.fill(values, given)
     for check in (checks.models, checks.tasks, checks.places, checks.method, checks.genome, checks.search):
         problems += check(values)
     if problems:
@@ -117,9 +113,9 @@ def merge_config(flat: Mapping[str, Any], problems: list[str]) -> MergeConfig:
     values = read_values(flat, schema.MERGE, problems)
     if "recipe" in values and not is_file(path := expanded(values["recipe"])):
         what = f"{values['recipe']} is a folder" if is_folder(path) else f"there is no file {values['recipe']}"
-        problems.append(f"recipe: {what}; expected a recipe.json{sibling(path)}")
+        problems.append(f"recipe: {what}; expected a recipe.json, or mergekit's YAML{sibling(path)}")
     elif "recipe" in values:
-        _settle_offline(values, "recipe", lambda: environment.offline_for_recipe(Recipe.load(path)), problems)
+        _settle_offline(values, "recipe", lambda: RecipeFile.read(path).offline, problems)
     problems += _out_problems(values, new_folder_problem)
     return _built(MergeConfig, values, problems)
 

@@ -125,12 +125,7 @@ def _is_unsaid(recipe: Recipe, method: MergeMethod, name: str, array: np.ndarray
 
 def _untouched(method: MergeMethod, n_models: int, deltas: bool) -> Coefficients | None:
     """Coefficients that give the base, or the first model, in mergekit; None if nothing does."""
-    if method.mergekit_parameters is not None:
-        return method.mergekit_parameters.untouched(n_models, deltas)
-    if method.base == "none":
-        return {"t": 0.0}
-    # The base is left where it is when no delta has weight.
-    return {"weight": (0.0,) * n_models if deltas else (1.0, *(0.0,) * (n_models - 1))}
+    return None if method.mergekit_parameters is None else method.mergekit_parameters.untouched(n_models, deltas)
 
 
 def _plain(recipe: Recipe) -> bool:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options, Starts
-from evomerge.methods._shared.mergekit import window_mergekit
+from evomerge.methods._shared.mergekit import WINDOW, delta_parameters, window_mergekit
 from evomerge.methods._shared.options import NORMALISE, RESCALE
 from evomerge.methods._shared.sparsify.window import GAMMA, WINDOW_OPTIONS, medium, prepare_window, window_bytes
 from evomerge.methods._shared.task_vector import merging
@@ -52,4 +52,5 @@ METHOD = MergeMethod(
     prepared_bytes=window_bytes,
     starts=starts,
     mergekit=window_mergekit,
+    mergekit_parameters=delta_parameters(normalize=False, rescale=False, always=WINDOW),
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options, Starts
-from evomerge.methods._shared.mergekit import delta_mergekit
+from evomerge.methods._shared.mergekit import delta_mergekit, delta_parameters
 from evomerge.methods._shared.options import NORMALISE, RESCALE, TIE, VOTES
 from evomerge.methods._shared.sparsify.random_drop import drop
 from evomerge.methods._shared.task_vector import each, merging
@@ -43,4 +43,5 @@ METHOD = MergeMethod(
     starts=starts,
     exact_starts="models",
     mergekit=delta_mergekit,
+    mergekit_parameters=delta_parameters(normalize=False, rescale=True),
 )

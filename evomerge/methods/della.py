@@ -12,7 +12,7 @@ normalise   weight                                      weight, or none
 The defaults are the paper's. It keeps a density of 0.3 to 0.7 and tunes lambda around 1.1. Ranks are within rows, the
 last dimension; a vector is one row. Its ``epsilon``, and mergekit's, is the half-width of the range of probabilities
 itself, which most densities forbid. Here it is a fraction of the widest range that the density allows, so every pair
-is valid; recipes can therefore not be handed to mergekit.
+is valid.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from __future__ import annotations
 from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options, Starts
+from evomerge.methods._shared.mergekit import delta_mergekit, delta_parameters
 from evomerge.methods._shared.options import NORMALISE, RESCALE_OWN, TIE, VOTES
 from evomerge.methods._shared.ranks import prepare_ranks, ranks_bytes
 from evomerge.methods._shared.sparsify.magprune import EPSILON, magprune
@@ -49,4 +50,6 @@ METHOD = MergeMethod(
     prepared_bytes=ranks_bytes,
     starts=starts,
     exact_starts="models",
+    mergekit=delta_mergekit,
+    mergekit_parameters=delta_parameters(normalize=True, rescale=True),
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options, Starts
+from evomerge.methods._shared.mergekit import delta_mergekit, delta_parameters
 from evomerge.methods._shared.options import NORMALISE, RESCALE_OWN
 from evomerge.methods._shared.ranks import prepare_ranks, ranks_bytes
 from evomerge.methods._shared.sparsify.magprune import EPSILON, magprune
@@ -38,4 +39,6 @@ METHOD = MergeMethod(
     prepare=prepare_ranks,
     prepared_bytes=ranks_bytes,
     starts=starts,
+    mergekit=delta_mergekit,
+    mergekit_parameters=delta_parameters(normalize=False, rescale=True),
 )

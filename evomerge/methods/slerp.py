@@ -18,6 +18,7 @@ from evomerge.kernels import Finite, Mixture, Part, dot, flat, mix
 from evomerge.methods._shared.coefficients import shared
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
+from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.recipe import Coefficient
 
 _PARALLEL = 0.9995
@@ -91,4 +92,5 @@ METHOD = MergeMethod(
     exact_starts="models",
     symmetric=False,
     mergekit=mergekit,
+    mergekit_parameters=MergekitParameters(untouched=lambda n_models, has_base: {"t": 0.0}),
 )

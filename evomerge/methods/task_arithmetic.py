@@ -9,7 +9,7 @@ from __future__ import annotations
 from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options, Starts
-from evomerge.methods._shared.mergekit import delta_mergekit
+from evomerge.methods._shared.mergekit import delta_mergekit, delta_parameters
 from evomerge.methods._shared.options import NORMALISE
 from evomerge.methods._shared.task_vector import merging
 from evomerge.recipe import Coefficient
@@ -34,4 +34,5 @@ METHOD = MergeMethod(
     options={"normalise": NORMALISE.choosing("none", among=("none", "weight"))},
     starts=starts,
     mergekit=delta_mergekit,
+    mergekit_parameters=delta_parameters(normalize=False),
 )

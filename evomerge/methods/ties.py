@@ -27,7 +27,7 @@ from evomerge.kernels import Window
 from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts, per_model
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSet, TensorSources
-from evomerge.methods._shared.mergekit import delta_mergekit
+from evomerge.methods._shared.mergekit import delta_mergekit, delta_parameters
 from evomerge.methods._shared.options import KEPT, NORMALISE, RESCALE, SCOPE, TIE, VOTES
 from evomerge.methods._shared.sparsify.global_top_k import GlobalTopK
 from evomerge.methods._shared.sparsify.top_k import (
@@ -126,4 +126,5 @@ METHOD = MergeMethod(
     starts=starts,
     exact_starts="models",
     mergekit=delta_mergekit,
+    mergekit_parameters=delta_parameters(normalize=True, rescale=False),
 )

@@ -21,10 +21,9 @@ from evomerge.recipe.groups import (
     layer_of,
 )
 from evomerge.recipe.layers import Ends, OutputLayer
-from evomerge.recipe.numbers import Cell, Number, numbers_of
 from evomerge.recipe.patterns import patterns_of
 from evomerge.recipe.recipe import FORMAT, Recipe
-from evomerge.recipe.sources import AdapterRef, CheckpointRef, ModelRef
+from evomerge.recipe.sources import AdapterRef, CheckpointRef
 
 __all__ = [
     "DEFAULT_LAYER_PATTERN",
@@ -33,13 +32,10 @@ __all__ = [
     "MODULE_KINDS",
     "UNMATCHED",
     "AdapterRef",
-    "Cell",
     "CheckpointRef",
     "Coefficient",
     "Ends",
     "Group",
-    "ModelRef",
-    "Number",
     "OutputLayer",
     "ParameterGroups",
     "Place",
@@ -48,6 +44,5 @@ __all__ = [
     "Tokenizer",
     "UnknownTensorName",
     "layer_of",
-    "numbers_of",
     "patterns_of",
 ]

@@ -41,7 +41,9 @@ class Tokenizer:
 
     Attributes:
         source: Whose tokenizer it is: the position of a source, ``base``, ``union``, or None for the reference's.
-        tokens: Tokens whose embeddings come from somewhere else, with what is said about each.
+        tokens: Tokens whose embeddings come from somewhere else. Of each an object: ``source``, the position of a
+            source, ``base`` or ``zero``; with it ``token`` or ``token_id``, where it is the embedding of another token
+            there; and ``force``, whether sources that have the token get that embedding too.
         pad_to_multiple_of: Number of which the rows of the embeddings become a multiple; None leaves them.
     """
 

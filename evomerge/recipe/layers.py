@@ -25,7 +25,7 @@ class Ends:
 
     def of(self, place: Place, name: str) -> tuple[int, ...]:
         """The sources of a tensor outside the layers. Norms of embeddings stand before the layers, others after."""
-        first = place.kind in ("embedding", "other") or (place.kind != "head" and "embed" in name.lower())
+        first = place.kind in ("embedding", "other", "tower") or (place.kind != "head" and "embed" in name.lower())
         return self.before if first else self.after
 
     def to_json(self) -> dict[str, Any]:

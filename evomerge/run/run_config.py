@@ -40,7 +40,6 @@ class RunConfig:
     """The configuration of a search.
 
     Attributes:
-        recipe: A recipe file whose numbers are searched; ``models``, ``base`` and ``method`` are then its own.
         models: The models to merge.
         base: What they were fine-tuned from.
         method: Name of the merge method.
@@ -67,10 +66,6 @@ class RunConfig:
         command: Words that repeat the run; not a part of the configuration itself.
     """
 
-    recipe: str | None = field(
-        default=None,
-        metadata=setting("a recipe whose numbers are searched, starting from it; it names models, base and method"),
-    )
     models: tuple[CheckpointRef, ...] = field(
         default=(), metadata=setting("the models to merge: folders or hub ids", form="checkpoints")
     )
@@ -150,7 +145,7 @@ class EvaluateConfig:
 class MergeConfig:
     """The configuration of ``merge``."""
 
-    recipe: str = field(metadata=setting("a recipe.json"))
+    recipe: str = field(metadata=setting("a recipe: recipe.json, or mergekit's YAML"))
     out: str = field(metadata=OUT_FOLDER)
     max_shard_size: int = field(default=5_000_000_000, metadata=SHARD_SIZE)
     offline: bool | None = field(default=None, metadata=OFFLINE)

@@ -136,7 +136,10 @@ def test_everything_wrong_is_said_at_once(desk: Path) -> None:
         (["report", "run=null"], "evomerge: 1 problem\n  - run: missing"),
         (["report", "runs/x"], "did you mean run=runs/x?"),
         (["report", "run=my_tasks"], "(it has no manifest.json)\n"),
-        (["merge", "recipe=my_tasks", "out=y"], "recipe: my_tasks is a folder; expected a recipe.json\n"),
+        (
+            ["merge", "recipe=my_tasks", "out=y"],
+            "recipe: my_tasks is a folder; expected a recipe.json, or mergekit's YAML\n",
+        ),
         (["export", "run=nowhere"], "run: nowhere is not there; expected a run's folder"),
         (["merge", "recipe=nowhere.json", "out=y"], "there is no file nowhere.json"),
         (["evaluate", "tasks=[rhymes]", "task_path=[my_tasks]"], "model: missing"),

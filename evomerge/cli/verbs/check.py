@@ -41,8 +41,7 @@ def _models(assembly: Assembly) -> Iterator[str]:
     yield from (f"  {entry.line()}" for entry in assembly.account)
     yield f"method {assembly.method.name}: {assembly.method.summary}"
     yield f"  paper: {assembly.method.paper}"
-    options = assembly.method.resolve(assembly.template.options)
-    yield from _options("method_options", assembly.method.options, options)
+    yield from _options("method_options", assembly.method.options, assembly.template.options)
 
 
 def _options(key: str, declared: Mapping[str, Option], values: Mapping[str, Any]) -> Iterator[str]:

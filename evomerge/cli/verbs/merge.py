@@ -5,20 +5,21 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from evomerge.recipe import Recipe
+from evomerge.run import recipe_files
 from evomerge.run.export import build, notes
 from evomerge.run.run_config import MergeConfig
 
 
 def run(config: MergeConfig) -> int:
     """Builds the recipe and says where the model is."""
-    recipe = Recipe.load(config.recipe)
+    said: list[str] = []
+    recipe = recipe_files.load(config.recipe, offline=bool(config.offline), say=said.append)
     if config.unmatched is not None:
         recipe = replace(recipe, unmatched=config.unmatched)
     folder = build(
         recipe, config.out, max_shard_size=config.max_shard_size, offline=bool(config.offline), device=config.device
     )
-    for note in notes(recipe, offline=bool(config.offline)):
+    for note in (*said, *notes(recipe, offline=bool(config.offline))):
         print(f"warning: {note}", file=sys.stderr)
     print(folder)
     return 0

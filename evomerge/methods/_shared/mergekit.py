@@ -12,6 +12,9 @@ from typing import Any
 from evomerge.methods._shared.inputs import Coefficients, Options
 from evomerge.methods._shared.options import SCOPE
 
+WINDOW: Mapping[str, Any] = {"scope": "tensor", "yields": "gamma", "small": "zero"}
+"""Options of breadcrumbs that mean what mergekit does."""
+
 
 @dataclass(frozen=True)
 class MergekitParameters:
@@ -41,7 +44,7 @@ def delta_mergekit(options: Options) -> Mapping[str, Any] | None:
     same = {"scope": "tensor", "kept": "exact", "votes": "weighted", "tie": "positive"}
     if any(options.get(name, value) != value for name, value in same.items()):
         return None
-    if options["normalise"] == "count" or options.get("rescale") == "inverse":
+    if options["normalise"] == "count" or options.get("rescale") in ("inverse", "own"):
         return None
     rescale = {"rescale": options["rescale"] == "l1"} if "rescale" in options else {}
     return {"normalize": options["normalise"] == "weight", **rescale}
@@ -49,7 +52,25 @@ def delta_mergekit(options: Options) -> Mapping[str, Any] | None:
 
 def window_mergekit(options: Options) -> Mapping[str, Any] | None:
     """Mergekit's parameters for breadcrumbs: whole tensors, gamma gives way, and small deltas are left out."""
-    same = {"scope": "tensor", "yields": "gamma", "small": "zero"}
-    if any(options[name] != value for name, value in same.items()):
+    if any(options[name] != value for name, value in WINDOW.items()):
         return None
     return delta_mergekit({**options, "scope": SCOPE.default})
+
+
+def delta_parameters(
+    *, normalize: bool, rescale: bool | None = None, always: Mapping[str, Any] | None = None
+) -> MergekitParameters:
+    """The other direction of :func:`delta_mergekit`.
+
+    Args:
+        normalize: mergekit's default: whether weights are divided by their sum.
+        rescale: mergekit's default: whether deltas keep their sum of absolute values; None for methods that keep all.
+        always: Options that stand for what mergekit always does.
+    """
+
+    def read(parameters: Mapping[str, Any]) -> Options:
+        options = {**(always or {}), "normalise": "weight" if parameters["normalize"] else "none"}
+        return options | ({} if rescale is None else {"rescale": "l1" if parameters["rescale"] else "none"})
+
+    defaults = {"normalize": normalize} | ({} if rescale is None else {"rescale": rescale})
+    return MergekitParameters(defaults, read, untouched=lambda n_models, has_base: {"weight": (0.0,) * n_models})

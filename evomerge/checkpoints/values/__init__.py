@@ -1,1 +1,0 @@
-"""Looks at values rather than headers: whether two sources are equal, whether all numbers are numbers."""

@@ -1,1 +1,0 @@
-"""The folder of a merged model: its card, and the proof that it answers as the candidate did."""

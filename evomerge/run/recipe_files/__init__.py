@@ -1,0 +1,5 @@
+"""Recipes in files, of either kind: our own JSON, or mergekit's YAML."""
+
+from evomerge.run.recipe_files.reading import RecipeFile, load
+
+__all__ = ["RecipeFile", "load"]

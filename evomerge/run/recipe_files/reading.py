@@ -1,0 +1,105 @@
+"""From a file to a recipe: our own JSON, or mergekit's YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from evomerge.dialects.mergekit.config import Configuration
+from evomerge.dialects.mergekit.documents import references
+from evomerge.dialects.mergekit.reading import configurations
+from evomerge.errors import InputError
+from evomerge.recipe import CheckpointRef, Recipe
+from evomerge.run import environment, paths
+
+# Modules that open models are imported inside the functions: whether the hub is out of bounds has to be settled before.
+
+_YAML = (".yml", ".yaml")
+
+
+@dataclass(frozen=True)
+class RecipeFile:
+    """A recipe's file, read as far as it can be without a look at models.
+
+    Attributes:
+        path: The file.
+        content: The recipe, or the documents of a mergekit configuration.
+    """
+
+    path: Path
+    content: Recipe | tuple[Configuration, ...]
+
+    @classmethod
+    def read(cls, path: str | Path) -> RecipeFile:
+        """Reads a file, by its name as JSON or YAML, or else by how it begins.
+
+        Raises:
+            InputError: If it is missing or is no recipe; everything that is wrong.
+        """
+        place = paths.expanded(str(path))
+        if not _is_yaml(place):
+            return cls(place, Recipe.load(place))
+        return cls(place, configurations(_text(place), str(path)))
+
+    @property
+    def checkpoints(self) -> tuple[CheckpointRef, ...]:
+        """All checkpoints that it names."""
+        if isinstance(self.content, Recipe):
+            return self.content.checkpoints
+        return references(self.content)
+
+    @property
+    def offline(self) -> bool:
+        """Whether the hub is out of bounds where nobody says so: unless a model is named by its hub id."""
+        return environment.offline_for(ref.source for ref in self.checkpoints)
+
+    def recipe(self, *, offline: bool, say: Callable[[str], object] = lambda note: None) -> Recipe:
+        """The recipe. For mergekit's YAML the headers of its models are read.
+
+        Args:
+            offline: Never ask the hub.
+            say: Told what the file says without effect, one sentence at a time.
+
+        Raises:
+            InputError: With everything that is wrong with the file, or does not fit its models.
+        """
+        if isinstance(self.content, Recipe):
+            return self.content
+        from evomerge.dialects.mergekit.translation import translated
+        from evomerge.run.recipe_files.model_facts import facts_of
+
+        found = translated(self.content, facts_of(self.checkpoints, offline=offline))
+        for note in found.notes:
+            say(note)
+        return found.recipe
+
+
+def load(path: str | Path, *, offline: bool = True, say: Callable[[str], object] = lambda note: None) -> Recipe:
+    """Reads a recipe's file of either kind.
+
+    Args:
+        path: The file.
+        offline: Never ask the hub.
+        say: Told what the file says without effect, one sentence at a time.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    return RecipeFile.read(path).recipe(offline=offline, say=say)
+
+
+def _is_yaml(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix in (*_YAML, ".json"):
+        return suffix in _YAML
+    return paths.is_file(path) and not _text(path).lstrip("\ufeff \t\r\n").startswith("{")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise InputError(f"there is no recipe file {str(path)!r}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"the recipe file {str(path)!r} cannot be read: {error}") from error
