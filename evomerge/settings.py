@@ -254,21 +254,23 @@ def _in_range(entry: Declared, value: Any) -> bool:
     return (low is None or value >= low) and (high is None or value <= high)
 
 
-_SIZES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9}
+_SIZES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9, "T": 10**12}
+_BINARY_SIZES = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
 def parse_size(text: str | int) -> int:
     """Reads a size in bytes.
 
     Args:
-        text: A number, with an optional suffix K, M, B or G (thousands, millions, twice billions), with or without a
-            ``B`` after it: ``5GB``, ``5B`` and ``5000000000`` are the same.
+        text: A number, with an optional suffix K, M, B, G or T (thousands, millions, twice billions, trillions), with
+            or without a ``B`` after it: ``5GB``, ``5B`` and ``5000000000`` are the same. ``KiB`` to ``TiB``, or ``Ki``
+            to ``Ti``, are powers of 1024.
 
     Raises:
         InputError: If it is not such a size, or not positive.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMBG]?)B?", str(text).strip().upper())
-    size = float(found[1]) * _SIZES[found[2]] if found else 0.0
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s?(?:([KMBGT]?)|([KMGT])I)B?", str(text).strip().upper(), re.ASCII)
+    size = float(found[1]) * (_BINARY_SIZES[found[3]] if found[3] else _SIZES[found[2]]) if found else 0.0
     if not 1 <= size < math.inf:
-        raise InputError(f"{str(text)[:80]!r} is not a size; write a number of bytes such as 5GB, 500M or 100K")
+        raise InputError(f"{str(text)[:80]!r} is not a size; write a number of bytes such as 5GB, 500M or 2GiB")
     return int(size)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
+import transformers
+from safetensors.torch import load_file, save_file
 
 from evomerge.checkpoints import open_source, stored_dtype, untied_heads
 from tests.building import edit_json, perturbed, rewrite, tiny, tiny_llama
@@ -118,3 +119,28 @@ def test_perturbed_is_an_expert(tmp_path: Path) -> None:
     for name in expert.specs:
         difference = (expert.tensor(name).float() - open_source(base).tensor(name).float()).abs()
         assert 0 < difference.mean() < 0.02
+
+
+def test_shards_of_odd_shapes(llama: Path, copy_of: Callable[..., Path]) -> None:
+    """One shard, shards in any order and under any names, one of which holds nothing: always the same model."""
+    whole = open_source(llama)
+    tensors = {name: whole.tensor(name).clone() for name in whole.specs}
+    names = sorted(tensors, reverse=True)
+    layouts = {
+        "one": {"model-00001-of-00001.safetensors": names},
+        "backwards": {f"model-{9 - i:05d}-of-00009.safetensors": names[i::9] for i in range(9)},
+        "named otherwise": {"b.safetensors": names[:3], "a.safetensors": names[3:]},
+        "one is empty": {"model-00001-of-00002.safetensors": [], "model-00002-of-00002.safetensors": names},
+    }
+    for layout, files in layouts.items():
+        folder = copy_of(llama, layout)
+        (folder / "model.safetensors").unlink()
+        for file, held in files.items():
+            save_file({name: tensors[name] for name in held}, folder / file, metadata={"format": "pt"})
+        index = {"metadata": {}, "weight_map": {name: file for file, held in files.items() for name in held}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+        source = open_source(folder)
+        assert source.specs.keys() == whole.specs.keys(), layout
+        assert source.fingerprint() == whole.fingerprint(), layout
+        loaded = transformers.AutoModelForCausalLM.from_pretrained(folder).state_dict()
+        assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items()), layout

@@ -93,13 +93,25 @@ def test_broken_promises(tmp_path: Path, stream: list[tuple[str, torch.Tensor]],
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("5GB", 5 * 10**9), ("5B", 5 * 10**9), ("500M", 5 * 10**8), ("100KB", 10**5), ("1.5g", 15 * 10**8), (1234, 1234)],
+    [
+        ("5GB", 5 * 10**9),
+        ("5B", 5 * 10**9),
+        ("500M", 5 * 10**8),
+        ("100KB", 10**5),
+        ("1.5g", 15 * 10**8),
+        (1234, 1234),
+        ("2TB", 2 * 10**12),
+        ("2 GiB", 2**31),
+        ("0.5mib", 2**19),
+        ("4Ki", 4096),
+        ("7b", 7 * 10**9),
+    ],
 )
 def test_sizes(text: str | int, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "big", "5TB", "-1", "0", 0, "5 GB or so"])
+@pytest.mark.parametrize("text", ["", "big", "5PB", "5iB", "5BiB", "-1", "0", 0, "5 GB or so"])
 def test_what_is_no_size(text: str | int) -> None:
     with pytest.raises(InputError, match="is not a size"):
         parse_size(text)
