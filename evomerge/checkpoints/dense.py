@@ -10,6 +10,7 @@ import torch
 
 from evomerge.checkpoints.computed import is_computed
 from evomerge.checkpoints.heads import tied_heads
+from evomerge.checkpoints.quantised import quantised_tensors
 from evomerge.checkpoints.tensor_files.header import TensorInfo, read_header
 from evomerge.checkpoints.tensor_files.mapped import content_digest, is_aligned, map_file, mapped
 from evomerge.checkpoints.unusable import INDEX
@@ -125,14 +126,9 @@ def _unlike_index(folder: Path, specs: Mapping[str, TensorInfo]) -> list[str]:
 
 
 def _unmergeable(folder: Path, specs: Mapping[str, TensorInfo]) -> list[str]:
-    weights = [info.dtype for name, info in specs.items() if not is_computed(name, info)]
-    narrow = {dtype for dtype in weights if dtype.itemsize == 1} - {torch.bool}
-    if narrow:
-        named = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in narrow))
-        return [
-            f"{str(folder)!r} is quantised: it holds {named} tensors. Merge the bf16, fp16 or fp32 original and "
-            "quantise the result"
-        ]
-    if not any(dtype.is_floating_point for dtype in weights):
+    weights = [name for name, info in specs.items() if not is_computed(name, info)]
+    if quantised := quantised_tensors(folder, specs, weights):
+        return quantised
+    if not any(specs[name].dtype.is_floating_point for name in weights):
         return [f"{str(folder)!r} holds no floating-point tensor to merge"]
     return []

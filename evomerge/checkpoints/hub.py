@@ -17,6 +17,7 @@ from evomerge.errors import InputError
 # Config, tokenizer, template, licence and card; weights as safetensors only, and no alternative copies in subfolders.
 _WANTED = ["*.json", "*.jinja", "*.model", "*.txt", "*.safetensors", "*.tiktoken", "README.md", "LICENSE*"]
 _UNWANTED = ["*/*", "optimizer*", "training_args*", "consolidated*"]
+_ADAPTER = {"adapter_config.json", "adapter_model.safetensors"}
 _TIMEOUT = 10.0  # seconds for the one request that shows whether the hub can be reached
 _SHA256, _SHA1 = 64, 40  # hex digits of the names that the cache gives to large files, and to small ones
 _GB = 1e9
@@ -60,7 +61,7 @@ def fetched(source: str, revision: str | None) -> Path:
     if isinstance(info, str):
         return cached(source, revision, info)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or () if "/" not in file.rfilename}
-    if SINGLE not in sizes and INDEX not in sizes:
+    if SINGLE not in sizes and INDEX not in sizes and not sizes.keys() >= _ADAPTER:
         raise InputError(why_unusable(source, list(sizes)))
     if SINGLE in sizes and INDEX in sizes:
         # Refused before gigabytes are fetched; which of them the repository means is not ours to guess.
@@ -68,14 +69,16 @@ def fetched(source: str, revision: str | None) -> Path:
             f"{source!r} holds two sets of weights: {SINGLE}, and shards with {INDEX}. Fetch the set that is meant "
             f"into a folder and name that: hf download {source} --local-dir FOLDER --exclude 'model-*' {INDEX}"
         )
-    folder = repository("model", source) / "snapshots" / str(info.sha)
+    place = Path(huggingface_hub.constants.HF_HUB_CACHE)
+    folder = place / "--".join(["models", *source.split("/")]) / "snapshots" / str(info.sha)
     wanted = list(filter_repo_objects(sizes, allow_patterns=_WANTED, ignore_patterns=_UNWANTED))
     new = [name for name in wanted if not (folder / name).exists()]
-    _check_room(source, sum(sizes[name] for name in new))
+    _check_room(source, place, sum(sizes[name] for name in new))
     try:
+        # By the name that was asked for, not by the commit: only then does the cache know the name when offline.
         path = Path(
             huggingface_hub.snapshot_download(
-                source, revision=info.sha, allow_patterns=_WANTED, ignore_patterns=_UNWANTED
+                source, revision=revision, allow_patterns=_WANTED, ignore_patterns=_UNWANTED
             )
         )
     except Exception as error:
@@ -83,30 +86,25 @@ def fetched(source: str, revision: str | None) -> Path:
             f"fetching {source!r} from the hub failed ({type(error).__name__}: {error}). What came is kept; the same "
             "command goes on from there"
         ) from error
-    if problems := damaged(source, [path / name for name in new]):
+    if problems := damaged(path / name for name in new):
         raise InputError(problems)
     return path
 
 
-def repository(kind: str, source: str) -> Path:
-    """Where the cache keeps a repository of the hub, whether it is there or not.
-
-    Args:
-        kind: ``model`` or ``dataset``.
-        source: Its id.
-    """
-    return Path(huggingface_hub.constants.HF_HUB_CACHE) / "--".join([f"{kind}s", *source.split("/")])
+def files_in_cache() -> set[Path]:
+    """All files of all repositories in the local cache: models, data sets, metrics."""
+    place = Path(huggingface_hub.constants.HF_HUB_CACHE)
+    return {path for path in place.glob("*--*/snapshots/*/**/*") if not path.is_dir()}
 
 
-def damaged(source: str, files: Iterable[Path]) -> list[str]:
+def damaged(files: Iterable[Path]) -> list[str]:
     """Finds files of the cache whose content is not what the hub announced, and removes them.
 
     The cache names a file by the hub's hash of it: SHA-256 for large files, git's SHA-1 for small ones. Files that are
     no links into it, on systems without links, are passed over.
 
     Args:
-        source: The repository's id, for the messages.
-        files: Files of a snapshot.
+        files: Files of snapshots.
 
     Returns:
         One sentence for each.
@@ -122,10 +120,16 @@ def damaged(source: str, files: Iterable[Path]) -> list[str]:
         blob.unlink()
         file.unlink()
         problems.append(
-            f"{file.name} of {source!r} is not what the hub has: its hash is {found}, expected {blob.name}. It was "
-            "removed; fetch again, and if it stays so, something between here and the hub changes files"
+            f"{file.name} of {repository(file)!r} is not what the hub has: its hash is {found}, expected {blob.name}. "
+            "It was removed; fetch again, and if it stays so, something between here and the hub changes files"
         )
     return problems
+
+
+def repository(file: Path) -> str:
+    """The id of the repository that a file of the cache belongs to."""
+    name = next(parent.parent.name for parent in file.parents if parent.name == "snapshots")
+    return "/".join(name.split("--")[1:])
 
 
 def _asked(source: str, revision: str | None) -> huggingface_hub.ModelInfo | str:
@@ -147,8 +151,7 @@ def _asked(source: str, revision: str | None) -> huggingface_hub.ModelInfo | str
         return f"the hub could not be reached ({type(error).__name__})"
 
 
-def _check_room(source: str, needed: int) -> None:
-    place = Path(huggingface_hub.constants.HF_HUB_CACHE)
+def _check_room(source: str, place: Path, needed: int) -> None:
     free = shutil.disk_usage(next(path for path in (place, *place.parents) if path.exists())).free
     if needed > free:
         raise InputError(

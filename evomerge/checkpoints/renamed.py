@@ -27,39 +27,43 @@ class RenamedSource:
         source: The source.
         names: New name to the source's own, of all its tensors.
         heads: Output embeddings that the source does not store: name to the new name of the embeddings that they are.
+
+    Attributes:
+        source: The source.
+        names: New name to the source's own.
     """
 
     def __init__(
         self, source: CheckpointSource, names: Mapping[str, str], heads: Mapping[str, str] | None = None
     ) -> None:
         heads = heads or {}
-        self._source = source
-        self._names = {**names, **{head: names[name] for head, name in heads.items()}}
+        self.source = source
+        self.names = {**names, **{head: names[name] for head, name in heads.items()}}
         self.path: Path = source.path
         self.config: Mapping[str, Any] = source.config
-        self.specs: Mapping[str, TensorSpec] = {name: source.specs[own] for name, own in self._names.items()}
+        self.specs: Mapping[str, TensorSpec] = {name: source.specs[own] for name, own in self.names.items()}
         new = {own: name for name, own in names.items()}
         self.aliases: Mapping[str, str] = {new[head]: new[name] for head, name in source.aliases.items()} | heads
 
     def tensor(self, name: str) -> torch.Tensor:
         """The values of one tensor."""
-        return self._source.tensor(self._names[name])
+        return self.source.tensor(self.names[name])
 
     def in_place(self, name: str) -> bool:
         """Whether :meth:`tensor` gives a view of a mapped file."""
-        return self._source.in_place(self._names[name])
+        return self.source.in_place(self.names[name])
 
     def file(self, name: str) -> Path:
         """The file that holds a tensor's values."""
-        return self._source.file(self._names[name])
+        return self.source.file(self.names[name])
 
     def fingerprint(self) -> str:
         """The source's own fingerprint: names do not change what it is."""
-        return self._source.fingerprint()
+        return self.source.fingerprint()
 
     def release(self) -> None:
         """Gives up what the source keeps for reading."""
-        self._source.release()
+        self.source.release()
 
 
 def in_form_of(reference: CheckpointSource, other: CheckpointSource) -> CheckpointSource:

@@ -84,8 +84,11 @@ def _foreign(names: Sequence[str]) -> str:
 def _adapter(names: Sequence[str]) -> str:
     if "adapter_config.json" not in names:
         return ""
+    if "adapter_model.bin" in names and "adapter_model.safetensors" not in names:
+        return _pickled(names)
     return (
-        "is a LoRA adapter (adapter_config.json), not a whole model. Merge it into its base first: "
+        "is a LoRA adapter (adapter_config.json), not a whole model. Name it among the models of a search with the "
+        "model that it was trained on as base=BASE, write BASE+ADAPTER, or merge it into its base first: "
         "PeftModel.from_pretrained(base, FOLDER).merge_and_unload().save_pretrained(NEW_FOLDER)"
     )
 

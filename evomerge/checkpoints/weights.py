@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evomerge.checkpoints.json_files import read_object
+from evomerge.checkpoints.quantised import quantised_config
 from evomerge.checkpoints.unusable import INDEX, SINGLE, why_no_model, why_unusable
 from evomerge.errors import InputError
 
@@ -24,7 +25,7 @@ def weight_files(folder: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
     config: dict[str, Any] = {}
     try:
         config = read_object(folder / "config.json")
-        problems += [*_quantised(folder, config), *_redirections(folder, config)]
+        problems += [*quantised_config(folder, config), *_redirections(folder, config)]
     except InputError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             raise InputError(why_no_model(folder)) from error
@@ -83,20 +84,6 @@ def _dangling(folder: Path) -> list[str]:
     links = [path for path in (folder / SINGLE, folder / INDEX) if path.is_symlink()]
     return [
         f"{str(path)!r} is a link to {str(path.readlink())!r}, which is not there. Fetch it again" for path in links
-    ]
-
-
-def _quantised(folder: Path, config: Mapping[str, Any]) -> list[str]:
-    found = config.get("quantization_config") or config.get("compression_config")
-    if found is None:
-        text = config.get("text_config")
-        found = text.get("quantization_config") if isinstance(text, dict) else None
-    if not found:
-        return []
-    named = found.get("quant_method", found) if isinstance(found, dict) else found
-    return [
-        f"{str(folder)!r} is quantised: its config.json has quantization_config with quant_method {named!r}. Merge the "
-        "bf16, fp16 or fp32 original and quantise the result"
     ]
 
 

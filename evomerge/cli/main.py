@@ -101,7 +101,7 @@ def _run_verb(verb: str, rest: list[str]) -> int:
         from evomerge.cli import sweep
 
         return sweep.run(words)
-    if verb in ("search", "check"):
+    if verb in pages.SEARCH_VERBS:
         return _search(words, ("evomerge", "search", *words), verb)
     from evomerge.config import compose
     from evomerge.run import environment
@@ -116,7 +116,7 @@ def _search(words: Sequence[str], command: Sequence[str], verb: str = "search") 
     from evomerge.run import environment
 
     config = compose.search(words, command)
-    environment.prepare(offline=bool(config.offline))
+    environment.prepare(offline=bool(config.offline) and verb != "fetch", bars=verb == "fetch")
     return _call(verb, config)
 
 

@@ -132,6 +132,8 @@ def method(values: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"base: method {method.name} needs the model that the others were fine-tuned from; set base=..."
         )
+    if values.get("recipe") is not None:
+        return problems  # the recipe says what each tensor is merged from
     least, most = method.models
     count = len(values.get("models", ()))
     if count and (count < least or (most is not None and count > most)):

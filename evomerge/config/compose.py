@@ -63,8 +63,8 @@ def resolve(found: Sequence[Override], problems: list[str], command: Sequence[st
     Raises:
         InputError: With ``problems`` and everything else that is wrong.
     """
-    flat = _values(found, schema.SEARCH, problems)
-    return validate.run_config(flat, problems, tuple(command))
+    flat, given = _values(found, schema.SEARCH, problems)
+    return validate.run_config(flat, problems, tuple(command), given)
 
 
 def expanded(found: Sequence[Override], problems: list[str]) -> list[Override]:
@@ -147,13 +147,19 @@ def _plain(words: Sequence[str], known: Mapping[str, Key]) -> tuple[dict[str, An
     return _overridden(schema.defaults(known), found, known, problems), problems
 
 
-def _values(found: Sequence[Override], known: Mapping[str, Key], problems: list[str]) -> dict[str, Any]:
-    """Dotted key to value: the declared defaults, then what groups and experiments say, then each override in order."""
+def _values(
+    found: Sequence[Override], known: Mapping[str, Key], problems: list[str]
+) -> tuple[dict[str, Any], set[str]]:
+    """Dotted key to value: the declared defaults, then what groups and experiments say, then each override in order.
+
+    With the keys that were given a value.
+    """
     found = expanded(found, problems)
     chosen = {override.key: override.value for override in found if override.group}
     container = _composed([f"{key}={value}" for key, value in chosen.items()])
-    flat = schema.defaults(known) | flattened(container, known, problems)
-    return _overridden(flat, found, known, problems)
+    composed = flattened(container, known, problems)
+    given = {*composed, *(override.key for override in found if not override.group)}
+    return _overridden(schema.defaults(known) | composed, found, known, problems), given
 
 
 def _overridden(

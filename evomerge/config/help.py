@@ -15,15 +15,19 @@ from evomerge.search import searchers
 VERBS = {
     "search": "search for merges of some models that score best on some tasks",
     "check": "say what a search would do: genes, items, memory, disk, and all that is wrong",
+    "fetch": "bring every model, data set and metric of a search onto this machine, for a run without network",
     "merge": "make one merged model from a recipe",
     "evaluate": "score one model on tasks",
     "report": "write a run's report again",
     "export": "make a model folder of one member of a run's front, and verify it",
 }
 
+SEARCH_VERBS = ("search", "check", "fetch")  # they take the words of a search
+
 _KEYS: Mapping[str, Mapping[str, Key]] = {
     "search": schema.SEARCH,
     "check": schema.SEARCH,
+    "fetch": schema.SEARCH,
     "merge": schema.MERGE,
     "evaluate": schema.EVALUATE,
     "report": schema.REPORT,
@@ -37,6 +41,7 @@ _EXAMPLES = {
         "evomerge search experiment=example seed=1",
     ),
     "check": ("evomerge check models=[A,B] base=C method=ties tasks=[t1,t2]",),
+    "fetch": ("evomerge fetch models=[ORG/A,ORG/B] base=ORG/C tasks=[t1,t2]",),
     "merge": ("evomerge merge recipe=recipe.json out=merged",),
     "evaluate": ("evomerge evaluate model=merged tasks=[t1,t2]",),
     "report": ("evomerge report run=runs/x",),
@@ -74,12 +79,12 @@ def verb(name: str) -> str:
     """The page of ``evomerge VERB --help``."""
     lines = [f"evomerge {name}: {VERBS[name]}", ""]
     lines += [f"  {example}" for example in _EXAMPLES[name]]
-    if name in ("search", "check"):
+    if name in SEARCH_VERBS:
         lines += ["", "Ready-made settings (group=name; each key of them can be set on its own):"]
         lines += [_entry(group, " | ".join(names)) for group, names in groups.groups().items()]
     lines += ["", "Keys (values as in Hydra; any list can be a YAML file):"]
     lines += [_entry(key, entry.doc + _allowed(entry)) for key, entry in _KEYS[name].items()]
-    if name in ("search", "check"):
+    if name in SEARCH_VERBS:
         lines += ["", "Options of searchers (searcher.options.NAME) and executors (executor.options.NAME):"]
         lines += [_entry(option, text) for option, text in _plugin_options()]
         lines += ["", _NOTES.rstrip()]

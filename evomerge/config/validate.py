@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from evomerge.config import checks, model_names, schema, value_types
+from evomerge.config import checks, model_names, recipe_keys, schema, value_types
 from evomerge.config.schema import Key
 from evomerge.errors import InputError
 from evomerge.run import environment
@@ -65,18 +65,22 @@ def _is_unicode(value: Any) -> bool:
     return True
 
 
-def run_config(flat: Mapping[str, Any], problems: list[str], command: tuple[str, ...] = ()) -> RunConfig:
+def run_config(
+    flat: Mapping[str, Any], problems: list[str], command: tuple[str, ...] = (), given: Collection[str] = ()
+) -> RunConfig:
     """Checks a search's configuration and builds it.
 
     Args:
         flat: Dotted key to value, for every key of :data:`evomerge.config.schema.SEARCH`.
         problems: What was already found wrong; more is added.
         command: Words that repeat the run.
+        given: The keys that the user set.
 
     Raises:
         InputError: With all problems.
     """
     values = read_values(flat, schema.SEARCH, problems)
+    problems += recipe_keys.fill(values, given)
     for check in (checks.models, checks.tasks, checks.places, checks.method, checks.genome, checks.search):
         problems += check(values)
     if problems:

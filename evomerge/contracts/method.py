@@ -111,10 +111,10 @@ class MethodContract:
 
     @in_every_variant
     def test_starts_lie_within_the_bounds(self, options: Options) -> None:
-        """Starting points, if there are any, are complete and in bounds; among them are the mean and every model."""
+        """Starting points are complete and in bounds: the mean and every model, or neutral coefficients alone."""
         for count in range(self.method.models[0], self.count + 1):
             points = self.method.starts(count, options)
-            assert not points or {"uniform", *(f"model:{i}" for i in range(count))} <= set(points)
+            assert set(points) <= {"neutral"} or {"uniform", *(f"model:{i}" for i in range(count))} <= set(points)
             for name, values in points.items():
                 assert set(values) == {c.name for c in self.method.coefficients(options)}, name
                 for c in self.method.coefficients(options):
@@ -132,6 +132,7 @@ class MethodContract:
         deltas = [model - base for model in models]
         wanted = {"uniform": torch.stack(models).mean(0)} | {f"model:{i}": model for i, model in enumerate(models)}
         wanted |= {f"task_arithmetic:{v}": base + v * torch.stack(deltas).sum(0) for v in (0.3, 0.5, 0.7)}
+        wanted["neutral"] = self.merge(options, base, models, self.neutral(options))
         for name, values in self.method.starts(self.count, options).items():
             away = self.merge(options, base, models, values) - wanted[name]
             if self.method.exact_starts == "all" or (self.method.exact_starts == "models" and "model:" in name):

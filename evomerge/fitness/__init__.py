@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from evomerge.fitness.scorer import Scorer
     from evomerge.fitness.suite import MetricInfo, TaskSuite
     from evomerge.fitness.tasks.isolated_rng import isolated_rng
+    from evomerge.fitness.tasks.loader import forget_tables
     from evomerge.fitness.traits import ModelTraits
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Sharing",
     "TaskListing",
     "TaskSuite",
+    "forget_tables",
     "inspect_tasks",
     "isolated_rng",
     "logit_bytes",
@@ -55,6 +57,7 @@ _HOMES = {
     "TaskListing": "inspection",
     "TaskSuite": "suite",
     "WHOLE": "inference.probe",
+    "forget_tables": "tasks.loader",
     "isolated_rng": "tasks.isolated_rng",
     "inspect_tasks": "inspection",
     "logit_bytes": "inference.memory",

@@ -6,7 +6,8 @@ Decoding is linear over depth (see `curves`), proportions between models use one
 """
 
 from evomerge.genome.build import build
+from evomerge.genome.from_recipe import from_recipe
 from evomerge.genome.settings import BASES, DEPTHS, GenomeSettings
 from evomerge.genome.spec import GenomeSpec, NotExpressible
 
-__all__ = ["BASES", "DEPTHS", "GenomeSettings", "GenomeSpec", "NotExpressible", "build"]
+__all__ = ["BASES", "DEPTHS", "GenomeSettings", "GenomeSpec", "NotExpressible", "build", "from_recipe"]

@@ -16,7 +16,7 @@ from evomerge.genome.settings import GenomeSettings
 from evomerge.genome.spec import GenomeSpec, is_number, spread
 from evomerge.recipe import MODULE_KINDS, Coefficient, Group, Recipe
 
-__all__ = ["build"]
+__all__ = ["bound_problems", "build"]
 
 
 def build(
@@ -44,7 +44,7 @@ def build(
         InputError: listing every problem of the settings, or a tensor name that no pattern knows.
     """
     coefficients = {coefficient.name: coefficient for coefficient in declared}
-    problems = [*settings.problems(), *_bound_problems(settings, coefficients)]
+    problems = [*settings.problems(), *bound_problems(settings, coefficients)]
     if problems:
         raise InputError([*problems, *_unknown(settings, coefficients)])
     groups, profiles = grouped(settings, template.groups, names)
@@ -77,7 +77,8 @@ def _unknown(settings: GenomeSettings, declared: Mapping[str, Coefficient]) -> I
             yield f"genome.{where} names the coefficient {name!r}; the method has {known}{suggest(name, declared)}"
 
 
-def _bound_problems(settings: GenomeSettings, declared: Mapping[str, Coefficient]) -> Iterator[str]:
+def bound_problems(settings: GenomeSettings, declared: Mapping[str, Coefficient]) -> Iterator[str]:
+    """Bounds that are no bounds, or that the method does not take."""
     for name, ends in settings.bounds.items():
         where = f"genome.bounds.{name} is {list(ends) if isinstance(ends, Sequence) else ends!r}"
         numbers = isinstance(ends, Sequence) and all(map(is_number, ends))

@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.genome import simplex
 
-__all__ = ["GeneBlock", "NotExpressible"]
+__all__ = ["Block", "GeneBlock", "NotExpressible"]
 
 TOLERANCE = 1e-9  # in units of the search range; far above rounding, far below what changes a model
 
 
 class NotExpressible(ValueError):
     """A recipe that no genome of this search space decodes to."""
+
+
+class Block(Protocol):
+    """Some of the genes of a genome, all of one coefficient."""
+
+    @property
+    def coefficient(self) -> str:
+        """Name of the coefficient."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One per gene."""
+
+    @property
+    def n_genes(self) -> int:
+        """Number of genes."""
+
+    def put(self, genes: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+        """Writes the coefficients that some genes stand for into the array of a recipe."""
+
+    def take(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Genes ``(n_genes,)`` whose `put` writes what stands in the array of a recipe.
+
+        Raises:
+            NotExpressible: If there are none.
+        """
+
+    def mark(self, searched: NDArray[np.bool_]) -> None:
+        """Sets a mask of the array of a recipe where these genes write."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +109,18 @@ class GeneBlock:
             inside = self._inside(controls)
             return simplex.to_unit(inside / inside.sum(axis=1, keepdims=True)).ravel()
         return self._inside((controls - self.low) / (self.high - self.low)).ravel()
+
+    def put(self, genes: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+        """See :meth:`Block.put`."""
+        values[list(self.rows)] = self.decode(genes)
+
+    def take(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See :meth:`Block.take`."""
+        return self.encode(values[list(self.rows)])
+
+    def mark(self, searched: NDArray[np.bool_]) -> None:
+        """See :meth:`Block.mark`."""
+        searched[list(self.rows)] = True
 
     def _controls(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Control values whose curve passes through the given values."""

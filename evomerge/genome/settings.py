@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from evomerge import settings
@@ -15,6 +15,8 @@ __all__ = ["BASES", "DEPTHS", "GenomeSettings"]
 
 DEPTHS = ("model", "blocks", "layer", "linear", "smooth")
 BASES = ("points", "cosine")
+# Settings that runs which began before there were any do not have.
+_LATER = ("searched",)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class GenomeSettings:
             number, or one per model. Never searched.
         bounds: Coefficient to ``[low, high]``. Naming a coefficient that is not searched by default makes it searched.
         shared: Coefficients with one value (per model) for the whole model, whatever the depth.
+        searched: Numbers of a given recipe that are searched: coefficients, or ``COEFFICIENT@GROUP``, where the group
+            is a pattern of group labels, a module kind or a filter of groups. Empty: all.
     """
 
     depth: str = field(default="layer", metadata=setting("how coefficients may differ over depth", choices=DEPTHS))
@@ -60,6 +64,9 @@ class GenomeSettings:
         default_factory=dict, metadata=setting("search range per coefficient, {weight: [-0.5, 1.5]}")
     )
     shared: tuple[str, ...] = field(default=(), metadata=setting("coefficients with one value for the whole depth"))
+    searched: tuple[str, ...] = field(
+        default=(), metadata=setting("numbers of recipe= that are searched: [weight,'density@mlp']; none: all")
+    )
 
     def problems(self) -> Iterator[str]:
         """Says what is wrong with the settings by themselves, before any model or method is known."""
@@ -70,5 +77,7 @@ class GenomeSettings:
                 yield f"genome.own_groups names {kind!r}; expected one of {kinds}{suggest(kind, MODULE_KINDS)}"
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as a JSON object, for a run's manifest."""
-        return settings.as_json(self)
+        """The settings as a JSON object, for a run's manifest and identity; later ones if they say something."""
+        plain = {entry.name for entry in fields(self) if getattr(self, entry.name) == entry.default}
+        found = settings.as_json(self)
+        return {name: value for name, value in found.items() if not (name in _LATER and name in plain)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evomerge.genome.gene_block import TOLERANCE, GeneBlock, NotExpressible
+from evomerge.genome.gene_block import TOLERANCE, Block, NotExpressible
 from evomerge.recipe import Coefficient, Group, Recipe
 
 __all__ = ["GenomeSpec", "NotExpressible"]
@@ -17,7 +17,7 @@ __all__ = ["GenomeSpec", "NotExpressible"]
 
 @dataclass(frozen=True, eq=False)
 class GenomeSpec:
-    """Which recipes a search can propose. Made by `build`.
+    """Which recipes a search can propose. Made by `build`, or by `from_recipe`.
 
     Attributes:
         template: Recipe with everything but the coefficients.
@@ -31,7 +31,7 @@ class GenomeSpec:
 
     template: Recipe
     declared: Mapping[str, Coefficient]
-    gene_blocks: tuple[GeneBlock, ...]
+    gene_blocks: tuple[Block, ...]
     constants: Mapping[str, NDArray[np.float64]]
     pinned: Mapping[str, NDArray[np.bool_]]
     members: Mapping[str, int]
@@ -74,7 +74,7 @@ class GenomeSpec:
         start = 0
         for block in self.gene_blocks:
             stop = start + block.n_genes
-            values[block.coefficient][list(block.rows)] = block.decode(genes[start:stop])
+            block.put(genes[start:stop], values[block.coefficient])
             start = stop
         return replace(self.template, coefficients=values)
 
@@ -95,16 +95,20 @@ class GenomeSpec:
         Raises:
             NotExpressible: naming what has no counterpart here.
         """
-        values = self._regrouped(recipe, self._model_order(recipe))
+        alike = {name: values.shape for name, values in recipe.coefficients.items()}
+        same = alike == {name: values.shape for name, values in self.constants.items()}
+        same = same and replace(recipe, coefficients={}) == self.template
+        values = recipe.coefficients if same else self._regrouped(recipe, self._model_order(recipe))
         for name, constant in self.constants.items():
-            found = [block for block in self.gene_blocks if block.coefficient == name]
-            searched = {row for block in found for row in block.rows}
+            searched = np.zeros(constant.shape, dtype=bool)
+            for block in self.gene_blocks:
+                if block.coefficient == name:
+                    block.mark(searched)
+            off = ~searched & (np.abs(values[name] - constant) > TOLERANCE)
             for row, group in enumerate(self.groups):
-                off = np.abs(values[name][row] - constant[row]).max() > TOLERANCE
-                if row not in searched and not group.frozen and off:
+                if off[row].any() and not group.frozen:
                     raise NotExpressible(f"{name} of {group.label} is not searched and differs from {constant[row]}")
-        genes = [block.encode(values[block.coefficient][list(block.rows)]) for block in self.gene_blocks]
-        return np.concatenate(genes)
+        return np.concatenate([block.take(values[block.coefficient]) for block in self.gene_blocks])
 
     def recipe(self, coefficients: Mapping[str, float | Sequence[float]]) -> Recipe:
         """The recipe with the same values everywhere, save where the user fixed others.

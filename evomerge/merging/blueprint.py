@@ -15,11 +15,12 @@ from typing import Any, Self
 
 import torch
 import transformers
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.initialization import no_init_weights
 
 from evomerge.checkpoints import CheckpointSource, is_head, read_object
 from evomerge.errors import InputError
+from evomerge.merging.model_class import ModelClass
 from evomerge.merging.weight_map import filled
 
 AUTO = "auto"
@@ -38,7 +39,7 @@ class Blueprint:
 
     model: PreTrainedModel
     attention: str
-    _auto: Any
+    _class: ModelClass
     _options: Mapping[str, Any]
 
     @classmethod
@@ -49,6 +50,7 @@ class Blueprint:
         dtype: torch.dtype = torch.float32,
         attention: str = AUTO,
         trust_remote_code: bool = False,
+        causal: bool = True,
     ) -> Self:
         """Builds the model of a checkpoint's config, and makes sure that the checkpoint holds its weights.
 
@@ -57,6 +59,7 @@ class Blueprint:
             dtype: The type that the model computes in.
             attention: transformers' name of an attention implementation; ``auto`` is what transformers chooses.
             trust_remote_code: Whether code that comes with the checkpoint may run.
+            causal: Whether it must be a causal language model, see :meth:`ModelClass.of`.
 
         Raises:
             InputError: If transformers cannot build the model, or the checkpoint does not hold exactly its weights.
@@ -64,19 +67,27 @@ class Blueprint:
         options: dict[str, Any] = {"trust_remote_code": trust_remote_code}
         if attention != AUTO:
             options["attn_implementation"] = attention
-        auto, model = _build(checkpoint, dtype, options)
+        kind, model = _build(checkpoint, dtype, options, causal)
         _check_filled(checkpoint, model)
         used = {str(part.config._attn_implementation) for part in model.modules() if isinstance(part, PreTrainedModel)}
-        return cls(model, used.pop() if len(used) == 1 else AUTO, auto, options)
+        return cls(model, used.pop() if len(used) == 1 else AUTO, kind, options)
 
     @classmethod
-    def of_config(cls, config: Mapping[str, Any], *, dtype: torch.dtype = torch.float32, attention: str = AUTO) -> Self:
+    def of_config(
+        cls,
+        config: Mapping[str, Any],
+        *,
+        dtype: torch.dtype = torch.float32,
+        attention: str = AUTO,
+        causal: bool = True,
+    ) -> Self:
         """Builds the model of a config that lies in no folder: of a merge whose layers are others than a checkpoint's.
 
         Args:
             config: The content of its ``config.json``, of a type that transformers knows.
             dtype: The type that the model computes in.
             attention: transformers' name of an attention implementation; ``auto`` is what transformers chooses.
+            causal: Whether it must be a causal language model, see :meth:`ModelClass.of`.
 
         Raises:
             InputError: If transformers cannot build the model.
@@ -84,12 +95,12 @@ class Blueprint:
         options = {} if attention == AUTO else {"attn_implementation": attention}
         try:
             parsed = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
-            auto = _auto_class(parsed)
+            kind = ModelClass.of(parsed, causal=causal)
             with torch.device("meta"):
-                model = auto.from_config(parsed, dtype=dtype, **options)
+                model = kind.build(parsed, dtype, options)
         except Exception as error:  # configs are checked by many classes, each in its own way
             raise InputError(f"transformers cannot build the merged model: {_one_line(error)}") from error
-        return cls(model, attention, auto, options)
+        return cls(model, attention, kind, options)
 
     def empty(self, folder: Path, dtype: torch.dtype, device: torch.device | str) -> PreTrainedModel:
         """Builds the model with memory for its weights, which hold whatever was there.
@@ -100,7 +111,7 @@ class Blueprint:
             device: Where it lives.
         """
         with torch.device(device), no_init_weights():
-            model: PreTrainedModel = self._auto.from_config(self.model.config, dtype=dtype, **self._options)
+            model = self._class.build(self.model.config, dtype, self._options)
         model.tie_weights()
         if (folder / "generation_config.json").is_file():
             model.generation_config = transformers.GenerationConfig.from_pretrained(folder, local_files_only=True)
@@ -121,14 +132,11 @@ class Blueprint:
         """
         with _quietly():
             try:
-                loaded: tuple[PreTrainedModel, Mapping[str, Any]] = self._auto.from_pretrained(
-                    folder, dtype=dtype, local_files_only=True, output_loading_info=True, **self._options
-                )
+                return self._class.load(folder, dtype, self._options)
             except (MemoryError, torch.OutOfMemoryError):
                 raise
             except Exception as error:  # raised by many classes, each in its own way
                 raise InputError(f"transformers cannot load {str(folder)!r}: {_one_line(error)}") from error
-        return loaded
 
 
 def missing_weights(checkpoint: CheckpointSource, names: list[str]) -> list[str]:
@@ -170,7 +178,9 @@ def _check_filled(checkpoint: CheckpointSource, model: PreTrainedModel) -> None:
         raise InputError(problems)
 
 
-def _build(checkpoint: CheckpointSource, dtype: torch.dtype, options: Mapping[str, Any]) -> tuple[Any, PreTrainedModel]:
+def _build(
+    checkpoint: CheckpointSource, dtype: torch.dtype, options: Mapping[str, Any], causal: bool
+) -> tuple[ModelClass, PreTrainedModel]:
     where, trusted = repr(str(checkpoint.path)), options["trust_remote_code"]
     if "model_type" not in checkpoint.config:  # transformers would guess it from the folder's name
         raise InputError(f'config.json in {where} has no model_type; add it, such as "model_type": "llama"')
@@ -178,15 +188,15 @@ def _build(checkpoint: CheckpointSource, dtype: torch.dtype, options: Mapping[st
         config = transformers.AutoConfig.from_pretrained(
             checkpoint.path, local_files_only=True, trust_remote_code=trusted
         )
-        auto = _auto_class(config)
+        kind = ModelClass.of(config, causal=causal)
         with torch.device("meta"):
-            model = auto.from_config(config, dtype=dtype, **options)
+            model = kind.build(config, dtype, options)
     except InputError:
         raise
     except Exception as error:  # configs are checked by many classes, each in its own way
         if "attn_implementation" in options:
             # Raises what is wrong apart from the attention, if there is anything.
-            _, usual = _build(checkpoint, dtype, {"trust_remote_code": trusted})
+            _, usual = _build(checkpoint, dtype, {"trust_remote_code": trusted}, causal)
             raise InputError(
                 f"attention {options['attn_implementation']!r} cannot be used with {where}: "
                 f"{_one_line(error).partition('. ')[0].rstrip('.')}. Leave it at auto, which takes "
@@ -194,7 +204,7 @@ def _build(checkpoint: CheckpointSource, dtype: torch.dtype, options: Mapping[st
             ) from error
         raise InputError(_reason(checkpoint, trusted, error)) from error
     _check_generation(checkpoint.path / "generation_config.json")
-    return auto, model
+    return kind, model
 
 
 def _check_generation(path: Path) -> None:
@@ -205,17 +215,6 @@ def _check_generation(path: Path) -> None:
         transformers.GenerationConfig.from_pretrained(path.parent, local_files_only=True)
     except Exception as error:
         raise InputError(f"transformers cannot read {str(path)!r}: {_one_line(error)}") from error
-
-
-def _auto_class(config: PretrainedConfig) -> Any:
-    if type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING or hasattr(config, "auto_map"):
-        return transformers.AutoModelForCausalLM
-    if type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
-        return transformers.AutoModelForImageTextToText
-    raise InputError(
-        f"transformers has no causal language model of type {config.model_type!r}, which config.json in "
-        f"{config.name_or_path!r} names"
-    )
 
 
 def _reason(checkpoint: CheckpointSource, trusted: bool, error: Exception) -> str:

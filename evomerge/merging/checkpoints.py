@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Self
 
@@ -19,7 +20,7 @@ from evomerge.checkpoints import (
     strictest,
 )
 from evomerge.errors import InputError
-from evomerge.recipe import AdapterRef, CheckpointRef, Recipe, Tokenizer
+from evomerge.recipe import AdapterRef, ModelRef, Recipe, Tokenizer
 
 
 class Checkpoints:
@@ -35,9 +36,7 @@ class Checkpoints:
         by_ref: All opened checkpoints, each under the reference's tensor names where only a prefix differs.
     """
 
-    def __init__(
-        self, checkpoints: Mapping[CheckpointRef, CheckpointSource], reference: CheckpointRef | None = None
-    ) -> None:
+    def __init__(self, checkpoints: Mapping[ModelRef, CheckpointSource], reference: ModelRef | None = None) -> None:
         if not checkpoints:
             raise ValueError("there is no checkpoint to merge")
         self.reference = checkpoints[reference] if reference is not None else next(iter(checkpoints.values()))
@@ -48,23 +47,23 @@ class Checkpoints:
 
     @classmethod
     def open(cls, recipe: Recipe, *, offline: bool = True) -> Self:
-        """Finds and opens all checkpoints that a recipe names.
+        """Finds and opens all checkpoints and adapters that a recipe names.
 
         Raises:
             InputError: If some cannot be found or read; all problems.
         """
-        return cls.open_all(recipe.checkpoints, offline=offline)
+        return cls.open_all(recipe.references, offline=offline)
 
     @classmethod
-    def open_all(cls, references: Iterable[CheckpointRef], *, offline: bool = True) -> Self:
-        """Finds and opens checkpoints; the first becomes the reference.
+    def open_all(cls, references: Iterable[ModelRef], *, offline: bool = True) -> Self:
+        """Finds and opens checkpoints and adapters on them; the first becomes the reference.
 
         Raises:
             InputError: If some cannot be found or read; all problems.
         """
         return cls(open_all(references, lambda ref: locate(ref.source, ref.revision, offline=offline)))
 
-    def __getitem__(self, ref: CheckpointRef) -> CheckpointSource:
+    def __getitem__(self, ref: ModelRef) -> CheckpointSource:
         """The opened checkpoint of a reference.
 
         Raises:
@@ -81,7 +80,7 @@ class Checkpoints:
         trust_remote_code: bool = False,
         same_depth: bool = True,
         unmatched: str = "refuse",
-        matching: Mapping[CheckpointRef, Matching] | Matching = "row",
+        matching: Mapping[ModelRef, Matching] | Matching = "row",
     ) -> Comparison:
         """Compares all checkpoints with the reference, from headers, configs and tokenizer files alone.
 
@@ -119,10 +118,10 @@ class Checkpoints:
         )
 
 
-def matching_of(recipe: Recipe) -> dict[CheckpointRef, Matching]:
+def matching_of(recipe: Recipe) -> dict[ModelRef, Matching]:
     """How a recipe, and those among its sources, merge the embeddings of each checkpoint that they name."""
     how: Matching = "none" if recipe.embeddings == "base" else "row" if recipe.tokenizer == Tokenizer() else "token"
-    found: dict[CheckpointRef, Matching] = {}
+    found: dict[ModelRef, Matching] = {}
     for source in (*recipe.sources, *(() if recipe.base is None else (recipe.base,))):
         inner = matching_of(source) if isinstance(source, Recipe) else {source: how}
         for ref, its in inner.items():
@@ -136,6 +135,6 @@ def is_weight(name: str, spec: TensorSpec) -> bool:
     return spec.dtype.is_floating_point and not is_computed(name, spec)
 
 
-def _identity(ref: CheckpointRef) -> Hashable:
-    """The identity of a checkpoint, by which recipes know it."""
-    return tuple(ref.identity().items())
+def _identity(ref: ModelRef) -> Hashable:
+    """The identity of a checkpoint or an adapter on one, by which recipes know it."""
+    return json.dumps(ref.identity(), sort_keys=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evomerge.checkpoints import TensorSpec
+from evomerge.checkpoints import TensorSpec, computed_bytes, stored_bytes
 from evomerge.errors import InputError
 from evomerge.merging.checkpoints import Checkpoints
 from evomerge.merging.loop import Merger
@@ -31,11 +31,12 @@ class Footprint:
         program: The interpreter and the libraries: what this process takes as it is.
         live: The model in memory that candidates are installed into.
         working: Buffers while one tensor is merged: the result, where the model computes in another type than it is
-            rounded to, the rounded copies of sources whose type is wider than the recipe's, what the method prepares
-            for that tensor where this is not kept, and what a method written for whole tensors takes. Blocks that other
+            rounded to, the rounded copies of sources whose type is wider than the recipe's, the tensors that adapters
+            change, what the method prepares for that tensor where this is not kept, and what a method written for
+            whole tensors takes. Blocks that other
             methods compute in are a few megabytes.
-        mapped: Weights of all checkpoints. They are mapped files: the workers of a machine share them, and the system
-            takes their memory back where it is short.
+        mapped: Weights of all checkpoints, and of adapters on them their own tensors. They are mapped files: the
+            workers of a machine share them, and the system takes their memory back where it is short.
         prepared: The most that the method prepares, by place: ``disk`` is mapped as well, ``memory`` is each worker's
             own, ``nowhere`` is what the limits have no room for, so that it is prepared anew for every candidate.
         export: An exported model folder on disk.
@@ -94,7 +95,7 @@ def footprint(
         anew = bounds[name] if places.get(name) == "nowhere" else 0
         working = max(working, buffer + anew + _working(outputs, tensor))
     opened = {id(checkpoint): checkpoint for checkpoint in checkpoints.by_ref.values()}.values()
-    mapped = sum(info.nbytes for checkpoint in opened for info in checkpoint.specs.values())
+    mapped = sum(map(stored_bytes, opened))
     kept: dict[Place, int] = {"disk": 0, "memory": 0, "nowhere": 0}
     for name, place in places.items():
         kept[place] += bounds[name]
@@ -116,10 +117,10 @@ def _working(outputs: Outputs, tensor: OutputTensor) -> int:
 
 
 def _read(entry: Input) -> int:
-    """Memory that one input takes: none where it is mapped, else a rounded copy, or all that merging it takes."""
+    """Memory that one input takes: none where it is mapped, else a copy, or all that computing it takes."""
     copy = entry.copied_bytes
     if not isinstance(entry.source, RecipeSource):
-        return copy
+        return copy + computed_bytes(entry.source, entry.name)
     outputs = entry.source.plan.outputs
     inner = outputs.tensors[outputs.aliases.get(entry.name, entry.name)]
     return copy + inner.spec.nbytes + prepared_bound(outputs, inner) + _working(outputs, inner)

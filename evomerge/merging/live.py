@@ -31,12 +31,14 @@ class ModelSettings:
         attention: transformers' name of an attention implementation; ``auto`` is what transformers chooses.
         device: Where it lives.
         trust_remote_code: Whether code that comes with a checkpoint may run.
+        causal: Whether it must be a causal language model; else it is what the checkpoint's config names.
     """
 
     dtype: torch.dtype
     attention: str = AUTO
     device: torch.device | str = "cpu"
     trust_remote_code: bool = False
+    causal: bool = True
 
 
 class LiveModel:
@@ -84,6 +86,7 @@ class LiveModel:
         attention: str = AUTO,
         device: torch.device | str = "cpu",
         trust_remote_code: bool = False,
+        causal: bool = True,
     ) -> Self:
         """Loads a checkpoint with transformers and finds out where its tensors go.
 
@@ -95,15 +98,16 @@ class LiveModel:
             attention: transformers' name of an attention implementation; ``auto`` is what transformers chooses.
             device: Where the model lives.
             trust_remote_code: Whether code that comes with the checkpoint may run.
+            causal: Whether it must be a causal language model, see :meth:`ModelClass.of`.
 
         Raises:
             InputError: If the folder does not hold all weights of the model that its config describes, or a weight
                 does not reach the model by moving elements alone.
         """
         checkpoint = open_source(folder)
-        settings = ModelSettings(_dtype(dtype), attention, device, trust_remote_code)
+        settings = ModelSettings(_dtype(dtype), attention, device, trust_remote_code, causal)
         blueprint = Blueprint.of(
-            checkpoint, dtype=settings.dtype, attention=attention, trust_remote_code=trust_remote_code
+            checkpoint, dtype=settings.dtype, attention=attention, trust_remote_code=trust_remote_code, causal=causal
         )
         pieces = weight_map(blueprint.model, _shapes(checkpoint.specs))
         model, info = blueprint.load(checkpoint.path, settings.dtype)
@@ -129,7 +133,9 @@ class LiveModel:
         if not outputs.reshaped:
             self._give_up()
             return self.load(outputs.template.path, **vars(settings))
-        blueprint = Blueprint.of_config(outputs.config, dtype=settings.dtype, attention=settings.attention)
+        blueprint = Blueprint.of_config(
+            outputs.config, dtype=settings.dtype, attention=settings.attention, causal=settings.causal
+        )
         pieces = weight_map(blueprint.model, _shapes(outputs.specs))
         self._give_up()
         model = blueprint.empty(outputs.template.path, settings.dtype, settings.device)

@@ -23,11 +23,11 @@ from evomerge.merging.plan.derivation import Source, derive_outputs
 from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.plan.outputs import Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource
-from evomerge.merging.plan.unbuilt import unbuilt, unbuilt_adapter
+from evomerge.merging.plan.unbuilt import unbuilt
 from evomerge.merging.prepared import Arrays, PreparedSettings, PreparedStore, prepared_bounds
 from evomerge.merging.weight_cache import WeightCache
 from evomerge.methods import TensorContext, TensorSources
-from evomerge.recipe import CheckpointRef, Recipe
+from evomerge.recipe import Recipe
 
 _Inputs = tuple[TensorContext, TensorSources] | torch.Tensor
 """Context and inputs of a merged tensor, or the one tensor that is copied."""
@@ -190,9 +190,7 @@ class Merger:
             # No room for prepared arrays, which would be a model's size for each recipe: they are prepared anew.
             inner = Merger(self.checkpoints, prepared=PreparedSettings(None, disk=0, memory=0))
             return RecipeSource(inner.plan(source), functools.partial(inner.tensor, source))
-        if isinstance(source, CheckpointRef):
-            return self.checkpoints[source]
-        raise InputError(unbuilt_adapter("a source", source))
+        return self.checkpoints[source]
 
     def _fetched(
         self, tensors: Sequence[OutputTensor], known: Container[str] = ()

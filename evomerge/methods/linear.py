@@ -5,17 +5,15 @@ mergekit's ``linear`` is the same with the same ``normalise`` (theirs is called 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
-from evomerge.errors import InputError
 from evomerge.kernels import Finite, Mixture, Part, mix
-from evomerge.methods._shared.coefficients import alone, per_model, weight
+from evomerge.methods._shared.coefficients import alone, model_starts, per_model, proportions, weight
 from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
+from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
 from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.methods._shared.options import NORMALISE
 from evomerge.recipe import Coefficient
@@ -27,10 +25,7 @@ def merge(
     """Writes the weighted sum of the models; a model of weight zero takes no part."""
     weights = per_model(coefficients["weight"])
     if sources.options["normalise"] == "weight":
-        divisor = math.fsum(weights)
-        if divisor == 0:
-            raise InputError(f"linear: the weights of tensor {context.name!r} sum to zero, so they have no average")
-        weights = tuple(value / divisor for value in weights)
+        weights = proportions("linear", context.name, weights)
     parts = [Part(model, weight) for model, weight in zip(sources.flat_models, weights, strict=True) if weight != 0]
     if parts:
         return mix(Mixture(None, parts), out).finite
@@ -41,13 +36,6 @@ def merge(
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
     """One weight per model: proportions when normalised, else free."""
     return (weight(simplex=options["normalise"] == "weight"),)
-
-
-def starts(n_models: int, options: Options) -> Starts:
-    """The uniform average and every model alone."""
-    return {"uniform": {"weight": (1 / n_models,) * n_models}} | {
-        f"model:{i}": {"weight": alone(i, n_models)} for i in range(n_models)
-    }
 
 
 def mergekit(options: Options) -> Mapping[str, Any]:
@@ -63,7 +51,7 @@ METHOD = MergeMethod(
     coefficients=coefficients,
     options={"normalise": NORMALISE.choosing("weight", among=("weight", "none"))},
     base="optional",
-    starts=starts,
+    starts=model_starts,
     mergekit=mergekit,
     mergekit_parameters=MergekitParameters(
         {"normalize": True},

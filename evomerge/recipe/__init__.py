@@ -21,9 +21,10 @@ from evomerge.recipe.groups import (
     layer_of,
 )
 from evomerge.recipe.layers import Ends, OutputLayer
+from evomerge.recipe.numbers import Cell, Number, numbers_of
 from evomerge.recipe.patterns import patterns_of
 from evomerge.recipe.recipe import FORMAT, Recipe
-from evomerge.recipe.sources import AdapterRef, CheckpointRef
+from evomerge.recipe.sources import AdapterRef, CheckpointRef, ModelRef
 
 __all__ = [
     "DEFAULT_LAYER_PATTERN",
@@ -32,10 +33,13 @@ __all__ = [
     "MODULE_KINDS",
     "UNMATCHED",
     "AdapterRef",
+    "Cell",
     "CheckpointRef",
     "Coefficient",
     "Ends",
     "Group",
+    "ModelRef",
+    "Number",
     "OutputLayer",
     "ParameterGroups",
     "Place",
@@ -44,5 +48,6 @@ __all__ = [
     "Tokenizer",
     "UnknownTensorName",
     "layer_of",
+    "numbers_of",
     "patterns_of",
 ]

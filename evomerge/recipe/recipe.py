@@ -21,7 +21,7 @@ from evomerge.recipe import checks, formats
 from evomerge.recipe.finishing import PostStep, Tokenizer
 from evomerge.recipe.groups import ParameterGroups
 from evomerge.recipe.layers import Ends, OutputLayer
-from evomerge.recipe.sources import AdapterRef, CheckpointRef, without_empty
+from evomerge.recipe.sources import AdapterRef, CheckpointRef, ModelRef, without_empty
 
 FORMAT = 2
 # Recipes of recipes of recipes: deeper ones are a mistake, or made to exhaust the stack.
@@ -108,6 +108,13 @@ class Recipe:
     def checkpoints(self) -> tuple[CheckpointRef, ...]:
         """All checkpoints that the recipe names, those of inner recipes too, the reference first."""
         return tuple(dict.fromkeys([self.reference, *self._checkpoints()]))
+
+    @property
+    def references(self) -> tuple[ModelRef, ...]:
+        """All checkpoints and then all adapters that the recipe names, in inner recipes too, the reference first."""
+        inner = (source.references if isinstance(source, Recipe) else (source,) for source in self._named())
+        adapters = (ref for refs in inner for ref in refs if isinstance(ref, AdapterRef))
+        return tuple(dict.fromkeys([*self.checkpoints, *adapters]))
 
     @property
     def models(self) -> tuple[CheckpointRef, ...]:

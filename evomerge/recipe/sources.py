@@ -92,6 +92,10 @@ class AdapterRef:
         return without_empty(fields) | {"on": self.on.to_source()}
 
 
+ModelRef = CheckpointRef | AdapterRef
+"""Names a model of the user's list: a whole one, or an adapter on one."""
+
+
 def short_name(source: str) -> str:
     """The last part of a path or hub id."""
     return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1].rsplit(":", 1)[-1] or source

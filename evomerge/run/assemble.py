@@ -22,7 +22,8 @@ from evomerge.merging import Blueprint, Checkpoints, Entry, Merger
 from evomerge.methods import MergeMethod
 from evomerge.recipe import CheckpointRef, Recipe
 from evomerge.run import paths
-from evomerge.run.recipes import baselines, build_spec, front_of, tower_notes
+from evomerge.run.recipes.searched import read_recipe, references
+from evomerge.run.recipes.space import baselines, build_spec, compare_models, front_of, known_starts, tower_notes
 from evomerge.run.run_config import RunConfig, child_seed, fitness_settings
 from evomerge.search import Problem, SearcherSettings, make, searchers
 from evomerge.store import RunStore, foreign_problem
@@ -70,7 +71,13 @@ class Assembly:
     @property
     def baselines(self) -> dict[str, Recipe]:
         """Base, each expert alone and their uniform average, which every candidate is compared with."""
-        return baselines(self.template, self.config.base and self.known(self.config.base))
+        base = self.config.base and self.known(self.config.base)
+        return baselines(self.template, base, self.experts, self.checkpoints)
+
+    @property
+    def experts(self) -> tuple[CheckpointRef, ...]:
+        """The models that are merged, each of which is a baseline."""
+        return tuple(map(self.known, self.config.models))
 
     @functools.cached_property
     def account(self) -> tuple[Entry, ...]:
@@ -98,8 +105,7 @@ def assemble(config: RunConfig) -> Assembly:
     functions = found.attempt(lambda: _functions(config)) or ()
     warnings: list[str] = []
     if checkpoints is not None:
-        trust, unmatched = config.model.trust_remote_code, config.unmatched
-        comparison = checkpoints.compare(trust_remote_code=trust, unmatched=unmatched)
+        comparison = compare_models(config, checkpoints)
         found.problems += comparison.problems
         warnings += comparison.warnings
         warnings += _equal_weights(config, checkpoints, method)
@@ -114,7 +120,7 @@ def assemble(config: RunConfig) -> Assembly:
         raise AssertionError("tasks without metrics are a problem that settle reports")
     metrics |= {function.metric: function.higher_is_better for function in functions}
     objectives, constraints = _wishes(config, metrics, suite, found)
-    start_names, starts = _starts(config, method, spec, objectives, found)
+    start_names, starts = _starts(config, method, checkpoints, spec, objectives, found)
     found.settle()
     if checkpoints is None or method is None or spec is None or suite is None or device is None or attention is None:
         raise AssertionError("a stage that failed has reported a problem")
@@ -156,10 +162,15 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
 
 
 def _open(config: RunConfig, method: MergeMethod | None) -> Checkpoints:
-    """Opens all checkpoints, the reference first: the base, but the first model where the method takes no base."""
+    """Opens all checkpoints, the reference first: the base, but the first model where the method takes no base.
+
+    That of a recipe is the recipe's own.
+    """
     base = [config.base] if config.base else []
     models = list(config.models)
     ordered = [*models, *base] if method is not None and method.base == "none" else [*base, *models]
+    if config.recipe is not None:
+        ordered = references(read_recipe(config.recipe), config.base)
     problems: list[str] = []
     opened: dict[CheckpointRef, CheckpointSource] = {}
     try:
@@ -257,13 +268,14 @@ def _wishes(
 def _starts(
     config: RunConfig,
     method: MergeMethod | None,
+    checkpoints: Checkpoints | None,
     spec: GenomeSpec | None,
     objectives: tuple[Objective, ...],
     found: Findings,
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    if method is None or spec is None:
+    if method is None or spec is None or checkpoints is None:
         return (), np.zeros((0, 0))
-    names, starts = spec.starts(method.starts(len(spec.template.sources), spec.template.options))
+    names, starts = known_starts(config, checkpoints, spec, method)
     if config.start_from:
         found.attempt(lambda: RunStore.read(paths.expanded(str(config.start_from))))
     if objectives:

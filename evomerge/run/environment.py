@@ -24,12 +24,15 @@ _ALWAYS = {
 }
 
 
-def prepare(*, offline: bool) -> None:
+def prepare(*, offline: bool, bars: bool = False) -> None:
     """Tells the Hugging Face libraries whether they may use the network, and worker processes through them.
 
     Args:
         offline: Whether the hub is out of bounds. A run that names a hub id leaves the user's own settings alone.
+        bars: Whether downloads show their progress.
     """
+    if bars:
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "0")
     for name, value in _ALWAYS.items():
         os.environ.setdefault(name, value)
     if offline:

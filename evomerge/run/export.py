@@ -15,9 +15,9 @@ from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, merge_to_folder
 from evomerge.recipe import CheckpointRef, Recipe
 from evomerge.run import paths
-from evomerge.run.card import Measured, inherited_licence, licence_of, measured, model_card, uncited
 from evomerge.run.members import find_member, recorded_answers
-from evomerge.run.verification import ran_remote_code, verify
+from evomerge.run.model_folder.card import Measured, inherited_licence, licence_of, measured, model_card, uncited
+from evomerge.run.model_folder.verification import ran_remote_code, verify
 from evomerge.settings import parse_size
 from evomerge.store import RunStore, baselines
 

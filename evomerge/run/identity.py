@@ -24,13 +24,14 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
     config, template = assembly.config, assembly.template
     fitness = asdict(settings.fitness)
     return {
-        "models": [ref.fingerprint for ref in template.models],
+        "models": [ref.fingerprint for ref in assembly.experts],
         "base": assembly.known(config.base).fingerprint if config.base else None,
         "files": _companions(assembly),
         "method": {"name": template.method, "options": dict(template.options)},
         "genome": {"settings": config.genome.to_json(), "labels": list(assembly.spec.labels)}
         | ({"patterns": plain(config.patterns)} if config.patterns else {})
-        | ({"layer_pattern": config.layer_pattern} if config.layer_pattern else {}),
+        | ({"layer_pattern": config.layer_pattern} if config.layer_pattern else {})
+        | ({"recipe": template.digest} if config.recipe else {}),
         "starts": {
             "points": list(assembly.start_names),
             "genomes": hashlib.sha256(assembly.starts.tobytes()).hexdigest(),

@@ -14,7 +14,7 @@ from evomerge.candidate import WorkerSettings, device_info
 from evomerge.evaluation import SPLITS
 from evomerge.recipe import CheckpointRef
 from evomerge.run.assemble import Assembly
-from evomerge.run.card import licence_of
+from evomerge.run.model_folder.card import licence_of
 from evomerge.run.run_config import child_seed
 
 _LIBRARIES = ("torch", "transformers", "lm-eval", "pymoo", "cma", "numpy", "safetensors", "datasets", "hydra-core")
@@ -34,11 +34,11 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
         "config": config.to_json(),
         "method": {
             "name": template.method,
-            "options": dict(template.options),
+            "options": assembly.method.resolve(template.options),
             "summary": assembly.method.summary,
             "paper": assembly.method.paper,
         },
-        "models": [_model(ref, assembly) for ref in template.models],
+        "models": [_model(ref, assembly) for ref in assembly.experts],
         "base": _model(assembly.known(config.base), assembly) if config.base else None,
         "genome": {
             "settings": config.genome.to_json(),

@@ -40,6 +40,7 @@ class RunConfig:
     """The configuration of a search.
 
     Attributes:
+        recipe: A recipe file whose numbers are searched; ``models``, ``base`` and ``method`` are then its own.
         models: The models to merge.
         base: What they were fine-tuned from.
         method: Name of the merge method.
@@ -66,6 +67,10 @@ class RunConfig:
         command: Words that repeat the run; not a part of the configuration itself.
     """
 
+    recipe: str | None = field(
+        default=None,
+        metadata=setting("a recipe whose numbers are searched, starting from it; it names models, base and method"),
+    )
     models: tuple[CheckpointRef, ...] = field(
         default=(), metadata=setting("the models to merge: folders or hub ids", form="checkpoints")
     )

@@ -57,20 +57,56 @@ def test_gguf_only(llama: Path, copy_of: Callable[..., Path]) -> None:
 
 def test_quantisation_config(llama: Path, copy_of: Callable[..., Path]) -> None:
     folder = copy_of(llama)
-    edit_json(folder / "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
-    message = refused(folder)
-    assert "quantization_config with quant_method 'gptq'" in message
-    assert "original" in message
+    for method, remedy in (("gptq", ""), ("mxfp4", "Mxfp4Config(dequantize=True)"), ("fp8", "FineGrainedFP8Config")):
+        edit_json(folder / "config.json", quantization_config={"quant_method": method, "bits": 4})
+        message = refused(folder)
+        assert f"quantization_config with quant_method '{method}'" in message
+        assert "original" in message
+        assert remedy in message
+    edit_json(folder / "config.json", quantization_config=None, text_config={"quantization_config": {"bits": 4}})
+    assert "is quantised" in refused(folder)
 
 
-def test_quantised_tensors(llama: Path, copy_of: Callable[..., Path]) -> None:
+PROJECTION = "model.layers.0.self_attn.q_proj."
+HEAD = "lm_head."
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"lm_head.weight": torch.float8_e4m3fn}, "it holds float8_e4m3fn tensors, such as 'lm_head.weight'"),
+        ({PROJECTION + "weight": torch.float8_e4m3fn, PROJECTION + "weight_scale_inv": torch.float32}, "(fp8)"),
+        ({PROJECTION + "qweight": torch.int32, PROJECTION + "g_idx": torch.int32}, "(GPTQ)"),
+        ({PROJECTION + "qweight": torch.int32, PROJECTION + "qzeros": torch.int32}, "(AWQ or GPTQ)"),
+        ({PROJECTION + "weight_packed": torch.int32, PROJECTION + "weight_scale": torch.bfloat16}, "(compressed-t"),
+        ({PROJECTION + "weight": torch.uint8, PROJECTION + "weight.absmax": torch.float32}, "(bitsandbytes)"),
+        ({PROJECTION + "weight": torch.int8, PROJECTION + "SCB": torch.float32}, "(bitsandbytes)"),
+        (
+            {"model.layers.0.mlp.experts.down_proj_blocks": torch.uint8, "m.down_proj_scales": torch.uint8},
+            "is quantised (MXFP4): it holds 'm",
+        ),
+        ({PROJECTION + "weight": torch.int8}, f"it holds int8 tensors, such as '{PROJECTION}weight'"),
+    ],
+    ids=["fp8", "fp8 blocks", "gptq", "awq", "packed", "4 bits", "8 bits", "mxfp4", "unknown"],
+)  # fmt: skip
+def test_quantised_tensors(llama: Path, copy_of: Callable[..., Path], parts: dict[str, torch.dtype], said: str) -> None:
+    """As they lie on disk, whatever the config says."""
     folder = copy_of(llama)
 
     def quantise(tensors: dict[str, torch.Tensor]) -> None:
-        tensors["lm_head.weight"] = tensors["lm_head.weight"].to(torch.float8_e4m3fn)
+        del tensors[PROJECTION + "weight"]
+        tensors.update({name: torch.zeros(4, 4).to(dtype) for name, dtype in parts.items()})
 
     rewrite(folder, quantise)
-    assert "float8_e4m3fn" in refused(folder)
+    message = refused(folder)
+    assert said in message
+    assert "Merge the bf16, fp16 or fp32 original" in message
+
+
+def test_scales_of_weights_that_are_numbers_are_tensors_like_others(llama: Path, copy_of: Callable[..., Path]) -> None:
+    folder = copy_of(llama)
+    rewrite(folder, lambda tensors: tensors.update({HEAD + "weight_scale": torch.ones(1)}))
+    assert HEAD + "weight_scale" in open_source(folder).specs
 
 
 def test_broken_config(llama: Path, copy_of: Callable[..., Path]) -> None:

@@ -103,7 +103,8 @@ def merged(
         else:
             values[coefficient.name] = float(found.shared.get(coefficient.name, coefficient.neutral))
     context = methods.TensorContext(tensor, keys=tuple(random_key(0, model, tensor) for model in found.models))
-    base = checkpoints[recipe["base_model"]][tensor] if method.base == "required" else None
+    deltas = method.base == "required" or (method.base == "either" and "base_model" in recipe)
+    base = checkpoints[recipe["base_model"]][tensor] if deltas else None
     models = [checkpoints[model][tensor] for model in found.models]
     out = torch.empty_like(models[0])
     method.merge(context, method.sources(context, base, models, options), values, out)

@@ -16,8 +16,8 @@ import evomerge
 from evomerge.cli.main import main
 from evomerge.errors import InputError
 from evomerge.evaluation import Response
-from evomerge.run.card import licence_of
-from evomerge.run.verification import largest_difference
+from evomerge.run.model_folder.card import licence_of
+from evomerge.run.model_folder.verification import largest_difference
 from tests.apart import Forked
 from tests.run.family import Family, write_task
 

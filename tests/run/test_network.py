@@ -1,44 +1,14 @@
-"""A run opens no connection outside this machine unless a hub id asks for it."""
+"""A hub that cannot serve."""
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from tests.run.family import ROOT, Family, start
-
-_FAR = re.compile(r"sa_family=AF_INET6?,.*?(?:inet_addr\(\"(?!127\.)|inet_pton\(AF_INET6, \"(?!::1\"))")
-
-
-def run_without_network(words: list[str], trace: Path) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-    """Runs the program under strace where there is no network; also gives the calls that reached for other machines."""
-    command = [shutil.which("unshare") or "unshare", "--net", "--map-root-user"]
-    command += ["strace", "-f", "--seccomp-bpf", "-qq", "-e", "trace=connect,sendto,sendmsg,sendmmsg", "-o", str(trace)]
-    command += [sys.executable, "-m", "evomerge", *words]
-    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(trace.parent), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=trace.parent)
-    return done, [line for line in trace.read_text(errors="replace").splitlines() if _FAR.search(line)]
-
-
-@pytest.mark.network
-def test_a_local_run_needs_no_network_and_reaches_for_no_other_machine(family: Family, tmp_path: Path) -> None:
-    words = ["search", *family.words(tmp_path / "run", evaluations=6)]
-    done, reached = run_without_network(words, tmp_path / "trace")
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "run" / "report.html").exists()
-    assert reached == []
-    # The same way of looking sees a program that does reach out.
-    probe = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect_ex(('192.0.2.1', 9))"
-    strace = ["strace", "-f", "-qq", "-e", "trace=connect", "-o", str(tmp_path / "probe"), sys.executable, "-c", probe]
-    assert subprocess.run(strace, check=False).returncode == 0
-    assert _FAR.search((tmp_path / "probe").read_text())
+from tests.run.family import Family, start
 
 
 @pytest.mark.parametrize(("offline", "most"), [("false", 1), ("true", 0)])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from evomerge.checkpoints.adapters import adapter_of
 from evomerge.checkpoints.comparison.config import config_differences
 from evomerge.checkpoints.comparison.generation import chat_templates, end_tokens
 from evomerge.checkpoints.comparison.tensors import tensor_differences
+from evomerge.checkpoints.comparison.tokenizer_files import read_vocabulary, vocabulary_differences
 from evomerge.checkpoints.comparison.tokenizers import tokenizer_differences
 from evomerge.checkpoints.renamed import in_form_of
 from evomerge.checkpoints.source import CheckpointSource, stored_dtype
@@ -17,6 +20,7 @@ from evomerge.errors import InputError
 Matching = Literal["row", "token", "none"]
 """How embeddings are merged: those of one number, those of one token, or none at all."""
 
+_SHOWN = 5
 _STRICTEST: tuple[Matching, ...] = ("row", "token", "none")
 
 
@@ -63,6 +67,10 @@ def compare(
     problems: list[str] = []
     warnings: list[str] = []
     for place, other in enumerate(others):
+        if (adapted := adapter_of(other)) is not None:
+            folder = adapted.adapter.path
+            warnings += [f"{folder}: {text}" for text in _adapter_remarks(reference, folder)]
+            continue  # what it is on is compared by itself
         if other.path.resolve() == reference.path.resolve():
             continue
         unlike, settings = config_differences(reference, other, trust_remote_code=trust_remote_code)
@@ -85,6 +93,19 @@ def compare(
 def strictest(matching: Iterable[Matching]) -> Matching:
     """The matching that asks most of two vocabularies, of several for one checkpoint."""
     return min(matching, key=_STRICTEST.index, default="row")
+
+
+def _adapter_remarks(reference: CheckpointSource, folder: Path) -> Iterator[str]:
+    """Differences of the files beside an adapter, of which none gets into the merged model."""
+    templates = chat_templates(folder)
+    if templates and templates != chat_templates(reference.path):
+        yield "its chat template is not the reference's; the merged model gets the reference's"
+    ours, theirs = read_vocabulary(reference.path), read_vocabulary(folder)
+    if ours is not None and theirs is not None and (unlike := vocabulary_differences(ours, theirs)):
+        yield (
+            f"its tokenizer differs from the reference's in {len(unlike)} tokens ({', '.join(unlike[:_SHOWN])}); the "
+            "merged model gets the reference's"
+        )
 
 
 def _remarks(reference: CheckpointSource, other: CheckpointSource) -> Iterator[str]:

@@ -105,7 +105,8 @@ def _tensor(path: Path, start: int, entry: Any) -> TensorInfo:
     name = entry["dtype"]
     if not isinstance(name, str) or name not in DTYPES:
         known = isinstance(name, str) and name in _UNUSABLE
-        raise ValueError(f"dtype {name} is quantised or complex" if known else f"unknown dtype {name!r}")
+        merged = "; merge the bf16, fp16 or fp32 original"
+        raise ValueError(f"dtype {name} is quantised or complex{merged}" if known else f"unknown dtype {name!r}")
     shape, offsets = _sizes(entry, "shape"), _sizes(entry, "data_offsets")
     if len(offsets) != 2:
         raise ValueError(f"data_offsets are {list(offsets)}, expected the first and the last")

@@ -41,7 +41,8 @@ def _models(assembly: Assembly) -> Iterator[str]:
     yield from (f"  {entry.line()}" for entry in assembly.account)
     yield f"method {assembly.method.name}: {assembly.method.summary}"
     yield f"  paper: {assembly.method.paper}"
-    yield from _options("method_options", assembly.method.options, assembly.template.options)
+    options = assembly.method.resolve(assembly.template.options)
+    yield from _options("method_options", assembly.method.options, options)
 
 
 def _options(key: str, declared: Mapping[str, Option], values: Mapping[str, Any]) -> Iterator[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from evomerge.run.export import export_member
+from evomerge.run.model_folder.verification import ExportMismatch
 from evomerge.run.run_config import ExportConfig
-from evomerge.run.verification import ExportMismatch
 
 
 def run(config: ExportConfig) -> int:

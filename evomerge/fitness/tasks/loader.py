@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,15 @@ def load(settings: FitnessSettings) -> Loaded:
         raise InputError(found)
     with _unseen():
         return _build([*wanted, *configs], index)
+
+
+def forget_tables(repository: str) -> None:
+    """Removes the tables that the datasets library made from a data set of the hub; it makes them again when asked.
+
+    Args:
+        repository: The data set's id.
+    """
+    shutil.rmtree(Path(datasets.config.HF_DATASETS_CACHE) / repository.replace("/", "___"), ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from evomerge.recipe import AdapterRef, Recipe, Tokenizer
-
-
-def unbuilt_adapter(name: str, source: AdapterRef) -> str:
-    """The sentence that refuses an adapter, which stands in a recipe under that name."""
-    return f"{name} is the adapter {source.source!r}; merge it into {source.on.source!r} first"
+from evomerge.recipe import Recipe, Tokenizer
 
 
 def unbuilt(recipe: Recipe) -> Iterator[str]:
     """Names the fields that this version does not build, one sentence each; none for a recipe that it builds."""
     for name, source in [("base", recipe.base), *((f"sources[{i}]", s) for i, s in enumerate(recipe.sources))]:
-        if isinstance(source, AdapterRef):
-            yield unbuilt_adapter(name, source)
-        elif isinstance(source, Recipe):
+        if isinstance(source, Recipe):
             yield from (f"{name}.recipe: {problem}" for problem in unbuilt(source))
     for number, layer in enumerate(recipe.layers):
         if layer.scale != 1.0:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from evomerge.errors import InputError
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts
 from evomerge.recipe import Coefficient
 
@@ -41,6 +44,18 @@ def per_model(value: float | tuple[float, ...]) -> tuple[float, ...]:
     return value
 
 
+def proportions(method: str, tensor: str, weights: tuple[float, ...]) -> tuple[float, ...]:
+    """Weights as shares of one.
+
+    Raises:
+        InputError: If they sum to zero.
+    """
+    divisor = math.fsum(weights)
+    if divisor == 0:
+        raise InputError(f"{method}: the weights of tensor {tensor!r} sum to zero, so they have no average")
+    return tuple(value / divisor for value in weights)
+
+
 def shared(value: float | tuple[float, ...]) -> float:
     """A shared coefficient's value."""
     if isinstance(value, tuple):
@@ -51,6 +66,13 @@ def shared(value: float | tuple[float, ...]) -> float:
 def alone(model: int, n_models: int) -> tuple[float, ...]:
     """Weights that leave one model."""
     return tuple(float(i == model) for i in range(n_models))
+
+
+def model_starts(n_models: int, options: Options) -> Starts:
+    """Starting points of a method whose only coefficient is the weight: all models alike, and every model alone."""
+    return {"uniform": {"weight": (1 / n_models,) * n_models}} | {
+        f"model:{i}": {"weight": alone(i, n_models)} for i in range(n_models)
+    }
 
 
 def delta_coefficients(

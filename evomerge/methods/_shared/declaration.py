@@ -58,7 +58,8 @@ class MergeMethod:
             layers of its own, tensors may be merged from different numbers of models.
         starts: ``starts(n_models, options)`` names points from which a search should start, as coefficient values:
             ``uniform``, ``model:i`` (model i alone), ``task_arithmetic:0.3`` (the base plus 0.3 of every delta), each
-            only where the method can express it or comes close.
+            only where the method can express it or comes close. A method that comes close to none of these has at most
+            ``neutral``: what its neutral coefficients give, such as the published method.
         exact_starts: Starting points that give exactly what they are named after: ``all`` of them, ``models`` alone, or
             ``none``. The others come near.
         copies: Whether copies of one expert give that expert: from the start ``uniform``, or with neutral

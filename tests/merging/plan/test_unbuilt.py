@@ -11,7 +11,7 @@ import pytest
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, LiveModel, Merger, merge_to_folder
 from evomerge.merging.plan import unbuilt
-from evomerge.recipe import AdapterRef, CheckpointRef, OutputLayer, PostStep, Recipe, Tokenizer
+from evomerge.recipe import CheckpointRef, OutputLayer, PostStep, Recipe, Tokenizer
 from tests.merging.conftest import Family, make_recipe
 
 
@@ -20,7 +20,7 @@ def everything(recipe: Recipe) -> Recipe:
     scaled = OutputLayer(((0, 0), (1, 0)), base=0, scale=2.0)
     return replace(
         recipe,
-        sources=(AdapterRef("lora", CheckpointRef("model")), replace(recipe, embeddings="base")),
+        sources=(CheckpointRef("model"), replace(recipe, embeddings="base")),
         layers=(scaled,),
         post=(PostStep("low_rank"), PostStep("widen")),
         statistics=("5a" * 32,),
@@ -34,7 +34,6 @@ def test_each_is_named() -> None:
     plain = make_recipe("ties", [Path("one"), Path("two")], Path("base"))
     assert list(unbuilt(plain)) == []
     assert list(unbuilt(everything(plain))) == [
-        "sources[0] is the adapter 'lora'; merge it into 'model' first",
         "sources[1].recipe: embeddings is 'base'; this version only merges them: freeze the groups that hold them",
         "layers[0].scale is 2; this version scales no layers",
         "post names the steps low_rank, widen; this version has none",

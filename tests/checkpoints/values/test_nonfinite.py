@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from evomerge.checkpoints import find_nonfinite, open_source
-from evomerge.checkpoints.nonfinite import is_finite
+from evomerge.checkpoints.values.nonfinite import is_finite
 from tests.building import rewrite
 
 

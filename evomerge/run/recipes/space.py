@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import genome, methods
-from evomerge.checkpoints import differ, stored_dtype
+from evomerge.checkpoints import Comparison, differ, stored_dtype
 from evomerge.errors import InputError
 from evomerge.evaluation import BASE, UNIFORM, expert_names
 from evomerge.genome import GenomeSpec, NotExpressible
-from evomerge.merging import Checkpoints
+from evomerge.merging import Checkpoints, Merger, matching_of
 from evomerge.methods import MergeMethod
-from evomerge.recipe import DEFAULT_LAYER_PATTERN, CheckpointRef, Group, ParameterGroups, Recipe, patterns_of
+from evomerge.recipe import (
+    DEFAULT_LAYER_PATTERN,
+    CheckpointRef,
+    Group,
+    OutputLayer,
+    ParameterGroups,
+    Recipe,
+    patterns_of,
+)
 from evomerge.report import front_members
 from evomerge.run import paths
 from evomerge.run.members import empty_front
+from evomerge.run.recipes.searched import SearchedRecipe, layers_of, read_recipe
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.store import RunStore
 
+RECIPE = "recipe"  # the recipe that is searched, as a start
+
 
 def build_spec(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod) -> GenomeSpec:
-    """The search space of a method over opened checkpoints.
+    """The search space of a method over opened checkpoints, or of the recipe that is searched.
 
     Raises:
         InputError: With everything that is wrong with options and genome.
     """
+    if config.recipe is not None:
+        return _recipe_spec(config, read_recipe(config.recipe).opened(checkpoints), checkpoints, method)
     options = method.resolve(config.method_options)
     refs = {(ref.source, ref.revision): ref for ref in checkpoints.by_ref}
     models = tuple(refs[ref.source, ref.revision] for ref in config.models)
@@ -53,28 +66,77 @@ def build_spec(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod)
     return genome.build(config.genome, declared, template, names, symmetric=method.symmetric)
 
 
-def baselines(template: Recipe, base: CheckpointRef | None) -> dict[str, Recipe]:
+def _recipe_spec(
+    config: RunConfig, searched: SearchedRecipe, checkpoints: Checkpoints, method: MergeMethod
+) -> GenomeSpec:
+    """The search space of a recipe's numbers.
+
+    Raises:
+        InputError: With everything that is wrong with the recipe and the genome.
+    """
+    recipe = searched.recipe
+    try:
+        outputs = Merger(checkpoints).plan(recipe).outputs
+    except InputError as error:
+        raise InputError([f"recipe: {problem}" for problem in error.problems]) from error
+    rows = {name: tensor.row for name, tensor in outputs.merged.items() if tensor.row is not None}
+    slots: dict[int, int] = {}
+    for name, row in rows.items():
+        slots[row] = max(slots.get(row, 0), outputs.merged[name].slots)
+    declared = method.coefficients(outputs.options)
+    return genome.from_recipe(config.genome, declared, recipe, searched.numbers, rows, slots)
+
+
+def compare_models(config: RunConfig, checkpoints: Checkpoints) -> Comparison:
+    """Compares the models of a search, or those of the recipe that is searched."""
+    trust, unmatched = config.model.trust_remote_code, config.unmatched
+    if config.recipe is None:
+        return checkpoints.compare(trust_remote_code=trust, unmatched=unmatched)
+    recipe = read_recipe(config.recipe).opened(checkpoints).recipe
+    # Where a recipe takes layers one by one, its models may differ in depth.
+    depth, how = not recipe.has_layers, matching_of(recipe)
+    return checkpoints.compare(trust_remote_code=trust, same_depth=depth, unmatched=unmatched, matching=how)
+
+
+def known_starts(
+    config: RunConfig, checkpoints: Checkpoints, spec: GenomeSpec, method: MergeMethod
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Names and genomes ``(k, n_var)`` of known points: those of the method, or the recipe that is searched alone."""
+    if config.recipe is None:
+        return spec.starts(method.starts(len(spec.template.sources), spec.template.options))
+    return (RECIPE,), spec.encode(read_recipe(config.recipe).opened(checkpoints).recipe)[None]
+
+
+def baselines(
+    template: Recipe, base: CheckpointRef | None, experts: Sequence[CheckpointRef], checkpoints: Checkpoints
+) -> dict[str, Recipe]:
     """Base, each expert alone and their uniform average, as recipes of the linear method.
 
     Args:
         template: The recipe of the candidates.
         base: The base, also where the method itself takes none.
+        experts: The models that are merged.
+        checkpoints: All of them, opened. Where a recipe takes layers from models of unlike depth, they have no average.
     """
     options = methods.load("linear").resolve({})
     groups = ParameterGroups((Group("all"),), template.groups.patterns, template.groups.layer_pattern)
+    depth = {ref: layers_of(checkpoints[ref], groups.layer_pattern) for ref in experts} if template.has_layers else {}
+    own = layers_of(checkpoints.reference, groups.layer_pattern)
 
     def linear(models: tuple[CheckpointRef, ...]) -> Recipe:
         weight = np.full((1, len(models)), 1.0 / len(models))
+        layers = depth.get(models[0], own)
+        stack = tuple(OutputLayer(((0, layer),)) for layer in range(layers)) if layers != own else ()
         return replace(
             template, method="linear", options=options, sources=models, base=None, groups=groups,
-            coefficients={"weight": weight}, seed=0,
+            coefficients={"weight": weight}, seed=0, layers=stack, ends=None,
         )  # fmt: skip
 
-    names = expert_names([model.label for model in template.models])
+    names = expert_names([model.label for model in experts])
     found = {BASE: linear((base,))} if base is not None else {}
-    found |= {name: linear((model,)) for name, model in zip(names, template.models, strict=True)}
-    if len(template.models) > 1:
-        found[UNIFORM] = linear(template.models)
+    found |= {name: linear((model,)) for name, model in zip(names, experts, strict=True)}
+    if len(experts) > 1 and len(set(depth.values())) < 2:
+        found[UNIFORM] = linear(tuple(experts))
     return found
 
 

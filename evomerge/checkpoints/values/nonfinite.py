@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from evomerge.checkpoints.adapters import adapter_of
 from evomerge.checkpoints.computed import is_computed
 from evomerge.checkpoints.source import CheckpointSource
 
@@ -22,21 +23,23 @@ def is_finite(tensor: torch.Tensor) -> bool:
 
 
 def find_nonfinite(checkpoint: CheckpointSource) -> tuple[str, ...]:
-    """Scans all weights of a checkpoint once for NaN and infinity.
+    """Scans all weights of a checkpoint once for NaN and infinity; of an adapter on one its own tensors.
 
     Returns:
         One problem per affected tensor, naming the tensor, the file and how many of its elements are affected.
     """
+    adapted = adapter_of(checkpoint)
+    source = checkpoint if adapted is None else adapted.adapter
     problems = []
-    for name, info in checkpoint.specs.items():
+    for name, info in source.specs.items():
         if is_computed(name, info):
             continue  # masks may hold infinity
-        flat = checkpoint.tensor(name).reshape(-1)
+        flat = source.tensor(name).reshape(-1)
         blocks = flat.split(_BLOCK) if flat.numel() else ()
         if not all(is_finite(block) for block in blocks):
             count = sum(int((~torch.isfinite(block)).sum()) for block in blocks)
             problems.append(
-                f"tensor {name!r} in {str(checkpoint.file(name))!r} has {count} of {info.numel} elements that are NaN "
+                f"tensor {name!r} in {str(source.file(name))!r} has {count} of {info.numel} elements that are NaN "
                 "or infinite"
             )
     return tuple(problems)

@@ -1,0 +1,1 @@
+"""Looks at values rather than headers: whether two sources are equal, whether all numbers are numbers."""

@@ -1,0 +1,86 @@
+"""Recipes of adapters merge as recipes of the models that the adapters make would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from evomerge.checkpoints import CheckpointSource, open_source, write_shards
+from evomerge.merging import Checkpoints, LiveModel, Merger, footprint, merge_to_folder
+from evomerge.recipe import AdapterRef, CheckpointRef, Recipe
+from tests.adapters import lora
+from tests.merging.conftest import Family, make_recipe
+
+
+@pytest.fixture
+def adapted(family: Callable[..., Family], tmp_path: Path) -> tuple[Path, list[Path], list[Path]]:
+    """A base, adapters on it of different ranks and targets, and the whole models that they make, in float32."""
+    base = family("llama", torch.float32)[0]
+    adapters = [
+        lora(base, tmp_path / "first", 1),
+        lora(base, tmp_path / "second", 2, rank=3, targets=("q_proj", "gate_proj", "lm_head"), use_rslora=True),
+    ]
+    return base, adapters, [written(base, adapter, tmp_path / f"{adapter.name}-whole") for adapter in adapters]
+
+
+def written(base: Path, adapter: Path, folder: Path) -> Path:
+    """The merged copy that nobody needs."""
+    source: CheckpointSource = Checkpoints.open_all([on(base, adapter)]).by_ref[on(base, adapter)]
+    folder.mkdir()
+    write_shards(folder, source.specs, ((name, source.tensor(name)) for name in source.specs), max_shard_bytes=10**9)
+    for path in base.glob("*.json"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def on(base: Path, adapter: Path) -> AdapterRef:
+    return AdapterRef(str(adapter), CheckpointRef(str(base)))
+
+
+def with_adapters(recipe: Recipe, base: Path, adapters: list[Path]) -> Recipe:
+    return replace(recipe, sources=tuple(on(base, adapter) for adapter in adapters))
+
+
+@pytest.mark.parametrize("method", ["ties", "task_arithmetic", "linear", "slerp", "della"])
+def test_as_the_whole_models(adapted: tuple[Path, list[Path], list[Path]], method: str) -> None:
+    base, adapters, models = adapted
+    whole = make_recipe(method, models, None if method == "slerp" else base, out_dtype="float32")
+    if method == "della":  # masks belong to the source by its place here, as no fingerprint is known
+        assert whole.sources[0].fingerprint is None
+    recipe = with_adapters(whole, base, adapters)
+    merger, again = Merger(Checkpoints.open(recipe)), Merger(Checkpoints.open(whole))
+    for name, tensor in merger.stream(recipe):
+        torch.testing.assert_close(tensor, again.tensor(whole, name), rtol=0, atol=2e-6, msg=name)
+
+
+def test_into_a_model_and_a_folder(adapted: tuple[Path, list[Path], list[Path]], tmp_path: Path) -> None:
+    """Among whole models, inside another recipe, and as read back from a file."""
+    base, adapters, models = adapted
+    inner = with_adapters(make_recipe("ties", models, base, out_dtype="float32"), base, adapters)
+    recipe = replace(
+        make_recipe("task_arithmetic", models, base, out_dtype="bfloat16"),
+        sources=(inner, on(base, adapters[0])),
+    )
+    assert recipe.references == (CheckpointRef(str(base)), *(on(base, adapter) for adapter in adapters))
+    recipe.save(tmp_path / "recipe.json")
+    assert Recipe.load(tmp_path / "recipe.json") == recipe
+    live, merger = LiveModel.load(base), Merger(Checkpoints.open(recipe))
+    live.install(merger, recipe)
+    folder = merge_to_folder(recipe, tmp_path / "out")
+    exported = open_source(folder)
+    assert all(exported.tensor(name).float().equal(live.model.state_dict()[name]) for name in exported.specs)
+    assert not list(folder.glob("adapter_*"))
+
+
+def test_memory_for_one_tensor_of_each(adapted: tuple[Path, list[Path], list[Path]]) -> None:
+    base, adapters, models = adapted
+    recipe = with_adapters(make_recipe("ties", models, base), base, adapters)
+    found = footprint(Checkpoints.open(recipe), recipe, model_dtype="bfloat16")
+    weights = sum(spec.nbytes for spec in open_source(base).specs.values())
+    files = sum((adapter / "adapter_model.safetensors").stat().st_size for adapter in adapters)
+    assert weights < found.mapped < weights + files
+    assert found.working == 259 * 16 * 4  # the head, of which only one adapter has a delta
