@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from evomerge import methods
-from evomerge.checkpoints import CheckpointSource, TensorSpec
+from evomerge.checkpoints import CheckpointSource, TensorSpec, stored_dtype
 from evomerge.errors import InputError
 from evomerge.kernels import random_key
 from evomerge.merging.checkpoints import Checkpoints, is_weight
@@ -54,6 +54,7 @@ class _Derivation:
         inner = isinstance(recipe.first, Recipe)
         self.reference = checkpoints.reference
         self.template = (self.base or self.sources[0]) if inner else self.reference
+        self.most = stored_dtype(self.template)
         groups = [recipe.groups.patterns, recipe.groups.layer_pattern]
         try:
             self.options = self.method.resolve(recipe.options)
@@ -129,7 +130,7 @@ class _Derivation:
             spec = model.specs[name]
             copied = ("copied", self._identity(origin), name)
             return OutputTensor(origin.name, spec, (Input(model, name),), None, None, False, copied)
-        spec = TensorSpec(DTYPES[self.recipe.out_dtype], model.specs[name].shape)
+        spec = TensorSpec(self._stored(model.specs[name].dtype), model.specs[name].shape)
         based = self.base is not None and origin.base is not None
         named = [(index + 1, name) for index, name in origin.inputs]
         if self.base is not None and origin.base is not None:
@@ -149,6 +150,15 @@ class _Derivation:
         context = self._context(origin)
         key = (survey_key if self.method.survey is not None else self.how, context, names, *out)
         return OutputTensor(origin.name, spec, inputs, row, context, based, key, tail)
+
+    def _stored(self, own: torch.dtype) -> torch.dtype:
+        """The type that a merged tensor is stored in.
+
+        That is the recipe's, but a model that is stored in a narrow type has its few float32 tensors for a reason: the
+        corrections of a router's load balancing and the decays of state-space layers do not survive rounding.
+        """
+        out = DTYPES[self.recipe.out_dtype]
+        return own if own == torch.float32 and out == self.most else out
 
     def _input(self, place: int, name: str, dtype: torch.dtype | None = None) -> Input:
         """A tensor of the base, which has place 0, or of a source."""
