@@ -22,9 +22,10 @@ from evomerge.checkpoints.adapters import (
 from evomerge.checkpoints.comparison.compare import Comparison, Matching, compare, strictest
 from evomerge.checkpoints.comparison.derived import read_config
 from evomerge.checkpoints.comparison.tensors import expected_names
+from evomerge.checkpoints.comparison.tokenizer_files import tokenizer_problems
 from evomerge.checkpoints.computed import is_computed
 from evomerge.checkpoints.heads import embedding_rows, is_embedding, is_head, is_vocabulary, untied_heads
-from evomerge.checkpoints.json_files import read_object
+from evomerge.checkpoints.json_files import read_object, read_optional
 from evomerge.checkpoints.locate import locate
 from evomerge.checkpoints.open import fingerprint_of, open_all, open_source
 from evomerge.checkpoints.renamed import in_form_of
@@ -66,10 +67,12 @@ __all__ = [
     "read_config",
     "read_header",
     "read_object",
+    "read_optional",
     "same_weights",
     "stored_bytes",
     "stored_dtype",
     "strictest",
+    "tokenizer_problems",
     "untied_heads",
     "write_arrays",
     "write_shards",

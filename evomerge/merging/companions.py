@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from evomerge.checkpoints import CheckpointSource
+from evomerge.checkpoints import CheckpointSource, read_object
+from evomerge.merging.vocabulary.merged import MergedTokenizer
+from evomerge.merging.vocabulary.stored import TEMPLATES, is_tokenizer_file
 
 _COPIED = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".py")
 _LEGAL = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY")
@@ -18,10 +20,17 @@ _OURS = ("config.json", "recipe.json", "mergekit_config.yml", "README.md")
 _FOREIGN = ("adapter_config.json", "trainer_state.json", "all_results.json", "train_results.json", "eval_results.json")
 # Records of the reference's own training. They stay among the companions, by which a run is known, but are not copied.
 _TRAINING = ("training.json", "training_args.json", "trainer_log.json")
-_FOLDERS = ("additional_chat_templates",)
+_FOLDERS = (TEMPLATES,)
+_GENERATION = "generation_config.json"
 
 
-def copy_companions(reference: CheckpointSource, folder: Path, config: Mapping[str, Any], out_dtype: str) -> None:
+def copy_companions(
+    reference: CheckpointSource,
+    folder: Path,
+    config: Mapping[str, Any],
+    out_dtype: str,
+    tokenizer: MergedTokenizer | None = None,
+) -> None:
     """Copies all that makes a model folder besides weights, and writes its config.
 
     Args:
@@ -29,14 +38,23 @@ def copy_companions(reference: CheckpointSource, folder: Path, config: Mapping[s
         folder: Where to.
         config: The config of the model. Where it is the reference's own, the file is copied byte for byte.
         out_dtype: The type that the weights there are stored in.
+        tokenizer: The model's tokenizer, whose files take the place of the reference's.
+
+    Raises:
+        InputError: If the tokenizer cannot be written.
     """
     for path in sorted(reference.path.iterdir()):
-        if path.is_dir() and path.name in _FOLDERS:
+        if path.is_dir() and path.name in _FOLDERS and tokenizer is None:
             shutil.copytree(path, folder / path.name)
     for path in companions(reference):
+        if tokenizer is not None and is_tokenizer_file(path.name):
+            continue
         if path.name in _TRAINING or path.name.endswith("_results.json"):
             continue
         shutil.copyfile(path, folder / path.name)
+    if tokenizer is not None:
+        tokenizer.write(folder)
+        _rewrite(folder / _GENERATION, lambda content: tokenizer.special_ids(_GENERATION, content))
     source = reference.path / "config.json"
     own = copy.deepcopy(dict(config))
     _own_fields(own, out_dtype)
@@ -45,6 +63,16 @@ def copy_companions(reference: CheckpointSource, folder: Path, config: Mapping[s
         (folder / "config.json").write_text(text, encoding="utf-8")
     else:
         shutil.copyfile(source, folder / "config.json")
+
+
+def _rewrite(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Changes a JSON file, if it is there and there is anything to change."""
+    if not path.is_file():
+        return
+    content = read_object(path)
+    changed = change(content)
+    if changed != content:
+        path.write_text(json.dumps(changed, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def companions(reference: CheckpointSource) -> list[Path]:

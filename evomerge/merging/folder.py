@@ -67,7 +67,7 @@ def merge_to_folder(
     plan = merger.plan(recipe)
     _check_space(out, export_bytes(plan.specs))
     with _appearing(out) as folder:
-        copy_companions(checkpoints.reference, folder, plan.outputs.config, recipe.out_dtype)
+        copy_companions(checkpoints.reference, folder, plan.outputs.config, recipe.out_dtype, plan.outputs.tokenizer)
         _write_recipe(recipe, checkpoints, folder)
         if card is not None:
             (folder / "README.md").write_text(card, encoding="utf-8")

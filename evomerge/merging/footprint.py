@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evomerge.checkpoints import TensorSpec, computed_bytes, stored_bytes
+from evomerge.checkpoints import CheckpointSource, TensorSpec, computed_bytes, stored_bytes
 from evomerge.errors import InputError
 from evomerge.merging.checkpoints import Checkpoints
 from evomerge.merging.loop import Merger
@@ -118,12 +118,16 @@ def _working(outputs: Outputs, tensor: OutputTensor) -> int:
 
 def _read(entry: Input) -> int:
     """Memory that one input takes: none where it is mapped, else a copy, or all that computing it takes."""
-    copy = entry.copied_bytes
-    if not isinstance(entry.source, RecipeSource):
-        return copy + computed_bytes(entry.source, entry.name)
-    outputs = entry.source.plan.outputs
-    inner = outputs.tensors[outputs.aliases.get(entry.name, entry.name)]
-    return copy + inner.spec.nbytes + prepared_bound(outputs, inner) + _working(outputs, inner)
+    return entry.copied_bytes + sum(_computed(source, name) for source, name in entry.read_from)
+
+
+def _computed(source: CheckpointSource, name: str) -> int:
+    """Memory that a source's tensor takes: none where it is mapped, else all that computing it takes."""
+    if not isinstance(source, RecipeSource):
+        return computed_bytes(source, name)
+    outputs = source.plan.outputs
+    inner = outputs.tensors[outputs.aliases.get(name, name)]
+    return inner.spec.nbytes + prepared_bound(outputs, inner) + _working(outputs, inner)
 
 
 def _resident() -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from evomerge import methods
 from evomerge.merging.plan.unbuilt import unbuilt
 from evomerge.methods import Coefficients, MergeMethod
-from evomerge.recipe import CheckpointRef, Recipe
+from evomerge.recipe import CheckpointRef, Recipe, Tokenizer
 
 Filters = tuple[tuple[str | None, int], ...]
 """(substring, class) in order; the last substring is None and takes the rest."""
@@ -131,6 +131,8 @@ def _untouched(method: MergeMethod, n_models: int, deltas: bool) -> Coefficients
 def _plain(recipe: Recipe) -> bool:
     """Whether all layers of checkpoints are merged, each with the same layer of the others."""
     sources = (*recipe.sources, *(() if recipe.base is None else (recipe.base,)))
+    if recipe.embeddings != "merge" or recipe.tokenizer != Tokenizer() or recipe.chat_template is not None:
+        return False
     return not recipe.layers and all(isinstance(source, CheckpointRef) for source in sources)
 
 

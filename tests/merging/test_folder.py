@@ -14,7 +14,7 @@ import yaml
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, Merger, NonFinite, merge_to_folder
-from evomerge.recipe import Recipe, Tokenizer
+from evomerge.recipe import PostStep, Recipe
 from tests.building import rewrite
 from tests.merging.conftest import Family, make_recipe
 
@@ -128,9 +128,9 @@ class TestNothingIsLeftBehind:
             merge_to_folder(recipe, tmp_path / "dangling")
         assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling", "large disk", "out"]
 
-    def test_unknown_sources_of_tokenizer_and_size(self, family: Callable[..., Family], tmp_path: Path) -> None:
+    def test_unbuilt_fields_and_size(self, family: Callable[..., Family], tmp_path: Path) -> None:
         base, one, two = family()
-        recipe = make_recipe("linear", [one, two], base, tokenizer=Tokenizer("union"), chat_template="chatml")
+        recipe = make_recipe("linear", [one, two], base, statistics=("5a" * 32,), post=(PostStep("widen"),))
         with pytest.raises(InputError) as caught:
             merge_to_folder(recipe, tmp_path / "out")
         assert len(caught.value.problems) == 2

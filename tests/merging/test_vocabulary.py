@@ -12,7 +12,7 @@ import transformers
 from safetensors.torch import load_file
 
 from evomerge.merging import Checkpoints, LiveModel, Merger, footprint, matching_of, merge_to_folder
-from evomerge.recipe import Recipe
+from evomerge.recipe import Recipe, Tokenizer
 from tests.building import edit_json, perturbed, rewrite, tiny, tiny_tokenizer
 from tests.merging.conftest import make_recipe
 
@@ -103,3 +103,82 @@ def test_memory_of_padded_embeddings_is_that_of_equal_ones(base: Path, tmp_path:
         needs.append(footprint(Checkpoints.open(recipe), recipe))
     assert needs[0].working == needs[1].working
     assert needs[0].live == needs[1].live
+
+
+def spoken(source: Path, folder: Path, order: str, *extra: str, seed: int = 0) -> Path:
+    """An expert with the base's tokens in another order, and tokens of its own: piece ``order`` and those given."""
+    perturbed(source, folder, seed)
+    base = json.loads((source / "tokenizer.json").read_text())
+    tokens = list(base["model"]["vocab"])
+    shuffled = [*tokens[:3], *reversed(tokens[3:]), order]
+    base["model"]["vocab"] = {token: index for index, token in enumerate(shuffled)}
+    base["model"]["merges"] = [list(order)]
+    properties = base["added_tokens"][0] | {"special": True}
+    base["added_tokens"] += [
+        properties | {"id": len(shuffled) + number, "content": token} for number, token in enumerate(extra)
+    ]
+    (folder / "tokenizer.json").write_text(json.dumps(base))
+    rows = len(shuffled) + len(extra)
+
+    def change(tensors: dict[str, torch.Tensor]) -> None:
+        for name in {EMBEDDING, HEAD} & tensors.keys():
+            more = torch.randn(rows, 16, generator=torch.Generator().manual_seed(seed))
+            tensors[name] = torch.cat([tensors[name], more.to(tensors[name].dtype)])[:rows]
+
+    rewrite(folder, change)
+    edit_json(folder / "config.json", vocab_size=rows)
+    return folder
+
+
+def by_token(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    """The embedding of each token of a model."""
+    vocabulary = transformers.AutoTokenizer.from_pretrained(folder).get_vocab()
+    rows = load_file(folder / "model.safetensors")[name]
+    return {token: rows[index] for token, index in vocabulary.items()}
+
+
+def test_union_by_hand(base: Path, tmp_path: Path) -> None:
+    """The base's tokens keep their ids; what others have comes behind them, and everyone else gets a default."""
+    one = spoken(base, tmp_path / "one", "ab", "<tool>", "<end>", seed=2)
+    two = spoken(base, tmp_path / "two", "cd", "<end>", seed=3)
+    recipe = make_recipe("linear", [one, two], base, out_dtype="float32", tokenizer=Tokenizer("union"))
+    merged(recipe, tmp_path / "out")
+    ours = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    vocabulary = ours.get_vocab()
+    theirs = transformers.AutoTokenizer.from_pretrained(base).get_vocab()
+    assert {token: vocabulary[token] for token in theirs} == theirs
+    assert [vocabulary[token] for token in ("ab", "cd", "<tool>", "<end>")] == [259, 260, 261, 262]
+    assert ours("ab<end>cdx").input_ids == [259, 262, 260, theirs["x"]]
+    assert ours.decode([259, 262], skip_special_tokens=True) == "ab"
+    first, second = recipe.coefficients["weight"][-1] / recipe.coefficients["weight"][-1].sum()
+    for name in (EMBEDDING, HEAD):
+        found = by_token(tmp_path / "out", name)
+        a, b = by_token(one, name), by_token(two, name)
+        for token in ("x", "<eos>", "<end>"):
+            torch.testing.assert_close(found[token], (first * a[token] + second * b[token]).float())
+        # A token of a single model is that model's in all of them.
+        torch.testing.assert_close(found["<tool>"], a["<tool>"])
+        torch.testing.assert_close(found["ab"], a["ab"])
+        torch.testing.assert_close(found["cd"], b["cd"])
+        rows = load_file(tmp_path / "out" / "model.safetensors")[name]
+        assert len(rows) == 264
+        assert torch.equal(rows[263:], load_file(base / "model.safetensors")[name][263:])
+
+
+def test_embeddings_of_the_base(base: Path, tmp_path: Path) -> None:
+    """Whatever the experts' are: of other tokens, of another number, or none."""
+    one = spoken(base, tmp_path / "one", "ab", seed=2)
+    two = resized(base, tmp_path / "two", 300, seed=3)
+    rewrite(two, lambda tensors: tensors.pop(HEAD))
+    recipe = make_recipe("ties", [one, two], base, out_dtype="float32")
+    (problem,) = (p for p in Checkpoints.open(recipe).compare().problems if str(one) in p)
+    assert "256 tokens" in problem
+    assert "embeddings: base" in problem
+    recipe = make_recipe("ties", [one, two], base, out_dtype="float32", embeddings="base")
+    found = merged(recipe, tmp_path / "out")
+    own = load_file(base / "model.safetensors")
+    for name in (EMBEDDING, HEAD):
+        assert torch.equal(found[name], own[name])
+    gate = "model.layers.0.mlp.gate_proj.weight"
+    assert not torch.equal(found[gate], own[gate])
+    assert (tmp_path / "out" / "tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import filecmp
-from collections.abc import Mapping
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from evomerge.checkpoints.json_files import read_object, read_optional
 from evomerge.errors import InputError
 
+_SHOWN = 5
+_MOST = 1 << 31  # ids of tokens; the largest vocabularies have a few hundred thousand
 _JSON = ("tokenizer.json", "vocab.json", "added_tokens.json", "tokenizer_config.json")
 
 
@@ -44,6 +48,64 @@ def unreadable(folder: Path) -> list[str]:
         except InputError as error:
             problems += error.problems
     return problems
+
+
+def tokenizer_problems(folder: Path) -> list[str]:
+    """The reasons why nobody can tell which row belongs to which token: files that are missing or cannot be read.
+
+    Args:
+        folder: The checkpoint.
+
+    Returns:
+        One sentence per problem: no tokenizer, broken files, tokens and ids that are given twice, ids that are none.
+    """
+    names = (*_JSON[:2], "vocab.txt", "tokenizer.model")
+    if not any((folder / name).is_file() for name in names) and not any(folder.glob("*.model")):
+        return [f"{str(folder)!r} has no tokenizer; expected tokenizer.json, or the files of an older one"]
+    problems = unreadable(folder)
+    path = folder / "tokenizer.json"
+    if problems or not path.is_file():
+        return problems
+    return [f"{str(path)!r}: {problem}" for problem in _repeated(path)]
+
+
+def _repeated(path: Path) -> Iterator[str]:
+    """Tokens that ``tokenizer.json`` gives twice, ids that it gives to two tokens, and ids that are none."""
+    twice: list[str] = []
+
+    def pairs(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(fields)
+        if len(found) < len(fields):
+            twice.extend(_more_than_once(name for name, _ in fields))
+        return found
+
+    model = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=pairs).get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    if isinstance(vocabulary, list):
+        texts = [str(entry[0]) for entry in vocabulary if isinstance(entry, list) and entry]
+        if len(texts) < len(vocabulary):
+            yield "its vocabulary holds entries that are no pair of token and score"
+        twice.extend(_more_than_once(texts))
+    elif isinstance(vocabulary, dict):
+        yield from _bad_ids(vocabulary)
+    if twice:
+        yield f"{', '.join(map(repr, twice))} is given twice"
+
+
+def _more_than_once(texts: Iterable[str]) -> list[str]:
+    return [text for text, count in Counter(texts).items() if count > 1][:_SHOWN]
+
+
+def _bad_ids(vocabulary: Mapping[str, Any]) -> Iterator[str]:
+    owners: dict[int, str] = {}
+    for token, index in vocabulary.items():
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < _MOST:
+            yield f"the id of token {token!r} is {index!r}; expected an integer from 0 on"
+            return
+        if index in owners:
+            yield f"tokens {owners[index]!r} and {token!r} have one id, {index}"
+            return
+        owners[index] = token
 
 
 def read_added(folder: Path, vocabulary: Mapping[str, int]) -> dict[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evomerge.checkpoints import CheckpointSource
+from evomerge.checkpoints import CheckpointSource, is_vocabulary
 from evomerge.merging.checkpoints import is_weight
 from evomerge.merging.plan.outputs import Outputs, OutputTensor
 from evomerge.recipe import Recipe
@@ -67,6 +67,8 @@ def _why(tensor: OutputTensor, recipe: Recipe, outputs: Outputs, groups: Mapping
         return "kept", f"of {tensor.inputs[0].source.path.name}"
     if tensor.row is None:
         return "copied", "integers and computed tables"
+    if recipe.embeddings == "base" and is_vocabulary(tensor.name):
+        return "frozen", "embeddings of the base"
     if recipe.groups.groups[tensor.row].frozen:
         return "frozen", f"group {groups[tensor.row]}"
     return "frozen", "without a match in every source"

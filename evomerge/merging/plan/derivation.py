@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from evomerge import methods
-from evomerge.checkpoints import CheckpointSource, TensorSpec, stored_dtype
+from evomerge.checkpoints import CheckpointSource, TensorSpec, is_vocabulary, stored_dtype
 from evomerge.errors import InputError
 from evomerge.kernels import random_key
 from evomerge.merging.checkpoints import Checkpoints, is_weight
+from evomerge.merging.plan.input_problems import first_of, input_problems
 from evomerge.merging.plan.inputs import Input
 from evomerge.merging.plan.origins import Origin, names_by_layer, origins, renumbered
 from evomerge.merging.plan.output_config import output_config
 from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource
-from evomerge.merging.plan.rows import common_rows
+from evomerge.merging.plan.rows import Rows, TokenMatching, common_rows, row_problems
 from evomerge.merging.plan.unmatched import kept, lacks_match, second_heads, surplus
 from evomerge.methods import TensorContext
-from evomerge.recipe import AdapterRef, CheckpointRef, Recipe, UnknownTensorName, layer_of
+from evomerge.recipe import AdapterRef, CheckpointRef, Recipe, Tokenizer, UnknownTensorName, layer_of
 
 Source = CheckpointRef | AdapterRef | Recipe
 Open = Callable[[Source], CheckpointSource]
 """Gives the opened source that a recipe names."""
-
-_SHOWN = 3
 
 
 def derive_outputs(recipe: Recipe, checkpoints: Checkpoints, opened: Open) -> Outputs:
@@ -63,9 +62,11 @@ class _Derivation:
         self.how = json.dumps([recipe.method, self.options, recipe.dtype, groups], sort_keys=True)
         # Of the base, and of each source.
         self.identities = [source and json.dumps(source.identity()) for source in (recipe.base, *recipe.sources)]
+        self.matching: TokenMatching | None = None
 
     def outputs(self) -> Outputs:
         """All tensors, with the problems found on the way."""
+        problems = list(self._match_tokens())
         unknown: list[str] = []
         rows: list[tuple[Origin, int | None]] = []
         try:
@@ -76,20 +77,21 @@ class _Derivation:
                     unknown += error.problems
         except UnknownTensorName as error:  # of whom nobody can say on which side of the layers it stands
             unknown += error.problems
-        problems = _first(unknown, "more tensors belong to no group either")
+        problems += first_of(unknown, "more tensors belong to no group either")
         layers = [layer.to_json() for layer in self.recipe.layers]
         ends = [] if self.recipe.ends is None else [self.recipe.ends.to_json()]
-        prepared_key = json.dumps([self.how, self.identities, layers, *ends])
+        tokens = [] if self.matching is None else [self.matching.digest]
+        prepared_key = json.dumps([self.how, self.identities, layers, *ends, *tokens])
         live = [
             origin.name
             for origin, row in rows
-            if row is not None and not self._frozen(row) and not self._unmatched(origin)
+            if row is not None and not self._frozen(origin, row) and not self._unmatched(origin)
         ]
         survey_key = json.dumps([prepared_key, self.recipe.seed, live])
         tensors = {origin.name: self._tensor(origin, row, survey_key) for origin, row in rows}
         more = self._kept()
         tensors |= more
-        problems += [*self._layer_problems(), *self._surplus_problems(), *_input_problems(tensors.values())]
+        problems += [*self._layer_problems(), *self._surplus_problems(), *input_problems(tensors.values())]
         problems += self._count_problems(tensors)
         config: Mapping[str, Any] = self.template.config
         if self.recipe.layers and not problems:
@@ -97,10 +99,13 @@ class _Derivation:
                 config = output_config(self.recipe, self.template, self.sources)
             except InputError as error:
                 problems += error.problems
+        if self.matching is not None and not problems:
+            config = self.matching.config(config, tensors)
         known = all(source is None or source.known_by_content for source in (self.recipe.base, *self.recipe.sources))
         return Outputs(
             self.method, self.options, tensors, frozenset(more), self.template.aliases, self.template,
             config, config != self.reference.config, prepared_key, survey_key, known, tuple(problems),
+            None if self.matching is None else self.matching.tokenizer,
         )  # fmt: skip
 
     def _row(self, origin: Origin) -> int | None:
@@ -110,6 +115,8 @@ class _Derivation:
             return None
         if origin.layer is not None and origin.layer.row is not None:
             return origin.layer.row
+        if self._of_base(name):
+            return 0  # of coefficients that are not used; its group may not be among the recipe's
         return self.recipe.groups.index(origin.name)
 
     def _model(self, origin: Origin) -> tuple[CheckpointSource, str]:
@@ -135,21 +142,42 @@ class _Derivation:
         named = [(index + 1, name) for index, name in origin.inputs]
         if self.base is not None and origin.base is not None:
             named.insert(0, (0, origin.base))
-        if self._unmatched(origin):
+        apart = self._unmatched(origin)
+        by_token = self.matching is not None and origin.layer is None and is_vocabulary(origin.name)
+        if apart and not by_token:
             frozen = ("frozen", self._identity(origin), name, self.recipe.out_dtype)
             return OutputTensor(origin.name, spec, (Input(model, name),), row, None, False, frozen)
-        whole = self._frozen(row)
+        whole = apart or self._frozen(origin, row)
         named = named[:1] if whole else named
         dtype = None if whole else DTYPES[self.recipe.dtype]
-        own = Input(model, name, stored=not isinstance(model, RecipeSource))
-        inputs, tail, rows = common_rows([self._input(place, name, dtype) for place, name in named], own, spec.shape)
+        inputs = [(place, self._input(place, own, dtype)) for place, own in named]
+        rows = self._rows(inputs, Input(model, name, stored=not isinstance(model, RecipeSource)), by_token)
+        if rows.count is not None:
+            spec = TensorSpec(spec.dtype, (rows.count, *spec.shape[1:]))
         names = tuple((self.identities[place], name) for place, name in named)
-        out = (self.recipe.out_dtype, *((self._identity(origin), rows) if tail or rows else ()))
+        out = (self.recipe.out_dtype, *rows.key)
         if whole:
-            return OutputTensor(origin.name, spec, inputs, row, None, False, ("frozen", *names[0], *out), tail)
+            frozen = ("frozen", *names[0], *out)
+            return OutputTensor(origin.name, spec, rows.inputs, row, None, False, frozen, rows.tail)
         context = self._context(origin)
         key = (survey_key if self.method.survey is not None else self.how, context, names, *out)
-        return OutputTensor(origin.name, spec, inputs, row, context, based, key, tail)
+        return OutputTensor(origin.name, spec, rows.inputs, row, context, based, key, rows.tail)
+
+    def _rows(self, inputs: Sequence[tuple[int, Input]], model: Input, by_token: bool) -> Rows:
+        """The rows that are read of an output tensor's inputs, which come with the places of their sources."""
+        if by_token and self.matching is not None:
+            return self.matching.rows(inputs, model.name)
+        return common_rows([entry for _, entry in inputs], model, model.source.specs[model.name].shape)
+
+    def _match_tokens(self) -> Iterator[str]:
+        """Looks tokens up where the recipe merges by token; where it merges by row, tells of those in other rows."""
+        if self.recipe.tokenizer == Tokenizer():
+            yield from [] if self.recipe.embeddings == "base" else row_problems(self.template, self._named())
+            return
+        try:
+            self.matching = TokenMatching(self.recipe, (self.base, *self.sources))
+        except InputError as error:
+            yield from error.problems
 
     def _stored(self, own: torch.dtype) -> torch.dtype:
         """The type that a merged tensor is stored in.
@@ -178,7 +206,7 @@ class _Derivation:
 
     def _unmatched(self, origin: Origin) -> bool:
         """Whether a tensor stays the template's because some source has no match, and the recipe takes that."""
-        if self.recipe.unmatched == "refuse" or origin.layer is not None:
+        if self.recipe.unmatched == "refuse" or origin.layer is not None or self._of_base(origin.name):
             return False
         inputs = [(self.sources[source], name) for source, name in origin.inputs]
         if self.base is not None and origin.base is not None:
@@ -197,10 +225,15 @@ class _Derivation:
         names = surplus(self.template, source)
         # Layers that the recipe names are looked at one by one.
         pattern = self.recipe.groups.layer_pattern
-        return [name for name in names if not self.recipe.layers or layer_of(name, pattern) is None]
+        outside = [name for name in names if not self.recipe.layers or layer_of(name, pattern) is None]
+        return [name for name in outside if not self._of_base(name)]
 
-    def _frozen(self, row: int) -> bool:
-        return self.recipe.groups.groups[row].frozen
+    def _frozen(self, origin: Origin, row: int) -> bool:
+        return self._of_base(origin.name) or self.recipe.groups.groups[row].frozen
+
+    def _of_base(self, name: str) -> bool:
+        """Whether a tensor holds embeddings, and the recipe takes the base's."""
+        return self.recipe.embeddings == "base" and is_vocabulary(name)
 
     def _layer_problems(self) -> Iterator[str]:
         """Layers that the recipe names and its sources do not have, or that hold more than the first input."""
@@ -262,26 +295,3 @@ def _opened(recipe: Recipe, opened: Open) -> list[Any]:
     if problems:
         raise InputError(problems)
     return found
-
-
-def _input_problems(tensors: Iterable[OutputTensor]) -> Iterator[str]:
-    """Tensors that sources lack or have in another shape, a few of each source."""
-    found: dict[int, list[str]] = {}
-    for tensor in tensors:
-        for entry in tensor.inputs:
-            spec = entry.source.specs.get(entry.name)
-            if spec is not None and entry.shape == tuple(tensor.merged_spec.shape):
-                continue
-            has = "no such tensor" if spec is None else f"shape {list(spec.shape)}"
-            wanted = f"{entry.name!r} for {tensor.name!r}" if entry.name != tensor.name else f"{entry.name!r}"
-            found.setdefault(id(entry.source), []).append(
-                f"{str(entry.source.path)!r} should hold {wanted} of shape {list(tensor.spec.shape)}, but has {has}"
-            )
-    for problems in found.values():
-        yield from _first(problems, "more tensors do not fit there")
-
-
-def _first(problems: Sequence[str], others: str) -> list[str]:
-    """A few of many problems, and how many others there are."""
-    left = len(problems) - _SHOWN
-    return [*problems[:_SHOWN], *([f"{left} {others}"] if left > 0 else [])]

@@ -10,6 +10,7 @@ import torch
 
 from evomerge.checkpoints import CheckpointSource
 from evomerge.errors import InputError
+from evomerge.merging.vocabulary.token_rows import TokenRows
 
 
 @dataclass(frozen=True)
@@ -21,23 +22,26 @@ class Input:
         name: The tensor's name there.
         dtype: The type that it is rounded to, unless that holds its own type exactly; None: nothing.
         stored: Whether the values are stored somewhere, rather than merged when they are read.
-        rows: The rows that are read, ``(first, one after the last)``; None is the whole tensor.
+        rows: The rows that are read, ``(first, one after the last)``, or where each of them comes from; None is the
+            whole tensor.
     """
 
     source: CheckpointSource
     name: str
     dtype: torch.dtype | None = None
     stored: bool = True
-    rows: tuple[int, int] | None = None
+    rows: tuple[int, int] | TokenRows | None = None
 
     def read(self) -> torch.Tensor:
-        """The tensor in host memory: a view of the mapped file where nothing is rounded.
+        """The tensor in host memory: a view of the mapped file where nothing is rounded or gathered.
 
         Raises:
             InputError: If the source has no such tensor.
         """
         if self.name not in self.source.specs:
             raise InputError(f"{str(self.source.path)!r} has no tensor {self.name!r}")
+        if isinstance(self.rows, TokenRows):
+            return self.rows.read(self.dtype)
         tensor = self.source.tensor(self.name)
         if self.rows is not None:
             tensor = tensor[slice(*self.rows)]
@@ -45,19 +49,27 @@ class Input:
 
     def of_rows(self, first: int, last: int) -> Input:
         """The same tensor, of which these rows are read, the last not among them."""
-        return replace(
-            self, rows=None if (first, last) == (0, self.source.specs[self.name].shape[0]) else (first, last)
-        )
+        whole = (first, last) == (0, self.source.specs[self.name].shape[0])
+        return replace(self, rows=None if whole else (first, last))
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Sizes of what is read, of a source that has the tensor."""
         own = tuple(self.source.specs[self.name].shape)
+        if isinstance(self.rows, TokenRows):
+            return (self.rows.count, *own[1:])
         return own if self.rows is None else (self.rows[1] - self.rows[0], *own[1:])
+
+    @property
+    def read_from(self) -> tuple[tuple[CheckpointSource, str], ...]:
+        """The tensors whose values are read: this one, or those that rows are gathered from."""
+        return self.rows.read_from if isinstance(self.rows, TokenRows) else ((self.source, self.name),)
 
     @property
     def copied_bytes(self) -> int:
         """Memory that reading takes: none where the mapped file's own values are given."""
+        if isinstance(self.rows, TokenRows):
+            return math.prod(self.shape) * self.rows.dtype(self.dtype).itemsize
         return 0 if self.exact or self.dtype is None else math.prod(self.shape) * self.dtype.itemsize
 
     @property
@@ -74,4 +86,4 @@ class Input:
     @property
     def in_place(self) -> bool:
         """Whether what is read is a view of the mapped file."""
-        return self.exact and self.source.in_place(self.name)
+        return self.exact and not isinstance(self.rows, TokenRows) and self.source.in_place(self.name)

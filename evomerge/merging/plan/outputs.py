@@ -11,6 +11,7 @@ import torch
 
 from evomerge.checkpoints import CheckpointSource, TensorSpec
 from evomerge.merging.plan.inputs import Input
+from evomerge.merging.vocabulary.merged import MergedTokenizer
 from evomerge.methods import MergeMethod, TensorContext
 
 DTYPES: Mapping[str, torch.dtype] = {
@@ -80,6 +81,7 @@ class Outputs:
         survey_key: Everything that a survey depends on.
         known_by_content: Whether all sources are known by their weights, so that the keys hold in other processes.
         problems: Why the recipe cannot be built from these sources, one sentence each.
+        tokenizer: The model's tokenizer, where embeddings are merged token by token; None for the template's own.
     """
 
     method: MergeMethod
@@ -94,6 +96,7 @@ class Outputs:
     survey_key: str
     known_by_content: bool
     problems: tuple[str, ...]
+    tokenizer: MergedTokenizer | None = None
 
     @functools.cached_property
     def merged(self) -> Mapping[str, OutputTensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from evomerge.recipe import Recipe, Tokenizer
+from evomerge.recipe import Recipe
 
 
 def unbuilt(recipe: Recipe) -> Iterator[str]:
@@ -19,9 +19,5 @@ def unbuilt(recipe: Recipe) -> Iterator[str]:
         yield f"post names the steps {', '.join(step.name for step in recipe.post)}; this version has none"
     if recipe.statistics:
         yield f"statistics names {len(recipe.statistics)} data sets that the method reads; this version reads none"
-    if recipe.tokenizer != Tokenizer():
-        yield f"tokenizer is {recipe.tokenizer.to_json()}; this version only takes it from the reference"
-    if recipe.embeddings != "merge":
-        yield f"embeddings is {recipe.embeddings!r}; this version only merges them: freeze the groups that hold them"
     if recipe.chat_template is not None:
         yield f"chat_template is {recipe.chat_template!r}; this version only takes it from the reference"

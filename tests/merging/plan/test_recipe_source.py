@@ -164,10 +164,10 @@ def test_what_is_wrong_inside(family: Callable[..., Family]) -> None:
     base, one, two = family()
     recipe = two_stages(base, one, two)
     inner = recipe.sources[0]
-    broken = replace(recipe, sources=(replace(inner, coefficients={}), replace(inner, embeddings="base")))
+    broken = replace(recipe, sources=(replace(inner, coefficients={}), replace(inner, statistics=("5a" * 32,))))
     with pytest.raises(InputError) as caught:
         Merger(Checkpoints.open(recipe)).plan(broken)
-    assert "sources[1].recipe: embeddings is 'base'" in str(caught.value)
+    assert "sources[1].recipe: statistics names" in str(caught.value)
     broken = replace(recipe, sources=(replace(inner, coefficients={}), inner))
     with pytest.raises(InputError, match=r"sources\[0\]: .*no values for coefficient 'weight'"):
         Merger(Checkpoints.open(recipe)).plan(broken)

@@ -11,7 +11,7 @@ import pytest
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, LiveModel, Merger, merge_to_folder
 from evomerge.merging.plan import unbuilt
-from evomerge.recipe import CheckpointRef, OutputLayer, PostStep, Recipe, Tokenizer
+from evomerge.recipe import CheckpointRef, OutputLayer, PostStep, Recipe
 from tests.merging.conftest import Family, make_recipe
 
 
@@ -20,12 +20,10 @@ def everything(recipe: Recipe) -> Recipe:
     scaled = OutputLayer(((0, 0), (1, 0)), base=0, scale=2.0)
     return replace(
         recipe,
-        sources=(CheckpointRef("model"), replace(recipe, embeddings="base")),
+        sources=(CheckpointRef("model"), replace(recipe, statistics=("5a" * 32,))),
         layers=(scaled,),
         post=(PostStep("low_rank"), PostStep("widen")),
         statistics=("5a" * 32,),
-        tokenizer=Tokenizer(1),
-        embeddings="base",
         chat_template="base",
     )
 
@@ -34,12 +32,10 @@ def test_each_is_named() -> None:
     plain = make_recipe("ties", [Path("one"), Path("two")], Path("base"))
     assert list(unbuilt(plain)) == []
     assert list(unbuilt(everything(plain))) == [
-        "sources[1].recipe: embeddings is 'base'; this version only merges them: freeze the groups that hold them",
+        "sources[1].recipe: statistics names 1 data sets that the method reads; this version reads none",
         "layers[0].scale is 2; this version scales no layers",
         "post names the steps low_rank, widen; this version has none",
         "statistics names 1 data sets that the method reads; this version reads none",
-        "tokenizer is {'source': 1}; this version only takes it from the reference",
-        "embeddings is 'base'; this version only merges them: freeze the groups that hold them",
         "chat_template is 'base'; this version only takes it from the reference",
     ]
 
@@ -49,7 +45,7 @@ def test_nowhere_are_they_left_out(family: Callable[..., Family], tmp_path: Path
     base, one, two = family()
     recipe = make_recipe("ties", [one, two], base)
     merger, live = Merger(Checkpoints.open(recipe)), LiveModel.load(base)
-    for change in ({"embeddings": "base"}, {"tokenizer": Tokenizer("union")}, {"post": (PostStep("low_rank"),)}):
+    for change in ({"statistics": ("5a" * 32,)}, {"chat_template": "base"}, {"post": (PostStep("low_rank"),)}):
         with pytest.raises(InputError, match=next(iter(change))):
             live.install(merger, replace(recipe, **change))
         with pytest.raises(InputError, match=next(iter(change))):
