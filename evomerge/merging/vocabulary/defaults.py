@@ -36,7 +36,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What tokens get in sources that do not have them, row by row of the merged embeddings.
+    """The rows that tokens get in sources that do not have them, row by row of the merged embeddings.
 
     Attributes:
         own: For each place the row of the token there, -1 where it has none, ``(places, rows)``; places are 0 for the
@@ -98,7 +98,7 @@ def defaults(
         index = ids[token]
         try:
             if "source" in said:
-                place[index], row[index] = _told(token, said["source"], members)
+                place[index], row[index] = _told(token, said, members)
         except InputError as error:
             problems += error.problems
         forced[index] = bool(said.get("force", False))
@@ -127,21 +127,21 @@ def _by_rule(own: np.ndarray, members: Sequence[Member | None]) -> tuple[np.ndar
     return place, row
 
 
-def _told(token: str, source: Any, members: Sequence[Member | None]) -> tuple[int, int]:
+def _told(token: str, said: Mapping[str, Any], members: Sequence[Member | None]) -> tuple[int, int]:
     """The place and the row that a recipe names for a token."""
     where = f"tokenizer.tokens[{token!r}]"
-    if isinstance(source, Mapping) and source.get("kind") == "zero":
+    source = said["source"]
+    if source == "zero":
         return ZERO, 0
-    model = source["model"] if isinstance(source, Mapping) else source
-    place = 0 if model == "base" else int(model) + 1
+    place = 0 if source == "base" else int(source) + 1
     member = members[place]
     assert member is not None
-    if isinstance(source, Mapping) and source.get("token_id") is not None:
-        index = int(source["token_id"])
+    if "token_id" in said:
+        index = int(said["token_id"])
         if not 0 <= index < member.rows:
             raise InputError(f"{where} names row {index} of {member.name}, which has {member.rows} rows")
         return place, index
-    named = source.get("token", token) if isinstance(source, Mapping) else token
+    named = str(said.get("token", token))
     found = member.row(named)
     if found is None:
         raise InputError(f"{where}: {member.name} has no embedding of {named!r}")

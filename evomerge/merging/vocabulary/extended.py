@@ -101,7 +101,7 @@ def write_extended(tokenizer: Any, state: Mapping[str, Any], ids: Mapping[str, i
 
 
 def _read_back(folder: Path, ids: Mapping[str, int]) -> str | None:
-    """What is wrong with the tokens that transformers reads, None if nothing is."""
+    """The first token that transformers reads otherwise, in words; None if all are right."""
     try:
         found = load_tokenizer(folder).get_vocab()
     except InputError as error:
