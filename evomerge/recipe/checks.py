@@ -116,8 +116,39 @@ def _tokenizer(tokenizer: Tokenizer, sources: Sequence[Any], base: Any) -> Itera
         yield f"tokenizer.source is {source}; expected one of 0 to {len(sources) - 1}, a place in sources"
     if source == "base" and base is None:
         yield "tokenizer.source is 'base', but the recipe has no base"
+    if isinstance(source, str) and source not in ("base", "union"):
+        yield f"tokenizer.source is {source!r}; expected base, union, or a place in sources"
+    for token, said in tokenizer.tokens.items():
+        yield from _token(f"tokenizer.tokens[{token!r}]", said, len(sources), base)
     if tokenizer.pad_to_multiple_of is not None and tokenizer.pad_to_multiple_of < 1:
         yield f"tokenizer.pad_to_multiple_of is {tokenizer.pad_to_multiple_of}; expected 1 or more"
+
+
+def _token(where: str, said: Any, count: int, base: Any) -> Iterator[str]:
+    if not isinstance(said, Mapping):
+        yield f"{where} is {said!r}; expected an object"
+        return
+    for name in said.keys() - {"source", "token", "token_id", "force"}:
+        yield f"{where} has no field {name!r}; known are source, token, token_id and force"
+    source = said.get("source")
+    if source == "base" and base is None:
+        yield f"{where}.source is 'base', but the recipe has no base"
+    elif source is not None and source not in ("base", "zero") and not _place(source, count):
+        yield f"{where}.source is {source!r}; expected base, zero, or one of 0 to {count - 1}, a place in sources"
+    if ("token" in said or "token_id" in said) and (source is None or source == "zero"):
+        yield f"{where} names a token, but no source that has it"
+    if "token" in said and "token_id" in said:
+        yield f"{where} has both token and token_id; expected one of them"
+    if not isinstance(said.get("token", ""), str):
+        yield f"{where}.token is {said['token']!r}; expected a text"
+    if not _place(said.get("token_id", 0), 1 << 31):
+        yield f"{where}.token_id is {said['token_id']!r}; expected an integer from 0 on"
+    if not isinstance(said.get("force", False), bool):
+        yield f"{where}.force is {said['force']!r}; expected true or false"
+
+
+def _place(value: Any, count: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < count
 
 
 def _chat_template(chat_template: int | str | None, sources: Sequence[Any], base: Any) -> Iterator[str]:

@@ -44,7 +44,8 @@ class Tokenizer:
         tokens: Tokens whose embeddings come from somewhere else. Of each an object: ``source``, the position of a
             source, ``base`` or ``zero``; with it ``token`` or ``token_id``, where it is the embedding of another token
             there; and ``force``, whether sources that have the token get that embedding too.
-        pad_to_multiple_of: Number of which the rows of the embeddings become a multiple; None leaves them.
+        pad_to_multiple_of: Number of which the rows of the embeddings become the smallest multiple that holds all
+            tokens; None leaves the rows that the model has behind its tokens that the tokenizer is from.
     """
 
     source: int | str | None = None
