@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -110,7 +111,9 @@ def _layer_problems(settings: GenomeSettings, profiles: Sequence[DepthProfile]) 
     if settings.depth not in ("linear", "smooth"):
         return
     wanted = 2 if settings.depth == "linear" else settings.control_points
-    longest = max((len(profile.groups) for profile in profiles if profile.curve), default=0)
+    longest = max((profile.layers for profile in profiles if profile.curve), default=0)
+    if settings.depth == "smooth" and settings.control_every is not None:
+        wanted = 1
     if longest < wanted:
         yield (
             f"genome.depth={settings.depth} needs {wanted} control values, but the tensor names show only {longest} "
@@ -205,12 +208,23 @@ def _weights(settings: GenomeSettings, profile: DepthProfile, keep: Sequence[int
     if not profile.curve:
         return curves.constant(len(keep))
     curve = curves.cosine if settings.depth == "smooth" and settings.basis == "cosine" else curves.points
-    controls = 2 if settings.depth == "linear" else settings.control_points
-    weights = curve(len(profile.groups), controls)[list(keep)]
+    controls = _controls(settings, profile.layers)
+    if controls == 1:
+        return curves.constant(len(keep))
+    kept = [profile.place[i] for i in keep]
+    weights = curve(profile.layers, controls)[kept]
     if np.linalg.matrix_rank(weights) < weights.shape[1]:
         # Too few layers are left to tell the controls apart; the curve then runs over what is left.
-        weights = curve(len(keep), controls)
+        left = sorted(set(kept))
+        weights = curve(len(left), controls)[[left.index(place) for place in kept]]
     return weights
+
+
+def _controls(settings: GenomeSettings, layers: int) -> int:
+    """Number of control values of a curve over some layers."""
+    if settings.depth == "linear":
+        return 2
+    return settings.control_points if settings.control_every is None else math.ceil(layers / settings.control_every)
 
 
 def _depths(settings: GenomeSettings, controls: int) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ from evomerge.genome.settings import GenomeSettings
 from evomerge.recipe import MODULE_KINDS, Group, ParameterGroups, Place
 
 _APART = ("router", "tower")
+# What goes with the first and with the last layers, where what is in no layer goes with the nearest.
+BEFORE, AFTER = "before the layers", "after the layers"
 
 __all__ = ["DepthProfile", "grouped", "matching", "own_kinds"]
 
@@ -21,12 +23,47 @@ class DepthProfile:
     Attributes:
         label: The groups' common part, for gene labels; empty when that is the whole model.
         groups: Indices of the groups, by depth.
-        curve: Whether their coefficients lie on a curve (``linear`` and ``smooth``) rather than each on its own.
+        curve: Whether their coefficients lie on a curve (``linear`` and ``smooth``) rather than being one value.
+        places: Place of each group on the curve, for profiles with groups outside the layers, which have the place of
+            the first or the last layer; empty where the places are 0, 1, 2 ...
     """
 
     label: str
     groups: tuple[int, ...]
     curve: bool
+    places: tuple[int, ...] = ()
+
+    @property
+    def place(self) -> tuple[int, ...]:
+        """Place of each group on the curve."""
+        return self.places or tuple(range(len(self.groups)))
+
+    @property
+    def layers(self) -> int:
+        """Number of places on the curve."""
+        return 1 + max(self.place)
+
+
+@dataclass(frozen=True)
+class _Split:
+    """A part of the tensors of a layer, block or curve, which has coefficients of its own.
+
+    Attributes:
+        kinds: Module kinds; empty takes all.
+        filters: Parts of names; empty takes all.
+    """
+
+    kinds: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return " ".join((*self.kinds, *self.filters))
+
+    def group(self, label: str, layers: tuple[int, int] | None = None, kinds: tuple[str, ...] = ()) -> Group:
+        """The group of this part in some layers, or everywhere."""
+        return Group(" ".join((label, self.label)).strip(), self.kinds or kinds, layers, filters=self.filters)
 
 
 def matching(pattern: str, labels: Sequence[str]) -> list[int]:
@@ -55,23 +92,44 @@ def grouped(
     Raises:
         UnknownTensorName: if no pattern knows a name.
     """
-    places = sorted({template.place(name) for name in names}, key=lambda place: (place.layer is None, place.layer or 0))
+    by_name = bool(settings.filters)  # else names of one place go together
+    members = {(template.place(name), name if by_name else "") for name in names}
+    rest = sorted(members, key=lambda member: (member[0].layer is None, member[0].layer or 0, member[1]))
     own = own_kinds(settings)
-    candidates = [Group(kind, kinds=(kind,)) for kind in own]
-    kinds = [kind for kind in MODULE_KINDS if kind not in own]
-    splits: list[tuple[str, ...]] = [(kind,) for kind in kinds] if settings.split_kinds else [()]
-    candidates += [group for ends in _ranges(settings, places) for group in _range_groups(ends, splits)]
-    whole = "model" if settings.depth == "model" else "rest"
-    candidates += [_group("" if split else whole, split) for split in splits]
-    used: list[Group] = []
-    rest = list(places)
-    for group in candidates:
-        taken = [place for place in rest if group.takes(place)]
+    splits = _splits(settings, own)
+    candidates = [(Group(kind, kinds=(kind,)), None) for kind in own]
+    for ends in _ranges(settings, [place for place, _ in rest]):
+        candidates += [(split.group(_range_label(ends), ends), split) for split in splits]
+    candidates += [(group, split) for split in splits for group in _outside(settings, split)]
+    used: list[tuple[Group, _Split | None]] = []
+    for group, split in candidates:
+        taken = {member for member in rest if group.takes(*member)}
         if taken:
-            used.append(group)
-            rest = [place for place in rest if place not in taken]
-    groups = ParameterGroups(_with_frozen(settings, used), template.patterns, template.layer_pattern)
-    return groups, _profiles(settings, groups.groups)
+            used.append((group, split))
+            rest = [member for member in rest if member not in taken]
+    found = _with_frozen(settings, [group for group, _ in used])
+    groups = ParameterGroups(found, template.patterns, template.layer_pattern)
+    return groups, _profiles(settings, found, [split for _, split in used])
+
+
+def _splits(settings: GenomeSettings, own: Sequence[str]) -> list[_Split]:
+    if settings.split_kinds:
+        return [_Split(kinds=(kind,)) for kind in MODULE_KINDS if kind not in own]
+    return [*(_Split(filters=(part,)) for part in settings.filters), _Split()]
+
+
+def _outside(settings: GenomeSettings, split: _Split) -> list[Group]:
+    """Groups of what is in no layer; where it goes with the nearest layers, embeddings come before them."""
+    if settings.depth == "model" or settings.ends == "own":
+        return [split.group("" if split.label and settings.depth != "model" else _whole(settings, split))]
+    before = [split.group(BEFORE, kinds=("embedding",))] if split.kinds in ((), ("embedding",)) else []
+    return [*before, split.group(AFTER)]
+
+
+def _whole(settings: GenomeSettings, split: _Split) -> str:
+    if settings.depth != "model":
+        return "rest"
+    return "" if split.label else "model"
 
 
 def _ranges(settings: GenomeSettings, places: Sequence[Place]) -> list[tuple[int, int]]:
@@ -83,14 +141,9 @@ def _ranges(settings: GenomeSettings, places: Sequence[Place]) -> list[tuple[int
     return [(start, min(start + size, layers)) for start in range(0, layers, size)]
 
 
-def _range_groups(ends: tuple[int, int], splits: Sequence[tuple[str, ...]]) -> list[Group]:
+def _range_label(ends: tuple[int, int]) -> str:
     start, stop = ends
-    label = f"layer {start}" if stop - start == 1 else f"layers {start}-{stop - 1}"
-    return [_group(label, split, ends) for split in splits]
-
-
-def _group(label: str, kinds: tuple[str, ...], layers: tuple[int, int] | None = None) -> Group:
-    return Group(" ".join((label, *kinds)).strip(), kinds=kinds, layers=layers)
+    return f"layer {start}" if stop - start == 1 else f"layers {start}-{stop - 1}"
 
 
 def _with_frozen(settings: GenomeSettings, groups: Sequence[Group]) -> tuple[Group, ...]:
@@ -100,14 +153,32 @@ def _with_frozen(settings: GenomeSettings, groups: Sequence[Group]) -> tuple[Gro
     return tuple(replace(group, frozen=index in frozen) for index, group in enumerate(groups))
 
 
-def _profiles(settings: GenomeSettings, groups: Sequence[Group]) -> list[DepthProfile]:
+def _profiles(settings: GenomeSettings, groups: Sequence[Group], splits: Sequence[_Split | None]) -> list[DepthProfile]:
     curved = settings.depth in ("linear", "smooth")
-    by_kind: dict[tuple[str, ...], list[int]] = {}
+    nearest = settings.ends == "nearest" and settings.depth != "model"
+    inside: dict[_Split, list[int]] = {}
+    for index, (group, split) in enumerate(zip(groups, splits, strict=True)):
+        if group.layers is not None and split is not None:
+            inside.setdefault(split, []).append(index)
+    # By the layers that they go with: a group of layers by itself, or all of one curve.
+    together = {members[place]: [members[place]] for members in inside.values() for place in range(len(members))}
+    if curved:
+        together = {index: members for members in inside.values() for index in members}
     profiles: list[DepthProfile] = []
-    for index, group in enumerate(groups):
-        if curved and group.layers is not None:
-            by_kind.setdefault(group.kinds, []).append(index)
+    ends: dict[int, list[tuple[int, int]]] = {}  # group of layers to groups outside, with their places
+    for index, (group, split) in enumerate(zip(groups, splits, strict=True)):
+        members = inside.get(split) if split is not None else None
+        if group.layers is not None:
+            continue
+        if nearest and members and split is not None:
+            layer = members[0] if group.label.startswith(BEFORE) else members[-1]
+            ends.setdefault(together[layer][0], []).append((index, together[layer].index(layer)))
         else:
             profiles.append(DepthProfile(group.label, (index,), curve=False))
-    profiles += [DepthProfile(" ".join(kinds), tuple(members), curve=True) for kinds, members in by_kind.items()]
+    for members in {id(found): found for found in together.values()}.values():
+        more = ends.get(members[0], [])
+        places = (*range(len(members)), *(place for _, place in more)) if more else ()
+        split = splits[members[0]]
+        label = (split.label if split else "") if curved else groups[members[0]].label
+        profiles.append(DepthProfile(label, (*members, *(index for index, _ in more)), curved, places))
     return sorted(profiles, key=lambda profile: profile.groups)

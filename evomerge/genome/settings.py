@@ -15,8 +15,9 @@ __all__ = ["BASES", "DEPTHS", "GenomeSettings"]
 
 DEPTHS = ("model", "blocks", "layer", "linear", "smooth")
 BASES = ("points", "cosine")
+ENDS = ("own", "nearest")
 # Settings that runs which began before there were any do not have.
-_LATER = ("searched",)
+_LATER = ("filters", "ends", "control_every", "searched")
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,14 @@ class GenomeSettings:
             curve over depth with few control values.
         block_size: Layers per block where ``depth`` is ``blocks``.
         control_points: Control values per curve where ``depth`` is ``smooth``.
+        control_every: Layers for each control value instead, so that their number follows from the model.
         basis: Curve where ``depth`` is ``smooth``: ``points`` joins the control values by straight lines, ``cosine`` is
             a cosine series.
         split_kinds: Whether attention, MLP and the rest get coefficients of their own in every layer, block or curve.
+        filters: Parts of tensor names, each of which gets coefficients of its own in every layer, block or curve; the
+            first that occurs in a name has it, and one more takes the rest.
+        ends: Coefficients of what is in no layer and no group of its own: ``own``, or those of the ``nearest`` layers:
+            of embeddings those of the first, of all else those of the last.
         own_groups: Module kinds that are one group of their own, whatever the depth. The router of a mixture of experts
             always is. A vision or audio tower with its projector is too, and frozen unless it is named here.
         frozen: Module kinds, or patterns of group labels, whose tensors stay those of the reference checkpoint.
@@ -46,10 +52,20 @@ class GenomeSettings:
     depth: str = field(default="layer", metadata=setting("how coefficients may differ over depth", choices=DEPTHS))
     block_size: int = field(default=4, metadata=setting("layers per block, where depth is blocks", low=1))
     control_points: int = field(default=4, metadata=setting("control values per curve, where depth is smooth", low=2))
+    control_every: int | None = field(
+        default=None, metadata=setting("layers per control value, instead of control_points", low=1)
+    )
     basis: str = field(
         default="points", metadata=setting("curve from the control values, where depth is smooth", choices=BASES)
     )
     split_kinds: bool = field(default=False, metadata=setting("attention and MLP get coefficients of their own"))
+    filters: tuple[str, ...] = field(
+        default=(), metadata=setting("parts of tensor names with coefficients of their own, [self_attn,mlp]")
+    )
+    ends: str = field(
+        default="own",
+        metadata=setting("coefficients of what is in no layer: their own, or the nearest layers'", choices=ENDS),
+    )
     own_groups: tuple[str, ...] = field(
         default=("embedding", "norm", "head"),
         metadata=setting("module kinds outside the layers that form groups of their own"),
@@ -75,6 +91,10 @@ class GenomeSettings:
             if kind not in MODULE_KINDS:
                 kinds = ", ".join(MODULE_KINDS)
                 yield f"genome.own_groups names {kind!r}; expected one of {kinds}{suggest(kind, MODULE_KINDS)}"
+        if self.filters and self.split_kinds:
+            yield "genome.filters and genome.split_kinds both divide layers into parts; choose one of them"
+        for part in sorted({part for part in self.filters if self.filters.count(part) > 1}):
+            yield f"genome.filters names {part!r} twice"
 
     def to_json(self) -> dict[str, Any]:
         """The settings as a JSON object, for a run's manifest and identity; later ones if they say something."""

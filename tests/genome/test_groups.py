@@ -73,3 +73,45 @@ def test_towers_are_frozen_unless_they_are_asked_for() -> None:
         "norm": False, "embedding": False, "head": False, "tower": True, "model": False,
     }  # fmt: skip
     assert frozen(depth="model", own_groups=("norm", "tower")) == {"norm": False, "tower": False, "model": False}
+
+
+def test_parts_of_names_split_what_the_layers_hold() -> None:
+    """Two filters and the rest in each block; what is in no layer falls to whichever part its name has."""
+    genome = space(depth="blocks", block_size=3, own_groups=(), filters=("self_attn", "mlp"), models=(A,))
+    assert genome.labels == (
+        "weight[a] layers 0-2 self_attn", "weight[a] layers 0-2 mlp", "weight[a] layers 0-2",
+        "weight[a] layers 3-5 self_attn", "weight[a] layers 3-5 mlp", "weight[a] layers 3-5", "weight[a] rest",
+    )  # fmt: skip
+    rows = [genome.template.groups.groups[genome.template.groups.index(name)].label for name in NAMES]
+    assert rows[:5] == ["rest", "layers 0-2 self_attn", "layers 0-2 self_attn", "layers 0-2 mlp", "layers 0-2"]
+    curve = space(depth="smooth", control_every=3, own_groups=(), filters=("mlp",), models=(A,))
+    assert curve.labels == (
+        "weight[a] depth 0% mlp", "weight[a] depth 100% mlp", "weight[a] depth 0%", "weight[a] depth 100%",
+        "weight[a] rest",
+    )  # fmt: skip
+    assert space(depth="model", own_groups=(), filters=("mlp",), models=(A,)).labels == (
+        "weight[a] mlp",
+        "weight[a] model",
+    )
+
+
+def test_what_is_in_no_layer_goes_with_the_nearest() -> None:
+    """Embeddings with the first block, the last norm and the head with the last: no genes of their own."""
+    genome = space(depth="blocks", block_size=3, own_groups=(), ends="nearest", models=(A,))
+    assert genome.labels == ("weight[a] layers 0-2", "weight[a] layers 3-5")
+    values = genome.decode([0.2, 0.8]).coefficients["weight"][:, 0]
+    by_name = {name: values[genome.template.groups.index(name)] for name in NAMES}
+    assert by_name["model.embed_tokens.weight"] == by_name["model.layers.0.mlp.up_proj.weight"] == values[0]
+    assert by_name["model.norm.weight"] == by_name["lm_head.weight"] == by_name["model.layers.5.mlp.up_proj.weight"]
+    x = np.random.default_rng(1).random(2)
+    assert genome.encode(genome.decode(x)) == pytest.approx(x)
+    curve = space(depth="smooth", control_points=3, own_groups=(), ends="nearest", filters=("self_attn",), models=(A,))
+    assert curve.n_var == 6
+    values = curve.decode([0, 0, 0, 0.1, 0.5, 0.9]).coefficients["weight"][:, 0]
+    by_name = {name: values[curve.template.groups.index(name)] for name in NAMES}
+    assert by_name["model.embed_tokens.weight"] == by_name["model.layers.0.mlp.up_proj.weight"]
+    assert by_name["lm_head.weight"] == by_name["model.layers.5.mlp.up_proj.weight"] == by_name["model.norm.weight"]
+    x = np.random.default_rng(2).random(6)
+    assert curve.encode(curve.decode(x)) == pytest.approx(x)
+    single = space(depth="smooth", control_every=9, own_groups=(), ends="nearest", models=(A,))
+    assert single.labels == ("weight[a]",)

@@ -43,7 +43,7 @@ INSIDE = {
         f"genome.{name}": f"genome.settings.{name}"
         for name in (
             "depth", "block_size", "control_points", "basis", "split_kinds", "own_groups", "frozen", "fixed", "bounds",
-            "shared", "searched",
+            "shared", "filters", "ends", "control_every", "searched",
         )
     },
     **{f"searcher.{name}": f"searcher.{name}" for name in ("name", "population", "options")},
@@ -110,15 +110,13 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "genome.depth": "smooth", "genome.block_size": 2, "genome.control_points": 2,
         "genome.basis": "cosine", "genome.split_kinds": "true", "genome.own_groups": "[norm]",
         "genome.frozen": "[norm]", "genome.fixed": "{layer * mlp: {density: 0.5}}", "genome.bounds": "{weight: [0, 1]}",
-        "genome.shared": "[weight]", "searcher.name": "cmaes", "searcher.population": 8,
+        "genome.shared": "[weight]", "genome.ends": "nearest",
+        "genome.control_every": 1, "searcher.name": "cmaes", "searcher.population": 8,
         "searcher.options": "{sigma: 0.2}", "model.dtype": "float16", "model.attention": "eager", "model.device": "cpu",
         "model.threads": 2, "model.merge_dtype": "bfloat16", "model.out_dtype": "float16",
     }  # fmt: skip
-    alone = {
-        "start_from",
-        "recipe",
-        "genome.searched",
-    }  # a recipe has its own models and groups, see test_recipe_search
+    # A recipe has its own models and groups, see test_recipe_search; filters are another way to split than kinds.
+    alone = {"start_from", "recipe", "genome.searched", "genome.filters"}
     assert set(inside) == set(INSIDE) - alone
     started = identity(family, start_from=finished)  # by itself: such a run has the same models and method
     assert {name for name in plain if started[name] != plain[name]} == {"starts"}
