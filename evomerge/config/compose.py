@@ -14,10 +14,11 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from evomerge.config import groups, parse, schema, validate, value_types
+from evomerge.config import foreign, groups, parse, schema, validate, value_types
 from evomerge.config.parse import Override
 from evomerge.config.schema import Key
 from evomerge.config.yaml_values import yaml_file
+from evomerge.errors import InputError
 from evomerge.run.run_config import EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
 
 CONFIG = "config"
@@ -63,20 +64,51 @@ def resolve(found: Sequence[Override], problems: list[str], command: Sequence[st
     Raises:
         InputError: With ``problems`` and everything else that is wrong.
     """
+    notes: list[str] = []
+    found = expanded(found, problems, notes)
     flat, given = _values(found, schema.SEARCH, problems)
-    return validate.run_config(flat, problems, tuple(command), given)
+    return validate.run_config(flat, problems, command=tuple(command), given=given, notes=tuple(notes))
 
 
-def expanded(found: Sequence[Override], problems: list[str]) -> list[Override]:
+def expanded(found: Sequence[Override], problems: list[str], notes: list[str] | None = None) -> list[Override]:
     """Puts in place of ``experiment=FILE.yaml`` what the file says; whatever else is given wins over it.
+
+    So does what ``recipe=FILE.yml`` names, where that is the configuration of another tool's search.
 
     Args:
         found: Overrides in order.
-        problems: Gets what is wrong with the file.
+        problems: Gets what is wrong with the files.
+        notes: Gets what people should know of the translation of other tools' files.
     """
-    files = [override for override in found if override.key == "experiment" and _is_file(override.value)]
-    others = [override for override in found if override not in files]
-    return [inner for override in files for inner in _file_overrides(override, problems)] + others
+    first: list[Override] = []
+    others: list[Override] = []
+    for override in found:
+        if not (override.key == "experiment" and _is_file(override.value)) and override.key != "recipe":
+            others.append(override)
+        elif (translated := _translated(override, problems, notes)) is not None:
+            first += translated
+        elif override.key == "experiment":
+            first += _file_overrides(override, problems)
+        else:
+            others.append(override)
+    return [*first, *others]
+
+
+def _translated(override: Override, problems: list[str], notes: list[str] | None) -> list[Override] | None:
+    """The overrides that another tool's configuration stands for; None where the file is none."""
+    if override.sweep or not _is_file(override.value):
+        return None
+    try:
+        found = foreign.read(str(override.value))
+    except InputError as error:
+        problems += [f"{override.key}: {problem}" for problem in error.problems]
+        return []
+    if found is None:
+        return None
+    translated = _overrides(found.values, problems)
+    if notes is not None:
+        notes += foreign.said(str(override.value), found, translated)
+    return translated
 
 
 def evaluate(words: Sequence[str]) -> EvaluateConfig:
@@ -154,7 +186,6 @@ def _values(
 
     With the keys that were given a value.
     """
-    found = expanded(found, problems)
     chosen = {override.key: override.value for override in found if override.group}
     container = _composed([f"{key}={value}" for key, value in chosen.items()])
     composed = flattened(container, known, problems)

@@ -66,7 +66,12 @@ def _is_unicode(value: Any) -> bool:
 
 
 def run_config(
-    flat: Mapping[str, Any], problems: list[str], command: tuple[str, ...] = (), given: Collection[str] = ()
+    flat: Mapping[str, Any],
+    problems: list[str],
+    *,
+    command: tuple[str, ...] = (),
+    given: Collection[str] = (),
+    notes: tuple[str, ...] = (),
 ) -> RunConfig:
     """Checks a search's configuration and builds it.
 
@@ -75,6 +80,7 @@ def run_config(
         problems: What was already found wrong; more is added.
         command: Words that repeat the run.
         given: The keys that the user set.
+        notes: What to tell people of the translation of another tool's file.
 
     Raises:
         InputError: With all problems.
@@ -87,7 +93,7 @@ def run_config(
         raise InputError(problems)
     values["offline"] = _offline(values, [*values["models"], values["base"]])
     values["searcher.name"] = checks.searcher(values)
-    return build(RunConfig, values, command=command)
+    return build(RunConfig, values, command=command, notes=notes)
 
 
 def evaluate_config(flat: Mapping[str, Any], problems: list[str]) -> EvaluateConfig:

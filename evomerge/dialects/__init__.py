@@ -3,4 +3,5 @@
 Nothing here opens a model or merges anything. Facts about models come from a function that the caller gives.
 
 - :mod:`.yaml_text`: YAML, read with care.
+- :mod:`.evolve`, :mod:`.mergenetic`: searches of mergekit-evolve and Mergenetic, as settings of ours.
 """

@@ -65,6 +65,7 @@ class RunConfig:
         confirm: The confirmation that ends a search.
         progress: How progress is shown.
         command: Words that repeat the run; not a part of the configuration itself.
+        notes: What to tell people of the translation of another tool's file; no part of it either.
     """
 
     recipe: str | None = field(
@@ -124,6 +125,7 @@ class RunConfig:
         metadata=setting("live progress; auto: one line on a terminal", choices=("auto", "line", "lines", "none")),
     )
     command: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The resolved configuration as a JSON object, for the manifest; without the command."""

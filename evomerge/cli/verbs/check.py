@@ -19,6 +19,8 @@ _SHOWN_GENES = 40
 
 def run(config: RunConfig) -> int:
     """Prints what a search would do: models, genes, items, memory and disk; problems end it before."""
+    for note in config.notes:
+        print(note)
     assembly = assemble(config)
     for line in (*_models(assembly), *_genes(assembly), *_tasks(assembly), *_needs(assembly), *_warnings(assembly)):
         print(line)

@@ -18,6 +18,8 @@ INTERRUPTED, FAILED = 130, 1
 
 def run(config: RunConfig) -> int:
     """Runs the search and says what came of it."""
+    for note in config.notes:
+        _say(note)
     with Interrupts() as interrupts:
         prepared = search.prepare(config, _say)
         for warning in prepared.assembly.warnings:
