@@ -14,11 +14,10 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from evomerge.config import foreign, groups, parse, schema, validate, value_types
+from evomerge.config import groups, parse, schema, validate, value_types
+from evomerge.config.overrides import expanded, flattened, overrides_of
 from evomerge.config.parse import Override
 from evomerge.config.schema import Key
-from evomerge.config.yaml_values import yaml_file
-from evomerge.errors import InputError
 from evomerge.run.run_config import EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
 
 CONFIG = "config"
@@ -53,7 +52,7 @@ def from_values(values: Mapping[str, Any]) -> RunConfig:
         InputError: With everything that is wrong.
     """
     problems: list[str] = []
-    found = _overrides(_without_paths(values), problems)
+    found = overrides_of(_without_paths(values), problems)
     words = [f"{override.key}={parse.written(override.value)}" for override in found]
     return resolve(found, problems, ("evomerge", "search", *words))
 
@@ -68,47 +67,6 @@ def resolve(found: Sequence[Override], problems: list[str], command: Sequence[st
     found = expanded(found, problems, notes)
     flat, given = _values(found, schema.SEARCH, problems)
     return validate.run_config(flat, problems, command=tuple(command), given=given, notes=tuple(notes))
-
-
-def expanded(found: Sequence[Override], problems: list[str], notes: list[str] | None = None) -> list[Override]:
-    """Puts in place of ``experiment=FILE.yaml`` what the file says; whatever else is given wins over it.
-
-    So does what ``recipe=FILE.yml`` names, where that is the configuration of another tool's search.
-
-    Args:
-        found: Overrides in order.
-        problems: Gets what is wrong with the files.
-        notes: Gets what people should know of the translation of other tools' files.
-    """
-    first: list[Override] = []
-    others: list[Override] = []
-    for override in found:
-        if not (override.key == "experiment" and _is_file(override.value)) and override.key != "recipe":
-            others.append(override)
-        elif (translated := _translated(override, problems, notes)) is not None:
-            first += translated
-        elif override.key == "experiment":
-            first += _file_overrides(override, problems)
-        else:
-            others.append(override)
-    return [*first, *others]
-
-
-def _translated(override: Override, problems: list[str], notes: list[str] | None) -> list[Override] | None:
-    """The overrides that another tool's configuration stands for; None where the file is none."""
-    if override.sweep or not _is_file(override.value):
-        return None
-    try:
-        found = foreign.read(str(override.value))
-    except InputError as error:
-        problems += [f"{override.key}: {problem}" for problem in error.problems]
-        return []
-    if found is None:
-        return None
-    translated = _overrides(found.values, problems)
-    if notes is not None:
-        notes += foreign.said(str(override.value), found, translated)
-    return translated
 
 
 def evaluate(words: Sequence[str]) -> EvaluateConfig:
@@ -216,24 +174,6 @@ def _composed(choices: Sequence[str], *, with_hydra: bool = False) -> dict[str, 
     return {str(name): value for name, value in composed.items()}
 
 
-def flattened(container: Mapping[str, Any], known: Mapping[str, Key], problems: list[str]) -> dict[str, Any]:
-    """Dotted key to value from nested sections; keys that are unknown become problems."""
-    flat: dict[str, Any] = {}
-
-    def walk(prefix: str, values: Mapping[str, Any]) -> None:
-        for name, value in values.items():
-            key = f"{prefix}{name}"
-            if key in known and not (key in schema.sections(known) and isinstance(value, Mapping)):
-                flat[key] = value
-            elif isinstance(value, Mapping) and key in schema.sections(known):
-                walk(f"{key}.", value)
-            else:
-                problems.append(schema.unknown(key, known))
-
-    walk("", container)
-    return flat
-
-
 def _apply(flat: dict[str, Any], key: str, value: Any, known: Mapping[str, Key], problems: list[str]) -> None:
     try:
         value = _interpolated(value)
@@ -264,50 +204,3 @@ def _interpolated(value: Any) -> Any:
     if "${" not in str(value):
         return value
     return OmegaConf.to_container(OmegaConf.create({"value": value}), resolve=True)["value"]  # type: ignore[index,call-overload]
-
-
-def _is_file(value: Any) -> bool:
-    return any(str(one).endswith((".yaml", ".yml")) for one in (value if isinstance(value, tuple) else (value,)))
-
-
-def _file_overrides(override: Override, problems: list[str]) -> list[Override]:
-    if override.sweep:
-        problems.append("experiment: a sweep goes over named studies, not over files; run one sweep per file")
-        return []
-    try:
-        content = yaml_file(override.value)
-    except ValueError as error:
-        problems.append(f"experiment: {error}")
-        return []
-    if not isinstance(content, Mapping):
-        problems.append(f"experiment: the file {override.value} holds no mapping of keys to values")
-        return []
-    inner: list[str] = []
-    found = _overrides(content, inner)
-    problems += [f"{override.value}: {problem}" for problem in inner]
-    return found
-
-
-def _overrides(values: Mapping[str, Any], problems: list[str]) -> list[Override]:
-    """Overrides from a mapping: names of groups, keys, sections, all nested or dotted."""
-    known_groups = groups.groups()
-    found: list[Override] = []
-    for name, value in values.items():
-        key = str(name)
-        if key == groups.EXPERIMENT and value is None:
-            continue
-        if key in known_groups and isinstance(value, str):
-            chosen, problem = parse.read([f"{key}={parse.written(value)}"], schema.SEARCH, known_groups)
-            found += chosen
-            problems += problem
-        elif key in schema.sections(schema.SEARCH) and isinstance(value, Mapping):
-            found += [Override(inner, item) for inner, item in flattened({key: value}, schema.SEARCH, problems).items()]
-        elif key in schema.SEARCH or schema.free_key(key, schema.SEARCH):
-            found.append(Override(key, value))
-        elif key in known_groups:
-            settings = ", or a mapping of its settings" if key in schema.sections(schema.SEARCH) else ""
-            names = ", ".join(known_groups[key])
-            problems.append(f"{key}: expected one of {names}{settings}, came {value_types.quoted(value)}")
-        else:
-            problems.append(schema.unknown(key, schema.SEARCH, tuple(known_groups)))
-    return found

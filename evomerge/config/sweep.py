@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evomerge.config import compose, groups, parse, schema
+from evomerge.config import compose, groups, overrides, parse, schema
 from evomerge.config.parse import Override
 from evomerge.errors import InputError
 from evomerge.run.paths import expanded, is_folder
@@ -51,7 +51,7 @@ def plan(words: Sequence[str]) -> tuple[Path, list[Job], list[str]]:
         InputError: With everything that is wrong with any job.
     """
     found, problems = parse.read(words, schema.SEARCH, groups.groups(), sweeps=True)
-    found = compose.expanded(found, problems)
+    found = overrides.expanded(found, problems)
     found = list({override.key: override for override in found}.values())  # the last word on a key counts
     if not problems and not any(override.sweep for override in found):
         problems.append("-m: no key has several values; write for example seed=0,1,2")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evomerge.config import compose, groups, schema
+from evomerge.config import compose, groups, overrides, schema
 from evomerge.errors import InputError
 from evomerge.fitness import FitnessSettings
 from evomerge.genome import GenomeSettings
@@ -80,7 +80,7 @@ def test_yaml_files_repeat_no_default() -> None:
     for name in EXPERIMENTS:
         study = yaml.safe_load((CONF / "experiment" / f"{name}.yaml").read_text())
         study.pop("defaults")
-        flat = compose.flattened(study, schema.SEARCH, [])
+        flat = overrides.flattened(study, schema.SEARCH, [])
         repeated = {key for key, value in flat.items() if schema.SEARCH[key].kind.read(value) == plain[key]}
         assert repeated <= {"method"}, "a study says which method it is about"
 
