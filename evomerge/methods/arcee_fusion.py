@@ -87,7 +87,8 @@ def merge(
     """Writes the base plus the deltas that matter."""
     base, (model,), width = sources.flat_base, sources.flat_models, _width(out.shape)
     first, median, third = sources.prepared["quartiles"].tolist()
-    least, divergence = median + shared(coefficients["cutoff"]) * (third - first), sources.operand("divergence")
+    least = median + shared(coefficients["cutoff"]) * (third - first)
+    divergence = sources.operand("divergence").to(out.device)
 
     def fused(span: slice) -> torch.Tensor:
         start = base[span].to(torch.float32)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -15,9 +16,13 @@ from safetensors.torch import load_file
 
 from evomerge import methods
 from evomerge.kernels import random_key
+from evomerge.merging import Checkpoints, Merger
+from evomerge.recipe import CheckpointRef, Ends, Group, OutputLayer, ParameterGroups, Recipe
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-CASES = sorted(path.name for path in (GOLDEN / "cases").iterdir())
+# Layers of one model on layers of another: merged as recipes, at the end.
+STACKED = ("passthrough_scale", "passthrough_stack")
+CASES = sorted(path.name for path in (GOLDEN / "cases").iterdir() if path.name not in STACKED)
 LAYERS = 4
 
 
@@ -157,3 +162,34 @@ def test_the_method_names_the_parameters_of_the_recipe(case: str) -> None:
     written = {name: value for name, value in recipe.get("parameters", {}).items() if name in names}
     assert named is not None
     assert written.items() <= named.items()
+
+
+@pytest.mark.parametrize(
+    ("case", "layers", "scaled"),
+    [
+        ("passthrough_stack", [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (1, 3)], ()),
+        ("passthrough_scale", [(0, 0), (0, 1), (1, 1), (1, 2), (1, 3)], ("o_proj", "down_proj")),
+    ],
+)
+def test_stacks_agree_with_mergekit(case: str, layers: list[tuple[int, int]], scaled: tuple[str, ...]) -> None:
+    """Layers of one model on layers of another, and half of what some projections of the latter give."""
+    first = next(number for number, (source, _) in enumerate(layers) if source)
+    groups = (Group("all"),)
+    if scaled:
+        groups = (Group("scaled", layers=(first, len(layers)), filters=scaled), *groups)
+    recipe = Recipe(
+        "passthrough",
+        {},
+        tuple(CheckpointRef(str(GOLDEN / "checkpoints" / name)) for name in ("expert0", "expert1")),
+        None,
+        ParameterGroups(groups),
+        {"scale": np.array([0.5, 1.0][-len(groups) :])},
+        layers=tuple(OutputLayer((place,)) for place in layers),
+        ends=Ends((0,), (1,)),
+        out_dtype="float32",
+    )
+    expected = load_file(GOLDEN / "cases" / case / "expected.safetensors")
+    got = dict(Merger(Checkpoints.open(recipe)).stream(recipe))
+    assert set(got) == set(expected)
+    for name, wanted in expected.items():
+        assert torch.equal(got[name], wanted), name
