@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
-from evomerge.checkpoints import CheckpointSource, read_config
+from evomerge.checkpoints import CheckpointSource, read_config, read_tokenizer
 from evomerge.errors import InputError
 from evomerge.fitness import FitnessSettings, TaskSuite
 from evomerge.merging import LiveModel
 
-_TRIAL = "a"
 # Fields of a generation configuration that tell where it is from.
 _NOT_SET = ("_from_model_config", "transformers_version")
 
@@ -24,16 +23,7 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
     Raises:
         InputError: If the folder has none that transformers can read, or one that texts cannot be encoded with.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trust_remote_code)
-        tokenizer(_TRIAL)
-    except MemoryError:
-        raise
-    except Exception as error:  # tokenizers check what they read in their own ways, some with bare exceptions
-        raise InputError(
-            f"{str(folder)!r} has no tokenizer that can be read: {type(error).__name__}: {first_line(error)}. "
-            "Its files are tokenizer.json and tokenizer_config.json; fetch them again"
-        ) from error
+    tokenizer = read_tokenizer(folder, trust_remote_code=trust_remote_code)
     length = getattr(tokenizer, "model_max_length", None)
     if not isinstance(length, int | float | None) or isinstance(length, bool):
         raise InputError(f"tokenizer_config.json in {str(folder)!r}: model_max_length is {length!r}, expected a number")

@@ -24,6 +24,8 @@ from evomerge.checkpoints.comparison.derived import read_config
 from evomerge.checkpoints.comparison.tensors import expected_names
 from evomerge.checkpoints.comparison.tokenizer_files import tokenizer_problems
 from evomerge.checkpoints.computed import is_computed
+from evomerge.checkpoints.files.folder_files import file_problems
+from evomerge.checkpoints.files.foreign import read_by_transformers, read_tokenizer, reason, unreadable_companions
 from evomerge.checkpoints.heads import embedding_rows, is_embedding, is_head, is_vocabulary, untied_heads
 from evomerge.checkpoints.json_files import read_object, read_optional
 from evomerge.checkpoints.locate import locate
@@ -50,6 +52,7 @@ __all__ = [
     "differ",
     "embedding_rows",
     "expected_names",
+    "file_problems",
     "find_nonfinite",
     "fingerprint_of",
     "in_form_of",
@@ -64,15 +67,19 @@ __all__ = [
     "named_base",
     "open_all",
     "open_source",
+    "read_by_transformers",
     "read_config",
     "read_header",
     "read_object",
     "read_optional",
+    "read_tokenizer",
+    "reason",
     "same_weights",
     "stored_bytes",
     "stored_dtype",
     "strictest",
     "tokenizer_problems",
+    "unreadable_companions",
     "untied_heads",
     "write_arrays",
     "write_shards",

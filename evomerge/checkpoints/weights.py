@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evomerge.checkpoints.files.folder_files import file_problems
 from evomerge.checkpoints.json_files import read_object
 from evomerge.checkpoints.quantised import quantised_config
 from evomerge.checkpoints.unusable import INDEX, SINGLE, why_no_model, why_unusable
@@ -21,8 +22,10 @@ def weight_files(folder: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
     """
     if not folder.is_dir():
         raise InputError(f"there is no folder {str(folder)!r}")
-    problems: list[str] = []
+    problems: list[str] = file_problems(folder)
     config: dict[str, Any] = {}
+    if problems:
+        raise InputError(problems)
     try:
         config = read_object(folder / "config.json")
         problems += [*quantised_config(folder, config), *_redirections(folder, config)]
@@ -45,7 +48,7 @@ def _chosen(folder: Path) -> tuple[Path, ...]:
     except OSError as error:
         raise InputError(f"{str(folder)!r} cannot be listed: {error.strerror or error}") from error
     if INDEX not in names and SINGLE not in names:
-        raise InputError(_dangling(folder) or why_unusable(str(folder), names))
+        raise InputError(why_unusable(str(folder), names))
     if INDEX not in names:
         return (folder / SINGLE,)
     listed = sorted(set(read_index(folder).values()))
@@ -77,14 +80,6 @@ def read_index(folder: Path) -> dict[str, str]:
     if not isinstance(listed, dict) or not listed or not all(isinstance(file, str) for file in listed.values()):
         raise InputError(f"{str(folder / INDEX)!r} has no weight_map from tensor names to files. Fetch it again")
     return listed
-
-
-def _dangling(folder: Path) -> list[str]:
-    """Weights that are links to nothing, as a part of a hub cache that was copied without the rest leaves them."""
-    links = [path for path in (folder / SINGLE, folder / INDEX) if path.is_symlink()]
-    return [
-        f"{str(path)!r} is a link to {str(path.readlink())!r}, which is not there. Fetch it again" for path in links
-    ]
 
 
 def _redirections(folder: Path, config: Mapping[str, Any]) -> list[str]:

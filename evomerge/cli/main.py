@@ -20,6 +20,7 @@ import evomerge
 from evomerge.cli.interrupts import orderly_end
 from evomerge.config import help as pages
 from evomerge.errors import InputError, suggest
+from evomerge.texts import printable
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 EXAMPLE = ("experiment=example",)
@@ -147,4 +148,4 @@ def _say_problems(error: InputError) -> None:
     count = len(error.problems)
     print("evomerge: 1 problem" if count == 1 else f"evomerge: {count} problems", file=sys.stderr)
     for problem in error.problems:
-        print(f"  - {problem}", file=sys.stderr)
+        print(f"  - {printable(problem)}", file=sys.stderr)

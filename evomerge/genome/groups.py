@@ -133,12 +133,12 @@ def _whole(settings: GenomeSettings, split: _Split) -> str:
 
 
 def _ranges(settings: GenomeSettings, places: Sequence[Place]) -> list[tuple[int, int]]:
-    """Half-open ranges of layers that get groups of their own."""
-    layers = 1 + max((place.layer for place in places if place.layer is not None), default=-1)
-    if settings.depth == "model":
+    """Half-open ranges of layers that get groups of their own; those alone that hold one, whatever names say."""
+    layers = {place.layer for place in places if place.layer is not None}
+    if settings.depth == "model" or not layers:
         return []
-    size = settings.block_size if settings.depth == "blocks" else 1
-    return [(start, min(start + size, layers)) for start in range(0, layers, size)]
+    size, end = settings.block_size if settings.depth == "blocks" else 1, 1 + max(layers)
+    return [(start, min(start + size, end)) for start in sorted({layer // size * size for layer in layers})]
 
 
 def _range_label(ends: tuple[int, int]) -> str:

@@ -18,7 +18,7 @@ import transformers
 from transformers import PreTrainedModel
 from transformers.initialization import no_init_weights
 
-from evomerge.checkpoints import CheckpointSource, is_head, read_object
+from evomerge.checkpoints import CheckpointSource, is_head, read_by_transformers, read_object, reason
 from evomerge.errors import InputError
 from evomerge.merging.model_class import ModelClass
 from evomerge.merging.weight_map import filled
@@ -99,7 +99,7 @@ class Blueprint:
             with torch.device("meta"):
                 model = kind.build(parsed, dtype, options)
         except Exception as error:  # configs are checked by many classes, each in its own way
-            raise InputError(f"transformers cannot build the merged model: {_one_line(error)}") from error
+            raise InputError(f"transformers cannot build the merged model: {reason(error)}") from error
         return cls(model, attention, kind, options)
 
     def empty(self, folder: Path, dtype: torch.dtype, device: torch.device | str) -> PreTrainedModel:
@@ -136,7 +136,7 @@ class Blueprint:
             except (MemoryError, torch.OutOfMemoryError):
                 raise
             except Exception as error:  # raised by many classes, each in its own way
-                raise InputError(f"transformers cannot load {str(folder)!r}: {_one_line(error)}") from error
+                raise InputError(f"transformers cannot load {str(folder)!r}: {reason(error)}") from error
 
 
 def missing_weights(checkpoint: CheckpointSource, names: list[str]) -> list[str]:
@@ -161,6 +161,33 @@ def missing_weights(checkpoint: CheckpointSource, names: list[str]) -> list[str]
             f"(model_type {checkpoint.config.get('model_type')!r}). Fetch it again, or correct config.json"
         )
     return problems
+
+
+def check_loadable(checkpoint: CheckpointSource) -> None:
+    """Refuses weights that do not make the model of their config, where that is known without doubt.
+
+    That is a causal language model whose config names its own class, or none. Of other models, and of those that
+    transformers does not know, merging needs no more than names and shapes.
+
+    Args:
+        checkpoint: The weights and their config.
+
+    Raises:
+        InputError: If transformers cannot build the model, or weights of it are missing or have other shapes.
+    """
+    config = dict(checkpoint.config)
+    kind, named = config.get("model_type"), config.get("architectures")
+    if kind not in transformers.CONFIG_MAPPING or "auto_map" in config:
+        return
+    problem = f"transformers cannot build the model that {str(checkpoint.path / 'config.json')!r} describes"
+    with read_by_transformers(problem):
+        parsed = transformers.CONFIG_MAPPING[kind].from_dict(config)
+    own = transformers.MODEL_FOR_CAUSAL_LM_MAPPING.get(type(parsed), None)
+    if own is None or (isinstance(named, list) and named and named != [own.__name__]):
+        return
+    with read_by_transformers(problem), torch.device("meta"):
+        model = transformers.AutoModelForCausalLM.from_config(parsed)
+    _check_filled(checkpoint, model)
 
 
 def _check_filled(checkpoint: CheckpointSource, model: PreTrainedModel) -> None:
@@ -199,7 +226,7 @@ def _build(
             _, usual = _build(checkpoint, dtype, {"trust_remote_code": trusted}, causal)
             raise InputError(
                 f"attention {options['attn_implementation']!r} cannot be used with {where}: "
-                f"{_one_line(error).partition('. ')[0].rstrip('.')}. Leave it at auto, which takes "
+                f"{reason(error).partition('. ')[0].rstrip('.')}. Leave it at auto, which takes "
                 f"{usual.config._attn_implementation!r} for this model"
             ) from error
         raise InputError(_reason(checkpoint, trusted, error)) from error
@@ -208,13 +235,10 @@ def _build(
 
 
 def _check_generation(path: Path) -> None:
-    if not path.is_file():
-        return
-    read_object(path)  # transformers leaves a broken file out without a word
-    try:
-        transformers.GenerationConfig.from_pretrained(path.parent, local_files_only=True)
-    except Exception as error:
-        raise InputError(f"transformers cannot read {str(path)!r}: {_one_line(error)}") from error
+    if path.is_file():
+        read_object(path)  # transformers leaves a broken file out without a word
+        with read_by_transformers(f"transformers cannot read {str(path)!r}"):
+            transformers.GenerationConfig.from_pretrained(path.parent, local_files_only=True)
 
 
 def _reason(checkpoint: CheckpointSource, trusted: bool, error: Exception) -> str:
@@ -224,11 +248,7 @@ def _reason(checkpoint: CheckpointSource, trusted: bool, error: Exception) -> st
             f"{where} needs model code that comes with it (model_type {kind!r}). Read that code, then allow it with "
             "trust_remote_code=true"
         )
-    return f"transformers cannot build the model that config.json in {where} describes: {_one_line(error)}"
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+    return f"transformers cannot build the model that config.json in {where} describes: {reason(error)}"
 
 
 @contextmanager

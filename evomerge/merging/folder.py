@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import secrets
 import shutil
@@ -12,14 +13,16 @@ from pathlib import Path
 import torch
 import yaml
 
-from evomerge.checkpoints import write_shards
+from evomerge.checkpoints import unreadable_companions, write_shards
 from evomerge.errors import InputError
+from evomerge.merging.blueprint import check_loadable
 from evomerge.merging.buffers import Buffer
 from evomerge.merging.checkpoints import Checkpoints, matching_of
 from evomerge.merging.companions import copy_companions
 from evomerge.merging.footprint import export_bytes
 from evomerge.merging.loop import Merger
 from evomerge.merging.mergekit import mergekit_config
+from evomerge.merging.plan.recipe_source import RecipeSource
 from evomerge.merging.plan.unbuilt import unbuilt
 from evomerge.recipe import Recipe
 from evomerge.settings import parse_size
@@ -68,12 +71,21 @@ def merge_to_folder(
     _check_space(out, export_bytes(plan.specs))
     with _appearing(out) as folder:
         copy_companions(checkpoints.reference, folder, plan.outputs.config, recipe.out_dtype, plan.outputs.tokenizer)
+        _check_companions(folder, checkpoints.reference.path)
+        check_loadable(RecipeSource(plan, functools.partial(merger.tensor, recipe)))
         _write_recipe(recipe, checkpoints, folder)
         if card is not None:
             (folder / "README.md").write_text(card, encoding="utf-8")
         tensors = merger.stream(recipe, memory=Buffer(merger.device))
         write_shards(folder, plan.specs, tensors, max_shard_bytes=shard_bytes)
     return out
+
+
+def _check_companions(folder: Path, origin: Path) -> None:
+    """Refuses what transformers could not load, before any weight is merged."""
+    problems = unreadable_companions(folder)
+    if problems:
+        raise InputError([problem.replace(str(folder), str(origin)) for problem in problems])
 
 
 def _write_recipe(recipe: Recipe, checkpoints: Checkpoints, folder: Path) -> None:

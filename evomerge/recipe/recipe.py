@@ -18,6 +18,7 @@ import numpy as np
 
 from evomerge.errors import InputError
 from evomerge.recipe import checks, formats
+from evomerge.recipe.files import read_file
 from evomerge.recipe.finishing import PostStep, Tokenizer
 from evomerge.recipe.groups import ParameterGroups
 from evomerge.recipe.layers import Ends, OutputLayer
@@ -249,16 +250,7 @@ class Recipe:
         Raises:
             InputError: If the file is missing, is not JSON, or is not a recipe.
         """
-        try:
-            text = Path(path).expanduser().read_text(encoding="utf-8-sig")
-            data = json.loads(text, object_pairs_hook=_object)
-        except FileNotFoundError as error:
-            raise InputError(f"there is no recipe file {str(path)!r}") from error
-        except (OSError, ValueError, RecursionError) as error:  # numbers of thousands of digits are ValueErrors
-            raise InputError(f"the recipe file {str(path)!r} cannot be read as JSON: {error}") from error
-        if not isinstance(data, dict):
-            raise InputError(f"the recipe file {str(path)!r} holds a {type(data).__name__}; expected an object")
-        return cls.from_json(data)
+        return cls.from_json(read_file(path))
 
     @classmethod
     def _read(cls, data: Any, depth: int) -> Recipe:
@@ -286,12 +278,3 @@ class Recipe:
 
     def _values(self) -> dict[str, Any]:
         return {name: array.tolist() for name, array in self.coefficients.items()}
-
-
-def _object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, whose fields may not be given twice: the last would count without a word."""
-    found = dict(fields)
-    if len(found) < len(fields):
-        names = [name for name, _ in fields]
-        raise ValueError(f"field {next(name for name in names if names.count(name) > 1)!r} is given twice")
-    return found

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evomerge.candidate import resolve_device
-from evomerge.checkpoints import locate, open_all
+from evomerge.checkpoints import find_nonfinite, locate, open_all
 from evomerge.errors import InputError
-from evomerge.merging import Checkpoints, merge_to_folder
+from evomerge.merging import Checkpoints, NonFinite, merge_to_folder
 from evomerge.recipe import CheckpointRef, Recipe
 from evomerge.run import paths
 from evomerge.run.members import find_member, recorded_answers
@@ -72,7 +72,12 @@ def build(
     shard_bytes = parse_size(max_shard_size)
     checkpoints = open_sources(recipe, offline=offline)
     card = model_card(out.name, recipe, _licences(recipe, checkpoints), scores)
-    return merge_to_folder(recipe, out, checkpoints=checkpoints, max_shard_size=shard_bytes, card=card, device=device)
+    try:
+        return merge_to_folder(
+            recipe, out, checkpoints=checkpoints, max_shard_size=shard_bytes, card=card, device=device
+        )
+    except NonFinite as error:
+        raise InputError(_why_nonfinite(checkpoints, error)) from error
 
 
 def notes(recipe: Recipe, *, offline: bool = True) -> tuple[str, ...]:
@@ -131,6 +136,12 @@ def export_member(
         build(recipe, draft, max_shard_size=shard_bytes, offline=offline, scores=_scores(store, digest))
         difference, tolerance = verify(store, recorded.split, answers, draft)
     return Exported(out, digest[:12], recorded.split, recorded.items, difference, tolerance, tuple(warnings))
+
+
+def _why_nonfinite(checkpoints: Checkpoints, error: NonFinite) -> list[str]:
+    """The weights that are no numbers; where all are, the recipe makes too large ones of them."""
+    problems = [problem for source in checkpoints.by_ref.values() for problem in find_nonfinite(source)]
+    return problems or [f"{error}, though all weights are numbers: the recipe's coefficients are too large for them"]
 
 
 def _new_folder(out: str | Path) -> Path:

@@ -35,13 +35,13 @@ def test_older_and_nested_fields(family: Callable[..., Family], tmp_path: Path) 
     old = Path(shutil.copytree(base, tmp_path / "old"))
     edit_json(old / "config.json", dtype=None, torch_dtype="float32", use_cache=False)
     nested = {"dtype": "float32", "use_cache": False, "hidden_size": 16}
-    edit_json(old / "config.json", text_config=nested)
+    edit_json(old / "config.json", talker_config=nested)
     out = merge_to_folder(make_recipe("linear", [old, two], old), tmp_path / "out")
     config = json.loads((out / "config.json").read_text())
     assert config["torch_dtype"] == "bfloat16"
     assert "dtype" not in config
     assert config["use_cache"] is True
-    assert config["text_config"] == {"dtype": "bfloat16", "use_cache": True, "hidden_size": 16}
+    assert config["talker_config"] == {"dtype": "bfloat16", "use_cache": True, "hidden_size": 16}
 
 
 def test_what_is_copied_along(family: Callable[..., Family], tmp_path: Path) -> None:

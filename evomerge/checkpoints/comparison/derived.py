@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import transformers
 from transformers import AutoConfig, PretrainedConfig
 
+from evomerge.checkpoints.files.foreign import silently
 from evomerge.checkpoints.source import CheckpointSource
 
 # The same function under several names.
@@ -54,7 +53,7 @@ def derive(source: CheckpointSource, *, trust_remote_code: bool = False) -> Fiel
     config = read_config(source, trust_remote_code=trust_remote_code) or _read_without_nulls(source.config)
     if config is None:
         return None
-    with _silent():
+    with silently():
         fields = dict(_attributes(config))
     return fields | _falcon(fields) if config.model_type == "falcon" else fields
 
@@ -71,7 +70,7 @@ def read_config(source: CheckpointSource, *, trust_remote_code: bool = False) ->
     """
     if "model_type" not in source.config:  # transformers would guess from the folder's name
         return None
-    with _silent():
+    with silently():
         try:
             config: PretrainedConfig = AutoConfig.from_pretrained(
                 source.path, local_files_only=True, trust_remote_code=trust_remote_code
@@ -88,7 +87,7 @@ def _read_without_nulls(written: Mapping[str, Any]) -> PretrainedConfig | None:
         return None
     for _ in range(1 + sum(value is None for value in written.values())):
         try:
-            with _silent():
+            with silently():
                 config: PretrainedConfig = transformers.CONFIG_MAPPING[kind].from_dict(dict(own))
                 return config
         except Exception as error:
@@ -213,17 +212,3 @@ def _is_count(value: Any) -> bool:
 
 def _or(value: Any, default: Any) -> Any:
     return default if value is None else value
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Without transformers' remarks on old configs: whatever matters is said by the comparison."""
-    logging = transformers.utils.logging
-    before = logging.get_verbosity()
-    logging.set_verbosity(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(before)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from evomerge.errors import InputError
+from evomerge.texts import DEEPEST, too_deep
 
 # The format's own bound, and far above any real model's; a larger length is a file of another format.
 _LONGEST = 100_000_000
@@ -75,6 +76,8 @@ def _object(path: Path, text: bytes) -> dict[str, Any]:
         raise InputError(
             f"{str(path)!r} is corrupt: its header of {len(text)} bytes is no JSON of such a file ({reason})"
         ) from error
+    if too_deep(header):
+        raise InputError(f"{str(path)!r} is corrupt: its header is nested more than {DEEPEST} deep")
     if not isinstance(header, dict):
         raise InputError(f"{str(path)!r} is corrupt: its header is a {type(header).__name__}, expected an object")
     return header

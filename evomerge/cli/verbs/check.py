@@ -13,6 +13,7 @@ from evomerge.run.assemble import Assembly, assemble, searcher_settings
 from evomerge.run.requirements import requirements
 from evomerge.run.run_config import RunConfig
 from evomerge.search import searchers
+from evomerge.texts import printable
 
 _SHOWN_GENES = 40
 
@@ -23,7 +24,7 @@ def run(config: RunConfig) -> int:
         print(note)
     assembly = assemble(config)
     for line in (*_models(assembly), *_genes(assembly), *_tasks(assembly), *_needs(assembly), *_warnings(assembly)):
-        print(line)
+        print(printable(line))
     print("no problems found")
     return 0
 

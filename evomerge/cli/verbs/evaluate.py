@@ -9,11 +9,12 @@ from typing import Any
 from evomerge.run.evaluate import evaluate, table
 from evomerge.run.run_config import EvaluateConfig
 from evomerge.store import write_json
+from evomerge.texts import printable
 
 
 def run(config: EvaluateConfig) -> int:
     """Scores the model, prints a table with standard errors, and writes the answers if asked to."""
-    scores = evaluate(config, lambda text: print(f"warning: {text}", file=sys.stderr, flush=True))
+    scores = evaluate(config, lambda text: print(printable(f"warning: {text}"), file=sys.stderr, flush=True))
     rows = table(scores.metrics, scores.responses)
     width = max(len(row["metric"]) for row in rows)
     for row in rows:

@@ -7,6 +7,7 @@ import sys
 from evomerge.run.export import export_member
 from evomerge.run.model_folder.verification import ExportMismatch
 from evomerge.run.run_config import ExportConfig
+from evomerge.texts import printable
 
 
 def run(config: ExportConfig) -> int:
@@ -28,6 +29,6 @@ def run(config: ExportConfig) -> int:
         f"largest difference in log-likelihood {done.difference:.2g} (allowed {done.tolerance:.2g})"
     )
     for warning in done.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(printable(f"warning: {warning}"), file=sys.stderr)
     print(done.folder)
     return 0

@@ -12,6 +12,7 @@ from evomerge.run.members import empty_front
 from evomerge.run.run_config import RunConfig
 from evomerge.search import RepeatedFailures, SearchResult
 from evomerge.store import RunStore
+from evomerge.texts import printable
 
 INTERRUPTED, FAILED = 130, 1
 
@@ -38,7 +39,7 @@ def run(config: RunConfig) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def _header(prepared: search.ReadySearch) -> str:

@@ -1,0 +1,63 @@
+"""Texts from anywhere: read only where they are files of a size that a text has, shown only as what they are."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import Any
+
+LARGEST = 128 << 20  # bytes; the largest tokenizers and indexes of shards have 40 MB
+DEEPEST = 64  # levels of lists and objects; configs have five
+_LONGEST = 2000  # characters
+
+
+def read_text(path: str | os.PathLike[str], encoding: str = "utf-8") -> str:
+    """Reads a whole file that somebody else may have written.
+
+    Args:
+        path: The file.
+        encoding: Its encoding.
+
+    Raises:
+        OSError: If there is none, it is a pipe or a device, which may have no end, or it is larger than any text.
+        ValueError: If it is not in that encoding.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for a writer
+    with os.fdopen(descriptor, "rb") as file:
+        about = os.fstat(descriptor)
+        if stat.S_ISDIR(about.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "it is a pipe, a socket or a device; expected a file", os.fspath(path))
+        if about.st_size > LARGEST:
+            raise OSError(errno.EFBIG, f"it has {about.st_size} bytes; expected at most {LARGEST}", os.fspath(path))
+        # One more than was said, which a growing file may have.
+        return file.read(LARGEST + 1).decode(encoding).replace("\r\n", "\n")
+
+
+def too_deep(data: Any, deepest: int = DEEPEST) -> bool:
+    """Whether lists and objects of a JSON value lie deeper inside each other than any reader needs.
+
+    What is nested so deeply is read by some functions and overflows the stack of others.
+    """
+    level = [data] if isinstance(data, dict | list) else []
+    for _ in range(deepest):
+        level = [
+            inner
+            for value in level
+            for inner in (value.values() if isinstance(value, dict) else value)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def printable(text: str) -> str:
+    """A message as a terminal may show it: without control characters, which could do anything there, and no book."""
+    shown = "".join(
+        letter if letter.isprintable() or letter in "\n\t" else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]} ... ({len(shown)} characters)"
