@@ -18,7 +18,7 @@ from evomerge.errors import InputError
 from evomerge.evaluation import PYTHON, SPLITS, Failure, Job, Outcome, Response
 from evomerge.fitness import FitnessSettings, ModelTraits, NonFiniteScore, Scorer, TaskSuite
 from evomerge.merging import Checkpoints, LiveModel, Merger, NonFinite, PreparedSettings, WeightCache
-from evomerge.recipe import CheckpointRef
+from evomerge.recipe import ModelRef
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class WorkerSettings:
 
     Attributes:
         reference: Whose config and tokenizer candidates get.
-        folders: Where each checkpoint that recipes may name lies on this machine.
+        folders: Where each checkpoint or adapter that recipes may name lies on this machine.
         fitness: What candidates are asked.
         items: Digest of the items as the run has them, see :func:`suite_digest`: a worker that builds others, from a
             file changed meanwhile, must not score.
@@ -40,8 +40,8 @@ class WorkerSettings:
         prepared: Where workers keep what the method prepares.
     """
 
-    reference: CheckpointRef
-    folders: tuple[tuple[CheckpointRef, str], ...]
+    reference: ModelRef
+    folders: tuple[tuple[ModelRef, str], ...]
     fitness: FitnessSettings
     items: str
     dtype: str = "float32"

@@ -43,7 +43,7 @@ class RenamedSource:
         self.config: Mapping[str, Any] = source.config
         self.specs: Mapping[str, TensorSpec] = {name: source.specs[own] for name, own in self.names.items()}
         new = {own: name for name, own in names.items()}
-        self.aliases: Mapping[str, str] = {new[head]: new[name] for head, name in source.aliases.items()} | heads
+        self.aliases: Mapping[str, str] = {**{new[head]: new[name] for head, name in source.aliases.items()}, **heads}
 
     def tensor(self, name: str) -> torch.Tensor:
         """The values of one tensor."""

@@ -37,11 +37,11 @@ def models(values: Mapping[str, Any]) -> list[str]:
     """The models' and the base's folders."""
     refs = {f"models[{index}]": ref for index, ref in enumerate(values.get("models", ()))}
     problems = [] if refs or "models" not in values else ["models: name the models to merge, models=[A,B]"]
-    given = [(ref.source, ref.revision) for ref in refs.values()]
+    given = [ref.place for ref in refs.values()]
     problems += [
-        f"models: {source} is given {given.count((source, revision))} times"
-        for source, revision in dict.fromkeys(given)
-        if given.count((source, revision)) > 1
+        f"models: {place[0]} is given {given.count(place)} times"
+        for place in dict.fromkeys(given)
+        if given.count(place) > 1
     ]
     if values.get("base") is not None:
         refs["base"] = values["base"]

@@ -46,12 +46,12 @@ _TYPES: Mapping[Any, Callable[[Setting], Kind]] = {
 
 def _checkpoint(_: Setting) -> Kind:
     expected = "a folder, a hub id such as ORG/NAME, or a mapping with source and revision"
-    return Kind(expected, model_names.read_checkpoint, text=True)
+    return Kind(expected, model_names.read_model, text=True)
 
 
 def _checkpoints(_: Setting) -> Kind:
     expected = "a list of folders or hub ids such as [A,B], or a YAML file with one"
-    return Kind(expected, lambda value: tuple(map(model_names.read_checkpoint, listed(value))), many=True)
+    return Kind(expected, lambda value: tuple(map(model_names.read_model, listed(value))), many=True)
 
 
 def _tasks(_: Setting) -> Kind:

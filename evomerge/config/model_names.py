@@ -9,44 +9,89 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from evomerge.errors import suggest
-from evomerge.recipe import CheckpointRef
+from evomerge.errors import InputError, suggest
+from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef
 from evomerge.run.paths import EXAMPLE, example_folder, is_file, is_folder, is_hub_id, resolve, sibling
 
 _REVISION = re.compile(r"^(?P<source>[^@]+)@(?P<revision>[\w./-]+)$")
 _TASK_NAME = re.compile(r"^(?:task|group|tag)\s*:\s*['\"]?([^\s'\"#\[]+)", re.MULTILINE)
 
 
-def read_checkpoint(value: Any) -> CheckpointRef:
+def read_model(value: Any) -> ModelRef:
     """Reads a model as people write it.
 
     Args:
-        value: A folder, a hub id, ``ORG/NAME@REVISION``, or a mapping with ``source``, ``revision`` and ``hub_id``.
+        value: A folder, a hub id, ``ORG/NAME@REVISION``, or a mapping with ``source``, ``revision`` and ``hub_id``;
+            ``BASE+ADAPTER``, or a mapping with ``on``, for a LoRA adapter on that base. A folder of such a name wins.
 
     Raises:
         ValueError: Saying what is wrong with it.
     """
     if isinstance(value, Mapping):
-        known = ("source", "revision", "hub_id")
-        for name in value:
-            if name not in known:
-                raise ValueError(f"{name!r} is not one of {', '.join(known)}{suggest(str(name), known)}")
-        if not isinstance(value.get("source"), str) or not value["source"].strip():
-            raise ValueError("a model's mapping needs a source")
-        for name in ("revision", "hub_id"):
-            if not isinstance(value.get(name, ""), str | None) or value.get(name) == "":
-                raise ValueError(f"{name} is {value[name]!r}; expected a text, in quotes where it looks like a number")
-        return CheckpointRef(value["source"], value.get("revision"), None, value.get("hub_id"))
+        return _read_mapping(value)
     if not isinstance(value, str) or not value.strip():
         raise ValueError("a folder, a hub id such as ORG/NAME, or a mapping with source and revision")
+    on, plus, adapter = value.partition("+")
+    if not plus or is_folder(Path(resolve(value))):
+        return _read_text(value)
+    if not on or not adapter or ("+" in adapter and not is_folder(Path(resolve(adapter)))):
+        raise ValueError("with a +, expected BASE+ADAPTER, with one adapter")
+    found = _read_text(adapter)
+    return AdapterRef(found.source, _read_text(on), found.revision)
+
+
+def _read_text(value: str) -> CheckpointRef:
     match = _REVISION.match(value)
     if match and is_hub_id(match["source"]):
         return CheckpointRef(match["source"], match["revision"])
     return CheckpointRef(value)
 
 
-def missing(ref: CheckpointRef) -> str | None:
-    """Why a model's folder cannot be there, or None when it exists or is a hub id."""
+def _read_mapping(value: Mapping[Any, Any]) -> ModelRef:
+    known = ("source", "revision", "hub_id", "on")
+    for name in value:
+        if name not in known:
+            raise ValueError(f"{name!r} is not one of {', '.join(known)}{suggest(str(name), known)}")
+    if not isinstance(value.get("source"), str) or not value["source"].strip():
+        raise ValueError("a model's mapping needs a source")
+    for name in ("revision", "hub_id"):
+        if not isinstance(value.get(name, ""), str | None) or value.get(name) == "":
+            raise ValueError(f"{name} is {value[name]!r}; expected a text, in quotes where it looks like a number")
+    if value.get("on") is None:
+        return CheckpointRef(value["source"], value.get("revision"), None, value.get("hub_id"))
+    on = read_model(value["on"])
+    if isinstance(on, AdapterRef):
+        raise ValueError("on is an adapter itself; expected the whole model that this one was trained on")
+    return AdapterRef(value["source"], on, value.get("revision"), None, value.get("hub_id"))
+
+
+def base_of(models: Iterable[ModelRef]) -> CheckpointRef | None:
+    """The base that the LoRA adapters among some models name, if they agree; None without any, or where none says so.
+
+    Only folders are looked into.
+
+    Raises:
+        InputError: If they name different ones, or a file cannot be read.
+    """
+    named: dict[tuple[str, str | None], str] = {}
+    for ref in models:
+        folder = Path(resolve(ref.source))
+        if isinstance(ref, AdapterRef) or not is_file(folder / "adapter_config.json"):
+            continue
+        from evomerge.checkpoints import is_adapter, named_base  # imports torch, which whole models need not wait for
+
+        if is_adapter(folder) and (found := named_base(folder)) is not None:
+            named.setdefault(found, ref.source)
+    if len(named) > 1:
+        told = ", ".join(f"{adapter} was trained on {base[0]}" for base, adapter in named.items())
+        raise InputError(f"base: the adapters name different ones ({told}); set base=..., or write BASE+ADAPTER")
+    return next((CheckpointRef(*base) for base in named), None)
+
+
+def missing(ref: ModelRef) -> str | None:
+    """Why a model's folder, or that of an adapter's base, cannot be there; None when it exists or is a hub id."""
+    if isinstance(ref, AdapterRef) and (problem := missing(ref.on)):
+        return problem
     if is_hub_id(ref.source):
         return None
     place = Path(resolve(ref.source))

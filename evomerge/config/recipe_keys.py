@@ -8,7 +8,6 @@ from typing import Any
 from evomerge.config.value_types import written_plainly
 from evomerge.errors import InputError
 from evomerge.genome import GenomeSettings
-from evomerge.recipe import CheckpointRef
 from evomerge.run.paths import expanded, is_file, is_folder, sibling
 from evomerge.run.recipes.searched import SearchedRecipe, read_recipe
 
@@ -38,7 +37,7 @@ def fill(values: dict[str, Any], given: Collection[str]) -> list[str]:
     problems = [*_contradictions(values, given, searched), *_genome(values)]
     recipe = searched.recipe
     base = searched.base if recipe.base is not None else values.get("base")
-    models = tuple(ref for ref in searched.experts if base is None or _place(ref) != _place(base))
+    models = tuple(ref for ref in searched.experts if base is None or ref.place != base.place)
     values |= {"models": models, "base": base, "method": recipe.method, "method_options": dict(recipe.options)}
     values |= {"model.merge_dtype": recipe.dtype, "model.out_dtype": recipe.out_dtype, "unmatched": recipe.unmatched}
     return problems
@@ -65,12 +64,12 @@ def _contradictions(values: Mapping[str, Any], given: Collection[str], searched:
     for key, value in theirs.items():
         if key in given and values.get(key) not in (value, "auto"):
             yield _refused(key, values.get(key), value)
-    if "models" in given and {_place(r) for r in values.get("models", ())} != {_place(r) for r in searched.experts}:
+    if "models" in given and {r.place for r in values.get("models", ())} != {r.place for r in searched.experts}:
         named = [ref.source for ref in searched.experts]
         yield _refused("models", [ref.source for ref in values.get("models", ())], named)
     base = values.get("base")
     own = searched.base
-    unlike = base is not None and (own is None or _place(base) != _place(own))
+    unlike = base is not None and (own is None or base.place != own.place)
     if "base" in given and recipe.base is not None and base is not None and unlike:
         yield _refused("base", base.source, own.source if own else "another recipe")
     for name, value in values.get("method_options", {}).items():
@@ -100,7 +99,3 @@ def _genome(values: Mapping[str, Any]) -> Iterator[str]:
 
 def _as_given(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _place(ref: CheckpointRef) -> tuple[str, str | None]:
-    return ref.source, ref.revision

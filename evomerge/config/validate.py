@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from evomerge.config import checks, model_names, recipe_keys, schema, value_types
 from evomerge.config.schema import Key
 from evomerge.errors import InputError
+from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run import environment
 from evomerge.run.paths import expanded, is_file, is_folder, new_file_problem, new_folder_problem, sibling
 from evomerge.run.recipe_files import RecipeFile
@@ -87,6 +88,7 @@ def run_config(
     """
     values = read_values(flat, schema.SEARCH, problems)
     problems += recipe_keys.fill(values, given)
+    problems += _fill_base(values)
     for check in (checks.models, checks.tasks, checks.places, checks.method, checks.genome, checks.search):
         problems += check(values)
     if problems:
@@ -181,11 +183,30 @@ def _offline(values: Mapping[str, Any], refs: Iterable[Any]) -> bool:
     """Offline as asked; else unless a model is named by hub id, or a task is none of the user's own."""
     if values["offline"] is not None:
         return values["offline"]
-    if not environment.offline_for(ref.source for ref in refs if ref is not None):
+    if not environment.offline_for(place for ref in refs if ref is not None for place in _sources(ref)):
         return False
     local = model_names.local_tasks(values["task_path"])
     named = [task for task in values["tasks"] if isinstance(task, str)]
     return all(task in local or task.endswith((".yaml", ".yml")) for task in named)
+
+
+def _sources(ref: ModelRef) -> tuple[str, ...]:
+    return (ref.source, ref.on.source) if isinstance(ref, AdapterRef) else (ref.source,)
+
+
+def _fill_base(values: dict[str, Any]) -> list[str]:
+    """Fills in the base that LoRA adapters name, where the user names none; what stands against it is returned."""
+    if values.get("base", ...) is not None or not values.get("models"):
+        return []
+    try:
+        base = model_names.base_of(values["models"])
+    except InputError as error:
+        return list(error.problems)
+    if base is not None and (problem := model_names.missing(base)):
+        told = f"the LoRA adapters among the models say that they were trained on {base.source}"
+        return [f"base: {told}, but {problem}; set base=..."]
+    values["base"] = base
+    return []
 
 
 def _settle_offline(values: dict[str, Any], key: str, look: Callable[[], bool], problems: list[str]) -> None:

@@ -24,7 +24,7 @@ from evomerge.recipe.layers import Ends, OutputLayer
 from evomerge.recipe.numbers import Cell, Number, numbers_of
 from evomerge.recipe.patterns import patterns_of
 from evomerge.recipe.recipe import FORMAT, Recipe
-from evomerge.recipe.sources import AdapterRef, CheckpointRef, ModelRef
+from evomerge.recipe.sources import AdapterRef, CheckpointRef, ModelRef, short_name
 
 __all__ = [
     "DEFAULT_LAYER_PATTERN",
@@ -50,4 +50,5 @@ __all__ = [
     "layer_of",
     "numbers_of",
     "patterns_of",
+    "short_name",
 ]

@@ -192,7 +192,7 @@ def checkpoint(value: Any, where: str) -> CheckpointRef:
 
 def adapter(value: Any, where: str) -> AdapterRef:
     """Reads an adapter on a checkpoint."""
-    known = {"revision": optional(text), "fingerprint": optional(text)}
+    known = {"revision": optional(text), "fingerprint": optional(text), "hub_id": optional(text)}
     readers = {"adapter": _folder_or_hub_id, "on": checkpoint, **known}
     fields, found = read_object(value, where, readers, ["adapter", "on"])
     if found:

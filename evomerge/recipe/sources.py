@@ -33,6 +33,11 @@ class CheckpointRef:
         return short_name(self.source)
 
     @property
+    def place(self) -> tuple[str | None, ...]:
+        """Where it lies, as the user wrote it: the same for the same checkpoint, whatever is known of it."""
+        return self.source, self.revision
+
+    @property
     def known_by_content(self) -> bool:
         """Whether :meth:`identity` means the same weights anywhere."""
         return self.fingerprint is not None
@@ -65,17 +70,24 @@ class AdapterRef:
         on: The checkpoint.
         revision: Branch, tag or commit of the adapter on the hub; None for a folder.
         fingerprint: SHA-256 of the adapter's content, which then alone identifies it.
+        hub_id: The hub name that a model card should cite when ``source`` is a folder.
     """
 
     source: str
     on: CheckpointRef
     revision: str | None = None
     fingerprint: str | None = None
+    hub_id: str | None = None
 
     @property
     def label(self) -> str:
         """The short name shown to people: the last part of the path or hub id."""
         return short_name(self.source)
+
+    @property
+    def place(self) -> tuple[str | None, ...]:
+        """Where it and its checkpoint lie, as the user wrote it."""
+        return self.source, self.revision, *self.on.place
 
     @property
     def known_by_content(self) -> bool:
@@ -86,10 +98,20 @@ class AdapterRef:
         """The part of a recipe's digest that stands for this adapter."""
         return {"adapter": _identity(self.source, self.revision, self.fingerprint), "on": self.on.identity()}
 
+    def to_json(self) -> dict[str, Any]:
+        """All fields as a JSON object, as manifests hold it."""
+        return {
+            "source": self.source,
+            "revision": self.revision,
+            "fingerprint": self.fingerprint,
+            "hub_id": self.hub_id,
+            "on": self.on.to_json(),
+        }
+
     def to_source(self) -> dict[str, Any]:
         """The JSON object that recipes hold, without empty fields."""
         fields = {"adapter": self.source, "revision": self.revision, "fingerprint": self.fingerprint}
-        return without_empty(fields) | {"on": self.on.to_source()}
+        return without_empty({**fields, "hub_id": self.hub_id}) | {"on": self.on.to_source()}
 
 
 ModelRef = CheckpointRef | AdapterRef

@@ -40,14 +40,19 @@ def settings(facts: Facts) -> dict[str, Any]:
 
 
 def _model(model: Mapping[str, Any], base: bool) -> dict[str, str]:
+    on = model.get("on")
     return {
         "role": "base" if base else "expert",
         "label": model_label(model),
-        "source": str(model.get("hub_id") or model.get("source") or ""),
+        "source": _source(model) + (f", a LoRA adapter on {_source(on)}" if isinstance(on, Mapping) else ""),
         "revision": str(model.get("revision") or ""),
         "license": str(model.get("license") or "not stated"),
         "fingerprint": str(model.get("fingerprint") or "")[:12],
     }
+
+
+def _source(model: Mapping[str, Any]) -> str:
+    return str(model.get("hub_id") or model.get("source") or "")
 
 
 def _task(manifest: Mapping[str, Any], task: str) -> dict[str, Any]:

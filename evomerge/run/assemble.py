@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import methods
 from evomerge.candidate import UserFunction, build_suite, find_function, load_tokenizer, resolve_device
-from evomerge.checkpoints import CheckpointSource, find_nonfinite, locate, open_all, same_weights
+from evomerge.checkpoints import CheckpointSource, find_nonfinite, fingerprint_of
 from evomerge.errors import Findings, InputError
 from evomerge.evaluation import Constraint, Objective
 from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
@@ -20,9 +19,9 @@ from evomerge.fitness import TaskSuite, inspect_tasks
 from evomerge.genome import GenomeSpec
 from evomerge.merging import Blueprint, Checkpoints, Entry, Merger
 from evomerge.methods import MergeMethod
-from evomerge.recipe import CheckpointRef, Recipe
+from evomerge.recipe import AdapterRef, ModelRef, Recipe
 from evomerge.run import paths
-from evomerge.run.recipes.searched import read_recipe, references
+from evomerge.run.recipes.models import equal_weights, open_models, other_bases, with_adapters
 from evomerge.run.recipes.space import baselines, build_spec, compare_models, front_of, known_starts, tower_notes
 from evomerge.run.run_config import RunConfig, child_seed, fitness_settings
 from evomerge.search import Problem, SearcherSettings, make, searchers
@@ -34,7 +33,7 @@ class Assembly:
     """A search, ready to be planned.
 
     Attributes:
-        config: What the user wrote.
+        config: What the user wrote, adapters among the models named as such.
         checkpoints: The opened checkpoints.
         spec: The search space; its template names method, models and base.
         method: The merge method.
@@ -75,7 +74,7 @@ class Assembly:
         return baselines(self.template, base, self.experts, self.checkpoints)
 
     @property
-    def experts(self) -> tuple[CheckpointRef, ...]:
+    def experts(self) -> tuple[ModelRef, ...]:
         """The models that are merged, each of which is a baseline."""
         return tuple(map(self.known, self.config.models))
 
@@ -84,10 +83,9 @@ class Assembly:
         """The account of every tensor of the models, the same for every candidate."""
         return Merger(self.checkpoints).account(self.template)
 
-    def known(self, ref: CheckpointRef) -> CheckpointRef:
+    def known(self, ref: ModelRef) -> ModelRef:
         """A reference as the checkpoints know it, with its fingerprint where that has been read."""
-        same = (r for r in self.checkpoints.by_ref if (r.source, r.revision) == (ref.source, ref.revision))
-        return next(same, ref)
+        return next((r for r in self.checkpoints.by_ref if r.place == ref.place), ref)
 
 
 def assemble(config: RunConfig) -> Assembly:
@@ -101,14 +99,15 @@ def assemble(config: RunConfig) -> Assembly:
         found.problems.append(f"run_dir: {problem}")
     device = found.attempt(lambda: resolve_device(config.model.device))
     method = found.attempt(lambda: methods.load(config.method))
-    checkpoints = found.attempt(lambda: _open(config, method))
+    config = found.attempt(lambda: with_adapters(config)) or config
+    checkpoints = found.attempt(lambda: open_models(config, method))
     functions = found.attempt(lambda: _functions(config)) or ()
     warnings: list[str] = []
     if checkpoints is not None:
         comparison = compare_models(config, checkpoints)
         found.problems += comparison.problems
         warnings += comparison.warnings
-        warnings += _equal_weights(config, checkpoints, method)
+        warnings += [*equal_weights(config, checkpoints, method), *other_bases(checkpoints)]
     attention = found.attempt(lambda: _attention(config, checkpoints)) if checkpoints is not None else None
     spec = None
     if checkpoints is not None and method is not None:
@@ -142,12 +141,16 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
         InputError: If weights are NaN or infinite.
     """
     problems: list[str] = []
-    known: dict[CheckpointRef, CheckpointSource] = {}
+    known: dict[ModelRef, CheckpointSource] = {}
+    prints: dict[tuple[str | None, ...], str] = {}
     for ref, checkpoint in assembly.checkpoints.by_ref.items():
         say(f"reading the weights of {ref.source}")
         problems += find_nonfinite(checkpoint)
-        fingerprint = checkpoint.fingerprint()
+        fingerprint = fingerprint_of(checkpoint)
         checkpoint.release()  # workers map the files themselves
+        prints[ref.place] = fingerprint
+        if isinstance(ref, AdapterRef):  # after the checkpoint that it is on
+            ref = replace(ref, on=replace(ref.on, fingerprint=prints[ref.on.place]))
         known[replace(ref, fingerprint=fingerprint)] = checkpoint
     if problems:
         raise InputError(problems)
@@ -159,53 +162,6 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
         more, rows = front_of(assembly.config.start_from, spec)
         names, starts = (*names, *more), np.vstack([starts, rows])
     return replace(assembly, checkpoints=checkpoints, spec=spec, start_names=names, starts=starts)
-
-
-def _open(config: RunConfig, method: MergeMethod | None) -> Checkpoints:
-    """Opens all checkpoints, the reference first: the base, but the first model where the method takes no base.
-
-    That of a recipe is the recipe's own.
-    """
-    base = [config.base] if config.base else []
-    models = list(config.models)
-    ordered = [*models, *base] if method is not None and method.base == "none" else [*base, *models]
-    if config.recipe is not None:
-        ordered = references(read_recipe(config.recipe), config.base)
-    problems: list[str] = []
-    opened: dict[CheckpointRef, CheckpointSource] = {}
-    try:
-        opened = open_all(
-            ordered, lambda ref: locate(paths.resolve(ref.source), ref.revision, offline=bool(config.offline))
-        )
-    except InputError as error:
-        problems += error.problems
-    if config.base in config.models:
-        problems.append(f"models: {config.base.source} is the base; name the experts alone")  # type: ignore[union-attr]
-    first: dict[Path, str] = {}
-    for ref, source in opened.items():
-        same = first.setdefault(source.path.resolve(), ref.source)
-        if same != ref.source:
-            problems.append(f"models: {ref.source} and {same} are the same folder; name each model once")
-    if problems:
-        raise InputError(problems)
-    return Checkpoints(opened)
-
-
-def _equal_weights(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod | None) -> list[str]:
-    """Warns of checkpoints that would have one fingerprint: as baselines they share one record."""
-    found: list[str] = []
-    kept: list[CheckpointRef] = []
-    for ref in (*([config.base] if config.base else ()), *config.models):
-        twin = next((k for k in kept if same_weights(checkpoints[k], checkpoints[ref])), None)
-        if twin is None:
-            kept.append(ref)
-            continue
-        names = " and ".join(f"{r.source}@{r.revision}" if r.revision else r.source for r in (twin, ref))
-        lost = "nothing can be gained from the second"
-        if twin == config.base and method is not None and method.base == "none":
-            lost = f"{method.name} merges no base, so nothing is gained from naming it"
-        found.append(f"{names} have equal weights: {lost}; name each model once")
-    return found
 
 
 def _attention(config: RunConfig, checkpoints: Checkpoints) -> str:

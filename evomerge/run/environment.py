@@ -46,8 +46,8 @@ def offline_for(sources: Iterable[str]) -> bool:
 
 
 def offline_for_recipe(recipe: Recipe) -> bool:
-    """The same for all checkpoints that a recipe names, those of recipes inside too."""
-    return offline_for(ref.source for ref in recipe.checkpoints)
+    """The same for all checkpoints and adapters that a recipe names, those of recipes inside too."""
+    return offline_for(ref.source for ref in recipe.references)
 
 
 def offline_for_run(manifest: Mapping[str, Any]) -> bool:
@@ -60,6 +60,7 @@ def offline_for_run(manifest: Mapping[str, Any]) -> bool:
     if manifest.get("config", {}).get("offline") is True:
         return True
     models = [*manifest.get("models", []), manifest.get("base")]
+    models += [model.get("on") for model in models if model]
     return offline_for(str(model.get("source")) for model in models if model)
 
 

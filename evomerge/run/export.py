@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evomerge.candidate import resolve_device
-from evomerge.checkpoints import find_nonfinite, locate, open_all
+from evomerge.checkpoints import find_nonfinite, folder_of, locate, open_all
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, NonFinite, merge_to_folder
-from evomerge.recipe import CheckpointRef, Recipe
+from evomerge.recipe import ModelRef, Recipe
 from evomerge.run import paths
 from evomerge.run.members import find_member, recorded_answers
 from evomerge.run.model_folder.card import Measured, inherited_licence, licence_of, measured, model_card, uncited
@@ -183,7 +183,7 @@ def _check_trust(store: RunStore, allowed: bool) -> None:
 
 
 def open_sources(recipe: Recipe, *, offline: bool = True, verify: bool = True) -> Checkpoints:
-    """Opens a recipe's checkpoints and makes sure that they are the ones it means.
+    """Opens a recipe's checkpoints and adapters and makes sure that they are the ones it means.
 
     Args:
         recipe: Whose checkpoints.
@@ -194,16 +194,16 @@ def open_sources(recipe: Recipe, *, offline: bool = True, verify: bool = True) -
         InputError: With everything that is wrong.
     """
 
-    def find(ref: CheckpointRef) -> Path:
+    def find(ref: ModelRef) -> Path:
         try:
             return locate(paths.resolve(ref.source), ref.revision, offline=offline)
         except InputError as error:
             raise InputError(_relative(ref, offline) or error.problems) from error
 
-    return Checkpoints(open_all(recipe.checkpoints, find, verify=verify))
+    return Checkpoints(open_all(recipe.references, find, verify=verify))
 
 
-def _relative(ref: CheckpointRef, offline: bool) -> list[str]:
+def _relative(ref: ModelRef, offline: bool) -> list[str]:
     """The problem of a model that is not there, where its place depends on the folder one stands in; else none."""
     place = Path(paths.resolve(ref.source))
     if place.is_absolute() or ref.revision is not None or place.exists():
@@ -216,7 +216,7 @@ def _relative(ref: CheckpointRef, offline: bool) -> list[str]:
 
 
 def _licences(recipe: Recipe, checkpoints: Checkpoints) -> dict[str, str | None]:
-    return {ref.label: licence_of(checkpoints[ref].path) for ref in recipe.checkpoints}
+    return {ref.label: licence_of(folder_of(checkpoints[ref])) for ref in recipe.references}
 
 
 def _scores(store: RunStore, digest: str) -> Measured:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evomerge.checkpoints import hub
+from evomerge.checkpoints import folder_of, hub
 from evomerge.errors import InputError
 from evomerge.fitness import forget_tables
 from evomerge.run.assemble import assemble
@@ -61,7 +61,7 @@ def fetch(config: RunConfig) -> Fetched:
             forget_tables(repository)
     if assembly is None or wrong:
         raise InputError([*problems, *wrong])
-    models = {ref.source: source.path for ref, source in assembly.checkpoints.by_ref.items()}
+    models = {ref.source: folder_of(source) for ref, source in assembly.checkpoints.by_ref.items()}
     tasks = {task: len(benchmark.items) for task, benchmark in assembly.suite.benchmarks.items()}
     return Fetched(models, tasks, _by_repository(new))
 

@@ -11,6 +11,7 @@ from evomerge import executors
 from evomerge.candidate import WorkerSettings, device_info
 from evomerge.executors import ExecutorSettings
 from evomerge.merging import companions
+from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run.assemble import Assembly, searcher_settings
 
 # Settings of the fitness that say where files lie or how many items are used (the items are in the identity),
@@ -24,8 +25,8 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
     config, template = assembly.config, assembly.template
     fitness = asdict(settings.fitness)
     return {
-        "models": [ref.fingerprint for ref in assembly.experts],
-        "base": assembly.known(config.base).fingerprint if config.base else None,
+        "models": [_content(ref) for ref in assembly.experts],
+        "base": _content(assembly.known(config.base)) if config.base else None,
         "files": _companions(assembly),
         "method": {"name": template.method, "options": dict(template.options)},
         "genome": {"settings": config.genome.to_json(), "labels": list(assembly.spec.labels)}
@@ -57,6 +58,11 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         },
         **_executor(config.executor),
     }
+
+
+def _content(ref: ModelRef) -> Any:
+    """The fingerprint of a model's weights; of an adapter, with that of what it is on."""
+    return {"adapter": ref.fingerprint, "on": ref.on.fingerprint} if isinstance(ref, AdapterRef) else ref.fingerprint
 
 
 def _executor(chosen: ExecutorSettings) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import Any
 import evomerge
 from evomerge import kernels
 from evomerge.candidate import WorkerSettings, device_info
+from evomerge.checkpoints import folder_of
 from evomerge.evaluation import SPLITS
-from evomerge.recipe import CheckpointRef
+from evomerge.recipe import ModelRef
 from evomerge.run.assemble import Assembly
 from evomerge.run.model_folder.card import licence_of
 from evomerge.run.run_config import child_seed
@@ -69,5 +70,5 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
     }
 
 
-def _model(ref: CheckpointRef, assembly: Assembly) -> dict[str, Any]:
-    return {"label": ref.label, **ref.to_json(), "license": licence_of(assembly.checkpoints[ref].path)}
+def _model(ref: ModelRef, assembly: Assembly) -> dict[str, Any]:
+    return {"label": ref.label, **ref.to_json(), "license": licence_of(folder_of(assembly.checkpoints[ref]))}

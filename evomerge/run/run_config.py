@@ -13,7 +13,7 @@ from evomerge.evaluation import SPLITS
 from evomerge.executors import ExecutorSettings
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.genome import GenomeSettings
-from evomerge.recipe import UNMATCHED, CheckpointRef
+from evomerge.recipe import UNMATCHED, CheckpointRef, ModelRef
 from evomerge.run import paths
 from evomerge.search import Budgets, ConfirmSettings, PromoteSettings, SearcherSettings
 from evomerge.settings import as_json, from_json, section, setting
@@ -72,10 +72,11 @@ class RunConfig:
         default=None,
         metadata=setting("a recipe whose numbers are searched, starting from it; it names models, base and method"),
     )
-    models: tuple[CheckpointRef, ...] = field(
-        default=(), metadata=setting("the models to merge: folders or hub ids", form="checkpoints")
+    models: tuple[ModelRef, ...] = field(
+        default=(),
+        metadata=setting("the models to merge: folders or hub ids, of LoRA adapters too", form="checkpoints"),
     )
-    base: CheckpointRef | None = field(
+    base: ModelRef | None = field(
         default=None, metadata=setting("the model that the others were fine-tuned from", form="checkpoint")
     )
     method: str = field(default="task_arithmetic", metadata=setting("how tensors are merged", choices=method_names))

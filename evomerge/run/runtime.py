@@ -18,6 +18,7 @@ from evomerge.candidate import (
     tune,
     with_tuning,
 )
+from evomerge.checkpoints import folder_of
 from evomerge.errors import InputError
 from evomerge.fitness import WHOLE
 from evomerge.merging import PreparedSettings
@@ -33,7 +34,7 @@ def worker_settings(assembly: Assembly, threads: int) -> WorkerSettings:
     reference = next(ref for ref, checkpoint in checkpoints.by_ref.items() if checkpoint is checkpoints.reference)
     return WorkerSettings(
         reference=reference,
-        folders=tuple((ref, str(checkpoint.path)) for ref, checkpoint in checkpoints.by_ref.items()),
+        folders=tuple((ref, str(folder_of(checkpoint))) for ref, checkpoint in checkpoints.by_ref.items()),
         fitness=fitness_settings(assembly.config.fitness, assembly.config.seed),
         items=suite_digest(assembly.suite),
         dtype=model.dtype,

@@ -6,11 +6,12 @@ one record stands for several baselines and holds the name of the first. The man
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 from evomerge.evaluation import BASE, EXPERT, Evaluation, expert_names
-from evomerge.recipe import CheckpointRef
+from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef
 from evomerge.store.run import RunStore
 
 
@@ -35,8 +36,13 @@ def _checkpoints(manifest: Mapping[str, Any]) -> dict[str, Hashable]:
     models = [_ref(model) for model in manifest.get("models") or ()]
     refs = {BASE: _ref(manifest["base"])} if manifest.get("base") else {}
     refs |= zip(expert_names([model.label for model in models]), models, strict=True)
-    return {name: tuple(ref.identity().items()) for name, ref in refs.items() if ref.source}
+    return {name: json.dumps(ref.identity(), sort_keys=True) for name, ref in refs.items() if ref.source}
 
 
-def _ref(model: Mapping[str, Any]) -> CheckpointRef:
-    return CheckpointRef(str(model.get("source") or ""), model.get("revision"), model.get("fingerprint"))
+def _ref(model: Mapping[str, Any]) -> ModelRef:
+    source, revision, fingerprint = str(model.get("source") or ""), model.get("revision"), model.get("fingerprint")
+    on = model.get("on")
+    if isinstance(on, Mapping):
+        known = CheckpointRef(str(on.get("source") or ""), on.get("revision"), on.get("fingerprint"))
+        return AdapterRef(source, known, revision, fingerprint)
+    return CheckpointRef(source, revision, fingerprint)

@@ -8,7 +8,14 @@
 from evomerge.checkpoints.adapters.config import named_base
 from evomerge.checkpoints.adapters.files import CONFIG, WEIGHTS, AdapterFiles, is_adapter
 from evomerge.checkpoints.adapters.low_rank import LowRank
-from evomerge.checkpoints.adapters.source import AdapterSource, adapter_of, computed_bytes, low_rank, stored_bytes
+from evomerge.checkpoints.adapters.source import (
+    AdapterSource,
+    adapter_of,
+    computed_bytes,
+    folder_of,
+    low_rank,
+    stored_bytes,
+)
 
 __all__ = [
     "CONFIG",
@@ -18,6 +25,7 @@ __all__ = [
     "LowRank",
     "adapter_of",
     "computed_bytes",
+    "folder_of",
     "is_adapter",
     "low_rank",
     "named_base",

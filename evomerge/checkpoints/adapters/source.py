@@ -170,3 +170,9 @@ def computed_bytes(source: CheckpointSource, name: str) -> int:
         name: The tensor's name there.
     """
     return 0 if adapter_of(source) is None or source.in_place(name) else source.specs[name].nbytes
+
+
+def folder_of(source: CheckpointSource) -> Path:
+    """The folder that a source is opened from again: of an adapter on a checkpoint, the adapter's."""
+    found = adapter_of(source)
+    return source.path if found is None else found.adapter.path

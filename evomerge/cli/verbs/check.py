@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evomerge import executors, kernels
-from evomerge.checkpoints import stored_dtype, untied_heads
+from evomerge.checkpoints import AdapterSource, adapter_of, stored_dtype, untied_heads
 from evomerge.evaluation import SPLITS
 from evomerge.options import Option
 from evomerge.run.assemble import Assembly, assemble, searcher_settings
@@ -34,6 +34,9 @@ def _models(assembly: Assembly) -> Iterator[str]:
     yield "models"
     for ref, checkpoint in assembly.checkpoints.by_ref.items():
         role = "base" if ref == config.base else "expert"
+        if (adapted := adapter_of(checkpoint)) is not None:
+            yield f"  {role:7} {ref.source}: LoRA adapter, {_adapter(adapted)}, on {adapted.path}"
+            continue
         weights = sum(info.numel for info in checkpoint.specs.values())
         kind = str(stored_dtype(checkpoint)).removeprefix("torch.")
         yield f"  {role:7} {ref.source}: {weights / 1e6:.1f} M weights in {len(checkpoint.specs)} tensors, {kind}"
@@ -46,6 +49,11 @@ def _models(assembly: Assembly) -> Iterator[str]:
     yield f"  paper: {assembly.method.paper}"
     options = assembly.method.resolve(assembly.template.options)
     yield from _options("method_options", assembly.method.options, options)
+
+
+def _adapter(source: AdapterSource) -> str:
+    weights = sum(info.numel for info in source.adapter.specs.values())
+    return f"{weights / 1e6:.1f} M weights that change {len(source.changed)} of {len(source.specs)} tensors"
 
 
 def _options(key: str, declared: Mapping[str, Option], values: Mapping[str, Any]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from evomerge.evaluation import Response
-from evomerge.recipe import CheckpointRef, Recipe
+from evomerge.recipe import AdapterRef, ModelRef, Recipe
 from evomerge.run.evaluate import interval_of
 from evomerge.run.paths import is_hub_id
 
@@ -125,6 +125,8 @@ def model_card(title: str, recipe: Recipe, licences: Mapping[str, str | None], s
     lines += ["## Parents", ""]
     for parent in parents:
         role = "base" if parent == recipe.base else "merged"
+        if isinstance(parent, AdapterRef):
+            role = f"LoRA adapter on `{parent.on.label}`"
         stated = licences.get(parent.label) or "not stated"
         weights = f", weights sha256 `{parent.fingerprint[:16]}`" if parent.fingerprint else ""
         hub_id = _hub_id(parent)
@@ -139,12 +141,12 @@ def model_card(title: str, recipe: Recipe, licences: Mapping[str, str | None], s
     return "\n".join(lines)
 
 
-def _hub_id(ref: CheckpointRef) -> str | None:
+def _hub_id(ref: ModelRef) -> str | None:
     return ref.hub_id or (ref.source if is_hub_id(ref.source) else None)
 
 
-def _parents(recipe: Recipe) -> list[CheckpointRef]:
-    return list(recipe.checkpoints)
+def _parents(recipe: Recipe) -> list[ModelRef]:
+    return list(recipe.references)
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> list[str]:

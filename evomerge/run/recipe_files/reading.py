@@ -52,7 +52,10 @@ class RecipeFile:
     @property
     def offline(self) -> bool:
         """Whether the hub is out of bounds where nobody says so: unless a model is named by its hub id."""
-        return environment.offline_for(ref.source for ref in self.checkpoints)
+        if isinstance(self.content, Recipe):
+            return environment.offline_for_recipe(self.content)
+        adapters = [name.adapter[0] for document in self.content for name in document.names() if name.adapter]
+        return environment.offline_for([*adapters, *(ref.source for ref in self.checkpoints)])
 
     def recipe(self, *, offline: bool, say: Callable[[str], object] = lambda note: None) -> Recipe:
         """The recipe. For mergekit's YAML the headers of its models are read.

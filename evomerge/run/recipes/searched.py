@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from evomerge.checkpoints import CheckpointSource
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints
-from evomerge.recipe import AdapterRef, CheckpointRef, Number, Recipe, layer_of, numbers_of
+from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, Number, Recipe, layer_of, numbers_of
 from evomerge.run import paths
 
 Source = CheckpointRef | AdapterRef | Recipe
@@ -32,10 +32,10 @@ class SearchedRecipe:
         return self.recipe.base if isinstance(self.recipe.base, CheckpointRef) else None
 
     @property
-    def experts(self) -> tuple[CheckpointRef, ...]:
-        """All other checkpoints that the recipe names, those of recipes inside too."""
-        unlike = {_place(ref): ref for ref in self.recipe.checkpoints if self.base is None or not _same(ref, self.base)}
-        return tuple(unlike.values())
+    def experts(self) -> tuple[ModelRef, ...]:
+        """All other checkpoints and adapters that the recipe names, those of recipes inside too."""
+        named = {ref.place: ref for ref in _named(self.recipe) if self.base is None or ref.place != self.base.place}
+        return tuple(named.values())
 
     def opened(self, checkpoints: Checkpoints) -> SearchedRecipe:
         """The same with the references that the checkpoints are opened under.
@@ -43,11 +43,11 @@ class SearchedRecipe:
         Raises:
             InputError: If the recipe records other weights than a checkpoint has.
         """
-        known = {_place(ref): ref for ref in checkpoints.by_ref}
+        known = {ref.place: ref for ref in checkpoints.by_ref}
         problems: list[str] = []
 
-        def found(ref: CheckpointRef) -> CheckpointRef:
-            own = known[_place(ref)]
+        def found(ref: ModelRef) -> ModelRef:
+            own = known[ref.place]
             if own.fingerprint is not None and ref.fingerprint not in (None, own.fingerprint):
                 problems.append(
                     f"recipe: the weights in {ref.source} are not those that it records; put the old ones back, or "
@@ -71,15 +71,15 @@ def read_recipe(path: str) -> SearchedRecipe:
     return SearchedRecipe(recipe, tuple(numbers_of(recipe)))
 
 
-def references(searched: SearchedRecipe, base: CheckpointRef | None) -> list[CheckpointRef]:
-    """The checkpoints to open, the recipe's reference first, without the fingerprints that the recipe records.
+def references(searched: SearchedRecipe, base: ModelRef | None) -> list[ModelRef]:
+    """The checkpoints and adapters to open, the recipe's reference first, without the fingerprints that it records.
 
     Args:
         searched: The recipe.
         base: A base to compare with, which the recipe need not name.
     """
-    refs = [*searched.recipe.checkpoints, *([base] if base is not None else [])]
-    return list({_place(ref): replace(ref, fingerprint=None) for ref in reversed(refs)}.values())[::-1]
+    refs = [*searched.recipe.references, *([base] if base is not None else [])]
+    return list({ref.place: _unrecorded(ref) for ref in reversed(refs)}.values())[::-1]
 
 
 def layers_of(source: CheckpointSource, layer_pattern: str) -> int:
@@ -87,19 +87,24 @@ def layers_of(source: CheckpointSource, layer_pattern: str) -> int:
     return 1 + max((layer for name in source.specs if (layer := layer_of(name, layer_pattern)) is not None), default=-1)
 
 
-def _mapped(recipe: Recipe, found: Callable[[CheckpointRef], CheckpointRef]) -> Recipe:
+def _mapped(recipe: Recipe, found: Callable[[ModelRef], ModelRef]) -> Recipe:
     def one(source: Source) -> Source:
-        if isinstance(source, Recipe):
-            return _mapped(source, found)
-        return replace(source, on=found(source.on)) if isinstance(source, AdapterRef) else found(source)
+        return _mapped(source, found) if isinstance(source, Recipe) else found(source)
 
     base = None if recipe.base is None else one(recipe.base)
     return replace(recipe, sources=tuple(map(one, recipe.sources)), base=base)
 
 
-def _place(ref: CheckpointRef) -> tuple[str, str | None]:
-    return ref.source, ref.revision
+def _named(recipe: Recipe) -> Iterator[ModelRef]:
+    """The models that a recipe names by themselves: not what its adapters are on. Its reference's comes first."""
+    first = recipe.first
+    for source in (first, *recipe.sources):
+        if isinstance(source, Recipe):
+            yield from _named(source)
+        else:
+            yield source
 
 
-def _same(one: CheckpointRef, other: CheckpointRef) -> bool:
-    return _place(one) == _place(other)
+def _unrecorded(ref: ModelRef) -> ModelRef:
+    plain = replace(ref, fingerprint=None)
+    return replace(plain, on=replace(plain.on, fingerprint=None)) if isinstance(plain, AdapterRef) else plain

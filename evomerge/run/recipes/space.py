@@ -17,8 +17,8 @@ from evomerge.merging import Checkpoints, Merger, matching_of
 from evomerge.methods import MergeMethod
 from evomerge.recipe import (
     DEFAULT_LAYER_PATTERN,
-    CheckpointRef,
     Group,
+    ModelRef,
     OutputLayer,
     ParameterGroups,
     Recipe,
@@ -43,9 +43,9 @@ def build_spec(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod)
     if config.recipe is not None:
         return _recipe_spec(config, read_recipe(config.recipe).opened(checkpoints), checkpoints, method)
     options = method.resolve(config.method_options)
-    refs = {(ref.source, ref.revision): ref for ref in checkpoints.by_ref}
-    models = tuple(refs[ref.source, ref.revision] for ref in config.models)
-    base = refs[config.base.source, config.base.revision] if config.base else None
+    refs = {ref.place: ref for ref in checkpoints.by_ref}
+    models = tuple(refs[ref.place] for ref in config.models)
+    base = refs[config.base.place] if config.base else None
     template = Recipe(
         method=method.name,
         options=options,
@@ -108,7 +108,7 @@ def known_starts(
 
 
 def baselines(
-    template: Recipe, base: CheckpointRef | None, experts: Sequence[CheckpointRef], checkpoints: Checkpoints
+    template: Recipe, base: ModelRef | None, experts: Sequence[ModelRef], checkpoints: Checkpoints
 ) -> dict[str, Recipe]:
     """Base, each expert alone and their uniform average, as recipes of the linear method.
 
@@ -123,7 +123,7 @@ def baselines(
     depth = {ref: layers_of(checkpoints[ref], groups.layer_pattern) for ref in experts} if template.has_layers else {}
     own = layers_of(checkpoints.reference, groups.layer_pattern)
 
-    def linear(models: tuple[CheckpointRef, ...]) -> Recipe:
+    def linear(models: tuple[ModelRef, ...]) -> Recipe:
         weight = np.full((1, len(models)), 1.0 / len(models))
         layers = depth.get(models[0], own)
         stack = tuple(OutputLayer(((0, layer),)) for layer in range(layers)) if layers != own else ()
@@ -153,7 +153,7 @@ def tower_notes(config: RunConfig, checkpoints: Checkpoints, spec: GenomeSpec) -
         return
     names = [name for name in checkpoints.merged_names if groups.place(name).kind == "tower"]
     own = ",".join((*config.genome.own_groups, "tower"))
-    models = [ref for ref in spec.template.sources if isinstance(ref, CheckpointRef)]
+    models = [ref for ref in spec.template.sources if not isinstance(ref, Recipe)]
     unlike = [ref.label for ref in models if differ(checkpoints.reference, checkpoints[ref], names)]
     yield (
         f"the vision or audio tower and its projector ({len(names)} tensors) stay the reference's; "

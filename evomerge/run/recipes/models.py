@@ -1,0 +1,142 @@
+"""The models of a search: which of them are adapters, and all of them opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from evomerge.checkpoints import CheckpointSource, folder_of, is_adapter, locate, named_base, open_all, same_weights
+from evomerge.errors import InputError
+from evomerge.merging import Checkpoints
+from evomerge.methods import MergeMethod
+from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, short_name
+from evomerge.run import paths
+from evomerge.run.recipes.searched import read_recipe, references
+from evomerge.run.run_config import RunConfig
+
+
+def with_adapters(config: RunConfig) -> RunConfig:
+    """The configuration with those models named as adapters that are, on the base or on what they say themselves.
+
+    Raises:
+        InputError: If an adapter has nothing that it is on.
+    """
+    if config.recipe is not None:
+        return config
+    problems: list[str] = []
+    models: list[ModelRef] = []
+    for ref in config.models:
+        try:
+            models.append(_as_adapter(ref, config) or ref)
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return replace(config, models=tuple(models))
+
+
+def open_models(config: RunConfig, method: MergeMethod | None) -> Checkpoints:
+    """Opens all models, the reference first: the base, but the first model where the method takes no base.
+
+    That of a recipe is the recipe's own.
+
+    Args:
+        config: The configuration, of which adapters are known as such.
+        method: The merge method.
+
+    Raises:
+        InputError: If some cannot be found or read, or one is named twice; all problems.
+    """
+    base = [config.base] if config.base else []
+    models = list(config.models)
+    ordered = [*models, *base] if method is not None and method.base == "none" else [*base, *models]
+    if config.recipe is not None:
+        ordered = references(read_recipe(config.recipe), config.base)
+    problems: list[str] = []
+    opened: dict[ModelRef, CheckpointSource] = {}
+    try:
+        opened = open_all(ordered, lambda ref: _find(ref, config))
+    except InputError as error:
+        problems += error.problems
+    if config.base in config.models:
+        problems.append(f"models: {config.base.source} is the base; name the experts alone")  # type: ignore[union-attr]
+    first: dict[tuple[Path, ...], str] = {}
+    for ref, source in opened.items():
+        on = (opened[ref.on].path,) if isinstance(ref, AdapterRef) else ()
+        same = first.setdefault(tuple(path.resolve() for path in (folder_of(source), *on)), ref.source)
+        if same != ref.source:
+            problems.append(f"models: {ref.source} and {same} are the same folder; name each model once")
+    if problems:
+        raise InputError(problems)
+    return Checkpoints(opened)
+
+
+def equal_weights(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod | None) -> Iterator[str]:
+    """Warns of models that would have one fingerprint: as baselines they share one record."""
+    kept: list[ModelRef] = []
+    for ref in (*([config.base] if config.base else ()), *config.models):
+        twin = next((k for k in kept if same_weights(checkpoints[k], checkpoints[ref])), None)
+        if twin is None:
+            kept.append(ref)
+            continue
+        names = " and ".join(f"{r.source}@{r.revision}" if r.revision else r.source for r in (twin, ref))
+        lost = "nothing can be gained from the second"
+        if twin == config.base and method is not None and method.base == "none":
+            lost = f"{method.name} merges no base, so nothing is gained from naming it"
+        yield f"{names} have equal weights: {lost}; name each model once"
+
+
+def other_bases(checkpoints: Checkpoints) -> Iterator[str]:
+    """Warns of adapters that say that they were trained on something else than what they are merged into."""
+    for ref, source in checkpoints.by_ref.items():
+        if not isinstance(ref, AdapterRef):
+            continue
+        named = named_base(folder_of(source))
+        if named is not None and not _means(named[0], ref.on, checkpoints[ref.on]):
+            yield (
+                f"adapter {ref.source} says that it was trained on {named[0]!r} (base_model_name_or_path), and is "
+                f"merged into {ref.on.source!r}; its deltas mean nothing in another model, so make sure that these "
+                "are the same weights"
+            )
+
+
+def _as_adapter(ref: ModelRef, config: RunConfig) -> AdapterRef | None:
+    """A model of the user's as an adapter; None for a whole model, one that is not there, and one that is named so."""
+    if isinstance(ref, AdapterRef):
+        return None
+    try:
+        folder = _find(ref, config)
+    except InputError:
+        return None  # whoever opens it says so
+    if not is_adapter(folder):
+        return None
+    if isinstance(config.base, AdapterRef):
+        raise InputError(
+            f"models: {ref.source} is a LoRA adapter, and so is the base; write BASE+{ref.source} with the model that "
+            "it was trained on"
+        )
+    on = config.base or _named(folder)
+    if on is None:
+        raise InputError(
+            f"models: {ref.source} is a LoRA adapter, and its adapter_config.json does not say what it was trained on; "
+            "write base=BASE"
+        )
+    return AdapterRef(ref.source, on, ref.revision, hub_id=ref.hub_id)
+
+
+def _named(folder: Path) -> CheckpointRef | None:
+    found = named_base(folder)
+    return None if found is None else CheckpointRef(*found)
+
+
+def _means(named: str, on: CheckpointRef, source: CheckpointSource) -> bool:
+    """Whether the base that an adapter names is, by its name, the one that it is merged into."""
+    if named in (on.source, on.hub_id) or short_name(named) in (on.label, source.path.name):
+        return True
+    cached = "--".join(["models", *named.split("/")])  # as the hub's cache calls it
+    return cached in source.path.parts or (Path(named).is_dir() and Path(named).resolve() == source.path.resolve())
+
+
+def _find(ref: ModelRef, config: RunConfig) -> Path:
+    return locate(paths.resolve(ref.source), ref.revision, offline=bool(config.offline))

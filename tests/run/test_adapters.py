@@ -1,0 +1,97 @@
+"""Searches whose experts are LoRA adapters: found, scored, reported, exported and merged again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+import evomerge
+from evomerge.checkpoints import open_source
+from evomerge.cli.main import main
+from evomerge.recipe import AdapterRef, Recipe
+from tests.adapters import lora
+from tests.building import edit_json, perturbed
+from tests.run.family import Family
+
+
+@pytest.fixture(scope="module")
+def adapters(family: Family, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder, base = tmp_path_factory.mktemp("adapters"), family.folder / "base"
+    narrow = lora(base, folder / "narrow", 2, rank=2, targets=("q_proj", "gate_proj"), scale=0.3)
+    return lora(base, folder / "wide", 1, scale=0.3), narrow
+
+
+def models(*folders: Path) -> str:
+    return f"[{','.join(map(str, folders))}]"
+
+
+def test_from_check_to_export(
+    family: Family, adapters: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Adapters among whole models; the base is the one that the adapters name."""
+    named = models(*adapters, family.folder / "one")
+    changes = {"models": named, "base": None, "evaluations": 6, "confirm.finalists": 1}
+    assert main(["check", *family.words(tmp_path / "run", **changes)]) == 0
+    said = capsys.readouterr().out
+    assert (
+        f"{adapters[0]}: LoRA adapter, 0.0 M weights that change 8 of 21 tensors, on {family.folder / 'base'}" in said
+    )
+    assert "warning" not in said
+    assert family.search(tmp_path / "run", **changes) == 0
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    wide, narrow, whole = manifest["models"]
+    assert wide["on"] == narrow["on"]
+    assert wide["on"]["fingerprint"] == open_source(family.folder / "base").fingerprint()
+    assert "on" not in whole
+    assert len({json.dumps(content) for content in manifest["identity"]["models"]}) == 3
+    report = (tmp_path / "run" / "report.md").read_text()
+    assert "wide" in report
+    run = evomerge.Run(tmp_path / "run")
+    names = {evaluation.name for evaluation in run.evaluations("test")}
+    assert {"base", "expert:wide", "expert:narrow", "expert:one", "uniform"} <= names
+    exported = run.export("knee", tmp_path / "out")
+    assert exported.difference <= exported.tolerance
+    recipe = Recipe.load(tmp_path / "out" / "recipe.json")
+    assert [isinstance(source, AdapterRef) for source in recipe.sources] == [True, True, False]
+    assert recipe.known_by_content
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "- `wide` (LoRA adapter on `base`;" in card
+    assert "- narrow" in card.partition("# out")[0]
+    again = evomerge.merge(tmp_path / "out" / "recipe.json", tmp_path / "again")
+    assert open_source(again).fingerprint() == open_source(tmp_path / "out").fingerprint()
+
+
+def test_written_with_a_plus(family: Family, adapters: tuple[Path, Path], tmp_path: Path) -> None:
+    """On a base of its own, which the search has as another model; the adapter's folder is told what it is not on."""
+    other = perturbed(family.folder / "base", tmp_path / "other", 7, 0.05)
+    named = f"[{other}+{adapters[0]},{adapters[1]}]"
+    assert family.search(tmp_path / "run", models=named, evaluations=6, confirm__finalists=0) == 0
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert [model["on"]["source"] for model in manifest["models"]] == [str(other), str(family.folder / "base")]
+    (warning,) = [text for text in manifest["warnings"] if "base_model_name_or_path" in text]
+    assert str(adapters[0]) in warning
+    assert str(other) in warning
+
+
+def test_what_is_refused(
+    family: Family, adapters: tuple[Path, Path], tmp_path: Path, problems_of: Callable[[Sequence[str]], str]
+) -> None:
+    """All at once, each with the folder that it is about."""
+    base = family.folder / "base"
+    strange = lora(base, tmp_path / "strange", 3, base_model_name_or_path=str(tmp_path / "gone"))
+    said = problems_of(["check", *family.words("run", models=models(adapters[0], strange), base=None)])
+    assert "the adapters name different ones" in said
+    said = problems_of(["check", *family.words("run", models=models(strange), base=None)])
+    assert "they were trained on" in said
+    assert str(tmp_path / "gone") in said
+    said = problems_of(["check", *family.words("run", base=strange)])
+    assert "is a LoRA adapter" in said
+    edit_json(strange / "adapter_config.json", use_qalora=True, r="many")
+    said = problems_of(["check", *family.words("run", models=models(adapters[0], strange))])
+    assert "use_qalora is set" in said
+    assert "r is 'many'" in said
+    said = problems_of(["check", *family.words("run", models=f"[{adapters[0]}+{adapters[1]}+x]")])
+    assert "expected BASE+ADAPTER" in said
