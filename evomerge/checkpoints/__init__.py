@@ -17,7 +17,6 @@ from evomerge.checkpoints.adapters import (
     folder_of,
     is_adapter,
     low_rank,
-    named_base,
     stored_bytes,
 )
 from evomerge.checkpoints.comparison.compare import Comparison, Matching, compare, strictest
@@ -66,7 +65,6 @@ __all__ = [
     "locate",
     "low_rank",
     "map_arrays",
-    "named_base",
     "open_all",
     "open_source",
     "read_by_transformers",

@@ -11,7 +11,7 @@ from typing import Any
 
 from evomerge.errors import InputError, suggest
 from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef
-from evomerge.run.paths import EXAMPLE, example_folder, is_file, is_folder, is_hub_id, resolve, sibling
+from evomerge.run.paths import EXAMPLE, example_folder, is_file, is_folder, is_hub_id, named_base, resolve, sibling
 
 _REVISION = re.compile(r"^(?P<source>[^@]+)@(?P<revision>[\w./-]+)$")
 _TASK_NAME = re.compile(r"^(?:task|group|tag)\s*:\s*['\"]?([^\s'\"#\[]+)", re.MULTILINE)
@@ -71,16 +71,12 @@ def base_of(models: Iterable[ModelRef]) -> CheckpointRef | None:
     Only folders are looked into.
 
     Raises:
-        InputError: If they name different ones, or a file cannot be read.
+        InputError: If they name different ones.
     """
     named: dict[tuple[str, str | None], str] = {}
     for ref in models:
-        folder = Path(resolve(ref.source))
-        if isinstance(ref, AdapterRef) or not is_file(folder / "adapter_config.json"):
-            continue
-        from evomerge.checkpoints import is_adapter, named_base  # imports torch, which whole models need not wait for
-
-        if is_adapter(folder) and (found := named_base(folder)) is not None:
+        found = None if isinstance(ref, AdapterRef) else named_base(Path(resolve(ref.source)))
+        if found is not None:
             named.setdefault(found, ref.source)
     if len(named) > 1:
         told = ", ".join(f"{adapter} was trained on {base[0]}" for base, adapter in named.items())

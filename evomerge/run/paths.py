@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from evomerge.errors import suggest
 
 EXAMPLE = "example:"
+_ADAPTER = "adapter_config.json"
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 
 
@@ -44,6 +46,24 @@ def expanded(path: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
+
+
+def named_base(folder: Path) -> tuple[str, str | None] | None:
+    """The model that a LoRA adapter's folder says it was trained on, with its revision; None of all other folders.
+
+    A file that cannot be read says nothing here: whoever opens the folder tells what is wrong with it.
+    """
+    if not is_file(folder / _ADAPTER) or any(folder.glob("model*.safetensors")):
+        return None
+    try:
+        data = json.loads((folder / _ADAPTER).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    data = data if isinstance(data, dict) else {}
+    name, revision = data.get("base_model_name_or_path"), data.get("revision")
+    if not isinstance(name, str) or not name.strip() or "\0" in name:
+        return None
+    return name, revision if isinstance(revision, str) and revision else None
 
 
 def is_folder(path: Path) -> bool:

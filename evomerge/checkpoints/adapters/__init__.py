@@ -5,7 +5,6 @@
 `source` computes a changed tensor when it is asked for.
 """
 
-from evomerge.checkpoints.adapters.config import named_base
 from evomerge.checkpoints.adapters.files import CONFIG, WEIGHTS, AdapterFiles, is_adapter
 from evomerge.checkpoints.adapters.low_rank import LowRank
 from evomerge.checkpoints.adapters.source import (
@@ -28,6 +27,5 @@ __all__ = [
     "folder_of",
     "is_adapter",
     "low_rank",
-    "named_base",
     "stored_bytes",
 ]

@@ -131,22 +131,6 @@ def read_config(path: Path) -> AdapterConfig:
     return AdapterConfig(path, **fields)
 
 
-def named_base(folder: Path) -> tuple[str, str | None] | None:
-    """The base that an adapter's folder names, with its revision there; None where it names none.
-
-    Args:
-        folder: A folder with an ``adapter_config.json``.
-
-    Raises:
-        InputError: If the file cannot be read.
-    """
-    data = read_object(folder / CONFIG)
-    name, revision = data.get("base_model_name_or_path"), data.get("revision")
-    if not isinstance(name, str) or not name.strip():
-        return None
-    return name, revision if isinstance(revision, str) and revision else None
-
-
 def _unmergeable(data: Mapping[str, Any]) -> Iterator[str]:
     kind = data.get("peft_type")
     if kind != "LORA":

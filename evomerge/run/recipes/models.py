@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from evomerge.checkpoints import CheckpointSource, folder_of, is_adapter, locate, named_base, open_all, same_weights
+from evomerge.checkpoints import CheckpointSource, folder_of, is_adapter, locate, open_all, same_weights
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
@@ -92,7 +92,7 @@ def other_bases(checkpoints: Checkpoints) -> Iterator[str]:
     for ref, source in checkpoints.by_ref.items():
         if not isinstance(ref, AdapterRef):
             continue
-        named = named_base(folder_of(source))
+        named = paths.named_base(folder_of(source))
         if named is not None and not _means(named[0], ref.on, checkpoints[ref.on]):
             yield (
                 f"adapter {ref.source} says that it was trained on {named[0]!r} (base_model_name_or_path), and is "
@@ -126,7 +126,7 @@ def _as_adapter(ref: ModelRef, config: RunConfig) -> AdapterRef | None:
 
 
 def _named(folder: Path) -> CheckpointRef | None:
-    found = named_base(folder)
+    found = paths.named_base(folder)
     return None if found is None else CheckpointRef(*found)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from evomerge.checkpoints import CheckpointSource
 from evomerge.errors import InputError
-from evomerge.merging import Checkpoints
 from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, Number, Recipe, layer_of, numbers_of
 from evomerge.run import paths
+
+if TYPE_CHECKING:  # the command line reads recipes before it is settled whether the hub may be asked
+    from evomerge.checkpoints import CheckpointSource
+    from evomerge.merging import Checkpoints
 
 Source = CheckpointRef | AdapterRef | Recipe
 
