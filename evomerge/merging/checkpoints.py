@@ -13,13 +13,13 @@ from evomerge.checkpoints import (
     Matching,
     TensorSpec,
     compare,
-    in_form_of,
     is_computed,
     locate,
     open_all,
     strictest,
 )
 from evomerge.errors import InputError
+from evomerge.merging.converted import converted
 from evomerge.recipe import AdapterRef, ModelRef, Recipe, Tokenizer
 
 
@@ -33,14 +33,14 @@ class Checkpoints:
 
     Attributes:
         reference: The reference checkpoint.
-        by_ref: All opened checkpoints, each under the reference's tensor names where only a prefix differs.
+        by_ref: All opened checkpoints, each in the reference's form: under its tensor names, stacked as it is.
     """
 
     def __init__(self, checkpoints: Mapping[ModelRef, CheckpointSource], reference: ModelRef | None = None) -> None:
         if not checkpoints:
             raise ValueError("there is no checkpoint to merge")
         self.reference = checkpoints[reference] if reference is not None else next(iter(checkpoints.values()))
-        self.by_ref = {ref: in_form_of(self.reference, checkpoint) for ref, checkpoint in checkpoints.items()}
+        self.by_ref = {ref: converted(self.reference, checkpoint) for ref, checkpoint in checkpoints.items()}
         self._by_identity: dict[Hashable, CheckpointSource] = {}
         for ref, checkpoint in self.by_ref.items():
             self._by_identity.setdefault(_identity(ref), checkpoint)  # of equal weights the first are read
