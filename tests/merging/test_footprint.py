@@ -82,7 +82,8 @@ def test_prepared_arrays_stay_within_the_bound(family: Callable[..., Family], tm
     prints = {path: open_source(path).fingerprint() for path in (base, one, two)}
     counted = 0
     for name in methods.names():
-        recipe = make_recipe(name, [one, two], None if methods.load(name).base == "none" else base)
+        declared = methods.load(name)
+        recipe = make_recipe(name, [one, two][: declared.models[1]], None if declared.base == "none" else base)
         known = [replace(ref, fingerprint=prints[Path(ref.source)]) for ref in recipe.sources]
         own = None if recipe.base is None else replace(recipe.base, fingerprint=prints[base])
         recipe = replace(recipe, sources=tuple(known), base=own)
