@@ -9,6 +9,7 @@ are its input embeddings.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ import torch
 from evomerge.checkpoints.comparison.derived import read_config
 from evomerge.checkpoints.heads import is_embedding, is_head, says_tied, untied_heads
 from evomerge.checkpoints.source import CheckpointSource, TensorSpec
+from evomerge.recipe import DEFAULT_LAYER_PATTERN, DEFAULT_PATTERNS
+
+_TOWER = re.compile(DEFAULT_PATTERNS[0][1])
 
 
 class RenamedSource:
@@ -112,7 +116,36 @@ def _renamed(reference: CheckpointSource, other: CheckpointSource) -> Checkpoint
             add, remove = (prefix, "") if longer is wanted else ("", prefix)
             new = {own: own if is_head(own) else add + own.removeprefix(remove) for own in other.specs}
             return RenamedSource(other, {name: own for own, name in new.items()})
+    for whole, part in ((wanted, given), (given, wanted)):
+        if (prefixes := _language_model(whole, part)) is not None:
+            add, remove = prefixes if whole is wanted else prefixes[::-1]
+            return RenamedSource(other, _moved(reference, other, add, remove))
     return other
+
+
+def _language_model(whole: set[str], part: set[str]) -> tuple[str, str] | None:
+    """The prefixes of a language model inside a model that also sees or hears, and by itself; None for other models."""
+    if not any(_TOWER.search(name) for name in whole) or any(_TOWER.search(name) for name in part):
+        return None
+    sample = next((name for name in sorted(part) if re.search(DEFAULT_LAYER_PATTERN, name)), "").split(".")
+    for count in range(len(sample) - 1):
+        tail = ".".join(sample[count:])
+        found = [name for name in whole if f".{name}".endswith(f".{tail}") and re.search(DEFAULT_LAYER_PATTERN, name)]
+        if len(found) == 1:
+            return found[0].removesuffix(tail), "".join(f"{module}." for module in sample[:count])
+    return None
+
+
+def _moved(reference: CheckpointSource, other: CheckpointSource, add: str, remove: str) -> dict[str, str]:
+    """New to own names, one prefix for the other, where the reference has that name; heads by how their names end."""
+    heads = [name for name in reference.specs if is_head(name)]
+    found: dict[str, str] = {}
+    for own in other.specs:
+        new = add + own.removeprefix(remove) if own.startswith(remove) else own
+        if is_head(own):
+            new = next((head for head in heads if head.endswith(own) or own.endswith(head)), own)
+        found[new if new in reference.specs else own] = own
+    return found
 
 
 def _body(names: Iterable[str]) -> set[str]:

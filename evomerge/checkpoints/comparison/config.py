@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evomerge.checkpoints.comparison.derived import Fields, as_written, derive
+from evomerge.checkpoints.comparison.derived import Fields, as_written, derive, derive_text
 from evomerge.checkpoints.source import CheckpointSource
 
 # The same shapes and another function: weights of one are noise to the other.
@@ -41,6 +41,12 @@ def config_differences(
     """
     types = reference.config.get("model_type"), other.config.get("model_type")
     if None not in types and types[0] != types[1]:  # other classes, other fields
+        texts = [derive_text(source) for source in (reference, other)]
+        if texts[0] is not None and texts[1] is not None and texts[0][0] == texts[1][0]:
+            (_, ours), (_, theirs) = texts
+            problems, warnings = _split(_unlike(ours, theirs, sorted(ours.keys() | theirs.keys())))
+            both = f"it is a {types[1]} model, the reference a {types[0]} model: their language models are merged"
+            return problems, [both, *warnings]
         return [f"model_type is {types[1]!r}, the reference has {types[0]!r}"], []
     ours, theirs = (derive(source, trust_remote_code=trust_remote_code) for source in (reference, other))
     if ours is None or theirs is None:

@@ -58,6 +58,23 @@ def derive(source: CheckpointSource, *, trust_remote_code: bool = False) -> Fiel
     return fields | _falcon(fields) if config.model_type == "falcon" else fields
 
 
+def derive_text(source: CheckpointSource) -> tuple[str, Fields] | None:
+    """Derives the type and the attributes of the language model alone, whatever it is a part of.
+
+    Args:
+        source: The checkpoint.
+
+    Returns:
+        Its ``model_type`` and its attributes; None where no class can read the config, or it is about no such part.
+    """
+    config = read_config(source)
+    if config is None:
+        return None
+    with silently():
+        text = config.get_text_config(decoder=True)
+        return str(text.model_type), dict(_attributes(text))
+
+
 def read_config(source: CheckpointSource, *, trust_remote_code: bool = False) -> PretrainedConfig | None:
     """Reads a checkpoint's config with transformers' own class: what the file leaves out has the class's defaults.
 

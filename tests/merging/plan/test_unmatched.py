@@ -13,7 +13,7 @@ import transformers
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, LiveModel, Merger, merge_to_folder
 from evomerge.recipe import Recipe
-from tests.building import edit_json, perturbed, rewrite, tiny
+from tests.building import edit_json, perturbed, rewrite, save_model, tiny
 from tests.merging.conftest import Family, make_recipe
 from tests.merging.stacks import weights
 
@@ -164,3 +164,34 @@ class TestOutputEmbeddings:
         assert HEAD not in weights(out)
         account = Merger(Checkpoints.open(recipe)).account(recipe)
         assert [(e.why, e.names) for e in account if e.what == "left out"] == [("of own", (HEAD,))]
+
+
+def test_a_language_model_and_one_that_also_sees(tmp_path: Path) -> None:
+    """Either way round the language models are merged; the tower is the base's, or left out or kept as told."""
+    seeing = tiny("llava", tmp_path / "seeing", 0)
+    whole = transformers.AutoModelForImageTextToText.from_pretrained(seeing)
+    alone = transformers.AutoModelForCausalLM.from_config(whole.config.text_config)
+    alone.model.load_state_dict(whole.model.language_model.state_dict())
+    alone.lm_head.load_state_dict(whole.lm_head.state_dict())
+    save_model(alone, tmp_path / "alone")
+    text = perturbed(tmp_path / "alone", tmp_path / "text", 1)
+    alone = transformers.AutoModelForCausalLM.from_pretrained(text)
+    whole_weight = {"weight": [[1.0]] * 3, "lambda": [1.0] * 3}
+    for base, expert, unmatched, model in (
+        (seeing, text, "freeze", alone), (text, seeing, "freeze", whole), (text, seeing, "keep", whole),
+    ):  # fmt: skip
+        fields = {"unmatched": unmatched, "out_dtype": "float32"}
+        recipe = make_recipe("task_arithmetic", [expert], base, coefficients=whole_weight, **fields)
+        with pytest.raises(InputError, match=r"multi_modal_projector\.linear_1\.bias"):
+            merge_to_folder(replace(recipe, unmatched="refuse"), tmp_path / "out")
+        checkpoints = Checkpoints.open(recipe)
+        assert "their language models are merged" in checkpoints.compare(unmatched=unmatched).warnings[0]
+        out = merge_to_folder(recipe, tmp_path / f"{base.name} {unmatched}", checkpoints=checkpoints)
+        live = LiveModel.load(base)
+        live.install(Merger(checkpoints), recipe)
+        loaded = type(live.model).from_pretrained(out)
+        assert torch.equal(live.model(input_ids=IDS).logits, loaded(input_ids=IDS).logits)
+        torch.testing.assert_close(loaded(input_ids=IDS).logits, model(input_ids=IDS).logits)
+        tower = {name for name in weights(seeing) if not name.startswith("language_model")}
+        assert weights(out).keys() == weights(base).keys() | (tower if unmatched == "keep" else set())
+        assert all(torch.equal(weights(out)[name], weights(seeing)[name]) for name in tower & weights(out).keys())
