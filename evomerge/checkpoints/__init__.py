@@ -21,6 +21,7 @@ from evomerge.checkpoints.adapters import (
 )
 from evomerge.checkpoints.comparison.compare import Comparison, Matching, compare, strictest
 from evomerge.checkpoints.comparison.derived import read_config
+from evomerge.checkpoints.comparison.generation import chat_templates
 from evomerge.checkpoints.comparison.tensors import expected_names
 from evomerge.checkpoints.comparison.tokenizer_files import tokenizer_problems
 from evomerge.checkpoints.computed import is_computed
@@ -47,6 +48,7 @@ __all__ = [
     "TensorInfo",
     "TensorSpec",
     "adapter_of",
+    "chat_templates",
     "compare",
     "computed_bytes",
     "differ",

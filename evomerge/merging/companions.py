@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from evomerge.checkpoints import CheckpointSource, read_object
-from evomerge.merging.vocabulary.merged import MergedTokenizer
+from evomerge.merging.plan.outputs import Outputs
 from evomerge.merging.vocabulary.stored import TEMPLATES, is_tokenizer_file
+from evomerge.merging.vocabulary.templates import write_templates
 
 _COPIED = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".py")
 _LEGAL = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY")
@@ -24,25 +25,19 @@ _FOLDERS = (TEMPLATES,)
 _GENERATION = "generation_config.json"
 
 
-def copy_companions(
-    reference: CheckpointSource,
-    folder: Path,
-    config: Mapping[str, Any],
-    out_dtype: str,
-    tokenizer: MergedTokenizer | None = None,
-) -> None:
-    """Copies all that makes a model folder besides weights, and writes its config.
+def write_companions(reference: CheckpointSource, outputs: Outputs, folder: Path, out_dtype: str) -> None:
+    """Writes all that makes a model folder besides weights.
 
     Args:
-        reference: Whose files to copy.
+        reference: Whose files to copy, byte for byte where the merged model's are no others.
+        outputs: What the merged model is: its config, its tokenizer, its chat templates.
         folder: Where to.
-        config: The config of the model. Where it is the reference's own, the file is copied byte for byte.
         out_dtype: The type that the weights there are stored in.
-        tokenizer: The model's tokenizer, whose files take the place of the reference's.
 
     Raises:
         InputError: If the tokenizer cannot be written.
     """
+    tokenizer = outputs.tokenizer
     for path in sorted(reference.path.iterdir()):
         if path.is_dir() and path.name in _FOLDERS and tokenizer is None:
             shutil.copytree(path, folder / path.name)
@@ -55,8 +50,10 @@ def copy_companions(
     if tokenizer is not None:
         tokenizer.write(folder)
         _rewrite(folder / _GENERATION, lambda content: tokenizer.special_ids(_GENERATION, content))
+    if outputs.chat_templates is not None:
+        write_templates(outputs.chat_templates, folder)
     source = reference.path / "config.json"
-    own = copy.deepcopy(dict(config))
+    own = copy.deepcopy(dict(outputs.config))
     _own_fields(own, out_dtype)
     if own != json.loads(source.read_text(encoding="utf-8")):
         text = json.dumps(own, indent=2, ensure_ascii=False) + "\n"

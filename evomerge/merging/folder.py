@@ -18,7 +18,7 @@ from evomerge.errors import InputError
 from evomerge.merging.blueprint import check_loadable
 from evomerge.merging.buffers import Buffer
 from evomerge.merging.checkpoints import Checkpoints, matching_of
-from evomerge.merging.companions import copy_companions
+from evomerge.merging.companions import write_companions
 from evomerge.merging.footprint import export_bytes
 from evomerge.merging.loop import Merger
 from evomerge.merging.mergekit import mergekit_config
@@ -70,7 +70,7 @@ def merge_to_folder(
     plan = merger.plan(recipe)
     _check_space(out, export_bytes(plan.specs))
     with _appearing(out) as folder:
-        copy_companions(checkpoints.reference, folder, plan.outputs.config, recipe.out_dtype, plan.outputs.tokenizer)
+        write_companions(checkpoints.reference, plan.outputs, folder, recipe.out_dtype)
         _check_companions(folder, checkpoints.reference.path)
         check_loadable(RecipeSource(plan, functools.partial(merger.tensor, recipe)))
         _write_recipe(recipe, checkpoints, folder)

@@ -103,7 +103,7 @@ class Merger:
         key = (
             recipe.method, json.dumps(dict(recipe.options), sort_keys=True), recipe.sources, recipe.base, recipe.groups,
             recipe.layers, recipe.ends, recipe.dtype, recipe.out_dtype, recipe.seed, recipe.unmatched,
-            recipe.embeddings, json.dumps(recipe.tokenizer.to_json(), sort_keys=True),
+            recipe.embeddings, json.dumps(recipe.tokenizer.to_json(), sort_keys=True), recipe.chat_template,
         )  # fmt: skip
         if key in self._outputs:
             self._outputs.move_to_end(key)

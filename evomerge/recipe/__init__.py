@@ -8,6 +8,7 @@ Three words for what is merged: the *sources* of a recipe are the checkpoints, a
 tensors of the sources, the base's apart. An *expert* is one of the user's models by itself, a baseline to compare with.
 """
 
+from evomerge.recipe.chat_templates import CHAT_TEMPLATES
 from evomerge.recipe.coefficient import Coefficient
 from evomerge.recipe.finishing import UNMATCHED, PostStep, Tokenizer
 from evomerge.recipe.groups import (
@@ -27,6 +28,7 @@ from evomerge.recipe.recipe import FORMAT, Recipe
 from evomerge.recipe.sources import AdapterRef, CheckpointRef, ModelRef, short_name
 
 __all__ = [
+    "CHAT_TEMPLATES",
     "DEFAULT_LAYER_PATTERN",
     "DEFAULT_PATTERNS",
     "FORMAT",

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from evomerge.recipe.chat_templates import CHAT_TEMPLATES
 from evomerge.recipe.finishing import EMBEDDINGS, UNMATCHED, PostStep, Tokenizer
 from evomerge.recipe.groups import ParameterGroups
 from evomerge.recipe.layers import Ends, OutputLayer
@@ -154,6 +155,9 @@ def _place(value: Any, count: int) -> bool:
 def _chat_template(chat_template: int | str | None, sources: Sequence[Any], base: Any) -> Iterator[str]:
     if chat_template == "":
         yield "chat_template is an empty text; leave it out for the reference's own, or give a template"
+    elif isinstance(chat_template, str) and chat_template not in ("base", *CHAT_TEMPLATES) and "{" not in chat_template:
+        known = ", ".join(CHAT_TEMPLATES)
+        yield f"chat_template is {chat_template!r}, which is no template of Jinja and none of base, {known}"
     if isinstance(chat_template, int) and not 0 <= chat_template < len(sources):
         yield f"chat_template is {chat_template}; expected one of 0 to {len(sources) - 1}, a place in sources"
     if chat_template == "base" and base is None:

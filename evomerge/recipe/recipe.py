@@ -58,7 +58,7 @@ class Recipe:
             reference's tensors, copies where some source has no match, so that what only other sources have is left
             out; ``keep`` for those as well, each copied from the first source that has it.
         chat_template: The chat template that the model gets: None for the reference's, the position of a source or
-            ``base`` for theirs, or the template itself.
+            ``base`` for theirs, the template itself, or the name of a known one.
         seed: Root of the method's random masks.
         format: Version of the JSON form, see :meth:`as_format_1`.
     """

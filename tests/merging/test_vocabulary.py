@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+import tokenizers
 import torch
 import transformers
 from safetensors.torch import load_file
+from tokenizers import models
 
+from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, LiveModel, Merger, footprint, matching_of, merge_to_folder
-from evomerge.recipe import Recipe, Tokenizer
+from evomerge.recipe import CHAT_TEMPLATES, Recipe, Tokenizer
 from tests.building import edit_json, perturbed, rewrite, tiny, tiny_tokenizer
 from tests.merging.conftest import make_recipe
 
@@ -61,11 +65,8 @@ def merged(recipe: Recipe, out: Path) -> dict[str, torch.Tensor]:
     for again in (recipe, recipe):
         live.install(merger, again)
     loaded = transformers.AutoModelForCausalLM.from_pretrained(out)
-    assert {name: str(value) for name, value in live.model.state_dict().items()} == {
-        name: str(value) for name, value in loaded.state_dict().items()
-    }
     for name, value in loaded.state_dict().items():
-        assert torch.equal(value, live.model.state_dict()[name]), name
+        assert torch.equal(value.float(), live.model.state_dict()[name]), name
     tokenizer = transformers.AutoTokenizer.from_pretrained(out)
     config = json.loads((out / "config.json").read_text())
     assert max(tokenizer.get_vocab().values()) < config["vocab_size"] == len(tensors[EMBEDDING])
@@ -182,3 +183,128 @@ def test_embeddings_of_the_base(base: Path, tmp_path: Path) -> None:
     gate = "model.layers.0.mlp.gate_proj.weight"
     assert not torch.equal(found[gate], own[gate])
     assert (tmp_path / "out" / "tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()
+
+
+def test_chat_templates(base: Path, tmp_path: Path) -> None:
+    """Of a source, a known one, one's own; and each of the known ones speaks."""
+    one = perturbed(base, tmp_path / "one", 2)
+    tiny_tokenizer(one, chat_template="{{ 'one: ' + messages[0]['content'] }}")
+    (one / "additional_chat_templates").mkdir()
+    (one / "additional_chat_templates" / "tools.jinja").write_text("{{ tools }}")
+    bare = perturbed(base, tmp_path / "bare", 3)
+    tiny_tokenizer(bare, chat_template=None)
+    (bare / "chat_template.jinja").unlink(missing_ok=True)
+    said = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
+    spoken = {}
+    for number, choice in enumerate((None, 0, "base", "chatml", "{{ 'own' }}")):
+        recipe = make_recipe("linear", [one, bare], base, chat_template=choice)
+        out = merge_to_folder(recipe, tmp_path / str(number))
+        tokenizer = transformers.AutoTokenizer.from_pretrained(out)
+        spoken[choice] = tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
+    usual = "<bos>system: S<eos>\n<bos>user: U<eos>\n"
+    chatml = "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n"
+    assert spoken == {None: usual, 0: "one: S", "base": usual, "chatml": chatml, "{{ 'own' }}": "own"}
+    assert (tmp_path / "1" / "additional_chat_templates" / "tools.jinja").read_text() == "{{ tools }}"
+    with pytest.raises(InputError, match="has no chat template"):
+        merge_to_folder(make_recipe("linear", [one, bare], base, chat_template=1), tmp_path / "none")
+    said.append({"role": "assistant", "content": "A"})
+    written = {
+        name: tokenizer.apply_chat_template(said, chat_template=text, tokenize=False)
+        for name, text in CHAT_TEMPLATES.items()
+    }
+    start, end = "<|start_header_id|>", "<|end_header_id|>\n\n"
+    turns = [
+        f"{start}{role}{end}{text}<|eot_id|>" for role, text in (("system", "S"), ("user", "U"), ("assistant", "A"))
+    ]
+    assert written == {
+        "chatml": f"{chatml}A<|im_end|>\n",
+        "llama3": "<bos>" + "".join(turns),
+        "alpaca": "S\n\n### Instruction:\nU\n\n### Response:\nA<eos>\n\n",
+        "mistral": "<bos>[INST] S\n\nU [/INST] A<eos>",
+        "exaone": "[|system|]S[|endofturn|]\n[|user|]U\n[|assistant|]A[|endofturn|]\n",
+    }
+
+
+def test_tokens_one_by_one_and_padding(base: Path, tmp_path: Path) -> None:
+    """What a recipe says about single tokens, rows up to a multiple, and a source's own tokenizer."""
+    one = spoken(base, tmp_path / "one", "ab", "<tool>", seed=2)
+    edit_json(one / "config.json", eos_token_id=259, bos_token_id=None)
+    edit_json(one / "generation_config.json", eos_token_id=[260, 2], bos_token_id=None)
+    two = spoken(base, tmp_path / "two", "cd", seed=3)
+    tokens = {
+        "<tool>": {"source": "zero"},
+        "x": {"source": 1, "token": "y", "force": True},
+        "<new>": {"source": "base", "token_id": 263},
+    }
+    tokenizer = Tokenizer(0, tokens, 32)
+    recipe = make_recipe("linear", [one, two], base, out_dtype="float32", tokenizer=tokenizer)
+    found = merged(recipe, tmp_path / "out")
+    ours = transformers.AutoTokenizer.from_pretrained(tmp_path / "out").get_vocab()
+    theirs = transformers.AutoTokenizer.from_pretrained(one).get_vocab()
+    assert ours == {**theirs, "<new>": 261}
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert (config["vocab_size"], config["eos_token_id"], config["pad_token_id"]) == (288, 259, 0)
+    assert json.loads((tmp_path / "out" / "generation_config.json").read_text())["eos_token_id"] == [260, 2]
+    first, second = recipe.coefficients["weight"][-1] / recipe.coefficients["weight"][-1].sum()
+    rows, last = by_token(tmp_path / "out", HEAD), load_file(base / "model.safetensors")[HEAD][263]
+    a, b = by_token(one, HEAD), by_token(two, HEAD)
+    torch.testing.assert_close(rows["<tool>"], (first * a["<tool>"]).float())
+    torch.testing.assert_close(rows["x"], b["y"].float())
+    torch.testing.assert_close(rows["<new>"], last.float())
+    torch.testing.assert_close(rows["z"], (first * a["z"] + second * b["z"]).float())
+    average = found[HEAD][:262].mean(dim=0)
+    torch.testing.assert_close(found[HEAD][262:], average.expand(26, -1), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["Unigram", "WordPiece"])
+def test_other_kinds_of_tokenizers(base: Path, tmp_path: Path, model: str) -> None:
+    """Pieces keep working as pieces: by the scores of the source that they are from, or by length."""
+    pieces = ["<pad>", "<bos>", "<eos>", "a", "b", "c"]
+
+    def write(folder: Path, *extra: str) -> Path:
+        perturbed(base, folder, len(extra))
+        texts = [*pieces, *extra]
+        kind = (
+            models.Unigram([(text, -float(index)) for index, text in enumerate(texts)], unk_id=0)
+            if model == "Unigram"
+            else models.WordPiece(
+                {text: index for index, text in enumerate(texts)}, unk_token="<pad>", continuing_subword_prefix=""
+            )
+        )
+        fast = transformers.PreTrainedTokenizerFast(
+            tokenizer_object=tokenizers.Tokenizer(kind), pad_token="<pad>", bos_token="<bos>", eos_token="<eos>",
+            extra_special_tokens=[f"<{folder.name}>"],
+        )  # fmt: skip
+        fast.save_pretrained(folder)
+        return folder
+
+    folders = [write(tmp_path / name, *extra) for name, extra in (("b", ()), ("one", ("ab",)), ("two", ("bc", "ab")))]
+    recipe = make_recipe("linear", folders[1:], folders[0], tokenizer=Tokenizer("union", pad_to_multiple_of=1))
+    assert len(merged(recipe, tmp_path / "out")[HEAD]) == 11
+    found = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert [found.get_vocab()[token] for token in ("<b>", "ab", "bc", "<one>", "<two>")] == [6, 7, 8, 9, 10]
+    assert found("ab<two>c<b>").input_ids == [7, 10, 5, 6]
+
+
+def test_tokenizers_that_nobody_can_match(base: Path, tmp_path: Path) -> None:
+    """All of them at once, each with its file."""
+    folders = [perturbed(base, tmp_path / name, 1) for name in ("twice", "shared", "none", "broken", "negative")]
+    path = [folder / "tokenizer.json" for folder in folders]
+    text = path[0].read_text()
+    path[0].write_text(text.replace('"x":', '"y":', 1))
+    path[1].write_text(re.sub(r'"x": ?\d+', '"x": 5', text, count=1))
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folders[2] / name).unlink()
+    path[3].write_text(text[:100])
+    path[4].write_text(re.sub(r'"x": ?\d+', '"x": -5', text, count=1))
+    recipe = make_recipe("linear", folders, base, tokenizer=Tokenizer("union"))
+    with pytest.raises(InputError) as caught:
+        merge_to_folder(recipe, tmp_path / "out")
+    said = "\n".join(caught.value.problems)
+    for part, file in zip(
+        ("'y' is given twice", "have one id, 5", "has no tokenizer", "cannot be read as JSON", "is -5; expected"),
+        (path[0], path[1], folders[2], path[3], path[4]),
+        strict=True,
+    ):
+        assert any(part in problem and str(file) in problem for problem in caught.value.problems), said
+    assert not (tmp_path / "out").exists()

@@ -11,15 +11,8 @@ from evomerge.dialects.mergekit.config import Configuration, TokenEntry
 from evomerge.dialects.mergekit.facts import ModelFacts
 from evomerge.dialects.mergekit.model_names import ModelName
 from evomerge.errors import InputError
-from evomerge.recipe import AdapterRef, CheckpointRef, Recipe, Tokenizer
+from evomerge.recipe import CHAT_TEMPLATES, AdapterRef, CheckpointRef, Recipe, Tokenizer
 
-_CHATML = (
-    "{%- for message in messages -%}"
-    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
-    "{%- endfor -%}{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\\n' }}{%- endif -%}"
-)
-# Names that mergekit has templates for.
-_TEMPLATES: dict[str, str | None] = {"chatml": _CHATML, "alpaca": None, "exaone": None, "llama3": None, "mistral": None}
 _SHORTEST = 20  # characters of a template
 
 
@@ -60,7 +53,9 @@ def finished(
         first = "base" if recipe.base is not None else 0
         chosen = entry.source if isinstance(entry.source, str) else place(entry.source, key)
         tokens = {name: _embedding(token, name, place) for name, token in entry.tokens.items()}
-        changes["tokenizer"] = Tokenizer(first if chosen == "base" else chosen, tokens, entry.pad_to_multiple_of)
+        # mergekit's embeddings have as many rows as there are tokens, whatever padding its base had.
+        multiple = entry.pad_to_multiple_of or 1
+        changes["tokenizer"] = Tokenizer(first if chosen == "base" else chosen, tokens, multiple)
     if configuration.chat_template is not None:
         try:
             changes["chat_template"] = _template(configuration, place, facts)
@@ -96,11 +91,10 @@ def _template(
             return None
         most = counts.most_common(1)[0][0]
         return place(next(name for name, text in templates.items() if text and text.strip() == most), "chat_template")
-    if wanted in _TEMPLATES:
-        text = _TEMPLATES[wanted]
-        if text is None:
-            raise InputError(f"chat_template is {wanted!r}, whose text is not part of this program; write the template")
-        return text
+    if wanted in CHAT_TEMPLATES:
+        return CHAT_TEMPLATES[wanted]
     if len(wanted) < _SHORTEST or "{" not in wanted:
-        raise InputError(f"chat_template is {wanted!r}; expected auto, chatml or a template of Jinja")
+        raise InputError(
+            f"chat_template is {wanted!r}; expected auto, {', '.join(CHAT_TEMPLATES)} or a template of Jinja"
+        )
     return wanted

@@ -13,14 +13,16 @@ from evomerge.checkpoints import CheckpointSource, TensorSpec, is_vocabulary, st
 from evomerge.errors import InputError
 from evomerge.kernels import random_key
 from evomerge.merging.checkpoints import Checkpoints, is_weight
-from evomerge.merging.plan.input_problems import first_of, input_problems
 from evomerge.merging.plan.inputs import Input
-from evomerge.merging.plan.origins import Origin, names_by_layer, origins, renumbered
+from evomerge.merging.plan.origins import Origin, origins
 from evomerge.merging.plan.output_config import output_config
 from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
+from evomerge.merging.plan.problems import count_problems, first_of, input_problems, layer_problems
 from evomerge.merging.plan.recipe_source import RecipeSource
-from evomerge.merging.plan.rows import Rows, TokenMatching, common_rows, row_problems
+from evomerge.merging.plan.rows import Rows, TokenMatching, common_rows, row_problems, tokenizer_of
 from evomerge.merging.plan.unmatched import kept, lacks_match, second_heads, surplus
+from evomerge.merging.vocabulary.merged import MergedTokenizer
+from evomerge.merging.vocabulary.templates import chosen_templates
 from evomerge.methods import TensorContext
 from evomerge.recipe import AdapterRef, CheckpointRef, Recipe, Tokenizer, UnknownTensorName, layer_of
 
@@ -91,8 +93,12 @@ class _Derivation:
         tensors = {origin.name: self._tensor(origin, row, survey_key) for origin, row in rows}
         more = self._kept()
         tensors |= more
-        problems += [*self._layer_problems(), *self._surplus_problems(), *input_problems(tensors.values())]
-        problems += self._count_problems(tensors)
+        problems += [
+            *layer_problems(self.recipe, self._named()),
+            *self._surplus_problems(),
+            *input_problems(tensors.values()),
+        ]
+        problems += count_problems(self.recipe, self.method, tensors.values())
         config: Mapping[str, Any] = self.template.config
         if self.recipe.layers and not problems:
             try:
@@ -102,11 +108,25 @@ class _Derivation:
         if self.matching is not None and not problems:
             config = self.matching.config(config, tensors)
         known = all(source is None or source.known_by_content for source in (self.recipe.base, *self.recipe.sources))
+        tokenizer, templates = self._tokens(problems)
         return Outputs(
             self.method, self.options, tensors, frozenset(more), self.template.aliases, self.template,
             config, config != self.reference.config, prepared_key, survey_key, known, tuple(problems),
-            None if self.matching is None else self.matching.tokenizer,
+            tokenizer, templates,
         )  # fmt: skip
+
+    def _tokens(self, problems: list[str]) -> tuple[MergedTokenizer | None, Mapping[str, str] | None]:
+        """Tokenizer and chat templates, where they are not those of the reference; adds the problems of the latter."""
+        inner = self.template.plan.outputs if isinstance(self.template, RecipeSource) else None
+        folders = [None if s is None else tokenizer_of(s).templates for s in (self.base, *self.sources)]
+        try:
+            templates = chosen_templates(self.recipe.chat_template, folders)
+        except InputError as error:
+            problems += error.problems
+            templates = None
+        if self.matching is not None:
+            return self.matching.tokenizer, templates
+        return (None, templates) if inner is None else (inner.tokenizer, templates or inner.chat_templates)
 
     def _row(self, origin: Origin) -> int | None:
         """The row of coefficients of an output tensor; None for what no merge makes."""
@@ -235,24 +255,6 @@ class _Derivation:
         """Whether a tensor holds embeddings, and the recipe takes the base's."""
         return self.recipe.embeddings == "base" and is_vocabulary(name)
 
-    def _layer_problems(self) -> Iterator[str]:
-        """Layers that the recipe names and its sources do not have, or that hold more than the first input."""
-        pattern, named = self.recipe.groups.layer_pattern, self._named()
-        layers = {where: names_by_layer(source, pattern) for where, source in named.items()}
-        for number, layer in enumerate(self.recipe.layers):
-            inputs = [(f"sources[{index}]", inner) for index, inner in layer.inputs]
-            inputs += [] if layer.base is None else [("the base", layer.base)]
-            first = f"layer {inputs[0][1]} of {inputs[0][0]}"
-            known = {renumbered(name, pattern, number) for name in layers[inputs[0][0]].get(inputs[0][1], ())}
-            for where, inner in inputs:
-                if inner not in layers[where]:
-                    yield f"layers[{number}] names layer {inner} of {where}, which has {len(layers[where])} layers"
-                    continue
-                weights = [name for name in layers[where][inner] if is_weight(name, named[where].specs[name])]
-                more = [name for name in weights if renumbered(name, pattern, number) not in known]
-                if known and more:
-                    yield f"layers[{number}]: {where} has {more[0]!r}, for which there is nothing in {first}"
-
     def _surplus_problems(self) -> Iterator[str]:
         """Weights that have no place in the merged model, unless the recipe says what becomes of them."""
         for where, source in self._named().items():
@@ -267,19 +269,6 @@ class _Derivation:
         """All sources and the base, by their names in messages."""
         named = {f"sources[{index}]": source for index, source in enumerate(self.sources)}
         return named | ({} if self.base is None else {"the base": self.base})
-
-    def _count_problems(self, tensors: Mapping[str, OutputTensor]) -> Iterator[str]:
-        """Tensors that are merged from more or fewer than the method merges, said once for each number."""
-        if not self.recipe.layers:
-            return  # the method itself checks what all tensors have in common
-        told = set()
-        for tensor in tensors.values():
-            if tensor.context is None or (tensor.slots, tensor.based) in told:
-                continue
-            told.add((tensor.slots, tensor.based))
-            of = f"for tensor {tensor.name!r} the recipe"
-            for problem in self.method.input_problems(tensor.slots, tensor.based, of):
-                yield f"{problem} (to copy the tensor, freeze its group)"
 
 
 def _opened(recipe: Recipe, opened: Open) -> list[Any]:

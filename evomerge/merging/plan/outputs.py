@@ -82,6 +82,7 @@ class Outputs:
         known_by_content: Whether all sources are known by their weights, so that the keys hold in other processes.
         problems: Why the recipe cannot be built from these sources, one sentence each.
         tokenizer: The model's tokenizer, where embeddings are merged token by token; None for the template's own.
+        chat_templates: The model's chat templates by name; None for its tokenizer's own.
     """
 
     method: MergeMethod
@@ -97,6 +98,7 @@ class Outputs:
     known_by_content: bool
     problems: tuple[str, ...]
     tokenizer: MergedTokenizer | None = None
+    chat_templates: Mapping[str, str] | None = None
 
     @functools.cached_property
     def merged(self) -> Mapping[str, OutputTensor]:

@@ -19,5 +19,3 @@ def unbuilt(recipe: Recipe) -> Iterator[str]:
         yield f"post names the steps {', '.join(step.name for step in recipe.post)}; this version has none"
     if recipe.statistics:
         yield f"statistics names {len(recipe.statistics)} data sets that the method reads; this version reads none"
-    if recipe.chat_template is not None:
-        yield f"chat_template is {recipe.chat_template!r}; this version only takes it from the reference"

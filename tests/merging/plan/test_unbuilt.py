@@ -24,7 +24,6 @@ def everything(recipe: Recipe) -> Recipe:
         layers=(scaled,),
         post=(PostStep("low_rank"), PostStep("widen")),
         statistics=("5a" * 32,),
-        chat_template="base",
     )
 
 
@@ -36,7 +35,6 @@ def test_each_is_named() -> None:
         "layers[0].scale is 2; this version scales no layers",
         "post names the steps low_rank, widen; this version has none",
         "statistics names 1 data sets that the method reads; this version reads none",
-        "chat_template is 'base'; this version only takes it from the reference",
     ]
 
 
@@ -45,7 +43,7 @@ def test_nowhere_are_they_left_out(family: Callable[..., Family], tmp_path: Path
     base, one, two = family()
     recipe = make_recipe("ties", [one, two], base)
     merger, live = Merger(Checkpoints.open(recipe)), LiveModel.load(base)
-    for change in ({"statistics": ("5a" * 32,)}, {"chat_template": "base"}, {"post": (PostStep("low_rank"),)}):
+    for change in ({"statistics": ("5a" * 32,)}, {"post": (PostStep("low_rank"),)}):
         with pytest.raises(InputError, match=next(iter(change))):
             live.install(merger, replace(recipe, **change))
         with pytest.raises(InputError, match=next(iter(change))):
