@@ -7,18 +7,22 @@
 - :mod:`~evomerge.analysis.strata`: scores over several tasks, their differences and p-values.
 - :mod:`~evomerge.analysis.significance`: p-values from intervals, and Holm's correction.
 - :mod:`~evomerge.analysis.pareto`, :mod:`~evomerge.analysis.archive`: non-dominated sets, hypervolume, knee.
+- :mod:`~evomerge.analysis.likeness`: lengths, directions and signs of the deltas of several models.
 - :mod:`~evomerge.analysis.course`: the best value and the hypervolume so far.
 """
 
 from evomerge.analysis.difference import paired_difference
 from evomerge.analysis.intervals import Interval, interval, is_binary, mean_se, weighted_sum
+from evomerge.analysis.likeness import Likeness, Sums
 from evomerge.analysis.significance import holm
 from evomerge.analysis.strata import Stratum, stratified_difference, stratified_p_value, stratified_score
 from evomerge.analysis.student import student_quantile
 
 __all__ = [
     "Interval",
+    "Likeness",
     "Stratum",
+    "Sums",
     "holm",
     "interval",
     "is_binary",

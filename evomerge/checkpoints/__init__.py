@@ -36,6 +36,7 @@ from evomerge.checkpoints.source import CheckpointSource, TensorSpec, stored_dty
 from evomerge.checkpoints.tensor_files.arrays import map_arrays, write_arrays
 from evomerge.checkpoints.tensor_files.header import TensorInfo, read_header
 from evomerge.checkpoints.tensor_files.shards import write_shards
+from evomerge.checkpoints.values.deltas import TensorDeltas, compare_deltas
 from evomerge.checkpoints.values.equal import differ, same_weights
 from evomerge.checkpoints.values.nonfinite import find_nonfinite
 
@@ -45,11 +46,13 @@ __all__ = [
     "Comparison",
     "LowRank",
     "Matching",
+    "TensorDeltas",
     "TensorInfo",
     "TensorSpec",
     "adapter_of",
     "chat_templates",
     "compare",
+    "compare_deltas",
     "computed_bytes",
     "differ",
     "embedding_rows",

@@ -18,7 +18,7 @@ from evomerge.config import groups, parse, schema, validate, value_types
 from evomerge.config.overrides import expanded, flattened, overrides_of
 from evomerge.config.parse import Override
 from evomerge.config.schema import Key
-from evomerge.run.run_config import EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
+from evomerge.run.run_config import CompareConfig, EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
 
 CONFIG = "config"
 
@@ -85,6 +85,15 @@ def merge(words: Sequence[str]) -> MergeConfig:
         InputError: With everything that is wrong.
     """
     return validate.merge_config(*_plain(words, schema.MERGE))
+
+
+def compare(words: Sequence[str]) -> CompareConfig:
+    """The configuration of ``compare``.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    return validate.compare_config(*_plain(words, schema.COMPARE))
 
 
 def report(words: Sequence[str]) -> ReportConfig:

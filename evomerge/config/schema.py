@@ -10,7 +10,7 @@ from typing import Any
 from evomerge.config.kinds import kind_of
 from evomerge.config.value_types import Kind
 from evomerge.errors import suggest
-from evomerge.run.run_config import EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
+from evomerge.run.run_config import CompareConfig, EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
 from evomerge.settings import Declared, declared
 
 
@@ -41,6 +41,7 @@ def _keys(config: type) -> Mapping[str, Key]:
 SEARCH = _keys(RunConfig)
 EVALUATE = _keys(EvaluateConfig)
 MERGE = _keys(MergeConfig)
+COMPARE = _keys(CompareConfig)
 REPORT = _keys(ReportConfig)
 EXPORT = _keys(ExportConfig)
 

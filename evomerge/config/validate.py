@@ -14,7 +14,7 @@ from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run import environment
 from evomerge.run.paths import expanded, is_file, is_folder, new_file_problem, new_folder_problem, sibling
 from evomerge.run.recipe_files import RecipeFile
-from evomerge.run.run_config import EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
+from evomerge.run.run_config import CompareConfig, EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
 from evomerge.settings import build
 from evomerge.store import read_manifest
 
@@ -130,6 +130,21 @@ def merge_config(flat: Mapping[str, Any], problems: list[str]) -> MergeConfig:
         _settle_offline(values, "recipe", lambda: RecipeFile.read(path).offline, problems)
     problems += _out_problems(values, new_folder_problem)
     return _built(MergeConfig, values, problems)
+
+
+def compare_config(flat: Mapping[str, Any], problems: list[str]) -> CompareConfig:
+    """Checks the configuration of ``compare`` and builds it.
+
+    Raises:
+        InputError: With all problems.
+    """
+    _require(flat, ("models",), schema.COMPARE, problems)
+    values = read_values(flat, schema.COMPARE, problems)
+    problems += checks.models(values) + _out_problems(values, new_file_problem)
+    if not problems and values["offline"] is None:
+        refs = [*values["models"], values["base"]]
+        values["offline"] = environment.offline_for(ref.source for ref in refs if ref is not None)
+    return _built(CompareConfig, values, problems)
 
 
 def report_config(flat: Mapping[str, Any], problems: list[str]) -> ReportConfig:

@@ -33,7 +33,7 @@ _MOST_COEFFICIENTS = 100_000
 
 def report_page(facts: Facts) -> str:
     """The page as one string of HTML."""
-    script = "(() => {\n'use strict';\n" + "".join(_asset(name) for name in _SCRIPTS) + "})();\n"
+    script = "(() => {\n'use strict';\n" + "".join(asset(name) for name in _SCRIPTS) + "})();\n"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
@@ -53,13 +53,13 @@ def report_page(facts: Facts) -> str:
         "WORSE": WORSE,
         "SAME": SAME,
     }
-    return environment.from_string(_asset("report.html.j2")).render(
+    return environment.from_string(asset("report.html.j2")).render(
         facts=facts,
         settings=settings(facts),
         scales={o.label: _scale(facts, o.label) for o in facts.results.objectives},
         policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; "
         "base-uri 'none'; form-action 'none'",
-        style=Markup(_asset("report.css")),
+        style=Markup(asset("report.css")),
         script=Markup(script),
         data=Markup(json_block(_data(facts))),
     )
@@ -71,7 +71,8 @@ def json_block(data: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file beside the code: a template, a style, a script."""
     return resources.files("evomerge.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 

@@ -164,6 +164,20 @@ class MergeConfig:
 
 
 @dataclass(frozen=True)
+class CompareConfig:
+    """The configuration of ``compare``; models and base are as in :class:`RunConfig`."""
+
+    models: tuple[CheckpointRef, ...] = field(
+        metadata=setting("the models to compare: folders or hub ids", form="checkpoints")
+    )
+    base: CheckpointRef | None = field(
+        default=None, metadata=setting("the model that the others were fine-tuned from", form="checkpoint")
+    )
+    out: str = field(default="comparison.html", metadata=setting("the page to write"))
+    offline: bool | None = field(default=None, metadata=OFFLINE)
+
+
+@dataclass(frozen=True)
 class ReportConfig:
     """The configuration of ``report``."""
 

@@ -1,0 +1,76 @@
+"""Inner products and signs of the deltas of several models, tensor by tensor: how alike they are before any merge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evomerge.checkpoints.source import CheckpointSource
+
+# Elements that are compared together: their products are float64 copies, and their counts exact in float32.
+_TOGETHER = 1 << 20
+
+
+@dataclass(frozen=True)
+class TensorDeltas:
+    """The deltas of n models in one tensor.
+
+    Attributes:
+        name: The tensor.
+        numel: Number of elements.
+        base: Sum of the squares of the base's elements.
+        products: Inner products of the deltas, ``(n, n)``; squared lengths on the diagonal.
+        changed: Number of elements that two models both changed, ``(n, n)``; that one changed, on the diagonal.
+        agreeing: Number of those that both changed in the same direction, ``(n, n)``.
+    """
+
+    name: str
+    numel: int
+    base: float
+    products: NDArray[np.float64]
+    changed: NDArray[np.float64]
+    agreeing: NDArray[np.float64]
+
+
+def compare_deltas(
+    base: CheckpointSource,
+    models: Sequence[CheckpointSource],
+    names: Sequence[str],
+    watch: Callable[[int], None] = lambda _: None,
+) -> list[TensorDeltas]:
+    """Compares what models changed of their base; every tensor is read once.
+
+    Args:
+        base: The base.
+        models: Models that have each of the tensors in the base's shape.
+        names: The tensors to compare.
+        watch: Told after each tensor how many elements have been compared.
+    """
+    found, done = [], 0
+    for name in names:
+        found.append(_compared(name, base.tensor(name), [model.tensor(name) for model in models]))
+        done += found[-1].numel
+        watch(done)
+    return found
+
+
+def _compared(name: str, base: torch.Tensor, models: Sequence[torch.Tensor]) -> TensorDeltas:
+    count = len(models)
+    squares = 0.0
+    sums = [np.zeros((count, count)) for _ in range(3)]
+    flat_base, flat_models = base.reshape(-1), [model.reshape(-1) for model in models]
+    for start in range(0, base.numel(), _TOGETHER):
+        span = slice(start, start + _TOGETHER)
+        own = flat_base[span].double()
+        squares += float(own.square().sum())
+        deltas = torch.stack([model[span].double() - own for model in flat_models])
+        signs = deltas.sign().float()
+        both = signs.abs() @ signs.abs().T
+        parts = (deltas @ deltas.T, both, (both + signs @ signs.T) / 2)
+        for total, part in zip(sums, parts, strict=True):
+            total += part.double().numpy()
+    return TensorDeltas(name, base.numel(), squares, *sums)
