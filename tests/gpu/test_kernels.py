@@ -37,7 +37,9 @@ from tests.kernels.draws import DTYPES, Draw, Moved, assert_same_bits, seeds
 from tests.merging.conftest import Family, make_recipe
 
 CUDA = torch.device("cuda")
-ELEMENTWISE = [name for name in methods.names() if name not in ("slerp", "sce")]
+# Methods that go by whole vectors, or whose candidates are torch's block by block.
+OTHERS = ("arcee_fusion", "karcher", "model_stock", "multislerp", "nearswap", "nuslerp", "sce", "slerp")
+ELEMENTWISE = [name for name in methods.names() if name not in OTHERS]
 
 
 def filled(numel: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:

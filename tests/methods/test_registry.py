@@ -11,13 +11,20 @@ from evomerge.errors import InputError
 
 # Name to whether it draws random numbers. Methods that others add promise what `MethodContract` says, and no more.
 SHIPPED = {
+    "arcee_fusion": False,
     "breadcrumbs": False,
     "breadcrumbs_ties": False,
     "dare_linear": True,
     "dare_ties": True,
     "della": True,
     "della_linear": True,
+    "karcher": False,
     "linear": False,
+    "model_stock": False,
+    "multislerp": False,
+    "nearswap": False,
+    "nuslerp": False,
+    "passthrough": False,
     "pcb": False,
     "sce": False,
     "slerp": False,
