@@ -61,7 +61,9 @@ def test_all_problems_come_at_once() -> None:
 
 def test_proportions_need_something_to_be_proportional_to() -> None:
     assert "sums to zero" in problems(recipe(weight=np.zeros((2, 2))))
-    assert "below 0" in problems(recipe(weight=[[1, 1], [2.0, -1.0]]))
+    assert problems(recipe(weight=[[1, 1], [2.0, -3.0]])) == ""  # what agrees is divided by its own weights
+    averaged = recipe("linear", 2, None, weight=[[1, 1], [2.0, -1.0]], density=None, **{"lambda": None})
+    assert "below 0" in problems(averaged)
 
 
 @pytest.mark.parametrize("count", [1, 3])

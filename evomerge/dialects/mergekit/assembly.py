@@ -117,7 +117,7 @@ class _Assembly:
         layers, ends = self._layers(names) if self.stacked else ((), None)
         slots = max(len(names), *(len(layer.inputs) for layer in layers)) if layers else len(names)
         groups, coefficients = self._rows(json.loads(options), slots)
-        return Recipe(
+        recipe = Recipe(
             self.frame.method.name,
             json.loads(options),
             tuple(map(self.frame.source, names)),
@@ -129,6 +129,9 @@ class _Assembly:
             dtype=self.frame.dtype,
             out_dtype=self.frame.out_dtype,
         )
+        if problems := self.frame.method.problems(recipe):
+            raise InputError(problems)
+        return recipe
 
     def _base(self, base: ModelName | None) -> Source | None:
         """The base: that of the deltas, or of a method without deltas the one that config and tokenizer come from."""

@@ -18,6 +18,7 @@ Values = Mapping[str, tuple[float, ...]]
 """Coefficients of one tensor: one number for each merged tensor, or a single one."""
 
 _SMALL = 1e-8  # a sum of weights below it divides nothing
+_NO_SHARES = 1e-6  # nor is it divided into shares
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,8 @@ def _ours(
             pairs = list(zip(found["weight"], found["density"], strict=True))
             found["weight"] = tuple(0.0 if density <= 0 else weight for weight, density in pairs)
             found["density"] = tuple(1.0 if density <= 0 else density for _, density in pairs)
+    if method.name == "nuslerp" and abs(sum(found["weight"])) < _NO_SHARES:  # halfway, says mergekit
+        found["weight"] = (0.5, 0.5)
     if "epsilon" in found:
         found["epsilon"] = tuple(map(_share, found["epsilon"], found["density"]))
     if method.base == "required" and "weight" in found and not any(found["weight"]):

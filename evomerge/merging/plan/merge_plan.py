@@ -86,7 +86,8 @@ class MergePlan:
 
 def _empty_shares(recipe: Recipe, outputs: Outputs) -> Iterator[str]:
     """Proportions that leave nothing to the inputs of a tensor that has fewer than others."""
-    shares = [coefficient.name for coefficient in outputs.method.coefficients(outputs.options) if coefficient.simplex]
+    declared = outputs.method.coefficients(outputs.options)
+    shares = [coefficient.name for coefficient in declared if coefficient.simplex and coefficient.minimum == 0]
     for row, slots in sorted({(tensor.row or 0, tensor.slots) for tensor in outputs.merged.values()}):
         for name in shares:
             if recipe.coefficients[name][row, :slots].sum() <= 0:

@@ -12,10 +12,17 @@ from evomerge.recipe import Coefficient
 MIN_DENSITY = 1e-6
 
 
-def weight(*, simplex: bool, high: float = 1.5) -> Coefficient:
-    """The weight of each model: only proportions matter on a simplex, else any sign is allowed."""
+def weight(*, simplex: bool, high: float = 1.5, signed: bool = False) -> Coefficient:
+    """The weight of each model: only proportions matter on a simplex, else any sign is allowed.
+
+    Args:
+        simplex: Whether only proportions matter.
+        high: Upper default bound of the search, for others.
+        signed: Whether proportions may be negative where somebody writes them down; a search stays at shares of 1.
+    """
     if simplex:
-        return Coefficient("weight", 0.0, 1.0, 1.0, simplex=True, minimum=0.0, doc="proportion of each model")
+        minimum = None if signed else 0.0
+        return Coefficient("weight", 0.0, 1.0, 1.0, simplex=True, minimum=minimum, doc="proportion of each model")
     return Coefficient("weight", 0.0, high, 1.0, doc="weight of each model; may be negative")
 
 
@@ -84,7 +91,9 @@ def delta_coefficients(
     weights set the scale, and lambda would say the same twice.
     """
     simplex = options["normalise"] == "weight"
-    return (weight(simplex=simplex), *((density(),) if sparse else ()), *further, scale(searched=simplex))
+    # What agrees on a sign is divided by its own weights, whatever their sum.
+    own = weight(simplex=simplex, signed="votes" in options)
+    return (own, *((density(),) if sparse else ()), *further, scale(searched=simplex))
 
 
 def delta_starts(

@@ -175,6 +175,8 @@ class MergeMethod:
                 problems.append(f"coefficient {name!r} goes down to {values.min():g}, below {coefficient.minimum:g}")
             if coefficient.maximum is not None and (values > coefficient.maximum).any():
                 problems.append(f"coefficient {name!r} goes up to {values.max():g}, above {coefficient.maximum:g}")
-            if coefficient.simplex and not (values.sum(axis=1) > 0).all():
+            # Negative proportions may add up to anything; the method divides by what it has.
+            shares = values.sum(axis=1) > 0 if coefficient.minimum == 0 else values.any(axis=1)
+            if coefficient.simplex and not shares.all():
                 problems.append(f"coefficient {name!r} sums to zero or less over the models of a group")
         return problems
