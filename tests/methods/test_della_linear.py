@@ -82,7 +82,11 @@ def test_masks_belong_to_key_and_index() -> None:
     assert not torch.equal(dropped(at(0.3, 0.5), first), dropped(at(0.3, 0.5), other))
 
 
-def test_mergekit_has_another_epsilon() -> None:
+def test_mergekit_has_another_rescaling() -> None:
     for name in ("della", "della_linear"):
         method = methods.load(name)
-        assert method.mergekit(method.resolve({"rescale": "l1"})) is None
+        assert method.mergekit(method.resolve({})) is None
+        assert method.mergekit(method.resolve({"rescale": "l1", "normalise": "none"})) == {
+            "normalize": False,
+            "rescale": True,
+        }

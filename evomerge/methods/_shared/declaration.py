@@ -15,6 +15,7 @@ from evomerge.options import problems as option_problems
 from evomerge.recipe import Coefficient, Recipe
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
@@ -175,8 +176,11 @@ class MergeMethod:
                 problems.append(f"coefficient {name!r} goes down to {values.min():g}, below {coefficient.minimum:g}")
             if coefficient.maximum is not None and (values > coefficient.maximum).any():
                 problems.append(f"coefficient {name!r} goes up to {values.max():g}, above {coefficient.maximum:g}")
-            # Negative proportions may add up to anything; the method divides by what it has.
-            shares = values.sum(axis=1) > 0 if coefficient.minimum == 0 else values.any(axis=1)
-            if coefficient.simplex and not shares.all():
+            if coefficient.simplex and not _shares(coefficient, values).all():
                 problems.append(f"coefficient {name!r} sums to zero or less over the models of a group")
         return problems
+
+
+def _shares(coefficient: Coefficient, values: np.ndarray) -> np.ndarray:
+    """Whether the proportions of each group are some. Negative ones may add up to anything: what agrees counts."""
+    return values.sum(axis=1) > 0 if coefficient.minimum == 0 else values.any(axis=1)
