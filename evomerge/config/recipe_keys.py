@@ -9,7 +9,7 @@ from evomerge.config.value_types import written_plainly
 from evomerge.errors import InputError
 from evomerge.genome import GenomeSettings
 from evomerge.run.paths import expanded, is_file, is_folder, sibling
-from evomerge.run.recipes.searched import SearchedRecipe, read_recipe
+from evomerge.run.recipes.searched import RecipeWords
 
 _OWN = ("models", "base", "method", "method_options")
 _GENOME = ("bounds", "searched")
@@ -29,52 +29,45 @@ def fill(values: dict[str, Any], given: Collection[str]) -> list[str]:
         marked = values.get("genome.searched")
         return ["genome.searched: marks numbers of a recipe; write recipe=FILE, or leave it out"] if marked else []
     try:
-        searched = _read(values["recipe"])
+        words = _read(values["recipe"])
     except InputError as error:
         for key in (*_OWN, "recipe"):
             values.pop(key, None)
         return [f"recipe: {problem}" for problem in error.problems]
-    problems = [*_contradictions(values, given, searched), *_genome(values)]
-    recipe = searched.recipe
-    base = searched.base if recipe.base is not None else values.get("base")
-    models = tuple(ref for ref in searched.experts if base is None or ref.place != base.place)
-    values |= {"models": models, "base": base, "method": recipe.method, "method_options": dict(recipe.options)}
-    values |= {"model.merge_dtype": recipe.dtype, "model.out_dtype": recipe.out_dtype, "unmatched": recipe.unmatched}
+    problems = [*_contradictions(values, given, words), *_genome(values)]
+    base = words.base if words.has_base else values.get("base")
+    models = tuple(ref for ref in words.experts if base is None or ref.place != base.place)
+    values |= {"models": models, "base": base, "method": words.method, "method_options": dict(words.options or {})}
+    theirs = {"model.merge_dtype": words.dtype, "model.out_dtype": words.out_dtype}
+    values |= {key: value for key, value in theirs.items() if value is not None}
+    if "unmatched" not in given and words.unmatched is not None:
+        values["unmatched"] = words.unmatched
     return problems
 
 
-def _read(path: str) -> SearchedRecipe:
+def _read(path: str) -> RecipeWords:
     place = expanded(path)
     if not is_file(place):
         what = f"{path} is a folder" if is_folder(place) else f"there is no file {path}"
         raise InputError(f"{what}; expected a recipe{sibling(place)}")
-    searched = read_recipe(path)
-    from evomerge import methods  # imports torch, which a mistyped name need not wait for
-
-    problems = methods.load(searched.recipe.method).problems(searched.recipe)
-    if problems:
-        raise InputError(problems)
-    return searched
+    return RecipeWords.read(path)
 
 
-def _contradictions(values: Mapping[str, Any], given: Collection[str], searched: SearchedRecipe) -> Iterator[str]:
-    recipe = searched.recipe
-    theirs: dict[str, Any] = {"method": recipe.method, "model.merge_dtype": recipe.dtype}
-    theirs |= {"model.out_dtype": recipe.out_dtype, "unmatched": recipe.unmatched}
+def _contradictions(values: Mapping[str, Any], given: Collection[str], words: RecipeWords) -> Iterator[str]:
+    theirs = {"method": words.method, "model.merge_dtype": words.dtype, "model.out_dtype": words.out_dtype}
     for key, value in theirs.items():
         if key in given and values.get(key) not in (value, "auto"):
-            yield _refused(key, values.get(key), value)
-    if "models" in given and {r.place for r in values.get("models", ())} != {r.place for r in searched.experts}:
-        named = [ref.source for ref in searched.experts]
+            yield _refused(key, values.get(key), value or "that of its models")
+    if "models" in given and {r.place for r in values.get("models", ())} != {r.place for r in words.experts}:
+        named = [ref.source for ref in words.experts]
         yield _refused("models", [ref.source for ref in values.get("models", ())], named)
-    base = values.get("base")
-    own = searched.base
+    base, own = values.get("base"), words.base
     unlike = base is not None and (own is None or base.place != own.place)
-    if "base" in given and recipe.base is not None and base is not None and unlike:
+    if "base" in given and words.has_base and base is not None and unlike:
         yield _refused("base", base.source, own.source if own else "another recipe")
     for name, value in values.get("method_options", {}).items():
-        if recipe.options.get(name, value) != value:
-            yield _refused(f"method_options.{name}", value, recipe.options[name])
+        if words.options is None or words.options.get(name, value) != value:
+            yield _refused(f"method_options.{name}", value, (words.options or {}).get(name, "its own"))
     for key in ("patterns", "layer_pattern"):
         if values.get(key):
             yield f"{key}: the recipe has its own; leave it out"

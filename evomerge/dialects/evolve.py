@@ -139,7 +139,7 @@ def _slerp(genome: Fields, named: list[Any], base: Any, problems: list[str]) -> 
 
 
 def _depth(genome: Fields, method: str | None, problems: list[str]) -> dict[str, Any]:
-    size = genome.get("layer_granularity", lambda value: is_whole(abs(value)), "a whole number", 0)
+    size = genome.get("layer_granularity", _is_integer, "a whole number", 0)
     smooth = genome.get("smooth", is_flag, "true or false", False)
     filters = genome.get("filters", is_texts, "a list of parts of tensor names", [])
     genome.refuse_others({})
@@ -183,6 +183,10 @@ def _tasks(whole: Fields, problems: list[str]) -> dict[str, Any]:
             key = metric_key(name, metric)
             terms.append(key if weight == 1 else f"{weight!r}*{key}")
     return {"tasks": names, "objectives": [" + ".join(terms)]} if terms else {}
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_weight(value: Any) -> bool:

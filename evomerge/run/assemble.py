@@ -22,6 +22,7 @@ from evomerge.methods import MergeMethod
 from evomerge.recipe import AdapterRef, ModelRef, Recipe
 from evomerge.run import paths
 from evomerge.run.recipes.models import equal_weights, open_models, other_bases, with_adapters
+from evomerge.run.recipes.searched import SearchedRecipe, read_recipe
 from evomerge.run.recipes.space import baselines, build_spec, compare_models, front_of, known_starts, tower_notes
 from evomerge.run.run_config import RunConfig, child_seed, fitness_settings
 from evomerge.search import Problem, SearcherSettings, make, searchers
@@ -46,6 +47,7 @@ class Assembly:
         device: Where candidates live.
         attention: The attention implementation of candidates.
         warnings: What people should know before they trust the result.
+        searched: The recipe whose numbers are searched, if there is one.
     """
 
     config: RunConfig
@@ -61,6 +63,7 @@ class Assembly:
     device: str
     attention: str
     warnings: tuple[str, ...]
+    searched: SearchedRecipe | None = None
 
     @property
     def template(self) -> Recipe:
@@ -98,20 +101,23 @@ def assemble(config: RunConfig) -> Assembly:
     if config.run_dir is not None and (problem := foreign_problem(paths.expanded(config.run_dir))):
         found.problems.append(f"run_dir: {problem}")
     device = found.attempt(lambda: resolve_device(config.model.device))
-    method = found.attempt(lambda: methods.load(config.method))
+    before = len(found.problems)
     config = found.attempt(lambda: with_adapters(config)) or config
-    checkpoints = found.attempt(lambda: open_models(config, method))
+    searched = found.attempt(lambda: read_recipe(config))
+    method = found.attempt(lambda: methods.load(searched.recipe.method if searched else config.method))
+    readable = len(found.problems) == before or config.recipe is None
+    checkpoints = found.attempt(lambda: open_models(config, method, searched)) if readable else None
     functions = found.attempt(lambda: _functions(config)) or ()
-    warnings: list[str] = []
+    warnings: list[str] = list(searched.notes) if searched else []
     if checkpoints is not None:
-        comparison = compare_models(config, checkpoints)
+        comparison = compare_models(config, checkpoints, searched)
         found.problems += comparison.problems
         warnings += comparison.warnings
         warnings += [*equal_weights(config, checkpoints, method), *other_bases(checkpoints)]
     attention = found.attempt(lambda: _attention(config, checkpoints)) if checkpoints is not None else None
     spec = None
     if checkpoints is not None and method is not None:
-        spec = found.attempt(lambda: build_spec(config, checkpoints, method))
+        spec = found.attempt(lambda: build_spec(config, checkpoints, method, searched))
         warnings += [] if spec is None else tower_notes(config, checkpoints, spec)
     suite, metrics = _tasks(config, checkpoints, found)
     if metrics is None:
@@ -119,14 +125,17 @@ def assemble(config: RunConfig) -> Assembly:
         raise AssertionError("tasks without metrics are a problem that settle reports")
     metrics |= {function.metric: function.higher_is_better for function in functions}
     objectives, constraints = _wishes(config, metrics, suite, found)
-    start_names, starts = _starts(config, method, checkpoints, spec, objectives, found)
+    start_names, starts = (), np.zeros((0, 0))
+    if checkpoints is not None and method is not None and spec is not None:
+        start_names, starts = known_starts(checkpoints, spec, method, searched)
+        _check_searcher(config, Problem(spec.n_var, len(objectives), 1, starts), found)
     found.settle()
     if checkpoints is None or method is None or spec is None or suite is None or device is None or attention is None:
         raise AssertionError("a stage that failed has reported a problem")
     warnings += suite.warnings
     return Assembly(
         config, checkpoints, spec, method, suite, functions, objectives, constraints, start_names, starts, device,
-        attention, tuple(dict.fromkeys(warnings)),
+        attention, tuple(dict.fromkeys(warnings)), searched,
     )  # fmt: skip
 
 
@@ -155,7 +164,7 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
     if problems:
         raise InputError(problems)
     checkpoints = Checkpoints(known, next(r for r in known if known[r] is assembly.checkpoints.reference))
-    spec = build_spec(assembly.config, checkpoints, assembly.method)
+    spec = build_spec(assembly.config, checkpoints, assembly.method, assembly.searched)
     names, starts = assembly.start_names, assembly.starts
     if assembly.config.start_from:
         # Another run's recipes are recognised by their models' weights, which are known only now.
@@ -221,27 +230,12 @@ def _wishes(
     return objectives, constraints
 
 
-def _starts(
-    config: RunConfig,
-    method: MergeMethod | None,
-    checkpoints: Checkpoints | None,
-    spec: GenomeSpec | None,
-    objectives: tuple[Objective, ...],
-    found: Findings,
-) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    if method is None or spec is None or checkpoints is None:
-        return (), np.zeros((0, 0))
-    names, starts = known_starts(config, checkpoints, spec, method)
+def _check_searcher(config: RunConfig, problem: Problem, found: Findings) -> None:
+    """Finds what does not fit before any work; the searcher itself is made by the loop."""
     if config.start_from:
         found.attempt(lambda: RunStore.read(paths.expanded(str(config.start_from))))
-    if objectives:
-        # The searcher itself is made by the loop; making one here finds what does not fit before any work.
-        found.attempt(
-            lambda: make(
-                config.searcher.name, Problem(spec.n_var, len(objectives), 1, starts), searcher_settings(config)
-            )
-        )
-    return names, starts
+    if problem.n_obj:
+        found.attempt(lambda: make(config.searcher.name, problem, searcher_settings(config)))
 
 
 def searcher_settings(config: RunConfig) -> SearcherSettings:

@@ -162,7 +162,10 @@ class _Assembly:
         values: list[Mapping[str, tuple[float, ...]]] = []
         for tensor in self._tensors():
             own = tensor.values if tensor.name in self.own else {}
-            key = json.dumps(own, sort_keys=True)
+            origins = tensor.origins if tensor.name in self.own else {}
+            # Traced tensors share a group where their values come from the same numbers, however equal these are.
+            traces = {name: [g and (id(g[0]), g[1]) for g in found] for name, found in origins.items()}
+            key = json.dumps([own, traces], sort_keys=True)
             if key not in kinds:
                 kinds[key] = len(values)
                 values.append(own)

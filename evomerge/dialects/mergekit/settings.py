@@ -38,6 +38,13 @@ class Gradient:
         share = place - left
         return (1 - share) * self.points[left] + share * self.points[right]
 
+    def shares(self, depth: float) -> dict[int, float]:
+        """The shares that the points have in the value at a depth."""
+        place = depth * (len(self.points) - 1)
+        left = min(int(place), len(self.points) - 1)
+        share = place - left
+        return {left: 1 - share} | ({left + 1: share} if share > 0 else {})
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -51,10 +58,12 @@ class Setting:
 
     def at(self, tensor: str, depth: float) -> float | None:
         """The value for a tensor at a depth; None where no filter takes it."""
-        for part, values in self.choices:
-            if part is None or part in tensor:
-                return values.at(depth)
-        return None
+        values = self.of(tensor)
+        return None if values is None else values.at(depth)
+
+    def of(self, tensor: str) -> Gradient | None:
+        """The values for a tensor; None where no filter takes it."""
+        return next((values for part, values in self.choices if part is None or part in tensor), None)
 
     @property
     def filters(self) -> Iterator[str]:
@@ -142,3 +151,9 @@ def lookup(levels: Sequence[Parameters], name: str, tensor: str, depth: float) -
         if name in level and (value := level[name].at(tensor, depth)) is not None:
             return value
     return None
+
+
+def source(levels: Sequence[Parameters], name: str, tensor: str) -> Gradient | None:
+    """The numbers that :func:`lookup` takes the value from."""
+    found = (level[name].of(tensor) for level in levels if name in level)
+    return next((values for values in found if values is not None), None)

@@ -14,8 +14,9 @@ from evomerge.dialects.mergekit.finishing import finished
 from evomerge.dialects.mergekit.model_names import ModelName
 from evomerge.dialects.mergekit.parameters import Vocabulary
 from evomerge.dialects.mergekit.values import ValuedBlock, settled, valued
+from evomerge.dialects.mergekit_numbers import numbers_in
 from evomerge.errors import InputError
-from evomerge.recipe import AdapterRef, Recipe
+from evomerge.recipe import AdapterRef, Number, Recipe
 
 
 @dataclass(frozen=True)
@@ -25,29 +26,33 @@ class Translation:
     Attributes:
         recipe: The recipe.
         notes: What the configuration says and mergekit does not read, one sentence each.
+        numbers: The numbers of the configuration as it gives them, if they were asked for.
     """
 
     recipe: Recipe
     notes: tuple[str, ...] = ()
+    numbers: tuple[Number, ...] = ()
 
 
-def translated(configurations: Sequence[Configuration], facts: Facts) -> Translation:
+def translated(configurations: Sequence[Configuration], facts: Facts, *, traced: bool = False) -> Translation:
     """Translates the documents of one file.
 
     Args:
         configurations: The documents.
         facts: Gives the facts about a checkpoint that they name.
+        traced: Whether to say which coefficients each number of the result's document stands for. Tensors then share a
+            group only where the same numbers apply to them.
 
     Raises:
         InputError: With everything that no recipe says, or that does not fit the models.
     """
     result = result_of(configurations)
     known = {other.name: other for other in configurations if other.name is not None}
-    translator = _Translator(known, facts)
+    translator = _Translator(known, facts, result if traced else None)
     recipe, _ = translator.document(result, ())
     unused = [name for name in known if name not in translator.done and name != result.name]
     notes = [f"{known[name].where}: its model is no part of the result, so it is not built" for name in unused]
-    return Translation(recipe, (*translator.notes, *notes))
+    return Translation(recipe, (*translator.notes, *notes), translator.numbers)
 
 
 @dataclass
@@ -57,14 +62,18 @@ class _Translator:
     Attributes:
         known: The documents by name.
         facts: Facts about checkpoints.
+        traced: The document of which numbers are traced.
         done: Recipes of documents by name, with the facts about their models.
         notes: What mergekit does not read.
+        numbers: The numbers of the traced document.
     """
 
     known: Mapping[str, Configuration]
     facts: Facts
+    traced: Configuration | None = None
     done: dict[str, tuple[Recipe, ModelFacts]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    numbers: tuple[Number, ...] = ()
 
     def document(self, configuration: Configuration, trail: tuple[str, ...]) -> tuple[Recipe, ModelFacts]:
         """The recipe of a document, and the facts about its model."""
@@ -85,7 +94,7 @@ class _Translator:
             raise InputError([f"{configuration.where}: {problem}" for problem in problems])
         self.notes += [f"{configuration.where}: {note}" for note in notes]
         shape = shape_of(configuration, facts)
-        blocks = _all_valued(configuration, shape.blocks, words)
+        blocks = _all_valued(configuration, shape.blocks, words, traced=configuration is self.traced)
         first = configuration.base or next(entry.model for _, entry in configuration.entries())
         stored = facts(first).dtype
         # Without a type tensors are merged as they are stored, and deltas in the type of the base.
@@ -95,6 +104,8 @@ class _Translator:
         try:
             recipe = assembled(blocks, shape.stacked, frame)
             recipe = finished(recipe, configuration, source, facts)
+            if configuration is self.traced:
+                self.numbers = numbers_in(configuration, blocks, recipe)
         except InputError as error:
             raise InputError([f"{configuration.where}: {problem}" for problem in error.problems]) from error
         names = tuple(tensor.name for block in blocks for tensor in block.tensors)
@@ -132,12 +143,14 @@ def _words(configuration: Configuration) -> Vocabulary:
         raise InputError([f"{configuration.where}: {problem}" for problem in error.problems]) from error
 
 
-def _all_valued(configuration: Configuration, blocks: Sequence[Block], words: Vocabulary) -> tuple[ValuedBlock, ...]:
+def _all_valued(
+    configuration: Configuration, blocks: Sequence[Block], words: Vocabulary, *, traced: bool
+) -> tuple[ValuedBlock, ...]:
     problems: list[str] = []
     found: list[ValuedBlock] = []
     for block in blocks:
         try:
-            found.append(valued(block, words))
+            found.append(valued(block, words, traced=traced))
         except InputError as error:
             problems += [problem for problem in error.problems if problem not in problems]
     try:

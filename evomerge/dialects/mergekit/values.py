@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evomerge.dialects.mergekit.blocks import Block, Member
 from evomerge.dialects.mergekit.model_names import ModelName
 from evomerge.dialects.mergekit.parameters import Vocabulary, per_model
+from evomerge.dialects.mergekit.settings import Gradient, source
 from evomerge.errors import InputError
 from evomerge.methods import MergeMethod
 from evomerge.recipe import Coefficient
 
 Values = Mapping[str, tuple[float, ...]]
 """Coefficients of one tensor: one number for each merged tensor, or a single one."""
+
+Origins = Mapping[str, tuple[tuple[Gradient, float] | None, ...]]
+"""Of each coefficient, the numbers that it is taken from and the depth there; None where nothing is said."""
 
 _SMALL = 1e-8  # a sum of weights below it divides nothing
 _NO_SHARES = 1e-6  # nor is it divided into shares
@@ -78,11 +82,13 @@ class Tensor:
         name: Its name.
         options: The method's options, as JSON text.
         values: The method's coefficients; empty where it is a copy.
+        origins: Where each value comes from; empty unless it was asked for.
     """
 
     name: str
     options: str
     values: Values
+    origins: Origins = field(default_factory=dict)
 
     @property
     def copied(self) -> bool:
@@ -115,8 +121,13 @@ class ValuedBlock:
         return tuple(self.block.sources[index] for index in self.roles.merged)
 
 
-def valued(block: Block, words: Vocabulary) -> ValuedBlock:
+def valued(block: Block, words: Vocabulary, *, traced: bool = False) -> ValuedBlock:
     """Looks the values of all tensors of a block up.
+
+    Args:
+        block: The block.
+        words: The method's words.
+        traced: Whether to say where values come from. Deltas without weight then stay deltas.
 
     Raises:
         InputError: With everything that is missing, or that the method does not take.
@@ -126,7 +137,7 @@ def valued(block: Block, words: Vocabulary) -> ValuedBlock:
     tensors: list[Tensor] = []
     for member in block.members:
         try:
-            tensors.append(_tensor(block, member, roles, words))
+            tensors.append(_tensor(block, member, roles, words, traced=traced))
         except InputError as error:
             for problem in error.problems:
                 problems[problem] = problems.get(problem, 0) + 1
@@ -139,7 +150,7 @@ def _times(count: int) -> str:
     return f" ({count} tensors)" if count > 1 else ""
 
 
-def _tensor(block: Block, member: Member, roles: Roles, words: Vocabulary) -> Tensor:
+def _tensor(block: Block, member: Member, roles: Roles, words: Vocabulary, *, traced: bool) -> Tensor:
     options = words.read_options(block.shared, member.name, member.depth)
     written = json.dumps(options, sort_keys=True)
     if roles.copied:
@@ -154,7 +165,21 @@ def _tensor(block: Block, member: Member, roles: Roles, words: Vocabulary) -> Te
     if problems:
         raise InputError(problems)
     declared = {coefficient.name: coefficient for coefficient in words.method.coefficients(options)}
-    return Tensor(member.name, written, _ours(words.method, options, declared, found, len(roles.merged)))
+    own = _ours(words.method, options, declared, found, len(roles.merged))
+    idle = words.method.base == "required" and "weight" in own and not any(own["weight"])
+    if idle and not (traced and options.get("normalise") == "none"):
+        return Tensor(member.name, written, {})
+    origins = {name: _sources(name, block, member, roles) for name in words.coefficients} if traced else {}
+    return Tensor(member.name, written, own, origins)
+
+
+def _sources(name: str, block: Block, member: Member, roles: Roles) -> tuple[tuple[Gradient, float] | None, ...]:
+    """The numbers that the values of a coefficient are taken from, as :func:`_looked_up` gives these."""
+    places = [(block.shared, member.name)]
+    if per_model(name):
+        places = [(block.levels[index], member.inputs[index]) for index in roles.merged]
+    found = [source(levels, name, tensor) for levels, tensor in places]
+    return tuple(None if gradient is None else (gradient, member.depth) for gradient in found)
 
 
 def _looked_up(
@@ -176,7 +201,7 @@ def _ours(
     values: Mapping[str, tuple[float, ...]],
     count: int,
 ) -> Values:
-    """Mergekit's values in our words; empty where they leave the base as it is."""
+    """Mergekit's values in our words."""
     found = dict(values)
     for name, coefficient in declared.items():
         if name not in found:
@@ -192,8 +217,6 @@ def _ours(
         found["weight"] = (0.5, 0.5)
     if "epsilon" in found:
         found["epsilon"] = tuple(map(_share, found["epsilon"], found["density"]))
-    if method.base == "required" and "weight" in found and not any(found["weight"]):
-        return {}
     return found
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from evomerge.dialects.mergekit.config import Configuration
 from evomerge.dialects.mergekit.documents import references
 from evomerge.dialects.mergekit.reading import configurations
+from evomerge.dialects.mergekit.translation import Translation, translated
 from evomerge.errors import InputError
-from evomerge.recipe import CheckpointRef, Recipe
+from evomerge.recipe import CheckpointRef, Recipe, numbers_of
 from evomerge.run import environment, paths
 
 # Modules that open models are imported inside the functions: whether the hub is out of bounds has to be settled before.
@@ -67,15 +68,26 @@ class RecipeFile:
         Raises:
             InputError: With everything that is wrong with the file, or does not fit its models.
         """
-        if isinstance(self.content, Recipe):
-            return self.content
-        from evomerge.dialects.mergekit.translation import translated
-        from evomerge.run.recipe_files.model_facts import facts_of
-
-        found = translated(self.content, facts_of(self.checkpoints, offline=offline))
+        found = self.translated(offline=offline)
         for note in found.notes:
             say(note)
         return found.recipe
+
+    def translated(self, *, offline: bool, traced: bool = False) -> Translation:
+        """The recipe, with what the file says without effect, and its numbers.
+
+        Args:
+            offline: Never ask the hub.
+            traced: Whether to give the numbers too, as the file has them.
+
+        Raises:
+            InputError: With everything that is wrong with the file, or does not fit its models.
+        """
+        if isinstance(self.content, Recipe):
+            return Translation(self.content, (), tuple(numbers_of(self.content)) if traced else ())
+        from evomerge.run.recipe_files.model_facts import facts_of
+
+        return translated(self.content, facts_of(self.checkpoints, offline=offline), traced=traced)
 
 
 def load(path: str | Path, *, offline: bool = True, say: Callable[[str], object] = lambda note: None) -> Recipe:

@@ -12,7 +12,7 @@ from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
 from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, short_name
 from evomerge.run import paths
-from evomerge.run.recipes.searched import read_recipe, references
+from evomerge.run.recipes.searched import SearchedRecipe
 from evomerge.run.run_config import RunConfig
 
 
@@ -36,7 +36,7 @@ def with_adapters(config: RunConfig) -> RunConfig:
     return replace(config, models=tuple(models))
 
 
-def open_models(config: RunConfig, method: MergeMethod | None) -> Checkpoints:
+def open_models(config: RunConfig, method: MergeMethod | None, searched: SearchedRecipe | None) -> Checkpoints:
     """Opens all models, the reference first: the base, but the first model where the method takes no base.
 
     That of a recipe is the recipe's own.
@@ -44,6 +44,7 @@ def open_models(config: RunConfig, method: MergeMethod | None) -> Checkpoints:
     Args:
         config: The configuration, of which adapters are known as such.
         method: The merge method.
+        searched: The recipe that is searched, if there is one.
 
     Raises:
         InputError: If some cannot be found or read, or one is named twice; all problems.
@@ -51,8 +52,8 @@ def open_models(config: RunConfig, method: MergeMethod | None) -> Checkpoints:
     base = [config.base] if config.base else []
     models = list(config.models)
     ordered = [*models, *base] if method is not None and method.base == "none" else [*base, *models]
-    if config.recipe is not None:
-        ordered = references(read_recipe(config.recipe), config.base)
+    if searched is not None:
+        ordered = searched.references(config.base)
     problems: list[str] = []
     opened: dict[ModelRef, CheckpointSource] = {}
     try:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from evomerge import methods
+from evomerge.dialects.mergekit.documents import result_of
 from evomerge.errors import InputError
-from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, Number, Recipe, layer_of, numbers_of
-from evomerge.run import paths
+from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, Number, Recipe, Tokenizer, layer_of
+from evomerge.run.recipe_files import RecipeFile
+from evomerge.run.run_config import RunConfig
 
 if TYPE_CHECKING:  # the command line reads recipes before it is settled whether the hub may be asked
     from evomerge.checkpoints import CheckpointSource
@@ -18,27 +21,82 @@ Source = CheckpointRef | AdapterRef | Recipe
 
 
 @dataclass(frozen=True)
+class RecipeWords:
+    """A recipe file as far as it can be read without a look at models; None stands for what it leaves to them.
+
+    Attributes:
+        method: The merge method.
+        base: The base, if it is a model and not a recipe, and is not merged itself.
+        has_base: Whether there is one, of whatever kind.
+        experts: All other models that it names, those of recipes inside too.
+        options: The method's options.
+        dtype: The type that inputs are rounded to.
+        out_dtype: The type that merged tensors are rounded to.
+        unmatched: What becomes of tensors that not all models have.
+    """
+
+    method: str
+    base: ModelRef | None
+    has_base: bool
+    experts: tuple[ModelRef, ...]
+    options: Mapping[str, Any] | None = None
+    dtype: str | None = None
+    out_dtype: str | None = None
+    unmatched: str | None = None
+
+    @classmethod
+    def read(cls, path: str) -> RecipeWords:
+        """Reads a file of either kind.
+
+        Raises:
+            InputError: If there is none, or it is no recipe.
+        """
+        file = RecipeFile.read(path)
+        if isinstance(file.content, Recipe):
+            recipe = file.content
+            methods.load(recipe.method)
+            merged = recipe.base in recipe.sources
+            own = None if isinstance(recipe.base, Recipe) or merged else recipe.base
+            return cls(
+                recipe.method, own, recipe.base is not None and not merged, _others(_leaves(recipe), own),
+                recipe.options, recipe.dtype, recipe.out_dtype, recipe.unmatched,
+            )  # fmt: skip
+        documents = {document.name for document in file.content}
+        result = result_of(file.content)
+        names = [name for document in file.content for name in document.names() if name.path not in documents]
+        kind = methods.load(result.method).base
+        listed = result.base in [entry.model for _, entry in result.entries()]
+        merged = kind == "none" or (kind == "optional" and listed)
+        own = None
+        if result.base is not None and result.base.path not in documents and not merged:
+            own = result.base.source()
+        experts = _others((name.source() for name in names), own)
+        has_base = result.base is not None and not merged
+        return cls(result.method, own, has_base, experts, None, result.dtype, result.out_dtype)
+
+
+@dataclass(frozen=True)
 class SearchedRecipe:
     """A recipe and its numbers.
 
     Attributes:
         recipe: The recipe.
         numbers: Its numbers as the file gives them.
+        notes: What the file says without effect.
     """
 
     recipe: Recipe
     numbers: tuple[Number, ...]
+    notes: tuple[str, ...] = ()
 
-    @property
-    def base(self) -> CheckpointRef | None:
-        """The base, if it is a checkpoint."""
-        return self.recipe.base if isinstance(self.recipe.base, CheckpointRef) else None
+    def references(self, base: ModelRef | None) -> list[ModelRef]:
+        """The models to open, the recipe's reference first, without the fingerprints that the recipe records.
 
-    @property
-    def experts(self) -> tuple[ModelRef, ...]:
-        """All other checkpoints and adapters that the recipe names, those of recipes inside too."""
-        named = {ref.place: ref for ref in _named(self.recipe) if self.base is None or ref.place != self.base.place}
-        return tuple(named.values())
+        Args:
+            base: A base to compare with, which the recipe need not name.
+        """
+        refs = [*self.recipe.references, *([base] if base is not None else [])]
+        return list({ref.place: _plain(ref) for ref in reversed(refs)}.values())[::-1]
 
     def opened(self, checkpoints: Checkpoints) -> SearchedRecipe:
         """The same with the references that the checkpoints are opened under.
@@ -56,7 +114,9 @@ class SearchedRecipe:
                     f"recipe: the weights in {ref.source} are not those that it records; put the old ones back, or "
                     "take the fingerprint out of the recipe"
                 )
-            return replace(own, hub_id=own.hub_id or ref.hub_id)
+            if isinstance(own, CheckpointRef) and isinstance(ref, CheckpointRef):
+                return replace(own, hub_id=own.hub_id or ref.hub_id)
+            return own
 
         recipe = _mapped(self.recipe, found)
         if problems:
@@ -64,30 +124,65 @@ class SearchedRecipe:
         return replace(self, recipe=recipe)
 
 
-def read_recipe(path: str) -> SearchedRecipe:
-    """Reads the file of a recipe that is to be searched.
+def read_recipe(config: RunConfig) -> SearchedRecipe | None:
+    """Reads the recipe that is searched; for mergekit's YAML also the headers of its models. None if there is none.
 
     Raises:
-        InputError: If there is none, or it is no recipe.
+        InputError: With everything that is wrong with it, or that no search scores.
     """
-    recipe = Recipe.load(paths.expanded(path))
-    return SearchedRecipe(recipe, tuple(numbers_of(recipe)))
-
-
-def references(searched: SearchedRecipe, base: ModelRef | None) -> list[ModelRef]:
-    """The checkpoints and adapters to open, the recipe's reference first, without the fingerprints that it records.
-
-    Args:
-        searched: The recipe.
-        base: A base to compare with, which the recipe need not name.
-    """
-    refs = [*searched.recipe.references, *([base] if base is not None else [])]
-    return list({ref.place: _unrecorded(ref) for ref in reversed(refs)}.values())[::-1]
+    if config.recipe is None:
+        return None
+    try:
+        found = RecipeFile.read(config.recipe).translated(offline=bool(config.offline), traced=True)
+        recipe = replace(found.recipe, unmatched=config.unmatched)
+        if problems := list(_unscored(recipe, config.fitness.apply_chat_template)):
+            raise InputError(problems)
+    except InputError as error:
+        raise InputError([f"recipe: {problem}" for problem in error.problems]) from error
+    return SearchedRecipe(recipe, found.numbers, found.notes)
 
 
 def layers_of(source: CheckpointSource, layer_pattern: str) -> int:
     """Number of layers that the names of a checkpoint's tensors show."""
     return 1 + max((layer for name in source.specs if (layer := layer_of(name, layer_pattern)) is not None), default=-1)
+
+
+def _unscored(recipe: Recipe, templated: bool) -> Iterator[str]:
+    """Tokenizers other than the one that candidates are scored with, and templates that they would not see."""
+    own, token = recipe.first, recipe.tokenizer
+    named = recipe.base if token.source == "base" else None
+    if isinstance(token.source, int):
+        named = recipe.sources[token.source]
+    if token != Tokenizer() and (named != own or token.pad_to_multiple_of is not None):
+        yield (
+            "it gives the model another tokenizer than its reference has, by which candidates are scored; take the "
+            "tokenizer out, and put it into the recipe that you export"
+        )
+    if recipe.chat_template is not None and templated:
+        yield (
+            "it gives the model another chat template than its reference has, by which candidates are scored; take the "
+            "template out, and put it into the recipe that you export"
+        )
+
+
+def _leaves(recipe: Recipe) -> Iterator[ModelRef]:
+    """The models that a recipe names, those of recipes inside too, as often as they are named."""
+    for source in (*recipe.sources, *(() if recipe.base is None else (recipe.base,))):
+        if isinstance(source, Recipe):
+            yield from _leaves(source)
+        else:
+            yield source
+
+
+def _others(refs: Iterator[ModelRef], base: ModelRef | None) -> tuple[ModelRef, ...]:
+    """The models other than the base, each once."""
+    found = {ref.place: ref for ref in refs}
+    return tuple(ref for place, ref in found.items() if base is None or place != base.place)
+
+
+def _plain(ref: ModelRef) -> ModelRef:
+    plain = replace(ref, fingerprint=None)
+    return replace(plain, on=replace(plain.on, fingerprint=None)) if isinstance(plain, AdapterRef) else plain
 
 
 def _mapped(recipe: Recipe, found: Callable[[ModelRef], ModelRef]) -> Recipe:
@@ -96,18 +191,3 @@ def _mapped(recipe: Recipe, found: Callable[[ModelRef], ModelRef]) -> Recipe:
 
     base = None if recipe.base is None else one(recipe.base)
     return replace(recipe, sources=tuple(map(one, recipe.sources)), base=base)
-
-
-def _named(recipe: Recipe) -> Iterator[ModelRef]:
-    """The models that a recipe names by themselves: not what its adapters are on. Its reference's comes first."""
-    first = recipe.first
-    for source in (first, *recipe.sources):
-        if isinstance(source, Recipe):
-            yield from _named(source)
-        else:
-            yield source
-
-
-def _unrecorded(ref: ModelRef) -> ModelRef:
-    plain = replace(ref, fingerprint=None)
-    return replace(plain, on=replace(plain.on, fingerprint=None)) if isinstance(plain, AdapterRef) else plain

@@ -27,21 +27,23 @@ from evomerge.recipe import (
 from evomerge.report import front_members
 from evomerge.run import paths
 from evomerge.run.members import empty_front
-from evomerge.run.recipes.searched import SearchedRecipe, layers_of, read_recipe
+from evomerge.run.recipes.searched import SearchedRecipe, layers_of
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.store import RunStore
 
 RECIPE = "recipe"  # the recipe that is searched, as a start
 
 
-def build_spec(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod) -> GenomeSpec:
+def build_spec(
+    config: RunConfig, checkpoints: Checkpoints, method: MergeMethod, searched: SearchedRecipe | None
+) -> GenomeSpec:
     """The search space of a method over opened checkpoints, or of the recipe that is searched.
 
     Raises:
         InputError: With everything that is wrong with options and genome.
     """
-    if config.recipe is not None:
-        return _recipe_spec(config, read_recipe(config.recipe).opened(checkpoints), checkpoints, method)
+    if searched is not None:
+        return _recipe_spec(config, searched.opened(checkpoints), checkpoints, method)
     options = method.resolve(config.method_options)
     refs = {ref.place: ref for ref in checkpoints.by_ref}
     models = tuple(refs[ref.place] for ref in config.models)
@@ -87,24 +89,24 @@ def _recipe_spec(
     return genome.from_recipe(config.genome, declared, recipe, searched.numbers, rows, slots)
 
 
-def compare_models(config: RunConfig, checkpoints: Checkpoints) -> Comparison:
+def compare_models(config: RunConfig, checkpoints: Checkpoints, searched: SearchedRecipe | None) -> Comparison:
     """Compares the models of a search, or those of the recipe that is searched."""
     trust, unmatched = config.model.trust_remote_code, config.unmatched
-    if config.recipe is None:
+    if searched is None:
         return checkpoints.compare(trust_remote_code=trust, unmatched=unmatched)
-    recipe = read_recipe(config.recipe).opened(checkpoints).recipe
+    recipe = searched.opened(checkpoints).recipe
     # Where a recipe takes layers one by one, its models may differ in depth.
     depth, how = not recipe.has_layers, matching_of(recipe)
     return checkpoints.compare(trust_remote_code=trust, same_depth=depth, unmatched=unmatched, matching=how)
 
 
 def known_starts(
-    config: RunConfig, checkpoints: Checkpoints, spec: GenomeSpec, method: MergeMethod
+    checkpoints: Checkpoints, spec: GenomeSpec, method: MergeMethod, searched: SearchedRecipe | None
 ) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     """Names and genomes ``(k, n_var)`` of known points: those of the method, or the recipe that is searched alone."""
-    if config.recipe is None:
+    if searched is None:
         return spec.starts(method.starts(len(spec.template.sources), spec.template.options))
-    return (RECIPE,), spec.encode(read_recipe(config.recipe).opened(checkpoints).recipe)[None]
+    return (RECIPE,), spec.encode(searched.opened(checkpoints).recipe)[None]
 
 
 def baselines(
