@@ -97,7 +97,7 @@ def grouped(
     rest = sorted(members, key=lambda member: (member[0].layer is None, member[0].layer or 0, member[1]))
     own = own_kinds(settings)
     splits = _splits(settings, own)
-    candidates = [(Group(kind, kinds=(kind,)), None) for kind in own]
+    candidates: list[tuple[Group, _Split | None]] = [(Group(kind, kinds=(kind,)), None) for kind in own]
     for ends in _ranges(settings, [place for place, _ in rest]):
         candidates += [(split.group(_range_label(ends), ends), split) for split in splits]
     candidates += [(group, split) for split in splits for group in _outside(settings, split)]

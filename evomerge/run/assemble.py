@@ -125,7 +125,8 @@ def assemble(config: RunConfig) -> Assembly:
         raise AssertionError("tasks without metrics are a problem that settle reports")
     metrics |= {function.metric: function.higher_is_better for function in functions}
     objectives, constraints = _wishes(config, metrics, suite, found)
-    start_names, starts = (), np.zeros((0, 0))
+    start_names: tuple[str, ...] = ()
+    starts = np.zeros((0, 0))
     if checkpoints is not None and method is not None and spec is not None:
         start_names, starts = known_starts(checkpoints, spec, method, searched)
         _check_searcher(config, Problem(spec.n_var, len(objectives), 1, starts), found)

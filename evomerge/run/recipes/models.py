@@ -36,7 +36,7 @@ def with_adapters(config: RunConfig) -> RunConfig:
     return replace(config, models=tuple(models))
 
 
-def open_models(config: RunConfig, method: MergeMethod | None, searched: SearchedRecipe | None) -> Checkpoints:
+def open_models(config: RunConfig, method: MergeMethod | None, searched: SearchedRecipe | None = None) -> Checkpoints:
     """Opens all models, the reference first: the base, but the first model where the method takes no base.
 
     That of a recipe is the recipe's own.
