@@ -14,8 +14,8 @@ eps                 eps
 ==================  =======================
 
 Where the unit vectors cancel there is no direction; the weighted sum of the vectors themselves stands in for it, as in
-mergekit for two models (it refuses more, and so every tensor that none of three experts has changed). Weights that are
-to be normalised and sum to zero are refused, but with a base weights of zero leave the base.
+mergekit for two models (it refuses more, and so every tensor that none of three experts has changed). Recipes whose
+weights are to be normalised and sum to zero or less are refused.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ rows        ``nuslerp_flatten: false``
 columns     ``nuslerp_flatten: false`` and ``nuslerp_row_wise: true``
 ==========  ==========================================================
 
-Only the proportions of the weights matter; a negative one goes beyond the other model. Weights that sum to zero are
-refused (mergekit takes the middle), but with a base two weights of zero leave the base.
+Only the proportions of the weights matter; a negative one goes beyond the other model. Recipes whose weights sum to
+zero or less are refused (mergekit takes the middle where they sum to zero).
 """
 
 from __future__ import annotations

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from evomerge.contracts.method_cases import same_bits
 from evomerge.errors import InputError
 from evomerge.methods import load
+from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
 from tests.methods.one_tensor import merge
 
 ROOT3 = math.sqrt(3)
@@ -78,6 +80,18 @@ def test_weights_that_sum_to_zero() -> None:
     for weights, given in (((0.0, 0.0), None), ((1.0, -1.0), None), ((1.0, -1.0), base)):
         with pytest.raises(InputError, match="nuslerp: the weights of tensor 'x' sum to zero"):
             between(first, second, weights, given)
+
+
+def test_recipes_may_weigh_a_model_negatively_but_not_more_than_the_other() -> None:
+    def problems(weights: tuple[float, float]) -> list[str]:
+        groups = ParameterGroups((Group("all"),))
+        models = (CheckpointRef("one"), CheckpointRef("two"))
+        recipe = Recipe("nuslerp", {}, models, None, groups, {"weight": np.array([weights])})
+        return load("nuslerp").problems(recipe)
+
+    assert problems((1.4, -0.4)) == []
+    for weights in ((0.0, 0.0), (0.5, -1.0)):
+        assert "sums to zero or less over the models of a group" in problems(weights)[0]
 
 
 @pytest.mark.parametrize(
