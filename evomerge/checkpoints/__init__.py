@@ -16,8 +16,8 @@ from evomerge.checkpoints.adapters import (
     computed_bytes,
     folder_of,
     is_adapter,
-    low_rank,
     stored_bytes,
+    stored_part,
 )
 from evomerge.checkpoints.comparison.compare import Comparison, Matching, compare, strictest
 from evomerge.checkpoints.comparison.derived import read_config
@@ -68,7 +68,6 @@ __all__ = [
     "is_head",
     "is_vocabulary",
     "locate",
-    "low_rank",
     "map_arrays",
     "open_all",
     "open_source",
@@ -82,6 +81,7 @@ __all__ = [
     "same_weights",
     "stored_bytes",
     "stored_dtype",
+    "stored_part",
     "strictest",
     "tokenizer_problems",
     "unreadable_companions",

@@ -112,6 +112,8 @@ def _working(outputs: Outputs, tensor: OutputTensor) -> int:
     read = sum(map(_read, tensor.reads))
     if tensor.context is None:
         return read
+    if tensor.sum is not None:
+        return read + tensor.sum.working_bytes
     own = outputs.method.working_bytes(tensor.merged_spec.numel, len(tensor.inputs))
     return own + read
 

@@ -157,7 +157,7 @@ class Merger:
         plan, unread = self.plan(recipe), Unread()
         memory = memory or new_memory(self.device)
         common = self._get_ready(plan)
-        given = _given(plan.outputs, names)
+        given = plan.outputs.given(names)
         tensors = [plan.outputs.tensors[name] for name in given]
         for tensor, inputs in self._fetched(tensors, known=common.inputs):
             if tensor.row is None:
@@ -217,7 +217,11 @@ class Merger:
         if isinstance(inputs, torch.Tensor):
             out.copy_(inputs)
             return finite_flag(out)
-        finite = plan.outputs.method.merge(*inputs, plan.coefficients(tensor), out)
+        method, values = plan.outputs.method, plan.coefficients(tensor)
+        if tensor.sum is not None and method.sums is not None:
+            tensor.sum.write(inputs[1].models, *method.sums(tensor.name, values, plan.outputs.options), out)
+            return finite_flag(out)
+        finite = method.merge(*inputs, values, out)
         return finite_flag(out) if finite is None else finite
 
     def _stays(self, plan: MergePlan, tensor: OutputTensor) -> bool:
@@ -225,15 +229,15 @@ class Merger:
         kept = (
             plan.outputs.method.prepare is None or self._prepared.get(self._prepared_key(plan), tensor.name) is not None
         )
-        return kept and tensor.tail is None and self._weights.stays(tensor.inputs)
+        return kept and tensor.tail is None and self._weights.stays(tensor.reads)
 
     def _with_prepared(
         self, plan: MergePlan, tensor: OutputTensor, inputs: list[torch.Tensor]
     ) -> tuple[TensorContext, TensorSources]:
         """One tensor of all sources with what the method prepares for it, kept or, for want of room, made now."""
-        context, base, models = tensor.context, None, inputs[: len(tensor.inputs)]
+        context, base, models = tensor.context, None, inputs if tensor.sum else inputs[: len(tensor.inputs)]
         assert context is not None
-        if tensor.based:
+        if tensor.based and tensor.sum is None:
             base, *models = models
         if plan.outputs.method.prepare is None:
             return context, TensorSources(base, models, plan.outputs.options)
@@ -285,14 +289,3 @@ class _Surveyed:
 def _placed(weights: WeightCache, key: Hashable, arrays: Arrays, name: str) -> torch.Tensor:
     """A prepared array on the device that merging is computed on."""
     return weights.array((key, name), arrays[name])
-
-
-def _given(outputs: Outputs, names: Collection[str] | None) -> dict[str, list[str]]:
-    """For each tensor that is made, the names that it is given under: its own, and those wanted that repeat it."""
-    given: dict[str, list[str]] = {}
-    for name in outputs.specs if names is None else names:
-        stored = outputs.aliases.get(name, name)
-        also = given.setdefault(stored, [stored])
-        if name != stored:
-            also.append(name)
-    return given

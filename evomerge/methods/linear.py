@@ -23,14 +23,22 @@ def merge(
     context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
 ) -> Finite | None:
     """Writes the weighted sum of the models; a model of weight zero takes no part."""
-    weights = per_model(coefficients["weight"])
-    if sources.options["normalise"] == "weight":
-        weights = proportions("linear", context.name, weights)
+    weights = _weights(context.name, coefficients, sources.options)
     parts = [Part(model, weight) for model, weight in zip(sources.flat_models, weights, strict=True) if weight != 0]
     if parts:
         return mix(Mixture(None, parts), out).finite
     out.detach().zero_()
     return True
+
+
+def sums(name: str, coefficients: Coefficients, options: Options) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Nothing of the base, and of each model its weight."""
+    return (), _weights(name, coefficients, options)
+
+
+def _weights(name: str, coefficients: Coefficients, options: Options) -> tuple[float, ...]:
+    weights = per_model(coefficients["weight"])
+    return proportions("linear", name, weights) if options["normalise"] == "weight" else weights
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
@@ -52,6 +60,7 @@ METHOD = MergeMethod(
     options={"normalise": NORMALISE.choosing("weight", among=("weight", "none"))},
     base="optional",
     starts=model_starts,
+    sums=sums,
     mergekit=mergekit,
     mergekit_parameters=MergekitParameters(
         {"normalize": True},

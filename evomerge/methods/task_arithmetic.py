@@ -6,9 +6,9 @@ the same with the same ``normalise`` (theirs is called ``normalize``).
 
 from __future__ import annotations
 
-from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
+from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts, per_model, shared
 from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Options, Starts
+from evomerge.methods._shared.inputs import Coefficients, Options, Starts
 from evomerge.methods._shared.mergekit import delta_mergekit, delta_parameters
 from evomerge.methods._shared.options import NORMALISE
 from evomerge.methods._shared.task_vector import merging
@@ -25,6 +25,14 @@ def starts(n_models: int, options: Options) -> Starts:
     return delta_starts(n_models, options, sparse=False, elects=False)
 
 
+def sums(name: str, coefficients: Coefficients, options: Options) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Of the base itself less all that is added of the models, and of each model its weight times lambda."""
+    weights, scale = per_model(coefficients["weight"]), shared(coefficients["lambda"])
+    scale /= (sum(weights) or 1.0) if options["normalise"] == "weight" else 1.0
+    factors = tuple(scale * weight for weight in weights)
+    return (1.0, *(-factor for factor in factors)), factors
+
+
 METHOD = MergeMethod(
     name="task_arithmetic",
     summary="base plus weighted sum of deltas",
@@ -33,6 +41,7 @@ METHOD = MergeMethod(
     coefficients=coefficients,
     options={"normalise": NORMALISE.choosing("none", among=("none", "weight"))},
     starts=starts,
+    sums=sums,
     mergekit=delta_mergekit,
     mergekit_parameters=delta_parameters(normalize=False),
 )

@@ -84,3 +84,31 @@ def test_memory_for_one_tensor_of_each(adapted: tuple[Path, list[Path], list[Pat
     files = sum((adapter / "adapter_model.safetensors").stat().st_size for adapter in adapters)
     assert weights < found.mapped < weights + files
     assert found.working == 259 * 16 * 4  # the head, of which only one adapter has a delta
+
+
+def test_sums_are_one_product_whatever_the_threads(adapted: tuple[Path, list[Path], list[Path]]) -> None:
+    """No adapter's tensor is made on the way, and the bytes do not depend on threads."""
+    base, adapters, models = adapted
+    recipe = with_adapters(make_recipe("task_arithmetic", models, base), base, adapters)
+    checkpoints = Checkpoints.open(recipe)
+    merger = Merger(checkpoints)
+    outputs = merger.outputs(recipe).tensors
+    sums = {name: tensor.sum for name, tensor in outputs.items() if tensor.sum is not None}
+    changed = frozenset().union(*(checkpoints.by_ref[ref].changed for ref in recipe.sources))
+    assert sums.keys() == changed
+    assert all(entry.in_place for parts in sums.values() for entry in parts.reads)
+    assert [len(parts.reads) for parts in sums.values()] == [1] * len(sums)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = {name: merger.tensor(recipe, name) for name in sums}
+        torch.set_num_threads(2)
+        assert all(tensor.equal(merger.tensor(recipe, name)) for name, tensor in one.items())
+    finally:
+        torch.set_num_threads(threads)
+    nothing = make_recipe("task_arithmetic", models, base, coefficients={"weight": torch.zeros(3, 2)})
+    nothing = replace(with_adapters(nothing, base, adapters), out_dtype="float32")
+    source = open_source(base)
+    assert all(merger.tensor(nothing, name).equal(source.tensor(name)) for name in sums)
+    predicted = footprint(checkpoints, recipe, model_dtype="bfloat16").working
+    assert predicted == 3 * (259 + 16) * 4  # the thin matrices of the head, of which one adapter has a delta

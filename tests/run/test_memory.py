@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from experiments.merge_speed.models import EXPERTS, generate
+from tests.adapters import lora
 from tests.building import tiny_tokenizer
 from tests.run.family import ROOT, write_task
 
@@ -66,3 +67,38 @@ def test_peak_memory_is_predicted(tmp_path: Path, models: Path, size: str, metho
     peak = int(re.findall(r"peak (\d+)", program("search", *words))[0])
     print(f"{size} {method}: predicted {predicted / 1e9:.3f} GB, peak {peak / 1e9:.3f} GB")
     assert predicted / 1.1 < peak < predicted * 1.1
+
+
+@pytest.mark.parametrize(
+    ("method", "copies"),
+    [
+        # Whole tensors of all adapters at once, but of one tensor at a time; and none at all, where the method adds up.
+        pytest.param("ties", 8, marks=pytest.mark.slow),
+        pytest.param("task_arithmetic", 0, marks=pytest.mark.slow),
+    ],
+)
+def test_eight_adapters_take_memory_for_one_model_and_the_adapters(
+    tmp_path: Path, models: Path, method: str, copies: int
+) -> None:
+    base = generate("135m", models)[0]
+    tiny_tokenizer(base)
+    write_task(tmp_path, "quiz", 0, items=60)
+    adapters = [lora(base, models / f"adapter_{seed}", seed, rank=8, scale=0.01) for seed in range(8)]
+    words = [
+        f"models=[{','.join(map(str, adapters))}]", f"method={method}", "tasks=[quiz]", f"task_path={tmp_path}",
+        "items_per_task=8", "test_items_per_task=8", "evaluations=4", "searcher.population=5", "genome=model",
+        "model.dtype=float32", "model.threads=1", "progress=none", f"run_dir={tmp_path / 'run'}",
+        "confirm.finalists=1", "model.prepared_memory=0", "model.prepared_disk=0",
+    ]  # fmt: skip
+    said = program("check", *words)
+    memory = re.search(r"memory: ([\d.e+]+) (kB|MB|GB) per worker .*mapped checkpoints ([\d.]+) MB", said)
+    assert memory is not None
+    predicted, mapped = float(memory[1]) * UNITS[memory[2]], float(memory[3]) * 1e6
+    weights = sum((folder / "model.safetensors").stat().st_size for folder in [base])
+    files = sum((folder / "adapter_model.safetensors").stat().st_size for folder in adapters)
+    assert mapped == pytest.approx(weights + files, rel=0.01)
+    peak = int(re.findall(r"peak (\d+)", program("search", *words))[0])
+    print(f"eight adapters, {method}: predicted {predicted / 1e9:.3f} GB, peak {peak / 1e9:.3f} GB")
+    assert predicted / 1.1 < peak < predicted * 1.1
+    # The program, the model that is scored, in float32, the mapped base and adapters: whole models would be 2 GB more.
+    assert peak < 600e6 + 3 * weights + files + copies * 1536 * 576 * 4 + 200e6

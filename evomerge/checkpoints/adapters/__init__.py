@@ -12,8 +12,8 @@ from evomerge.checkpoints.adapters.source import (
     adapter_of,
     computed_bytes,
     folder_of,
-    low_rank,
     stored_bytes,
+    stored_part,
 )
 
 __all__ = [
@@ -26,6 +26,6 @@ __all__ = [
     "computed_bytes",
     "folder_of",
     "is_adapter",
-    "low_rank",
     "stored_bytes",
+    "stored_part",
 ]

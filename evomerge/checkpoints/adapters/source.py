@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,25 +135,38 @@ class AdapterSource:
 
 
 def adapter_of(source: CheckpointSource) -> AdapterSource | None:
-    """The source with an adapter that a source is, perhaps under other names; None of all others."""
-    own = source.source if isinstance(source, RenamedSource) else source
-    return own if isinstance(own, AdapterSource) else None
+    """The source with an adapter that a source is, perhaps in another form; None of all others."""
+    return next((own for own in _inside(source) if isinstance(own, AdapterSource)), None)
 
 
-def low_rank(source: CheckpointSource, name: str) -> tuple[CheckpointSource, str, LowRank] | None:
-    """A tensor as the sum of a tensor of another source and a low-rank product; None if it is no such sum.
+def stored_part(source: CheckpointSource, name: str) -> tuple[CheckpointSource, str, LowRank | None]:
+    """A tensor as the sum of a stored tensor and a low-rank product.
 
     Args:
         source: Any source.
         name: The tensor's name there.
 
     Returns:
-        The other source, the tensor's name there, and the product.
+        The source of the stored tensor, its name there, and the product; None for no product. A tensor that is no such
+        sum is given as it is.
     """
-    own = source.names[name] if isinstance(source, RenamedSource) else name
-    found = adapter_of(source)
-    product = None if found is None else found.low_rank(own)
-    return None if found is None or product is None else (found.base, own, product)
+    own_name = name
+    for own in _inside(source):
+        if isinstance(own, AdapterSource):
+            own_name = own.aliases.get(own_name, own_name)
+            product = own.low_rank(own_name)
+            plain = own_name in own.base.specs and own_name not in own.changed
+            return (own.base, own_name, product) if plain or product is not None else (source, name, None)
+        own_name = own.names[own_name] if isinstance(own, RenamedSource) else own_name
+    return source, name, None
+
+
+def _inside(source: CheckpointSource) -> Iterator[CheckpointSource]:
+    """A source, and those that it gives in another form."""
+    own: CheckpointSource | None = source
+    while own is not None:
+        yield own
+        own = getattr(own, "source", None)
 
 
 def stored_bytes(source: CheckpointSource) -> int:

@@ -20,6 +20,7 @@ from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
 from evomerge.merging.plan.problems import count_problems, first_of, input_problems, layer_problems
 from evomerge.merging.plan.recipe_source import RecipeSource
 from evomerge.merging.plan.rows import Rows, TokenMatching, common_rows, row_problems, tokenizer_of
+from evomerge.merging.plan.sums import LowRankSum
 from evomerge.merging.plan.unmatched import kept, lacks_match, second_heads, surplus
 from evomerge.merging.vocabulary.merged import MergedTokenizer
 from evomerge.merging.vocabulary.templates import chosen_templates
@@ -181,7 +182,8 @@ class _Derivation:
             return OutputTensor(origin.name, spec, rows.inputs, row, None, False, frozen, rows.tail)
         context = self._context(origin)
         key = (survey_key if self.method.survey is not None else self.how, context, names, *out)
-        return OutputTensor(origin.name, spec, rows.inputs, row, context, based, key, rows.tail)
+        parts = LowRankSum.of(rows.inputs, based) if self.method.sums is not None and rows.tail is None else None
+        return OutputTensor(origin.name, spec, rows.inputs, row, context, based, key, rows.tail, parts)
 
     def _rows(self, inputs: Sequence[tuple[int, Input]], model: Input, by_token: bool) -> Rows:
         """The rows that are read of an output tensor's inputs, which come with the places of their sources."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 
 from evomerge.checkpoints import CheckpointSource, TensorSpec
 from evomerge.merging.plan.inputs import Input
+from evomerge.merging.plan.sums import LowRankSum
 from evomerge.merging.vocabulary.merged import MergedTokenizer
 from evomerge.methods import MergeMethod, TensorContext
 
@@ -35,6 +36,7 @@ class OutputTensor:
         based: Whether the first input is the base's.
         key: Everything that its bytes depend on, but for coefficients and the device.
         tail: Its last rows, where not all of them are merged: those that some vocabulary does not have.
+        sum: The parts of its inputs, where the method adds these up and adapters are among them.
     """
 
     name: str
@@ -45,10 +47,13 @@ class OutputTensor:
     based: bool
     key: Hashable
     tail: Input | None = None
+    sum: LowRankSum | None = None
 
     @property
     def reads(self) -> tuple[Input, ...]:
-        """All that is read for it: the inputs, and the tail if there is one."""
+        """All that is read for it: the inputs or their stored parts, and the tail if there is one."""
+        if self.sum is not None:
+            return self.sum.reads
         return self.inputs if self.tail is None else (*self.inputs, self.tail)
 
     @property
@@ -116,3 +121,17 @@ class Outputs:
             found[name] = tensor.spec
             found |= dict.fromkeys(heads.get(name, ()), tensor.spec)
         return found
+
+    def given(self, names: Collection[str] | None) -> dict[str, list[str]]:
+        """For each tensor that is made, the names that it is given under: its own, and those wanted that repeat it.
+
+        Args:
+            names: The names that are wanted; None is all.
+        """
+        given: dict[str, list[str]] = {}
+        for name in self.specs if names is None else names:
+            stored = self.aliases.get(name, name)
+            also = given.setdefault(stored, [stored])
+            if name != stored:
+                also.append(name)
+        return given

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from evomerge.errors import InputError, suggest
-from evomerge.methods._shared.inputs import Merge, Options, Starts, TensorContext, TensorSet, TensorSources
+from evomerge.methods._shared.inputs import (
+    Coefficients,
+    Merge,
+    Options,
+    Starts,
+    TensorContext,
+    TensorSet,
+    TensorSources,
+)
 from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.methods._shared.whole_tensor import whole_tensor_bytes
 from evomerge.options import Option, with_defaults
@@ -66,6 +74,9 @@ class MergeMethod:
         copies: Whether copies of one expert give that expert: from the start ``uniform``, or with neutral
             coefficients. If not, the elements of the result lie between base and expert.
         symmetric: Whether models can be reordered together with their coefficients.
+        sums: Where the result is a weighted sum of the tensors, ``sums(name, coefficients, options)`` gives for the
+            base, if it counts, and for each model the terms that its factor is the sum of; None for all other methods.
+            Models that are low-rank deltas of a checkpoint are then added up without being multiplied out.
         mergekit: The top-level parameters of a mergekit configuration that computes the same, or None if there is
             none. ``merge_method`` is the method's name unless the parameters name another.
         mergekit_parameters: The other direction: options from mergekit's parameters. None where it is not said here.
@@ -87,6 +98,7 @@ class MergeMethod:
     exact_starts: Literal["all", "models", "none"] = "all"
     copies: bool = True
     symmetric: bool = True
+    sums: Callable[[str, Coefficients, Options], tuple[Sequence[float], Sequence[float]]] | None = None
     mergekit: Callable[[Options], Mapping[str, Any] | None] = _not_in_mergekit
     mergekit_parameters: MergekitParameters | None = None
 
