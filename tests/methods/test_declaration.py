@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 
 from evomerge import methods
 from evomerge.errors import InputError
+from evomerge.methods import TensorContext
 from evomerge.recipe import CheckpointRef, Coefficient, Group, ParameterGroups, Recipe
 
 GROUPS = ParameterGroups((Group("embedding", ("embedding",), frozen=True), Group("rest")))
@@ -150,3 +152,21 @@ def test_what_is_prepared_has_a_size() -> None:
         replace(ties, prepared_bytes=None)
     with pytest.raises(ValueError, match="prepared_bytes"):
         replace(ties, prepare=None)
+
+
+def test_sums_are_what_the_method_merges() -> None:
+    """Of every method that says that its result is a weighted sum, under all its options."""
+    generator = torch.Generator().manual_seed(0)
+    base, *models = (torch.randn(5, 7, generator=generator) for _ in range(4))
+    told = [method for method in map(methods.load, methods.names()) if method.sums is not None]
+    assert {method.name for method in told} >= {"linear", "task_arithmetic"}
+    for method in told:
+        for normalise in ("none", "weight"):
+            options = method.resolve({"normalise": normalise})
+            values = {"weight": (0.3, 0.0, 0.9), "lambda": 0.7}
+            sources = method.sources(TensorContext("x"), base, models, options)
+            merged = torch.empty(5, 7)
+            method.merge(TensorContext("x"), sources, values, merged)
+            of_base, of_models = method.sums("x", values, options)
+            wanted = sum((own * model for own, model in zip(of_models, models, strict=True)), math.fsum(of_base) * base)
+            torch.testing.assert_close(merged, wanted)
