@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from evomerge.checkpoints.source import TensorSpec
+from evomerge.checkpoints.tensor_files.header import TensorInfo
 
 _ORIGINAL = "Merge the bf16, fp16 or fp32 original and quantise the result"
 _LOAD = "AutoModelForCausalLM.from_pretrained(FOLDER, dtype='bfloat16'{})"
@@ -52,7 +52,7 @@ def quantised_config(folder: Path, config: Mapping[str, Any]) -> list[str]:
     return [f"{says}. {_remedy(str(named))}"]
 
 
-def quantised_tensors(folder: Path, specs: Mapping[str, TensorSpec], weights: Iterable[str]) -> list[str]:
+def quantised_tensors(folder: Path, specs: Mapping[str, TensorInfo], weights: Iterable[str]) -> list[str]:
     """The problem of tensors that are quantised, or parts of quantised weights, if some are.
 
     Args:
@@ -66,15 +66,17 @@ def quantised_tensors(folder: Path, specs: Mapping[str, TensorSpec], weights: It
         parts = [name for name in specs if part.search(name)]
         # A name alone proves nothing, but a weight that is narrow or no number, or lacks beside its parts, does.
         if parts and (narrow or not _plain(specs, parts[0])):
-            return [f"{str(folder)!r} is quantised ({title}): it holds {parts[0]!r}. {_remedy(method)}"]
+            where = f"{parts[0]!r} in {specs[parts[0]].file.name}"
+            return [f"{str(folder)!r} is quantised ({title}): it holds {where}. {_remedy(method)}"]
     if not narrow:
         return []
     types = ", ".join(sorted({str(dtype).removeprefix("torch.") for dtype in narrow.values()}))
     first = next(iter(narrow))
-    return [f"{str(folder)!r} is quantised: it holds {types} tensors, such as {first!r}. {_remedy('')}"]
+    where = f"{first!r} in {specs[first].file.name}"
+    return [f"{str(folder)!r} is quantised: it holds {types} tensors, such as {where}. {_remedy('')}"]
 
 
-def _plain(specs: Mapping[str, TensorSpec], part: str) -> bool:
+def _plain(specs: Mapping[str, TensorInfo], part: str) -> bool:
     """Whether the weight that a part is named after is there as numbers of its own."""
     module = part.rpartition(".")[0]
     weight = specs.get(f"{module}.weight")

@@ -47,7 +47,7 @@ class Watch:
 
     Args:
         folder: Where it works; reading is free there, but for what lies in ``forbidden``.
-        forbidden: A part of it that may not be read.
+        forbidden: A part of it that may not be read; where it is None, anything may be.
         caches: Where libraries may read and write.
 
     Attributes:
@@ -93,7 +93,9 @@ class Watch:
             if not _below(place, (self._folder, *self._caches, "/dev/null")):
                 self.seen.append(f"writes {place}")
             return
-        forbidden = self._forbidden is not None and _below(place, (self._forbidden,))
+        if self._forbidden is None:
+            return
+        forbidden = _below(place, (self._forbidden,))
         inside = _below(place, (self._folder, *self._readable)) and place not in _NEVER
         if forbidden or not inside:
             self.seen.append(f"reads {place}")

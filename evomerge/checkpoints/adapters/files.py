@@ -12,6 +12,7 @@ from typing import Self
 import torch
 
 from evomerge.checkpoints.adapters.config import CONFIG, AdapterConfig, read_config
+from evomerge.checkpoints.files.folder_files import file_problems
 from evomerge.checkpoints.tensor_files.header import TensorInfo, read_header
 from evomerge.checkpoints.tensor_files.mapped import content_digest, is_aligned, map_file, mapped
 from evomerge.errors import InputError
@@ -48,7 +49,8 @@ class AdapterFiles:
             InputError: If a file is missing, broken, or says something that a merge cannot do; all problems.
         """
         cls.refuse_whole_model(folder)
-        problems: list[str] = []
+        if problems := file_problems(folder):
+            raise InputError(problems)
         config, specs = AdapterConfig(folder / CONFIG), {}
         try:
             config = read_config(folder / CONFIG)

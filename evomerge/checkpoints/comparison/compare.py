@@ -87,6 +87,8 @@ def compare(
         noted = [*settings, *notes, *uncertain, *_remarks(reference, other)]
         problems += [f"{other.path}: {text}" for text in found]
         warnings += [f"{other.path}: {text}" for text in noted]
+    if problems:
+        problems[0] += f" (the reference is {reference.path})"
     return Comparison(tuple(problems), tuple(warnings))
 
 

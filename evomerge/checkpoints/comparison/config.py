@@ -69,7 +69,7 @@ def _written_differences(reference: Mapping[str, Any], other: Mapping[str, Any])
 
 def _unlike(ours: Fields, theirs: Fields, names: Sequence[str]) -> dict[str, str]:
     return {
-        name: f"config field {name.replace('rope_parameters.rope_theta', 'rope_theta')} is {theirs.get(name)!r}, "
+        name: f"config.json: {name.replace('rope_parameters.rope_theta', 'rope_theta')} is {theirs.get(name)!r}, "
         f"the reference has {ours.get(name)!r}"
         for name in names
         if not _NO_MATTER.search(name) and not _same(ours.get(name), theirs.get(name))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+from evomerge.candidate import resolve_device
 from evomerge.run import recipe_files
 from evomerge.run.export import build, notes
 from evomerge.run.run_config import MergeConfig
+from evomerge.texts import printable
 
 
 def run(config: MergeConfig) -> int:
@@ -16,10 +18,12 @@ def run(config: MergeConfig) -> int:
     recipe = recipe_files.load(config.recipe, offline=bool(config.offline), say=said.append)
     if config.unmatched is not None:
         recipe = replace(recipe, unmatched=config.unmatched)
-    folder = build(
-        recipe, config.out, max_shard_size=config.max_shard_size, offline=bool(config.offline), device=config.device
-    )
+    device = resolve_device(config.device, "device")
+    with recipe_files.named(config.recipe):
+        folder = build(
+            recipe, config.out, max_shard_size=config.max_shard_size, offline=bool(config.offline), device=device
+        )
     for note in (*said, *notes(recipe, offline=bool(config.offline))):
-        print(f"warning: {note}", file=sys.stderr)
+        print(printable(f"warning: {note}"), file=sys.stderr)
     print(folder)
     return 0

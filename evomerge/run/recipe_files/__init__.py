@@ -1,5 +1,5 @@
 """Recipes in files, of either kind: our own JSON, or mergekit's YAML."""
 
-from evomerge.run.recipe_files.reading import RecipeFile, load
+from evomerge.run.recipe_files.reading import RecipeFile, load, named
 
-__all__ = ["RecipeFile", "load"]
+__all__ = ["RecipeFile", "load", "named"]

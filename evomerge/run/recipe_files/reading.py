@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from evomerge.dialects.mergekit.translation import Translation, translated
 from evomerge.errors import InputError
 from evomerge.recipe import CheckpointRef, Recipe, numbers_of
 from evomerge.run import environment, paths
+from evomerge.texts import read_text
 
 # Modules that open models are imported inside the functions: whether the hub is out of bounds has to be settled before.
 
@@ -39,9 +41,10 @@ class RecipeFile:
             InputError: If it is missing or is no recipe; everything that is wrong.
         """
         place = paths.expanded(str(path))
-        if not _is_yaml(place):
-            return cls(place, Recipe.load(place))
-        return cls(place, configurations(_text(place), str(path)))
+        with named(path):
+            if not _is_yaml(place):
+                return cls(place, Recipe.load(place))
+            return cls(place, configurations(_text(place), str(path)))
 
     @property
     def checkpoints(self) -> tuple[CheckpointRef, ...]:
@@ -87,7 +90,22 @@ class RecipeFile:
             return Translation(self.content, (), tuple(numbers_of(self.content)) if traced else ())
         from evomerge.run.recipe_files.model_facts import facts_of
 
-        return translated(self.content, facts_of(self.checkpoints, offline=offline), traced=traced)
+        with named(self.path):
+            return translated(self.content, facts_of(self.checkpoints, offline=offline), traced=traced)
+
+
+@contextmanager
+def named(path: str | Path) -> Iterator[None]:
+    """Puts the name of a recipe's file before problems that come of what it says, and do not name it yet.
+
+    Raises:
+        InputError: With these problems.
+    """
+    try:
+        yield
+    except InputError as error:
+        name = Path(path).name
+        raise InputError([text if name in text else f"{name}: {text}" for text in error.problems]) from error
 
 
 def load(path: str | Path, *, offline: bool = True, say: Callable[[str], object] = lambda note: None) -> Recipe:
@@ -113,7 +131,7 @@ def _is_yaml(path: Path) -> bool:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path, "utf-8-sig")
     except FileNotFoundError as error:
         raise InputError(f"there is no recipe file {str(path)!r}") from error
     except (OSError, ValueError) as error:

@@ -33,8 +33,10 @@ def test_config_fields_that_change_the_meaning(llama: Path, expert: Path, copy_o
     folder = copy_of(expert)
     edit_json(folder / "config.json", num_attention_heads=2, rms_norm_eps=1e-3)
     comparison = compared(llama, folder)
-    assert comparison.problems == (f"{folder}: config field num_attention_heads is 2, the reference has 4",)
-    assert comparison.warnings == (f"{folder}: config field rms_norm_eps is 0.001, the reference has 1e-06",)
+    assert comparison.problems == (
+        f"{folder}: config.json: num_attention_heads is 2, the reference has 4 (the reference is {llama})",
+    )
+    assert comparison.warnings == (f"{folder}: config.json: rms_norm_eps is 0.001, the reference has 1e-06",)
 
 
 def test_dtype_template_and_end_tokens_are_warnings(llama: Path, tmp_path: Path) -> None:

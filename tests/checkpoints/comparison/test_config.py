@@ -236,7 +236,7 @@ class TestTypesThatNoClassReads:
         }
         assert self.found(written, long, {"rope_parameters": new}) == ([], [])
         _, warnings = self.found(written, {"rope_theta": 500000.0}, {})
-        assert warnings == ["config field rope_theta is 10000.0, the reference has 500000.0"]
+        assert warnings == ["config.json: rope_theta is 10000.0, the reference has 500000.0"]
 
     def test_real_differences(self, written: Callable[..., Path]) -> None:
         problems, warnings = self.found(
@@ -246,11 +246,11 @@ class TestTypesThatNoClassReads:
         )
         assert problems == [
             "architectures is ['BForCausalLM'], the reference has ['AForCausalLM']",
-            "config field num_key_value_heads is 2, the reference has 4",
+            "config.json: num_key_value_heads is 2, the reference has 4",
         ]
         assert warnings == [
-            "config field rms_norm_eps is 1e-05, the reference has 1e-06",
-            "config field sliding_window is 8, the reference has None",
+            "config.json: rms_norm_eps is 1e-05, the reference has 1e-06",
+            "config.json: sliding_window is 8, the reference has None",
         ]
 
     def test_no_type_at_all(self, written: Callable[..., Path]) -> None:

@@ -36,7 +36,7 @@ def test_missing_extra_and_misshapen_tensors(llama: Path, expert: Path, copy_of:
     assert "set unmatched=freeze, by which" in choices
     assert "or unmatched=keep, by which" in choices
     assert found == [
-        f"{folder}: 1 tensor is missing: model.norm.weight",
+        f"{folder}: 1 tensor is missing: model.norm.weight (the reference is {llama})",
         f"{folder}: 1 tensor is not in the reference: model.layers.1.mlp.new.weight",
         f"{folder}: tensor '{GATE}' has shape [31, 16], the reference has [32, 16]",
     ]
@@ -63,7 +63,9 @@ def test_problems_of_all_checkpoints(llama: Path, expert: Path, copy_of: Callabl
 
 def test_layer_counts_in_one_sentence(llama: Path, tmp_path: Path) -> None:
     deeper = tiny_llama(tmp_path / "deeper", seed=0, layers=4)
-    assert compared(llama, deeper).problems == (f"{deeper}: it has 4 layers, the reference has 2",)
+    assert compared(llama, deeper).problems == (
+        f"{deeper}: it has 4 layers, the reference has 2 (the reference is {llama})",
+    )
 
 
 def test_another_width_is_not_a_list_of_everything(llama: Path, tmp_path: Path) -> None:
