@@ -26,7 +26,13 @@ from evomerge.checkpoints.comparison.tensors import expected_names
 from evomerge.checkpoints.comparison.tokenizer_files import tokenizer_problems
 from evomerge.checkpoints.computed import is_computed
 from evomerge.checkpoints.files.folder_files import file_problems
-from evomerge.checkpoints.files.foreign import read_by_transformers, read_tokenizer, reason, unreadable_companions
+from evomerge.checkpoints.files.foreign import (
+    parse_config,
+    read_by_transformers,
+    read_tokenizer,
+    reason,
+    unreadable_companions,
+)
 from evomerge.checkpoints.heads import embedding_rows, is_embedding, is_head, is_vocabulary, untied_heads
 from evomerge.checkpoints.json_files import read_object, read_optional
 from evomerge.checkpoints.locate import locate
@@ -71,6 +77,7 @@ __all__ = [
     "map_arrays",
     "open_all",
     "open_source",
+    "parse_config",
     "read_by_transformers",
     "read_config",
     "read_header",

@@ -18,7 +18,14 @@ import transformers
 from transformers import PreTrainedModel
 from transformers.initialization import no_init_weights
 
-from evomerge.checkpoints import CheckpointSource, is_head, read_by_transformers, read_object, reason
+from evomerge.checkpoints import (
+    CheckpointSource,
+    is_head,
+    parse_config,
+    read_by_transformers,
+    read_object,
+    reason,
+)
 from evomerge.errors import InputError
 from evomerge.merging.model_class import ModelClass
 from evomerge.merging.weight_map import filled
@@ -94,7 +101,7 @@ class Blueprint:
         """
         options = {} if attention == AUTO else {"attn_implementation": attention}
         try:
-            parsed = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
+            parsed = parse_config(config["model_type"], config)
             kind = ModelClass.of(parsed, causal=causal)
             with torch.device("meta"):
                 model = kind.build(parsed, dtype, options)
@@ -181,7 +188,7 @@ def check_loadable(checkpoint: CheckpointSource) -> None:
         return
     problem = f"transformers cannot build the model that {str(checkpoint.path / 'config.json')!r} describes"
     with read_by_transformers(problem):
-        parsed = transformers.CONFIG_MAPPING[kind].from_dict(config)
+        parsed = parse_config(str(kind), config)
     own = transformers.MODEL_FOR_CAUSAL_LM_MAPPING.get(type(parsed), None)
     if own is None or (isinstance(named, list) and named and named != [own.__name__]):
         return

@@ -72,6 +72,8 @@ def _language_model(config: PretrainedConfig) -> Any:
         return transformers.AutoModelForCausalLM
     if type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         return transformers.AutoModelForImageTextToText
+    if type(config) in transformers.MODEL_FOR_MULTIMODAL_LM_MAPPING and not config.is_encoder_decoder:  # that hear
+        return transformers.AutoModelForMultimodalLM
     raise InputError(
         f"transformers has no causal language model of type {config.model_type!r}, which config.json in "
         f"{config.name_or_path!r} names; a model of another kind is searched by functions alone, without tasks"

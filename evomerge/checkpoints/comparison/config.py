@@ -41,10 +41,9 @@ def config_differences(
     """
     types = reference.config.get("model_type"), other.config.get("model_type")
     if None not in types and types[0] != types[1]:  # other classes, other fields
-        texts = [derive_text(source) for source in (reference, other)]
-        if texts[0] is not None and texts[1] is not None and texts[0][0] == texts[1][0]:
-            (_, ours), (_, theirs) = texts
-            problems, warnings = _split(_unlike(ours, theirs, sorted(ours.keys() | theirs.keys())))
+        own, their = derive_text(reference), derive_text(other)
+        if own is not None and their is not None and own[0] == their[0]:
+            problems, warnings = _split(_unlike(own[1], their[1], sorted(own[1].keys() | their[1].keys())))
             both = f"it is a {types[1]} model, the reference a {types[0]} model: their language models are merged"
             return problems, [both, *warnings]
         return [f"model_type is {types[1]!r}, the reference has {types[0]!r}"], []

@@ -16,7 +16,7 @@ from typing import Any
 import transformers
 from transformers import AutoConfig, PretrainedConfig
 
-from evomerge.checkpoints.files.foreign import silently
+from evomerge.checkpoints.files.foreign import parse_config, silently
 from evomerge.checkpoints.source import CheckpointSource
 
 # The same function under several names.
@@ -105,8 +105,7 @@ def _read_without_nulls(written: Mapping[str, Any]) -> PretrainedConfig | None:
     for _ in range(1 + sum(value is None for value in written.values())):
         try:
             with silently():
-                config: PretrainedConfig = transformers.CONFIG_MAPPING[kind].from_dict(dict(own))
-                return config
+                return parse_config(kind, own)
         except Exception as error:
             refused = next((n for n, value in own.items() if value is None and f"field '{n}'" in str(error)), None)
             if refused is None:

@@ -8,13 +8,13 @@ calls stands inside :func:`read_by_transformers`.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import transformers
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig, PreTrainedTokenizerFast
 
 from evomerge.checkpoints.files.folder_files import file_problems
 from evomerge.checkpoints.json_files import read_object
@@ -54,6 +54,25 @@ def read_by_transformers(problem: str) -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """A foreign error in one line: its type and the beginning of its text."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:_LONGEST]}"
+
+
+def parse_config(kind: str, data: Mapping[str, Any]) -> PretrainedConfig:
+    """A config of a type that transformers knows, from the content of a ``config.json``; raises what its class raises.
+
+    Args:
+        kind: Its ``model_type``.
+        data: The content, which stays as it is.
+    """
+    return transformers.CONFIG_MAPPING[kind].from_dict(_with_numbers(data))  # type: ignore[no-any-return]
+
+
+def _with_numbers(data: Any) -> Any:
+    """A copy with infinities for the objects by which transformers writes them, JSON having no word for them."""
+    if isinstance(data, Mapping):
+        if list(data) == ["__float__"] and data["__float__"] in ("Infinity", "-Infinity", "NaN"):
+            return float(data["__float__"])
+        return {name: _with_numbers(value) for name, value in data.items()}
+    return [_with_numbers(value) for value in data] if isinstance(data, list) else data
 
 
 def read_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 from transformers import CONFIG_MAPPING, PreTrainedConfig
 
-from evomerge.checkpoints import CheckpointSource
+from evomerge.checkpoints import CheckpointSource, parse_config
 from evomerge.errors import InputError
 from evomerge.recipe import Recipe
 
@@ -55,7 +55,7 @@ class _Text:
         if not isinstance(kind, str) or kind not in CONFIG_MAPPING:
             raise InputError(f"{where} is of type {kind!r}; layers are put together for types that transformers knows")
         try:
-            whole = CONFIG_MAPPING[kind].from_dict(copy.deepcopy(dict(data)))
+            whole = parse_config(kind, data)
             text = whole.get_text_config()
             key = next((name for name in whole.sub_configs if getattr(whole, name, None) is text), None)
             return cls(text, key, text.attribute_map.get(_COUNT, _COUNT))
