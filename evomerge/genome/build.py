@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from evomerge.errors import InputError, suggest
 from evomerge.genome import curves
-from evomerge.genome.gene_block import GeneBlock
+from evomerge.genome.gene_block import Block, GeneBlock
 from evomerge.genome.groups import DepthProfile, grouped, matching, own_kinds
-from evomerge.genome.settings import GenomeSettings
+from evomerge.genome.settings import SEARCHED, GenomeSettings
 from evomerge.genome.spec import GenomeSpec, is_number, spread
-from evomerge.recipe import MODULE_KINDS, Coefficient, Group, Recipe
+from evomerge.genome.switches import SwitchedBlock, joined, switches
+from evomerge.recipe import MODULE_KINDS, Coefficient, Group, ParameterGroups, Recipe
 
 __all__ = ["bound_problems", "build"]
 
@@ -27,6 +28,7 @@ def build(
     names: Sequence[str],
     *,
     symmetric: bool = True,
+    changed: Sequence[Collection[str] | None] = (),
 ) -> GenomeSpec:
     """Builds the search space.
 
@@ -37,6 +39,8 @@ def build(
             tensor names. Its groups are replaced.
         names: The tensors of the model.
         symmetric: Whether the method takes models in any order, if their coefficients go with them.
+        changed: For each model the tensors in which it differs from the base, None if that may be all; empty if it is
+            not known. Groups in which no model differs from the base are frozen.
 
     Returns:
         The space.
@@ -49,23 +53,64 @@ def build(
     if problems:
         raise InputError([*problems, *_unknown(settings, coefficients)])
     groups, profiles = grouped(settings, template.groups, names)
+    rows = [
+        None if own is None else frozenset(map(groups.index, own)) for own in changed or [None] * len(template.sources)
+    ]
+    groups = _without_idle(groups, rows)
     plan = replace(template, groups=groups, coefficients={})
     problems = [
         *_unknown(settings, coefficients),
         *_layer_problems(settings, profiles),
         *_pattern_problems(settings, [group.label for group in groups.groups]),
+        *_module_problems(settings, template.method, declared),
     ]
     constants, pinned, fix_problems = _fixed(settings, coefficients, groups.groups, len(plan.sources))
     if problems or fix_problems:
         raise InputError([*problems, *fix_problems])
     searched = [c for c in declared if c.searched or c.name in settings.bounds or c.name in settings.shared]
-    gene_blocks = tuple(
-        block for c in searched for block in _gene_blocks(settings, c, plan, profiles, pinned[c.name]) if block.n_genes
-    )
+    by_layer = joined(profiles, groups.groups) if settings.modules == SEARCHED and not _split(settings) else profiles
+    gene_blocks: list[Block] = []
+    for c in searched:
+        own = [block for block in _gene_blocks(settings, c, plan, by_layer, pinned[c.name]) if block.n_genes]
+        if settings.modules == SEARCHED and c.off is not None and own:
+            there = sorted(row for block in own for row in block.rows)
+            on = tuple(switches(c, groups.groups, there, _owners(c, plan), rows))
+            gene_blocks += [SwitchedBlock(tuple(own), on, c.off)]
+        else:
+            gene_blocks += own
     if not gene_blocks:
         raise InputError("there is nothing to search: every group is frozen or fixed, or one model is merged alone")
     members = {name: groups.index(name) for name in names}
-    return GenomeSpec(plan, coefficients, gene_blocks, constants, pinned, members, symmetric)
+    return GenomeSpec(plan, coefficients, tuple(gene_blocks), constants, pinned, members, symmetric)
+
+
+def _without_idle(groups: ParameterGroups, changed: Sequence[frozenset[int] | None]) -> ParameterGroups:
+    """The groups, those frozen in which no model differs from the base: no coefficient has an effect there."""
+    known = [own for own in changed if own is not None]
+    if not known or len(known) < len(changed):
+        return groups
+    live = frozenset().union(*known)
+    found = tuple(replace(group, frozen=group.frozen or row not in live) for row, group in enumerate(groups.groups))
+    return replace(groups, groups=found)
+
+
+def _split(settings: GenomeSettings) -> bool:
+    """Whether the parts of a layer have coefficients of their own."""
+    return settings.split_kinds or bool(settings.filters)
+
+
+def _module_problems(settings: GenomeSettings, method: str, declared: Sequence[Coefficient]) -> Iterator[str]:
+    if settings.modules != SEARCHED or any(c.off is not None and c.per_model and not c.simplex for c in declared):
+        return
+    shares = [c.name for c in declared if c.simplex]
+    why = (
+        f"its {shares[0]} is a share of 1 among the models, so that what one loses goes to the others; choose a method "
+        "on deltas and method_options.normalise=none, or count where it has that"
+        if shares
+        else "it has no weight at which an expert's delta has no effect; choose a method on deltas, such as "
+        "task_arithmetic or ties"
+    )
+    yield f"genome.modules=searched switches experts off by kind of modules, which {method} cannot: {why}"
 
 
 def _unknown(settings: GenomeSettings, declared: Mapping[str, Coefficient]) -> Iterator[str]:
@@ -238,10 +283,15 @@ def _depths(settings: GenomeSettings, controls: int) -> tuple[str, ...]:
 
 def _labels(coefficient: Coefficient, plan: Recipe, profile: DepthProfile, depths: Sequence[str]) -> tuple[str, ...]:
     """One label per gene: controls over depth, and for each the models that have a gene."""
-    owners = [""]
-    if coefficient.per_model:
-        short = [model.label for model in plan.sources]
-        owners = [f"[{name}]" if short.count(name) == 1 else f"[{name}#{i}]" for i, name in enumerate(short)]
-        owners = owners[:-1] if coefficient.simplex else owners
+    owners = _owners(coefficient, plan)
+    owners = owners[:-1] if coefficient.simplex else owners
     places = [" ".join(filter(None, (depth, profile.label))) for depth in depths] or [profile.label]
     return tuple(f"{coefficient.name}{owner} {place}".strip() for place in places for owner in owners)
+
+
+def _owners(coefficient: Coefficient, plan: Recipe) -> list[str]:
+    """Labels of the models that have a value each, or of none where one is shared by all."""
+    if not coefficient.per_model:
+        return [""]
+    short = [model.label for model in plan.sources]
+    return [f"[{name}]" if short.count(name) == 1 else f"[{name}#{i}]" for i, name in enumerate(short)]

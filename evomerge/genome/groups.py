@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
-from evomerge.genome.settings import GenomeSettings
+from evomerge.genome.settings import SEARCHED, GenomeSettings
 from evomerge.recipe import MODULE_KINDS, Group, ParameterGroups, Place
 
 _APART = ("router", "tower")
@@ -113,7 +113,7 @@ def grouped(
 
 
 def _splits(settings: GenomeSettings, own: Sequence[str]) -> list[_Split]:
-    if settings.split_kinds:
+    if settings.split_kinds or (settings.modules == SEARCHED and not settings.filters):
         return [_Split(kinds=(kind,)) for kind in MODULE_KINDS if kind not in own]
     return [*(_Split(filters=(part,)) for part in settings.filters), _Split()]
 

@@ -17,7 +17,8 @@ DEPTHS = ("model", "blocks", "layer", "linear", "smooth")
 BASES = ("points", "cosine")
 ENDS = ("own", "nearest")
 # Settings that runs which began before there were any do not have.
-_LATER = ("filters", "ends", "control_every", "searched")
+_LATER = ("filters", "ends", "control_every", "searched", "modules")
+ALL, SEARCHED = "all", "searched"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class GenomeSettings:
             number, or one per model. Never searched.
         bounds: Coefficient to ``[low, high]``. Naming a coefficient that is not searched by default makes it searched.
         shared: Coefficients with one value (per model) for the whole model, whatever the depth.
+        modules: ``all`` experts take part everywhere; ``searched``: for each expert and kind of modules, or each of
+            ``filters``, one more gene says whether it takes part there, whatever its weights are.
         searched: Numbers of a given recipe that are searched: coefficients, or ``COEFFICIENT@GROUP``, where the group
             is a pattern of group labels, a module kind or a filter of groups. Empty: all.
     """
@@ -80,6 +83,10 @@ class GenomeSettings:
         default_factory=dict, metadata=setting("search range per coefficient, {weight: [-0.5, 1.5]}")
     )
     shared: tuple[str, ...] = field(default=(), metadata=setting("coefficients with one value for the whole depth"))
+    modules: str = field(
+        default=ALL,
+        metadata=setting("searched: genes that switch an expert off by kind of modules", choices=(ALL, SEARCHED)),
+    )
     searched: tuple[str, ...] = field(
         default=(), metadata=setting("numbers of recipe= that are searched: [weight,'density@mlp']; none: all")
     )

@@ -20,6 +20,8 @@ class Coefficient:
         searched: Whether it is searched unless the user says otherwise.
         minimum: Smallest value that has a meaning, or None.
         maximum: Largest value that has a meaning, or None.
+        off: The value at which a model takes no part, so that alone it would leave the base as it is; None if there is
+            none, as where the values of the other models then count for more.
         doc: One sentence for people.
     """
 
@@ -33,6 +35,7 @@ class Coefficient:
     minimum: float | None = None
     maximum: float | None = None
     doc: str = ""
+    off: float | None = None
 
     def __post_init__(self) -> None:
         """Refuses a declaration that contradicts itself."""

@@ -76,6 +76,24 @@ def test_written_with_a_plus(family: Family, adapters: tuple[Path, Path], tmp_pa
     assert str(other) in warning
 
 
+def test_switched_off_by_kind_of_modules(family: Family, adapters: tuple[Path, Path], tmp_path: Path) -> None:
+    """Where no adapter changes anything, nothing is searched; a start from another run's front finds its switches."""
+    named, changes = models(*adapters), {"genome.modules": "searched", "evaluations": 8, "confirm.finalists": 0}
+    assert family.search(tmp_path / "run", models=named, **changes) == 0
+    run = evomerge.Run(tmp_path / "run")
+    labels = run.manifest["genome"]["labels"]
+    assert [label for label in labels if label.startswith("on[")] == [
+        "on[wide] attention", "on[narrow] attention", "on[wide] mlp", "on[narrow] mlp",
+    ]  # fmt: skip
+    assert not any("head" in label or "norm" in label for label in labels)
+    weights = [Recipe.from_json(e.recipe).coefficients["weight"] for e in run.evaluations("search") if e.name is None]
+    assert any((weight == 0.0).any() and (weight != 0.0).any() for weight in weights)
+    again = {**changes, "start_from": tmp_path / "run"}
+    assert family.search(tmp_path / "again", models=named, **again) == 0
+    starts = evomerge.Run(tmp_path / "again").manifest["starts"]
+    assert any(str(tmp_path / "run") in start for start in starts)
+
+
 def test_what_is_refused(
     family: Family, adapters: tuple[Path, Path], tmp_path: Path, problems_of: Callable[[Sequence[str]], str]
 ) -> None:

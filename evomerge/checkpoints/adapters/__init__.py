@@ -10,6 +10,7 @@ from evomerge.checkpoints.adapters.low_rank import LowRank
 from evomerge.checkpoints.adapters.source import (
     AdapterSource,
     adapter_of,
+    changed_names,
     computed_bytes,
     folder_of,
     stored_bytes,
@@ -23,6 +24,7 @@ __all__ = [
     "AdapterSource",
     "LowRank",
     "adapter_of",
+    "changed_names",
     "computed_bytes",
     "folder_of",
     "is_adapter",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +189,17 @@ def folder_of(source: CheckpointSource) -> Path:
     """The folder that a source is opened from again: of an adapter on a checkpoint, the adapter's."""
     found = adapter_of(source)
     return source.path if found is None else found.adapter.path
+
+
+def changed_names(source: CheckpointSource, base: CheckpointSource, names: Iterable[str]) -> frozenset[str] | None:
+    """Those of some tensors in which an adapter's source differs from its base; None of what is no adapter on it.
+
+    Args:
+        source: Any source.
+        base: The base.
+        names: Names of tensors, of the source.
+    """
+    found = adapter_of(source)
+    if found is None or found.path != base.path:
+        return None
+    return frozenset(name for name in names if found.aliases.get(name, name) in found.changed)

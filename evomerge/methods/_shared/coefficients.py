@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from evomerge.errors import InputError
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts
@@ -92,7 +93,7 @@ def delta_coefficients(
     """
     simplex = options["normalise"] == "weight"
     # What agrees on a sign is divided by its own weights, whatever their sum.
-    own = weight(simplex=simplex, signed="votes" in options)
+    own = replace(weight(simplex=simplex, signed="votes" in options), off=None if simplex else 0.0)
     return (own, *((density(),) if sparse else ()), *further, scale(searched=simplex))
 
 

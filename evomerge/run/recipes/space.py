@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import genome, methods
-from evomerge.checkpoints import Comparison, differ, stored_dtype
+from evomerge.checkpoints import Comparison, changed_names, differ, stored_dtype
 from evomerge.errors import InputError
 from evomerge.evaluation import BASE, UNIFORM, expert_names
 from evomerge.genome import GenomeSpec, NotExpressible
@@ -65,7 +65,10 @@ def build_spec(
         seed=child_seed(config.seed, "masks") if method.stochastic else 0,
     )
     declared, names = method.coefficients(options), checkpoints.merged_names
-    return genome.build(config.genome, declared, template, names, symmetric=method.symmetric)
+    changed = [changed_names(checkpoints[ref], checkpoints.reference, names) for ref in models]
+    if method.base != "required":
+        changed = []
+    return genome.build(config.genome, declared, template, names, symmetric=method.symmetric, changed=changed)
 
 
 def _recipe_spec(
