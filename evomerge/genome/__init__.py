@@ -2,7 +2,8 @@
 
 A genome is a vector in ``[0, 1]^n``; `GenomeSpec.decode` turns it into a recipe and `GenomeSpec.encode` goes back.
 Decoding is linear over depth (see `curves`), proportions between models use one gene less than there are models (see
-`simplex`), and nothing is ever clamped: different genomes inside the cube are different recipes.
+`simplex`), and nothing is ever clamped: different genomes inside the cube are different recipes. Switches alone, which
+take an expert out of a kind of modules, know no more than on and off (see `switches`).
 """
 
 from evomerge.genome.build import build

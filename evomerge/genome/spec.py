@@ -59,7 +59,7 @@ class GenomeSpec:
             x: Genes in [0, 1], ``(n_var,)``.
 
         Returns:
-            The recipe. Different genomes of the open cube give different recipes.
+            The recipe. Different genomes of the open cube give different recipes, but for genes that are switches.
 
         Raises:
             ValueError: if ``x`` has another shape, is not finite, or leaves [0, 1]; nothing is clamped.
