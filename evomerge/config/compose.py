@@ -18,7 +18,15 @@ from evomerge.config import groups, parse, schema, validate, value_types
 from evomerge.config.overrides import expanded, flattened, overrides_of
 from evomerge.config.parse import Override
 from evomerge.config.schema import Key
-from evomerge.run.run_config import CompareConfig, EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
+from evomerge.run.run_config import (
+    CompareConfig,
+    EvaluateConfig,
+    ExplainConfig,
+    ExportConfig,
+    MergeConfig,
+    ReportConfig,
+    RunConfig,
+)
 
 CONFIG = "config"
 
@@ -94,6 +102,15 @@ def compare(words: Sequence[str]) -> CompareConfig:
         InputError: With everything that is wrong.
     """
     return validate.compare_config(*_plain(words, schema.COMPARE))
+
+
+def explain(words: Sequence[str]) -> ExplainConfig:
+    """The configuration of ``explain``.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    return validate.explain_config(*_plain(words, schema.EXPLAIN))
 
 
 def report(words: Sequence[str]) -> ReportConfig:

@@ -10,7 +10,15 @@ from typing import Any
 from evomerge.config.kinds import kind_of
 from evomerge.config.value_types import Kind
 from evomerge.errors import suggest
-from evomerge.run.run_config import CompareConfig, EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
+from evomerge.run.run_config import (
+    CompareConfig,
+    EvaluateConfig,
+    ExplainConfig,
+    ExportConfig,
+    MergeConfig,
+    ReportConfig,
+    RunConfig,
+)
 from evomerge.settings import Declared, declared
 
 
@@ -42,6 +50,7 @@ SEARCH = _keys(RunConfig)
 EVALUATE = _keys(EvaluateConfig)
 MERGE = _keys(MergeConfig)
 COMPARE = _keys(CompareConfig)
+EXPLAIN = _keys(ExplainConfig)
 REPORT = _keys(ReportConfig)
 EXPORT = _keys(ExportConfig)
 

@@ -14,7 +14,15 @@ from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run import environment
 from evomerge.run.paths import expanded, is_file, is_folder, new_file_problem, new_folder_problem, sibling
 from evomerge.run.recipe_files import RecipeFile
-from evomerge.run.run_config import CompareConfig, EvaluateConfig, ExportConfig, MergeConfig, ReportConfig, RunConfig
+from evomerge.run.run_config import (
+    CompareConfig,
+    EvaluateConfig,
+    ExplainConfig,
+    ExportConfig,
+    MergeConfig,
+    ReportConfig,
+    RunConfig,
+)
 from evomerge.settings import build
 from evomerge.store import read_manifest
 
@@ -123,13 +131,21 @@ def merge_config(flat: Mapping[str, Any], problems: list[str]) -> MergeConfig:
     """
     _require(flat, ("recipe", "out"), schema.MERGE, problems)
     values = read_values(flat, schema.MERGE, problems)
-    if "recipe" in values and not is_file(path := expanded(values["recipe"])):
-        what = f"{values['recipe']} is a folder" if is_folder(path) else f"there is no file {values['recipe']}"
-        problems.append(f"recipe: {what}; expected a recipe.json, or mergekit's YAML{sibling(path)}")
-    elif "recipe" in values:
-        _settle_offline(values, "recipe", lambda: RecipeFile.read(path).offline, problems)
+    _read_recipe(values, problems)
     problems += _out_problems(values, new_folder_problem)
     return _built(MergeConfig, values, problems)
+
+
+def explain_config(flat: Mapping[str, Any], problems: list[str]) -> ExplainConfig:
+    """Checks the configuration of ``explain`` and builds it.
+
+    Raises:
+        InputError: With all problems.
+    """
+    _require(flat, ("recipe", "tensor"), schema.EXPLAIN, problems)
+    values = read_values(flat, schema.EXPLAIN, problems)
+    _read_recipe(values, problems)
+    return _built(ExplainConfig, values, problems)
 
 
 def compare_config(flat: Mapping[str, Any], problems: list[str]) -> CompareConfig:
@@ -179,6 +195,18 @@ def export_config(flat: Mapping[str, Any], problems: list[str]) -> ExportConfig:
 def _out_problems(values: Mapping[str, Any], look: Callable[[Path], str | None]) -> list[str]:
     problem = None if values.get("out") is None else look(expanded(values["out"]))
     return [f"out: {problem}"] if problem else []
+
+
+def _read_recipe(values: dict[str, Any], problems: list[str]) -> None:
+    """Reads a recipe's file as far as it can be without its models, and settles whether the hub may be asked."""
+    if "recipe" not in values:
+        return
+    path = expanded(values["recipe"])
+    if not is_file(path):
+        what = f"{values['recipe']} is a folder" if is_folder(path) else f"there is no file {values['recipe']}"
+        problems.append(f"recipe: {what}; expected a recipe.json, or mergekit's YAML{sibling(path)}")
+        return
+    _settle_offline(values, "recipe", lambda: RecipeFile.read(path).offline, problems)
 
 
 def _built(kind: type[T], values: Mapping[str, Any], problems: list[str]) -> T:

@@ -178,6 +178,15 @@ class CompareConfig:
 
 
 @dataclass(frozen=True)
+class ExplainConfig:
+    """The configuration of ``explain``."""
+
+    recipe: str = field(metadata=setting("a recipe: recipe.json, or mergekit's YAML"))
+    tensor: str = field(metadata=setting("a tensor's name in the files of the merged model"))
+    offline: bool | None = field(default=None, metadata=OFFLINE)
+
+
+@dataclass(frozen=True)
 class ReportConfig:
     """The configuration of ``report``."""
 

@@ -86,7 +86,7 @@ class Vocabulary:
         problems: list[str] = []
         notes: list[str] = []
         known = _all_names()
-        for where, level, of_model in _levels(configuration):
+        for where, level, of_model in levels(configuration):
             for name in level:
                 if name in self.coefficients or name in self.options:
                     if of_model and name not in _PER_MODEL:
@@ -103,8 +103,8 @@ def per_model(name: str) -> bool:
     return name in _PER_MODEL
 
 
-def _levels(configuration: Configuration) -> Iterator[tuple[str, Parameters, bool]]:
-    """All mappings of parameters, with the place of each and whether it is a model's."""
+def levels(configuration: Configuration) -> Iterator[tuple[str, Parameters, bool]]:
+    """All mappings of parameters of a configuration, with the place of each and whether it is a model's."""
     yield "parameters", configuration.parameters, False
     for name, module in configuration.modules.items():
         prefix = "" if name is None else f"modules.{name}."

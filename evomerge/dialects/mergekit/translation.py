@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evomerge.dialects.mergekit.assembly import Frame, Source, assembled
-from evomerge.dialects.mergekit.blocks import Block, shape_of
+from evomerge.dialects.mergekit.blocks import Block, Shape, shape_of
 from evomerge.dialects.mergekit.config import Configuration
 from evomerge.dialects.mergekit.documents import result_of
 from evomerge.dialects.mergekit.facts import Facts, ModelFacts
@@ -55,6 +55,31 @@ def translated(configurations: Sequence[Configuration], facts: Facts, *, traced:
     return Translation(recipe, (*translator.notes, *notes), translator.numbers)
 
 
+@dataclass(frozen=True)
+class Shaped:
+    """A configuration, the shape of its merge, and the words of its method."""
+
+    configuration: Configuration
+    shape: Shape
+    words: Vocabulary
+
+
+def shapes(configurations: Sequence[Configuration], facts: Facts) -> Iterator[Shaped]:
+    """The shapes of the documents that the result is made of, each after those that it names.
+
+    Args:
+        configurations: The documents of one file, as :func:`translated` takes them.
+        facts: Gives the facts about a checkpoint that they name.
+
+    Raises:
+        InputError: As :func:`translated`.
+    """
+    known = {other.name: other for other in configurations if other.name is not None}
+    translator = _Translator(known, facts)
+    translator.document(result_of(configurations), ())
+    yield from translator.shapes
+
+
 @dataclass
 class _Translator:
     """Translates documents, each once.
@@ -66,6 +91,7 @@ class _Translator:
         done: Recipes of documents by name, with the facts about their models.
         notes: What mergekit does not read.
         numbers: The numbers of the traced document.
+        shapes: Shapes of the documents, in the order in which they were translated.
     """
 
     known: Mapping[str, Configuration]
@@ -74,6 +100,7 @@ class _Translator:
     done: dict[str, tuple[Recipe, ModelFacts]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     numbers: tuple[Number, ...] = ()
+    shapes: list[Shaped] = field(default_factory=list)
 
     def document(self, configuration: Configuration, trail: tuple[str, ...]) -> tuple[Recipe, ModelFacts]:
         """The recipe of a document, and the facts about its model."""
@@ -94,6 +121,7 @@ class _Translator:
             raise InputError([f"{configuration.where}: {problem}" for problem in problems])
         self.notes += [f"{configuration.where}: {note}" for note in notes]
         shape = shape_of(configuration, facts)
+        self.shapes.append(Shaped(configuration, shape, words))
         blocks = _all_valued(configuration, shape.blocks, words, traced=configuration is self.traced)
         first = configuration.base or next(entry.model for _, entry in configuration.entries())
         stored = facts(first).dtype
