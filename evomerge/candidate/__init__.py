@@ -8,7 +8,7 @@ from evomerge.candidate.settings import ModelSettings, RuntimeSettings
 if TYPE_CHECKING:
     from evomerge.candidate.devices import device_info, resolve_device, thread_count
     from evomerge.candidate.functions import UserFunction, find_function
-    from evomerge.candidate.loading import build_suite, load_model, load_tokenizer
+    from evomerge.candidate.loading import build_suite, load_model, load_tokenizer, model_files
     from evomerge.candidate.threads import available_cores, thread_choices
     from evomerge.candidate.tuning import Tuning, resolve_dtype, tune, with_tuning
     from evomerge.candidate.worker import Worker, WorkerSettings, suite_digest
@@ -26,6 +26,7 @@ __all__ = [
     "find_function",
     "load_model",
     "load_tokenizer",
+    "model_files",
     "resolve_device",
     "resolve_dtype",
     "suite_digest",
@@ -47,6 +48,7 @@ _HOMES = {
     "find_function": "functions",
     "load_model": "loading",
     "load_tokenizer": "loading",
+    "model_files": "loading",
     "resolve_device": "devices",
     "resolve_dtype": "tuning",
     "suite_digest": "worker",

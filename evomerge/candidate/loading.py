@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,8 @@ from transformers import GenerationConfig, PreTrainedModel
 from evomerge.checkpoints import CheckpointSource, read_config, read_tokenizer
 from evomerge.errors import InputError
 from evomerge.fitness import FitnessSettings, TaskSuite
-from evomerge.merging import LiveModel
+from evomerge.merging import Checkpoints, LiveModel, Merger, write_companions
+from evomerge.recipe import Recipe
 
 # Fields of a generation configuration that tell where it is from.
 _NOT_SET = ("_from_model_config", "transformers_version")
@@ -35,7 +40,43 @@ def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
     return tokenizer
 
 
-def build_suite(settings: FitnessSettings, source: CheckpointSource, tokenizer: Any) -> TaskSuite:
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files of candidates beside their weights.
+
+    Attributes:
+        path: Their folder: config, tokenizer, generation settings.
+        config: The content of ``config.json``.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+
+
+@contextmanager
+def model_files(checkpoints: Checkpoints, candidate: Recipe | None) -> Iterator[ModelFiles]:
+    """Gives the files of candidates: the reference's, unless they have other tokens; then a folder that is gone later.
+
+    Args:
+        checkpoints: The opened checkpoints.
+        candidate: Any candidate; its coefficients do not matter. None: they have the reference's tokens.
+
+    Raises:
+        InputError: If the candidate cannot be built, or its tokenizer not be written.
+    """
+    reference = checkpoints.reference
+    outputs = None if candidate is None else Merger(checkpoints).outputs(candidate)
+    if outputs is None or (outputs.tokenizer is None and outputs.chat_templates is None):
+        yield ModelFiles(reference.path, reference.config)
+        return
+    if candidate is None or outputs.problems:
+        raise InputError(outputs.problems)
+    with tempfile.TemporaryDirectory() as folder:
+        write_companions(reference, outputs, Path(folder), candidate.out_dtype)
+        yield ModelFiles(Path(folder), outputs.config)
+
+
+def build_suite(settings: FitnessSettings, source: CheckpointSource | ModelFiles, tokenizer: Any) -> TaskSuite:
     """The tasks, for models with the configuration and the generation settings of a checkpoint.
 
     Raises:

@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 
-from evomerge.candidate.loading import load_model
 from evomerge.candidate.threads import WORTHWHILE, describe_threads, time_threads, worthwhile_threads
-from evomerge.candidate.worker import WorkerSettings
+from evomerge.candidate.worker import WorkerSettings, load_live
 from evomerge.checkpoints import CheckpointSource, open_source, stored_dtype
 from evomerge.fitness import WHOLE, ModelTraits, Scorer, Sharing, TaskSuite, takes
 
@@ -92,14 +91,8 @@ def tune(settings: WorkerSettings, suite: TaskSuite, threads: Sequence[int]) -> 
         The choice.
     """
     reference = open_source(dict(settings.folders)[settings.reference])
-    model = load_model(
-        reference.path,
-        dtype=settings.dtype,
-        attention=settings.attention,
-        device=settings.device,
-        threads=threads[-1],
-        trust_remote_code=settings.trust_remote_code,
-    )
+    torch.set_num_threads(threads[-1])
+    model = load_live(settings, settings.open()).model
     traits, notes = _traits(suite, model, settings.fitness.prefixes)
     prefixes = "shared" if traits.sharing is not None and traits.sharing.share else "plain"
     if len(threads) == 1 or torch.device(settings.device).type != "cpu":

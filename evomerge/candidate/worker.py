@@ -12,13 +12,13 @@ from typing import Any
 import torch
 
 from evomerge.candidate.functions import NonFiniteMetric, UserFunction, call_function
-from evomerge.candidate.loading import build_suite, first_line, load_tokenizer
+from evomerge.candidate.loading import build_suite, first_line, load_tokenizer, model_files
 from evomerge.checkpoints import open_all
 from evomerge.errors import InputError
 from evomerge.evaluation import PYTHON, SPLITS, Failure, Job, Outcome, Response
 from evomerge.fitness import FitnessSettings, ModelTraits, NonFiniteScore, Scorer, TaskSuite
 from evomerge.merging import Checkpoints, LiveModel, Merger, NonFinite, PreparedSettings, WeightCache
-from evomerge.recipe import ModelRef
+from evomerge.recipe import ModelRef, Recipe
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ class WorkerSettings:
         trust_remote_code: Whether code that comes with a checkpoint may run.
         functions: The user's own metrics.
         prepared: Where workers keep what the method prepares.
+        candidate: A candidate, where these have other tokens or templates than the reference; None where they do not.
     """
 
     reference: ModelRef
@@ -51,6 +52,7 @@ class WorkerSettings:
     trust_remote_code: bool = False
     functions: tuple[UserFunction, ...] = ()
     prepared: PreparedSettings = field(default_factory=PreparedSettings)
+    candidate: Recipe | None = None
 
     def open(self) -> Checkpoints:
         """Opens the checkpoints."""
@@ -72,21 +74,15 @@ class Worker:
     def __init__(self, settings: WorkerSettings, suite: TaskSuite | None = None) -> None:
         torch.set_num_threads(settings.threads)
         checkpoints = settings.open()
-        folder = checkpoints.reference.path
-        self.tokenizer = load_tokenizer(folder, settings.trust_remote_code)
-        suite = suite or build_suite(settings.fitness, checkpoints.reference, self.tokenizer)
+        with model_files(checkpoints, settings.candidate) as files:
+            self.tokenizer = load_tokenizer(files.path, settings.trust_remote_code)
+            suite = suite or build_suite(settings.fitness, files, self.tokenizer)
         if suite_digest(suite) != settings.items:
             raise InputError(
                 "the tasks have changed since the run began: a worker built other items of them; put their files back "
                 "and repeat the command, or choose another run_dir"
             )
-        self.live = LiveModel.load(
-            folder,
-            dtype=settings.dtype,
-            attention=settings.attention,
-            device=settings.device,
-            trust_remote_code=settings.trust_remote_code,
-        )
+        self.live = load_live(settings, checkpoints)
         # Now, with weights that are numbers; a candidate's may not be.
         traits = ModelTraits.probe(self.live.model, suite, settings.fitness.prefixes)
         self.scorer = Scorer(suite, traits)
@@ -136,6 +132,32 @@ class Worker:
             }
             responses.append(Response(PYTHON, "", values))
         return responses
+
+
+def load_live(settings: WorkerSettings, checkpoints: Checkpoints) -> LiveModel:
+    """A live model with weights that are numbers: the reference's, or a candidate's where these have other tokens.
+
+    Args:
+        settings: How it computes, and the candidate.
+        checkpoints: The opened checkpoints.
+
+    Raises:
+        InputError: If the model or the candidate cannot be built.
+    """
+    live = LiveModel.load(
+        checkpoints.reference.path,
+        dtype=settings.dtype,
+        attention=settings.attention,
+        device=settings.device,
+        trust_remote_code=settings.trust_remote_code,
+    )
+    if settings.candidate is not None:
+        merger = Merger(checkpoints)
+        plan = merger.plan(settings.candidate)
+        if not live.fits(plan):
+            live = live.rebuilt(plan)
+            live.install(merger, settings.candidate)
+    return live
 
 
 def _reserved(scorer: Scorer, settings: WorkerSettings) -> int:

@@ -68,7 +68,7 @@ def _contradictions(values: Mapping[str, Any], given: Collection[str], words: Re
     for name, value in values.get("method_options", {}).items():
         if words.options is None or words.options.get(name, value) != value:
             yield _refused(f"method_options.{name}", value, (words.options or {}).get(name, "its own"))
-    for key in ("patterns", "layer_pattern"):
+    for key in ("patterns", "layer_pattern", *(key for key in ("embeddings", "tokenizer") if key in given)):
         if values.get(key):
             yield f"{key}: the recipe has its own; leave it out"
 

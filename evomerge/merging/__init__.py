@@ -7,7 +7,7 @@ times in a search, and an export writes its stream once, so what was scored is w
 from evomerge.merging.blueprint import Blueprint
 from evomerge.merging.buffers import Buffer
 from evomerge.merging.checkpoints import Checkpoints, matching_of
-from evomerge.merging.companions import companions
+from evomerge.merging.companions import companions, write_companions
 from evomerge.merging.finiteness import NonFinite
 from evomerge.merging.folder import merge_to_folder
 from evomerge.merging.footprint import Footprint, footprint
@@ -15,6 +15,7 @@ from evomerge.merging.live import LiveModel
 from evomerge.merging.loop import Merger
 from evomerge.merging.mergekit import mergekit_config
 from evomerge.merging.plan.account import Entry
+from evomerge.merging.plan.outputs import Outputs
 from evomerge.merging.prepared import PreparedSettings
 from evomerge.merging.weight_cache import WeightCache
 
@@ -27,6 +28,7 @@ __all__ = [
     "LiveModel",
     "Merger",
     "NonFinite",
+    "Outputs",
     "PreparedSettings",
     "WeightCache",
     "companions",
@@ -34,4 +36,5 @@ __all__ = [
     "matching_of",
     "merge_to_folder",
     "mergekit_config",
+    "write_companions",
 ]

@@ -125,8 +125,8 @@ def matching_of(recipe: Recipe) -> dict[ModelRef, Matching]:
     for source in (*recipe.sources, *(() if recipe.base is None else (recipe.base,))):
         inner = matching_of(source) if isinstance(source, Recipe) else {source: how}
         for ref, its in inner.items():
-            ref = ref.on if isinstance(ref, AdapterRef) else ref
-            found[ref] = strictest([its, *([found[ref]] if ref in found else [])])
+            for named in (ref, ref.on) if isinstance(ref, AdapterRef) else (ref,):
+                found[named] = strictest([its, *([found[named]] if named in found else [])])
     return found
 
 

@@ -10,7 +10,7 @@ tensors of the sources, the base's apart. An *expert* is one of the user's model
 
 from evomerge.recipe.chat_templates import CHAT_TEMPLATES
 from evomerge.recipe.coefficient import Coefficient
-from evomerge.recipe.finishing import UNMATCHED, PostStep, Tokenizer
+from evomerge.recipe.finishing import EMBEDDINGS, TOKENIZERS, UNMATCHED, PostStep, Tokenizer
 from evomerge.recipe.groups import (
     DEFAULT_LAYER_PATTERN,
     DEFAULT_PATTERNS,
@@ -31,8 +31,10 @@ __all__ = [
     "CHAT_TEMPLATES",
     "DEFAULT_LAYER_PATTERN",
     "DEFAULT_PATTERNS",
+    "EMBEDDINGS",
     "FORMAT",
     "MODULE_KINDS",
+    "TOKENIZERS",
     "UNMATCHED",
     "AdapterRef",
     "Cell",

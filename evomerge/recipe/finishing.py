@@ -11,6 +11,8 @@ import numpy as np
 from evomerge.recipe.sources import without_empty
 
 EMBEDDINGS = ("merge", "base")
+# The tokenizers that stand for something in every recipe, and what keeps the reference's.
+TOKENIZERS = ("reference", "base", "union")
 # What becomes of tensors that only some sources have, see Recipe.unmatched.
 UNMATCHED = ("refuse", "freeze", "keep")
 

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import methods
-from evomerge.candidate import UserFunction, build_suite, find_function, load_tokenizer, resolve_device
+from evomerge.candidate import UserFunction, build_suite, find_function, load_tokenizer, model_files, resolve_device
 from evomerge.checkpoints import CheckpointSource, find_nonfinite, fingerprint_of
 from evomerge.errors import Findings, InputError
 from evomerge.evaluation import Constraint, Objective
 from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
 from evomerge.fitness import TaskSuite, inspect_tasks
 from evomerge.genome import GenomeSpec
-from evomerge.merging import Blueprint, Checkpoints, Entry, Merger
+from evomerge.merging import Blueprint, Checkpoints, Entry, Merger, Outputs
 from evomerge.methods import MergeMethod
 from evomerge.recipe import AdapterRef, ModelRef, Recipe
 from evomerge.run import paths
@@ -82,6 +82,16 @@ class Assembly:
         return tuple(map(self.known, self.config.models))
 
     @functools.cached_property
+    def outputs(self) -> Outputs:
+        """The tensors, the config and the tokenizer of every candidate."""
+        return Merger(self.checkpoints).outputs(self.template)
+
+    @property
+    def has_own_tokens(self) -> bool:
+        """Whether candidates have other tokens or chat templates than the reference."""
+        return self.outputs.tokenizer is not None or self.outputs.chat_templates is not None
+
+    @functools.cached_property
     def account(self) -> tuple[Entry, ...]:
         """The account of every tensor of the models, the same for every candidate."""
         return Merger(self.checkpoints).account(self.template)
@@ -119,7 +129,7 @@ def assemble(config: RunConfig) -> Assembly:
     if checkpoints is not None and method is not None:
         spec = found.attempt(lambda: build_spec(config, checkpoints, method, searched))
         warnings += [] if spec is None else tower_notes(config, checkpoints, spec)
-    suite, metrics = _tasks(config, checkpoints, found)
+    suite, metrics = _tasks(config, checkpoints, spec, found)
     if metrics is None:
         found.settle()
         raise AssertionError("tasks without metrics are a problem that settle reports")
@@ -200,16 +210,20 @@ def _functions(config: RunConfig) -> tuple[UserFunction, ...]:
 
 
 def _tasks(
-    config: RunConfig, checkpoints: Checkpoints | None, found: Findings
+    config: RunConfig, checkpoints: Checkpoints | None, spec: GenomeSpec | None, found: Findings
 ) -> tuple[TaskSuite | None, dict[str, bool] | None]:
     """The suite, or without a tokenizer at least the names of the metrics."""
     settings = fitness_settings(config.fitness, config.seed)
-    reference = checkpoints.reference if checkpoints is not None else None
-    if reference is not None:
-        trust = config.model.trust_remote_code
-        tokenizer = found.attempt(lambda: load_tokenizer(reference.path, trust))
+    if checkpoints is not None:
+        tokenizer, suite = None, None
+        try:
+            with model_files(checkpoints, None if spec is None else spec.template) as files:
+                trust = config.model.trust_remote_code
+                tokenizer = found.attempt(lambda: load_tokenizer(files.path, trust))
+                suite = found.attempt(lambda: build_suite(settings, files, tokenizer)) if tokenizer else None
+        except InputError as error:
+            found.problems += error.problems
         if tokenizer is not None:
-            suite = found.attempt(lambda: build_suite(settings, reference, tokenizer))
             metrics = {key: info.higher_is_better for key, info in suite.metrics.items()} if suite else None
             return suite, metrics
     inspected = found.attempt(lambda: inspect_tasks(settings))

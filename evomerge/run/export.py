@@ -12,7 +12,7 @@ from pathlib import Path
 from evomerge.candidate import resolve_device
 from evomerge.checkpoints import find_nonfinite, folder_of, locate, open_all
 from evomerge.errors import InputError
-from evomerge.merging import Checkpoints, NonFinite, merge_to_folder
+from evomerge.merging import Checkpoints, NonFinite, matching_of, merge_to_folder
 from evomerge.recipe import ModelRef, Recipe
 from evomerge.run import paths
 from evomerge.run.members import find_member, recorded_answers
@@ -91,7 +91,9 @@ def notes(recipe: Recipe, *, offline: bool = True) -> tuple[str, ...]:
         InputError: If checkpoints are missing or cannot be read.
     """
     checkpoints = open_sources(recipe, offline=offline, verify=False)
-    return checkpoints.compare(same_depth=not recipe.has_layers, unmatched=recipe.unmatched).warnings
+    return checkpoints.compare(
+        same_depth=not recipe.has_layers, unmatched=recipe.unmatched, matching=matching_of(recipe)
+    ).warnings
 
 
 def export_member(

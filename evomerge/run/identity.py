@@ -40,6 +40,8 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         "objectives": [objective.to_json() for objective in assembly.objectives],
         "constraints": [constraint.to_json() for constraint in assembly.constraints],
         **({"unmatched": config.unmatched} if config.unmatched != "refuse" else {}),
+        **({"embeddings": template.embeddings} if template.embeddings != "merge" else {}),
+        **_tokenizer(assembly),
         "functions": {function.name: function.content for function in assembly.functions},
         "fitness": {name: plain(value) for name, value in fitness.items() if name not in _NOT_IDENTITY}
         | ({"prefixes": "shared"} if settings.fitness.prefixes == "shared" else {})
@@ -63,6 +65,12 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
 def _content(ref: ModelRef) -> Any:
     """The fingerprint of a model's weights; of an adapter, with that of what it is on."""
     return {"adapter": ref.fingerprint, "on": ref.on.fingerprint} if isinstance(ref, AdapterRef) else ref.fingerprint
+
+
+def _tokenizer(assembly: Assembly) -> dict[str, Any]:
+    """The tokens of candidates, where embeddings are merged token by token: they change with each model's tokenizer."""
+    tokenizer = assembly.outputs.tokenizer
+    return {} if tokenizer is None else {"tokenizer": tokenizer.digest}
 
 
 def _executor(chosen: ExecutorSettings) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from evomerge.evaluation import SPLITS
 from evomerge.executors import ExecutorSettings
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.genome import GenomeSettings
-from evomerge.recipe import UNMATCHED, CheckpointRef, ModelRef
+from evomerge.recipe import EMBEDDINGS, TOKENIZERS, UNMATCHED, CheckpointRef, ModelRef, Tokenizer
 from evomerge.run import paths
 from evomerge.search import Budgets, ConfirmSettings, PromoteSettings, SearcherSettings
 from evomerge.settings import as_json, from_json, section, setting
@@ -26,6 +26,12 @@ RUN_FOLDER = setting("a run's folder")
 _UNMATCHED = (
     "tensors that not all models have in one shape: freeze: the reference's stay and others are left out; keep: others "
     "are copied too"
+)
+
+_EMBEDDINGS = "input and output embeddings; base: the base's, whatever the other models' tokens are"
+_TOKENIZER = (
+    "whose tokens the merged model has; reference: the reference's, embeddings merged row by row; base: the same, "
+    "merged token by token; union: those of all models, token by token"
 )
 
 
@@ -51,6 +57,8 @@ class RunConfig:
         patterns: Pairs of module kind and regular expression over tensor names, tried before the built-in ones.
         layer_pattern: Finds the layer index in tensor names; None is the built-in one.
         unmatched: What becomes of tensors that not all models have.
+        embeddings: Whether input and output embeddings are merged, or the base's.
+        tokenizer: Whose tokens the merged models have, and whether embeddings are merged row by row.
         functions: The user's own metrics, ``FILE.py:NAME``.
         seed: The root seed.
         run_dir: The run's folder; None is ``runs/`` and the run's identity.
@@ -104,6 +112,8 @@ class RunConfig:
         metadata=setting("finds the layer index in tensor names; null: built in", form="regular expression"),
     )
     unmatched: str = field(default="refuse", metadata=setting(_UNMATCHED, choices=UNMATCHED))
+    embeddings: str = field(default="merge", metadata=setting(_EMBEDDINGS, choices=EMBEDDINGS))
+    tokenizer: str = field(default="reference", metadata=setting(_TOKENIZER, choices=TOKENIZERS))
     functions: tuple[str, ...] = field(
         default=(),
         metadata=setting("your own metrics, FILE.py:NAME, called with (model, tokenizer); used as python.NAME"),
@@ -161,6 +171,12 @@ class MergeConfig:
     unmatched: str | None = field(
         default=None, metadata=setting(f"{_UNMATCHED}; null: what the recipe says, or refuse", choices=UNMATCHED)
     )
+    embeddings: str | None = field(
+        default=None, metadata=setting(f"{_EMBEDDINGS}; null: what the recipe says, or merge", choices=EMBEDDINGS)
+    )
+    tokenizer: str | None = field(
+        default=None, metadata=setting(f"{_TOKENIZER}; null: what the recipe says", choices=TOKENIZERS)
+    )
 
 
 @dataclass(frozen=True)
@@ -205,6 +221,18 @@ class ExportConfig:
     trust_remote_code: bool = field(
         default=False, metadata=setting("run model code that comes with the checkpoints, if the run did")
     )
+
+
+def tokenizer_named(name: str, based: bool) -> Tokenizer:
+    """A recipe's tokenizer from its name on the command line.
+
+    Args:
+        name: One of the choices.
+        based: Whether the recipe has a base; without one, the first source is the reference.
+    """
+    if name == "reference":
+        return Tokenizer()
+    return Tokenizer("union" if name == "union" else "base" if based else 0)
 
 
 def child_seed(seed: int, name: str) -> int:

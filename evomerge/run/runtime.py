@@ -44,6 +44,7 @@ def worker_settings(assembly: Assembly, threads: int) -> WorkerSettings:
         trust_remote_code=model.trust_remote_code,
         functions=assembly.functions,
         prepared=PreparedSettings(None, model.prepared_disk, model.prepared_memory),
+        candidate=next(iter(assembly.baselines.values())) if assembly.has_own_tokens else None,
     )
 
 

@@ -25,6 +25,8 @@ _SET = (
     "objectives",
     "constraints",
     "unmatched",
+    "embeddings",
+    "tokenizer",
     "functions",
     "genome",
     "fitness",

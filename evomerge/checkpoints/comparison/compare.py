@@ -75,7 +75,7 @@ def compare(
             continue
         unlike, settings = config_differences(reference, other, trust_remote_code=trust_remote_code)
         how = matching[place] if matching else "row"
-        tokens, uncertain = tokenizer_differences(reference, other) if how == "row" else ([], [])
+        tokens, uncertain = tokenizer_differences(reference, other, how)
         tensors, notes = tensor_differences(
             reference,
             in_form_of(reference, other),

@@ -52,11 +52,18 @@ class _Tokens:
         return {token: i for token, i in self.ids.items() if token not in other.ids and i not in taken}
 
 
-def tokenizer_differences(reference: CheckpointSource, other: CheckpointSource) -> tuple[list[str], list[str]]:
+def tokenizer_differences(
+    reference: CheckpointSource, other: CheckpointSource, matching: str = "row"
+) -> tuple[list[str], list[str]]:
     """Compares the vocabularies of two checkpoints, by their files; no tokenizer is loaded.
 
     Tokens that only the other one has are left out of a merge, and rows that it does not have are the reference's, so
     neither forbids merging. An id that means one token here and another, or none, there does.
+
+    Args:
+        reference: The checkpoint whose rows stand for tokens in the merged model.
+        other: One that is merged with it.
+        matching: How embeddings are merged: by ``row``; by ``token``, or not at all (``none``), which bridges all.
 
     Returns:
         Differences that merging cannot bridge, and those to know about.
@@ -67,7 +74,12 @@ def tokenizer_differences(reference: CheckpointSource, other: CheckpointSource) 
         return [], []
     ours, theirs = read_vocabulary(reference.path), read_vocabulary(other.path)
     if ours is None or theirs is None:
-        return [], [*_uncertain(reference.path, other.path), *noted]
+        return [], [*_uncertain(reference.path, other.path), *noted] if matching == "row" else []
+    if matching != "row":
+        unlike = vocabulary_differences(ours, theirs)
+        done = "they are merged token by token" if matching == "token" else "its embeddings are not used"
+        few = f"its vocabulary differs from the reference's in {len(unlike)} tokens: {_some(unlike)}; {done}"
+        return [], [few] if unlike else []
     differences, notes = _compared(_Tokens.of(ours, rows[0]), _Tokens.of(theirs, rows[1]))
     if differences:
         return [

@@ -8,7 +8,7 @@ from dataclasses import replace
 from evomerge.candidate import resolve_device
 from evomerge.run import recipe_files
 from evomerge.run.export import build, notes
-from evomerge.run.run_config import MergeConfig
+from evomerge.run.run_config import MergeConfig, tokenizer_named
 from evomerge.texts import printable
 
 
@@ -18,6 +18,10 @@ def run(config: MergeConfig) -> int:
     recipe = recipe_files.load(config.recipe, offline=bool(config.offline), say=said.append)
     if config.unmatched is not None:
         recipe = replace(recipe, unmatched=config.unmatched)
+    if config.embeddings is not None:
+        recipe = replace(recipe, embeddings=config.embeddings)
+    if config.tokenizer is not None:
+        recipe = replace(recipe, tokenizer=tokenizer_named(config.tokenizer, recipe.base is not None))
     device = resolve_device(config.device, "device")
     with recipe_files.named(config.recipe):
         folder = build(

@@ -89,6 +89,7 @@ class TokenMatching:
         for found in self._tokenizers:
             digest.update(json.dumps(None if found is None else dict(found.ids), sort_keys=True).encode())
         self.digest = digest.hexdigest()
+        self.tokenizer = replace(self.tokenizer, digest=self.digest)
         self._defaults = functools.lru_cache(maxsize=8)(self._work_out)
         self._defaults(tuple(rows))
 

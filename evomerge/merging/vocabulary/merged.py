@@ -26,6 +26,7 @@ class MergedTokenizer:
         new: The tokens behind its own, in the order of their ids.
         others: The tokenizers that they come from.
         replaced: The tokenizer of the model that the config is from, where that is another source; else None.
+        digest: Stands for the tokens of this and of all sources.
     """
 
     own: TokenizerSource
@@ -33,6 +34,7 @@ class MergedTokenizer:
     new: tuple[NewToken, ...]
     others: tuple[TokenizerSource, ...]
     replaced: TokenizerSource | None = None
+    digest: str = ""
 
     @functools.cached_property
     def ids(self) -> Mapping[str, int]:

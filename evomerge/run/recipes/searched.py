@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evomerge import methods
 from evomerge.dialects.mergekit.documents import result_of
 from evomerge.errors import InputError
-from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, Number, Recipe, Tokenizer, layer_of
+from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, Number, Recipe, layer_of
 from evomerge.run.recipe_files import RecipeFile
 from evomerge.run.run_config import RunConfig
 
@@ -135,7 +135,7 @@ def read_recipe(config: RunConfig) -> SearchedRecipe | None:
     try:
         found = RecipeFile.read(config.recipe).translated(offline=bool(config.offline), traced=True)
         recipe = replace(found.recipe, unmatched=config.unmatched)
-        if problems := list(_unscored(recipe, config.fitness.apply_chat_template)):
+        if problems := list(_unscored(recipe)):
             raise InputError(problems)
     except InputError as error:
         raise InputError([f"recipe: {problem}" for problem in error.problems]) from error
@@ -147,21 +147,13 @@ def layers_of(source: CheckpointSource, layer_pattern: str) -> int:
     return 1 + max((layer for name in source.specs if (layer := layer_of(name, layer_pattern)) is not None), default=-1)
 
 
-def _unscored(recipe: Recipe, templated: bool) -> Iterator[str]:
-    """Tokenizers other than the one that candidates are scored with, and templates that they would not see."""
-    own, token = recipe.first, recipe.tokenizer
-    named = recipe.base if token.source == "base" else None
-    if isinstance(token.source, int):
-        named = recipe.sources[token.source]
-    if token != Tokenizer() and (named != own or token.pad_to_multiple_of is not None):
+def _unscored(recipe: Recipe) -> Iterator[str]:
+    """The tokenizer of a source that is not the reference: generation ends where the reference's settings say."""
+    place = recipe.tokenizer.source
+    if isinstance(place, int) and recipe.sources[place] != recipe.first:
         yield (
-            "it gives the model another tokenizer than its reference has, by which candidates are scored; take the "
-            "tokenizer out, and put it into the recipe that you export"
-        )
-    if recipe.chat_template is not None and templated:
-        yield (
-            "it gives the model another chat template than its reference has, by which candidates are scored; take the "
-            "template out, and put it into the recipe that you export"
+            f"it gives the model the tokenizer of sources[{place}], but candidates generate by those of the reference; "
+            "make that model the base, or the first source, or take its tokens too (tokenizer: union)"
         )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import genome, methods
-from evomerge.checkpoints import Comparison, changed_names, differ, stored_dtype
+from evomerge.checkpoints import Comparison, Matching, changed_names, differ, is_vocabulary, stored_dtype
 from evomerge.errors import InputError
 from evomerge.evaluation import BASE, UNIFORM, expert_names
 from evomerge.genome import GenomeSpec, NotExpressible
@@ -22,13 +22,14 @@ from evomerge.recipe import (
     OutputLayer,
     ParameterGroups,
     Recipe,
+    Tokenizer,
     patterns_of,
 )
 from evomerge.report import front_members
 from evomerge.run import paths
 from evomerge.run.members import empty_front
 from evomerge.run.recipes.searched import SearchedRecipe, layers_of
-from evomerge.run.run_config import RunConfig, child_seed
+from evomerge.run.run_config import RunConfig, child_seed, tokenizer_named
 from evomerge.store import RunStore
 
 RECIPE = "recipe"  # the recipe that is searched, as a start
@@ -44,6 +45,11 @@ def build_spec(
     """
     if searched is not None:
         return _recipe_spec(config, searched.opened(checkpoints), checkpoints, method)
+    if config.embeddings == "base" and (config.base is None or method.base == "none"):
+        raise InputError(
+            "embeddings: base is set, but no base is merged; write base=FOLDER"
+            + (f", and another method than {method.name}" if method.base == "none" else "")
+        )
     options = method.resolve(config.method_options)
     refs = {ref.place: ref for ref in checkpoints.by_ref}
     models = tuple(refs[ref.place] for ref in config.models)
@@ -61,10 +67,15 @@ def build_spec(
         dtype=config.model.merge_dtype,
         out_dtype=out_dtype(config, checkpoints),
         unmatched=config.unmatched,
+        embeddings=config.embeddings,
+        tokenizer=tokenizer_named(config.tokenizer, base is not None and method.base != "none"),
         # Methods without randomness give the same model for every seed, so the seed is no part of their recipes.
         seed=child_seed(config.seed, "masks") if method.stochastic else 0,
     )
-    declared, names = method.coefficients(options), checkpoints.merged_names
+    # What stays the base's has no genes.
+    kept = config.embeddings == "base"
+    names = tuple(name for name in checkpoints.merged_names if not (kept and is_vocabulary(name)))
+    declared = method.coefficients(options)
     changed = [changed_names(checkpoints[ref], checkpoints.reference, names) for ref in models]
     if method.base != "required":
         changed = []
@@ -96,7 +107,8 @@ def compare_models(config: RunConfig, checkpoints: Checkpoints, searched: Search
     """Compares the models of a search, or those of the recipe that is searched."""
     trust, unmatched = config.model.trust_remote_code, config.unmatched
     if searched is None:
-        return checkpoints.compare(trust_remote_code=trust, unmatched=unmatched)
+        by: Matching = "none" if config.embeddings == "base" else "row" if config.tokenizer == "reference" else "token"
+        return checkpoints.compare(trust_remote_code=trust, unmatched=unmatched, matching=by)
     recipe = searched.opened(checkpoints).recipe
     # Where a recipe takes layers one by one, its models may differ in depth.
     depth, how = not recipe.has_layers, matching_of(recipe)
@@ -129,6 +141,8 @@ def baselines(
     own = layers_of(checkpoints.reference, groups.layer_pattern)
 
     def linear(models: tuple[ModelRef, ...]) -> Recipe:
+        if template.embeddings != "merge" or template.tokenizer != Tokenizer():
+            return _with_tokens_of(template, models, groups)
         weight = np.full((1, len(models)), 1.0 / len(models))
         layers = depth.get(models[0], own)
         stack = tuple(OutputLayer(((0, layer),)) for layer in range(layers)) if layers != own else ()
@@ -143,6 +157,26 @@ def baselines(
     if len(experts) > 1 and len(set(depth.values())) < 2:
         found[UNIFORM] = linear(tuple(experts))
     return found
+
+
+def _with_tokens_of(template: Recipe, models: Sequence[ModelRef], groups: ParameterGroups) -> Recipe:
+    """The average of some models, with the tokens of candidates: all sources are named, the others have no weight.
+
+    Raises:
+        InputError: If the candidates are put together from layers.
+    """
+    if template.has_layers:
+        raise InputError(
+            "recipe: it has layers, and tokens that are not the reference's, so it cannot be compared with its models "
+            "alone; search one without layers, or leave out tokenizer and embeddings"
+        )
+    sources = tuple(dict.fromkeys([*template.sources, *models]))
+    weight = np.array([[source in models for source in sources]]) / len(models)
+    options = methods.load("linear").resolve({})
+    return replace(
+        template, method="linear", options=options, sources=sources, groups=groups, coefficients={"weight": weight},
+        seed=0,
+    )  # fmt: skip
 
 
 def tower_notes(config: RunConfig, checkpoints: Checkpoints, spec: GenomeSpec) -> Iterator[str]:
