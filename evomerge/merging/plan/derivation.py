@@ -167,8 +167,8 @@ class _Derivation:
         by_token = self.matching is not None and origin.layer is None and is_vocabulary(origin.name)
         if apart and not by_token:
             stays = ("frozen", self._identity(origin), name, self.recipe.out_dtype)
-            copied = Input(model, name, stored=not isinstance(model, RecipeSource))
-            return OutputTensor(origin.name, spec, (copied,), row, None, False, stays)
+            entry = Input(model, name, stored=not isinstance(model, RecipeSource))
+            return OutputTensor(origin.name, spec, (entry,), row, None, False, stays)
         whole = apart or self._frozen(origin, row)
         named = named[:1] if whole else named
         dtype = None if whole else DTYPES[self.recipe.dtype]

@@ -46,7 +46,7 @@ class LowRankSum:
             inputs: Inputs of one tensor. Of rounded ones, and of parts of tensors, the sum is another one.
             based: Whether the first is the base's.
         """
-        if not all(entry.exact and entry.rows is None and entry.name in entry.source.specs for entry in inputs):
+        if not all(entry.name in entry.source.specs and entry.exact and entry.rows is None for entry in inputs):
             return None
         reads: dict[object, Input] = {}
         places, products = [], []
