@@ -14,15 +14,14 @@ eps                 eps
 ==================  =======================
 
 Where the unit vectors cancel there is no direction; the weighted sum of the vectors themselves stands in for it, as in
-mergekit for two models (it refuses more, and so every tensor that none of three experts has changed). Recipes whose
-weights are to be normalised and sum to zero or less are refused.
+mergekit for two models (it refuses more, and so every tensor that none of three experts has changed). Weights that are
+to be normalised may be negative, but not sum to zero.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -64,7 +63,7 @@ def factors_of(gram: torch.Tensor, weights: tuple[float, ...], eps: float) -> to
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
     """``weight``: proportions when normalised, else free."""
-    return (replace(weight(simplex=options["normalise"] == "weight"), minimum=None),)
+    return (weight(simplex=options["normalise"] == "weight", signed=True),)
 
 
 def mergekit(options: Options) -> Mapping[str, Any]:

@@ -12,26 +12,26 @@ rows        ``nuslerp_flatten: false``
 columns     ``nuslerp_flatten: false`` and ``nuslerp_row_wise: true``
 ==========  ==========================================================
 
-Only the proportions of the weights matter; a negative one goes beyond the other model. Recipes whose weights sum to
-zero or less are refused (mergekit takes the middle where they sum to zero).
+Only the proportions of the weights matter; a negative one goes beyond the other model. As in mergekit, weights that
+cancel give the middle; a recipe whose weights are all zero is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
 
 from evomerge.kernels import Finite
-from evomerge.methods._shared.coefficients import model_starts, per_model, proportions, weight
+from evomerge.methods._shared.coefficients import model_starts, per_model, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
 from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.methods._shared.vectors import VECTORS, add_up, grams_bytes, prepare_grams
 from evomerge.recipe import Coefficient
 
+_LEAST_SUM = 1e-6
 _LEAST_LENGTH = 1e-7
 # Of opposite vectors rounding leaves more than nothing, and the factors would be its inverse.
 _LEAST_SINE = 1e-6
@@ -45,7 +45,8 @@ def merge(
     if base is not None and not any(weights):
         factors = torch.zeros(1, 2)
     else:
-        factors = factors_at(sources.prepared["grams"], proportions("nuslerp", context.name, weights)[1])
+        t = weights[1] / sum(weights) if abs(sum(weights)) >= _LEAST_SUM else 0.5
+        factors = factors_at(sources.prepared["grams"], t)
     return add_up(base, sources.flat_models, factors, sources.options["vectors"], out)
 
 
@@ -61,7 +62,7 @@ def factors_at(grams: torch.Tensor, t: float) -> torch.Tensor:
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
     """``weight``: proportions, one gene."""
-    return (replace(weight(simplex=True), minimum=None),)
+    return (weight(simplex=True, signed=True),)
 
 
 def mergekit(options: Options) -> Mapping[str, Any]:
