@@ -26,6 +26,7 @@ from evomerge.checkpoints.comparison.generation import chat_templates
 from evomerge.checkpoints.comparison.tensors import expected_names
 from evomerge.checkpoints.comparison.tokenizer_files import tokenizer_problems
 from evomerge.checkpoints.computed import is_computed
+from evomerge.checkpoints.files.draft import appearing, give_config, hold_back_config
 from evomerge.checkpoints.files.folder_files import file_problems
 from evomerge.checkpoints.files.foreign import (
     parse_config,
@@ -57,6 +58,7 @@ __all__ = [
     "TensorInfo",
     "TensorSpec",
     "adapter_of",
+    "appearing",
     "changed_names",
     "chat_templates",
     "compare",
@@ -69,6 +71,8 @@ __all__ = [
     "find_nonfinite",
     "fingerprint_of",
     "folder_of",
+    "give_config",
+    "hold_back_config",
     "in_form_of",
     "is_adapter",
     "is_computed",

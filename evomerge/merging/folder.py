@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
-import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 import yaml
 
-from evomerge.checkpoints import unreadable_companions, write_shards
+from evomerge.checkpoints import appearing, give_config, hold_back_config, unreadable_companions, write_shards
 from evomerge.errors import InputError
 from evomerge.merging.blueprint import check_loadable
 from evomerge.merging.buffers import Buffer
@@ -40,8 +37,9 @@ def merge_to_folder(
     """Builds a recipe's model on disk.
 
     The folder appears when it is complete: everything is written to a folder beside it, which is then renamed, and
-    removed if anything goes wrong. Config, generation config, tokenizer and chat template are the reference
-    checkpoint's own, byte for byte, but for the config's ``dtype`` and a ``use_cache`` that training left off.
+    removed if anything goes wrong; what a killed process leaves, the next one for the same folder removes. Config,
+    generation config, tokenizer and chat template are the reference checkpoint's own, byte for byte, but for the
+    config's ``dtype`` and a ``use_cache`` that training left off.
 
     Args:
         recipe: The recipe.
@@ -69,15 +67,17 @@ def merge_to_folder(
     merger = Merger(checkpoints, device=device)
     plan = merger.plan(recipe)
     _check_space(out, export_bytes(plan.specs))
-    with _appearing(out) as folder:
+    with appearing(out) as folder:
         write_companions(checkpoints.reference, plan.outputs, folder, recipe.out_dtype)
         _check_companions(folder, checkpoints.reference.path)
         check_loadable(RecipeSource(plan, functools.partial(merger.tensor, recipe)))
+        hold_back_config(folder)
         _write_recipe(recipe, checkpoints, folder)
         if card is not None:
             (folder / "README.md").write_text(card, encoding="utf-8")
         tensors = merger.stream(recipe, memory=Buffer(merger.device))
         write_shards(folder, plan.specs, tensors, max_shard_bytes=shard_bytes)
+        give_config(folder)
     return out
 
 
@@ -120,24 +120,3 @@ def _check_space(out: Path, needed: int) -> None:
         raise InputError(
             f"the merged model needs {needed / 1e9:.1f} GB at {str(out)!r}, but only {free / 1e9:.1f} GB are free"
         )
-
-
-@contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """Gives a folder beside ``out`` to write to, which becomes ``out`` at the end or disappears."""
-    out = out.resolve()  # a link to an empty folder stays one
-    created = [parent for parent in out.parents if not parent.exists()]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
-    folder.mkdir()
-    try:
-        yield folder
-        if out.exists():
-            out.rmdir()
-        folder.rename(out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        for parent in created:
-            if parent.exists() and not any(parent.iterdir()):
-                parent.rmdir()
-        raise

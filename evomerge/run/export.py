@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from evomerge.candidate import resolve_device
-from evomerge.checkpoints import find_nonfinite, folder_of, locate, open_all
+from evomerge.checkpoints import appearing, find_nonfinite, folder_of, locate, open_all
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, NonFinite, matching_of, merge_to_folder
 from evomerge.recipe import ModelRef, Recipe
@@ -134,7 +130,7 @@ def export_member(
     # Asked before anything is built, so that what is not there is told at once.
     _, warnings = inherited_licence(_licences(recipe, open_sources(recipe, offline=offline, verify=False)))
     warnings += uncited(recipe)
-    with _draft(out) as draft:
+    with appearing(out, out.name) as draft:
         build(recipe, draft, max_shard_size=shard_bytes, offline=offline, scores=_scores(store, digest))
         difference, tolerance = verify(store, recorded.split, answers, draft)
     return Exported(out, digest[:12], recorded.split, recorded.items, difference, tolerance, tuple(warnings))
@@ -156,24 +152,6 @@ def _new_folder(out: str | Path) -> Path:
     if problem := paths.new_folder_problem(place):
         raise InputError(f"out: {problem}")
     return place.absolute()
-
-
-@contextmanager
-def _draft(out: Path) -> Iterator[Path]:
-    """Gives a folder of the same name to build in, which becomes ``out`` at the end or leaves no trace."""
-    place = out.resolve()  # a link to an empty folder stays one
-    created = [parent for parent in place.parents if not parent.exists()]
-    hidden = place.with_name(f".{secrets.token_hex(8)}")
-    try:
-        yield hidden / out.name
-        if place.exists():
-            place.rmdir()
-        (hidden / out.name).rename(place)
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
-        for parent in created:
-            if parent.exists() and not any(parent.iterdir()):
-                parent.rmdir()
 
 
 def _check_trust(store: RunStore, allowed: bool) -> None:

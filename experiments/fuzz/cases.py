@@ -11,7 +11,7 @@ from random import Random
 from experiments.fuzz import material
 from experiments.fuzz.mutators import adapters, model_files, recipes, safetensors_files
 
-_MERGE = ["merge", "recipe=recipe.json", "out=out"]
+MERGE = ["merge", "recipe=recipe.json", "out=out"]
 _SEARCHED = ["models=[A,B]", "base=base", "method=ties", "tasks=[sums]", "task_path=[tasks]", "items_per_task=2"]
 _CHECK = ["check", *_SEARCHED]
 _SEARCH = ["search", *_SEARCHED, "evaluations=1", "run_dir=out"]
@@ -47,7 +47,7 @@ def prepare(family: str, number: int, seed: int, folder: Path) -> Prepared:
 def _of_model(mutate: Callable[[Random, Path], tuple[str, str]], *models: str) -> Callable[[Random, Path], Prepared]:
     def make(rng: Random, folder: Path) -> Prepared:
         name = rng.choice(models or material.MODELS)
-        words = rng.choice((*[_MERGE] * 6, *[_CHECK] * 4, _SEARCH))
+        words = rng.choice((*[MERGE] * 6, *[_CHECK] * 4, _SEARCH))
         recipe = material.recipe(rng.choice(("ties", "ties", "linear", "layers", "nested")))
         (folder / "recipe.json").write_text(json.dumps(recipe))
         file, what = mutate(rng, folder / name)
@@ -64,7 +64,7 @@ def _weights(rng: Random, folder: Path) -> tuple[str, str]:
 def _recipe(rng: Random, folder: Path) -> Prepared:
     kind = rng.choice(("ties", "linear", "layers", "nested", "adapter"))
     (folder / "recipe.json").write_text(json.dumps(material.recipe(kind)))
-    return Prepared(tuple(_MERGE), "recipe.json", f"{kind}: {recipes.mutate_json(rng, folder / 'recipe.json')}")
+    return Prepared(tuple(MERGE), "recipe.json", f"{kind}: {recipes.mutate_json(rng, folder / 'recipe.json')}")
 
 
 def _yaml(rng: Random, folder: Path) -> Prepared:
@@ -76,7 +76,7 @@ def _adapter(mutate: Callable[[Random, Path], tuple[str, str]]) -> Callable[[Ran
     def make(rng: Random, folder: Path) -> Prepared:
         (folder / "recipe.json").write_text(json.dumps(material.recipe("adapter")))
         file, what = mutate(rng, folder / "adapter")
-        return Prepared(tuple(_MERGE), f"adapter/{file}", what)
+        return Prepared(tuple(MERGE), f"adapter/{file}", what)
 
     return make
 

@@ -70,10 +70,9 @@ def verdict(ran: Ran, file: str) -> tuple[str, list[str]]:
 
 def named(said: str, file: str) -> bool:
     """Whether a message names a file; what is only found by comparing models may be said of the model's folder."""
-    folder = Path(file).parts[0] if len(Path(file).parts) > 1 else None
-    return Path(file).name in said or (
-        folder is not None and re.search(rf"(?:/|- |: |is ){folder}(?:: |\\))", said) is not None
-    )
+    if Path(file).name in said or len(Path(file).parts) == 1:
+        return Path(file).name in said
+    return re.search(rf"(?:/|- |: |is ){Path(file).parts[0]}(?:: |\))", said) is not None
 
 
 def listing(folder: Path) -> dict[str, tuple[int, int]]:

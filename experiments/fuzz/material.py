@@ -28,13 +28,20 @@ _SPECIAL = ("<pad>", "<bos>", "<eos>")
 _RANK = 2
 
 
-def build(folder: Path) -> None:
-    """Makes the folder: ``base``, ``A`` (three shards) and ``B`` of one family, ``adapter``, ``tasks``, ``secret``."""
+def build(folder: Path, *, hidden: int = 16, layers: int = 2) -> None:
+    """Makes the folder: ``base``, ``A`` (in shards) and ``B`` of one family, ``adapter``, ``tasks``, ``secret``.
+
+    Args:
+        folder: Where to.
+        hidden: Width of the models.
+        layers: Their depth.
+    """
     ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     config = transformers.LlamaConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        vocab_size=len(_SPECIAL) + len(alphabet), max_position_embeddings=512, tie_word_embeddings=False, **ids,
+        hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=layers, num_attention_heads=4,
+        num_key_value_heads=2, vocab_size=len(_SPECIAL) + len(alphabet), max_position_embeddings=512,
+        tie_word_embeddings=False, **ids,
     )  # fmt: skip
     tokenizer = Tokenizer(models.BPE({token: at for at, token in enumerate((*_SPECIAL, *alphabet))}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -44,8 +51,9 @@ def build(folder: Path) -> None:
     )
     fast.chat_template = "{% for m in messages %}<bos>{{ m['role'] }}: {{ m['content'] }}<eos>\n{% endfor %}"
     for seed, name in enumerate(MODELS):
-        torch.manual_seed(seed)
-        model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         model.save_pretrained(folder / name, max_shard_size="10KB" if name == "A" else "5GB")
         fast.save_pretrained(folder / name)
     _adapter(folder / "adapter", load_file(folder / "base" / "model.safetensors"))
@@ -78,8 +86,8 @@ def _adapter(folder: Path, weights: dict[str, torch.Tensor]) -> None:
     for name, weight in weights.items():
         if name.split(".")[-2] in config["target_modules"]:
             module = f"base_model.model.{name.removesuffix('.weight')}"
-            tensors[f"{module}.lora_A.weight"] = torch.randn(_RANK, weight.shape[1])
-            tensors[f"{module}.lora_B.weight"] = torch.randn(weight.shape[0], _RANK)
+            tensors[f"{module}.lora_A.weight"] = weight[:_RANK].clone()
+            tensors[f"{module}.lora_B.weight"] = weight[:, :_RANK].clone()
     folder.mkdir()
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2))

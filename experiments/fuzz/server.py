@@ -25,12 +25,13 @@ from evomerge import kernels
 from evomerge.cli.main import main as command
 from evomerge.cli.verbs import check, merge, search  # noqa: F401 - seconds that every case would take again
 from experiments.fuzz import material, oracle
-from experiments.fuzz.cases import MAY_NAME_ANY_MODEL, prepare
+from experiments.fuzz.cases import MAY_NAME_ANY_MODEL, MERGE, prepare
 from experiments.fuzz.judge import Ran, listing, verdict
 from experiments.fuzz.watch import Watch, limit
 
 MEMORY = 1 << 30  # bytes that a case may take beyond what the server has
-SECONDS = 10  # that a case may take
+SECONDS = 10  # of the processor that a case may take
+PATIENCE = 60  # seconds until a case that waits for something is given up
 
 Record = dict[str, object]
 
@@ -51,27 +52,30 @@ class Server:
             shutil.rmtree(draft, ignore_errors=True)
             material.build(draft)
             draft.rename(self._material)
-        datasets.config.HF_DATASETS_CACHE = self._caches / "datasets"
-        huggingface_hub.constants.HF_HUB_CACHE = str(self._caches / "hub")
-        torch.set_num_threads(1)
         kernels.in_use("cpu")  # compiled, where they are not yet, by a process that may
-        gc.freeze()
 
-    def run(self, family: str, number: int) -> Record:
-        """Runs one case and judges it."""
+    def run(self, family: str, number: int, *, merged: bool = False) -> Record:
+        """Runs one case and judges it.
+
+        Args:
+            family: Of the case.
+            number: Of the case.
+            merged: Whether the command is a merge, which takes the least time, whatever the case would have.
+        """
         scratch = self._folder / f"{family.replace(' ', '_')}-{number}"
         shutil.rmtree(scratch, ignore_errors=True)
         shutil.copytree(self._material, scratch)
         try:
             done = prepare(family, number, self._seed, scratch)
             before = listing(scratch)
-            ran = self._forked(scratch, done.words, watched=family not in MAY_NAME_ANY_MODEL)
+            words = tuple(MERGE) if merged and done.words[0] != "merge" else done.words
+            ran = self._forked(scratch, words, watched=family not in MAY_NAME_ANY_MODEL)
             after = listing(scratch)
             ran.left = [name for name, about in after.items() if before.get(name) != about]
             ran.left += [f"{name} (gone)" for name in before if name not in after]
             judged, reasons = verdict(ran, done.file)
             said = ran.said.replace(f"{scratch}/", "").replace(str(self._folder), "...").strip()
-            about = {"family": family, "number": number, "verb": done.words[0], "file": done.file, "what": done.what}
+            about = {"family": family, "number": number, "verb": words[0], "file": done.file, "what": done.what}
             return {
                 **about,
                 "verdict": judged,
@@ -97,7 +101,7 @@ class Server:
             finally:
                 os._exit(code)
         os.close(writing)
-        text = _read(reading, SECONDS)
+        text = _read(reading, PATIENCE)
         seconds = time.perf_counter() - start
         if text is None:
             os.kill(child, signal.SIGKILL)
@@ -115,7 +119,11 @@ class Server:
         for number in (0, 1, 2):
             os.dup2(nothing, number)
         os.chdir(scratch)
-        limit(MEMORY, 2 * SECONDS)
+        gc.freeze()  # what the server has is not looked through again
+        torch.set_num_threads(1)
+        datasets.config.HF_DATASETS_CACHE = self._caches / "datasets"
+        huggingface_hub.constants.HF_HUB_CACHE = str(self._caches / "hub")
+        limit(MEMORY, SECONDS)
         watch = Watch(scratch, scratch / "secret" if watched else None, (str(self._caches),))
         said = io.StringIO()
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):

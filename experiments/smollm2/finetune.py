@@ -22,6 +22,8 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from experiments.smollm2.data import SEED, SKILLS, training_examples
@@ -164,10 +166,7 @@ def train(model: PeftModel, stream: Iterator[Batch], recipe: Training, state_fil
     optimizer = torch.optim.AdamW(parameters, lr=recipe.learning_rate, betas=(0.9, 0.99), weight_decay=0.0)
     first = 0
     if state_file.is_file():
-        state = torch.load(state_file, weights_only=True)
-        set_peft_model_state_dict(model, state["adapters"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
+        first = load_state(model, optimizer, state_file)
     started, recent = time.monotonic(), 0.0
     for step, batch in enumerate(islice(stream, first, recipe.steps), start=first):
         optimizer.param_groups[0]["lr"] = recipe.learning_rate * rate(step, recipe)
@@ -183,9 +182,34 @@ def train(model: PeftModel, stream: Iterator[Batch], recipe: Training, state_fil
             left = seconds * (recipe.steps - done)
             print(f"step {done}/{recipe.steps}  loss {recent:.3f}  {seconds:.2f} s/step  {left:.0f} s left", flush=True)
         if done % SAVE_EVERY == 0 and done < recipe.steps:
-            state = {"adapters": get_peft_model_state_dict(model), "optimizer": optimizer.state_dict(), "step": done}
-            torch.save(state, state_file.with_suffix(".partial"))
-            state_file.with_suffix(".partial").replace(state_file)
+            save_state(model, optimizer, done, state_file)
+
+
+def save_state(model: PeftModel, optimizer: torch.optim.Optimizer, step: int, file: Path) -> None:
+    """Write adapters, what the optimiser keeps of each parameter, and the number of steps."""
+    tensors = {f"adapters/{name}": tensor.contiguous() for name, tensor in get_peft_model_state_dict(model).items()}
+    for number, kept in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{name}": value.contiguous() for name, value in kept.items()}
+    save_file(tensors, file.with_suffix(".partial"), metadata={"step": str(step)})
+    file.with_suffix(".partial").replace(file)
+
+
+def load_state(model: PeftModel, optimizer: torch.optim.Optimizer, file: Path) -> int:
+    """Read what :func:`save_state` wrote; return the number of steps."""
+    with safe_open(file, "pt") as opened:
+        step = int(opened.metadata()["step"])
+    adapters: dict[str, torch.Tensor] = {}
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in load_file(file).items():
+        kind, _, rest = name.partition("/")
+        if kind == "adapters":
+            adapters[rest] = tensor
+        else:
+            number, _, key = rest.partition("/")
+            state.setdefault(int(number), {})[key] = tensor
+    set_peft_model_state_dict(model, adapters)
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    return step
 
 
 def save_merged(model: PeftModel, base: Path, target: Path, card: str) -> None:
