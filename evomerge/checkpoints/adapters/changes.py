@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from evomerge.checkpoints.adapters.change import Change, Factors
 from evomerge.checkpoints.adapters.config import REMEDY
-from evomerge.checkpoints.adapters.files import AdapterFiles
+from evomerge.checkpoints.adapters.files import WEIGHTS, AdapterFiles
 from evomerge.checkpoints.adapters.names import BaseNames, without_peft
 from evomerge.checkpoints.adapters.orientation import Orientation
 from evomerge.checkpoints.heads import is_embedding, is_head
@@ -248,7 +248,7 @@ class _Reading:
         self._problem("misfit", f"{text}; was the adapter trained on another model than {str(self.base.path)!r}?")
 
     def _problem(self, kind: str, text: str) -> None:
-        self.problems.setdefault(kind, []).append(f"{str(self.files.path)!r}: {text}")
+        self.problems.setdefault(kind, []).append(f"{str(self.files.path / WEIGHTS)!r}: {text}")
 
 
 def _part(found: re.Match[str]) -> str:
