@@ -42,6 +42,7 @@ _EXAMPLES = {
         "evomerge search models=[A,B] base=C method=ties tasks=[t1,t2] searcher=nsga2 evaluations=200 run_dir=runs/x",
         "evomerge search models=experts.yaml base=C tasks=[my_task] task_path=[my_tasks/] objectives=[my_task.acc]",
         "evomerge search -m seed=0,1,2 method=ties,dare_ties models=[A,B] ... (one run for each combination)",
+        "evomerge search recipe=merge.yml tasks=[t1,t2] (the numbers of an existing recipe, starting from it)",
         "evomerge search experiment=example seed=1",
     ),
     "check": ("evomerge check models=[A,B] base=C method=ties tasks=[t1,t2]",),

@@ -39,7 +39,9 @@ def expanded(found: Sequence[Override], problems: list[str], notes: list[str] | 
         elif (translated := _translated(override, problems, notes)) is not None:
             first += translated
         elif override.key == "experiment":
-            first += _file_overrides(override, problems)
+            for inner in _file_overrides(override, problems):
+                translated = _translated(inner, problems, notes) if inner.key == "recipe" else None
+                first += [inner] if translated is None else translated
         else:
             others.append(override)
     return [*first, *others]

@@ -15,6 +15,7 @@ from evomerge.dialects.overrides import (
     Overrides,
     is_count,
     is_flag,
+    is_list,
     is_text,
     is_texts,
     is_whole,
@@ -81,7 +82,7 @@ def overrides(data: Any, where: str) -> Overrides:
 
 
 def _genome(genome: Fields, problems: list[str], notes: list[str]) -> dict[str, Any]:
-    models = genome.get("models", lambda value: isinstance(value, list) and value, "a list of models", [], needed=True)
+    models = genome.get("models", is_list, "a list of models", [], needed=True)
     named = [_model(model, f"genome.models[{index}]", problems) for index, model in enumerate(models)]
     base = genome.get("base_model", lambda value: True, "a model")
     base = None if base is None else _model(base, "genome.base_model", problems)
@@ -169,7 +170,7 @@ def _model(value: Any, where: str, problems: list[str]) -> Any:
 
 def _tasks(whole: Fields, problems: list[str]) -> dict[str, Any]:
     """Tasks, and the one objective that they add up to."""
-    entries = whole.get("tasks", lambda value: isinstance(value, list) and value, "a list of tasks", [], needed=True)
+    entries = whole.get("tasks", is_list, "a list of tasks", [], needed=True)
     names: list[str] = []
     terms: list[str] = []
     for index, entry in enumerate(entries):

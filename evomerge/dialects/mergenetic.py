@@ -15,6 +15,7 @@ from evomerge.dialects.overrides import (
     Overrides,
     is_count,
     is_flag,
+    is_list,
     is_text,
     is_texts,
     is_whole,
@@ -69,7 +70,7 @@ def _merge(fields: Fields, problems: list[str], notes: list[str]) -> dict[str, A
     """Models, tasks, and the way from one to several of them."""
     base = fields.get("base_model", is_text, "a model", needed=True)
     models = fields.get("models", _is_models, "a list of models, or models by language", {}, needed=True)
-    languages = fields.get("langs", _is_names, "a list of languages")
+    languages = fields.get("langs", is_list, "a list of languages")
     by_language = models if isinstance(models, Mapping) else {}
     chosen = [str(name) for name in languages or by_language]
     named = list(models) if isinstance(models, list) else [by_language[name] for name in chosen if name in by_language]
@@ -96,7 +97,7 @@ def _tasks(fields: Fields, languages: list[str], problems: list[str]) -> list[st
     if isinstance(found, list):
         problems += [] if is_texts(found) and found else [f"tasks is {shown(found)}; expected names of tasks"]
         return list(dict.fromkeys(map(str, found)))
-    search = found.get("search") if found else None
+    search: Any = found.get("search") if found else None
     if found is None or not _is_named(search):
         problems += [] if found is None else [f"tasks.search is {shown(search)}; expected tasks by language"]
         return []
@@ -151,7 +152,3 @@ def _is_models(value: Any) -> bool:
 
 def _is_named(value: Any) -> bool:
     return isinstance(value, Mapping) and bool(value) and all(map(is_text, value.values()))
-
-
-def _is_names(value: Any) -> bool:
-    return isinstance(value, list) and bool(value)

@@ -99,6 +99,11 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def is_list(value: Any) -> bool:
+    """A list of one or more."""
+    return isinstance(value, list) and bool(value)
+
+
 def is_texts(value: Any) -> bool:
     """A list of texts."""
     return isinstance(value, Sequence) and not isinstance(value, str) and all(map(is_text, value))

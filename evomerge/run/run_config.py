@@ -78,7 +78,10 @@ class RunConfig:
 
     recipe: str | None = field(
         default=None,
-        metadata=setting("a recipe whose numbers are searched, starting from it; it names models, base and method"),
+        metadata=setting(
+            "a recipe (JSON, mergekit's YAML) whose numbers are searched, starting from it; or a search of "
+            "mergekit-evolve or Mergenetic"
+        ),
     )
     models: tuple[ModelRef, ...] = field(
         default=(),

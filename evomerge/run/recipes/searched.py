@@ -128,7 +128,7 @@ def read_recipe(config: RunConfig) -> SearchedRecipe | None:
     """Reads the recipe that is searched; for mergekit's YAML also the headers of its models. None if there is none.
 
     Raises:
-        InputError: With everything that is wrong with it, or that no search scores.
+        InputError: With everything that is wrong with it.
     """
     if config.recipe is None:
         return None

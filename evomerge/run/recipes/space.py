@@ -148,7 +148,8 @@ def baselines(
         stack = tuple(OutputLayer(((0, layer),)) for layer in range(layers)) if layers != own else ()
         return replace(
             template, method="linear", options=options, sources=models, base=None, groups=groups,
-            coefficients={"weight": weight}, seed=0, layers=stack, ends=None,
+            coefficients={"weight": weight}, seed=0, layers=stack, ends=None, post=(),
+            chat_template=None, statistics=(),
         )  # fmt: skip
 
     names = expert_names([model.label for model in experts])
