@@ -96,12 +96,14 @@ def _genome(genome: Fields, problems: list[str], notes: list[str]) -> dict[str, 
         named = [name for name in named if name != base]
         notes.append(f"genome.models: {base} is the base, whose delta is zero, so it has no genes here")
     tokenizer = genome.get("tokenizer_source", is_text, "base, union or a model")
-    if tokenizer not in (None, "base", base, *named[: base is None]):
+    tokenizer = "base" if tokenizer is not None and tokenizer in (base, *named[: base is None]) else tokenizer
+    if tokenizer not in (None, "base", "union"):
         problems.append(
-            f"genome.tokenizer_source is {tokenizer!r}; candidates are scored with the tokenizer of the base, or of "
-            "the first model. Take it out, and set it in the recipe that you export"
+            f"genome.tokenizer_source is {tokenizer!r}; a search gives candidates the tokens of the base (or, without "
+            "one, the first model), or the union of all"
         )
     values: dict[str, Any] = {"models": named, **({} if base is None else {"base": base}), "method": method}
+    values |= {} if tokenizer is None else {"tokenizer": tokenizer}
     if method == "slerp":
         return values | _slerp(genome, named, base, problems) | _depth(genome, method, problems)
     return values | _options(genome, method, problems) | _depth(genome, method, problems)

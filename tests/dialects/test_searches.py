@@ -37,6 +37,12 @@ def test_genomes_are_searched_in_the_same_groups_between_the_same_ends() -> None
     assert signed["genome.bounds"] == {"weight": [-1.5, 1.5]}
     dare = evolved(genome={"merge_method": "dare_ties"})
     assert dare["method_options"] == {"rescale": "l1", "normalise": "weight"}
+    sources = ("C", "base", "union")
+    assert [evolved(genome={"tokenizer_source": source})["tokenizer"] for source in sources] == [
+        "base",
+        "base",
+        "union",
+    ]
     between = evolved(genome={"merge_method": "slerp", "base_model": "B"})
     assert (between["models"], between["base"]) == (["B", "A"], None)
 
@@ -65,7 +71,7 @@ def test_models_are_named_as_mergekit_names_them() -> None:
 
 def test_everything_unsupported_of_mergekit_evolve_is_named_at_once() -> None:
     genome = {
-        "models": ["A", 3], "merge_method": "dare-ties", "tokenizer_source": "union", "layer_granularity": "8",
+        "models": ["A", 3], "merge_method": "dare-ties", "tokenizer_source": "B", "layer_granularity": "8",
         "normalize": True, "allow_negative_weights": True, "filter": ["mlp"],
     }  # fmt: skip
     config = {"genome": genome, "tasks": [{"name": "t", "weight": 0, "mertic": "acc"}, {}], "limit": 0.5, "vllm": True}
@@ -74,7 +80,7 @@ def test_everything_unsupported_of_mergekit_evolve_is_named_at_once() -> None:
     told = [problem.removeprefix("e.yml: ") for problem in error.value.problems]
     for start in (
         "genome.models[1] is 3", "genome.merge_method is 'dare-ties'; did you mean 'dare_ties'?",
-        "genome.tokenizer_source is 'union'", "genome.allow_negative_weights is true",
+        "genome.tokenizer_source is 'B'", "genome.allow_negative_weights is true",
         "genome.layer_granularity is '8'",
         "unsupported key genome.filter; did you mean 'filters'?", "tasks[0].weight is 0", "tasks[1].name is missing",
         "unsupported key tasks[0].mertic; did you mean 'metric'?", "limit is 0.5", "unsupported key vllm",
