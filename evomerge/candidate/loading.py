@@ -18,21 +18,30 @@ from evomerge.fitness import FitnessSettings, TaskSuite
 from evomerge.merging import Checkpoints, LiveModel, Merger, write_companions
 from evomerge.recipe import Recipe
 
+# What a folder holds some of if it has a tokenizer.
+_TOKENIZERS = ("tokenizer*", "vocab*", "*.model", "*.tiktoken", "merges.txt")
 # Fields of a generation configuration that tell where it is from.
 _NOT_SET = ("_from_model_config", "transformers_version")
 
 
-def load_tokenizer(folder: Path, trust_remote_code: bool = False) -> Any:
+def load_tokenizer(folder: Path, trust_remote_code: bool = False, *, scoring: bool = True) -> Any:
     """The tokenizer of a checkpoint folder.
+
+    Args:
+        folder: The checkpoint.
+        trust_remote_code: Whether code that comes with it may run.
+        scoring: Whether tasks are asked; without them a model may be one that reads no texts and has none, None.
 
     Raises:
         InputError: If the folder has none that transformers can read, or one that texts cannot be encoded with.
     """
+    if not scoring and not any(any(folder.glob(pattern)) for pattern in _TOKENIZERS):
+        return None
     tokenizer = read_tokenizer(folder, trust_remote_code=trust_remote_code)
     length = getattr(tokenizer, "model_max_length", None)
     if not isinstance(length, int | float | None) or isinstance(length, bool):
         raise InputError(f"tokenizer_config.json in {str(folder)!r}: model_max_length is {length!r}, expected a number")
-    if tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
+    if scoring and tokenizer.bos_token_id is None and tokenizer.eos_token_id is None:
         raise InputError(
             f"the tokenizer in {str(folder)!r} names neither a bos_token nor an eos_token, and scoring needs one of "
             "them; name it in tokenizer_config.json"
@@ -77,11 +86,13 @@ def model_files(checkpoints: Checkpoints, candidate: Recipe | None) -> Iterator[
 
 
 def build_suite(settings: FitnessSettings, source: CheckpointSource | ModelFiles, tokenizer: Any) -> TaskSuite:
-    """The tasks, for models with the configuration and the generation settings of a checkpoint.
+    """The tasks, if there are any, for models with the configuration and the generation settings of a checkpoint.
 
     Raises:
         InputError: With everything that is wrong with the tasks, or that does not go with the model.
     """
+    if not settings.tasks:
+        return TaskSuite.of_no_tasks(settings)
     generation = load_generation_settings(source.path)
     # Limits that config.json leaves out are those of the class, as in the model itself.
     config = read_config(source) or source.config

@@ -54,6 +54,11 @@ class WorkerSettings:
     prepared: PreparedSettings = field(default_factory=PreparedSettings)
     candidate: Recipe | None = None
 
+    @property
+    def has_tasks(self) -> bool:
+        """Whether models are asked tasks, which only causal language models are; else they may be of any kind."""
+        return bool(self.fitness.tasks)
+
     def open(self) -> Checkpoints:
         """Opens the checkpoints."""
         folders = dict(self.folders)
@@ -75,7 +80,7 @@ class Worker:
         torch.set_num_threads(settings.threads)
         checkpoints = settings.open()
         with model_files(checkpoints, settings.candidate) as files:
-            self.tokenizer = load_tokenizer(files.path, settings.trust_remote_code)
+            self.tokenizer = load_tokenizer(files.path, settings.trust_remote_code, scoring=settings.has_tasks)
             suite = suite or build_suite(settings.fitness, files, self.tokenizer)
         if suite_digest(suite) != settings.items:
             raise InputError(
@@ -84,8 +89,9 @@ class Worker:
             )
         self.live = load_live(settings, checkpoints)
         # Now, with weights that are numbers; a candidate's may not be.
-        traits = ModelTraits.probe(self.live.model, suite, settings.fitness.prefixes)
-        self.scorer = Scorer(suite, traits)
+        self.scorer: Scorer | None = None
+        if settings.has_tasks:
+            self.scorer = Scorer(suite, ModelTraits.probe(self.live.model, suite, settings.fitness.prefixes))
         device = torch.device(settings.device)
         room = WeightCache(device, reserve=_reserved(self.scorer, settings) if device.type == "cuda" else 0)
         self.merger = Merger(checkpoints, device=device, prepared=settings.prepared, weights=room)
@@ -121,7 +127,7 @@ class Worker:
     def _answers(self, job: Job) -> list[Response]:
         """Scores the installed candidate on the job's items, then by the user's functions if the job names them."""
         items = {task: ids for task, ids in job.items.items() if task != PYTHON}
-        responses = self.scorer.score(self.live.model, job.split, items) if items else []
+        responses = self.scorer.score(self.live.model, job.split, items) if items and self.scorer else []
         if PYTHON in job.items:
             self.live.forget()  # a function may do to the weights what it likes
             values = {
@@ -150,6 +156,7 @@ def load_live(settings: WorkerSettings, checkpoints: Checkpoints) -> LiveModel:
         attention=settings.attention,
         device=settings.device,
         trust_remote_code=settings.trust_remote_code,
+        causal=settings.has_tasks,
     )
     if settings.candidate is not None:
         merger = Merger(checkpoints)
@@ -160,8 +167,10 @@ def load_live(settings: WorkerSettings, checkpoints: Checkpoints) -> LiveModel:
     return live
 
 
-def _reserved(scorer: Scorer, settings: WorkerSettings) -> int:
-    """Bytes of a GPU's memory that scoring takes between merges."""
+def _reserved(scorer: Scorer | None, settings: WorkerSettings) -> int:
+    """Bytes of a GPU's memory that scoring takes between merges; what functions take, nobody knows."""
+    if scorer is None:
+        return 0
     itemsize, eager = getattr(torch, settings.dtype).itemsize, settings.attention in ("eager", "auto")
     return max(scorer.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
 

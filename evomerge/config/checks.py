@@ -29,7 +29,7 @@ def searcher(values: Mapping[str, Any]) -> str:
     """The algorithm's name; what ``auto`` stands for follows from the number of objectives."""
     if values["searcher.name"] != "auto":
         return values["searcher.name"]
-    several = len(values["objectives"] or values["tasks"]) > 1
+    several = len(values["objectives"] or values["tasks"] or values["functions"]) > 1
     return SEVERAL_OBJECTIVES if several else ONE_OBJECTIVE
 
 
@@ -62,7 +62,8 @@ def tasks(values: Mapping[str, Any]) -> list[str]:
             for name in names
             if name.startswith(EXAMPLE)
         ]
-        problems += [] if names else ["tasks: name at least one, tasks=[t1,t2]"]
+        alone = ", or score by functions alone, functions=[FILE.py:NAME]" if "functions" in values else ""
+        problems += [] if names or values.get("functions") else [f"tasks: name at least one, tasks=[t1,t2]{alone}"]
         problems += [f"tasks: {name} is given twice" for name in sorted({n for n in names if names.count(n) > 1})]
     if values.get("fitness.fewshot_as_multiturn") and not values.get("fitness.apply_chat_template"):
         problems.append("fitness.fewshot_as_multiturn: turns need fitness.apply_chat_template=true")

@@ -41,7 +41,7 @@ class TaskSuite:
         benchmarks: Tasks with the items that are asked, by name.
         groups: Groups of tasks.
         items: Split name to task name to item ids, in the order of the task.
-        encoder: Encoded the prompts.
+        encoder: Encoded the prompts; None where there are none.
         requests: Token requests by item id.
         warnings: Sentences that people should read before they trust the scores.
     """
@@ -50,9 +50,14 @@ class TaskSuite:
     benchmarks: Mapping[str, Benchmark]
     groups: Groups
     items: ItemSplits
-    encoder: Encoder
+    encoder: Encoder | None
     requests: Mapping[str, ItemRequests]
     warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of_no_tasks(cls, settings: FitnessSettings) -> TaskSuite:
+        """The suite of a run that asks no items: its models are scored by functions of the user's own, alone."""
+        return cls(settings, {}, Groups({}), {split: {} for split in SPLITS}, None, {})
 
     @classmethod
     def build(
@@ -98,8 +103,8 @@ class TaskSuite:
 
     @property
     def tokenizer(self) -> Any:
-        """The tokenizer of the models that are scored."""
-        return self.encoder.tokenizer
+        """The tokenizer of the models that are scored; None where there are no tasks."""
+        return self.encoder and self.encoder.tokenizer
 
     @cached_property
     def split(self) -> Mapping[str, str]:

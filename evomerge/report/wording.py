@@ -98,7 +98,9 @@ def headline(results: Results, members: Sequence[Member]) -> str:
     if not members:
         return f"None of {count(scored, 'scored candidate')} meets the constraints, so the front is empty."
     if not tested:
-        return f"The front has {count(len(members), 'member')}; none has been scored on held-out items yet."
+        holds_out = any((results.store.manifest.get("items") or {}).get("test", {}).values())
+        why = "none has been scored on held-out items yet" if holds_out else "no items are held out in this run"
+        return f"The front has {count(len(members), 'member')}; {why}."
     labels = [objective.label for objective in results.objectives]
     if not any(results.best_expert(label, "test") for label in labels):
         return f"{count(len(tested), 'member')} scored on held-out items, but no expert to compare with."

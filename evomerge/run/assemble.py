@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import methods
-from evomerge.candidate import UserFunction, build_suite, find_function, load_tokenizer, model_files, resolve_device
+from evomerge.candidate import UserFunction, resolve_device
 from evomerge.checkpoints import CheckpointSource, find_nonfinite, fingerprint_of
 from evomerge.errors import Findings, InputError
 from evomerge.evaluation import Constraint, Objective
-from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
-from evomerge.fitness import TaskSuite, inspect_tasks
+from evomerge.fitness import TaskSuite
 from evomerge.genome import GenomeSpec
 from evomerge.merging import Blueprint, Checkpoints, Entry, Merger, Outputs
 from evomerge.methods import MergeMethod
 from evomerge.recipe import AdapterRef, ModelRef, Recipe
-from evomerge.run import paths
+from evomerge.run import asked, paths
 from evomerge.run.recipes.models import equal_weights, open_models, other_bases, with_adapters
 from evomerge.run.recipes.searched import SearchedRecipe, read_recipe
 from evomerge.run.recipes.space import baselines, build_spec, compare_models, front_of, known_starts, tower_notes
-from evomerge.run.run_config import RunConfig, child_seed, fitness_settings
+from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.search import Problem, SearcherSettings, make, searchers
 from evomerge.store import RunStore, foreign_problem
 
@@ -117,7 +116,7 @@ def assemble(config: RunConfig) -> Assembly:
     method = found.attempt(lambda: methods.load(searched.recipe.method if searched else config.method))
     readable = len(found.problems) == before or config.recipe is None
     checkpoints = found.attempt(lambda: open_models(config, method, searched)) if readable else None
-    functions = found.attempt(lambda: _functions(config)) or ()
+    functions = found.attempt(lambda: asked.functions(config)) or ()
     warnings: list[str] = list(searched.notes) if searched else []
     if checkpoints is not None:
         comparison = compare_models(config, checkpoints, searched)
@@ -129,12 +128,12 @@ def assemble(config: RunConfig) -> Assembly:
     if checkpoints is not None and method is not None:
         spec = found.attempt(lambda: build_spec(config, checkpoints, method, searched))
         warnings += [] if spec is None else tower_notes(config, checkpoints, spec)
-    suite, metrics = _tasks(config, checkpoints, spec, found)
+    suite, metrics = asked.tasks(config, checkpoints, spec, found)
     if metrics is None:
         found.settle()
         raise AssertionError("tasks without metrics are a problem that settle reports")
     metrics |= {function.metric: function.higher_is_better for function in functions}
-    objectives, constraints = _wishes(config, metrics, suite, found)
+    objectives, constraints = asked.wishes(config, metrics, suite, found)
     start_names: tuple[str, ...] = ()
     starts = np.zeros((0, 0))
     if checkpoints is not None and method is not None and spec is not None:
@@ -143,7 +142,7 @@ def assemble(config: RunConfig) -> Assembly:
     found.settle()
     if checkpoints is None or method is None or spec is None or suite is None or device is None or attention is None:
         raise AssertionError("a stage that failed has reported a problem")
-    warnings += suite.warnings
+    warnings += suite.warnings if config.fitness.tasks else [asked.FUNCTIONS_ALONE]
     return Assembly(
         config, checkpoints, spec, method, suite, functions, objectives, constraints, start_names, starts, device,
         attention, tuple(dict.fromkeys(warnings)), searched,
@@ -188,61 +187,12 @@ def _attention(config: RunConfig, checkpoints: Checkpoints) -> str:
     """The attention implementation of the reference's model, which is built without its weights."""
     model = config.model
     blueprint = Blueprint.of(
-        checkpoints.reference, attention=model.attention, trust_remote_code=model.trust_remote_code
+        checkpoints.reference,
+        attention=model.attention,
+        trust_remote_code=model.trust_remote_code,
+        causal=bool(config.fitness.tasks),
     )
     return blueprint.attention
-
-
-def _functions(config: RunConfig) -> tuple[UserFunction, ...]:
-    problems: list[str] = []
-    found: list[UserFunction] = []
-    for text in config.functions:
-        try:
-            place, colon, name = text.rpartition(":")
-            found.append(find_function(f"{paths.expanded(place)}{colon}{name}"))
-        except InputError as error:
-            problems += error.problems
-    names = [function.name for function in found]
-    problems += [f"functions: {name} is given twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    if problems:
-        raise InputError(problems)
-    return tuple(found)
-
-
-def _tasks(
-    config: RunConfig, checkpoints: Checkpoints | None, spec: GenomeSpec | None, found: Findings
-) -> tuple[TaskSuite | None, dict[str, bool] | None]:
-    """The suite, or without a tokenizer at least the names of the metrics."""
-    settings = fitness_settings(config.fitness, config.seed)
-    if checkpoints is not None:
-        tokenizer, suite = None, None
-        try:
-            with model_files(checkpoints, None if spec is None else spec.template) as files:
-                trust = config.model.trust_remote_code
-                tokenizer = found.attempt(lambda: load_tokenizer(files.path, trust))
-                suite = found.attempt(lambda: build_suite(settings, files, tokenizer)) if tokenizer else None
-        except InputError as error:
-            found.problems += error.problems
-        if tokenizer is not None:
-            metrics = {key: info.higher_is_better for key, info in suite.metrics.items()} if suite else None
-            return suite, metrics
-    inspected = found.attempt(lambda: inspect_tasks(settings))
-    return None, dict(inspected.metrics) if inspected else None
-
-
-def _wishes(
-    config: RunConfig, metrics: Mapping[str, bool], suite: TaskSuite | None, found: Findings
-) -> tuple[tuple[Objective, ...], tuple[Constraint, ...]]:
-    tasks = list(suite.items["search"]) if suite is not None else []
-    texts = list(config.objectives) or default_objectives(metrics, tasks)
-    objectives = found.attempt(lambda: read_objectives(texts, metrics)) or ()
-    constraints = found.attempt(lambda: read_constraints(config.constraints, metrics)) or ()
-    for constraint in constraints:
-        if constraint.relative_to == "base" and config.base is None:
-            found.problems.append(
-                f"constraint {constraint.label!r} is relative to base, and there is none; write base=FOLDER"
-            )
-    return objectives, constraints
 
 
 def _check_searcher(config: RunConfig, problem: Problem, found: Findings) -> None:

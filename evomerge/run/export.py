@@ -8,12 +8,12 @@ from pathlib import Path
 from evomerge.candidate import resolve_device
 from evomerge.checkpoints import appearing, find_nonfinite, folder_of, locate, open_all
 from evomerge.errors import InputError
-from evomerge.merging import Checkpoints, NonFinite, matching_of, merge_to_folder
+from evomerge.merging import Checkpoints, Merger, NonFinite, matching_of, merge_to_folder
 from evomerge.recipe import ModelRef, Recipe
 from evomerge.run import paths
 from evomerge.run.members import find_member, recorded_answers
 from evomerge.run.model_folder.card import Measured, inherited_licence, licence_of, measured, model_card, uncited
-from evomerge.run.model_folder.verification import ran_remote_code, verify
+from evomerge.run.model_folder.verification import ran_remote_code, verify, verify_weights
 from evomerge.settings import parse_size
 from evomerge.store import RunStore, baselines
 
@@ -26,7 +26,7 @@ class Exported:
         folder: The model folder.
         member: Digest prefix of the member.
         split: The split it was asked again.
-        items: How many items.
+        items: How many items; 0 in a run without tasks, where weights were compared, to the last bit.
         difference: Largest difference in log-likelihood, nats.
         tolerance: What was allowed.
         warnings: What a person has to decide before publishing.
@@ -103,6 +103,9 @@ def export_member(
 ) -> Exported:
     """Exports a member of a run's front, reloads it from disk and asks it the recorded items again.
 
+    Of a run without items its weights are compared instead. Functions are not called: they are code, and the run may
+    be someone else's.
+
     Args:
         run: The run's folder.
         member: An id or digest prefix, ``knee``, or ``best:TASK`` (by search score: picking by held-out score would
@@ -125,14 +128,19 @@ def export_member(
     if recorded is None or recorded.error is not None:
         raise InputError(f"member {member!r} has no recorded score to check an export against")
     _check_trust(store, trust_remote_code)
-    answers = recorded_answers(store, recorded)
+    answers = recorded_answers(store, recorded) if recorded.items else []
     recipe = Recipe.from_json(recorded.recipe)
     # Asked before anything is built, so that what is not there is told at once.
-    _, warnings = inherited_licence(_licences(recipe, open_sources(recipe, offline=offline, verify=False)))
+    checkpoints = open_sources(recipe, offline=offline, verify=False)
+    _, warnings = inherited_licence(_licences(recipe, checkpoints))
     warnings += uncited(recipe)
     with appearing(out, out.name) as draft:
         build(recipe, draft, max_shard_size=shard_bytes, offline=offline, scores=_scores(store, digest))
-        difference, tolerance = verify(store, recorded.split, answers, draft)
+        if answers:
+            difference, tolerance = verify(store, recorded.split, answers, draft)
+        else:
+            difference, tolerance = 0.0, 0.0
+            verify_weights(store, Merger(checkpoints), recipe, draft)
     return Exported(out, digest[:12], recorded.split, recorded.items, difference, tolerance, tuple(warnings))
 
 

@@ -56,9 +56,11 @@ def requirements(assembly: Assembly) -> Requirements:
     prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
     found = footprint(assembly.checkpoints, assembly.template, model_dtype=dtype, prepared=prepared)
     itemsize, eager = 4 if dtype == "float32" else 2, assembly.attention == "eager"
-    traits = ModelTraits.expected(assembly.suite.tokenizer, assembly.outputs.config)
-    scorer = Scorer(assembly.suite, traits)
-    scoring = max(scorer.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
+    scoring = 0  # of functions nobody knows it
+    if assembly.config.fitness.tasks:
+        traits = ModelTraits.expected(assembly.suite.tokenizer, assembly.outputs.config)
+        scorer = Scorer(assembly.suite, traits)
+        scoring = max(scorer.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
     return Requirements(
         worker=found.worker + scoring,
         program=found.program,

@@ -52,7 +52,7 @@ class RunConfig:
         method: Name of the merge method.
         method_options: Its settings, as given; the method fills in the others.
         fitness: Tasks, prompts, splits and samples; ``task_path`` as written, and the seed is still the root seed's.
-        objectives: As written; empty means one per task.
+        objectives: As written; empty means one per task, or per function where there are no tasks.
         constraints: As written.
         patterns: Pairs of module kind and regular expression over tensor names, tried before the built-in ones.
         layer_pattern: Finds the layer index in tensor names; None is the built-in one.
@@ -98,7 +98,9 @@ class RunConfig:
     objectives: tuple[str, ...] = field(
         default=(),
         metadata=setting(
-            "what to improve: [t1.acc,t2.acc_norm], see below; none: the accuracy of each task", form="metrics"
+            "what to improve: [t1.acc,t2.acc_norm], see below; none: the accuracy of each task, or without tasks each "
+            "function",
+            form="metrics",
         ),
     )
     constraints: tuple[str, ...] = field(
@@ -119,7 +121,10 @@ class RunConfig:
     tokenizer: str = field(default="reference", metadata=setting(_TOKENIZER, choices=TOKENIZERS))
     functions: tuple[str, ...] = field(
         default=(),
-        metadata=setting("your own metrics, FILE.py:NAME, called with (model, tokenizer); used as python.NAME"),
+        metadata=setting(
+            "your own metrics, FILE.py:NAME, called with (model, tokenizer); used as python.NAME; without tasks the "
+            "model may be of any kind"
+        ),
     )
     budgets: Budgets = field(default_factory=Budgets, metadata=section())
     promote: PromoteSettings = field(default_factory=PromoteSettings, metadata=section())

@@ -67,9 +67,12 @@ def tuned(
         return _told(with_tuning(settings, Tuning(1, "plain")), assembly), ()
     if (used := kernels.in_use(assembly.device)).name == "torch":
         say(used.reason)
-    say("measuring how to run the model here")
     cores, workers = available_cores(), _workers(assembly)
-    tuning = tune(settings, suite, (model.threads,) if model.threads else thread_choices(cores, workers))
+    choices = (model.threads,) if model.threads else thread_choices(cores, workers)
+    if not settings.has_tasks:  # and so no pass of the model to measure
+        return _told(with_tuning(settings, Tuning(choices[0], "plain")), assembly), ()
+    say("measuring how to run the model here")
+    tuning = tune(settings, suite, choices)
     environment.give_back_memory()  # of the model that was measured: a worker in this process loads its own
     say(tuning.describe(settings.dtype, cores, workers))
     return _told(with_tuning(settings, tuning), assembly), tuning.notes

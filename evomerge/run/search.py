@@ -129,9 +129,13 @@ def aggregate(suite: TaskSuite, responses: Sequence[Response]) -> dict[str, floa
 
 
 def _asked(assembly: Assembly, split: str) -> dict[str, tuple[str, ...]]:
-    """The items that candidates are asked on a split, with the user's functions where there are any."""
+    """The items that candidates are asked on a split, with the user's functions where there are any.
+
+    Functions see no items: where there are no tasks, nothing is held out that they could be called on a second time.
+    """
     items = {task: tuple(ids) for task, ids in assembly.suite.items[split].items()}
-    return items | (PYTHON_ITEMS if assembly.functions and any(items.values()) else {})
+    called = any(items.values()) or (split == "search" and not items)
+    return items | (PYTHON_ITEMS if assembly.functions and called else {})
 
 
 def _executor(assembly: Assembly, settings: WorkerSettings) -> Executor:

@@ -100,7 +100,7 @@ def _tasks(assembly: Assembly) -> Iterator[str]:
     each = sum(len(ids) for ids in items["search"].values())
     budget = assembly.config.budgets.evaluations
     total = f", {budget} candidates x {each} = {budget * each} in all" if budget else ""
-    yield f"items per candidate: {each}{total}"
+    yield f"items per candidate: {each}{total}" if items["search"] else "items per candidate: none, functions alone"
 
 
 def _needs(assembly: Assembly) -> Iterator[str]:

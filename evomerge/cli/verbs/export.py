@@ -24,10 +24,13 @@ def run(config: ExportConfig) -> int:
     except ExportMismatch as error:
         print(f"evomerge: {error}", file=sys.stderr)
         return 1
-    print(
-        f"member {done.member} reloaded from disk and asked {done.items} {done.split} items again: "
-        f"largest difference in log-likelihood {done.difference:.2g} (allowed {done.tolerance:.2g})"
-    )
+    if done.items:
+        print(
+            f"member {done.member} reloaded from disk and asked {done.items} {done.split} items again: "
+            f"largest difference in log-likelihood {done.difference:.2g} (allowed {done.tolerance:.2g})"
+        )
+    else:
+        print(f"member {done.member} reloaded from disk: its weights are the candidate's to the last bit")
     for warning in done.warnings:
         print(printable(f"warning: {warning}"), file=sys.stderr)
     print(done.folder)

@@ -46,11 +46,11 @@ def _header(prepared: search.ReadySearch) -> str:
     assembly = prepared.assembly
     models = ", ".join(ref.label for ref in assembly.template.sources)
     items = {task: len(ids) for task, ids in assembly.suite.items["search"].items()}
-    asked = " + ".join(f"{count} {task}" for task, count in items.items())
+    asked = " + ".join(f"{count} {task}" for task, count in items.items()) + f" = {sum(items.values())}"
     budget = assembly.config.budgets.evaluations
     lines = [
         f"{assembly.template.method} of {models}: {assembly.spec.n_var} genes, {assembly.config.searcher.name}",
-        f"items per candidate: {asked} = {sum(items.values())}; budget: {budget} candidates",
+        f"items per candidate: {asked if items else 'none, functions alone'}; budget: {budget} candidates",
         f"run folder: {prepared.folder}",
     ]
     return "\n".join(lines)

@@ -6,12 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from evomerge.candidate import build_suite, load_model, load_tokenizer, resolve_device, suite_digest
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.evaluation import Response
 from evomerge.fitness import Scorer
+from evomerge.merging import LiveModel, Merger
+from evomerge.recipe import Recipe
 from evomerge.run.run_config import recorded_fitness
 from evomerge.store import RunStore
 
@@ -28,8 +31,7 @@ def verify(store: RunStore, split: str, answers: Sequence[Response], folder: Pat
     """Asks an exported folder the recorded items and compares; the largest difference, and what is allowed."""
     manifest = store.manifest
     model_settings = manifest["identity"]["model"]
-    trust = ran_remote_code(store)  # what the caller has allowed, see `export`
-    tokenizer = load_tokenizer(folder, trust)
+    tokenizer = load_tokenizer(folder, ran_remote_code(store))
     source = open_source(folder)
     # Of runs that began before it was recorded, nothing was shared.
     prefixes = manifest["identity"]["fitness"].get("prefixes", "plain")
@@ -39,14 +41,7 @@ def verify(store: RunStore, split: str, answers: Sequence[Response], folder: Pat
         raise InputError(
             "the run's tasks have changed since: the same settings give other items, so nothing can be compared"
         )
-    model = load_model(
-        folder,
-        dtype=model_settings["dtype"],
-        attention=model_settings["attention"],
-        device=resolve_device("auto" if model_settings["device"] == "cuda" else model_settings["device"]),
-        threads=int(model_settings["threads"]),
-        trust_remote_code=trust,
-    )
+    model = load_model(folder, threads=int(model_settings["threads"]), **_as_scored(store))
     responses = Scorer.of(model, suite).score(model, split)
     difference = largest_difference(answers, responses)
     tolerance = _TOLERANCES[model_settings["dtype"]]
@@ -56,6 +51,37 @@ def verify(store: RunStore, split: str, answers: Sequence[Response], folder: Pat
             f"{difference:.3g}, {tolerance:.3g} is allowed; nothing was kept"
         )
     return difference, tolerance
+
+
+def verify_weights(store: RunStore, merger: Merger, recipe: Recipe, folder: Path) -> None:
+    """Compares the weights of an exported folder, as transformers loads it, with those of the candidate.
+
+    Args:
+        store: The run.
+        merger: Of the recipe's checkpoints.
+        recipe: The candidate, which is installed as a worker installs it.
+        folder: The folder.
+
+    Raises:
+        ExportMismatch: If any differ.
+    """
+    options = {**_as_scored(store), "causal": False}
+    live = LiveModel.load(merger.checkpoints.reference.path, **options)
+    if not live.fits(plan := merger.plan(recipe)):
+        live = live.rebuilt(plan)
+    live.install(merger, recipe)
+    candidate = live.checksum()
+    del live  # one model at a time
+    if LiveModel.load(folder, **options).checksum() != candidate:
+        raise ExportMismatch("the exported model has other weights than the candidate had; nothing was kept")
+
+
+def _as_scored(store: RunStore) -> dict[str, Any]:
+    """How the run's workers loaded their model; code of its own is what the caller has allowed, see `export`."""
+    model = store.manifest["identity"]["model"]
+    device = resolve_device("auto" if model["device"] == "cuda" else model["device"])
+    kept = {name: model[name] for name in ("dtype", "attention")}
+    return {**kept, "device": device, "trust_remote_code": ran_remote_code(store)}
 
 
 def largest_difference(recorded: Sequence[Response], again: Sequence[Response]) -> float:

@@ -1,0 +1,96 @@
+"""Fitness of a search as its configuration names it: tasks, the user's functions, objectives and constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from evomerge.candidate import UserFunction, build_suite, find_function, load_tokenizer, model_files
+from evomerge.errors import Findings, InputError
+from evomerge.evaluation import Constraint, Objective
+from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
+from evomerge.fitness import TaskSuite, inspect_tasks
+from evomerge.genome import GenomeSpec
+from evomerge.merging import Checkpoints
+from evomerge.run import paths
+from evomerge.run.run_config import RunConfig, fitness_settings
+
+FUNCTIONS_ALONE = (
+    "no tasks: functions alone score the candidates and nothing is held out, so the scores of the best are optimistic; "
+    "judge an exported member on data that the functions have not seen"
+)
+
+
+def functions(config: RunConfig) -> tuple[UserFunction, ...]:
+    """The user's own metrics.
+
+    Raises:
+        InputError: With everything that is wrong with them.
+    """
+    problems: list[str] = []
+    found: list[UserFunction] = []
+    for text in config.functions:
+        try:
+            place, colon, name = text.rpartition(":")
+            found.append(find_function(f"{paths.expanded(place)}{colon}{name}"))
+        except InputError as error:
+            problems += error.problems
+    names = [function.name for function in found]
+    problems += [f"functions: {name} is given twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    if problems:
+        raise InputError(problems)
+    return tuple(found)
+
+
+def tasks(
+    config: RunConfig, checkpoints: Checkpoints | None, spec: GenomeSpec | None, found: Findings
+) -> tuple[TaskSuite | None, dict[str, bool] | None]:
+    """The suite, or without a tokenizer at least the names of the metrics.
+
+    Args:
+        config: The user's wishes.
+        checkpoints: The opened checkpoints, if they could be opened.
+        spec: The search space, if it could be laid out.
+        found: Told of everything that is wrong.
+
+    Returns:
+        The suite; and whether more is better, by metric key. None is what a problem has kept from being known.
+    """
+    settings = fitness_settings(config.fitness, config.seed)
+    trust, scoring = config.model.trust_remote_code, bool(settings.tasks)
+    if checkpoints is not None:
+        tokenizer, suite = None, None
+        try:
+            with model_files(checkpoints, None if spec is None else spec.template) as files:
+                tokenizer = found.attempt(lambda: load_tokenizer(files.path, trust, scoring=scoring))
+                suite = found.attempt(lambda: build_suite(settings, files, tokenizer)) if tokenizer else None
+        except InputError as error:
+            found.problems += error.problems
+        if tokenizer is not None and scoring:
+            return suite, {key: info.higher_is_better for key, info in suite.metrics.items()} if suite else None
+    if not scoring:
+        return TaskSuite.of_no_tasks(settings), {}
+    inspected = found.attempt(lambda: inspect_tasks(settings))
+    return None, dict(inspected.metrics) if inspected else None
+
+
+def wishes(
+    config: RunConfig, metrics: Mapping[str, bool], suite: TaskSuite | None, found: Findings
+) -> tuple[tuple[Objective, ...], tuple[Constraint, ...]]:
+    """Objectives and constraints.
+
+    Args:
+        config: The user's wishes.
+        metrics: Whether more is better, by metric key.
+        suite: The tasks, if they could be built.
+        found: Told of everything that is wrong.
+    """
+    tasks = list(suite.items["search"]) if suite is not None else []
+    texts = list(config.objectives) or (default_objectives(metrics, tasks) if config.fitness.tasks else list(metrics))
+    objectives = found.attempt(lambda: read_objectives(texts, metrics)) or ()
+    constraints = found.attempt(lambda: read_constraints(config.constraints, metrics)) or ()
+    for constraint in constraints:
+        if constraint.relative_to == "base" and config.base is None:
+            found.problems.append(
+                f"constraint {constraint.label!r} is relative to base, and there is none; write base=FOLDER"
+            )
+    return objectives, constraints
