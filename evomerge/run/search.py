@@ -17,8 +17,8 @@ from evomerge.executors import Executor
 from evomerge.fitness import TaskSuite
 from evomerge.run import paths
 from evomerge.run.assemble import Assembly, assemble, searcher_settings, with_fingerprints
-from evomerge.run.identity import run_identity
-from evomerge.run.manifest import run_manifest
+from evomerge.run.description.identity import run_identity
+from evomerge.run.description.manifest import run_manifest
 from evomerge.run.run_config import RunConfig
 from evomerge.run.runtime import tuned, worker_settings
 from evomerge.search import Progress, SearchPlan, SearchResult, factory, run

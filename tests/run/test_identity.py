@@ -10,7 +10,7 @@ from typing import Any
 from evomerge.config import compose
 from evomerge.config.schema import SEARCH
 from evomerge.run.assemble import assemble, with_fingerprints
-from evomerge.run.identity import run_identity
+from evomerge.run.description.identity import run_identity
 from evomerge.run.runtime import worker_settings
 from tests.run.family import Family
 

@@ -1,0 +1,1 @@
+"""Descriptions of a run, made when it begins: its identity, and its manifest."""
