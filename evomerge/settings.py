@@ -7,7 +7,7 @@
 The field's name and type and its default complete the declaration. The keys of the command line, ``--help``, the checks
 of values and the composed configuration follow from it, and from nothing else. What does not follow is whether the
 setting belongs to a run's identity, so that a folder begun with another value is refused: a field of the settings of
-fitness, genome or searcher does by itself, any other only if :mod:`evomerge.run.identity` names it, and
+fitness, genome or searcher does by itself, any other only if :mod:`evomerge.run.description.identity` names it, and
 ``tests/run/test_identity.py`` asks for every key which of both was meant.
 """
 
