@@ -81,7 +81,8 @@ OUTSIDE = {
 def test_every_setting_is_inside_or_outside() -> None:
     assert not set(INSIDE) & set(OUTSIDE)
     assert set(SEARCH) == set(INSIDE) | set(OUTSIDE), (
-        "say in this file whether the setting is in a run's identity (evomerge/run/description/identity.py), and why if it is not"
+        "say in this file whether the setting is in a run's identity (evomerge/run/description/identity.py), and why "
+        "if it is not"
     )
 
 
