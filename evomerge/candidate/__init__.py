@@ -8,7 +8,7 @@ from evomerge.candidate.settings import ModelSettings, RuntimeSettings
 if TYPE_CHECKING:
     from evomerge.candidate.devices import device_info, resolve_device, thread_count
     from evomerge.candidate.functions import UserFunction, find_function
-    from evomerge.candidate.loading import build_suite, load_model, load_tokenizer, model_files
+    from evomerge.candidate.loading import build_suite, load_live, load_model, load_tokenizer, model_files
     from evomerge.candidate.threads import available_cores, thread_choices
     from evomerge.candidate.tuning import Tuning, resolve_dtype, tune, with_tuning
     from evomerge.candidate.worker import Worker, WorkerSettings, suite_digest
@@ -24,6 +24,7 @@ __all__ = [
     "build_suite",
     "device_info",
     "find_function",
+    "load_live",
     "load_model",
     "load_tokenizer",
     "model_files",
@@ -46,6 +47,7 @@ _HOMES = {
     "build_suite": "loading",
     "device_info": "devices",
     "find_function": "functions",
+    "load_live": "loading",
     "load_model": "loading",
     "load_tokenizer": "loading",
     "model_files": "loading",

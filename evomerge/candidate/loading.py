@@ -118,7 +118,7 @@ def load_generation_settings(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def load_model(
+def load_live(
     folder: Path,
     *,
     dtype: str,
@@ -126,16 +126,20 @@ def load_model(
     device: str,
     threads: int | None = None,
     trust_remote_code: bool = False,
-) -> PreTrainedModel:
-    """A model to be asked, exactly as a worker loads its own.
+) -> LiveModel:
+    """A model to be asked, exactly as a worker loads its own, which recipes can be installed in.
 
     Raises:
         InputError: If the folder does not hold all weights of the model that its config describes.
     """
     if threads is not None:
         torch.set_num_threads(threads)
-    live = LiveModel.load(folder, dtype=dtype, attention=attention, device=device, trust_remote_code=trust_remote_code)
-    return live.model
+    return LiveModel.load(folder, dtype=dtype, attention=attention, device=device, trust_remote_code=trust_remote_code)
+
+
+def load_model(folder: Path, **settings: Any) -> PreTrainedModel:
+    """The same for a model that stays as it is; see :func:`load_live`."""
+    return load_live(folder, **settings).model
 
 
 def first_line(error: BaseException) -> str:

@@ -119,7 +119,7 @@ def evaluate_config(flat: Mapping[str, Any], problems: list[str]) -> EvaluateCon
         problems += [f"model: {problem}" for problem in [model_names.missing(values["model"])] if problem]
     problems += _out_problems(values, new_file_problem)
     if not problems:
-        values["offline"] = _offline(values, [values["model"]])
+        values["offline"] = _offline(values, [values["model"], model_names.base_of([values["model"]])])
     return _built(EvaluateConfig, values, problems)
 
 

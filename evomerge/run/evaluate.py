@@ -8,12 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evomerge.analysis import Interval, interval, is_binary
-from evomerge.candidate import build_suite, load_model, load_tokenizer, resolve_device, resolve_dtype, thread_count
-from evomerge.checkpoints import CheckpointSource, locate, open_source
+from evomerge.candidate import build_suite, load_live, load_tokenizer, resolve_device, resolve_dtype, thread_count
+from evomerge.checkpoints import CheckpointSource, locate, open_all
 from evomerge.errors import Findings
 from evomerge.evaluation import SPLITS, Response
 from evomerge.fitness import FitnessSettings, Scorer, TaskSuite, inspect_tasks
+from evomerge.merging import Checkpoints, Merger
+from evomerge.recipe import AdapterRef
 from evomerge.run import paths
+from evomerge.run.recipes.models import as_adapter, other_bases
+from evomerge.run.recipes.space import alone
 from evomerge.run.run_config import EvaluateConfig, fitness_settings
 
 
@@ -45,19 +49,20 @@ def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: Non
     """
     found, runtime = Findings(), config.runtime
     device = found.attempt(lambda: resolve_device(runtime.device))
-    checkpoint = found.attempt(lambda: _open(config))
-    if checkpoint is None:
+    checkpoints = found.attempt(lambda: _open(config))
+    if checkpoints is None:
         found.attempt(lambda: inspect_tasks(_settings(config)))
         found.settle()
         raise AssertionError("a model that cannot be opened is a problem that settle reports")
+    checkpoint = checkpoints.reference
     suite = found.attempt(lambda: _suite(config, checkpoint))
     found.settle()
     if device is None or suite is None:
         raise AssertionError("a stage that failed has reported a problem")
-    for warning in suite.warnings:
+    for warning in (*suite.warnings, *other_bases(checkpoints)):
         warn(warning)
     dtype = resolve_dtype(runtime.dtype, checkpoint, device)
-    model = load_model(
+    live = load_live(
         checkpoint.path,
         dtype=dtype,
         attention=runtime.attention,
@@ -65,6 +70,10 @@ def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: Non
         threads=runtime.threads,
         trust_remote_code=runtime.trust_remote_code,
     )
+    for ref in checkpoints.by_ref:
+        if isinstance(ref, AdapterRef):
+            live.install(Merger(checkpoints, device=device), alone(ref, checkpoints))
+    model = live.model
     splits = (
         [split for split in SPLITS if any(suite.items[split].values())] if config.split == "all" else [config.split]
     )
@@ -111,9 +120,11 @@ def interval_of(key: str, value: float, responses: Iterable[Response]) -> Interv
     return found if math.isclose(found.mean, value, rel_tol=1e-6, abs_tol=1e-9) else None
 
 
-def _open(config: EvaluateConfig) -> CheckpointSource:
-    model = config.model
-    return open_source(locate(paths.resolve(model.source), model.revision, offline=bool(config.offline)))
+def _open(config: EvaluateConfig) -> Checkpoints:
+    """The model, the reference; or the checkpoint that an adapter is on, and the adapter."""
+    offline = bool(config.offline)
+    model = as_adapter(config.model, None, offline=offline) or config.model
+    return Checkpoints(open_all([model], lambda ref: locate(paths.resolve(ref.source), ref.revision, offline=offline)))
 
 
 def _suite(config: EvaluateConfig, checkpoint: CheckpointSource) -> TaskSuite:

@@ -155,7 +155,7 @@ class RunConfig:
 class EvaluateConfig:
     """The configuration of ``evaluate``; fields mean what they mean in :class:`RunConfig`."""
 
-    model: CheckpointRef = field(metadata=setting("the model: a folder or a hub id", form="checkpoint"))
+    model: ModelRef = field(metadata=setting("the model or LoRA adapter: a folder or a hub id", form="checkpoint"))
     fitness: FitnessSettings = field(
         default_factory=FitnessSettings, metadata=section(omit=("items_per_task", "test_items_per_task"))
     )

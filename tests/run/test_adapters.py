@@ -52,6 +52,15 @@ def test_from_check_to_export(
     run = evomerge.Run(tmp_path / "run")
     names = {evaluation.name for evaluation in run.evaluations("test")}
     assert {"base", "expert:wide", "expert:narrow", "expert:one", "uniform"} <= names
+    words = [f"{key}={value}" for key, value in {
+        "tasks": "[first]", "task_path": family.folder / "tasks", "items_per_task": 12, "model.threads": 1,
+    }.items()]  # fmt: skip
+    (wide_test,) = [e for e in run.evaluations("test") if e.name == "expert:wide"]
+    for named in (adapters[0], f"{family.folder / 'base'}+{adapters[0]}"):
+        assert main(["evaluate", f"model={named}", f"out={tmp_path / 'scores.json'}", *words]) == 0
+        scores = json.loads((tmp_path / "scores.json").read_text())["metrics"]
+        assert scores["first.gold_logprob"] == pytest.approx(wide_test.metrics["first.gold_logprob"], abs=1e-5)
+        (tmp_path / "scores.json").unlink()
     exported = run.export("knee", tmp_path / "out")
     assert exported.difference <= exported.tolerance
     recipe = Recipe.load(tmp_path / "out" / "recipe.json")

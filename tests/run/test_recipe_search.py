@@ -14,7 +14,9 @@ from safetensors.torch import load_file
 
 import evomerge
 from evomerge.cli.main import main
+from evomerge.config import compose
 from evomerge.recipe import Recipe
+from evomerge.run.assemble import assemble
 from evomerge.store import RunStore
 from tests.run.family import Family, answers, records
 
@@ -52,6 +54,13 @@ def searched(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = written(folder, ties(family))
     assert family.search(folder / "run", recipe=path, **SMALL) == 0
     return folder / "run"
+
+
+def test_the_reference_is_the_base(family: Family, searched: Path) -> None:
+    """Whose config and tokenizer candidates get, although the experts are named before it."""
+    words = family.words("run", recipe=searched.parent / "own.json", **SMALL)
+    found = assemble(compose.search(words)).checkpoints
+    assert found.reference.path == family.folder / "base"
 
 
 def test_the_recipe_is_the_first_candidate_and_the_others_differ_in_its_numbers_alone(

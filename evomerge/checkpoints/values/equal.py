@@ -49,7 +49,7 @@ def differ(one: CheckpointSource, other: CheckpointSource, names: Iterable[str])
 
 def _same_bytes(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two tensors of one shape hold the same bits: as values, zero equals minus zero, and no NaN itself."""
-    if not one.numel():
+    if not one.numel() or one.data_ptr() == other.data_ptr():  # of adapters on one base, most tensors are the base's
         return True
     blocks = (tensor.reshape(-1).view(torch.uint8).split(_BLOCK) for tensor in (one, other))
     return all(torch.equal(ours, theirs) for ours, theirs in zip(*blocks, strict=True))

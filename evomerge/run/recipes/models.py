@@ -28,9 +28,9 @@ def with_adapters(config: RunConfig) -> RunConfig:
     models: list[ModelRef] = []
     for ref in config.models:
         try:
-            models.append(_as_adapter(ref, config) or ref)
+            models.append(as_adapter(ref, config.base, offline=bool(config.offline)) or ref)
         except InputError as error:
-            problems += error.problems
+            problems += [f"models: {problem}" for problem in error.problems]
     if problems:
         raise InputError(problems)
     return replace(config, models=tuple(models))
@@ -102,26 +102,35 @@ def other_bases(checkpoints: Checkpoints) -> Iterator[str]:
             )
 
 
-def _as_adapter(ref: ModelRef, config: RunConfig) -> AdapterRef | None:
-    """A model of the user's as an adapter; None for a whole model, one that is not there, and one that is named so."""
+def as_adapter(ref: ModelRef, base: ModelRef | None, *, offline: bool) -> AdapterRef | None:
+    """A model of the user's as an adapter; None for a whole model, one that is not there, and one that is named so.
+
+    Args:
+        ref: The model.
+        base: The base that is named beside it; without one, what the adapter says itself.
+        offline: Never ask the hub.
+
+    Raises:
+        InputError: If it is an adapter on nothing.
+    """
     if isinstance(ref, AdapterRef):
         return None
     try:
-        folder = _find(ref, config)
+        folder = locate(paths.resolve(ref.source), ref.revision, offline=offline)
     except InputError:
         return None  # whoever opens it says so
     if not is_adapter(folder):
         return None
-    if isinstance(config.base, AdapterRef):
+    if isinstance(base, AdapterRef):
         raise InputError(
-            f"models: {ref.source} is a LoRA adapter, and so is the base; write BASE+{ref.source} with the model that "
-            "it was trained on"
+            f"{ref.source} is a LoRA adapter, and so is the base; write BASE+{ref.source} with the model that it was "
+            "trained on"
         )
-    on = config.base or _named(folder)
+    on = base or _named(folder)
     if on is None:
         raise InputError(
-            f"models: {ref.source} is a LoRA adapter, and its adapter_config.json does not say what it was trained on; "
-            "write base=BASE"
+            f"{ref.source} is a LoRA adapter, and its adapter_config.json does not say what it was trained on; write "
+            f"BASE+{ref.source}"
         )
     return AdapterRef(ref.source, on, ref.revision, hub_id=ref.hub_id)
 
@@ -133,10 +142,12 @@ def _named(folder: Path) -> CheckpointRef | None:
 
 def _means(named: str, on: CheckpointRef, source: CheckpointSource) -> bool:
     """Whether the base that an adapter names is, by its name, the one that it is merged into."""
-    if named in (on.source, on.hub_id) or short_name(named) in (on.label, source.path.name):
+    if named in (on.source, on.hub_id):
         return True
+    if paths.is_folder(Path(named)):
+        return Path(named).resolve() == source.path.resolve()
     cached = "--".join(["models", *named.split("/")])  # as the hub's cache calls it
-    return cached in source.path.parts or (Path(named).is_dir() and Path(named).resolve() == source.path.resolve())
+    return short_name(named) in (on.label, source.path.name) or cached in source.path.parts
 
 
 def _find(ref: ModelRef, config: RunConfig) -> Path:

@@ -96,7 +96,10 @@ class SearchedRecipe:
             base: A base to compare with, which the recipe need not name.
         """
         refs = [*self.recipe.references, *([base] if base is not None else [])]
-        return list({ref.place: _plain(ref) for ref in reversed(refs)}.values())[::-1]
+        found: dict[tuple[str | None, ...], ModelRef] = {}
+        for ref in refs:
+            found.setdefault(ref.place, _plain(ref))
+        return list(found.values())
 
     def opened(self, checkpoints: Checkpoints) -> SearchedRecipe:
         """The same with the references that the checkpoints are opened under.

@@ -180,6 +180,19 @@ def _with_tokens_of(template: Recipe, models: Sequence[ModelRef], groups: Parame
     )  # fmt: skip
 
 
+def alone(model: ModelRef, checkpoints: Checkpoints) -> Recipe:
+    """One model as a recipe, as the experts of a search are scored.
+
+    Args:
+        model: The model.
+        checkpoints: It, opened, with what it is on.
+    """
+    stored = str(stored_dtype(checkpoints.reference)).removeprefix("torch.")
+    groups = ParameterGroups((Group("all"),), patterns_of(checkpoints.merged_names))
+    options = methods.load("linear").resolve({})
+    return Recipe("linear", options, (model,), None, groups, {"weight": np.ones((1, 1))}, out_dtype=stored)
+
+
 def tower_notes(config: RunConfig, checkpoints: Checkpoints, spec: GenomeSpec) -> Iterator[str]:
     """Says that towers stay the reference's, where that is the default, and which models have others.
 
