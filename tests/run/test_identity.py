@@ -45,7 +45,7 @@ INSIDE = {
         f"genome.{name}": f"genome.settings.{name}"
         for name in (
             "depth", "block_size", "control_points", "basis", "split_kinds", "own_groups", "frozen", "fixed", "bounds",
-            "shared", "filters", "ends", "control_every", "searched",
+            "shared", "filters", "ends", "control_every", "searched", "modules",
         )
     },
     **{f"searcher.{name}": f"searcher.{name}" for name in ("name", "population", "options")},
@@ -113,7 +113,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "genome.depth": "smooth", "genome.block_size": 2, "genome.control_points": 2,
         "genome.basis": "cosine", "genome.split_kinds": "true", "genome.own_groups": "[norm]",
         "genome.frozen": "[norm]", "genome.fixed": "{layer * mlp: {density: 0.5}}", "genome.bounds": "{weight: [0, 1]}",
-        "genome.shared": "[weight]", "genome.ends": "nearest",
+        "genome.shared": "[weight]", "genome.ends": "nearest", "genome.modules": "searched",
         "genome.control_every": 1, "searcher.name": "cmaes", "searcher.population": 8,
         "searcher.options": "{sigma: 0.2}", "model.dtype": "float16", "model.attention": "eager", "model.device": "cpu",
         "model.threads": 2, "model.merge_dtype": "bfloat16", "model.out_dtype": "float16",
