@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from evomerge.checkpoints.comparison.derived import read_config
-from evomerge.checkpoints.heads import is_embedding, is_head, says_tied, untied_heads
+from evomerge.checkpoints.heads import is_embedding, is_head, says_tied, tied_heads, untied_heads
 from evomerge.checkpoints.source import CheckpointSource, TensorSpec
 from evomerge.recipe import DEFAULT_LAYER_PATTERN, DEFAULT_PATTERNS
 
@@ -74,7 +74,8 @@ def in_form_of(reference: CheckpointSource, other: CheckpointSource) -> Checkpoi
     """Gives a source under the names of a reference, and with its output embeddings.
 
     Names are changed where they differ by a prefix alone. Where the reference has output embeddings of its own and
-    the other is tied and stores none, it gives its input embeddings for them.
+    the other is tied and stores none, it gives its input embeddings for them; where the reference is tied, output
+    embeddings that equal the input ones are no tensor of their own, whatever the other's config says.
 
     Args:
         reference: The source whose form is wanted.
@@ -83,7 +84,8 @@ def in_form_of(reference: CheckpointSource, other: CheckpointSource) -> Checkpoi
     Returns:
         ``other`` itself where nothing is to be changed, or names differ otherwise.
     """
-    return _with_head(reference, _renamed(reference, other))
+    renamed = _renamed(reference, other)
+    return _with_head(reference, renamed) if untied_heads(reference) else _without_head(renamed)
 
 
 def _with_head(reference: CheckpointSource, other: CheckpointSource) -> CheckpointSource:
@@ -96,6 +98,14 @@ def _with_head(reference: CheckpointSource, other: CheckpointSource) -> Checkpoi
     if not embeddings:
         return other
     return RenamedSource(other, {name: name for name in other.specs}, {own[0]: embeddings[0]})
+
+
+def _without_head(other: CheckpointSource) -> CheckpointSource:
+    """A source whose output embeddings are no tensor of their own where their values are those of the input ones."""
+    repeated = tied_heads({}, other.specs, other.tensor) if untied_heads(other) else {}
+    if not repeated:
+        return other
+    return RenamedSource(other, {name: name for name in other.specs}, repeated)
 
 
 def _is_tied(source: CheckpointSource) -> bool:

@@ -113,10 +113,12 @@ def test_an_expert_that_fits_nowhere_is_refused_whatever_is_said(family: Callabl
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("heads")
     base = tiny("llama", folder / "tied", 0, tie_word_embeddings=True)
-    found = {name: perturbed(base, folder / name, 1) for name in ("absent", "twice", "by_values")}
+    found = {name: perturbed(base, folder / name, 1) for name in ("absent", "twice", "by_values", "untied_in_words")}
     found |= {"tied": base, "untied": tiny("llama", folder / "untied", 0)}
     for name in ("twice", "by_values"):
         rewrite(found[name], lambda tensors: tensors.update({HEAD: tensors[EMBEDDING].clone()}))
+    rewrite(found["untied_in_words"], lambda tensors: tensors.update({HEAD: tensors[EMBEDDING].clone()}))
+    edit_json(found["untied_in_words"] / "config.json", tie_word_embeddings=False)
     edit_json(found["by_values"] / "config.json", tie_word_embeddings=None)
     found["own"] = perturbed(found["untied"], folder / "own", 2)
     return found
@@ -125,7 +127,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 class TestOutputEmbeddings:
     """All combinations of a tied or untied base and expert: as the config says, as the values say, stored twice."""
 
-    @pytest.mark.parametrize("expert", ["absent", "twice", "by_values"])
+    @pytest.mark.parametrize("expert", ["absent", "twice", "by_values", "untied_in_words"])
     def test_a_tied_expert(self, models: dict[str, Path], tmp_path: Path, expert: str) -> None:
         """The base's form stays; on an untied base the expert's output embeddings are its input embeddings."""
         theirs = weights(models[expert])[EMBEDDING]
@@ -135,7 +137,8 @@ class TestOutputEmbeddings:
                 coefficients={"weight": [[1.0]] * 3, "lambda": [1.0] * 3},
             )  # fmt: skip
             checkpoints = Checkpoints.open(recipe)
-            assert bool(checkpoints.compare().warnings) == (base == "untied")
+            told = base == "untied" and expert != "untied_in_words"
+            assert bool(checkpoints.compare().warnings) == told
             out = merge_to_folder(recipe, tmp_path / base, checkpoints=checkpoints)
             merged = weights(out)
             torch.testing.assert_close(merged[EMBEDDING], theirs, atol=1e-6, rtol=0)
