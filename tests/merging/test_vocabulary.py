@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from tokenizers import models
 
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, LiveModel, Merger, footprint, matching_of, merge_to_folder
-from evomerge.recipe import CHAT_TEMPLATES, Recipe, Tokenizer
-from tests.building import edit_json, perturbed, rewrite, tiny, tiny_tokenizer
+from evomerge.recipe import CHAT_TEMPLATES, CheckpointRef, Recipe, Tokenizer
+from tests import building
+from tests.building import TOKEN_IDS, VOCABULARY, edit_json, perturbed, rewrite, tiny, tiny_tokenizer
 from tests.merging.conftest import make_recipe
 from tests.vocabularies import EMBEDDING, HEAD, resized, spoken
 
@@ -267,3 +269,63 @@ def test_tokenizers_that_nobody_can_match(base: Path, tmp_path: Path) -> None:
     ):
         assert any(part in problem and str(file) in problem for problem in caught.value.problems), said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "phi", "llava"])
+def test_every_tensor_with_rows_of_tokens(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tied and untied, with a bias of the head, and of a text model inside: they grow together, and nothing else."""
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    phi = transformers.PhiConfig(vocab_size=VOCABULARY, **sizes, **TOKEN_IDS)
+    monkeypatch.setattr(building, "MODEL_TYPES", {**building.MODEL_TYPES, "phi": lambda: phi})
+    base = tiny(kind, tmp_path / "base", 0)
+    other = perturbed(base, tmp_path / "other", 1)
+    tiny_tokenizer(other, extra=("<tool>",))
+    own = load_file(base / "model.safetensors")
+    rows = {name: len(tensor) for name, tensor in own.items() if tensor.shape[0] == VOCABULARY}
+
+    def grow(tensors: dict[str, torch.Tensor]) -> None:
+        for name in rows:
+            tensors[name] = torch.cat([tensors[name], torch.ones(1, *tensors[name].shape[1:])])
+
+    rewrite(other, grow)
+    text = json.loads((other / "config.json").read_text()).get("text_config")
+    grown = {"vocab_size": VOCABULARY + 1}
+    edit_json(other / "config.json", **(grown if text is None else {"text_config": {**text, **grown}}))
+    recipe = make_recipe("linear", [other, base], base, out_dtype="float32", tokenizer=Tokenizer("union", {}, 1))
+    out = merge_to_folder(recipe, tmp_path / "out")
+    size = max(transformers.AutoTokenizer.from_pretrained(out).get_vocab().values()) + 1
+    tensors = load_file(out / "model.safetensors")
+    assert len(rows) == {"qwen2": 1, "phi": 3, "llava": 2}[kind]
+    for name, tensor in tensors.items():
+        assert tensor.shape == ((size, *own[name].shape[1:]) if name in rows else own[name].shape)
+    auto = transformers.AutoModelForImageTextToText if kind == "llava" else transformers.AutoModelForCausalLM
+    loaded, info = auto.from_pretrained(out, output_loading_info=True)
+    assert not info["missing_keys"]
+    assert not info["unexpected_keys"]
+    merger = Merger(Checkpoints.open(recipe))
+    live = LiveModel.load(base).rebuilt(merger.plan(recipe))
+    live.install(merger, recipe)
+    for name, value in loaded.state_dict().items():
+        assert torch.equal(value, live.model.state_dict()[name]), name
+
+
+def test_models_of_recipes_bring_their_tokens(base: Path, tmp_path: Path) -> None:
+    """A recipe whose base is a union has the union's tokens; one that would mix them with others' is refused."""
+    one = spoken(base, tmp_path / "one", "ab", "<tool>", seed=2)
+    two = spoken(base, tmp_path / "two", "cd", seed=3)
+    union = make_recipe("linear", [one, base], base, tokenizer=Tokenizer("union"), out_dtype="float32")
+    outer = replace(make_recipe("linear", [one], out_dtype="float32"), sources=(union,))
+    found = merged(outer, tmp_path / "out")
+    alone = merged(union, tmp_path / "alone")
+    assert torch.equal(found[HEAD], alone[HEAD])
+    assert transformers.AutoTokenizer.from_pretrained(tmp_path / "out")("ab").input_ids == [259]
+    mixed = replace(make_recipe("linear", [one, two], out_dtype="float32"), sources=(union, CheckpointRef(str(two))))
+    with pytest.raises(InputError, match="tokens in other rows than the merged model"):
+        Merger(Checkpoints.open(mixed)).plan(mixed)
+    both = replace(mixed, tokenizer=Tokenizer("union"))
+    merged(both, tmp_path / "both")
+    vocabulary = transformers.AutoTokenizer.from_pretrained(tmp_path / "both").get_vocab()
+    assert [vocabulary[token] for token in ("ab", "<tool>", "cd")] == [259, 260, 261]
+    plan = Merger(Checkpoints.open(both)).plan(both)
+    for entry in plan.outputs.tensors[HEAD].inputs:
+        assert entry.copied_bytes in (0, entry.read().nbytes)

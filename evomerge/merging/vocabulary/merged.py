@@ -43,6 +43,12 @@ class MergedTokenizer:
         return {**self.own.ids, **{token.content: first + number for number, token in enumerate(self.new)}}
 
     @property
+    def added(self) -> Mapping[str, Mapping[str, Any]]:
+        """The tokens that were added to its vocabulary, each with its properties."""
+        new = {token.content: token.added for token in self.new if token.added is not None}
+        return {**self.own.added, **new}
+
+    @property
     def templates(self) -> Path:
         """The folder that its chat templates lie in."""
         return self.own.templates
@@ -107,7 +113,7 @@ def merged_tokenizer(tokenizer: Tokenizer, members: Sequence[tuple[TokenizerSour
         for source, rows in rest.values():
             missing = [token for token, at in _ordered(source.ids) if at < rows and token not in own.ids]
             if missing:
-                found.append((len(others), source, added_tokens(source), missing))
+                found.append((len(others), source, source.added, missing))
                 others.append(source)
         added = {token for _, _, special, missing in found for token in missing if token in special}
         for number, _, _, missing in found:
@@ -118,12 +124,6 @@ def merged_tokenizer(tokenizer: Tokenizer, members: Sequence[tuple[TokenizerSour
     usual = members[first]
     replaced = None if usual is None or usual[0] is own else usual[0]
     return MergedTokenizer(own, place, tuple(new.values()), tuple(others), replaced)
-
-
-def added_tokens(source: TokenizerSource) -> dict[str, Mapping[str, Any]]:
-    """The tokens that were added to a tokenizer's vocabulary, each with its properties."""
-    state = state_of(source.load(), repr(str(source.templates)))
-    return {str(entry["content"]): entry for entry in state.get("added_tokens", ())}
 
 
 def _ordered(ids: Mapping[str, int]) -> list[tuple[str, int]]:

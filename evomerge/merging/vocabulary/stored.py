@@ -38,6 +38,11 @@ class TokenizerSource(Protocol):
         ...
 
     @property
+    def added(self) -> Mapping[str, Mapping[str, Any]]:
+        """The tokens that were added to its vocabulary, each with its properties."""
+        ...
+
+    @property
     def templates(self) -> Path:
         """The folder that its chat templates lie in."""
         ...
@@ -61,14 +66,27 @@ class StoredTokenizer:
     def __init__(self, folder: Path) -> None:
         self.templates = folder
 
-    @functools.cached_property
+    @property
     def ids(self) -> Mapping[str, int]:
         """Token to id, added tokens included.
 
         Raises:
             InputError: If the folder has no tokenizer that can be read, or one that gives a token or an id twice.
         """
-        return _ids(self.templates, tuple(_state(path) for path in tokenizer_files(self.templates)))
+        return self._tokens[0]
+
+    @property
+    def added(self) -> Mapping[str, Mapping[str, Any]]:
+        """The tokens that were added to its vocabulary, each with its properties.
+
+        Raises:
+            InputError: As for :attr:`ids`.
+        """
+        return self._tokens[1]
+
+    @functools.cached_property
+    def _tokens(self) -> tuple[Mapping[str, int], Mapping[str, Mapping[str, Any]]]:
+        return _tokens(self.templates, tuple(_stamp(path) for path in tokenizer_files(self.templates)))
 
     def load(self) -> Any:
         """The tokenizer, as transformers loads it.
@@ -131,14 +149,21 @@ def state_of(tokenizer: Any, where: str) -> dict[str, Any]:
     return found
 
 
-def _state(path: Path) -> tuple[str, int, int]:
+def _stamp(path: Path) -> tuple[str, int, int]:
+    """Another value for a file that has changed."""
     stat = path.stat()
     return path.name, stat.st_mtime_ns, stat.st_size
 
 
 @functools.lru_cache(maxsize=16)
-def _ids(folder: Path, _: tuple[tuple[str, int, int], ...]) -> Mapping[str, int]:
+def _tokens(
+    folder: Path, _: tuple[tuple[str, int, int], ...]
+) -> tuple[Mapping[str, int], Mapping[str, Mapping[str, Any]]]:
+    """Token to id, and the properties of added tokens; loading large tokenizers takes seconds."""
     if problems := tokenizer_problems(folder):
         raise InputError(problems)
-    found = load_tokenizer(folder).get_vocab()
-    return {str(token): int(index) for token, index in found.items()}
+    tokenizer = load_tokenizer(folder)
+    ids = {str(token): int(index) for token, index in tokenizer.get_vocab().items()}
+    listed = tokenizer.added_tokens_decoder.values()
+    names = ("single_word", "lstrip", "rstrip", "normalized", "special")
+    return ids, {str(token): {name: getattr(token, name) for name in names} for token in listed}
