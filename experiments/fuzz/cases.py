@@ -47,7 +47,7 @@ def prepare(family: str, number: int, seed: int, folder: Path) -> Prepared:
 def _of_model(mutate: Callable[[Random, Path], tuple[str, str]], *models: str) -> Callable[[Random, Path], Prepared]:
     def make(rng: Random, folder: Path) -> Prepared:
         name = rng.choice(models or material.MODELS)
-        words = rng.choice((*[MERGE] * 6, *[_CHECK] * 4, _SEARCH))
+        words = rng.choice((*[MERGE] * 14, *[_CHECK] * 5, _SEARCH))
         recipe = material.recipe(rng.choice(("ties", "ties", "linear", "layers", "nested")))
         (folder / "recipe.json").write_text(json.dumps(recipe))
         file, what = mutate(rng, folder / name)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import io
 import json
 import os
+import pkgutil
 import select
 import shutil
 import signal
@@ -21,9 +23,9 @@ import datasets
 import huggingface_hub
 import torch
 
+import evomerge
 from evomerge import kernels
 from evomerge.cli.main import main as command
-from evomerge.cli.verbs import check, merge, search  # noqa: F401 - seconds that every case would take again
 from experiments.fuzz import material, oracle
 from experiments.fuzz.cases import MAY_NAME_ANY_MODEL, MERGE, prepare
 from experiments.fuzz.judge import Ran, listing, verdict
@@ -52,6 +54,7 @@ class Server:
             shutil.rmtree(draft, ignore_errors=True)
             material.build(draft)
             draft.rename(self._material)
+        _import_all()
         kernels.in_use("cpu")  # compiled, where they are not yet, by a process that may
 
     def run(self, family: str, number: int, *, merged: bool = False) -> Record:
@@ -132,6 +135,13 @@ class Server:
         seen = list(dict.fromkeys(watch.seen))
         others = oracle.refusals(words[0], scratch) if code == 0 else []
         return Ran(code, said.getvalue(), seen, [], others)
+
+
+def _import_all() -> None:
+    """Imports what commands import when they need it: seconds that every case would take again."""
+    for module in pkgutil.walk_packages(evomerge.__path__, "evomerge."):
+        if not any(part in module.name for part in (".contracts", ".fused", ".__main__")):
+            importlib.import_module(module.name)
 
 
 def _read(descriptor: int, seconds: float) -> str | None:
