@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,14 +45,19 @@ def summarise(folder: Path, jobs: Sequence[Job], *, interrupted: bool) -> int:
     """
     rows = [_row(folder, job) for job in jobs]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    lines += ["| " + " | ".join(row.get(name, "") for name in columns) + " |" for row in rows]
+    lines = ["| " + " | ".join(map(_plain, columns)) + " |", "|" + " --- |" * len(columns)]
+    lines += ["| " + " | ".join(_plain(row.get(name, "")) for name in columns) + " |" for row in rows]
     table = "\n".join(lines)
     (folder / "summary.md").write_text(table + "\n", encoding="utf-8")
     print(f"\n{table}\n\n{folder / 'summary.md'}", flush=True)
     if interrupted:
         return INTERRUPTED
     return DONE if all(row["state"] == "finished" for row in rows) else FAILED
+
+
+def _plain(text: str) -> str:
+    """A cell on one line, without what would end it or begin HTML."""
+    return re.sub(r"([`<>|])", r"\\\1", " ".join(text.split()))
 
 
 def _row(folder: Path, job: Job) -> dict[str, str]:
@@ -90,7 +96,7 @@ def _state(folder: Path, job: Job) -> str:
     if "code" not in note:
         return "not started"
     why = next((line for line in reversed(note["messages"]) if line.strip()), "")
-    return f"failed ({note['code']}): {why.strip().replace('|', '/')}"
+    return f"failed ({note['code']}): {why.strip()}"
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -48,8 +48,9 @@ def _of_model(mutate: Callable[[Random, Path], tuple[str, str]], *models: str) -
     def make(rng: Random, folder: Path) -> Prepared:
         name = rng.choice(models or material.MODELS)
         words = rng.choice((*[MERGE] * 14, *[_CHECK] * 5, _SEARCH))
-        recipe = material.recipe(rng.choice(("ties", "ties", "linear", "layers", "nested")))
-        (folder / "recipe.json").write_text(json.dumps(recipe))
+        kind = rng.choice(("ties", "ties", "linear", "layers", "nested"))
+        # The damaged model is one of those that are merged.
+        (folder / "recipe.json").write_text(json.dumps(material.recipe("ties" if name == "base" else kind)))
         file, what = mutate(rng, folder / name)
         return Prepared(tuple(words), f"{name}/{file}", what)
 

@@ -194,8 +194,9 @@ def _rotary(parameters: Mapping[str, Any], prefix: str = "rope_parameters.") -> 
     found = {name: value for name, value in parameters.items() if value is not None}
     nested = {name: value for name, value in found.items() if isinstance(value, Mapping)}
     if nested:  # by layer type
+        theta = _THETA if "rope_theta" in nested else found.get("rope_theta", _THETA)
         for name, part in nested.items():
-            yield from _rotary({"rope_theta": found.get("rope_theta", _THETA), **part}, f"{prefix}{name}.")
+            yield from _rotary({"rope_theta": theta, **part}, f"{prefix}{name}.")
         return
     kind = found.pop("type", "default")
     kind = found.pop("rope_type", kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import yaml
 
 from evomerge.evaluation import Response
 from evomerge.recipe import AdapterRef, ModelRef, Recipe
+from evomerge.report.markdown import code
 from evomerge.run.evaluate import interval_of
 from evomerge.run.paths import is_hub_id
 
@@ -118,7 +120,14 @@ def model_card(title: str, recipe: Recipe, licences: Mapping[str, str | None], s
     }
     if licence:
         header["license"] = licence
-    lines = ["---", yaml.safe_dump(header, sort_keys=False, allow_unicode=True).rstrip(), "---", "", f"# {title}", ""]
+    lines = [
+        "---",
+        yaml.safe_dump(header, sort_keys=False, allow_unicode=True).rstrip(),
+        "---",
+        "",
+        f"# {_plain(title)}",
+        "",
+    ]
     origin = "built with evomerge" if scores is None else "found and checked with evomerge"
     count = f"{len(recipe.sources)} model{'s' if len(recipe.sources) != 1 else ''}"
     lines += [f"A merge of {count} by `{recipe.method}`, {origin}.", ""]
@@ -126,19 +135,24 @@ def model_card(title: str, recipe: Recipe, licences: Mapping[str, str | None], s
     for parent in parents:
         role = "base" if parent == recipe.base else "merged"
         if isinstance(parent, AdapterRef):
-            role = f"LoRA adapter on `{parent.on.label}`"
-        stated = licences.get(parent.label) or "not stated"
+            role = f"LoRA adapter on {code(parent.on.label)}"
+        stated = _plain(licences.get(parent.label) or "not stated")
         weights = f", weights sha256 `{parent.fingerprint[:16]}`" if parent.fingerprint else ""
         hub_id = _hub_id(parent)
-        cited = f", `{hub_id}`" if hub_id else ""
-        lines.append(f"- `{parent.label}`{cited} ({role}; licence: {stated}{weights})")
-    lines += [""] + [f"> **Licence:** {warning}." for warning in warnings] + ([""] if warnings else [])
+        cited = f", {code(hub_id)}" if hub_id else ""
+        lines.append(f"- {code(parent.label)}{cited} ({role}; licence: {stated}{weights})")
+    lines += [""] + [f"> **Licence:** {_plain(warning)}." for warning in warnings] + ([""] if warnings else [])
     if scores is not None and scores.rows:
-        asked = ", ".join(f"{count} of {task}" for task, count in (scores.items or {}).items())
+        asked = ", ".join(f"{count} of {_plain(task)}" for task, count in (scores.items or {}).items())
         lines += ["## Held-out scores", "", *_table(scores.rows), ""]
         lines += [f"Measured on items that the search never asked: {asked}. ± is one standard error over items.", ""]
     lines += ["## Recipe", "", *_recipe(recipe), ""]
     return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """A name from anywhere on one line, without what Markdown or HTML would read as markup."""
+    return re.sub(r"([\\`<>|\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def _hub_id(ref: ModelRef) -> str | None:
@@ -151,20 +165,20 @@ def _parents(recipe: Recipe) -> list[ModelRef]:
 
 def _table(rows: Sequence[Mapping[str, str]]) -> list[str]:
     columns = list(rows[0])
-    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    lines = ["| " + " | ".join(map(_plain, columns)) + " |", "|" + " --- |" * len(columns)]
     for row in rows:
-        lines.append("| " + " | ".join(row.values()) + " |")
+        lines.append("| " + " | ".join(map(_plain, row.values())) + " |")
     return lines
 
 
 def _recipe(recipe: Recipe) -> list[str]:
-    options = ", ".join(f"{key}={value}" for key, value in recipe.options.items()) or "none"
+    options = ", ".join(_plain(f"{key}={value}") for key, value in recipe.options.items()) or "none"
     lines = [
         f"Method `{recipe.method}`, options: {options}; computed in float32 from {recipe.dtype} inputs, stored as "
         f"{recipe.out_dtype}; digest `{recipe.digest[:16]}`. The whole recipe is in `recipe.json`.",
         "",
     ]
-    labels = [model.label for model in recipe.sources]
+    labels = [_plain(model.label) for model in recipe.sources]
     if recipe.slots > len(labels):
         labels = [f"input {slot}" for slot in range(recipe.slots)]
     for name, values in recipe.coefficients.items():
@@ -172,6 +186,6 @@ def _recipe(recipe: Recipe) -> list[str]:
         lines += [f"`{name}` by group:", "", "| group | " + " | ".join(heads) + " |", "|" + " --- |" * (len(heads) + 1)]
         for group, row in zip(recipe.groups.groups, values.reshape(len(values), -1), strict=True):
             cells = ["frozen"] * len(heads) if group.frozen else [f"{value:.4f}" for value in row]
-            lines.append(f"| {group.label} | " + " | ".join(cells) + " |")
+            lines.append(f"| {_plain(group.label)} | " + " | ".join(cells) + " |")
         lines.append("")
     return lines
