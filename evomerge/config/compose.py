@@ -18,6 +18,7 @@ from evomerge.config import groups, parse, schema, validate, value_types
 from evomerge.config.overrides import expanded, flattened, overrides_of
 from evomerge.config.parse import Override
 from evomerge.config.schema import Key
+from evomerge.errors import InputError
 from evomerge.run.run_config import (
     CompareConfig,
     EvaluateConfig,
@@ -42,7 +43,24 @@ def search(words: Sequence[str], command: Sequence[str] = ()) -> RunConfig:
         InputError: With everything that is wrong.
     """
     found, problems = parse.read(words, schema.SEARCH, groups.groups())
-    return resolve(found, problems, command)
+    try:
+        return resolve(found, problems, command)
+    except InputError as error:
+        raise InputError(_with_origin(error.problems, found)) from error
+
+
+def _with_origin(problems: Sequence[str], found: Sequence[Override]) -> list[str]:
+    """Puts the file's name before problems of keys that nobody has set, where a file sets keys: defaults have none."""
+    files = [str(override.value) for override in found if override.key in ("recipe", "experiment")]
+    files = [name for name in files if name.endswith((".yaml", ".yml", ".json"))]
+    if len(files) != 1:
+        return list(problems)
+    given = {override.key for override in found}
+    unset = {key for key in schema.SEARCH if key not in given}
+    return [
+        f"{files[0]}: {problem}" if problem.partition(": ")[0] in unset and files[0] not in problem else problem
+        for problem in problems
+    ]
 
 
 def from_values(values: Mapping[str, Any]) -> RunConfig:

@@ -73,6 +73,12 @@ def _yaml(rng: Random, folder: Path) -> Prepared:
     return Prepared(("merge", "recipe=recipe.yml", "out=out"), "recipe.yml", what)
 
 
+def _search(rng: Random, folder: Path) -> Prepared:
+    what = recipes.mutate_yaml(rng, folder / "searched.yml", recipes.SEARCHES)
+    own = () if what.startswith(("evolve", "mergenetic")) else ("tasks=[sums]", "items_per_task=2")
+    return Prepared(("check", "recipe=searched.yml", "task_path=[tasks]", *own), "searched.yml", what)
+
+
 def _adapter(mutate: Callable[[Random, Path], tuple[str, str]]) -> Callable[[Random, Path], Prepared]:
     def make(rng: Random, folder: Path) -> Prepared:
         (folder / "recipe.json").write_text(json.dumps(material.recipe("adapter")))
@@ -92,10 +98,11 @@ FAMILIES: dict[str, Callable[[Random, Path], Prepared]] = {
     "other files": _of_model(model_files.mutate_special_tokens),
     "recipe": _recipe,
     "mergekit recipe": _yaml,
+    "search of a file": _search,
     "adapter config": _adapter(adapters.mutate_config),
     "adapter weights": _adapter(adapters.mutate_weights),
 }
 """Family to what prepares a case of it."""
 
-MAY_NAME_ANY_MODEL = ("recipe", "mergekit recipe")
+MAY_NAME_ANY_MODEL = ("recipe", "mergekit recipe", "search of a file")
 """Families whose files may name models anywhere, so that reading these is right."""

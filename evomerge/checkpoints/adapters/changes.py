@@ -191,8 +191,8 @@ class _Reading:
         magnitude = parts.get("lora_magnitude_vector")
         if config.dora != (magnitude is not None) or (magnitude and specs[magnitude].numel != outputs):
             self._misfit(
-                f"module {module!r} should have a magnitude vector of {outputs} numbers where use_dora is true, and "
-                "none where it is false"
+                f"module {module!r} should have a magnitude vector of {outputs} numbers where {config.path.name} has "
+                "use_dora true, and none where it is false"
             )
             return None
         left, right = (inner, outer) if transposed else (outer, inner)

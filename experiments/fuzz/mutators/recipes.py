@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -219,10 +219,43 @@ modules:
 dtype: float32
 """,
 }
+SEARCHES: dict[str, str] = {
+    "evolve": """\
+genome:
+  models: [A, B]
+  merge_method: ties
+  base_model: base
+  layer_granularity: 1
+  filters: [self_attn, mlp]
+  normalize: true
+tasks:
+  - {name: sums, weight: 1.0, metric: acc}
+limit: 2
+""",
+    "evolve, slerp": """\
+genome: {models: [A], merge_method: slerp, base_model: base, tokenizer_source: base}
+tasks: [sums]
+num_fewshot: 0
+apply_chat_template: false
+""",
+    "mergenetic": """\
+run_id: multi
+n_iter: 1
+pop_size: 6
+metric: acc
+models: [A, B]
+base_model: base
+tasks: [sums]
+seed: 42
+n_samples: 2
+""",
+    **{name: YAML[name] for name in ("models", "slices", "stages")},
+}
 _YAML_PREFER = (
     "merge_method", "base_model", "models", "model", "parameters", "weight", "density", "slices", "sources",
     "layer_range",
     "dtype", "tokenizer_source", "tokenizer", "t", "filter", "value", "chat_template", "modules", "tokens", "name",
+    "genome", "tasks", "limit", "pop_size", "n_iter", "metric", "layer_granularity", "filters",
 )  # fmt: skip
 _SNIPPETS = (
     "!!python/object/apply:os.system ['touch hacked']", "!!python/name:os.system", "!!python/module:os",
@@ -238,15 +271,19 @@ _SNIPPETS = (
 _BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
 
 
-def mutate_yaml(rng: Random, path: Path) -> str:
-    """Writes a recipe of mergekit's kind and changes it."""
-    base = rng.choice(sorted(YAML))
-    text = YAML[base]
+def mutate_yaml(rng: Random, path: Path, texts: Mapping[str, str] = YAML) -> str:
+    """Writes one of the texts, recipes of mergekit's kind unless others are given, and changes it."""
+    base = rng.choice(sorted(texts))
+    text = texts[base]
     kind = rng.choice(("tree", "tree", "tree", "snippet", "snippet", "text", "file", "bomb", "documents", "none"))
     if kind == "tree":
         documents = list(yaml.safe_load_all(text))
         done = values.change(rng, rng.choice(documents), _YAML_PREFER)
-        path.write_bytes(yaml.safe_dump_all(documents, sort_keys=False).encode("utf-8", "surrogatepass"))
+        try:
+            written = yaml.safe_dump_all(documents, sort_keys=False)
+        except RecursionError:  # what is nested deeper than PyYAML writes; JSON is YAML too
+            written = "\n---\n".join(map(json.dumps, documents))
+        path.write_bytes(written.encode("utf-8", "surrogatepass"))
         return f"{base}: {done}"
     if kind == "snippet":
         snippet = rng.choice(_SNIPPETS)
@@ -262,7 +299,7 @@ def mutate_yaml(rng: Random, path: Path) -> str:
         path.write_text(_BOMB + tail, encoding="utf-8")
         return f"{base}: aliases of aliases"
     if kind == "documents":
-        other = YAML[rng.choice(sorted(YAML))]
+        other = texts[rng.choice(sorted(texts))]
         path.write_text(
             rng.choice((text + "---\n" + other, "---\n" * 50 + text, text + "...\n" + other, "---\n")), encoding="utf-8"
         )
