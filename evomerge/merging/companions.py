@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from evomerge.checkpoints import CheckpointSource, read_object
+from evomerge.errors import InputError
 from evomerge.merging.plan.outputs import Outputs
 from evomerge.merging.vocabulary.stored import TEMPLATES, is_tokenizer_file
 from evomerge.merging.vocabulary.templates import write_templates
@@ -23,6 +24,8 @@ _FOREIGN = ("adapter_config.json", "trainer_state.json", "all_results.json", "tr
 _TRAINING = ("training.json", "training_args.json", "trainer_log.json")
 _FOLDERS = (TEMPLATES,)
 _GENERATION = "generation_config.json"
+# Names the folders of a sentence encoder's further modules: how token vectors are pooled, what follows.
+_MODULES = "modules.json"
 
 
 def write_companions(reference: CheckpointSource, outputs: Outputs, folder: Path, out_dtype: str) -> None:
@@ -41,6 +44,10 @@ def write_companions(reference: CheckpointSource, outputs: Outputs, folder: Path
     for path in sorted(reference.path.iterdir()):
         if path.is_dir() and path.name in _FOLDERS and tokenizer is None:
             shutil.copytree(path, folder / path.name)
+    for path in _module_files(reference):
+        place = folder / path.relative_to(reference.path)
+        place.parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, place)
     for path in companions(reference):
         if tokenizer is not None and is_tokenizer_file(path.name):
             continue
@@ -60,6 +67,26 @@ def write_companions(reference: CheckpointSource, outputs: Outputs, folder: Path
         (folder / "config.json").write_text(text, encoding="utf-8")
     else:
         shutil.copyfile(source, folder / "config.json")
+
+
+def _module_files(reference: CheckpointSource) -> Iterator[Path]:
+    """The files in the folders that a sentence encoder's list of modules names; weights there are not merged.
+
+    Raises:
+        InputError: If the list cannot be read.
+    """
+    path = reference.path / _MODULES
+    if not path.is_file():
+        return
+    try:
+        names = [str(module["path"]) for module in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise InputError(f"{path} is not a list of modules with a path each; fetch it again") from error
+    for name in names:
+        place = reference.path / name
+        # The first module is the folder itself; none may lie elsewhere.
+        if name not in ("", "..") and name == place.name and place.is_dir() and not place.is_symlink():
+            yield from sorted(file for file in place.iterdir() if file.suffix in (*_COPIED, ".safetensors"))
 
 
 def _rewrite(path: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

@@ -46,6 +46,10 @@ def encoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghijklmnopqrstuvwxyz"]
     words += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"]
     transformers.BertTokenizer(vocab={word: index for index, word in enumerate(words)}).save_pretrained(folder / "base")
+    modules = [{"idx": 0, "path": ""}, {"idx": 1, "path": "1_Pooling"}, {"idx": 2, "path": "../A"}, {"path": ".."}]
+    (folder / "base" / "modules.json").write_text(json.dumps(modules))
+    (folder / "base" / "1_Pooling").mkdir()
+    (folder / "base" / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
     for seed, name in enumerate("AB", start=1):
         perturbed(folder / "base", folder / name, seed)
     (folder / "mine.py").write_text(MINE)
@@ -99,6 +103,8 @@ def test_an_export_is_proved_by_its_weights(
     assert (
         transformers.BertModel.from_pretrained(tmp_path / "out", output_loading_info=True)[1]["missing_keys"] == set()
     )
+    assert (tmp_path / "out" / "1_Pooling" / "config.json").read_text() == '{"pooling_mode_mean_tokens": true}'
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
     recipe = Recipe.from_json(front_members(store)[0].recipe)
     with pytest.raises(ExportMismatch, match="other weights"):
         verify_weights(store, Merger(Checkpoints.open(recipe)), recipe, encoders / "A")
