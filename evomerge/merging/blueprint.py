@@ -146,6 +146,16 @@ class Blueprint:
                 raise InputError(f"transformers cannot load {str(folder)!r}: {reason(error)}") from error
 
 
+def is_computed_weight(model: PreTrainedModel, name: str) -> bool:
+    """Whether a weight is a table of positions that transformers computes, and that checkpoints need not hold."""
+    return "position" in name and _may_be_missing(model, name)
+
+
+def _may_be_missing(model: PreTrainedModel, name: str) -> bool:
+    patterns = getattr(model, "_keys_to_ignore_on_load_missing", None) or ()
+    return any(re.search(pattern, name) for pattern in patterns)
+
+
 def missing_weights(checkpoint: CheckpointSource, names: list[str]) -> list[str]:
     """Problems of a checkpoint that lacks weights of the model that its config describes.
 
@@ -205,9 +215,8 @@ def _check_filled(checkpoint: CheckpointSource, model: PreTrainedModel) -> None:
         raise InputError([f"{str(checkpoint.path)!r}: {problem}" for problem in error.problems]) from error
     state: dict[str, torch.Tensor] = model.state_dict(keep_vars=True)
     known = {id(state[name]) for name in targets}  # tied parameters are one, under several names
-    optional = [re.compile(pattern) for pattern in getattr(model, "_keys_to_ignore_on_load_missing", None) or ()]
     missing = [name for name, tensor in state.items() if id(tensor) not in known]
-    problems = missing_weights(checkpoint, [n for n in missing if not any(entry.search(n) for entry in optional)])
+    problems = missing_weights(checkpoint, [name for name in missing if not _may_be_missing(model, name)])
     if problems:
         raise InputError(problems)
 

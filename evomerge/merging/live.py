@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from evomerge.checkpoints import CheckpointSource, TensorSpec, open_source
 from evomerge.errors import InputError
-from evomerge.merging.blueprint import AUTO, Blueprint, missing_weights
+from evomerge.merging.blueprint import AUTO, Blueprint, is_computed_weight, missing_weights
 from evomerge.merging.buffers import Buffer
 from evomerge.merging.loop import Merger
 from evomerge.merging.plan.merge_plan import MergePlan
@@ -261,7 +261,8 @@ class LiveModel:
                 if not torch.equal(there.nan_to_num(), here.nan_to_num()):
                     unlike.append(f"tensor {name!r} does not reach parameter {piece.target!r} by moving elements alone")
         where = str(checkpoint.path)
-        unlike += [f"parameter {name!r} is not filled by any tensor of {where!r}" for name in self._unfilled()]
+        unfilled = [name for name in self._unfilled() if not is_computed_weight(self.model, name)]
+        unlike += [f"parameter {name!r} is not filled by any tensor of {where!r}" for name in unfilled]
         if unlike:
             raise InputError(unlike)
 
