@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from experiments.architectures.catalogue import Architecture
+from experiments.architectures.architecture import Architecture
 from experiments.architectures.sizes import SPECIAL_TOKENS
 
 EXPERTS = ("A", "B")

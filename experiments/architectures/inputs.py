@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import PretrainedConfig
 
-from experiments.architectures.catalogue import SEQ2SEQ, SPEECH, Architecture
+from experiments.architectures.architecture import SEQ2SEQ, SPEECH, Architecture
 from experiments.architectures.sizes import SPECIAL_TOKENS, VOCABULARY
 
 _ROWS, _TOKENS = 2, 12

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.architectures.catalogue import ARCHITECTURES, CAUSAL, Architecture
+from experiments.architectures.architecture import CAUSAL, Architecture
+from experiments.architectures.catalogue import ARCHITECTURES
 from experiments.architectures.steps import STEPS
 
 _HEADER = """\

@@ -19,8 +19,9 @@ import evomerge
 from evomerge.checkpoints import open_source
 from evomerge.merging import Checkpoints, LiveModel, Merger
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
+from experiments.architectures.architecture import CAUSAL, MULTIMODAL, Architecture
 from experiments.architectures.building import EXPERTS, build, write_quiz
-from experiments.architectures.catalogue import ARCHITECTURES, CAUSAL, MULTIMODAL, Architecture
+from experiments.architectures.catalogue import ARCHITECTURES
 from experiments.architectures.inputs import inputs, outputs
 from experiments.architectures.steps import STEPS
 
@@ -66,7 +67,7 @@ class Trial:
 
     def loaded(self) -> str:
         """The live model is built, and every element is where transformers puts it."""
-        self.live = LiveModel.load(self.base, **self._head())
+        self.live = LiveModel.load(self.base, causal=self.causal)
         return type(self.live.model).__name__
 
     def searched(self) -> str:
@@ -118,9 +119,6 @@ class Trial:
         if all(torch.equal(ours[name], before[name]) for name in ours):
             raise AssertionError("the candidate answers as the base does")
         return f"{len(changed)} tensors installed; {', '.join(ours)} bit-equal"
-
-    def _head(self) -> dict[str, Any]:
-        return {} if self.causal else {"causal": False}
 
     def _same_tensors(self, out: Any) -> None:
         mine, wanted = ({n: (tuple(s.shape), s.dtype) for n, s in x.specs.items()} for x in (out, self.source))
