@@ -147,12 +147,12 @@ def _one_curve(curves: Sequence[DepthProfile], groups: Sequence[Group]) -> Depth
     firsts = sorted({layers for curve in curves for row in curve.groups if (layers := groups[row].layers) is not None})
     placed = []
     for curve in curves:
-        at = {
-            place: groups[row].layers
-            for row, place in zip(curve.groups, curve.place, strict=True)
-            if groups[row].layers
-        }
-        placed += [(row, firsts.index(at[place])) for row, place in zip(curve.groups, curve.place, strict=True)]
+        members = list(zip(curve.groups, curve.place, strict=True))
+        at: dict[int, int] = {}
+        for row, place in members:
+            if (layers := groups[row].layers) is not None:
+                at[place] = firsts.index(layers)
+        placed += [(row, at[place]) for row, place in members]
     placed.sort()
     return DepthProfile("", tuple(row for row, _ in placed), True, tuple(place for _, place in placed))
 
