@@ -20,7 +20,7 @@ from evomerge.merging import Blueprint, Checkpoints, Entry, Merger, Outputs
 from evomerge.methods import MergeMethod
 from evomerge.recipe import AdapterRef, ModelRef, Recipe
 from evomerge.run import asked, paths
-from evomerge.run.recipes.models import equal_weights, open_models, other_bases, with_adapters
+from evomerge.run.recipes.models import Folders, equal_weights, open_models, other_bases, with_adapters
 from evomerge.run.recipes.searched import SearchedRecipe, read_recipe
 from evomerge.run.recipes.space import baselines, build_spec, compare_models, front_of, known_starts, tower_notes
 from evomerge.run.run_config import RunConfig, child_seed
@@ -111,11 +111,12 @@ def assemble(config: RunConfig) -> Assembly:
         found.problems.append(f"run_dir: {problem}")
     device = found.attempt(lambda: resolve_device(config.model.device))
     before = len(found.problems)
-    config = found.attempt(lambda: with_adapters(config)) or config
+    find = Folders(config.offline)
+    config = found.attempt(lambda: with_adapters(config, find)) or config
     searched = found.attempt(lambda: read_recipe(config))
     method = found.attempt(lambda: methods.load(searched.recipe.method if searched else config.method))
     readable = len(found.problems) == before or config.recipe is None
-    checkpoints = found.attempt(lambda: open_models(config, method, searched)) if readable else None
+    checkpoints = found.attempt(lambda: open_models(config, find, method, searched)) if readable else None
     functions = found.attempt(lambda: asked.functions(config)) or ()
     warnings: list[str] = list(searched.notes) if searched else []
     if checkpoints is not None:

@@ -9,14 +9,13 @@ from typing import Any
 
 from evomerge.analysis import Interval, interval, is_binary
 from evomerge.candidate import build_suite, load_live, load_tokenizer, resolve_device, resolve_dtype, thread_count
-from evomerge.checkpoints import CheckpointSource, locate, open_all
+from evomerge.checkpoints import CheckpointSource, open_all
 from evomerge.errors import Findings
 from evomerge.evaluation import SPLITS, Response
 from evomerge.fitness import FitnessSettings, Scorer, TaskSuite, inspect_tasks
 from evomerge.merging import Checkpoints, Merger
 from evomerge.recipe import AdapterRef
-from evomerge.run import paths
-from evomerge.run.recipes.models import as_adapter, other_bases
+from evomerge.run.recipes.models import Folders, as_adapter, other_bases
 from evomerge.run.recipes.space import alone
 from evomerge.run.run_config import EvaluateConfig, fitness_settings
 
@@ -122,9 +121,8 @@ def interval_of(key: str, value: float, responses: Iterable[Response]) -> Interv
 
 def _open(config: EvaluateConfig) -> Checkpoints:
     """The model, the reference; or the checkpoint that an adapter is on, and the adapter."""
-    offline = bool(config.offline)
-    model = as_adapter(config.model, None, offline=offline) or config.model
-    return Checkpoints(open_all([model], lambda ref: locate(paths.resolve(ref.source), ref.revision, offline=offline)))
+    find = Folders(config.offline)
+    return Checkpoints(open_all([as_adapter(config.model, None, find) or config.model], find))
 
 
 def _suite(config: EvaluateConfig, checkpoint: CheckpointSource) -> TaskSuite:

@@ -12,7 +12,7 @@ from evomerge.errors import InputError
 from evomerge.merging import Checkpoints
 from evomerge.recipe import DEFAULT_LAYER_PATTERN, ParameterGroups, UnknownTensorName, patterns_of
 from evomerge.report.likeness import Compared, likeness_page
-from evomerge.run.recipes.models import open_models, other_bases, with_adapters
+from evomerge.run.recipes.models import Folders, open_models, other_bases, with_adapters
 from evomerge.run.run_config import CompareConfig, RunConfig
 
 _EVERY = 2.0  # seconds between two words on how far it is
@@ -31,10 +31,11 @@ def compare(config: CompareConfig, say: Callable[[str], None] = lambda _: None) 
     Raises:
         InputError: If a model cannot be found or read. Models that cannot be merged are a finding, not an error.
     """
-    models = with_adapters(RunConfig(models=config.models, base=config.base, offline=config.offline))
+    find = Folders(config.offline)
+    models = with_adapters(RunConfig(models=config.models, base=config.base, offline=config.offline), find)
     if models.base is None:
         raise InputError("base: missing; deltas are taken from it: base=FOLDER")
-    checkpoints = open_models(models, None)
+    checkpoints = open_models(models, find, None)
     found = checkpoints.compare(trust_remote_code=False)
     base, experts = checkpoints[models.base], [checkpoints[ref] for ref in models.models]
     names, left_out = _comparable(checkpoints, base, experts)

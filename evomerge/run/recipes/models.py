@@ -16,8 +16,41 @@ from evomerge.run.recipes.searched import SearchedRecipe
 from evomerge.run.run_config import RunConfig
 
 
-def with_adapters(config: RunConfig) -> RunConfig:
+class Folders:
+    """Folders of models, each looked for once: a hub is asked once, and says once what is wrong.
+
+    Args:
+        offline: Never ask the hub.
+    """
+
+    def __init__(self, offline: bool | None) -> None:
+        self._offline = bool(offline)
+        self._found: dict[tuple[str, str | None], Path | InputError] = {}
+
+    def __call__(self, ref: ModelRef) -> Path:
+        """The folder of a model, or of an adapter.
+
+        Raises:
+            InputError: If it cannot be found.
+        """
+        place = ref.source, ref.revision
+        if place not in self._found:
+            try:
+                self._found[place] = locate(paths.resolve(ref.source), ref.revision, offline=self._offline)
+            except InputError as error:
+                self._found[place] = error
+        found = self._found[place]
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+
+def with_adapters(config: RunConfig, find: Folders) -> RunConfig:
     """The configuration with those models named as adapters that are, on the base or on what they say themselves.
+
+    Args:
+        config: The configuration.
+        find: Gives the folders.
 
     Raises:
         InputError: If an adapter has nothing that it is on.
@@ -28,7 +61,7 @@ def with_adapters(config: RunConfig) -> RunConfig:
     models: list[ModelRef] = []
     for ref in config.models:
         try:
-            models.append(as_adapter(ref, config.base, offline=bool(config.offline)) or ref)
+            models.append(as_adapter(ref, config.base, find) or ref)
         except InputError as error:
             problems += [f"models: {problem}" for problem in error.problems]
     if problems:
@@ -36,13 +69,16 @@ def with_adapters(config: RunConfig) -> RunConfig:
     return replace(config, models=tuple(models))
 
 
-def open_models(config: RunConfig, method: MergeMethod | None, searched: SearchedRecipe | None = None) -> Checkpoints:
+def open_models(
+    config: RunConfig, find: Folders, method: MergeMethod | None, searched: SearchedRecipe | None = None
+) -> Checkpoints:
     """Opens all models, the reference first: the base, but the first model where the method takes no base.
 
     That of a recipe is the recipe's own.
 
     Args:
         config: The configuration, of which adapters are known as such.
+        find: Gives the folders.
         method: The merge method.
         searched: The recipe that is searched, if there is one.
 
@@ -57,7 +93,7 @@ def open_models(config: RunConfig, method: MergeMethod | None, searched: Searche
     problems: list[str] = []
     opened: dict[ModelRef, CheckpointSource] = {}
     try:
-        opened = open_all(ordered, lambda ref: _find(ref, config))
+        opened = open_all(ordered, find)
     except InputError as error:
         problems += error.problems
     if config.base in config.models:
@@ -102,13 +138,13 @@ def other_bases(checkpoints: Checkpoints) -> Iterator[str]:
             )
 
 
-def as_adapter(ref: ModelRef, base: ModelRef | None, *, offline: bool) -> AdapterRef | None:
+def as_adapter(ref: ModelRef, base: ModelRef | None, find: Folders) -> AdapterRef | None:
     """A model of the user's as an adapter; None for a whole model, one that is not there, and one that is named so.
 
     Args:
         ref: The model.
         base: The base that is named beside it; without one, what the adapter says itself.
-        offline: Never ask the hub.
+        find: Gives the folders.
 
     Raises:
         InputError: If it is an adapter on nothing.
@@ -116,7 +152,7 @@ def as_adapter(ref: ModelRef, base: ModelRef | None, *, offline: bool) -> Adapte
     if isinstance(ref, AdapterRef):
         return None
     try:
-        folder = locate(paths.resolve(ref.source), ref.revision, offline=offline)
+        folder = find(ref)
     except InputError:
         return None  # whoever opens it says so
     if not is_adapter(folder):
@@ -148,7 +184,3 @@ def _means(named: str, on: CheckpointRef, source: CheckpointSource) -> bool:
         return Path(named).resolve() == source.path.resolve()
     cached = "--".join(["models", *named.split("/")])  # as the hub's cache calls it
     return short_name(named) in (on.label, source.path.name) or cached in source.path.parts
-
-
-def _find(ref: ModelRef, config: RunConfig) -> Path:
-    return locate(paths.resolve(ref.source), ref.revision, offline=bool(config.offline))
