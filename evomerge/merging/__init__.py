@@ -13,7 +13,6 @@ from evomerge.merging.folder import merge_to_folder
 from evomerge.merging.footprint import Footprint, footprint
 from evomerge.merging.live import LiveModel
 from evomerge.merging.loop import Merger
-from evomerge.merging.mergekit import mergekit_config
 from evomerge.merging.plan.account import Entry
 from evomerge.merging.plan.outputs import Outputs
 from evomerge.merging.prepared import PreparedSettings
@@ -35,6 +34,5 @@ __all__ = [
     "footprint",
     "matching_of",
     "merge_to_folder",
-    "mergekit_config",
     "write_companions",
 ]

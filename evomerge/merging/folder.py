@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-import yaml
 
 from evomerge.checkpoints import appearing, give_config, hold_back_config, unreadable_companions, write_shards
 from evomerge.errors import InputError
@@ -18,7 +18,6 @@ from evomerge.merging.checkpoints import Checkpoints, matching_of
 from evomerge.merging.companions import write_companions
 from evomerge.merging.footprint import export_bytes
 from evomerge.merging.loop import Merger
-from evomerge.merging.mergekit import mergekit_config
 from evomerge.merging.plan.recipe_source import RecipeSource
 from evomerge.merging.plan.unbuilt import unbuilt
 from evomerge.recipe import Recipe
@@ -31,7 +30,7 @@ def merge_to_folder(
     *,
     checkpoints: Checkpoints | None = None,
     max_shard_size: str | int = "5GB",
-    card: str | None = None,
+    texts: Mapping[str, str] | None = None,
     device: torch.device | str = "cpu",
 ) -> Path:
     """Builds a recipe's model on disk.
@@ -46,7 +45,7 @@ def merge_to_folder(
         out: The new folder. It must not exist, or be empty.
         checkpoints: The recipe's opened checkpoints; opened here if None, without a connection.
         max_shard_size: Most bytes in one weight file, such as ``5GB``.
-        card: Text of the model card ``README.md``; none is written if None.
+        texts: Further files by name, such as the model card ``README.md`` or the recipe as another tool writes it.
         device: Where merging is computed.
 
     Returns:
@@ -72,9 +71,9 @@ def merge_to_folder(
         _check_companions(folder, checkpoints.reference.path)
         check_loadable(RecipeSource(plan, functools.partial(merger.tensor, recipe)))
         hold_back_config(folder)
-        _write_recipe(recipe, checkpoints, folder)
-        if card is not None:
-            (folder / "README.md").write_text(card, encoding="utf-8")
+        recipe.save(folder / "recipe.json")
+        for name, text in (texts or {}).items():
+            (folder / name).write_text(text, encoding="utf-8")
         tensors = merger.stream(recipe, memory=Buffer(merger.device))
         write_shards(folder, plan.specs, tensors, max_shard_bytes=shard_bytes)
         give_config(folder)
@@ -86,15 +85,6 @@ def _check_companions(folder: Path, origin: Path) -> None:
     problems = unreadable_companions(folder)
     if problems:
         raise InputError([problem.replace(str(folder), str(origin)) for problem in problems])
-
-
-def _write_recipe(recipe: Recipe, checkpoints: Checkpoints, folder: Path) -> None:
-    """Writes the recipe, and once more in mergekit's dialect where that can express it."""
-    recipe.save(folder / "recipe.json")
-    config = mergekit_config(recipe, checkpoints.merged_names)
-    if config is not None:
-        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-        (folder / "mergekit_config.yml").write_text(text, encoding="utf-8")
 
 
 def _destination_problems(out: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from evomerge.run import paths
 from evomerge.run.members import find_member, recorded_answers
 from evomerge.run.model_folder.card import Measured, inherited_licence, licence_of, measured, model_card, uncited
 from evomerge.run.model_folder.verification import ran_remote_code, verify, verify_weights
+from evomerge.run.recipe_files.writing import as_mergekit
 from evomerge.settings import parse_size
 from evomerge.store import RunStore, baselines
 
@@ -67,10 +69,12 @@ def build(
     device = resolve_device(device, "device")
     shard_bytes = parse_size(max_shard_size)
     checkpoints = open_sources(recipe, offline=offline)
-    card = model_card(out.name, recipe, _licences(recipe, checkpoints), scores)
+    texts = {"README.md": model_card(out.name, recipe, _licences(recipe, checkpoints), scores)}
+    with contextlib.suppress(InputError):  # mergekit has no words for it
+        texts["mergekit_config.yml"] = as_mergekit(recipe, checkpoints)
     try:
         return merge_to_folder(
-            recipe, out, checkpoints=checkpoints, max_shard_size=shard_bytes, card=card, device=device
+            recipe, out, checkpoints=checkpoints, max_shard_size=shard_bytes, texts=texts, device=device
         )
     except NonFinite as error:
         raise InputError(_why_nonfinite(checkpoints, error)) from error

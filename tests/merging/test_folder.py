@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-import yaml
 
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
@@ -24,15 +23,15 @@ OURS = {"config.json", "recipe.json", "mergekit_config.yml", "README.md", "model
 def test_files_and_their_contents(family: Callable[..., Family], tmp_path: Path) -> None:
     base, one, two = family()
     recipe = make_recipe("ties", [one, two], base)
-    out = merge_to_folder(recipe, tmp_path / "new" / "out", card="---\ntags: [merge]\n---\n")
+    texts = {"README.md": "---\ntags: [merge]\n---\n", "mergekit_config.yml": "merge_method: ties\n"}
+    out = merge_to_folder(recipe, tmp_path / "new" / "out", texts=texts)
     assert out == tmp_path / "new" / "out"
     names = {path.name for path in out.iterdir()}
     assert names == {path.name for path in base.iterdir()} | OURS
     for name in names - OURS:
         assert (out / name).read_bytes() == (base / name).read_bytes()
     assert Recipe.load(out / "recipe.json") == recipe
-    assert (out / "README.md").read_text() == "---\ntags: [merge]\n---\n"
-    assert yaml.safe_load((out / "mergekit_config.yml").read_text())["merge_method"] == "ties"
+    assert {name: (out / name).read_text() for name in texts} == texts
     assert [path.name for path in out.parent.iterdir()] == ["out"]
 
 

@@ -25,7 +25,11 @@ def facts_of(references: Iterable[CheckpointRef], *, offline: bool) -> Facts:
         InputError: If some cannot be found or read; all problems.
     """
     found = open_all(references, lambda ref: locate(paths.resolve(ref.source), ref.revision, offline=offline))
-    opened = Checkpoints(found)
+    return facts_from(Checkpoints(found))
+
+
+def facts_from(opened: Checkpoints) -> Facts:
+    """The facts about checkpoints that are open."""
 
     @functools.cache
     def facts(ref: CheckpointRef) -> ModelFacts:

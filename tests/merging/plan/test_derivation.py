@@ -13,7 +13,7 @@ import torch
 import transformers
 
 from evomerge.errors import InputError
-from evomerge.merging import Checkpoints, Merger, merge_to_folder, mergekit_config
+from evomerge.merging import Checkpoints, Merger, merge_to_folder
 from evomerge.recipe import Ends, Group, OutputLayer, ParameterGroups, Recipe
 from tests.building import rewrite, tiny
 from tests.merging.conftest import Family, make_recipe
@@ -214,7 +214,3 @@ class TestRefusals:
             InputError, match=r"scope is 'global', .* tensors of 1 and 2 inputs; set method option scope"
         ):
             next(Merger(Checkpoints.open(uneven)).stream(uneven))
-
-    def test_mergekit_has_no_counterpart(self, family: Callable[..., Family]) -> None:
-        _, one, two = family()
-        assert mergekit_config(stacked(one, two, None, "linear"), ("lm_head.weight",)) is None
