@@ -195,4 +195,5 @@ class MergeMethod:
 
 def _shares(coefficient: Coefficient, values: np.ndarray) -> np.ndarray:
     """Whether the proportions of each group are some. Negative ones may add up to anything: what agrees counts."""
-    return values.sum(axis=1) > 0 if coefficient.minimum == 0 else values.any(axis=1)
+    shares: np.ndarray = values.sum(axis=1) > 0 if coefficient.minimum == 0 else values.any(axis=1)
+    return shares
