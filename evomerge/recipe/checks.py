@@ -125,11 +125,6 @@ def _tokenizer(tokenizer: Tokenizer, sources: Sequence[Any], base: Any) -> Itera
         yield f"tokenizer.pad_to_multiple_of is {tokenizer.pad_to_multiple_of}; expected 1 or more"
 
 
-def _kept_tokens(embeddings: str, tokenizer: Tokenizer) -> Iterator[str]:
-    if embeddings == "base" and tokenizer.source not in (None, "base"):
-        yield f"embeddings is 'base', so the tokens are the base's, but tokenizer.source is {tokenizer.source!r}"
-
-
 def _token(where: str, said: Any, count: int, base: Any) -> Iterator[str]:
     if not isinstance(said, Mapping):
         yield f"{where} is {said!r}; expected an object"
@@ -199,7 +194,6 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., Iterator[str]]], ...] = (
     (("layers", "sources", "groups", "base"), _layers),
     (("ends", "layers", "sources"), _ends),
     (("embeddings", "base"), _embeddings),
-    (("embeddings", "tokenizer"), _kept_tokens),
     (("unmatched",), _choices("unmatched", UNMATCHED)),
     (("tokenizer", "sources", "base"), _tokenizer),
     (("chat_template", "sources", "base"), _chat_template),

@@ -329,3 +329,10 @@ def test_models_of_recipes_bring_their_tokens(base: Path, tmp_path: Path) -> Non
     plan = Merger(Checkpoints.open(both)).plan(both)
     for entry in plan.outputs.tensors[HEAD].inputs:
         assert entry.copied_bytes in (0, entry.read().nbytes)
+
+
+def test_rows_of_the_base_have_its_tokens(base: Path, tmp_path: Path) -> None:
+    one = spoken(base, tmp_path / "one", "ab", seed=2)
+    recipe = make_recipe("linear", [one], base, tokenizer=Tokenizer("union"), embeddings="base")
+    with pytest.raises(InputError, match=r"embeddings is 'base', .* but tokenizer.source is 'union'"):
+        merge_to_folder(recipe, tmp_path / "out")

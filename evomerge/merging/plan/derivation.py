@@ -197,6 +197,10 @@ class _Derivation:
         if self.recipe.tokenizer == Tokenizer():
             yield from [] if self.recipe.embeddings == "base" else row_problems(self.template, self._named())
             return
+        source = self.recipe.tokenizer.source
+        if self.recipe.embeddings == "base" and source not in (None, "base"):
+            yield f"embeddings is 'base', so the tokens are the base's, but tokenizer.source is {source!r}"
+            return
         try:
             self.matching = TokenMatching(self.recipe, (self.base, *self.sources))
         except InputError as error:
