@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 
 from evomerge.checkpoints.computed import is_computed
+from evomerge.checkpoints.files.counts import counts_beyond
 from evomerge.checkpoints.heads import tied_heads
 from evomerge.checkpoints.quantised import quantised_tensors
 from evomerge.checkpoints.tensor_files.header import TensorInfo, read_header
@@ -61,6 +62,7 @@ class DenseCheckpoint:
             specs |= header
         if not problems:
             problems += _unlike_index(folder, specs)
+            problems += counts_beyond(folder / "config.json", config, specs)
             problems += _unmergeable(folder, specs)
         if problems:
             raise InputError(problems)

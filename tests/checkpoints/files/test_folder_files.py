@@ -11,6 +11,7 @@ import pytest
 
 from evomerge.checkpoints import file_problems, open_source
 from evomerge.errors import InputError
+from tests.building import edit_json
 
 
 def refused(folder: Path) -> str:
@@ -78,3 +79,13 @@ def test_texts_that_libraries_would_stumble_over(llama: Path, copy_of: Callable[
     found = "\n".join(file_problems(folder))
     for name in ("special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "tokenizer_config.json"):
         assert name in found
+
+
+def test_more_layers_and_experts_than_there_are_tensors_for(llama: Path, copy_of: Callable[..., Path]) -> None:
+    """Their modules would be built, and the memory be full, before anybody missed the weights."""
+    folder = copy_of(llama)
+    edit_json(folder / "config.json", num_hidden_layers=10**9, vision_config={"depth": 10**6}, num_experts=256)
+    message = refused(folder)
+    assert f"config.json' has num_hidden_layers {10**9}, but there are only" in message
+    assert f"config.json' has vision_config.depth {10**6}" in message
+    assert "experts" not in message
