@@ -119,6 +119,7 @@ def test_nonfinite_values_are_named(llama: Path, adapter: Path) -> None:
         ({"lora_alpha": [1]}, r"lora_alpha is \[1\]; expected a number"),
         ({"rank_pattern": {"q_proj": 2}}, "says rank 2"),
         ({"alpha_pattern": {"(": 2}}, "regular expressions"),
+        ({"alpha_pattern": {"(a+)+b": 2}}, "may never end"),
         ({"alpha_pattern": [1]}, "alpha_pattern"),
         ({"trainable_token_indices": [3, 3]}, "different token ids"),
         ({"use_dora": True}, "magnitude vector"),
