@@ -18,6 +18,7 @@ from evomerge.checkpoints.unusable import INDEX
 from evomerge.checkpoints.weights import read_index, weight_files
 from evomerge.errors import InputError
 
+_LONGEST = 300  # characters of a name in a message
 _SHOWN = 5  # of the tensors that an index places wrongly
 
 
@@ -116,7 +117,7 @@ def _unlike_index(folder: Path, specs: Mapping[str, TensorInfo]) -> list[str]:
     listed = read_index(folder)
     absent = [name for name, file in listed.items() if name not in specs or specs[name].file.name != file]
     problems = [
-        f"{str(folder / listed[name])!r} should hold tensor {name!r}, says {INDEX}, but does not"
+        f"{str(folder / listed[name])!r}, says {INDEX}, should hold tensor {name[:_LONGEST]!r}, but does not"
         for name in absent[:_SHOWN]
     ]
     if len(absent) > _SHOWN:

@@ -200,7 +200,7 @@ def check_loadable(checkpoint: CheckpointSource) -> None:
     with read_by_transformers(problem):
         parsed = parse_config(str(kind), config)
     own = transformers.MODEL_FOR_CAUSAL_LM_MAPPING.get(type(parsed), None)
-    if own is None or (isinstance(named, list) and named and named != [own.__name__]):
+    if own is None or (isinstance(named, list) and named and named != [getattr(own, "__name__", None)]):
         return
     with read_by_transformers(problem), torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(parsed)

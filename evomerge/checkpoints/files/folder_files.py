@@ -63,7 +63,7 @@ def _file_problem(folder: Path, path: Path) -> str | None:
         reason = getattr(error, "strerror", None) or error
         return f"{named} cannot be read: {reason}"
     if stat.S_ISDIR(about.st_mode):
-        return f"{named} is a folder; expected a file" if path.name in _FILES else None
+        return f"{named} is a folder; expected a file" if path.name in _FILES or path.suffix == ".jinja" else None
     if not stat.S_ISREG(about.st_mode):
         return f"{named} is a pipe, a socket or a device; expected a file"
     if path.suffix != ".safetensors" and about.st_size > LARGEST:

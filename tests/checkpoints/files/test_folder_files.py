@@ -88,4 +88,4 @@ def test_more_layers_and_experts_than_there_are_tensors_for(llama: Path, copy_of
     message = refused(folder)
     assert f"config.json' has num_hidden_layers {10**9}, but there are only" in message
     assert f"config.json' has vision_config.depth {10**6}" in message
-    assert "experts" not in message
+    assert "num_experts" not in message
