@@ -34,8 +34,8 @@ def numbers_in(configuration: Configuration, blocks: Sequence[ValuedBlock], reci
     """
     if recipe.method != configuration.method:
         raise InputError(
-            "tensors are merged with unlike options, bases or models, which makes several recipes of it; search the "
-            "numbers of one of them"
+            "tensors are merged with unlike options, bases or models, so it is several recipes in one; a search takes "
+            "the numbers of one recipe"
         )
     points = _points(configuration)
     shares: dict[tuple[str, Point], dict[Cell, float]] = {}

@@ -68,7 +68,8 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
     status = facts.results.store.read_json("status.json") or {}
     return [
         ("Method", _joined(method.get("name"), _pairs(method.get("options")), method.get("paper"))),
-        ("Genome", _joined(f"{genome['n_var']} genes" if "n_var" in genome else "", _pairs(genome.get("settings")))),
+        ("Recipe", str(config.get("recipe") or "")),
+        ("Genome", _joined(f"{genome['n_var']} genes" if "n_var" in genome else "", _pairs(_chosen(genome, config)))),
         ("Searcher", _named(config.get("searcher"))),
         ("Objectives", "; ".join(_objective(o) for o in manifest.get("objectives") or ())),
         ("Constraints", "; ".join(str(c.get("label")) for c in manifest.get("constraints") or ())),
@@ -78,6 +79,14 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
         ("Device", _joined(_device(manifest.get("device")), _threads(manifest.get("threads")))),
         ("Versions", _joined(manifest.get("created_by"), _pairs(manifest.get("versions")))),
     ]
+
+
+def _chosen(genome: Mapping[str, Any], config: Mapping[str, Any]) -> Any:
+    """The settings of a genome; of one that a recipe gives, those that are not the recipe's."""
+    settings = genome.get("settings")
+    if not isinstance(settings, Mapping) or not config.get("recipe"):
+        return settings
+    return {key: value for key, value in settings.items() if key in ("bounds", "searched")}
 
 
 def _end(status: Mapping[str, Any]) -> str:
