@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import replace
 from typing import Self
 
 from evomerge.checkpoints import (
@@ -19,7 +20,7 @@ from evomerge.checkpoints import (
     strictest,
 )
 from evomerge.errors import InputError
-from evomerge.merging.converted import converted
+from evomerge.merging.converted import ConvertedSource, converted
 from evomerge.recipe import AdapterRef, ModelRef, Recipe, Tokenizer
 
 
@@ -96,13 +97,24 @@ class Checkpoints:
             hows.setdefault(id(checkpoint), []).append(known.get(ref, "row"))
         others = {id(checkpoint): checkpoint for checkpoint in self.by_ref.values()}
         unlike = {key: checkpoint for key, checkpoint in others.items() if checkpoint is not self.reference}
-        return compare(
+        found = compare(
             self.reference,
             list(unlike.values()),
             trust_remote_code=trust_remote_code,
             same_depth=same_depth,
             unmatched=unmatched,
             matching=[strictest(hows[key]) for key in unlike],
+        )
+        return replace(found, warnings=(*found.warnings, *self._remarks()))
+
+    def _remarks(self) -> tuple[str, ...]:
+        """Names the checkpoints whose tensors are put together anew whenever they are read."""
+        return tuple(
+            f"{source.path}: {len(source.made)} of its tensors, such as {source.made[0]}, lie there in another form "
+            "than the reference's and are put together whenever they are read. Saving both with one version of "
+            "transformers is faster"
+            for source in {id(source): source for source in self.by_ref.values()}.values()
+            if isinstance(source, ConvertedSource)
         )
 
     @functools.cached_property

@@ -57,6 +57,11 @@ class ConvertedSource:
         }
         self.aliases = {head: name for head, name in source.aliases.items() if {head, name} <= self.specs.keys()}
 
+    @property
+    def made(self) -> tuple[str, ...]:
+        """Names of the tensors that are put together."""
+        return tuple(self._made)
+
     def tensor(self, name: str) -> torch.Tensor:
         """The values of one tensor: the source's own, or put together in new memory."""
         if name not in self._made:

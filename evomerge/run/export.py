@@ -69,7 +69,11 @@ def build(
     device = resolve_device(device, "device")
     shard_bytes = parse_size(max_shard_size)
     checkpoints = open_sources(recipe, offline=offline)
-    texts = {"README.md": model_card(out.name, recipe, _licences(recipe, checkpoints), scores)}
+    try:
+        account = Merger(checkpoints).account(recipe)
+    except InputError:  # which the merge itself tells, with all others
+        account = ()
+    texts = {"README.md": model_card(out.name, recipe, _licences(recipe, checkpoints), scores, account)}
     with contextlib.suppress(InputError):  # mergekit has no words for it
         texts["mergekit_config.yml"] = as_mergekit(recipe, checkpoints)
     try:

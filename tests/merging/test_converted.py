@@ -39,7 +39,10 @@ def test_either_form_is_merged_with_the_other(forms: dict[str, Path]) -> None:
         for expert in ("expert", "new expert"):
             recipe = make_recipe("task_arithmetic", [forms[expert]], forms[base])
             checkpoints = Checkpoints.open(recipe)
-            assert checkpoints.compare().problems == ()
+            comparison = checkpoints.compare()
+            assert comparison.problems == ()
+            other_form = base.startswith("new") != expert.startswith("new")
+            assert ("in another form than the reference's" in str(comparison.warnings)) == other_form
             merged.append(dict(Merger(checkpoints).stream(recipe)))
         same, other = merged
         assert same.keys() == other.keys() == open_source(forms[base]).specs.keys()

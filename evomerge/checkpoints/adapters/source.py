@@ -157,6 +157,8 @@ def stored_part(source: CheckpointSource, name: str) -> tuple[CheckpointSource, 
             product = own.low_rank(own_name)
             plain = own_name in own.base.specs and own_name not in own.changed
             return (own.base, own_name, product) if plain or product is not None else (source, name, None)
+        if own_name not in own.specs:  # it is put together from several there
+            break
         own_name = own.names[own_name] if isinstance(own, RenamedSource) else own_name
     return source, name, None
 

@@ -30,13 +30,18 @@ class Entry:
     names: tuple[str, ...]
     weights: int
 
-    def line(self) -> str:
-        """The entry as a line of a table, with a few of the names."""
+    def line(self, shown: int | None = _SHOWN) -> str:
+        """The entry in words.
+
+        Args:
+            shown: Number of names that are told; None is all.
+        """
         count = f"{len(self.names)} tensor{'' if len(self.names) == 1 else 's'}, {_count(self.weights)} weights"
         if self.what == "merged":
             return f"{self.what}: {count}"
-        others = f" and {len(self.names) - _SHOWN} more" if self.names[_SHOWN:] else ""
-        return f"{self.what}: {count}, {self.why}: {', '.join(self.names[:_SHOWN])}{others}"
+        told = self.names[:shown]
+        others = f" and {len(self.names) - len(told)} more" if len(told) < len(self.names) else ""
+        return f"{self.what}: {count}, {self.why}: {', '.join(told)}{others}"
 
     def to_json(self) -> dict[str, Any]:
         """All fields; the names of merged tensors, which are most, are left out."""

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from evomerge.evaluation import Response
+from evomerge.merging import Entry
 from evomerge.recipe import AdapterRef, ModelRef, Recipe
 from evomerge.report.markdown import code
 from evomerge.run.evaluate import interval_of
@@ -101,7 +102,13 @@ def inherited_licence(licences: Mapping[str, str | None]) -> tuple[str | None, l
     return (known.pop() if len(known) == 1 and not unknown else None), warnings
 
 
-def model_card(title: str, recipe: Recipe, licences: Mapping[str, str | None], scores: Measured | None = None) -> str:
+def model_card(
+    title: str,
+    recipe: Recipe,
+    licences: Mapping[str, str | None],
+    scores: Measured | None = None,
+    tensors: Sequence[Entry] = (),
+) -> str:
     """Writes the card. It names parents by hub id or by the last part of their folder: paths are nobody's business.
 
     Args:
@@ -109,6 +116,7 @@ def model_card(title: str, recipe: Recipe, licences: Mapping[str, str | None], s
         recipe: What was built.
         licences: Parent label to licence.
         scores: What the search that found the recipe measured; None if it was only built.
+        tensors: The account of the merge.
     """
     parents = _parents(recipe)
     licence, warnings = inherited_licence(licences)
@@ -146,6 +154,7 @@ def model_card(title: str, recipe: Recipe, licences: Mapping[str, str | None], s
         asked = ", ".join(f"{count} of {_plain(task)}" for task, count in (scores.items or {}).items())
         lines += ["## Held-out scores", "", *_table(scores.rows), ""]
         lines += [f"Measured on items that the search never asked: {asked}. ± is one standard error over items.", ""]
+    lines += _tensors(tensors)
     lines += ["## Recipe", "", *_recipe(recipe), ""]
     return "\n".join(lines)
 
@@ -153,6 +162,13 @@ def model_card(title: str, recipe: Recipe, licences: Mapping[str, str | None], s
 def _plain(text: str) -> str:
     """A name from anywhere on one line, without what Markdown or HTML would read as markup."""
     return re.sub(r"([\\`<>|\[\]])", r"\\\1", " ".join(text.split()))
+
+
+def _tensors(entries: Sequence[Entry]) -> list[str]:
+    """The account of a merge, with every tensor that was not merged by name; nothing where all were."""
+    if all(entry.what == "merged" for entry in entries):
+        return []
+    return ["## Tensors", "", *(f"- {_plain(entry.line(shown=None))}" for entry in entries), ""]
 
 
 def _hub_id(ref: ModelRef) -> str | None:
