@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import torch
 
 from evomerge import methods
 from evomerge.merging import Checkpoints, LiveModel, Merger, WeightCache, merge_to_folder
-from evomerge.recipe import Recipe
+from evomerge.recipe import AdapterRef, CheckpointRef, Recipe
+from tests.adapters import lora
 from tests.building import perturbed, tiny_llama
 from tests.merging.conftest import Family, make_recipe
 
@@ -93,3 +95,15 @@ def test_a_folder_merged_on_the_device_is_the_candidate_installed_there(
     live = LiveModel.load(folders[0], dtype="bfloat16", device=CUDA)
     live.install(Merger(Checkpoints.open(recipe), device=CUDA), recipe)
     assert LiveModel.load(tmp_path / "out", dtype="bfloat16", device=CUDA).checksum() == live.checksum(), out
+
+
+def test_adapters_merge_as_on_the_cpu(family: Callable[..., Family], tmp_path: Path) -> None:
+    """By one product where the method adds up, and as whole tensors, which are made on the CPU, where it does not."""
+    base = family("llama", torch.bfloat16)[0]
+    on = CheckpointRef(str(base))
+    adapters = tuple(AdapterRef(str(lora(base, tmp_path / str(seed), seed)), on) for seed in range(3))
+    for method in ("task_arithmetic", "ties"):
+        recipe = replace(make_recipe(method, [base] * 3, base), sources=adapters)
+        here, there = (installed(recipe, torch.device(device), "float32") for device in ("cpu", "cuda"))
+        for name, tensor in here.items():
+            torch.testing.assert_close(there[name], tensor, rtol=2**-7, atol=1e-6)

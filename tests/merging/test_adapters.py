@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from evomerge.checkpoints import CheckpointSource, open_source, write_shards
-from evomerge.merging import Checkpoints, LiveModel, Merger, footprint, merge_to_folder
+from evomerge.merging import Checkpoints, LiveModel, Merger, WeightCache, footprint, merge_to_folder
 from evomerge.recipe import AdapterRef, CheckpointRef, Recipe
 from tests.adapters import lora
 from tests.merging.conftest import Family, make_recipe
@@ -110,5 +110,9 @@ def test_sums_are_one_product_whatever_the_threads(adapted: tuple[Path, list[Pat
     nothing = replace(with_adapters(nothing, base, adapters), out_dtype="float32")
     source = open_source(base)
     assert all(merger.tensor(nothing, name).equal(source.tensor(name)) for name in sums)
+    for budget in (0, 10**9):  # as on a GPU, where weights are streamed, or stay
+        streamed = Merger(checkpoints, weights=WeightCache(torch.device("cpu"), budget=budget))
+        for _ in range(2):
+            assert all(tensor.equal(streamed.tensor(recipe, name)) for name, tensor in one.items())
     predicted = footprint(checkpoints, recipe, model_dtype="bfloat16").working
     assert predicted == 3 * (259 + 16) * 4  # the thin matrices of the head, of which one adapter has a delta

@@ -56,11 +56,9 @@ def test_from_check_to_export(
         "tasks": "[first]", "task_path": family.folder / "tasks", "items_per_task": 12, "model.threads": 1,
     }.items()]  # fmt: skip
     (wide_test,) = [e for e in run.evaluations("test") if e.name == "expert:wide"]
-    for named in (adapters[0], f"{family.folder / 'base'}+{adapters[0]}"):
-        assert main(["evaluate", f"model={named}", f"out={tmp_path / 'scores.json'}", *words]) == 0
-        scores = json.loads((tmp_path / "scores.json").read_text())["metrics"]
-        assert scores["first.gold_logprob"] == pytest.approx(wide_test.metrics["first.gold_logprob"], abs=1e-5)
-        (tmp_path / "scores.json").unlink()
+    assert main(["evaluate", f"model={adapters[0]}", f"out={tmp_path / 'scores.json'}", *words]) == 0
+    scores = json.loads((tmp_path / "scores.json").read_text())["metrics"]
+    assert scores["first.gold_logprob"] == pytest.approx(wide_test.metrics["first.gold_logprob"], abs=1e-5)
     exported = run.export("knee", tmp_path / "out")
     assert exported.difference <= exported.tolerance
     recipe = Recipe.load(tmp_path / "out" / "recipe.json")
@@ -73,14 +71,17 @@ def test_from_check_to_export(
     assert open_source(again).fingerprint() == open_source(tmp_path / "out").fingerprint()
 
 
-def test_written_with_a_plus(family: Family, adapters: tuple[Path, Path], tmp_path: Path) -> None:
+def test_written_with_a_plus(
+    family: Family, adapters: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """On a base of its own, which the search has as another model; the adapter's folder is told what it is not on."""
-    other = perturbed(family.folder / "base", tmp_path / "other", 7, 0.05)
-    named = f"[{other}+{adapters[0]},{adapters[1]}]"
-    assert family.search(tmp_path / "run", models=named, evaluations=6, confirm__finalists=0) == 0
-    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
-    assert [model["on"]["source"] for model in manifest["models"]] == [str(other), str(family.folder / "base")]
-    (warning,) = [text for text in manifest["warnings"] if "base_model_name_or_path" in text]
+    base, other = family.folder / "base", perturbed(family.folder / "base", tmp_path / "other", 7, 0.05)
+    words = family.words(tmp_path / "run", models=f"[{other}+{adapters[0]},{adapters[1]}]")
+    assert main(["check", *words]) == 0
+    said = capsys.readouterr().out
+    lines = [line for line in said.splitlines() if "LoRA adapter," in line]
+    assert [line.rpartition(", on ")[2] for line in lines] == [str(other), str(base)]
+    (warning,) = [line for line in said.splitlines() if "base_model_name_or_path" in line]
     assert str(adapters[0]) in warning
     assert str(other) in warning
 
