@@ -142,6 +142,8 @@ def converted(reference: CheckpointSource, other: CheckpointSource) -> Checkpoin
         for name in missing
         if ours[name] and all(piece.target in parameters for piece in ours[name])
     }
+    if not made:
+        return other
     wanted = {piece.target for _, pieces in made.values() for piece in pieces}
     return ConvertedSource(other, made, {name: parameters[name] for name in parameters.keys() & wanted})
 

@@ -49,6 +49,11 @@ def test_either_form_is_merged_with_the_other(forms: dict[str, Path]) -> None:
         assert all(torch.equal(same[name], other[name]) for name in same)
 
 
+def _without_norm(tensors: dict[str, torch.Tensor]) -> None:
+    del tensors[next(name for name in tensors if name.endswith("model.norm.weight"))]
+    tensors["v_head.weight"] = torch.ones(1, 16)
+
+
 def test_the_form_changes_no_identity_and_no_tensor_is_lost(forms: dict[str, Path], tmp_path: Path) -> None:
     reference, expert = open_source(forms["base"]), open_source(forms["expert"])
     with_head = Path(shutil.copytree(forms["new expert"], tmp_path / "with_head"))
@@ -59,6 +64,10 @@ def test_the_form_changes_no_identity_and_no_tensor_is_lost(forms: dict[str, Pat
     assert found.specs.keys() - reference.specs.keys() == {"v_head.weight"}
     assert found.fingerprint() == other.fingerprint()
     assert converted(reference, expert) is expert
+    lacking = Path(shutil.copytree(forms["expert"], tmp_path / "lacking"))
+    rewrite(lacking, _without_norm)
+    apart = open_source(lacking)
+    assert converted(reference, apart) is apart, "of what it lacks nothing can be put together"
     for name in reference.specs:
         assert torch.equal(found.tensor(name), expert.tensor(name))
         assert found.file(name).parent == with_head
