@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from typing import Any
 
 LARGEST = 128 << 20  # bytes; the largest tokenizers and indexes of shards have 40 MB
 DEEPEST = 64  # levels of lists and objects; configs have five
 _LONGEST = 2000  # characters
+_EXPLOSIVE = re.compile(r"\([^()]*[+*}][^()]*\)[+*{]")
 
 
 def read_text(path: str | os.PathLike[str], encoding: str = "utf-8") -> str:
@@ -61,3 +63,8 @@ def printable(text: str) -> str:
         for letter in text
     )
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]} ... ({len(shown)} characters)"
+
+
+def may_never_end(pattern: str) -> bool:
+    """Whether a regular expression repeats a group with a repetition inside: matching may take exponential time."""
+    return _EXPLOSIVE.search(pattern) is not None

@@ -63,6 +63,8 @@ def _chosen(folder: Path) -> tuple[Path, ...]:
     for file in listed:
         if Path(file).name != file:
             problems.append(f"{INDEX} in {str(folder)!r} names {file!r}; files must lie in the folder itself")
+        elif not file.endswith(".safetensors"):
+            problems.append(f"{INDEX} in {str(folder)!r} names {file!r}; expected files that end in .safetensors")
         elif file not in names:
             problems.append(f"{str(folder / file)!r} is missing; {INDEX} names it. Fetch it again")
     if problems:

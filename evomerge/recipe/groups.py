@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evomerge.errors import InputError, suggest
+from evomerge.texts import may_never_end
 
 MODULE_KINDS = ("attention", "mlp", "norm", "embedding", "head", "other", "router", "tower")
 
@@ -141,9 +142,11 @@ class ParameterGroups:
         for pattern in (*(p for _, p in self.patterns), self.layer_pattern):
             try:
                 groups = re.compile(pattern).groups
-            except re.error as error:
+            except (re.error, RecursionError, OverflowError) as error:
                 problems.append(f"pattern {pattern!r} is not a regular expression: {error}")
                 continue
+            if may_never_end(pattern):
+                problems.append(f"pattern {pattern!r} repeats a repetition, so that matching it may never end")
             if pattern == self.layer_pattern and not groups:
                 problems.append(
                     f"layer_pattern {pattern!r} has no group for the layer's number; write for example "

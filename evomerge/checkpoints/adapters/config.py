@@ -15,6 +15,7 @@ from typing import Any
 
 from evomerge.checkpoints.json_files import read_object
 from evomerge.errors import InputError
+from evomerge.texts import may_never_end
 
 CONFIG = "adapter_config.json"
 
@@ -48,8 +49,6 @@ REMEDY = (
     "merge it where it was trained, PeftModel.from_pretrained(BASE, FOLDER).merge_and_unload().save_pretrained(NEW), "
     "and name that folder"
 )
-# A repeated group with a repetition inside: matching may take exponential time.
-_EXPLOSIVE = re.compile(r"\([^()]*[+*}][^()]*\)[+*{]")
 # How A and B began is of no matter, unless the base was changed along with them.
 _PLAIN_STARTS = (True, False, "gaussian", "eva", "orthogonal")
 
@@ -186,7 +185,7 @@ def _patterns(read: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
         if not isinstance(value, Mapping):
             raise ValueError("an object of patterns of module names")
         for pattern in value:
-            if _EXPLOSIVE.search(pattern):
+            if may_never_end(pattern):
                 raise ValueError(
                     f"patterns without repetitions of repetitions, which may never end; {pattern!r} has one"
                 )
