@@ -227,7 +227,7 @@ def _share(epsilon: float, density: float) -> float:
         return 0.0
     if not 0.0 <= epsilon < widest:
         raise InputError(f"epsilon is {epsilon:g} and density {density:g}; expected their sum and difference in (0, 1)")
-    return epsilon / widest
+    return round(epsilon / widest, 12)  # a share that was written as a width is read as itself
 
 
 def settled(blocks: Sequence[ValuedBlock], words: Vocabulary) -> tuple[ValuedBlock, ...]:

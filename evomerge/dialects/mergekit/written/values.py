@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -107,12 +106,5 @@ def _alone(recipe: Recipe, method: MergeMethod) -> bool:
 
 
 def _width(share: float, density: float) -> float:
-    """The half-width of a range of probabilities, such that reading it gives the same share again."""
-    widest = min(density, 1.0 - density)
-    if widest <= 0:
-        return 0.0
-    wanted = share * widest
-    for value in (wanted, math.nextafter(wanted, 0.0), math.nextafter(wanted, 1.0)):
-        if value / widest == share:
-            return value
-    return wanted
+    """The half-width of a range of probabilities, of its share of the widest."""
+    return share * min(density, 1.0 - density)
