@@ -126,15 +126,40 @@ def merge(
     Raises:
         InputError: With everything that is wrong with the recipe or its checkpoints.
     """
+    recipe, offline = _read(recipe, offline)
+    from evomerge.run import export
+
+    return export.build(recipe, out, offline=offline, **options)
+
+
+def as_mergekit(recipe: Recipe | Mapping[str, Any] | str | Path, *, offline: bool | None = None) -> str:
+    """Writes a recipe as mergekit's YAML, without merging anything; the headers of its models are read.
+
+    Args:
+        recipe: A recipe, its JSON, or the file that holds it.
+        offline: Never ask the hub; None: unless the recipe names a model by its hub id.
+
+    Returns:
+        The text of the configuration: a document for each recipe inside, and the recipe's own.
+
+    Raises:
+        InputError: With every field that mergekit has no words for, or what is wrong with recipe or checkpoints.
+    """
+    recipe, offline = _read(recipe, offline)
+    from evomerge.run import export
+    from evomerge.run.recipe_files.writing import as_mergekit
+
+    return as_mergekit(recipe, export.open_sources(recipe, offline=offline, verify=False))
+
+
+def _read(recipe: Recipe | Mapping[str, Any] | str | Path, offline: bool | None) -> tuple[Recipe, bool]:
+    """A recipe in whatever form, and whether the hub is out of bounds, which is settled before anything is opened."""
     if isinstance(recipe, str | Path):
         file = RecipeFile.read(recipe)
         offline = file.offline if offline is None else offline
         environment.prepare(offline=offline)
-        recipe = file.recipe(offline=offline)
-    elif isinstance(recipe, Mapping):
-        recipe = Recipe.from_json(recipe)
-    offline = environment.offline_for_recipe(recipe) if offline is None else offline
+        return file.recipe(offline=offline), offline
+    found = Recipe.from_json(recipe) if isinstance(recipe, Mapping) else recipe
+    offline = environment.offline_for_recipe(found) if offline is None else offline
     environment.prepare(offline=offline)
-    from evomerge.run import export
-
-    return export.build(recipe, out, offline=offline, **options)
+    return found, offline

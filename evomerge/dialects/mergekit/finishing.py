@@ -92,7 +92,7 @@ def _template(
         most = counts.most_common(1)[0][0]
         return place(next(name for name, text in templates.items() if text and text.strip() == most), "chat_template")
     if wanted in CHAT_TEMPLATES:
-        return CHAT_TEMPLATES[wanted]
+        return wanted
     if len(wanted) < _SHORTEST or "{" not in wanted:
         raise InputError(
             f"chat_template is {wanted!r}; expected auto, {', '.join(CHAT_TEMPLATES)} or a template of Jinja"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import evomerge
 from evomerge import methods
 from evomerge.checkpoints import open_source
 from evomerge.dialects.mergekit.reading import configurations
@@ -136,3 +137,18 @@ def test_refusals_name_the_field(family: Callable[..., Family], changes: dict[st
     with pytest.raises(InputError) as caught:
         as_mergekit(inner, Checkpoints.open(recipe))
     assert any(problem.startswith(f"sources[0].{field}") for problem in caught.value.problems), caught.value.problems
+
+
+def test_from_python(family: Callable[..., Family], tmp_path: Path) -> None:
+    """The same recipe from a file of either kind, and the text in an exported folder."""
+    base, one, two = (CheckpointRef(str(path)) for path in family())
+    values = {"weight": [[1.0, 1.0]], "density": [[0.5, 0.5]], "lambda": [1.0]}
+    recipe = Recipe("ties", {}, (one, two), base, ParameterGroups((Group("all"),)), values, chat_template="chatml")
+    recipe.save(tmp_path / "recipe.json")
+    text = evomerge.as_mergekit(tmp_path / "recipe.json")
+    assert "chat_template: chatml\n" in text
+    (tmp_path / "recipe.yml").write_text(text, encoding="utf-8")
+    assert evomerge.as_mergekit(str(tmp_path / "recipe.yml")) == text
+    out = evomerge.merge(tmp_path / "recipe.yml", tmp_path / "out")
+    assert (out / "mergekit_config.yml").read_text(encoding="utf-8") == text
+    assert plan_of(Recipe.load(out / "recipe.json")) == plan_of(recipe)

@@ -8,7 +8,7 @@ from typing import Any
 from evomerge.dialects.mergekit.model_names import ModelName
 from evomerge.dialects.mergekit.written.layers import Names
 from evomerge.errors import InputError
-from evomerge.recipe import Recipe, Tokenizer
+from evomerge.recipe import CHAT_TEMPLATES, Recipe, Tokenizer
 
 _SHORTEST = 20  # characters of a template that mergekit takes for one
 
@@ -29,7 +29,8 @@ def tokens(recipe: Recipe, names: Names, template_of: Callable[[int | str], str 
     if template is not None:
         if isinstance(template, int) or template == "base":
             template = template_of(template) or template
-        if not isinstance(template, str) or len(template) < _SHORTEST or "{" not in template:
+        is_text = isinstance(template, str) and len(template) >= _SHORTEST and "{" in template
+        if not is_text and template not in CHAT_TEMPLATES:
             raise InputError(f"chat_template is {template!r}; mergekit takes the text of a template, not whose it is")
         found["chat_template"] = template
     if recipe.tokenizer != Tokenizer():
