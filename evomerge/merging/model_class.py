@@ -89,7 +89,9 @@ def _own(config: PretrainedConfig) -> Any:
             return kind
     for name in names:
         found = getattr(transformers, name, None)
-        if isinstance(found, type) and issubclass(found, PreTrainedModel) and isinstance(config, found.config_class):
+        if not isinstance(found, type) or not issubclass(found, PreTrainedModel) or found.config_class is None:
+            continue
+        if isinstance(config, found.config_class):
             return found
     if names and not remote:
         raise InputError(

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from experiments.architectures import trial
 from experiments.architectures.catalogue import ARCHITECTURES
 from experiments.architectures.page import page
 from experiments.machine import machine
 
 OUT = Path("results/architectures/architectures.json")
 LIBRARIES = ("torch", "transformers", "lm-eval", "safetensors", "tokenizers")
+# Imported once; every process begins with them.
+_PRELOADED = ("experiments.architectures.trial", "evomerge.run.search", "lm_eval.tasks")
 _LONGEST = 600  # seconds; the slowest takes a twentieth of it
 
 
@@ -49,23 +51,20 @@ def study(out: Path, names: list[str], *, again: bool = False) -> dict[str, Any]
 
 
 def tried(name: str) -> dict[str, Any]:
-    """Tries one architecture in a process of its own, without network; its versions and date go with it."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    """Tries one architecture in a process of its own, which ends without a result where it crashes or takes long."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*_PRELOADED])
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "experiments.architectures.trial", name, folder]
-        try:
-            done = subprocess.run(
-                command, env=environment, capture_output=True, text=True, check=False, timeout=_LONGEST
-            )
-        except subprocess.TimeoutExpired:
-            return {
-                "steps": {"built": {"ok": False, "text": f"not done after {_LONGEST} seconds"}},
-                "seconds": _LONGEST,
-            }
-        result = Path(folder, "result.json")
+        process = context.Process(target=trial.run, args=(name, folder))
+        process.start()
+        process.join(_LONGEST)
+        if process.is_alive():
+            process.kill()
+            process.join()
+            return _unfinished(f"not done after {_LONGEST} seconds")
+        result = Path(folder, trial.RESULT)
         if not result.is_file():
-            words = " ".join(done.stderr.split())[-300:].replace(folder, "")
-            return _unfinished(f"exit code {done.returncode}: {words}")
+            return _unfinished(f"exit code {process.exitcode}")
         return json.loads(result.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
@@ -88,6 +87,8 @@ def main() -> None:
     told = parser.parse_args()
     if unknown := [name for name in told.names if name not in ARCHITECTURES]:
         parser.error(f"unknown: {', '.join(unknown)}; known are {', '.join(ARCHITECTURES)}")
+    # Inherited by the processes, which import the Hugging Face libraries only then.
+    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     study(told.out, told.names or list(ARCHITECTURES), again=told.again)
 
 

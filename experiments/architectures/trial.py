@@ -1,12 +1,8 @@
-"""One architecture through the whole of evomerge; what came of each step.
-
-Run by the study, in a process of its own: ``python -m experiments.architectures.trial NAME FOLDER``
-"""
+"""One architecture through the whole of evomerge; what came of each step."""
 
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +22,7 @@ from experiments.architectures.inputs import inputs, outputs
 from experiments.architectures.steps import STEPS
 
 EVALUATIONS = 2
+RESULT = "result.json"
 _QUIZ_METRIC = "quiz.gold_logprob"
 _OBJECTIVES = Path(__file__).with_name("objectives.py")
 
@@ -150,8 +147,9 @@ def attempt(name: str, folder: Path, steps: tuple[str, ...] = STEPS) -> dict[str
     return {"steps": found, "seconds": round(time.perf_counter() - start, 1)}
 
 
-if __name__ == "__main__":
+def run(name: str, folder: str) -> None:
+    """Tries an architecture and leaves ``result.json`` in the folder; for a process of its own."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    result = attempt(sys.argv[1], Path(sys.argv[2]))
-    Path(sys.argv[2], "result.json").write_text(json.dumps(result), encoding="utf-8")
+    result = attempt(name, Path(folder))
+    Path(folder, RESULT).write_text(json.dumps(result), encoding="utf-8")
