@@ -2,7 +2,8 @@
 
 A tied checkpoint may leave its head out of the file or store it a second time, and its config may say so or leave it to
 the architecture's default. The values decide, as they do in transformers: a head that is absent, or that repeats the
-input embeddings without the config declaring them separate, is no tensor of its own.
+input embeddings without the config declaring them separate, is no tensor of its own. Nor are the embeddings of encoder
+and decoder where older files of an encoder-decoder repeat the shared ones in them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ _HEAD = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output_projection)\.weight$")
 _EMBEDDING = re.compile(
     r"(?:^|\.)(?:embed_tokens|embed_in|wte|word_embeddings|tok_embeddings|embeddings?|shared)\.weight$"
 )
+_SHARED = re.compile(r"(?:^|\.)shared\.weight$")
 _HEAD_BIAS = re.compile(r"(?:^|\.)(?:lm_head|embed_out|output_projection)\.bias$")
 
 
@@ -54,7 +56,7 @@ def says_tied(config: Mapping[str, Any]) -> bool | None:
 def tied_heads(
     config: Mapping[str, Any], tensors: Mapping[str, TensorSpec], read: Callable[[str], torch.Tensor]
 ) -> dict[str, str]:
-    """Finds heads that only repeat the input embeddings.
+    """Finds heads that only repeat the input embeddings, and embeddings that only repeat shared ones.
 
     Args:
         config: The checkpoint's config.
@@ -62,17 +64,23 @@ def tied_heads(
         read: Gives the values of one.
 
     Returns:
-        Head name to the name of the embedding it repeats.
+        Name of the head or embedding to the name of the embedding it repeats.
     """
-    if says_tied(config) is False:
-        return {}
+
+    def repeats(one: str, other: str) -> bool:
+        like = (tensors[one].shape, tensors[one].dtype) == (tensors[other].shape, tensors[other].dtype)
+        return like and torch.equal(read(one), read(other))
+
+    embeddings = list(filter(is_embedding, tensors))
+    shared = next((name for name in embeddings if _SHARED.search(name)), None)
     found = {}
-    for head in filter(is_head, tensors):
-        for name, info in tensors.items():
-            like = (info.shape, info.dtype) == (tensors[head].shape, tensors[head].dtype)
-            if like and is_embedding(name) and torch.equal(read(head), read(name)):
-                found[head] = name
-                break
+    if shared is not None:
+        found = {name: shared for name in embeddings if name != shared and repeats(name, shared)}
+    if says_tied(config) is not False:
+        own = [name for name in embeddings if name not in found]
+        for head in filter(is_head, tensors):
+            repeated = next((name for name in own if repeats(head, name)), None)
+            found |= {} if repeated is None else {head: repeated}
     return found
 
 

@@ -10,9 +10,10 @@ import torch
 import transformers
 
 from evomerge.checkpoints import open_source
-from evomerge.merging import Checkpoints, Merger
+from evomerge.merging import Checkpoints, LiveModel, Merger, merge_to_folder
 from evomerge.merging.converted import ConvertedSource, converted
-from tests.building import perturbed, rewrite, tiny
+from evomerge.recipe import Group, ParameterGroups
+from tests.building import perturbed, rewrite, save_model, tiny
 from tests.merging.conftest import make_recipe
 
 
@@ -77,3 +78,23 @@ def test_the_form_changes_no_identity_and_no_tensor_is_lost(forms: dict[str, Pat
     gone = next(name for name in other.specs if name not in expert.specs and name != "v_head.weight")
     rewrite(incomplete, lambda tensors: tensors.pop(gone))
     assert not converted(reference, open_source(incomplete)).specs.keys() >= reference.specs.keys()
+
+
+def test_shared_embeddings_that_older_files_repeat(tmp_path: Path) -> None:
+    """Encoder and decoder have the shared embeddings, under names whose random masks would be others."""
+    config = transformers.T5Config(
+        vocab_size=64, d_model=16, d_kv=4, d_ff=32, num_layers=1, num_heads=4, decoder_start_token_id=0
+    )
+    base = save_model(transformers.T5ForConditionalGeneration(config), tmp_path / "base")
+    old = Path(shutil.copytree(base, tmp_path / "old"))
+    parts = [f"{part}.embed_tokens.weight" for part in ("encoder", "decoder")]
+    rewrite(old, lambda tensors: tensors.update({name: tensors["shared.weight"].clone() for name in parts}))
+    expert = perturbed(base, tmp_path / "expert", 1)
+    recipe = make_recipe("dare_linear", [expert], old, groups=ParameterGroups((Group("all"),)), out_dtype="float32")
+    checkpoints = Checkpoints.open(recipe)
+    assert checkpoints.compare().problems == ()
+    live = LiveModel.load(old, causal=False)
+    live.install(Merger(checkpoints), recipe)
+    loaded = transformers.T5ForConditionalGeneration.from_pretrained(merge_to_folder(recipe, tmp_path / "out"))
+    installed, read = live.model.state_dict(), loaded.state_dict()
+    assert [name for name in read if not torch.equal(installed[name], read[name])] == []
