@@ -11,9 +11,9 @@ import torch
 
 from evomerge.checkpoints import CheckpointSource, open_source, write_shards
 from evomerge.merging import Checkpoints, LiveModel, Merger, WeightCache, footprint, merge_to_folder
-from evomerge.recipe import AdapterRef, CheckpointRef, Recipe
+from evomerge.recipe import AdapterRef, CheckpointRef, OutputLayer, Recipe
 from tests.adapters import lora
-from tests.merging.conftest import Family, make_recipe
+from tests.merging.conftest import Family, by_layer, make_recipe
 
 
 @pytest.fixture
@@ -116,3 +116,17 @@ def test_sums_are_one_product_whatever_the_threads(adapted: tuple[Path, list[Pat
             assert all(tensor.equal(streamed.tensor(recipe, name)) for name, tensor in one.items())
     predicted = footprint(checkpoints, recipe, model_dtype="bfloat16").working
     assert predicted == 3 * (259 + 16) * 4  # the thin matrices of the head, of which one adapter has a delta
+
+
+def test_layers_of_adapters_are_stored_as_the_base_is(family: Callable[..., Family], tmp_path: Path) -> None:
+    """Not in float32, which what is computed of them is in."""
+    base = family("llama", torch.bfloat16)[0]
+    adapter = on(base, lora(base, tmp_path / "adapter", 1))
+    layers = tuple(OutputLayer(((source, layer),)) for source, layer in ((0, 0), (1, 1), (0, 1)))
+    recipe = make_recipe("linear", [base, base], groups=by_layer(3), coefficients={"weight": torch.ones(4, 2)})
+    recipe = replace(recipe, sources=(adapter, CheckpointRef(str(base))), layers=layers)
+    merger = Merger(Checkpoints.open(recipe))
+    assert {tensor.spec.dtype for tensor in merger.outputs(recipe).merged.values()} == {torch.bfloat16}
+    name = "model.layers.2.mlp.up_proj.weight"
+    wanted = merger.checkpoints[adapter].tensor(name.replace("2", "1"))
+    assert merger.tensor(recipe, name).equal(wanted.to(torch.bfloat16))

@@ -205,3 +205,18 @@ def changed_names(source: CheckpointSource, base: CheckpointSource, names: Itera
     if found is None or found.path != base.path:
         return None
     return frozenset(name for name in names if found.aliases.get(name, name) in found.changed)
+
+
+def dtype_at_rest(source: CheckpointSource, name: str) -> torch.dtype:
+    """The type that a tensor is stored in: of an adapter on a checkpoint, the checkpoint's, whatever is computed of it.
+
+    Args:
+        source: Any source.
+        name: The tensor's name there.
+    """
+    own_name = name
+    for own in _inside(source):
+        if isinstance(own, AdapterSource) and own_name in own.base.specs:
+            return own.base.specs[own_name].dtype
+        own_name = own.names.get(own_name, own_name) if isinstance(own, RenamedSource) else own_name
+    return source.specs[name].dtype

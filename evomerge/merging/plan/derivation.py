@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from evomerge import methods
-from evomerge.checkpoints import CheckpointSource, TensorSpec, is_vocabulary, stored_dtype
+from evomerge.checkpoints import CheckpointSource, TensorSpec, dtype_at_rest, is_vocabulary, stored_dtype
 from evomerge.errors import InputError
 from evomerge.kernels import random_key
 from evomerge.merging.checkpoints import Checkpoints, is_weight
@@ -158,7 +158,7 @@ class _Derivation:
             spec = model.specs[name]
             copied = ("copied", self._identity(origin), name)
             return OutputTensor(origin.name, spec, (Input(model, name),), None, None, False, copied)
-        spec = TensorSpec(self._stored(model.specs[name].dtype), model.specs[name].shape)
+        spec = TensorSpec(self._stored(dtype_at_rest(model, name)), model.specs[name].shape)
         based = self.base is not None and origin.base is not None
         named = [(index + 1, name) for index, name in origin.inputs]
         if self.base is not None and origin.base is not None:
