@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import transformers
 from transformers import AutoConfig, PretrainedConfig
@@ -75,7 +76,21 @@ def derive_text(source: CheckpointSource) -> tuple[str, Fields] | None:
         return str(text.model_type), dict(_attributes(text))
 
 
-def read_config(source: CheckpointSource, *, trust_remote_code: bool = False) -> PretrainedConfig | None:
+class Described(Protocol):
+    """A model's folder and the content of its ``config.json``; no weights are needed."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        ...
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The content of its ``config.json``."""
+        ...
+
+
+def read_config(source: Described, *, trust_remote_code: bool = False) -> PretrainedConfig | None:
     """Reads a checkpoint's config with transformers' own class: what the file leaves out has the class's defaults.
 
     Args:

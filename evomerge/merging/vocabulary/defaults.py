@@ -82,29 +82,29 @@ def defaults(
         if member is None:
             continue
         for token, index in ids.items():
-            row = member.row(token)
-            own[place, index] = -1 if row is None else row
-    place, row = _by_rule(own, members)
+            found = member.row(token)
+            own[place, index] = -1 if found is None else found
+    places, rows = _by_rule(own, members)
     forced = np.zeros(count, dtype=bool)
     hole = np.ones(count, dtype=bool)
     hole[list(ids.values())] = False
     giver = members[donor]
     at = np.arange(count)
     held = hole & (at < (0 if giver is None else giver.rows))
-    place[hole], row[hole], forced[hole] = ZERO, 0, True
-    place[held], row[held] = donor, at[held]
+    places[hole], rows[hole], forced[hole] = ZERO, 0, True
+    places[held], rows[held] = donor, at[held]
     problems: list[str] = []
     for token, said in tokens.items():
         index = ids[token]
         try:
             if "source" in said:
-                place[index], row[index] = _told(token, said, members)
+                places[index], rows[index] = _told(token, said, members)
         except InputError as error:
             problems += error.problems
         forced[index] = bool(said.get("force", False))
     if problems:
         raise InputError(problems)
-    return Defaults(own, place, row, forced)
+    return Defaults(own, places, rows, forced)
 
 
 def _by_rule(own: np.ndarray, members: Sequence[Member | None]) -> tuple[np.ndarray, np.ndarray]:
