@@ -13,7 +13,8 @@ from evomerge.checkpoints.tensor_files.header import TensorInfo
 
 _ORIGINAL = "Merge the bf16, fp16 or fp32 original and quantise the result"
 _LOAD = "AutoModelForCausalLM.from_pretrained(FOLDER, dtype='bfloat16'{})"
-_SAVE = ".save_pretrained(NEW_FOLDER)"
+# The original format would be the quantised one.
+_SAVE = ".save_pretrained(NEW_FOLDER, save_original_format=False)"
 # Whose values can be written out again without loss beyond their own: how transformers does it.
 _DEQUANTISED = {
     "mxfp4": _LOAD.format(", quantization_config=Mxfp4Config(dequantize=True)") + _SAVE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import transformers
 
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
-from tests.building import edit_json, rewrite
+from tests.building import edit_json, rewrite, tiny_llama
 
 
 def refused(folder: Path) -> str:
@@ -101,6 +102,31 @@ def test_quantised_tensors(llama: Path, copy_of: Callable[..., Path], parts: dic
     message = refused(folder)
     assert said in message
     assert "Merge the bf16, fp16 or fp32 original" in message
+
+
+def test_the_remedy_for_fp8_is_one(tmp_path: Path) -> None:
+    """What the refusal says to do gives a folder that opens, with the values that the quantised one had."""
+    folder = tiny_llama(tmp_path / "fp8", 0, hidden=128)
+    edit_json(
+        folder / "config.json",
+        quantization_config={"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [128, 128]},
+    )
+    values = {}
+
+    def quantise(tensors: dict[str, torch.Tensor]) -> None:
+        for name in [name for name in tensors if name.endswith("_proj.weight")]:
+            scales = torch.full([-(-size // 128) for size in tensors[name].shape], 0.5)
+            tensors[name] = (tensors[name].float() / 0.5).to(torch.float8_e4m3fn)
+            values[name] = tensors[name].float() * 0.5
+            tensors[name.replace("weight", "weight_scale_inv")] = scales
+
+    rewrite(folder, quantise)
+    (call,) = re.findall(r"AutoModel.*", refused(folder))
+    names = {name: getattr(transformers, name) for name in ("AutoModelForCausalLM", "FineGrainedFP8Config")}
+    eval(call, {**names, "FOLDER": folder, "NEW_FOLDER": tmp_path / "new"})
+    source = open_source(tmp_path / "new")
+    assert values
+    assert all(torch.equal(source.tensor(name).float(), value) for name, value in values.items())
 
 
 def test_scales_of_weights_that_are_numbers_are_tensors_like_others(llama: Path, copy_of: Callable[..., Path]) -> None:
