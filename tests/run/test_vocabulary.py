@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 import transformers
+from safetensors.torch import load_file
 
 from evomerge.cli.main import main
 from evomerge.store import RunStore
 from tests.run.family import Family
-from tests.vocabularies import resized, spoken
+from tests.vocabularies import EMBEDDING, HEAD, resized, spoken
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +78,33 @@ def test_a_union_is_searched(speakers: Family, tmp_path: Path, executor: str) ->
     assert model.config.vocab_size == model.get_output_embeddings().weight.shape[0] == 264
     identity = RunStore.read(tmp_path / "union").manifest["identity"]
     assert len(identity["tokenizer"]) == 64
+
+
+@pytest.mark.parametrize("source", ["union", "base", "other"])
+def test_tokenizer_source_of_mergekit(speakers: Family, tmp_path: Path, source: str) -> None:
+    """Its rules, worked out token by token: the base's row where a model has none, or the one model's that has one."""
+    folders = {name: speakers.folder / name for name in ("base", "one", "other")}
+    weights = {"one": 0.5, "other": 0.3}
+    configuration = {
+        "merge_method": "task_arithmetic",
+        "base_model": str(folders["base"]),
+        "models": [{"model": str(folders[name]), "parameters": {"weight": w}} for name, w in weights.items()],
+        "tokenizer_source": str(folders.get(source, source)) if source != "base" else source,
+        "dtype": "float32",
+    }
+    (tmp_path / "recipe.yml").write_text(json.dumps(configuration))
+    out = tmp_path / "out"
+    assert main(["merge", f"recipe={tmp_path / 'recipe.yml'}", f"out={out}"]) == 0
+    vocabulary = transformers.AutoTokenizer.from_pretrained(out).get_vocab()
+    known = {name: transformers.AutoTokenizer.from_pretrained(folder).get_vocab() for name, folder in folders.items()}
+    assert len(vocabulary) == {"union": 261, "base": 259, "other": 261}[source]
+    for tensor in (EMBEDDING, HEAD):
+        merged = load_file(out / "model.safetensors")[tensor]
+        rows = {name: load_file(folder / "model.safetensors")[tensor].float() for name, folder in folders.items()}
+        assert len(merged) == len(vocabulary)
+        for token, index in vocabulary.items():
+            has = {name: rows[name][ids[token]] for name, ids in known.items() if token in ids}
+            default = has["base"] if "base" in has else next(iter(has.values()))
+            base = has.get("base", default)
+            expected = base + sum(weight * (has.get(name, default) - base) for name, weight in weights.items())
+            torch.testing.assert_close(merged[index], expected, rtol=1e-6, atol=1e-7)
