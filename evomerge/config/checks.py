@@ -164,6 +164,8 @@ def search(values: Mapping[str, Any]) -> list[str]:
     limits = ("evaluations", "budgets.items", "budgets.seconds", "budgets.patience")
     if all(limit in values and values[limit] is None for limit in limits):
         problems.append(f"evaluations: a search needs an end; set one of {', '.join(limits)}")
+    if values.get("budgets.items") is not None and values.get("tasks") == ():
+        problems.append("budgets.items: counts the items of tasks, and there are none; set evaluations")
     if "executor.name" in values:
         spec, workers = executors.load(values["executor.name"]), values.get("executor.workers")
         if workers is not None and workers > 1 and "workers" not in spec.options:

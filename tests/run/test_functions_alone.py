@@ -116,6 +116,7 @@ def test_what_does_not_go_together_is_told(encoders: Path, tmp_path: Path, capsy
         return capsys.readouterr().err
 
     assert "or score by functions alone, functions=[FILE.py:NAME]" in told("check", functions="[]")
+    assert "budgets.items: counts the items of tasks, and there are none" in told("check", **{"budgets.items": 9})
     (tmp_path / "quiz.jsonl").write_text('{"q": "a", "a": "b"}\n' * 3)
     task = f"tasks=[{{task: quiz, data: {tmp_path / 'quiz.jsonl'}, question: '{{{{q}}}}', answer: '{{{{a}}}}'}}]"
     assert "names neither a bos_token nor an eos_token" in told("check", task)
