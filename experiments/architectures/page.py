@@ -25,6 +25,18 @@ Tiny random models of transformers' `model_type`s, a base and two experts each, 
   sound where the model takes one).
 """
 
+_LIMITS = """
+## What this does not show
+
+- Tasks of lm-eval are asked of causal language models alone, and of models of images and texts without an image; all
+  others are searched by Python functions, which hold nothing out.
+- Everything runs on transformers' own torch code, on a CPU in float32; kernels that some state-space models have for a
+  GPU are not used. Models whose code comes with the checkpoint are none of transformers' and not in the table.
+- Tensors whose names no pattern knows are refused, and the message shows the pattern to add (`patterns=`). Of the
+  models in transformers with a language head, a classifier or a decoder these are about a dozen, such as I-BERT, LiLT,
+  LayoutLMv3, Janus, Kyutai's codec.
+"""
+
 
 def page(data: dict[str, Any]) -> str:
     """The committed page.
@@ -48,7 +60,7 @@ def page(data: dict[str, Any]) -> str:
         lines += ["", "## What does not work, and why", ""]
         for name, row in failed.items():
             lines += [f"- **{ARCHITECTURES[name].title}**: {_reasons(row['steps'])}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + _LIMITS
 
 
 def _works(row: dict[str, Any]) -> bool:
