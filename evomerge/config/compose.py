@@ -56,6 +56,7 @@ def _with_origin(problems: Sequence[str], found: Sequence[Override]) -> list[str
     if len(files) != 1:
         return list(problems)
     given = {override.key for override in found}
+    given |= {key for key in schema.SEARCH for one in found if one.group and key.startswith(f"{one.key}.")}
     unset = {key for key in schema.SEARCH if key not in given}
     return [
         f"{files[0]}: {problem}" if problem.partition(": ")[0] in unset and files[0] not in problem else problem

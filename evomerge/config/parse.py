@@ -25,6 +25,9 @@ from evomerge.errors import suggest
 
 _WORD = re.compile(r"^(?P<prefix>\+{0,2}|~)(?P<key>[A-Za-z_][\w./@*-]*)=(?P<text>.*)$", re.DOTALL)
 _PLAIN = re.compile(r"(?:[A-Za-z_]|\.{0,2}/)[\w./-]*", re.ASCII)
+_PLAIN_KEY = re.compile(
+    r"(?!(?:null|true|false|inf|nan)$)[A-Za-z_*?](?:[\w*?/+.@ -]*[\w*?])?", re.ASCII | re.IGNORECASE
+)
 _OTHER_VALUES = ("null", "true", "false", "inf", "nan")  # words that the grammar takes for something else than text
 _CALL = re.compile(r"^(choice|range|interval|glob|shuffle|sort|tag)\(")
 
@@ -89,7 +92,13 @@ def written(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{written(str(name))}:{written(inner)}" for name, inner in value.items()) + "}"
+        names = list(map(str, value))
+        # The grammar takes no quotes around keys, and more letters than in values; beside quotes YAML reads all of it.
+        if not all(map(_PLAIN_KEY.fullmatch, names)):
+            names = [QuotedString(name, Quote.single).with_quotes() for name in names]
+        return (
+            "{" + ",".join(f"{name}:{written(inner)}" for name, inner in zip(names, value.values(), strict=True)) + "}"
+        )
     if isinstance(value, list | tuple):
         return "[" + ",".join(written(inner) for inner in value) + "]"
     text = str(value)

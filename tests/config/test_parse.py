@@ -121,3 +121,11 @@ def test_jobs_are_all_combinations() -> None:
     found, _ = read(["seed=0,1", "base=C", "genome=layer,blocks"], schema.SEARCH, GROUPS, sweeps=True)
     combinations = [[override.value for override in job] for job in jobs(found)]
     assert combinations == [[0, "C", "layer"], [0, "C", "blocks"], [1, "C", "layer"], [1, "C", "blocks"]]
+
+
+def test_mappings_with_patterns_as_keys_come_back_as_they_were_written() -> None:
+    """Also to Hydra itself, for the jobs of a sweep: its grammar takes no quotes around keys."""
+    for value in ({"*": {"lambda": 1.0}}, {"layer * mlp": {"density": 0.5}}, {"true": 1, "a:b": 2, "x y": "z w"}):
+        (found,), problems = read([f"genome.fixed={written(value)}"], schema.SEARCH, {})
+        assert (found.value, problems) == (value, [])
+    assert written({"*": {"lambda": 1.0}}) == "{*:{lambda:1.0}}"
