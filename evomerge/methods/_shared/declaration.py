@@ -188,12 +188,11 @@ class MergeMethod:
                 problems.append(f"coefficient {name!r} goes down to {values.min():g}, below {coefficient.minimum:g}")
             if coefficient.maximum is not None and (values > coefficient.maximum).any():
                 problems.append(f"coefficient {name!r} goes up to {values.max():g}, above {coefficient.maximum:g}")
-            if coefficient.simplex and not _shares(coefficient, values).all():
+            if coefficient.simplex and not all(_has_shares(coefficient, row) for row in values):
                 problems.append(f"coefficient {name!r} sums to zero or less over the models of a group")
         return problems
 
 
-def _shares(coefficient: Coefficient, values: np.ndarray) -> np.ndarray:
-    """Whether the proportions of each group are some. Negative ones may add up to anything: what agrees counts."""
-    shares: np.ndarray = values.sum(axis=1) > 0 if coefficient.minimum == 0 else values.any(axis=1)
-    return shares
+def _has_shares(coefficient: Coefficient, row: np.ndarray) -> bool:
+    """Whether the proportions of a group are some. Negative ones may add up to anything: what agrees counts."""
+    return bool(row.sum() > 0 if coefficient.minimum == 0 else row.any())
