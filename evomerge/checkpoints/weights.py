@@ -12,6 +12,8 @@ from evomerge.checkpoints.quantised import quantised_config
 from evomerge.checkpoints.unusable import INDEX, SINGLE, why_no_model, why_unusable
 from evomerge.errors import InputError
 
+_LONGEST = 300  # characters of a name in a message
+
 
 def weight_files(folder: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
     """The config of a model folder, and its safetensors files in the order of their names.
@@ -62,11 +64,15 @@ def _chosen(folder: Path) -> tuple[Path, ...]:
     problems = []
     for file in listed:
         if Path(file).name != file:
-            problems.append(f"{INDEX} in {str(folder)!r} names {file!r}; files must lie in the folder itself")
+            problems.append(
+                f"{INDEX} in {str(folder)!r} names {file[:_LONGEST]!r}; files must lie in the folder itself"
+            )
         elif not file.endswith(".safetensors"):
-            problems.append(f"{INDEX} in {str(folder)!r} names {file!r}; expected files that end in .safetensors")
+            problems.append(
+                f"{INDEX} in {str(folder)!r} names {file[:_LONGEST]!r}; expected files that end in .safetensors"
+            )
         elif file not in names:
-            problems.append(f"{str(folder / file)!r} is missing; {INDEX} names it. Fetch it again")
+            problems.append(f"{str(folder / file[:_LONGEST])!r} is missing; {INDEX} names it. Fetch it again")
     if problems:
         raise InputError(problems)
     return tuple(folder / file for file in listed)

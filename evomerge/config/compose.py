@@ -51,7 +51,7 @@ def search(words: Sequence[str], command: Sequence[str] = ()) -> RunConfig:
 
 def _with_origin(problems: Sequence[str], found: Sequence[Override]) -> list[str]:
     """Puts the file's name before problems of keys that nobody has set, where a file sets keys: defaults have none."""
-    files = [str(override.value) for override in found if override.key in ("recipe", "experiment")]
+    files = [str(override.value) for override in found if override.key == "recipe"]
     files = [name for name in files if name.endswith((".yaml", ".yml", ".json"))]
     if len(files) != 1:
         return list(problems)

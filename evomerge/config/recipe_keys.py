@@ -28,12 +28,13 @@ def fill(values: dict[str, Any], given: Collection[str]) -> list[str]:
     if values.get("recipe") is None:
         marked = values.get("genome.searched")
         return ["genome.searched: marks numbers of a recipe; write recipe=FILE, or leave it out"] if marked else []
+    name = str(values["recipe"])
     try:
-        words = _read(values["recipe"])
+        words = _read(name)
     except InputError as error:
         for key in (*_OWN, "recipe"):
             values.pop(key, None)
-        return [f"recipe: {problem}" for problem in error.problems]
+        return [f"recipe: {problem if name in problem else f'{name}: {problem}'}" for problem in error.problems]
     problems = [*_contradictions(values, given, words), *_genome(values)]
     base = words.base if words.has_base else values.get("base")
     models = tuple(ref for ref in words.experts if base is None or ref.place != base.place)
