@@ -290,7 +290,11 @@ def test_what_is_wrong_with_files_and_other_values_is_told_together(desk: Path) 
     (desk / "run").mkdir()
     (desk / "run" / "manifest.json").write_text('{"format": 9}')
     cases = (
-        (compose.merge, ["recipe=recipe.json", "max_shard_size=5X"], ("recipe: unknown field 'sauces'", "max_shard_")),
+        (
+            compose.merge,
+            ["recipe=recipe.json", "max_shard_size=5X"],
+            ("recipe: recipe.json: unknown field 'sauces'", "max_shard_"),
+        ),
         (compose.export, ["run=run", "member=knee", "max_shard_size=0"], ("run: run has run format", "or 100K, came")),
     )
     for compose_verb, words, expected in cases:
