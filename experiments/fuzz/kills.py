@@ -21,8 +21,8 @@ from typing import Any
 import torch
 
 from evomerge.cli.main import main as command
-from evomerge.cli.verbs import export, merge, search  # noqa: F401 - seconds that every command would take again
 from experiments.fuzz import material
+from experiments.fuzz.server import import_all
 from experiments.machine import machine
 
 _SEARCH = ["models=[A,B]", "base=base", "method=ties", "tasks=[sums]", "task_path=[tasks]", "items_per_task=4"]
@@ -135,6 +135,7 @@ def study(count: int, seed: int, folder: Path) -> tuple[list[Record], dict[str, 
         One record for each, and how long the whole commands take.
     """
     torch.set_num_threads(1)
+    import_all()
     make_ready(folder)
     rng, known = Random(seed), wholes(folder)
     records = []

@@ -54,7 +54,7 @@ class Server:
             shutil.rmtree(draft, ignore_errors=True)
             material.build(draft)
             draft.rename(self._material)
-        _import_all()
+        import_all()
         kernels.in_use("cpu")  # compiled, where they are not yet, by a process that may
 
     def run(self, family: str, number: int, *, merged: bool = False) -> Record:
@@ -137,7 +137,7 @@ class Server:
         return Ran(code, said.getvalue(), seen, [], others)
 
 
-def _import_all() -> None:
+def import_all() -> None:
     """Imports what commands import when they need it: seconds that every case would take again."""
     for module in pkgutil.walk_packages(evomerge.__path__, "evomerge."):
         if not any(part in module.name for part in (".contracts", ".fused", ".__main__")):
