@@ -4,8 +4,11 @@ There is no paper; the rule is mergekit's. An element matters by its delta's mag
 both models' rows are read as distributions (softmax), and their Kullback-Leibler divergence counts. What reaches the
 median plus 1.5 interquartile ranges is taken over, in each tensor by itself. The coefficient ``cutoff`` is that 1.5.
 
-Divergences are computed in float64: of deltas as small as most experts' are, mergekit's in float32 are rounding errors.
-Quartiles are exact; mergekit takes those of a random million of a larger tensor's elements.
+Of deltas as small as most experts' are, divergences in float32 are largely rounding errors. mergekit takes these
+(``divergence: float32``, always on the CPU, so that they are the same everywhere); ``float64`` are the true ones, near
+the threshold other elements then are taken over. Quartiles are exact; mergekit takes those of a random million of a
+larger tensor's elements. Of types below float32 mergekit rounds on the way and gives float32; here the recipe's type is
+given, and rounded to once.
 """
 
 from __future__ import annotations
@@ -22,10 +25,12 @@ from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
 from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.methods._shared.vectors import folded, spread
+from evomerge.options import Option
 from evomerge.recipe import Coefficient
 
 _ADDED = 1e-8  # to probabilities, so that none is zero
 _HALF = 16  # bits of a magnitude that are counted at once
+_DIVERGENCE = Option("float32", ("float32", "float64"), str, "arithmetic of rows' divergences; float32 is mergekit's")
 
 
 def prepare(
@@ -36,7 +41,8 @@ def prepare(
     if not len(ours):
         return {"divergence": torch.empty(0), "quartiles": torch.zeros(3)}
     step = max(1, BLOCK // width) * width
-    divergence = torch.cat([divergences(ours[span], theirs[span], width) for span in spans(len(ours), step)])
+    measured = divergences if options["divergence"] == "float64" else rounded_divergences
+    divergence = torch.cat([measured(ours[span], theirs[span], width) for span in spans(len(ours), step)])
 
     def blocks() -> Iterator[torch.Tensor]:
         for span in spans(len(ours), device=ours.device):
@@ -51,6 +57,12 @@ def divergences(ours: torch.Tensor, theirs: torch.Tensor, width: int) -> torch.T
     """Divergence of each row of the other model from the base's, in nats."""
     rows = [flats.to(torch.float64).view(-1, width).softmax(dim=1) + _ADDED for flats in (theirs, ours)]
     return folded([rows[0] * (rows[0] / rows[1]).log()], dim=1)[0].clamp(min=0).to(torch.float32)
+
+
+def rounded_divergences(ours: torch.Tensor, theirs: torch.Tensor, width: int) -> torch.Tensor:
+    """The same in float32 throughout, rounding errors included; on the CPU, since those of a GPU are others."""
+    p, q = (flats.cpu().to(torch.float32).view(-1, width).softmax(dim=-1) + _ADDED for flats in (theirs, ours))
+    return (p * (p / q).log()).sum(dim=-1).clamp(min=0).to(ours.device)
 
 
 def importance(delta: torch.Tensor, divergence: torch.Tensor, span: slice, width: int) -> torch.Tensor:
@@ -112,9 +124,9 @@ def starts(n_models: int, options: Options) -> Starts:
     return {"neutral": {"cutoff": 1.5}}
 
 
-def mergekit(options: Options) -> Mapping[str, Any]:
-    """Mergekit's ``arcee_fusion``."""
-    return {}
+def mergekit(options: Options) -> Mapping[str, Any] | None:
+    """Mergekit's ``arcee_fusion``, whose divergences are those of float32."""
+    return {} if options["divergence"] == "float32" else None
 
 
 def _width(shape: Sequence[int]) -> int:
@@ -128,6 +140,7 @@ METHOD = MergeMethod(
     paper="rule of mergekit's arcee_fusion, https://github.com/arcee-ai/mergekit",
     merge=merge,
     coefficients=coefficients,
+    options={"divergence": _DIVERGENCE},
     models=(1, 1),
     prepare=prepare,
     prepared_bytes=lambda shape, n_models, options: 4 * (math.prod(shape) // max(1, _width(shape)) + 3),

@@ -12,6 +12,8 @@ from evomerge.methods import TensorContext
 from evomerge.methods.arcee_fusion import order_statistics, prepare
 from tests.methods.one_tensor import merge
 
+KINDS = ("float64", "float32")
+
 
 def fused(model: torch.Tensor, base: torch.Tensor, cutoff: float = 1.5) -> torch.Tensor:
     return merge(("arcee_fusion", ()), [model], base, {"cutoff": cutoff})
@@ -31,11 +33,20 @@ def test_rows_count_by_their_divergence() -> None:
     """Equal deltas: those of the row whose distribution changes more come first, and adding to all changes none."""
     base = torch.zeros(3, 2)
     model = torch.tensor([[0.5, 0.5], [1.0, 0.0], [1.0, -1.0]])
-    found = prepare(TensorContext("x"), base, [model], {})["divergence"]
+    exact, rounded = (prepare(TensorContext("x"), base, [model], {"divergence": kind})["divergence"] for kind in KINDS)
     half = math.log(2)
     wanted = [0.0, *(sum(p * (math.log(p) + half) for p in (1 / (1 + math.exp(-d)), 1 / (1 + math.exp(d))))
                      for d in (1.0, 2.0))]  # fmt: skip
-    torch.testing.assert_close(found, torch.tensor(wanted), rtol=1e-5, atol=1e-7)
+    for found in (exact, rounded):
+        torch.testing.assert_close(found, torch.tensor(wanted), rtol=1e-5, atol=1e-7)
+    # A row of p = 1/2 + 1e-5 diverges by 2e-10, less than float32 tells from nothing.
+    tiny = torch.tensor([[2e-5, -2e-5]])
+    apart = [
+        prepare(TensorContext("x"), torch.zeros(1, 2), [tiny], {"divergence": kind})["divergence"].item()
+        for kind in KINDS
+    ]
+    assert apart[0] == pytest.approx(2e-10, rel=1e-3)
+    assert apart[1] != pytest.approx(2e-10, rel=0.1)
     assert fused(model, base).tolist() == [[0.0, 0.0], [0.0, 0.0], [1.0, -1.0]]
 
 

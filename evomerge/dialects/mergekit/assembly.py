@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,10 @@ from evomerge.recipe import (
 )
 
 Source = CheckpointRef | AdapterRef | Recipe
-_Part = tuple[str, ModelName | None, tuple[ModelName, ...]]
-"""Options, base and, where models are merged layer by layer, the models: one recipe has one of each."""
+_Part = tuple[str, str, ModelName | None, tuple[ModelName, ...]]
+"""Method, options, base and, where models are merged layer by layer, the models: one recipe has one of each."""
+
+_COPYING = "passthrough"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Frame:
         out_dtype: The type that merged tensors are rounded to.
         preferred: Parts of names that the configuration asks for.
         source: Gives the source of a name.
+        finish: Gives a recipe of these models the configuration's tokenizer and chat template.
     """
 
     method: MergeMethod
@@ -49,6 +52,7 @@ class Frame:
     out_dtype: str
     preferred: frozenset[str]
     source: Callable[[ModelName], Source]
+    finish: Callable[[Recipe], Recipe]
 
 
 def assembled(blocks: Sequence[ValuedBlock], stacked: bool, frame: Frame) -> Recipe:
@@ -65,14 +69,17 @@ def assembled(blocks: Sequence[ValuedBlock], stacked: bool, frame: Frame) -> Rec
     Raises:
         InputError: If no recipe says it.
     """
-    belongs = {tensor.name: _part(block, tensor, stacked) for block in blocks for tensor in block.tensors}
+    alone = all(block.roles.copied for block in blocks)
+    blocks = [_passed(block) if block.roles.copied and (alone or _foreign(block, frame)) else block for block in blocks]
+    belongs = {tensor.name: _part(block, tensor, frame, stacked) for block in blocks for tensor in block.tensors}
     known = [part for part in dict.fromkeys(belongs.values()) if part is not None]
     if not known:  # all tensors are copies
-        known = [(json.dumps(frame.method.resolve(_usual(frame.method))), blocks[0].block.base, _models(blocks[0]))]
+        options = json.dumps(frame.method.resolve(_usual(frame.method)))
+        known = [(frame.method.name, options, blocks[0].block.base, () if stacked else _models(blocks[0]))]
     found = []
     for part in known:
         own = {name for name, other in belongs.items() if other in (part, None)}
-        found.append(_Assembly(frame, part, blocks, own, stacked).recipe())
+        found.append(frame.finish(_Assembly(frame, part, blocks, own, stacked).recipe()))
     if len(found) == 1:
         return found[0]
     classes = {name: 0 if part is None else known.index(part) for name, part in belongs.items()}
@@ -88,16 +95,31 @@ def _usual(method: MergeMethod) -> Mapping[str, Any]:
     return {} if said is None else said.read(dict(said.defaults))
 
 
+def _foreign(block: ValuedBlock, frame: Frame) -> bool:
+    """Whether a block copies a model of a recipe whose copies are those of another, its base."""
+    copied, _ = block.inputs[0]
+    base = frame.base if frame.method.base == "optional" else block.block.base
+    return base not in (None, copied)
+
+
+def _passed(block: ValuedBlock) -> ValuedBlock:
+    """The same block, its only model passed through rather than merged with nothing."""
+    options = json.dumps(methods.load(_COPYING).resolve({}), sort_keys=True)
+    return replace(block, tensors=tuple(Tensor(tensor.name, options, {"scale": (1.0,)}) for tensor in block.tensors))
+
+
 def _models(block: ValuedBlock) -> tuple[ModelName, ...]:
     return tuple(model for model, _ in block.inputs)
 
 
-def _part(block: ValuedBlock, tensor: Tensor, stacked: bool) -> _Part | None:
+def _part(block: ValuedBlock, tensor: Tensor, frame: Frame, stacked: bool) -> _Part | None:
     """The part that merges a tensor; None for copies, which every part of the same models makes."""
     if tensor.copied and stacked:
         return None
-    base = None if block.base is None else block.base[0]
-    return tensor.options, base, () if stacked else _models(block)
+    models = () if stacked else _models(block)
+    if block.roles.copied and not tensor.copied:
+        return _COPYING, tensor.options, None, models
+    return frame.method.name, tensor.options, None if block.base is None else block.base[0], models
 
 
 @dataclass(frozen=True)
@@ -110,15 +132,24 @@ class _Assembly:
     own: set[str]
     stacked: bool
 
+    @property
+    def method(self) -> MergeMethod:
+        """Its method: the frame's, or the one that copies."""
+        return methods.load(self.part[0])
+
+    def _inputs(self, block: ValuedBlock) -> tuple[tuple[ModelName, int | None], ...]:
+        """The models of a block, of which the method that copies takes the first."""
+        return block.inputs[:1] if self.part[0] == _COPYING else block.inputs
+
     def recipe(self) -> Recipe:
         """The recipe."""
-        options, base, models = self.part
-        names = models or tuple(dict.fromkeys(model for block in self.blocks for model in _models(block)))
+        _, options, base, models = self.part
+        names = models or tuple(dict.fromkeys(model for block in self.blocks for model, _ in self._inputs(block)))
         layers, ends = self._layers(names) if self.stacked else ((), None)
         slots = max(len(names), *(len(layer.inputs) for layer in layers)) if layers else len(names)
         groups, coefficients = self._rows(json.loads(options), slots)
         recipe = Recipe(
-            self.frame.method.name,
+            self.method.name,
             json.loads(options),
             tuple(map(self.frame.source, names)),
             self._base(base),
@@ -129,24 +160,24 @@ class _Assembly:
             dtype=self.frame.dtype,
             out_dtype=self.frame.out_dtype,
         )
-        if problems := self.frame.method.problems(recipe):
+        if problems := self.method.problems(recipe):
             raise InputError(problems)
         return recipe
 
     def _base(self, base: ModelName | None) -> Source | None:
         """The base: that of the deltas, or of a method without deltas the one that config and tokenizer come from."""
-        taken = self.frame.base if self.frame.method.base == "optional" else base
+        taken = self.frame.base if self.method.base == "optional" else base
         return None if taken is None else self.frame.source(taken)
 
     def _layers(self, names: Sequence[ModelName]) -> tuple[tuple[OutputLayer, ...], Ends | None]:
         layers: list[tuple[int, OutputLayer]] = []
         outside: list[tuple[int, ...]] = []
         for block in self.blocks:
-            inputs = tuple((names.index(model), layer or 0) for model, layer in block.inputs)
+            inputs = tuple((names.index(model), layer or 0) for model, layer in self._inputs(block))
             if block.block.layer is None:
                 outside.append(tuple(source for source, _ in inputs))
                 continue
-            base = block.base if block.base is not None and block.base[0] == self.part[1] else None
+            base = block.base if block.base is not None and block.base[0] == self.part[2] else None
             layers.append((block.block.layer, OutputLayer(inputs, None if base is None else base[1])))
         before, after, *others = outside
         if any(other != before for other in others):
@@ -176,7 +207,7 @@ class _Assembly:
             for group, of in rows
         ]
         coefficients: dict[str, np.ndarray] = {}
-        for coefficient in self.frame.method.coefficients(options):
+        for coefficient in self.method.coefficients(options):
             name, spare = coefficient.name, 0.0 if coefficient.name == "weight" else coefficient.neutral
             frozen = 1.0 if coefficient.simplex else coefficient.neutral
             found = [values[of].get(name, (frozen,) * (slots if coefficient.per_model else 1)) for _, of in rows]

@@ -128,10 +128,17 @@ class _Translator:
         # Without a type tensors are merged as they are stored, and deltas in the type of the base.
         dtype = configuration.dtype or (stored if words.method.base == "required" else "float32")
         out_dtype = configuration.out_dtype or configuration.dtype or stored
-        frame = Frame(words.method, configuration.base, dtype, out_dtype, configuration.filters(), source)
+        frame = Frame(
+            words.method,
+            configuration.base,
+            dtype,
+            out_dtype,
+            configuration.filters(),
+            source,
+            lambda recipe: finished(recipe, configuration, source, facts),
+        )
         try:
             recipe = assembled(blocks, shape.stacked, frame)
-            recipe = finished(recipe, configuration, source, facts)
             if configuration is self.traced:
                 self.numbers = numbers_in(configuration, blocks, recipe)
         except InputError as error:

@@ -86,11 +86,11 @@ class TokenRows:
             for rows in _chunks(np.flatnonzero(self.place == place)):
                 out[rows] = tensor[torch.from_numpy(self.row[rows.numpy()])].to(dtype)
         for rows in _chunks(np.flatnonzero(self.place == MEAN)):
-            out[rows] = self._mean(tensors, rows.numpy(), dtype)
+            out[rows] = self._mean(tensors, rows.numpy(), dtype).to(dtype)
         if self.padding:
             known = out[: len(self.place)]
             total = sum((known[rows].float().sum(dim=0) for rows in _chunks(np.arange(len(known)))), torch.zeros(()))
-            out[len(known) :] = total / max(1, len(known))
+            out[len(known) :] = (total / max(1, len(known))).to(dtype)
         return out
 
     def _tensors(self) -> list[torch.Tensor | None]:
