@@ -203,6 +203,10 @@ class _Stack:
             problems += error.problems
         count = 0
         for index, part in enumerate(slices):
+            if beyond := list(self._beyond(part, f"{self.where}slices[{index}]")):
+                problems += beyond
+                count += 1
+                continue
             for place in self._layers(part):
                 try:
                     found.append(self._layer(part, f"{self.where}slices[{index}]", place, count))
@@ -214,6 +218,15 @@ class _Stack:
         if problems:
             raise InputError(problems)
         return found
+
+    def _beyond(self, part: SliceEntry, where: str) -> Iterator[str]:
+        """Ranges that end behind a model's last layer, however far; looked at before any layer is."""
+        for index, entry in enumerate(part.sources):
+            start, end = entry.layers or (0, 0)
+            held = self.facts(entry.model).layers
+            if end > start and end > 1 + max(held, default=-1):
+                named = f"{where}.sources[{index}].layer_range is {[start, end]}"
+                yield f"{named}, but {entry.model} has {len(held)} layers"
 
     def _layers(self, part: SliceEntry) -> range:
         start, end = part.sources[0].layers or (0, 0)
@@ -235,22 +248,12 @@ class _Stack:
 
     def _layer(self, part: SliceEntry, where: str, place: int, number: int) -> Block:
         taken = [(entry, (entry.layers or (0, 0))[0] + place) for entry in part.sources]
-        problems = []
-        for index, (entry, layer) in enumerate(taken):
-            held = self.facts(entry.model).layers
-            if layer not in held:
-                problems.append(
-                    f"{where}.sources[{index}].layer_range is {list(entry.layers or ())}, but {entry.model} has "
-                    f"{len(held)} layers"
-                )
-        if problems:
-            raise InputError(problems)
         entry, layer = taken[0]
         total = len(self._layers(part))
         depth = place / (total - 1) if total > 1 else 1.0
         members = [
             Member(numbered(name, number), tuple(numbered(name, other) for _, other in taken), depth)
-            for name in self.facts(entry.model).layers[layer]
+            for name in self.facts(entry.model).layers.get(layer, ())
         ]
         base = part.base or self.configuration.base
         return _block(f"{where}.sources", taken, base, self._shared(part), members, number)

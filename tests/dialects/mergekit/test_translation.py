@@ -248,6 +248,7 @@ def test_tokens_and_templates() -> None:
             ["slices[1].sources[0] has no layer_range"],
         ),
         (STACK % "[2, 5]", ["[2, 5], but a has 4 layers"]),
+        (STACK % f"[0, {10**30}]", ["but a has 4 layers"]),
         (STACK % "0-4", ["layer_range is '0-4'; expected"]),
         (
             "name: x\n"
