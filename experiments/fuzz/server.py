@@ -71,7 +71,7 @@ class Server:
         try:
             done = prepare(family, number, self._seed, scratch)
             before = listing(scratch)
-            words = tuple(MERGE) if merged and done.words[0] != "merge" else done.words
+            words = tuple(MERGE) if merged and family not in MAY_NAME_ANY_MODEL else done.words
             ran = self._forked(scratch, words, watched=family not in MAY_NAME_ANY_MODEL)
             after = listing(scratch)
             ran.left = [name for name, about in after.items() if before.get(name) != about]
