@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.building import edit_json, perturbed, plain_recipe, rewrite, tiny, tiny_tokenizer
+from tests.building import edit_json, perturbed, plain_recipe, rewrite, tiny
 from tests.run.family import Family, write_task
 
 Refused = Callable[[Sequence[str]], str]
@@ -106,7 +106,11 @@ def damage_pickled(one: Path) -> None:
 
 
 def damage_vocabulary(one: Path) -> None:
-    tiny_tokenizer(one, extra=("another",))
+    """Two tokens that change places: each then has the meaning of the other."""
+    data = json.loads((one / "tokenizer.json").read_text())
+    vocabulary = data["model"]["vocab"]
+    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    (one / "tokenizer.json").write_text(json.dumps(data))
 
 
 def damage_nan(one: Path) -> None:
@@ -134,7 +138,7 @@ DAMAGES = {
     damage_empty: ("model.safetensors",),
     damage_gone: ("safetensors",),
     damage_pickled: ("pytorch_model.bin", "safetensors"),
-    damage_vocabulary: ("another",),
+    damage_vocabulary: ("reference's in 2 tokens", "'a' has id 68 instead of 67", "embeddings: base"),
     damage_nan: ("model.layers.0.mlp.down_proj.weight", "NaN"),
     damage_quantised: ("quantization_config",),
     damage_link: ("are the same folder; name each model once",),

@@ -15,6 +15,7 @@ import pytest
 from tests.hub import Hub
 from tests.run.family import ROOT, Family, records, write_task
 
+OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "HF_EVALUATE_OFFLINE", "TRANSFORMERS_OFFLINE")
 TASK = """\
 task: far
 dataset_path: someone/data
@@ -85,7 +86,7 @@ def test_faults_are_told_and_mended_and_the_search_then_opens_no_socket(family: 
     }
     with Hub(**models, **{"datasets/someone/data": data}) as hub:
         settings = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub"), "NO_PROXY": "127.0.0.1"}
-        settings |= dict.fromkeys(("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"), "0") | {"PYTHONPATH": str(ROOT)}
+        settings |= dict.fromkeys(OFFLINE, "0") | {"PYTHONPATH": str(ROOT)}
         hub.cut, hub.changed, hub.lost = {"notes.txt"}, {"tokenizer.json"}, {"test.jsonl"}
         with subprocess.Popen(
             [sys.executable, "-c", PROGRAM, "fetch", *words], env=os.environ | settings, cwd=tmp_path, text=True,

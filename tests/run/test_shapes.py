@@ -53,19 +53,10 @@ def test_what_is_not_built_is_refused_by_name(
     plain: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = plain.to_json()
-    data |= {
-        "post": [{"name": "low_rank"}],
-        "statistics": ["5a" * 32],
-        "tokenizer": {"source": "union"},
-        "embeddings": "base",
-        "chat_template": "{{ messages }}",
-    }
+    data |= {"post": [{"name": "low_rank"}], "statistics": ["5a" * 32]}
     (tmp_path / "recipe.json").write_text(json.dumps(data))
     assert main(["merge", f"recipe={tmp_path / 'recipe.json'}", f"out={tmp_path / 'out'}"]) == 2
     said = capsys.readouterr().err
-    for part in (
-        "post names the steps low_rank", "statistics names 1",
-        "tokenizer is {'source': 'union'}", "embeddings is 'base'", "chat_template is '{{ messages }}'",
-    ):  # fmt: skip
-        assert part in said
+    assert "post names the steps low_rank" in said
+    assert "statistics names 1" in said
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.json"]
