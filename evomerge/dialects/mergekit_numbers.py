@@ -15,7 +15,6 @@ from evomerge.dialects.mergekit.settings import Gradient, Parameters
 from evomerge.dialects.mergekit.values import ValuedBlock
 from evomerge.errors import InputError
 from evomerge.recipe import Cell, Number, Recipe, numbers_of
-from evomerge.recipe.sources import short_name
 
 Point = tuple[int, int]
 """Identity of a gradient, and the position of a number in it."""
@@ -78,11 +77,11 @@ def _levels(configuration: Configuration) -> Iterator[tuple[str, str, Parameters
     for name, module in configuration.modules.items():
         of = name or ""
         for entry in module.models:
-            yield f"[{short_name(entry.model.path)}]", of, entry.parameters
+            yield f"[{entry.model.source().label}]", of, entry.parameters
         for number, part in enumerate(module.slices):
             where = f"{of} slice {number}".strip()
             for entry in part.sources:
-                yield f"[{short_name(entry.model.path)}]", where, entry.parameters
+                yield f"[{entry.model.source().label}]", where, entry.parameters
             yield "", where, part.parameters
         yield "", of, module.parameters
     yield "", "", configuration.parameters

@@ -142,7 +142,7 @@ def export_member(
     checkpoints = open_sources(recipe, offline=offline, verify=False)
     _, warnings = inherited_licence(_licences(recipe, checkpoints))
     warnings += uncited(recipe)
-    with appearing(out, out.name) as draft:
+    with appearing(out, made=False) as draft:
         build(recipe, draft, max_shard_size=shard_bytes, offline=offline, scores=_scores(store, digest))
         if answers:
             difference, tolerance = verify(store, recorded.split, answers, draft)

@@ -10,54 +10,49 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from evomerge.errors import InputError
-from evomerge.lease import EXPIRY, Lease
+from evomerge.lease import Lease
 
 CONFIG = "config.json"
 _HELD_BACK = "config.json.unfinished"
 
 
 @contextmanager
-def appearing(out: Path, within: str = "") -> Iterator[Path]:
+def appearing(out: Path, *, made: bool = True) -> Iterator[Path]:
     """Gives a folder to write to, which becomes ``out`` at the end or disappears.
 
     Args:
         out: The folder to make. It does not exist, or is empty.
-        within: Name of the folder inside the draft that becomes ``out``, where something else makes that folder; else
-            the draft itself does, and is there already.
+        made: Whether the folder to write to is there already; else it is made by whoever writes to it.
 
     Yields:
-        The folder to write to.
+        The folder to write to, of the name that ``out`` has.
     """
     out = out.resolve()  # a link to an empty folder stays one
     created = [parent for parent in out.parents if not parent.exists()]
     out.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(out)
-    draft = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
-    draft.mkdir()
-    lease = None
+    draft, lease = _new_draft(out)
     try:
-        lease = Lease.take(draft)
-        made = draft / within
-        yield made
-        lease.release()
+        # Inside the draft, whose lease is held until the folder has left it.
+        folder = draft / out.name
+        if made:
+            folder.mkdir()
+        yield folder
         if out.exists():
             out.rmdir()
-        made.rename(out)
+        folder.rename(out)
     except BaseException:
-        if lease is not None:
-            lease.release()
-        shutil.rmtree(draft, ignore_errors=True)
+        _end(draft, lease)
         for parent in created:
             if parent.exists() and not any(parent.iterdir()):
                 parent.rmdir()
         raise
-    shutil.rmtree(draft, ignore_errors=True)
+    _end(draft, lease)
 
 
 def hold_back_config(folder: Path) -> None:
@@ -80,10 +75,23 @@ def _remove_leftovers(out: Path) -> None:
 
 
 def _remove(draft: Path) -> None:
-    if not any(draft.glob(".lease.*")) and time.time() - draft.stat().st_mtime < EXPIRY:
-        return  # its process has just made it, or is about to rename it
-    lease = Lease.take(draft)
-    try:
-        shutil.rmtree(draft)
-    finally:
-        lease.release()
+    _end(draft, Lease.take(draft))
+
+
+def _new_draft(out: Path) -> tuple[Path, Lease]:
+    """Makes a draft and takes its lease; in between another process may take it for a leftover."""
+    while True:
+        draft = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
+        draft.mkdir()
+        with suppress(InputError, FileNotFoundError):
+            return draft, Lease.take(draft)
+
+
+def _end(draft: Path, lease: Lease) -> None:
+    """Removes a draft, the folder in it before its lease, so that a kill leaves nothing that is large."""
+    with suppress(OSError):
+        for path in draft.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+    lease.release()
+    shutil.rmtree(draft, ignore_errors=True)

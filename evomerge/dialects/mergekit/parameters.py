@@ -98,6 +98,21 @@ class Vocabulary:
         return problems, notes
 
 
+def word_problems(configuration: Configuration) -> list[str]:
+    """A method that there is not, and parameters that no method has, before anything is translated."""
+    try:
+        return Vocabulary.of(configuration.method).unread(configuration)[0]
+    except InputError as error:
+        problems = list(error.problems)
+    known = _all_names()
+    return problems + [
+        f"unsupported key {where}.{name}{suggest(name, known)}"
+        for where, level, _ in levels(configuration)
+        for name in level
+        if name not in known
+    ]
+
+
 def per_model(name: str) -> bool:
     """Whether mergekit looks a coefficient up for each model."""
     return name in _PER_MODEL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from evomerge.dialects.mergekit.config import (
@@ -15,6 +16,7 @@ from evomerge.dialects.mergekit.config import (
 )
 from evomerge.dialects.mergekit.fields import boolean, list_of, mapping, shown, text, whole
 from evomerge.dialects.mergekit.model_names import ModelName, model_name
+from evomerge.dialects.mergekit.parameters import word_problems
 from evomerge.dialects.mergekit.settings import parameters
 from evomerge.dialects.yaml_text import documents
 from evomerge.errors import InputError, suggest
@@ -41,10 +43,10 @@ def configurations(source: str, where: str) -> tuple[Configuration, ...]:
     for number, document in enumerate(found, 1):
         name = document.get("name") if isinstance(document, Mapping) else None
         place = where if len(found) == 1 else f"{where}, document {number}" + (f" ({name})" if name else "")
-        try:
-            read.append(_configuration(document, place))
-        except InputError as error:
-            problems += [f"{place}: {problem}" for problem in error.problems]
+        configuration, wrong = _configuration(document, place)
+        wrong += [] if configuration is None else word_problems(configuration)
+        problems += [f"{place}: {problem}" for problem in wrong]
+        read += [] if configuration is None else [configuration]
     names = [configuration.name for configuration in read]
     for name in sorted({name for name in names if name is not None and names.count(name) > 1}):
         problems.append(f"{where}: two documents are called {name!r}")
@@ -55,8 +57,9 @@ def configurations(source: str, where: str) -> tuple[Configuration, ...]:
     return tuple(read)
 
 
-def _configuration(value: Any, place: str) -> Configuration:
-    readers = {
+def _configuration(value: Any, place: str) -> tuple[Configuration | None, list[str]]:
+    """A document as far as it can be read, None where that is too little, and what is wrong with the rest."""
+    readers: Mapping[str, Callable[[Any, str], Any]] = {
         "name": text,
         "merge_method": text,
         "base_model": model_name,
@@ -70,23 +73,27 @@ def _configuration(value: Any, place: str) -> Configuration:
         "tokenizer": _tokenizer,
         "chat_template": text,
     }
-    found, problems = _attempt(lambda: mapping(value, "", readers, ("merge_method",)))
+    _, problems = _attempt(lambda: mapping(value, "", readers, ("merge_method",)))
+    found: dict[str, Any] = {}
     if isinstance(value, Mapping):
+        attempts = {key: _attempt(partial(read, value[key], key)) for key, read in readers.items() if key in value}
+        found = {key: item for key, (item, wrong) in attempts.items() if not wrong and value[key] is not None}
         given = [key for key in ("models", "slices", "modules") if value.get(key)]
         if len(given) != 1:
             problems.append(f"it has {' and '.join(given) or 'none of models, slices, modules'}; expected one of them")
         if value.get("tokenizer") and value.get("tokenizer_source"):
             problems.append("it has tokenizer and tokenizer_source; expected one of them")
-    if problems or found is None:
-        raise InputError(problems)
+    if "merge_method" not in found or not {"models", "slices", "modules"} & found.keys():
+        return None, problems
     modules = found.get("modules") or {None: ModuleEntry(found.get("models", ()), found.get("slices", ()))}
     tokenizer = found.get("tokenizer")
     if "tokenizer_source" in found:
         tokenizer = TokenizerEntry(found["tokenizer_source"])
-    return Configuration(
+    configuration = Configuration(
         place, found["merge_method"], modules, found.get("name"), found.get("base_model"), found.get("parameters", {}),
         found.get("dtype"), found.get("out_dtype"), tokenizer, found.get("chat_template"),
     )  # fmt: skip
+    return configuration, problems
 
 
 def _attempt(read: Callable[[], T]) -> tuple[T | None, list[str]]:

@@ -32,14 +32,16 @@ def test_what_a_killed_process_leaves(apart: Apart, tmp_path: Path) -> None:
         time.sleep(0.01)
     (draft,) = out.parent.iterdir()
     assert draft.name.startswith(".out.")
-    assert not (draft / "config.json").exists()
+    assert not (draft / "out" / "config.json").exists()
+    assert (draft / "out" / "model.safetensors").exists()
     with appearing(out) as folder:  # beside a process that is at it
         assert draft.exists()
-        assert folder != draft
+        assert folder.parent != draft
     out.rmdir()
     os.kill(other.pid, 9)
     other.wait()
     (out.parent / ".out.backup").mkdir()  # none of ours
+    (out.parent / ".out.01234567").mkdir()  # of one that was killed before it had its lease
     with appearing(out) as folder:
         assert not draft.exists()
         (folder / "config.json").write_text("{}")
@@ -51,7 +53,7 @@ def test_what_a_killed_process_leaves(apart: Apart, tmp_path: Path) -> None:
 
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     def fail() -> None:
-        with appearing(tmp_path / "new" / "out", "inner") as folder:
+        with appearing(tmp_path / "new" / "out", made=False) as folder:
             folder.mkdir()
             raise RuntimeError
 

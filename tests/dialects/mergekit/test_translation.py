@@ -277,3 +277,13 @@ def test_what_mergekit_does_not_read_is_said() -> None:
         "models[0].parameters.density", "models[0].parameters.normalize",
     ]  # fmt: skip
     assert found.recipe == read(LINEAR).recipe
+
+
+def test_methods_keys_and_parameters_that_there_are_not_are_told_together() -> None:
+    text = first("wieght: 1").replace("linear", "dare_tis") + "dtype: bf16\ntokenizer_sauce: base\n"
+    with pytest.raises(InputError) as caught:
+        configurations(text, "f.yml")
+    said = "\n".join(caught.value.problems)
+    assert len(caught.value.problems) == 4
+    for part in ("dare_ties", "models[0].parameters.wieght", "tokenizer_sauce", "dtype is 'bf16'"):
+        assert part in said
