@@ -105,6 +105,9 @@ def _problems(layers: Sequence[OutputLayer], names: Names, based: bool) -> Itera
 
 def _slice(recipe: Recipe, layer: OutputLayer, number: int, facts: Sequence[ModelFacts], based: bool) -> _Slice:
     first, inner = layer.inputs[0]
+    absent = [f"layer {at} of sources[{source}]" for source, at in layer.inputs if at not in facts[source].layers]
+    if absent:
+        raise InputError(f"layers[{number}] names {' and '.join(absent)}, which there is not")
     rows = []
     for name in facts[first].layers[inner]:
         own = numbered(name, number)
