@@ -19,9 +19,10 @@ Family = tuple[Path, Path, Path]
 
 
 @pytest.fixture(scope="session")
-def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Family]:
-    """A base and two experts of a model type; the folders are to be read only."""
+def family(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Family]]:
+    """A base and two experts of a model type. Tests share the folders, so that a test that writes there is an error."""
     built: dict[Any, Family] = {}
+    contents: dict[Path, bytes] = {}
 
     def of(model_type: str = "llama", dtype: torch.dtype = torch.bfloat16, **changes: Any) -> Family:
         key = (model_type, dtype, *sorted(changes.items()))
@@ -29,9 +30,11 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Family]:
             folder = tmp_path_factory.mktemp(model_type)
             base = tiny(model_type, folder / "base", 0, dtype=dtype, **changes)
             built[key] = (base, perturbed(base, folder / "one", 1), perturbed(base, folder / "two", 2))
+            contents.update((path, path.read_bytes()) for model in built[key] for path in model.iterdir())
         return built[key]
 
-    return of
+    yield of
+    assert [path for path, data in contents.items() if path.read_bytes() != data] == []
 
 
 @pytest.fixture
