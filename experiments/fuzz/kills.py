@@ -6,6 +6,7 @@ Run from the repository root: ``python -m experiments.fuzz.kills``
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import hashlib
 import json
 import os
@@ -30,6 +31,8 @@ WORDS = {
     "merge": ["merge", "recipe=recipe.json", "out=made/out", "max_shard_size=200KB"],
     "export": ["export", "run=run", "member=knee", "out=made/out", "max_shard_size=200KB"],
 }
+PATIENCE = 60  # seconds after which a command that should take less than one stands still
+STACKS = "stood_still.txt"  # where it then stands
 Record = dict[str, Any]
 
 
@@ -81,7 +84,8 @@ def kill(name: str, seconds: float, folder: Path, whole: str) -> Record:
     files = sum(path.is_file() for path in place.rglob("*"))
     shutil.rmtree(place / "out", ignore_errors=True)
     if _finished(WORDS[name]) != 0:
-        wrong.append("the next try fails")
+        stacks = (folder / STACKS).read_text()
+        wrong.append(f"the next try stands still: {stacks}" if stacks else "the next try fails")
     elif weights(place / "out") != whole:
         wrong.append("the next try makes something else")
     wrong += [f"the next try leaves {path.name}" for path in place.iterdir() if path.name != "out"]
@@ -113,6 +117,9 @@ def _started(words: list[str]) -> int:
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nothing, number)
+        faulthandler.dump_traceback_later(
+            PATIENCE, exit=True, file=os.open(STACKS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        )
         code = command(words)
     finally:
         os._exit(code)
