@@ -51,7 +51,7 @@ class Roles:
         everyone = tuple(range(len(names)))
         if len(names) == 1 and _copies_one(method, base is not None):
             return cls(base, everyone, True)
-        if method.base == "required" or (method.base == "either" and block.base is not None):
+        if method.takes_deltas(block.base is not None):
             if block.base is None:
                 raise InputError(f"merge_method {method.name} takes differences to a base; set base_model")
             if base is None:

@@ -148,6 +148,14 @@ class MergeMethod:
             problems += self.input_problems(len(recipe.sources), recipe.base is not None)
         return problems + [f"method {self.name}: {problem}" for problem in self._coefficient_problems(recipe, options)]
 
+    def takes_deltas(self, has_base: bool) -> bool:
+        """Whether deltas are merged, rather than models.
+
+        Args:
+            has_base: Whether there is a base.
+        """
+        return self.base == "required" or (self.base == "either" and has_base)
+
     def input_problems(self, n_models: int, has_base: bool, of: str = "the recipe") -> list[str]:
         """Reasons why a number of models, or a missing base, cannot be used with this method.
 

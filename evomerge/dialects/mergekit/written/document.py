@@ -116,19 +116,19 @@ class _Writer:
         shared = dict(values.parameters)
         if recipe.layers or beside:
             # Among models the base would be merged; slices have it for its config alone.
-            layers = {id(source): self.facts_of(source) for source in recipe.sources}
-            document["slices"], tensors = slices(recipe, names, values, [layers[id(s)] for s in recipe.sources], found)
+            facts = [self.facts_of(source) for source in recipe.sources]
+            document["slices"], tensors = slices(recipe, names, values, facts, found)
         else:
             tensors = found.names
-            rows = [recipe.groups.index(name) for name in tensors]
+            rows = {name: recipe.groups.index(name) for name in tensors}
             models: list[dict[str, Any]] = [{"model": name.written()} for name in names.sources]
             for coefficient, array in values.coefficients.items():
                 if array.ndim == 1:
-                    shared[coefficient] = parameter(tensors, [float(array[row]) for row in rows])
+                    shared[coefficient] = parameter({name: float(array[row]) for name, row in rows.items()})
                     continue
                 for position, entry in enumerate(models):
-                    own = parameter(tensors, [float(array[row, position]) for row in rows])
-                    entry.setdefault("parameters", {})[coefficient] = own
+                    own = {name: float(array[row, position]) for name, row in rows.items()}
+                    entry.setdefault("parameters", {})[coefficient] = parameter(own)
             document["models"] = models
         return document | ({"parameters": shared} if shared else {}), tensors
 
@@ -153,6 +153,5 @@ def _problems(recipe: Recipe, names: Names) -> Iterator[str]:
         for name in dict.fromkeys(names.sources):
             if names.sources.count(name) > 1:
                 yield f"sources name {name} {names.sources.count(name)} times; mergekit takes a model once"
-    deltas = method.base == "required" or (method.base == "either" and names.base is not None)
-    if deltas and names.base in names.sources:
+    if method.takes_deltas(names.base is not None) and names.base in names.sources:
         yield f"base is {names.base}, which is one of the sources too; mergekit merges no delta of the base"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,7 +70,7 @@ def slices(
         InputError: If mergekit has no words for them.
     """
     method = methods.load(recipe.method)
-    based = method.base == "required" or (method.base == "either" and recipe.base is not None)
+    based = method.takes_deltas(recipe.base is not None)
     layers = recipe.layers or tuple(
         OutputLayer(tuple((source, number) for source in range(len(recipe.sources))))
         for number in sorted(facts[0].layers)
@@ -169,25 +169,14 @@ def _written(part: _Slice, names: Names, values: Written, from_first: bool, base
     shared: dict[str, Any] = {}
     for source, start in zip(part.sources, part.starts, strict=True):
         entries.append({"model": names.sources[source].written(), "layer_range": [start, start + part.length]})
-    for coefficient, array in values.coefficients.items():
-        if array.ndim == 1:
-            owners: list[tuple[Mapping[str, Any] | None, int]] = [(None, 0)]
-        else:
-            owners = [(entry, slot) for slot, entry in enumerate(entries)]
-        for entry, slot in owners:
-            found: dict[str, float] = {}
-            for row in part.rows:
-                name = row.name if entry is None and not _of_one(coefficient) else row.inputs[slot]
-                found[name] = float(array[row.row] if array.ndim == 1 else array[row.row, slot])
-            if not found:
-                continue
-            value = parameter(list(found), list(found.values()))
-            if entry is not None:
-                entries[slot].setdefault("parameters", {})[coefficient] = value
-            elif _of_one(coefficient):
-                entries[0].setdefault("parameters", {})[coefficient] = value
-            else:
-                shared[coefficient] = value
+    for coefficient, array in values.coefficients.items() if part.rows else ():
+        if array.ndim == 1 and not _of_one(coefficient):
+            shared[coefficient] = parameter({row.name: float(array[row.row]) for row in part.rows})
+            continue
+        columns = array.reshape(len(array), -1)
+        for slot, entry in enumerate(entries[: columns.shape[1]]):
+            own = {row.inputs[slot]: float(columns[row.row, slot]) for row in part.rows}
+            entry.setdefault("parameters", {})[coefficient] = parameter(own)
     if based and names.base is not None:
         start = part.base or 0
         entries.append({"model": names.base.written(), "layer_range": [start, start + part.length]})

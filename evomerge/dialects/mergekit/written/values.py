@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,15 +57,13 @@ class Written:
         return cls({name: value for name, value in (found or {}).items() if name != "merge_method"}, values)
 
 
-def parameter(names: Sequence[str], values: Sequence[float]) -> Any:
-    """A parameter's value for YAML: a number, or a list of ``{filter, value}`` that sorts the names."""
-    used = sorted(set(values))
+def parameter(values: Mapping[str, float]) -> Any:
+    """A parameter for YAML, from its value for each tensor: a number, or a list of ``{filter, value}``."""
+    used = sorted(set(values.values()))
     if len(used) == 1:
         return used[0]
-    chosen = filters(tuple(names), tuple(map(used.index, values)))
-    return [
-        {"value": used[of]} if part is None else {"filter": part, "value": used[of]} for part, of in chosen
-    ]  # fmt: skip
+    chosen = filters(tuple(values), tuple(map(used.index, values.values())))
+    return [({} if part is None else {"filter": part}) | {"value": used[of]} for part, of in chosen]
 
 
 def _is_unsaid(recipe: Recipe, method: MergeMethod, name: str, array: np.ndarray) -> bool:
@@ -88,7 +86,7 @@ def _freeze(recipe: Recipe, method: MergeMethod, values: dict[str, np.ndarray]) 
     if not frozen or _alone(recipe, method):
         return []
     label = recipe.groups.groups[frozen[0]].label
-    deltas = method.base == "required" or (method.base == "either" and recipe.base is not None)
+    deltas = method.takes_deltas(recipe.base is not None)
     said = method.mergekit_parameters
     untouched = None if said is None else said.untouched(recipe.slots, deltas)
     if untouched is None or (recipe.base is not None and not deltas):
