@@ -36,6 +36,7 @@ from evomerge.checkpoints.files.foreign import (
     reason,
     unreadable_companions,
 )
+from evomerge.checkpoints.files.own_code import names_code
 from evomerge.checkpoints.heads import embedding_rows, is_embedding, is_head, is_vocabulary, untied_heads
 from evomerge.checkpoints.json_files import read_object, read_optional
 from evomerge.checkpoints.locate import locate
@@ -83,6 +84,7 @@ __all__ = [
     "is_vocabulary",
     "locate",
     "map_arrays",
+    "names_code",
     "open_all",
     "open_source",
     "parse_config",

@@ -21,6 +21,7 @@ from transformers.initialization import no_init_weights
 from evomerge.checkpoints import (
     CheckpointSource,
     is_head,
+    names_code,
     parse_config,
     read_by_transformers,
     read_object,
@@ -194,7 +195,7 @@ def check_loadable(checkpoint: CheckpointSource) -> None:
     """
     config = dict(checkpoint.config)
     kind, named = config.get("model_type"), config.get("architectures")
-    if kind not in transformers.CONFIG_MAPPING or "auto_map" in config:
+    if kind not in transformers.CONFIG_MAPPING or names_code(config):
         return
     problem = f"transformers cannot build the model that {str(checkpoint.path / 'config.json')!r} describes"
     with read_by_transformers(problem):

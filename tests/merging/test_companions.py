@@ -11,6 +11,7 @@ import pytest
 import torch
 import transformers
 
+from evomerge.errors import InputError
 from evomerge.merging import merge_to_folder
 from tests.building import edit_json
 from tests.merging.conftest import Family, make_recipe
@@ -83,6 +84,38 @@ def test_code_goes_along_where_the_config_needs_it(family: Callable[..., Family]
     edit_json(custom / "config.json", auto_map={"AutoModelForCausalLM": "modeling_custom.Custom"})
     out = merge_to_folder(make_recipe("linear", [one, two], custom), tmp_path / "out")
     assert (out / "modeling_custom.py").read_text() == "# a model\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "value"),
+    [
+        ("config.json", 3),
+        ("config.json", "AutoConfig"),
+        ("config.json", {"AutoConfig": None}),
+        ("config.json", {"AutoModelForCausalLM": 3}),
+        ("tokenizer_config.json", []),
+        ("tokenizer_config.json", "mine"),
+        ("tokenizer_config.json", {"AutoTokenizer": [None, None]}),
+        ("tokenizer_config.json", {"AutoTokenizer": ["mine.Tokenizer", 3]}),
+    ],
+)
+def test_code_that_nobody_could_find(family: Callable[..., Family], tmp_path: Path, file: str, value: object) -> None:
+    """Of such a form that transformers could load the result neither with that code nor without it."""
+    base, one, two = family()
+    odd = Path(shutil.copytree(base, tmp_path / "odd"))
+    edit_json(odd / file, auto_map=value)
+    with pytest.raises(InputError, match=f"odd/{file}': auto_map is .*; expected"):
+        merge_to_folder(make_recipe("linear", [one, two], odd), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_auto_map_is_no_reason_to_look_away(family: Callable[..., Family], tmp_path: Path) -> None:
+    base, one, two = family()
+    odd = Path(shutil.copytree(base, tmp_path / "odd"))
+    edit_json(odd / "config.json", auto_map={})
+    edit_json(odd / "tokenizer_config.json", auto_map={}, extra_special_tokens=3)
+    with pytest.raises(InputError, match="has no tokenizer that can be read"):
+        merge_to_folder(make_recipe("linear", [one, two], odd), tmp_path / "out")
 
 
 def test_tokenizer_and_template_work(family: Callable[..., Family], tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import transformers
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig, PreTrainedTokenizerFast
 
 from evomerge.checkpoints.files.folder_files import file_problems
+from evomerge.checkpoints.files.own_code import model_needs_code, names_code, tokenizer_needs_code
 from evomerge.checkpoints.json_files import read_object
 from evomerge.errors import InputError
 
@@ -109,7 +110,7 @@ def unreadable_companions(folder: Path) -> list[str]:
     """
     problems = file_problems(folder)
     config = read_object(folder / "config.json")
-    if problems or config.get("model_type") not in transformers.CONFIG_MAPPING or "auto_map" in config:
+    if problems or config.get("model_type") not in transformers.CONFIG_MAPPING:
         return problems
     for read in (_read_config, _read_generation, _read_tokenizer):
         try:
@@ -121,6 +122,8 @@ def unreadable_companions(folder: Path) -> list[str]:
 
 def _read_config(folder: Path) -> None:
     path = folder / "config.json"
+    if model_needs_code(path):
+        return
     with read_by_transformers(f"transformers cannot read {str(path)!r}"):
         AutoConfig.from_pretrained(folder, local_files_only=True)
 
@@ -134,8 +137,8 @@ def _read_generation(folder: Path) -> None:
 
 def _read_tokenizer(folder: Path) -> None:
     """Reads a tokenizer that can be read without code of its own or another library: that of ``tokenizer.json``."""
-    own = folder / "tokenizer_config.json"
-    if (folder / TOKENIZER).is_file() and not (own.is_file() and "auto_map" in read_object(own)):
+    by_itself = tokenizer_needs_code(folder / "tokenizer_config.json")
+    if (folder / TOKENIZER).is_file() and not by_itself and not names_code(read_object(folder / "config.json")):
         read_tokenizer(folder)
 
 
