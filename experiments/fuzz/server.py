@@ -15,6 +15,7 @@ import pkgutil
 import select
 import shutil
 import signal
+import threading
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,7 @@ from pathlib import Path
 import datasets
 import huggingface_hub
 import torch
+from tqdm import tqdm
 
 import evomerge
 from evomerge import kernels
@@ -138,7 +140,13 @@ class Server:
 
 
 def import_all() -> None:
-    """Imports what commands import when they need it: seconds that every case would take again."""
+    """Imports what commands import when they need it: seconds that every case would take again.
+
+    By default all processes forked from one share a lock for their progress bars, and the next ones wait forever for
+    what a killed one held. Commands that people start share nothing.
+    """
+    tqdm.monitor_interval = 0  # no thread that could hold a lock while this process is forked
+    tqdm.set_lock(threading.RLock())
     for module in pkgutil.walk_packages(evomerge.__path__, "evomerge."):
         if not any(part in module.name for part in (".contracts", ".fused", ".__main__")):
             importlib.import_module(module.name)
