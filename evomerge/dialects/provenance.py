@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from evomerge.dialects.mergekit.blocks import Block, Member
 from evomerge.dialects.mergekit.config import Configuration
 from evomerge.dialects.mergekit.facts import Facts
-from evomerge.dialects.mergekit.parameters import Vocabulary, levels, per_model
+from evomerge.dialects.mergekit.parameters import Vocabulary, per_model
 from evomerge.dialects.mergekit.settings import Gradient, Parameters
 from evomerge.dialects.mergekit.translation import Shaped, shapes
 from evomerge.dialects.mergekit.values import Roles
@@ -60,7 +60,7 @@ def _said(shaped: Shaped, known: Mapping[str | None, Shaped], tensor: str) -> It
 
 def _values(shaped: Shaped, block: Block, member: Member) -> Iterator[Said]:
     words, where = shaped.words, shaped.configuration.where
-    names = {id(level): place for place, level, _ in levels(shaped.configuration) if level}
+    names = {id(level): place for place, level, _ in shaped.configuration.levels() if level}
     roles = Roles.of(block, words.method)
     if roles.copied:
         model = block.sources[roles.merged[0]][0]

@@ -138,7 +138,17 @@ class Configuration:
 
     def filters(self) -> frozenset[str]:
         """All parts of tensor names that parameters ask for."""
-        levels = [self.parameters, *(entry.parameters for _, entry in self.entries())]
-        for module in self.modules.values():
-            levels += [module.parameters, *(part.parameters for part in module.slices)]
+        levels = (level for _, level, _ in self.levels())
         return frozenset(part for level in levels for setting in level.values() for part in setting.filters)
+
+    def levels(self) -> Iterator[tuple[str, Parameters, bool]]:
+        """All mappings of parameters, with the place of each and whether it is a model's."""
+        yield "parameters", self.parameters, False
+        for name, module in self.modules.items():
+            prefix = "" if name is None else f"modules.{name}."
+            if name is not None:
+                yield f"{prefix}parameters", module.parameters, False
+            for number, part in enumerate(module.slices):
+                yield f"{prefix}slices[{number}].parameters", part.parameters, False
+        for where, entry in self.entries():
+            yield f"{where}.parameters", entry.parameters, True

@@ -77,37 +77,28 @@ class Vocabulary:
         value = lookup(levels, name, tensor, depth)
         return _DEFAULTS[name] if value is None else value
 
-    def unread(self, configuration: Configuration) -> tuple[list[str], list[str]]:
-        """Parameters that the method does not read: those that no method has, and those that are there for nothing.
-
-        Returns:
-            Problems, and notes.
-        """
-        problems: list[str] = []
-        notes: list[str] = []
-        known = _all_names()
-        for where, level, of_model in levels(configuration):
+    def unread(self, configuration: Configuration) -> Iterator[str]:
+        """Sentences on parameters that are there for nothing: of other methods, or where this one is not looked up."""
+        for where, level, of_model in configuration.levels():
             for name in level:
                 if name in self.coefficients or name in self.options:
                     if of_model and name not in _PER_MODEL:
-                        notes.append(f"{where}.{name} is not read: mergekit reads it in parameters outside models")
-                elif name not in known:
-                    problems.append(f"unsupported key {where}.{name}{suggest(name, known)}")
+                        yield f"{where}.{name} is not read: mergekit reads it in parameters outside models"
                 elif name not in _INERT:
-                    notes.append(f"{where}.{name} is not read: {self.method.name} has no parameter {name}")
-        return problems, notes
+                    yield f"{where}.{name} is not read: {self.method.name} has no parameter {name}"
 
 
 def word_problems(configuration: Configuration) -> list[str]:
-    """A method that there is not, and parameters that no method has, before anything is translated."""
+    """A method that there is not, and parameters that no method has."""
+    problems: list[str] = []
     try:
-        return Vocabulary.of(configuration.method).unread(configuration)[0]
+        Vocabulary.of(configuration.method)
     except InputError as error:
-        problems = list(error.problems)
+        problems += error.problems
     known = _all_names()
     return problems + [
         f"unsupported key {where}.{name}{suggest(name, known)}"
-        for where, level, _ in levels(configuration)
+        for where, level, _ in configuration.levels()
         for name in level
         if name not in known
     ]
@@ -116,19 +107,6 @@ def word_problems(configuration: Configuration) -> list[str]:
 def per_model(name: str) -> bool:
     """Whether mergekit looks a coefficient up for each model."""
     return name in _PER_MODEL
-
-
-def levels(configuration: Configuration) -> Iterator[tuple[str, Parameters, bool]]:
-    """All mappings of parameters of a configuration, with the place of each and whether it is a model's."""
-    yield "parameters", configuration.parameters, False
-    for name, module in configuration.modules.items():
-        prefix = "" if name is None else f"modules.{name}."
-        if name is not None:
-            yield f"{prefix}parameters", module.parameters, False
-        for number, part in enumerate(module.slices):
-            yield f"{prefix}slices[{number}].parameters", part.parameters, False
-    for where, entry in configuration.entries():
-        yield f"{where}.parameters", entry.parameters, True
 
 
 def _all_names() -> list[str]:

@@ -115,11 +115,8 @@ class _Translator:
         def source(name: ModelName) -> Source:
             return inner[name.path][0] if name.path in inner else name.source()
 
-        words = _words(configuration)
-        problems, notes = words.unread(configuration)
-        if problems:
-            raise InputError([f"{configuration.where}: {problem}" for problem in problems])
-        self.notes += [f"{configuration.where}: {note}" for note in notes]
+        words = Vocabulary.of(configuration.method)
+        self.notes += [f"{configuration.where}: {note}" for note in words.unread(configuration)]
         shape = shape_of(configuration, facts)
         self.shapes.append(Shaped(configuration, shape, words))
         blocks = _all_valued(configuration, shape.blocks, words, traced=configuration is self.traced)
@@ -169,13 +166,6 @@ class _Translator:
         if problems:
             raise InputError(problems)
         return found
-
-
-def _words(configuration: Configuration) -> Vocabulary:
-    try:
-        return Vocabulary.of(configuration.method)
-    except InputError as error:
-        raise InputError([f"{configuration.where}: {problem}" for problem in error.problems]) from error
 
 
 def _all_valued(
