@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from evomerge.dialects.mergekit.config import Configuration
+from evomerge.dialects.mergekit.grouping import distinct
 from evomerge.dialects.mergekit.settings import Gradient, Parameters
 from evomerge.dialects.mergekit.values import ValuedBlock
 from evomerge.errors import InputError
@@ -52,12 +53,11 @@ def numbers_in(configuration: Configuration, blocks: Sequence[ValuedBlock], reci
                     continue
                 for position, share in origin[0].shares(origin[1]).items():
                     shares.setdefault((name, (id(origin[0]), position)), {})[cell] = share
-    found = [Number(_label(name, points[point]), name, cells) for (name, point), cells in shares.items()]
     order = {point: place for place, point in enumerate(points)}
-    kept = [point for _, point in shares]
-    found = [number for _, number in sorted(zip(kept, found, strict=True), key=lambda pair: order[pair[0]])]
+    found = sorted(shares.items(), key=lambda item: order[item[0][1]])
+    labels = distinct(_label(name, points[point]) for (name, point), _ in found)
     own = [n for n in numbers_of(recipe) if any((n.coefficient, cell) in loose for cell in n.shares)]
-    return (*_unlike(found), *own)
+    return (*(Number(label, name, cells) for label, ((name, _), cells) in zip(labels, found, strict=True)), *own)
 
 
 def _points(configuration: Configuration) -> Mapping[Point, tuple[str, str]]:
@@ -95,13 +95,3 @@ def _depth(gradient: Gradient, position: int) -> str:
 def _label(name: str, point: tuple[str, str]) -> str:
     model, rest = point
     return f"{name}{model} {rest}".strip()
-
-
-def _unlike(numbers: Sequence[Number]) -> Iterator[Number]:
-    """The same with labels that differ."""
-    seen: dict[str, int] = {}
-    for number in numbers:
-        seen[number.label] = seen.get(number.label, 0) + 1
-        count = seen[number.label]
-        label = number.label if count == 1 else f"{number.label} ({count})"
-        yield Number(label, number.coefficient, number.shares)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,14 +12,13 @@ import numpy as np
 from evomerge import methods
 from evomerge.dialects.mergekit.grouping import grouped, patterned
 from evomerge.dialects.mergekit.model_names import ModelName
-from evomerge.dialects.mergekit.values import Tensor, ValuedBlock
+from evomerge.dialects.mergekit.values import Tensor, ValuedBlock, Values
 from evomerge.errors import InputError
 from evomerge.methods import MergeMethod
 from evomerge.recipe import (
     AdapterRef,
     CheckpointRef,
     Ends,
-    Group,
     OutputLayer,
     ParameterGroups,
     Recipe,
@@ -188,10 +187,10 @@ class _Assembly:
 
     def _rows(self, options: Mapping[str, Any], slots: int) -> tuple[ParameterGroups, dict[str, np.ndarray]]:
         """Groups of tensors that have the same values, and the values."""
-        kinds: dict[Mapping[str, tuple[float, ...]] | str, int] = {}
+        kinds: dict[str, int] = {}
         classes: dict[str, int] = {}
-        values: list[Mapping[str, tuple[float, ...]]] = []
-        for tensor in self._tensors():
+        values: list[Values] = []
+        for tensor in (tensor for block in self.blocks for tensor in block.tensors):
             own = tensor.values if tensor.name in self.own else {}
             origins = tensor.origins if tensor.name in self.own else {}
             # Traced tensors share a group where their values come from the same numbers, however equal these are.
@@ -202,10 +201,7 @@ class _Assembly:
                 values.append(own)
             classes[tensor.name] = kinds[key]
         rows = grouped(classes, self.frame.preferred)
-        groups = [
-            Group(group.label, group.kinds, group.layers, not values[of], group.filters) if not values[of] else group
-            for group, of in rows
-        ]
+        groups = [replace(group, frozen=not values[of]) for group, of in rows]
         coefficients: dict[str, np.ndarray] = {}
         for coefficient in self.method.coefficients(options):
             name, spare = coefficient.name, 0.0 if coefficient.name == "weight" else coefficient.neutral
@@ -214,8 +210,3 @@ class _Assembly:
             padded = [(*row, *(spare,) * (slots - len(row))) if coefficient.per_model else row[0] for row in found]
             coefficients[name] = np.array(padded, dtype=np.float64)
         return patterned(groups, classes), coefficients
-
-    def _tensors(self) -> Iterator[Tensor]:
-        """The tensors that the recipe's model has: without layers of its own, those of all blocks too."""
-        for block in self.blocks:
-            yield from block.tensors

@@ -13,7 +13,7 @@ from evomerge.dialects.mergekit.model_names import ModelName
 from evomerge.errors import InputError
 from evomerge.recipe import CHAT_TEMPLATES, AdapterRef, CheckpointRef, Recipe, Tokenizer
 
-_SHORTEST = 20  # characters of a template
+_SHORTEST = 20  # characters of what mergekit takes for a template
 
 
 def finished(
@@ -66,6 +66,11 @@ def finished(
     return replace(recipe, **changes) if changes else recipe
 
 
+def is_template(text: str) -> bool:
+    """Whether mergekit takes a text for a template, rather than for the name of one."""
+    return len(text) >= _SHORTEST and "{" in text
+
+
 def _embedding(entry: TokenEntry, token: str, place: Callable[[ModelName, str], int | str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if entry.kind == "zero":
@@ -93,7 +98,7 @@ def _template(
         return place(next(name for name, text in templates.items() if text and text.strip() == most), "chat_template")
     if wanted in CHAT_TEMPLATES:
         return wanted
-    if len(wanted) < _SHORTEST or "{" not in wanted:
+    if not is_template(wanted):
         raise InputError(
             f"chat_template is {wanted!r}; expected auto, {', '.join(CHAT_TEMPLATES)} or a template of Jinja"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -43,10 +44,11 @@ def grouped(classes: Mapping[str, int], preferred: frozenset[str] = frozenset())
         else:
             layers.setdefault(number, {})[name] = of
     patterns = {number: {_within(name, number): of for name, of in own.items()} for number, own in layers.items()}
-    if len(_alike(patterns)) <= 1:
-        return _unique(_named(classes, preferred, "", "all"))
+    alike = _alike(patterns)
+    if len(alike) <= 1:
+        return _unique(list(_named(classes, preferred, "", "all")))
     found: Rows = []
-    for first, last in _alike(patterns):
+    for first, last in alike:
         inner = {name: of for number in range(first, last + 1) for name, of in layers.get(number, {}).items()}
         label = f"layer {first}" if first == last else f"layers {first}-{last}"
         tails = {_within(name, layer_of(name, DEFAULT_LAYER_PATTERN) or 0): of for name, of in inner.items()}
@@ -111,12 +113,15 @@ def _words(parts: Sequence[str]) -> str:
     return ", ".join(words[:_SHOWN]) + more
 
 
-def _unique(rows: Iterator[tuple[Group, int]] | Rows) -> Rows:
+def _unique(rows: Rows) -> Rows:
     """The same with labels that differ."""
-    seen: dict[str, int] = {}
-    found: Rows = []
-    for group, of in rows:
-        seen[group.label] = seen.get(group.label, 0) + 1
-        number = seen[group.label]
-        found.append((group if number == 1 else replace(group, label=f"{group.label} ({number})"), of))
-    return found
+    labels = distinct(group.label for group, _ in rows)
+    return [(replace(group, label=label), of) for (group, of), label in zip(rows, labels, strict=True)]
+
+
+def distinct(labels: Iterable[str]) -> Iterator[str]:
+    """Labels that differ: those that were there before get a number."""
+    seen: Counter[str] = Counter()
+    for label in labels:
+        seen[label] += 1
+        yield label if seen[label] == 1 else f"{label} ({seen[label]})"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from evomerge.dialects.mergekit.finishing import is_template
 from evomerge.dialects.mergekit.model_names import ModelName
 from evomerge.dialects.mergekit.written.layers import Names
 from evomerge.errors import InputError
 from evomerge.recipe import CHAT_TEMPLATES, Recipe, Tokenizer
-
-_SHORTEST = 20  # characters of a template that mergekit takes for one
 
 
 def tokens(recipe: Recipe, names: Names, template_of: Callable[[int | str], str | None]) -> dict[str, Any]:
@@ -29,8 +28,7 @@ def tokens(recipe: Recipe, names: Names, template_of: Callable[[int | str], str 
     if template is not None:
         if isinstance(template, int) or template == "base":
             template = template_of(template) or template
-        is_text = isinstance(template, str) and len(template) >= _SHORTEST and "{" in template
-        if not is_text and template not in CHAT_TEMPLATES:
+        if template not in CHAT_TEMPLATES and not (isinstance(template, str) and is_template(template)):
             raise InputError(f"chat_template is {template!r}; mergekit takes the text of a template, not whose it is")
         found["chat_template"] = template
     if recipe.tokenizer != Tokenizer():
