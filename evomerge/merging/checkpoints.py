@@ -134,7 +134,7 @@ def matching_of(recipe: Recipe) -> dict[ModelRef, Matching]:
     """How a recipe, and those among its sources, merge the embeddings of each checkpoint that they name."""
     how: Matching = "none" if recipe.embeddings == "base" else "row" if recipe.tokenizer == Tokenizer() else "token"
     found: dict[ModelRef, Matching] = {}
-    for source in (*recipe.sources, *(() if recipe.base is None else (recipe.base,))):
+    for source in recipe.named():
         inner = matching_of(source) if isinstance(source, Recipe) else {source: how}
         for ref, its in inner.items():
             for named in (ref, ref.on) if isinstance(ref, AdapterRef) else (ref,):

@@ -19,7 +19,7 @@ from evomerge.merging.buffers import Memory, new_memory
 from evomerge.merging.checkpoints import Checkpoints
 from evomerge.merging.finiteness import NonFinite, Unread
 from evomerge.merging.plan.account import Entry, account
-from evomerge.merging.plan.derivation import Source, derive_outputs
+from evomerge.merging.plan.derivation import derive_outputs
 from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.plan.outputs import Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource
@@ -27,7 +27,7 @@ from evomerge.merging.plan.unbuilt import unbuilt
 from evomerge.merging.prepared import Arrays, PreparedSettings, PreparedStore, prepared_bounds
 from evomerge.merging.weight_cache import WeightCache
 from evomerge.methods import TensorContext, TensorSources
-from evomerge.recipe import Recipe
+from evomerge.recipe import Recipe, Source
 
 _Inputs = tuple[TensorContext, TensorSources] | torch.Tensor
 """Context and inputs of a merged tensor, or the one tensor that is copied."""
@@ -119,8 +119,8 @@ class Merger:
         Raises:
             InputError: If a source is none of the opened checkpoints, or the method's options are wrong.
         """
-        named = ([] if recipe.base is None else [recipe.base]) + list(recipe.sources)
-        return account(recipe, self.outputs(recipe), [(source.label, self._source(source)) for source in named])
+        named = [(source.label, self._source(source)) for source in recipe.named()]
+        return account(recipe, self.outputs(recipe), named)
 
     @torch.no_grad()
     def stream(

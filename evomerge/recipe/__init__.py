@@ -24,7 +24,7 @@ from evomerge.recipe.groups import (
 from evomerge.recipe.layers import Ends, OutputLayer
 from evomerge.recipe.numbers import Cell, Number, numbers_of
 from evomerge.recipe.patterns import patterns_of
-from evomerge.recipe.recipe import FORMAT, Recipe
+from evomerge.recipe.recipe import FORMAT, Recipe, Source
 from evomerge.recipe.sources import AdapterRef, CheckpointRef, ModelRef, short_name
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "Place",
     "PostStep",
     "Recipe",
+    "Source",
     "Tokenizer",
     "UnknownTensorName",
     "layer_of",

@@ -65,8 +65,8 @@ class Recipe:
 
     method: str
     options: Mapping[str, Any]
-    sources: tuple[CheckpointRef | AdapterRef | Recipe, ...]
-    base: CheckpointRef | AdapterRef | Recipe | None
+    sources: tuple[Source, ...]
+    base: Source | None
     groups: ParameterGroups
     coefficients: Mapping[str, np.ndarray] = field(default_factory=dict)
     layers: tuple[OutputLayer, ...] = ()
@@ -95,7 +95,7 @@ class Recipe:
             raise InputError(problems)
 
     @property
-    def first(self) -> CheckpointRef | AdapterRef | Recipe:
+    def first(self) -> Source:
         """The source of frozen tensors and of whatever is not merged: the base, else the first source."""
         return self.base if self.base is not None else self.sources[0]
 
@@ -110,10 +110,16 @@ class Recipe:
         """All checkpoints that the recipe names, those of inner recipes too, the reference first."""
         return tuple(dict.fromkeys([self.reference, *self._checkpoints()]))
 
+    def named(self) -> Iterator[Source]:
+        """The base, if there is one, and all sources."""
+        if self.base is not None:
+            yield self.base
+        yield from self.sources
+
     @property
     def references(self) -> tuple[ModelRef, ...]:
         """All checkpoints and then all adapters that the recipe names, in inner recipes too, the reference first."""
-        inner = (source.references if isinstance(source, Recipe) else (source,) for source in self._named())
+        inner = (source.references if isinstance(source, Recipe) else (source,) for source in self.named())
         adapters = (ref for refs in inner for ref in refs if isinstance(ref, AdapterRef))
         return tuple(dict.fromkeys([*self.checkpoints, *adapters]))
 
@@ -137,7 +143,7 @@ class Recipe:
     @property
     def has_layers(self) -> bool:
         """Whether the model, or that of a recipe inside, is put together from layers."""
-        return bool(self.layers) or any(isinstance(s, Recipe) and s.has_layers for s in self._named())
+        return bool(self.layers) or any(isinstance(s, Recipe) and s.has_layers for s in self.named())
 
     @property
     def slots(self) -> int:
@@ -164,7 +170,7 @@ class Recipe:
     @property
     def known_by_content(self) -> bool:
         """Whether :meth:`identity` means the same weights anywhere."""
-        return all(source.known_by_content for source in self._named())
+        return all(source.known_by_content for source in self.named())
 
     def identity(self) -> dict[str, Any]:
         """The part of another recipe's digest that stands for this one."""
@@ -260,17 +266,11 @@ class Recipe:
 
     @property
     def _depth(self) -> int:
-        inner = [source._depth for source in self._named() if isinstance(source, Recipe)]
+        inner = [source._depth for source in self.named() if isinstance(source, Recipe)]
         return 1 + max(inner, default=0)
 
-    def _named(self) -> Iterator[CheckpointRef | AdapterRef | Recipe]:
-        """The base, if there is one, and all sources."""
-        if self.base is not None:
-            yield self.base
-        yield from self.sources
-
     def _checkpoints(self) -> Iterator[CheckpointRef]:
-        for source in self._named():
+        for source in self.named():
             if isinstance(source, Recipe):
                 yield from source.checkpoints
             else:
@@ -278,3 +278,7 @@ class Recipe:
 
     def _values(self) -> dict[str, Any]:
         return {name: array.tolist() for name, array in self.coefficients.items()}
+
+
+Source = ModelRef | Recipe
+"""Names what is merged: a checkpoint, an adapter on one, or the model of another recipe."""

@@ -15,16 +15,8 @@ from evomerge.dialects.mergekit.model_names import ModelName
 from evomerge.dialects.mergekit.values import Tensor, ValuedBlock, Values
 from evomerge.errors import InputError
 from evomerge.methods import MergeMethod
-from evomerge.recipe import (
-    AdapterRef,
-    CheckpointRef,
-    Ends,
-    OutputLayer,
-    ParameterGroups,
-    Recipe,
-)
+from evomerge.recipe import Ends, OutputLayer, ParameterGroups, Recipe, Source
 
-Source = CheckpointRef | AdapterRef | Recipe
 _Part = tuple[str, str, ModelName | None, tuple[ModelName, ...]]
 """Method, options, base and, where models are merged layer by layer, the models: one recipe has one of each."""
 

@@ -11,7 +11,7 @@ from evomerge.dialects.mergekit.config import Configuration, TokenEntry
 from evomerge.dialects.mergekit.facts import ModelFacts
 from evomerge.dialects.mergekit.model_names import ModelName
 from evomerge.errors import InputError
-from evomerge.recipe import CHAT_TEMPLATES, AdapterRef, CheckpointRef, Recipe, Tokenizer
+from evomerge.recipe import CHAT_TEMPLATES, Recipe, Source, Tokenizer
 
 _SHORTEST = 20  # characters of what mergekit takes for a template
 
@@ -19,7 +19,7 @@ _SHORTEST = 20  # characters of what mergekit takes for a template
 def finished(
     recipe: Recipe,
     configuration: Configuration,
-    source: Callable[[ModelName], CheckpointRef | AdapterRef | Recipe],
+    source: Callable[[ModelName], Source],
     facts: Callable[[ModelName], ModelFacts],
 ) -> Recipe:
     """The recipe with the configuration's tokenizer and chat template.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from evomerge.dialects.mergekit.assembly import Frame, Source, assembled
+from evomerge.dialects.mergekit.assembly import Frame, assembled
 from evomerge.dialects.mergekit.blocks import Block, Shape, shape_of
 from evomerge.dialects.mergekit.config import Configuration
 from evomerge.dialects.mergekit.documents import result_of
@@ -16,7 +16,7 @@ from evomerge.dialects.mergekit.parameters import Vocabulary
 from evomerge.dialects.mergekit.values import ValuedBlock, settled, valued
 from evomerge.dialects.mergekit_numbers import numbers_in
 from evomerge.errors import InputError
-from evomerge.recipe import AdapterRef, Number, Recipe
+from evomerge.recipe import AdapterRef, Number, Recipe, Source
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ the opened sources follow the output tensors (`derivation`), which all candidate
 candidate's plan (`MergePlan`) adds its coefficients. The merge loop knows nothing but plans.
 """
 
-from evomerge.merging.plan.derivation import Source, derive_outputs
+from evomerge.merging.plan.derivation import derive_outputs
 from evomerge.merging.plan.inputs import Input
 from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
@@ -19,7 +19,6 @@ __all__ = [
     "OutputTensor",
     "Outputs",
     "RecipeSource",
-    "Source",
     "derive_outputs",
     "unbuilt",
 ]

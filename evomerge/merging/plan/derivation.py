@@ -25,9 +25,8 @@ from evomerge.merging.plan.unmatched import kept, lacks_match, second_heads, sur
 from evomerge.merging.vocabulary.merged import MergedTokenizer
 from evomerge.merging.vocabulary.templates import chosen_templates
 from evomerge.methods import TensorContext
-from evomerge.recipe import AdapterRef, CheckpointRef, Recipe, Tokenizer, UnknownTensorName, layer_of
+from evomerge.recipe import Recipe, Source, Tokenizer, UnknownTensorName, layer_of
 
-Source = CheckpointRef | AdapterRef | Recipe
 Open = Callable[[Source], CheckpointSource]
 """Gives the opened source that a recipe names."""
 

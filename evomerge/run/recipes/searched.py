@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 from evomerge import methods
 from evomerge.dialects.mergekit.documents import result_of
 from evomerge.errors import InputError
-from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, Number, Recipe, layer_of
+from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, Number, Recipe, Source, layer_of
 from evomerge.run.recipe_files import RecipeFile
 from evomerge.run.run_config import RunConfig
 
 if TYPE_CHECKING:  # the command line reads recipes before it is settled whether the hub may be asked
     from evomerge.checkpoints import CheckpointSource
     from evomerge.merging import Checkpoints
-
-Source = CheckpointRef | AdapterRef | Recipe
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,7 @@ from evomerge.dialects.mergekit.written.layers import Names, slices
 from evomerge.dialects.mergekit.written.tokens import tokens
 from evomerge.dialects.mergekit.written.values import Written, parameter
 from evomerge.errors import InputError
-from evomerge.recipe import DEFAULT_LAYER_PATTERN, AdapterRef, Recipe
-
-Source = Any
-"""A checkpoint, an adapter or a recipe."""
+from evomerge.recipe import DEFAULT_LAYER_PATTERN, AdapterRef, Recipe, Source
 
 
 def written(recipe: Recipe, facts: Facts) -> str:
