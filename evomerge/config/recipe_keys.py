@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from evomerge.config.model_names import missing
 from evomerge.config.value_types import written_plainly
 from evomerge.errors import InputError
 from evomerge.genome import GenomeSettings
+from evomerge.recipe import ModelRef
 from evomerge.run.paths import expanded, is_file, is_folder, sibling
 from evomerge.run.recipes.searched import RecipeWords
 
@@ -43,7 +46,7 @@ def fill(values: dict[str, Any], given: Collection[str]) -> list[str]:
     values |= {key: value for key, value in theirs.items() if value is not None}
     if "unmatched" not in given and words.unmatched is not None:
         values["unmatched"] = words.unmatched
-    return problems
+    return problems + _absent(name, values, {"models": models, "base": (words.base,) if words.base else ()})
 
 
 def _read(path: str) -> RecipeWords:
@@ -52,6 +55,14 @@ def _read(path: str) -> RecipeWords:
         what = f"{path} is a folder" if is_folder(place) else f"there is no file {path}"
         raise InputError(f"{what}; expected a recipe{sibling(place)}")
     return RecipeWords.read(path)
+
+
+def _absent(name: str, values: dict[str, Any], refs: Mapping[str, Iterable[ModelRef]]) -> list[str]:
+    """Models of a recipe whose folders are not there; what they are under is taken out, so nobody tells it again."""
+    problems = {key: [found for ref in own if (found := missing(ref))] for key, own in refs.items()}
+    for key in (key for key, found in problems.items() if found):
+        values.pop(key)
+    return [f"recipe: {name}: {problem}" for problem in dict.fromkeys(itertools.chain(*problems.values()))]
 
 
 def _contradictions(values: Mapping[str, Any], given: Collection[str], words: RecipeWords) -> Iterator[str]:

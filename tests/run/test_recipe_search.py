@@ -119,6 +119,10 @@ def test_what_contradicts_the_recipe_is_refused_at_once(
         assert f"  - {key}" in printed
     words = family.words(tmp_path / "run", **{**SMALL, "models": None}, recipe=tmp_path / "none.json")
     assert "recipe: there is no file" in problems_of(["search", *words])
+    lost = written(tmp_path, {**ties(family), "sources": [str(family.folder / "one"), str(family.folder / "gone")]})
+    printed = problems_of(["check", *family.words(tmp_path / "run", **{**SMALL, "models": None}, recipe=lost)])
+    assert f"  - recipe: {lost}: there is no folder {family.folder / 'gone'}" in printed
+    assert printed.count("gone") == 1
     assert "genome.searched: marks" in problems_of(["check", *family.words(tmp_path, genome__searched="[weight]")])
     assert not (tmp_path / "run").exists()
 
