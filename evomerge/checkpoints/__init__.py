@@ -23,7 +23,7 @@ from evomerge.checkpoints.adapters import (
 )
 from evomerge.checkpoints.comparison.compare import Comparison, Matching, compare, strictest
 from evomerge.checkpoints.comparison.derived import read_config
-from evomerge.checkpoints.comparison.generation import chat_templates
+from evomerge.checkpoints.comparison.generation import DEFAULT_TEMPLATE, chat_templates
 from evomerge.checkpoints.comparison.tensors import expected_names
 from evomerge.checkpoints.comparison.tokenizer_files import tokenizer_problems
 from evomerge.checkpoints.computed import is_computed
@@ -51,6 +51,7 @@ from evomerge.checkpoints.values.equal import differ, same_weights
 from evomerge.checkpoints.values.nonfinite import find_nonfinite
 
 __all__ = [
+    "DEFAULT_TEMPLATE",
     "AdapterSource",
     "CheckpointSource",
     "Comparison",

@@ -7,7 +7,7 @@ from typing import Any
 
 from evomerge.checkpoints.json_files import read_optional
 
-_DEFAULT = "default"
+DEFAULT_TEMPLATE = "default"
 # Fields that name the end, and the files that have them, the deciding one first.
 _END = {
     "eos_token_id": ("generation_config.json", "config.json"),
@@ -20,13 +20,13 @@ def chat_templates(folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     written = read_optional(folder / "tokenizer_config.json").get("chat_template")
     if isinstance(written, str):
-        found[_DEFAULT] = written
+        found[DEFAULT_TEMPLATE] = written
     for entry in written if isinstance(written, list) else ():
         if isinstance(entry, dict):
             found[str(entry.get("name"))] = str(entry.get("template"))
     single = folder / "chat_template.jinja"
     if single.is_file():
-        found[_DEFAULT] = single.read_text(encoding="utf-8", errors="replace")
+        found[DEFAULT_TEMPLATE] = single.read_text(encoding="utf-8", errors="replace")
     for path in sorted((folder / "additional_chat_templates").glob("*.jinja")):
         found[path.stem] = path.read_text(encoding="utf-8", errors="replace")
     # As jinja reads them: editors end a file with a newline, which is no part of the text.

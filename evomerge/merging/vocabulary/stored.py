@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from transformers import AutoTokenizer
 
-from evomerge.checkpoints import tokenizer_problems
+from evomerge.checkpoints import read_by_transformers, tokenizer_problems
 from evomerge.errors import InputError
 
 _NAMES = (
@@ -120,17 +120,11 @@ def load_tokenizer(folder: Path) -> Any:
     Raises:
         InputError: If transformers cannot load it.
     """
-    try:
+    with read_by_transformers(
+        f"the tokenizer in {str(folder)!r} cannot be read; merging token by token needs one that transformers loads "
+        "without code of its own, and its files are tokenizer.json and tokenizer_config.json"
+    ):
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except MemoryError:
-        raise
-    except Exception as error:  # tokenizers check what they read in their own ways, some with bare exceptions
-        reason = (str(error).splitlines() or [""])[0][:300]
-        raise InputError(
-            f"the tokenizer in {str(folder)!r} cannot be read: {type(error).__name__}: {reason}. Merging token by "
-            "token needs one that transformers loads without code of its own; its files are tokenizer.json and "
-            "tokenizer_config.json"
-        ) from error
 
 
 def state_of(tokenizer: Any, where: str) -> dict[str, Any]:

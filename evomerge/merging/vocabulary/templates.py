@@ -7,12 +7,11 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from evomerge.checkpoints import chat_templates, read_object
+from evomerge.checkpoints import DEFAULT_TEMPLATE, chat_templates, read_object
 from evomerge.errors import InputError
 from evomerge.merging.vocabulary.stored import TEMPLATES
 from evomerge.recipe import CHAT_TEMPLATES
 
-DEFAULT = "default"
 _FILES = ("chat_template.jinja", "chat_template.json")
 _CONFIG = "tokenizer_config.json"
 
@@ -33,7 +32,7 @@ def chosen_templates(choice: int | str | None, folders: Sequence[Path | None]) -
     if choice is None:
         return None
     if isinstance(choice, str) and choice != "base":
-        return {DEFAULT: CHAT_TEMPLATES.get(choice, choice)}
+        return {DEFAULT_TEMPLATE: CHAT_TEMPLATES.get(choice, choice)}
     folder = folders[0 if choice == "base" else int(choice) + 1]
     found = {} if folder is None else chat_templates(folder)
     if not found:
@@ -60,7 +59,7 @@ def write_templates(templates: Mapping[str, str], folder: Path) -> None:
         if content.pop("chat_template", None) is not None:
             config.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for name, text in templates.items():
-        if name == DEFAULT:
+        if name == DEFAULT_TEMPLATE:
             (folder / _FILES[0]).write_text(text, encoding="utf-8")
             continue
         (folder / TEMPLATES).mkdir(exist_ok=True)

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 
-from evomerge.checkpoints import CheckpointSource, locate, open_all, read_object, stored_dtype
+from evomerge.checkpoints import DEFAULT_TEMPLATE, chat_templates, locate, open_all, stored_dtype
 from evomerge.dialects.mergekit.facts import Facts, ModelFacts
-from evomerge.errors import InputError
 from evomerge.merging import Checkpoints
 from evomerge.merging.checkpoints import is_weight
 from evomerge.recipe import CheckpointRef
@@ -35,22 +34,7 @@ def facts_from(opened: Checkpoints) -> Facts:
     def facts(ref: CheckpointRef) -> ModelFacts:
         source = opened[ref]
         names = (n for n, spec in source.specs.items() if n not in source.aliases and is_weight(n, spec))
-        return ModelFacts(tuple(names), str(stored_dtype(source)).removeprefix("torch."), _chat_template(source))
+        dtype = str(stored_dtype(source)).removeprefix("torch.")
+        return ModelFacts(tuple(names), dtype, chat_templates(source.path).get(DEFAULT_TEMPLATE))
 
     return facts
-
-
-def _chat_template(source: CheckpointSource) -> str | None:
-    """The template of a checkpoint's folder: of a file of its own, or in the tokenizer's settings."""
-    own = source.path / "chat_template.jinja"
-    if own.is_file():
-        try:
-            return own.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            raise InputError(f"{str(own)!r} cannot be read: {error}") from error
-    settings = source.path / "tokenizer_config.json"
-    template = read_object(settings).get("chat_template") if settings.is_file() else None
-    if isinstance(template, list):
-        named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
-        template = named.get("default")
-    return template if isinstance(template, str) else None
