@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from evomerge.candidate.threads import WORTHWHILE, describe_threads, time_threads, worthwhile_threads
-from evomerge.candidate.worker import WorkerSettings, load_live
+from evomerge.candidate.worker import WorkerSettings, live_model
 from evomerge.checkpoints import CheckpointSource, open_source, stored_dtype
 from evomerge.fitness import WHOLE, ModelTraits, Scorer, Sharing, TaskSuite, takes
 
@@ -92,7 +92,7 @@ def tune(settings: WorkerSettings, suite: TaskSuite, threads: Sequence[int]) -> 
     """
     reference = open_source(dict(settings.folders)[settings.reference])
     torch.set_num_threads(threads[-1])
-    model = load_live(settings, settings.open()).model
+    model = live_model(settings, settings.open()).model
     traits, notes = _traits(suite, model, settings.fitness.prefixes)
     prefixes = "shared" if traits.sharing is not None and traits.sharing.share else "plain"
     if len(threads) == 1 or torch.device(settings.device).type != "cpu":

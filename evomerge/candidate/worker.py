@@ -87,7 +87,7 @@ class Worker:
                 "the tasks have changed since the run began: a worker built other items of them; put their files back "
                 "and repeat the command, or choose another run_dir"
             )
-        self.live = load_live(settings, checkpoints)
+        self.live = live_model(settings, checkpoints)
         # Now, with weights that are numbers; a candidate's may not be.
         self.scorer: Scorer | None = None
         if settings.has_tasks:
@@ -140,7 +140,7 @@ class Worker:
         return responses
 
 
-def load_live(settings: WorkerSettings, checkpoints: Checkpoints) -> LiveModel:
+def live_model(settings: WorkerSettings, checkpoints: Checkpoints) -> LiveModel:
     """A live model with weights that are numbers: the reference's, or a candidate's where these have other tokens.
 
     Args:
