@@ -11,10 +11,10 @@ from typing import Any
 import torch
 
 from evomerge.kernels import Finite, Mixture, Part, mix
-from evomerge.methods._shared.coefficients import alone, model_starts, per_model, proportions, weight
+from evomerge.methods._shared.coefficients import model_starts, per_model, proportions, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
-from evomerge.methods._shared.mergekit import MergekitParameters
+from evomerge.methods._shared.mergekit import MergekitParameters, first_alone
 from evomerge.methods._shared.options import NORMALISE
 from evomerge.recipe import Coefficient
 
@@ -65,6 +65,6 @@ METHOD = MergeMethod(
     mergekit_parameters=MergekitParameters(
         {"normalize": True},
         lambda parameters: {"normalise": "weight" if parameters["normalize"] else "none"},
-        untouched=lambda n_models, has_base: {"weight": alone(0, n_models)},
+        untouched=first_alone,
     ),
 )

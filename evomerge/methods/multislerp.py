@@ -30,7 +30,7 @@ from evomerge.kernels import Finite
 from evomerge.methods._shared.coefficients import model_starts, per_model, proportions, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
-from evomerge.methods._shared.mergekit import MergekitParameters
+from evomerge.methods._shared.mergekit import MergekitParameters, first_alone
 from evomerge.methods._shared.options import NORMALISE
 from evomerge.methods._shared.vectors import add_up, grams_bytes, prepare_grams
 from evomerge.options import Option
@@ -76,11 +76,6 @@ def read(parameters: Mapping[str, Any]) -> Options:
     return {"normalise": "weight" if parameters["normalize_weights"] else "none", "eps": parameters["eps"]}
 
 
-def untouched(n_models: int, has_base: bool) -> Coefficients | None:
-    """The first model's weight alone; mergekit has nothing that leaves the base."""
-    return None if has_base else {"weight": (1.0, *(0.0,) * (n_models - 1))}
-
-
 METHOD = MergeMethod(
     name="multislerp",
     summary="mean direction times mean length of several models or, with a base, of their deltas",
@@ -96,6 +91,6 @@ METHOD = MergeMethod(
     exact_starts="models",
     mergekit=mergekit,
     mergekit_parameters=MergekitParameters(
-        defaults={"normalize_weights": True, "eps": 1e-8}, read=read, untouched=untouched
+        defaults={"normalize_weights": True, "eps": 1e-8}, read=read, untouched=first_alone
     ),
 )

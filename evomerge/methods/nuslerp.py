@@ -27,7 +27,7 @@ from evomerge.kernels import Finite
 from evomerge.methods._shared.coefficients import model_starts, per_model, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
-from evomerge.methods._shared.mergekit import MergekitParameters
+from evomerge.methods._shared.mergekit import MergekitParameters, first_alone
 from evomerge.methods._shared.vectors import VECTORS, add_up, grams_bytes, prepare_grams
 from evomerge.recipe import Coefficient
 
@@ -78,11 +78,6 @@ def read(parameters: Mapping[str, Any]) -> Options:
     return {"vectors": "columns" if parameters["nuslerp_row_wise"] else "rows"}
 
 
-def untouched(n_models: int, has_base: bool) -> Coefficients | None:
-    """The first model's weight alone; mergekit has nothing that leaves the base."""
-    return None if has_base else {"weight": (1.0, 0.0)}
-
-
 METHOD = MergeMethod(
     name="nuslerp",
     summary="spherical interpolation of two models or, with a base, of their deltas; by tensors, rows or columns",
@@ -98,6 +93,6 @@ METHOD = MergeMethod(
     exact_starts="models",
     mergekit=mergekit,
     mergekit_parameters=MergekitParameters(
-        defaults={"nuslerp_flatten": True, "nuslerp_row_wise": False}, read=read, untouched=untouched
+        defaults={"nuslerp_flatten": True, "nuslerp_row_wise": False}, read=read, untouched=first_alone
     ),
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from evomerge.methods._shared.coefficients import alone
 from evomerge.methods._shared.inputs import Coefficients, Options
 from evomerge.methods._shared.options import SCOPE
 
@@ -33,6 +34,11 @@ class MergekitParameters:
     read: Callable[[Mapping[str, Any]], Options] = lambda parameters: {}
     lacks: tuple[str, ...] = ()
     untouched: Callable[[int, bool], Coefficients | None] = lambda n_models, has_base: None
+
+
+def first_alone(n_models: int, has_base: bool) -> Coefficients | None:
+    """Weights that leave the first model as it is; with a base mergekit has none that leave that."""
+    return None if has_base else {"weight": alone(0, n_models)}
 
 
 def delta_mergekit(options: Options) -> Mapping[str, Any] | None:
