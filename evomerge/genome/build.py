@@ -16,7 +16,7 @@ from evomerge.genome.groups import DepthProfile, grouped, matching, own_kinds
 from evomerge.genome.settings import SEARCHED, GenomeSettings
 from evomerge.genome.spec import GenomeSpec, is_number, spread
 from evomerge.genome.switches import SwitchedBlock, joined, switches
-from evomerge.recipe import MODULE_KINDS, Coefficient, Group, ParameterGroups, Recipe
+from evomerge.recipe import MODULE_KINDS, Coefficient, Group, ParameterGroups, Recipe, source_labels
 
 __all__ = ["bound_problems", "build"]
 
@@ -291,7 +291,4 @@ def _labels(coefficient: Coefficient, plan: Recipe, profile: DepthProfile, depth
 
 def _owners(coefficient: Coefficient, plan: Recipe) -> list[str]:
     """Labels of the models that have a value each, or of none where one is shared by all."""
-    if not coefficient.per_model:
-        return [""]
-    short = [model.label for model in plan.sources]
-    return [f"[{name}]" if short.count(name) == 1 else f"[{name}#{i}]" for i, name in enumerate(short)]
+    return [f"[{name}]" for name in source_labels(plan)] if coefficient.per_model else [""]

@@ -22,7 +22,7 @@ from evomerge.recipe.groups import (
     layer_of,
 )
 from evomerge.recipe.layers import Ends, OutputLayer
-from evomerge.recipe.numbers import Cell, Number, numbers_of
+from evomerge.recipe.numbers import Cell, Number, numbers_of, source_labels
 from evomerge.recipe.patterns import patterns_of
 from evomerge.recipe.recipe import FORMAT, Recipe, Source
 from evomerge.recipe.sources import AdapterRef, CheckpointRef, ModelRef, short_name
@@ -56,4 +56,5 @@ __all__ = [
     "numbers_of",
     "patterns_of",
     "short_name",
+    "source_labels",
 ]

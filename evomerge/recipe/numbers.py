@@ -41,7 +41,10 @@ def numbers_of(recipe: Recipe) -> Iterator[Number]:
 
 def slot_labels(recipe: Recipe) -> list[str]:
     """Names for people of the tensors that are merged: the source, or ``input 0`` where that depends on the layer."""
-    if recipe.layers:
-        return [f"input {slot}" for slot in range(recipe.slots)]
+    return [f"input {slot}" for slot in range(recipe.slots)] if recipe.layers else source_labels(recipe)
+
+
+def source_labels(recipe: Recipe) -> list[str]:
+    """Names for people of the sources; those that have a name in common come with their positions."""
     short = [source.label for source in recipe.sources]
     return [name if short.count(name) == 1 else f"{name}#{slot}" for slot, name in enumerate(short)]
