@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined
@@ -41,11 +41,11 @@ class Compared:
     warnings: tuple[str, ...]
     sums: Mapping[tuple[int | None, str], Sums]
     left_out: tuple[str, ...] = ()
-    pairs: tuple[tuple[int, int], ...] = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Lists the pairs of models."""
-        object.__setattr__(self, "pairs", tuple(itertools.combinations(range(len(self.models)), 2)))
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """Positions of all pairs of models."""
+        return tuple(itertools.combinations(range(len(self.models)), 2))
 
     @property
     def verdict(self) -> str:

@@ -76,9 +76,8 @@ def build_spec(
     kept = config.embeddings == "base"
     names = tuple(name for name in checkpoints.merged_names if not (kept and is_vocabulary(name)))
     declared = method.coefficients(options)
-    changed = [changed_names(checkpoints[ref], checkpoints.reference, names) for ref in models]
-    if method.base != "required":
-        changed = []
+    based = models if method.base == "required" else ()
+    changed = [changed_names(checkpoints[ref], checkpoints.reference, names) for ref in based]
     return genome.build(config.genome, declared, template, names, symmetric=method.symmetric, changed=changed)
 
 
