@@ -106,9 +106,9 @@ class GeneBlock:
             columns = columns / totals
         controls = self._controls(columns)
         if self.simplex:
-            inside = self._inside(controls)
-            return simplex.to_unit(inside / inside.sum(axis=1, keepdims=True)).ravel()
-        return self._inside((controls - self.low) / (self.high - self.low)).ravel()
+            shares = self.inside(controls)
+            return simplex.to_unit(shares / shares.sum(axis=1, keepdims=True)).ravel()
+        return self.inside((controls - self.low) / (self.high - self.low)).ravel()
 
     def put(self, genes: NDArray[np.float64], values: NDArray[np.float64]) -> None:
         """See :meth:`Block.put`."""
@@ -132,7 +132,26 @@ class GeneBlock:
             raise NotExpressible(f"the values of {self.coefficient} over depth do not lie on a curve of this search")
         return np.asarray(controls)
 
-    def _inside(self, units: NDArray[np.float64]) -> NDArray[np.float64]:
-        if units.min() < -TOLERANCE or units.max() > 1.0 + TOLERANCE:
-            raise NotExpressible(f"a value of {self.coefficient} is outside the search range [{self.low}, {self.high}]")
-        return np.clip(units, 0.0, 1.0)
+    def inside(self, units: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Genes as they are but for rounding.
+
+        Raises:
+            NotExpressible: If one lies outside [0, 1].
+        """
+        return inside(units, self.coefficient, f"outside the search range [{self.low}, {self.high}]")
+
+
+def inside(units: NDArray[np.float64], name: str, otherwise: str) -> NDArray[np.float64]:
+    """Genes of a coefficient as they are but for rounding.
+
+    Args:
+        units: The genes.
+        name: The coefficient.
+        otherwise: What a value is whose gene lies outside [0, 1].
+
+    Raises:
+        NotExpressible: If there is one.
+    """
+    if units.min() < -TOLERANCE or units.max() > 1.0 + TOLERANCE:
+        raise NotExpressible(f"a value of {name} is {otherwise}")
+    return np.clip(units, 0.0, 1.0)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.genome import simplex
-from evomerge.genome.gene_block import TOLERANCE, NotExpressible
+from evomerge.genome.gene_block import TOLERANCE, NotExpressible, inside
 
 __all__ = ["NumberBlock", "ShareBlock"]
 
@@ -58,7 +58,7 @@ class NumberBlock:
         """
         span = self.high - self.low
         numbers = _numbers(self.weights, values[self.cells][:, None], span, self.coefficient)[:, 0]
-        return _inside((numbers - self.low) / span, self.coefficient, f"outside [{self.low}, {self.high}]")
+        return inside((numbers - self.low) / span, self.coefficient, f"outside [{self.low}, {self.high}]")
 
     def mark(self, searched: NDArray[np.bool_]) -> None:
         """Sets where a mask of a recipe's array is searched."""
@@ -109,7 +109,7 @@ class ShareBlock:
         if (given < 0.0).any() or (sums <= 0.0).any():
             raise NotExpressible(f"{self.coefficient} holds values that are not proportions: {given.tolist()}")
         points = _numbers(self.weights, given / sums * own, float(self.totals.max()), self.coefficient)
-        shares = _inside(points / points.sum(axis=1, keepdims=True), self.coefficient, "no proportion")
+        shares = inside(points / points.sum(axis=1, keepdims=True), self.coefficient, "no proportion")
         return simplex.to_unit(shares / shares.sum(axis=1, keepdims=True)).ravel()
 
     def mark(self, searched: NDArray[np.bool_]) -> None:
@@ -127,9 +127,3 @@ def _numbers(weights: NDArray[np.float64], values: NDArray[np.float64], span: fl
     if np.abs(weights @ numbers - values).max() > TOLERANCE * span:
         raise NotExpressible(f"the values of {name} do not follow from as few numbers as the recipe gives for it")
     return np.asarray(numbers)
-
-
-def _inside(units: NDArray[np.float64], name: str, what: str) -> NDArray[np.float64]:
-    if units.min() < -TOLERANCE or units.max() > 1.0 + TOLERANCE:
-        raise NotExpressible(f"a value of {name} is {what}")
-    return np.clip(units, 0.0, 1.0)

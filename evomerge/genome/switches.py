@@ -170,7 +170,4 @@ def _genes(block: GeneBlock, values: NDArray[np.float64], seen: NDArray[np.bool_
             controls[:, model] += np.linalg.lstsq(weights, away, rcond=None)[0]
             if np.abs(weights @ (controls[:, model] - middle) - away).max() > TOLERANCE * span:
                 raise NotExpressible(f"the values of {block.coefficient} do not lie on a curve of this search")
-    units = (controls - block.low) / span
-    if units.min() < -TOLERANCE or units.max() > 1.0 + TOLERANCE:
-        raise NotExpressible(f"a value of {block.coefficient} is outside the search range [{block.low}, {block.high}]")
-    return np.clip(units, 0.0, 1.0).ravel()
+    return block.inside((controls - block.low) / span).ravel()
