@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -43,19 +42,7 @@ _FIELDS: dict[str, tuple[Any, ...]] = {
 
 def mutate_config(rng: Random, folder: Path) -> tuple[str, str]:
     """Changes adapter_config.json."""
-    path = folder / CONFIG
-    kind = rng.choice(("field", "field", "field", "tree", "tree", "text", "file"))
-    if kind == "text":
-        return CONFIG, values.change_text(rng, path)
-    if kind == "file":
-        return CONFIG, values.change_file(rng, path)
-    if kind == "tree":
-        return CONFIG, values.change_json(rng, path, _PREFER)
-    data = json.loads(path.read_text())
-    name = rng.choice(sorted(_FIELDS))
-    data[name] = rng.choice(_FIELDS[name])
-    values.write(path, data)
-    return CONFIG, f"{name} is {ascii(data[name])[:60]}"
+    return CONFIG, values.change_object(rng, folder / CONFIG, _FIELDS, _PREFER)
 
 
 def mutate_weights(rng: Random, folder: Path) -> tuple[str, str]:

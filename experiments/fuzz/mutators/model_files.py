@@ -161,14 +161,13 @@ def mutate_index(rng: Random, folder: Path) -> tuple[str, str]:
 
 def mutate_config(rng: Random, folder: Path) -> tuple[str, str]:
     """Changes config.json."""
-    return "config.json", _fields(rng, folder / "config.json", _CONFIG_FIELDS, _CONFIG)
+    return "config.json", values.change_object(rng, folder / "config.json", _CONFIG_FIELDS, _CONFIG)
 
 
 def mutate_generation(rng: Random, folder: Path) -> tuple[str, str]:
     """Changes generation_config.json."""
-    return "generation_config.json", _fields(
-        rng, folder / "generation_config.json", _GENERATION_FIELDS, ("eos_token_id",)
-    )
+    path = folder / "generation_config.json"
+    return path.name, values.change_object(rng, path, _GENERATION_FIELDS, ("eos_token_id",))
 
 
 def mutate_tokenizer(rng: Random, folder: Path) -> tuple[str, str]:
@@ -200,8 +199,9 @@ def mutate_tokenizer(rng: Random, folder: Path) -> tuple[str, str]:
 
 def mutate_tokenizer_config(rng: Random, folder: Path) -> tuple[str, str]:
     """Changes tokenizer_config.json."""
+    path = folder / "tokenizer_config.json"
     prefer = ("model_max_length", "eos_token", "tokenizer_class", "added_tokens_decoder")
-    return "tokenizer_config.json", _fields(rng, folder / "tokenizer_config.json", _TOKENIZER_FIELDS, prefer)
+    return path.name, values.change_object(rng, path, _TOKENIZER_FIELDS, prefer)
 
 
 def mutate_special_tokens(rng: Random, folder: Path) -> tuple[str, str]:
@@ -233,18 +233,3 @@ def mutate_special_tokens(rng: Random, folder: Path) -> tuple[str, str]:
         )
         return name, "another text"
     return name, rng.choice((values.change_text, values.change_file))(rng, path)
-
-
-def _fields(rng: Random, path: Path, fields: dict[str, tuple[Any, ...]], prefer: tuple[str, ...]) -> str:
-    kind = rng.choice(("field", "field", "field", "tree", "tree", "text", "file"))
-    if kind == "text":
-        return values.change_text(rng, path)
-    if kind == "file":
-        return values.change_file(rng, path)
-    if kind == "tree":
-        return values.change_json(rng, path, prefer)
-    data = json.loads(path.read_text())
-    name = rng.choice(sorted(fields))
-    data[name] = rng.choice(fields[name])
-    values.write(path, data)
-    return f"{name} is {ascii(data[name])[:60]}"

@@ -62,8 +62,14 @@ def mutate(rng: Random, path: Path) -> str:
     Returns:
         What was done, in words.
     """
-    kind = rng.choice(sorted(_KINDS))
-    return f"{kind}: {_KINDS[kind](rng, path)}"
+    kind = rng.choice(sorted((*_KINDS, *_OF_HEADERS)))
+    if kind in _KINDS:
+        return f"{kind}: {_KINDS[kind](rng, path)}"
+    text, data = split(path)
+    header = json.loads(text)
+    done = _OF_HEADERS[kind](rng, header)
+    join(path, json.dumps(header).encode("utf-8", "surrogatepass"), data)
+    return f"{kind}: {done}"
 
 
 def _length(rng: Random, path: Path) -> str:
@@ -110,106 +116,85 @@ def _text(rng: Random, path: Path) -> str:
     return done
 
 
-def _tree(rng: Random, path: Path) -> str:
-    return _changed(path, lambda header: values.change(rng, header, ("dtype", "shape", "data_offsets")))
+def _tree(rng: Random, header: Header) -> str:
+    return values.change(rng, header, ("dtype", "shape", "data_offsets"))
 
 
-def _dtype(rng: Random, path: Path) -> str:
-    def change(header: Header) -> str:
-        name, entry = _entry(rng, header)
-        entry["dtype"] = rng.choice(_DTYPES)
-        return f"{name} is {entry['dtype']!r}"
-
-    return _changed(path, change)
+def _dtype(rng: Random, header: Header) -> str:
+    name, entry = _entry(rng, header)
+    entry["dtype"] = rng.choice(_DTYPES)
+    return f"{name} is {entry['dtype']!r}"
 
 
-def _offsets(rng: Random, path: Path) -> str:
-    def change(header: Header) -> str:
-        name, entry = _entry(rng, header)
-        first, last = entry["data_offsets"]
-        other = _entry(rng, header)[1]["data_offsets"]
-        entry["data_offsets"] = rng.choice(
-            ([last, first], [first - 1, last - 1], [first + 1, last + 1], [0, last - first], list(other), [first], [],
-             [first, last, last], [rng.choice(_NUMBERS), last], [first, rng.choice(_NUMBERS)], [first, first],
-             {"0": first}, [first, last + 2**40], [first + 2**62, last + 2**62], str([first, last]))
-        )  # fmt: skip
-        return f"{name} lies at {str(entry['data_offsets'])[:60]}"
-
-    return _changed(path, change)
+def _offsets(rng: Random, header: Header) -> str:
+    name, entry = _entry(rng, header)
+    first, last = entry["data_offsets"]
+    other = _entry(rng, header)[1]["data_offsets"]
+    entry["data_offsets"] = rng.choice(
+        ([last, first], [first - 1, last - 1], [first + 1, last + 1], [0, last - first], list(other), [first], [],
+         [first, last, last], [rng.choice(_NUMBERS), last], [first, rng.choice(_NUMBERS)], [first, first],
+         {"0": first}, [first, last + 2**40], [first + 2**62, last + 2**62], str([first, last]))
+    )  # fmt: skip
+    return f"{name} lies at {str(entry['data_offsets'])[:60]}"
 
 
-def _shape(rng: Random, path: Path) -> str:
-    def change(header: Header) -> str:
-        name, entry = _entry(rng, header)
-        shape = entry["shape"]
-        entry["shape"] = rng.choice(
-            (shape[::-1], [*shape, 1], [1] * 70 + shape, shape[:-1], [], [rng.choice(_NUMBERS), *shape[1:]], [0,
-            2**63],
-             [2**32, 2**32], [-n for n in shape], [[n] for n in shape], str(shape), None, {"0": 1},
-             [float(n) for n in shape])
-        )  # fmt: skip
-        return f"{name} has shape {str(entry['shape'])[:60]}"
-
-    return _changed(path, change)
+def _shape(rng: Random, header: Header) -> str:
+    name, entry = _entry(rng, header)
+    shape = entry["shape"]
+    entry["shape"] = rng.choice(
+        (shape[::-1], [*shape, 1], [1] * 70 + shape, shape[:-1], [], [rng.choice(_NUMBERS), *shape[1:]], [0, 2**63],
+         [2**32, 2**32], [-n for n in shape], [[n] for n in shape], str(shape), None, {"0": 1},
+         [float(n) for n in shape])
+    )  # fmt: skip
+    return f"{name} has shape {str(entry['shape'])[:60]}"
 
 
-def _consistent(rng: Random, path: Path) -> str:
+def _consistent(rng: Random, header: Header) -> str:
     """Another shape or type with the same number of bytes: right for the format, and wrong for the model or not."""
-
-    def change(header: Header) -> str:
-        name, entry = _entry(rng, header)
-        size, shape = entry["data_offsets"][1] - entry["data_offsets"][0], entry["shape"]
-        entry["dtype"], entry["shape"] = rng.choice(
-            ((entry["dtype"], shape[::-1]), (entry["dtype"], [1, *shape]), ("U8", [size]), ("BOOL", [size]), ("I8",
-            [size]),
-             ("F64", [size // 8] if size % 8 == 0 else shape), ("F16", shape), ("BF16", shape), ("I16", shape),
-             ("F8_E4M3", [size]), ("F32", [size // 4] if size % 4 == 0 else shape))
-        )  # fmt: skip
-        return f"{name} is {entry['dtype']} {entry['shape']}"
-
-    return _changed(path, change)
+    name, entry = _entry(rng, header)
+    size, shape = entry["data_offsets"][1] - entry["data_offsets"][0], entry["shape"]
+    entry["dtype"], entry["shape"] = rng.choice(
+        ((entry["dtype"], shape[::-1]), (entry["dtype"], [1, *shape]), ("U8", [size]), ("BOOL", [size]),
+         ("I8", [size]), ("F64", [size // 8] if size % 8 == 0 else shape), ("F16", shape), ("BF16", shape), ("I16", shape),
+         ("F8_E4M3", [size]), ("F32", [size // 4] if size % 4 == 0 else shape))
+    )  # fmt: skip
+    return f"{name} is {entry['dtype']} {entry['shape']}"
 
 
-def _name(rng: Random, path: Path) -> str:
-    def change(header: Header) -> str:
-        name, entry = _entry(rng, header)
-        new = rng.choice((*_NAMES, name + ".", name.upper(), name.replace(".", "/"), "prefix." + name, name[:-1]))
+def _name(rng: Random, header: Header) -> str:
+    name, entry = _entry(rng, header)
+    new = rng.choice((*_NAMES, name + ".", name.upper(), name.replace(".", "/"), "prefix." + name, name[:-1]))
+    del header[name]
+    header[new] = entry
+    return f"{name} is called {new[:40]!r}"
+
+
+def _entries(rng: Random, header: Header) -> str:
+    name, entry = _entry(rng, header)
+    how = rng.choice(
+        ("removed", "emptied", "twice", "more fields", "no object", "metadata", "all removed", "empty tensor")
+    )
+    if how == "removed":
         del header[name]
-        header[new] = entry
-        return f"{name} is called {new[:40]!r}"
-
-    return _changed(path, change)
-
-
-def _entries(rng: Random, path: Path) -> str:
-    def change(header: Header) -> str:
-        name, entry = _entry(rng, header)
-        how = rng.choice(
-            ("removed", "emptied", "twice", "more fields", "no object", "metadata", "all removed", "empty tensor")
-        )
-        if how == "removed":
-            del header[name]
-        elif how == "emptied":
-            entry.clear()
-        elif how == "twice":
-            header[f"{name}.copy"] = dict(entry)
-        elif how == "more fields":
-            entry |= {"strides": [1], "x": values.nested(rng.choice((3, 900)), 1)}
-        elif how == "no object":
-            header[name] = rng.choice(values.ODD)
-        elif how == "metadata":
-            header["__metadata__"] = rng.choice((*values.ODD, {"format": 1}, {"format": "tf"}, {"a": "x" * 10**6}))
-        elif how == "empty tensor":
-            header["nothing"] = {
-                "dtype": "F32",
-                "shape": rng.choice(([0], [0, 2**40], [2**62, 0])),
-                "data_offsets": [0, 0],
-            }
-        else:
-            header.clear()
-        return f"{name} {how}"
-
-    return _changed(path, change)
+    elif how == "emptied":
+        entry.clear()
+    elif how == "twice":
+        header[f"{name}.copy"] = dict(entry)
+    elif how == "more fields":
+        entry |= {"strides": [1], "x": values.nested(rng.choice((3, 900)), 1)}
+    elif how == "no object":
+        header[name] = rng.choice(values.ODD)
+    elif how == "metadata":
+        header["__metadata__"] = rng.choice((*values.ODD, {"format": 1}, {"format": "tf"}, {"a": "x" * 10**6}))
+    elif how == "empty tensor":
+        header["nothing"] = {
+            "dtype": "F32",
+            "shape": rng.choice(([0], [0, 2**40], [2**62, 0])),
+            "data_offsets": [0, 0],
+        }
+    else:
+        header.clear()
+    return f"{name} {how}"
 
 
 def _data(rng: Random, path: Path) -> str:
@@ -224,21 +209,9 @@ def _data(rng: Random, path: Path) -> str:
     return f"data from {start} to {end} is {fill.hex()}"
 
 
-def _file(rng: Random, path: Path) -> str:
-    return values.change_file(rng, path)
-
-
 def _entry(rng: Random, header: Header) -> tuple[str, dict[str, Any]]:
     name = rng.choice([name for name in header if name != "__metadata__"])
     return name, header[name]
-
-
-def _changed(path: Path, change: Callable[[Header], str]) -> str:
-    text, data = split(path)
-    header = json.loads(text)
-    done = change(header)
-    join(path, json.dumps(header).encode("utf-8", "surrogatepass"), data)
-    return done
 
 
 _KINDS: dict[str, Callable[[Random, Path], str]] = {
@@ -246,6 +219,10 @@ _KINDS: dict[str, Callable[[Random, Path], str]] = {
     "bytes": _bytes,
     "size": _size,
     "text": _text,
+    "data": _data,
+    "file": values.change_file,
+}
+_OF_HEADERS: dict[str, Callable[[Random, Header], str]] = {
     "tree": _tree,
     "dtype": _dtype,
     "offsets": _offsets,
@@ -253,6 +230,4 @@ _KINDS: dict[str, Callable[[Random, Path], str]] = {
     "same bytes": _consistent,
     "name": _name,
     "entries": _entries,
-    "data": _data,
-    "file": _file,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -98,6 +98,29 @@ def change_json(rng: Random, path: Path, prefer: Sequence[str] = ()) -> str:
     done = [change(rng, data, prefer) for _ in range(rng.choice((1, 1, 1, 2)))]
     write(path, data)
     return "; ".join(done)
+
+
+def change_object(rng: Random, path: Path, fields: Mapping[str, tuple[Any, ...]], prefer: Sequence[str] = ()) -> str:
+    """Changes the file of a JSON object: a field, any value, its text, or the file as a whole.
+
+    Args:
+        rng: Chooses.
+        path: The file.
+        fields: Fields that mean something, with odd values for each.
+        prefer: Keys, see :func:`change`.
+    """
+    kind = rng.choice(("field", "field", "field", "tree", "tree", "text", "file"))
+    if kind == "text":
+        return change_text(rng, path)
+    if kind == "file":
+        return change_file(rng, path)
+    if kind == "tree":
+        return change_json(rng, path, prefer)
+    data = json.loads(path.read_text(encoding="utf-8"))
+    name = rng.choice(sorted(fields))
+    data[name] = rng.choice(fields[name])
+    write(path, data)
+    return f"{name} is {ascii(data[name])[:60]}"
 
 
 def change_text(rng: Random, path: Path) -> str:
