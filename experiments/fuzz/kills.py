@@ -165,19 +165,25 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         records, seconds = study(arguments.kills, arguments.seed, Path(folder))
         os.chdir("/")
-    about = machine("torch", "transformers", "safetensors")
-    counts = Counter((record["command"], record["state"]) for record in records if record["ended"] < 0)
     wrong = [record for record in records if record["wrong"]]
+    about = machine("torch", "transformers", "safetensors")
     data = {"seed": arguments.seed, **about, "seconds": seconds, "wrong": wrong, "kills": records}
     (out / "kills.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    killed = sum(counts.values())
-    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
+    text = page(data)
+    (out / "kills.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def page(data: dict[str, Any]) -> str:
+    """The committed page, of what ``kills.json`` holds."""
+    records, seconds = data["kills"], data["seconds"]
+    counts = Counter((record["command"], record["state"]) for record in records if record["ended"] < 0)
+    versions = ", ".join(f"{name} {number}" for name, number in data["versions"].items())
     lines = [
         "# Killed merges and exports",
         "",
-        f"{killed} of {len(records)} commands killed by SIGKILL before their end, at random moments, seed "
-        f"{arguments.seed}; {about['date']} on {about['cpu']}; {versions}. A whole merge takes "
-        f"{seconds['merge']:.2f} s, "
+        f"{counts.total()} of {len(records)} commands killed by SIGKILL before their end, at random moments, seed "
+        f"{data['seed']}; {data['date']} on {data['cpu']}; {versions}. A whole merge takes {seconds['merge']:.2f} s, "
         f"an export {seconds['export']:.2f} s.",
         "",
         "| command | nothing yet | a draft | the complete model |",
@@ -187,12 +193,11 @@ def main() -> None:
             for name in WORDS
         ),
         "",
-        f"Wrong: {len(wrong)}. A kill counts as wrong where some folder has a config and weights and is not the whole "
-        "model, where what is left cannot be told from other folders, or where the same command, given again, fails, "
-        "makes another model or leaves anything behind.",
+        f"Wrong: {len(data['wrong'])}. A kill counts as wrong where some folder has a config and weights and is not "
+        "the whole model, where what is left cannot be told from other folders, or where the same command, given "
+        "again, fails, makes another model or leaves anything behind.",
     ]
-    (out / "kills.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

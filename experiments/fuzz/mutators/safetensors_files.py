@@ -155,8 +155,8 @@ def _consistent(rng: Random, header: Header) -> str:
     size, shape = entry["data_offsets"][1] - entry["data_offsets"][0], entry["shape"]
     entry["dtype"], entry["shape"] = rng.choice(
         ((entry["dtype"], shape[::-1]), (entry["dtype"], [1, *shape]), ("U8", [size]), ("BOOL", [size]),
-         ("I8", [size]), ("F64", [size // 8] if size % 8 == 0 else shape), ("F16", shape), ("BF16", shape), ("I16", shape),
-         ("F8_E4M3", [size]), ("F32", [size // 4] if size % 4 == 0 else shape))
+         ("I8", [size]), ("F64", [size // 8] if size % 8 == 0 else shape), ("F16", shape), ("BF16", shape),
+         ("I16", shape), ("F8_E4M3", [size]), ("F32", [size // 4] if size % 4 == 0 else shape))
     )  # fmt: skip
     return f"{name} is {entry['dtype']} {entry['shape']}"
 
