@@ -8,7 +8,8 @@ from typing import Any
 
 from evomerge import methods
 from evomerge.dialects.mergekit.config import Configuration
-from evomerge.dialects.mergekit.settings import Parameters, lookup
+from evomerge.dialects.mergekit.fields import text
+from evomerge.dialects.mergekit.settings import Parameters, Setting, lookup, parameters
 from evomerge.errors import InputError, suggest
 from evomerge.methods import MergeMethod
 
@@ -88,20 +89,32 @@ class Vocabulary:
                     yield f"{where}.{name} is not read: {self.method.name} has no parameter {name}"
 
 
-def word_problems(configuration: Configuration) -> list[str]:
-    """A method that there is not, and parameters that no method has."""
-    problems: list[str] = []
-    try:
-        Vocabulary.of(configuration.method)
-    except InputError as error:
-        problems += error.problems
+def method_name(value: Any, where: str) -> str:
+    """Reads the name of a method that mergekit has.
+
+    Raises:
+        InputError: If it is none.
+    """
+    Vocabulary.of(text(value, where))
+    return str(value)
+
+
+def known_parameters(value: Any, where: str) -> dict[str, Setting]:
+    """Reads a mapping of parameters, each of which some method has.
+
+    Raises:
+        InputError: With everything in it that is no value, or no parameter.
+    """
     known = _all_names()
-    return problems + [
-        f"unsupported key {where}.{name}{suggest(name, known)}"
-        for where, level, _ in configuration.levels()
-        for name in level
-        if name not in known
-    ]
+    names = [str(name) for name in value] if isinstance(value, Mapping) else []
+    problems = [f"unsupported key {where}.{name}{suggest(name, known)}" for name in names if name not in known]
+    try:
+        found = parameters(value, where)
+    except InputError as error:
+        raise InputError([*problems, *error.problems]) from error
+    if problems:
+        raise InputError(problems)
+    return found
 
 
 def per_model(name: str) -> bool:

@@ -16,8 +16,7 @@ from evomerge.dialects.mergekit.config import (
 )
 from evomerge.dialects.mergekit.fields import boolean, list_of, mapping, shown, text, whole
 from evomerge.dialects.mergekit.model_names import ModelName, model_name
-from evomerge.dialects.mergekit.parameters import word_problems
-from evomerge.dialects.mergekit.settings import parameters
+from evomerge.dialects.mergekit.parameters import known_parameters, method_name
 from evomerge.dialects.yaml_text import documents
 from evomerge.errors import InputError, suggest
 
@@ -44,7 +43,6 @@ def configurations(source: str, where: str) -> tuple[Configuration, ...]:
         name = document.get("name") if isinstance(document, Mapping) else None
         place = where if len(found) == 1 else f"{where}, document {number}" + (f" ({name})" if name else "")
         configuration, wrong = _configuration(document, place)
-        wrong += [] if configuration is None else word_problems(configuration)
         problems += [f"{place}: {problem}" for problem in wrong]
         read += [] if configuration is None else [configuration]
     names = [configuration.name for configuration in read]
@@ -61,12 +59,12 @@ def _configuration(value: Any, place: str) -> tuple[Configuration | None, list[s
     """A document as far as it can be read, None where that is too little, and what is wrong with the rest."""
     readers: Mapping[str, Callable[[Any, str], Any]] = {
         "name": text,
-        "merge_method": text,
+        "merge_method": method_name,
         "base_model": model_name,
         "models": list_of(_model),
         "slices": list_of(_slice),
         "modules": _modules,
-        "parameters": parameters,
+        "parameters": known_parameters,
         "dtype": _dtype,
         "out_dtype": _dtype,
         "tokenizer_source": _tokenizer_source,
@@ -104,18 +102,18 @@ def _attempt(read: Callable[[], T]) -> tuple[T | None, list[str]]:
 
 
 def _model(value: Any, where: str) -> SourceEntry:
-    found = mapping(value, where, {"model": model_name, "parameters": parameters}, ("model",))
+    found = mapping(value, where, {"model": model_name, "parameters": known_parameters}, ("model",))
     return SourceEntry(found["model"], None, found.get("parameters", {}))
 
 
 def _layers_of(value: Any, where: str) -> SourceEntry:
-    readers = {"model": model_name, "layer_range": _range, "parameters": parameters}
+    readers = {"model": model_name, "layer_range": _range, "parameters": known_parameters}
     found = mapping(value, where, readers, ("model", "layer_range"))
     return SourceEntry(found["model"], found["layer_range"], found.get("parameters", {}))
 
 
 def _slice(value: Any, where: str) -> SliceEntry:
-    readers = {"sources": list_of(_layers_of), "base_model": model_name, "parameters": parameters}
+    readers = {"sources": list_of(_layers_of), "base_model": model_name, "parameters": known_parameters}
     found = mapping(value, where, readers, ("sources",))
     lengths = {end - start for start, end in (entry.layers for entry in found["sources"] if entry.layers)}
     if len(lengths) > 1:
@@ -129,7 +127,7 @@ def _modules(value: Any, where: str) -> dict[str, ModuleEntry]:
         raise InputError(f"{where} is {shown(value)}; expected a mapping of modules' names to models or slices")
     problems: list[str] = []
     found: dict[str, ModuleEntry] = {}
-    readers = {"models": list_of(_model), "slices": list_of(_slice), "parameters": parameters}
+    readers = {"models": list_of(_model), "slices": list_of(_slice), "parameters": known_parameters}
     for name, entry in value.items():
         place = f"{where}.{name}"
         fields, own = _attempt(lambda entry=entry, place=place: mapping(entry, place, readers))  # type: ignore[misc]

@@ -287,3 +287,18 @@ def test_methods_keys_and_parameters_that_there_are_not_are_told_together() -> N
     assert len(caught.value.problems) == 4
     for part in ("dare_ties", "models[0].parameters.wieght", "tokenizer_sauce", "dtype is 'bf16'"):
         assert part in said
+
+
+def test_methods_and_parameters_are_told_too_where_models_cannot_be_read() -> None:
+    model = "{model: a, parameters: {wieght: 1, density: {filter: x, value: 1}}}"
+    text = f"merge_method: tiess\nmodels: [{model}, {{modl: b}}]\n"
+    with pytest.raises(InputError) as caught:
+        configurations(text, "f.yml")
+    said = "\n".join(caught.value.problems)
+    for part in (
+        "did you mean 'ties'",
+        "models[0].parameters.wieght",
+        "models[0].parameters.density is",
+        "models[1].modl",
+    ):
+        assert part in said
