@@ -66,6 +66,8 @@ def _values(shaped: Shaped, block: Block, member: Member) -> Iterator[Said]:
         model = block.sources[roles.merged[0]][0]
         yield Said(where, "copy", str(model), None, f"{block.where}: the only model, so its tensor is taken as it is")
         return
+    if not words.coefficients and not words.options:
+        yield Said(where, words.method.name, None, None, "the method has no parameters")
     for name in words.coefficients:
         if not per_model(name):
             yield Said(where, name, None, *_place(name, block.shared, member.name, member.depth, names, words))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from evomerge.checkpoints import folder_of
+from evomerge.checkpoints import folder_of, is_embedding, is_head, is_vocabulary
 from evomerge.dialects.provenance import Said, provenance
 from evomerge.errors import InputError, suggest
 from evomerge.merging import Merger
@@ -51,6 +51,9 @@ def explain(config: ExplainConfig) -> list[str]:
 def _unknown(name: str, known: Sequence[str]) -> str:
     part = [other for other in known if name in other]
     hint = suggest(name, known)
+    embedding = next(filter(is_embedding, known), None)
+    if is_head(name) and embedding is not None and not any(map(is_head, known)):
+        hint = f"; its files have no head of its own, which repeats the embeddings: ask for {embedding!r}"
     if part and not hint:
         more = f" and {len(part) - _SHOWN} more" if len(part) > _SHOWN else ""
         hint = f"; names that hold it: {', '.join(part[:_SHOWN])}{more}"
@@ -90,6 +93,8 @@ def _tensor(plan: MergePlan, tensor: OutputTensor) -> Iterator[str]:
     if tensor.based:
         yield f"base {_input(tensor.inputs[0])}"
         yield from _inner(tensor.inputs[0])
+    if plan.outputs.tokenizer is not None and is_vocabulary(tensor.name):
+        yield f"rows are those of tokens, wherever a model has them{_tokens(recipe)}"
     own = {name: value for name, value in values.items() if isinstance(value, tuple)}
     shares = _shares(plan.outputs.options, own.get("weight", ()))
     for slot, entry in enumerate(models):
@@ -101,6 +106,15 @@ def _tensor(plan: MergePlan, tensor: OutputTensor) -> Iterator[str]:
         yield from _inner(entry)
     if tensor.tail is not None:
         yield f"its last {tensor.tail.shape[0]} rows are those of {_input(tensor.tail)}"
+
+
+def _tokens(recipe: Recipe) -> str:
+    """Whose tokens a model has, and those of which the recipe says the embedding."""
+    source = recipe.tokenizer.source
+    of = f"sources[{source}]" if isinstance(source, int) else source
+    named = ", ".join(map(repr, list(recipe.tokenizer.tokens)[:_SHOWN]))
+    more = ", ..." if len(recipe.tokenizer.tokens) > _SHOWN else ""
+    return f" (tokenizer: {of}{f'; the recipe says the embeddings of {named}{more}' if named else ''})"
 
 
 def _place(recipe: Recipe, name: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from evomerge.cli.main import main
+from tests.building import tiny_llama
 from tests.run.family import Family
 
 STAGES = """\
@@ -81,3 +82,24 @@ def test_our_own_recipes_frozen_groups_and_names_that_are_none(
     printed = capsys.readouterr().err
     assert "no tensor 'up_proj'" in printed
     assert "model.layers.0.mlp.up_proj.weight" in printed
+
+
+def test_methods_without_parameters_tied_heads_and_rows_of_tokens(
+    here: Path, family: Family, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = here / "fusion.yml"
+    file.write_text("merge_method: arcee_fusion\nbase_model: base\nmodels: [{model: one}]\n")
+    said = lines(capsys, f"recipe={file}", "tensor=model.norm.weight")
+    assert "arcee_fusion   the method has no parameters" in said
+    tied = tiny_llama(here / "tied", 0, tied=True)
+    file.write_text(f"merge_method: passthrough\nmodels: [{{model: {tied}}}]\n")
+    assert main(["explain", f"recipe={file}", "tensor=lm_head.weight"]) == 2
+    assert "repeats the embeddings: ask for 'model.embed_tokens.weight'" in capsys.readouterr().err
+    tokens = "{source: union, tokens: {a: {source: {kind: zero}}}, pad_to_multiple_of: 8}"
+    half = "models: [{model: one}, {model: two}]\nparameters: {weight: 0.5}\n"
+    file.write_text(f"merge_method: linear\n{half}tokenizer: {tokens}\n")
+    said = lines(capsys, f"recipe={file}", "tensor=model.embed_tokens.weight")
+    rows = (
+        "rows are those of tokens, wherever a model has them (tokenizer: union; the recipe says the embeddings of 'a')"
+    )
+    assert rows in said
