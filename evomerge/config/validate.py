@@ -156,10 +156,13 @@ def compare_config(flat: Mapping[str, Any], problems: list[str]) -> CompareConfi
     """
     _require(flat, ("models",), schema.COMPARE, problems)
     values = read_values(flat, schema.COMPARE, problems)
+    problems += _fill_base(values)
+    if values.get("base", ...) is None and "models" in values and "base" not in _told(problems):
+        problems.append("base: missing; deltas are taken from it: base=FOLDER")
     problems += checks.models(values) + _out_problems(values, new_file_problem)
     if not problems and values["offline"] is None:
         refs = [*values["models"], values["base"]]
-        values["offline"] = environment.offline_for(ref.source for ref in refs if ref is not None)
+        values["offline"] = environment.offline_for(place for ref in refs for place in _sources(ref))
     return _built(CompareConfig, values, problems)
 
 

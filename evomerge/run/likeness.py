@@ -14,6 +14,7 @@ from evomerge.recipe import DEFAULT_LAYER_PATTERN, ParameterGroups, UnknownTenso
 from evomerge.report.likeness import Compared, likeness_page
 from evomerge.run.recipes.models import Folders, open_models, other_bases, with_adapters
 from evomerge.run.run_config import CompareConfig, RunConfig
+from evomerge.store import write_text
 
 _EVERY = 2.0  # seconds between two words on how far it is
 
@@ -49,7 +50,7 @@ def compare(config: CompareConfig, say: Callable[[str], None] = lambda _: None) 
         sums=_by_place(deltas, list(base.specs)),
         left_out=tuple(left_out),
     )
-    Path(config.out).write_text(likeness_page(compared), encoding="utf-8")
+    write_text(Path(config.out), likeness_page(compared))
     return compared
 
 

@@ -120,8 +120,13 @@ def new_folder_problem(path: Path) -> str | None:
 
 
 def new_file_problem(path: Path) -> str | None:
-    """Why a file cannot be written; an older one is replaced."""
-    return f"{path} is a folder; expected the name of a file" if is_folder(path) else _obstacle(path)
+    """Why a file cannot be written; an older one is replaced, but no pipe or device."""
+    if is_folder(path):
+        return f"{path} is a folder; expected the name of a file"
+    problem = _obstacle(path)
+    if problem is None and path.exists() and not is_file(path):
+        return f"{path} is neither a file nor a folder; expected the name of a file"
+    return problem
 
 
 def _obstacle(path: Path) -> str | None:

@@ -13,6 +13,7 @@ from evomerge.cli.main import main
 from evomerge.recipe import CheckpointRef
 from evomerge.run.likeness import compare
 from evomerge.run.run_config import CompareConfig
+from tests.adapters import lora
 from tests.run.family import Family
 
 
@@ -71,3 +72,17 @@ def test_models_that_cannot_be_merged_are_a_finding(
     assert main(["compare", f"models=[{tmp_path / 'nowhere'},{odd}]", *words]) == 2
     assert "nowhere" in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
+
+
+def test_adapters_name_their_base_and_the_page_may_lie_in_a_new_folder(
+    family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    adapters = [str(lora(family.folder / "base", tmp_path / name, seed)) for seed, name in enumerate(("a", "b"))]
+    page = tmp_path / "new" / "folder" / "page.html"
+    assert main(["compare", f"models=[{','.join(adapters)}]", f"out={page}"]) == 0
+    assert "These models can be merged." in page.read_text()
+    words = [f"models=[{family.folder / 'one'}]", "out=/dev/null"]
+    assert main(["compare", *words]) == 2
+    printed = capsys.readouterr().err
+    assert "base: missing" in printed
+    assert "out: /dev/null is neither a file nor a folder" in printed
