@@ -135,7 +135,7 @@ def test_embeddings_of_the_base(base: Path, tmp_path: Path) -> None:
     recipe = make_recipe("ties", [one, two], base, out_dtype="float32")
     (problem,) = (p for p in Checkpoints.open(recipe).compare().problems if str(one) in p)
     assert "256 tokens" in problem
-    assert "embeddings: base" in problem
+    assert "embeddings=base" in problem
     recipe = make_recipe("ties", [one, two], base, out_dtype="float32", embeddings="base")
     found = merged(recipe, tmp_path / "out")
     own = load_file(base / "model.safetensors")

@@ -138,7 +138,7 @@ DAMAGES = {
     damage_empty: ("model.safetensors",),
     damage_gone: ("safetensors",),
     damage_pickled: ("pytorch_model.bin", "safetensors"),
-    damage_vocabulary: ("reference's in 2 tokens", "'a' has id 68 instead of 67", "embeddings: base"),
+    damage_vocabulary: ("reference's in 2 tokens", "'a' has id 68 instead of 67", "embeddings=base"),
     damage_nan: ("model.layers.0.mlp.down_proj.weight", "NaN"),
     damage_quantised: ("quantization_config",),
     damage_link: ("are the same folder; name each model once",),

@@ -59,7 +59,7 @@ def test_padded_vocabularies(
     models = f"[{speakers.folder / 'one'},{speakers.folder / 'other'}]"
     said = problems_of(["check", *speakers.words(tmp_path / "none", models=models)])
     assert "vocabulary differs from the reference's in 256 tokens" in said
-    assert "tokenizer: base or union" in said
+    assert "tokenizer=base or union" in said
     capsys.readouterr()
     assert main(["check", *speakers.words(tmp_path / "none", models=models, embeddings="base")]) == 0
     told = capsys.readouterr().out

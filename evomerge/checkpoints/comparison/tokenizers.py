@@ -20,8 +20,8 @@ from evomerge.checkpoints.source import CheckpointSource
 
 _SHOWN = 5
 _REMEDY = (
-    "use checkpoints with one tokenizer, keep the base's embeddings (embeddings: base), or merge them token by token "
-    "(tokenizer: base or union)"
+    "use checkpoints with one tokenizer, keep the base's embeddings (embeddings=base), or merge them token by token "
+    "(tokenizer=base or union)"
 )
 
 
@@ -104,7 +104,7 @@ def _compared(ours: _Tokens, theirs: _Tokens) -> tuple[list[str], list[str]]:
     if added:
         notes.append(
             f"its vocabulary has {_counted(added)}, which the reference's lacks: {_named(added)}. They are left out; "
-            "tokenizer: union keeps them"
+            "tokenizer=union keeps them"
         )
     if rowless:
         notes.append(f"it has no embedding of {_counted(rowless)}: {_named(rowless)}. There the reference's stay")

@@ -176,7 +176,7 @@ def row_problems(template: CheckpointSource, sources: Mapping[str, CheckpointSou
         if unlike:
             yield (
                 f"{where} has {len(unlike)} tokens in other rows than the merged model, such as {unlike[0]!r}; merge "
-                "token by token (tokenizer: base or union)"
+                "token by token (tokenizer=base or union)"
             )
 
 

@@ -137,7 +137,7 @@ def state_of(tokenizer: Any, where: str) -> dict[str, Any]:
     if backend is None:
         raise InputError(
             f"the tokenizer in {where} has no form of tokenizer.json, so no tokens can be added to it; take one that "
-            "has, or leave its tokens as they are (tokenizer: base)"
+            "has, or leave its tokens as they are (tokenizer=base)"
         )
     found: dict[str, Any] = json.loads(backend.to_str())
     return found

@@ -154,7 +154,7 @@ def _unscored(recipe: Recipe) -> Iterator[str]:
     if isinstance(place, int) and recipe.sources[place] != recipe.first:
         yield (
             f"it gives the model the tokenizer of sources[{place}], but candidates generate by those of the reference; "
-            "make that model the base, or the first source, or take its tokens too (tokenizer: union)"
+            "make that model the base, or the first source, or take its tokens too (tokenizer=union)"
         )
 
 

@@ -47,7 +47,7 @@ def build_spec(
         return _recipe_spec(config, searched.opened(checkpoints), checkpoints, method)
     if config.embeddings == "base" and (config.base is None or method.base == "none"):
         raise InputError(
-            "embeddings: base is set, but no base is merged; write base=FOLDER"
+            "embeddings=base is set, but no base is merged; write base=FOLDER"
             + (f", and another method than {method.name}" if method.base == "none" else "")
         )
     options = method.resolve(config.method_options)

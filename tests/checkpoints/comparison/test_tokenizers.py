@@ -78,7 +78,7 @@ def test_a_row_without_a_token_is_not_merged_with_one_that_has(
         grow(folder, 264)
     (problem,) = compared(reference, padded).problems
     assert "'<tool>' missing (id 259)" in problem
-    assert "embeddings: base" in problem
+    assert "embeddings=base" in problem
     assert compared(padded, reference).problems == ()
 
 
