@@ -49,6 +49,9 @@ REMEDY = (
     "merge it where it was trained, PeftModel.from_pretrained(BASE, FOLDER).merge_and_unload().save_pretrained(NEW), "
     "and name that folder"
 )
+_OF_THE_PROMPT = (
+    "PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "CARTRIDGE", "CPT", "ADAPTION_PROMPT",
+)  # fmt: skip
 # How A and B began is of no matter, unless the base was changed along with them.
 _PLAIN_STARTS = (True, False, "gaussian", "eva", "orthogonal")
 
@@ -118,6 +121,11 @@ def read_config(path: Path) -> AdapterConfig:
             problems, each naming the file.
     """
     data = read_object(path)
+    kind = data.get("peft_type")
+    if kind != "LORA":  # whose fields mean other things
+        why = "it learnt a prompt, so no merged weights are the same model; leave it out"
+        told = why if kind in _OF_THE_PROMPT else REMEDY
+        raise InputError(f"{str(path)!r}: peft_type is {_shown(kind)}; only LORA is merged here; {told}")
     problems = list(_unmergeable(data))
     fields: dict[str, Any] = {}
     for name, (own, read) in _READERS.items():
@@ -133,10 +141,6 @@ def read_config(path: Path) -> AdapterConfig:
 
 
 def _unmergeable(data: Mapping[str, Any]) -> Iterator[str]:
-    kind = data.get("peft_type")
-    if kind != "LORA":
-        yield f"peft_type is {_shown(kind)}; only LORA is merged here; {REMEDY}"
-        return
     for name, reason in _REFUSED.items():
         if data.get(name):
             yield f"{name} is set: {reason}" + ("" if ";" in reason else f"; {REMEDY}")

@@ -108,6 +108,7 @@ def test_nonfinite_values_are_named(llama: Path, adapter: Path) -> None:
     ("fields", "told"),
     [
         ({"peft_type": "IA3"}, "peft_type is 'IA3'; only LORA"),
+        ({"peft_type": "PREFIX_TUNING", "r": 0}, "learnt a prompt, so no merged weights are the same model"),
         ({"peft_type": None}, "peft_type is None"),
         ({"alora_invocation_tokens": [1, 2]}, "alora_invocation_tokens"),
         ({"layer_replication": [[0, 2], [1, 2]]}, "repeated layers"),
