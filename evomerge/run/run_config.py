@@ -13,7 +13,7 @@ from evomerge.evaluation import SPLITS
 from evomerge.executors import ExecutorSettings
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.genome import GenomeSettings
-from evomerge.recipe import EMBEDDINGS, TOKENIZERS, UNMATCHED, CheckpointRef, ModelRef, Tokenizer
+from evomerge.recipe import EMBEDDINGS, TOKENIZERS, UNMATCHED, ModelRef, Tokenizer
 from evomerge.run import paths
 from evomerge.search import Budgets, ConfirmSettings, PromoteSettings, SearcherSettings
 from evomerge.settings import as_json, from_json, section, setting
@@ -191,10 +191,10 @@ class MergeConfig:
 class CompareConfig:
     """The configuration of ``compare``; models and base are as in :class:`RunConfig`."""
 
-    models: tuple[CheckpointRef, ...] = field(
-        metadata=setting("the models to compare: folders or hub ids", form="checkpoints")
+    models: tuple[ModelRef, ...] = field(
+        metadata=setting("the models to compare: folders or hub ids, of LoRA adapters too", form="checkpoints")
     )
-    base: CheckpointRef | None = field(
+    base: ModelRef | None = field(
         default=None, metadata=setting("the model that the others were fine-tuned from", form="checkpoint")
     )
     out: str = field(default="comparison.html", metadata=setting("the page to write"))

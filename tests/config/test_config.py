@@ -233,6 +233,12 @@ def test_the_hub_is_out_of_bounds_unless_it_is_asked_for(desk: Path, words: list
     assert compose.search([*GOOD, *words]).offline is offline
 
 
+@pytest.mark.parametrize(("models", "offline"), [("A", True), ("A,org/name", False), ("org/name+A", False)])
+def test_so_it_is_for_compare(desk: Path, models: str, offline: bool) -> None:
+    """What an adapter is on counts too."""
+    assert compose.compare([f"models=[{models}]", "base=C"]).offline is offline
+
+
 def test_a_folder_wins_over_a_hub_id_and_a_revision_belongs_to_the_hub(desk: Path) -> None:
     (desk / "org" / "name").mkdir(parents=True)
     assert compose.search([*GOOD, "base=org/name"]).offline
