@@ -28,7 +28,7 @@ from evomerge.checkpoints.comparison.tensors import expected_names
 from evomerge.checkpoints.comparison.tokenizer_files import tokenizer_problems
 from evomerge.checkpoints.computed import is_computed
 from evomerge.checkpoints.files.draft import appearing, give_config, hold_back_config
-from evomerge.checkpoints.files.folder_files import file_problems
+from evomerge.checkpoints.files.folder_files import TEMPLATES, file_problems
 from evomerge.checkpoints.files.foreign import (
     parse_config,
     read_by_transformers,
@@ -52,6 +52,7 @@ from evomerge.checkpoints.values.nonfinite import find_nonfinite
 
 __all__ = [
     "DEFAULT_TEMPLATE",
+    "TEMPLATES",
     "AdapterSource",
     "CheckpointSource",
     "Comparison",

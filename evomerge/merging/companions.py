@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from evomerge.checkpoints import CheckpointSource, read_object
+from evomerge.checkpoints import TEMPLATES, CheckpointSource, read_object
 from evomerge.errors import InputError
 from evomerge.merging.plan.outputs import Outputs
-from evomerge.merging.vocabulary.stored import TEMPLATES, is_tokenizer_file
+from evomerge.merging.vocabulary.stored import is_tokenizer_file
 from evomerge.merging.vocabulary.templates import write_templates
 
 _COPIED = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".py")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from evomerge.checkpoints.files.folder_files import TEMPLATES
 from evomerge.checkpoints.json_files import read_optional
 
 DEFAULT_TEMPLATE = "default"
@@ -27,7 +28,7 @@ def chat_templates(folder: Path) -> dict[str, str]:
     single = folder / "chat_template.jinja"
     if single.is_file():
         found[DEFAULT_TEMPLATE] = single.read_text(encoding="utf-8", errors="replace")
-    for path in sorted((folder / "additional_chat_templates").glob("*.jinja")):
+    for path in sorted((folder / TEMPLATES).glob("*.jinja")):
         found[path.stem] = path.read_text(encoding="utf-8", errors="replace")
     # As jinja reads them: editors end a file with a newline, which is no part of the text.
     return {name: text.removesuffix("\n") for name, text in found.items()}

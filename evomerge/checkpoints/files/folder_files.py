@@ -17,7 +17,7 @@ from evomerge.texts import LARGEST, read_text
 
 _TEXTS = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".py")
 _LEGAL = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY", "README")
-_TEMPLATES = "additional_chat_templates"
+TEMPLATES = "additional_chat_templates"  # the folder of templates beside the default one
 # Small objects that libraries read along with a model or its tokenizer.
 _OBJECTS = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 # Files that cannot be something else by chance, where a folder called x.json is nobody's business.
@@ -41,7 +41,7 @@ def file_problems(folder: Path) -> list[str]:
     """
     try:
         paths = [path for path in sorted(folder.iterdir()) if _is_read(path.name)]
-        paths += sorted((folder / _TEMPLATES).glob("*.jinja"))
+        paths += sorted((folder / TEMPLATES).glob("*.jinja"))
     except OSError as error:
         raise InputError(f"{str(folder)!r} cannot be listed: {error.strerror or error}") from error
     problems = [problem for path in paths if (problem := _file_problem(folder, path))]

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from transformers import AutoTokenizer
 
-from evomerge.checkpoints import read_by_transformers, tokenizer_problems
+from evomerge.checkpoints import TEMPLATES, read_by_transformers, tokenizer_problems
 from evomerge.errors import InputError
 
 _NAMES = (
@@ -26,7 +26,6 @@ _NAMES = (
     "chat_template.json",
 )
 _SUFFIXES = (".model", ".tiktoken")
-TEMPLATES = "additional_chat_templates"
 
 
 class TokenizerSource(Protocol):

@@ -7,9 +7,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from evomerge.checkpoints import DEFAULT_TEMPLATE, chat_templates, read_object
+from evomerge.checkpoints import DEFAULT_TEMPLATE, TEMPLATES, chat_templates, read_object
 from evomerge.errors import InputError
-from evomerge.merging.vocabulary.stored import TEMPLATES
 from evomerge.recipe import CHAT_TEMPLATES
 
 _FILES = ("chat_template.jinja", "chat_template.json")
