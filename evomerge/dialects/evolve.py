@@ -25,7 +25,7 @@ from evomerge.dialects.overrides import (
 from evomerge.errors import InputError, suggest
 
 TOOL = "mergekit-evolve"
-# Its methods, with what they are called here and the options that it leaves to mergekit's defaults.
+# Its methods, with the options that it leaves to mergekit's defaults.
 _METHODS: Mapping[str, Mapping[str, Any]] = {
     "linear": {},
     "task_arithmetic": {},

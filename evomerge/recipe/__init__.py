@@ -21,7 +21,7 @@ from evomerge.recipe.groups import (
     UnknownTensorName,
     layer_of,
 )
-from evomerge.recipe.layers import Ends, OutputLayer
+from evomerge.recipe.layers import Ends, OutputLayer, stands_before
 from evomerge.recipe.numbers import Cell, Number, numbers_of, source_labels
 from evomerge.recipe.patterns import patterns_of
 from evomerge.recipe.recipe import FORMAT, Recipe, Source
@@ -57,4 +57,5 @@ __all__ = [
     "patterns_of",
     "short_name",
     "source_labels",
+    "stands_before",
 ]

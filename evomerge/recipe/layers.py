@@ -24,13 +24,17 @@ class Ends:
     after: tuple[int, ...]
 
     def of(self, place: Place, name: str) -> tuple[int, ...]:
-        """The sources of a tensor outside the layers. Norms of embeddings stand before the layers, others after."""
-        first = place.kind in ("embedding", "other", "tower") or (place.kind != "head" and "embed" in name.lower())
-        return self.before if first else self.after
+        """The sources of a tensor outside the layers."""
+        return self.before if stands_before(place, name) else self.after
 
     def to_json(self) -> dict[str, Any]:
         """Both fields as a JSON object."""
         return {"before": list(self.before), "after": list(self.after)}
+
+
+def stands_before(place: Place, name: str) -> bool:
+    """Whether a tensor outside the layers stands before them. Norms of embeddings do, other norms come after."""
+    return place.kind in ("embedding", "other", "tower") or (place.kind != "head" and "embed" in name.lower())
 
 
 @dataclass(frozen=True)

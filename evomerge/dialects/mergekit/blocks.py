@@ -16,7 +16,7 @@ from evomerge.dialects.mergekit.grouping import patterned
 from evomerge.dialects.mergekit.model_names import ModelName
 from evomerge.dialects.mergekit.settings import Parameters
 from evomerge.errors import InputError
-from evomerge.recipe import DEFAULT_LAYER_PATTERN, Ends, layer_of
+from evomerge.recipe import DEFAULT_LAYER_PATTERN, layer_of, stands_before
 
 FactsOf = Callable[[ModelName], ModelFacts]
 
@@ -236,13 +236,14 @@ class _Stack:
         """The tensors outside layers: of the first slice's models before them, of the last one's after them."""
         outside = [name for name in self.names if layer_of(name, DEFAULT_LAYER_PATTERN) is None]
         groups = patterned((), self.names)
+        before = [name for name in outside if stands_before(groups.place(name), name)]
+        after = [name for name in outside if not stands_before(groups.place(name), name)]
         # As many models as the first slice has, and the first ones: mergekit pairs the two lists.
-        after = last.sources[: len(first.sources)]
-        ends = Ends((0,), (1,))
-        for side, (part, entries) in enumerate(((first, first.sources), (last, after))):
-            where = f"{self.where}slices[{0 if side == 0 else len(self.module.slices) - 1}].sources"
+        paired = last.sources[: len(first.sources)]
+        end = len(self.module.slices) - 1
+        for number, part, entries, names in ((0, first, first.sources, before), (end, last, paired, after)):
+            where = f"{self.where}slices[{number}].sources"
             taken = [(entry, None) for entry in entries]
-            names = [name for name in outside if ends.of(groups.place(name), name) == (side,)]
             members = [Member(name, (name,) * len(entries), 0.0) for name in names]
             yield _block(where, taken, part.base or self.configuration.base, self._shared(part), members)
 

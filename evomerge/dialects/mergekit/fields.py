@@ -19,7 +19,21 @@ def shown(value: Any) -> str:
 
 
 def mapping(value: Any, where: str, readers: Mapping[str, Reader], needed: Collection[str] = ()) -> dict[str, Any]:
-    """Reads the fields of a mapping; what is null counts as left out.
+    """Reads the fields of a mapping, see :func:`read_fields`.
+
+    Raises:
+        InputError: With every unknown, missing and unreadable key.
+    """
+    found, problems = read_fields(value, where, readers, needed)
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def read_fields(
+    value: Any, where: str, readers: Mapping[str, Reader], needed: Collection[str] = ()
+) -> tuple[dict[str, Any], list[str]]:
+    """Reads the fields of a mapping as far as that goes; what is null counts as left out.
 
     Args:
         value: The mapping.
@@ -28,14 +42,11 @@ def mapping(value: Any, where: str, readers: Mapping[str, Reader], needed: Colle
         needed: Those that it must have.
 
     Returns:
-        The fields that are there.
-
-    Raises:
-        InputError: With every unknown, missing and unreadable key.
+        The fields that are there and could be read; and what is wrong: every unknown, missing and unreadable key.
     """
     named = where or "the document"
     if not isinstance(value, Mapping):
-        raise InputError(f"{named} is {shown(value)}; expected a mapping with {', '.join(readers)}")
+        return {}, [f"{named} is {shown(value)}; expected a mapping with {', '.join(readers)}"]
     prefix = f"{where}." if where else ""
     problems = [
         f"unsupported key {prefix + str(key)!r}{suggest(str(key), readers)} (supported are {', '.join(readers)})"
@@ -50,9 +61,7 @@ def mapping(value: Any, where: str, readers: Mapping[str, Reader], needed: Colle
                 found[key] = reader(value[key], prefix + key)
             except InputError as error:
                 problems += error.problems
-    if problems:
-        raise InputError(problems)
-    return found
+    return found, problems
 
 
 def text(value: Any, where: str) -> str:

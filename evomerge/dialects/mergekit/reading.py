@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from evomerge.dialects.mergekit.config import (
     Configuration,
@@ -14,13 +13,12 @@ from evomerge.dialects.mergekit.config import (
     TokenEntry,
     TokenizerEntry,
 )
-from evomerge.dialects.mergekit.fields import boolean, list_of, mapping, shown, text, whole
+from evomerge.dialects.mergekit.fields import boolean, list_of, mapping, read_fields, shown, text, whole
 from evomerge.dialects.mergekit.model_names import ModelName, model_name
 from evomerge.dialects.mergekit.parameters import known_parameters, method_name
 from evomerge.dialects.yaml_text import documents
 from evomerge.errors import InputError, suggest
 
-T = TypeVar("T")
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -71,11 +69,8 @@ def _configuration(value: Any, place: str) -> tuple[Configuration | None, list[s
         "tokenizer": _tokenizer,
         "chat_template": text,
     }
-    _, problems = _attempt(lambda: mapping(value, "", readers, ("merge_method",)))
-    found: dict[str, Any] = {}
+    found, problems = read_fields(value, "", readers, ("merge_method",))
     if isinstance(value, Mapping):
-        attempts = {key: _attempt(partial(read, value[key], key)) for key, read in readers.items() if key in value}
-        found = {key: item for key, (item, wrong) in attempts.items() if not wrong and value[key] is not None}
         given = [key for key in ("models", "slices", "modules") if value.get(key)]
         if len(given) != 1:
             problems.append(f"it has {' and '.join(given) or 'none of models, slices, modules'}; expected one of them")
@@ -92,13 +87,6 @@ def _configuration(value: Any, place: str) -> tuple[Configuration | None, list[s
         found.get("dtype"), found.get("out_dtype"), tokenizer, found.get("chat_template"),
     )  # fmt: skip
     return configuration, problems
-
-
-def _attempt(read: Callable[[], T]) -> tuple[T | None, list[str]]:
-    try:
-        return read(), []
-    except InputError as error:
-        return None, list(error.problems)
 
 
 def _model(value: Any, where: str) -> SourceEntry:
@@ -130,12 +118,12 @@ def _modules(value: Any, where: str) -> dict[str, ModuleEntry]:
     readers = {"models": list_of(_model), "slices": list_of(_slice), "parameters": known_parameters}
     for name, entry in value.items():
         place = f"{where}.{name}"
-        fields, own = _attempt(lambda entry=entry, place=place: mapping(entry, place, readers))  # type: ignore[misc]
-        problems += own
-        if fields is not None and ("models" in fields) == ("slices" in fields):
+        fields, wrong = read_fields(entry, place, readers)
+        if not wrong and ("models" in fields) == ("slices" in fields):
             given = "both" if "models" in fields else "neither"
-            problems.append(f"{place} has {given} models and slices; expected one of them")
-        elif fields is not None:
+            wrong.append(f"{place} has {given} models and slices; expected one of them")
+        problems += wrong
+        if not wrong:
             found[str(name)] = ModuleEntry(**fields)
     if problems:
         raise InputError(problems)
@@ -178,13 +166,10 @@ def _tokens(value: Any, where: str) -> dict[str, TokenEntry]:
             problems.append(f"{where} has the key {shown(token)}; expected a token, as a text in quotes")
             continue
         place = f"{where}.{token}"
-        fields, own = _attempt(
-            lambda entry=entry, place=place: mapping(entry, place, {"source": _embedding, "force": boolean})  # type: ignore[misc]
-        )
-        problems += own
-        if fields is not None:
-            kind, model, other = fields.get("source", (None, None, None))
-            found[token] = TokenEntry(kind, model, other, fields.get("force", False))
+        fields, wrong = read_fields(entry, place, {"source": _embedding, "force": boolean})
+        problems += wrong
+        kind, model, other = fields.get("source", (None, None, None))
+        found[token] = TokenEntry(kind, model, other, fields.get("force", False))
     if problems:
         raise InputError(problems)
     return found

@@ -12,7 +12,7 @@ from evomerge.dialects.mergekit.facts import ModelFacts
 from evomerge.dialects.mergekit.model_names import ModelName
 from evomerge.dialects.mergekit.written.values import Written, parameter
 from evomerge.errors import InputError
-from evomerge.recipe import DEFAULT_LAYER_PATTERN, Ends, OutputLayer, Recipe, layer_of
+from evomerge.recipe import DEFAULT_LAYER_PATTERN, Ends, OutputLayer, Recipe, layer_of, stands_before
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,9 @@ def _with_ends(recipe: Recipe, found: list[_Slice], template: ModelFacts, based:
             "more after them than before"
         )
     rows: dict[bool, list[_Row]] = {True: [], False: []}
-    sides = Ends((0,), (1,))
     for name in template.names:
         if layer_of(name, DEFAULT_LAYER_PATTERN) is None:
-            before = sides.of(recipe.groups.place(name), name) == (0,)
+            before = stands_before(recipe.groups.place(name), name)
             width = len(ends.before if before else ends.after)
             rows[before].append(_Row(name, (name,) * width, recipe.groups.index(name)))
 
