@@ -20,6 +20,8 @@ _DIALECTS: Sequence[tuple[Callable[[Any], bool], Callable[[Any, str], Overrides]
     (mergenetic.is_config, mergenetic.overrides),
 )
 
+_CHAT, _TURNS = "fitness.apply_chat_template", "fitness.fewshot_as_multiturn"
+
 
 def expanded(found: Sequence[Override], problems: list[str], notes: list[str] | None = None) -> list[Override]:
     """Puts in place of ``experiment=FILE.yaml`` what the file says; whatever else is given wins over it.
@@ -44,6 +46,8 @@ def expanded(found: Sequence[Override], problems: list[str], notes: list[str] | 
                 first += [inner] if translated is None else translated
         else:
             others.append(override)
+    if any(override.key == _CHAT and override.value is False for override in others):
+        first = [override for override in first if override.key != _TURNS]  # which are turns of a chat
     return [*first, *others]
 
 

@@ -250,6 +250,17 @@ def test_a_configuration_of_mergenetic_runs_as_a_search(family: Family, tmp_path
     assert run.manifest["genome"]["n_var"] == 4
 
 
+def test_a_chat_template_that_is_said_off_beside_mergekit_evolve_takes_its_turns_along(
+    family: Family, tmp_path: Path
+) -> None:
+    path = tmp_path / "evolve.yml"
+    text = EVOLVE.format(**{name: family.folder / name for name in ("one", "two", "base")})
+    path.write_text(text.replace("apply_chat_template: false\n", ""))
+    words = [f"recipe={path}", f"task_path=[{family.folder / 'tasks'}]", "fitness.apply_chat_template=false"]
+    fitness = compose.search(words).fitness
+    assert (fitness.apply_chat_template, fitness.fewshot_as_multiturn) == (False, False)
+
+
 def test_configurations_of_other_tools_are_refused_with_everything_that_is_wrong(
     family: Family, tmp_path: Path, problems_of: Callable[..., str]
 ) -> None:
