@@ -202,13 +202,24 @@ def open_sources(recipe: Recipe, *, offline: bool = True, verify: bool = True) -
 def _relative(ref: ModelRef, offline: bool) -> list[str]:
     """The problem of a model that is not there, where its place depends on the folder one stands in; else none."""
     place = Path(paths.resolve(ref.source))
-    if place.is_absolute() or ref.revision is not None or place.exists():
+    if place.is_absolute() or ref.revision is not None or not _absent(place):
         return []
     where = "in this folder" if offline else "in this folder, and no such model on the hub"
     return [
         f"there is no {ref.source} {where}; it is relative to the folder that the run was started in: start there"
         + ("" if not offline or not paths.is_hub_id(ref.source) else " (if it is a hub id, add offline=false)")
     ]
+
+
+def _absent(place: Path) -> bool:
+    """Whether nothing is there; False where it cannot be looked for, such as a name that is too long."""
+    try:
+        place.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
 
 
 def _licences(recipe: Recipe, checkpoints: Checkpoints) -> dict[str, str | None]:

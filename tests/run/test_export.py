@@ -19,6 +19,7 @@ from evomerge.evaluation import Response
 from evomerge.run.model_folder.card import licence_of
 from evomerge.run.model_folder.verification import largest_difference
 from tests.apart import Forked
+from tests.building import plain_recipe
 from tests.run.family import Family, write_task
 
 Refused = Callable[[Sequence[str]], str]
@@ -254,6 +255,17 @@ def test_models_named_relative_to_another_folder_are_said_to_be(
     for name in ("base", "one", "two"):
         assert f"there is no family/{name} in this folder; it is relative to the folder that the run was " in printed
     assert "on the hub" not in printed
+
+
+def test_a_models_name_that_is_too_long_to_look_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "long.json"
+    recipe.write_text(json.dumps(plain_recipe("x" * 10_000, "y" * 300)))
+    assert main(["merge", f"recipe={recipe}", f"out={tmp_path / 'out'}"]) == 2
+    first, *problems = capsys.readouterr().err.splitlines()
+    assert "2 problems" in first
+    assert all(str(recipe) in problem and "that can be looked into" in problem for problem in problems)
+    assert max(map(len, problems)) < 500
+    assert not (tmp_path / "out").exists()
 
 
 def test_evaluate_gives_the_recorded_scores(run: Path, tmp_path: Path, family: Family) -> None:
