@@ -14,6 +14,7 @@ from evomerge.dialects.overrides import Overrides
 from evomerge.dialects.yaml_text import documents
 from evomerge.errors import InputError
 from evomerge.run import paths
+from evomerge.texts import read_text
 
 _DIALECTS: Sequence[tuple[Callable[[Any], bool], Callable[[Any, str], Overrides]]] = (
     (evolve.is_config, evolve.overrides),
@@ -85,7 +86,7 @@ def read_foreign(name: str) -> Overrides | None:
     if not paths.is_file(path):
         return None
     try:
-        found = documents(path.read_text(encoding="utf-8"), name)
+        found = documents(read_text(path), name)
     except (InputError, OSError, ValueError):
         return None
     if len(found) != 1:

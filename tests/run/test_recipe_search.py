@@ -123,6 +123,10 @@ def test_what_contradicts_the_recipe_is_refused_at_once(
     printed = problems_of(["check", *family.words(tmp_path / "run", **{**SMALL, "models": None}, recipe=lost)])
     assert f"  - recipe: {lost}: there is no folder {family.folder / 'gone'}" in printed
     assert printed.count("gone") == 1
+    endless = tmp_path / "endless.yml"
+    with endless.open("wb") as file:
+        file.truncate(1 << 40)
+    assert "expected at most" in problems_of(["check", f"recipe={endless}"])
     assert "genome.searched: marks" in problems_of(["check", *family.words(tmp_path, genome__searched="[weight]")])
     assert not (tmp_path / "run").exists()
 
