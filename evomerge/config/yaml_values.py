@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from evomerge.run.paths import expanded
+from evomerge.texts import read_text
 
 
 def yaml_value(text: str) -> Any:
@@ -29,7 +30,7 @@ def yaml_file(name: str) -> Any:
     """
     path = expanded(name)
     try:
-        return yaml_value(path.read_text(encoding="utf-8"))
+        return yaml_value(read_text(path))
     except OSError as error:
         raise ValueError(f"the file {name} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
