@@ -131,7 +131,7 @@ def _finished(words: list[str]) -> int:
 
 
 def study(count: int, seed: int, folder: Path) -> tuple[list[Record], dict[str, float]]:
-    """Kills merges and, less often, exports.
+    """Kills merges and exports.
 
     Args:
         count: How many.
@@ -147,7 +147,7 @@ def study(count: int, seed: int, folder: Path) -> tuple[list[Record], dict[str, 
     rng, known = Random(seed), wholes(folder)
     records = []
     for _ in range(count):
-        name = rng.choice(("merge", "merge", "export"))
+        name = rng.choice(("merge", "export"))
         seconds, whole = known[name]
         records.append(kill(name, rng.uniform(0, 1.05 * seconds), folder, whole))
     return records, {name: round(seconds, 3) for name, (seconds, _) in known.items()}
