@@ -14,6 +14,8 @@ from evomerge.analysis.estimators._shared.sources import SHARE, SOURCES
 from evomerge.analysis.estimators._shared.spec import EstimatorSpec
 from evomerge.options import Option
 
+ANSWERS_PER_LEVEL = 5
+
 
 def estimate(answers: Answers, rows: Indices, options: Mapping[str, Any]) -> Estimates:
     """The mean of the strata's means, each counting as its stratum has items.
@@ -31,15 +33,19 @@ def estimate(answers: Answers, rows: Indices, options: Mapping[str, Any]) -> Est
 
 
 def _strata(answers: Answers, group: Group, count: int) -> Indices:
-    """The strata of the task, else as many equally large levels of difficulty, by the sources; one without sources."""
+    """The strata of the task, else equally large levels of difficulty by the sources; one level without sources.
+
+    There are no more levels than every fifth answer: with fewer in each, its own variance is hardly known.
+    """
     items = answers.values.shape[1]
     if answers.strata is not None:
         return np.unique(answers.strata, return_inverse=True)[1].reshape(-1)
     if len(group.sources) == 0:
         return np.zeros(items, dtype=np.int64)
     difficulty = filled(answers.values[group.sources]).mean(axis=0)
+    levels = max(1, min(count, len(group.seen) // ANSWERS_PER_LEVEL))
     rank = np.argsort(np.argsort(difficulty, kind="stable"), kind="stable")
-    return rank * count // items
+    return rank * levels // items
 
 
 def _joined(strata: Indices, seen: Indices) -> Indices:

@@ -100,19 +100,17 @@ class Estimates:
             confidence: Long-run share of intervals that hold the truth.
         """
         mean = float(self.value[first] - self.value[second])
-        common = int((self.asked[first] & self.asked[second]).sum())
         if not math.isfinite(float(self.se[first] + self.se[second])):
             return Interval(mean, math.inf, -math.inf, math.inf)
         if first == second:
             return Interval(0.0, 0.0, 0.0, 0.0)
-        variance = self._difference_variance(first, second, common)
-        se = math.sqrt(variance)
-        degrees = max((common or min(int(self.counts[first]), int(self.counts[second]))) - 1, 1)
-        margin = student_quantile(confidence, degrees) * se
+        se = math.sqrt(self._difference_variance(first, second))
+        either = int((self.asked[first] | self.asked[second]).sum())
+        margin = student_quantile(confidence, max(either - 1, 1)) * se
         return Interval(mean, se, mean - margin, mean + margin)
 
-    def _difference_variance(self, first: int, second: int, common: int) -> float:
-        if common == 0:
+    def _difference_variance(self, first: int, second: int) -> float:
+        if not (self.asked[first] & self.asked[second]).any():
             return float(self.se[first] ** 2 + self.se[second] ** 2)
         apart = self.contributions[first] - self.contributions[second]
         sampling = float(apart @ apart)
