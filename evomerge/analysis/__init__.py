@@ -8,6 +8,7 @@
 - :mod:`~evomerge.analysis.significance`: p-values from intervals, and Holm's correction.
 - :mod:`~evomerge.analysis.pareto`, :mod:`~evomerge.analysis.archive`: non-dominated sets, hypervolume, knee.
 - :mod:`~evomerge.analysis.likeness`: lengths, directions and signs of the deltas of several models.
+- :mod:`~evomerge.analysis.estimators`: scores over all items from answers to some, a folder with one file each.
 - :mod:`~evomerge.analysis.course`: the best value and the hypervolume so far.
 """
 

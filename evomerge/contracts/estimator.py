@@ -56,15 +56,17 @@ class EstimatorContract:
 
     Attributes:
         spec: The estimator under test.
+        usual: Options that it is tested with.
     """
 
     spec: EstimatorSpec
+    usual: Mapping[str, Any] = {}
 
     def estimate(
         self, answers: Answers, rows: list[int] | None = None, options: Mapping[str, Any] | None = None
     ) -> Estimates:
         """Estimates by the estimator under test."""
-        return estimate(self.spec.name, answers, rows, **(options or {}))
+        return estimate(self.spec.name, answers, rows, **{**self.usual, **(options or {})})
 
     # Declaration
 
@@ -86,7 +88,7 @@ class EstimatorContract:
         answers = replace(landscape(1), strata=None, inclusion=np.linspace(0.2, 0.9, ITEMS))
         usual = _bits(self.estimate(answers))
         for name, option in self.spec.options.items():
-            assert usual == _bits(self.estimate(answers, options={name: option.default}))
+            assert usual == _bits(self.estimate(answers, options={name: self.usual.get(name, option.default)}))
             others = [value for value in other_values(option) if not isinstance(value, int | float) or value <= 40]
             assert not others or any(_bits(self.estimate(answers, options={name: v})) != usual for v in others), name
 

@@ -14,3 +14,4 @@ class TestEveryEstimator(EstimatorContract):
     @pytest.fixture(autouse=True, params=estimators.names())
     def every_estimator(self, request: pytest.FixtureRequest) -> None:
         self.spec = estimators.load(request.param)
+        self.usual = {"dimensions": 1} if "dimensions" in self.spec.options else {}  # choosing them takes three fits

@@ -20,7 +20,7 @@ def formula(case: Case) -> Result:
     The weights of the combination are fitted to the answers, from equal ones, as the code of MERGE3 does; with a single
     merged model the ability is its own.
     """
-    abilities = case.expert_abilities()
+    abilities = case.experts
     count = len(abilities)
     if count == 1:
         ability = np.repeat(abilities, len(case.values), axis=0)

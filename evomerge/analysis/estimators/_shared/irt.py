@@ -37,7 +37,7 @@ class Case:
         values: Their answers, ``(rows, n)``.
         weights: Weights of the answers in a mean, ``(rows, n)``, sum 1.
         cut: The value above which an answer is right.
-        experts: Answers of the experts, ``(experts, items)``, NaN where there is none.
+        experts: Abilities of the experts by all their answers, ``(experts, dimensions)``.
         error: Validation error of the bank's model (b of gp-IRT).
         variance: Mean variance of the sources' answers (v of gp-IRT).
     """
@@ -70,16 +70,6 @@ class Case:
             return data
         return share * data + (1.0 - share) * self.bank.curve(ability)[:, unseen].mean(axis=1)
 
-    def expert_abilities(self) -> Array:
-        """Abilities of the experts from all their answers, ``(experts, dimensions)``."""
-        asked, places = np.unique(~np.isnan(self.experts), axis=0, return_inverse=True)
-        found = np.zeros((len(self.experts), self.bank.discrimination.shape[1]))
-        for number, items in enumerate(asked):
-            own = places.reshape(-1) == number
-            responses = (self.experts[np.ix_(own, items)] > self.cut).astype(np.float64)
-            found[own] = self.bank.ability(responses, np.flatnonzero(items))
-        return found
-
 
 @dataclass(frozen=True)
 class Result:
@@ -97,6 +87,7 @@ class Result:
 
 
 Method = Callable[[Case], Result]
+Fitted = tuple[Bank, Array]
 
 
 def published_delta(case: Case, per_item: float) -> float:
@@ -145,14 +136,24 @@ class _Setting:
     error: float
     variance: float
 
-    def case(self, bank: Bank, seen: Indices, values: Array, weights: Array) -> Case:
-        experts = self.answers.values[list(self.answers.experts)]
+    def fitted(self, without: Indices) -> Fitted:
+        """A bank of the sources without some of them, and the experts' abilities by it."""
+        bank = fit_bank(np.delete(self.responses, without, axis=0), self.dimensions)
+        found = np.zeros((len(self.answers.experts), self.dimensions))
+        for group in self.answers.groups(self.answers.experts):
+            responses = self.answers.values[np.ix_(group.rows, group.seen)] > self.cut
+            found[group.places] = bank.ability(responses.astype(np.float64), group.seen)
+        return bank, found
+
+    def case(self, fitted: Fitted, seen: Indices, values: Array, weights: Array) -> Case:
+        """The case of rows that were asked some items."""
+        bank, experts = fitted
         return Case(bank, seen, values, weights, self.cut, experts, self.error, self.variance)
 
 
 def _estimates(method: Method, setting: _Setting, rows: Indices) -> Estimates:
     answers = setting.answers
-    bank = fit_bank(setting.responses, setting.dimensions)
+    fitted = setting.fitted(np.array([], dtype=np.int64))
     value, own, error = np.full(len(rows), np.nan), np.zeros(len(rows)), np.zeros(len(rows))
     share, pulls = np.zeros(len(rows)), np.zeros((len(rows), answers.values.shape[1]))
     errors = _Errors(method, setting)
@@ -160,7 +161,7 @@ def _estimates(method: Method, setting: _Setting, rows: Indices) -> Estimates:
         if len(group.seen):
             values = answers.values[np.ix_(group.rows, group.seen)]
             weights = hajek_weights(answers, group.rows)[:, group.seen]
-            case = setting.case(bank, group.seen, values, weights)
+            case = setting.case(fitted, group.seen, values, weights)
             result = method(case)
             value[group.places], share[group.places] = result.value, result.mean
             pulls[np.ix_(group.places, group.seen)], own[group.places] = _pulls(case, result)
@@ -201,7 +202,7 @@ class _Errors:
 
     def __init__(self, method: Method, setting: _Setting) -> None:
         self._method, self._setting = method, setting
-        self._banks: list[tuple[Indices, Bank]] = []
+        self._banks: list[tuple[Indices, Fitted]] = []
         self._known: dict[int, float] = {}
 
     def square(self, n: int) -> float:
@@ -220,23 +221,22 @@ class _Errors:
         for _ in range(DRAWS):
             order = np.argsort(draws.random(int(index.max()) + 1)[index], kind="stable")
             seen = np.sort(order[:n])
-            for held, bank in self._folds():
+            for held, fitted in self._folds():
                 whole = [row for row in held if not np.isnan(known[row]).any()]
                 values = known[np.ix_(whole, seen)]
                 weights = np.full(values.shape, 1.0 / n)
                 if whole:
-                    found = self._method(self._setting.case(bank, seen, values, weights)).value
+                    found = self._method(self._setting.case(fitted, seen, values, weights)).value
                     errors.append(found - known[whole].mean(axis=1))
         return float(np.mean(np.concatenate(errors) ** 2)) if errors else 0.0
 
-    def _folds(self) -> list[tuple[Indices, Bank]]:
+    def _folds(self) -> list[tuple[Indices, Fitted]]:
         """Held-out rows, without experts, each with a bank of the others."""
         if not self._banks:
             setting = self._setting
             count = len(setting.responses)
             for part in range(min(FOLDS, count)):
                 held = np.arange(part, count, min(FOLDS, count))
-                bank = fit_bank(np.delete(setting.responses, held, axis=0), setting.dimensions)
                 own = [row for row in held if setting.sources[row] not in setting.answers.experts]
-                self._banks.append((np.array(own, dtype=np.int64), bank))
+                self._banks.append((np.array(own, dtype=np.int64), setting.fitted(held)))
         return self._banks
