@@ -73,3 +73,15 @@ def test_an_unknown_row_has_no_difference() -> None:
     values = np.array([[1.0, 0.0, 1.0], [NAN, NAN, NAN]])
     got = estimate("mean", Answers(values)).difference(0, 1)
     assert (got.se, got.low, got.high) == (math.inf, -math.inf, math.inf)
+
+
+def test_paired_rows_of_different_rungs_have_the_chances_of_the_shorter() -> None:
+    """Four of ten items in both, asked with chances 0.4 of the one and 0.8 of the other, which answered eight."""
+    draws = np.random.default_rng(2)
+    values = draws.normal(size=(2, 10))
+    values[0, 4:] = NAN
+    values[1, 8:] = NAN
+    chances = np.array([[0.4] * 10, [0.8] * 10])
+    got = paired("mean", Answers(values, inclusion=chances), (0, 1))
+    apart = values[0, :4] - values[1, :4]
+    assert got.se == pytest.approx(math.sqrt(0.6 * apart.var(ddof=1) / 4))

@@ -148,10 +148,14 @@ class Answers:
         ]
 
     def only(self, rows: Sequence[int], items: Mask) -> Answers:
-        """The same table where these rows were asked no items but these."""
-        values = self.values.copy()
-        values[np.ix_(np.asarray(rows), np.flatnonzero(~items))] = np.nan
-        return replace(self, values=values)
+        """The same table where these rows were asked no items but these, with the smallest of their chances."""
+        index, values = np.asarray(rows, dtype=np.int64), self.values.copy()
+        values[np.ix_(index, np.flatnonzero(~items))] = np.nan
+        inclusion = self.inclusion
+        if inclusion is not None and np.ndim(inclusion) == 2:
+            inclusion = np.array(inclusion, dtype=np.float64)
+            inclusion[index] = inclusion[index].min(axis=0)
+        return replace(self, values=values, inclusion=inclusion)
 
 
 def filled(values: Array) -> Array:
