@@ -26,12 +26,13 @@ def estimate(answers: Answers, rows: Indices, options: Mapping[str, Any]) -> Est
     The idea is that of the AIPW estimator of Zhang et al. 2025 (benchmark-prediction, benchpred/aipw.py: ridge with
     penalty 10 on the sources' answers), which corrects by residuals of the very fit, divided by 1 + n/(N-n). Here each
     part of the answers is corrected by a fit that has not seen it (`cross_fitted`), so that the estimate is unbiased
-    and its standard error honest. With fewer than five sources, or four answers, it is the control variate.
+    and its standard error honest. With fewer than five sources, or four clusters answered, it is the control variate.
     """
     items = answers.values.shape[1]
     value, residuals = np.full(len(rows), np.nan), np.zeros((len(rows), items))
     for group in answers.groups(rows, answers.sources(options["share"], options["sources"])):
-        if len(group.sources) >= FEWEST_SOURCES and FEWEST_ANSWERS <= len(group.seen) < items:
+        apart = len(np.unique(answers.cluster_index[group.seen]))
+        if len(group.sources) >= FEWEST_SOURCES and apart >= FEWEST_ANSWERS and len(group.seen) < items:
             value[group.places], residuals[group.places] = _regressed(answers, group, options)
         else:
             predicted = predictions(answers, group)
@@ -51,10 +52,6 @@ def _regressed(answers: Answers, group: Group, options: Mapping[str, Any]) -> tu
 
     probabilities = answers.probabilities[np.ix_(group.rows, group.seen)]
     parts = folds(answers.cluster_index[group.seen], options["folds"], options["seed"])
-    if len(parts) < 2:
-        predicted = np.zeros(answers.values.shape[1])
-        whole = answers.values[group.rows] - predicted
-        return expanded_mean(answers, group.rows, whole, "hajek"), whole
     crossed = cross_fitted(group, values, probabilities, fit, parts)
     residuals = np.zeros((len(group.rows), len(inputs)))
     residuals[:, group.seen] = crossed.residuals

@@ -14,20 +14,23 @@ from evomerge.analysis.estimators._shared.sources import SHARE, SOURCES
 from evomerge.analysis.estimators._shared.spec import EstimatorSpec
 from evomerge.options import Option
 
+FEWEST = 2
 ANSWERS_PER_LEVEL = 5
 
 
 def estimate(answers: Answers, rows: Indices, options: Mapping[str, Any]) -> Estimates:
     """The mean of the strata's means, each counting as its stratum has items.
 
-    Strata of which a row answered fewer than two items are joined with the next. The variance is that of the distances
+    Strata of which a row answered fewer than two items, and levels of which it answered fewer than four, are joined
+    with the next. The variance is that of the distances
     to the strata's means.
     """
     items = answers.values.shape[1]
     value, residuals = np.full(len(rows), np.nan), np.zeros((len(rows), items))
     for group in answers.groups(rows, answers.sources(options["share"], options["sources"])):
         if len(group.seen):
-            strata = _joined(_strata(answers, group, options["strata"]), group.seen)
+            least = FEWEST if answers.strata is not None else ANSWERS_PER_LEVEL - 1
+            strata = _joined(_strata(answers, group, options["strata"]), group.seen, least)
             value[group.places], residuals[group.places] = _within(answers, group.rows, strata)
     return assembled(answers, rows, value, residuals, centre=np.zeros_like(residuals))
 
@@ -48,13 +51,13 @@ def _strata(answers: Answers, group: Group, count: int) -> Indices:
     return rank * levels // items
 
 
-def _joined(strata: Indices, seen: Indices) -> Indices:
-    """Strata in their order, joined until each has two answered items or there is only one."""
+def _joined(strata: Indices, seen: Indices, least: int) -> Indices:
+    """Strata in their order, joined until each has as many answered items as wanted or there is only one."""
     found = np.zeros_like(strata)
     answered = np.bincount(strata[seen], minlength=int(strata.max()) + 1)
     number, held = 0, 0
     for stratum, count in enumerate(answered):
-        if held >= 2 and answered[stratum:].sum() >= 2:
+        if held >= least and answered[stratum:].sum() >= least:
             number, held = number + 1, 0
         found[strata == stratum] = number
         held += int(count)

@@ -81,18 +81,20 @@ def cross_fitted(group: Group, values: Array, probabilities: Array, fit: Fit, pa
     """
     n = len(group.seen)
     crossed = Crossed(*values.shape)
+    missed, sizes, wanted = np.zeros(len(values)), np.zeros(len(values)), 0.0
     for number, part in enumerate(parts):
         kept = np.setdiff1d(np.arange(n), part)
         predicted = fit(number, kept)
-        items = predicted.shape[1]
-        residuals = values[:, part] - predicted[:, group.seen[part]]
-        share = len(part) / n
-        chance = probabilities[:, part] * share / (1.0 - probabilities[:, part] * (1.0 - share))
-        weights = 1.0 / chance
-        correction = (weights * residuals).sum(axis=1) / weights.sum(axis=1)
+        items, share = predicted.shape[1], len(part) / n
         known = np.zeros(items, dtype=bool)
         known[group.seen[kept]] = True
-        rest = predicted[:, ~known].sum(axis=1) + (~known).sum() * correction
-        crossed.value += share * (values[:, kept].sum(axis=1) + rest) / items
+        residuals = values[:, part] - predicted[:, group.seen[part]]
+        chance = probabilities[:, part] * share / (1.0 - probabilities[:, part] * (1.0 - share))
+        missed += share / items * (residuals / chance).sum(axis=1)
+        # What the part stands for; with unequal chances all parts together are scaled to the items that they stand for.
+        sizes += share * (1.0 / chance).sum(axis=1)
+        wanted += share * float((~known).sum())
+        crossed.value += share * (values[:, kept].sum(axis=1) + predicted[:, ~known].sum(axis=1)) / items
         crossed.residuals[:, part] = residuals
+    crossed.value += missed * wanted / sizes
     return crossed
