@@ -56,8 +56,8 @@ class Surrogate:
 def predicted(answers: Answers, scores: Estimates, rows: Indices) -> Surrogate:
     """Predictions of rows by ridge regression on the other rows' estimated scores.
 
-    Features are genes and their squares; rows are weighted by one over their squared standard error (no more than four
-    times the median weight); the penalty is the one with the least squared error of leaving one row out. The variance
+    Features are genes and their squares; rows are weighted by how many answers their scores rest on (no more than four
+    times the median); the penalty is the one with the least squared error of leaving one row out. The variance
     of a prediction is the mean square of the jackknife+ points around it (Barber et al. 2021, doi:10.1214/20-AOS1965),
     the errors of leaving one out being cleared of those of the scores (`excess_variance`), and grows with the leverage
     of the genome.
@@ -79,7 +79,7 @@ def predicted(answers: Answers, scores: Estimates, rows: Indices) -> Surrogate:
         return unknown
     phi = features(genomes, genomes[learnt])
     design = np.concatenate([np.ones((len(phi), 1)), phi], axis=1)
-    fit = _best(design[learnt], scores.value[learnt], _weights(scores.se[learnt]))
+    fit = _best(design[learnt], scores.value[learnt], _weights(scores.take(learnt)))
     return _readout(fit, design[rows], scores.take(learnt), [_place(learnt, int(row)) for row in rows])
 
 
@@ -130,10 +130,18 @@ class _Fit:
     leverage: Array
 
 
-def _weights(se: Array) -> Array:
-    """One over the variance, bounded where it is far below the others', with mean 1."""
-    variance = np.maximum(se**2, 1e-12)
-    variance = np.maximum(variance, 0.25 * np.median(variance))
+def _weights(scores: Estimates) -> Array:
+    """Weights of scores to learn from, by how many answers they rest on, with mean 1.
+
+    A score's own standard error would not do: that of answers of 0 and 1 is smallest at the ends, and weights that go
+    with the scores bias what is learnt.
+    """
+    spread = scores.sampled / np.maximum(scores.counts, 1)
+    own = scores.se**2
+    sampled = spread > 0.0
+    level = float((own[sampled] / spread[sampled]).mean()) if sampled.any() else 0.0
+    variance = np.where(sampled, level * spread, own)
+    variance = np.maximum(variance, max(0.25 * float(np.median(variance)), 1e-12))
     return variance.mean() / variance / (variance.mean() / variance).mean()
 
 
