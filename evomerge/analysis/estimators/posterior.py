@@ -11,26 +11,26 @@ import numpy as np
 from evomerge.analysis.estimators._shared.answers import Answers, Indices
 from evomerge.analysis.estimators._shared.estimates import Estimates
 from evomerge.analysis.estimators._shared.spec import EstimatorSpec
-from evomerge.analysis.estimators._shared.surrogate import BASE, base_scores, predicted
+from evomerge.analysis.estimators._shared.surrogate import BASE, base_scores, predicted, typical_variance
 
 
 def estimate(answers: Answers, rows: Indices, options: Mapping[str, Any]) -> Estimates:
     """The combination of least variance of the two.
 
     With errors that are independent its weights are one over the variances, ``f_est/se**2 + f_sur/s**2``. On items that
-    the rows share they are not: the prediction has taken over the error of sampling, and counts for less. This
-    estimator is ours.
+    the rows share they are not: the prediction has taken over the error of sampling, and counts for less. Weights take
+    the variance that so many answers have on average, not a row's own, which would go with its score. This estimator is
+    ours.
     """
     scores = base_scores(answers, options)
     own, other = scores.take(rows), predicted(answers, scores, rows)
     first = own.se**2
     second = (other.contributions**2).sum(axis=1) + other.model
     common = (own.contributions * other.contributions).sum(axis=1)
-    weight = _weight(first, second, common)
+    weight = _weight(typical_variance(scores)[rows], second, common)
     with np.errstate(invalid="ignore"):
-        value = np.where(weight < 1.0, (1.0 - weight) * other.value, 0.0) + np.where(
-            weight > 0, weight * own.value, 0.0
-        )
+        value = np.where(weight > 0.0, weight * own.value, 0.0)
+        value = value + np.where(weight < 1.0, (1.0 - weight) * other.value, 0.0)
         outer = np.where(weight < 1.0, (1.0 - weight) ** 2 * second, 0.0)
         variance = np.where(weight > 0.0, weight**2 * first, 0.0) + outer + 2.0 * weight * (1.0 - weight) * common
         misfit = np.where(weight < 1.0, (1.0 - weight) ** 2 * other.model, 0.0)

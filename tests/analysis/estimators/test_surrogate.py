@@ -89,7 +89,10 @@ def test_the_error_of_common_items_is_taken_over() -> None:
 
 
 def test_posterior_weighs_by_variances() -> None:
-    """Every row on items of its own, so that errors are independent: weights are one over the variances."""
+    """Every row on ten items of its own, so that errors are independent: weights are one over the variances.
+
+    That of the estimates is the mean over rows; their own go into the standard error.
+    """
     draws = np.random.default_rng(4)
     genomes = draws.random((12, 2))
     values = np.full((12, 120), NAN)
@@ -99,9 +102,10 @@ def test_posterior_weighs_by_variances() -> None:
     answers = Answers(values, genomes=genomes)
     own, other = estimate("mean", answers), estimate("surrogate", answers, scores="mean")
     found = estimate("posterior", answers, scores="mean")
-    precision = 1 / own.se**2 + 1 / other.se**2
-    assert found.value == pytest.approx((own.value / own.se**2 + other.value / other.se**2) / precision, abs=1e-9)
-    assert found.se == pytest.approx(1 / np.sqrt(precision), abs=1e-9)
+    first, second = (own.se**2).mean(), other.se**2
+    share = (1 / first) / (1 / first + 1 / second)
+    assert found.value == pytest.approx(share * own.value + (1 - share) * other.value, abs=1e-9)
+    assert found.se == pytest.approx(np.sqrt(share**2 * own.se**2 + (1 - share) ** 2 * second), abs=1e-9)
 
 
 def test_few_rows_or_no_genomes_leave_the_estimate_alone() -> None:

@@ -13,7 +13,7 @@ from evomerge.analysis.estimators._shared.estimates import Estimates
 from evomerge.analysis.estimators._shared.features import features
 from evomerge.options import Option
 
-__all__ = ["BASE", "Surrogate", "base_scores", "predicted"]
+__all__ = ["BASE", "Surrogate", "base_scores", "predicted", "typical_variance"]
 
 FEWEST_ROWS = 5
 PENALTIES = np.geomspace(1e-3, 1e3, 19)
@@ -79,8 +79,20 @@ def predicted(answers: Answers, scores: Estimates, rows: Indices) -> Surrogate:
         return unknown
     phi = features(genomes, genomes[learnt])
     design = np.concatenate([np.ones((len(phi), 1)), phi], axis=1)
-    fit = _best(design[learnt], scores.value[learnt], _weights(scores.take(learnt)))
+    fit = _best(design[learnt], scores.value[learnt], _weights(typical_variance(scores)[learnt]))
     return _readout(fit, design[rows], scores.take(learnt), [_place(learnt, int(row)) for row in rows])
+
+
+def typical_variance(scores: Estimates) -> Array:
+    """Variances that scores have on average with as many answers as each rests on, ``(targets,)``.
+
+    They are for weights. A score's own standard error would not do: that of answers of 0 and 1 is smallest at the ends,
+    and weights that go with the scores bias whatever they are used for.
+    """
+    spread = scores.sampled / np.maximum(scores.counts, 1)
+    known = np.isfinite(scores.se) & (spread > 0.0)
+    level = float((scores.se[known] ** 2 / spread[known]).mean()) if known.any() else 0.0
+    return np.where(np.isfinite(scores.se) & (scores.se > 0.0), level * spread, scores.se**2)
 
 
 def excess_variance(squares: Array, noise: Array) -> float:
@@ -130,17 +142,8 @@ class _Fit:
     leverage: Array
 
 
-def _weights(scores: Estimates) -> Array:
-    """Weights of scores to learn from, by how many answers they rest on, with mean 1.
-
-    A score's own standard error would not do: that of answers of 0 and 1 is smallest at the ends, and weights that go
-    with the scores bias what is learnt.
-    """
-    spread = scores.sampled / np.maximum(scores.counts, 1)
-    own = scores.se**2
-    sampled = spread > 0.0
-    level = float((own[sampled] / spread[sampled]).mean()) if sampled.any() else 0.0
-    variance = np.where(sampled, level * spread, own)
+def _weights(variance: Array) -> Array:
+    """One over variances, bounded where these are far below the others, with mean 1."""
     variance = np.maximum(variance, max(0.25 * float(np.median(variance)), 1e-12))
     return variance.mean() / variance / (variance.mean() / variance).mean()
 
