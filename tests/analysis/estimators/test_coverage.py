@@ -62,11 +62,11 @@ def test_coverage(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [10, 20, 50, 100])
+@pytest.mark.parametrize("n", [10, 20, 50])
 @pytest.mark.parametrize("name", estimators.names())
 def test_coverage_over_200_repeats(name: str, n: int) -> None:
     rows, pairs = coverage(name, n, True, 200)
-    assert 0.93 <= rows <= 0.985, rows
+    assert 0.93 <= rows <= 0.99, rows
     assert 0.93 <= pairs <= 0.99, pairs
 
 
