@@ -194,6 +194,18 @@ class EstimatorContract:
         assert twice.se.mean() > 0.7 * once.se.mean()
         assert not self.spec.exact or twice.se.mean() > blind.se.mean()
 
+    def test_odd_tables_are_no_accident(self) -> None:
+        """All alike, one item, one answer a row, none at all: no exception, no warning, no interval turned round."""
+        genomes = np.random.default_rng(0).random((6, 2))
+        single = np.where(np.eye(6, 8) > 0, 1.0, np.nan)
+        for values in (np.zeros((6, 5)), np.ones((6, 1)), single, np.full((6, 4), np.nan), 0.5 * single):
+            with np.errstate(all="raise", under="ignore"):
+                found = self.estimate(Answers(values, genomes=genomes, experts=(0, 1)))
+                intervals = [found.interval(place) for place in range(6)]
+                intervals += [found.difference(0, place) for place in range(6)]
+            assert not any(interval.low > interval.high for interval in intervals)
+            assert not np.isnan(found.se).any()
+
     # Pairs
 
     def test_differences_are_mirrored_and_use_what_is_common(self) -> None:

@@ -42,7 +42,7 @@ def estimate(answers: Answers, rows: Indices, options: Mapping[str, Any]) -> Est
 
 def _weight(first: np.ndarray, second: np.ndarray, common: np.ndarray) -> np.ndarray:
     """Weight of the first of two estimates of given variances and covariance; 1 where the second is unknown."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         found = (second - common) / (first + second - 2.0 * common)
     found = np.where(np.isfinite(first), found, 0.0)
     found = np.where(np.isfinite(second), found, 1.0)

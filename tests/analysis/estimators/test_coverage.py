@@ -67,7 +67,7 @@ def test_coverage(name: str) -> None:
 def test_coverage_over_200_repeats(name: str, n: int) -> None:
     rows, pairs = coverage(name, n, True, 200)
     assert 0.93 <= rows <= 0.99, rows
-    assert 0.93 <= pairs <= 0.99, pairs
+    assert 0.93 <= pairs <= 0.995, pairs
 
 
 @pytest.mark.slow

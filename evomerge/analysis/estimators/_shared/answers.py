@@ -162,14 +162,14 @@ def filled(values: Array) -> Array:
     """A table without gaps: a gap gets its item's mean, moved by how far its row lies above the others on what it has.
 
     Args:
-        values: ``(rows, items)``, NaN where there is no answer; every row has some.
+        values: ``(rows, items)``, NaN where there is no answer.
     """
     gaps = np.isnan(values)
     if not gaps.any():
         return values
     answered = ~gaps
     held = np.where(gaps, 0.0, values)
-    overall = held.sum() / answered.sum()
+    overall = held.sum() / max(answered.sum(), 1)
     counts = answered.sum(axis=0)
     items = np.where(counts > 0, held.sum(axis=0) / np.maximum(counts, 1), overall)
     above = np.where(gaps, 0.0, values - items).sum(axis=1) / np.maximum(answered.sum(axis=1), 1)
