@@ -64,6 +64,7 @@ HOMES: dict[str, set[str]] = {
     "omegaconf": {"config"},
     "moocore": {"analysis"},
     "matplotlib": {"report"},
+    "pyarrow": {"executors/_shared/response_table"},
     "pymoo": {"search/searchers"},
     "cma": {"search/searchers"},
 }

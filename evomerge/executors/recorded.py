@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
@@ -26,6 +25,7 @@ __all__ = ["EXECUTOR", "Recorded", "RecordedWorker", "example_table"]
 NEIGHBOURS = 8  # recorded candidates that an interpolated answer is a mean of
 
 Vector = NDArray[np.float64]
+Key = tuple[str, str]
 _Kind = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]  # digest without coefficients, shapes of the coefficients
 
 
@@ -53,9 +53,10 @@ class RecordedWorker:
     def __call__(self, job: Job) -> Outcome:
         """The recorded responses; a failure of kind ``invalid`` where there are none."""
         recipe = job.recipe
+        keys = [(task, item) for task, ids in job.items.items() for item in ids]
         found = self._by_digest.get(recipe.digest)
         if found is None and self._unknown != "refuse":
-            found = self._neighbour(recipe)
+            found = self._neighbour(recipe, keys)
         if found is None:
             known = f"{len(self.candidates)} candidates were recorded"
             alike = len(self._alike.get(_kind(recipe), ()))
@@ -63,13 +64,13 @@ class RecordedWorker:
             return _invalid(f"recipe {recipe.digest[:12]} was not recorded: {known}{hint}")
         if found.error is not None:
             return Outcome(error=found.error)
-        keys = [(task, item) for task, ids in job.items.items() for item in ids]
-        missing = [f"{item or 'the values'} of {task}" for task, item in keys if (task, item) not in found.metrics]
+        answers = {key: metrics for key in keys if (metrics := found.metrics.get(key)) is not None}
+        missing = [f"{item or 'the values'} of {task}" for task, item in keys if (task, item) not in answers]
         if missing:
             return _invalid(f"{len(missing)} of {len(keys)} items were not recorded, the first: {missing[0]}")
-        return Outcome(tuple(Response(task, item, found.metrics[task, item]) for task, item in keys))
+        return Outcome(tuple(Response(task, item, answers[task, item]) for task, item in keys))
 
-    def _neighbour(self, recipe: Recipe) -> Recorded | None:
+    def _neighbour(self, recipe: Recipe, keys: Sequence[Key]) -> Recorded | None:
         """The nearest recorded candidate, or a mean of the nearest; None if no recorded one is of the recipe's kind."""
         alike = self._alike.get(_kind(recipe))
         if alike is None:
@@ -81,7 +82,7 @@ class RecordedWorker:
             return candidates[0]
         scored = [row for row, candidate in zip(nearest, candidates, strict=True) if candidate.error is None]
         weights = 1.0 / np.maximum(distances[scored], 1e-12) ** 2  # Shepard 1968, doi:10.1145/800186.810616
-        return _mean([alike[row] for row in scored], weights / weights.sum())
+        return _mean([alike[row] for row in scored], (weights / weights.sum()).tolist(), keys)
 
 
 def example_table() -> Path:
@@ -98,21 +99,25 @@ def _point(recipe: Recipe) -> Vector:
     return np.concatenate([recipe.coefficients[name].ravel() for name in sorted(recipe.coefficients)])
 
 
-def _mean(candidates: Sequence[Recorded], weights: Vector) -> Recorded:
-    """The weighted mean of every metric that all candidates have, item by item."""
-    keys = set(candidates[0].metrics).intersection(*(candidate.metrics for candidate in candidates[1:]))
+def _mean(candidates: Sequence[Recorded], weights: Sequence[float], keys: Sequence[Key]) -> Recorded:
+    """The weighted mean of every metric that all candidates have of the wanted items."""
     metrics = {}
-    for key in sorted(keys):
-        answers = [candidate.metrics[key] for candidate in candidates]
-        names = [name for name in answers[0] if all(name in answer for answer in answers)]
-        metrics[key] = {name: _weighted([answer[name] for answer in answers], weights) for name in names}
+    for key in keys:
+        answers = [answer for candidate in candidates if (answer := candidate.metrics.get(key)) is not None]
+        if len(answers) == len(candidates):
+            names = [name for name in answers[0] if all(name in answer for answer in answers)]
+            metrics[key] = {name: _weighted([answer[name] for answer in answers], weights) for name in names}
     return Recorded(candidates[0].recipe, metrics)
 
 
-def _weighted(values: Sequence[Any], weights: Vector) -> Any:
+def _weighted(values: Sequence[Any], weights: Sequence[float]) -> Any:
     """The weighted sum of numbers or of pairs, term by term: no library chooses the order."""
-    terms = (weight * np.asarray(value, dtype=np.float64) for weight, value in zip(weights, values, strict=True))
-    return sum(terms, np.float64(0.0)).tolist()
+    if isinstance(values[0], Sequence):
+        return [_weighted(column, weights) for column in zip(*values, strict=True)]
+    total = 0.0
+    for weight, value in zip(weights, values, strict=True):
+        total += weight * value
+    return total
 
 
 def _invalid(message: str) -> Outcome:
@@ -127,13 +132,13 @@ def make(make_worker: MakeWorker, options: Mapping[str, Any]) -> Executor:
 
 def identity(options: Mapping[str, Any]) -> dict[str, str]:
     """The content of the table, and how recipes that are not in it are answered."""
-    return {"table": hashlib.sha256(_file(options).read_bytes()).hexdigest(), "unknown": options["unknown"]}
+    return {"table": response_table.digest(_file(options)), "unknown": options["unknown"]}
 
 
 def check(options: Mapping[str, Any]) -> list[str]:
     """A missing table."""
     file = _file(options)
-    return [] if file.is_file() else [f"option table: there is no file {file}"]
+    return [] if file.exists() else [f"option table: there is no file or folder {file}"]
 
 
 def _file(options: Mapping[str, Any]) -> Path:
@@ -145,7 +150,7 @@ EXECUTOR = ExecutorSpec(
     title="nowhere: answers are looked up in a table of recorded responses",
     make=make,
     options={
-        "table": Option(None, None, str, "file of recorded responses; null: those of the embedded example"),
+        "table": Option(None, None, str, "recorded responses, a file or a folder; null: those of the embedded example"),
         "unknown": Option(
             "refuse",
             ("refuse", "nearest", "interpolated"),

@@ -1,4 +1,4 @@
-"""Response tables: what recorded candidates answered, item by item, as one file of JSON lines.
+"""Response tables as one file of JSON lines.
 
 The first line holds what rows share: item ids and metric names by task, and the recipes without their coefficients.
 Every other line is a candidate: the number of its recipe, its coefficients, and for each task and metric one value per
@@ -9,40 +9,19 @@ its error instead.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evomerge.errors import InputError
-from evomerge.evaluation import Failure, Response
+from evomerge.evaluation import Failure
+from evomerge.executors._shared.response_table.table import Key, Recorded
 from evomerge.recipe import Recipe
 
-__all__ = ["Recorded", "read", "write"]
+__all__ = ["read", "write"]
 
 FORMAT = 1
-
-Key = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A recorded candidate.
-
-    Attributes:
-        recipe: Its recipe.
-        metrics: Task and item to the metrics of its response; empty for a failed candidate.
-        error: Its failure, or None.
-    """
-
-    recipe: Recipe
-    metrics: Mapping[Key, Mapping[str, Any]] = field(default_factory=dict)
-    error: Failure | None = None
-
-    @classmethod
-    def of(cls, recipe: Recipe, responses: Iterable[Response], error: Failure | None = None) -> Recorded:
-        """A candidate as a store has it; of responses, the metrics are kept."""
-        return cls(recipe, {response.key: response.metrics for response in responses}, error)
 
 
 def write(path: Path, candidates: Sequence[Recorded], about: str, decimals: int | None = None) -> None:
