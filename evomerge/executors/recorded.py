@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from evomerge.evaluation import Failure, Job, Outcome, Response
 from evomerge.executors._shared import response_table
 from evomerge.executors._shared.protocol import Executor, MakeWorker
-from evomerge.executors._shared.response_table import Recorded
+from evomerge.executors._shared.response_table import Recorded, ResponseTable
 from evomerge.executors._shared.spec import ExecutorSpec
 from evomerge.executors.local import LocalExecutor
 from evomerge.options import Option
@@ -33,56 +33,57 @@ class RecordedWorker:
     """A worker that answers from recorded candidates.
 
     Args:
-        candidates: The recorded candidates.
+        candidates: The recorded candidates, or their table as `response_table.read_table` reads it.
         unknown: The answer of a recipe that was not recorded: ``refuse``, ``nearest`` or ``interpolated``. Only
             recipes that differ from it in nothing but the values of the coefficients are its neighbours; distance is
             Euclidean over all coefficients.
     """
 
-    def __init__(self, candidates: Sequence[Recorded], unknown: str = "refuse") -> None:
-        self.candidates = tuple(candidates)
+    def __init__(self, candidates: Sequence[Recorded] | ResponseTable, unknown: str = "refuse") -> None:
         self._unknown = unknown
-        self._by_digest = {candidate.recipe.digest: candidate for candidate in self.candidates}
-        self._alike: dict[_Kind, list[Recorded]] = {}
-        for candidate in self._by_digest.values():
-            self._alike.setdefault(_kind(candidate.recipe), []).append(candidate)
+        self._table = candidates if isinstance(candidates, ResponseTable) else ResponseTable.of(candidates)
+        self.candidates = self._table.candidates
+        self._by_digest = {candidate.recipe.digest: row for row, candidate in enumerate(self.candidates)}
+        self._alike: dict[_Kind, list[int]] = {}
+        for row in self._by_digest.values():
+            self._alike.setdefault(_kind(self.candidates[row].recipe), []).append(row)
         self._points = {
-            kind: np.array([_point(candidate.recipe) for candidate in alike]) for kind, alike in self._alike.items()
+            kind: np.array([_point(self.candidates[row].recipe) for row in alike])
+            for kind, alike in self._alike.items()
         }
 
     def __call__(self, job: Job) -> Outcome:
         """The recorded responses; a failure of kind ``invalid`` where there are none."""
-        recipe = job.recipe
-        keys = [(task, item) for task, ids in job.items.items() for item in ids]
-        found = self._by_digest.get(recipe.digest)
-        if found is None and self._unknown != "refuse":
-            found = self._neighbour(recipe, keys)
-        if found is None:
-            known = f"{len(self.candidates)} candidates were recorded"
+        recipe, keys = job.recipe, [(task, item) for task, ids in job.items.items() for item in ids]
+        known = self._by_digest.get(recipe.digest)
+        rows, weights = ([known], [1.0]) if known is not None else self._neighbours(recipe)
+        if not rows:
+            recorded = f"{len(self.candidates)} candidates were recorded"
             alike = len(self._alike.get(_kind(recipe), ()))
             hint = f", {alike} of them of its kind; unknown=nearest answers as the nearest of these" if alike else ""
-            return _invalid(f"recipe {recipe.digest[:12]} was not recorded: {known}{hint}")
-        if found.error is not None:
-            return Outcome(error=found.error)
-        answers = {key: metrics for key in keys if (metrics := found.metrics.get(key)) is not None}
+            return _invalid(f"recipe {recipe.digest[:12]} was not recorded: {recorded}{hint}")
+        first = self.candidates[rows[0]]
+        if first.error is not None:
+            return Outcome(error=first.error)
+        answers = _looked_up(first, keys) if len(rows) == 1 else _mean(self._table, rows, weights, job.items)
         missing = [f"{item or 'the values'} of {task}" for task, item in keys if (task, item) not in answers]
         if missing:
             return _invalid(f"{len(missing)} of {len(keys)} items were not recorded, the first: {missing[0]}")
         return Outcome(tuple(Response(task, item, answers[task, item]) for task, item in keys))
 
-    def _neighbour(self, recipe: Recipe, keys: Sequence[Key]) -> Recorded | None:
-        """The nearest recorded candidate, or a mean of the nearest; None if no recorded one is of the recipe's kind."""
+    def _neighbours(self, recipe: Recipe) -> tuple[list[int], list[float]]:
+        """Rows of the nearest recorded candidates of the recipe's kind and their weights; none if none may answer."""
         alike = self._alike.get(_kind(recipe))
-        if alike is None:
-            return None
+        if alike is None or self._unknown == "refuse":
+            return [], []
         distances = np.linalg.norm(self._points[_kind(recipe)] - _point(recipe), axis=1)
         nearest = np.argsort(distances, kind="stable")[: NEIGHBOURS if self._unknown == "interpolated" else 1]
-        candidates = [alike[row] for row in nearest]
-        if len(candidates) == 1 or candidates[0].error is not None:
-            return candidates[0]
-        scored = [row for row, candidate in zip(nearest, candidates, strict=True) if candidate.error is None]
+        rows = [alike[place] for place in nearest]
+        if len(rows) == 1 or self.candidates[rows[0]].error is not None:
+            return rows[:1], [1.0]
+        scored = [place for place in nearest if self.candidates[alike[place]].error is None]
         weights = 1.0 / np.maximum(distances[scored], 1e-12) ** 2  # Shepard 1968, doi:10.1145/800186.810616
-        return _mean([alike[row] for row in scored], (weights / weights.sum()).tolist(), keys)
+        return [alike[place] for place in scored], (weights / weights.sum()).tolist()
 
 
 def example_table() -> Path:
@@ -99,25 +100,29 @@ def _point(recipe: Recipe) -> Vector:
     return np.concatenate([recipe.coefficients[name].ravel() for name in sorted(recipe.coefficients)])
 
 
-def _mean(candidates: Sequence[Recorded], weights: Sequence[float], keys: Sequence[Key]) -> Recorded:
-    """The weighted mean of every metric that all candidates have of the wanted items."""
-    metrics = {}
-    for key in keys:
-        answers = [answer for candidate in candidates if (answer := candidate.metrics.get(key)) is not None]
-        if len(answers) == len(candidates):
-            names = [name for name in answers[0] if all(name in answer for answer in answers)]
-            metrics[key] = {name: _weighted([answer[name] for answer in answers], weights) for name in names}
-    return Recorded(candidates[0].recipe, metrics)
+def _looked_up(candidate: Recorded, keys: Sequence[Key]) -> Mapping[Key, Mapping[str, Any]]:
+    """A candidate's metrics of the wanted items, as far as it was asked them."""
+    return {key: metrics for key in keys if (metrics := candidate.metrics.get(key)) is not None}
 
 
-def _weighted(values: Sequence[Any], weights: Sequence[float]) -> Any:
-    """The weighted sum of numbers or of pairs, term by term: no library chooses the order."""
-    if isinstance(values[0], Sequence):
-        return [_weighted(column, weights) for column in zip(*values, strict=True)]
-    total = 0.0
-    for weight, value in zip(weights, values, strict=True):
-        total += weight * value
-    return total
+def _mean(
+    table: ResponseTable, rows: Sequence[int], weights: Sequence[float], items: Mapping[str, Sequence[str]]
+) -> Mapping[Key, Mapping[str, Any]]:
+    """The weighted mean of every metric that all candidates have of the wanted items.
+
+    Terms are added one after the other: no library chooses the order.
+    """
+    found: dict[Key, dict[str, Any]] = {}
+    for task, ids in items.items():
+        known = [item for item in ids if (task, item) in table.place]
+        places = [table.place[task, item] for item in known]
+        for name, column in table.values.get(task, {}).items():
+            total = np.zeros((len(places), *column.shape[2:]))
+            for row, weight in zip(rows, weights, strict=True):
+                total = total + weight * column[row, places]
+            for place in np.flatnonzero(~np.isnan(total.reshape(len(places), -1)).any(axis=1)):
+                found.setdefault((task, known[place]), {})[name] = total[place].tolist()
+    return found
 
 
 def _invalid(message: str) -> Outcome:
@@ -126,7 +131,7 @@ def _invalid(message: str) -> Outcome:
 
 def make(make_worker: MakeWorker, options: Mapping[str, Any]) -> Executor:
     """Makes the executor; no worker is made."""
-    worker = RecordedWorker(response_table.read(_file(options)), options["unknown"])
+    worker = RecordedWorker(response_table.read_table(_file(options)), options["unknown"])
     return LocalExecutor(lambda: worker, EXECUTOR.name)
 
 
