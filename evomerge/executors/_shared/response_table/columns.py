@@ -14,7 +14,7 @@ __all__ = ["as_array", "as_column", "by_item", "distinct", "is_truth", "known", 
 
 
 def rounded(values: Array, digits: int = 10) -> Array:
-    """Values with so many binary digits, and none beyond so many after the point: errors are at most 0.1 % and 0.0005."""
+    """Values with so many binary digits, and none beyond so many after the point: errors up to 0.1 % and 0.0005."""
     fraction, exponent = np.frexp(values)
     lowest = np.maximum(exponent - digits, -digits)
     return np.ldexp(np.round(np.ldexp(fraction, exponent - lowest)), lowest)
