@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from evomerge.contracts import landscape
-from evomerge.contracts.raising import raised
-from evomerge.options import Option
+from evomerge.contracts.searcher_cases import Trace, Unseeded, disturbed, identical, other_values, refused
 from evomerge.search.searchers import Observation, Problem, Proposal, Searcher, SearcherSettings, SearcherSpec
 
 __all__ = ["SearcherContract"]
 
 N_VAR = 6
 SEEDS = (0, 1, 12345678901)
-
-Trace = list[tuple[str, bytes, tuple[str, ...]]]
 
 
 class SearcherContract:
@@ -96,7 +93,7 @@ class SearcherContract:
         """Ids, genomes and parents are equal to the last bit, whatever the rest of the program does."""
         for seed in SEEDS:
             calm, troubled = self.make(seed=seed), self.make(seed=seed)
-            for wanted, hostile in zip(self.trace(calm, 12), _disturbed(self.trace(troubled, 12)), strict=True):
+            for wanted, hostile in zip(self.trace(calm, 12), disturbed(self.trace(troubled, 12)), strict=True):
                 assert wanted == hostile
 
     def test_seeds_matter(self) -> None:
@@ -124,7 +121,7 @@ class SearcherContract:
         """A call that forgets to pass its generator often gets an unseeded one."""
         list(self.trace(self.make(), 1))
         make_generator = np.random.default_rng
-        np.random.default_rng = lambda seed=None: make_generator(seed) if seed is not None else _Unseeded()  # type: ignore
+        np.random.default_rng = lambda seed=None: make_generator(seed) if seed is not None else Unseeded()  # type: ignore
         try:
             for kind in ("mixed", "infeasible"):
                 list(self.trace(self.make(), 8, kind))
@@ -222,10 +219,41 @@ class SearcherContract:
         proposals = searcher.ask()
         observations = self.observe(proposals)
         searcher.tell(observations)
-        if self.spec.retell:
-            searcher.tell(observations[:1])
-        else:
+        if not self.spec.retell:
             assert refused(lambda: searcher.tell(observations[:1]))
+            return
+        searcher.tell(observations[:1])
+        following = self.observe(searcher.ask())
+        assert self.spec.partial or refused(lambda: searcher.tell([*following[:1], *observations[:1]])), "some missing"
+        searcher.tell([*following, *observations])
+        searcher.ask()
+
+    def test_selection_names_who_is_compared(self) -> None:
+        """Kept are proposals of earlier asks; a searcher that keeps any takes corrected values and acts on them."""
+        searcher, known = self.make(), dict[str, Observation]()
+        for batch in range(6):
+            proposals = searcher.ask()
+            chosen = searcher.selection()
+            assert set(chosen.kept) <= known.keys()
+            assert len(set(chosen.kept)) == len(chosen.kept)
+            assert self.spec.retell or not chosen.kept, "what is kept has to be told again"
+            assert chosen.places is None or 1 <= chosen.places <= len(chosen.kept) + len(proposals)
+            assert not (chosen.paired and len(chosen.kept) != len(proposals)) or batch == 0
+            observed = self.observe(proposals)
+            known |= {one.id: one for one in observed}
+            searcher.tell([*observed, *(known[id] for id in chosen.kept)])
+
+    def test_kept_candidates_with_worse_values_do_not_stay(self) -> None:
+        """All that are kept turn out to be far worse than the proposals, on the items of these."""
+        searcher, known = self.make(), dict[str, Observation]()
+        for _ in range(3):
+            observed = self.observe(searcher.ask(), "flat")
+            known |= {one.id: one for one in observed}
+            searcher.tell(observed)
+        kept, proposals = searcher.selection().kept, searcher.ask()
+        fallen = [replace(known[id], F=np.full(self.spec.objectives[0], 1e6)) for id in kept]
+        searcher.tell([*self.observe(proposals, "flat"), *fallen])
+        assert self.spec.measures or not set(searcher.selection().kept) & set(kept), "unless each has its own cell"
 
     def test_measures_are_as_declared(self) -> None:
         """They are needed, or change nothing."""
@@ -243,51 +271,3 @@ class SearcherContract:
             told = self.observe(asked)
             with_measures.tell([Observation(o.id, o.F, o.G, measures=np.ones(2)) for o in told])
             without.tell(told)
-
-
-def identical(proposals: list[Proposal]) -> Trace:
-    """Everything that two equal proposals share."""
-    return [(p.id, p.x.tobytes() if p.x is not None else _digest(p).encode(), p.parents) for p in proposals]
-
-
-def _digest(proposal: Proposal) -> str:
-    return proposal.recipe.digest if proposal.recipe is not None else ""
-
-
-def other_values(option: Option) -> list[object]:
-    """Accepted values of an option besides its default, those that should change most first."""
-    default, low, high = option.default, option.low, option.high
-    tried: list[Any] = list(option.choices or ())
-    if option.kind is bool:
-        tried += [True, False]
-    elif option.kind in (int, float) and not option.choices:
-        least = low if low is not None else 0.0
-        tried += [least + 0.25 * (min(high, 40.0) - least)] if high is not None else []
-        tried += [2 * (default or 0) + 1, (default or 0) / 2, *(end for end in (low, high) if end is not None)]
-        tried = [option.kind(value) for value in tried]
-    return [value for value in tried if value != default and option.problem("", value) is None]
-
-
-def refused(call: Callable[[], object]) -> bool:
-    """Whether a call raises RuntimeError with a message."""
-    return bool(str(raised(RuntimeError, call)))
-
-
-class _Unseeded:
-    """Stands for a generator without a seed: any use of it fails."""
-
-    def __getattr__(self, name: str) -> object:
-        raise AssertionError(f"random numbers that no seed decides were asked for: {name}")
-
-
-def _disturbed(batches: Iterator[Trace]) -> Iterator[Trace]:
-    """Reseeds the global generators before every batch."""
-    states = np.random.get_state(), random.getstate()  # noqa: NPY002
-    try:
-        for number, batch in enumerate(batches):
-            yield batch
-            np.random.seed(number % 3)  # noqa: NPY002
-            random.seed(0)
-    finally:
-        np.random.set_state(states[0])  # noqa: NPY002
-        random.setstate(states[1])

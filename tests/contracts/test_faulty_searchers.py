@@ -14,7 +14,15 @@ from evomerge.contracts import workers
 from evomerge.contracts.searcher import SearcherContract
 from evomerge.options import Option
 from evomerge.search import searchers
-from evomerge.search.searchers import Observation, Problem, Proposal, Searcher, SearcherSettings, SearcherSpec
+from evomerge.search.searchers import (
+    Observation,
+    Problem,
+    Proposal,
+    Searcher,
+    SearcherSettings,
+    SearcherSpec,
+    Selection,
+)
 
 COUNTER = itertools.count()
 
@@ -38,6 +46,9 @@ class _Faulty:
 
     def tell(self, observations: Sequence[Observation]) -> None:
         self.searcher.tell(observations)
+
+    def selection(self) -> Selection:
+        return self.searcher.selection()
 
     def change(self, proposal: Proposal) -> Proposal:
         return proposal
@@ -121,17 +132,15 @@ class _FillsIn(_Faulty):
         self.searcher.tell([told.get(p.id, replace(bad, id=p.id)) for p in self.asked])
 
 
-class _TakesCorrections(_Faulty):
-    told = False
-
-    def ask(self, n: int | None = None) -> list[Proposal]:
-        self.told = False
-        return super().ask(n)
-
+class _DropsCorrections(_Faulty):
     def tell(self, observations: Sequence[Observation]) -> None:
-        if not self.told:
-            super().tell(observations)
-        self.told = True
+        kept = set(self.searcher.selection().kept)
+        self.searcher.tell([one for one in observations if one.id not in kept])
+
+
+class _NamesStrangers(_Faulty):
+    def selection(self) -> Selection:
+        return Selection(("99.0",), 8)
 
 
 class _ForgetsConstraints(_Faulty):
@@ -164,7 +173,9 @@ SEARCHERS: list[tuple[Any, dict[str, Any], str]] = [
     (_IgnoresStrangers, {}, "test_values_of_strangers_are_refused"),
     (_FillsIn, {}, "test_partial_is_as_declared"),
     (_Faulty, {"partial": True}, "test_partial_is_as_declared"),
-    (_TakesCorrections, {}, "test_retell_is_as_declared"),
+    (_Faulty, {"retell": False}, "test_retell_is_as_declared"),
+    (_NamesStrangers, {}, "test_selection_names_who_is_compared"),
+    (_DropsCorrections, {}, "test_kept_candidates_with_worse_values_do_not_stay"),
     (_ForgetsConstraints, {}, "test_constraints_are_handled_as_declared"),
     (_Faulty, {"constraints": "none"}, "test_constraints_are_handled_as_declared"),
     (_ReadsMeasures, {}, "test_measures_are_as_declared"),

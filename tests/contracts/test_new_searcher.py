@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from evomerge.options import Option
-from evomerge.search.searchers import ONE, Proposal, SearcherSpec, initial_population, generator
+from evomerge.search.searchers import ONE, Proposal, SearcherSpec, Selection, initial_population, generator
 
 
 class MapElites:
@@ -67,6 +67,10 @@ class MapElites:
             if one.measures is None:
                 raise RuntimeError(f"{one.id} was told without measures")
         self.told.update({one.id: one for one in observations})
+
+    def selection(self):
+        """Elites, which children are compared with."""
+        return Selection(tuple(self.elites()))
 
 
 SEARCHER = SearcherSpec(

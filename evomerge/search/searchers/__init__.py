@@ -21,7 +21,15 @@ from evomerge.errors import InputError
 from evomerge.registry import Registry
 from evomerge.search.searchers._shared.generational import Generational, Parents
 from evomerge.search.searchers._shared.initial_population import generator, initial_population
-from evomerge.search.searchers._shared.protocol import Array, Observation, Problem, Proposal, Searcher, SearcherFactory
+from evomerge.search.searchers._shared.protocol import (
+    Array,
+    Observation,
+    Problem,
+    Proposal,
+    Searcher,
+    SearcherFactory,
+    Selection,
+)
 from evomerge.search.searchers._shared.spec import ANY, ONE, SEVERAL, SearcherSettings, SearcherSpec
 
 __all__ = [
@@ -38,6 +46,7 @@ __all__ = [
     "SearcherFactory",
     "SearcherSettings",
     "SearcherSpec",
+    "Selection",
     "factory",
     "fitting",
     "generator",

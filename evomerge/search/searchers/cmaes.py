@@ -10,7 +10,7 @@ import numpy as np
 from evomerge.options import Option
 from evomerge.search.searchers._shared.generational import Generational, Parents
 from evomerge.search.searchers._shared.initial_population import generator
-from evomerge.search.searchers._shared.protocol import Array, Problem, Searcher
+from evomerge.search.searchers._shared.protocol import Array, Problem, Searcher, Selection
 from evomerge.search.searchers._shared.spec import ONE, SearcherSettings, SearcherSpec
 
 __all__ = ["CMAES", "SEARCHER"]
@@ -56,6 +56,10 @@ class CMAES(Generational):
         self._strategy.tell(self._asked, values.tolist())
         if self._strategy.stop():
             self._strategy = self._begin(self._random.random(len(self._asked[0])))
+
+    def selection(self) -> Selection:
+        """The parents are the better half of a sample, of the starts the best one; nobody is kept."""
+        return Selection(places=1 if self._strategy is None else int(self._strategy.sp.weights.mu))
 
     def _penalised(self, values: Array, violation: Array) -> Array:
         feasible = violation <= 0.0

@@ -35,4 +35,5 @@ SEARCHER = SearcherSpec(
         "weight": Option(0.7, None, float, "factor of the difference between two members", 0.0, 2.0),
         "crossover": Option(0.5, None, float, "probability that a gene comes from the donor", 0.0, 1.0),
     },
+    retell=True,
 )

@@ -22,4 +22,5 @@ SEARCHER = SearcherSpec(
     handling="feasible before infeasible, then less violation (Deb 2000), in selection and survival",
     make=make,
     options=VARIATION,
+    retell=True,
 )

@@ -51,4 +51,5 @@ SEARCHER = SearcherSpec(
     handling="feasible before infeasible, then less violation",
     make=make,
     options=VARIATION,
+    retell=True,
 )

@@ -36,4 +36,5 @@ SEARCHER = SearcherSpec(
         "cognitive": Option(2.0, None, float, "pull of the particle's own best at the start", 0.0, 4.0),
         "social": Option(2.0, None, float, "pull of the swarm's best at the start", 0.0, 4.0),
     },
+    retell=True,
 )

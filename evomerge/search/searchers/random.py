@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evomerge.search.searchers._shared.initial_population import generator, initial_population
-from evomerge.search.searchers._shared.protocol import Array, Observation, Problem, Proposal, Searcher
+from evomerge.search.searchers._shared.protocol import Array, Observation, Problem, Proposal, Searcher, Selection
 from evomerge.search.searchers._shared.spec import ANY, SearcherSettings, SearcherSpec
 
 __all__ = ["SEARCHER", "RandomSearch"]
@@ -46,6 +46,10 @@ class RandomSearch:
         unknown = [observation.id for observation in observations if observation.id not in self._known]
         if unknown:
             raise RuntimeError(f"{self.name} was told of {', '.join(unknown)}, which it did not propose")
+
+    def selection(self) -> Selection:
+        """Nobody is kept, and none is preferred; see `Searcher.selection`."""
+        return Selection()
 
 
 def make(problem: Problem, settings: SearcherSettings) -> Searcher:

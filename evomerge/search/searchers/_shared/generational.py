@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evomerge.search.searchers._shared.protocol import Array, Observation, Proposal
+from evomerge.search.searchers._shared.protocol import Array, Observation, Proposal, Selection
 
 __all__ = ["Generational", "Parents"]
 
@@ -17,7 +17,8 @@ Parents = Sequence[tuple[str, ...]]
 class Generational(ABC):
     """Numbers proposals and brings observations into their order.
 
-    A subclass sees arrays alone. It is told exactly the batch that it proposed last.
+    A subclass sees arrays alone. It is told exactly the batch that it proposed last, and before it, where it overrides
+    `revise`, corrected values of what it was told earlier.
 
     Attributes:
         name: Name of the searcher.
@@ -27,6 +28,7 @@ class Generational(ABC):
         self.name = name
         self._asks = 0
         self._open: list[str] | None = None
+        self._sizes: list[int] = []  # of the asks, so that an id of an earlier one is known from a stranger's
 
     @abstractmethod
     def propose(self) -> tuple[Array, Parents]:
@@ -36,6 +38,18 @@ class Generational(ABC):
     def learn(self, ids: Sequence[str], F: Array, G: Array) -> None:
         """The last batch's ids, objectives ``(n, n_obj)`` and constraints ``(n, n_con)``."""
 
+    def revise(self, ids: Sequence[str], F: Array, G: Array) -> None:
+        """Corrected values of proposals told earlier; those no longer kept may be among them.
+
+        Raises:
+            RuntimeError: If the algorithm takes none, as here.
+        """
+        raise RuntimeError(f"{self.name} takes no corrected values, and was told again of {', '.join(ids)}")
+
+    def selection(self) -> Selection:
+        """Nobody is kept, and none of a batch is preferred; see `Searcher.selection`."""
+        return Selection()
+
     def ask(self, n: int | None = None) -> list[Proposal]:
         """A whole batch, whatever ``n``; see `Searcher.ask`."""
         if self._open is not None:
@@ -44,25 +58,44 @@ class Generational(ABC):
         self._asks += 1
         ids = [f"{self._asks}.{index}" for index in range(len(genomes))]
         self._open = ids or None
+        self._sizes.append(len(ids))
         lineage = parents or [()] * len(genomes)
         return [Proposal(id, x, None, mine) for id, x, mine in zip(ids, genomes, lineage, strict=True)]
 
     def tell(self, observations: Sequence[Observation]) -> None:
-        """All values of the last batch; see `Searcher.tell`."""
-        if self._open is None:
-            if not observations:
-                return  # of an empty batch
-            raise RuntimeError(f"{self.name}: tell was called without an ask")
-        told = {observation.id: observation for observation in observations}
-        if len(observations) != len(self._open) or told.keys() != set(self._open):
+        """All values of the last batch, and corrected ones of earlier batches; see `Searcher.tell`."""
+        opened = self._open or []
+        own: dict[str, Observation] = {}
+        again: dict[str, Observation] = {}
+        for one in observations:
+            (own if one.id in opened else again)[one.id] = one
+        distinct = len(own) + len(again) == len(observations)
+        if not distinct or len(own) < len(opened) or not all(map(self._was_told, again)):
             ids = [observation.id for observation in observations]
             raise RuntimeError(
-                f"{self.name} must be told each proposal of the last ask once: expected {self._open}, came {ids}"
+                f"{self.name} must be told each proposal of the last ask once: expected {opened or 'none'}, came {ids}"
             )
-        ids, self._open = self._open, None
-        rows = [told[id] for id in ids]
-        self.learn(ids, np.array([row.F for row in rows], dtype=np.float64), _matrix([row.G for row in rows]))
+        if again:
+            self.revise(list(again), *_columns(list(again.values())))
+        if own:
+            self._open = None
+            self.learn(opened, *_columns([own[id] for id in opened]))
+
+    def _was_told(self, id: str) -> bool:
+        """Whether an id is that of a proposal of an earlier ask."""
+        ask, _, index = id.partition(".")
+        if not (ask.isdecimal() and index.isdecimal()) or not 1 <= int(ask) <= self._asks:
+            return False
+        return int(index) < self._sizes[int(ask) - 1] and id not in (self._open or ())
+
+    def _told(self, id: str) -> bool:
+        """Whether an id is that of a proposal of an earlier ask, which has been told."""
+        ask, _, index = id.partition(".")
+        if not (ask.isdecimal() and index.isdecimal()) or (number := int(ask)) > self._asks or number < 1:
+            return False
+        return int(index) < self._sizes[number - 1] and not (self._open and number == self._asks)
 
 
-def _matrix(rows: Sequence[Array]) -> Array:
-    return np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+def _columns(observations: Sequence[Observation]) -> tuple[Array, Array]:
+    F = np.array([one.F for one in observations], dtype=np.float64)
+    return F, np.array([one.G for one in observations], dtype=np.float64).reshape(len(observations), -1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from evomerge.recipe import Recipe
 
-__all__ = ["Array", "Observation", "Problem", "Proposal", "Searcher", "SearcherFactory"]
+__all__ = ["Array", "Observation", "Problem", "Proposal", "Searcher", "SearcherFactory", "Selection"]
 
 Array = NDArray[np.float64]
 
@@ -72,7 +72,7 @@ class Observation:
             a margin.
         G: Constraints, met where 0 or less, ``(n_con,)``. In a search the last one says whether the candidate could be
             scored: it is above every violation seen where it could not, else 0.
-        se: Standard errors of ``F``, ``(n_obj,)``; None where unknown, as in every search so far: reserved.
+        se: Standard errors of ``F``, ``(n_obj,)``; None where unknown, as where all candidates answer all items.
         measures: Behaviour descriptors, ``(n_measures,)``; None where none are taken.
         items: Number of items behind the values; 0 where unknown.
     """
@@ -83,6 +83,26 @@ class Observation:
     se: Array | None = None
     measures: Array | None = None
     items: int = 0
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What the values of the next tell decide.
+
+    Values are comparable only where candidates were asked the same items. A searcher that keeps candidates of earlier
+    asks and compares them with new ones names them here; they are asked the items of the new batch too and told again
+    with it.
+
+    Attributes:
+        kept: Ids of proposals told earlier whose values will be compared with those of the next batch; empty where an
+            algorithm compares the proposals of one batch alone.
+        places: How many of the kept and the proposed stay or are learnt from; None where none is preferred.
+        paired: Whether proposal ``i`` is compared with the kept one ``i`` alone.
+    """
+
+    kept: tuple[str, ...] = ()
+    places: int | None = None
+    paired: bool = False
 
 
 class Searcher(Protocol):
@@ -111,11 +131,16 @@ class Searcher(Protocol):
         """Takes the values of proposals, in any order.
 
         A `partial` searcher may be told some of what it proposed, the others all of the last ask. A `retell` searcher
-        may be told a proposal again, with corrected values.
+        may be told a proposal again, with corrected values: with those of the last ask, or alone. What it no longer
+        keeps changes nothing.
 
         Raises:
             RuntimeError: If nothing was asked, a proposal is unknown or missing, or told twice without `retell`.
         """
+        ...
+
+    def selection(self) -> Selection:
+        """What the next tell decides; asked between an ask and its tell."""
         ...
 
 

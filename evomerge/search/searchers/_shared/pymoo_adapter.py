@@ -12,7 +12,9 @@ from pymoo.config import Config
 
 Config.warnings["not_compiled"] = False  # a hint printed at import; the pure Python parts are no bottleneck here
 
+from pymoo.algorithms.soo.nonconvex.ga import FitnessSurvival  # noqa: E402
 from pymoo.core.evaluator import Evaluator  # noqa: E402
+from pymoo.core.population import Population  # noqa: E402
 from pymoo.core.problem import Problem as PymooProblem  # noqa: E402
 from pymoo.core.termination import NoTermination  # noqa: E402
 from pymoo.operators.crossover.sbx import SBX  # noqa: E402
@@ -23,7 +25,7 @@ from pymoo.util.ref_dirs import get_reference_directions  # noqa: E402
 
 from evomerge.search.searchers._shared.generational import Generational, Parents  # noqa: E402
 from evomerge.search.searchers._shared.initial_population import initial_population  # noqa: E402
-from evomerge.search.searchers._shared.protocol import Array, Problem  # noqa: E402
+from evomerge.search.searchers._shared.protocol import Array, Problem, Selection  # noqa: E402
 from evomerge.search.searchers._shared.spec import SearcherSettings  # noqa: E402
 
 __all__ = ["PymooSearcher", "algorithm", "genetic", "reference_directions", "tournament"]
@@ -72,6 +74,37 @@ class PymooSearcher(Generational):
         population.set(_PROPOSAL, ids)
         Evaluator().eval(StaticProblem(self._problem, F=F, G=G), population)
         self._algorithm.tell(infills=population)
+
+    def revise(self, ids: Sequence[str], F: Array, G: Array) -> None:
+        """Gives members of the population corrected values, and ranks them anew."""
+        rows = {id: row for row, id in enumerate(ids)}
+        members = [member for member in self._members() if member.get(_PROPOSAL) in rows]
+        if not members:
+            return
+        chosen = [rows[member.get(_PROPOSAL)] for member in members]
+        static = StaticProblem(self._problem, F=F[chosen], G=G[chosen])
+        Evaluator(skip_already_evaluated=False).eval(static, Population.create(*members))
+        for member in members:
+            member.CV = None  # pymoo remembers the violation of the values that are gone
+        self._rank()
+
+    def selection(self) -> Selection:
+        """The population is kept, of PSO the personal bests, among which is the global one; all compete for places."""
+        kept = tuple(member.get(_PROPOSAL) for member in self._members())
+        return Selection(kept, self._algorithm.pop_size, self._paired and bool(kept))
+
+    def _members(self) -> Any:
+        return self._algorithm.pop if self._algorithm.is_initialized else ()
+
+    def _rank(self) -> None:
+        """Recomputes what the algorithm derives from its members' values; their order stays."""
+        algorithm, survival = self._algorithm, getattr(self._algorithm, "survival", None)
+        if hasattr(survival, "norm"):  # of NSGA-III: ideal and extreme points of values that are gone
+            survival.norm = type(survival.norm)(self._problem.n_obj)
+        ties = np.random.default_rng(0)  # ranking anew must not move the algorithm's own generator
+        survival = survival or FitnessSurvival()  # as DE and PSO rank their members
+        survival.do(self._problem, algorithm.pop, algorithm=algorithm, random_state=ties)
+        algorithm._set_optimum()
 
     def _lineage(self, population: Any) -> Parents:
         if self._paired and self._algorithm.is_initialized:

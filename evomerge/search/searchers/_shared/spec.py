@@ -64,7 +64,8 @@ class SearcherSpec:
         population: Default number of genomes per batch; None if it follows from the number of genes.
         partial: Whether some of an ask may be told before the rest, and more be asked meanwhile. Reserved: the loop
             asks for batches and tells them whole.
-        retell: Whether a proposal may be told again with corrected values. Reserved: the loop tells each value once.
+        retell: Whether a proposal may be told again with corrected values. A searcher that keeps candidates beyond a
+            batch (`Selection.kept`) has to, or it compares values on different items.
         measures: Whether it needs measures (behaviour descriptors). Reserved: the loop supplies none, so such a
             searcher is refused.
     """

@@ -1,0 +1,65 @@
+"""Cases and comparisons of the contract of searchers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from evomerge.contracts.raising import raised
+from evomerge.options import Option
+from evomerge.search.searchers import Proposal
+
+__all__ = ["Trace", "Unseeded", "disturbed", "identical", "other_values", "refused"]
+
+Trace = list[tuple[str, bytes, tuple[str, ...]]]
+
+
+def identical(proposals: list[Proposal]) -> Trace:
+    """Everything that two equal proposals share."""
+    return [(p.id, p.x.tobytes() if p.x is not None else _digest(p).encode(), p.parents) for p in proposals]
+
+
+def _digest(proposal: Proposal) -> str:
+    return proposal.recipe.digest if proposal.recipe is not None else ""
+
+
+def other_values(option: Option) -> list[object]:
+    """Accepted values of an option besides its default, those that should change most first."""
+    default, low, high = option.default, option.low, option.high
+    tried: list[Any] = list(option.choices or ())
+    if option.kind is bool:
+        tried += [True, False]
+    elif option.kind in (int, float) and not option.choices:
+        least = low if low is not None else 0.0
+        tried += [least + 0.25 * (min(high, 40.0) - least)] if high is not None else []
+        tried += [2 * (default or 0) + 1, (default or 0) / 2, *(end for end in (low, high) if end is not None)]
+        tried = [option.kind(value) for value in tried]
+    return [value for value in tried if value != default and option.problem("", value) is None]
+
+
+def refused(call: Callable[[], object]) -> bool:
+    """Whether a call raises RuntimeError with a message."""
+    return bool(str(raised(RuntimeError, call)))
+
+
+class Unseeded:
+    """Stands for a generator without a seed: any use of it fails."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AssertionError(f"random numbers that no seed decides were asked for: {name}")
+
+
+def disturbed(batches: Iterator[Trace]) -> Iterator[Trace]:
+    """Reseeds the global generators before every batch."""
+    states = np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        for number, batch in enumerate(batches):
+            yield batch
+            np.random.seed(number % 3)  # noqa: NPY002
+            random.seed(0)
+    finally:
+        np.random.set_state(states[0])  # noqa: NPY002
+        random.setstate(states[1])
