@@ -25,6 +25,8 @@ class Batch:
         indices: The place of each recipe in the batch; empty where that is its place in ``recipes``.
         limit: At most so many of the recipes that are new to the run are scored; None for all.
         history: The last finished batch, whose answers workers may read.
+        rung: How often these recipes have been asked other items of this batch before.
+        probabilities: Task to the inclusion probability of each of its items; None where all are 1.
     """
 
     recipes: Sequence[Recipe]
@@ -36,10 +38,12 @@ class Batch:
     indices: Sequence[int] = ()
     limit: int | None = None
     history: int | None = None
+    rung: int = 0
+    probabilities: Mapping[str, tuple[float, ...]] | None = None
 
     def ask(self, place: int) -> Ask:
         """Where in the run a recipe is asked."""
-        return Ask(self.split, self.number, self.indices[place] if self.indices else place)
+        return Ask(self.split, self.number, self.indices[place] if self.indices else place, self.rung)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class BatchResult:
     Attributes:
         found: One evaluation per recipe, the same object for equal recipes; None where the limit or the clock came
             first.
-        new: The evaluations that the run had not seen in an earlier batch, in the order of the ask.
+        new: The evaluations that the run had not seen in an earlier batch or rung, in the order of the ask.
         fresh: Whether any of them was made now.
         expired: Whether the wall time ended before all that the limit allows were scored.
     """

@@ -16,6 +16,7 @@ from evomerge.evaluation import (
     Outcome,
     Provenance,
     Response,
+    item_set_digest,
 )
 from evomerge.executors import Executor, run
 from evomerge.search.batch import Batch, BatchResult
@@ -34,6 +35,7 @@ class _Work:
 
     Attributes:
         batch: The batch.
+        item_set: Digest of the items that it asks.
         places: Digest to place of the recipes that the run has not seen, in the order of the ask.
         known: Digest to evaluation of those that have one.
         held: Failures that are not kept yet.
@@ -41,6 +43,7 @@ class _Work:
     """
 
     batch: Batch
+    item_set: str
     places: dict[str, int]
     known: dict[str, Evaluation]
     held: HeldFailures
@@ -57,7 +60,7 @@ class BatchEvaluator:
     """All that the run has seen so far, in the order of the asks, and the way to see more.
 
     Replaying a stored run and making a new one is the same code: an evaluation is looked up, and made only if it is not
-    there; items that a recipe has answered are not asked again.
+    there; items that a recipe has answered are not asked again. A recipe is evaluated once on a set of items.
 
     Attributes:
         store: Where records are kept.
@@ -76,7 +79,7 @@ class BatchEvaluator:
     stop: Callable[[], str]
     expired: Callable[[], bool]
     emit: Listener
-    _seen: dict[tuple[str, str], Evaluation] = field(default_factory=dict)
+    _seen: dict[tuple[str, str, str], Evaluation] = field(default_factory=dict)
     _row: ConsecutiveFailures = field(default_factory=ConsecutiveFailures)
 
     def score(self, batch: Batch) -> BatchResult:
@@ -92,21 +95,22 @@ class BatchEvaluator:
         if work.missing and not self.expired():
             self._run(work)
         new = tuple(work.known[digest] for digest in work.places if digest in work.known)
-        self._seen.update({(evaluation.digest, batch.split): evaluation for evaluation in new})
-        found = tuple(self._seen.get((recipe.digest, batch.split)) for recipe in batch.recipes)
+        self._seen.update({(evaluation.digest, batch.split, work.item_set): evaluation for evaluation in new})
+        found = tuple(self._seen.get((recipe.digest, batch.split, work.item_set)) for recipe in batch.recipes)
         return BatchResult(found, new, work.fresh, expired=bool(work.missing))
 
     def _begin(self, batch: Batch) -> _Work:
         """Looks up what the store knows of a batch."""
         places: dict[str, int] = {}
+        item_set = item_set_digest(batch.items)
         for place, recipe in enumerate(batch.recipes):
-            if (recipe.digest, batch.split) not in self._seen:
+            if (recipe.digest, batch.split, item_set) not in self._seen:
                 places.setdefault(recipe.digest, place)
         places = dict(list(places.items())[: batch.limit])
-        work = _Work(batch, places, {}, HeldFailures(batch.number == 0 and batch.split == "search"))
+        work = _Work(batch, item_set, places, {}, HeldFailures(batch.number == 0 and batch.split == "search"))
         self._row.begin(list(places))
         for digest, place in places.items():
-            stored = self._stored(digest, batch, place)
+            stored = self._stored(digest, work, place)
             if stored is not None:
                 work.known[digest] = stored
                 how = self.store.provenance(stored)
@@ -116,19 +120,21 @@ class BatchEvaluator:
         self.emit(Asked(batch.split, batch.number, len(batch.recipes), missing, fresh=missing > 0))
         return work
 
-    def _stored(self, digest: str, batch: Batch, place: int) -> Evaluation | None:
-        ask = batch.ask(place)
-        found, elsewhere = self.store.at(ask), self.store.lookup(digest, batch.split)
-        if found is not None and found.digest == digest:
+    def _stored(self, digest: str, work: _Work, place: int) -> Evaluation | None:
+        batch, ask = work.batch, work.batch.ask(place)
+        found = self.store.at(ask)
+        same = found is not None and found.digest == digest
+        if found is not None and same and (batch.split != "search" or found.item_set == work.item_set):
             return found
         if batch.split != "search":
-            return elsewhere  # promoted once, whichever session came first
+            return self.store.lookup(digest, batch.split)  # promoted once, whichever session came first
+        elsewhere = None if same else self.store.on_items(digest, batch.split, work.item_set)
         if found is None and elsewhere is None:
             return None
         if elsewhere is not None:
             recorded = f"it as number {elsewhere.index} of batch {elsewhere.batch}"
         else:
-            recorded = f"recipe {found.digest[:12] if found is not None else ''} there"
+            recorded = "it on other items" if same else f"recipe {found.digest[:12] if found else ''} there"
         raise ReplayError(
             f"recipe {digest[:12]} is proposed as number {ask.index} of batch {ask.batch}, but the run has recorded "
             f"{recorded}; {_versions_changed(self.store.manifest)}"
@@ -197,6 +203,7 @@ class BatchEvaluator:
             name=batch.names[place] if batch.names else None,
             metrics=metrics,
             error=error,
+            probabilities=batch.probabilities,
             parents=batch.parents[place] if batch.parents else (),
         )
         if error is not None and work.held.holds(evaluation, provenance, len(work.places)):

@@ -93,6 +93,19 @@ class Criteria:
             if evaluation.error is None:
                 F[row] = self.minimised(evaluation)
                 G[row, :-1] = self.violations(evaluation)
+        return self.completed(F, G, failed)
+
+    def completed(self, F: Array, G: Array, failed: NDArray[np.bool_]) -> tuple[Array, Array]:
+        """Fills in the values of failed candidates, and takes those of the others for seen.
+
+        Args:
+            F: Objectives to minimise, ``(n, m)``.
+            G: Constraints, the last column 0, ``(n, k + 1)``.
+            failed: Which candidates could not be scored, ``(n,)``.
+
+        Returns:
+            Both arrays, all finite.
+        """
         if not failed.all():
             self._low = np.minimum(self._low, F[~failed].min(axis=0))
             self._high = np.maximum(self._high, F[~failed].max(axis=0))
@@ -101,6 +114,7 @@ class Criteria:
             seen = np.isfinite(self._high)
             span = np.where(seen & (self._high > self._low), self._high - self._low, 1.0)
             F[failed] = np.where(seen, self._high, 0.0) + span
+            G[failed] = 0.0
             G[failed, -1] = self._violation + 1.0
         return F, G
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from evomerge.evaluation import Ask, Evaluation
 from evomerge.search.criteria import Criteria
+from evomerge.search.front import Front
 
 __all__ = ["Asked", "Ended", "Event", "Failed", "Listener", "Phase", "Promoted", "Retried", "Scored", "Told"]
 
@@ -42,7 +43,7 @@ class Phase(Event):
     Attributes:
         phase: ``baselines``, ``search``, ``selection`` or ``confirmation``.
         total: Evaluations there will be in this phase as far as budgets tell, or None.
-        criteria: What is better and what is feasible in it; None while that is not known.
+        criteria: What is better and what is feasible in it; None where scores cannot be compared as they come.
     """
 
     phase: str
@@ -126,10 +127,12 @@ class Told(Event):
     Attributes:
         batch: Its number.
         evaluations: Candidates scored in the whole search so far.
+        front: The front of all of them, where scores cannot be compared as they come; else None.
     """
 
     batch: int
     evaluations: int
+    front: Front | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All fields."""

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from evomerge.evaluation import Evaluation, ToldValues, count_items
+from evomerge.evaluation import Evaluation
 from evomerge.executors import Executor
-from evomerge.recipe import Recipe
-from evomerge.search.batch import Batch, BatchResult
+from evomerge.search.allocated_rounds import AllocatedRounds
+from evomerge.search.batch import Batch
 from evomerge.search.batch_evaluator import BatchEvaluator
 from evomerge.search.criteria import Criteria
 from evomerge.search.events import Ended, Event, Listener, Phase, Told
@@ -24,7 +24,8 @@ from evomerge.search.front import Front
 from evomerge.search.plan import RepeatedFailures, SearchPlan, SearchResult
 from evomerge.search.progress import Progress, Watch
 from evomerge.search.promotion import Promotion
-from evomerge.search.searchers import Observation, Problem, Proposal, Searcher
+from evomerge.search.rounds import PlainRounds, Round, Rounds
+from evomerge.search.searchers import Problem, Searcher
 from evomerge.search.status import EventLog, Status, Stopwatch
 from evomerge.store import RunStore
 
@@ -108,18 +109,19 @@ class _Search:
         self._told = 0
         self._candidates: list[Evaluation] = []  # in the order of the asks
         self._cut = False
+        self._known: dict[str, Evaluation] = {}  # the baselines
         fold = Fold.of(plan.aggregate, plan.objectives, plan.constraints)
         self._evaluator = BatchEvaluator(store, executor, fold, plan.budgets.max_failures, stop, self._expired, emit)
 
     def run(self) -> SearchResult:
         """All phases."""
         criteria = self._baselines()
-        front = Front(criteria)
-        reason = self._search(criteria, front)
+        rounds = self._rounds(criteria)
+        reason = self._search(criteria, rounds)
         self._searching = False
-        members = [self._store.at(member.ask) or member for member in front.members()]
+        members = [self._store.at(member.ask) or member for member in rounds.front.members()]
         promotion = Promotion(self._plan, self._store, self._evaluator, self._emit, self._told)
-        if reason != "stopped" and not promotion.run(criteria, self._candidates, self._stop):
+        if reason != "stopped" and not promotion.run(criteria, rounds.current(self._candidates), self._stop):
             reason = "stopped"
         self._emit(Ended(reason))
         selected, confirmed = tuple(promotion.selected), tuple(promotion.confirmed)
@@ -134,18 +136,26 @@ class _Search:
         known = dict(zip(names, scored.evaluations, strict=True))
         criteria = Criteria(self._plan.objectives, self._plan.constraints, known)
         criteria.columns(scored.evaluations)  # they are seen, though the searcher is not told of them
+        self._known = known
         return criteria
 
-    def _search(self, criteria: Criteria, front: Front) -> str:
+    def _rounds(self, criteria: Criteria) -> Rounds:
+        """How batches are asked."""
+        if self._plan.allocation.plain:
+            return PlainRounds(self._plan, self._evaluator, criteria)
+        return AllocatedRounds(self._plan, self._evaluator, criteria, self._known)
+
+    def _search(self, criteria: Criteria, rounds: Rounds) -> str:
         """Asks, scores and tells until something ends it; returns what."""
         plan = self._plan
         starts = plan.starts if plan.starts is not None else np.zeros((0, plan.genome.n_var))
         searcher = plan.searcher(Problem(plan.genome.n_var, len(plan.objectives), criteria.n_con, starts))
         self._searching = True
-        self._emit(Phase("search", self._allowance()[0], criteria))
+        plain = plan.allocation.plain
+        self._emit(Phase("search", self._allowance(rounds)[0], criteria if plain else None))
         idle = stale = 0
         while True:
-            limit, budget = self._allowance()
+            limit, budget = self._allowance(rounds)
             if self._stop() != "none":
                 return "stopped"
             if limit == 0:
@@ -155,52 +165,33 @@ class _Search:
             if idle >= EMPTY_BATCHES:
                 return "exhausted"
             proposals = searcher.ask()
-            scored = self._score(proposals, limit)
-            self._candidates += scored.new
-            improved = front.extend(scored.new)
-            if not scored.complete:
-                self._cut = bool(scored.new)
-                return "seconds" if scored.expired else budget
-            self._tell(searcher, criteria, proposals, scored)
-            idle = 0 if scored.new else idle + 1
+            self._asks += 1
+            found = rounds.play(self._asks, proposals, searcher, limit)
+            self._candidates += found.new
+            improved = rounds.improved(found)
+            if not found.complete:
+                self._cut = bool(found.new)
+                return "seconds" if found.expired else found.short or budget
+            self._tell(searcher, found, None if plain else rounds.front)
+            idle = 0 if found.new else idle + 1
             stale = 0 if improved else stale + 1
 
-    def _score(self, proposals: Sequence[Proposal], limit: int | None) -> BatchResult:
-        recipes = [self._recipe(proposal) for proposal in proposals]
-        parents = [proposal.parents for proposal in proposals]
-        self._asks += 1
-        items = self._plan.items["search"]
-        return self._evaluator.score(
-            Batch(recipes, "search", self._asks, items, parents=parents, limit=limit, history=self._told)
-        )
-
-    def _recipe(self, proposal: Proposal) -> Recipe:
-        if proposal.recipe is not None:
-            return proposal.recipe
-        assert proposal.x is not None
-        return self._plan.genome.decode(proposal.x)
-
-    def _tell(self, searcher: Searcher, criteria: Criteria, proposals: Sequence[Proposal], scored: BatchResult) -> None:
-        if scored.found:
-            F, G = criteria.columns(scored.evaluations)
-            rows = zip(proposals, F, G, scored.evaluations, strict=True)
-            searcher.tell([Observation(p.id, f, g, items=evaluation.items) for p, f, g, evaluation in rows])
-            new = {evaluation.digest for evaluation in scored.new}
-            told = zip(scored.evaluations, F.tolist(), G.tolist(), strict=True)
-            # A recipe proposed again has a record of what was told first.
-            self._store.tell({e.ask: ToldValues(tuple(f), tuple(g)) for e, f, g in told if e.digest in new})
+    def _tell(self, searcher: Searcher, found: Round, front: Front | None) -> None:
+        if found.observations:
+            searcher.tell(found.observations)
+            self._store.tell(dict(found.told))
         self._told = self._asks
-        self._emit(Told(self._told, len(self._candidates), fresh=scored.fresh))
+        self._emit(Told(self._told, len(self._candidates), front, fresh=found.fresh))
 
-    def _allowance(self) -> tuple[int | None, str]:
+    def _allowance(self, rounds: Rounds) -> tuple[int | None, str]:
         """How many new candidates the budgets still allow, and the name of the tightest budget."""
         budgets = self._plan.budgets
         left: list[tuple[int, str]] = []
         if budgets.evaluations is not None:
             left.append((max(budgets.evaluations - len(self._candidates), 0), "evaluations"))
         if budgets.items is not None:
-            each = count_items(self._plan.items["search"])
-            left.append((max(budgets.items // max(each, 1) - len(self._candidates), 0), "items"))
+            allowed = rounds.allowance(budgets.items, len(self._candidates))
+            left += [] if allowed is None else [(allowed, "items")]
         return min(left) if left else (None, "seconds")
 
     def _expired(self) -> bool:

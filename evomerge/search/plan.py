@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from evomerge.evaluation import Constraint, Evaluation, Failure, Objective
 from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
+from evomerge.search.allocation import AllocationSettings
 from evomerge.search.folding import Aggregate
 from evomerge.search.searchers import SearcherFactory
 from evomerge.settings import setting
@@ -98,6 +99,7 @@ class SearchPlan:
         budgets: When to stop.
         promoted: At most so many candidates are compared on the selection split; None for twice the finalists.
         finalists: At most so many candidates are confirmed on the test split; 0 for no promotion and no confirmation.
+        allocation: Which of the search items candidates are asked.
     """
 
     genome: GenomeSpec
@@ -111,6 +113,7 @@ class SearchPlan:
     budgets: Budgets = field(default_factory=Budgets)
     promoted: int | None = PromoteSettings.candidates
     finalists: int = ConfirmSettings.finalists
+    allocation: AllocationSettings = field(default_factory=AllocationSettings)
 
     def asks(self, split: str) -> bool:
         """Whether there are items on a split."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from evomerge.search.events import Event, Phase, Scored
+from evomerge.search.events import Event, Phase, Scored, Told
 from evomerge.search.front import Front
 from evomerge.search.status import Stopwatch
 
@@ -59,21 +59,24 @@ class Watch:
         self._front: Front | None = None
         self._phase = Phase("", None)
         self._phase_begin = clock.elapsed()
-        self._phase_fresh = self._done = 0
+        self._phase_fresh = 0
+        self._done: set[str] = set()  # digests: a candidate may be evaluated on several sets of items
 
     def __call__(self, event: Event) -> None:
         """Takes an event in; an evaluation that was made now is reported."""
         if isinstance(event, Phase):
             self._phase, self._phase_begin = event, self._clock.elapsed()
-            self._phase_fresh = self._done = 0
+            self._phase_fresh, self._done = 0, set()
             if event.phase == "search" and event.criteria is not None:
                 self._front = Front(event.criteria)
         elif isinstance(event, Scored):
             self._scored(event)
+        elif isinstance(event, Told) and event.front is not None:
+            self._front = event.front
 
     def _scored(self, event: Scored) -> None:
-        self._done += 1
-        if self._front is not None and self._phase.phase == "search":
+        self._done.add(event.evaluation.digest)
+        if self._front is not None and self._phase.criteria is not None:
             self._front.add(event.evaluation)
         if event.fresh:
             self._fresh += 1
@@ -87,7 +90,7 @@ class Watch:
         front, total = self._front, self._phase.total
         return Progress(
             phase=self._phase.phase,
-            done=self._done,
+            done=len(self._done),
             total=total,
             batch=batch,
             best=front.best() if front is not None else {},
@@ -96,5 +99,5 @@ class Watch:
             merge_seconds=self._seconds["merge"] / self._fresh,
             score_seconds=self._seconds["score"] / self._fresh,
             elapsed=self._clock.elapsed(),
-            remaining=None if total is None else each * max(total - self._done, 0),
+            remaining=None if total is None else each * max(total - len(self._done), 0),
         )

@@ -60,12 +60,13 @@ class Status:
         self._clock = clock
         self._phase = ""
         self._batches = 0
-        self._evaluations = 0
+        self._candidates: set[str] = set()  # one may be evaluated on several sets of items
 
     def __call__(self, event: Event) -> None:
         """Takes an event in; phases, asked and told batches and the end are written down."""
         if isinstance(event, Scored):
-            self._evaluations += self._phase == "search"
+            if self._phase == "search":
+                self._candidates.add(event.evaluation.digest)
         elif isinstance(event, Phase):
             self._phase = event.phase
             self._write(None)
@@ -85,7 +86,7 @@ class Status:
             {
                 "phase": "done" if reason in _OVER else self._phase,
                 "batches": self._batches,
-                "evaluations": self._evaluations,
+                "evaluations": len(self._candidates),
                 "finished": reason in _OVER,
                 "reason": reason,
                 "seconds": round(self._clock.elapsed(), 3),

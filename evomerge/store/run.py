@@ -179,6 +179,12 @@ class RunStore:
         found = sorted((self._records[ask].evaluation for ask in asks), key=lambda e: (e.items, e.order))
         return found[-1] if found else None
 
+    def on_items(self, digest: str, split: str, item_set: str) -> Evaluation | None:
+        """The evaluation of a recipe on a set of items, the first of several; or None."""
+        asks = [ask for ask in self._asks.get((digest, ""), ()) if ask.round == split]
+        found = (self._records[ask].evaluation for ask in sorted(asks, key=lambda ask: ask.order))
+        return next((evaluation for evaluation in found if evaluation.item_set == item_set), None)
+
     def evaluations(self, split: str | None = None) -> list[Evaluation]:
         """All evaluations, or those of one split, sorted by (split, batch, index, rung)."""
         chosen = [record.evaluation for ask, record in self._records.items() if split is None or ask.round == split]

@@ -87,7 +87,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Selection:
-    """What the values of the next tell decide.
+    """The decision that the values of the next tell are for.
 
     Values are comparable only where candidates were asked the same items. A searcher that keeps candidates of earlier
     asks and compares them with new ones names them here; they are asked the items of the new batch too and told again
@@ -140,7 +140,7 @@ class Searcher(Protocol):
         ...
 
     def selection(self) -> Selection:
-        """What the next tell decides; asked between an ask and its tell."""
+        """The decision that the next tell is for; asked between an ask and its tell."""
         ...
 
 

@@ -98,7 +98,8 @@ class PymooSearcher(Generational):
 
     def _rank(self) -> None:
         """Recomputes what the algorithm derives from its members' values; their order stays."""
-        algorithm, survival = self._algorithm, getattr(self._algorithm, "survival", None)
+        algorithm: Any = self._algorithm
+        survival: Any = getattr(algorithm, "survival", None)
         if hasattr(survival, "norm"):  # of NSGA-III: ideal and extreme points of values that are gone
             survival.norm = type(survival.norm)(self._problem.n_obj)
         ties = np.random.default_rng(0)  # ranking anew must not move the algorithm's own generator

@@ -1,0 +1,157 @@
+"""The answers of a search so far, as arrays that grow: what policies look at and estimates are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.analysis.contributions import contributions
+from evomerge.evaluation import Evaluation, Response
+from evomerge.search.allocation.history import History, TaskAnswers
+from evomerge.search.allocation.window import Choice, Prefix, Window
+
+__all__ = ["AnswerBook", "Column"]
+
+Column = tuple[str, str]  # task, metric
+
+
+class AnswerBook:
+    """Answers by candidate and item, in the order in which candidates were first asked.
+
+    Everything in it follows from the evaluations added, in their order; the store, which a replay finds full, is not
+    asked.
+
+    Args:
+        pool: Task to the items that may be asked.
+        columns: The metrics of items that are kept; of each task the first is the one that policies look at.
+        n_var: Number of genes.
+    """
+
+    def __init__(self, pool: Mapping[str, tuple[str, ...]], columns: Sequence[Column], n_var: int) -> None:
+        self.pool = pool
+        self.columns = tuple(columns)
+        self.unexplained: set[Column] = set()  # metrics that are no mean over items
+        self._n_var = n_var
+        self._place = {task: {item: row for row, item in enumerate(ids)} for task, ids in pool.items()}
+        self._rows: dict[str, int] = {}
+        self._batches: list[int] = []
+        self._genomes: list[NDArray[np.float64]] = []
+        self._values = {column: _Grid(len(pool[column[0]]), np.nan) for column in self.columns}
+        self._weights = {task: _Grid(len(ids), 0.0) for task, ids in pool.items()}
+        self._asked = {task: _Grid(len(ids), 0.0) for task, ids in pool.items()}
+        self._windows: dict[str, list[NDArray[np.int_]]] = {task: [] for task in pool}
+
+    def __len__(self) -> int:
+        """Number of candidates."""
+        return len(self._rows)
+
+    def __contains__(self, digest: object) -> bool:
+        """Whether a candidate has been asked anything."""
+        return digest in self._rows
+
+    def rows(self, digests: Sequence[str]) -> NDArray[np.int_]:
+        """Rows of candidates."""
+        return np.array([self._rows[digest] for digest in digests], dtype=int)
+
+    @property
+    def batches(self) -> NDArray[np.int_]:
+        """The batch in which each candidate was first asked, ``(candidates,)``."""
+        return np.array(self._batches, dtype=int)
+
+    def enter(self, digest: str, batch: int, genome: NDArray[np.float64] | None) -> None:
+        """Gives a candidate its row, if it has none."""
+        if digest not in self._rows:
+            self._rows[digest] = len(self._rows)
+            self._batches.append(batch)
+            self._genomes.append(np.full(self._n_var, np.nan) if genome is None else genome)
+            for grid in (*self._values.values(), *self._weights.values(), *self._asked.values()):
+                grid.extend(len(self._rows))
+
+    def missing(self, digest: str, choices: Mapping[str, Choice]) -> int:
+        """How many items of a prefix a candidate has not been asked before."""
+        sizes = sum(len(choice.rows) for choice in choices.values())
+        if digest not in self._rows:
+            return sizes
+        row = self._rows[digest]
+        return sizes - int(sum(self._asked[task].array[row, choice.rows].sum() for task, choice in choices.items()))
+
+    def add(self, evaluation: Evaluation, responses: Sequence[Response], items: Mapping[str, Sequence[str]]) -> None:
+        """Adds the answers of an evaluation; its candidate has a row."""
+        row = self._rows[evaluation.digest]
+        for task, place in self._place.items():
+            self._asked[task].array[row, [place[item] for item in items.get(task, ())]] = 1.0
+        by_task: dict[str, list[Response]] = {}
+        for response in responses:
+            by_task.setdefault(response.task, []).append(response)
+        for column, grid in self._values.items():
+            task, metric = column
+            given = by_task.get(task, [])
+            values = [response.metrics.get(metric) for response in given]
+            if not values or column in self.unexplained:
+                continue
+            found = None
+            if None not in values:
+                found = contributions(values, evaluation.metrics.get(f"{task}.{metric}", np.nan))
+            if found is None:
+                self.unexplained.add(column)
+            else:
+                grid.array[row, [self._place[task][response.item] for response in given]] = found
+
+    def weigh(self, digest: str, prefix: Prefix) -> None:
+        """Counts a window's answers of a candidate: each item as much as it stands for, windows by their size."""
+        row = self._rows[digest]
+        for task, choice in prefix.choices.items():
+            if len(choice.rows):
+                weights = 1.0 / choice.probabilities
+                self._weights[task].array[row, choice.rows] += weights * len(choice.rows) / weights.sum()
+
+    def close(self, window: Window) -> None:
+        """Ends a batch that asked a window."""
+        for task, choice in window.choices.items():
+            self._windows[task].append(choice.rows)
+
+    def values(self, column: Column, rows: NDArray[np.int_], items: NDArray[np.int_]) -> NDArray[np.float64]:
+        """Answers of candidates to items, ``(rows, items)``; NaN where there are none."""
+        return self._values[column].array[np.ix_(rows, items)]
+
+    def weights(self, task: str) -> NDArray[np.float64]:
+        """Weights of all answers to a task, ``(candidates, items)``; 0 where there is no answer."""
+        return self._weights[task].array[: len(self)]
+
+    def answers(self, column: Column) -> NDArray[np.float64]:
+        """All answers of a column, ``(candidates, items)``."""
+        return self._values[column].array[: len(self)]
+
+    def history(self, batch: int, current: Sequence[str]) -> History:
+        """The records before a batch, for a policy.
+
+        Args:
+            batch: Its number.
+            current: The candidates that are in the population now.
+        """
+        now = np.zeros(len(self), dtype=bool)
+        now[self.rows(current)] = True
+        first = {task: column for column in reversed(self.columns) for task in column[:1]}
+        tasks = {}
+        for task, ids in self.pool.items():
+            column = first.get(task)
+            known = column is not None and column not in self.unexplained
+            values = self.answers(column) if column and known else np.full((len(self), len(ids)), np.nan)
+            tasks[task] = TaskAnswers(values, self._windows[task], now)
+        genomes = np.array(self._genomes).reshape(len(self), self._n_var)
+        return History(batch, tasks, genomes)
+
+
+class _Grid:
+    """An array of candidates and items that gets rows."""
+
+    def __init__(self, width: int, fill: float) -> None:
+        self.array = np.full((16, width), fill)
+        self._fill = fill
+
+    def extend(self, rows: int) -> None:
+        """Makes room."""
+        if rows > len(self.array):
+            self.array = np.concatenate([self.array, np.full_like(self.array, self._fill)])

@@ -1,0 +1,146 @@
+"""Objectives and constraints as sums of means over the items of tasks, and their estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.analysis.allocation.racing import Part
+from evomerge.analysis.allocation.shrinkage import shrunk
+from evomerge.analysis.contributions import group_weights
+from evomerge.evaluation import Constraint, Evaluation, Objective
+from evomerge.search.allocation.book import AnswerBook, Column
+from evomerge.search.allocation.estimate import Estimates, estimate
+from evomerge.search.allocation.window import Choice, Prefix
+
+__all__ = ["Scores", "columns_of"]
+
+Terms = Sequence[tuple[float, str]]  # weight, metric key
+
+
+def columns_of(keys: Iterable[str], pool: Mapping[str, object]) -> tuple[Column, ...]:
+    """The metrics of items that some metrics of tasks are made of.
+
+    Args:
+        keys: Metric keys; one that no task of the pool owns is taken for a group's, of any tasks.
+        pool: By task.
+    """
+    found: dict[Column, None] = {}
+    for key in keys:
+        owner, _, metric = key.rpartition(".")
+        for task in [owner] if owner in pool else pool:
+            found.setdefault((task, metric))
+    return tuple(found)
+
+
+class Scores:
+    """Estimates of what a search is told, from the answers to a window or to all windows.
+
+    A metric of a task is the mean of its items' contributions, one of a group the mean of its tasks. Metrics that are
+    neither (of functions of the whole model, corpus scores) are taken as they were recorded, with no error.
+
+    Args:
+        objectives: What to improve.
+        constraints: What must hold.
+        book: The answers.
+        baselines: Evaluations of the baselines on the whole pool: what groups are made of is read off them.
+    """
+
+    def __init__(
+        self,
+        objectives: Sequence[Objective],
+        constraints: Sequence[Constraint],
+        book: AnswerBook,
+        baselines: Iterable[Evaluation],
+    ) -> None:
+        self._objectives = tuple(objectives)
+        self._book = book
+        self._weights: dict[int, tuple[Choice, NDArray[np.float64]]] = {}
+        scored = [evaluation for evaluation in baselines if evaluation.error is None]
+        self._sizes = {task: len(ids) for task, ids in book.pool.items()}
+        keys = [key for objective in objectives for _, key in objective.terms]
+        keys += [constraint.metric for constraint in constraints]
+        self.keys = tuple(dict.fromkeys(keys))
+        self._shares = {key: self._shared(key, scored) for key in self.keys}
+
+    def _shared(self, key: str, scored: Sequence[Evaluation]) -> Mapping[str, float]:
+        """Weights of the tasks in a metric; empty where it is not made of them."""
+        owner, _, metric = key.rpartition(".")
+        if owner in self._sizes:
+            return {owner: 1.0}
+        for evaluation in scored:
+            own = {t: evaluation.metrics[f"{t}.{metric}"] for t in self._sizes if f"{t}.{metric}" in evaluation.metrics}
+            named = {task: value for task, value in own.items() if task.startswith(f"{owner}_")}
+            for group in (named, own):
+                weights = group_weights(evaluation.metrics.get(key, np.nan), group, self._sizes) if group else None
+                if weights:
+                    return weights
+        return {}
+
+    def _parts_of(self, key: str) -> Mapping[str, float]:
+        """Task to share, of a metric that its items explain; else empty."""
+        shares, metric = self._shares[key], key.rpartition(".")[2]
+        return shares if all((task, metric) not in self._book.unexplained for task in shares) else {}
+
+    def parts(self, terms: Terms, evaluations: Sequence[Evaluation], prefix: Prefix) -> list[Part]:
+        """A weighted sum of metrics as parts, one for each task, of candidates that have answered a prefix.
+
+        Args:
+            terms: The sum.
+            evaluations: The candidates' evaluations on the prefix, none failed.
+            prefix: The items.
+        """
+        rows = self._book.rows([evaluation.digest for evaluation in evaluations])
+        by_task: dict[str, NDArray[np.float64]] = {}
+        constant = np.zeros(len(rows))
+        for weight, key in terms:
+            shares, metric = self._parts_of(key), key.rpartition(".")[2]
+            if not shares:
+                constant = constant + weight * np.array([evaluation.metrics[key] for evaluation in evaluations])
+            for task, share in shares.items():
+                values = self._book.values((task, metric), rows, prefix.choices[task].rows)
+                by_task[task] = by_task.get(task, 0.0) + weight * share * values
+        found = [Part(values, self.weights(task, prefix), self._sizes[task]) for task, values in by_task.items()]
+        if constant.any() or not found:
+            found.append(Part(constant[:, None], np.ones(1), exact=True))
+        return found
+
+    def weights(self, task: str, prefix: Prefix) -> NDArray[np.float64]:
+        """Weight of each item of a task in a prefix; one array per prefix and task."""
+        choice = prefix.choices[task]
+        known = self._weights.get(id(choice))
+        if known is None or known[0] is not choice:
+            self._weights[id(choice)] = known = (choice, 1.0 / choice.probabilities)
+        return known[1]
+
+    def minimised(self, evaluations: Sequence[Evaluation], prefix: Prefix) -> list[list[Part]]:
+        """The parts of each objective, less being better."""
+        return [
+            self.parts([(-w if o.higher_is_better else w, key) for w, key in o.terms], evaluations, prefix)
+            for o in self._objectives
+        ]
+
+    def overall(self, evaluations: Sequence[Evaluation]) -> dict[str, Estimates]:
+        """Metric key to estimates from all that candidates have answered, drawn towards those of their batch.
+
+        Args:
+            evaluations: One of each candidate, none failed.
+        """
+        rows = self._book.rows([evaluation.digest for evaluation in evaluations])
+        groups = self._book.batches[rows]
+        found = {}
+        for key in self.keys:
+            shares, metric = self._parts_of(key), key.rpartition(".")[2]
+            value, variance = np.zeros(len(rows)), np.zeros(len(rows))
+            for task, share in shares.items():
+                own = estimate(
+                    self._book.answers((task, metric))[rows], self._book.weights(task)[rows], self._sizes[task]
+                )
+                value, variance = value + share * own.value, variance + (share * own.se) ** 2
+            if not shares:
+                value = np.array([evaluation.metrics[key] for evaluation in evaluations])
+            se = np.sqrt(variance)
+            found[key] = Estimates(shrunk(value, se, groups), se)
+        return found

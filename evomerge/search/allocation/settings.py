@@ -1,0 +1,89 @@
+"""Settings of the allocation: which items a batch is asked, and which of its candidates are asked more of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from evomerge import settings as declarations
+from evomerge.search.allocation import policies, races
+from evomerge.settings import setting
+
+__all__ = ["ESTIMATORS", "AllocationSettings"]
+
+ESTIMATORS = ("mean",)
+
+
+@dataclass(frozen=True)
+class AllocationSettings:
+    """The user's choice of what candidates are asked.
+
+    Attributes:
+        policy: Name of the policy that chooses the items of a batch.
+        items: Items of a task in a batch's window; None for all of the pool. The pool is what ``items_per_task`` says.
+        options: Options of the policy; those left out have their defaults.
+        growth: ``converging`` lets windows grow as candidates get more alike.
+        race: Name of the race that decides which candidates are asked more items.
+        rungs: Into how many nested parts a race divides a window at most, each three times as large.
+        race_options: Options of the race.
+        estimator: What candidates are told by.
+        seed: Root of the random numbers of windows and races, 0 or more.
+    """
+
+    policy: str = field(
+        default="fixed", metadata=setting("how the items of a batch are chosen", choices=policies.names)
+    )
+    items: int | None = field(
+        default=None, metadata=setting("items of a task that a batch is asked; null: all of items_per_task", low=1)
+    )
+    options: Mapping[str, Any] = field(default_factory=dict, metadata=setting("further settings of the policy"))
+    growth: str = field(
+        default="none",
+        metadata=setting("converging: more items as candidates get more alike", choices=("none", "converging")),
+    )
+    race: str = field(
+        default="none", metadata=setting("which candidates of a batch are asked more items", choices=races.names)
+    )
+    rungs: int = field(
+        default=3, metadata=setting("nested parts of a race's items, each three times as large", low=1, high=8)
+    )
+    race_options: Mapping[str, Any] = field(default_factory=dict, metadata=setting("further settings of the race"))
+    estimator: str = field(default="mean", metadata=setting("what candidates are told by", choices=ESTIMATORS))
+    seed: int = 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether every candidate is asked all items of the pool, once."""
+        return self.race == "none" and self.policy == "fixed" and self.items is None
+
+    def problems(self, prefix: str = "allocation.") -> list[str]:
+        """Problems of the settings, one sentence each.
+
+        Args:
+            prefix: Put before each name.
+        """
+        found = declarations.problems(self, prefix)
+        if found:
+            return found
+        found += [f"{prefix}options: {problem}" for problem in policies.load(self.policy).problems(self.options)]
+        found += [f"{prefix}race_options: {problem}" for problem in races.load(self.race).problems(self.race_options)]
+        if self.growth != "none" and self.items is None:
+            found.append(f"{prefix}growth: windows can grow only from a number; set {prefix}items")
+        if self.items is None and policies.load(self.policy).chooses:
+            found.append(f"{prefix}policy: {self.policy} chooses among items; say how many, {prefix}items=20")
+        return found
+
+    def identity(self) -> dict[str, Any]:
+        """The part of a run's identity; empty where all is as runs had it before there was a choice."""
+        if self.plain:
+            return {}
+        policy, race = policies.load(self.policy), races.load(self.race)
+        return {
+            "policy": {"name": self.policy, **policy.complete(self.options)},
+            "items": self.items,
+            "growth": self.growth,
+            "race": {"name": self.race, **({"rungs": self.rungs} if self.race != "none" else {})}
+            | race.complete(self.race_options),
+            "estimator": self.estimator,
+        }

@@ -1,0 +1,135 @@
+"""One batch of a search, from its proposals to what the searcher is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from evomerge.evaluation import Evaluation, ToldValues, count_items
+from evomerge.evaluation.ask import Ask
+from evomerge.recipe import Recipe
+from evomerge.search.batch import Batch
+from evomerge.search.batch_evaluator import BatchEvaluator
+from evomerge.search.criteria import Criteria
+from evomerge.search.front import Front
+from evomerge.search.plan import SearchPlan
+from evomerge.search.searchers import Observation, Proposal, Searcher
+
+__all__ = ["PlainRounds", "Round", "Rounds", "recipe_of"]
+
+
+@dataclass(frozen=True)
+class Round:
+    """The result of a batch.
+
+    Attributes:
+        new: Evaluations of the candidates that the run had not seen before, one of each, in the order of the ask.
+        complete: Whether all that the batch asks was answered; else nothing is told.
+        fresh: Whether any of it was answered now.
+        expired: Whether the wall time ended it.
+        observations: What the searcher is told.
+        told: The same for the records.
+        short: The budget that cut it, where that is not the number of new candidates.
+    """
+
+    new: tuple[Evaluation, ...]
+    complete: bool
+    fresh: bool
+    expired: bool
+    observations: Sequence[Observation] = ()
+    told: tuple[tuple[Ask, ToldValues], ...] = ()
+    short: str | None = None
+
+
+class Rounds(Protocol):
+    """How the candidates of a batch are asked, and what the searcher is told of them.
+
+    Attributes:
+        front: The feasible non-dominated candidates so far.
+    """
+
+    front: Front
+
+    def play(self, number: int, proposals: Sequence[Proposal], searcher: Searcher, limit: int | None) -> Round:
+        """Scores a batch.
+
+        Args:
+            number: Its number.
+            proposals: What the searcher proposes.
+            searcher: Asked whom it keeps.
+            limit: At most so many new candidates are scored; None for all.
+        """
+        ...
+
+    def improved(self, round: Round) -> bool:
+        """Brings the front up to date with a batch; whether new candidates improved it."""
+        ...
+
+    def current(self, candidates: Sequence[Evaluation]) -> list[Evaluation]:
+        """Evaluations of candidates with the metrics that they are compared by."""
+        ...
+
+    def allowance(self, budget: int, candidates: int) -> int | None:
+        """How many new candidates a budget of items allows; None where a batch is cut item by item."""
+        ...
+
+
+def recipe_of(plan: SearchPlan, proposal: Proposal) -> Recipe:
+    """The recipe of a proposal."""
+    if proposal.recipe is not None:
+        return proposal.recipe
+    assert proposal.x is not None
+    return plan.genome.decode(proposal.x)
+
+
+class PlainRounds:
+    """Every candidate is asked all items, once: values of all batches are comparable as they are.
+
+    Args:
+        plan: The search.
+        evaluator: Scores batches.
+        criteria: From evaluations to values.
+    """
+
+    def __init__(self, plan: SearchPlan, evaluator: BatchEvaluator, criteria: Criteria) -> None:
+        self.front = Front(criteria)
+        self._plan = plan
+        self._evaluator = evaluator
+        self._criteria = criteria
+
+    def play(self, number: int, proposals: Sequence[Proposal], searcher: Searcher, limit: int | None) -> Round:
+        """Scores a batch; see `Rounds.play`."""
+        scored = self._evaluator.score(
+            Batch(
+                [recipe_of(self._plan, proposal) for proposal in proposals],
+                "search",
+                number,
+                self._plan.items["search"],
+                parents=[proposal.parents for proposal in proposals],
+                limit=limit,
+                history=number - 1,
+            )
+        )
+        if not scored.complete or not scored.found:
+            return Round(scored.new, scored.complete, scored.fresh, scored.expired)
+        F, G = self._criteria.columns(scored.evaluations)
+        rows = list(zip(proposals, F, G, scored.evaluations, strict=True))
+        new = {evaluation.digest for evaluation in scored.new}
+        # A recipe proposed again has a record of what was told first.
+        told = [(e.ask, ToldValues(tuple(f.tolist()), tuple(g.tolist()))) for _, f, g, e in rows if e.digest in new]
+        observations = [Observation(p.id, f, g, items=evaluation.items) for p, f, g, evaluation in rows]
+        return Round(scored.new, True, scored.fresh, scored.expired, observations, tuple(told))
+
+    def improved(self, round: Round) -> bool:
+        """Adds the new candidates to the front; see `Rounds.improved`."""
+        return self.front.extend(round.new)
+
+    def current(self, candidates: Sequence[Evaluation]) -> list[Evaluation]:
+        """The evaluations as they are."""
+        return list(candidates)
+
+    def allowance(self, budget: int, candidates: int) -> int | None:
+        """All candidates cost the same; see `Rounds.allowance`."""
+        each = count_items(self._plan.items["search"])
+        return max(budget // max(each, 1) - candidates, 0)
