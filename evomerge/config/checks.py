@@ -12,8 +12,9 @@ from evomerge.config import model_names
 from evomerge.errors import InputError, suggest
 from evomerge.genome import GenomeSettings
 from evomerge.run.paths import EXAMPLE, expanded, folder_problem, is_file, resolve, sibling, there
-from evomerge.search import searchers
+from evomerge.search import AllocationSettings, searchers
 from evomerge.search.searchers import SearcherSettings
+from evomerge.settings import declared
 
 # Algorithms that `searcher=auto` stands for.
 SEVERAL_OBJECTIVES, ONE_OBJECTIVE = "nsga2", "cmaes"
@@ -160,7 +161,7 @@ def genome(values: Mapping[str, Any]) -> list[str]:
 
 def search(values: Mapping[str, Any]) -> list[str]:
     """Algorithm, budgets and executor."""
-    problems = _searcher_problems(values)
+    problems = _searcher_problems(values) + _allocation_problems(values)
     limits = ("evaluations", "budgets.items", "budgets.seconds", "budgets.patience")
     if all(limit in values and values[limit] is None for limit in limits):
         problems.append(f"evaluations: a search needs an end; set one of {', '.join(limits)}")
@@ -185,6 +186,17 @@ def _searcher_problems(values: Mapping[str, Any]) -> list[str]:
         return problems or (searchers.misfit(name, count) if count else [])
     except InputError as error:
         return list(error.problems)
+
+
+def _allocation_problems(values: Mapping[str, Any]) -> list[str]:
+    settings = section(values, "allocation")
+    if len(settings) < len(declared(AllocationSettings)):
+        return []  # unreadable, as has been said
+    allocation = AllocationSettings(**settings)
+    problems = allocation.problems()
+    if values.get("tasks") == () and not allocation.plain:
+        problems.append("allocation: chooses among the items of tasks, and there are none; leave it out")
+    return problems
 
 
 def _is_number(value: Any) -> bool:

@@ -1,7 +1,7 @@
 """Groups: settings that are chosen together. ``genome=blocks`` is ``genome.depth=blocks`` and that depth's defaults.
 
 What may be chosen follows from the declarations: a new searcher's file is all it takes. YAML files under ``conf/`` add
-named studies (``experiment=NAME``) and further choices.
+named studies (``experiment=NAME``), named ways of asking for fitness (``fitness=NAME``) and further choices.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from evomerge.genome import DEPTHS
 from evomerge.search import searchers
 
 EXPERIMENT = "experiment"
+FITNESS = "fitness"  # presets of `allocation`, files alone
 
 
 def conf_folder() -> Path:
@@ -26,7 +27,7 @@ def conf_folder() -> Path:
 
 def groups() -> dict[str, tuple[str, ...]]:
     """The groups, and the names that each of them offers."""
-    names = {group: set(choices) for group, choices in choices().items()} | {EXPERIMENT: set()}
+    names = {group: set(choices) for group, choices in choices().items()} | {FITNESS: set(), EXPERIMENT: set()}
     for group, known in names.items():
         known.update(file.stem for file in (conf_folder() / group).glob("*.yaml"))
     return {group: tuple(sorted(known)) for group, known in names.items()}

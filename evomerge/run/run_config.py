@@ -15,7 +15,7 @@ from evomerge.fitness.settings import FitnessSettings
 from evomerge.genome import GenomeSettings
 from evomerge.recipe import EMBEDDINGS, TOKENIZERS, UNMATCHED, ModelRef, Tokenizer
 from evomerge.run import paths
-from evomerge.search import Budgets, ConfirmSettings, PromoteSettings, SearcherSettings
+from evomerge.search import AllocationSettings, Budgets, ConfirmSettings, PromoteSettings, SearcherSettings
 from evomerge.settings import as_json, from_json, section, setting
 
 SEED = setting("the one seed that everything random follows from", low=0, high=2**63 - 1)
@@ -66,6 +66,7 @@ class RunConfig:
         offline: Whether the hub is out of bounds; None only before that is settled.
         genome: The search space.
         searcher: The algorithm.
+        allocation: Which of the search items candidates are asked; the seed is still the root seed's.
         executor: Where candidates are scored.
         model: How candidates are merged and run.
         budgets: When to stop.
@@ -137,6 +138,7 @@ class RunConfig:
     offline: bool | None = field(default=None, metadata=OFFLINE)
     genome: GenomeSettings = field(default_factory=GenomeSettings, metadata=section())
     searcher: SearcherSettings = field(default_factory=SearcherSettings, metadata=section())
+    allocation: AllocationSettings = field(default_factory=AllocationSettings, metadata=section())
     executor: ExecutorSettings = field(default_factory=ExecutorSettings, metadata=section())
     model: ModelSettings = field(default_factory=ModelSettings, metadata=section())
     progress: str = field(

@@ -19,7 +19,7 @@ from evomerge.run import paths
 from evomerge.run.assemble import Assembly, assemble, searcher_settings, with_fingerprints
 from evomerge.run.description.identity import run_identity
 from evomerge.run.description.manifest import run_manifest
-from evomerge.run.run_config import RunConfig
+from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.runtime import tuned, worker_settings
 from evomerge.search import Progress, SearchPlan, SearchResult, factory, run
 from evomerge.store import LeaseLost, RunStore, identity
@@ -113,6 +113,7 @@ def search_plan(assembly: Assembly) -> SearchPlan:
         budgets=config.budgets,
         promoted=config.promote.candidates,
         finalists=config.confirm.finalists,
+        allocation=replace(config.allocation, seed=child_seed(config.seed, "allocation")),
     )
 
 

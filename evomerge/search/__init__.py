@@ -3,6 +3,7 @@
 `run` is the loop, `SearchPlan` what it is given; `searchers` is the registry of algorithms.
 """
 
+from evomerge.search.allocation import AllocationSettings
 from evomerge.search.criteria import Criteria
 from evomerge.search.loop import run
 from evomerge.search.plan import (
@@ -21,6 +22,7 @@ from evomerge.search.status import STATUS
 
 __all__ = [
     "STATUS",
+    "AllocationSettings",
     "Budgets",
     "ConfirmSettings",
     "Criteria",

@@ -31,6 +31,7 @@ _SET = (
     "genome",
     "fitness",
     "searcher",
+    "allocation",
 )
 # Fields that follow from those; where one of these differs, the field that follows needs no explanation of its own.
 _FOLLOWING = {

@@ -49,6 +49,12 @@ INSIDE = {
         )
     },
     **{f"searcher.{name}": f"searcher.{name}" for name in ("name", "population", "options")},
+    "allocation.policy": "allocation.policy.name",
+    "allocation.options": "allocation.policy.carried",
+    "allocation.race": "allocation.race.name",
+    "allocation.rungs": "allocation.race.rungs",
+    "allocation.race_options": "allocation.race.level",
+    **{f"allocation.{name}": f"allocation.{name}" for name in ("items", "growth", "estimator")},
     **{
         f"model.{name}": f"model.{name}"
         for name in ("dtype", "attention", "device", "threads", "merge_dtype", "out_dtype")
@@ -115,7 +121,10 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "genome.frozen": "[norm]", "genome.fixed": "{layer * mlp: {density: 0.5}}", "genome.bounds": "{weight: [0, 1]}",
         "genome.shared": "[weight]", "genome.ends": "nearest", "genome.modules": "searched",
         "genome.control_every": 1, "searcher.name": "cmaes", "searcher.population": 8,
-        "searcher.options": "{sigma: 0.2}", "model.dtype": "float16", "model.attention": "eager", "model.device": "cpu",
+        "searcher.options": "{sigma: 0.2}", "allocation.policy": "rotating", "allocation.options": "{carried: 0.5}",
+        "allocation.items": 3, "allocation.growth": "converging", "allocation.race": "sequential",
+        "allocation.rungs": 2, "allocation.race_options": "{level: 0.1}", "allocation.estimator": "mean",
+        "model.dtype": "float16", "model.attention": "eager", "model.device": "cpu",
         "model.threads": 2, "model.merge_dtype": "bfloat16", "model.out_dtype": "float16",
     }  # fmt: skip
     # A recipe has its own models and groups, see test_recipe_search; filters are another way to split than kinds.
@@ -139,4 +148,4 @@ def identity(family: Family, **changes: Any) -> dict[str, Any]:
 
 def at(value: Mapping[str, Any], path: str) -> Any:
     """What stands at a dotted path, None if there is nothing."""
-    return functools.reduce(lambda inner, name: inner.get(name), path.split("."), value)
+    return functools.reduce(lambda inner, name: (inner or {}).get(name), path.split("."), value)

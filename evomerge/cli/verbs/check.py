@@ -13,6 +13,7 @@ from evomerge.run.assemble import Assembly, assemble, searcher_settings
 from evomerge.run.requirements import requirements
 from evomerge.run.run_config import RunConfig
 from evomerge.search import searchers
+from evomerge.search.allocation import policies, races
 from evomerge.texts import printable
 
 _SHOWN_GENES = 40
@@ -97,10 +98,33 @@ def _tasks(assembly: Assembly) -> Iterator[str]:
         yield f"objective {objective.label} ({'higher' if objective.higher_is_better else 'lower'} is better)"
     for constraint in assembly.constraints:
         yield f"constraint {constraint.label}"
+    allocation = assembly.config.allocation
+    if not allocation.plain:
+        yield from _allocation(assembly)
+        return
     each = sum(len(ids) for ids in items["search"].values())
     budget = assembly.config.budgets.evaluations
     total = f", {budget} candidates x {each} = {budget * each} in all" if budget else ""
     yield f"items per candidate: {each}{total}" if items["search"] else "items per candidate: none, functions alone"
+
+
+def _allocation(assembly: Assembly) -> Iterator[str]:
+    """Windows and races, and how many items they cost as far as can be told before the first answer."""
+    config, allocation = assembly.config, assembly.config.allocation
+    pools = {task: len(ids) for task, ids in assembly.suite.items["search"].items()}
+    windows = {task: min(allocation.items or size, size) for task, size in pools.items()}
+    asked = ", ".join(f"{windows[task]} of {size} {task}" for task, size in pools.items())
+    grows = ", more as candidates get alike" if allocation.growth != "none" else ""
+    yield f"items of a batch: {asked}{grows}; policy {allocation.policy}: {policies.load(allocation.policy).title}"
+    if policies.load(allocation.policy).probe:
+        yield f"items of the first batch: all {sum(pools.values())}, which the policy learns from"
+    if allocation.race != "none":
+        race = races.load(allocation.race)
+        yield f"race {race.name}, at most {allocation.rungs} rungs: {race.title}"
+    each, spec = sum(windows.values()), searchers.load(config.searcher.name)
+    again = " and as many again where survivors are asked a new window" if spec.retell and not spec.partial else ""
+    most = "at most " if allocation.race != "none" else ""
+    yield f"items per candidate: {most}{each}{again}; baselines are asked all {sum(pools.values())}"
 
 
 def _needs(assembly: Assembly) -> Iterator[str]:
