@@ -13,7 +13,7 @@ from evomerge.recipe import Recipe
 from evomerge.report import Member
 from evomerge.run import environment, paths
 from evomerge.run.recipe_files import RecipeFile
-from evomerge.store import RunStore
+from evomerge.store import RunStore, candidates
 
 if TYPE_CHECKING:
     from evomerge.run.export import Exported
@@ -41,7 +41,7 @@ class Run:
 
     def __repr__(self) -> str:
         """The folder, and how much is in it."""
-        searched = sum(evaluation.name is None for evaluation in self.evaluations("search"))
+        searched = len(candidates(self._store))
         return f"evomerge.Run({str(self.folder)!r}, {searched} candidates)"
 
     @property

@@ -15,7 +15,7 @@ from evomerge.evaluation import Constraint, Evaluation, Objective
 from evomerge.run.paths import expanded
 from evomerge.run.run_config import RunConfig
 from evomerge.search import Criteria
-from evomerge.store import RunStore, baselines
+from evomerge.store import RunStore, baselines, candidates
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
 Metrics = Mapping[str, float]
@@ -66,7 +66,7 @@ def _row(folder: Path, job: Job) -> dict[str, str]:
         store = RunStore.read(folder / job.name)
     except InputError:
         return row
-    searched = [record for record in store.evaluations("search") if record.name is None]
+    searched = candidates(store)
     row["evaluations"] = str(len(searched))
     objectives = [Objective.from_json(data) for data in store.manifest.get("objectives", [])]
     feasible = _feasible(store, objectives, searched)

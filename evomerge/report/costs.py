@@ -6,6 +6,7 @@ from typing import Any
 
 from evomerge.report.results import Results
 from evomerge.report.wording import SPLIT_WORDS
+from evomerge.store import newly_asked
 
 MESSAGE = 500  # characters of an error shown
 
@@ -30,7 +31,7 @@ def costs(results: Results) -> dict[str, Any]:
                     {
                         "what": f"{'baselines' if baseline else 'candidates'}, {SPLIT_WORDS[split]} items",
                         "evaluations": len(group),
-                        "items": sum(e.items for e in group),
+                        "items": sum(newly_asked(results.store, e) for e in group),
                         "seconds": {kind: sum(float(spent[e.ask].get(kind, 0.0)) for e in group) for kind in kinds},
                     }
                 )

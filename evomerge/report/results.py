@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,9 @@ from evomerge.analysis import Interval
 from evomerge.errors import InputError
 from evomerge.evaluation import BASE, EXPERT, PYTHON, UNIFORM, Constraint, Evaluation, Objective, Response
 from evomerge.report.scorecard import Scorecard, scorecard
-from evomerge.store import RunStore, baselines
+from evomerge.store import RunStore, baselines, candidates, estimates
+
+_NORMAL = 1.959964  # standard errors to either side of an estimate
 
 
 class Results:
@@ -24,6 +27,8 @@ class Results:
         objectives: What was searched for.
         constraints: What candidates had to meet.
         candidates: The searched candidates, in the order they were asked, failed ones included.
+        estimates: Digest to metric key to the estimate that a candidate is compared by and its standard error; empty
+            where all were asked the same items.
     """
 
     def __init__(self, store: RunStore) -> None:
@@ -32,7 +37,8 @@ class Results:
         if not self.objectives:
             raise InputError(f"the manifest of {store.folder} names no objective, so there is nothing to report")
         self.constraints = tuple(Constraint.from_json(data) for data in store.manifest.get("constraints", ()))
-        self.candidates = [e for e in store.evaluations("search") if e.name is None]
+        self.candidates = candidates(store)
+        self.estimates = estimates(store)
         splits = dict.fromkeys(e.split for e in store.evaluations())
         self._baselines = {(name, split): e for split in splits for name, e in baselines(store, split).items()}
         self._scorecards: dict[tuple[str, str], Scorecard | None] = {}
@@ -72,6 +78,8 @@ class Results:
 
     def intervals(self, evaluation: Evaluation | None) -> dict[str, Interval]:
         """Objective label to the score of an evaluation with its interval; empty when there are no scores."""
+        if evaluation is not None and (own := self._estimated(evaluation)):
+            return {objective.label: _interval(objective, own) for objective in self.objectives}
         found = self.scorecard(evaluation)
         return {o.label: found.interval(o.label) for o in self.objectives} if found is not None else {}
 
@@ -84,9 +92,18 @@ class Results:
         keys = (key for objective in self.objectives for _, key in objective.terms)
         return evaluation.error is None and all(key in evaluation.metrics for key in keys)
 
+    def metrics(self, evaluation: Evaluation) -> Mapping[str, float]:
+        """The metrics that an evaluation is compared by: as recorded, or estimates where items differ."""
+        own = self._estimated(evaluation)
+        return {**evaluation.metrics, **{key: value for key, (value, _) in own.items()}} if own else evaluation.metrics
+
+    def _estimated(self, evaluation: Evaluation) -> Mapping[str, tuple[float, float]]:
+        searched = evaluation.split == "search" and evaluation.name is None and evaluation.error is None
+        return self.estimates.get(evaluation.digest, {}) if searched else {}
+
     def minimised(self, evaluations: Sequence[Evaluation]) -> NDArray[np.float64]:
         """Objective values, less being better, ``(evaluations, objectives)``."""
-        rows = [[_sign(o) * o.value(e.metrics) for o in self.objectives] for e in evaluations]
+        rows = [[_sign(o) * o.value(self.metrics(e)) for o in self.objectives] for e in evaluations]
         return np.array(rows, dtype=np.float64).reshape(len(evaluations), len(self.objectives))
 
     def best_expert(self, label: str, split: str) -> str | None:
@@ -108,7 +125,7 @@ class Results:
         weights = [weight for weight, _ in objective.terms]
         if not objective.higher_is_better or min(weights) < 0 or sum(weights) > 1.0 + 1e-9:
             return False
-        if not all(0.0 <= objective.value(e.metrics) <= 1.0 for e in self.candidates if self.scored(e)):
+        if not all(0.0 <= objective.value(self.metrics(e)) <= 1.0 for e in self.candidates if self.scored(e)):
             return False
         cards = [self.scorecard(e) for e in self._baselines.values()]
         strata = [found.strata[objective.label] for found in cards if found is not None]
@@ -119,9 +136,17 @@ class Results:
     def _meets(self, constraint: Constraint, evaluation: Evaluation) -> bool:
         found = {name: e.metrics for (name, split), e in self._baselines.items() if split == evaluation.split}
         reference = constraint.reference(found)
-        if reference is None or constraint.metric not in evaluation.metrics:
+        metrics = self.metrics(evaluation)
+        if reference is None or constraint.metric not in metrics:
             return False
-        return constraint.violation(evaluation.metrics, reference) <= 0.0
+        return constraint.violation(metrics, reference) <= 0.0
+
+
+def _interval(objective: Objective, estimated: Mapping[str, tuple[float, float]]) -> Interval:
+    """The 95 % interval of an estimated score; metrics of other tasks are independent."""
+    value = sum(weight * estimated[key][0] for weight, key in objective.terms)
+    se = math.sqrt(sum((weight * estimated[key][1]) ** 2 for weight, key in objective.terms))
+    return Interval(value, se, value - _NORMAL * se, value + _NORMAL * se)
 
 
 def better(objective: Objective, difference: float) -> bool:

@@ -8,7 +8,7 @@ from evomerge.errors import InputError, suggest
 from evomerge.evaluation import PYTHON, Constraint, Evaluation, Objective, Response
 from evomerge.report import Member, front_members
 from evomerge.search import Criteria
-from evomerge.store import RunStore, baselines
+from evomerge.store import RunStore, baselines, candidates
 
 _SHORTEST_PREFIX = 6
 
@@ -69,14 +69,14 @@ def empty_front(store: RunStore, count: int | None = None) -> str:
         store: The run.
         count: Only so many of the first candidates; None is all.
     """
-    candidates = [record for record in store.evaluations("search") if record.name is None][:count]
-    if not candidates:
+    found = candidates(store)[:count]
+    if not found:
         return "no candidate has been scored yet"
     constraints = [Constraint.from_json(data) for data in store.manifest["constraints"]]
     objectives = [Objective.from_json(data) for data in store.manifest["objectives"]]
-    nearest = Criteria(objectives, constraints, baselines(store, "search")).nearest(candidates)
+    nearest = Criteria(objectives, constraints, baselines(store, "search")).nearest(found)
     if nearest is None:
-        first = candidates[0].error
+        first = found[0].error
         return "no candidate could be scored" + (f" ({first.kind}: {first.message})" if first else "")
     candidate, missed = nearest
     metrics = {constraint.label: candidate.metrics[constraint.metric] for constraint in constraints}

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.errors import InputError
-from evomerge.evaluation import Ask, Evaluation, ToldValues
+from evomerge.evaluation import Evaluation, ToldValues
 from evomerge.recipe import Recipe
 from evomerge.search.allocation.allocator import Allocator, random_of
 from evomerge.search.allocation.book import AnswerBook
 from evomerge.search.allocation.constraints import violations
+from evomerge.search.allocation.entrants import Entrants
 from evomerge.search.allocation.heat import Heat
 from evomerge.search.allocation.scores import Scores, columns_of
 from evomerge.search.allocation.told import joined
@@ -27,49 +28,6 @@ from evomerge.search.rounds import Round, recipe_of
 from evomerge.search.searchers import Observation, Proposal, Searcher, Selection
 
 __all__ = ["AllocatedRounds"]
-
-
-@dataclass
-class _Entrants:
-    """The candidates of a batch, each once: those proposed, then those kept from earlier batches.
-
-    Attributes:
-        recipes: Their recipes.
-        places: Their places in the batch.
-        parents: The proposals that each descends from.
-        genomes: Their genomes; None where there is none.
-        row: Proposal id to row.
-        found: The last evaluation of each in this batch.
-        answered: The items of that evaluation.
-        rungs: For each rung, which rows were asked it, and its items.
-        asks: Where each was evaluated first on the items that it was asked last; None for what the run had seen before.
-    """
-
-    recipes: list[Recipe] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-    parents: list[tuple[str, ...]] = field(default_factory=list)
-    genomes: list[NDArray[np.float64] | None] = field(default_factory=list)
-    row: dict[str, int] = field(default_factory=dict)
-    found: dict[int, Evaluation] = field(default_factory=dict)
-    answered: dict[int, Prefix] = field(default_factory=dict)
-    rungs: list[tuple[NDArray[np.int_], Prefix]] = field(default_factory=list)
-    asks: dict[int, Ask] = field(default_factory=dict)
-
-    def add(self, id: str, place: int, recipe: Recipe, proposal: Proposal | None = None) -> None:
-        """Adds a candidate, unless an equal one is there."""
-        digests = [known.digest for known in self.recipes]
-        if recipe.digest in digests:
-            self.row[id] = digests.index(recipe.digest)
-            return
-        self.row[id] = len(self.recipes)
-        self.recipes.append(recipe)
-        self.places.append(place)
-        self.parents.append(proposal.parents if proposal is not None else ())
-        self.genomes.append(proposal.x if proposal is not None else None)
-
-    def failed(self) -> NDArray[np.bool_]:
-        """Which of them could not be scored."""
-        return np.array([self.found[row].error is not None for row in range(len(self.recipes))], dtype=bool)
 
 
 class AllocatedRounds:
@@ -120,6 +78,15 @@ class AllocatedRounds:
         store = self._evaluator.store
         self._book.add(evaluation, store.responses(evaluation), store.items(evaluation))
 
+    def estimates(self) -> dict[str, dict[str, tuple[float, float]]]:
+        """From all that each candidate has answered, drawn towards those of its batch; see `Rounds.estimates`."""
+        scored = [evaluation for evaluation in self._candidates.values() if evaluation.error is None]
+        found = self._scores.overall(scored) if scored else {}
+        return {
+            evaluation.digest: {key: (float(own.value[row]), float(own.se[row])) for key, own in found.items()}
+            for row, evaluation in enumerate(scored)
+        }
+
     def allowance(self, budget: int, candidates: int) -> int | None:
         """Items are counted one by one, so this says only whether any are left; see `Rounds.allowance`."""
         return 0 if self._spent >= budget else None
@@ -147,15 +114,15 @@ class AllocatedRounds:
         self._known = {id: recipe for id, recipe in self._known.items() if id in entrants.row}
         return self._told(round, entrants, proposals, selection)
 
-    def _entrants(self, proposals: Sequence[Proposal], selection: Selection) -> _Entrants:
-        entrants = _Entrants()
+    def _entrants(self, proposals: Sequence[Proposal], selection: Selection) -> Entrants:
+        entrants = Entrants()
         for place, proposal in enumerate(proposals):
             entrants.add(proposal.id, place, recipe_of(self._plan, proposal), proposal)
         for place, id in enumerate(selection.kept, len(proposals)):
             entrants.add(id, place, self._known[id])
         return entrants
 
-    def _heat(self, entrants: _Entrants, proposals: Sequence[Proposal], selection: Selection) -> Heat:
+    def _heat(self, entrants: Entrants, proposals: Sequence[Proposal], selection: Selection) -> Heat:
         rivals = None
         if selection.paired:
             rivals = np.full(len(entrants.recipes), -1)
@@ -165,7 +132,7 @@ class AllocatedRounds:
         plan = self._plan
         return Heat(plan.allocation, self._scores, plan.constraints, self._baselines, selection.places, rivals)
 
-    def _rungs(self, number: int, entrants: _Entrants, window: Window, heat: Heat, limit: int | None) -> Round:
+    def _rungs(self, number: int, entrants: Entrants, window: Window, heat: Heat, limit: int | None) -> Round:
         """Asks rung after rung, whoever is still in the race."""
         settings = self._plan.allocation
         prefixes = window.rungs(settings.rungs if settings.race != "none" else 1)
@@ -189,7 +156,7 @@ class AllocatedRounds:
         return Round(tuple(new), True, fresh, False)
 
     def _affordable(
-        self, entrants: _Entrants, rows: NDArray[np.int_], prefix: Prefix, limit: int | None
+        self, entrants: Entrants, rows: NDArray[np.int_], prefix: Prefix, limit: int | None
     ) -> tuple[list[int], str | None]:
         """The rows that the budgets still allow, and the budget that cuts the others off."""
         budget, asked = self._plan.budgets.items, list[int]()
@@ -207,7 +174,7 @@ class AllocatedRounds:
             asked.append(row)
         return asked, None
 
-    def _ask(self, number: int, entrants: _Entrants, rows: Sequence[int], prefix: Prefix, rung: int) -> BatchResult:
+    def _ask(self, number: int, entrants: Entrants, rows: Sequence[int], prefix: Prefix, rung: int) -> BatchResult:
         return self._evaluator.score(
             Batch(
                 [entrants.recipes[row] for row in rows],
@@ -223,7 +190,7 @@ class AllocatedRounds:
         )
 
     def _registered(
-        self, number: int, entrants: _Entrants, rows: Sequence[int], result: BatchResult, prefix: Prefix
+        self, number: int, entrants: Entrants, rows: Sequence[int], result: BatchResult, prefix: Prefix
     ) -> list[Evaluation]:
         """Takes in what was answered; the evaluations of candidates that the run had not seen."""
         made = {evaluation.digest for evaluation in result.new}
@@ -244,7 +211,7 @@ class AllocatedRounds:
                 entrants.asks.pop(row, None)
         return first
 
-    def _told(self, round: Round, entrants: _Entrants, proposals: Sequence[Proposal], selection: Selection) -> Round:
+    def _told(self, round: Round, entrants: Entrants, proposals: Sequence[Proposal], selection: Selection) -> Round:
         """The values that the searcher is told: comparable within the batch, whatever each was asked."""
         n, failed = len(entrants.recipes), entrants.failed()
         F, se = np.zeros((n, len(self._plan.objectives))), np.zeros((n, len(self._plan.objectives)))
@@ -287,8 +254,8 @@ class AllocatedRounds:
         scored = [evaluation for evaluation in latest if evaluation.error is None]
         if not scored:
             return latest
-        estimates = self._scores.overall(scored)
-        metrics = [{key: float(found.value[row]) for key, found in estimates.items()} for row in range(len(scored))]
+        own = self.estimates()
+        metrics = [{key: value for key, (value, _) in own[e.digest].items()} for e in scored]
         found = iter(replace(e, metrics={**e.metrics, **own}) for e, own in zip(scored, metrics, strict=True))
         return [evaluation if evaluation.error is not None else next(found) for evaluation in latest]
 
@@ -309,8 +276,7 @@ def _selection(searcher: Searcher) -> Selection:
     """
     if not hasattr(searcher, "selection"):
         raise InputError(
-            f"searcher {searcher.name} does not say whom it keeps (Searcher.selection), so its candidates cannot be "
-            "asked other items in every batch; use allocation.policy=fixed, allocation.items=null and "
-            "allocation.race=none"
+            f"searcher {getattr(searcher, 'name', '')} does not say whom it keeps (Searcher.selection), so candidates "
+            "cannot be asked other items in every batch; leave out the settings of allocation"
         )
     return searcher.selection()

@@ -128,7 +128,7 @@ class BatchEvaluator:
             return found
         if batch.split != "search":
             return self.store.lookup(digest, batch.split)  # promoted once, whichever session came first
-        elsewhere = None if same else self.store.on_items(digest, batch.split, work.item_set)
+        elsewhere = None if same else self.store.lookup(digest, batch.split, item_set=work.item_set)
         if found is None and elsewhere is None:
             return None
         if elsewhere is not None:

@@ -27,7 +27,7 @@ from evomerge.search.promotion import Promotion
 from evomerge.search.rounds import PlainRounds, Round, Rounds
 from evomerge.search.searchers import Problem, Searcher
 from evomerge.search.status import EventLog, Status, Stopwatch
-from evomerge.store import RunStore
+from evomerge.store import ESTIMATES, RunStore
 
 __all__ = ["EMPTY_BATCHES", "run"]
 
@@ -117,7 +117,11 @@ class _Search:
         """All phases."""
         criteria = self._baselines()
         rounds = self._rounds(criteria)
-        reason = self._search(criteria, rounds)
+        try:
+            reason = self._search(criteria, rounds)
+        finally:
+            if not self._plan.allocation.plain:
+                self._store.write_json(ESTIMATES, rounds.estimates())
         self._searching = False
         members = [self._store.at(member.ask) or member for member in rounds.front.members()]
         promotion = Promotion(self._plan, self._store, self._evaluator, self._emit, self._told)

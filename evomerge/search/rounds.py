@@ -70,6 +70,13 @@ class Rounds(Protocol):
         """Evaluations of candidates with the metrics that they are compared by."""
         ...
 
+    def estimates(self) -> dict[str, dict[str, tuple[float, float]]]:
+        """Digest to metric key to the estimate that a candidate is compared by and its standard error.
+
+        Empty where candidates are compared by their metrics as recorded.
+        """
+        ...
+
     def allowance(self, budget: int, candidates: int) -> int | None:
         """How many new candidates a budget of items allows; None where a batch is cut item by item."""
         ...
@@ -128,6 +135,10 @@ class PlainRounds:
     def current(self, candidates: Sequence[Evaluation]) -> list[Evaluation]:
         """The evaluations as they are."""
         return list(candidates)
+
+    def estimates(self) -> dict[str, dict[str, tuple[float, float]]]:
+        """None; see `Rounds.estimates`."""
+        return {}
 
     def allowance(self, budget: int, candidates: int) -> int | None:
         """All candidates cost the same; see `Rounds.allowance`."""

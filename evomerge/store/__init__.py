@@ -6,8 +6,21 @@ process killed at any instant leaves at most a torn last line, which the next op
 
 from evomerge.lease import LeaseLost
 from evomerge.store.baselines import baselines
+from evomerge.store.candidates import ESTIMATES, candidates, estimates, newly_asked
 from evomerge.store.files import write_json, write_text
 from evomerge.store.folder import foreign_problem, read_manifest
 from evomerge.store.run import RunStore
 
-__all__ = ["LeaseLost", "RunStore", "baselines", "foreign_problem", "read_manifest", "write_json", "write_text"]
+__all__ = [
+    "ESTIMATES",
+    "LeaseLost",
+    "RunStore",
+    "baselines",
+    "candidates",
+    "estimates",
+    "foreign_problem",
+    "newly_asked",
+    "read_manifest",
+    "write_json",
+    "write_text",
+]

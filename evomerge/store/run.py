@@ -173,17 +173,11 @@ class RunStore:
         record = self._records.get(ask)
         return record.evaluation if record is not None else None
 
-    def lookup(self, digest: str, split: str, variant: str = "") -> Evaluation | None:
-        """The evaluation of a recipe on a split, the one with the most items, the last of equal ones; or None."""
+    def lookup(self, digest: str, split: str, variant: str = "", item_set: str | None = None) -> Evaluation | None:
+        """The evaluation of a recipe on a split, or on one set of its items: the one with the most items, the last."""
         asks = [ask for ask in self._asks.get((digest, variant), ()) if ask.round == split]
         found = sorted((self._records[ask].evaluation for ask in asks), key=lambda e: (e.items, e.order))
-        return found[-1] if found else None
-
-    def on_items(self, digest: str, split: str, item_set: str) -> Evaluation | None:
-        """The evaluation of a recipe on a set of items, the first of several; or None."""
-        asks = [ask for ask in self._asks.get((digest, ""), ()) if ask.round == split]
-        found = (self._records[ask].evaluation for ask in sorted(asks, key=lambda ask: ask.order))
-        return next((evaluation for evaluation in found if evaluation.item_set == item_set), None)
+        return next((one for one in reversed(found) if item_set in (None, one.item_set)), None)
 
     def evaluations(self, split: str | None = None) -> list[Evaluation]:
         """All evaluations, or those of one split, sorted by (split, batch, index, rung)."""

@@ -11,7 +11,7 @@ from evomerge.run import search
 from evomerge.run.members import empty_front
 from evomerge.run.run_config import RunConfig
 from evomerge.search import RepeatedFailures, SearchResult
-from evomerge.store import RunStore
+from evomerge.store import RunStore, candidates
 from evomerge.texts import printable
 
 INTERRUPTED, FAILED = 130, 1
@@ -62,7 +62,7 @@ def _summarise(prepared: search.ReadySearch, result: SearchResult) -> None:
     members = front_members(store)
     winners = [member for member in members if any(member.beats_best_expert.values())]
     print(_extent(result))
-    stored = sum(evaluation.name is None for evaluation in store.evaluations("search"))
+    stored = len(candidates(store))
     if result.reason != "stopped" and stored > result.evaluations:
         _say(
             f"warning: {stored} candidates are stored; the report shows the first {result.evaluations}, which is all "

@@ -40,6 +40,7 @@ class AnswerBook:
         self._genomes: list[NDArray[np.float64]] = []
         self._values = {column: _Grid(len(pool[column[0]]), np.nan) for column in self.columns}
         self._weights = {task: _Grid(len(ids), 0.0) for task, ids in pool.items()}
+        self._counts = {task: _Grid(len(ids), 0.0) for task, ids in pool.items()}
         self._asked = {task: _Grid(len(ids), 0.0) for task, ids in pool.items()}
         self._windows: dict[str, list[NDArray[np.int_]]] = {task: [] for task in pool}
 
@@ -66,8 +67,9 @@ class AnswerBook:
             self._rows[digest] = len(self._rows)
             self._batches.append(batch)
             self._genomes.append(np.full(self._n_var, np.nan) if genome is None else genome)
-            for grid in (*self._values.values(), *self._weights.values(), *self._asked.values()):
-                grid.extend(len(self._rows))
+            for grids in (self._values, self._weights, self._counts, self._asked):
+                for grid in grids.values():
+                    grid.extend(len(self._rows))
 
     def missing(self, digest: str, choices: Mapping[str, Choice]) -> int:
         """How many items of a prefix a candidate has not been asked before."""
@@ -100,12 +102,13 @@ class AnswerBook:
                 grid.array[row, [self._place[task][response.item] for response in given]] = found
 
     def weigh(self, digest: str, prefix: Prefix) -> None:
-        """Counts a window's answers of a candidate: each item as much as it stands for, windows by their size."""
+        """Counts a window's answers of a candidate: each item as much as it stands for, one in the mean."""
         row = self._rows[digest]
         for task, choice in prefix.choices.items():
             if len(choice.rows):
                 weights = 1.0 / choice.probabilities
                 self._weights[task].array[row, choice.rows] += weights * len(choice.rows) / weights.sum()
+                self._counts[task].array[row, choice.rows] += 1.0
 
     def close(self, window: Window) -> None:
         """Ends a batch that asked a window."""
@@ -117,8 +120,15 @@ class AnswerBook:
         return self._values[column].array[np.ix_(rows, items)]
 
     def weights(self, task: str) -> NDArray[np.float64]:
-        """Weights of all answers to a task, ``(candidates, items)``; 0 where there is no answer."""
-        return self._weights[task].array[: len(self)]
+        """Weights of all answers to a task, ``(candidates, items)``; 0 where there is no answer.
+
+        An item asked in several windows has the mean of its weights in them, once: its answer says no more for that.
+        Who has answered every item needs no weights.
+        """
+        total, counts = self._weights[task].array[: len(self)], self._counts[task].array[: len(self)]
+        found = total / np.maximum(counts, 1.0)
+        found[(counts > 0.0).all(axis=1)] = 1.0
+        return found
 
     def answers(self, column: Column) -> NDArray[np.float64]:
         """All answers of a column, ``(candidates, items)``."""

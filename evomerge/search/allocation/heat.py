@@ -87,7 +87,7 @@ class Heat:
             good, rivals = _with_rivals(good, rivals)
         left = max(1, math.ceil(len(rows) / UNRANKED)) if self._places is None else self._places
         if len(good) > 1:
-            parts = self._scores.minimised([evaluations[row] for row in good], prefix)
+            parts = self._scores.minimised([evaluations[row] for row in good.tolist()], prefix)
             standing = Standing(parts, min(left, len(good)), rivals, *looks)
             fates[good] = self._race.decide(standing, self._options, random)
         if self._rivals is None:

@@ -1,0 +1,56 @@
+"""The searched candidates of a run, and the scores that they are compared by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from evomerge.errors import InputError
+from evomerge.evaluation import Evaluation, count_items
+from evomerge.store.run import RunStore
+
+__all__ = ["ESTIMATES", "candidates", "estimates", "newly_asked"]
+
+ESTIMATES = "estimates.json"
+
+Estimate = tuple[float, float]  # value, standard error
+
+
+def candidates(store: RunStore) -> list[Evaluation]:
+    """The searched candidates, each once, in the order in which they were first asked.
+
+    Where candidates are asked other items in every batch, one has several evaluations: the one with the most items
+    stands for it, the last of equal ones.
+    """
+    found: dict[str, Evaluation] = {}
+    evaluations = store.evaluations("search")
+    baselines = {evaluation.digest for evaluation in evaluations if evaluation.name is not None}
+    for evaluation in evaluations:
+        known = found.get(evaluation.digest)
+        if evaluation.digest not in baselines and (known is None or evaluation.items >= known.items):
+            found[evaluation.digest] = evaluation
+    return list(found.values())
+
+
+def estimates(store: RunStore) -> dict[str, dict[str, Estimate]]:
+    """Digest to metric key to the estimate and its standard error, where candidates are not compared by their metrics.
+
+    Empty where all candidates were asked the same items, as their metrics say all then.
+
+    Raises:
+        InputError: If the file holds something else.
+    """
+    data = store.read_json(ESTIMATES) or {}
+    try:
+        return {digest: {key: (float(v), float(se)) for key, (v, se) in own.items()} for digest, own in data.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{store.folder / ESTIMATES} does not hold estimates by candidate and metric: {error}. Go on with the run, "
+            "which writes it again, or take the file from a copy"
+        ) from error
+
+
+def newly_asked(store: RunStore, evaluation: Evaluation) -> int:
+    """How many items were asked for an evaluation; those that its recipe had answered before were not."""
+    if evaluation.error is not None:
+        return evaluation.items
+    return count_items(store.items(replace(evaluation, item_set=store.provenance(evaluation).answered)))
