@@ -39,10 +39,12 @@ class Analytic:
     Attributes:
         broken: Share of recipes, chosen by digest, that fail.
         everything_fails: Whether every candidate fails; single-model recipes never do.
+        noise: Standard deviation of what recipe and item add to an answer, the same whenever it is asked.
     """
 
     broken: float = 0.0
     everything_fails: bool = False
+    noise: float = 0.0
 
     def __call__(self, job: Job) -> Outcome:
         weights = np.asarray(job.recipe.coefficients["weight"])
@@ -54,7 +56,9 @@ class Analytic:
             "south.loss": float(np.mean((weights - 0.75) ** 2)),
         }
         responses = [
-            _response(key, values[key], item) for key in values for item in job.items.get(key.split(".")[0], ())
+            _response(key, values[key] + self.noise * _own(job.recipe.digest, item), item)
+            for key in values
+            for item in job.items.get(key.split(".")[0], ())
         ]
         return Outcome(tuple(responses), None, {"merge": 0.0, "score": 0.0})
 
@@ -74,9 +78,19 @@ def _response(key: str, value: float, item: str) -> Response:
     return Response(task, item, {metric: float(value + offset)}, logprobs=(-float(abs(value)),))
 
 
-def analytic(broken: float = 0.0, everything_fails: bool = False) -> Analytic:
+def _own(digest: str, item: str) -> float:
+    return float(np.random.default_rng(crc32(f"{digest} {item}".encode())).standard_normal())
+
+
+def analytic(broken: float = 0.0, everything_fails: bool = False, noise: float = 0.0) -> Analytic:
     """Makes the worker; ``partial`` of it is a factory for any executor."""
-    return Analytic(broken, everything_fails)
+    return Analytic(broken, everything_fails, noise)
+
+
+def more_items(count: int) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Items with a larger search split: so many of each task."""
+    larger = {task: tuple(f"{task[0]}{i}" for i in range(count)) for task in ITEMS["search"]}
+    return {**ITEMS, "search": larger}
 
 
 def template(method: str = "linear", models: Sequence[CheckpointRef] = MODELS) -> Recipe:

@@ -18,11 +18,11 @@ from typing import Any, NoReturn
 import evomerge.store.files
 from evomerge import executors
 from evomerge.evaluation import Constraint
-from evomerge.search import Budgets, Searcher, SearchPlan, run
-from evomerge.search.searchers import Observation, Proposal
+from evomerge.search import AllocationSettings, Budgets, Searcher, SearchPlan, run
+from evomerge.search.searchers import Observation, Proposal, Selection
 from evomerge.store import RunStore
 from evomerge.store.files import Log
-from tests.search.analytic import analytic, plan
+from tests.search.analytic import Analytic, analytic, more_items, plan
 
 # A clean process that has loaded everything once; each search is a fork of it, a process of its own that starts in no
 # time.
@@ -50,13 +50,30 @@ class Blow:
     share: float = 0.0
 
 
+# Windows that move and grow, survivors asked again, races of each kind.
+ALLOCATIONS = {
+    "rotating": AllocationSettings("rotating", items=6, options={"carried": 0.3}, growth="converging"),
+    "raced": AllocationSettings("informative", items=18, race="sequential"),
+    "halved": AllocationSettings("stratified", items=18, race="halving", rungs=2),
+}
+
+
 def search_plan(name: str, evaluations: int = 26) -> SearchPlan:
-    """Every kind of candidate: good, infeasible, failed, and repeated."""
+    """Every kind of candidate: good, infeasible, failed, and repeated.
+
+    Args:
+        name: A searcher's, or with an allocation after it: ``nsga2+rotating``.
+        evaluations: The budget.
+    """
+    searcher, _, allocation = name.partition("+")
     budgets = Budgets(evaluations=evaluations, max_failures=50)
-    return replace(
-        plan(name, budgets=budgets, seed=3, constraints=CONSTRAINTS, depth="linear"),
+    made = replace(
+        plan(searcher, budgets=budgets, seed=3, constraints=CONSTRAINTS, depth="linear"),
         finalists=3,
     )
+    if not allocation:
+        return made
+    return replace(made, items=more_items(24), allocation=ALLOCATIONS[allocation])
 
 
 def run_search(folder: Path, name: str, evaluations: int, blow: Blow | None) -> None:
@@ -67,7 +84,12 @@ def run_search(folder: Path, name: str, evaluations: int, blow: Blow | None) -> 
     elif blow is not None:
         evomerge.store.files.Log.append = _dying_at_write(evomerge.store.files.Log.append, blow)
     with RunStore.open(folder, {"searcher": name}, {"searcher": name}) as store:
-        run(work, executors.make("local", partial(analytic, 0.2)), store)
+        run(work, executors.make("local", worker_of(name)), store)
+
+
+def worker_of(name: str) -> Callable[[], Analytic]:
+    """Makes the worker of a search; where items differ, so do answers to them."""
+    return partial(analytic, 0.2, noise=0.05 if "+" in name else 0.0)
 
 
 def process(folder: Path, name: str, evaluations: int = 26, blow: Blow | None = None) -> int | None:
@@ -131,3 +153,6 @@ class Dying:
 
     def tell(self, observations: Sequence[Observation]) -> None:
         self._searcher.tell(observations)
+
+    def selection(self) -> Selection:
+        return self._searcher.selection()
