@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from evomerge.analysis.allocation.sampling import simple
 from evomerge.evaluation import PYTHON
 from evomerge.search.allocation import policies
 from evomerge.search.allocation.growth import grown
@@ -48,6 +49,8 @@ class Allocator:
         random = random_of(self._settings.seed, "window", task, batch)
         if size >= answers.pool:
             return Choice(random.permutation(answers.pool), np.ones(answers.pool))
+        if not np.isfinite(answers.values).any():  # of a task that no objective is about
+            return Choice(simple(random, np.arange(answers.pool), size), np.full(size, size / answers.pool))
         return self._policy.choose(answers, size, self._options, random)
 
     def _size(self, answers: TaskAnswers) -> int:

@@ -1,0 +1,280 @@
+"""Windows, rungs and what is told, by hand; and in a search who is asked what."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evomerge.analysis.allocation.racing import Part
+from evomerge.errors import InputError
+from evomerge.evaluation import Job, Objective, Outcome, Response, count_items
+from evomerge.search import AllocationSettings, Budgets, SearchPlan, searchers
+from evomerge.search.allocation import Choice, Window
+from evomerge.search.allocation.estimate import estimate
+from evomerge.search.allocation.growth import grown
+from evomerge.search.allocation.told import joined
+from evomerge.search.searchers import Observation, Proposal, Searcher, Selection
+from evomerge.store import RunStore, candidates, estimates, newly_asked
+from tests.search.analytic import NORTH, Analytic, more_items, plan
+from tests.search.sessions import search
+
+POOL = 24
+KEEPING = [name for name in searchers.names() if name not in ("cmaes", "random")]
+NOISY = Analytic(broken=0.1, noise=0.05)
+
+
+def allocated(searcher: str, evaluations: int = 24, **settings: object) -> SearchPlan:
+    """A small search with windows."""
+    made = plan(searcher, budgets=Budgets(evaluations=evaluations, max_failures=50))
+    return replace(made, items=more_items(POOL), allocation=AllocationSettings(**settings))  # type: ignore[arg-type]
+
+
+# Windows
+
+
+def test_rungs_are_nested_and_in_the_order_of_the_pool() -> None:
+    pool = {"t": tuple(f"i{n}" for n in range(60))}
+    order = np.random.default_rng(0).permutation(60)[:45]
+    window = Window(pool, {"t": Choice(order, np.full(45, 0.75))}, {"python": ("",)})
+    first, second, third = window.rungs(4)
+    assert [len(rung.items["t"]) for rung in (first, second, third)] == [5, 15, 45], "a fourth would have too few"
+    assert set(first.items["t"]) < set(second.items["t"]) < set(third.items["t"]) == {f"i{n}" for n in order}
+    assert list(third.choices["t"].rows) == sorted(order)
+    assert all(rung.items["python"] == ("",) for rung in (first, second, third))
+    assert third.probabilities == {"t": (0.75,) * 45}
+    assert second.probabilities == {"t": (0.25,) * 15}, "a third of the window, by chance"
+    named = Window(pool, {"t": Choice.named(order)}, {})
+    assert named.rungs(2)[0].items["t"] == tuple(sorted((f"i{n}" for n in order[:15]), key=lambda i: int(i[1:])))
+    assert [rung.probabilities for rung in named.rungs(2)] == [None, None]
+
+
+def test_windows_grow_with_the_noise() -> None:
+    """By hand: candidates differ by item alone in 4 of 4 cells, so noise is 1/3 and the spread of means 0."""
+    alike = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
+    assert grown(alike, 4, 6, 100) == 12, "twice as many at most"
+    assert grown(alike, 4, 6, 9) == 9
+    # Means 0, 1, 2 with residuals of +-0.1: noise 6 * 0.01 / 2 = 0.03, spread 1 - 0.015, 0.03 / (0.25 * 0.985) < 4.
+    apart = np.array([[0.1, -0.1], [0.9, 1.1], [2.0, 2.0]])
+    assert grown(apart, 4, 4, 100) == 4
+    assert grown(np.full((3, 2), math.nan), 4, 6, 100) == 6, "nothing is known, and windows do not shrink"
+
+
+# Estimates
+
+
+def test_an_estimate_by_hand() -> None:
+    """Answers 1, 0 of weights 3, 1 among 8 items: mean 3/4; the shares' residuals are 3/16 and -3/16."""
+    found = estimate(np.array([[1.0, 0.0, math.nan]]), np.array([[3.0, 1.0, 0.0]]), 8)
+    assert found.value.tolist() == [0.75]
+    assert found.se[0] == pytest.approx(math.sqrt(2 * (3 / 16) ** 2 * 2 * (1 - 2 / 8)))
+    assert estimate(np.ones((1, 3)), np.ones((1, 3)), 3).se.tolist() == [0.0], "nothing is left to chance"
+    unanimous = estimate(np.array([[1.0, 1.0], [1.0, 0.0]]), np.ones((2, 2)), None)
+    assert unanimous.se[0] == pytest.approx(math.sqrt(3 / (16 * 5))), "the posterior under a uniform prior"
+
+
+def test_who_left_early_is_told_what_is_comparable() -> None:
+    """The second rung is harder by 0.5 for those who went on, so who left is told 0.5 more than it had."""
+    first = Part(np.array([[0.0, 0.0], [0.5, 0.5], [1.0, 1.0], [0.0, 1.0]]), np.ones(2))
+    second = Part(np.array([[0.0, 0.0, 1.0, 1.0], [0.5, 0.5, 1.0, 1.0]]), np.ones(4))
+    value, _ = joined([(np.arange(4), [first])], 5)
+    assert value[:4].tolist() == [0.0, 0.5, 1.0, 0.5]
+    assert np.isnan(value[4])
+    raced, wider = joined([(np.arange(4), [first]), (np.array([0, 1]), [second])], 4)
+    gaps = raced[2] - raced[:2]
+    assert gaps[0] > gaps[1] > 0.0
+    assert raced[0] == pytest.approx(0.5, abs=0.3), "0.5, drawn towards the others"
+    assert (wider > 0.0).all()
+    exact, none = joined([(np.arange(2), [Part(np.array([[2.0], [3.0]]), np.ones(1), exact=True)])], 2)
+    assert (exact.tolist(), none.tolist()) == ([2.0, 3.0], [0.0, 0.0])
+
+
+# Searches
+
+
+class Watched:
+    """A searcher that keeps what it was told."""
+
+    def __init__(self, searcher: Searcher) -> None:
+        self.searcher = searcher
+        self.batches: list[tuple[list[str], Selection, dict[str, Observation]]] = []
+        self.name = "watched"
+
+    def ask(self, n: int | None = None) -> list[Proposal]:
+        proposals = self.searcher.ask(n)
+        self.asked = [proposal.id for proposal in proposals]
+        return proposals
+
+    def selection(self) -> Selection:
+        return self.searcher.selection()
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        self.batches.append((self.asked, self.searcher.selection(), {one.id: one for one in observations}))
+        self.searcher.tell(observations)
+
+
+def watched(work: SearchPlan) -> tuple[SearchPlan, list[Watched]]:
+    made: list[Watched] = []
+
+    def make(problem: object) -> Watched:
+        made.append(Watched(work.searcher(problem)))  # type: ignore[arg-type]
+        return made[-1]
+
+    return replace(work, searcher=make), made
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_survivors_are_asked_the_window_of_the_batch_and_told_again(name: str, tmp_path: Path) -> None:
+    work, made = watched(allocated(name, policy="rotating", items=5))
+    search(tmp_path, work, NOISY)
+    store = RunStore.read(tmp_path)
+    windows = defaultdict(set)
+    for evaluation in store.evaluations("search"):
+        windows[evaluation.batch].add(evaluation.item_set)
+        assert evaluation.batch == 0 or evaluation.probabilities == dict.fromkeys(("north", "south"), (5 / POOL,) * 5)
+    assert all(len(sets) == 1 for sets in windows.values()), "all of a batch are asked the same items"
+    assert len({next(iter(sets)) for sets in windows.values()}) == len(windows), "other ones in each"
+    for asked, selection, told in made[0].batches[1:]:
+        assert selection.kept
+        assert set(told) == {*asked, *selection.kept}
+        assert {one.items for one in told.values()} == {10}
+    first, later = made[0].batches[0], made[0].batches[1]
+    kept = [id for id in later[1].kept if later[2][id].se is not None]
+    assert all(later[2][id].F.tolist() != first[2][id].F.tolist() for id in kept), "on other items, other values"
+
+
+def test_cmaes_sees_its_own_sample_alone(tmp_path: Path) -> None:
+    work, made = watched(allocated("cmaes", 32, policy="rotating", items=8, race="cut", rungs=2))
+    search(tmp_path, work, NOISY)
+    assert len(made[0].batches) == 4
+    for asked, selection, told in made[0].batches:
+        assert selection.kept == ()
+        assert list(told) == asked
+    store = RunStore.read(tmp_path)
+    assert {e.digest for e in store.evaluations("search") if e.batch} == {e.digest for e in candidates(store)}
+
+
+def test_no_item_is_asked_twice_and_every_answer_counts(tmp_path: Path) -> None:
+    """Items of the budget are answers: of new candidates, of survivors, of later rungs."""
+    work = allocated("nsga2", 99, policy="rotating", items=9, race="halving", options={"carried": 0.5})
+    work = replace(work, budgets=Budgets(None, items=700, max_failures=50))
+    result, jobs = search(tmp_path, work, NOISY)
+    pairs = Counter((job.recipe.digest, task, item) for job in jobs for task, ids in job.items.items() for item in ids)
+    assert max(pairs.values()) == 1
+    assert result.reason == "items"
+    searched = [job for job in jobs if job.split == "search" and job.ask.batch]
+    spent = sum(count_items(job.items) for job in searched)
+    assert 700 - 18 < spent <= 700
+    store = RunStore.read(tmp_path)
+    assert sum(newly_asked(store, e) for e in store.evaluations("search") if e.batch) == spent
+    assert result.evaluations == len(candidates(store))
+    again, jobs = search(tmp_path, work, NOISY)
+    assert (jobs, again) == ([], result)
+
+
+def test_a_race_asks_fewer_items_and_tells_everyone(tmp_path: Path) -> None:
+    items = {}
+    for race in ("none", "sequential", "cut", "halving", "wilcoxon"):
+        work, made = watched(allocated("ga", 32, race=race))
+        _, jobs = search(tmp_path / race, work, Analytic(noise=0.02))
+        items[race] = sum(count_items(job.items) for job in jobs if job.split == "search")
+        for asked, selection, told in made[0].batches:
+            assert set(told) == {*asked, *(() if race == "none" else selection.kept)}
+            assert all(np.isfinite(one.F).all() and np.isfinite(one.G).all() for one in told.values())
+        rungs = {e.rung for e in (one.ask for one in RunStore.read(tmp_path / race).evaluations("search"))}
+        assert (rungs == {0}) == (race == "none")
+    assert max(items.values()) == items["none"]
+    assert min(items.values()) < 0.8 * items["none"]
+
+
+def test_one_window_for_the_whole_run_is_the_peers_practice(tmp_path: Path) -> None:
+    search(tmp_path, allocated("nsga2", items=5), NOISY)
+    evaluations = [e for e in RunStore.read(tmp_path).evaluations("search") if e.batch]
+    assert len({e.item_set for e in evaluations}) == 1
+    assert len({e.digest for e in evaluations}) == len(evaluations), "nobody is asked again"
+
+
+def test_policies_that_learn_from_the_first_batch_ask_it_everything(tmp_path: Path) -> None:
+    for policy in ("disagreement", "rank_preserving"):
+        search(tmp_path / policy, allocated("ga", policy=policy, items=5), NOISY)
+        sizes = defaultdict(set)
+        for evaluation in RunStore.read(tmp_path / policy).evaluations("search"):
+            sizes[evaluation.batch].add(evaluation.items)
+        assert [sizes[batch] for batch in range(4)] == [{48}, {48}, {10}, {10}]
+
+
+def test_candidates_are_compared_by_estimates_from_all_their_answers(tmp_path: Path) -> None:
+    result, _ = search(tmp_path, allocated("nsga2", 40, policy="rotating", items=8), NOISY)
+    store = RunStore.read(tmp_path)
+    found = estimates(store)
+    scored = [e for e in candidates(store) if e.error is None]
+    assert set(found) == {e.digest for e in scored}
+    assert set(found[scored[0].digest]) == {"north.acc", "south.loss"}
+    values = {d: (-own["north.acc"][0], own["south.loss"][0]) for d, own in found.items()}
+    front = {e.digest for e in result.front}
+    for digest, own in values.items():
+        dominated = any(other != own and other[0] <= own[0] and other[1] <= own[1] for other in values.values())
+        assert (digest in front) != dominated
+    errors = {e.digest: found[e.digest]["north.acc"][1] for e in scored}
+    asked = Counter[str]()
+    asked.update({e.digest: 0 for e in scored})
+    for e in store.evaluations("search"):
+        if e.digest in asked:
+            asked[e.digest] += newly_asked(store, e)
+    most, least = (pick(asked, key=asked.__getitem__) for pick in (max, min))
+    assert errors[most] < errors[least]
+
+
+def test_settings_that_do_not_fit_are_refused_together() -> None:
+    problems = AllocationSettings("rotating", growth="converging", race_options={"level": 2.0}).problems()
+    assert [problem.partition(":")[0] for problem in problems] == [
+        "allocation.race_options", "allocation.growth", "allocation.policy",
+    ]  # fmt: skip
+    assert AllocationSettings("no such").problems()[0].startswith("allocation.policy: expected one of disagreement")
+    assert AllocationSettings().identity() == {}
+    assert AllocationSettings(options={}).plain
+
+
+def test_a_searcher_that_does_not_say_whom_it_keeps_is_refused(tmp_path: Path) -> None:
+    class Silent:
+        name = "silent"
+
+        def ask(self, n: int | None = None) -> list[Proposal]:
+            return [Proposal("1.0", np.full(8, 0.5))]
+
+        def tell(self, observations: Sequence[Observation]) -> None: ...
+
+    work = replace(allocated("ga", policy="rotating", items=5), searcher=lambda _: Silent())
+    with pytest.raises(InputError, match="searcher silent does not say whom it keeps"):
+        search(tmp_path, work)
+
+
+def test_functions_of_the_whole_model_are_called_once(tmp_path: Path) -> None:
+    """Their values are exact, whatever window they come with."""
+
+    def both(job: Job) -> Outcome:
+        outcome = NOISY(replace(job, items={t: ids for t, ids in job.items.items() if t != "python"}))
+        if "python" not in job.items or outcome.error is not None:
+            return outcome
+        size = Response("python", "", {"size": float(int(job.recipe.digest[:2], 16))})
+        return replace(outcome, responses=(*outcome.responses, size))
+
+    work = allocated("nsga2", policy="rotating", items=5)
+    items = {split: {**tasks, "python": ("",)} for split, tasks in work.items.items()}
+    work = replace(work, items=items, objectives=(NORTH, Objective("python.size", ((1.0, "python.size"),), False)))
+    _, jobs = search(tmp_path, work, both)
+    called = Counter(job.recipe.digest for job in jobs if job.split == "search" and "python" in job.items)
+    assert max(called.values()) == 1
+    store = RunStore.read(tmp_path)
+    for evaluation in store.evaluations("search"):
+        if evaluation.error is None and evaluation.told is not None:
+            assert evaluation.told.F[1] == float(int(evaluation.digest[:2], 16))
+            assert evaluation.told.se is not None
+            assert evaluation.told.se[1] == 0.0
+    assert json.loads((tmp_path / "status.json").read_text())["evaluations"] == 24
