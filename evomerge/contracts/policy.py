@@ -33,7 +33,7 @@ class PolicyContract:
         values = np.full_like(values, 1.0) if kind == "flat" else values
         rows = [random.permutation(POOL)[:10] for _ in range(windows)]
         for row in range(4, 12):
-            asked = rows[row % windows] if windows else []
+            asked = rows[row % windows] if windows else np.zeros(0, dtype=int)
             values[row, np.setdiff1d(np.arange(POOL), asked)] = np.nan
         return TaskAnswers(values, rows, np.arange(12) >= 2)
 

@@ -51,8 +51,10 @@ def estimates(store: RunStore) -> dict[str, dict[str, Estimate]]:
 
 def newly_asked(store: RunStore, evaluation: Evaluation) -> int:
     """How many items were asked for an evaluation; those that its recipe had answered before were not."""
-    how = store.provenance(evaluation)
+    how, asked = store.provenance(evaluation), store.items(evaluation)
+    if not asked or how.answered == evaluation.item_set:
+        return evaluation.items
     if evaluation.error is None:
         return count_items(store.items(replace(evaluation, item_set=how.answered)))
     # Nothing is asked of what has failed before; else what was asked has no answers, and never will.
-    return count_items(store.find(evaluation.digest, store.items(evaluation))[1]) if how.attempt else 0
+    return count_items(store.find(evaluation.digest, asked)[1]) if how.attempt else 0
