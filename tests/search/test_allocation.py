@@ -42,7 +42,7 @@ def allocated(searcher: str, evaluations: int = 24, **settings: object) -> Searc
 def test_rungs_are_nested_and_in_the_order_of_the_pool() -> None:
     pool = {"t": tuple(f"i{n}" for n in range(60))}
     order = np.random.default_rng(0).permutation(60)[:45]
-    window = Window(pool, {"t": Choice(order, np.full(45, 0.75))}, {"python": ("",)})
+    window = Window(pool, {"t": Choice(order, np.full(60, 0.75))}, {"python": ("",)})
     first, second, third = window.rungs(4)
     assert [len(rung.items["t"]) for rung in (first, second, third)] == [5, 15, 45], "a fourth would have too few"
     assert set(first.items["t"]) < set(second.items["t"]) < set(third.items["t"]) == {f"i{n}" for n in order}
@@ -50,7 +50,7 @@ def test_rungs_are_nested_and_in_the_order_of_the_pool() -> None:
     assert all(rung.items["python"] == ("",) for rung in (first, second, third))
     assert third.probabilities == {"t": (0.75,) * 45}
     assert second.probabilities == {"t": (0.25,) * 15}, "a third of the window, by chance"
-    named = Window(pool, {"t": Choice.named(order)}, {})
+    named = Window(pool, {"t": Choice.named(order, 60)}, {})
     assert named.rungs(2)[0].items["t"] == tuple(sorted((f"i{n}" for n in order[:15]), key=lambda i: int(i[1:])))
     assert [rung.probabilities for rung in named.rungs(2)] == [None, None]
 

@@ -50,7 +50,7 @@ class Allocator:
         if size >= answers.pool:
             return Choice(random.permutation(answers.pool), np.ones(answers.pool))
         if not np.isfinite(answers.values).any():  # of a task that no objective is about
-            return Choice(simple(random, np.arange(answers.pool), size), np.full(size, size / answers.pool))
+            return Choice(simple(random, np.arange(answers.pool), size), np.full(answers.pool, size / answers.pool))
         return self._policy.choose(answers, size, self._options, random)
 
     def _size(self, answers: TaskAnswers) -> int:

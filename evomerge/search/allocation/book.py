@@ -39,8 +39,8 @@ class AnswerBook:
         self._batches: list[int] = []
         self._genomes: list[NDArray[np.float64]] = []
         self._values = {column: _Grid(len(pool[column[0]]), np.nan) for column in self.columns}
-        self._weights = {task: _Grid(len(ids), 0.0) for task, ids in pool.items()}
-        self._counts = {task: _Grid(len(ids), 0.0) for task, ids in pool.items()}
+        self._missed = {task: _Grid(len(ids), 1.0) for task, ids in pool.items()}
+        self._answered = {task: _Grid(len(ids), 0.0) for task, ids in pool.items()}
         self._asked = {task: _Grid(len(ids), 0.0) for task, ids in pool.items()}
         self._windows: dict[str, list[NDArray[np.int_]]] = {task: [] for task in pool}
 
@@ -67,7 +67,7 @@ class AnswerBook:
             self._rows[digest] = len(self._rows)
             self._batches.append(batch)
             self._genomes.append(np.full(self._n_var, np.nan) if genome is None else genome)
-            for grids in (self._values, self._weights, self._counts, self._asked):
+            for grids in (self._values, self._missed, self._answered, self._asked):
                 for grid in grids.values():
                     grid.extend(len(self._rows))
 
@@ -102,13 +102,11 @@ class AnswerBook:
                 grid.array[row, [self._place[task][response.item] for response in given]] = found
 
     def weigh(self, digest: str, prefix: Prefix) -> None:
-        """Counts a window's answers of a candidate: each item as much as it stands for, one in the mean."""
+        """Takes in with which probability a candidate was asked each item of the pool in a window."""
         row = self._rows[digest]
         for task, choice in prefix.choices.items():
-            if len(choice.rows):
-                weights = 1.0 / choice.probabilities
-                self._weights[task].array[row, choice.rows] += weights * len(choice.rows) / weights.sum()
-                self._counts[task].array[row, choice.rows] += 1.0
+            self._missed[task].array[row] *= 1.0 - choice.inclusion
+            self._answered[task].array[row, choice.rows] = 1.0
 
     def close(self, window: Window) -> None:
         """Ends a batch that asked a window."""
@@ -119,16 +117,19 @@ class AnswerBook:
         """Answers of candidates to items, ``(rows, items)``; NaN where there are none."""
         return self._values[column].array[np.ix_(rows, items)]
 
-    def weights(self, task: str) -> NDArray[np.float64]:
-        """Weights of all answers to a task, ``(candidates, items)``; 0 where there is no answer.
+    def inclusion(self, task: str) -> NDArray[np.float64]:
+        """Probability of each item to be in any of the windows that a candidate took part in, ``(candidates, items)``.
 
-        An item asked in several windows has the mean of its weights in them, once: its answer says no more for that.
-        Who has answered every item needs no weights.
+        Windows are taken for independent given the records. Who has answered every item was asked for certain.
         """
-        total, counts = self._weights[task].array[: len(self)], self._counts[task].array[: len(self)]
-        found = total / np.maximum(counts, 1.0)
-        found[(counts > 0.0).all(axis=1)] = 1.0
+        found = 1.0 - self._missed[task].array[: len(self)]
+        found[(self._answered[task].array[: len(self)] > 0.0).all(axis=1)] = 1.0
         return found
+
+    def weights(self, task: str) -> NDArray[np.float64]:
+        """Weights of all answers to a task, ``(candidates, items)``; 0 where there is no answer."""
+        answered = self._answered[task].array[: len(self)] > 0.0
+        return np.where(answered, 1.0 / np.maximum(self.inclusion(task), 1e-12), 0.0)
 
     def answers(self, column: Column) -> NDArray[np.float64]:
         """All answers of a column, ``(candidates, items)``."""

@@ -20,24 +20,30 @@ class Choice:
 
     Attributes:
         rows: Rows of the task's pool in the order in which they are asked, ``(n,)``: the first ``k`` are asked first.
-        probabilities: Inclusion probability of each of them, ``(n,)``.
+        inclusion: Probability of each item of the pool to be among them, ``(pool,)``.
         mixed: Whether their order is random, so that the first of them are a simple random part.
     """
 
     rows: NDArray[np.int_]
-    probabilities: NDArray[np.float64]
+    inclusion: NDArray[np.float64]
     mixed: bool = True
 
     @classmethod
-    def named(cls, rows: NDArray[np.int_]) -> Choice:
+    def named(cls, rows: NDArray[np.int_], pool: int) -> Choice:
         """Items that were not drawn, in an order that means something."""
-        return cls(rows, np.ones(len(rows)), mixed=False)
+        return cls(rows, np.isin(np.arange(pool), rows).astype(np.float64), mixed=False)
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Inclusion probabilities of the items that are asked, ``(n,)``."""
+        return self.inclusion[self.rows]
 
     def prefix(self, size: int) -> Choice:
         """The first items, in the order of the pool, with their own probabilities."""
-        order = np.argsort(self.rows[:size])
         part = size / len(self.rows) if self.mixed and len(self.rows) else 1.0
-        return Choice(self.rows[:size][order], part * self.probabilities[:size][order], self.mixed)
+        if self.mixed:
+            return Choice(np.sort(self.rows[:size]), part * self.inclusion)
+        return Choice.named(np.sort(self.rows[:size]), len(self.inclusion))
 
 
 @dataclass(frozen=True, eq=False)

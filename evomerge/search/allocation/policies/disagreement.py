@@ -28,9 +28,9 @@ def choose(answers: TaskAnswers, size: int, options: Mapping[str, Any], random: 
     top, rest = order[: size - audit], order[size - audit :]
     sampled = simple(random, rest, audit)
     rows = np.concatenate([top, sampled])
-    probabilities = np.concatenate([np.ones(len(top)), np.full(audit, audit / max(len(rest), 1))])
-    mixed = random.permutation(size)
-    return Choice(rows[mixed], probabilities[mixed])
+    inclusion = np.full(answers.pool, audit / max(len(rest), 1))
+    inclusion[top] = 1.0
+    return Choice(random.permutation(rows), inclusion)
 
 
 def _scaled(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:

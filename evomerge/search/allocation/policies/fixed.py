@@ -16,7 +16,7 @@ from evomerge.search.allocation.window import Choice
 def choose(answers: TaskAnswers, size: int, options: Mapping[str, Any], random: np.random.Generator) -> Choice:
     """A simple random part, the same in every batch, as the random numbers are."""
     rows = simple(random, np.arange(answers.pool), size)
-    return Choice(rows, np.full(size, size / answers.pool))
+    return Choice(rows, np.full(answers.pool, size / answers.pool))
 
 
 POLICY = PolicySpec(

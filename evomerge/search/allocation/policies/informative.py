@@ -28,7 +28,8 @@ def choose(answers: TaskAnswers, size: int, options: Mapping[str, Any], random: 
     window a simple random part, which links one batch with the next. Every item has a known probability above 0.
     """
     if size < _SMALLEST:
-        return _sampled(random, np.arange(answers.pool), size)
+        rows = simple(random, np.arange(answers.pool), size)
+        return Choice(rows, np.full(answers.pool, size / answers.pool))
     mean, variance = recent_mean_and_spread(answers.values, options["probe"])
     unknown = ~np.isfinite(variance)
     variance = np.where(unknown, np.nanmax(variance, initial=0.0), variance)
@@ -42,37 +43,26 @@ def choose(answers: TaskAnswers, size: int, options: Mapping[str, Any], random: 
     contested = min(size - carried - audit, len(informative))
     audit = min(size - carried - contested, len(others))
     carried = size - contested - audit
-    parts = [
-        _sampled(random, np.flatnonzero(last), carried),
-        _contested(random, informative, variance[informative], contested),
-        _along(random, others, mean[others], audit),
-    ]
-    rows = np.concatenate([part.rows for part in parts])
-    order = random.permutation(size)
-    return Choice(rows[order], np.concatenate([part.probabilities for part in parts])[order])
+    inclusion = np.zeros(answers.pool)
+    inclusion[last] = carried / max(int(last.sum()), 1)
+    inclusion[informative] = _contested(variance[informative], contested)
+    inclusion[others] = audit / max(len(others), 1)
+    along = np.lexsort((random.random(len(others)), mean[others]))
+    rows = np.concatenate(
+        [
+            simple(random, np.flatnonzero(last), carried),
+            informative[systematic(random, inclusion[informative])],
+            others[systematic(random, inclusion[others], along)],
+        ]
+    )
+    return Choice(random.permutation(rows), inclusion)
 
 
-def _sampled(random: np.random.Generator, rows: NDArray[np.int_], size: int) -> Choice:
-    return Choice(simple(random, rows, size), np.full(size, size / max(len(rows), 1)))
-
-
-def _contested(random: np.random.Generator, rows: NDArray[np.int_], variance: NDArray[np.float64], size: int) -> Choice:
-    """Rows with probabilities that follow the variance of their answers, as a share of the largest possible."""
+def _contested(variance: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Probabilities that follow the variance of answers, as a share of the largest possible."""
     top = max(float(variance.max(initial=0.0)), _ROUNDING)
     scale = 0.25 if top <= 0.25 else top
-    probabilities = inclusion_probabilities(0.25 * variance / scale + _FLOOR, size)
-    taken = systematic(random, probabilities)
-    return Choice(rows[taken], probabilities[taken])
-
-
-def _along(random: np.random.Generator, rows: NDArray[np.int_], along: NDArray[np.float64], size: int) -> Choice:
-    """A systematic sample of equal probabilities, laid by a feature."""
-    if size == 0:
-        return Choice(rows[:0], np.zeros(0))
-    probabilities = np.full(len(rows), size / len(rows))
-    order = np.lexsort((random.random(len(rows)), along))
-    taken = systematic(random, probabilities, order)
-    return Choice(rows[taken], probabilities[taken])
+    return inclusion_probabilities(0.25 * variance / scale + _FLOOR, size)
 
 
 POLICY = PolicySpec(

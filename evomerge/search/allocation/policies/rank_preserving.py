@@ -19,7 +19,7 @@ def choose(answers: TaskAnswers, size: int, options: Mapping[str, Any], random: 
     The order is that of the choice, so the first items of a window are themselves the best small subset. Named items
     have no probability: scores are those of this subset, the same for all.
     """
-    return Choice.named(rank_preserving(answers.whole, size))
+    return Choice.named(rank_preserving(answers.whole, size), answers.pool)
 
 
 POLICY = PolicySpec(

@@ -25,7 +25,7 @@ def choose(answers: TaskAnswers, size: int, options: Mapping[str, Any], random: 
     others = np.setdiff1d(random.permutation(answers.pool), kept, assume_unique=True)
     order = np.lexsort((random.random(len(others)), answers.used[others], last[others]))
     rows = random.permutation(np.concatenate([kept, others[order[: size - carried]]]))
-    return Choice(rows, np.full(size, size / answers.pool))
+    return Choice(rows, np.full(answers.pool, size / answers.pool))
 
 
 POLICY = PolicySpec(

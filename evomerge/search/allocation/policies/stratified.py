@@ -29,12 +29,11 @@ def choose(answers: TaskAnswers, size: int, options: Mapping[str, Any], random: 
     if options["shares"] == "neyman":
         shares *= [_deviation(answers.values[:, strata == label]) for label in labels]
     numbers = apportion(shares, size, sizes)
-    rows, probabilities = [], []
+    rows, inclusion = [], np.zeros(answers.pool)
     for label, number, count in zip(labels, numbers, sizes, strict=True):
         rows.append(simple(random, np.flatnonzero(strata == label), int(number)))
-        probabilities.append(np.full(int(number), number / count))
-    order = random.permutation(size)
-    return Choice(np.concatenate(rows)[order], np.concatenate(probabilities)[order])
+        inclusion[strata == label] = number / count
+    return Choice(random.permutation(np.concatenate(rows)), inclusion)
 
 
 def _deviation(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
