@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from evomerge.candidate import UserFunction, build_suite, find_function, load_tokenizer, model_files
-from evomerge.errors import Findings, InputError
+from evomerge.errors import Findings, InputError, suggest
 from evomerge.evaluation import Constraint, Objective
 from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
 from evomerge.fitness import TaskSuite, inspect_tasks
@@ -94,3 +94,18 @@ def wishes(
                 f"constraint {constraint.label!r} is relative to base, and there is none; write base=FOLDER"
             )
     return objectives, constraints
+
+
+def proxy_problems(config: RunConfig, objectives: Sequence[Objective], metrics: Mapping[str, bool]) -> list[str]:
+    """Why the proxy that ranks candidates cannot: no task of an objective records it."""
+    proxy = config.allocation.proxy
+    if proxy is None or not objectives:
+        return []
+    owners = dict.fromkeys(key.rpartition(".")[0] for objective in objectives for _, key in objective.terms)
+    if any(f"{owner}.{proxy}" in metrics for owner in owners):
+        return []
+    known = dict.fromkeys(key.rpartition(".")[2] for key in metrics if key.rpartition(".")[0] in owners)
+    return [
+        f"allocation.proxy: {proxy!r} is recorded by none of {', '.join(owners)}{suggest(proxy, known)} (they record "
+        f"{', '.join(known)})"
+    ]

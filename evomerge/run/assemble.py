@@ -135,6 +135,7 @@ def assemble(config: RunConfig) -> Assembly:
         raise AssertionError("tasks without metrics are a problem that settle reports")
     metrics |= {function.metric: function.higher_is_better for function in functions}
     objectives, constraints = asked.wishes(config, metrics, suite, found)
+    found.problems += asked.proxy_problems(config, objectives, metrics)
     start_names: tuple[str, ...] = ()
     starts = np.zeros((0, 0))
     if checkpoints is not None and method is not None and spec is not None:

@@ -57,14 +57,17 @@ class AllocatedRounds:
         keys = [key for objective in plan.objectives for _, key in objective.terms]
         keys += [constraint.metric for constraint in plan.constraints]
         pool = self._allocator.pool
-        self._book = AnswerBook(pool, columns_of(keys, pool), plan.genome.n_var)
+        proxy = plan.allocation.proxy
+        smooth = [(task, proxy) for task in pool] if proxy is not None else []
+        columns = dict.fromkeys([*columns_of(keys, pool), *smooth])
+        self._book = AnswerBook(pool, tuple(columns), plan.genome.n_var)
         self._known: dict[str, Recipe] = {}  # of the proposals that the searcher keeps
         self._candidates: dict[str, Evaluation] = {}  # the last evaluation of each, by digest
         self._last: list[str] = []  # digests of the last batch
         self._spent = 0
         self._unsearched = {evaluation.digest for evaluation in baselines.values()}
         self._enter_baselines(baselines.values())
-        self._scores = Scores(plan.objectives, plan.constraints, self._book, self._baselines.values())
+        self._scores = Scores(plan.objectives, plan.constraints, self._book, self._baselines.values(), proxy)
 
     def _enter_baselines(self, evaluations: Iterable[Evaluation]) -> None:
         whole = Window(self._allocator.pool, {t: _all(ids) for t, ids in self._allocator.pool.items()}, {}).rungs(1)[0]
@@ -101,6 +104,7 @@ class AllocatedRounds:
         current = [self._known[id].digest for id in selection.kept] or self._last
         history = self._book.history(number, [digest for digest in current if digest in self._book])
         window = self._allocator.window(history)
+        self._scores.measure_ceilings()
         heat = self._heat(entrants, proposals, selection)
         round = self._rungs(number, entrants, window, heat, limit)
         for row, evaluation in entrants.found.items():

@@ -54,7 +54,7 @@ INSIDE = {
     "allocation.race": "allocation.race.name",
     "allocation.rungs": "allocation.race.rungs",
     "allocation.race_options": "allocation.race.level",
-    **{f"allocation.{name}": f"allocation.{name}" for name in ("items", "growth", "estimator")},
+    **{f"allocation.{name}": f"allocation.{name}" for name in ("items", "growth", "estimator", "proxy")},
     **{
         f"model.{name}": f"model.{name}"
         for name in ("dtype", "attention", "device", "threads", "merge_dtype", "out_dtype")
@@ -124,6 +124,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "searcher.options": "{sigma: 0.2}", "allocation.policy": "rotating", "allocation.options": "{carried: 0.5}",
         "allocation.items": 3, "allocation.growth": "converging", "allocation.race": "sequential",
         "allocation.rungs": 2, "allocation.race_options": "{level: 0.1}", "allocation.estimator": "mean",
+        "allocation.proxy": "gold_logprob",
         "model.dtype": "float16", "model.attention": "eager", "model.device": "cpu",
         "model.threads": 2, "model.merge_dtype": "bfloat16", "model.out_dtype": "float16",
     }  # fmt: skip

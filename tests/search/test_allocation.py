@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evomerge.analysis.allocation.proxy import kendall
 from evomerge.analysis.allocation.racing import Part
 from evomerge.errors import InputError
 from evomerge.evaluation import Job, Objective, Outcome, Response, count_items
@@ -278,3 +279,28 @@ def test_functions_of_the_whole_model_are_called_once(tmp_path: Path) -> None:
             assert evaluation.told.se is not None
             assert evaluation.told.se[1] == 0.0
     assert json.loads((tmp_path / "status.json").read_text())["evaluations"] == 24
+
+
+def test_a_proxy_ranks_once_enough_candidates_show_that_it_may(tmp_path: Path) -> None:
+    """The proxy is the objective without its noise; the accuracy of the run's records stays what it is."""
+    calm = Analytic()
+
+    def worker(job: Job) -> Outcome:
+        loud, quiet = Analytic(noise=0.01)(job), calm(job)
+        pairs = zip(loud.responses, quiet.responses, strict=True)
+        both = [replace(one, metrics={**one.metrics, "smooth": -two.metrics["loss"]})
+                if one.task == "south" else one for one, two in pairs]  # fmt: skip
+        return replace(loud, responses=tuple(both))
+
+    work = allocated("ga", 48, policy="rotating", items=8, proxy="smooth")
+    search(tmp_path, work, worker)
+    store = RunStore.read(tmp_path)
+    last = [e for e in store.evaluations("search") if e.told is not None and e.batch == 6]
+    assert len(last) >= 12
+    told = np.array([e.told.F[0] for e in last if e.told])
+    true = np.array([-e.metrics["south.smooth"] for e in last])
+    noisy = np.array([e.metrics["south.loss"] for e in last])
+    assert kendall(told, true) == pytest.approx(1.0), "as the proxy ranks"
+    assert kendall(noisy, true) < 1.0
+    first = [e for e in store.evaluations("search") if e.told is not None and e.batch == 1]
+    assert [e.told.F[0] for e in first if e.told] == pytest.approx([e.metrics["south.loss"] for e in first])

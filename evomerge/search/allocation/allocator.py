@@ -48,7 +48,8 @@ class Allocator:
         batch = history.batch if self._policy.every_batch else 0
         random = random_of(self._settings.seed, "window", task, batch)
         if size >= answers.pool:
-            return Choice(random.permutation(answers.pool), np.ones(answers.pool))
+            order = random_of(self._settings.seed, "order", task, history.batch).permutation(answers.pool)
+            return Choice(order, np.ones(answers.pool))  # a race begins with other items in every batch
         if not np.isfinite(answers.values).any():  # of a task that no objective is about
             return Choice(simple(random, np.arange(answers.pool), size), np.full(answers.pool, size / answers.pool))
         return self._policy.choose(answers, size, self._options, random)

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.analysis.allocation.proxy import Blend, blend
 from evomerge.analysis.allocation.racing import Part
 from evomerge.analysis.allocation.shrinkage import shrunk
 from evomerge.analysis.contributions import group_weights
 from evomerge.evaluation import Constraint, Evaluation, Objective
 from evomerge.search.allocation.book import AnswerBook, Column
 from evomerge.search.allocation.estimate import Estimates, estimate
-from evomerge.search.allocation.window import Choice, Prefix
+from evomerge.search.allocation.window import Prefix
 
 __all__ = ["Scores", "columns_of"]
 
@@ -46,6 +47,7 @@ class Scores:
         constraints: What must hold.
         book: The answers.
         baselines: Evaluations of the baselines on the whole pool: what groups are made of is read off them.
+        proxy: A smooth metric of items that ranks candidates of a batch where its ceiling allows; None for none.
     """
 
     def __init__(
@@ -54,10 +56,12 @@ class Scores:
         constraints: Sequence[Constraint],
         book: AnswerBook,
         baselines: Iterable[Evaluation],
+        proxy: str | None = None,
     ) -> None:
+        self._proxy = proxy
+        self._blends: dict[Column, Blend] = {}
         self._objectives = tuple(objectives)
         self._book = book
-        self._weights: dict[int, tuple[Choice, NDArray[np.float64]]] = {}
         scored = [evaluation for evaluation in baselines if evaluation.error is None]
         self._sizes = {task: len(ids) for task, ids in book.pool.items()}
         keys = [key for objective in objectives for _, key in objective.terms]
@@ -84,13 +88,47 @@ class Scores:
         shares, metric = self._shares[key], key.rpartition(".")[2]
         return shares if all((task, metric) not in self._book.unexplained for task in shares) else {}
 
-    def parts(self, terms: Terms, evaluations: Sequence[Evaluation], prefix: Prefix) -> list[Part]:
+    def measure_ceilings(self) -> None:
+        """Looks anew, before a batch, at how far the proxy agrees with each metric on what has been answered so far.
+
+        Candidates count that have answered at least half of the pool of a task, or the items that the median candidate
+        has, whichever is less.
+        """
+        for key in self.keys if self._proxy is not None else ():
+            metric = key.rpartition(".")[2]
+            for task in self._parts_of(key):
+                smooth = (task, str(self._proxy))
+                if metric != self._proxy and smooth not in self._book.unexplained:
+                    self._blends[task, metric] = self._measured((task, metric), smooth)
+
+    def _measured(self, column: Column, smooth: Column) -> Blend:
+        wanted, proxy = self._book.answers(column), self._book.answers(smooth)
+        both = np.isfinite(wanted) & np.isfinite(proxy)
+        number = both.sum(axis=1)
+        if not number.any():
+            return Blend()
+        rows = number >= max(min(wanted.shape[1] / 2.0, float(np.median(number[number > 0]))), 1.0)
+        means = [np.where(both, values, 0.0)[rows].sum(axis=1) / number[rows] for values in (wanted, proxy)]
+        return blend(*means)
+
+    def _blended(self, column: Column, rows: NDArray[np.int_], items: NDArray[np.int_]) -> NDArray[np.float64]:
+        """Answers as they rank candidates of a batch: those of the metric, of its proxy, or of both."""
+        values, found = self._book.values(column, rows, items), self._blends.get(column)
+        if found is None or found.share == 0.0:
+            return values
+        smooth = self._book.values((column[0], str(self._proxy)), rows, items)
+        return found(values, smooth) if np.isfinite(smooth).all() else values
+
+    def parts(
+        self, terms: Terms, evaluations: Sequence[Evaluation], prefix: Prefix, *, blended: bool = False
+    ) -> list[Part]:
         """A weighted sum of metrics as parts, one for each task, of candidates that have answered a prefix.
 
         Args:
             terms: The sum.
             evaluations: The candidates' evaluations on the prefix, none failed.
             prefix: The items.
+            blended: Whether a proxy may stand in for a metric.
         """
         rows = self._book.rows([evaluation.digest for evaluation in evaluations])
         by_task: dict[str, NDArray[np.float64]] = {}
@@ -100,27 +138,19 @@ class Scores:
             if not shares:
                 constant = constant + weight * np.array([evaluation.metrics[key] for evaluation in evaluations])
             for task, share in shares.items():
-                values = self._book.values((task, metric), rows, prefix.choices[task].rows)
+                items = prefix.choices[task].rows
+                look = self._blended if blended else self._book.values
+                values = look((task, metric), rows, items)
                 by_task[task] = by_task.get(task, 0.0) + weight * share * values
-        found = [Part(values, self.weights(task, prefix), self._sizes[task]) for task, values in by_task.items()]
+        found = [Part(values, prefix.weights[task], self._sizes[task]) for task, values in by_task.items()]
         if constant.any() or not found:
             found.append(Part(constant[:, None], np.ones(1), exact=True))
         return found
 
-    def weights(self, task: str, prefix: Prefix) -> NDArray[np.float64]:
-        """Weight of each item of a task in a prefix; one array per prefix and task."""
-        choice = prefix.choices[task]
-        known = self._weights.get(id(choice))
-        if known is None or known[0] is not choice:
-            self._weights[id(choice)] = known = (choice, 1.0 / choice.probabilities)
-        return known[1]
-
     def minimised(self, evaluations: Sequence[Evaluation], prefix: Prefix) -> list[list[Part]]:
         """The parts of each objective, less being better."""
-        return [
-            self.parts([(-w if o.higher_is_better else w, key) for w, key in o.terms], evaluations, prefix)
-            for o in self._objectives
-        ]
+        signed = [[(-w if o.higher_is_better else w, key) for w, key in o.terms] for o in self._objectives]
+        return [self.parts(terms, evaluations, prefix, blended=True) for terms in signed]
 
     def overall(self, evaluations: Sequence[Evaluation]) -> dict[str, Estimates]:
         """Metric key to estimates from all that candidates have answered, drawn towards those of their batch.

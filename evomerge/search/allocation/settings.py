@@ -28,6 +28,8 @@ class AllocationSettings:
         rungs: Into how many nested parts a race divides a window at most, each three times as large.
         race_options: Options of the race.
         estimator: What candidates are told by.
+        proxy: A smooth metric of items that ranks candidates of a batch where it agrees with an objective's metric over
+            candidates; None for none. Constraints, promotion and reports look at the objective's alone.
         seed: Root of the random numbers of windows and races, 0 or more.
     """
 
@@ -50,12 +52,16 @@ class AllocationSettings:
     )
     race_options: Mapping[str, Any] = field(default_factory=dict, metadata=setting("further settings of the race"))
     estimator: str = field(default="mean", metadata=setting("what candidates are told by", choices=ESTIMATORS))
+    proxy: str | None = field(
+        default=None,
+        metadata=setting("a smooth metric, such as gold_logprob, that ranks where it agrees with the objective's"),
+    )
     seed: int = 0
 
     @property
     def plain(self) -> bool:
         """Whether every candidate is asked all items of the pool, once."""
-        return self.race == "none" and self.policy == "fixed" and self.items is None
+        return self.race == "none" and self.policy == "fixed" and self.items is None and self.proxy is None
 
     def problems(self, prefix: str = "allocation.") -> list[str]:
         """Problems of the settings, one sentence each.
@@ -86,4 +92,5 @@ class AllocationSettings:
             "race": {"name": self.race, **({"rungs": self.rungs} if self.race != "none" else {})}
             | race.complete(self.race_options),
             "estimator": self.estimator,
+            "proxy": self.proxy,
         }

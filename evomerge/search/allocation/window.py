@@ -54,11 +54,13 @@ class Prefix:
         choices: Task to its items, in the order of the pool.
         items: Task to item ids; functions of the whole model among them, if there are any.
         probabilities: Task to the inclusion probability of each item; None where all are 1.
+        weights: Task to the weight of each item, inverse to its probability.
     """
 
     choices: Mapping[str, Choice]
     items: Mapping[str, tuple[str, ...]]
     probabilities: Mapping[str, tuple[float, ...]] | None
+    weights: Mapping[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +92,8 @@ class Window:
         items = {task: tuple(self.pool[task][row] for row in choice.rows) for task, choice in choices.items()}
         chances = {task: tuple(choice.probabilities.tolist()) for task, choice in choices.items()}
         drawn = any(p < 1.0 for row in chances.values() for p in row)
-        return Prefix(choices, {**items, **self.always}, chances if drawn else None)
+        weights = {task: 1.0 / choice.probabilities for task, choice in choices.items()}
+        return Prefix(choices, {**items, **self.always}, chances if drawn else None, weights)
 
 
 def _size(whole: int, share: float) -> int:
