@@ -82,7 +82,7 @@ class Family:
 EXAMPLE = ("exam_a", "exam_b", "copy_b", "translate_b", "order_b")
 SMOLLM2 = ("smollm2_transfer", "smollm2_numbers", "smollm2_general")
 EXAMPLE_DESIGN = Design((0.0, 0.25, 0.5, 0.75, 1.0, 1.25), random=54, local=40, nsga2=48, cmaes=32)
-SMOLLM2_DESIGN = Design((0.0, 0.5, 1.0), random=32, local=24, nsga2=32, cmaes=24)
+SMOLLM2_DESIGN = Design((0.0, 0.5, 1.0), random=24, local=20, nsga2=24, cmaes=16)
 ALL: Mapping[str, int | None] = {"search": None, "selection": None, "test": None}
 
 
@@ -130,7 +130,7 @@ def smollm2(models: Path) -> Family:
         "merges of SmolLM2-135M-Instruct and three experts, with four control values over depth for each expert",
         words,
         (("smollm2_transfer", "acc"), ("smollm2_numbers", "acc")),
-        {"search": 200, "selection": 80, "test": 120},
+        {"search": 200, "selection": 60, "test": 100},
         SMOLLM2_DESIGN,
         _kind,
         0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +60,7 @@ class Landscape:
         self._worker = Worker(prepared.settings, assembly.suite)
         self.spec, self.starts, self.baselines = assembly.spec, assembly.starts, assembly.baselines
         asked = {
-            split: {task: tuple(ids[: family.items[split]]) for task, ids in tasks.items()}
+            split: {task: _spread(ids, family.items[split]) for task, ids in tasks.items()}
             for split, tasks in assembly.suite.items.items()
         }
         self._asked = asked
@@ -118,6 +118,13 @@ class Landscape:
             if len(answers[0].logprobs) > 1:
                 values[f"{task}/probabilities"] = np.array([_probabilities(answer.logprobs) for answer in answers])
         return Answered({name: array.astype(np.float32) for name, array in values.items()}, seconds)
+
+
+def _spread(ids: Sequence[str], limit: int | None) -> tuple[str, ...]:
+    """At most so many items, from all over a task: neighbours in it are often alike."""
+    if limit is None or limit >= len(ids):
+        return tuple(ids)
+    return tuple(ids[place * len(ids) // limit] for place in range(limit))
 
 
 def _probabilities(logprobs: tuple[float, ...]) -> Array:
