@@ -3,6 +3,7 @@
 - :mod:`~evomerge.analysis.intervals`, :mod:`~evomerge.analysis.difference`: one model on one task; two models on the
   same items. Scores of 0 and 1 get score intervals (Wilson, Tango), which stay honest when all answers agree; other
   values get Student's t.
+- :mod:`~evomerge.analysis.clusters`: items that belong together, which intervals and bootstraps count as whole clusters.
 - :mod:`~evomerge.analysis.contributions`: per-item contributions to a metric of any common kind.
 - :mod:`~evomerge.analysis.strata`: scores over several tasks, their differences and p-values.
 - :mod:`~evomerge.analysis.significance`: p-values from intervals, and Holm's correction.

@@ -8,26 +8,27 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evomerge.analysis.intervals import Interval, interval, is_binary, mean_se, vector
-from evomerge.analysis.student import normal_quantile
+from evomerge.analysis.intervals import Interval, Labels, effective, interval, is_binary, mean_se, vector
 
 __all__ = ["paired_difference"]
 
 _ROUNDING = 1e-12  # of the larger values, below which differences are taken for equal
 
 
-def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Interval:
+def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95, clusters: Labels = None) -> Interval:
     """Interval for mean(a) - mean(b) when both models answered the same items, in the same order.
 
     When all values are 0 or 1 only items that one of the two solves say anything, and the score interval of Tango 1998
     (Statistics in Medicine 17:891) is used: it needs no large sample and has a width when the two models never
     disagree. Other values get Student's t on the differences. Where these are all the same, but not zero, they say
-    nothing about their spread, as a single item does not, and the interval is unbounded.
+    nothing about their spread, as a single item does not, and the interval is unbounded. Where items belong together,
+    whole clusters are counted, as for `interval`.
 
     Args:
         a: One value per item, ``(n,)``.
         b: One value per item, ``(n,)``, item by item the same as in ``a``.
         confidence: Long-run share of intervals that hold the truth.
+        clusters: The cluster of each item, ``(n,)``; None: each item stands alone.
 
     Returns:
         Mean difference, its standard error and interval.
@@ -39,16 +40,17 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> I
     if first.shape != second.shape:
         raise ValueError(f"expected the same items in both, got {first.size} and {second.size} values")
     if not (is_binary(first) and is_binary(second)):
-        found = interval(first - second, binary=False, confidence=confidence)
+        found = interval(first - second, binary=False, confidence=confidence, clusters=clusters)
         if not _constant(first, second):
             return found
         if abs(found.mean) <= _rounding(first, second):
             return Interval(0.0, 0.0, 0.0, 0.0)
         return Interval(found.mean, math.inf, -math.inf, math.inf)
-    only_first = int(np.sum(first > second))
-    only_second = int(np.sum(second > first))
-    mean, se = mean_se(first - second)
-    low, high = _tango(only_first, only_second, first.size, normal_quantile(confidence))
+    mean, se = mean_se(first - second, clusters)
+    n, _, z = effective(first - second, confidence, clusters)
+    # With fewer independent items than items there are as many times fewer that tell the two apart.
+    share = n / first.size
+    low, high = _tango(share * int(np.sum(first > second)), share * int(np.sum(second > first)), n, z)
     return Interval(mean, se, min(low, mean), max(high, mean))
 
 
@@ -61,7 +63,7 @@ def _rounding(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     return _ROUNDING * max(float(np.abs(first).max()), float(np.abs(second).max()))
 
 
-def _tango(only_first: int, only_second: int, n: int, z: float) -> tuple[float, float]:
+def _tango(only_first: float, only_second: float, n: float, z: float) -> tuple[float, float]:
     """Both ends of Tango's interval: the differences whose score statistic is z and -z."""
 
     def score(delta: float) -> float:

@@ -26,12 +26,14 @@ class Stratum:
         items: Item ids, sorted.
         values: One value per item, ``(items,)``; their mean is the task's part of the score.
         weight: Weight of that mean in the score.
+        clusters: The cluster of each item, ``(items,)``: items that belong together. None: each stands alone.
     """
 
     task: str
     items: tuple[str, ...]
     values: NDArray[np.float64]
     weight: float
+    clusters: tuple[str, ...] | None = None
 
 
 def stratified_score(strata: Sequence[Stratum], confidence: float = CONFIDENCE) -> Interval:
@@ -40,7 +42,7 @@ def stratified_score(strata: Sequence[Stratum], confidence: float = CONFIDENCE) 
     Raises:
         ValueError: if there is no stratum, or as for `interval`.
     """
-    return _combined([interval(s.values, is_binary(s.values), confidence) for s in strata], strata)
+    return _combined([interval(s.values, is_binary(s.values), confidence, s.clusters) for s in strata], strata)
 
 
 def stratified_difference(
@@ -54,7 +56,7 @@ def stratified_difference(
     if not first or [(s.task, s.items) for s in first] != [(s.task, s.items) for s in second]:
         return None
     pairs = zip(first, second, strict=True)
-    return _combined([paired_difference(a.values, b.values, confidence) for a, b in pairs], first)
+    return _combined([paired_difference(a.values, b.values, confidence, a.clusters) for a, b in pairs], first)
 
 
 def stratified_p_value(first: Sequence[Stratum], second: Sequence[Stratum]) -> float | None:

@@ -35,8 +35,7 @@ def _central_probability(t: float, degrees: int) -> float:
     return 2.0 / math.pi * (theta + sine * float(terms.sum()))
 
 
-@lru_cache(maxsize=4096)
-def student_quantile(confidence: float, degrees: int) -> float:
+def student_quantile(confidence: float, degrees: float) -> float:
     """Half-width of the central interval of Student's t, in standard errors.
 
     Args:
@@ -44,13 +43,24 @@ def student_quantile(confidence: float, degrees: int) -> float:
         degrees: Degrees of freedom, 1 or more.
 
     Returns:
-        The quantile, to 1e-10; above 10 000 degrees of freedom the normal one.
+        The quantile, to 1e-10; above 10 000 degrees of freedom the normal one. Between whole degrees of freedom it is
+        interpolated in their inverse, in which it is nearly straight.
 
     Raises:
         ValueError: if an argument is out of range.
     """
     if degrees < 1:
         raise ValueError(f"expected at least 1 degree of freedom, got {degrees}")
+    whole = math.floor(degrees)
+    below = _whole_quantile(confidence, whole)
+    if whole == degrees:
+        return below
+    share = (1.0 / whole - 1.0 / degrees) / (1.0 / whole - 1.0 / (whole + 1))
+    return below + share * (_whole_quantile(confidence, whole + 1) - below)
+
+
+@lru_cache(maxsize=4096)
+def _whole_quantile(confidence: float, degrees: int) -> float:
     low = normal_quantile(confidence)
     if degrees >= _NORMAL_FROM:
         return low
