@@ -117,6 +117,11 @@ class TaskSuite:
         return {item: task for tasks in self.items.values() for task, ids in tasks.items() for item in ids}
 
     @cached_property
+    def cluster(self) -> Mapping[str, str]:
+        """Cluster of each item that belongs to one, as its task names them."""
+        return {item: label for task in self.benchmarks.values() for item, label in task.clusters.items()}
+
+    @cached_property
     def content(self) -> Mapping[str, str]:
         """Hash of each item's prompts and right answer."""
         return {item: self.benchmarks[self.task[item]].items[item].content for item in self.split}
@@ -144,15 +149,15 @@ class TaskSuite:
 
         Returns:
             ``question``, the prompt; ``options``, the answers to choose from; ``gold``, the right answer; ``doc_hash``,
-            lm-eval's hash of its document; ``subtask``, its task where that is part of a group; ``cluster``, the items
-            that belong together, reserved; ``split_rule``, what its split follows.
+            lm-eval's hash of its document; ``subtask``, its task where that is part of a group; ``cluster``, which the
+            items that belong together share, None where it stands alone; ``split_rule``, what its split follows.
         """
         task = self.task[item]
         found = self.benchmarks[task].items[item]
         return found.description | {
             "doc_hash": doc_hash(found.doc),
             "subtask": task if task in self.groups.members else None,
-            "cluster": None,
+            "cluster": self.cluster.get(item),
             "split_rule": self.settings.split_rule,
         }
 

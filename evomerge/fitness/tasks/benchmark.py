@@ -53,6 +53,7 @@ class Benchmark:
         warnings: Sentences that people should read before they trust the scores.
         documents: Name of the document behind each item, where splits follow it; see :func:`document_keys`.
         source: Where the documents come from, if the rows behind them could not be found.
+        clusters: Cluster of each item that has one, see :mod:`evomerge.fitness.tasks.clusters`.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Benchmark:
     warnings: tuple[str, ...] = ()
     documents: Mapping[str, str] = field(default_factory=dict)
     source: str | None = None
+    clusters: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def build(cls, name: str, task: Task, settings: FitnessSettings, encoder: Encoder | None) -> Benchmark:

@@ -18,6 +18,7 @@ from evomerge.fitness.tasks.benchmark import Benchmark
 from evomerge.fitness.tasks.checks import contamination, examples, overlap
 from evomerge.fitness.tasks.checks.documents import check_examples, check_items, is_declared
 from evomerge.fitness.tasks.checks.fields import ANY_ERROR, compiled_once, first_line
+from evomerge.fitness.tasks.clusters import cluster_labels, document_of
 from evomerge.fitness.tasks.documents import document_keys, source
 from evomerge.fitness.tasks.isolated_rng import isolated_rng, quiet
 
@@ -83,12 +84,16 @@ def _open(name: str, task: Task, settings: FitnessSettings, encoder: Encoder | N
         warnings += _checked(name, task, builtin=builtin)
     with isolated_rng(settings.fewshot_seed), quiet(), compiled_once():
         benchmark = Benchmark.build(name, task, settings, encoder)
+    docs = [item.doc for item in benchmark.items.values()]
+    with isolated_rng(settings.fewshot_seed), quiet():
+        labels = zip(benchmark.items, cluster_labels(task, name, docs), strict=True)
+    benchmark = replace(benchmark, clusters={item: label for item, label in labels if label is not None})
     if settings.split_rule > 1:
         with isolated_rng(settings.fewshot_seed), quiet():
-            keys, found = document_keys(task, [item.doc for item in benchmark.items.values()])
-        benchmark = replace(
-            benchmark, documents=dict(zip(benchmark.items, keys, strict=True)), source=None if found else source(task)
-        )
+            keys, found = document_keys(task, docs)
+        documents = dict(zip(benchmark.items, keys, strict=True))
+        documents |= {item: document_of(label) for item, label in benchmark.clusters.items()}
+        benchmark = replace(benchmark, documents=documents, source=None if found else source(task))
     split = task.get_config("test_split") or task.get_config("validation_split")
     if told := contamination.warning(name if builtin else None, task.get_config("dataset_path"), split):
         benchmark = benchmark.warn(f"task {name!r} {told}")
@@ -161,8 +166,8 @@ def _warn_of_overlap(benchmarks: Mapping[str, Benchmark], items: ItemSplits) -> 
 def divide(settings: FitnessSettings, benchmarks: Mapping[str, Benchmark]) -> dict[str, dict[str, tuple[str, ...]]]:
     """Puts the items of each task into splits and draws the samples.
 
-    Under split rule 2 the split follows from the document behind an item, under rule 1 from the item's name, of which
-    that of the task is a part.
+    Under split rule 2 the split follows from an item's cluster, else from the document behind it, under rule 1 from the
+    item's name, of which that of the task is a part.
 
     Returns:
         Split name to task name to item ids.
@@ -187,11 +192,17 @@ def divide(settings: FitnessSettings, benchmarks: Mapping[str, Benchmark]) -> di
             counts[split] = len(members)
         problems += [
             f"task {name!r}: none of its {len(benchmark.items)} items falls into the {split} split "
-            f"({', '.join(f'{key} {count}' for key, count in counts.items())}); give it more items, or other fractions "
-            "with splits"
+            f"({', '.join(f'{key} {count}' for key, count in counts.items())}{_in_clusters(benchmark)}); give it more "
+            "items, or other fractions with splits"
             for split, count in counts.items()
             if not count and settings.splits.get(split, 0.0) > 0.0 and split != "selection"
         ]
     if problems:
         raise InputError(problems)
     return items
+
+
+def _in_clusters(benchmark: Benchmark) -> str:
+    """How many clusters a task's items form, each of which falls into one split."""
+    count = len(set(benchmark.clusters.values()))
+    return f"; they form {count} clusters, which stay whole" if count else ""

@@ -39,7 +39,7 @@ def document_keys(task: Task, docs: Sequence[Any]) -> tuple[list[str], bool]:
         16 hex digits per document, the same for equal rows in whatever task, and for equal documents of this one; and
         whether the rows were found.
     """
-    rows = _rows_behind(task, docs)
+    rows = rows_behind(task, docs)
     keys = [digest("document", canonical(_normal(row)))[:16] for row in (docs if rows is None else rows)]
     alike: dict[str, str] = {}
     asked = [canonical(doc) for doc in docs]
@@ -58,8 +58,8 @@ def _split(task: Task) -> Any:
     return task.get_config("test_split") or task.get_config("validation_split")
 
 
-def _rows_behind(task: Task, docs: Sequence[Any]) -> Sequence[Any] | None:
-    """The row of the data behind each document, where that can be told."""
+def rows_behind(task: Task, docs: Sequence[Any]) -> Sequence[Any] | None:
+    """The row of the data behind each document of a task, in order; None where that cannot be told."""
     process = task.get_config("process_docs")
     own = not isinstance(task, ConfigurableTask) or any(
         getattr(type(task), name) is not getattr(ConfigurableTask, name) for name in ("test_docs", "validation_docs")

@@ -19,7 +19,10 @@ from evomerge.errors import InputError, suggest
 from evomerge.fitness.tasks.data_files import find, read_rows
 
 OUTPUT_TYPES = ("multiple_choice", "loglikelihood", "loglikelihood_rolling", "generate_until")
-_OWN = ("task", "data", "question", "choices", "answer", "output_type", "fewshot", "metrics", "stop", "max_gen_toks")
+_OWN = (
+    *("task", "data", "question", "choices", "answer", "output_type", "fewshot"),
+    *("metrics", "stop", "max_gen_toks", "cluster"),
+)
 _PASSED = (
     "description",
     "target_delimiter",
@@ -96,6 +99,7 @@ _WANTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "answer": ("a text with {{fields}}", lambda value: _is_text(value) or _is_count(value)),
     "stop": ("a text or a list of texts", _is_texts),
     "metrics": ("a name or a list of names", _is_texts),
+    "cluster": ("the name of a field", _is_text),
     "max_gen_toks": ("a whole number of at least 1", lambda value: _is_count(value) and value > 0),
     "num_fewshot": ("a whole number", _is_count),
     "generation_kwargs": ("a mapping", lambda value: isinstance(value, Mapping)),
@@ -143,6 +147,8 @@ def config(spec: Mapping[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
     if "choices" in spec:
         options = spec["choices"]
         fields["doc_to_choice"] = _template(options if isinstance(options, str) else list(options), rows["test"])
+    if spec.get("cluster"):
+        fields["metadata"] = {"cluster": spec["cluster"]}
     if "metrics" in spec:
         fields["metric_list"] = [{"metric": name} for name in _listed(spec["metrics"])]
     if kind == "generate_until" and "generation_kwargs" not in spec:

@@ -83,6 +83,10 @@ def _shape_problems(name: str, config: Mapping[str, Any]) -> list[str]:
         value = config.get(key)
         if value is not None and not callable(value) and (not isinstance(value, types) or isinstance(value, bool)):
             found.append(f"task {name!r}: {key}: expected {wanted}, came {value!r}")
+    metadata = config.get("metadata")
+    cluster = metadata.get("cluster") if isinstance(metadata, Mapping) else None
+    if cluster is not None and not isinstance(cluster, str):
+        found.append(f"task {name!r}: metadata: cluster: expected the name of a field, came {cluster!r}")
     for key, least in _LEAST.items():
         value = config.get(key)
         if isinstance(value, int) and value < least:
