@@ -3,9 +3,10 @@
 - :mod:`~evomerge.analysis.intervals`, :mod:`~evomerge.analysis.difference`: one model on one task; two models on the
   same items. Scores of 0 and 1 get score intervals (Wilson, Tango), which stay honest when all answers agree; other
   values get Student's t.
-- :mod:`~evomerge.analysis.clusters`: items that belong together, which intervals and bootstraps count as whole clusters.
+- :mod:`~evomerge.analysis.clusters`: items that belong together, which intervals and bootstraps count whole.
 - :mod:`~evomerge.analysis.contributions`: per-item contributions to a metric of any common kind.
 - :mod:`~evomerge.analysis.strata`: scores over several tasks, their differences and p-values.
+- :mod:`~evomerge.analysis.truncation`: cut answers as a rival explanation of a difference.
 - :mod:`~evomerge.analysis.significance`: p-values from intervals, and Holm's correction.
 - :mod:`~evomerge.analysis.pareto`, :mod:`~evomerge.analysis.archive`: non-dominated sets, hypervolume, knee.
 - :mod:`~evomerge.analysis.likeness`: lengths, directions and signs of the deltas of several models.
@@ -19,12 +20,14 @@ from evomerge.analysis.likeness import Likeness, Sums
 from evomerge.analysis.significance import holm
 from evomerge.analysis.strata import Stratum, stratified_difference, stratified_p_value, stratified_score
 from evomerge.analysis.student import student_quantile
+from evomerge.analysis.truncation import Truncation, truncation
 
 __all__ = [
     "Interval",
     "Likeness",
     "Stratum",
     "Sums",
+    "Truncation",
     "holm",
     "interval",
     "is_binary",
@@ -34,5 +37,6 @@ __all__ = [
     "stratified_p_value",
     "stratified_score",
     "student_quantile",
+    "truncation",
     "weighted_sum",
 ]

@@ -23,7 +23,7 @@ __all__ = ["Clusters", "Spread", "resamples"]
 
 @dataclass(frozen=True)
 class Spread:
-    """What clusters say about the mean of some values.
+    """Uncertainty of a mean over clustered items.
 
     Attributes:
         se: Standard error of the mean, never below that of independent items; infinite for a single cluster.

@@ -116,7 +116,7 @@ def interval(values: ArrayLike, binary: bool, confidence: float = 0.95, clusters
 
 
 def effective(values: NDArray[np.float64], confidence: float, clusters: Labels = None) -> tuple[float, float, float]:
-    """What a score interval is computed with where items belong together.
+    """Numbers that a score interval is computed with, where items may belong together.
 
     Returns:
         Effective number of items, degrees of freedom of the standard error, and the quantile: the normal one where

@@ -27,6 +27,8 @@ class Stratum:
         values: One value per item, ``(items,)``; their mean is the task's part of the score.
         weight: Weight of that mean in the score.
         clusters: The cluster of each item, ``(items,)``: items that belong together. None: each stands alone.
+        truncated: Whether each answer was generated up to its length limit, ``(items,)``; None where answers were not
+            generated, or nobody knows.
     """
 
     task: str
@@ -34,6 +36,7 @@ class Stratum:
     values: NDArray[np.float64]
     weight: float
     clusters: tuple[str, ...] | None = None
+    truncated: NDArray[np.bool_] | None = None
 
 
 def stratified_score(strata: Sequence[Stratum], confidence: float = CONFIDENCE) -> Interval:

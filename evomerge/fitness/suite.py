@@ -15,6 +15,7 @@ from evomerge.fitness.inference.requests import Answer, Request
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.tasks.benchmark import Benchmark
 from evomerge.fitness.tasks.build import ItemSplits, open_tasks
+from evomerge.fitness.tasks.clusters import cluster_field
 from evomerge.fitness.tasks.documents import doc_hash
 from evomerge.fitness.tasks.groups import Groups
 from evomerge.fitness.tasks.isolated_rng import isolated_rng
@@ -120,6 +121,12 @@ class TaskSuite:
     def cluster(self) -> Mapping[str, str]:
         """Cluster of each item that belongs to one, as its task names them."""
         return {item: label for task in self.benchmarks.values() for item, label in task.clusters.items()}
+
+    @cached_property
+    def cluster_fields(self) -> Mapping[str, str]:
+        """The field by which items belong together, of each task that names one."""
+        fields = {name: cluster_field(benchmark.task) for name, benchmark in self.benchmarks.items()}
+        return {name: field for name, field in fields.items() if field is not None}
 
     @cached_property
     def content(self) -> Mapping[str, str]:

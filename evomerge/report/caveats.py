@@ -9,11 +9,11 @@ import numpy as np
 
 from evomerge.analysis import pareto
 from evomerge.report.costs import MESSAGE
-from evomerge.report.members import Member
+from evomerge.report.members import TRUNCATED, Comparison, Member
 from evomerge.report.results import Results, short_name
 from evomerge.report.wording import SPLIT_WORDS, count, number
 
-FEW_ITEMS = 100
+FEW_ITEMS, FEW_CLUSTERS = 100, 30
 
 
 def optimism(results: Results, members: Sequence[Member]) -> dict[str, dict[str, tuple[float, float | None]]]:
@@ -75,7 +75,30 @@ def warnings(results: Results, members: Sequence[Member]) -> list[str]:
             f"{count(len(cut), 'model')} of {len(cards)} reached the length limit in generated answers, most often "
             f"{worst} ({number(cut[worst], percent=True)} % of its answers): truncated answers are scored as they are."
         )
+    return found + _marks_withheld(results, members)
+
+
+def _marks_withheld(results: Results, members: Sequence[Member]) -> list[str]:
+    """The objectives in which truncation keeps differences from being marks, and why."""
+    found = []
+    for objective in results.objectives:
+        compared = {m.id: m.versus_expert[objective.label] for m in members if objective.label in m.versus_expert}
+        withheld = {who: c for who, c in compared.items() if c.mark == TRUNCATED}
+        if withheld:
+            shares = "; ".join(f"{who}: {_shares(comparison)}" for who, comparison in withheld.items())
+            found.append(
+                f"{objective.label} has no mark for {count(len(withheld), 'member')} whose generated answers reached "
+                f"the length limit more or less often than those of the best expert ({shares}). Truncated answers are "
+                "scored as they are, so these differences may be of length instead of skill: a larger max_gen_toks "
+                "would tell."
+            )
     return found
+
+
+def _shares(comparison: Comparison) -> str:
+    cut = comparison.truncation
+    assert cut is not None  # else there is a mark
+    return f"{number(cut.first, percent=True)} % of its answers, {number(cut.second, percent=True)} % of the expert's"
 
 
 def _unconfirmed(results: Results, members: Sequence[Member]) -> list[str]:
@@ -141,5 +164,11 @@ def _few_items(results: Results, members: Sequence[Member]) -> list[str]:
             found.append(f"{objective.label} is not explained by its items one by one, so it has no interval.")
         elif (n := min(len(stratum.items) for stratum in strata)) < FEW_ITEMS:
             few.setdefault(n, []).append(objective.label)
+        clustered = [set(stratum.clusters) for stratum in strata if stratum.clusters is not None]
+        if clustered and (n := min(map(len, clustered))) < FEW_CLUSTERS:
+            found.append(
+                f"The held-out items of {objective.label} belong to {count(n, 'cluster')}: intervals count these, "
+                "and are wide."
+            )
     found += [f"Only {count(n, 'held-out item')} for {', '.join(few[n])}: intervals are wide." for n in sorted(few)]
     return found

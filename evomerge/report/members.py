@@ -8,13 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from evomerge.analysis import Interval, holm, pareto, stratified_difference, stratified_p_value
-from evomerge.evaluation import Evaluation
+from evomerge.analysis import (
+    Interval,
+    Truncation,
+    holm,
+    pareto,
+    stratified_difference,
+    stratified_p_value,
+    truncation,
+)
+from evomerge.evaluation import Evaluation, Objective
 from evomerge.report.results import Results, better
 from evomerge.store import RunStore
 
 BEATS, SAME, WORSE = "beats best expert", "not distinguishable", "worse"
-UNJUDGED = "cannot be judged"
+UNJUDGED, TRUNCATED = "cannot be judged", "truncation differs"
 SIGNIFICANCE = 0.05
 _ID_LENGTH = 8
 
@@ -29,7 +37,9 @@ class Comparison:
         p: Two-sided p-value; None where the items say nothing.
         adjusted: The p-value after Holm's correction for all comparisons of the report; None as for ``p``.
         mark: :data:`BEATS`, :data:`SAME` or :data:`WORSE`, by the adjusted p-value; :data:`UNJUDGED` where the items
-            say nothing: there is one alone, or all differ by the same.
+            say nothing: there is one alone, or all differ by the same; :data:`TRUNCATED` in the place of a significant
+            mark where one of the two was cut at its length limit more often, which may be all that differs.
+        truncation: How often the answers of both were cut; None where none was.
     """
 
     against: str
@@ -37,10 +47,13 @@ class Comparison:
     p: float | None = None
     adjusted: float | None = None
     mark: str = SAME
+    truncation: Truncation | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All fields as a JSON object."""
-        return {"against": self.against, **self.interval.to_json(), "p": self.p, "p_holm": self.adjusted}
+        data = {"against": self.against, **self.interval.to_json(), "p": self.p, "p_holm": self.adjusted}
+        cut = self.truncation
+        return data if cut is None else data | {"truncated": [cut.first, cut.second]}
 
 
 @dataclass(frozen=True)
@@ -184,9 +197,10 @@ def compare(results: Results, evaluation: Evaluation | None, against: Mapping[st
         theirs = results.baseline_scorecard(name, evaluation.split)
         if theirs is None:
             continue
-        between = stratified_difference(ours.strata[label], theirs.strata[label])
+        pair = (ours.strata[label], theirs.strata[label])
+        between = stratified_difference(*pair)
         if between is not None:
-            found[label] = Comparison(name, between, stratified_p_value(ours.strata[label], theirs.strata[label]))
+            found[label] = Comparison(name, between, stratified_p_value(*pair), truncation=truncation(*pair))
     return found
 
 
@@ -217,12 +231,19 @@ def _marked(results: Results, members: list[Member]) -> list[Member]:
         comparisons = {}
         for label, comparison in member.versus_expert.items():
             p = adjusted.get((i, label))
-            mark = UNJUDGED if p is None else SAME
-            if p is not None and p < SIGNIFICANCE:
-                mark = BEATS if better(objectives[label], comparison.interval.mean) else WORSE
-            comparisons[label] = replace(comparison, adjusted=p, mark=mark)
+            comparisons[label] = replace(comparison, adjusted=p, mark=_mark(comparison, p, objectives[label]))
         marked.append(replace(member, versus_expert=comparisons))
     return marked
+
+
+def _mark(comparison: Comparison, adjusted: float | None, objective: Objective) -> str:
+    if adjusted is None or comparison.p is None:
+        return UNJUDGED
+    if adjusted >= SIGNIFICANCE:
+        return SAME
+    if comparison.truncation is not None and comparison.truncation.blurs(adjusted / comparison.p):
+        return TRUNCATED
+    return BEATS if better(objective, comparison.interval.mean) else WORSE
 
 
 def n_comparisons(members: Sequence[Member]) -> int:

@@ -14,7 +14,7 @@ from evomerge.analysis import Interval
 from evomerge.errors import InputError
 from evomerge.evaluation import BASE, EXPERT, PYTHON, UNIFORM, Constraint, Evaluation, Objective, Response
 from evomerge.report.scorecard import Scorecard, scorecard
-from evomerge.store import RunStore, baselines, candidates, estimates
+from evomerge.store import RunStore, baselines, candidates, clusters_of, described_items, estimates
 
 _NORMAL = 1.959964  # standard errors to either side of an estimate
 
@@ -54,6 +54,16 @@ class Results:
         """The names of the experts' baselines."""
         return tuple(name for name in self.names if name.startswith(EXPERT))
 
+    @functools.cached_property
+    def described(self) -> Mapping[str, Mapping[str, Any]]:
+        """Items as people read them, by id, see :func:`evomerge.store.described_items`."""
+        return described_items(self.store)
+
+    @functools.cached_property
+    def clusters(self) -> Mapping[str, str]:
+        """Cluster of each item that belongs to one."""
+        return clusters_of(self.described)
+
     def baseline(self, name: str, split: str) -> Evaluation | None:
         """A baseline's evaluation on a split."""
         return self._baselines.get((name, split))
@@ -73,7 +83,7 @@ class Results:
             return None
         key = (evaluation.digest, evaluation.split)
         if key not in self._scorecards:
-            self._scorecards[key] = scorecard(evaluation, self.responses(evaluation), self.objectives)
+            self._scorecards[key] = scorecard(evaluation, self.responses(evaluation), self.objectives, self.clusters)
         return self._scorecards[key]
 
     def intervals(self, evaluation: Evaluation | None) -> dict[str, Interval]:

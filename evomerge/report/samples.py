@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from evomerge.errors import InputError
 from evomerge.evaluation import Evaluation, Response
 from evomerge.report.members import Member
 from evomerge.report.results import Results
 
 ITEMS_PER_TASK = 24
-_ITEMS = "items.json"
 _MAX_BYTES = 500_000
 _QUESTION, _OPTION, _ANSWER = 1500, 300, 400  # characters shown
 
@@ -55,7 +53,7 @@ def samples(results: Results, members: Sequence[Member]) -> dict[str, Any]:
         to the numbers of right answers, ``[both, only member, only expert, neither]``, None where not all scores are
         0 or 1).
     """
-    contents = _contents(results)
+    contents = results.described
     split = "test" if any(m.test_scores for m in members) else "search"
     models = _models(results, members, split)
     answers = {name: _by_item(results.responses(e)) for name, e in models.items() if e.error is None}
@@ -76,19 +74,6 @@ def samples(results: Results, members: Sequence[Member]) -> dict[str, Any]:
             "members": {name: _table(given, reference, judge.right) for name, given in scores.items()},
         }
     return _fitted(contents, split, chosen, answers, counts)
-
-
-def _contents(results: Results) -> Mapping[str, Mapping[str, Any]]:
-    """The items' texts, by id."""
-    contents: Mapping[str, Any] = results.store.read_json(_ITEMS) or {}
-    for item, entry in contents.items():
-        task, options = (entry.get("task"), entry.get("options")) if isinstance(entry, Mapping) else (None, None)
-        if not isinstance(task, str) or not isinstance(options, list | None):
-            raise InputError(
-                f"{results.store.folder / _ITEMS}: expected the task, and a list of options if any, of item {item!r}; "
-                f"it holds {_cut(entry, 80)}. Take the file from a copy of the run's folder"
-            )
-    return contents
 
 
 def _models(results: Results, members: Sequence[Member], split: str) -> dict[str, Evaluation]:

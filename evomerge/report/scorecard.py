@@ -40,7 +40,10 @@ class Scorecard:
 
 
 def scorecard(
-    evaluation: Evaluation, responses: Sequence[Response], objectives: Sequence[Objective]
+    evaluation: Evaluation,
+    responses: Sequence[Response],
+    objectives: Sequence[Objective],
+    clusters: Mapping[str, str] | None = None,
 ) -> Scorecard | None:
     """Reads an evaluation's scores.
 
@@ -48,6 +51,7 @@ def scorecard(
         evaluation: The evaluation.
         responses: Its responses.
         objectives: The run's objectives.
+        clusters: Cluster of each item that belongs to one; intervals count whole clusters.
 
     Returns:
         The scorecard, or None when the evaluation failed or lacks an objective's metric.
@@ -59,12 +63,16 @@ def scorecard(
     for response in responses:
         answers.setdefault(response.task, {})[response.item] = response
     values = {objective.label: objective.value(evaluation.metrics) for objective in objectives}
-    strata = {objective.label: _strata(objective, evaluation.metrics, answers) for objective in objectives}
+    strata = {
+        objective.label: _strata(objective, evaluation.metrics, answers, clusters or {}) for objective in objectives
+    }
     truncated = sum(response.truncated for response in responses) / len(responses) if responses else 0.0
     return Scorecard(values, strata, truncated)
 
 
-def _strata(objective: Objective, metrics: Mapping[str, float], answers: Answers) -> tuple[Stratum, ...]:
+def _strata(
+    objective: Objective, metrics: Mapping[str, float], answers: Answers, clusters: Mapping[str, str]
+) -> tuple[Stratum, ...]:
     columns: dict[str, list[tuple[float, NDArray[np.float64]]]] = {}
     for weight, key in objective.terms:
         name, metric = key.rsplit(".", 1)
@@ -76,12 +84,19 @@ def _strata(objective: Objective, metrics: Mapping[str, float], answers: Answers
     strata = []
     for task, column in columns.items():
         items = tuple(sorted(answers[task]))
-        if len(column) == 1:
-            strata.append(Stratum(task, items, column[0][1], column[0][0]))
-        else:  # several metrics of the same items are not independent: they are added item by item
-            total = np.sum([weight * values for weight, values in column], axis=0)
-            strata.append(Stratum(task, items, total, 1.0))
+        weight, values = column[0]
+        if len(column) > 1:  # several metrics of the same items are not independent: they are added item by item
+            weight, values = 1.0, np.sum([weight * values for weight, values in column], axis=0)
+        labels = tuple(clusters.get(item, item) for item in items) if any(map(clusters.__contains__, items)) else None
+        strata.append(Stratum(task, items, values, weight, labels, _truncated(answers[task], items)))
     return tuple(strata)
+
+
+def _truncated(answers: Mapping[str, Response], items: Sequence[str]) -> NDArray[np.bool_] | None:
+    """Whether each answer reached its length limit; None where none was generated."""
+    if not any(answers[item].texts for item in items):
+        return None
+    return np.array([answers[item].truncated for item in items], dtype=np.bool_)
 
 
 def _contributions(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from evomerge.analysis import Interval
 from evomerge.evaluation import Objective
-from evomerge.report.members import BEATS, WORSE, Member
+from evomerge.report.members import BEATS, TRUNCATED, WORSE, Member
 from evomerge.report.results import Results, short_name
 
 SPLIT_WORDS = {"search": "search", "selection": "selection", "test": "held-out"}
@@ -118,7 +118,8 @@ def headline(results: Results, members: Sequence[Member]) -> str:
 
 
 def _judged(member: Member, label: str) -> bool:
-    return label in member.versus_expert and member.versus_expert[label].p is not None
+    found = member.versus_expert.get(label)
+    return found is not None and found.p is not None and found.mark != TRUNCATED
 
 
 def _verdict(tested: Sequence[Member], objectives: int, one: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,13 +27,20 @@ class Scores:
     Attributes:
         metrics: Metric key to value.
         responses: The answers, item by item.
+        items: The items that were asked, by id, as ``items.json`` of a run says it.
         ran: How the model ran: ``dtype``, ``attention``, ``device``, ``threads`` and ``prefixes`` (``shared`` or
             ``plain``).
     """
 
     metrics: dict[str, float]
     responses: list[Response]
+    items: dict[str, dict[str, Any]]
     ran: dict[str, Any]
+
+    @property
+    def clusters(self) -> dict[str, str]:
+        """Cluster of each item that belongs to one."""
+        return {item: entry["cluster"] for item, entry in self.items.items() if entry["cluster"] is not None}
 
 
 def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: None) -> Scores:
@@ -87,35 +94,40 @@ def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: Non
         "threads": thread_count(),
         "prefixes": "shared" if scorer.sharing.share else "plain",
     }
-    return Scores(suite.aggregate(responses), responses, ran)
+    items = {response.item: {"task": response.task, **suite.describe(response.item)} for response in responses}
+    return Scores(suite.aggregate(responses), responses, items, ran)
 
 
-def table(metrics: Mapping[str, float], responses: Sequence[Response]) -> list[dict[str, Any]]:
+def table(scores: Scores) -> list[dict[str, Any]]:
     """One row per metric: value, number of items, and where it is a mean over items its standard error and interval."""
+    responses = scores.responses
     rows = []
-    for key, value in metrics.items():
+    for key, value in scores.metrics.items():
         count = sum(response.task == key.rpartition(".")[0] for response in responses)
         row: dict[str, Any] = {"metric": key, "value": value, "items": count or len(responses)}
-        if (found := interval_of(key, value, responses)) is not None:
+        if (found := interval_of(key, value, responses, scores.clusters)) is not None:
             row |= {"se": found.se, "low": found.low, "high": found.high}
         rows.append(row)
     return rows
 
 
-def interval_of(key: str, value: float, responses: Iterable[Response]) -> Interval | None:
+def interval_of(key: str, value: float, responses: Iterable[Response], clusters: Mapping[str, str]) -> Interval | None:
     """The interval of a metric that is a mean over two items or more; None for one that is computed otherwise.
 
     Args:
         key: The metric's key.
         value: Its value.
         responses: The answers, those of other tasks too.
+        clusters: Cluster of each item that belongs to one.
     """
     task, _, name = key.rpartition(".")
-    values = [response.metrics.get(name) for response in responses if response.task == task]
+    own = [response for response in responses if response.task == task]
+    values = [response.metrics.get(name) for response in own]
     numbers = [float(v) for v in values if isinstance(v, int | float) and math.isfinite(v)]
     if len(numbers) < 2 or len(numbers) < len(values):
         return None
-    found = interval(numbers, is_binary(numbers))
+    labels = [clusters.get(response.item, response.item) for response in own]
+    found = interval(numbers, is_binary(numbers), clusters=labels)
     return found if math.isclose(found.mean, value, rel_tol=1e-6, abs_tol=1e-9) else None
 
 

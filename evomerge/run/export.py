@@ -17,7 +17,7 @@ from evomerge.run.model_folder.card import Measured, inherited_licence, licence_
 from evomerge.run.model_folder.verification import ran_remote_code, verify, verify_weights
 from evomerge.run.recipe_files.writing import as_mergekit
 from evomerge.settings import parse_size
-from evomerge.store import RunStore, baselines
+from evomerge.store import RunStore, baselines, clusters_of, described_items
 
 
 @dataclass(frozen=True)
@@ -233,4 +233,5 @@ def _scores(store: RunStore, digest: str) -> Measured:
         return Measured()
     others = {name: e for name, e in baselines(store, "test").items() if e.error is None}
     columns = {"this model": member} | others
-    return measured({name: (e.metrics, recorded_answers(store, e)) for name, e in columns.items()})
+    answered = {name: (e.metrics, recorded_answers(store, e)) for name, e in columns.items()}
+    return measured(answered, clusters_of(described_items(store)))

@@ -7,6 +7,7 @@ process killed at any instant leaves at most a torn last line, which the next op
 from evomerge.lease import LeaseLost
 from evomerge.store.baselines import baselines
 from evomerge.store.candidates import ESTIMATES, candidates, estimates, newly_asked
+from evomerge.store.described import clusters_of, described_items
 from evomerge.store.files import write_json, write_text
 from evomerge.store.folder import foreign_problem, read_manifest
 from evomerge.store.run import RunStore
@@ -17,6 +18,8 @@ __all__ = [
     "RunStore",
     "baselines",
     "candidates",
+    "clusters_of",
+    "described_items",
     "estimates",
     "foreign_problem",
     "newly_asked",

@@ -15,7 +15,7 @@ from evomerge.texts import printable
 def run(config: EvaluateConfig) -> int:
     """Scores the model, prints a table with standard errors, and writes the answers if asked to."""
     scores = evaluate(config, lambda text: print(printable(f"warning: {text}"), file=sys.stderr, flush=True))
-    rows = table(scores.metrics, scores.responses)
+    rows = table(scores)
     width = max(len(row["metric"]) for row in rows)
     for row in rows:
         error = f"  ± {row['se']:.4f}  [{row['low']:.4f}, {row['high']:.4f}]" if "se" in row else ""
@@ -23,7 +23,7 @@ def run(config: EvaluateConfig) -> int:
     if config.out:
         answers = [response.to_json() for response in scores.responses]
         data: dict[str, Any] = {"model": config.model.to_json(), "split": config.split, "run": scores.ran}
-        data |= {"metrics": scores.metrics, "responses": answers}
+        data |= {"metrics": scores.metrics, "items": scores.items, "responses": answers}
         write_json(Path(config.out), data)
         print(config.out)
     return 0

@@ -53,6 +53,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
         "constraints": [constraint.to_json() for constraint in assembly.constraints],
         "tasks": {
             task: {"items": {split: len(items[split][task]) for split in SPLITS}, "metrics": keys}
+            | ({"cluster": suite.cluster_fields[task]} if task in suite.cluster_fields else {})
             for task, keys in metrics.items()
         },
         "items": items,

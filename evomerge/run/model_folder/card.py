@@ -33,25 +33,28 @@ class Measured:
     items: Mapping[str, int] | None = None
 
 
-def measured(columns: Mapping[str, tuple[Mapping[str, float], Sequence[Response]]]) -> Measured:
+def measured(
+    columns: Mapping[str, tuple[Mapping[str, float], Sequence[Response]]], clusters: Mapping[str, str]
+) -> Measured:
     """Makes the card's table.
 
     Args:
         columns: Model name to its metrics and its answers; the first is the model of the card.
+        clusters: Cluster of each item that belongs to one.
     """
     metrics, answers = next(iter(columns.values()))
     rows = [
-        {"metric": key} | {name: _score(key, scores, given) for name, (scores, given) in columns.items()}
+        {"metric": key} | {name: _score(key, scores, given, clusters) for name, (scores, given) in columns.items()}
         for key in metrics
     ]
     return Measured(tuple(rows), dict(Counter(answer.task for answer in answers)))
 
 
-def _score(key: str, metrics: Mapping[str, float], answers: Sequence[Response]) -> str:
+def _score(key: str, metrics: Mapping[str, float], answers: Sequence[Response], clusters: Mapping[str, str]) -> str:
     """A score with its standard error, where it is a mean over items."""
     if key not in metrics:
         return ""
-    found = interval_of(key, metrics[key], answers)
+    found = interval_of(key, metrics[key], answers, clusters)
     return f"{metrics[key]:.4f}" if found is None else f"{metrics[key]:.4f} ± {found.se:.4f}"
 
 
