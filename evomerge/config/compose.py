@@ -20,6 +20,7 @@ from evomerge.config.parse import Override
 from evomerge.config.schema import Key
 from evomerge.errors import InputError
 from evomerge.run.run_config import (
+    AuditConfig,
     CompareConfig,
     EvaluateConfig,
     ExplainConfig,
@@ -121,6 +122,15 @@ def compare(words: Sequence[str]) -> CompareConfig:
         InputError: With everything that is wrong.
     """
     return validate.compare_config(*_plain(words, schema.COMPARE))
+
+
+def audit(words: Sequence[str]) -> AuditConfig:
+    """The configuration of ``audit``.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    return validate.audit_config(*_plain(words, schema.AUDIT))
 
 
 def explain(words: Sequence[str]) -> ExplainConfig:

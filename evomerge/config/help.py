@@ -20,6 +20,7 @@ VERBS = {
     "explain": "say what one tensor of a recipe's model is merged from, and where each value stands",
     "compare": "say whether models can be merged and how alike their deltas are, as a page",
     "evaluate": "score one model on tasks",
+    "audit": "judge whether one model beats another, from their answers item by item: ours, lm-eval's, Inspect's",
     "report": "write a run's report again",
     "export": "make a model folder of one member of a run's front, and verify it",
 }
@@ -34,6 +35,7 @@ _KEYS: Mapping[str, Mapping[str, Key]] = {
     "explain": schema.EXPLAIN,
     "compare": schema.COMPARE,
     "evaluate": schema.EVALUATE,
+    "audit": schema.AUDIT,
     "report": schema.REPORT,
     "export": schema.EXPORT,
 }
@@ -51,6 +53,10 @@ _EXAMPLES = {
     "explain": ("evomerge explain recipe=recipe.yml tensor=model.layers.3.mlp.up_proj.weight",),
     "compare": ("evomerge compare models=[A,B] base=C out=comparison.html",),
     "evaluate": ("evomerge evaluate model=merged tasks=[t1,t2]",),
+    "audit": (
+        "evomerge audit a=samples_gsm8k_A.jsonl b=samples_gsm8k_B.jsonl metric=exact_match,strict-match tried=12",
+        "evomerge audit a=runs/x:knee b=runs/x:expert:A c=runs/x:uniform metric=t1.acc cluster=passage json=out.json",
+    ),
     "report": ("evomerge report run=runs/x",),
     "export": ("evomerge export run=runs/x member=knee out=merged",),
 }

@@ -11,6 +11,7 @@ from evomerge.config.kinds import kind_of
 from evomerge.config.value_types import Kind
 from evomerge.errors import suggest
 from evomerge.run.run_config import (
+    AuditConfig,
     CompareConfig,
     EvaluateConfig,
     ExplainConfig,
@@ -50,6 +51,7 @@ SEARCH = _keys(RunConfig)
 EVALUATE = _keys(EvaluateConfig)
 MERGE = _keys(MergeConfig)
 COMPARE = _keys(CompareConfig)
+AUDIT = _keys(AuditConfig)
 EXPLAIN = _keys(ExplainConfig)
 REPORT = _keys(ReportConfig)
 EXPORT = _keys(ExportConfig)

@@ -15,6 +15,7 @@ from evomerge.run import environment
 from evomerge.run.paths import expanded, is_file, is_folder, new_file_problem, new_folder_problem, sibling
 from evomerge.run.recipe_files import RecipeFile
 from evomerge.run.run_config import (
+    AuditConfig,
     CompareConfig,
     EvaluateConfig,
     ExplainConfig,
@@ -166,6 +167,18 @@ def compare_config(flat: Mapping[str, Any], problems: list[str]) -> CompareConfi
     return _built(CompareConfig, values, problems)
 
 
+def audit_config(flat: Mapping[str, Any], problems: list[str]) -> AuditConfig:
+    """Checks the configuration of ``audit`` and builds it.
+
+    Raises:
+        InputError: With all problems.
+    """
+    _require(flat, ("a", "b"), schema.AUDIT, problems)
+    values = read_values(flat, schema.AUDIT, problems)
+    problems += _out_problems(values, new_file_problem, "json")
+    return _built(AuditConfig, values, problems)
+
+
 def report_config(flat: Mapping[str, Any], problems: list[str]) -> ReportConfig:
     """Checks the configuration of ``report`` and builds it.
 
@@ -195,9 +208,9 @@ def export_config(flat: Mapping[str, Any], problems: list[str]) -> ExportConfig:
     return _built(ExportConfig, values, problems)
 
 
-def _out_problems(values: Mapping[str, Any], look: Callable[[Path], str | None]) -> list[str]:
-    problem = None if values.get("out") is None else look(expanded(values["out"]))
-    return [f"out: {problem}"] if problem else []
+def _out_problems(values: Mapping[str, Any], look: Callable[[Path], str | None], key: str = "out") -> list[str]:
+    problem = None if values.get(key) is None else look(expanded(values[key]))
+    return [f"{key}: {problem}"] if problem else []
 
 
 def _read_recipe(values: dict[str, Any], problems: list[str]) -> None:
@@ -216,7 +229,9 @@ def _built(kind: type[T], values: Mapping[str, Any], problems: list[str]) -> T:
     """The configuration of a verb that keeps no word as it was written: places are those that they stand for."""
     if problems:
         raise InputError(problems)
-    places = {key: str(expanded(values[key])) for key in ("run", "recipe", "out") if values.get(key) is not None}
+    places = {
+        key: str(expanded(values[key])) for key in ("run", "recipe", "out", "json") if values.get(key) is not None
+    }
     return build(kind, {**values, **places})
 
 

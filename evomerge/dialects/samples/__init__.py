@@ -1,0 +1,1 @@
+"""Per-item files that other tools write: lm-eval's logged samples and Inspect's logs."""

@@ -1,0 +1,131 @@
+"""Inspect's logs: ``.json``, or ``.eval``, a zip archive with one JSON file per sample."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from evomerge.errors import InputError
+from evomerge.evaluation.samples import SAMPLE, Sample, Samples
+
+# Inspect's grades as numbers, and the words that count as such.
+_GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
+_CUT = ("max_tokens", "model_length")
+
+
+def is_log(data: Any) -> bool:
+    """Whether the content of a JSON file is a log of Inspect's."""
+    return isinstance(data, Mapping) and isinstance(data.get("eval"), Mapping) and "samples" in data
+
+
+def read_log(where: str, data: Mapping[str, Any]) -> Samples:
+    """Reads the content of a ``.json`` log.
+
+    Args:
+        where: What to call it.
+        data: The content.
+
+    Raises:
+        InputError: If samples are damaged, there twice in one epoch, or none.
+    """
+    return _samples(where, data["eval"], data["samples"] if isinstance(data["samples"], list) else [])
+
+
+def read_archive(where: str, path: Path) -> Samples:
+    """Reads an ``.eval`` log.
+
+    Raises:
+        InputError: If it is no such archive, or compressed in a way that this Python cannot unpack.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.startswith("samples/") and name.endswith(".json")]
+            header = json.loads(archive.read("header.json"))
+            return _samples(where, header["eval"], [json.loads(archive.read(name)) for name in sorted(names)])
+    except NotImplementedError as error:
+        raise InputError(
+            f"{where} is packed in a way that this Python cannot unpack; write it as JSON: "
+            "inspect log convert --to json --output-dir FOLDER"
+        ) from error
+    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"{os.fspath(path)} is no log of Inspect's, or a damaged one: {error}") from error
+
+
+def _samples(where: str, about: Mapping[str, Any], entries: list[Any]) -> Samples:
+    task = str(about.get("task", ""))
+    epochs: dict[str, list[Sample]] = {}
+    seen: dict[tuple[str, Any], int] = {}
+    problems: list[str] = []
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("scores"), Mapping):
+            problems.append(f"{where}, sample {number}: it has no scores; it failed, or the log was never scored")
+            continue
+        asked = [entry.get(name) for name in ("id", "input", "choices", "target")]
+        key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        place = (key, entry.get("epoch", 1))
+        if seen.setdefault(place, number) != number:
+            problems.append(f"{where}, sample {number}: it is there twice, first as sample {seen[place]}; keep one")
+            continue
+        metadata = entry.get("metadata")
+        fields = {**(metadata if isinstance(metadata, Mapping) else {}), "id": entry.get("id")}
+        epochs.setdefault(key, []).append(Sample(task, {SAMPLE: key}, dict(_metrics(entry)), _truncated(entry), fields))
+    if len(problems) > 3:
+        problems = [*problems[:3], f"{where}: {len(problems) - 3} more of its samples are no better"]
+    if not entries:
+        problems.append(f"{where} holds no samples; a log of headers alone cannot be compared")
+    if problems:
+        raise InputError(problems)
+    repeated = max(map(len, epochs.values()))
+    told = (f"{where}: each sample was asked up to {repeated} times, and counts with its mean",) if repeated > 1 else ()
+    return Samples(where, tuple(map(_mean, epochs.values())), generated=True, warnings=told)
+
+
+def _metrics(entry: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Values by scorer, and by scorer and name where it gives several."""
+    for name, score in entry["scores"].items():
+        value = score.get("value") if isinstance(score, Mapping) else score
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{part}", _number(inner)) for part, inner in value.items())
+        else:
+            yield str(name), _number(value)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool | int | float):
+        return float(value)
+    if not isinstance(value, str):
+        return value
+    if (known := _GRADES.get(value, _GRADES.get(value.lower()))) is not None:
+        return known
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def _truncated(entry: Mapping[str, Any]) -> bool | None:
+    output = entry.get("output")
+    choices = output.get("choices") if isinstance(output, Mapping) else None
+    reasons = [choice.get("stop_reason") for choice in choices or () if isinstance(choice, Mapping)]
+    return any(reason in _CUT for reason in reasons) if reasons else None
+
+
+def _mean(epochs: list[Sample]) -> Sample:
+    """One sample for all the times that it was asked."""
+    first, *others = epochs
+    if not others:
+        return first
+    metrics = {
+        name: math.fsum(float(one.metrics[name]) for one in epochs) / len(epochs)
+        for name in first.metrics
+        if all(isinstance(one.metrics.get(name), float) for one in epochs)
+    }
+    known = [one.truncated for one in epochs if one.truncated is not None]
+    return Sample(first.task, first.keys, metrics, any(known) if known else None, first.fields)

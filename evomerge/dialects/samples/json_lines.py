@@ -1,0 +1,60 @@
+"""Strict reading of JSON Lines of any size: every damaged line is named."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from evomerge.errors import InputError
+from evomerge.texts import too_deep
+
+_SHOWN = 3  # damaged lines that are told one by one
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Objects of a JSON Lines file with the numbers of their lines; empty lines are skipped.
+
+    Raises:
+        InputError: If the file cannot be read, is empty, or has lines that are no JSON objects: file, line and reason.
+    """
+    found: list[tuple[int, dict[str, Any]]] = []
+    problems: list[str] = []
+    for number, raw in _lines(path):
+        try:
+            value = json.loads(raw)
+            problem = None if isinstance(value, dict) else f"expected a JSON object, came {type(value).__name__}"
+            problem = "nested too deeply" if problem is None and too_deep(value) else problem
+        except UnicodeDecodeError:
+            problem = "it is not UTF-8"
+        except (ValueError, RecursionError) as error:
+            problem = (
+                f"no JSON object ({error.msg if isinstance(error, json.JSONDecodeError) else 'nested too deeply'})"
+            )
+        if problem is None:
+            found.append((number, value))
+        else:
+            problems.append(f"{path}, line {number}: {problem}; the file is damaged or cut off, write it again")
+    if len(problems) > _SHOWN:
+        problems = [*problems[:_SHOWN], f"{path}: {len(problems) - _SHOWN} more of its lines are no better"]
+    if problems:
+        raise InputError(problems)
+    if not found:
+        raise InputError(f"{path} is empty; expected one JSON object per line")
+    return found
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        if not path.is_file():  # a pipe may have no end
+            raise InputError(f"{path} is no file; expected JSON Lines")
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                raw = raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw
+                if raw.strip():
+                    yield number, raw
+    except OSError as error:
+        raise InputError(f"{os.fspath(path)} cannot be read: {error.strerror or error}") from error

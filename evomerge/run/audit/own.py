@@ -1,0 +1,147 @@
+"""evomerge's own per-item files: a run's folder, the file of ``evaluate``, and responses one a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from evomerge.errors import InputError, suggest
+from evomerge.evaluation import PYTHON, SPLITS, Evaluation, Response
+from evomerge.evaluation.samples import DOCUMENT, ITEM, Sample, Samples
+from evomerge.run.members import find_member
+from evomerge.store import RunStore, baselines, described_items
+
+_OPTIMISTIC = "these items chose among the candidates, so what is best on them looks better than it is"
+
+
+def is_response(data: Mapping[str, Any]) -> bool:
+    """Whether an object is one response as evomerge writes it."""
+    return (
+        isinstance(data.get("task"), str)
+        and isinstance(data.get("item"), str)
+        and isinstance(data.get("metrics"), Mapping)
+    )
+
+
+def read_run(where: str, folder: Path, name: str, split: str) -> Samples:
+    """Reads the answers of one model of a run.
+
+    Args:
+        where: What to call it.
+        folder: The run's folder.
+        name: The model: ``base``, ``expert:LABEL``, ``uniform``, a member's id, ``knee`` or ``best:TASK``.
+        split: The split whose items are compared.
+
+    Raises:
+        InputError: If there is no such model, it has no scores there, or the folder is damaged.
+    """
+    store = RunStore.read(folder)
+    evaluation = _evaluation(where, store, name, split)
+    responses = [response for response in store.responses(evaluation) if response.task != PYTHON]
+    if not responses:
+        raise InputError(f"{where}: the run holds no answers of it to {split} items")
+    candidates = [e for e in store.evaluations(split) if e.name is None and e.error is None]
+    chosen = evaluation.name is None
+    fields = {
+        task: entry["cluster"] for task, entry in (store.manifest.get("tasks") or {}).items() if "cluster" in entry
+    }
+    warnings = (f"{where}: {_OPTIMISTIC}; compare on split=test",) if chosen and split != "test" else ()
+    described = described_items(store)
+    return Samples(
+        where,
+        tuple(_sample(response, described.get(response.item, {})) for response in responses),
+        fields,
+        any(response.texts for response in responses),
+        tried=len({e.digest for e in candidates}) if chosen else 1,
+        warnings=warnings,
+    )
+
+
+def model_names(folder: Path) -> str:
+    """The models of a run that can be named, for messages."""
+    store = RunStore.read(folder)
+    names = list(dict.fromkeys(name for split in SPLITS for name in baselines(store, split)))
+    return ", ".join([*names, "knee", "best:TASK", "a member's id"])
+
+
+def _evaluation(where: str, store: RunStore, name: str, split: str) -> Evaluation:
+    known = baselines(store, split)
+    everywhere = {other for one in SPLITS for other in baselines(store, one)}
+    if name in everywhere:
+        found = known.get(name)
+    else:
+        try:
+            found = store.lookup(find_member(store, name), split)
+        except InputError as error:
+            told = "; ".join(problem.removeprefix("member: ") for problem in error.problems)
+            raise InputError(
+                f"{where}: {told}; models are {', '.join(sorted(everywhere))} too{suggest(name, everywhere)}"
+            ) from error
+    if found is None:
+        others = [one for one in SPLITS if store.evaluations(one)]
+        raise InputError(
+            f"{where}: {name} has no scores on {split} items; the run has scores on {', '.join(others)} items"
+        )
+    if found.error is not None:
+        raise InputError(f"{where}: {name} failed on {split} items: {found.error.message.splitlines()[0]}")
+    return found
+
+
+def read_evaluation(where: str, data: Mapping[str, Any]) -> Samples:
+    """Reads what ``evaluate out=FILE`` wrote.
+
+    Raises:
+        InputError: If its responses are damaged.
+    """
+    described = data.get("items")
+    return of_responses(where, enumerate(data["responses"], 1), described if isinstance(described, Mapping) else {})
+
+
+def of_responses(where: str, entries: Iterable[tuple[int, Any]], described: Mapping[str, Any] | None = None) -> Samples:
+    """Responses as evomerge writes them, with the number of each in its file.
+
+    Raises:
+        InputError: If one is damaged, or an item is answered twice.
+    """
+    problems: list[str] = []
+    first: dict[tuple[str, str], int] = {}
+    samples: list[Sample] = []
+    generated = False
+    for number, entry in entries:
+        if not isinstance(entry, Mapping) or not is_response(entry):
+            problems.append(f"{where}, response {number}: expected task, item and metrics")
+            continue
+        try:
+            response = Response.from_json(entry)
+        except (TypeError, ValueError) as error:
+            problems.append(f"{where}, response {number}: {error}")
+            continue
+        before = first.setdefault(response.key, number)
+        if before != number:
+            problems.append(f"{where}, response {number}: item {response.item} is answered twice, first in {before}")
+            continue
+        generated = generated or bool(response.texts)
+        about = (described or {}).get(response.item)
+        samples.append(_sample(response, about if isinstance(about, Mapping) else {}))
+    if len(problems) > 3:
+        problems = [*problems[:3], f"{where}: {len(problems) - 3} more of its responses are no better"]
+    if problems:
+        raise InputError(problems)
+    if not samples:
+        raise InputError(f"{where} holds no responses")
+    return Samples(where, tuple(samples), generated=generated)
+
+
+def _sample(response: Response, about: Mapping[str, Any]) -> Sample:
+    keys = {ITEM: response.item}
+    if isinstance(about.get("doc_hash"), str):
+        keys[DOCUMENT] = about["doc_hash"]
+    return Sample(
+        response.task,
+        keys,
+        response.metrics,
+        response.truncated if response.texts else None,
+        {name: about[name] for name in ("subtask", "cluster") if about.get(name) is not None},
+        about.get("cluster"),
+    )
