@@ -28,6 +28,7 @@ class Scores:
         metrics: Metric key to value.
         responses: The answers, item by item.
         items: The items that were asked, by id, as ``items.json`` of a run says it.
+        cluster_fields: Task to the field by which its items belong together.
         ran: How the model ran: ``dtype``, ``attention``, ``device``, ``threads`` and ``prefixes`` (``shared`` or
             ``plain``).
     """
@@ -35,6 +36,7 @@ class Scores:
     metrics: dict[str, float]
     responses: list[Response]
     items: dict[str, dict[str, Any]]
+    cluster_fields: dict[str, str]
     ran: dict[str, Any]
 
     @property
@@ -95,7 +97,7 @@ def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: Non
         "prefixes": "shared" if scorer.sharing.share else "plain",
     }
     items = {response.item: {"task": response.task, **suite.describe(response.item)} for response in responses}
-    return Scores(suite.aggregate(responses), responses, items, ran)
+    return Scores(suite.aggregate(responses), responses, items, dict(suite.cluster_fields), ran)
 
 
 def table(scores: Scores) -> list[dict[str, Any]]:

@@ -23,7 +23,12 @@ def run(config: EvaluateConfig) -> int:
     if config.out:
         answers = [response.to_json() for response in scores.responses]
         data: dict[str, Any] = {"model": config.model.to_json(), "split": config.split, "run": scores.ran}
-        data |= {"metrics": scores.metrics, "items": scores.items, "responses": answers}
+        data |= {
+            "metrics": scores.metrics,
+            "items": scores.items,
+            "clusters": scores.cluster_fields,
+            "responses": answers,
+        }
         write_json(Path(config.out), data)
         print(config.out)
     return 0

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from evomerge.analysis.strata import CONFIDENCE
 from evomerge.report.audit.judgement import HIGHER, LOWER, SAME, TRUNCATED, Audit, Versus
-from evomerge.report.wording import count, gap, number, whole
+from evomerge.report.wording import NBSP, count, gap, number, whole
 
 _WIDTH = 100
+_SPACES = {ord(NBSP): " ", ord("\N{NARROW NO-BREAK SPACE}"): " "}  # which terminals show in many ways
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"  # as many as there are keys to compare with
 
 
@@ -17,7 +18,8 @@ def as_text(audit: Audit) -> list[str]:
     """The page, line by line."""
     versus = zip(audit.versus, _LETTERS[1:], strict=False)
     compared = [line for one, letter in versus for line in _versus(audit, one, letter)]
-    return [*_head(audit), *compared, *_warnings(audit), *_how(audit)]
+    lines = [*_head(audit), *compared, *_warnings(audit), *_how(audit)]
+    return [line.translate(_SPACES) for line in lines]
 
 
 def _head(audit: Audit) -> Iterator[str]:

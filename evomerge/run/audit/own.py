@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,9 @@ def read_evaluation(where: str, data: Mapping[str, Any]) -> Samples:
     Raises:
         InputError: If its responses are damaged.
     """
-    described = data.get("items")
-    return of_responses(where, enumerate(data["responses"], 1), described if isinstance(described, Mapping) else {})
+    described, fields = (data.get(name) for name in ("items", "clusters"))
+    found = of_responses(where, enumerate(data["responses"], 1), described if isinstance(described, Mapping) else {})
+    return replace(found, cluster_fields=fields) if isinstance(fields, Mapping) else found
 
 
 def of_responses(where: str, entries: Iterable[tuple[int, Any]], described: Mapping[str, Any] | None = None) -> Samples:
