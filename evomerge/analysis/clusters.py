@@ -82,8 +82,9 @@ class Clusters:
         # A few clusters may agree by luck; that they repel each other is nothing that so few could show.
         variance = max(independent, float(np.sum(sums**2 / (1.0 - shares))) / n**2)
         # Where no item differs nothing is known of the correlation within clusters: it is taken for the highest.
-        effect = variance / independent if independent > 0.0 else n / fewest
-        alike = min(1.0, (effect - 1.0) / (n / fewest - 1.0))
+        worst = n / fewest
+        effect = min(worst, variance / independent) if independent > 0.0 else worst
+        alike = (effect - 1.0) / (worst - 1.0)
         return Spread(math.sqrt(variance), self._degrees(alike), n / effect)
 
     def _degrees(self, alike: float) -> float:

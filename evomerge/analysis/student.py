@@ -43,8 +43,8 @@ def student_quantile(confidence: float, degrees: float) -> float:
         degrees: Degrees of freedom, 1 or more.
 
     Returns:
-        The quantile, to 1e-10; above 10 000 degrees of freedom the normal one. Between whole degrees of freedom it is
-        interpolated in their inverse, in which it is nearly straight.
+        The quantile, to 1e-10; above 10 000 degrees of freedom the normal one. Between whole degrees of freedom its
+        logarithm is interpolated in their inverse, in which it is nearly straight (3 % too wide at 1.5, 0.5 % at 2.5).
 
     Raises:
         ValueError: if an argument is out of range.
@@ -56,7 +56,7 @@ def student_quantile(confidence: float, degrees: float) -> float:
     if whole == degrees:
         return below
     share = (1.0 / whole - 1.0 / degrees) / (1.0 / whole - 1.0 / (whole + 1))
-    return below + share * (_whole_quantile(confidence, whole + 1) - below)
+    return below * (_whole_quantile(confidence, whole + 1) / below) ** share
 
 
 @lru_cache(maxsize=4096)

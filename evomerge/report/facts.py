@@ -145,6 +145,12 @@ class Facts:
         return n_comparisons(self.members)
 
     @property
+    def intervals(self) -> str:
+        """The words that say which intervals are shown."""
+        clusters = " and count whole clusters of items that belong together" if self.results.clusters else ""
+        return f"intervals are 95 %{clusters}"
+
+    @property
     def failed(self) -> int:
         """Number of failed candidates."""
         return sum(e.error is not None for e in self.results.candidates)

@@ -65,7 +65,7 @@ def _summary(facts: Facts) -> list[str]:
         f"- {count(len(facts.results.candidates), 'candidate')} scored on {asked}{failed}; "
         f"{compared if facts.compared else ''}"
         f"{count(len(facts.confirmed), 'member')} confirmed on {held_out}. "
-        f"Marks hold after Holm's correction for {count(facts.comparisons, 'comparison')}; intervals are 95 %."
+        f"Marks hold after Holm's correction for {count(facts.comparisons, 'comparison')}; {facts.intervals}."
     )
     return [*lines, ""]
 
