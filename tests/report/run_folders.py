@@ -6,6 +6,7 @@ item's difficulty and a seeded draw. Everything else (recipes, records, response
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,6 +61,8 @@ class Scenario:
     python: bool = False  # adds a metric of the recipe alone, which no item explains
     texts: Mapping[str, str] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
+    together: int = 1  # items of a cluster
+    cut: tuple[str, ...] = ()  # baselines whose wrong generated answers all reached their length limit
 
 
 def acc(*labels: str) -> tuple[Objective, ...]:
@@ -109,6 +112,10 @@ class _Run:
         self.items = {
             s: {t.name: [_hex(s, t.name, i)[:16] for i in range(n)] for t in scenario.tasks} for s, n in counts.items()
         }
+
+    @functools.cached_property
+    def cut(self) -> set[str]:
+        return {recipe.digest for name, recipe in self.baselines().items() if name in self.scenario.cut}
 
     def manifest(self) -> dict[str, Any]:
         s = self.scenario
@@ -171,6 +178,8 @@ class _Run:
                         "options": options if task.kind == "choice" else [],
                         "gold": options[n % 4] if task.kind == "choice" else f"answer {n}",
                     }
+                    if self.scenario.together > 1:
+                        found[item]["cluster"] = f"passage {n // self.scenario.together}"
         return found
 
     def recipe(self, weights: np.ndarray, base: bool = True) -> Recipe:
@@ -246,7 +255,7 @@ class _Run:
                 item,
                 {"exact_match,strict-match": right},
                 texts=(text + self.scenario.texts.get("answer", ""),),
-                truncated=margin < -2.5,
+                truncated=margin < (0.0 if digest in self.cut else -2.5),
             )
         logprob = float(-np.logaddexp(0.0, -margin))
         metrics = {"acc": right, "gold_logprob": logprob}

@@ -205,4 +205,4 @@ def divide(settings: FitnessSettings, benchmarks: Mapping[str, Benchmark]) -> di
 def _in_clusters(benchmark: Benchmark) -> str:
     """How many clusters a task's items form, each of which falls into one split."""
     count = len(set(benchmark.clusters.values()))
-    return f"; they form {count} clusters, which stay whole" if count else ""
+    return f"; they form {count} cluster{'s' * (count != 1)}, which stay{'s' * (count == 1)} whole" if count else ""
