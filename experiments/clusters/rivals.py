@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.analysis import interval, paired_difference, student_quantile
-from evomerge.analysis.clusters import Clusters, resamples
+from evomerge.analysis.clusters import resamples
 
 Ends = tuple[float, float]
 Vector = NDArray[np.float64]
@@ -23,10 +23,8 @@ def ignored(values: Vector, labels: list[int], random: np.random.Generator) -> E
 
 def student(values: Vector, labels: list[int], random: np.random.Generator) -> Ends:
     """Student's t on the cluster-robust standard error with as many degrees of freedom as clusters, less one."""
-    clusters = Clusters.of(labels, values.size)
-    assert clusters is not None
-    sums = np.bincount(clusters.codes, weights=values - values.mean())
-    count = len(clusters.sizes)
+    sums = np.bincount(labels, weights=values - values.mean())
+    count = len(sums)
     margin = student_quantile(0.95, count - 1) * float(np.sqrt(count / (count - 1) * sums @ sums)) / values.size
     return float(values.mean()) - margin, float(values.mean()) + margin
 
