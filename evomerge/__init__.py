@@ -9,7 +9,8 @@ folder.
     >>> run.front[0].test_scores
     >>> run.export("knee", "merged")
 
-``search``, ``merge``, ``as_mergekit`` and ``Run`` are imported when they are first asked for, since they load torch.
+``search``, ``merge``, ``audit``, ``as_mergekit`` and ``Run`` are imported when they are first asked for, since most of
+them load torch.
 """
 
 import sys
@@ -17,15 +18,15 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evomerge.api import Run, as_mergekit, merge, search
+    from evomerge.api import Run, as_mergekit, audit, merge, search
 
-__all__ = ["Run", "__version__", "as_mergekit", "merge", "search"]
+__all__ = ["Run", "__version__", "as_mergekit", "audit", "merge", "search"]
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     """Imports the Python interface on first use."""
-    if name in ("Run", "as_mergekit", "merge"):
+    if name in ("Run", "as_mergekit", "audit", "merge"):
         from evomerge import api
 
         return getattr(api, name)

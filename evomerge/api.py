@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evomerge import report
-from evomerge.config import compose
+from evomerge.config import compose, parse
 from evomerge.evaluation import Evaluation, Response
 from evomerge.recipe import Recipe
 from evomerge.report import Member
@@ -16,6 +17,7 @@ from evomerge.run.recipe_files import RecipeFile
 from evomerge.store import RunStore, candidates
 
 if TYPE_CHECKING:
+    from evomerge.report.audit.judgement import Audit
     from evomerge.run.export import Exported
 
 # Modules that compute are imported inside the functions: the Hugging Face libraries behind them read once, on import,
@@ -130,6 +132,28 @@ def merge(
     from evomerge.run import export
 
     return export.build(recipe, out, offline=offline, **options)
+
+
+def audit(a: str | Path, b: str | Path, **values: Any) -> Audit:
+    """Judges the claim that one model scores higher than another, from their answers item by item.
+
+    Args:
+        a: The answers of the model that is claimed to be better: a file or folder, a run's with
+            ``:`` and a model's name.
+        b: Those of the model that it is compared with.
+        **values: The other keys of the command line: ``c``, ``metric``, ``cluster``, ``tried``, ``split``.
+
+    Returns:
+        The judgement; ``to_json()`` is what ``json=FILE`` writes.
+
+    Raises:
+        InputError: With everything that is wrong with the files, or keeps them from being compared.
+    """
+    given = {"a": os.fspath(a), "b": os.fspath(b), **values}
+    config = compose.audit([f"{name}={parse.written(value)}" for name, value in given.items()])
+    from evomerge.run.audit.audit import audit
+
+    return audit(config)
 
 
 def as_mergekit(recipe: Recipe | Mapping[str, Any] | str | Path, *, offline: bool | None = None) -> str:

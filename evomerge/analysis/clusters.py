@@ -5,7 +5,7 @@ Satterthwaite's (Bell & McCaffrey 2002, Survey Methodology 28:169) under the cor
 show (as Imbens & Kolesár 2016, doi:10.1162/REST_a_00552, propose). With one item per cluster both are the textbook's.
 
 Shares of items get score intervals at their effective number of items, items over design effect, and at Student's
-quantile. Of the rivals in ``experiments/clusters`` it is the one that keeps its promise with three clusters as with a
+quantile. Of the rivals in ``experiments/clusters`` it comes nearest to its promise, with three clusters as with a
 hundred: t intervals and the cluster bootstrap have no width where all clusters agree, which few clusters often do.
 """
 

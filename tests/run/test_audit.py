@@ -15,8 +15,10 @@ from lm_eval.loggers import EvaluationTracker
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
+import evomerge
 from evomerge.analysis import paired_difference
 from evomerge.cli.main import main
+from evomerge.errors import InputError
 from evomerge.store import RunStore
 from tests.building import perturbed
 from tests.run.family import Family
@@ -191,6 +193,14 @@ def test_bad_files_are_refused_by_name(case: str, desk: Path, tmp_path: Path, pr
     assert not out.exists()
 
 
+def test_python_judges_the_same(desk: Path, tmp_path: Path) -> None:
+    words = {"a": desk / "one.json", "b": desk / "two.json", "metric": "acc_norm", "tried": 3}
+    found = evomerge.audit(**words)
+    assert found.to_json() == audited(tmp_path, *(f"{name}={value}" for name, value in words.items()))
+    with pytest.raises(InputError, match="no_metric"):
+        evomerge.audit(words["a"], words["b"], metric="no_metric")
+
+
 def test_bad_words_are_refused_all_at_once(desk: Path, finished: Path, tmp_path: Path, problems_of: Refused) -> None:
     told = problems_of(["audit", f"a={tmp_path / 'absent'}", f"b={finished}"])
     assert "2 problems" in told
@@ -270,11 +280,16 @@ def test_what_a_reader_should_know_is_said(tmp_path: Path, problems_of: Refused)
     assert audited(tmp_path, *words, "metric=exact_match,strict", "cluster=passage")["clusters"] == 22
 
 
-def test_a_run_and_a_file_of_evaluate_meet_by_document(desk: Path, family: Family, tmp_path: Path) -> None:
+def test_a_run_and_a_file_of_evaluate_meet_by_document(
+    desk: Path, family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A search over a clustered task records the clusters; its answers are compared with those of another program."""
     run = tmp_path / "run"
     few = {"searcher": "random", "searcher.population": None, "evaluations": 1, "items_per_task": None}
-    assert family.search(run, tasks="[first]", task_path=desk / "tasks", **few) == 0
+    few |= {"tasks": "[first]", "task_path": desk / "tasks"}
+    assert main(["check", *family.words(run, **few)]) == 0
+    assert "items with one passage belong together: " in capsys.readouterr().out
+    assert family.search(run, **few) == 0
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["tasks"]["first"]["cluster"] == "passage"
     items = json.loads((run / "items.json").read_text())

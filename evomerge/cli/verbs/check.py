@@ -8,6 +8,7 @@ from typing import Any
 from evomerge import executors, kernels
 from evomerge.checkpoints import AdapterSource, adapter_of, stored_dtype, untied_heads
 from evomerge.evaluation import SPLITS
+from evomerge.fitness import TaskSuite
 from evomerge.options import Option
 from evomerge.run.assemble import Assembly, assemble, searcher_settings
 from evomerge.run.requirements import requirements
@@ -88,12 +89,20 @@ def _search(assembly: Assembly) -> Iterator[str]:
     yield f"executor {executor.name}: {executor.title}"
 
 
+def _clusters(suite: TaskSuite, task: str) -> str:
+    """How many clusters each split of a task has; an item that stands alone is one."""
+    found = {split: {suite.cluster.get(item, item) for item in suite.items[split][task]} for split in SPLITS}
+    return ", ".join(f"{len(labels)} {split}" for split, labels in found.items())
+
+
 def _tasks(assembly: Assembly) -> Iterator[str]:
     items = assembly.suite.items
     for task in items["search"]:
         counts = ", ".join(f"{len(items[split][task])} {split}" for split in SPLITS)
         metrics = sorted(key.rpartition(".")[2] for key in assembly.suite.metrics if key.rpartition(".")[0] == task)
         yield f"task {task}: {counts}; metrics {', '.join(metrics)}"
+        if field := assembly.suite.cluster_fields.get(task):
+            yield f"  items with one {field} belong together: {_clusters(assembly.suite, task)} clusters"
     for objective in assembly.objectives:
         yield f"objective {objective.label} ({'higher' if objective.higher_is_better else 'lower'} is better)"
     for constraint in assembly.constraints:

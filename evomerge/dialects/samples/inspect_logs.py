@@ -14,6 +14,7 @@ from typing import Any
 
 from evomerge.errors import InputError
 from evomerge.evaluation.samples import SAMPLE, Sample, Samples
+from evomerge.texts import LARGEST, too_deep
 
 # Inspect's grades as numbers, and the words that count as such.
 _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
@@ -47,8 +48,8 @@ def read_archive(where: str, path: Path) -> Samples:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.startswith("samples/") and name.endswith(".json")]
-            header = json.loads(archive.read("header.json"))
-            return _samples(where, header["eval"], [json.loads(archive.read(name)) for name in sorted(names)])
+            header = _entry(archive, "header.json")
+            return _samples(where, header["eval"], [_entry(archive, name) for name in sorted(names)])
     except NotImplementedError as error:
         raise InputError(
             f"{where} is packed in a way that this Python cannot unpack; write it as JSON: "
@@ -56,6 +57,20 @@ def read_archive(where: str, path: Path) -> Samples:
         ) from error
     except (OSError, zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{os.fspath(path)} is no log of Inspect's, or a damaged one: {error}") from error
+
+
+def _entry(archive: zipfile.ZipFile, name: str) -> Any:
+    """The JSON of an archive's file.
+
+    Raises:
+        ValueError: If it is none, or larger or deeper than any sample is.
+    """
+    if archive.getinfo(name).file_size > LARGEST:
+        raise ValueError(f"{name} has more than {LARGEST} bytes")
+    data = json.loads(archive.read(name))
+    if too_deep(data):
+        raise ValueError(f"{name} is nested too deeply")
+    return data
 
 
 def _samples(where: str, about: Mapping[str, Any], entries: list[Any]) -> Samples:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evomerge.errors import InputError
-from evomerge.texts import too_deep
+from evomerge.texts import LARGEST, too_deep
 
 _SHOWN = 3  # damaged lines that are told one by one
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -52,8 +52,10 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         if not path.is_file():  # a pipe may have no end
             raise InputError(f"{path} is no file; expected JSON Lines")
         with path.open("rb") as file:
-            for number, raw in enumerate(file, 1):
-                raw = raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw
+            for number, line in enumerate(iter(lambda: file.readline(LARGEST + 1), b""), 1):
+                if len(line) > LARGEST:
+                    raise InputError(f"{path}, line {number}: it has more than {LARGEST} bytes; expected JSON Lines")
+                raw = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
                 if raw.strip():
                     yield number, raw
     except OSError as error:

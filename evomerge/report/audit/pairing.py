@@ -61,7 +61,7 @@ def pair(files: Sequence[Samples], metric: str, cluster: str | None) -> Paired:
     found = {task: [_numbered(own, kind) for own in models] for task, models in by_task.items()}
     common = {task: _common(models) for task, models in found.items()}
     if not any(common.values()):
-        raise InputError(_nothing_common(files, kind))
+        raise InputError(_nothing_common(files, chosen, kind))
     warnings += _left_out(files, found, common)
     paired = {
         task: [[own[key] for key in common[task]] for own in models] for task, models in found.items() if common[task]
@@ -142,8 +142,8 @@ def _common(models: Sequence[Found]) -> list[tuple[str, int]]:
     return sorted(set(models[0]).intersection(*models[1:]))
 
 
-def _nothing_common(files: Sequence[Samples], kind: str) -> str:
-    first = [f"{next(iter(file.samples)).keys[kind][:16]}... in {file.where}" for file in files]
+def _nothing_common(files: Sequence[Samples], chosen: Sequence[Sequence[Sample]], kind: str) -> str:
+    first = [f"{own[0].keys[kind][:16]} in {file.where}" for file, own in zip(files, chosen, strict=True)]
     return (
         f"no {kind} is common to the files (the first is {', '.join(first)}): they are of different data, of different "
         "versions of it, or of different samples of its items"

@@ -12,7 +12,7 @@ from evomerge.errors import InputError
 from evomerge.evaluation.samples import Samples
 from evomerge.run import paths
 from evomerge.run.audit import own
-from evomerge.texts import read_text
+from evomerge.texts import read_text, too_deep
 
 _MANIFEST = "manifest.json"
 _EXPECTED = (
@@ -85,7 +85,10 @@ def _of_json(word: str, data: Any) -> Samples:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(read_text(path))
+        data = json.loads(read_text(path))
+        if too_deep(data):
+            raise ValueError("nested too deeply")
+        return data
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(
