@@ -122,6 +122,7 @@ def main() -> None:
         *lines("A share of right answers", means),
         *lines("Paired differences, and means of other values", pairs),
     ]
+    OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
     print(OUT.read_text(encoding="utf-8"))
 
