@@ -50,7 +50,9 @@ def truncation(first: Sequence[Stratum], second: Sequence[Stratum]) -> Truncatio
     Returns:
         The comparison; None when the two were not asked the same items, no answer was cut, or nobody knows of cuts.
     """
-    both = [(a, b) for a, b in zip(first, second, strict=False) if a.truncated is not None and b.truncated is not None]
+    if [stratum.items for stratum in first] != [stratum.items for stratum in second]:
+        return None
+    both = [(a, b) for a, b in zip(first, second, strict=True) if a.truncated is not None and b.truncated is not None]
     count = sum(len(a.items) for a, _ in both)
     ours, theirs = ([_cuts(pair[side], count) for pair in both] for side in (0, 1))
     between = stratified_difference(ours, theirs)

@@ -44,8 +44,8 @@ class Samples:
         where: The file or folder, as a person named it.
         samples: The answers, each item once.
         cluster_fields: Task to the field that its recorded clusters are the values of.
-        generated: Whether answers were generated.
-        limits: The lengths up to which they were, in tokens, as far as the file says.
+        generated: Tasks whose answers were generated, with the lengths up to which they were, in tokens, as far as the
+            file says.
         tried: Number of models known to have been compared on these items, of which this one may have been chosen.
         warnings: Sentences on the file that people should read.
     """
@@ -53,8 +53,7 @@ class Samples:
     where: str
     samples: tuple[Sample, ...]
     cluster_fields: Mapping[str, str] = field(default_factory=dict)
-    generated: bool = False
-    limits: tuple[int, ...] = ()
+    generated: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     tried: int | None = None
     warnings: tuple[str, ...] = ()
 

@@ -55,6 +55,7 @@ def test_without_cuts_there_is_nothing_to_say(cut: list[int] | None) -> None:
     assert truncation([stratum(RIGHT, cut)], [stratum(WRONG, cut)]) is None
     assert truncation([], []) is None
     assert truncation([stratum(RIGHT, [1])], [stratum(RIGHT[:50], [1])]) is None
+    assert truncation([stratum(RIGHT, [1])], [stratum(WRONG, [2]), stratum(WRONG, [2], "other")]) is None
 
 
 def test_tasks_that_generate_nothing_are_left_out_of_the_shares() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -67,10 +68,62 @@ def test_an_archive_says_the_same_as_json(tmp_path: Path) -> None:
         read_archive("log", path)
 
 
+def test_an_archive_that_this_python_cannot_unpack_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """Inspect packs with Zstandard (method 93), which Python's zipfile knows from 3.14 on."""
+    path, data = tmp_path / "log.eval", log("CICC")
+    method = getattr(zipfile, "ZIP_ZSTANDARD", zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("header.json", json.dumps({"eval": data["eval"]}))
+        for sample in data["samples"]:
+            archive.writestr(f"samples/{sample['id']}_epoch_1.json", json.dumps(sample))
+    if method != zipfile.ZIP_DEFLATED:
+        assert read_archive("log", path).samples == read_log("log", data).samples
+        return
+    packed = bytearray(path.read_bytes())
+    for signature, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # of a file, and of its entry in the directory
+        for at in (match.start() + place for match in re.finditer(signature, packed)):
+            packed[at : at + 2] = (93).to_bytes(2, "little")
+    path.write_bytes(packed)
+    with pytest.raises(InputError, match=r"inspect log convert my.eval --to json --output-dir FOLDER"):
+        read_archive("my.eval", path)
+
+
+@pytest.mark.parametrize("header", [{}, {"eval": "quiz"}, ["eval"], {"status": "started"}])
+def test_an_archive_without_an_evaluation_is_refused(tmp_path: Path, header: Any) -> None:
+    with zipfile.ZipFile(tmp_path / "log.eval", "w") as archive:
+        archive.writestr("header.json", json.dumps(header))
+    with pytest.raises(InputError, match="no log of Inspect's, or a damaged one"):
+        read_archive("log", tmp_path / "log.eval")
+
+
+def test_messages_of_a_conversation_are_the_same_whatever_their_ids(tmp_path: Path) -> None:
+    logs = [log("CI"), log("II")]
+    for data, ids in zip(logs, ("xy", "zw"), strict=True):
+        for n, sample in enumerate(data["samples"]):
+            sample["input"] = [{"id": ids[n], "role": "user", "content": f"question {n}", "source": "input"}]
+    first, second = (read_log("log", data) for data in logs)
+    assert [sample.keys for sample in first.samples] == [sample.keys for sample in second.samples]
+    logs[1]["samples"][1]["input"][0]["content"] = "another"
+    assert first.samples[1].keys != read_log("log", logs[1]).samples[1].keys
+
+
+def test_failed_samples_are_left_out_and_told() -> None:
+    data = log("CIPN") | {"status": "error"}
+    data["samples"][1] |= {"scores": None, "error": {"message": "timed out"}}
+    found = read_log("log", data)
+    assert [sample.metrics["match"] for sample in found.samples] == [1.0, 0.5, 0.0]
+    assert "the run ended with the status 'error'" in found.warnings[0]
+    assert "1 of 4 samples failed and are left out" in found.warnings[1]
+    for sample in data["samples"]:
+        sample |= {"scores": {}, "error": {"message": "timed out"}}
+    with pytest.raises(InputError, match="all 4 samples failed"):
+        read_log("log", data)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda samples: samples[1].pop("scores"), "sample 2: it has no scores"),
+        (lambda samples: samples[1].pop("scores"), "sample 2: it has no scores; score the log"),
         (lambda samples: samples.append(samples[0]), "sample 5: it is there twice, first as sample 1"),
         (lambda samples: samples.clear(), "holds no samples"),
         (lambda samples: samples.insert(0, 7), "sample 1: it has no scores"),
@@ -105,7 +158,7 @@ def test_filters_are_metrics_of_one_document(tmp_path: Path) -> None:
         {"exact_match,strict": float(n % 2 == 0), "exact_match,flexible": float(n % 2 == 1)} for n in range(3)
     ]
     assert found.tasks == ("gsm",)
-    assert (found.generated, found.limits) == (True, (64,))
+    assert found.generated == {"gsm": (64,)}
     assert found.samples[1].keys == {DOCUMENT: "h1"}
     assert (found.samples[1].prompt, found.samples[1].truncated) == ("p1", None)
 

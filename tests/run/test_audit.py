@@ -225,61 +225,6 @@ def test_bad_words_are_refused_all_at_once(desk: Path, finished: Path, tmp_path:
     assert "are of one task" in told
 
 
-def inspect_log(path: Path, right: int, cut: int = 0) -> Path:
-    samples = [
-        {
-            "id": n, "epoch": 1, "input": f"q{n}", "target": "A",
-            "scores": {"match": {"value": "C" if n < right else "I"}},
-            "output": {"choices": [{"stop_reason": "max_tokens" if n >= 60 - cut else "stop"}]}, "metadata": {},
-        }
-        for n in range(60)
-    ]  # fmt: skip
-    path.write_text(json.dumps({"eval": {"task": "quiz"}, "samples": samples}))
-    return path
-
-
-def test_inspect_logs_with_unequal_truncation_get_no_verdict(tmp_path: Path) -> None:
-    good, bad = inspect_log(tmp_path / "good.json", 55), inspect_log(tmp_path / "bad.json", 30)
-    words = (f"a={good}", f"b={bad}", "metric=match", "tried=1")
-    assert audited(tmp_path, *words)["verdict"] == "scores higher"
-    inspect_log(bad, 30, cut=30)
-    found = audited(tmp_path, *words)
-    assert (found["verdict"], found["truncated"]) == ("truncation differs", [0.0, 0.5])
-    assert found["low"] > 0.0
-    assert any("no verdict: raise the limit" in warning for warning in found["warnings"])
-
-
-def generated(folder: Path, name: str, right: int, limit: int) -> Path:
-    (folder / name).mkdir()
-    rows = [
-        {
-            "doc_id": n, "doc": {"passage": "a text that several questions share, with many words " + str(n // 5)},
-            "doc_hash": f"h{n}", "filter": "strict", "metrics": ["exact_match"], "exact_match": float(n < right),
-            "prompt_hash": f"{name if n < 3 else 0}", "resps": [["x"]],
-            "arguments": {"gen_args_0": {"arg_0": "q", "arg_1": {"max_gen_toks": limit}}},
-        }
-        for n in range(120 if name == "a" else 110)
-    ]  # fmt: skip
-    (folder / name / "samples_gen_2026-01-02T00-00-00.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-    return folder / name
-
-
-def test_what_a_reader_should_know_is_said(tmp_path: Path, problems_of: Refused) -> None:
-    words = [f"a={generated(tmp_path, 'a', 100, 64)}", f"b={generated(tmp_path, 'b', 80, 256)}"]
-    told = problems_of(["audit", *words])
-    assert "has no 'acc'" in told
-    assert "exact_match,strict" in told
-    assert "did you mean 'exact_match,strict'?" in problems_of(["audit", *words, "metric=exact_match"])
-    found = audited(tmp_path, *words, "metric=exact_match,strict")
-    assert found["items"] == 110
-    for said in (
-        "10 of 120 items", "asked 3 of 110 items in other words", "max_gen_toks", "do not say which answers reached",
-        "cluster=passage counts them together", "tried was not given",
-    ):  # fmt: skip
-        assert any(said in warning for warning in found["warnings"]), said
-    assert audited(tmp_path, *words, "metric=exact_match,strict", "cluster=passage")["clusters"] == 22
-
-
 def test_a_run_and_a_file_of_evaluate_meet_by_document(
     desk: Path, family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

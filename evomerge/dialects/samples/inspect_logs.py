@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import math
 import os
 import zipfile
@@ -18,7 +19,12 @@ from evomerge.texts import LARGEST, too_deep
 
 # Inspect's grades as numbers, and the words that count as such.
 _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
+_DONE = "success"
 _CUT = ("max_tokens", "model_length")
+_DAMAGE = (
+    *(OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 def is_log(data: Any) -> bool:
@@ -36,7 +42,7 @@ def read_log(where: str, data: Mapping[str, Any]) -> Samples:
     Raises:
         InputError: If samples are damaged, there twice in one epoch, or none.
     """
-    return _samples(where, data["eval"], data["samples"] if isinstance(data["samples"], list) else [])
+    return _samples(where, data, data["samples"] if isinstance(data["samples"], list) else [])
 
 
 def read_archive(where: str, path: Path) -> Samples:
@@ -49,13 +55,15 @@ def read_archive(where: str, path: Path) -> Samples:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.startswith("samples/") and name.endswith(".json")]
             header = _entry(archive, "header.json")
-            return _samples(where, header["eval"], [_entry(archive, name) for name in sorted(names)])
-    except NotImplementedError as error:
+            if not is_log({"samples": names} | header):
+                raise ValueError("its header.json names no evaluation")
+            return _samples(where, header, [_entry(archive, name) for name in sorted(names)])
+    except NotImplementedError as error:  # Zstandard, before Python 3.14
         raise InputError(
             f"{where} is packed in a way that this Python cannot unpack; write it as JSON: "
-            "inspect log convert --to json --output-dir FOLDER"
+            f"inspect log convert {where} --to json --output-dir FOLDER"
         ) from error
-    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, TypeError, ValueError, RecursionError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{os.fspath(path)} is no log of Inspect's, or a damaged one: {error}") from error
 
 
@@ -73,17 +81,25 @@ def _entry(archive: zipfile.ZipFile, name: str) -> Any:
     return data
 
 
-def _samples(where: str, about: Mapping[str, Any], entries: list[Any]) -> Samples:
-    task = str(about.get("task", ""))
+def log_files(folder: Path) -> list[Path]:
+    """The archives of logs in a folder, sorted."""
+    return sorted(folder.glob("*.eval"))
+
+
+def _samples(where: str, log: Mapping[str, Any], entries: list[Any]) -> Samples:
+    task = str(log["eval"].get("task", ""))
+    failed = 0
     epochs: dict[str, list[Sample]] = {}
     seen: dict[tuple[str, Any], int] = {}
     problems: list[str] = []
     for number, entry in enumerate(entries, 1):
-        if not isinstance(entry, Mapping) or not isinstance(entry.get("scores"), Mapping):
-            problems.append(f"{where}, sample {number}: it has no scores; it failed, or the log was never scored")
+        if isinstance(entry, Mapping) and entry.get("error") is not None and not entry.get("scores"):
+            failed += 1
             continue
-        asked = [entry.get(name) for name in ("id", "input", "choices", "target")]
-        key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("scores"), Mapping):
+            problems.append(f"{where}, sample {number}: it has no scores; score the log: inspect score {where}")
+            continue
+        key = _key(entry)
         place = (key, entry.get("epoch", 1))
         if seen.setdefault(place, number) != number:
             problems.append(f"{where}, sample {number}: it is there twice, first as sample {seen[place]}; keep one")
@@ -95,11 +111,30 @@ def _samples(where: str, about: Mapping[str, Any], entries: list[Any]) -> Sample
         problems = [*problems[:3], f"{where}: {len(problems) - 3} more of its samples are no better"]
     if not entries:
         problems.append(f"{where} holds no samples; a log of headers alone cannot be compared")
+    elif failed == len(entries):
+        problems.append(f"{where}: all {failed} samples failed")
     if problems:
         raise InputError(problems)
     repeated = max(map(len, epochs.values()))
-    told = (f"{where}: each sample was asked up to {repeated} times, and counts with its mean",) if repeated > 1 else ()
-    return Samples(where, tuple(map(_mean, epochs.values())), generated=True, warnings=told)
+    status = log.get("status", _DONE)
+    told = {
+        f"{where}: the run ended with the status {status!r}": status != _DONE,
+        f"{where}: {failed} of {len(entries)} samples failed and are left out": failed,
+        f"{where}: each sample was asked up to {repeated} times, and counts with its mean": repeated > 1,
+    }
+    warnings = tuple(text for text, needed in told.items() if needed)
+    return Samples(where, tuple(map(_mean, epochs.values())), generated={task: ()}, warnings=warnings)
+
+
+def _key(entry: Mapping[str, Any]) -> str:
+    """A hash of what was asked; messages have ids of their own in every log."""
+    asked = {name: entry.get(name) for name in ("id", "input", "choices", "target")}
+    if isinstance(asked["input"], list):
+        asked["input"] = [
+            [message.get("role"), message.get("content")] if isinstance(message, Mapping) else message
+            for message in asked["input"]
+        ]
+    return hashlib.sha256(json.dumps(list(asked.values()), sort_keys=True).encode()).hexdigest()
 
 
 def _metrics(entry: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

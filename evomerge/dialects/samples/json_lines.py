@@ -47,6 +47,16 @@ def json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
     return found
 
 
+def has_lines(path: Path) -> bool:
+    """Whether a file, whatever its name, begins with more than one line of JSON objects."""
+    try:
+        with path.open("rb") as file:
+            first, second = (json.loads(file.readline(LARGEST)) for _ in range(2))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(first, dict) and isinstance(second, dict)
+
+
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         if not path.is_file():  # a pipe may have no end

@@ -17,8 +17,8 @@ from evomerge.dialects.samples.json_lines import json_lines
 from evomerge.errors import InputError
 from evomerge.evaluation.samples import DOCUMENT, Sample, Samples
 
-_NAME = re.compile(r"samples_(.+?)_\d{4}-\d\d-\d\dT.*\.jsonl")
-_PATTERN = "samples_*.jsonl"
+_NAME = re.compile(r"samples_(.+?)_\d{4}-\d\d-\d\dT.*\.jsonl?")
+_PATTERNS = ("samples_*.jsonl", "samples_*.json")  # published collections name the same lines .json
 _PLAIN = "none"  # lm-eval's name for the answers as they are
 _OTHERS = frozenset(
     {"doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash"}
@@ -31,9 +31,29 @@ def is_lm_eval(data: Mapping[str, Any]) -> bool:
     return "doc" in data and ("doc_hash" in data or "doc_id" in data)
 
 
+def is_results(data: Any) -> bool:
+    """Whether the content of a JSON file is what lm-eval writes of scores alone, without samples."""
+    return isinstance(data, Mapping) and isinstance(data.get("results"), Mapping) and "configs" in data
+
+
 def sample_files(folder: Path) -> list[Path]:
-    """The files of logged samples in a folder, sorted."""
-    return sorted(folder.glob(_PATTERN))
+    """The files of logged samples in a folder, sorted.
+
+    Those of the only model's folder in it are taken too: lm-eval makes one for each model under ``--output_path``.
+
+    Raises:
+        InputError: If several models have folders there.
+    """
+    if own := _logged(folder):
+        return own
+    inner = {path: files for path in sorted(folder.iterdir()) if path.is_dir() and (files := _logged(path))}
+    if len(inner) > 1:
+        raise InputError(f"{folder} has samples of {len(inner)} models: name one of {', '.join(map(str, inner))}")
+    return next(iter(inner.values()), [])
+
+
+def _logged(folder: Path) -> list[Path]:
+    return sorted(path for pattern in _PATTERNS for path in folder.glob(pattern))
 
 
 def read_samples(where: str, files: Iterable[Path]) -> Samples:
@@ -48,8 +68,7 @@ def read_samples(where: str, files: Iterable[Path]) -> Samples:
     """
     samples: list[Sample] = []
     problems: list[str] = []
-    limits: set[int] = set()
-    generated = False
+    generated: dict[str, tuple[int, ...]] = {}
     seen: dict[str, Path] = {}
     for path in files:
         match = _NAME.fullmatch(path.name)
@@ -65,11 +84,12 @@ def read_samples(where: str, files: Iterable[Path]) -> Samples:
             problems += error.problems
             continue
         found = [settings for _, line in lines for settings in _generation(line)]
-        generated = generated or bool(found)
-        limits |= {one["max_gen_toks"] for one in found if isinstance(one.get("max_gen_toks"), int)}
+        if found:
+            limits = {one["max_gen_toks"] for one in found if isinstance(one.get("max_gen_toks"), int)}
+            generated[task] = tuple(sorted(limits))
     if problems:
         raise InputError(problems)
-    return Samples(where, tuple(samples), generated=generated, limits=tuple(sorted(limits)))
+    return Samples(where, tuple(samples), generated=generated)
 
 
 def _of_task(path: Path, task: str, lines: Iterable[tuple[int, dict[str, Any]]]) -> list[Sample]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -141,6 +142,7 @@ def judge(files: Sequence[Samples], paired: Paired, metric: str, tried: int | No
         tried: Number of models of which the first was the best; None: as far as the files know.
     """
     first, *others = paired.strata
+    tasks = [stratum.task for stratum in first]
     told: list[str] = [warning for file in files for warning in file.warnings]
     counted = tried if tried is not None else (files[0].tried or 1)
     if tried is None and files[0].tried is None:
@@ -154,7 +156,7 @@ def judge(files: Sequence[Samples], paired: Paired, metric: str, tried: int | No
     )
     scores = tuple((file.where, stratified_score(own)) for file, own in zip(files, paired.strata, strict=True))
     percent = all(s.values.min() >= 0.0 and s.values.max() <= 1.0 for own in paired.strata for s in own)
-    told += [*paired.warnings, *_few(paired), *_lengths(files, versus)]
+    told += [*paired.warnings, *_few(paired), *_lengths(files, versus, tasks)]
     told += [
         f"{file.where} and {files[0].where} have the same value on every item: are they two models?"
         for file, own in zip(files[1:], others, strict=True)
@@ -162,7 +164,7 @@ def judge(files: Sequence[Samples], paired: Paired, metric: str, tried: int | No
     ]
     return Audit(
         metric=metric,
-        tasks=tuple(stratum.task for stratum in first if stratum.task),
+        tasks=tuple(filter(None, tasks)),
         items=paired.items,
         clusters=paired.clusters,
         cluster=paired.cluster,
@@ -206,11 +208,17 @@ def _few(paired: Paired) -> list[str]:
     return [f"only {count(paired.items, 'item')}: the interval is wide"] if paired.items < FEW_ITEMS else []
 
 
-def _lengths(files: Sequence[Samples], versus: Sequence[Versus]) -> list[str]:
+def _generated(file: Samples, tasks: Sequence[str]) -> list[tuple[int, ...]]:
+    """The lengths of the generated answers to those of the tasks that generate some."""
+    return [limits for task, limits in file.generated.items() if task in (*tasks, "")]
+
+
+def _lengths(files: Sequence[Samples], versus: Sequence[Versus], tasks: Sequence[str]) -> list[str]:
     """Warnings about answers that were cut at their length limit, or may have been."""
     told = []
-    limits = {file.where: file.limits for file in files if file.limits}
-    if len(set(limits.values())) > 1:
+    generated = {file.where: _generated(file, tasks) for file in files}
+    limits = {where: sorted(set().union(*own)) for where, own in generated.items() if any(own)}
+    if any(own != other for own, other in itertools.pairwise(limits.values())):
         shown = "; ".join(f"{where}: {', '.join(map(str, own))}" for where, own in limits.items())
         told.append(f"the models were given answers of different lengths (max_gen_toks {shown}): compare at one limit")
     for one in versus:
@@ -226,7 +234,10 @@ def _lengths(files: Sequence[Samples], versus: Sequence[Versus]) -> list[str]:
         )
         told.append(f"answers reached the length limit unequally often ({shares}): {effect}")
     silent = [
-        file.where for file in files if file.generated and all(sample.truncated is None for sample in file.samples)
+        file.where
+        for file in files
+        if generated[file.where]
+        and all(sample.truncated is None for sample in file.samples if sample.task in (*tasks, ""))
     ]
     if silent:
         told.append(

@@ -167,12 +167,8 @@ def _metric_problem(file: Samples, samples: Sequence[Sample], name: str) -> str 
     """Why a metric cannot be compared in a file; None where it can."""
     missing = [sample for sample in samples if name not in sample.metrics]
     if missing:
-        known = sorted({one for sample in samples for one in sample.metrics})
-        near = suggest(name, known) or next(
-            (f"; did you mean {one!r}?" for one in known if one.startswith(f"{name},")), ""
-        )
         where = "" if len(missing) == len(samples) else f" on {len(missing)} of {len(samples)} items"
-        return f"metric: {file.where} has no {name!r}{where}{near} (there are {', '.join(known) or 'none'})"
+        return f"metric: {file.where} has no {name!r}{where}{_instead(samples, missing, name)}"
     wrong = next((s.metrics[name] for s in samples if _number(s.metrics[name]) is None), None)
     bad = sum(_number(sample.metrics[name]) is None for sample in samples)
     if bad:
@@ -182,6 +178,16 @@ def _metric_problem(file: Samples, samples: Sequence[Sample], name: str) -> str 
             f"{shown}: it is not a mean over items, so it cannot be compared by item"
         )
     return None
+
+
+def _instead(samples: Sequence[Sample], missing: Sequence[Sample], name: str) -> str:
+    """What to name in the place of a metric that is missing."""
+    without = {sample.task for sample in missing}
+    if task := next((sample.task for sample in samples if sample.task not in without), ""):
+        return f", which are of {', '.join(sorted(without))}; metric={task}.{name} compares {task} alone"
+    known = sorted({one for sample in missing for one in sample.metrics})
+    near = suggest(name, known) or next((f"; did you mean {one!r}?" for one in known if one.startswith(f"{name},")), "")
+    return f"{near} (there are {', '.join(known) or 'none'})"
 
 
 def _number(value: object) -> float | None:

@@ -53,7 +53,7 @@ def read_run(where: str, folder: Path, name: str, split: str) -> Samples:
         where,
         tuple(_sample(response, described.get(response.item, {})) for response in responses),
         fields,
-        any(response.texts for response in responses),
+        _generated(responses),
         tried=len({e.digest for e in candidates}) if chosen else 1,
         warnings=warnings,
     )
@@ -108,8 +108,7 @@ def of_responses(where: str, entries: Iterable[tuple[int, Any]], described: Mapp
     """
     problems: list[str] = []
     first: dict[tuple[str, str], int] = {}
-    samples: list[Sample] = []
-    generated = False
+    responses: list[Response] = []
     for number, entry in entries:
         if not isinstance(entry, Mapping) or not is_response(entry):
             problems.append(f"{where}, response {number}: expected task, item and metrics")
@@ -123,16 +122,21 @@ def of_responses(where: str, entries: Iterable[tuple[int, Any]], described: Mapp
         if before != number:
             problems.append(f"{where}, response {number}: item {response.item} is answered twice, first in {before}")
             continue
-        generated = generated or bool(response.texts)
-        about = (described or {}).get(response.item)
-        samples.append(_sample(response, about if isinstance(about, Mapping) else {}))
+        responses.append(response)
     if len(problems) > 3:
         problems = [*problems[:3], f"{where}: {len(problems) - 3} more of its responses are no better"]
     if problems:
         raise InputError(problems)
-    if not samples:
+    if not responses:
         raise InputError(f"{where} holds no responses")
-    return Samples(where, tuple(samples), generated=generated)
+    about = {item: entry for item, entry in (described or {}).items() if isinstance(entry, Mapping)}
+    samples = tuple(_sample(response, about.get(response.item, {})) for response in responses)
+    return Samples(where, samples, generated=_generated(responses))
+
+
+def _generated(responses: Iterable[Response]) -> dict[str, tuple[int, ...]]:
+    """Tasks whose answers were generated; responses do not say up to which length."""
+    return {response.task: () for response in responses if response.texts}
 
 
 def _sample(response: Response, about: Mapping[str, Any]) -> Sample:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evomerge.dialects.samples import inspect_logs, lm_eval
-from evomerge.dialects.samples.json_lines import json_lines
+from evomerge.dialects.samples.json_lines import has_lines, json_lines
 from evomerge.errors import InputError
 from evomerge.evaluation.samples import Samples
 from evomerge.run import paths
@@ -56,7 +56,9 @@ def _of_folder(word: str, folder: Path) -> Samples:
         raise InputError(f"{word} is a run's folder; name one of its models: {word}:NAME ({own.model_names(folder)})")
     files = lm_eval.sample_files(folder)
     if not files:
-        raise InputError(f"{word} is a folder without samples_*.jsonl; expected {_EXPECTED}")
+        logs = inspect_logs.log_files(folder)
+        told = f"; it has logs, such as {logs[0].name}: name one of them" if logs else f"; expected {_EXPECTED}"
+        raise InputError(f"{word} is a folder without samples_*.jsonl{told}")
     return lm_eval.read_samples(word, files)
 
 
@@ -65,8 +67,8 @@ def _of_file(word: str, path: Path) -> Samples:
         start = file.read(4)
     if start == b"PK\x03\x04":
         return inspect_logs.read_archive(word, path)
-    if path.suffix == ".json":
-        return _of_json(word, _json(path))
+    if path.suffix == ".json" and not has_lines(path):
+        return _of_json(word, path, _json(path))
     lines = json_lines(path)
     if lm_eval.is_lm_eval(lines[0][1]):
         return lm_eval.read_samples(word, [path])
@@ -75,11 +77,18 @@ def _of_file(word: str, path: Path) -> Samples:
     raise InputError(f"{word}, line {lines[0][0]}: no answer of a kind that is known; expected {_EXPECTED}")
 
 
-def _of_json(word: str, data: Any) -> Samples:
+def _of_json(word: str, path: Path, data: Any) -> Samples:
+    if isinstance(data, dict) and lm_eval.is_lm_eval(data):
+        return lm_eval.read_samples(word, [path])
     if inspect_logs.is_log(data):
         return inspect_logs.read_log(word, data)
     if isinstance(data, dict) and isinstance(data.get("responses"), list):
         return own.read_evaluation(word, data)
+    if lm_eval.is_results(data):
+        raise InputError(
+            f"{word} holds lm-eval's scores, but no answers item by item: name the samples_*.jsonl beside it, which "
+            "lm-eval writes with --log_samples"
+        )
     raise InputError(f"{word} holds no answers item by item; expected {_EXPECTED}")
 
 
