@@ -66,8 +66,8 @@ class Clusters:
             return None
         if len(labels) != n:
             raise ValueError(f"expected one cluster per item, got {len(labels)} for {n} items")
-        known: dict[Hashable, int] = {}
-        codes = np.array([known.setdefault(label, len(known)) for label in labels], dtype=np.intp)
+        known = {label: code for code, label in enumerate(dict.fromkeys(labels))}
+        codes = np.fromiter(map(known.__getitem__, labels), dtype=np.intp, count=n)
         return cls(codes, np.bincount(codes).astype(np.float64)) if len(known) < n else None
 
     def spread(self, values: NDArray[np.float64]) -> Spread:

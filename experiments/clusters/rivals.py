@@ -31,8 +31,9 @@ def student(values: Vector, labels: list[int], random: np.random.Generator) -> E
 
 def bootstrap(values: Vector, labels: list[int], random: np.random.Generator) -> Ends:
     """Percentiles of means over whole clusters drawn with replacement."""
-    counts = resamples(labels, values.size, REPEATS, random)
-    low, high = np.quantile(counts @ values / counts.sum(axis=1), [0.025, 0.975])
+    sums, sizes = np.bincount(labels, weights=values), np.bincount(labels)
+    counts = resamples(None, sums.size, REPEATS, random)
+    low, high = np.quantile(counts @ sums / (counts @ sizes), [0.025, 0.975])
     return float(low), float(high)
 
 
