@@ -183,6 +183,15 @@ def test_lines_of_older_versions_are_read(tmp_path: Path) -> None:
     assert len(sample.keys[DOCUMENT]) == 64
 
 
+def test_one_list_of_samples_is_read_too(tmp_path: Path) -> None:
+    """As versions before 0.4.3 wrote it, over many lines."""
+    rows = [line(n, "none", float(n)) for n in range(3)]
+    path = write(tmp_path, rows)
+    expected = read_samples("it", [path])
+    path.write_text(json.dumps(rows, indent=2))
+    assert read_samples("it", [path]) == expected
+
+
 def test_many_damaged_lines_are_told_in_short(tmp_path: Path) -> None:
     path = write(tmp_path, [line(0, "none", 1.0)])
     path.write_bytes(path.read_bytes() + b"\xff\n{\n" * 3 + b"[" * 5000 + b"\n" + b'"text"\n')

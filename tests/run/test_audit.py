@@ -172,6 +172,10 @@ BAD = {
         ),
         "has no 'acc' on 1 of 80 items",
     ),
+    "too long a number": (
+        lambda rows: "".join(json.dumps(row | {"acc": 10**400}) + "\n" for row in rows),
+        "no finite number on 80 of 80 items",
+    ),
     "not a number": (
         lambda rows: "".join(json.dumps(row | {"acc": float("nan")}) + "\n" for row in rows),
         "no finite number on 80 of 80 items",

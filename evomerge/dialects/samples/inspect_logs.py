@@ -148,15 +148,11 @@ def _metrics(entry: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _number(value: Any) -> Any:
-    if isinstance(value, bool | int | float):
-        return float(value)
-    if not isinstance(value, str):
-        return value
-    if (known := _GRADES.get(value, _GRADES.get(value.lower()))) is not None:
+    if isinstance(value, str) and (known := _GRADES.get(value, _GRADES.get(value.lower()))) is not None:
         return known
     try:
-        return float(value)
-    except ValueError:
+        return float(value) if isinstance(value, bool | int | float | str) else value
+    except (ValueError, OverflowError):  # a text, or a whole number of hundreds of digits
         return value
 
 

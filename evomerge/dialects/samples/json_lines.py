@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evomerge.errors import InputError
-from evomerge.texts import LARGEST, too_deep
+from evomerge.texts import LARGEST, read_text, too_deep
 
 _SHOWN = 3  # damaged lines that are told one by one
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -18,14 +18,18 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 def json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
     """Objects of a JSON Lines file with the numbers of their lines; empty lines are skipped.
 
+    A file that is one list of objects, as lm-eval wrote before 0.4.3, gives these with their places.
+
     Raises:
         InputError: If the file cannot be read, is empty, or has lines that are no JSON objects: file, line and reason.
     """
+    if listed := _listed(path):
+        return listed
     found: list[tuple[int, dict[str, Any]]] = []
     problems: list[str] = []
     for number, raw in _lines(path):
         try:
-            value = json.loads(raw)
+            value = json.loads(raw.decode())
             problem = None if isinstance(value, dict) else f"expected a JSON object, came {type(value).__name__}"
             problem = "nested too deeply" if problem is None and too_deep(value) else problem
         except UnicodeDecodeError:
@@ -45,6 +49,19 @@ def json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
     if not found:
         raise InputError(f"{path} is empty; expected one JSON object per line")
     return found
+
+
+def _listed(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """The objects of a file that is one list of them; empty for any other file."""
+    try:
+        if not path.is_file():
+            return []
+        with path.open("rb") as file:
+            data = json.loads(read_text(path)) if file.read(1) == b"[" else None
+    except (OSError, ValueError, RecursionError):
+        return []
+    sound = isinstance(data, list) and all(isinstance(value, dict) and not too_deep(value) for value in data)
+    return list(enumerate(data, 1)) if data and sound else []
 
 
 def has_lines(path: Path) -> bool:

@@ -191,7 +191,10 @@ def _instead(samples: Sequence[Sample], missing: Sequence[Sample], name: str) ->
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, bool | int | float) and math.isfinite(value) else None
+    try:
+        return float(value) if isinstance(value, bool | int | float) and math.isfinite(value) else None
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
 
 
 def _stratum(

@@ -15,6 +15,7 @@ from evomerge.run.audit import own
 from evomerge.texts import read_text, too_deep
 
 _MANIFEST = "manifest.json"
+_GZIP = b"\x1f\x8b"
 _EXPECTED = (
     "a run's folder with a model (RUN:knee, RUN:base), a file of `evomerge evaluate out=FILE`, responses one a line, "
     "lm-eval's samples_*.jsonl or their folder, or a log of Inspect's (.json, .eval)"
@@ -67,6 +68,8 @@ def _of_file(word: str, path: Path) -> Samples:
         start = file.read(4)
     if start == b"PK\x03\x04":
         return inspect_logs.read_archive(word, path)
+    if start.startswith(_GZIP):
+        raise InputError(f"{word} is packed with gzip; unpack it first: gzip -d {word}")
     if path.suffix == ".json" and not has_lines(path):
         return _of_json(word, path, _json(path))
     lines = json_lines(path)
