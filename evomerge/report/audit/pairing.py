@@ -181,7 +181,7 @@ def _metric_problem(file: Samples, samples: Sequence[Sample], name: str) -> str 
 
 
 def _instead(samples: Sequence[Sample], missing: Sequence[Sample], name: str) -> str:
-    """What to name in the place of a metric that is missing."""
+    """The task or the metric to name in the place of one that is missing."""
     without = {sample.task for sample in missing}
     if task := next((sample.task for sample in samples if sample.task not in without), ""):
         return f", which are of {', '.join(sorted(without))}; metric={task}.{name} compares {task} alone"
