@@ -20,6 +20,7 @@ from evomerge.texts import LARGEST, too_deep
 # Inspect's grades as numbers, and the words that count as such.
 _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 _DONE = "success"
+_SHOWN = 200  # characters of a message
 _CUT = ("max_tokens", "model_length")
 _DAMAGE = (
     *(OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError),
@@ -112,7 +113,7 @@ def _samples(where: str, log: Mapping[str, Any], entries: list[Any]) -> Samples:
     if not entries:
         problems.append(f"{where} holds no samples; a log of headers alone cannot be compared")
     elif failed == len(entries):
-        problems.append(f"{where}: all {failed} samples failed")
+        problems.append(f"{where}: all of its samples failed ({failed}); the first said: {_said(entries[0])}")
     if problems:
         raise InputError(problems)
     repeated = max(map(len, epochs.values()))
@@ -124,6 +125,12 @@ def _samples(where: str, log: Mapping[str, Any], entries: list[Any]) -> Samples:
     }
     warnings = tuple(text for text, needed in told.items() if needed)
     return Samples(where, tuple(map(_mean, epochs.values())), generated={task: ()}, warnings=warnings)
+
+
+def _said(entry: Mapping[str, Any]) -> str:
+    """The beginning of the message that a sample failed with."""
+    error = entry["error"]
+    return str(error.get("message") if isinstance(error, Mapping) else error)[:_SHOWN]
 
 
 def _key(entry: Mapping[str, Any]) -> str:
