@@ -1,0 +1,109 @@
+"""Results of single repeats, kept as soon as they are there, so that the study goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evomerge.executors._shared.response_table import read_table
+from experiments.estimation import campaign, choosing, ranking, smooth
+from experiments.estimation.cells import LOCAL, Cell, cells, ranked
+from experiments.estimation.measures import Measures
+
+__all__ = ["PARTS", "Unit", "record"]
+
+Trial = Callable[[Cell, int], Iterable[tuple[str, Measures]]]
+PARTS: dict[str, Trial] = {
+    "ranking": ranking.trial,
+    "choosing": choosing.trial,
+    "smooth": smooth.trial,
+    "campaign": campaign.trial,
+}
+ELSEWHERE = 8  # populations that are not local have one in so many of the repeats
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One repeat of one part.
+
+    Attributes:
+        part: A key of :data:`PARTS`.
+        cell: Key of the cell.
+        number: Of the repeat.
+        found: Measures by what was tried.
+    """
+
+    part: str
+    cell: str
+    number: int
+    found: dict[str, Measures]
+
+    @property
+    def population(self) -> str:
+        """The population that was ranked."""
+        return self.cell.rpartition("/")[2]
+
+
+def record(
+    folders: Sequence[Path], work: Path, repeats: int, say: Callable[[str], None], parts: Mapping[str, Trial] = PARTS
+) -> list[Unit]:
+    """All repeats, those that are missing being made now.
+
+    Args:
+        folders: Response tables.
+        work: Folder with a file of JSON lines for each table.
+        repeats: Of each part in all local populations together, twice those of campaigns in all tasks together.
+        say: Is told how far it is.
+        parts: The parts that are wanted.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    tables = {folder.name: ranked(cells(folder.name, read_table(folder))) for folder in folders}
+    numbers = _numbers([cell for found in tables.values() for cell in found], repeats)
+    units = []
+    for name, found in tables.items():
+        file = work / f"{name}.jsonl"
+        known = {(unit.part, unit.cell, unit.number): unit for unit in read(file)}
+        for part, trial in parts.items():
+            for cell in found:
+                for number in range(numbers.get((part, cell.key), 0)):
+                    unit = known.get((part, cell.key, number))
+                    if unit is None:
+                        unit = _rounded(Unit(part, cell.key, number, dict(trial(cell, number))))
+                        _append(file, unit)
+                    units.append(unit)
+                say(f"{part} {cell.key}")
+    return units
+
+
+def read(file: Path) -> list[Unit]:
+    """The units of a file; a last line that a kill cut short is left out."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    return [Unit(**json.loads(line)) for line in text.split("\n")[:-1]]
+
+
+def _append(file: Path, unit: Unit) -> None:
+    text = file.read_bytes() if file.exists() else b""
+    if text and not text.endswith(b"\n"):
+        file.write_bytes(text[: text.rfind(b"\n") + 1])
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write(json.dumps(unit.__dict__) + "\n")
+
+
+def _rounded(unit: Unit) -> Unit:
+    found = {key: {name: round(value, 5) for name, value in one.items()} for key, one in unit.found.items()}
+    return Unit(unit.part, unit.cell, unit.number, found)
+
+
+def _numbers(found: list[Cell], repeats: int) -> dict[tuple[str, str], int]:
+    """How many repeats each cell has in each part."""
+    local = [cell for cell in found if cell.population in LOCAL]
+    searched = [cell for cell in found if cell.population == "search"]
+    each = -(-repeats // max(len(local), 1))
+    numbers = {
+        (part, cell.key): each if cell.population in LOCAL else -(-each // ELSEWHERE)
+        for part in ("ranking", "choosing", "smooth")
+        for cell in found
+    }
+    return numbers | {("campaign", cell.key): -(-repeats // (2 * max(len(searched), 1))) for cell in searched}

@@ -1,0 +1,80 @@
+"""How well estimators, policies, races and proxies do on recorded merges, against all that these answered.
+
+    python -m experiments.estimation.study experiments/responses/example_0 ... [--repeats 200]
+
+One process, resumable: every repeat is kept as soon as it is done. Seeds are the names of what is drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.estimation.cells import LEAST_SPREAD, PROBES, TARGETS
+from experiments.estimation.figures import campaign_figure, ranking_figure
+from experiments.estimation.page import page
+from experiments.estimation.ranking import SIZES
+from experiments.estimation.records import Unit, record
+from experiments.estimation.summary import rows
+from experiments.estimation.verdicts import factors, gaps, verdicts
+
+
+def about(units: Sequence[Unit], tables: Sequence[str]) -> str:
+    """What the results rest on."""
+    cells = list(dict.fromkeys(unit.cell for unit in units if unit.part == "ranking"))
+    count = {part: sum(unit.part == part for unit in units) for part in ("ranking", "campaign")}
+    named = ", ".join(f"`{name}`" for name in tables)
+    return (
+        f"Response tables {named}; {len(cells)} populations on tasks where true scores differ by "
+        f"{100 * LEAST_SPREAD:.2f} points or more (standard deviation): {', '.join(cells)}. In each repeat {TARGETS} "
+        f"candidates of a population are ranked from their answers to a few items, {PROBES} others and the baselines "
+        "having answered everything; truth is the score over all items. "
+        f"{count['ranking']} repeats, and {count['campaign']} campaigns of each procedure and budget. "
+        "Figures: [ranking](ranking.png), [equal budgets](campaign.png)."
+    )
+
+
+def write(out: Path, units: Sequence[Unit], tables: Sequence[str]) -> None:
+    """Writes page, data and figures."""
+    found = rows(units)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "estimation.md").write_text(page(found, units, about(units, tables)), encoding="utf-8")
+    data = {
+        "tables": list(tables),
+        "targets": [one.__dict__ for one in verdicts(found, units, SIZES)],
+        "worst_differences": [one.__dict__ for one in gaps(units, SIZES)],
+        "factors": {
+            label: {"tau": tau, "factor": factor, "more": more}
+            for label, (tau, factor, more) in factors(found, "local").items()
+        },
+        "rows": [row.to_json() for row in found],
+    }
+    text = json.dumps(data, indent=1, ensure_ascii=False)
+    (out / "estimation.json").write_text(text + "\n", encoding="utf-8")
+    ranking_figure(found, out / "ranking.png")
+    campaign_figure(found, out / "campaign.png")
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Reads the command line, makes what is missing, writes the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", type=Path, nargs="+", help="folders of response tables")
+    parser.add_argument("--repeats", type=int, default=200, help="in all local populations together")
+    parser.add_argument("--work", type=Path, default=Path("experiments/estimation/work"), help="what is done")
+    parser.add_argument("--out", type=Path, default=Path("results/estimation"), help="page, data and figures")
+    arguments = parser.parse_args(words)
+    started = time.process_time()
+
+    def say(text: str) -> None:
+        print(f"{time.process_time() - started:.0f} s: {text}", flush=True)
+
+    units = record(arguments.tables, arguments.work, arguments.repeats, say)
+    write(arguments.out, units, [folder.name for folder in arguments.tables])
+    say(f"written to {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()
