@@ -29,7 +29,7 @@ from experiments.estimation.smooth import PROXY
 BATCH = 8
 PLACES = 2  # of a batch, for which candidates race
 RUNGS = 3
-RACED = 0.389  # share of a window that halving asks of a candidate on average, by which windows of all races are sized
+RACED = 0.389  # share of a window that halving asks of a candidate on average: the first guess for any race
 FINAL = 0.2  # share of the budget for finalists
 
 
@@ -100,8 +100,8 @@ class Campaign:
         """Asks one batch its window; False where there are no items left to ask."""
         if self._procedure.policy == "independent":
             for row in batch:
-                n = round(self._for_search / len(self._stream))
-                chosen = simple(self._random, np.arange(len(self._pool)), min(n, len(self._pool)))
+                n = min(int(self._for_search / len(self._stream)), len(self._pool))
+                chosen = simple(self._random, np.arange(len(self._pool)), n)
                 self._answer(np.array([row]), Choice(chosen, np.full(len(self._pool), n / len(self._pool))))
             return True
         choice = self._choice(batch)
@@ -121,23 +121,30 @@ class Campaign:
             if self._for_search < BATCH * pool + len(self._stream):
                 return None
             return Choice(np.arange(pool), np.ones(pool))
-        size = round(wanted / (RACED if self._procedure.race != "none" else 1.0))
+        size = round(wanted / self._share())
         current = np.isin(np.arange(len(self._values)), batch - BATCH)
         if self._procedure.growing:
             size = self._grown(wanted, current)
-        size = int(np.clip(size, 1, pool))
+        size = int(np.clip(size, 1, min(pool, max((self._for_search - self.spent) // BATCH, 1))))
         random = self._random if spec.every_batch else generator(*self._once)
         if size == pool:
             return Choice(random.permutation(pool), np.ones(pool))
         answers = TaskAnswers(self._values[: batch[0]], self._windows, current[: batch[0]])
         return spec.choose(answers, size, spec.complete(self._procedure.options), random)
 
+    def _share(self) -> float:
+        """The share of its windows that the procedure has asked so far, by which the next one is sized."""
+        if self._procedure.race == "none":
+            return 1.0
+        offered = BATCH * sum(map(len, self._windows))
+        return self.spent / offered if offered else RACED
+
     def _grown(self, wanted: float, current: np.ndarray) -> int:
         """The size that growth has after the last window, as far as the budget goes; half of the share at first."""
         if not self._windows:
             return max(round(wanted / 2.0), 2)
         last = self._windows[-1]
-        return min(grown(self._values[current][:, last], 2, len(last), len(self._pool)), round(2.0 * wanted))
+        return min(grown(self._values[current][:, last], 2, len(last), len(self._pool)), round(1.5 * wanted))
 
     def _answer(self, rows: Rows, choice: Choice) -> None:
         asked = np.ix_(rows, choice.rows)

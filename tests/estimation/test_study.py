@@ -122,8 +122,7 @@ def test_no_procedure_exceeds_its_budget(cell: Cell, procedure: Procedure) -> No
         pytest.skip("spends what its policy does")
     found = Campaign(cell, 1, procedure, 30).run()
     assert found is not None
-    # Windows are whole numbers of items, and a race's last one is asked to its end.
-    assert found["items"] <= 30 * 1.05
+    assert 10 < found["items"] <= 30  # races of a window as large as the pool spend less
 
 
 def test_a_small_study_goes_on_where_it_was_killed(table: ResponseTable, tmp_path: Path) -> None:
