@@ -78,22 +78,20 @@ class Campaign:
         score = np.asarray(found.value, dtype=np.float64)
         if self._procedure.shrunk:
             score = shrunk(score, np.asarray(found.se, dtype=np.float64), np.arange(len(places)) // BATCH)
-        if not self._procedure.forgiving:
-            score = np.where(self._dropped[places], -np.inf, score)
+        score = np.where(self._dropped[places], -np.inf, score)
         pick = first(score, self._random)
         if self._procedure.promoted:
             pick, claim = self._promoted(score)
         else:
             interval, moved = found.interval(pick), float(score[pick] - found.value[pick])
             claim = Interval(float(score[pick]), interval.se, interval.low + moved, interval.high + moved)
-        row, truth = self._stream[pick], self._cell.truth[self._stream]
-        fresh = float(self._cell.values[row, self._fresh].mean())
+        truth, answers = self._cell.truth[self._stream], self._cell.values[self._stream[pick], self._fresh]
         return {
             "items": self.spent / len(places),
             "tau": kendall(np.asarray(found.value, dtype=np.float64), truth),
             "regret": float(truth.max() - truth[pick]),
-            "optimism": claim.mean - fresh,
-            "inside": float(claim.low <= fresh <= claim.high),
+            "optimism": claim.mean - float(answers.mean()),
+            "inside": float(_holds(claim, answers)),
         }
 
     def _ask(self, batch: Rows) -> bool:
@@ -178,25 +176,33 @@ class Campaign:
         return estimators.estimate(self._procedure.estimator, table, places)
 
     def _promoted(self, score: Array) -> tuple[int, Interval]:
-        """The best of the finalists by right and wrong on further items, which chose none of them, and its score there.
+        """The best of the finalists by right and wrong on further items, and its score on others, which chose nothing.
 
         All are asked the same items; with OCBA these are half of them, and its shares decide who is asked the rest.
         """
         finalists = np.argsort(-score, kind="stable")[: self._procedure.promoted]
         right = self._cell.values[np.ix_(self._stream[finalists], self._random.permutation(self._pool))]
-        count, most = len(finalists), len(self._pool)
-        left = self._budget - self.spent
+        count, most = len(finalists), len(self._pool) // 2
+        left = (self._budget - self.spent) * count / (count + 1)
         counts = np.full(count, int(np.clip(left / count / (2.0 if self._procedure.ocba else 1.0), 1, most)))
         if self._procedure.ocba:
             values = right[:, : counts[0]]
             spread = np.maximum(values.std(axis=1), 1.0 / (counts[0] + 2.0))
             wanted = ocba.shares(1.0 - values.mean(axis=1, keepdims=True), spread[:, None])
             counts = counts + ocba.additions(wanted, counts, max(int(left - counts.sum()), 0), most)
-        self.spent += int(counts.sum())
-        answers = np.where(np.arange(most) < counts[:, None], right, np.nan)
-        found = estimators.estimate("mean", Answers(answers, finite=False))
-        best = first(np.asarray(found.value, dtype=np.float64), self._random)
-        return int(finalists[best]), found.interval(best)
+        best = first(np.array([row[:asked].mean() for row, asked in zip(right, counts, strict=True)]), self._random)
+        last = int(np.clip(self._budget - self.spent - counts.sum(), 1, most))
+        self.spent += int(counts.sum()) + last
+        answers = np.where(np.arange(right.shape[1]) < right.shape[1] - last, np.nan, right[best])
+        return int(finalists[best]), estimators.estimate("mean", Answers(answers[None, :], finite=False)).interval(0)
+
+
+def _holds(claim: Interval, answers: Array) -> bool:
+    """Whether a claim's interval holds the mean of fresh answers, which has an error of its own."""
+    beyond = answers.var() / len(answers)
+    wider = float(np.sqrt(1.0 + beyond / claim.se**2)) if claim.se > 0.0 else 1.0
+    low, high = claim.mean - wider * (claim.mean - claim.low), claim.mean + wider * (claim.high - claim.mean)
+    return bool(low - 1e-9 <= answers.mean() <= high + 1e-9)
 
 
 def trial(cell: Cell, number: int, procedures: Sequence[Procedure] = PROCEDURES) -> Iterator[tuple[str, Measures]]:

@@ -21,8 +21,8 @@ class Procedure:
         estimator: What candidates are judged by.
         outside: Whether the estimator knows the outside pool's answers to everything, at no cost.
         shrunk: Whether estimates are drawn towards those of their batch before the best is chosen.
-        forgiving: Whether a candidate that its race has dropped may be the best all the same.
-        promoted: How many finalists are compared on further items, for a fifth of the budget.
+        promoted: How many finalists are compared on further items, of which the best is asked others once more for its
+            claim; a fifth of the budget is for that.
         ocba: Whether those that are hard to tell from the best are asked more of these.
         proxy: Whether candidates are judged by the log-probability of the right answer, finalists by right and wrong.
         options: Options of the policy.
@@ -35,7 +35,6 @@ class Procedure:
     estimator: str = "mean"
     outside: bool = False
     shrunk: bool = True
-    forgiving: bool = False
     promoted: int = 0
     ocba: bool = False
     proxy: bool = False
@@ -67,7 +66,6 @@ PROCEDURES = (
     Procedure("halving, mean", race="halving"),
     Procedure("cut, mean", race="cut"),
     Procedure("sequential, mean", race="sequential"),
-    Procedure("sequential, mean, dropped ones return", race="sequential", forgiving=True),
     Procedure("Wilcoxon, mean", race="wilcoxon"),
     Procedure("cut, posterior", race="cut", estimator="posterior"),
     Procedure("fixed, mean, promoted", "fixed", promoted=5),

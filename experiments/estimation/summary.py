@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,48 +106,56 @@ def worth(tau: float, reference: Curve) -> tuple[float, bool]:
 
 @dataclass(frozen=True)
 class Gap:
-    """How an estimator's tau differs from the plain mean's where it differs most to its disadvantage.
+    """How a way to rank differs in tau from the plain mean on the same or as many items.
 
     Attributes:
-        label: The estimator.
-        n: Items asked.
-        mean: Difference over all cells.
-        least: Difference in the worst cell.
+        label: The way to rank.
+        mean: Difference over all cells and sizes.
+        least: Difference where it is worst.
         error: Standard error of that.
-        cell: The worst cell.
-        below: Cells in which it is surely (by two standard errors) worse than the mean by more than the margin.
-        cells: How many cells there are.
+        cell: The cell where it is worst.
+        n: Items asked there.
+        below: Cells and sizes at which it is surely, by two standard errors, worse by more than the margin.
+        tried: How many cells and sizes there are.
     """
 
     label: str
-    n: int
     mean: float
     least: float
     error: float
     cell: str
+    n: int
     below: int
-    cells: int
+    tried: int
 
 
 MARGIN = 0.02
 
 
-def gap(units: Sequence[Unit], part: str, key: str, plain: str) -> Gap:
-    """The difference in tau of two keys over the repeats in which both were tried, cell by cell."""
-    by_cell: dict[str, list[float]] = {}
+def gap(units: Sequence[Unit], part: str, label: str, keys: Mapping[str, str]) -> Gap | None:
+    """The differences of keys to others over the repeats in which both were tried, cell by cell and size by size.
+
+    Args:
+        units: The repeats.
+        part: Their part.
+        label: The name of what is compared.
+        keys: Key to the key that it is compared with.
+
+    Returns:
+        The differences; None where nothing was tried often enough to have a standard error.
+    """
+    found: dict[tuple[str, int], list[float]] = {}
     for unit in units:
-        if unit.part == part and key in unit.found:
-            by_cell.setdefault(unit.cell, []).append(unit.found[key]["tau"] - unit.found[plain]["tau"])
-    means = {cell: float(np.mean(values)) for cell, values in by_cell.items()}
-    errors = {cell: _error(values) for cell, values in by_cell.items()}
-    worst = min(means, key=lambda cell: means[cell])
-    below = sum(means[cell] + 2.0 * errors[cell] < -MARGIN for cell in means)
-    label, _, n = key.split("|")
-    label = {"choosing": f"{label} items", "smooth": f"proxy: {label}"}.get(part, label)
+        if unit.part == part:
+            for key, plain in keys.items():
+                if key in unit.found:
+                    place = unit.cell, int(key.rpartition("|")[2])
+                    found.setdefault(place, []).append(unit.found[key]["tau"] - unit.found[plain]["tau"])
+    means = {place: float(np.mean(values)) for place, values in found.items() if len(values) > 1}
+    if not means:
+        return None
+    errors = {place: float(np.std(found[place], ddof=1) / np.sqrt(len(found[place]))) for place in means}
+    worst = min(means, key=lambda place: means[place])
+    below = sum(means[place] + 2.0 * errors[place] < -MARGIN for place in means)
     every = float(np.mean(list(means.values())))
-    return Gap(label, int(n), every, means[worst], errors[worst], worst, below, len(means))
-
-
-def _error(values: Sequence[float]) -> float:
-    """Standard error of a mean; infinite for one value."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("inf")
+    return Gap(label, every, means[worst], errors[worst], *worst, below, len(means))
