@@ -66,7 +66,7 @@ def ranking_figure(found: Sequence[Row], path: Path) -> None:
 
 def campaign_figure(found: Sequence[Row], path: Path) -> None:
     """Regret and optimism by budget."""
-    figure = Figure(figsize=(11.0, 4.4), dpi=140, layout="constrained")
+    figure = Figure(figsize=(11.0, 4.8), dpi=140, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2)
     for label, colour, style in CAMPAIGNS:
@@ -85,7 +85,7 @@ def campaign_figure(found: Sequence[Row], path: Path) -> None:
     axes[0].set(title="The candidate returned: how much worse than the best", ylabel="regret, points", ylim=(0, None))
     axes[1].set(title="Its claim: how much above its score on fresh items", ylabel="claimed less fresh, points")
     axes[1].axhline(0.0, color=GREY, linewidth=0.8)
-    axes[0].legend(fontsize=8, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside lower center", ncols=4)
     for axis in axes:
         _style(axis)
     _save(figure, path)
@@ -123,7 +123,7 @@ def _coverage(axis: Axes, found: Sequence[Row]) -> None:
     axis.axvspan(93, 97, color="#e6e5e1", zorder=0)
     axis.set_yticks(range(len(labels)), labels)
     axis.set(title="Coverage of 95 % intervals", xlabel="%", xlim=(None, 100.5))
-    axis.legend(fontsize=8, frameon=False, loc="lower left")
+    axis.legend(fontsize=8, frameon=False, loc="upper left")
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
 
@@ -137,10 +137,11 @@ def _style(axis: Axes) -> None:
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
-    axis.title.set_fontsize(10)
 
 
 def _save(figure: Figure, path: Path) -> None:
+    for axis in figure.axes:
+        axis.title.set_fontsize(9.5)
     temporary = path.with_name(f".{path.name}.tmp")
     figure.savefig(temporary, format="png", metadata={"Software": None})
     temporary.replace(path)
