@@ -13,6 +13,7 @@ import numpy as np
 
 from evomerge.analysis import Interval, estimators
 from evomerge.analysis.allocation import ocba
+from evomerge.analysis.allocation.proxy import kendall
 from evomerge.analysis.allocation.racing import Part
 from evomerge.analysis.allocation.sampling import simple
 from evomerge.analysis.allocation.shrinkage import shrunk
@@ -21,7 +22,7 @@ from evomerge.search.allocation import Choice, TaskAnswers, Window, policies, ra
 from evomerge.search.allocation.growth import grown
 from evomerge.search.allocation.races import IN, OPEN, OUT, Standing
 from experiments.estimation.cells import Array, Cell, Rows, generator
-from experiments.estimation.measures import Measures, first, kendall
+from experiments.estimation.measures import Measures, first
 from experiments.estimation.procedures import PROCEDURES, Procedure
 from experiments.estimation.ranking import SIZES
 from experiments.estimation.smooth import PROXY

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from evomerge.analysis.allocation.proxy import kendall
 from evomerge.analysis.estimators import Estimates
 from experiments.estimation.cells import Array
 
 Measures = dict[str, float]
-
-
-def kendall(first: Array, second: Array) -> float:
-    """Kendall's tau-b of two scores of the same candidates; 0 where one of them is the same for all."""
-    a, b = np.triu_indices(len(first), 1)
-    one, two = np.sign(first[a] - first[b]), np.sign(second[a] - second[b])
-    scale = np.sqrt(float(np.abs(one).sum()) * float(np.abs(two).sum()))
-    return float((one * two).sum() / scale) if scale > 0.0 else 0.0
 
 
 def ranking(score: Array, truth: Array, random: np.random.Generator) -> Measures:

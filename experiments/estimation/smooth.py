@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from evomerge.analysis.allocation.proxy import ALONE, TOGETHER, kendall
 from evomerge.analysis.estimators import Answers, estimate
 from evomerge.search.allocation import TaskAnswers, policies
 from experiments.estimation.cells import Array, Cell, Draw, Rows, draw, generator
-from experiments.estimation.measures import Measures, kendall, ranking
+from experiments.estimation.measures import Measures, ranking
 from experiments.estimation.ranking import SIZES, windows
 
-ALONE, TOGETHER = 0.9, 0.75  # ceilings from which a proxy ranks alone, and beside right and wrong
 PROXY, ACCURACY = "gold_logprob", "right or wrong"
 
 

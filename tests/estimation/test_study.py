@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
+from evomerge.analysis.allocation.proxy import kendall
 from evomerge.executors._shared.response_table import ResponseTable, parquet, read_table
 from experiments.estimation import campaign, choosing, ranking, records, smooth, study
 from experiments.estimation.campaign import Campaign
 from experiments.estimation.cells import Cell, cells, draw, ranked
-from experiments.estimation.measures import kendall
 from experiments.estimation.procedures import PEERS, PROCEDURES, Procedure
 from experiments.estimation.summary import find, rows, worth
 from experiments.estimation.variants import MEAN, VARIANTS
