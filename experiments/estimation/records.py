@@ -48,8 +48,8 @@ class Unit:
 
 def record(
     folders: Sequence[Path], work: Path, repeats: int, say: Callable[[str], None], parts: Mapping[str, Trial] = PARTS
-) -> list[Unit]:
-    """All repeats, those that are missing being made now.
+) -> tuple[list[Unit], dict[str, float]]:
+    """All repeats, those that are missing being made now, and the standard deviation of true scores in each cell.
 
     Args:
         folders: Response tables.
@@ -74,7 +74,7 @@ def record(
                         _append(file, unit)
                     units.append(unit)
                 say(f"{part} {cell.key}")
-    return units
+    return units, {cell.key: cell.spread for found in tables.values() for cell in found}
 
 
 def read(file: Path) -> list[Unit]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from experiments.estimation.cells import LEAST_SPREAD, PROBES, TARGETS
@@ -22,28 +22,29 @@ from experiments.estimation.summary import rows
 from experiments.estimation.verdicts import factors, gaps, verdicts
 
 
-def about(units: Sequence[Unit], tables: Sequence[str]) -> str:
+def about(units: Sequence[Unit], tables: Sequence[str], spreads: Mapping[str, float]) -> str:
     """What the results rest on."""
-    cells = list(dict.fromkeys(unit.cell for unit in units if unit.part == "ranking"))
     count = {part: sum(unit.part == part for unit in units) for part in ("ranking", "campaign")}
     named = ", ".join(f"`{name}`" for name in tables)
     return (
-        f"Response tables {named}; {len(cells)} populations on tasks where true scores differ by "
-        f"{100 * LEAST_SPREAD:.2f} points or more (standard deviation): {', '.join(cells)}. In each repeat {TARGETS} "
-        f"candidates of a population are ranked from their answers to a few items, {PROBES} others and the baselines "
-        "having answered everything; truth is the score over all items. "
+        f"Response tables {named}. In each repeat {TARGETS} candidates of a population are ranked from their answers "
+        f"to a few items; {PROBES} others and baselines have answered everything. Truth is the mean over all items. "
         f"{count['ranking']} repeats, and {count['campaign']} campaigns of each procedure and budget. "
-        "Figures: [ranking](ranking.png), [equal budgets](campaign.png)."
+        "Figures: [ranking](ranking.png), [equal budgets](campaign.png).\n\n"
+        "Populations, with the standard deviation of true scores in points: "
+        f"{', '.join(f'{cell} {100 * spread:.1f}' for cell, spread in spreads.items())}. "
+        f"Those below {100 * LEAST_SPREAD:.2f} are left out."
     )
 
 
-def write(out: Path, units: Sequence[Unit], tables: Sequence[str]) -> None:
+def write(out: Path, units: Sequence[Unit], tables: Sequence[str], spreads: Mapping[str, float]) -> None:
     """Writes page, data and figures."""
     found = rows(units)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "estimation.md").write_text(page(found, units, about(units, tables)), encoding="utf-8")
+    (out / "estimation.md").write_text(page(found, units, about(units, tables, spreads)), encoding="utf-8")
     data = {
         "tables": list(tables),
+        "spreads": {cell: round(spread, 5) for cell, spread in spreads.items()},
         "targets": [one.__dict__ for one in verdicts(found, units, SIZES)],
         "worst_differences": [one.__dict__ for one in gaps(units, SIZES)],
         "factors": {
@@ -71,8 +72,8 @@ def main(words: Sequence[str] | None = None) -> None:
     def say(text: str) -> None:
         print(f"{time.process_time() - started:.0f} s: {text}", flush=True)
 
-    units = record(arguments.tables, arguments.work, arguments.repeats, say)
-    write(arguments.out, units, [folder.name for folder in arguments.tables])
+    units, spreads = record(arguments.tables, arguments.work, arguments.repeats, say)
+    write(arguments.out, units, [folder.name for folder in arguments.tables], spreads)
     say(f"written to {arguments.out}")
 
 
