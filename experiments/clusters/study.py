@@ -43,8 +43,9 @@ def mean_of_answers(count: int, size: str, random: np.random.Generator) -> Row:
             else:
                 chances = random.beta(share * (1.0 / alike - 1.0), (1.0 - share) * (1.0 / alike - 1.0), count)
             answers = (random.random(codes.size) < chances[codes]).astype(float)
+            names = codes.tolist()
             for name, rival in RIVALS.items():
-                low, high = rival(answers, codes.tolist(), random)
+                low, high = rival(answers, names, random)
                 hits[name] += low - 1e-12 <= share <= high + 1e-12
                 widths[name] += min(high, 1.0) - max(low, 0.0)
         for name in RIVALS:
@@ -69,10 +70,11 @@ def differences(count: int, size: str, random: np.random.Generator) -> Row:
             shared = {math.inf: 0.0, 5.0: 0.4, 0.5: 0.9}[dispersion]
             other = math.sqrt(1.0 - shared) * random.normal(size=codes.size)
             other += math.sqrt(shared) * random.normal(size=count)[codes]
+            names = codes.tolist()
             ends = {
-                "pairs, clusters ignored": (*pair_ignored(a, b, codes.tolist()), first - second),
-                "pairs, ours": (*pair_ours(a, b, codes.tolist()), first - second),
-                "other values, ours": (*mean_ours(other, codes.tolist()), 0.0),
+                "pairs, clusters ignored": (*pair_ignored(a, b, names), first - second),
+                "pairs, ours": (*pair_ours(a, b, names), first - second),
+                "other values, ours": (*mean_ours(other, names), 0.0),
             }
             for name, (low, high, truth) in ends.items():
                 hits[name] += low - 1e-12 <= truth <= high + 1e-12
