@@ -11,7 +11,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from .recipe import Member, scaled_members
-from .tasks import TASKS, write_tasks
+from .tasks import TASKS, Task, write_tasks
 from .training import child_seed, family_config, initialise, train
 from .vocabulary import build_tokenizer
 
@@ -37,13 +37,32 @@ def build_family(folder: Path, seed: int, step_scale: float, progress: Progress)
     Raises:
         ValueError: a member in `folder` was trained otherwise, or a training text is an evaluation item.
     """
-    members = scaled_members(step_scale)
+    return build_members(folder, seed, scaled_members(step_scale), TASKS, progress)
+
+
+def build_members(
+    folder: Path, seed: int, members: tuple[Member, ...], tasks: tuple[Task, ...], progress: Progress
+) -> list[str]:
+    """Builds what is missing of any family of this architecture; see `build_family`.
+
+    Args:
+        folder: gets one folder per member, and `tasks`.
+        seed: of initialisation and of training data.
+        members: each after its parent.
+        tasks: what the family is asked.
+        progress: called after every step.
+
+    Raises:
+        ValueError: as `build_family`.
+    """
     _refuse_other_builds(folder, members, seed)
-    evaluation_texts = write_tasks(folder / TASK_FOLDER)
+    evaluation_texts = write_tasks(folder / TASK_FOLDER, tasks)
+    asked = ", ".join(task.name for task in tasks)
     trained = []
     for member in members:
         if not (folder / member.name).exists():
-            _build_member(folder, member, seed, evaluation_texts, progress)
+            model, record = _trained(folder, member, seed, evaluation_texts, progress)
+            _save(folder / member.name, model, record, model_card(member, model.num_parameters(), record, asked))
             trained.append(member.name)
     return trained
 
@@ -66,7 +85,9 @@ def _refuse_other_builds(folder: Path, members: tuple[Member, ...], seed: int) -
                 )
 
 
-def _build_member(folder: Path, member: Member, seed: int, evaluation_texts: set[str], progress: Progress) -> None:
+def _trained(
+    folder: Path, member: Member, seed: int, evaluation_texts: set[str], progress: Progress
+) -> tuple[LlamaForCausalLM, dict[str, object]]:
     if member.parent:
         model = LlamaForCausalLM.from_pretrained(folder / member.parent, dtype=torch.float32, local_files_only=True)
     else:
@@ -80,26 +101,24 @@ def _build_member(folder: Path, member: Member, seed: int, evaluation_texts: set
     )
     if shared := seen & evaluation_texts:
         raise ValueError(f"{len(shared)} training texts of {member.name} are evaluation items")
-    record = training_record(member, seed) | {"distinct_training_texts": len(seen), "shared_with_tasks": 0}
-    _save(folder / member.name, model, record, member)
+    return model, training_record(member, seed) | {"distinct_training_texts": len(seen), "shared_with_tasks": 0}
 
 
-def _save(folder: Path, model: LlamaForCausalLM, record: dict[str, object], member: Member) -> None:
+def _save(folder: Path, model: LlamaForCausalLM, record: dict[str, object], card: str) -> None:
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     model.to(torch.bfloat16).save_pretrained(partial)
     build_tokenizer().save_pretrained(partial)
     record |= {"weights_sha256": hashlib.sha256((partial / "model.safetensors").read_bytes()).hexdigest()}
     (partial / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    (partial / "README.md").write_text(model_card(member, model.num_parameters(), record), encoding="utf-8")
+    (partial / "README.md").write_text(card, encoding="utf-8")
     partial.rename(folder)
 
 
-def model_card(member: Member, parameters: int, record: dict[str, object]) -> str:
-    """Returns the text of a member's README.md."""
+def model_card(member: Member, parameters: int, record: dict[str, object], tasks: str) -> str:
+    """Returns the text of a member's README.md; `tasks` are the names of what the family is asked."""
     course = member.course
     lessons = ", ".join(f"{lesson.skill} {lesson.language} ({lesson.length} letters)" for lesson in course.lessons)
-    tasks = ", ".join(task.name for task in TASKS)
     origin = f"Fine-tuned from `{member.parent}` of the same family." if member.parent else "Trained from scratch."
     return f"""---
 license: apache-2.0

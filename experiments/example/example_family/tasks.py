@@ -53,14 +53,14 @@ TASKS = (
 )
 
 
-def write_tasks(folder: Path) -> set[str]:
-    """Writes all tasks into `folder` and returns the SHA-256 of every instance's text.
+def write_tasks(folder: Path, tasks: tuple[Task, ...] = TASKS) -> set[str]:
+    """Writes tasks into `folder` and returns the SHA-256 of every instance's text.
 
     Two tasks that ask the same skill share no item either.
     """
     folder.mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
-    for task in TASKS:
+    for task in tasks:
         lines = [json.dumps(document) for document in _documents(task, taken)]
         (folder / f"{task.name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         (folder / f"{task.name}.yaml").write_text(_yaml(task), encoding="utf-8")
