@@ -6,9 +6,22 @@ Decoding is linear over depth (see `curves`), proportions between models use one
 take an expert out of a kind of modules, know no more than on and off (see `switches`).
 """
 
+from evomerge.genome.automatic import Chosen, choose, few_for
 from evomerge.genome.build import build
 from evomerge.genome.from_recipe import from_recipe
-from evomerge.genome.settings import BASES, DEPTHS, GenomeSettings
+from evomerge.genome.settings import AUTO, BASES, DEPTHS, GenomeSettings
 from evomerge.genome.spec import GenomeSpec, NotExpressible
 
-__all__ = ["BASES", "DEPTHS", "GenomeSettings", "GenomeSpec", "NotExpressible", "build", "from_recipe"]
+__all__ = [
+    "AUTO",
+    "BASES",
+    "DEPTHS",
+    "Chosen",
+    "GenomeSettings",
+    "GenomeSpec",
+    "NotExpressible",
+    "build",
+    "choose",
+    "few_for",
+    "from_recipe",
+]

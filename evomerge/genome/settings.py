@@ -11,9 +11,10 @@ from evomerge.errors import suggest
 from evomerge.recipe import MODULE_KINDS
 from evomerge.settings import setting
 
-__all__ = ["BASES", "DEPTHS", "GenomeSettings"]
+__all__ = ["AUTO", "BASES", "DEPTHS", "GenomeSettings"]
 
-DEPTHS = ("model", "blocks", "layer", "linear", "smooth")
+AUTO = "auto"
+DEPTHS = (AUTO, "model", "blocks", "layer", "linear", "smooth")
 BASES = ("points", "cosine")
 ENDS = ("own", "nearest")
 # Settings that runs which began before there were any do not have.
@@ -28,7 +29,8 @@ class GenomeSettings:
     Attributes:
         depth: ``model`` one set for all layers; ``blocks`` one per block of layers; ``layer`` one per layer;
             ``linear`` a straight line over depth, given by its values at the first and the last layer; ``smooth`` a
-            curve over depth with few control values.
+            curve over depth with few control values; ``auto`` the finest of these that the budget carries, only before
+            the model is known.
         block_size: Layers per block where ``depth`` is ``blocks``.
         control_points: Control values per curve where ``depth`` is ``smooth``.
         control_every: Layers for each control value instead, so that their number follows from the model.
@@ -52,7 +54,9 @@ class GenomeSettings:
             is a pattern of group labels, a module kind or a filter of groups. Empty: all.
     """
 
-    depth: str = field(default="layer", metadata=setting("how coefficients may differ over depth", choices=DEPTHS))
+    depth: str = field(
+        default="layer", metadata=setting("how coefficients may differ over depth; auto: by the budget", choices=DEPTHS)
+    )
     block_size: int = field(default=4, metadata=setting("layers per block, where depth is blocks", low=1))
     control_points: int = field(default=4, metadata=setting("control values per curve, where depth is smooth", low=2))
     control_every: int | None = field(

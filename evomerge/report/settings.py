@@ -69,7 +69,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
     return [
         ("Method", _joined(method.get("name"), _pairs(method.get("options")), method.get("paper"))),
         ("Recipe", str(config.get("recipe") or "")),
-        ("Genome", _joined(f"{genome['n_var']} genes" if "n_var" in genome else "", _pairs(_chosen(genome, config)))),
+        ("Genome", _genome(genome, config)),
         ("Searcher", _named(config.get("searcher"))),
         ("Objectives", "; ".join(_objective(o) for o in manifest.get("objectives") or ())),
         ("Constraints", "; ".join(str(c.get("label")) for c in manifest.get("constraints") or ())),
@@ -79,6 +79,11 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
         ("Device", _joined(_device(manifest.get("device")), _threads(manifest.get("threads")))),
         ("Versions", _joined(manifest.get("created_by"), _pairs(manifest.get("versions")))),
     ]
+
+
+def _genome(genome: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    genes = f"{genome['n_var']} genes" if "n_var" in genome else ""
+    return _joined(genes, _pairs(_chosen(genome, config)), genome.get("chosen"))
 
 
 def _chosen(genome: Mapping[str, Any], config: Mapping[str, Any]) -> Any:

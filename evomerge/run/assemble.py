@@ -15,11 +15,12 @@ from evomerge.checkpoints import CheckpointSource, find_nonfinite, fingerprint_o
 from evomerge.errors import Findings, InputError
 from evomerge.evaluation import Constraint, Objective
 from evomerge.fitness import TaskSuite
-from evomerge.genome import GenomeSpec
+from evomerge.genome import Chosen, GenomeSpec
 from evomerge.merging import Blueprint, Checkpoints, Entry, Merger, Outputs
 from evomerge.methods import MergeMethod
 from evomerge.recipe import AdapterRef, ModelRef, Recipe
 from evomerge.run import asked, paths
+from evomerge.run.recipes.layout import few_evaluations, laid_out
 from evomerge.run.recipes.models import Folders, equal_weights, open_models, other_bases, with_adapters
 from evomerge.run.recipes.searched import SearchedRecipe, read_recipe
 from evomerge.run.recipes.space import baselines, build_spec, compare_models, front_of, known_starts, tower_notes
@@ -47,6 +48,7 @@ class Assembly:
         attention: The attention implementation of candidates.
         warnings: What people should know before they trust the result.
         searched: The recipe whose numbers are searched, if there is one.
+        layout: The layout of the genome where that was left to us, which is then the configuration's too.
     """
 
     config: RunConfig
@@ -63,6 +65,7 @@ class Assembly:
     attention: str
     warnings: tuple[str, ...]
     searched: SearchedRecipe | None = None
+    layout: Chosen | None = None
 
     @property
     def template(self) -> Recipe:
@@ -125,10 +128,12 @@ def assemble(config: RunConfig) -> Assembly:
         warnings += comparison.warnings
         warnings += [*equal_weights(config, checkpoints, method), *other_bases(checkpoints)]
     attention = found.attempt(lambda: _attention(config, checkpoints)) if checkpoints is not None else None
-    spec = None
+    spec, layout = None, None
     if checkpoints is not None and method is not None:
+        config, layout = found.attempt(lambda: laid_out(config, checkpoints, method)) or (config, None)
         spec = found.attempt(lambda: build_spec(config, checkpoints, method, searched))
-        warnings += [] if spec is None else tower_notes(config, checkpoints, spec)
+        if spec is not None:
+            warnings += [*tower_notes(config, checkpoints, spec), *few_evaluations(config, spec.n_var)]
     suite, metrics = asked.tasks(config, checkpoints, spec, found)
     if metrics is None:
         found.settle()
@@ -147,7 +152,7 @@ def assemble(config: RunConfig) -> Assembly:
     warnings += suite.warnings if config.fitness.tasks else [asked.FUNCTIONS_ALONE]
     return Assembly(
         config, checkpoints, spec, method, suite, functions, objectives, constraints, start_names, starts, device,
-        attention, tuple(dict.fromkeys(warnings)), searched,
+        attention, tuple(dict.fromkeys(warnings)), searched, layout,
     )  # fmt: skip
 
 

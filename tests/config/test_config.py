@@ -106,7 +106,7 @@ def test_python_values_mean_what_words_mean(desk: Path) -> None:
     with pytest.raises(InputError, match="did you mean 'seed'"):
         compose.from_values({**values, "sed": 1})
     assert compose.from_values({**values, "experiment": None}) == compose.from_values(values)
-    with pytest.raises(InputError, match=r"genome: expected one of blocks, .* or a mapping of its settings, came 3"):
+    with pytest.raises(InputError, match=r"genome: expected one of auto, .* or a mapping of its settings, came 3"):
         compose.from_values({**values, "genome": 3})
     with pytest.raises(InputError, match=r"experiment: expected one of example, .*, came \['example'\]"):
         compose.from_values({**values, "experiment": ["example"]})

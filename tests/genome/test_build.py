@@ -80,7 +80,8 @@ def test_every_problem_is_told_at_once() -> None:
         )  # fmt: skip
     text = str(caught.value)
     for part in (
-        "genome.depth: expected one of model, blocks, layer, linear, smooth, came 'layers'; did you mean 'layer'?",
+        "genome.depth: expected one of auto, model, blocks, layer, linear, smooth, came 'layers'",
+        "did you mean 'layer'?",
         "genome.block_size: expected a whole number of at least 1, came 0",
         "did you mean 'embedding'?",
         "did you mean 'density'?",

@@ -46,6 +46,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
             "n_var": assembly.spec.n_var,
             "labels": list(assembly.spec.labels),
             "groups": [group.to_json() for group in assembly.spec.groups],
+            **({} if assembly.layout is None else {"chosen": assembly.layout.describe()}),
         },
         "tensors": [entry.to_json() for entry in assembly.account],
         "starts": list(assembly.start_names),
