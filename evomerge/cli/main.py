@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from evomerge.texts import printable
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 EXAMPLE = ("experiment=example",)
 _HELP, _VERSION, _DEBUG, _MULTIRUN = ("-h", "--help", "help"), ("--version", "-V"), "--debug", ("-m", "--multirun")
+_HEADERS = "--headers"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -103,7 +104,9 @@ def _run_verb(verb: str, rest: list[str]) -> int:
 
         return sweep.run(words)
     if verb in pages.SEARCH_VERBS:
-        return _search(words, ("evomerge", "search", *words), verb)
+        options = {"measured": False} if verb == "check" and _HEADERS in words else {}
+        words = [word for word in words if not (options and word == _HEADERS)]
+        return _search(words, ("evomerge", "search", *words), verb, options)
     from evomerge.config import compose
     from evomerge.run import environment
 
@@ -112,17 +115,19 @@ def _run_verb(verb: str, rest: list[str]) -> int:
     return _call(verb, config)
 
 
-def _search(words: Sequence[str], command: Sequence[str], verb: str = "search") -> int:
+def _search(
+    words: Sequence[str], command: Sequence[str], verb: str = "search", options: Mapping[str, bool] | None = None
+) -> int:
     from evomerge.config import compose
     from evomerge.run import environment
 
     config = compose.search(words, command)
     environment.prepare(offline=bool(config.offline) and verb != "fetch", bars=verb == "fetch")
-    return _call(verb, config)
+    return _call(verb, config, options)
 
 
-def _call(verb: str, config: object) -> int:
-    return int(importlib.import_module(f"evomerge.cli.verbs.{verb}").run(config))
+def _call(verb: str, config: object, options: Mapping[str, bool] | None = None) -> int:
+    return int(importlib.import_module(f"evomerge.cli.verbs.{verb}").run(config, **(options or {})))
 
 
 def _no_verb(words: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from evomerge.search import searchers
 
 VERBS = {
     "search": "search for merges of some models that score best on some tasks",
-    "check": "say what a search would do: genes, items, memory, disk, and all that is wrong",
+    "check": "say what a search would do: genes, items, memory, disk, seconds, and all that is wrong",
     "fetch": "bring every model, data set and metric of a search onto this machine, for a run without network",
     "merge": "make one merged model from a recipe",
     "explain": "say what one tensor of a recipe's model is merged from, and where each value stands",
@@ -47,7 +47,10 @@ _EXAMPLES = {
         "evomerge search recipe=merge.yml tasks=[t1,t2] (the numbers of an existing recipe, starting from it)",
         "evomerge search experiment=example seed=1",
     ),
-    "check": ("evomerge check models=[A,B] base=C method=ties tasks=[t1,t2]",),
+    "check": (
+        "evomerge check models=[A,B] base=C method=ties tasks=[t1,t2]",
+        "evomerge check --headers models=[A,B] base=C tasks=[t1,t2] (nothing is scored, so no seconds are told)",
+    ),
     "fetch": ("evomerge fetch models=[ORG/A,ORG/B] base=ORG/C tasks=[t1,t2]",),
     "merge": ("evomerge merge recipe=recipe.json out=merged",),
     "explain": ("evomerge explain recipe=recipe.yml tensor=model.layers.3.mlp.up_proj.weight",),
@@ -83,7 +86,8 @@ evomerge evolves merges of language models.
 
 {verbs}
 
-Options: --help, --version, --debug (show where an error comes from), -m (search: one run per combination of values).
+Options: --help, --version, --debug (show where an error comes from), -m (search: one run per combination of values),
+--headers (check: from headers and task files alone; without it a few candidates are scored, to tell the seconds).
 Exit codes: 0 done, 1 failure, 2 bad input, 130 interrupted. Ctrl-C once finishes the batch and reports, twice stops.
 """
 

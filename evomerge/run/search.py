@@ -79,7 +79,7 @@ def search(
     manifest = run_manifest(assembly, prepared.settings, prepared.folder)
     with RunStore.open(prepared.folder, manifest, prepared.identity) as store:
         store.write_json("items.json", _items(assembly.suite))
-        executor = _executor(assembly, prepared.settings)
+        executor = make_executor(assembly, prepared.settings)
         try:
             result = run(search_plan(assembly), executor, store, progress, stop)
         except LeaseLost:
@@ -139,7 +139,8 @@ def _asked(assembly: Assembly, split: str) -> dict[str, tuple[str, ...]]:
     return items | (PYTHON_ITEMS if assembly.functions and called else {})
 
 
-def _executor(assembly: Assembly, settings: WorkerSettings) -> Executor:
+def make_executor(assembly: Assembly, settings: WorkerSettings) -> Executor:
+    """The executor that was chosen, whose workers have these settings."""
     chosen = assembly.config.executor
     spec = executors.load(chosen.name)
     make_worker = (lambda: Worker(settings, assembly.suite)) if spec.in_process else functools.partial(Worker, settings)

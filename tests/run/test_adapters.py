@@ -34,7 +34,8 @@ def test_from_check_to_export(
     """Adapters among whole models; the base is the one that the adapters name."""
     named = models(*adapters, family.folder / "one")
     changes = {"models": named, "base": None, "evaluations": 6, "confirm.finalists": 1}
-    assert main(["check", *family.words(tmp_path / "run", **changes)]) == 0
+    # With candidates enough for the genes, which it would warn of.
+    assert main(["check", *family.words(tmp_path / "run", **{**changes, "evaluations": 30})]) == 0
     said = capsys.readouterr().out
     assert (
         f"{adapters[0]}: LoRA adapter, 0.0 M weights that change 8 of 21 tensors, on {family.folder / 'base'}" in said
@@ -77,7 +78,7 @@ def test_written_with_a_plus(
     """On a base of its own, which the search has as another model; the adapter's folder is told what it is not on."""
     base, other = family.folder / "base", perturbed(family.folder / "base", tmp_path / "other", 7, 0.05)
     words = family.words(tmp_path / "run", models=f"[{other}+{adapters[0]},{adapters[1]}]")
-    assert main(["check", *words]) == 0
+    assert main(["check", "--headers", *words]) == 0
     said = capsys.readouterr().out
     lines = [line for line in said.splitlines() if "LoRA adapter," in line]
     assert [line.rpartition(", on ")[2] for line in lines] == [str(other), str(base)]

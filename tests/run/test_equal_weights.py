@@ -67,7 +67,7 @@ def test_every_baseline_is_known_whichever_share_a_record(
     given, names, shared, warning = CASES[case]
     warning = "warning: " + warning.format(folder=copies.folder) + "\n"
     run, changes = tmp_path / "run", {"models": models(copies, *given), "constraints": RELATIVE, "evaluations": 6}
-    assert main(["check", *copies.words(run, **changes)]) == 0
+    assert main(["check", "--headers", *copies.words(run, **changes)]) == 0
     assert capsys.readouterr().out.count(warning) == 1
     assert copies.search(run, **changes) == 0
     printed = capsys.readouterr()
@@ -135,9 +135,9 @@ def test_the_reference_stays_the_base_where_an_expert_equals_it(copies: Family, 
 
 
 def test_models_that_differ_are_not_warned_of(copies: Family, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["check", *copies.words("run")]) == 0
+    assert main(["check", "--headers", *copies.words("run")]) == 0
     assert "equal weights" not in capsys.readouterr().out
     words = copies.words("run", method="slerp", models=models(copies, "still", "two"))
-    assert main(["check", *words]) == 0
+    assert main(["check", "--headers", *words]) == 0
     said = f"{copies.folder / 'base'} and {copies.folder / 'still'} have equal weights: slerp merges no base, so "
     assert said in capsys.readouterr().out

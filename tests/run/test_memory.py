@@ -61,7 +61,7 @@ def test_peak_memory_is_predicted(tmp_path: Path, models: Path, size: str, metho
         "confirm.finalists=1",
     ]  # fmt: skip
     assert len(experts) == len(EXPERTS)
-    said = re.search(r"memory: ([\d.e+]+) (kB|MB|GB) per worker", program("check", *words))
+    said = re.search(r"memory: ([\d.e+]+) (kB|MB|GB) per worker", program("check", "--headers", *words))
     assert said is not None
     predicted = float(said[1]) * UNITS[said[2]]
     peak = int(re.findall(r"peak (\d+)", program("search", *words))[0])
@@ -90,7 +90,7 @@ def test_eight_adapters_take_memory_for_one_model_and_the_adapters(
         "model.dtype=float32", "model.threads=1", "progress=none", f"run_dir={tmp_path / 'run'}",
         "confirm.finalists=1", "model.prepared_memory=0", "model.prepared_disk=0",
     ]  # fmt: skip
-    said = program("check", *words)
+    said = program("check", "--headers", *words)
     memory = re.search(r"memory: ([\d.e+]+) (kB|MB|GB) per worker .*mapped checkpoints ([\d.]+) MB", said)
     assert memory is not None
     predicted, mapped = float(memory[1]) * UNITS[memory[2]], float(memory[3]) * 1e6

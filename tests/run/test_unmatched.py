@@ -66,7 +66,7 @@ def test_check(
 ) -> None:
     words = family.words(tmp_path / "run", models=f"[{valued}]")
     assert HEAD in problems_of(["check", *words])
-    assert main(["check", *words, "unmatched=keep"]) == 0
+    assert main(["check", "--headers", *words, "unmatched=keep"]) == 0
     printed = capsys.readouterr().out
     assert "tensors\n  merged: 21 tensors, " in printed
     assert f"\n  kept: 1 tensor, 16 weights, of valued: {HEAD}\n" in printed

@@ -61,7 +61,7 @@ def test_padded_vocabularies(
     assert "vocabulary differs from the reference's in 256 tokens" in said
     assert "tokenizer=base or union" in said
     capsys.readouterr()
-    assert main(["check", *speakers.words(tmp_path / "none", models=models, embeddings="base")]) == 0
+    assert main(["check", "--headers", *speakers.words(tmp_path / "none", models=models, embeddings="base")]) == 0
     told = capsys.readouterr().out
     assert "its embeddings are not used" in told
     assert "embedding" not in told.partition("genes:")[2].partition("population")[0]

@@ -1,7 +1,8 @@
-"""``evomerge check``: all that headers and task files tell about a search, without scoring anything."""
+"""``evomerge check``: all that headers and task files tell about a search, and the seconds that it takes here."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,7 +12,8 @@ from evomerge.evaluation import SPLITS
 from evomerge.fitness import TaskSuite
 from evomerge.options import Option
 from evomerge.run.assemble import Assembly, assemble, searcher_settings
-from evomerge.run.requirements import requirements
+from evomerge.run.forecast.duration import Duration, NotMeasured, duration, measure
+from evomerge.run.forecast.requirements import Requirements, requirements
 from evomerge.run.run_config import RunConfig
 from evomerge.search import searchers
 from evomerge.search.allocation import policies, races
@@ -20,13 +22,24 @@ from evomerge.texts import printable
 _SHOWN_GENES = 40
 
 
-def run(config: RunConfig) -> int:
-    """Prints what a search would do: models, genes, items, memory and disk; problems end it before."""
+def run(config: RunConfig, *, measured: bool = True) -> int:
+    """Prints what a search would do: models, genes, items, memory, disk and seconds; problems end it before.
+
+    Args:
+        config: The search.
+        measured: Whether candidates are merged and scored, to say how many seconds a search takes.
+    """
     for note in config.notes:
         print(note)
     assembly = assemble(config)
-    for line in (*_models(assembly), *_genes(assembly), *_tasks(assembly), *_needs(assembly), *_warnings(assembly)):
+    needs = requirements(assembly)
+    told = (*_models(assembly), *_genes(assembly), *_tasks(assembly), *_needs(assembly, needs), *_warnings(assembly))
+    for line in told:
         print(printable(line))
+    if measured:
+        print("measuring how long candidates take here", file=sys.stderr, flush=True)
+        for line in _seconds(assembly, needs):
+            print(printable(line))
     print("no problems found")
     return 0
 
@@ -67,7 +80,7 @@ def _options(key: str, declared: Mapping[str, Option], values: Mapping[str, Any]
 def _genes(assembly: Assembly) -> Iterator[str]:
     labels = assembly.spec.labels
     yield from _search(assembly)
-    yield f"genes: {assembly.spec.n_var}"
+    yield f"genes: {assembly.spec.n_var}" + (f" ({assembly.layout.describe()})" if assembly.layout else "")
     for label in labels[:_SHOWN_GENES]:
         yield f"  {label}"
     if len(labels) > _SHOWN_GENES:
@@ -136,8 +149,7 @@ def _allocation(assembly: Assembly) -> Iterator[str]:
     yield f"items per candidate: {most}{each}{again}; baselines are asked all {sum(pools.values())}"
 
 
-def _needs(assembly: Assembly) -> Iterator[str]:
-    needs = requirements(assembly)
+def _needs(assembly: Assembly, needs: Requirements) -> Iterator[str]:
     used = kernels.in_use(assembly.device)
     yield f"merging: {used.name} kernels ({used.reason})"
     yield (
@@ -154,6 +166,48 @@ def _needs(assembly: Assembly) -> Iterator[str]:
         )
     kept = f"{_size(needs.prepared['disk'])} while the search goes on; " if needs.prepared["disk"] else ""
     yield f"disk: nothing per candidate; {kept}{_size(needs.exported)} per exported member ({_size(needs.free)} free)"
+
+
+def _seconds(assembly: Assembly, needs: Requirements) -> Iterator[str]:
+    """The seconds of a search, at the pace of candidates that are merged and scored now."""
+    if needs.available is not None and needs.together > needs.available:
+        yield f"seconds: not measured, as it takes {_size(needs.together)} and {_size(needs.available)} are free"
+        return
+    try:
+        pace = measure(assembly)
+    except NotMeasured as error:
+        yield f"seconds: not measured, as {error}"
+        return
+    found = duration(assembly, pace)
+    about = "about" if assembly.config.allocation.race == "none" else "at most about"
+    whole = "no budget counts candidates" if found.whole is None else f"{about} {_time(found.whole)}"
+    yield f"seconds: {whole}{_phases(found)}"
+    each = pace.round / pace.capacity
+    parts = f": merging {_time(pace.merge)}, scoring {_time(pace.score)}" if pace.merge or pace.score else ""
+    at_once = f", {pace.capacity} at a time" if pace.capacity > 1 else ""
+    yield f"  {_time(each)} per candidate of {pace.items} items{at_once}{parts}"
+    count = "one candidate" if pace.capacity == 1 else f"{pace.capacity} candidates"
+    yield f"  measured just now on {count} after as many that warmed up"
+    yield (
+        "  not included: reading all weights once, the searcher's own work, writing answers and the report, and "
+        "candidates that fail or take longer than these"
+    )
+
+
+def _phases(found: Duration) -> str:
+    if found.search is None:
+        return ""
+    count = f"{found.candidates} candidates" if found.candidates is not None else "the budget of seconds"
+    phases = [(found.start, "start"), (found.search, f"base, experts and {count}")]
+    phases += [(found.promotion, "selection items"), (found.confirmation, "held-out items")]
+    return " (" + ", ".join(f"{name} {_time(seconds)}" for seconds, name in phases if seconds) + ")"
+
+
+def _time(seconds: float) -> str:
+    """Seconds in the unit that people would choose."""
+    if seconds < 120.0:
+        return f"{seconds:.2g} s" if seconds < 99.5 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200.0 else f"{seconds / 3600:.1f} h"
 
 
 def _warnings(assembly: Assembly) -> Iterator[str]:

@@ -33,6 +33,7 @@ class Requirements:
         together: Memory of all workers, which share what is mapped.
         exported: Disk of one exported member.
         free: Free disk where the run's folder is.
+        available: Memory that can be had without pushing out other programs; None where the system does not say.
     """
 
     worker: int
@@ -46,6 +47,7 @@ class Requirements:
     together: int
     exported: int
     free: int
+    available: int | None = None
 
 
 def requirements(assembly: Assembly) -> Requirements:
@@ -73,9 +75,17 @@ def requirements(assembly: Assembly) -> Requirements:
         together=(found.own + scoring) * workers + found.shared,
         exported=found.export,
         free=_free(expanded(assembly.config.run_dir or ".")),
+        available=_available(),
     )
 
 
 def _free(folder: Path) -> int:
     here = folder.absolute()
     return shutil.disk_usage(next(path for path in (here, *here.parents) if path.exists())).free
+
+
+def _available() -> int | None:
+    place = Path("/proc/meminfo")
+    lines = place.read_text(encoding="ascii").splitlines() if place.is_file() else []
+    found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
+    return None if found is None else 1024 * int(found)

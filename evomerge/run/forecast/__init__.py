@@ -1,0 +1,1 @@
+"""Forecasts of what a search takes: memory and disk from headers, seconds from a measured pass."""

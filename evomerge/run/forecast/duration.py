@@ -1,0 +1,181 @@
+"""Seconds that a search will take, from candidates that are merged and scored here as the search scores its own.
+
+Nothing is written: what the method prepares is kept in memory as far as there is room, and answers are dropped.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge import executors
+from evomerge.evaluation import Ask, Job, Outcome, count_items
+from evomerge.executors import Executor, ExecutorError
+from evomerge.run import environment, paths
+from evomerge.run.assemble import Assembly, searcher_settings
+from evomerge.run.run_config import child_seed
+from evomerge.run.runtime import tuned, worker_settings
+from evomerge.run.search import make_executor, search_plan
+from evomerge.search import SearchPlan, searchers
+from evomerge.search.allocation import policies
+
+__all__ = ["Duration", "NotMeasured", "Pace", "duration", "measure"]
+
+
+class NotMeasured(RuntimeError):
+    """Why there is no measurement: the candidates or the workers failed, which a search would have to live with."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """One round of candidates, as many as run at one time, after a first round that warmed everything up.
+
+    Attributes:
+        start: Wall seconds until the first round was over: workers started, models loaded, one candidate each.
+        round: Wall seconds of the round.
+        capacity: Candidates in it.
+        items: Items that each was asked: a window, or all of the search items.
+        merge: Mean seconds of merging a candidate, inside a worker; 0 where the executor does not say.
+        score: The same of scoring it.
+    """
+
+    start: float
+    round: float
+    capacity: int
+    items: int
+    merge: float
+    score: float
+
+    def seconds(self, candidates: int, items: int) -> float:
+        """Wall seconds of some candidates at one go on so many items each; scoring takes as long as it has items."""
+        share = self.score / (self.merge + self.score) if self.merge + self.score else 1.0
+        length = items / self.items if self.items else 1.0  # functions of the whole model see no items
+        return math.ceil(candidates / self.capacity) * self.round * (1.0 - share + share * length)
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Wall seconds of a search by phase.
+
+    Attributes:
+        start: Until workers are ready, with a first candidate each.
+        search: Base, experts and their average, then the candidates; None where no budget counts these.
+        candidates: How many candidates that are.
+        promotion: The comparison on selection items.
+        confirmation: The finalists on held-out items.
+    """
+
+    start: float
+    search: float | None
+    candidates: int | None
+    promotion: float
+    confirmation: float
+
+    @property
+    def whole(self) -> float | None:
+        """All phases; None where no budget counts candidates."""
+        return None if self.search is None else self.start + self.search + self.promotion + self.confirmation
+
+
+def measure(assembly: Assembly) -> Pace:
+    """Merges and scores two rounds of random candidates on the items of a search, in workers as a search has them.
+
+    Raises:
+        InputError: If a worker cannot be made because of what the user asked for.
+        NotMeasured: If the candidates fail, or workers die.
+    """
+    folder = paths.expanded(assembly.config.run_dir) if assembly.config.run_dir else Path("runs") / "none"
+    settings, _ = tuned(worker_settings(assembly, 1), assembly, folder, lambda _: None)
+    needs_model = executors.load(assembly.config.executor.name).needs_model
+    plan, random = search_plan(assembly), np.random.default_rng(child_seed(assembly.config.seed, "pace"))
+    started = time.perf_counter()
+    executor = make_executor(assembly, settings)
+    try:
+        count = executor.capacity
+        rounds = [_jobs(assembly, plan, number, random.random((count, plan.genome.n_var))) for number in (1, 2)]
+        first = _outcomes(executor, rounds[0])
+        ready = time.perf_counter()
+        outcomes = _outcomes(executor, rounds[1])
+        ended = time.perf_counter()
+    except ExecutorError as error:
+        raise NotMeasured(str(error)) from error
+    finally:
+        executor.close()
+        environment.give_back_memory()
+    if needs_model and (failed := [outcome.error for outcome in [*first, *outcomes] if outcome.error is not None]):
+        raise NotMeasured(f"a candidate failed: {failed[0].kind}: {failed[0].message}")
+    parts = [mean(outcome.seconds.get(name, 0.0) for outcome in outcomes) for name in ("merge", "score")]
+    items = count_items(_window(plan))
+    return Pace(ready - started, ended - ready, count, items, *parts)
+
+
+def _jobs(assembly: Assembly, plan: SearchPlan, number: int, genomes: NDArray[np.float64]) -> list[Job]:
+    items = _window(plan)
+    recipes = [plan.genome.decode(x) for x in genomes]
+    return [Job.of(recipe, items, Ask("search", number, index)) for index, recipe in enumerate(recipes)]
+
+
+def _outcomes(executor: Executor, jobs: Sequence[Job]) -> list[Outcome]:
+    return [result.outcome for result in executors.run(executor, jobs)]
+
+
+def duration(assembly: Assembly, pace: Pace) -> Duration:
+    """The phases of a search at a measured pace.
+
+    A batch waits for its last candidate, so that workers idle where their number does not divide it.
+    """
+    plan = search_plan(assembly)
+    models = len({recipe.digest for recipe in plan.baselines.values()})
+    candidates, search = _candidates(assembly, plan, pace), None
+    if candidates is not None:
+        pool = count_items(plan.items["search"])
+        search = pace.seconds(models, pool) + sum(_batches(assembly, candidates, pace, pool))
+        if plan.budgets.seconds is not None:
+            search = min(search, plan.budgets.seconds)
+    compared, confirmed = plan.shortlisted, plan.finalists if plan.asks("test") else 0
+    return Duration(
+        start=pace.start,
+        search=plan.budgets.seconds if search is None else search,
+        candidates=candidates,
+        promotion=pace.seconds(models + compared, count_items(plan.items["selection"])) if compared else 0.0,
+        confirmation=pace.seconds(models + confirmed, count_items(plan.items["test"])) if confirmed else 0.0,
+    )
+
+
+def _batches(assembly: Assembly, candidates: int, pace: Pace, pool: int) -> Iterator[float]:
+    """Wall seconds of each batch, survivors that are asked the batch's window included; no race cuts any short."""
+    batch = max(searcher_settings(assembly.config).population or candidates, 1)
+    probe = policies.load(assembly.config.allocation.policy).probe
+    again = _asked_again(assembly)
+    for first in range(0, candidates, batch):
+        size = min(batch, candidates - first)
+        yield pace.seconds(size, pace.items if first or not probe else pool)
+        if first and again:
+            yield pace.seconds(size, pace.items)
+
+
+def _asked_again(assembly: Assembly) -> bool:
+    """Whether survivors of earlier batches are asked the windows of later ones, too."""
+    spec = searchers.load(assembly.config.searcher.name)
+    return not assembly.config.allocation.plain and spec.retell and not spec.partial
+
+
+def _window(plan: SearchPlan) -> dict[str, tuple[str, ...]]:
+    """As many of the search items as candidates are asked in one batch."""
+    return {task: ids[: plan.allocation.items or len(ids)] for task, ids in plan.items["search"].items()}
+
+
+def _candidates(assembly: Assembly, plan: SearchPlan, pace: Pace) -> int | None:
+    """How many candidates the budgets allow; None where none of them counts candidates or items."""
+    budgets = plan.budgets
+    limits = [] if budgets.evaluations is None else [budgets.evaluations]
+    each = max(pace.items, 1) * (2 if _asked_again(assembly) else 1)
+    limits += [] if budgets.items is None else [budgets.items // each]
+    return min(limits, default=None)
