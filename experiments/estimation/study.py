@@ -53,10 +53,19 @@ def write(out: Path, units: Sequence[Unit], tables: Sequence[str], spreads: Mapp
         },
         "rows": [row.to_json() for row in found],
     }
-    text = json.dumps(data, indent=1, ensure_ascii=False)
-    (out / "estimation.json").write_text(text + "\n", encoding="utf-8")
+    (out / "estimation.json").write_text(_lines(data), encoding="utf-8")
     ranking_figure(found, out / "ranking.png")
     campaign_figure(found, out / "campaign.png")
+
+
+def _lines(data: Mapping[str, object]) -> str:
+    """JSON with a line for each entry of a list."""
+    parts = []
+    for name, value in data.items():
+        entries = [json.dumps(one, ensure_ascii=False) for one in value] if isinstance(value, list) else None
+        text = json.dumps(value, ensure_ascii=False) if entries is None else "[\n" + ",\n".join(entries) + "\n]"
+        parts.append(f"{json.dumps(name)}: {text}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def main(words: Sequence[str] | None = None) -> None:
