@@ -127,7 +127,7 @@ def _claims(found: Sequence[Row], n: int) -> list[Verdict]:
     if not rows:
         return []
     worst = max(rows, key=lambda row: abs(row.means["optimism"]) / max(row.errors["optimism"], 1e-9))
-    text = f"{100 * worst.means['optimism']:+.1f} ± {100 * worst.errors['optimism']:.1f} points where it is least likely ({worst.label})"
+    text = f"{100 * worst.means['optimism']:+.1f} ± {100 * worst.errors['optimism']:.1f} points ({worst.label})"
     met = all(abs(row.means["optimism"]) <= 2.0 * row.errors["optimism"] for row in rows)
     return [Verdict(f"optimism of promoted finalists 0 within two standard errors, {n} items", text, met)]
 
