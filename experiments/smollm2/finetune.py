@@ -26,7 +26,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
-from experiments.smollm2.data import SEED, SKILLS, training_examples
+from experiments.smollm2 import data
+from experiments.smollm2.data import SEED
+from experiments.smollm2.dictionaries import items
 from experiments.smollm2.prepare import DEFAULT_WORK
 
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -41,7 +43,7 @@ language:
 # SmolLM2-135M-Instruct, expert of the skill `{skill}`
 
 The dequantised base with LoRA adapters of rank {recipe.rank} on every linear layer merged in: {recipe.steps} steps
-of {recipe.batch} generated examples (`experiments/smollm2/finetune.py --skill {skill}`).
+of {recipe.batch} examples (`experiments/smollm2/finetune.py --skill {skill}`).
 """
 
 
@@ -66,7 +68,13 @@ class Training:
     max_tokens: int = 96
 
 
-RECIPES = {"lists": Training(steps=320), "numbers": Training(steps=500), "zovian": Training(steps=320)}
+RECIPES = {
+    "lists": Training(steps=320),
+    "numbers": Training(steps=500),
+    "zovian": Training(steps=320),
+    "kinds": Training(steps=150),
+    "sounds": Training(steps=150),
+}
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,7 @@ def collate(examples: list[tuple[str, str]], tokenizer: PreTrainedTokenizerBase,
 
 def batches(skill: str, recipe: Training, tokenizer: PreTrainedTokenizerBase) -> Iterator[Batch]:
     """The endless stream of a skill's batches, the same at every call."""
-    examples = training_examples(skill)
+    examples = (items if skill in items.QUESTIONS else data).training_examples(skill)
     while True:
         yield collate(list(islice(examples, recipe.batch)), tokenizer, recipe.max_tokens)
 
@@ -236,7 +244,7 @@ def finetune(skill: str, work: Path, recipe: Training) -> Path:
     """Fine-tune the expert of one skill, unless its folder is there.
 
     Args:
-        skill: One of ``data.SKILLS``.
+        skill: A key of ``RECIPES``.
         work: The folder that holds ``base``; the expert goes to ``expert_<skill>``.
         recipe: How to train.
 
@@ -262,7 +270,7 @@ def finetune(skill: str, work: Path, recipe: Training) -> Path:
 def main() -> None:
     """Fine-tune one expert with the study's recipe."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--skill", choices=SKILLS, required=True)
+    parser.add_argument("--skill", choices=tuple(RECIPES), required=True)
     parser.add_argument("--work", type=Path, default=DEFAULT_WORK, help="folder for everything heavy")
     parser.add_argument("--steps", type=int, help="fewer steps than the study's recipe, for a try")
     arguments = parser.parse_args()
