@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,21 @@ from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
 from evomerge.run.recipes.space import build_spec, known_starts
 from evomerge.run.search import prepare
-from experiments.spaces.families import Family
 from experiments.spaces.layouts import LAYOUTS
 
 Array = NDArray[np.float64]
 Window = tuple[tuple[str, ...], ...]  # item ids of each of the two tasks
+
+
+class Family(Protocol):
+    """Experts of one base, and two tasks."""
+
+    @property
+    def tasks(self) -> tuple[str, str]:
+        """The two tasks."""
+
+    def words(self, experts: tuple[str, ...] | None = None) -> list[str]:
+        """The words of a search over the family, or over some of its experts."""
 
 
 @dataclass(frozen=True)

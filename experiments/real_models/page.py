@@ -1,0 +1,180 @@
+"""The page of the study, and its figures as data, from whatever is done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments import json_lines
+from experiments.machine import machine
+from experiments.real_models.families import Family
+from experiments.real_models.grid import CHOICE, SCORED, answers, read
+from experiments.real_models.searches import WAYS
+from experiments.real_models.shares import TARGET, Share, interval, share
+
+Searches = Sequence[Mapping[str, Any]]
+
+
+def write(families: Sequence[Family], work: Path, out: Path) -> None:
+    """Writes ``study.md`` and ``study.json``.
+
+    Args:
+        families: The families, of which some may have nothing yet.
+        work: What has been made.
+        out: Folder of the page.
+    """
+    text = _introduction()
+    found: dict[str, Any] = {"machine": machine("torch", "transformers", "lm-eval", "pymoo"), "families": {}}
+    for family in families:
+        points = read(work / f"{family.name}_grid.jsonl")
+        searches = sorted(
+            json_lines.read(work / f"{family.name}_searches.jsonl"), key=lambda entry: (entry["seed"], entry["way"])
+        )
+        if not points and not searches:
+            continue
+        judged = judge(points) if _corners(points) else None
+        text += ["", f"## {family.name}", "", f"{family.about[0].upper()}{family.about[1:]}."]
+        text += _grid(family, judged) if judged else []
+        text += _searches(family, searches) if searches else []
+        found["families"][family.name] = {"grid": judged, "searches": searches}
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "study.md").write_text("\n".join(text) + "\n", encoding="utf-8")
+    (out / "study.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _corners(points: Mapping[str, Any]) -> bool:
+    """Whether both specialists are among the points: shares are of them."""
+    return {"0 0", "1 0", "0 1"} <= set(points)
+
+
+def judge(points: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What a grid says.
+
+    Args:
+        points: Its points, the specialists ``1 0`` and ``0 1`` among them.
+
+    Returns:
+        ``points``: name to accuracies and share on held-out items; ``chosen``: the point with the largest share on
+        selection items, and its share on held-out items with an interval; ``best``: the same for the point that is
+        best on held-out items, which is no less than what any search over these weights can find, but for chance.
+    """
+
+    def specialists(split: str) -> np.ndarray:
+        return np.array([answers(points["1 0"], split)[0], answers(points["0 1"], split)[1]])
+
+    held_out, choosing = specialists(SCORED), specialists(CHOICE)
+    shares = {name: share(answers(entry, SCORED), held_out) for name, entry in points.items()}
+    chosen = max(points, key=lambda name: share(answers(points[name], CHOICE), choosing))
+    best = max(shares, key=lambda name: shares[name])
+
+    def described(name: str) -> dict[str, Any]:
+        found = interval(answers(points[name], SCORED), held_out)
+        return {"point": name, "value": found.value, "low": found.low, "high": found.high}
+
+    return {
+        "items": int(held_out.shape[1]),
+        "points": {
+            name: {"accuracies": [float(v) for v in answers(entry, SCORED).mean(axis=1)], "share": shares[name]}
+            for name, entry in points.items()
+        },
+        "chosen": described(chosen),
+        "best": described(best),
+    }
+
+
+def _introduction() -> list[str]:
+    return [
+        "# Merging real specialists: does one model hold both at once?",
+        "",
+        "SmolLM2-135M-Instruct, experts fine-tuned from it, task arithmetic, two objectives. The *share of both",
+        "specialists at once* of a merge is the smaller of its two accuracies over those of the specialists, on the",
+        f"same held-out items; the target is {TARGET}. Intervals are 95 %, by a bootstrap of items. Of the candidates",
+        "that a search compared on selection items the one with the largest share there is taken, and scored once on",
+        "the held-out items. *Other items* are those of the baselines and of that comparison.",
+    ]
+
+
+def _grid(family: Family, judged: Mapping[str, Any]) -> list[str]:
+    points = judged["points"]
+    first, second = family.skills[:2]
+    a, b, base = points["1 0"]["accuracies"], points["0 1"]["accuracies"], points["0 0"]["accuracies"]
+    levels = sorted({name.split()[0] for name in points}, key=float)
+    text = [
+        "",
+        f"On {judged['items']} held-out items of each task, in per cent: base {_pair(base)}, {first} {_pair(a)}, "
+        f"{second} {_pair(b)} ({first} / {second}).",
+        "",
+        f"### All merges of a grid: one weight for each specialist ({len(points)} points)",
+        "",
+        f"Share of both specialists at once by the weight of {first} (down) and of {second} (across):",
+        "",
+        f"| | {' | '.join(levels)} |",
+        "|---" * (len(levels) + 1) + "|",
+    ]
+    for level in levels:
+        cells = [points.get(f"{level} {other}") for other in levels]
+        text.append(
+            f"| {level} | {' | '.join('' if cell is None else format(cell['share'], '.3f') for cell in cells)} |"
+        )
+    chosen, best = judged["chosen"], judged["best"]
+    accuracies = points[chosen["point"]]["accuracies"]
+    text += [
+        "",
+        f"Chosen on selection items: weights {chosen['point'].replace(' ', ' and ')}, {_share(chosen)} of both at once "
+        f"on held-out items ({_pair(accuracies)}): {Share(chosen['value'], chosen['low'], chosen['high']).verdict}. "
+        f"Best of all on the held-out items themselves: {best['point'].replace(' ', ' and ')}, {_share(best)}.",
+    ]
+    return text
+
+
+def _searches(family: Family, searches: Searches) -> list[str]:
+    text = ["", "### Searches", ""]
+    text += [f"- *{way}*: {WAYS[way].about}." for way in WAYS if any(entry["way"] == way for entry in searches)]
+    text += [
+        "",
+        "| search | seed | genes | candidates | search items | other items | seconds | "
+        f"{' | '.join(family.skills[:2])} | share of both at once | target |",
+        "|---" * 11 + "|",
+    ]
+    for entry in searches:
+        items, accuracies = entry["items"], " | ".join(f"{100 * value:.1f}" for value in entry["accuracies"])
+        other = items["baselines"] + items["selection"]
+        text.append(
+            f"| {entry['way']} | {entry['seed']} | {entry['genes']} | {entry['candidates']} | {items['search']} | "
+            f"{other} | {entry['seconds']:.0f} | {accuracies} | "
+            f"{_share(entry['share'])} | {Share(**entry['share']).verdict} |"
+        )
+    text += ["", *_means(searches)]
+    return text
+
+
+def _means(searches: Searches) -> list[str]:
+    """A sentence on each way."""
+    text = []
+    for way in WAYS:
+        own = [entry for entry in searches if entry["way"] == way]
+        if not own:
+            continue
+        values = np.array([entry["share"]["value"] for entry in own])
+        items = np.mean([entry["items"]["search"] for entry in own])
+        reached = sum(value >= TARGET for value in values)
+        sure = sum(Share(**entry["share"]).verdict == "reached" for entry in own)
+        missed = sum(Share(**entry["share"]).verdict == "missed" for entry in own)
+        spread = f" ± {values.std(ddof=1) / np.sqrt(len(values)):.3f}" if len(values) > 1 else ""
+        text.append(
+            f"- *{way}*, {len(own)} seeds, {items:.0f} search items each: {values.mean():.3f}{spread} on average, at "
+            f"{TARGET} or above in {reached}; by the intervals reached in {sure}, missed in {missed}."
+        )
+    return text
+
+
+def _pair(values: Sequence[float]) -> str:
+    return " / ".join(f"{100 * value:.1f}" for value in values)
+
+
+def _share(found: Mapping[str, Any]) -> str:
+    return f"{found['value']:.3f} ({found['low']:.3f} to {found['high']:.3f})"
