@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 
 from evomerge.analysis.student import normal_quantile, student_quantile
+from experiments import json_lines
 from experiments.machine import machine
 from experiments.spaces.layouts import ABOUT, LAYOUTS
 
@@ -21,7 +22,7 @@ TODAY = "layer"
 
 def write(work: Path, out: Path) -> None:
     """Writes ``study.md``, ``study.json`` and ``study.png``."""
-    searches = _lines(work / "searches.jsonl")
+    searches = json_lines.read(work / "searches.jsonl")
     by_family: dict[str, dict[tuple[str, str], list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for entry in sorted(searches, key=lambda entry: entry["seed"]):
         by_family[entry["family"]][entry["layout"], entry["algorithm"]].append(entry)
@@ -32,7 +33,7 @@ def write(work: Path, out: Path) -> None:
         baselines = json.loads((work / f"{family.replace(' ', '_')}.json").read_text(encoding="utf-8"))
         lines += _family(family, whole, baselines)
         found["families"][family] = {"baselines": baselines, "cells": _data(whole)}
-    judged = _lines(work / "subsets.jsonl")
+    judged = json_lines.read(work / "subsets.jsonl")
     if judged:
         lines += _subsets(judged)
         found["subsets"] = judged
@@ -42,12 +43,6 @@ def write(work: Path, out: Path) -> None:
         _draw({family: _complete(cells) for family, cells in by_family.items()}, out / "study.png")
     (out / "study.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (out / "study.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    """The whole lines of a file of JSON lines."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 def _complete(cells: Cells) -> Cells:

@@ -21,6 +21,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from experiments import json_lines
 from experiments.spaces.families import Family, pair, six
 from experiments.spaces.landscape import Landscape, Space, random_of
 from experiments.spaces.layouts import LAYOUTS
@@ -66,15 +67,8 @@ def search(landscape: Landscape, space: Space, algorithm: str, seed: int) -> dic
 
 
 def known(file: Path) -> dict[tuple[str, str, str, int], dict[str, Any]]:
-    """The searches that are done; a line that was cut off by a kill is none."""
-    found = {}
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        found[entry["family"], entry["layout"], entry["algorithm"], entry["seed"]] = entry
-    return found
+    """The searches that are done."""
+    return {(e["family"], e["layout"], e["algorithm"], e["seed"]): e for e in json_lines.read(file)}
 
 
 def baselines(landscape: Landscape) -> dict[str, float]:
@@ -104,8 +98,7 @@ def run(work: Path, seeds: int) -> None:
             spaces[family, layout] = landscape.space(layout)
         found = search(landscape, spaces[family, layout], algorithm, seed)
         entry = {"family": family, "layout": layout, "algorithm": algorithm, "seed": seed, **found}
-        with file.open("a", encoding="utf-8") as opened:
-            opened.write(("\n" if _cut(file) else "") + json.dumps(entry) + "\n")
+        json_lines.append(file, entry)
         left = (time.monotonic() - started) / number * (len(todo) - number)
         best = found["budgets"][str(BUDGETS[-1])]
         print(
@@ -113,15 +106,6 @@ def run(work: Path, seeds: int) -> None:
             f"{best['hypervolume']:.3f}, {found['seconds']:.1f} s, about {left / 60:.0f} min left",
             flush=True,
         )
-
-
-def _cut(file: Path) -> bool:
-    """Whether the last line has no end."""
-    if not file.exists() or not file.stat().st_size:
-        return False
-    with file.open("rb") as opened:
-        opened.seek(-1, os.SEEK_END)
-        return opened.read() != b"\n"
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
 import time
 from pathlib import Path
@@ -23,6 +22,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 
 from evomerge.recipe import Recipe
+from experiments import json_lines
 from experiments.spaces.families import EXPERTS, Family, six
 from experiments.spaces.landscape import Array, Landscape, Space, random_of
 from experiments.spaces.page import write
@@ -103,16 +103,14 @@ def run(work: Path, count: int) -> None:
     family: Family = six(work)
     folder = Path(family.base).parent
     file = work / "subsets.jsonl"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    done = {tuple(json.loads(line)["experts"]) for line in lines if line.endswith("}")}
+    done = {tuple(entry["experts"]) for entry in json_lines.read(file)}
     for seed, subset in enumerate(subsets(count)):
         if subset in done:
             continue
         started = time.perf_counter()
         landscape = Landscape(family, work / "run", tuple(str(folder / name) for name in subset))
         entry = {"experts": subset, **judge(landscape, seed)}
-        with file.open("a", encoding="utf-8") as opened:
-            opened.write(json.dumps(entry) + "\n")
+        json_lines.append(file, entry)
         ways = ", ".join(f"{name} {way['fresh']:.3f}" for name, way in entry["ways"].items())
         print(f"{seed + 1}/{count} {' '.join(subset)}: best expert {entry['best expert']:.3f}, {ways}, "
               f"{time.perf_counter() - started:.0f} s", flush=True)  # fmt: skip
