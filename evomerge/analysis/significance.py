@@ -7,18 +7,19 @@ from collections.abc import Callable, Sequence
 
 from evomerge.analysis.intervals import Interval
 
-__all__ = ["holm", "p_value"]
+__all__ = ["holm", "one_sided_p_value", "p_value"]
 
 _BISECTIONS = 24
 
 
-def p_value(interval_at: Callable[[float], Interval]) -> float | None:
-    """Two-sided p-value of the hypothesis that an estimate is zero.
+def p_value(interval_at: Callable[[float], Interval], null: float = 0.0) -> float | None:
+    """Two-sided p-value of the hypothesis that an estimate is a given number.
 
-    It is one minus the confidence at which the estimate's interval reaches zero.
+    It is one minus the confidence at which the estimate's interval reaches that number.
 
     Args:
         interval_at: The estimate with its interval, by confidence.
+        null: The number.
 
     Returns:
         The p-value, never below 6e-8; None where the standard error is unknown.
@@ -29,11 +30,31 @@ def p_value(interval_at: Callable[[float], Interval]) -> float | None:
     for _ in range(_BISECTIONS):
         middle = 0.5 * (low + high)
         at = interval_at(middle)
-        if at.low > 0.0 or at.high < 0.0:
+        if at.low > null or at.high < null:
             low = middle
         else:
             high = middle
     return 1.0 - low
+
+
+def one_sided_p_value(interval_at: Callable[[float], Interval], limit: float, above: bool = True) -> float | None:
+    """p-value of the hypothesis that an estimate does not lie beyond a limit; small values say that it does.
+
+    Args:
+        interval_at: The estimate with its interval, by confidence.
+        limit: The limit.
+        above: Whether beyond is above the limit, else below.
+
+    Returns:
+        Half the two-sided p-value where the estimate lies beyond the limit, else one minus that; None where the
+        standard error is unknown.
+    """
+    both = p_value(interval_at, limit)
+    if both is None:
+        return None
+    mean = interval_at(0.95).mean
+    beyond = mean > limit if above else mean < limit
+    return both / 2.0 if beyond else 1.0 - both / 2.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
