@@ -12,7 +12,7 @@ from evomerge.search import Progress
 
 _EVERY = 30.0  # seconds between lines where no terminal is watching
 _REDRAW = 0.1  # seconds between two drawings of the changing line
-_PHASES = {"baselines": "baselines", "search": "search", "selection": "selecting", "confirmation": "confirming"}
+_PHASES = {"selection": "selecting", "confirmation": "confirming"}
 
 
 class ProgressLine:

@@ -67,7 +67,7 @@ def _row(folder: Path, job: Job) -> dict[str, str]:
     except InputError:
         return row
     searched = candidates(store)
-    row["evaluations"] = str(len(searched))
+    row["evaluations"] = str(sum(not record.recommended for record in searched))
     objectives = [Objective.from_json(data) for data in store.manifest.get("objectives", [])]
     feasible = _feasible(store, objectives, searched)
     for objective in objectives:

@@ -77,6 +77,7 @@ _FORMS: Mapping[str, Callable[[Setting], Kind]] = {
     "checkpoint": _checkpoint,
     "checkpoints": _checkpoints,
     "metrics": lambda _: value_types.metric_texts(),
+    "numbers": lambda setting: value_types.numbers(setting.low, setting.high),
     "paths": lambda _: value_types.paths(),
     "patterns": lambda _: value_types.patterns(),
     "positive number": lambda setting: value_types.number(setting.low, setting.high, above=0),

@@ -88,6 +88,13 @@ def number(low: float | None = None, high: float | None = None, *, above: float 
     return Kind(a_number(low, high) + (f" greater than {above:g}" if above is not None else ""), read)
 
 
+def numbers(low: float | None = None, high: float | None = None) -> Kind:
+    """A list of finite numbers, each from ``low`` to ``high``; one number alone is a list of one."""
+    each = number(low, high)
+    expected = f"a list such as [0.3,0.5] of which each is {each.expected}"
+    return Kind(expected, lambda value: tuple(map(each.read, listed(value))), many=True)
+
+
 def truth() -> Kind:
     """True or false."""
 

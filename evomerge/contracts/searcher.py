@@ -10,7 +10,15 @@ import numpy as np
 
 from evomerge.contracts import landscape
 from evomerge.contracts.searcher_cases import Trace, Unseeded, disturbed, identical, other_values, refused
-from evomerge.search.searchers import Observation, Problem, Proposal, Searcher, SearcherSettings, SearcherSpec
+from evomerge.search.searchers import (
+    Observation,
+    Problem,
+    Proposal,
+    Recommends,
+    Searcher,
+    SearcherSettings,
+    SearcherSpec,
+)
 
 __all__ = ["SearcherContract"]
 
@@ -147,6 +155,21 @@ class SearcherContract:
                         assert x.dtype == np.float64
                         assert ((x >= 0.0) & (x <= 1.0)).all()
                     searcher.tell(self.observe(proposals, kind))
+
+    def test_recommendations_lie_in_the_cube_and_change_nothing(self) -> None:
+        """Of a searcher that makes any: before it was told something, in the middle, and after it has converged."""
+        asked, unasked = self.make(), self.make()
+        if not isinstance(asked, Recommends):
+            return
+        for kind in ("mixed", "flat", "infeasible"):
+            for batch, again in zip(self.trace(asked, 12, kind), self.trace(unasked, 12, kind), strict=True):
+                genomes, twice = asked.recommend(), asked.recommend()
+                assert batch == again
+                assert genomes.tobytes() == twice.tobytes()
+                assert genomes.shape[1:] == (N_VAR,)
+                assert genomes.dtype == np.float64
+                assert ((genomes >= 0.0) & (genomes <= 1.0)).all()
+        assert len(asked.recommend())
 
     def test_the_initial_population_holds_the_starts(self) -> None:
         """None is dropped, also where there are more of them than the population has members."""

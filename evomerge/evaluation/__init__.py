@@ -6,12 +6,12 @@ who made them nor who will read them. A `Job` is asked of a worker, whose `Outco
 """
 
 from evomerge.evaluation.ask import SPLITS, Ask
-from evomerge.evaluation.baselines import BASE, EXPERT, UNIFORM, expert_names
+from evomerge.evaluation.baselines import BASE, EXPERT, SCALED, UNIFORM, expert_names
 from evomerge.evaluation.items import PYTHON, PYTHON_ITEMS, ItemLists, count_items, item_set_digest
 from evomerge.evaluation.json_text import JsonText, compact
 from evomerge.evaluation.objective import Constraint, Objective
 from evomerge.evaluation.outcome import ERROR_KINDS, Failure, Job, Outcome, Response
-from evomerge.evaluation.record import Evaluation, Provenance, ResponseRef, ToldValues
+from evomerge.evaluation.record import RECOMMENDED, Evaluation, Provenance, ResponseRef, ToldValues
 
 __all__ = [
     "BASE",
@@ -19,6 +19,8 @@ __all__ = [
     "EXPERT",
     "PYTHON",
     "PYTHON_ITEMS",
+    "RECOMMENDED",
+    "SCALED",
     "SPLITS",
     "UNIFORM",
     "Ask",

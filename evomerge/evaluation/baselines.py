@@ -1,10 +1,10 @@
-"""Names of the baselines: base, every expert alone, and the uniform average."""
+"""Names of the baselines: base, every expert alone, the uniform average, and task arithmetic with one scale for all."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-BASE, UNIFORM, EXPERT = "base", "uniform", "expert:"
+BASE, UNIFORM, EXPERT, SCALED = "base", "uniform", "expert:", "scaled:"
 
 
 def expert_names(labels: Sequence[str]) -> tuple[str, ...]:

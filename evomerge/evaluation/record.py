@@ -9,6 +9,8 @@ from typing import Any
 from evomerge.evaluation.ask import Ask
 from evomerge.evaluation.outcome import Failure
 
+RECOMMENDED = "recommended"  # stands where the parents of a proposal are named
+
 
 @dataclass(frozen=True)
 class ToldValues:
@@ -46,15 +48,16 @@ class Evaluation:
         digest: The recipe's digest.
         recipe: The recipe as JSON.
         ask: Where in the run it was asked.
-        name: ``base``, ``expert:LABEL`` or ``uniform`` for baselines, of equal ones the first; None for searched
-            candidates.
+        name: ``base``, ``expert:LABEL``, ``uniform`` or ``scaled:SCALE`` for baselines, of equal ones the first; None
+            for searched candidates.
         metrics: Metric key to score; empty on failure.
         error: The failure, or None.
         items: Number of items asked.
         item_set: Digest of the set of items asked.
         variant: The form the model was served in, see `Job`.
         probabilities: Task to the inclusion probability of each of its items; None where all are 1.
-        parents: Ids of the proposals that it descends from.
+        parents: Ids of the proposals that it descends from; ``recommended:N`` of what the searcher proposed at no time
+            but recommended after ``N`` batches.
         told: The values that the searcher was told; None before that, and for what no searcher is told.
     """
 
@@ -75,6 +78,11 @@ class Evaluation:
     def split(self) -> str:
         """The split that the items belong to."""
         return self.ask.round
+
+    @property
+    def recommended(self) -> bool:
+        """Whether the searcher did not propose it but recommended it at the end."""
+        return any(parent.startswith(f"{RECOMMENDED}:") for parent in self.parents)
 
     @property
     def batch(self) -> int:

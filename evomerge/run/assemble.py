@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge import methods
+from evomerge import executors, methods
 from evomerge.candidate import UserFunction, resolve_device
 from evomerge.checkpoints import CheckpointSource, find_nonfinite, fingerprint_of
 from evomerge.errors import Findings, InputError
@@ -23,7 +23,15 @@ from evomerge.run import asked, paths
 from evomerge.run.recipes.layout import few_evaluations, laid_out
 from evomerge.run.recipes.models import Folders, equal_weights, open_models, other_bases, with_adapters
 from evomerge.run.recipes.searched import SearchedRecipe, read_recipe
-from evomerge.run.recipes.space import baselines, build_spec, compare_models, front_of, known_starts, tower_notes
+from evomerge.run.recipes.space import (
+    baselines,
+    build_spec,
+    compare_models,
+    front_of,
+    known_starts,
+    scaled,
+    tower_notes,
+)
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.search import Problem, SearcherSettings, make, searchers
 from evomerge.store import RunStore, foreign_problem
@@ -77,6 +85,14 @@ class Assembly:
         """Base, each expert alone and their uniform average, which every candidate is compared with."""
         base = self.config.base and self.known(self.config.base)
         return baselines(self.template, base, self.experts, self.checkpoints)
+
+    @property
+    def scaled(self) -> dict[str, Recipe]:
+        """Task arithmetic with one scale for all experts; none where answers are looked up that nobody recorded."""
+        if executors.load(self.config.executor.name).identity:
+            return {}
+        base = self.config.base and self.known(self.config.base)
+        return scaled(self.template, base, self.experts, self.config.confirm.scales)
 
     @property
     def experts(self) -> tuple[ModelRef, ...]:

@@ -114,6 +114,7 @@ def search_plan(assembly: Assembly) -> SearchPlan:
         promoted=config.promote.candidates,
         finalists=config.confirm.finalists,
         allocation=replace(config.allocation, seed=child_seed(config.seed, "allocation")),
+        scaled=assembly.scaled,
     )
 
 

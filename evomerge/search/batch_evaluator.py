@@ -107,7 +107,8 @@ class BatchEvaluator:
             if (recipe.digest, batch.split, item_set) not in self._seen:
                 places.setdefault(recipe.digest, place)
         places = dict(list(places.items())[: batch.limit])
-        work = _Work(batch, item_set, places, {}, HeldFailures(batch.number == 0 and batch.split == "search"))
+        baselines = batch.number == 0 and batch.split == "search" and not batch.indices
+        work = _Work(batch, item_set, places, {}, HeldFailures(baselines))
         self._row.begin(list(places))
         for digest, place in places.items():
             stored = self._stored(digest, work, place)

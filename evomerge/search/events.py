@@ -41,7 +41,7 @@ class Phase(Event):
     """A phase begins.
 
     Attributes:
-        phase: ``baselines``, ``search``, ``selection`` or ``confirmation``.
+        phase: ``baselines``, ``search``, ``references``, ``selection`` or ``confirmation``.
         total: Evaluations there will be in this phase as far as budgets tell, or None.
         criteria: What is better and what is feasible in it; None where scores cannot be compared as they come.
     """

@@ -110,6 +110,7 @@ class _Search:
         self._candidates: list[Evaluation] = []  # in the order of the asks
         self._cut = False
         self._known: dict[str, Evaluation] = {}  # the baselines
+        self._searcher: Searcher | None = None
         fold = Fold.of(plan.aggregate, plan.objectives, plan.constraints)
         self._evaluator = BatchEvaluator(store, executor, fold, plan.budgets.max_failures, stop, self._expired, emit)
 
@@ -123,10 +124,12 @@ class _Search:
             if not self._plan.allocation.plain:
                 self._store.write_json(ESTIMATES, rounds.estimates())
         self._searching = False
-        members = [self._store.at(member.ask) or member for member in rounds.front.members()]
         promotion = Promotion(self._plan, self._store, self._evaluator, self._emit, self._told)
-        if reason != "stopped" and not promotion.run(criteria, rounds.current(self._candidates), self._stop):
+        candidates = rounds.current(self._candidates)
+        if reason != "stopped" and not promotion.run(criteria, candidates, self._searcher, self._stop):
             reason = "stopped"
+        rounds.front.extend(promotion.recommended)
+        members = [self._store.at(member.ask) or member for member in rounds.front.members()]
         self._emit(Ended(reason))
         selected, confirmed = tuple(promotion.selected), tuple(promotion.confirmed)
         found = len(self._candidates)
@@ -153,7 +156,8 @@ class _Search:
         """Asks, scores and tells until something ends it; returns what."""
         plan = self._plan
         starts = plan.starts if plan.starts is not None else np.zeros((0, plan.genome.n_var))
-        searcher = plan.searcher(Problem(plan.genome.n_var, len(plan.objectives), criteria.n_con, starts))
+        problem = Problem(plan.genome.n_var, len(plan.objectives), criteria.n_con, starts)
+        searcher = self._searcher = plan.searcher(problem)
         self._searching = True
         plain = plan.allocation.plain
         self._emit(Phase("search", self._allowance(rounds)[0], criteria if plain else None))

@@ -32,7 +32,7 @@ __all__ = [
 class Budgets:
     """When a search ends; None is no limit.
 
-    All count searched candidates alone: baselines, repeats, promotion and confirmation are free.
+    All count searched candidates alone: baselines, repeats, recommendations, promotion and confirmation are free.
 
     Attributes:
         evaluations: Candidates scored, failed ones included. The last batch is cut to it.
@@ -62,9 +62,24 @@ class ConfirmSettings:
 
     Attributes:
         finalists: At most so many members are scored on the test split; 0 for no confirmation.
+        margin: A member holds what the best expert reaches if it is no worse by more than so many points; where an
+            objective is no share of items, so many per cent of the expert's score.
+        scales: Scales of task arithmetic, one for all experts, of which the best on the search items is the tuned
+            reference beside the best expert; empty for no such reference.
     """
 
     finalists: int = field(default=8, metadata=setting("how many members are scored on the test split", low=0))
+    margin: float = field(
+        default=5.0, metadata=setting("points below the best expert that still count as holding its score", low=0)
+    )
+    scales: tuple[float, ...] = field(
+        default=(0.3, 0.5, 0.7, 1.0),
+        metadata=setting(
+            "scales of task arithmetic, the best of which on search items is a reference; []: none",
+            low=0,
+            form="numbers",
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -100,6 +115,8 @@ class SearchPlan:
         promoted: At most so many candidates are compared on the selection split; None for twice the finalists.
         finalists: At most so many candidates are confirmed on the test split; 0 for no promotion and no confirmation.
         allocation: Which of the search items candidates are asked.
+        scaled: Name to recipe of task arithmetic with one scale for all experts; the best on the search items is asked
+            what finalists are asked, as a reference.
     """
 
     genome: GenomeSpec
@@ -114,6 +131,7 @@ class SearchPlan:
     promoted: int | None = PromoteSettings.candidates
     finalists: int = ConfirmSettings.finalists
     allocation: AllocationSettings = field(default_factory=AllocationSettings)
+    scaled: Mapping[str, Recipe] = field(default_factory=dict)
 
     def asks(self, split: str) -> bool:
         """Whether there are items on a split."""

@@ -17,7 +17,7 @@ class Progress:
     """The state of a search; sent after every outcome.
 
     Attributes:
-        phase: ``baselines``, ``search``, ``selection`` or ``confirmation``.
+        phase: ``baselines``, ``search``, ``references``, ``selection`` or ``confirmation``.
         done: Evaluations of this phase that are there, those of earlier sessions included.
         total: Evaluations there will be in this phase as far as budgets tell, or None.
         batch: The batch at work.

@@ -72,6 +72,8 @@ OUTSIDE = {
     "max_failures": BUDGET,
     "promote.candidates": AFTER,
     "confirm.finalists": AFTER,
+    "confirm.margin": "only the report reads it",
+    "confirm.scales": AFTER,
     "run_dir": SAME,
     "offline": SAME,
     "executor.name": f"{SAME}; one that makes scores up says so itself, see ExecutorSpec.identity",
@@ -99,9 +101,10 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
     outside = {
         "task_path": tmp_path / "elsewhere", "evaluations": 99, "budgets.items": 9999, "budgets.seconds": 99,
         "budgets.patience": 9, "max_failures": 9, "promote.candidates": 5, "confirm.finalists": 2,
-        "run_dir": tmp_path / "other", "offline": "true", "executor.name": "processes", "executor.workers": 2,
-        "executor.options": None, "model.trust_remote_code": "true", "model.prepared_disk": "1M",
-        "model.prepared_memory": "1M", "progress": "lines",
+        "confirm.margin": 2.0, "confirm.scales": "[0.4]", "run_dir": tmp_path / "other", "offline": "true",
+        "executor.name": "processes", "executor.workers": 2, "executor.options": None,
+        "model.trust_remote_code": "true", "model.prepared_disk": "1M", "model.prepared_memory": "1M",
+        "progress": "lines",
     }  # fmt: skip
     assert set(outside) == set(OUTSIDE)
     assert identity(family, **outside) == plain

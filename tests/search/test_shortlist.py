@@ -4,7 +4,7 @@ import numpy as np
 
 from evomerge.evaluation import Ask, Constraint, Evaluation, Failure, Objective
 from evomerge.search.criteria import Criteria
-from evomerge.search.shortlist import choose, finalists, shortlist
+from evomerge.search.promotion.shortlist import choose, finalists, shortlist
 
 FRONT = np.array([[0.0, 1.0], [0.05, 0.9], [0.1, 0.3], [0.15, 0.29], [0.5, 0.2], [0.6, 0.15], [1.0, 0.0]])
 

@@ -62,7 +62,7 @@ def _summarise(prepared: search.ReadySearch, result: SearchResult) -> None:
     members = front_members(store)
     winners = [member for member in members if any(member.beats_best_expert.values())]
     print(_extent(result))
-    stored = len(candidates(store))
+    stored = sum(not candidate.recommended for candidate in candidates(store))
     if result.reason != "stopped" and stored > result.evaluations:
         _say(
             f"warning: {stored} candidates are stored; the report shows the first {result.evaluations}, which is all "

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from evomerge import genome, methods
 from evomerge.checkpoints import Comparison, Matching, changed_names, differ, is_vocabulary, stored_dtype
 from evomerge.errors import InputError
-from evomerge.evaluation import BASE, UNIFORM, expert_names
+from evomerge.evaluation import BASE, SCALED, UNIFORM, expert_names
 from evomerge.genome import GenomeSpec, NotExpressible
 from evomerge.merging import Checkpoints, Merger, matching_of
 from evomerge.methods import MergeMethod
@@ -177,6 +177,36 @@ def _with_tokens_of(template: Recipe, models: Sequence[ModelRef], groups: Parame
         template, method="linear", options=options, sources=sources, groups=groups, coefficients={"weight": weight},
         seed=0,
     )  # fmt: skip
+
+
+def scaled(
+    template: Recipe, base: ModelRef | None, experts: Sequence[ModelRef], scales: Sequence[float]
+) -> dict[str, Recipe]:
+    """Task arithmetic with one scale for all experts, by the scale's name.
+
+    Args:
+        template: The recipe of the candidates.
+        base: The base; without one there are none.
+        experts: The models that are merged.
+        scales: The scales.
+
+    Returns:
+        Name to recipe; empty also where candidates are put together from layers, or have tokens that only a method with
+        a base would give them.
+    """
+    tokens = template.embeddings != "merge" or template.tokenizer != Tokenizer()
+    if base is None or template.has_layers or (tokens and template.base is None):
+        return {}
+    plain = template
+    if not tokens:
+        plain = replace(template, ends=None, post=(), chat_template=None, statistics=())
+    plain = replace(
+        plain, method="task_arithmetic", options=methods.load("task_arithmetic").resolve({}), sources=tuple(experts),
+        base=base, groups=ParameterGroups((Group("all"),), template.groups.patterns, template.groups.layer_pattern),
+        seed=0,
+    )  # fmt: skip
+    weights = {f"{SCALED}{scale:g}": np.full((1, len(experts)), float(scale)) for scale in scales}
+    return {name: replace(plain, coefficients={"weight": weight}) for name, weight in weights.items()}
 
 
 def alone(model: ModelRef, checkpoints: Checkpoints) -> Recipe:

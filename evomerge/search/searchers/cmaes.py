@@ -15,6 +15,8 @@ from evomerge.search.searchers._shared.spec import ONE, SearcherSettings, Search
 
 __all__ = ["CMAES", "SEARCHER"]
 
+_RECOMMENDED = 2  # strategies that have converged, whose means are recommended
+
 
 class CMAES(Generational):
     """Samples from a Gaussian that it fits to what was good, within the unit cube.
@@ -22,7 +24,7 @@ class CMAES(Generational):
     The initial population is the given starts, the best of them the first mean. Without starts the mean is the centre.
     When a strategy has converged, a new one begins at a random mean, as the budget is not its to leave. Infeasible
     genomes get a penalty: the worst feasible value seen so far plus their violation (Deb 2000), which ranks them after
-    all feasible ones.
+    all feasible ones. Its recommendation is the mean, not the best genome drawn, which under noise is a lucky one.
 
     Args:
         problem: The problem, of one objective.
@@ -37,9 +39,11 @@ class CMAES(Generational):
         self._random = random
         self._sigma = sigma
         self._starts = problem.starts
+        self._n_var = problem.n_var
         self._worst: float | None = None
         self._strategy: Any = None if len(problem.starts) else self._begin(np.full(problem.n_var, 0.5))
         self._asked: list[Array] = []
+        self._converged: list[Array] = []  # means of the strategies that have ended
 
     def propose(self) -> tuple[Array, Parents]:
         """The starts, then samples; nobody has parents."""
@@ -55,11 +59,22 @@ class CMAES(Generational):
             return
         self._strategy.tell(self._asked, values.tolist())
         if self._strategy.stop():
+            self._converged.append(self._mean())
             self._strategy = self._begin(self._random.random(len(self._asked[0])))
 
     def selection(self) -> Selection:
         """The parents are the better half of a sample, of the starts the best one; nobody is kept."""
         return Selection(places=1 if self._strategy is None else int(self._strategy.sp.weights.mu))
+
+    def recommend(self) -> Array:
+        """The mean of the strategy at work, once it has learnt, and those of the last two that have converged."""
+        learnt = self._strategy is not None and self._strategy.countiter > 0
+        means = [self._mean()] if learnt else []
+        return np.array([*means, *self._converged[: -_RECOMMENDED - 1 : -1]]).reshape(-1, self._n_var)
+
+    def _mean(self) -> Array:
+        """The distribution's mean within the unit cube."""
+        return np.clip(np.array(self._strategy.result.xfavorite, dtype=np.float64), 0.0, 1.0)
 
     def _penalised(self, values: Array, violation: Array) -> Array:
         feasible = violation <= 0.0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.recipe import Recipe
 
-__all__ = ["Array", "Observation", "Problem", "Proposal", "Searcher", "SearcherFactory", "Selection"]
+__all__ = ["Array", "Observation", "Problem", "Proposal", "Recommends", "Searcher", "SearcherFactory", "Selection"]
 
 Array = NDArray[np.float64]
 
@@ -141,6 +141,15 @@ class Searcher(Protocol):
 
     def selection(self) -> Selection:
         """The decision that the next tell is for; asked between an ask and its tell."""
+        ...
+
+
+@runtime_checkable
+class Recommends(Protocol):
+    """A searcher that knows better than its best observation what to take, such as the mean that it samples around."""
+
+    def recommend(self) -> Array:
+        """Genomes that it would return now, ``(k, n_var)`` in [0, 1]; ``k`` may be 0. Asking changes nothing."""
         ...
 
 

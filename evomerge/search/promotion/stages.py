@@ -2,7 +2,8 @@
 
 Search scores are optimistic, as candidates were chosen by them. So the best candidates by search scores, the shortlist,
 are asked the selection items, finalists are chosen by these fresh scores, and the test split is asked once: the
-baselines and the finalists. On every split the baselines are asked too, so that relative constraints are measured on
+baselines, the finalists and the tuned reference. What the searcher recommends is on the shortlist, whatever its search
+score. On every split the baselines are asked too, so that relative constraints are measured on
 the same items. A run that is extended promotes again; who has been asked a split before is not asked again.
 """
 
@@ -11,14 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from evomerge.errors import InputError
-from evomerge.evaluation import Ask, Evaluation
+from evomerge.evaluation import Evaluation
 from evomerge.recipe import Recipe
 from evomerge.search.batch import Batch
 from evomerge.search.batch_evaluator import BatchEvaluator
 from evomerge.search.criteria import Criteria
 from evomerge.search.events import Listener, Phase, Promoted
 from evomerge.search.plan import SearchPlan
-from evomerge.search.shortlist import finalists, shortlist
+from evomerge.search.promotion.last_asks import LastAsks, recommendations, tuned
+from evomerge.search.promotion.places import places
+from evomerge.search.promotion.shortlist import finalists, shortlist
+from evomerge.search.searchers import Searcher
 from evomerge.store import RunStore
 
 __all__ = ["Promotion"]
@@ -37,6 +41,7 @@ class Promotion:
         number: The batch number of what is asked: how many batches the searcher was told.
 
     Attributes:
+        recommended: Evaluations of what the searcher recommends on the search split.
         selected: Evaluations of baselines and shortlisted candidates on the selection split.
         confirmed: Evaluations of baselines and finalists on the test split.
     """
@@ -44,6 +49,7 @@ class Promotion:
     def __init__(
         self, plan: SearchPlan, store: RunStore, evaluator: BatchEvaluator, emit: Listener, number: int
     ) -> None:
+        self.recommended: list[Evaluation] = []
         self.selected: list[Evaluation] = []
         self.confirmed: list[Evaluation] = []
         self._plan = plan
@@ -51,13 +57,21 @@ class Promotion:
         self._evaluator = evaluator
         self._emit = emit
         self._number = number
+        self._reference: dict[str, Recipe] = {}
 
-    def run(self, criteria: Criteria, candidates: Sequence[Evaluation], stop: Callable[[], str]) -> bool:
+    def run(
+        self,
+        criteria: Criteria,
+        candidates: Sequence[Evaluation],
+        searcher: Searcher | None,
+        stop: Callable[[], str],
+    ) -> bool:
         """Promotes candidates and confirms finalists.
 
         Args:
             criteria: What is better and what is feasible on the search split.
             candidates: All candidates of the search.
+            searcher: Who proposed them; None where nothing was searched.
             stop: Asked before each stage; anything but ``none`` ends here.
 
         Returns:
@@ -65,6 +79,14 @@ class Promotion:
         """
         confirms = bool(self._plan.finalists) and self._plan.asks("test")
         if (self._plan.shortlisted or confirms) and stop() != "none":
+            return False
+        if not (self._plan.shortlisted or confirms):
+            return True
+        last = LastAsks(self._plan, self._store, self._evaluator, self._emit, self._number)
+        self.recommended, scaled = last(recommendations(self._plan, searcher))
+        reference = tuned(criteria, scaled)
+        self._reference = {reference: self._plan.scaled[reference]} if reference is not None else {}
+        if stop() != "none":
             return False
         chosen = self._select(criteria, candidates)
         if not confirms:
@@ -77,9 +99,10 @@ class Promotion:
     def _select(self, criteria: Criteria, candidates: Sequence[Evaluation]) -> list[Evaluation]:
         """Chooses finalists, on the selection split if there is one."""
         limit = self._plan.finalists
-        listed = shortlist(criteria, candidates, self._plan.shortlisted)
+        listed = self._shortlist(criteria, candidates)
         if not listed:
-            return finalists(criteria, [e for e in candidates if criteria.feasible(e)], limit)
+            everyone = [*candidates, *self.recommended]
+            return finalists(criteria, [e for e in everyone if criteria.feasible(e)], limit)
         self.selected = self._ask("selection", listed)
         found = {e.digest: e for e in self.selected}
         # By digest, as baselines that are equal share one evaluation.
@@ -90,35 +113,25 @@ class Promotion:
             return finalists(criteria, [e for e in listed if found[e.digest].error is None], limit)
         return finalists(here, [e for e in self.selected if e.name is None], limit)
 
+    def _shortlist(self, criteria: Criteria, candidates: Sequence[Evaluation]) -> list[Evaluation]:
+        """The best candidates by search scores, and what is recommended; empty where nothing is compared."""
+        limit = self._plan.shortlisted
+        listed = shortlist(criteria, candidates, limit)
+        if not limit:
+            return []
+        # A recommendation that missed a constraint by the luck of the search items is asked all the same.
+        known = {evaluation.digest for evaluation in listed}
+        return listed + [e for e in self.recommended if e.error is None and e.digest not in known]
+
     def _ask(self, split: str, candidates: Sequence[Evaluation]) -> list[Evaluation]:
-        """Scores baselines and candidates on a split."""
+        """Scores baselines, candidates and the tuned reference on a split."""
         plan = self._plan
         recipes = [*plan.baselines.values(), *(Recipe.from_json(candidate.recipe) for candidate in candidates)]
-        names = [*plan.baselines, *([None] * len(candidates))]
+        names = [*plan.baselines, *([None] * len(candidates)), *self._reference]
+        recipes += self._reference.values()
         self._emit(Phase(_PHASES[split], len({recipe.digest for recipe in recipes})))
         fresh = any(self._store.lookup(recipe.digest, split) is None for recipe in recipes)
         self._emit(Promoted(split, tuple(candidate.digest for candidate in candidates), fresh=fresh))
-        indices = self._indices(split, recipes)
+        indices = places(self._store, split, self._number, recipes)
         batch = Batch(recipes, split, self._number, plan.items[split], names, indices=indices)
         return list(self._evaluator.score(batch).new)
-
-    def _indices(self, split: str, recipes: Sequence[Recipe]) -> list[int]:
-        """The place of each recipe in the batch, equal ones the same: that of its evaluation, else the next free one.
-
-        Places are free unless an earlier promotion after as many batches has taken them. So a promotion that was killed
-        goes on with the places that it began with, whatever it had come to keep.
-        """
-        number, taken = 0, set[Ask]()
-        places: dict[str, int] = {}
-        for recipe in recipes:
-            if recipe.digest in places:
-                continue
-            kept = self._store.lookup(recipe.digest, split)
-            if kept is not None:
-                places[recipe.digest] = kept.index
-                continue
-            while (ask := Ask(split, self._number, number)) in taken or self._store.at(ask) is not None:
-                number += 1
-            taken.add(ask)
-            places[recipe.digest] = number
-        return [places[recipe.digest] for recipe in recipes]
