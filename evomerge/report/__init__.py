@@ -20,12 +20,12 @@ from pathlib import Path
 from evomerge.report.facts import Facts
 from evomerge.report.figure import front_figure
 from evomerge.report.markdown import report_markdown
-from evomerge.report.members import Comparison, Member, front_members
+from evomerge.report.members import Comparison, Member, choice, front_members
 from evomerge.report.page import report_page
 from evomerge.report.tables import front_csv, front_json
 from evomerge.store import RunStore
 
-__all__ = ["Comparison", "Member", "front_members", "write"]
+__all__ = ["Comparison", "Member", "choice", "front_members", "write"]
 
 
 def write(folder: str | Path) -> tuple[Path, ...]:

@@ -41,7 +41,7 @@ def optimism(results: Results, members: Sequence[Member]) -> dict[str, dict[str,
 def _baseline_drops(results: Results, label: str, split: str) -> Iterator[float]:
     """Differences between the scores of each baseline on a split and on held-out items, each record once."""
     seen: set[str] = set()
-    for name in results.names:
+    for name in results.fixed:
         record = results.baseline(name, split)
         if record is None or record.digest in seen:
             continue
@@ -66,6 +66,8 @@ def warnings(results: Results, members: Sequence[Member]) -> list[str]:
         found.append(f"{failed} of {count(total, 'candidate')} failed.")
     found += _unconfirmed(results, members)
     found += _few_items(results, members)
+    if (results.store.manifest.get("config") or {}).get("start_from"):
+        found.append("The search began with another run's front: the candidates scored there are not counted here.")
     cards = {short_name(n): results.baseline_scorecard(n, "test") for n in results.names}
     cards |= {m.id: results.scorecard(m.test) for m in members}
     cut = {name: card.truncated for name, card in cards.items() if card is not None and card.truncated > 0.0}

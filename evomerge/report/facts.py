@@ -11,11 +11,14 @@ from typing import Any
 from evomerge.analysis import Interval
 from evomerge.evaluation import SPLITS
 from evomerge.report import caveats, costs
-from evomerge.report.members import Comparison, Member, compare, front_members, n_comparisons
+from evomerge.report.findings.headline import headline, margin_words
+from evomerge.report.findings.procedure import procedure
+from evomerge.report.findings.sentences import chosen_sentence, objective_sentence
+from evomerge.report.members import Comparison, Member, choice, compare, front_members, n_comparisons
 from evomerge.report.results import EXPERT, Results, model_label, short_name
 from evomerge.report.samples import samples
 from evomerge.report.trace import Trace, trace
-from evomerge.report.wording import headline, objective_sentence
+from evomerge.report.wording import SPLIT_WORDS, count
 from evomerge.store import RunStore
 
 _UNKNOWN_FOLDER = "RUN_FOLDER"
@@ -23,12 +26,12 @@ _UNKNOWN_FOLDER = "RUN_FOLDER"
 
 @dataclass(frozen=True)
 class Baseline:
-    """The base, an expert or the uniform average.
+    """The base, an expert, the uniform average or the tuned reference.
 
     Attributes:
         name: Its name in the records.
         short: Its name for people.
-        kind: ``base``, ``expert`` or ``uniform``.
+        kind: ``base``, ``expert``, ``uniform`` or ``tuned``.
         search: Objective label to score on the search split.
         selection: Objective label to score on the selection split; empty where nothing was compared there.
         test: Objective label to score on held-out items.
@@ -54,7 +57,7 @@ class Facts:
     Attributes:
         results: The run's records.
         members: Its front.
-        baselines: Base, experts and uniform average.
+        baselines: Base, experts, uniform average and tuned reference.
     """
 
     def __init__(self, store: RunStore) -> None:
@@ -86,6 +89,33 @@ class Facts:
     def sentences(self) -> dict[str, str]:
         """Objective label to its findings on held-out items."""
         return {o.label: objective_sentence(self.results, self.members, o) for o in self.results.objectives}
+
+    @cached_property
+    def chosen(self) -> tuple[str, str]:
+        """The model that someone gets who asks for one: a title and a sentence; both empty where none was compared."""
+        knee = next((member.id for member in self.members if member.knee), "")
+        sentence = chosen_sentence(self.results, self.members)
+        return (f"{self.knee} {knee}", sentence) if sentence else ("", "")
+
+    @property
+    def findings(self) -> dict[str, str]:
+        """Title to finding: of the chosen model, where there are several objectives, then of each objective."""
+        title, sentence = self.chosen
+        return {title: sentence} | self.sentences if title else self.sentences
+
+    @cached_property
+    def procedure(self) -> dict[str, tuple[Interval, float]]:
+        """Objective label to what the choice by selection scores gives on fresh items, and how optimistic they are."""
+        return procedure(self.results)
+
+    @property
+    def procedure_note(self) -> str:
+        """A sentence on what `procedure` says."""
+        items = count(self.items("selection"), "selection item")
+        return (
+            f"Expected score, on fresh items, of the best in one objective of the {self.compared} candidates that were "
+            f"compared: chosen by a random half of the {items} and scored on the other half, over many halves."
+        )
 
     @cached_property
     def trace(self) -> Trace:
@@ -123,14 +153,29 @@ class Facts:
         return len({e.digest for e in self.results.store.evaluations("selection") if e.name is None})
 
     @property
+    def margin(self) -> str:
+        """How much worse than the best expert still counts as held, in words."""
+        return margin_words(self.results)
+
+    @property
     def splits(self) -> tuple[str, ...]:
         """The splits whose scores are shown: without the selection split where nothing was compared on it."""
         return tuple(split for split in SPLITS if split != "selection" or self.compared)
 
     @property
     def knee(self) -> str:
-        """The name for people of the front's knee: of a single objective that is the best search score."""
-        return "knee" if len(self.results.objectives) > 1 else "best search score"
+        """The name for people of the chosen member: of a single objective that with the best score it is chosen by."""
+        return "knee" if len(self.results.objectives) > 1 else f"best {SPLIT_WORDS[self.choice]} score"
+
+    @property
+    def choice(self) -> str:
+        """The split by whose scores the chosen member is chosen."""
+        return choice(self.members)[1]
+
+    @property
+    def recommended(self) -> int:
+        """Number of candidates that the searcher recommended without having proposed them."""
+        return sum(e.recommended for e in self.results.candidates)
 
     @property
     def shown(self) -> str:
@@ -196,6 +241,6 @@ class Facts:
         best = {label: self.results.best_expert(label, "test") for label in labels}
         against = {label: other for label, other in best.items() if other and other != name}
         test = self.results.baseline(name, "test")
-        kind = "expert" if name.startswith(EXPERT) else name
+        kind = "expert" if name.startswith(EXPERT) else "tuned" if name == self.results.tuned else name
         versus = compare(self.results, test, against)
         return Baseline(name, short_name(name), kind, search, selection, on_test, versus)

@@ -17,7 +17,7 @@ from evomerge.report.wording import shortened
 
 # Okabe & Ito's palette, which people with any colour vision can tell apart.
 INK, QUIET, BLUE, RED, GREEN = "#1b1b1a", "#8a8a86", "#0072B2", "#D55E00", "#009E73"
-_STYLES = {"base": (QUIET, "D"), "expert": (RED, "s"), "uniform": (GREEN, "P")}
+_STYLES = {"base": (QUIET, "D"), "expert": (RED, "s"), "uniform": (GREEN, "P"), "tuned": (GREEN, "^")}
 _MOST_BARS = 25
 _TITLES = {
     "test": "held-out items, 95 % intervals",

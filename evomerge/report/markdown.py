@@ -57,12 +57,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _summary(facts: Facts) -> list[str]:
-    lines = [f"- {code(label)}: {text(sentence)}" for label, sentence in facts.sentences.items() if sentence]
+    lines = [f"- {code(title)}: {text(sentence)}" for title, sentence in facts.findings.items() if sentence]
     failed = f", {facts.failed} of them failed" if facts.failed else ""
+    recommended = f", {facts.recommended} of them recommended by the searcher" if facts.recommended else ""
     asked, held_out = count(facts.items("search"), "search item"), count(facts.items("test"), "held-out item")
     compared = f"the best {facts.compared} compared on {count(facts.items('selection'), 'selection item')}; "
     lines.append(
-        f"- {count(len(facts.results.candidates), 'candidate')} scored on {asked}{failed}; "
+        f"- {count(len(facts.results.candidates), 'candidate')} ever scored, on {asked}{failed}{recommended}; "
         f"{compared if facts.compared else ''}"
         f"{count(len(facts.confirmed), 'member')} confirmed on {held_out}. "
         f"Marks hold after Holm's correction for {count(facts.comparisons, 'comparison')}; {facts.intervals}."
@@ -84,6 +85,8 @@ def _members(facts: Facts) -> list[str]:
     rows = []
     for member in facts.members:
         notes = [f" ({facts.knee})"] if member.knee else []
+        notes += [" (recommended by the searcher)"] * member.recommended
+        notes += [f" ({text(member.holding.verdict)})"] * bool(member.holding.verdict)
         notes += [f" (dominated by {text(', '.join(map(short_name, member.dominated_by)))})"] * bool(
             member.dominated_by
         )
@@ -127,7 +130,19 @@ def _optimism(facts: Facts) -> list[str]:
             drops = (f"of the {who} {number(drop, percent, signed=True)}{unit}" for who, drop in of.items())
             lines.append(f"- {code(label)}, {split} scores: {', '.join(drops)}")
     what = "How much better scores are than held-out scores, on average, of the members, which were selected by them."
-    return ["## Optimism of selected scores", "", what, "", *lines, ""] if lines else []
+    found = ["## Optimism of selected scores", "", what, "", *lines, ""] if lines else []
+    return found + _procedure(facts)
+
+
+def _procedure(facts: Facts) -> list[str]:
+    if not facts.procedure:
+        return []
+    lines = []
+    for label, (interval, optimism) in facts.procedure.items():
+        percent = facts.percent[label]
+        drop = f"{number(optimism, percent, signed=True)}{' points' if percent else ''}"
+        lines.append(f"- {code(label)}: {text(whole(interval, percent))}; the best selection score flatters by {drop}")
+    return ["## What such a search gives", "", text(facts.procedure_note), "", *lines, ""]
 
 
 def _costs(facts: Facts) -> list[str]:

@@ -3,57 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from evomerge.analysis import (
-    Interval,
-    Truncation,
-    holm,
-    pareto,
-    stratified_difference,
-    stratified_p_value,
-    truncation,
+from evomerge.analysis import Interval, pareto
+from evomerge.analysis.margin import joint_verdicts
+from evomerge.evaluation import UNIFORM, Evaluation
+from evomerge.report.findings.comparison import (
+    BEATS,
+    SAME,
+    TRUNCATED,
+    UNJUDGED,
+    WORSE,
+    Comparison,
+    compare,
+    marked,
 )
-from evomerge.evaluation import Evaluation, Objective
-from evomerge.report.results import Results, better
+from evomerge.report.findings.holding import Holding, hold, with_needed
+from evomerge.report.results import Results
 from evomerge.store import RunStore
 
-BEATS, SAME, WORSE = "beats best expert", "not distinguishable", "worse"
-UNJUDGED, TRUNCATED = "cannot be judged", "truncation differs"
-SIGNIFICANCE = 0.05
 _ID_LENGTH = 8
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A member and another model on the same held-out items.
-
-    Attributes:
-        against: The other model's baseline name.
-        interval: Paired difference, member minus other, in natural units.
-        p: Two-sided p-value; None where the items say nothing.
-        adjusted: The p-value after Holm's correction for all comparisons of the report; None as for ``p``.
-        mark: :data:`BEATS`, :data:`SAME` or :data:`WORSE`, by the adjusted p-value; :data:`UNJUDGED` where the items
-            say nothing: there is one alone, or all differ by the same; :data:`TRUNCATED` in the place of a significant
-            mark where one of the two was cut at its length limit more often, which may be all that differs.
-        truncation: How often the answers of both were cut; None where none was.
-    """
-
-    against: str
-    interval: Interval
-    p: float | None = None
-    adjusted: float | None = None
-    mark: str = SAME
-    truncation: Truncation | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """All fields as a JSON object."""
-        data = {"against": self.against, **self.interval.to_json(), "p": self.p, "p_holm": self.adjusted}
-        cut = self.truncation
-        return data if cut is None else data | {"truncated": [cut.first, cut.second]}
 
 
 @dataclass(frozen=True)
@@ -73,7 +45,10 @@ class Member:
         test_scores: Objective label to score on held-out items; empty when not confirmed.
         versus_expert: Objective label to the comparison with that objective's best expert.
         versus_uniform: Objective label to the comparison with the uniform average.
-        knee: Whether it is the knee of the front, by search scores.
+        versus_tuned: Objective label to the comparison with the tuned reference; empty where there is none.
+        holding: Whether it holds what the best expert of every objective reaches, to within the margin.
+        knee: Whether it is what a person gets who asks for one model: the knee of the finalists, by the scores that
+            they were chosen by, see `choice`.
         on_test_front: Whether no other member dominates it on held-out items.
         dominated_by: Baselines at least as good in every objective, and better in one, on held-out items.
     """
@@ -89,6 +64,8 @@ class Member:
     test_scores: Mapping[str, Interval]
     versus_expert: Mapping[str, Comparison]
     versus_uniform: Mapping[str, Comparison]
+    versus_tuned: Mapping[str, Comparison] = field(default_factory=dict)
+    holding: Holding = field(default_factory=Holding)
     knee: bool = False
     on_test_front: bool = False
     dominated_by: tuple[str, ...] = ()
@@ -96,6 +73,11 @@ class Member:
     def scores(self, split: str) -> Mapping[str, Interval]:
         """Objective label to score on a split; empty when it was not asked there."""
         return {"search": self.search_scores, "selection": self.selection_scores, "test": self.test_scores}[split]
+
+    @property
+    def recommended(self) -> bool:
+        """Whether the searcher recommended it without having proposed it: the mean of what it samples."""
+        return self.search.recommended
 
     @property
     def beats_best_expert(self) -> dict[str, bool]:
@@ -116,13 +98,23 @@ def front_members(source: RunStore | Results) -> list[Member]:
     chosen = _chosen(results)
     if not chosen:
         return []
-    knee = _knee(results, chosen)
     ids = _identifiers([e.digest for e in chosen])
-    members = [
-        _member(results, evaluation, identifier, evaluation.digest == knee)
-        for evaluation, identifier in zip(chosen, ids, strict=True)
-    ]
-    return _marked(results, _with_test_front(results, members))
+    members = [_member(results, evaluation, identifier) for evaluation, identifier in zip(chosen, ids, strict=True)]
+    return _held(results, _marked(results, _with_test_front(results, _with_knee(results, members))))
+
+
+def choice(members: Sequence[Member]) -> tuple[list[Member], str]:
+    """The members of which one is returned, and the split by whose scores it is chosen: never the test split.
+
+    Those are the finalists, and the split that made them so: their search scores are the best of many and flatter them.
+    While nothing is confirmed they are those that were compared on the selection split, else all.
+
+    Args:
+        members: The members of a run's front.
+    """
+    confirmed = [member for member in members if member.test_scores]
+    pool = confirmed or [member for member in members if member.selection_scores] or list(members)
+    return pool, "selection" if pool and all(member.selection_scores for member in pool) else "search"
 
 
 def _chosen(results: Results) -> list[Evaluation]:
@@ -145,9 +137,13 @@ def _non_dominated(results: Results, evaluations: Sequence[Evaluation]) -> list[
     return [e for e, keep in zip(evaluations, mask, strict=True) if keep]
 
 
-def _knee(results: Results, chosen: Sequence[Evaluation]) -> str | None:
-    front = _non_dominated(results, [e for e in chosen if results.feasible(e)])
-    return front[pareto.knee(results.minimised(front))].digest if front else None
+def _with_knee(results: Results, members: list[Member]) -> list[Member]:
+    pool, split = choice(members)
+    asked = {member.digest: getattr(member, split) for member in pool}
+    feasible = [e for e in asked.values() if results.feasible(e)] or (list(asked.values()) if split != "search" else [])
+    front = _non_dominated(results, feasible)
+    knee = front[pareto.knee(results.minimised(front))].digest if front else None
+    return [replace(member, knee=member.digest == knee) for member in members]
 
 
 def _identifiers(digests: Sequence[str]) -> list[str]:
@@ -157,7 +153,7 @@ def _identifiers(digests: Sequence[str]) -> list[str]:
     return [digest[:length] for digest in digests]
 
 
-def _member(results: Results, evaluation: Evaluation, identifier: str, knee: bool) -> Member:
+def _member(results: Results, evaluation: Evaluation, identifier: str) -> Member:
     labels = [o.label for o in results.objectives]
     selection, test = (results.store.lookup(evaluation.digest, split) for split in ("selection", "test"))
     best = {label: results.best_expert(label, "test") for label in labels}
@@ -172,36 +168,11 @@ def _member(results: Results, evaluation: Evaluation, identifier: str, knee: boo
         selection_scores=results.intervals(selection),
         test_scores=results.intervals(test),
         versus_expert=compare(results, test, {label: name for label, name in best.items() if name}),
-        versus_uniform=compare(results, test, dict.fromkeys(labels, "uniform")),
-        knee=knee,
+        versus_uniform=compare(results, test, dict.fromkeys(labels, UNIFORM)),
+        versus_tuned=compare(results, test, dict.fromkeys(labels, results.tuned)) if results.tuned else {},
+        holding=hold(results, test),
         dominated_by=_dominating(results, test) if results.scorecard(test) else (),
     )
-
-
-def compare(results: Results, evaluation: Evaluation | None, against: Mapping[str, str]) -> dict[str, Comparison]:
-    """Compares an evaluation with a baseline on the same items, objective by objective.
-
-    Args:
-        results: The run.
-        evaluation: Whose score is taken first.
-        against: Objective label to the other's baseline name.
-
-    Returns:
-        Objective label to comparison, without those that cannot be made.
-    """
-    found: dict[str, Comparison] = {}
-    ours = results.scorecard(evaluation)
-    if evaluation is None or ours is None:
-        return found
-    for label, name in against.items():
-        theirs = results.baseline_scorecard(name, evaluation.split)
-        if theirs is None:
-            continue
-        pair = (ours.strata[label], theirs.strata[label])
-        between = stratified_difference(*pair)
-        if between is not None:
-            found[label] = Comparison(name, between, stratified_p_value(*pair), truncation=truncation(*pair))
-    return found
 
 
 def _dominating(results: Results, test: Evaluation | None) -> tuple[str, ...]:
@@ -222,30 +193,58 @@ def _with_test_front(results: Results, members: list[Member]) -> list[Member]:
 
 
 def _marked(results: Results, members: list[Member]) -> list[Member]:
-    keys = [(i, label) for i, m in enumerate(members) for label, c in m.versus_expert.items() if c.p is not None]
-    p_values = [members[i].versus_expert[label].p for i, label in keys]
-    adjusted = dict(zip(keys, holm([p for p in p_values if p is not None]), strict=True))
     objectives = {o.label: o for o in results.objectives}
-    marked = []
-    for i, member in enumerate(members):
-        comparisons = {}
-        for label, comparison in member.versus_expert.items():
-            p = adjusted.get((i, label))
-            comparisons[label] = replace(comparison, adjusted=p, mark=_mark(comparison, p, objectives[label]))
-        marked.append(replace(member, versus_expert=comparisons))
-    return marked
+    expert, tuned = (
+        marked(every, {(i, label): objectives[label] for i, label in every})
+        for every in (
+            {(i, label): c for i, m in enumerate(members) for label, c in m.versus_expert.items()},
+            {(i, label): c for i, m in enumerate(members) for label, c in m.versus_tuned.items()},
+        )
+    )
+    return [
+        replace(
+            member,
+            versus_expert={label: expert[i, label] for label in member.versus_expert},
+            versus_tuned={label: tuned[i, label] for label in member.versus_tuned},
+        )
+        for i, member in enumerate(members)
+    ]
 
 
-def _mark(comparison: Comparison, adjusted: float | None, objective: Objective) -> str:
-    if adjusted is None or comparison.p is None:
-        return UNJUDGED
-    if adjusted >= SIGNIFICANCE:
-        return SAME
-    if comparison.truncation is not None and comparison.truncation.blurs(adjusted / comparison.p):
-        return TRUNCATED
-    return BEATS if better(objective, comparison.interval.mean) else WORSE
+def _held(results: Results, members: list[Member]) -> list[Member]:
+    """Verdicts on what members hold, of those that could be compared in every objective."""
+    tested = [m for m in members if m.holding.tests and len(m.holding.tests) == len(results.objectives)]
+    verdicts = joint_verdicts([list(member.holding.tests.values()) for member in tested])
+    items = _held_out_items(results, tested)
+    judged = {
+        member.digest: with_needed(member.holding, verdict, len(tested), items)
+        for member, verdict in zip(tested, verdicts, strict=True)
+    }
+    return [replace(member, holding=judged.get(member.digest, member.holding)) for member in members]
+
+
+def _held_out_items(results: Results, members: Sequence[Member]) -> dict[str, int]:
+    """Objective label to the number of held-out items behind it."""
+    card = results.scorecard(members[0].test) if members else None
+    strata = card.strata if card is not None else {}
+    return {label: sum(len(stratum.items) for stratum in own) for label, own in strata.items()}
 
 
 def n_comparisons(members: Sequence[Member]) -> int:
     """Number of comparisons with a best expert that the members' marks were corrected for."""
     return int(np.sum([c.p is not None for m in members for c in m.versus_expert.values()], dtype=int))
+
+
+__all__ = [
+    "BEATS",
+    "SAME",
+    "TRUNCATED",
+    "UNJUDGED",
+    "WORSE",
+    "Comparison",
+    "Member",
+    "choice",
+    "compare",
+    "front_members",
+    "n_comparisons",
+]

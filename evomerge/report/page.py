@@ -96,6 +96,7 @@ def _data(facts: Facts) -> dict[str, Any]:
         ],
         "shown": facts.shown,
         "knee": facts.knee,
+        "margin": facts.margin,
         "trace": _trace(facts),
         "coefficients": coefficients(facts),
         "samples": facts.samples,
@@ -113,13 +114,19 @@ def _member(member: Member, labels: list[str]) -> dict[str, Any]:
             else None
             for label in labels
         ],
-        "average": [
-            _ends(member.versus_uniform[label].interval) if label in member.versus_uniform else None for label in labels
-        ],
+        "free": [_free(member, label) for label in labels],
         "wins": any(member.beats_best_expert.values()),
         "knee": member.knee,
+        "recommended": member.recommended,
+        "holding": member.holding.verdict,
         "dominated": [short_name(name) for name in member.dominated_by],
     }
+
+
+def _free(member: Member, label: str) -> list[Any] | None:
+    """The difference to what costs no search: the tuned reference, else the uniform average; and its name."""
+    found = member.versus_tuned.get(label) or member.versus_uniform.get(label)
+    return [*_ends(found.interval), short_name(found.against)] if found is not None else None
 
 
 def _scores(scores: Mapping[str, Interval], labels: list[str]) -> list[list[float | None]] | None:

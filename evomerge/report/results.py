@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evomerge.analysis import Interval
 from evomerge.errors import InputError
-from evomerge.evaluation import BASE, EXPERT, PYTHON, UNIFORM, Constraint, Evaluation, Objective, Response
+from evomerge.evaluation import BASE, EXPERT, PYTHON, SCALED, UNIFORM, Constraint, Evaluation, Objective, Response
 from evomerge.report.scorecard import Scorecard, scorecard
 from evomerge.store import RunStore, baselines, candidates, clusters_of, described_items, estimates
 
@@ -45,9 +45,27 @@ class Results:
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
-        """The baselines' names: base, the experts in order, the uniform average."""
-        found = dict.fromkeys(name for name, _ in self._baselines)
+        """The baselines' names: base, the experts in order, the uniform average, the tuned reference."""
+        left_out = {name for name, _ in self._baselines if name.startswith(SCALED)} - {self.tuned}
+        found = dict.fromkeys(name for name, _ in self._baselines if name not in left_out)
         return tuple(sorted(found, key=lambda name: (name != BASE, not name.startswith(EXPERT))))
+
+    @functools.cached_property
+    def tuned(self) -> str | None:
+        """The tuned reference: task arithmetic with one scale for all experts, the best on the search items.
+
+        It is the one scale that was asked more than these; None while there is none.
+        """
+        for split in ("test", "selection"):
+            found = [name for name, on in self._baselines if on == split and name.startswith(SCALED)]
+            if found:
+                return found[-1]
+        return None
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """The baselines that nothing was chosen of: base, experts, uniform average."""
+        return tuple(name for name in self.names if name != self.tuned)
 
     @property
     def experts(self) -> tuple[str, ...]:
@@ -166,6 +184,8 @@ def better(objective: Objective, difference: float) -> bool:
 
 def short_name(name: str) -> str:
     """A baseline's name for people: the expert's label without its prefix."""
+    if name.startswith(SCALED):
+        return f"tuned task arithmetic ({name.removeprefix(SCALED)})"
     return {UNIFORM: "uniform average"}.get(name, name.removeprefix(EXPERT))
 
 

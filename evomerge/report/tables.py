@@ -22,9 +22,18 @@ def front_json(facts: Facts) -> dict[str, Any]:
         "headline": facts.headline,
         "objectives": [o.to_json() for o in facts.results.objectives],
         "candidates": len(facts.results.candidates),
+        "recommended": facts.recommended,
         "failed": facts.failed,
         "items": {split: facts.items(split) for split in SPLITS},
         "comparisons": facts.comparisons,
+        "procedure": {
+            label: {**interval.to_json(), "optimism": optimism}
+            for label, (interval, optimism) in facts.procedure.items()
+        },
+        "optimism": {
+            label: {split: {"members": drops[0], "baselines": drops[1]} for split, drops in splits.items()}
+            for label, splits in facts.optimism.items()
+        },
         "members": [_member(member) for member in facts.members],
         "baselines": [_baseline(baseline) for baseline in facts.baselines],
     }
@@ -32,7 +41,7 @@ def front_json(facts: Facts) -> dict[str, Any]:
 
 def front_csv(facts: Facts) -> str:
     """One row per member and baseline; an objective's columns are ``<objective>:<quantity>``."""
-    columns = ["id", "kind", "digest", "knee", "on_test_front", "dominated_by"]
+    columns = ["id", "kind", "digest", "knee", "recommended", "holds", "on_test_front", "dominated_by"]
     for objective in facts.results.objectives:
         names = [f"{split}{end}" for split in SPLITS for end in ("", "_low", "_high")]
         names += ["best_expert", "difference", "difference_low", "difference_high", "p_holm", "mark"]
@@ -46,6 +55,8 @@ def front_csv(facts: Facts) -> str:
             "kind": "member",
             "digest": member.digest,
             "knee": int(member.knee),
+            "recommended": int(member.recommended),
+            "holds": member.holding.verdict,
             "on_test_front": int(member.on_test_front),
             "dominated_by": " ".join(member.dominated_by),
         }
@@ -65,8 +76,11 @@ def _member(member: Member) -> dict[str, Any]:
         **{split: _intervals(scores) for split, scores in _scores(member).items()},
         "difference_to_best_expert": {k: c.to_json() for k, c in member.versus_expert.items()},
         "difference_to_uniform": {k: c.to_json() for k, c in member.versus_uniform.items()},
+        "difference_to_tuned": {k: c.to_json() for k, c in member.versus_tuned.items()},
         "mark": {label: comparison.mark for label, comparison in member.versus_expert.items()},
         "beats_best_expert": member.beats_best_expert,
+        "holding": member.holding.to_json() if member.holding.tests else None,
+        "recommended": member.recommended,
         "knee": member.knee,
         "on_test_front": member.on_test_front,
         "dominated_by": list(member.dominated_by),

@@ -60,5 +60,5 @@ def trace(results: Results) -> Trace:
 
 
 def _baselines(results: Results) -> NDArray[np.float64]:
-    found = [results.baseline(name, "search") for name in results.names]
+    found = [results.baseline(name, "search") for name in results.fixed]
     return results.minimised([e for e in found if e is not None and results.scored(e)])

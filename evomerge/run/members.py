@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from evomerge.errors import InputError, suggest
 from evomerge.evaluation import PYTHON, Constraint, Evaluation, Objective, Response
-from evomerge.report import Member, front_members
+from evomerge.report import Member, choice, front_members
 from evomerge.search import Criteria
 from evomerge.store import RunStore, baselines, candidates
 
@@ -59,7 +59,8 @@ def _best(store: RunStore, members: Sequence[Member], task: str) -> str:
             f"member: there is no objective on {task!r}{suggest(task, names)} (there are {', '.join(names)})"
         )
     sign = 1.0 if chosen.higher_is_better else -1.0
-    return max(members, key=lambda member: sign * member.search_scores[chosen.label].mean).digest
+    pool, split = choice(members)
+    return max(pool, key=lambda member: sign * member.scores(split)[chosen.label].mean).digest
 
 
 def empty_front(store: RunStore, count: int | None = None) -> str:

@@ -197,7 +197,11 @@ def test_nothing_feasible_means_no_member(front_of: FrontOf) -> None:
     [
         ("all_failed", "No candidate could be scored: all 5 failed."),
         ("unconfirmed", "The front has 4\N{NO-BREAK SPACE}members; none has been scored on held-out items yet."),
-        ("one_member", "The one merged model does not beat the best expert on held-out items in any objective."),
+        (
+            "one_member",
+            "The one merged model is not shown to beat the best expert of any objective on held-out items, and it does "
+            "not stay within 5 points of the best expert in both objectives.",
+        ),
     ],
 )
 def test_headlines_of_odd_runs(front_of: FrontOf, name: str, start: str) -> None:

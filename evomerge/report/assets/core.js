@@ -90,6 +90,7 @@ function extent(values, margin) {
 function glyph(kind, x, y, digit) {
   if (kind === 'base') return [draw('path', { class: 'glyph', d: `M${x} ${y - 6}L${x + 6} ${y}L${x} ${y + 6}L${x - 6} ${y}Z` })];
   if (kind === 'uniform') return [draw('path', { class: 'glyph', d: `M${x - 2} ${y - 6.5}h4v4.5h4.5v4h-4.5v4.5h-4v-4.5h-4.5v-4h4.5Z` })];
+  if (kind === 'tuned') return [draw('path', { class: 'glyph', d: `M${x} ${y - 6.5}L${x + 6.5} ${y + 5}L${x - 6.5} ${y + 5}Z` })];
   if (kind === 'expert') {
     return [draw('rect', { class: 'glyph', x: x - 6.5, y: y - 6.5, width: 13, height: 13 }),
       draw('text', { class: 'digit', x, y: y + 3.6 }, digit)];

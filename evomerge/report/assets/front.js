@@ -173,7 +173,7 @@ function rows(width) {
   const order = [];
   things.forEach((t, row) => {
     const y = 26 + 24 * row + 12;
-    const name = t.m ? t.m.id + (t.m.knee ? ' · best search' : '') : t.b.short;
+    const name = t.m ? t.m.id + (t.m.knee ? ` · ${data.knee}` : '') : t.b.short;
     svg.append(draw('text', { x: nameWidth - 10, y: y + 4, 'text-anchor': 'end', class: t.m && t.m.id === state.member ? 'strong' : '', 'aria-hidden': 'true' },
       short(name, Math.floor(nameWidth / 7.2))));
     const bars = withBars() ? whiskers({ at: x, of: x(t.s[0]) }, { of: y }, t.s, null) : [];

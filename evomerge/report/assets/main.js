@@ -11,9 +11,10 @@ function drawChosen() {
       make('dd', { class: 'quiet' }, `${withUnits(m.search[i], i)} on search items`),
       versus ? make('dd', null, `${estimate(versus, i, true)} ${ends(versus, i, true)} `, make('span', { class: 'quiet' }, `against ${short(versus[3], 40)}`),
         make('span', { class: `mark ${{ 'beats best expert': 'beats', worse: 'worse' }[versus[4]] || 'same'}` }, versus[4])) : null,
-      m.average[i] ? make('dd', { class: 'quiet' }, `${estimate(m.average[i], i, true)} ${ends(m.average[i], i, true)} against the uniform average`) : null];
+      m.free[i] ? make('dd', { class: 'quiet' }, `${estimate(m.free[i], i, true)} ${ends(m.free[i], i, true)} against the ${m.free[i][3]}`) : null];
   });
-  const notes = [m.knee ? data.knee : null, m.dominated.length ? `dominated by ${m.dominated.slice(0, 4).map((name) => short(name, 28)).join(', ')}${m.dominated.length > 4 ? ` and ${m.dominated.length - 4} more` : ''}` : null].filter(Boolean);
+  const held = { holds: `holds, to within ${data.margin}`, open: `open whether it holds, to within ${data.margin}`, 'falls short': `falls short by more than ${data.margin}` };
+  const notes = [m.knee ? data.knee : null, m.recommended ? 'recommended by the searcher' : null, held[m.holding] || null, m.dominated.length ? `dominated by ${m.dominated.slice(0, 4).map((name) => short(name, 28)).join(', ')}${m.dominated.length > 4 ? ` and ${m.dominated.length - 4} more` : ''}` : null].filter(Boolean);
   clear(host).append(make('h3', null, m.id), notes.length ? make('div', { class: 'quiet' }, notes.join(' · ')) : '', make('dl', null, lines));
 }
 views.push(drawChosen);

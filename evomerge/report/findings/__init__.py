@@ -1,0 +1,1 @@
+"""Findings on held-out items: comparisons with references, what is held, the procedure, and the words for it."""
