@@ -13,7 +13,7 @@ from evomerge.evaluation import SPLITS
 from evomerge.report import caveats, costs
 from evomerge.report.findings.headline import headline, margin_words
 from evomerge.report.findings.procedure import procedure
-from evomerge.report.findings.sentences import chosen_sentence, objective_sentence
+from evomerge.report.findings.sentences import chosen_sentences, objective_sentence
 from evomerge.report.members import Comparison, Member, choice, compare, front_members, n_comparisons
 from evomerge.report.results import EXPERT, Results, model_label, short_name
 from evomerge.report.samples import samples
@@ -91,17 +91,16 @@ class Facts:
         return {o.label: objective_sentence(self.results, self.members, o) for o in self.results.objectives}
 
     @cached_property
-    def chosen(self) -> tuple[str, str]:
-        """The model that someone gets who asks for one: a title and a sentence; both empty where none was compared."""
+    def chosen(self) -> tuple[str, list[str]]:
+        """The model that someone gets who asks for one: a title and sentences; none where none was compared."""
         knee = next((member.id for member in self.members if member.knee), "")
-        sentence = chosen_sentence(self.results, self.members)
-        return (f"{self.knee} {knee}", sentence) if sentence else ("", "")
+        return f"{self.knee}, {knee}", chosen_sentences(self.results, self.members)
 
     @property
-    def findings(self) -> dict[str, str]:
-        """Title to finding: of the chosen model, where there are several objectives, then of each objective."""
-        title, sentence = self.chosen
-        return {title: sentence} | self.sentences if title else self.sentences
+    def findings(self) -> dict[str, list[str]]:
+        """Title to findings: of the chosen model, then of each objective."""
+        title, sentences = self.chosen
+        return {title: sentences} | {label: [sentence] for label, sentence in self.sentences.items() if sentence}
 
     @cached_property
     def procedure(self) -> dict[str, tuple[Interval, float]]:

@@ -57,7 +57,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _summary(facts: Facts) -> list[str]:
-    lines = [f"- {code(title)}: {text(sentence)}" for title, sentence in facts.findings.items() if sentence]
+    lines = [f"- {code(title)}: {text(' '.join(found))}" for title, found in facts.findings.items() if found]
     failed = f", {facts.failed} of them failed" if facts.failed else ""
     recommended = f", {facts.recommended} of them recommended by the searcher" if facts.recommended else ""
     asked, held_out = count(facts.items("search"), "search item"), count(facts.items("test"), "held-out item")

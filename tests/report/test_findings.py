@@ -99,20 +99,20 @@ def test_a_merge_that_is_level_with_both_specialists_is_told_as_what_it_is(tmp_p
     chosen = next(m for m in facts.members if m.knee)
     assert (chosen.holding.verdict, chosen.holding.level) == (OPEN, True)
     assert facts.headline.replace(SPACE, " ") == (
-        "None of 3 merged models is shown to beat the best expert of any objective on held-out items, but the knee is "
-        "within 5 points of the best expert in both objectives at once, which the items do not prove."
+        "None of 3 merged models is shown to beat the best expert of any objective on held-out items, but the knee "
+        "scores within 5 points of the best expert in both objectives at once, though the items are too few to prove it."
     )
-    title, sentence = facts.chosen
-    said = sentence.replace(SPACE, " ")
-    assert title == f"knee {chosen.id}"
+    title, sentences = facts.chosen
+    said = " ".join(sentences).replace(SPACE, " ")
+    assert title == f"knee, {chosen.id}"
     assert said.startswith("one.acc: 38.8 % beside 42.9 % of a, a difference of −4.1 points [")
     assert "two.acc: 64.5 % beside 65.8 % of b, a difference of −1.3 points [" in said
-    assert "As observed it holds both at once, to within 5 points, but 49 items do not prove it." in said
+    assert "As observed it holds both at once, to within 5 points, but 49 to 76 items do not prove it." in said
     assert "Against the uniform average: one.acc +16.3 points [" in said
-    assert facts.findings[title] == sentence
+    assert facts.findings[title] == sentences
     write(tmp_path)
     for name in ("report.html", "report.md"):
-        assert "which the items do not prove" in (tmp_path / name).read_text(encoding="utf-8")
+        assert "though the items are too few to prove it" in (tmp_path / name).read_text(encoding="utf-8")
 
 
 def test_the_items_that_would_settle_are_those_of_the_objective_that_needs_most(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_the_tuned_reference_is_the_scale_that_was_asked_held_out_items(tmp_path
     # 9 right answers from the first item on, 8 from the fifth: 4 are its alone, 3 the other's.
     assert (gap.against, gap.interval.mean) == ("scaled:7", pytest.approx(1 / 20))
     assert gap.adjusted is not None
-    assert "Against tuned task arithmetic (7): one.acc +5.0 points [" in facts.chosen[1].replace(SPACE, " ")
+    assert "Against tuned task arithmetic (7): one.acc +5.0 points [" in " ".join(facts.chosen[1]).replace(SPACE, " ")
     assert facts.trace.reference == (0.0, 0.0), "scales do not move the hypervolume's reference"
     assert facts.optimism["one.acc"]["search"][1] == pytest.approx(np.mean([-1, -9, -2, -5]) / 20)
     write(tmp_path)

@@ -8,7 +8,7 @@ from typing import Any
 
 from evomerge import executors, kernels
 from evomerge.checkpoints import AdapterSource, adapter_of, stored_dtype, untied_heads
-from evomerge.evaluation import SPLITS
+from evomerge.evaluation import SCALED, SPLITS
 from evomerge.fitness import TaskSuite
 from evomerge.options import Option
 from evomerge.run.assemble import Assembly, assemble, searcher_settings
@@ -120,6 +120,9 @@ def _tasks(assembly: Assembly) -> Iterator[str]:
         yield f"objective {objective.label} ({'higher' if objective.higher_is_better else 'lower'} is better)"
     for constraint in assembly.constraints:
         yield f"constraint {constraint.label}"
+    if assembly.config.confirm.finalists and assembly.scaled:
+        scales = ", ".join(name.removeprefix(SCALED) for name in assembly.scaled)
+        yield f"reference without a search: task arithmetic with the best of the scales {scales} on the search items"
     allocation = assembly.config.allocation
     if not allocation.plain:
         yield from _allocation(assembly)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from evomerge.analysis.margin import HOLDS
 from evomerge.cli.interrupts import Interrupts
 from evomerge.cli.progress import ProgressLine
 from evomerge.report import front_members
@@ -61,6 +62,7 @@ def _summarise(prepared: search.ReadySearch, result: SearchResult) -> None:
     store = RunStore.read(folder)
     members = front_members(store)
     winners = [member for member in members if any(member.beats_best_expert.values())]
+    held = sum(member.holding.verdict == HOLDS for member in members)
     print(_extent(result))
     stored = sum(not candidate.recommended for candidate in candidates(store))
     if result.reason != "stopped" and stored > result.evaluations:
@@ -76,7 +78,7 @@ def _summarise(prepared: search.ReadySearch, result: SearchResult) -> None:
     confirmed = sum(member.test is not None for member in members)
     print(
         f"front: {_count(len(members), 'member')}, {confirmed} confirmed on held-out items; "
-        f"{len(winners)} beat the best expert of an objective there (after Holm's correction)"
+        f"{len(winners)} beat the best expert of an objective there, {held} hold them all (after Holm's correction)"
     )
     print(f"report: {folder / 'report.html'}")
     if result.reason == "stopped":

@@ -109,5 +109,5 @@ def _holds(tested: Sequence[Member], objectives: int, one: str, margin: str) -> 
     if lead.holding.verdict == FAILS:
         return f", and {who} does not stay {reach}"
     if lead.holding.level:
-        return f", but {who} is {reach}{at_once}, which the items do not prove"
+        return f", but {who} scores {reach}{at_once}, though the items are too few to prove it"
     return f"; whether {who} stays {reach}{at_once} is open"

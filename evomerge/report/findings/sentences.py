@@ -16,13 +16,17 @@ from evomerge.report.wording import SPLIT_WORDS, count, gap, number, score, shor
 _MOST_ITEMS = 1_000_000
 
 
-def chosen_sentence(results: Results, members: Sequence[Member]) -> str:
-    """The chosen member beside every objective's best expert: what it holds, and how many items would settle it."""
+def chosen_sentences(results: Results, members: Sequence[Member]) -> list[str]:
+    """The chosen member beside every objective's best expert: what it holds, and how many items would settle it.
+
+    Returns:
+        A sentence for each objective, those on what is held, and one for each reference that costs no search.
+    """
     member = next((member for member in members if member.knee), None)
     if member is None or not member.holding.tests:
-        return ""
+        return []
     parts = [f"{_beside(results, member, objective)}." for objective in _compared(results, member)]
-    return " ".join([*parts, *_held(results, member), *_without_search(results, member)])
+    return [*parts, *_held(results, member), *_without_search(results, member)]
 
 
 def _compared(results: Results, member: Member) -> list[Objective]:
@@ -50,7 +54,7 @@ def _held(results: Results, member: Member) -> list[str]:
         return [f"It does not hold {what}, to within {margin_words(results)}."]
     if not holding.verdict:
         return []
-    items = count(_asked(results, member), "item")
+    items = _asked(results, member)
     if holding.level:
         first = f"As observed it holds {what}, to within {margin_words(results)}, but {items} do not prove it"
     else:
@@ -59,11 +63,13 @@ def _held(results: Results, member: Member) -> list[str]:
     return [f"{first}. {_needed(holding.needed)}"]
 
 
-def _asked(results: Results, member: Member) -> int:
-    """The smallest number of held-out items behind an objective that was tested."""
+def _asked(results: Results, member: Member) -> str:
+    """The numbers of held-out items behind the objectives that were tested: ``49 to 76 items``."""
     card = results.scorecard(member.test)
     strata = card.strata if card is not None else {}
-    return min(sum(len(stratum.items) for stratum in strata[label]) for label in member.holding.tests)
+    numbers = [sum(len(stratum.items) for stratum in strata[label]) for label in member.holding.tests]
+    most = count(max(numbers), "item")
+    return most if min(numbers) == max(numbers) else f"{min(numbers)} to {most}"
 
 
 def _needed(items: float) -> str:

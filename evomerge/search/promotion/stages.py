@@ -78,10 +78,10 @@ class Promotion:
             Whether it was completed.
         """
         confirms = bool(self._plan.finalists) and self._plan.asks("test")
-        if (self._plan.shortlisted or confirms) and stop() != "none":
-            return False
         if not (self._plan.shortlisted or confirms):
             return True
+        if stop() != "none":
+            return False
         last = LastAsks(self._plan, self._store, self._evaluator, self._emit, self._number)
         self.recommended, scaled = last(recommendations(self._plan, searcher))
         reference = tuned(criteria, scaled)
