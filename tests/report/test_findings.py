@@ -100,7 +100,8 @@ def test_a_merge_that_is_level_with_both_specialists_is_told_as_what_it_is(tmp_p
     assert (chosen.holding.verdict, chosen.holding.level) == (OPEN, True)
     assert facts.headline.replace(SPACE, " ") == (
         "None of 3 merged models is shown to beat the best expert of any objective on held-out items, but the knee "
-        "scores within 5 points of the best expert in both objectives at once, though the items are too few to prove it."
+        "scores within 5 points of the best expert in both objectives at once, though the items are too few to prove "
+        "it."
     )
     title, sentences = facts.chosen
     said = " ".join(sentences).replace(SPACE, " ")
