@@ -146,7 +146,7 @@ def test_layers_and_inner_recipes_stay_and_their_weights_are_searched(family: Fa
     found = [record for record in records(run) if record["split"] == "search"]
     assert [record["error"] for record in found] == [None] * len(found)
     names = [record["name"] for record in found]
-    assert names == ["expert:one", "expert:two", "expert:base", "uniform", None, None]
+    assert names == ["expert:one", "expert:two", "expert:base", "uniform", None, None], "no base: no scales"
     recipes = [record["recipe"] for record in found[-2:]]
     assert [len(recipe["layers"]) for recipe in recipes] == [3, 3]
     inside = [recipe["sources"][1]["recipe"]["coefficients"]["weight"] for recipe in recipes]
