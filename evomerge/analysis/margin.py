@@ -70,12 +70,8 @@ def margin_test(first: Sequence[Stratum], second: Sequence[Stratum], margin: flo
 
     if stratified_difference(first, second) is None:
         return None
-    return MarginTest(
-        difference_at(CONFIDENCE),
-        margin,
-        one_sided_p_value(difference_at, -margin),
-        one_sided_p_value(difference_at, -margin, above=False),
-    )
+    holds = one_sided_p_value(difference_at, -margin)
+    return MarginTest(difference_at(CONFIDENCE), margin, holds, None if holds is None else 1.0 - holds)
 
 
 def joint_verdicts(models: Sequence[Sequence[MarginTest]]) -> list[str]:

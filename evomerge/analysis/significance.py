@@ -37,24 +37,23 @@ def p_value(interval_at: Callable[[float], Interval], null: float = 0.0) -> floa
     return 1.0 - low
 
 
-def one_sided_p_value(interval_at: Callable[[float], Interval], limit: float, above: bool = True) -> float | None:
-    """p-value of the hypothesis that an estimate does not lie beyond a limit; small values say that it does.
+def one_sided_p_value(interval_at: Callable[[float], Interval], limit: float) -> float | None:
+    """p-value of the hypothesis that an estimate does not lie above a limit; small values say that it does.
+
+    One minus it is the p-value of the hypothesis that it does not lie below.
 
     Args:
         interval_at: The estimate with its interval, by confidence.
         limit: The limit.
-        above: Whether beyond is above the limit, else below.
 
     Returns:
-        Half the two-sided p-value where the estimate lies beyond the limit, else one minus that; None where the
-        standard error is unknown.
+        Half the two-sided p-value where the estimate lies above the limit, else one minus that; None where the standard
+        error is unknown.
     """
     both = p_value(interval_at, limit)
     if both is None:
         return None
-    mean = interval_at(0.95).mean
-    beyond = mean > limit if above else mean < limit
-    return both / 2.0 if beyond else 1.0 - both / 2.0
+    return both / 2.0 if interval_at(0.95).mean > limit else 1.0 - both / 2.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -42,6 +42,7 @@ class Results:
         splits = dict.fromkeys(e.split for e in store.evaluations())
         self._baselines = {(name, split): e for split in splits for name, e in baselines(store, split).items()}
         self._scorecards: dict[tuple[str, str], Scorecard | None] = {}
+        self._percent: dict[str, bool] = {}
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
@@ -150,6 +151,11 @@ class Results:
 
         It is where every score lies in [0, 1], and so does every item's value as far as baselines were asked.
         """
+        if objective.label not in self._percent:
+            self._percent[objective.label] = self._is_share(objective)
+        return self._percent[objective.label]
+
+    def _is_share(self, objective: Objective) -> bool:
         weights = [weight for weight, _ in objective.terms]
         if not objective.higher_is_better or min(weights) < 0 or sum(weights) > 1.0 + 1e-9:
             return False
