@@ -205,8 +205,11 @@ def scaled(
         base=base, groups=ParameterGroups((Group("all"),), template.groups.patterns, template.groups.layer_pattern),
         seed=0,
     )  # fmt: skip
-    weights = {f"{SCALED}{scale:g}": np.full((1, len(experts)), float(scale)) for scale in scales}
-    return {name: replace(plain, coefficients={"weight": weight}) for name, weight in weights.items()}
+    found = {}
+    for scale in scales:
+        coefficients = {"weight": np.full((1, len(experts)), float(scale)), "lambda": np.ones(1)}
+        found[f"{SCALED}{scale:g}"] = replace(plain, coefficients=coefficients)
+    return found
 
 
 def alone(model: ModelRef, checkpoints: Checkpoints) -> Recipe:

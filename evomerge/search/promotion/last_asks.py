@@ -83,7 +83,8 @@ class LastAsks:
             self._plan.items["search"],
             names=names,
             parents=[parents] * len(recipes) if parents else (),
-            indices=places(self._store, "search", number, recipes),
+            # Baselines of equal weights share a record, and leave places between them that stay empty.
+            indices=places(self._store, "search", number, recipes, 0 if number else len(self._plan.baselines)),
         )
         return self._evaluator.score(batch).evaluations
 

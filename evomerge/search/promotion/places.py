@@ -11,7 +11,7 @@ from evomerge.store import RunStore
 __all__ = ["places"]
 
 
-def places(store: RunStore, split: str, number: int, recipes: Sequence[Recipe]) -> list[int]:
+def places(store: RunStore, split: str, number: int, recipes: Sequence[Recipe], first: int = 0) -> list[int]:
     """The place of each recipe in a batch, equal ones the same: that of its evaluation, else the next free one.
 
     Places are free unless an earlier session has taken them. So asks that were killed go on with the places that they
@@ -22,8 +22,9 @@ def places(store: RunStore, split: str, number: int, recipes: Sequence[Recipe]) 
         split: The split that is asked.
         number: The batch's number.
         recipes: The recipes.
+        first: The first place that may be free.
     """
-    index, taken = 0, set[Ask]()
+    index, taken = first, set[Ask]()
     found: dict[str, int] = {}
     for recipe in recipes:
         if recipe.digest in found:
