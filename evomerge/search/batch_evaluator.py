@@ -130,6 +130,8 @@ class BatchEvaluator:
         if batch.split != "search":
             return self.store.lookup(digest, batch.split)  # promoted once, whichever session came first
         elsewhere = None if same else self.store.lookup(digest, batch.split, item_set=work.item_set)
+        if elsewhere is not None and (elsewhere.name is not None or elsewhere.recommended):
+            elsewhere = None  # an earlier session ended before it was proposed, and asked it as a reference
         if found is None and elsewhere is None:
             return None
         if elsewhere is not None:

@@ -1,11 +1,11 @@
-"""The searched candidates of a run, and the scores that they are compared by."""
+"""The candidates of a run, and the scores that they are compared by."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from evomerge.errors import InputError
-from evomerge.evaluation import Evaluation, count_items
+from evomerge.evaluation import SCALED, Evaluation, count_items
 from evomerge.store.run import RunStore
 
 __all__ = ["ESTIMATES", "candidates", "estimates", "newly_asked"]
@@ -16,17 +16,20 @@ Estimate = tuple[float, float]  # value, standard error
 
 
 def candidates(store: RunStore) -> list[Evaluation]:
-    """The searched candidates, each once, in the order in which they were first asked.
+    """The candidates, searched or recommended, each once, in the order in which they were first asked.
 
     Where candidates are asked other items in every batch, one has several evaluations: the one with the most items
-    stands for it, the last of equal ones.
+    stands for it, the last of equal ones. Baselines are none, whoever proposes them; a scale of the tuned reference is
+    asked when the search is over, and is one where it had been proposed.
     """
     found: dict[str, Evaluation] = {}
     evaluations = store.evaluations("search")
-    baselines = {evaluation.digest for evaluation in evaluations if evaluation.name is not None}
+    named = {e.digest for e in evaluations if e.name is not None and not e.name.startswith(SCALED)}
     for evaluation in evaluations:
+        if evaluation.name is not None or evaluation.digest in named:
+            continue
         known = found.get(evaluation.digest)
-        if evaluation.digest not in baselines and (known is None or evaluation.items >= known.items):
+        if known is None or known.recommended or (evaluation.items >= known.items and not evaluation.recommended):
             found[evaluation.digest] = evaluation
     return list(found.values())
 

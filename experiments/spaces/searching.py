@@ -11,8 +11,8 @@ import numpy as np
 from evomerge.analysis.pareto import hypervolume, non_dominated
 from evomerge.recipe import Recipe
 from evomerge.search import Problem, SearcherSettings, make, searchers
+from evomerge.search.promotion.shortlist import choose
 from evomerge.search.searchers import Observation
-from evomerge.search.shortlist import choose
 from experiments.spaces.landscape import Array, Landscape, Space, Window
 
 PROMOTED = 5  # candidates compared on selection items

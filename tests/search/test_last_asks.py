@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,17 @@ import pytest
 
 from evomerge.evaluation import Constraint, Evaluation, Failure, Job, Outcome
 from evomerge.recipe import Group, ParameterGroups, Recipe
-from evomerge.search import Criteria, SearchPlan
+from evomerge.search import AllocationSettings, Budgets, Criteria, SearchPlan
 from evomerge.search.promotion.last_asks import tuned
-from evomerge.search.searchers import Observation, Problem
-from evomerge.store import RunStore
-from tests.search.analytic import BASE, ITEMS, MODELS, NORTH, SOUTH, Analytic, plan
+from evomerge.search.searchers import Observation, Problem, Proposal, Selection
+from evomerge.store import RunStore, candidates, estimates
+from tests.search.analytic import BASE, ITEMS, MODELS, NORTH, SOUTH, Analytic, more_items, plan
 from tests.search.sessions import search, status
+from tests.search.test_kill import tmp_path
 
+__all__ = ["tmp_path"]
+
+NOISY = Analytic(noise=0.05)
 NAMES = ["base", "expert:north", "expert:south", "uniform"]
 
 
@@ -103,6 +107,70 @@ def test_the_best_scale_on_the_search_items_is_asked_what_finalists_are_asked(tm
         assert (found[-1].name, found[-1].digest) == ("scaled:0.5", scales["scaled:0.5"].digest)
     single, _ = search(tmp_path / "single", replace(plan("ga", evaluations=16), scaled=scales, finalists=1))
     assert [e.name for e in single.confirmed if e.name][-1] == "scaled:0.7"
+
+
+def test_where_batches_have_windows_last_asks_are_of_all_search_items_as_baselines_are(tmp_path: Path) -> None:
+    allocation = AllocationSettings("rotating", items=6)
+    work = replace(plan("cmaes", evaluations=18), items=more_items(12), allocation=allocation, promoted=3, finalists=1)
+    search(tmp_path / "before", replace(work, finalists=0), NOISY)
+    result, _ = search(tmp_path / "run", replace(work, scaled=scaled(0.5, 0.75)), NOISY)
+    found = on(tmp_path / "run", "search")
+    last = [e for e in found if e.recommended or str(e.name).startswith("scaled:")]
+    assert [(e.name, e.items, e.probabilities) for e in last] == [
+        (name, 24, None) for name in ("scaled:0.5", "scaled:0.75", None)
+    ]
+    assert [e for e in found if e not in last] == on(tmp_path / "before", "search"), "nobody else is asked otherwise"
+    assert {e.items for e in found if e not in last} == {12, 24}
+    mean = last[-1]
+    assert [e.digest for e in result.selected if e.name is None][-1] == mean.digest
+    assert result.confirmed[-1].name == "scaled:0.75", "its optimum"
+    store = RunStore.read(tmp_path / "run")
+    assert mean.digest in {e.digest for e in candidates(store)}
+    assert mean.digest not in estimates(store), "all search items were asked, so its metrics say all"
+
+
+@dataclass
+class Scripted:
+    """Proposes given genomes, one in a batch, and recommends one."""
+
+    genomes: Sequence[np.ndarray]
+    recommended: np.ndarray
+    name: str = "scripted"
+    batch: int = 0
+
+    def ask(self, n: int | None = None) -> list[Proposal]:
+        self.batch += 1
+        return [Proposal(f"b{self.batch}", self.genomes[self.batch - 1])]
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        pass
+
+    def selection(self) -> Selection:
+        return Selection(places=1)
+
+    def recommend(self) -> np.ndarray:
+        return self.recommended[None]
+
+
+@pytest.mark.parametrize("allocation", [AllocationSettings(), AllocationSettings("rotating", items=6)])
+def test_what_was_recommended_where_a_run_ended_may_be_proposed_when_it_goes_on(
+    allocation: AllocationSettings, tmp_path: Path
+) -> None:
+    """It counts as a candidate from then on, is asked nothing twice, and is promoted once."""
+    work = replace(plan("ga", evaluations=1), items=more_items(12), allocation=allocation, finalists=1)
+    first, second = np.full((2, work.genome.n_var), 0.25) + np.array([[0.0], [0.5]])
+    work = replace(work, searcher=lambda problem: Scripted([first, second], second), promoted=4)
+    search(tmp_path, work)
+    (before,) = [e for e in on(tmp_path, "search") if e.recommended]
+    result, jobs = search(tmp_path, replace(work, budgets=Budgets(evaluations=2)))
+    assert [job for job in jobs if job.recipe.digest == before.digest] == []
+    (proposed,) = [e for e in on(tmp_path, "search") if e.batch == 2]
+    assert (proposed.digest, proposed.recommended, result.evaluations) == (before.digest, False, 2)
+    store = RunStore.read(tmp_path)
+    assert [(e.digest == before.digest, e.recommended) for e in candidates(store)] == [(False, False), (True, False)]
+    assert [e.digest for e in result.selected if e.name is None].count(before.digest) == 1
+    again, jobs = search(tmp_path, replace(work, budgets=Budgets(evaluations=2)))
+    assert (jobs, again) == ([], result)
 
 
 def test_a_scale_that_fails_or_misses_the_constraints_is_passed_over() -> None:

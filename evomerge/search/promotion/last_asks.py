@@ -4,6 +4,10 @@ A searcher that samples around a mean recommends the mean, which was never drawn
 it joins the candidates that are promoted. The tuned reference is task arithmetic with one scale for all experts, the
 best of a few scales on the search items: what a merge without a search can reach. Neither counts towards a budget, and
 nothing of it is told to the searcher.
+
+Both are asked all search items, as baselines are, also where candidates are asked windows of them. A candidate's
+estimate is of its score on all of them, so that is what it can be compared with; the window of one batch would add the
+error of that window, and no batch is told of these asks.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from evomerge.analysis.pareto import knee
-from evomerge.evaluation import RECOMMENDED, Evaluation
+from evomerge.evaluation import RECOMMENDED, Evaluation, item_set_digest
 from evomerge.recipe import Recipe
 from evomerge.search.batch import Batch
 from evomerge.search.batch_evaluator import BatchEvaluator
@@ -76,15 +80,17 @@ class LastAsks:
         """Scores recipes in a batch that has been asked, in the places that are free in it."""
         if not recipes:
             return ()
+        items = self._plan.items["search"]
+        # Baselines of equal weights share a record, and leave places between them that stay empty.
+        first = 0 if number else len(self._plan.baselines)
         batch = Batch(
             recipes,
             "search",
             number,
-            self._plan.items["search"],
+            items,
             names=names,
             parents=[parents] * len(recipes) if parents else (),
-            # Baselines of equal weights share a record, and leave places between them that stay empty.
-            indices=places(self._store, "search", number, recipes, 0 if number else len(self._plan.baselines)),
+            indices=places(self._store, "search", number, recipes, first, item_set_digest(items)),
         )
         return self._evaluator.score(batch).evaluations
 

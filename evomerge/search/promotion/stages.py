@@ -3,8 +3,8 @@
 Search scores are optimistic, as candidates were chosen by them. So the best candidates by search scores, the shortlist,
 are asked the selection items, finalists are chosen by these fresh scores, and the test split is asked once: the
 baselines, the finalists and the tuned reference. What the searcher recommends is on the shortlist, whatever its search
-score. On every split the baselines are asked too, so that relative constraints are measured on
-the same items. A run that is extended promotes again; who has been asked a split before is not asked again.
+score. On every split the baselines are asked too, so that relative constraints are measured on the same items. A run
+that is extended promotes again; who has been asked a split before is not asked again.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ class Promotion:
         if stop() != "none":
             return False
         last = LastAsks(self._plan, self._store, self._evaluator, self._emit, self._number)
-        self.recommended, scaled = last(recommendations(self._plan, searcher))
+        asked, scaled = last(recommendations(self._plan, searcher))
+        known = {evaluation.digest: evaluation for evaluation in candidates}
+        self.recommended = [known.get(evaluation.digest, evaluation) for evaluation in asked]
         reference = tuned(criteria, scaled)
         self._reference = {reference: self._plan.scaled[reference]} if reference is not None else {}
         if stop() != "none":
