@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Clusters", "Spread", "resamples"]
+__all__ = ["Clusters", "Spread", "cluster_means", "cluster_sums", "resamples"]
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,29 @@ class Clusters:
             2.0 * of_own * of_shares + (total * of_shares) ** 2 + 2.0 * mixed**2 - 4.0 * total * mixed * of_shares
         ) + float(np.sum(weights**2 * (own**2 + 2.0 * own * common)))
         return max(1.0, trace**2 / square)
+
+
+def cluster_sums(values: NDArray[np.floating], codes: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Sums over the items of each cluster.
+
+    Args:
+        values: ``(rows, items)``.
+        codes: Cluster of each item, every number from 0 on, ``(items,)``.
+
+    Returns:
+        ``(rows, clusters)``, the clusters in the order of their codes.
+    """
+    count = int(codes.max()) + 1
+    if count == values.shape[1]:
+        return values[:, np.argsort(codes, kind="stable")].astype(np.float64)
+    found = np.zeros((count, len(values)))
+    np.add.at(found, codes, values.T.astype(np.float64))
+    return found.T
+
+
+def cluster_means(values: NDArray[np.floating], codes: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Means over the items of each cluster, see `cluster_sums`; NaN where one of them is."""
+    return cluster_sums(values, codes) / np.bincount(codes)
 
 
 def resamples(

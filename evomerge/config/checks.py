@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evomerge import executors
+from evomerge.analysis import estimators
 from evomerge.config import model_names
 from evomerge.errors import InputError, suggest
 from evomerge.genome import GenomeSettings
@@ -196,6 +197,11 @@ def _allocation_problems(values: Mapping[str, Any]) -> list[str]:
     problems = allocation.problems()
     if values.get("tasks") == () and not allocation.plain:
         problems.append("allocation: chooses among the items of tasks, and there are none; leave it out")
+    models = values.get("models", ())
+    if not problems and models and len(models) < (least := estimators.load(allocation.estimator).experts):
+        problems.append(
+            f"allocation.estimator: {allocation.estimator} needs {least} models or more, came {len(models)}"
+        )
     return problems
 
 

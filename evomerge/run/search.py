@@ -115,6 +115,7 @@ def search_plan(assembly: Assembly) -> SearchPlan:
         finalists=config.confirm.finalists,
         allocation=replace(config.allocation, seed=child_seed(config.seed, "allocation")),
         scaled=assembly.scaled,
+        clusters=assembly.suite.cluster,
     )
 
 

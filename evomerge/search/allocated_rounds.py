@@ -13,11 +13,10 @@ from evomerge.evaluation import Evaluation, ToldValues
 from evomerge.recipe import Recipe
 from evomerge.search.allocation.allocator import Allocator, random_of
 from evomerge.search.allocation.book import AnswerBook
-from evomerge.search.allocation.constraints import violations
 from evomerge.search.allocation.entrants import Entrants
 from evomerge.search.allocation.heat import Heat
 from evomerge.search.allocation.scores import Scores, columns_of
-from evomerge.search.allocation.told import joined
+from evomerge.search.allocation.told import told
 from evomerge.search.allocation.window import Choice, Prefix, Window
 from evomerge.search.batch import Batch, BatchResult
 from evomerge.search.batch_evaluator import BatchEvaluator
@@ -26,6 +25,7 @@ from evomerge.search.front import Front
 from evomerge.search.plan import SearchPlan
 from evomerge.search.rounds import Round, recipe_of
 from evomerge.search.searchers import Observation, Proposal, Searcher, Selection
+from evomerge.store import ESTIMATES, PROXIES, RunStore
 
 __all__ = ["AllocatedRounds"]
 
@@ -53,21 +53,21 @@ class AllocatedRounds:
         self._evaluator = evaluator
         self._criteria = criteria
         self._baselines = {name: e for name, e in baselines.items() if e.error is None}
-        self._allocator = Allocator(plan.allocation, plan.items["search"])
+        self._allocator = Allocator(plan.allocation, plan.items["search"], plan.clusters)
         keys = [key for objective in plan.objectives for _, key in objective.terms]
         keys += [constraint.metric for constraint in plan.constraints]
         pool = self._allocator.pool
         proxy = plan.allocation.proxy
         smooth = [(task, proxy) for task in pool] if proxy is not None else []
         columns = dict.fromkeys([*columns_of(keys, pool), *smooth])
-        self._book = AnswerBook(pool, tuple(columns), plan.genome.n_var)
+        self._book = AnswerBook(pool, tuple(columns), plan.genome.n_var, self._allocator.codes)
         self._known: dict[str, Recipe] = {}  # of the proposals that the searcher keeps
         self._candidates: dict[str, Evaluation] = {}  # the last evaluation of each, by digest
         self._last: list[str] = []  # digests of the last batch
         self._spent = 0
         self._unsearched = {evaluation.digest for evaluation in baselines.values()}
         self._enter_baselines(baselines.values())
-        self._scores = Scores(plan.objectives, plan.constraints, self._book, self._baselines.values(), proxy)
+        self._scores = Scores(plan.objectives, plan.constraints, self._book, self._baselines.values(), plan.allocation)
 
     def _enter_baselines(self, evaluations: Iterable[Evaluation]) -> None:
         whole = Window(self._allocator.pool, {t: _all(ids) for t, ids in self._allocator.pool.items()}, {}).rungs(1)[0]
@@ -82,13 +82,22 @@ class AllocatedRounds:
         self._book.add(evaluation, store.responses(evaluation), store.items(evaluation))
 
     def estimates(self) -> dict[str, dict[str, tuple[float, float]]]:
-        """From all that each candidate has answered, drawn towards those of its batch; see `Rounds.estimates`."""
+        """Digest to metric key to the estimate that a candidate is compared by, and its standard error.
+
+        From all that it has answered, drawn towards those of its batch.
+        """
         scored = [evaluation for evaluation in self._candidates.values() if evaluation.error is None]
         found = self._scores.overall(scored) if scored else {}
         return {
             evaluation.digest: {key: (float(own.value[row]), float(own.se[row])) for key, own in found.items()}
             for row, evaluation in enumerate(scored)
         }
+
+    def keep(self, store: RunStore) -> None:
+        """Estimates, and what became of a proxy; see `Rounds.keep`."""
+        store.write_json(ESTIMATES, self.estimates())
+        if self._plan.allocation.proxy is not None:
+            store.write_json(PROXIES, {key: use.to_json() for key, use in self._scores.proxies.items()})
 
     def allowance(self, budget: int, candidates: int) -> int | None:
         """Items are counted one by one, so this says only whether any are left; see `Rounds.allowance`."""
@@ -217,33 +226,20 @@ class AllocatedRounds:
 
     def _told(self, round: Round, entrants: Entrants, proposals: Sequence[Proposal], selection: Selection) -> Round:
         """The values that the searcher is told: comparable within the batch, whatever each was asked."""
-        n, failed = len(entrants.recipes), entrants.failed()
-        F, se = np.zeros((n, len(self._plan.objectives))), np.zeros((n, len(self._plan.objectives)))
-        G = np.zeros((n, self._criteria.n_con))
-        good = [
-            (rows[~failed[rows]], prefix, [entrants.found[row] for row in rows[~failed[rows]]])
-            for rows, prefix in entrants.rungs
-        ]
-        good = [(rows, prefix, found) for rows, prefix, found in good if len(rows)]
-        if good:
-            parts = [self._scores.minimised(found, prefix) for _, prefix, found in good]
-            for column in range(F.shape[1]):
-                rungs = [(rows, own[column]) for (rows, _, _), own in zip(good, parts, strict=True)]
-                F[:, column], se[:, column] = joined(rungs, n)
-            for rows, prefix, found in good:
-                G[rows, :-1] = violations(self._plan.constraints, self._scores, self._baselines, found, prefix)
-        F, G = self._criteria.completed(np.where(failed[:, None], 0.0, F), G, failed)
-        errors = [None if failed[row] else se[row] for row in range(n)]
+        failed = entrants.failed()
+        F, se, missed = told(entrants, self._scores, self._plan.constraints, self._baselines)
+        F, G = self._criteria.completed(F, np.pad(missed, ((0, 0), (0, 1))), failed)
+        errors = [None if failed[row] else se[row] for row in range(len(failed))]
         observations = [
             Observation(id, F[row], G[row], errors[row], items=entrants.found[row].items)
             for id in [*(proposal.id for proposal in proposals), *selection.kept]
             for row in [entrants.row[id]]
         ]
-        told = tuple(
+        kept = tuple(
             (ask, ToldValues(tuple(F[row].tolist()), tuple(G[row].tolist()), _tuple(errors[row])))
             for row, ask in entrants.asks.items()
         )
-        return replace(round, observations=observations, told=told)
+        return replace(round, observations=observations, told=kept)
 
     def improved(self, round: Round) -> bool:
         """Makes the front anew, as all values move; whether a new candidate is on it."""

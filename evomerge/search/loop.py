@@ -27,7 +27,7 @@ from evomerge.search.promotion import Promotion
 from evomerge.search.rounds import PlainRounds, Round, Rounds
 from evomerge.search.searchers import Problem, Searcher
 from evomerge.search.status import EventLog, Status, Stopwatch
-from evomerge.store import ESTIMATES, RunStore
+from evomerge.store import RunStore
 
 __all__ = ["EMPTY_BATCHES", "run"]
 
@@ -121,8 +121,7 @@ class _Search:
         try:
             reason = self._search(criteria, rounds)
         finally:
-            if not self._plan.allocation.plain:
-                self._store.write_json(ESTIMATES, rounds.estimates())
+            rounds.keep(self._store)
         self._searching = False
         promotion = Promotion(self._plan, self._store, self._evaluator, self._emit, self._told)
         candidates = rounds.current(self._candidates)

@@ -117,6 +117,7 @@ class SearchPlan:
         allocation: Which of the search items candidates are asked.
         scaled: Name to recipe of task arithmetic with one scale for all experts; the best on the search items is asked
             what finalists are asked, as a reference.
+        clusters: Cluster of each item that belongs to one.
     """
 
     genome: GenomeSpec
@@ -132,6 +133,7 @@ class SearchPlan:
     finalists: int = ConfirmSettings.finalists
     allocation: AllocationSettings = field(default_factory=AllocationSettings)
     scaled: Mapping[str, Recipe] = field(default_factory=dict)
+    clusters: Mapping[str, str] = field(default_factory=dict)
 
     def asks(self, split: str) -> bool:
         """Whether there are items on a split."""

@@ -15,6 +15,7 @@ from evomerge.search.criteria import Criteria
 from evomerge.search.front import Front
 from evomerge.search.plan import SearchPlan
 from evomerge.search.searchers import Observation, Proposal, Searcher
+from evomerge.store import RunStore
 
 __all__ = ["PlainRounds", "Round", "Rounds", "recipe_of"]
 
@@ -70,11 +71,8 @@ class Rounds(Protocol):
         """Evaluations of candidates with the metrics that they are compared by."""
         ...
 
-    def estimates(self) -> dict[str, dict[str, tuple[float, float]]]:
-        """Digest to metric key to the estimate that a candidate is compared by and its standard error.
-
-        Empty where candidates are compared by their metrics as recorded.
-        """
+    def keep(self, store: RunStore) -> None:
+        """Writes what candidates are compared by, where that is not their metrics as recorded."""
         ...
 
     def allowance(self, budget: int, candidates: int) -> int | None:
@@ -136,9 +134,8 @@ class PlainRounds:
         """The evaluations as they are."""
         return list(candidates)
 
-    def estimates(self) -> dict[str, dict[str, tuple[float, float]]]:
-        """None; see `Rounds.estimates`."""
-        return {}
+    def keep(self, store: RunStore) -> None:
+        """Nothing; see `Rounds.keep`."""
 
     def allowance(self, budget: int, candidates: int) -> int | None:
         """All candidates cost the same; see `Rounds.allowance`."""

@@ -10,11 +10,14 @@ from evomerge.store.candidates import ESTIMATES, candidates, estimates, newly_as
 from evomerge.store.described import clusters_of, described_items
 from evomerge.store.files import write_json, write_text
 from evomerge.store.folder import foreign_problem, read_manifest
+from evomerge.store.proxies import PROXIES, ProxyUse, proxies
 from evomerge.store.run import RunStore
 
 __all__ = [
     "ESTIMATES",
+    "PROXIES",
     "LeaseLost",
+    "ProxyUse",
     "RunStore",
     "baselines",
     "candidates",
@@ -23,6 +26,7 @@ __all__ = [
     "estimates",
     "foreign_problem",
     "newly_asked",
+    "proxies",
     "read_manifest",
     "write_json",
     "write_text",

@@ -54,6 +54,7 @@ INSIDE = {
     "allocation.race": "allocation.race.name",
     "allocation.rungs": "allocation.race.rungs",
     "allocation.race_options": "allocation.race.level",
+    "allocation.estimator_options": "allocation.estimator_options.penalty",
     **{f"allocation.{name}": f"allocation.{name}" for name in ("items", "growth", "estimator", "proxy")},
     **{
         f"model.{name}": f"model.{name}"
@@ -126,7 +127,8 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "genome.control_every": 1, "searcher.name": "cmaes", "searcher.population": 8,
         "searcher.options": "{sigma: 0.2}", "allocation.policy": "rotating", "allocation.options": "{carried: 0.5}",
         "allocation.items": 3, "allocation.growth": "converging", "allocation.race": "sequential",
-        "allocation.rungs": 2, "allocation.race_options": "{level: 0.1}", "allocation.estimator": "mean",
+        "allocation.rungs": 2, "allocation.race_options": "{level: 0.1}", "allocation.estimator": "aipw",
+        "allocation.estimator_options": "{penalty: 5.0}",
         "allocation.proxy": "gold_logprob",
         "model.dtype": "float16", "model.attention": "eager", "model.device": "cpu",
         "model.threads": 2, "model.merge_dtype": "bfloat16", "model.out_dtype": "float16",

@@ -50,11 +50,12 @@ class Blow:
     share: float = 0.0
 
 
-# Windows that move and grow, survivors asked again, races of each kind.
+# Windows that move and grow, survivors asked again, races of each kind; estimates from all answers, of whole clusters.
 ALLOCATIONS = {
     "rotating": AllocationSettings("rotating", items=6, options={"carried": 0.3}, growth="converging"),
     "raced": AllocationSettings("informative", items=18, race="sequential"),
     "halved": AllocationSettings("stratified", items=18, race="halving", rungs=2),
+    "estimated": AllocationSettings("informative", items=20, race="sequential", rungs=2, estimator="posterior"),
 }
 
 
@@ -73,7 +74,14 @@ def search_plan(name: str, evaluations: int = 26) -> SearchPlan:
     )
     if not allocation:
         return made
-    return replace(made, items=more_items(24), allocation=ALLOCATIONS[allocation])
+    items = more_items(24)
+    pairs = {item: f"{task} {row // 2}" for task, ids in items["search"].items() for row, item in enumerate(ids)}
+    return replace(
+        made,
+        items=items,
+        allocation=ALLOCATIONS[allocation],
+        clusters=pairs if allocation == "estimated" else {},
+    )
 
 
 def run_search(folder: Path, name: str, evaluations: int, blow: Blow | None) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 from evomerge.search import searchers
 from evomerge.store import RunStore
 from tests.search.killing import Blow, process
+from tests.search.sessions import memory
 
 # One run is killed at every blow in turn, then left to finish.
 BEGINNING = [Blow("item_set:search", 1, 0.5), Blow("responses:search", 1, 1.0)]
@@ -32,13 +31,9 @@ BLOWS |= {"nsga2": EVERYWHERE, "cmaes": EVERYWHERE}
 
 @pytest.fixture
 def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder in memory where there is one: what a killed process has written is there for others on any disk."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path_factory.mktemp("kill")
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
-        yield Path(folder)
+    """What a killed process has written is there for others on any disk."""
+    with memory(tmp_path_factory.mktemp("kill")) as folder:
+        yield folder
 
 
 def records(folder: Path) -> list[dict[str, Any]]:

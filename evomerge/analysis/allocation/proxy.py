@@ -24,12 +24,14 @@ class Blend:
         intercept: Of the line from the proxy to what is wanted.
         slope: Of the same.
         ceiling: Kendall's tau of the two over candidates; NaN where there are too few.
+        candidates: How many these are.
     """
 
     share: float = 0.0
     intercept: float = 0.0
     slope: float = 0.0
     ceiling: float = float("nan")
+    candidates: int = 0
 
     def __call__(self, wanted: NDArray[np.float64], proxy: NDArray[np.float64]) -> NDArray[np.float64]:
         """Answers as they count, item by item."""
@@ -57,11 +59,12 @@ def blend(wanted: Vector, proxy: Vector) -> Blend:
         wanted: Scores of candidates that have answered much, ``(n,)``.
         proxy: The proxy's means on the same items, ``(n,)``.
     """
-    if len(wanted) < FEWEST or float(proxy.std()) <= 0.0:
-        return Blend()
+    count = len(wanted)
+    if count < FEWEST or float(proxy.std()) <= 0.0:
+        return Blend(candidates=count)
     tau = kendall(wanted, proxy)
     slope = float(((proxy - proxy.mean()) * (wanted - wanted.mean())).sum() / ((proxy - proxy.mean()) ** 2).sum())
     if abs(tau) < TOGETHER or slope * tau <= 0.0:
-        return Blend(ceiling=tau)
+        return Blend(ceiling=tau, candidates=count)
     share = 1.0 if abs(tau) >= ALONE else 0.5
-    return Blend(share, float(wanted.mean() - slope * proxy.mean()), slope, tau)
+    return Blend(share, float(wanted.mean() - slope * proxy.mean()), slope, tau, count)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from evomerge import executors, kernels
+from evomerge.analysis import estimators
 from evomerge.checkpoints import AdapterSource, adapter_of, stored_dtype, untied_heads
 from evomerge.evaluation import SCALED, SPLITS
 from evomerge.fitness import TaskSuite
@@ -16,7 +17,7 @@ from evomerge.run.forecast.duration import Duration, NotMeasured, duration, meas
 from evomerge.run.forecast.requirements import Requirements, requirements
 from evomerge.run.run_config import RunConfig
 from evomerge.search import searchers
-from evomerge.search.allocation import policies, races
+from evomerge.search.allocation import MEAN, policies, races
 from evomerge.texts import printable
 
 _SHOWN_GENES = 40
@@ -138,7 +139,9 @@ def _allocation(assembly: Assembly) -> Iterator[str]:
     config, allocation = assembly.config, assembly.config.allocation
     pools = {task: len(ids) for task, ids in assembly.suite.items["search"].items()}
     windows = {task: min(allocation.items or size, size) for task, size in pools.items()}
-    asked = ", ".join(f"{windows[task]} of {size} {task}" for task, size in pools.items())
+    fields = assembly.suite.cluster_fields
+    whole = {task: f" in whole clusters of {fields[task]}" if task in fields else "" for task in pools}
+    asked = ", ".join(f"{windows[task]} of {size} {task}{whole[task]}" for task, size in pools.items())
     grows = ", more as candidates get alike" if allocation.growth != "none" else ""
     yield f"items of a batch: {asked}{grows}; policy {allocation.policy}: {policies.load(allocation.policy).title}"
     if policies.load(allocation.policy).probe:
@@ -146,6 +149,8 @@ def _allocation(assembly: Assembly) -> Iterator[str]:
     if allocation.race != "none":
         race = races.load(allocation.race)
         yield f"race {race.name}, at most {allocation.rungs} rungs: {race.title}"
+    if allocation.estimator != MEAN:
+        yield f"estimator {allocation.estimator}: {estimators.load(allocation.estimator).title}"
     each, spec = sum(windows.values()), searchers.load(config.searcher.name)
     again = " and as many again where survivors are asked a new window" if spec.retell and not spec.partial else ""
     most = "at most " if allocation.race != "none" else ""

@@ -27,10 +27,21 @@ class AnswerBook:
         pool: Task to the items that may be asked.
         columns: The metrics of items that are kept; of each task the first is the one that policies look at.
         n_var: Number of genes.
+        codes: Task to the cluster of each of its items; only tasks where some belong together.
+
+    Attributes:
+        version: How often answers have come.
     """
 
-    def __init__(self, pool: Mapping[str, tuple[str, ...]], columns: Sequence[Column], n_var: int) -> None:
+    def __init__(
+        self,
+        pool: Mapping[str, tuple[str, ...]],
+        columns: Sequence[Column],
+        n_var: int,
+        codes: Mapping[str, NDArray[np.intp]] | None = None,
+    ) -> None:
         self.pool = pool
+        self.codes = codes or {}
         self.columns = tuple(columns)
         self.unexplained: set[Column] = set()  # metrics that are no mean over items
         self._n_var = n_var
@@ -43,6 +54,7 @@ class AnswerBook:
         self._answered = {task: _Grid(len(ids), 0.0) for task, ids in pool.items()}
         self._asked = {task: _Grid(len(ids), 0.0) for task, ids in pool.items()}
         self._windows: dict[str, list[NDArray[np.int_]]] = {task: [] for task in pool}
+        self.version = 0
 
     def __len__(self) -> int:
         """Number of candidates."""
@@ -60,6 +72,16 @@ class AnswerBook:
     def batches(self) -> NDArray[np.int_]:
         """The batch in which each candidate was first asked, ``(candidates,)``."""
         return np.array(self._batches, dtype=int)
+
+    @property
+    def genomes(self) -> NDArray[np.float64]:
+        """Genomes of the candidates, ``(candidates, n_var)``; NaN where one has none, as baselines."""
+        return np.array(self._genomes).reshape(len(self), self._n_var)
+
+    def counts(self, rows: NDArray[np.int_]) -> NDArray[np.int_]:
+        """How many items candidates have answered, ``(rows,)``."""
+        own = [grid.array[rows].sum(axis=1) for grid in self._answered.values()]
+        return np.sum(own, axis=0, dtype=int) if own else np.zeros(len(rows), dtype=int)
 
     def enter(self, digest: str, batch: int, genome: NDArray[np.float64] | None) -> None:
         """Gives a candidate its row, if it has none."""
@@ -82,6 +104,7 @@ class AnswerBook:
     def add(self, evaluation: Evaluation, responses: Sequence[Response], items: Mapping[str, Sequence[str]]) -> None:
         """Adds the answers of an evaluation; its candidate has a row."""
         row = self._rows[evaluation.digest]
+        self.version += 1
         for task, place in self._place.items():
             self._asked[task].array[row, [place[item] for item in items.get(task, ())]] = 1.0
         by_task: dict[str, list[Response]] = {}
@@ -104,6 +127,7 @@ class AnswerBook:
     def weigh(self, digest: str, prefix: Prefix) -> None:
         """Takes in with which probability a candidate was asked each item of the pool in a window."""
         row = self._rows[digest]
+        self.version += 1
         for task, choice in prefix.choices.items():
             self._missed[task].array[row] *= 1.0 - choice.inclusion
             self._answered[task].array[row, choice.rows] = 1.0
@@ -151,8 +175,7 @@ class AnswerBook:
             known = column is not None and column not in self.unexplained
             values = self.answers(column) if column and known else np.full((len(self), len(ids)), np.nan)
             tasks[task] = TaskAnswers(values, self._windows[task], now)
-        genomes = np.array(self._genomes).reshape(len(self), self._n_var)
-        return History(batch, tasks, genomes)
+        return History(batch, tasks, self.genomes)
 
 
 class _Grid:

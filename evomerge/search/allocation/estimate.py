@@ -1,4 +1,4 @@
-"""From answers to a window to the estimate of a score: the one place where an estimator is called."""
+"""Weighted means of answers, with their standard errors."""
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.analysis.clusters import cluster_means
+
 __all__ = ["History", "TaskAnswers"]
 
 
@@ -25,6 +27,15 @@ class TaskAnswers:
     values: NDArray[np.float64]
     windows: Sequence[NDArray[np.int_]] = ()
     current: NDArray[np.bool_] | None = None
+
+    def by_cluster(self, codes: NDArray[np.intp]) -> TaskAnswers:
+        """The same where every cluster is one item, whose answer is the mean of its items'.
+
+        Args:
+            codes: Cluster of each item, counted from 0, ``(items,)``.
+        """
+        windows = [np.unique(codes[rows]) for rows in self.windows]
+        return TaskAnswers(cluster_means(self.values, codes), windows, self.current)
 
     @property
     def pool(self) -> int:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.analysis.allocation.proxy import Blend, blend
+from evomerge.analysis.allocation.proxy import TOGETHER, Blend, blend
 from evomerge.analysis.allocation.racing import Part
 from evomerge.analysis.allocation.shrinkage import shrunk
 from evomerge.analysis.contributions import group_weights
-from evomerge.evaluation import Constraint, Evaluation, Objective
+from evomerge.errors import InputError
+from evomerge.evaluation import EXPERT, Constraint, Evaluation, Objective
 from evomerge.search.allocation.book import AnswerBook, Column
-from evomerge.search.allocation.estimate import Estimates, estimate
+from evomerge.search.allocation.estimate import Estimates
+from evomerge.search.allocation.pooled import PoolMeans
+from evomerge.search.allocation.settings import AllocationSettings
 from evomerge.search.allocation.window import Prefix
+from evomerge.store import ProxyUse
 
 __all__ = ["Scores", "columns_of"]
 
@@ -47,7 +52,15 @@ class Scores:
         constraints: What must hold.
         book: The answers.
         baselines: Evaluations of the baselines on the whole pool: what groups are made of is read off them.
-        proxy: A smooth metric of items that ranks candidates of a batch where its ceiling allows; None for none.
+        settings: The estimator, and the smooth metric that ranks candidates of a batch where its ceiling allows.
+
+    Attributes:
+        objectives: What to improve.
+        keys: The metrics of objectives and constraints.
+        estimator: Name of the estimator by which candidates of different batches are compared.
+
+    Raises:
+        InputError: If the estimator does not fit what the baselines answered.
     """
 
     def __init__(
@@ -56,18 +69,31 @@ class Scores:
         constraints: Sequence[Constraint],
         book: AnswerBook,
         baselines: Iterable[Evaluation],
-        proxy: str | None = None,
+        settings: AllocationSettings,
     ) -> None:
-        self._proxy = proxy
+        self._proxy = settings.proxy
         self._blends: dict[Column, Blend] = {}
-        self._objectives = tuple(objectives)
+        self.objectives = tuple(objectives)
+        self.estimator = settings.estimator
         self._book = book
         scored = [evaluation for evaluation in baselines if evaluation.error is None]
+        experts = [evaluation.digest for evaluation in scored if (evaluation.name or "").startswith(EXPERT)]
+        self._means = PoolMeans(settings, book, experts)
         self._sizes = {task: len(ids) for task, ids in book.pool.items()}
+        self._units = {task: int(codes.max()) + 1 for task, codes in book.codes.items()}
         keys = [key for objective in objectives for _, key in objective.terms]
         keys += [constraint.metric for constraint in constraints]
         self.keys = tuple(dict.fromkeys(keys))
         self._shares = {key: self._shared(key, scored) for key in self.keys}
+        self._check()
+
+    def _check(self) -> None:
+        """Raises an error if the estimator does not fit an objective; constraints have weighted means then."""
+        keys = dict.fromkeys(key for objective in self.objectives for _, key in objective.terms)
+        columns = dict.fromkeys((task, key.rpartition(".")[2]) for key in keys for task in self._parts_of(key))
+        found = [(".".join(column), problem) for column in columns for problem in self._means.misfit(column)]
+        if found:
+            raise InputError([f"allocation.estimator for {key}: {problem}; choose another" for key, problem in found])
 
     def _shared(self, key: str, scored: Sequence[Evaluation]) -> Mapping[str, float]:
         """Weights of the tasks in a metric; empty where it is not made of them."""
@@ -101,6 +127,20 @@ class Scores:
                 if metric != self._proxy and smooth not in self._book.unexplained:
                     self._blends[task, metric] = self._measured((task, metric), smooth)
 
+    @property
+    def proxies(self) -> dict[str, ProxyUse]:
+        """Metric key of a task to what became of its proxy, as it was measured last."""
+        return {
+            f"{task}.{metric}": ProxyUse(
+                str(self._proxy),
+                blend.share,
+                blend.ceiling if isfinite(blend.ceiling) else None,
+                blend.candidates,
+                TOGETHER,
+            )
+            for (task, metric), blend in self._blends.items()
+        }
+
     def _measured(self, column: Column, smooth: Column) -> Blend:
         wanted, proxy = self._book.answers(column), self._book.answers(smooth)
         both = np.isfinite(wanted) & np.isfinite(proxy)
@@ -124,6 +164,9 @@ class Scores:
     ) -> list[Part]:
         """A weighted sum of metrics as parts, one for each task, of candidates that have answered a prefix.
 
+        Where items belong together, clusters stand in their place: the mean stays what it is, and whatever counts
+        items, as tests and standard errors do, counts clusters.
+
         Args:
             terms: The sum.
             evaluations: The candidates' evaluations on the prefix, none failed.
@@ -142,15 +185,52 @@ class Scores:
                 look = self._blended if blended else self._book.values
                 values = look((task, metric), rows, items)
                 by_task[task] = by_task.get(task, 0.0) + weight * share * values
-        found = [Part(values, prefix.weights[task], self._sizes[task]) for task, values in by_task.items()]
+        found = [
+            Part(prefix.choices[task].means(values), prefix.weights[task], self._units.get(task, self._sizes[task]))
+            for task, values in by_task.items()
+        ]
         if constant.any() or not found:
             found.append(Part(constant[:, None], np.ones(1), exact=True))
         return found
 
     def minimised(self, evaluations: Sequence[Evaluation], prefix: Prefix) -> list[list[Part]]:
         """The parts of each objective, less being better."""
-        signed = [[(-w if o.higher_is_better else w, key) for w, key in o.terms] for o in self._objectives]
-        return [self.parts(terms, evaluations, prefix, blended=True) for terms in signed]
+        return [self.parts(terms, evaluations, prefix, blended=True) for terms in self._signed()]
+
+    def _signed(self) -> list[Terms]:
+        return [[(-w if o.higher_is_better else w, key) for w, key in o.terms] for o in self.objectives]
+
+    def answered(self, evaluations: Sequence[Evaluation]) -> NDArray[np.int_]:
+        """How many items each candidate has answered in all batches, ``(candidates,)``."""
+        return self._book.counts(self._book.rows([evaluation.digest for evaluation in evaluations]))
+
+    def pooled(self, evaluations: Sequence[Evaluation]) -> list[Estimates]:
+        """Each objective, less being better, by the estimator from all that candidates have answered.
+
+        Errors of metrics of one task are added as if they went together, those of tasks as independent.
+        """
+        rows = self._book.rows([evaluation.digest for evaluation in evaluations])
+        return [self._summed(terms, evaluations, rows) for terms in self._signed()]
+
+    def _summed(self, terms: Terms, evaluations: Sequence[Evaluation], rows: NDArray[np.int_]) -> Estimates:
+        value, errors = np.zeros(len(rows)), dict[str, NDArray[np.float64]]()
+        for weight, key in terms:
+            shares, metric = self._parts_of(key), key.rpartition(".")[2]
+            if not shares:
+                value = value + weight * np.array([evaluation.metrics[key] for evaluation in evaluations])
+            for task, share in shares.items():
+                own = self._means.of((task, metric), rows, self._blended_answers((task, metric)))
+                value = value + weight * share * own.value
+                errors[task] = errors.get(task, 0.0) + abs(weight * share) * own.se
+        return Estimates(value, np.sqrt(sum((own**2 for own in errors.values()), np.zeros(len(rows)))))
+
+    def _blended_answers(self, column: Column) -> NDArray[np.float64] | None:
+        """Answers of all candidates as they rank; None where they are those of the metric."""
+        found = self._blends.get(column)
+        if found is None or found.share == 0.0:
+            return None
+        values, smooth = self._book.answers(column), self._book.answers((column[0], str(self._proxy)))
+        return np.where(np.isfinite(smooth), found(values, smooth), values)
 
     def overall(self, evaluations: Sequence[Evaluation]) -> dict[str, Estimates]:
         """Metric key to estimates from all that candidates have answered, drawn towards those of their batch.
@@ -165,9 +245,7 @@ class Scores:
             shares, metric = self._parts_of(key), key.rpartition(".")[2]
             value, variance = np.zeros(len(rows)), np.zeros(len(rows))
             for task, share in shares.items():
-                own = estimate(
-                    self._book.answers((task, metric))[rows], self._book.weights(task)[rows], self._sizes[task]
-                )
+                own = self._means.of((task, metric), rows)
                 value, variance = value + share * own.value, variance + (share * own.se) ** 2
             if not shares:
                 value = np.array([evaluation.metrics[key] for evaluation in evaluations])

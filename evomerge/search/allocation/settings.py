@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evomerge import settings as declarations
+from evomerge.analysis import estimators
 from evomerge.search.allocation import policies, races
 from evomerge.settings import setting
 
-__all__ = ["ESTIMATORS", "AllocationSettings"]
+__all__ = ["MEAN", "AllocationSettings"]
 
-ESTIMATORS = ("mean",)
+MEAN = "mean"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,9 @@ class AllocationSettings:
         race: Name of the race that decides which candidates are asked more items.
         rungs: Into how many nested parts a race divides a window at most, each three times as large.
         race_options: Options of the race.
-        estimator: What candidates are told by.
+        estimator: Name of the estimator that makes candidates comparable that were asked different items, in a batch
+            and between batches.
+        estimator_options: Options of the estimator.
         proxy: A smooth metric of items that ranks candidates of a batch where it agrees with an objective's metric over
             candidates; None for none. Constraints, promotion and reports look at the objective's alone.
         seed: Root of the random numbers of windows and races, 0 or more.
@@ -51,7 +54,13 @@ class AllocationSettings:
         default=3, metadata=setting("nested parts of a race's items, each three times as large", low=1, high=8)
     )
     race_options: Mapping[str, Any] = field(default_factory=dict, metadata=setting("further settings of the race"))
-    estimator: str = field(default="mean", metadata=setting("what candidates are told by", choices=ESTIMATORS))
+    estimator: str = field(
+        default=MEAN,
+        metadata=setting("by which candidates that were asked different items compare", choices=estimators.names),
+    )
+    estimator_options: Mapping[str, Any] = field(
+        default_factory=dict, metadata=setting("further settings of the estimator")
+    )
     proxy: str | None = field(
         default=None,
         metadata=setting("a smooth metric, such as gold_logprob, that ranks where it agrees with the objective's"),
@@ -74,11 +83,29 @@ class AllocationSettings:
             return found
         found += [f"{prefix}options: {problem}" for problem in policies.load(self.policy).problems(self.options)]
         found += [f"{prefix}race_options: {problem}" for problem in races.load(self.race).problems(self.race_options)]
+        estimator = estimators.load(self.estimator)
+        options = estimator.problems(self.estimator_options)
+        if self.estimator == MEAN and self.estimator_options and not options:
+            options = ["the mean is taken over a batch's own items, and has no options here; leave them out"]
+        found += [f"{prefix}estimator_options: {problem}" for problem in options]
         if self.growth != "none" and self.items is None:
             found.append(f"{prefix}growth: windows can grow only from a number; set {prefix}items")
+        if self.plain and self.estimator != MEAN:
+            found.append(
+                f"{prefix}estimator: {self.estimator} has nothing to estimate where everyone is asked everything; set "
+                f"{prefix}items, a policy or a race"
+            )
+        if self.proxy is not None and estimator.unit:
+            found.append(
+                f"{prefix}estimator: {self.estimator} needs answers between 0 and 1, which a proxy's are not; leave "
+                f"{prefix}proxy out, or choose another estimator"
+            )
         if self.items is None and policies.load(self.policy).chooses:
             found.append(f"{prefix}policy: {self.policy} chooses among items; say how many, {prefix}items=20")
         return found
+
+    def _estimator_options(self) -> dict[str, Any]:
+        return estimators.load(self.estimator).complete(self.estimator_options)
 
     def identity(self) -> dict[str, Any]:
         """The part of a run's identity; empty where all is as runs had it before there was a choice."""
@@ -92,5 +119,6 @@ class AllocationSettings:
             "race": {"name": self.race, **({"rungs": self.rungs} if self.race != "none" else {})}
             | race.complete(self.race_options),
             "estimator": self.estimator,
+            **({"estimator_options": own} if self.estimator != MEAN and (own := self._estimator_options()) else {}),
             "proxy": self.proxy,
         }

@@ -2,18 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.analysis.allocation.racing import Part
 from evomerge.analysis.allocation.shrinkage import shrunk
+from evomerge.evaluation import Constraint, Evaluation
+from evomerge.search.allocation.constraints import violations
+from evomerge.search.allocation.entrants import Entrants
 from evomerge.search.allocation.estimate import estimate
+from evomerge.search.allocation.scores import Scores
+from evomerge.search.allocation.settings import MEAN
 
-__all__ = ["joined"]
+__all__ = ["joined", "levelled", "told"]
 
 Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+
+def told(
+    entrants: Entrants,
+    scores: Scores,
+    constraints: Sequence[Constraint],
+    baselines: Mapping[str, Evaluation],
+) -> tuple[Matrix, Matrix, Matrix]:
+    """The values of a batch, from the items that its candidates share, or from all answers where an estimator says so.
+
+    The mean is taken over the batch's own items (`joined`). Any other estimator makes candidates comparable that were
+    asked different ones: its values rest on all that each has answered, survivors' in earlier batches too (`levelled`).
+
+    Args:
+        entrants: The candidates, and what each was asked.
+        scores: Estimates.
+        constraints: What must hold; violations are measured on the batch's own items.
+        baselines: Name to evaluation of those that could be scored.
+
+    Returns:
+        Objectives to minimise ``(n, m)``, their standard errors, and violations ``(n, constraints)``; 0 in rows of
+        failed candidates.
+    """
+    n, m, failed = len(entrants.recipes), len(scores.objectives), entrants.failed()
+    F, se, missed = np.zeros((n, m)), np.zeros((n, m)), np.zeros((n, len(constraints)))
+    good = [(rows[~failed[rows]], prefix) for rows, prefix in entrants.rungs]
+    asked = [(rows, prefix, [entrants.found[row] for row in rows]) for rows, prefix in good if len(rows)]
+    if not asked:
+        return F, se, missed
+    if scores.estimator == MEAN:
+        parts = [scores.minimised(found, prefix) for _, prefix, found in asked]
+        for column in range(m):
+            rungs = [(rows, own[column]) for (rows, _, _), own in zip(asked, parts, strict=True)]
+            F[:, column], se[:, column] = joined(rungs, n)
+    else:
+        rows, _, found = asked[0]
+        groups = np.array([entrants.genomes[row] is None for row in rows], dtype=int)
+        for column, own in enumerate(scores.pooled(found)):
+            se[rows, column] = own.se
+            F[rows, column] = levelled(own.value, own.se, scores.answered(found), groups)
+    for rows, prefix, found in asked:
+        missed[rows] = violations(constraints, scores, baselines, found, prefix)
+    return np.where(failed[:, None], 0.0, F), se, missed
 
 
 def joined(rungs: Sequence[tuple[NDArray[np.int_], Sequence[Part]]], n: int) -> tuple[Vector, Vector]:
@@ -46,6 +95,25 @@ def joined(rungs: Sequence[tuple[NDArray[np.int_], Sequence[Part]]], n: int) -> 
     if len(rungs) > 1 and len(rungs[-1][0]) < int(asked.sum()):
         value[asked] = shrunk(value[asked], se[asked])
     return value, se
+
+
+def levelled(value: Vector, se: Vector, answered: NDArray[np.int_], groups: NDArray[np.int_]) -> Vector:
+    """Estimates of different precision, drawn towards the mean of their group; of equal precision as they are.
+
+    Else who was asked least would win by chance, or who survived by luck. The precision is that of as many answers on
+    average: a candidate's own standard error goes with its score, and would change the order of equals.
+
+    Args:
+        value: Estimates, ``(n,)``.
+        se: Their standard errors.
+        answered: How much each has answered.
+        groups: Group of each: those that are proposed now, and survivors, which are better on average.
+    """
+    kinds, place = np.unique(answered, return_inverse=True)
+    if len(kinds) < 2:
+        return value
+    typical = np.sqrt(np.bincount(place, weights=se**2) / np.bincount(place))
+    return shrunk(value, typical[place], groups)
 
 
 def _totals(parts: Sequence[Part]) -> tuple[Vector, Vector]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from evomerge.analysis.clusters import cluster_sums
 from evomerge.analysis.estimators._shared.answers import Answers, Array, Indices
 from evomerge.analysis.estimators._shared.estimates import Estimates, least_variance
 from evomerge.options import Option
@@ -73,14 +74,14 @@ def assembled(
     open_share = np.where(asked, 1.0 - probability, 0.0)
     parts = _contributions(answers, rows, residuals, weights, centre)
     index = answers.cluster_index
-    clusters = _added(asked.astype(np.float64), index) > 0
+    clusters = cluster_sums(asked.astype(np.float64), index) > 0
     count = clusters.sum(axis=1)
     small = np.sqrt(count / np.maximum(count - 1, 1))[:, None]
-    contributions = _added(parts * np.sqrt(open_share), index) * small
+    contributions = cluster_sums(parts * np.sqrt(open_share), index) * small
     sampled = open_share.sum(axis=1) / np.maximum(asked.sum(axis=1), 1)
     if not answers.finite:
         # As far as the items stand for a domain, the spread of the answers themselves adds to the error.
-        own = _added(_contributions(answers, rows, answers.values[rows], "hajek", None), index) * small
+        own = cluster_sums(_contributions(answers, rows, answers.values[rows], "hajek", None), index) * small
         beyond = np.sqrt(asked.mean(axis=1, keepdims=True))
         contributions = np.concatenate([contributions, own * beyond], axis=1)
         clusters = np.concatenate([clusters, np.zeros_like(clusters)], axis=1)
@@ -106,16 +107,6 @@ def _contributions(answers: Answers, rows: Indices, residuals: Array, weights: s
     openness = np.where(asked, 1.0 - probability, 0.0)
     total = openness.sum(axis=1, keepdims=True)
     return (terms - (openness * terms).sum(axis=1, keepdims=True) / np.where(total > 0.0, total, 1.0)) * asked
-
-
-def _added(parts: Array, index: Indices) -> Array:
-    """Sums over the items of each cluster, ``(rows, clusters)``."""
-    count = int(index.max()) + 1
-    if count == parts.shape[1]:
-        return parts[:, np.argsort(index, kind="stable")].astype(np.float64)
-    found = np.zeros((count, len(parts)))
-    np.add.at(found, index, parts.T.astype(np.float64))
-    return found.T
 
 
 def _floored(answers: Answers, rows: Indices, variance: Array, sampled: Array, count: Array) -> Array:

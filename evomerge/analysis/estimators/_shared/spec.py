@@ -14,6 +14,7 @@ from evomerge.options import Option, problems, with_defaults
 
 __all__ = ["EstimatorSpec"]
 
+_ROUNDING = 1e-9
 Estimate = Callable[[Answers, Indices, Mapping[str, Any]], Estimates]
 
 
@@ -60,7 +61,7 @@ class EstimatorSpec:
             needed = f"the rows of at least {self.experts} merged models"
             found.append(f"estimator {self.name} needs {needed}, and the table names {len(answers.experts)}")
         known = answers.values[answers.asked]
-        if self.unit and known.size and (known.min() < 0.0 or known.max() > 1.0):
+        if self.unit and known.size and (known.min() < -_ROUNDING or known.max() > 1.0 + _ROUNDING):
             ends = f"{float(np.min(known)):g} to {float(np.max(known)):g}"
             found.append(f"estimator {self.name} needs answers between 0 and 1, and the table's go from {ends}")
         return found

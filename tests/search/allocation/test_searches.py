@@ -1,9 +1,8 @@
-"""Windows, rungs and what is told, by hand; and in a search who is asked what."""
+"""In a search with windows and races: who is asked what, and what is told."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,121 +12,19 @@ import numpy as np
 import pytest
 
 from evomerge.analysis.allocation.proxy import kendall
-from evomerge.analysis.allocation.racing import Part
 from evomerge.errors import InputError
 from evomerge.evaluation import Job, Objective, Outcome, Response, count_items
-from evomerge.search import AllocationSettings, Budgets, SearchPlan, searchers
-from evomerge.search.allocation import Choice, Window
-from evomerge.search.allocation.estimate import estimate
-from evomerge.search.allocation.growth import grown
-from evomerge.search.allocation.told import joined
-from evomerge.search.searchers import Observation, Proposal, Searcher, Selection
-from evomerge.store import RunStore, candidates, estimates, newly_asked
-from tests.search.analytic import NORTH, Analytic, more_items, plan
+from evomerge.search import AllocationSettings, Budgets, Progress, searchers
+from evomerge.search.searchers import Observation, Proposal
+from evomerge.store import RunStore, candidates, estimates, newly_asked, proxies
+from tests.search.allocation.watching import NOISY, POOL, allocated, watched
+from tests.search.analytic import NORTH, Analytic
 from tests.search.sessions import search
+from tests.search.test_kill import tmp_path
 
-POOL = 24
+__all__ = ["tmp_path"]
+
 KEEPING = [name for name in searchers.names() if name not in ("cmaes", "random")]
-NOISY = Analytic(broken=0.1, noise=0.05)
-
-
-def allocated(searcher: str, evaluations: int = 24, **settings: object) -> SearchPlan:
-    """A small search with windows."""
-    made = plan(searcher, budgets=Budgets(evaluations=evaluations, max_failures=50))
-    return replace(made, items=more_items(POOL), allocation=AllocationSettings(**settings))  # type: ignore[arg-type]
-
-
-# Windows
-
-
-def test_rungs_are_nested_and_in_the_order_of_the_pool() -> None:
-    pool = {"t": tuple(f"i{n}" for n in range(60))}
-    order = np.random.default_rng(0).permutation(60)[:45]
-    window = Window(pool, {"t": Choice(order, np.full(60, 0.75))}, {"python": ("",)})
-    first, second, third = window.rungs(4)
-    assert [len(rung.items["t"]) for rung in (first, second, third)] == [5, 15, 45], "a fourth would have too few"
-    assert set(first.items["t"]) < set(second.items["t"]) < set(third.items["t"]) == {f"i{n}" for n in order}
-    assert list(third.choices["t"].rows) == sorted(order)
-    assert all(rung.items["python"] == ("",) for rung in (first, second, third))
-    assert third.probabilities == {"t": (0.75,) * 45}
-    assert second.probabilities == {"t": (0.25,) * 15}, "a third of the window, by chance"
-    named = Window(pool, {"t": Choice.named(order, 60)}, {})
-    assert named.rungs(2)[0].items["t"] == tuple(sorted((f"i{n}" for n in order[:15]), key=lambda i: int(i[1:])))
-    assert [rung.probabilities for rung in named.rungs(2)] == [None, None]
-
-
-def test_windows_grow_with_the_noise() -> None:
-    """By hand: candidates differ by item alone in 4 of 4 cells, so noise is 1/3 and the spread of means 0."""
-    alike = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
-    assert grown(alike, 4, 6, 100) == 12, "twice as many at most"
-    assert grown(alike, 4, 6, 9) == 9
-    # Means 0, 1, 2 with residuals of +-0.1: noise 6 * 0.01 / 2 = 0.03, spread 1 - 0.015, 0.03 / (0.25 * 0.985) < 4.
-    apart = np.array([[0.1, -0.1], [0.9, 1.1], [2.0, 2.0]])
-    assert grown(apart, 4, 4, 100) == 4
-    assert grown(np.full((3, 2), math.nan), 4, 6, 100) == 6, "nothing is known, and windows do not shrink"
-
-
-# Estimates
-
-
-def test_an_estimate_by_hand() -> None:
-    """Answers 1, 0 of weights 3, 1 among 8 items: mean 3/4; the shares' residuals are 3/16 and -3/16."""
-    found = estimate(np.array([[1.0, 0.0, math.nan]]), np.array([[3.0, 1.0, 0.0]]), 8)
-    assert found.value.tolist() == [0.75]
-    assert found.se[0] == pytest.approx(math.sqrt(2 * (3 / 16) ** 2 * 2 * (1 - 2 / 8)))
-    assert estimate(np.ones((1, 3)), np.ones((1, 3)), 3).se.tolist() == [0.0], "nothing is left to chance"
-    unanimous = estimate(np.array([[1.0, 1.0], [1.0, 0.0]]), np.ones((2, 2)), None)
-    assert unanimous.se[0] == pytest.approx(math.sqrt(3 / (16 * 5))), "the posterior under a uniform prior"
-
-
-def test_who_left_early_is_told_what_is_comparable() -> None:
-    """The second rung is harder by 0.5 for those who went on, so who left is told 0.5 more than it had."""
-    first = Part(np.array([[0.0, 0.0], [0.5, 0.5], [1.0, 1.0], [0.0, 1.0]]), np.ones(2))
-    second = Part(np.array([[0.0, 0.0, 1.0, 1.0], [0.5, 0.5, 1.0, 1.0]]), np.ones(4))
-    value, _ = joined([(np.arange(4), [first])], 5)
-    assert value[:4].tolist() == [0.0, 0.5, 1.0, 0.5]
-    assert np.isnan(value[4])
-    raced, wider = joined([(np.arange(4), [first]), (np.array([0, 1]), [second])], 4)
-    gaps = raced[2] - raced[:2]
-    assert gaps[0] > gaps[1] > 0.0
-    assert raced[0] == pytest.approx(0.5, abs=0.3), "0.5, drawn towards the others"
-    assert (wider > 0.0).all()
-    exact, none = joined([(np.arange(2), [Part(np.array([[2.0], [3.0]]), np.ones(1), exact=True)])], 2)
-    assert (exact.tolist(), none.tolist()) == ([2.0, 3.0], [0.0, 0.0])
-
-
-# Searches
-
-
-class Watched:
-    """A searcher that keeps what it was told."""
-
-    def __init__(self, searcher: Searcher) -> None:
-        self.searcher = searcher
-        self.batches: list[tuple[list[str], Selection, dict[str, Observation]]] = []
-        self.name = "watched"
-
-    def ask(self, n: int | None = None) -> list[Proposal]:
-        proposals = self.searcher.ask(n)
-        self.asked = [proposal.id for proposal in proposals]
-        return proposals
-
-    def selection(self) -> Selection:
-        return self.searcher.selection()
-
-    def tell(self, observations: Sequence[Observation]) -> None:
-        self.batches.append((self.asked, self.searcher.selection(), {one.id: one for one in observations}))
-        self.searcher.tell(observations)
-
-
-def watched(work: SearchPlan) -> tuple[SearchPlan, list[Watched]]:
-    made: list[Watched] = []
-
-    def make(problem: object) -> Watched:
-        made.append(Watched(work.searcher(problem)))  # type: ignore[arg-type]
-        return made[-1]
-
-    return replace(work, searcher=make), made
 
 
 @pytest.mark.parametrize("name", KEEPING)
@@ -165,7 +62,8 @@ def test_no_item_is_asked_twice_and_every_answer_counts(tmp_path: Path) -> None:
     """Items of the budget are answers: of new candidates, of survivors, of later rungs."""
     work = allocated("nsga2", 99, policy="rotating", items=9, race="halving", options={"carried": 0.5})
     work = replace(work, budgets=Budgets(None, items=700, max_failures=50))
-    result, jobs = search(tmp_path, work, NOISY)
+    shown: list[Progress] = []
+    result, jobs = search(tmp_path, work, NOISY, progress=shown.append)
     pairs = Counter((job.recipe.digest, task, item) for job in jobs for task, ids in job.items.items() for item in ids)
     assert max(pairs.values()) == 1
     assert result.reason == "items"
@@ -175,6 +73,9 @@ def test_no_item_is_asked_twice_and_every_answer_counts(tmp_path: Path) -> None:
     store = RunStore.read(tmp_path)
     assert sum(newly_asked(store, e) for e in store.evaluations("search") if e.batch) == spent
     assert result.evaluations == len(candidates(store))
+    costs = [progress.items for progress in shown if progress.phase == "search"]
+    assert costs[-1] == pytest.approx(spent / result.evaluations), "items per candidate, as the progress line says"
+    assert {progress.items for progress in shown if progress.phase != "search"} == {None}
     again, jobs = search(tmp_path, work, NOISY)
     assert (jobs, again) == ([], result)
 
@@ -304,3 +205,7 @@ def test_a_proxy_ranks_once_enough_candidates_show_that_it_may(tmp_path: Path) -
     assert kendall(noisy, true) < 1.0
     first = [e for e in store.evaluations("search") if e.told is not None and e.batch == 1]
     assert [e.told.F[0] for e in first if e.told] == pytest.approx([e.metrics["south.loss"] for e in first])
+    (use,) = proxies(store).values()
+    assert (use.proxy, use.share) == ("smooth", 1.0)
+    assert use.tau is not None
+    assert use.tau <= -0.9, "a loss falls where the proxy rises"
