@@ -68,7 +68,7 @@ class ProgressLine:
 
 
 def sentence(progress: Progress) -> str:
-    """One line for people: what is done, the best so far, the front, seconds per candidate, and the time left."""
+    """One line for people: what is done and left, the best so far, the front, seconds and items per candidate."""
     total = f"/{progress.total}" if progress.total is not None else ""
     parts = [f"{_PHASES.get(progress.phase, progress.phase)} {progress.done}{total}"]
     if progress.remaining is not None and progress.done:
@@ -78,6 +78,8 @@ def sentence(progress: Progress) -> str:
         parts.append(f"front {progress.front}")
     if progress.merge_seconds or progress.score_seconds:
         parts.append(f"{progress.merge_seconds:.2f} s merge + {progress.score_seconds:.2f} s score")
+    if progress.items is not None:
+        parts.append(f"{progress.items:.0f} items per candidate")
     if progress.failures:
         parts.append(f"{progress.failures} failed")
     return ", ".join(parts)

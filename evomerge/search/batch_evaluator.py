@@ -24,7 +24,7 @@ from evomerge.search.events import Asked, Failed, Listener, Retried, Scored
 from evomerge.search.failures import ConsecutiveFailures, HeldFailures
 from evomerge.search.folding import Fold, unkeepable
 from evomerge.search.plan import ReplayError
-from evomerge.store import RunStore
+from evomerge.store import RunStore, newly_asked
 
 __all__ = ["BatchEvaluator"]
 
@@ -227,7 +227,7 @@ class BatchEvaluator:
 
     def _report(self, evaluation: Evaluation, provenance: Provenance, *, fresh: bool) -> None:
         event = Scored if evaluation.error is None else Failed
-        self.emit(event(evaluation, provenance.seconds, fresh=fresh))
+        self.emit(event(evaluation, provenance.seconds, newly_asked(self.store, evaluation), fresh=fresh))
 
 
 def _versions_changed(manifest: Mapping[str, Any]) -> str:

@@ -83,10 +83,12 @@ class Scored(Event):
     Attributes:
         evaluation: What came of it.
         seconds: Wall seconds under ``merge`` and ``score``.
+        asked: How many items it was asked for this; those that it had answered before are not among them.
     """
 
     evaluation: Evaluation
     seconds: Mapping[str, float]
+    asked: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Which recipe, where, how long, and how it failed."""

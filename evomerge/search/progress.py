@@ -28,6 +28,7 @@ class Progress:
         score_seconds: Mean over this session's evaluations.
         elapsed: Wall seconds of all sessions.
         remaining: Expected wall seconds until ``total``, or None.
+        items: Items that a candidate of the search was asked so far, on average; None where all are asked the same.
     """
 
     phase: str
@@ -41,6 +42,7 @@ class Progress:
     score_seconds: float
     elapsed: float
     remaining: float | None
+    items: float | None = None
 
 
 class Watch:
@@ -61,12 +63,13 @@ class Watch:
         self._phase_begin = clock.elapsed()
         self._phase_fresh = 0
         self._done: set[str] = set()  # digests: a candidate may be evaluated on several sets of items
+        self._asked = 0
 
     def __call__(self, event: Event) -> None:
         """Takes an event in; an evaluation that was made now is reported."""
         if isinstance(event, Phase):
             self._phase, self._phase_begin = event, self._clock.elapsed()
-            self._phase_fresh, self._done = 0, set()
+            self._phase_fresh, self._done, self._asked = 0, set(), 0
             if event.phase == "search" and event.criteria is not None:
                 self._front = Front(event.criteria)
         elif isinstance(event, Scored):
@@ -76,6 +79,7 @@ class Watch:
 
     def _scored(self, event: Scored) -> None:
         self._done.add(event.evaluation.digest)
+        self._asked += event.asked
         if self._front is not None and self._phase.criteria is not None:
             self._front.add(event.evaluation)
         if event.fresh:
@@ -88,6 +92,7 @@ class Watch:
     def _progress(self, batch: int) -> Progress:
         each = (self._clock.elapsed() - self._phase_begin) / self._phase_fresh
         front, total = self._front, self._phase.total
+        varied = self._phase.phase == "search" and self._phase.criteria is None
         return Progress(
             phase=self._phase.phase,
             done=len(self._done),
@@ -100,4 +105,5 @@ class Watch:
             score_seconds=self._seconds["score"] / self._fresh,
             elapsed=self._clock.elapsed(),
             remaining=None if total is None else each * max(total - len(self._done), 0),
+            items=self._asked / len(self._done) if varied else None,
         )

@@ -45,6 +45,9 @@ def test_the_sentence() -> None:
     )
     start = replace(HALF, done=0, total=None, best={}, front=0, failures=0, merge_seconds=0, score_seconds=0)
     assert sentence(start) == "search 0"
+    assert sentence(replace(start, items=17.6)) == "search 0, 18 items per candidate", (
+        "where not all are asked the same"
+    )
 
 
 def test_durations() -> None:
