@@ -13,6 +13,7 @@ from evomerge.evaluation import SPLITS
 from evomerge.report import caveats, costs
 from evomerge.report.findings.headline import headline, margin_words
 from evomerge.report.findings.procedure import procedure
+from evomerge.report.findings.scoring import scoring
 from evomerge.report.findings.sentences import chosen_sentences, objective_sentence
 from evomerge.report.members import Comparison, Member, choice, compare, front_members, n_comparisons
 from evomerge.report.results import EXPERT, Results, model_label, short_name
@@ -130,6 +131,11 @@ class Facts:
     def costs(self) -> dict[str, Any]:
         """Seconds and items."""
         return costs.costs(self.results)
+
+    @cached_property
+    def scoring(self) -> list[str]:
+        """How candidates were scored, where not all were asked every search item."""
+        return scoring(self.results)
 
     @cached_property
     def failures(self) -> list[dict[str, Any]]:

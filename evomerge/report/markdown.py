@@ -155,7 +155,8 @@ def _costs(facts: Facts) -> list[str]:
     rest = facts.costs["rest"]
     neither = f", {duration(rest)} of them neither merging nor scoring" if rest is not None else ""
     total = [f"{duration(wall)} from start to end{neither}.", ""] if wall is not None else []
-    return ["## Costs", "", *table(["", "evaluations", "items", *kinds], rows), *total]
+    how = [text(" ".join(facts.scoring)), ""] if facts.scoring else []
+    return ["## Costs", "", *table(["", "evaluations", "items", *kinds], rows), *total, *how]
 
 
 def _failures(facts: Facts) -> list[str]:

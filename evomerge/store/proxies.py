@@ -15,7 +15,7 @@ PROXIES = "proxies.json"
 
 @dataclass(frozen=True)
 class ProxyUse:
-    """What became of a proxy for one metric, as the last batch was ranked.
+    """The fate of a proxy for one metric, as the last batch was ranked.
 
     Attributes:
         proxy: The smooth metric.

@@ -8,6 +8,8 @@ from evomerge.analysis.margin import HOLDS
 from evomerge.cli.interrupts import Interrupts
 from evomerge.cli.progress import ProgressLine
 from evomerge.report import front_members
+from evomerge.report.findings.scoring import scoring
+from evomerge.report.results import Results
 from evomerge.run import search
 from evomerge.run.members import empty_front
 from evomerge.run.run_config import RunConfig
@@ -48,10 +50,11 @@ def _header(prepared: search.ReadySearch) -> str:
     models = ", ".join(ref.label for ref in assembly.template.sources)
     items = {task: len(ids) for task, ids in assembly.suite.items["search"].items()}
     asked = " + ".join(f"{count} {task}" for task, count in items.items()) + f" = {sum(items.values())}"
+    some = "" if assembly.config.allocation.plain else "some of "
     budget = assembly.config.budgets.evaluations
     lines = [
         f"{assembly.template.method} of {models}: {assembly.spec.n_var} genes, {assembly.config.searcher.name}",
-        f"items per candidate: {asked if items else 'none, functions alone'}; budget: {budget} candidates",
+        f"items per candidate: {some + asked if items else 'none, functions alone'}; budget: {budget} candidates",
         f"run folder: {prepared.folder}",
     ]
     return "\n".join(lines)
@@ -80,6 +83,8 @@ def _summarise(prepared: search.ReadySearch, result: SearchResult) -> None:
         f"front: {_count(len(members), 'member')}, {confirmed} confirmed on held-out items; "
         f"{len(winners)} beat the best expert of an objective there, {held} hold them all (after Holm's correction)"
     )
+    for sentence in scoring(Results(store)):
+        print(printable(" ".join(sentence.split())))  # without the spaces that hold numbers and nouns together
     print(f"report: {folder / 'report.html'}")
     if result.reason == "stopped":
         print("interrupted before the end; go on with the same command")

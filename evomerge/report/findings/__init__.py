@@ -1,1 +1,1 @@
-"""Findings on held-out items: comparisons with references, what is held, the procedure, and the words for it."""
+"""Findings: comparisons with references, what is held, the procedure, how candidates were scored, and the words."""

@@ -36,6 +36,8 @@ class PoolMeans:
 
     def misfit(self, column: Column) -> list[str]:
         """Why the estimator cannot be applied to what has been answered; empty if it can."""
+        if self.estimator == MEAN or not len(self._book):
+            return []
         return estimators.load(self.estimator).misfit(self._table(column, self._book.answers(column)))
 
     def of(self, column: Column, rows: NDArray[np.int_], values: NDArray[np.float64] | None = None) -> Estimates:

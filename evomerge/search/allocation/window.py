@@ -66,7 +66,7 @@ class Choice:
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """What each cluster counts in a mean: the sum of its items' inverse probabilities, ``(size,)``."""
+        """The weight of each cluster in a mean: the sum of its items' inverse probabilities, ``(size,)``."""
         single = 1.0 / self.probabilities
         return single if self.codes is None else cluster_sums(single[None, :], self.units)[0]
 

@@ -1,0 +1,84 @@
+"""The report says how candidates were scored where not all were asked everything, and when a proxy was refused."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evomerge import executors
+from evomerge.errors import InputError
+from evomerge.evaluation import Job, Outcome
+from evomerge.report.findings.scoring import scoring
+from evomerge.report.results import Results
+from evomerge.search import SearchPlan, run
+from evomerge.store import PROXIES, RunStore
+from tests.search.allocation.watching import allocated
+from tests.search.analytic import SOUTH, Analytic
+from tests.search.test_kill import tmp_path
+
+__all__ = ["tmp_path"]
+
+
+def with_chance(job: Job) -> Outcome:
+    """Answers that hold a smooth metric which has nothing to do with the loss."""
+    outcome = Analytic(noise=0.01)(job)
+    chance = np.random.default_rng(int(job.recipe.digest[:8], 16)).random()
+    return replace(
+        outcome, responses=tuple(replace(one, metrics={**one.metrics, "smooth": chance}) for one in outcome.responses)
+    )
+
+
+def results(folder: Path, plan: SearchPlan) -> Results:
+    config: dict[str, Any] = {"allocation": asdict(plan.allocation)}
+    with RunStore.open(folder, {"objectives": [SOUTH.to_json()], "config": config}, {}) as store:
+        run(plan, executors.make("local", lambda: with_chance), store)
+    return Results(RunStore.read(folder))
+
+
+def plain(sentences: list[str]) -> list[str]:
+    return [
+        sentence.replace("\N{NO-BREAK SPACE}", " ").replace("\N{NARROW NO-BREAK SPACE}", "") for sentence in sentences
+    ]
+
+
+def test_a_proxy_that_does_not_rank_is_refused_with_its_reason(tmp_path: Path) -> None:
+    found = results(tmp_path, allocated("ga", 48, policy="rotating", items=8, proxy="smooth"))
+    chosen, cost, refused = plain(scoring(found))
+    assert chosen == (
+        "Candidates were not all asked every search item: policy rotating with 8 items of a task for a batch, "
+        "estimator mean, proxy smooth."
+    )
+    each = float(cost.removeprefix("A candidate was asked ").partition(" of 48 search items on average, ")[0])
+    total = int(cost.partition("on average, ")[2].partition(" items in all")[0])
+    assert each == pytest.approx(total / 48, abs=0.05)
+    assert 16 < each < 48, "a window of both tasks, and survivors more"
+    start, _, rest = refused.partition("tau of the two is ")
+    assert start == "smooth did not rank as south.loss: Kendall's "
+    tau, _, why = rest.partition(" over ")
+    assert abs(float(tau)) < 0.75
+    assert why.endswith("candidates, below 0.75.")
+
+
+def test_few_candidates_leave_a_proxy_unmeasured(tmp_path: Path) -> None:
+    found = results(tmp_path, allocated("ga", 8, items=8, race="halving", rungs=1, proxy="smooth"))
+    chosen, _, unmeasured = plain(scoring(found))
+    assert chosen.endswith(
+        "policy fixed with 8 items of a task for a batch, race halving, estimator mean, proxy smooth."
+    )
+    assert unmeasured.startswith("smooth did not rank as south.loss: ")
+    assert unmeasured.endswith("had answered enough to compare the two, which is too few.")
+
+
+def test_where_all_are_asked_everything_nothing_is_said(tmp_path: Path) -> None:
+    assert scoring(results(tmp_path, allocated("ga", 8))) == []
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    found = results(tmp_path, allocated("ga", 8, items=8, proxy="smooth"))
+    (tmp_path / PROXIES).write_text('{"south.loss": {"proxy": "smooth"}}')
+    with pytest.raises(InputError, match=r"proxies\.json does not hold the use of proxies by metric"):
+        scoring(found)
