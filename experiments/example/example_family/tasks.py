@@ -25,6 +25,7 @@ class Task:
         language: of the questions.
         title: one sentence for the reader of the YAML file.
         multiple_choice: four options to choose from, instead of an answer to be written letter by letter.
+        items: how many are drawn.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Task:
     language: str
     title: str
     multiple_choice: bool = False
+    items: int = ITEMS_PER_TASK
 
 
 TASKS = (
@@ -53,24 +55,32 @@ TASKS = (
 )
 
 
-def write_tasks(folder: Path, tasks: tuple[Task, ...] = TASKS) -> set[str]:
+def write_tasks(
+    folder: Path, tasks: tuple[Task, ...] = TASKS, seed: int = ITEMS_SEED, elsewhere: frozenset[str] = frozenset()
+) -> set[str]:
     """Writes tasks into `folder` and returns the SHA-256 of every instance's text.
 
     Two tasks that ask the same skill share no item either.
+
+    Args:
+        folder: of the tasks' files.
+        tasks: what is asked.
+        seed: of the draw of items.
+        elsewhere: SHA-256 of texts that are no items here.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    taken: set[str] = set()
+    taken = set(elsewhere)
     for task in tasks:
-        lines = [json.dumps(document) for document in _documents(task, taken)]
+        lines = [json.dumps(document) for document in _documents(task, seed, taken)]
         (folder / f"{task.name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
         (folder / f"{task.name}.yaml").write_text(_yaml(task), encoding="utf-8")
-    return taken
+    return taken - elsewhere
 
 
-def _documents(task: Task, taken: set[str]) -> list[dict[str, object]]:
-    generator = np.random.Generator(np.random.PCG64(child_seed(ITEMS_SEED, "items", task.name)))
+def _documents(task: Task, seed: int, taken: set[str]) -> list[dict[str, object]]:
+    generator = np.random.Generator(np.random.PCG64(child_seed(seed, "items", task.name)))
     documents: list[dict[str, object]] = []
-    while len(documents) < ITEMS_PER_TASK:
+    while len(documents) < task.items:
         skill = task.skills[len(documents) % len(task.skills)]
         instance = Instance(skill, draw_word(generator, task.language, WORD_LENGTH, reserved=True))
         if text_hash(instance) in taken:

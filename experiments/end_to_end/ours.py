@@ -1,0 +1,59 @@
+"""A search as users run it, from Python: promoted on the selection split, confirmed once on the test split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import evomerge
+from evomerge.recipe import Recipe
+from experiments.end_to_end.ways import Way
+from experiments.spaces.families import Family
+
+POOL = 100  # items of each exam to search on, and as many to select on
+CONFIRMED = 150  # items of each exam that the returned model's claim rests on
+PROMOTED = 5  # candidates that are compared on the selection items
+# Asked besides the search: base, two experts and their average on all splits.
+BASELINES = 4
+BESIDES = 2 * POOL * BASELINES + 2 * POOL * (BASELINES + PROMOTED) + 2 * CONFIRMED * (BASELINES + 1)
+
+
+def values(family: Family, way: Way, seed: int, folder: Path) -> dict[str, Any]:
+    """The keys of a search, as the command line has them."""
+    return {
+        "models": list(family.experts),
+        "base": family.base,
+        "method": "task_arithmetic",
+        "tasks": list(family.tasks),
+        "task_path": [family.task_path],
+        "objectives": [" + ".join(f"0.5*{task}.acc" for task in family.tasks)],
+        "items_per_task": POOL,
+        "test_items_per_task": CONFIRMED,
+        "evaluations": None,
+        "budgets.items": way.budget - BESIDES,
+        "promote.candidates": PROMOTED,
+        "confirm.finalists": 1,
+        "model": {"dtype": "float32", "threads": 1},
+        "seed": seed,
+        "run_dir": folder,
+        **way.settings,
+    }
+
+
+def search(family: Family, way: Way, seed: int, folder: Path) -> tuple[Recipe, dict[str, Any]]:
+    """Searches.
+
+    Returns:
+        The returned model, and what a record keeps of the search: the claim and its interval, and what was asked.
+    """
+    run = evomerge.search(**values(family, way, seed, folder))
+    (member,) = [member for member in run.front if member.test_scores]
+    (claim,) = member.test_scores.values()
+    records = run.evaluations()
+    return Recipe.from_json(member.recipe), {
+        "claimed": claim.mean,
+        "low": claim.low,
+        "high": claim.high,
+        "items": sum(record.items for record in records),
+        "candidates": len({record.digest for record in records if record.split == "search" and record.name is None}),
+    }
