@@ -10,49 +10,51 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from experiments.end_to_end.summary import Summary
-from experiments.end_to_end.ways import BUDGET
 
 # Okabe & Ito's palette.
 INK, GREY, PALE, RED, BLUE = "#1b1b1a", "#6f6f6b", "#e9e8e4", "#D55E00", "#0072B2"
+_BESIDE = {"ha": "left", "va": "center", "fontsize": 8.5, "color": INK}
 
 
 def draw(peers: Summary, ours: Summary, more: Summary, path: Path) -> None:
     """Draws peers on the left, ours on the right, and what five times the items give as a line through both."""
     figure = Figure(figsize=(9.6, 4.7), dpi=150, facecolor="white")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, sharey=True, gridspec_kw={"wspace": 0.05})
-    figure.subplots_adjust(left=0.07, right=0.985, top=0.79, bottom=0.1)
-    reference = 100 * more.true.mean()
+    left, right = figure.subplots(1, 2, sharey=True)
+    figure.subplots_adjust(left=0.07, right=0.885, top=0.78, bottom=0.07, wspace=0.05)
     scores = 100 * np.concatenate([peers.claimed, peers.true, ours.low, ours.high, ours.true])
+    left.set_ylim(5 * np.floor(scores.min() / 5), min(5 * np.ceil(scores.max() / 5), 100))
+    left.set_ylabel("accuracy on both exams (%)", color=INK)
+    reference = 100 * more.true.mean()
     for axes, own, colour in ((left, peers, RED), (right, ours, BLUE)):
         _runs(axes, own, colour, intervals=own is ours)
         axes.axhline(reference, color=INK, linewidth=1.0, linestyle=(0, (5, 3)), zorder=1)
-    left.set_ylim(5 * np.floor(scores.min() / 5), min(5 * np.ceil(scores.max() / 5), 100))
-    left.set_ylabel("accuracy on both exams (%)", color=INK)
-    told = {"ha": "right", "va": "bottom", "fontsize": 8.5, "color": INK}
-    right.text(len(ours.true) - 0.4, reference + 0.4, "true score with 5 times the items", **told)
-    _title(left, "20 items drawn once, best score returned", peers, RED)
+    right.text(1.015, reference, "true, with\n5 times\nthe items", transform=right.get_yaxis_transform(), **_BESIDE)
+    _title(left, "20 items drawn once, best score claimed", peers, RED)
     _title(right, "evomerge", ours, BLUE)
-    text = f"What is claimed, and what is true: {BUDGET:,} answered items for each search"
-    figure.text(0.07, 0.955, text, fontsize=13, color=INK, weight="bold")
+    text = f"What is claimed, and what is true: {len(peers.true)} searches each, equal numbers of answered items"
+    figure.text(0.07, 0.945, text, fontsize=12.5, color=INK, weight="bold")
     figure.savefig(path, metadata={"Software": None})
 
 
 def _runs(axes: Axes, own: Summary, colour: str, *, intervals: bool) -> None:
-    """A run is a column: an open circle for the claim, a full one for the truth."""
+    """A run is a column: an open circle for the claim, a full one for the truth; names stand beside the first."""
     for place, run in enumerate(np.argsort(own.true, kind="stable")):
         claimed, true = 100 * own.claimed[run], 100 * own.true[run]
         if intervals:
             ends = [100 * own.low[run], 100 * own.high[run]]
-            axes.plot([place, place], ends, color=colour, alpha=0.22, linewidth=7, solid_capstyle="butt", zorder=2)
+            axes.plot([place, place], ends, color=colour, alpha=0.2, linewidth=8, solid_capstyle="butt", zorder=2)
         axes.plot([place, place], [claimed, true], color=colour, linewidth=2, zorder=3)
-        axes.plot(
-            place, claimed, "o", markersize=7.5, markerfacecolor="white", color=colour, markeredgewidth=1.6, zorder=4
-        )
-        axes.plot(place, true, "o", markersize=7.5, color=colour, zorder=5)
+        style = {"markersize": 7.5, "color": colour, "markeredgewidth": 1.6}
+        axes.plot(place, claimed, "o", markerfacecolor="white", zorder=4, **style)
+        axes.plot(place, true, "o", zorder=5, **style)
+        if place == 0 and not intervals:
+            axes.text(place + 0.3, claimed, "claimed", **_BESIDE | {"color": colour})
+            axes.text(place + 0.3, true, "true", **_BESIDE | {"color": colour})
+        if place == 0 and intervals:
+            axes.text(place, ends[1] + 0.3, "95 % interval", **_BESIDE | {"color": colour, "va": "bottom"})
     axes.set_xticks([])
     axes.set_xlim(-0.8, len(own.true) - 0.2)
-    axes.set_xlabel("runs", color=GREY)
     axes.grid(axis="y", color=PALE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0, colors=GREY)
@@ -62,7 +64,7 @@ def _runs(axes: Axes, own: Summary, colour: str, *, intervals: bool) -> None:
 
 
 def _title(axes: Axes, title: str, own: Summary, colour: str) -> None:
-    axes.set_title(title, loc="left", fontsize=11, color=INK, pad=22)
-    gap = 100 * own.optimism.mean()
-    told = f"claimed {100 * own.claimed.mean():.0f} %, true {100 * own.true.mean():.0f} %: {gap:+.0f} points"
-    axes.text(0, 1.02, told, transform=axes.transAxes, fontsize=10, color=colour, weight="bold")
+    axes.set_title(title, loc="left", fontsize=11, color=INK, pad=23)
+    claimed, true = 100 * own.claimed.mean(), 100 * own.true.mean()
+    told = f"claimed {claimed:.1f} %, true {true:.1f} %: {claimed - true:+.1f} points"
+    axes.text(0, 1.03, told, transform=axes.transAxes, fontsize=10, color=colour, weight="bold")

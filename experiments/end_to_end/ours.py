@@ -54,6 +54,6 @@ def search(family: Family, way: Way, seed: int, folder: Path) -> tuple[Recipe, d
         "claimed": claim.mean,
         "low": claim.low,
         "high": claim.high,
-        "items": sum(record.items for record in records),
+        "items": len({(record.digest, response.key) for record in records for response in run.responses(record)}),
         "candidates": len({record.digest for record in records if record.split == "search" and record.name is None}),
     }

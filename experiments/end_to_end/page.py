@@ -12,6 +12,7 @@ import numpy as np
 from experiments.end_to_end.figure import draw
 from experiments.end_to_end.material import BENCHMARK, FRESH
 from experiments.end_to_end.ours import CONFIRMED, POOL, PROMOTED
+from experiments.end_to_end.records import entries
 from experiments.end_to_end.summary import Summary, over_runs, summaries
 from experiments.end_to_end.ways import BUDGET, MORE, PEERS, SHOWN, WAYS
 
@@ -36,13 +37,13 @@ These are toys that show a mechanism: what is measured here is no claim about la
 
 def write(work: Path, out: Path) -> None:
     """Writes ``study.md``, ``study.json`` and ``study.png``."""
-    found = _lines(work / "searches.jsonl")
+    found = entries(work / "searches.jsonl")
     if not found:
         return
     runs, ways = summaries(found)
     ways = {way.name: ways[way.name] for way in WAYS if way.name in ways}
     machine = json.loads((work / "machine.json").read_text(encoding="utf-8"))
-    scores = {entry["run"]: entry["scores"] for entry in _lines(work / "baselines.jsonl")}
+    scores = {entry["run"]: entry["scores"] for entry in entries(work / "baselines.jsonl")}
     baselines = [scores[run] for run in runs]
     lines = ["# End to end at an equal budget of answered items", "", _INTRODUCTION, "", *_figures(ways)]
     lines += ["", *_verdicts(ways), "", *_table(ways), "", *_settings(), "", *_known(baselines), "", _made(machine)]
@@ -52,11 +53,6 @@ def write(work: Path, out: Path) -> None:
     (out / "study.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     if {PEERS, SHOWN, MORE} <= ways.keys():
         draw(ways[PEERS], ways[SHOWN], ways[MORE], out / "study.png")
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 def _figures(ways: Mapping[str, Summary]) -> list[str]:
@@ -71,11 +67,11 @@ def _verdicts(ways: Mapping[str, Summary]) -> list[str]:
     if {PEERS, SHOWN, MORE} <= ways.keys():
         ours, peers, more = ways[SHOWN], ways[PEERS], ways[MORE]
         share, gain = _percent(over_runs(ours.true / more.true), 1), _points(over_runs(ours.true - peers.true))
-        lies = [_points(over_runs(own.optimism)) for own in (peers, ours)]
+        theirs, own = (_points(over_runs(way.optimism)) for way in (peers, ours))
         lines += [
             f"- `{SHOWN}` reaches {share} of the true score that five times the items give (target: 95 %).",
             f"- Its true score is {gain} points above that of the peers' practice.",
-            f"- Claims less the truth: {lies[0]} points where the best observed value is claimed, {lies[1]} for `{SHOWN}`.",
+            f"- Claims less the truth: {theirs} points where the best observed value is claimed, {own} for `{SHOWN}`.",
         ]
     held = [ways[way.name].held for way in WAYS if way.name in ways and way.items is None]
     if held:

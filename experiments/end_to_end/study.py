@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,14 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from evomerge.analysis import interval
 from evomerge.recipe import Recipe
-from experiments.end_to_end import ours, peers
+from experiments.end_to_end import fronts, ours, peers
 from experiments.end_to_end.material import Material
 from experiments.end_to_end.page import write
-from experiments.end_to_end.ways import WAYS, Way
+from experiments.end_to_end.records import append, entries
+from experiments.end_to_end.ways import FRONTS, WAYS, Way
 from experiments.machine import machine
 
+Part = Callable[[Material, Way, int, Path], dict[str, Any]]
 RUNS = 12
 RESULTS = Path("results/end_to_end")
 
@@ -61,47 +63,41 @@ def _practised(material: Material, way: Way, run: int, folder: Path) -> tuple[Re
     return best.recipe, {**claim, "items": best.candidates * asked, "candidates": best.candidates}
 
 
-def run(work: Path, runs: Sequence[int], ways: Sequence[Way] = WAYS, material: Material | None = None) -> None:
+def front(material: Material, way: Way, run: int, folder: Path) -> dict[str, Any]:
+    """One search for two objectives, and the truth about its front."""
+    found = fronts.search(material, way, run, folder)
+    shutil.rmtree(folder)
+    return found
+
+
+PARTS: Mapping[str, tuple[Part, Sequence[Way]]] = {"searches": (search, WAYS), "fronts": (front, FRONTS)}
+
+
+def run(work: Path, part: str, runs: Sequence[int], ways: Sequence[Way], material: Material | None = None) -> None:
     """Does what is missing, run by run, so that whatever is there when the study is stopped is balanced."""
     work.mkdir(parents=True, exist_ok=True)
     material = material or Material(work)
     about = json.dumps(machine("torch", "transformers", "lm-eval", "cma", "pymoo"), indent=1)
     (work / "machine.json").write_text(about + "\n", encoding="utf-8")
-    done = {(entry["way"], entry["run"]) for entry in entries(work / "searches.jsonl")}
+    file = work / f"{part}.jsonl"
+    done = {(entry["way"], entry["run"]) for entry in entries(file)}
     todo = [(number, way) for number in runs for way in ways if (way.name, number) not in done]
     known = {entry["run"] for entry in entries(work / "baselines.jsonl")}
-    spent, budgets = 0.0, sum(way.times for _, way in todo)
+    spent, asked = 0.0, 0
     for number, way in todo:
         if number not in known:
-            _append(work / "baselines.jsonl", {"run": number, "scores": material.baselines(number)})
+            append(work / "baselines.jsonl", {"run": number, "scores": material.baselines(number)})
             known.add(number)
         started = time.perf_counter()
-        found = search(material, way, number, work / "run" / f"{number}-{way.name.replace(' ', '_')}")
-        _append(work / "searches.jsonl", {"way": way.name, "run": number, **found})
-        spent += time.perf_counter() - started
-        budgets -= way.times
-        _tell(way, number, found, budgets * spent / max(sum(w.times for _, w in todo) - budgets, 1))
-
-
-def entries(file: Path) -> list[dict[str, Any]]:
-    """The whole lines of a file of JSON lines; one that was cut off by a kill is none."""
-    found = []
-    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return found
-
-
-def _append(file: Path, entry: Mapping[str, Any]) -> None:
-    before = file.read_bytes() if file.exists() else b""
-    with file.open("a", encoding="utf-8") as opened:
-        opened.write(("\n" if before and not before.endswith(b"\n") else "") + json.dumps(entry) + "\n")
+        folder = work / "run" / f"{part}-{number}-{way.name.replace(' ', '_')}"
+        found = PARTS[part][0](material, way, number, folder)
+        append(file, {"way": way.name, "run": number, **found})
+        spent, asked = spent + time.perf_counter() - started, asked + way.times
+        _tell(way, number, found, (sum(way.times for _, way in todo) - asked) * spent / asked)
 
 
 def _tell(way: Way, number: int, found: Mapping[str, Any], left: float) -> None:
-    claim = f"claimed {found['claimed']:.3f} [{found['low']:.3f}, {found['high']:.3f}], true {found['true']:.3f}"
+    claim = f"claimed {found['claimed']:.3f}, true {found['true']:.3f}"
     cost = f"{found['items']} items, {found['candidates']} candidates, {found['seconds']:.1f} s"
     print(f"run {number}, {way.name}: {claim}, {cost}, about {left / 60:.0f} min left", flush=True)
 
@@ -112,13 +108,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("experiments/end_to_end/work"), help="for models and figures")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"how many (default: {RUNS})")
     parser.add_argument("--first", type=int, default=0, help="number of the first run (default: 0)")
+    parser.add_argument("--part", choices=list(PARTS), nargs="*", default=list(PARTS), help="only these (default: all)")
     parser.add_argument("--ways", nargs="*", default=[way.name for way in WAYS], help="only these (default: all)")
     parser.add_argument("--page", action="store_true", help="write the page from what there is, and search nothing")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the page")
     arguments = parser.parse_args()
-    if not arguments.page:
-        chosen = [way for way in WAYS if way.name in arguments.ways]
-        run(arguments.work, range(arguments.first, arguments.first + arguments.runs), chosen)
+    for part in () if arguments.page else arguments.part:
+        chosen = [way for way in PARTS[part][1] if way.name in arguments.ways]
+        run(arguments.work, part, range(arguments.first, arguments.first + arguments.runs), chosen)
     write(arguments.work, arguments.out)
 
 

@@ -51,5 +51,6 @@ WAYS = (
     Way("cut", "all items in three rungs, around the selection cut", settings={"fitness": "cut"}),
     Way("sequential", "all items in three rungs, with a sequential test", settings={"fitness": "sequential"}),
 )
+FRONTS = (WAYS[0], WAYS[1], WAYS[2], WAYS[3], WAYS[4], WAYS[5])  # the same for two objectives, with NSGA-II
 PEERS, PEERS_MORE, DEFAULT, MORE = (way.name for way in WAYS[:4])
 SHOWN = "rotating"  # the default that the study speaks for

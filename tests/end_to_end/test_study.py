@@ -1,0 +1,70 @@
+"""The study of whole searches: what it says follows from its runs, and no search can have seen the truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.end_to_end import ways
+from experiments.end_to_end.material import EXAMS, Material
+from experiments.end_to_end.ours import BESIDES
+from experiments.end_to_end.page import write
+from experiments.end_to_end.records import entries
+from experiments.end_to_end.study import run
+from experiments.end_to_end.summary import over_runs, summaries
+
+
+def questions(folder: Path) -> set[str]:
+    lines = [line for exam in EXAMS for line in (folder / f"{exam}.jsonl").read_text(encoding="utf-8").splitlines()]
+    return {json.loads(line)["question"] for line in lines}
+
+
+def entry(way: str, number: int, claimed: float, true: float) -> dict[str, object]:
+    ends = {"claimed": claimed, "low": claimed - 0.1, "high": claimed + 0.1}
+    return {"way": way, "run": number, **ends, "true": true, "items": 10, "candidates": 2, "seconds": 1.0}
+
+
+def test_every_run_has_items_of_its_own_and_fresh_ones_are_nobodys(tmp_path: Path) -> None:
+    material = Material(tmp_path, fresh=400)
+    for number in (0, 3):
+        assert material.family(number).experts == ("example:expert_1", "example:expert_2")
+    first, second = (questions(tmp_path / f"benchmark_{number}") for number in (0, 3))
+    fresh = questions(tmp_path / "fresh")
+    assert len(first) == len(second) == 1200
+    assert len(fresh) == 800
+    assert not first & fresh
+    assert not second & fresh
+    assert len(first & second) < 10
+
+
+def test_only_runs_that_all_ways_have_are_compared() -> None:
+    found = [entry("a", 0, 0.9, 0.7), entry("a", 1, 0.8, 0.75), entry("a", 2, 0.5, 0.5), entry("b", 1, 0.6, 0.6)]
+    runs, by_way = summaries([*found, entry("b", 0, 0.7, 0.7)])
+    assert runs == [0, 1]
+    assert by_way["a"].optimism.tolist() == pytest.approx([0.2, 0.05])
+    assert by_way["a"].held.tolist() == [False, True]
+    # Two values: the t quantile of one degree of freedom is 12.706, the standard error half their distance.
+    assert over_runs(by_way["a"].optimism) == pytest.approx((0.125, 0.125 - 0.953, 0.125 + 0.953), abs=1e-3)
+
+
+@pytest.mark.slow
+def test_a_run_spends_its_budget_and_is_not_done_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = BESIDES + 600
+    monkeypatch.setattr(ways, "BUDGET", budget)
+    chosen = [way for way in ways.WAYS if way.name in (ways.PEERS, "rotating")]
+    material = Material(tmp_path, fresh=100)
+    run(tmp_path, "searches", [0], chosen, material)
+    found = entries(tmp_path / "searches.jsonl")
+    assert [entry["way"] for entry in found] == [way.name for way in chosen]
+    for entry in found:
+        assert 0.9 * budget < entry["items"] <= budget
+        assert entry["low"] <= entry["claimed"] <= entry["high"]
+        assert entry["true"] == pytest.approx(np.mean(entry["exams"]))
+    run(tmp_path, "searches", [0], chosen, material)
+    assert entries(tmp_path / "searches.jsonl") == found
+    write(tmp_path, tmp_path / "page")
+    text = (tmp_path / "page" / "study.md").read_text(encoding="utf-8")
+    assert "| rotating |" in text
