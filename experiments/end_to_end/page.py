@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from experiments.end_to_end.figure import draw
+from experiments.end_to_end.fronts_page import section as fronts_section
 from experiments.end_to_end.material import BENCHMARK, FRESH
 from experiments.end_to_end.ours import CONFIRMED, POOL, PROMOTED
 from experiments.end_to_end.records import entries
-from experiments.end_to_end.summary import Summary, over_runs, summaries
+from experiments.end_to_end.summary import Summary, over_runs, percent, points, summaries
 from experiments.end_to_end.ways import BUDGET, MORE, PEERS, SHOWN, WAYS
 
 CAPTION = "Of every run the claimed and the true score: best observed values lie far above the truth, ours around it"
@@ -46,10 +47,13 @@ def write(work: Path, out: Path) -> None:
     scores = {entry["run"]: entry["scores"] for entry in entries(work / "baselines.jsonl")}
     baselines = [scores[run] for run in runs]
     lines = ["# End to end at an equal budget of answered items", "", _INTRODUCTION, "", *_figures(ways)]
-    lines += ["", *_verdicts(ways), "", *_table(ways), "", *_settings(), "", *_known(baselines), "", _made(machine)]
+    lines += ["", *_verdicts(ways, baselines), "", *_table(ways), "", *_settings(), "", *_known(baselines)]
+    fronts = entries(work / "fronts.jsonl")
+    lines += ["", *fronts_section(fronts), "", _made(machine)] if fronts else ["", _made(machine)]
     out.mkdir(parents=True, exist_ok=True)
     (out / "study.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     data = {"machine": machine, "runs": runs, "baselines": baselines, "ways": {n: _data(w) for n, w in ways.items()}}
+    data |= {"fronts": fronts} if fronts else {}
     (out / "study.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
     if {PEERS, SHOWN, MORE} <= ways.keys():
         draw(ways[PEERS], ways[SHOWN], ways[MORE], out / "study.png")
@@ -61,15 +65,18 @@ def _figures(ways: Mapping[str, Summary]) -> list[str]:
     return [f"![{CAPTION}](study.png)"]
 
 
-def _verdicts(ways: Mapping[str, Summary]) -> list[str]:
+def _verdicts(ways: Mapping[str, Summary], baselines: Sequence[Mapping[str, float]]) -> list[str]:
     """Against the targets: 95 % of what five times the items give, claims inside their interval."""
     lines = []
     if {PEERS, SHOWN, MORE} <= ways.keys():
         ours, peers, more = ways[SHOWN], ways[PEERS], ways[MORE]
-        share, gain = _percent(over_runs(ours.true / more.true), 1), _points(over_runs(ours.true - peers.true))
-        theirs, own = (_points(over_runs(way.optimism)) for way in (peers, ours))
+        share, gain = percent(over_runs(ours.true / more.true)), points(over_runs(ours.true - peers.true))
+        average = np.array([scores["uniform"] for scores in baselines])
+        above = [points(over_runs(way.true - average)) for way in (ours, more)]
+        theirs, own = (points(over_runs(way.optimism)) for way in (peers, ours))
         lines += [
             f"- `{SHOWN}` reaches {share} of the true score that five times the items give (target: 95 %).",
+            f"- Above the uniform average that is {above[0]} points of {above[1]}.",
             f"- Its true score is {gain} points above that of the peers' practice.",
             f"- Claims less the truth: {theirs} points where the best observed value is claimed, {own} for `{SHOWN}`.",
         ]
@@ -92,12 +99,12 @@ def _table(ways: Mapping[str, Summary]) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, own in ways.items():
-        share = _percent(over_runs(own.true / ways[MORE].true), 1) if MORE in ways and name != MORE else ""
-        gain = _points(over_runs(own.true - ways[PEERS].true)) if PEERS in ways and name != PEERS else ""
+        share = percent(over_runs(own.true / ways[MORE].true)) if MORE in ways and name != MORE else ""
+        gain = points(over_runs(own.true - ways[PEERS].true)) if PEERS in ways and name != PEERS else ""
         held = f"{int(own.held.sum())} of {len(own.held)}"
         cells = [
-            name, f"{own.items.mean():,.0f}", f"{own.candidates.mean():.0f}", _percent(over_runs(own.true), 1),
-            f"{100 * own.claimed.mean():.1f} %", _points(over_runs(own.optimism)), held, share, gain,
+            name, f"{own.items.mean():,.0f}", f"{own.candidates.mean():.0f}", percent(over_runs(own.true)),
+            f"{100 * own.claimed.mean():.1f} %", points(over_runs(own.optimism)), held, share, gain,
             f"{own.seconds.mean():.0f}",
         ]  # fmt: skip
         lines += [f"| {' | '.join(cells)} |"]
@@ -121,16 +128,6 @@ def _known(baselines: Sequence[Mapping[str, float]]) -> list[str]:
 def _made(machine: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return f"Made on {machine['date']}, one core of {machine['cpu']} with other work beside it, {versions}."
-
-
-def _percent(found: tuple[float, float, float], digits: int) -> str:
-    mean, low, high = (100 * value for value in found)
-    return f"{mean:.{digits}f} % [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def _points(found: tuple[float, float, float]) -> str:
-    mean, low, high = (100 * value for value in found)
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def _data(own: Summary) -> dict[str, list[float]]:

@@ -47,17 +47,22 @@ class Summary:
         return np.asarray((self.low <= self.true) & (self.true <= self.high))
 
 
-def summaries(entries: Sequence[Entry]) -> tuple[list[int], dict[str, Summary]]:
-    """Runs that all ways have done, and the summary of each way over these."""
+def columns(entries: Sequence[Entry], names: Sequence[str]) -> tuple[list[int], dict[str, dict[str, Array]]]:
+    """Runs that all ways have done, and for each way the values of some fields over these."""
     by_way: dict[str, dict[int, Entry]] = {}
     for entry in entries:
         by_way.setdefault(entry["way"], {})[entry["run"]] = entry
     runs = sorted(set.intersection(*(set(found) for found in by_way.values())))
-    names = Summary.__dataclass_fields__
     return runs, {
-        way: Summary(**{name: np.array([found[run][name] for run in runs], dtype=float) for name in names})
+        way: {name: np.array([found[run][name] for run in runs], dtype=float) for name in names}
         for way, found in by_way.items()
     }
+
+
+def summaries(entries: Sequence[Entry]) -> tuple[list[int], dict[str, Summary]]:
+    """Runs that all ways have done, and the summary of each way over these."""
+    runs, found = columns(entries, tuple(Summary.__dataclass_fields__))
+    return runs, {way: Summary(**values) for way, values in found.items()}
 
 
 def over_runs(values: Array) -> tuple[float, float, float]:
@@ -67,3 +72,15 @@ def over_runs(values: Array) -> tuple[float, float, float]:
         return mean, -np.inf, np.inf
     half = student_quantile(0.95, len(values) - 1) * se
     return mean, mean - half, mean + half
+
+
+def percent(found: tuple[float, float, float], digits: int = 1) -> str:
+    """A share with its interval, in per cent."""
+    mean, low, high = (100 * value for value in found)
+    return f"{mean:.{digits}f} % [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def points(found: tuple[float, float, float]) -> str:
+    """A difference of shares with its interval, in points."""
+    mean, low, high = (100 * value for value in found)
+    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
