@@ -13,14 +13,13 @@ import evomerge
 from evomerge.analysis import Interval
 from evomerge.analysis.pareto import hypervolume
 from evomerge.recipe import Recipe
-from evomerge.search.shortlist import choose
+from evomerge.search.promotion.shortlist import choose
 from experiments.end_to_end.material import EXAMS, Material
-from experiments.end_to_end.ours import CONFIRMED, POOL, values
+from experiments.end_to_end.ours import POOL, besides, values
 from experiments.end_to_end.ways import Way
 from experiments.spaces.landscape import Array
 
-FINALISTS, PROMOTED, BASELINES = 4, 8, 4
-BESIDES = 2 * POOL * (2 * BASELINES + PROMOTED) + 2 * CONFIRMED * (BASELINES + FINALISTS)
+FINALISTS, PROMOTED = 4, 8
 LABELS = tuple(f"{exam}.acc" for exam in EXAMS)
 
 
@@ -35,7 +34,8 @@ def search(material: Material, way: Way, run: int, folder: Path) -> dict[str, An
         "items_per_task": way.items if observed else POOL,
         "promote.candidates": 0 if observed else PROMOTED,
         "confirm.finalists": 0 if observed else FINALISTS,
-        "budgets.items": way.budget - (0 if observed else BESIDES),
+        **({"confirm.scales": []} if observed else {}),
+        "budgets.items": way.budget - (0 if observed else besides(PROMOTED, FINALISTS, 0)),
     }
     started = time.perf_counter()
     found = evomerge.search(**settings)

@@ -13,9 +13,21 @@ from experiments.spaces.families import Family
 POOL = 100  # items of each exam to search on, and as many to select on
 CONFIRMED = 150  # items of each exam that the returned model's claim rests on
 PROMOTED = 5  # candidates that are compared on the selection items
-# Asked besides the search: base, two experts and their average on all splits.
-BASELINES = 4
-BESIDES = 2 * POOL * BASELINES + 2 * POOL * (BASELINES + PROMOTED) + 2 * CONFIRMED * (BASELINES + 1)
+BASELINES, SCALES, RECOMMENDED = 4, 4, 1  # base, experts, average; scales of task arithmetic; the mean of CMA-ES
+
+
+def besides(promoted: int, finalists: int, recommended: int) -> int:
+    """Items that are asked besides the search itself, at most, in both exams.
+
+    Args:
+        promoted: Candidates that are compared on the selection split.
+        finalists: Candidates that are confirmed on the test split.
+        recommended: Models that the searcher recommends, which are promoted too.
+    """
+    searched = BASELINES + SCALES + recommended
+    selected = BASELINES + 1 + promoted + recommended  # with the best of the scales
+    confirmed = BASELINES + 1 + finalists
+    return 2 * (POOL * (searched + selected) + CONFIRMED * confirmed)
 
 
 def values(family: Family, way: Way, seed: int, folder: Path) -> dict[str, Any]:
@@ -30,7 +42,7 @@ def values(family: Family, way: Way, seed: int, folder: Path) -> dict[str, Any]:
         "items_per_task": POOL,
         "test_items_per_task": CONFIRMED,
         "evaluations": None,
-        "budgets.items": way.budget - BESIDES,
+        "budgets.items": way.budget - besides(PROMOTED, 1, RECOMMENDED),
         "promote.candidates": PROMOTED,
         "confirm.finalists": 1,
         "model": {"dtype": "float32", "threads": 1},
