@@ -111,7 +111,7 @@ def search_plan(assembly: Assembly) -> SearchPlan:
         aggregate=functools.partial(aggregate, assembly.suite),
         starts=assembly.starts,
         budgets=config.budgets,
-        promoted=config.promote.candidates,
+        promotion=config.promote,
         finalists=config.confirm.finalists,
         allocation=replace(config.allocation, seed=child_seed(config.seed, "allocation")),
         scaled=assembly.scaled,

@@ -125,10 +125,11 @@ class BatchEvaluator:
         batch, ask = work.batch, work.batch.ask(place)
         found = self.store.at(ask)
         same = found is not None and found.digest == digest
-        if found is not None and same and (batch.split != "search" or found.item_set == work.item_set):
+        if found is not None and same and found.item_set == work.item_set:
             return found
-        if batch.split != "search":
-            return self.store.lookup(digest, batch.split)  # promoted once, whichever session came first
+        if batch.split != "search":  # promoted once, whichever session came first; old runs may not say on which items
+            kept = (self.store.lookup(digest, batch.split, item_set=items) for items in (work.item_set, ""))
+            return next((evaluation for evaluation in kept if evaluation is not None), None)
         elsewhere = None if same else self.store.lookup(digest, batch.split, item_set=work.item_set)
         if elsewhere is not None and (elsewhere.name is not None or elsewhere.recommended):
             elsewhere = None  # an earlier session ended before it was proposed, and asked it as a reference

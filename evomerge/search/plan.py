@@ -89,11 +89,23 @@ class PromoteSettings:
     Attributes:
         candidates: At most so many candidates, the best by search scores, are compared on the selection split; None for
             twice the finalists; 0 for no comparison: finalists are then chosen by search scores.
+        allocation: ``equal`` asks each of them every selection item; ``ocba`` asks those more that are hard to tell
+            from the best, by optimal computing budget allocation.
+        share: Share of what ``equal`` would ask them that ``ocba`` spends.
     """
 
     candidates: int | None = field(
         default=None,
         metadata=setting("how many candidates are compared on the selection split; null: twice the finalists", low=0),
+    )
+    allocation: str = field(
+        default="equal",
+        metadata=setting(
+            "whether all are asked every selection item, or those more that may be the best", choices=("equal", "ocba")
+        ),
+    )
+    share: float = field(
+        default=0.5, metadata=setting("share of all selection items that ocba asks, on average", low=0.01, high=1.0)
     )
 
 
@@ -112,7 +124,7 @@ class SearchPlan:
         constraints: What candidates must meet.
         starts: Genomes of the initial population, ``(k, n_var)``.
         budgets: When to stop.
-        promoted: At most so many candidates are compared on the selection split; None for twice the finalists.
+        promotion: How candidates are compared on the selection split.
         finalists: At most so many candidates are confirmed on the test split; 0 for no promotion and no confirmation.
         allocation: Which of the search items candidates are asked.
         scaled: Name to recipe of task arithmetic with one scale for all experts; the best on the search items is asked
@@ -129,7 +141,7 @@ class SearchPlan:
     constraints: tuple[Constraint, ...] = ()
     starts: NDArray[np.float64] | None = None
     budgets: Budgets = field(default_factory=Budgets)
-    promoted: int | None = PromoteSettings.candidates
+    promotion: PromoteSettings = field(default_factory=PromoteSettings)
     finalists: int = ConfirmSettings.finalists
     allocation: AllocationSettings = field(default_factory=AllocationSettings)
     scaled: Mapping[str, Recipe] = field(default_factory=dict)
@@ -142,7 +154,7 @@ class SearchPlan:
     @property
     def shortlisted(self) -> int:
         """How many candidates are compared on the selection split at most; 0 where there is nothing to compare on."""
-        wanted = 2 * self.finalists if self.promoted is None else self.promoted
+        wanted = 2 * self.finalists if self.promotion.candidates is None else self.promotion.candidates
         return wanted if self.finalists and self.asks("selection") else 0
 
 

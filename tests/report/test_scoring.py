@@ -14,7 +14,7 @@ from evomerge.errors import InputError
 from evomerge.evaluation import Job, Outcome
 from evomerge.report.findings.scoring import scoring
 from evomerge.report.results import Results
-from evomerge.search import SearchPlan, run
+from evomerge.search import PromoteSettings, SearchPlan, run
 from evomerge.store import PROXIES, RunStore
 from tests.search.allocation.watching import allocated
 from tests.search.analytic import SOUTH, Analytic
@@ -71,6 +71,19 @@ def test_few_candidates_leave_a_proxy_unmeasured(tmp_path: Path) -> None:
     )
     assert unmeasured.startswith("smooth did not rank as south.loss: ")
     assert unmeasured.endswith("had answered enough to compare the two, which is too few.")
+
+
+def test_shared_out_selection_items_are_told_of(tmp_path: Path) -> None:
+    """Six candidates were asked half of the 40 items on average, up to rounding to items of each task."""
+    plan = allocated("ga", 24)
+    selection = {task: tuple(f"v{task[0]}{i}" for i in range(20)) for task in plan.items["selection"]}
+    plan = replace(
+        plan, items={**plan.items, "selection": selection}, promotion=PromoteSettings(6, "ocba"), finalists=2
+    )
+    shared, cost = plain(scoring(results(tmp_path, plan)))
+    assert shared == "Selection items were shared out by OCBA, most to who might be the best."
+    each = float(cost.removeprefix("A candidate was asked ").partition(" of 40 selection items on average, ")[0])
+    assert each == pytest.approx(20, abs=2)
 
 
 def test_where_all_are_asked_everything_nothing_is_said(tmp_path: Path) -> None:

@@ -72,6 +72,8 @@ OUTSIDE = {
     "budgets.patience": BUDGET,
     "max_failures": BUDGET,
     "promote.candidates": AFTER,
+    "promote.allocation": AFTER,
+    "promote.share": AFTER,
     "confirm.finalists": AFTER,
     "confirm.margin": "only the report reads it",
     "confirm.scales": AFTER,
@@ -101,7 +103,8 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
     plain = identity(family, base=str(family.folder / "base"))
     outside = {
         "task_path": tmp_path / "elsewhere", "evaluations": 99, "budgets.items": 9999, "budgets.seconds": 99,
-        "budgets.patience": 9, "max_failures": 9, "promote.candidates": 5, "confirm.finalists": 2,
+        "budgets.patience": 9, "max_failures": 9, "promote.candidates": 5, "promote.allocation": "ocba",
+        "promote.share": 0.3, "confirm.finalists": 2,
         "confirm.margin": 2.0, "confirm.scales": "[0.4]", "run_dir": tmp_path / "other", "offline": "true",
         "executor.name": "processes", "executor.workers": 2, "executor.options": None,
         "model.trust_remote_code": "true", "model.prepared_disk": "1M", "model.prepared_memory": "1M",

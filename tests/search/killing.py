@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import evomerge.store.files
 from evomerge import executors
 from evomerge.evaluation import Constraint
-from evomerge.search import AllocationSettings, Budgets, Searcher, SearchPlan, run
+from evomerge.search import AllocationSettings, Budgets, PromoteSettings, Searcher, SearchPlan, run
 from evomerge.search.searchers import Observation, Proposal, Selection
 from evomerge.store import RunStore
 from evomerge.store.files import Log
@@ -76,12 +76,12 @@ def search_plan(name: str, evaluations: int = 26) -> SearchPlan:
         return made
     items = more_items(24)
     pairs = {item: f"{task} {row // 2}" for task, ids in items["search"].items() for row, item in enumerate(ids)}
-    return replace(
-        made,
-        items=items,
-        allocation=ALLOCATIONS[allocation],
-        clusters=pairs if allocation == "estimated" else {},
-    )
+    made = replace(made, items=items, allocation=ALLOCATIONS[allocation])
+    if allocation != "estimated":
+        return made
+    selection = {task: tuple(f"v{item}" for item in ids) for task, ids in items["search"].items()}
+    items = {**items, "selection": selection}
+    return replace(made, items=items, clusters=pairs, promotion=PromoteSettings(None, "ocba"))
 
 
 def run_search(folder: Path, name: str, evaluations: int, blow: Blow | None) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from evomerge.evaluation import Constraint, Evaluation, Failure, Job, Outcome
 from evomerge.recipe import Group, ParameterGroups, Recipe
-from evomerge.search import AllocationSettings, Budgets, Criteria, SearchPlan
+from evomerge.search import AllocationSettings, Budgets, Criteria, PromoteSettings, SearchPlan
 from evomerge.search.promotion.last_asks import tuned
 from evomerge.search.searchers import Observation, Problem, Proposal, Selection
 from evomerge.store import RunStore, candidates, estimates
@@ -50,7 +50,7 @@ def mean_after(work: SearchPlan, told: list[Evaluation]) -> Recipe:
 
 def test_the_mean_of_cmaes_is_promoted_whatever_its_search_score(tmp_path: Path) -> None:
     """On the search items every mixture but those that were proposed is bad; so the mean is the worst of all there."""
-    work = replace(plan("cmaes", evaluations=26, depth="linear"), promoted=3, finalists=1)
+    work = replace(plan("cmaes", evaluations=26, depth="linear"), promotion=PromoteSettings(3), finalists=1)
 
     def worker(job: Job) -> Outcome:
         outcome = Analytic()(job)
@@ -76,7 +76,7 @@ def test_the_mean_of_cmaes_is_promoted_whatever_its_search_score(tmp_path: Path)
 
 
 def test_without_a_selection_split_the_mean_competes_by_its_search_score(tmp_path: Path) -> None:
-    work = replace(plan("cmaes", evaluations=16, depth="linear"), promoted=0, finalists=1)
+    work = replace(plan("cmaes", evaluations=16, depth="linear"), promotion=PromoteSettings(0), finalists=1)
 
     def worker(job: Job) -> Outcome:
         outcome = Analytic()(job)
@@ -111,7 +111,13 @@ def test_the_best_scale_on_the_search_items_is_asked_what_finalists_are_asked(tm
 
 def test_where_batches_have_windows_last_asks_are_of_all_search_items_as_baselines_are(tmp_path: Path) -> None:
     allocation = AllocationSettings("rotating", items=6)
-    work = replace(plan("cmaes", evaluations=18), items=more_items(12), allocation=allocation, promoted=3, finalists=1)
+    work = replace(
+        plan("cmaes", evaluations=18),
+        items=more_items(12),
+        allocation=allocation,
+        promotion=PromoteSettings(3),
+        finalists=1,
+    )
     search(tmp_path / "before", replace(work, finalists=0), NOISY)
     result, _ = search(tmp_path / "run", replace(work, scaled=scaled(0.5, 0.75)), NOISY)
     found = on(tmp_path / "run", "search")
@@ -159,7 +165,7 @@ def test_what_was_recommended_where_a_run_ended_may_be_proposed_when_it_goes_on(
     """It counts as a candidate from then on, is asked nothing twice, and is promoted once."""
     work = replace(plan("ga", evaluations=1), items=more_items(12), allocation=allocation, finalists=1)
     first, second = np.full((2, work.genome.n_var), 0.25) + np.array([[0.0], [0.5]])
-    work = replace(work, searcher=lambda problem: Scripted([first, second], second), promoted=4)
+    work = replace(work, searcher=lambda problem: Scripted([first, second], second), promotion=PromoteSettings(4))
     search(tmp_path, work)
     (before,) = [e for e in on(tmp_path, "search") if e.recommended]
     result, jobs = search(tmp_path, replace(work, budgets=Budgets(evaluations=2)))

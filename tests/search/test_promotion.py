@@ -11,7 +11,7 @@ from zlib import crc32
 import pytest
 
 from evomerge.evaluation import Constraint, Evaluation, Failure, Job, Outcome
-from evomerge.search import Budgets, SearchPlan
+from evomerge.search import Budgets, PromoteSettings, SearchPlan
 from evomerge.store import RunStore
 from tests.search.analytic import ITEMS, MODELS, Analytic, plan
 from tests.search.sessions import search, status
@@ -62,7 +62,7 @@ def test_finalists_are_chosen_by_fresh_scores_and_the_test_split_is_asked_once(t
 
 def test_the_shortlist_holds_the_front_and_what_comes_next(tmp_path: Path) -> None:
     work = plan("ga", evaluations=24, depth="model")
-    result, _ = search(tmp_path, replace(work, promoted=5, finalists=2))
+    result, _ = search(tmp_path, replace(work, promotion=PromoteSettings(5), finalists=2))
     scores = sorted((e.metrics["south.loss"], e.digest) for e in on(tmp_path, "search") if e.batch)
     assert {e.digest for e in result.selected if e.name is None} == {digest for _, digest in scores[:5]}
     assert len(result.confirmed) == 4 + 1, "with one objective there is one best"
@@ -73,7 +73,7 @@ def test_the_shortlist_holds_the_front_and_what_comes_next(tmp_path: Path) -> No
     [
         lambda work: replace(work, items={**ITEMS, "selection": {}}),
         lambda work: replace(work, items={**ITEMS, "selection": {"north": (), "south": ()}}),
-        lambda work: replace(work, promoted=0),
+        lambda work: replace(work, promotion=PromoteSettings(0)),
     ],
     ids=["no split", "no items", "not wanted"],
 )
@@ -88,13 +88,13 @@ def test_without_selection_finalists_are_chosen_by_search_scores(
 
 
 def test_without_a_test_split_candidates_are_selected_and_none_is_confirmed(tmp_path: Path) -> None:
-    work = replace(plan("nsga2", evaluations=24), items={**ITEMS, "test": {}}, promoted=5)
+    work = replace(plan("nsga2", evaluations=24), items={**ITEMS, "test": {}}, promotion=PromoteSettings(5))
     result, _ = search(tmp_path, work)
     assert (len(result.selected), result.confirmed, result.reason) == (4 + 5, (), "evaluations")
 
 
 def test_without_finalists_nothing_is_promoted(tmp_path: Path) -> None:
-    result, _ = search(tmp_path, replace(plan("nsga2", evaluations=24), finalists=0, promoted=5))
+    result, _ = search(tmp_path, replace(plan("nsga2", evaluations=24), finalists=0, promotion=PromoteSettings(5)))
     assert (result.selected, result.confirmed) == ((), ())
 
 

@@ -13,9 +13,16 @@ __all__ = ["scoring"]
 
 def scoring(results: Results) -> list[str]:
     """Sentences on the choice, its cost, and the fate of a proxy; empty where everyone was asked everything."""
-    if not results.estimates:
-        return []
-    return [_chosen(results), _cost(results), *(_use(key, use) for key, use in proxies(results.store).items())]
+    found = []
+    if results.estimates:
+        uses = proxies(results.store).items()
+        found = [_chosen(results), _cost(results, "search"), *(_use(key, use) for key, use in uses)]
+    if any(evaluation.ask.rung for evaluation in results.store.evaluations("selection")):
+        found += [
+            "Selection items were shared out by OCBA, most to who might be the best.",
+            _cost(results, "selection"),
+        ]
+    return found
 
 
 def _chosen(results: Results) -> str:
@@ -37,13 +44,15 @@ def _parts(settings: Mapping[str, object]) -> Iterator[str]:
         yield f"proxy {settings['proxy']}"
 
 
-def _cost(results: Results) -> str:
-    store, baselines = results.store, {e.digest for e in results.store.evaluations("search") if e.name is not None}
-    own = [e for e in store.evaluations("search") if e.digest not in baselines and not e.recommended]
+def _cost(results: Results, split: str) -> str:
+    store = results.store
+    evaluations = store.evaluations(split)
+    named = {e.digest for e in evaluations if e.name is not None}
+    own = [e for e in evaluations if e.digest not in named and not e.recommended]
     total, candidates = sum(newly_asked(store, e) for e in own), len({e.digest for e in own})
-    pool = max((e.items for e in store.evaluations("search")), default=0)
+    pool = max((e.items for e in evaluations), default=0)
     return (
-        f"A candidate was asked {total / max(candidates, 1):.1f} of {count(pool, 'search item')} on average, "
+        f"A candidate was asked {total / max(candidates, 1):.1f} of {count(pool, f'{split} item')} on average, "
         f"{count(total, 'item')} in all."
     )
 

@@ -144,7 +144,7 @@ def duration(assembly: Assembly, pace: Pace) -> Duration:
         start=pace.start,
         search=plan.budgets.seconds if search is None else search,
         candidates=candidates,
-        promotion=pace.seconds(models + compared, count_items(plan.items["selection"])) if compared else 0.0,
+        promotion=_promotion(plan, pace, models) if compared else 0.0,
         confirmation=pace.seconds(models + confirmed, count_items(plan.items["test"])) if confirmed else 0.0,
     )
 
@@ -170,6 +170,14 @@ def _asked_again(assembly: Assembly) -> bool:
 def _window(plan: SearchPlan) -> dict[str, tuple[str, ...]]:
     """As many of the search items as candidates are asked in one batch."""
     return {task: ids[: plan.allocation.items or len(ids)] for task, ids in plan.items["search"].items()}
+
+
+def _promotion(plan: SearchPlan, pace: Pace, models: int) -> float:
+    """Seconds of the comparison on selection items; candidates are asked a share of them where they are rationed."""
+    items = count_items(plan.items["selection"])
+    if plan.promotion.allocation == "equal":
+        return pace.seconds(models + plan.shortlisted, items)
+    return pace.seconds(models, items) + pace.seconds(plan.shortlisted, round(plan.promotion.share * items))
 
 
 def _candidates(assembly: Assembly, plan: SearchPlan, pace: Pace) -> int | None:

@@ -123,9 +123,10 @@ class Window:
         """
         largest = max((choice.size for choice in self.choices.values()), default=0)
         shares = [FACTOR**-step for step in reversed(range(count)) if step == 0 or largest * FACTOR**-step >= LEAST]
-        return [self._prefix(share) for share in shares]
+        return [self.prefix(share) for share in shares]
 
-    def _prefix(self, share: float) -> Prefix:
+    def prefix(self, share: float) -> Prefix:
+        """The first items of each task, so large a share of it, and at least a few."""
         choices = {task: choice.prefix(_size(choice.size, share)) for task, choice in self.choices.items()}
         items = {task: tuple(self.pool[task][row] for row in choice.rows) for task, choice in choices.items()}
         chances = {task: tuple(choice.probabilities.tolist()) for task, choice in choices.items()}

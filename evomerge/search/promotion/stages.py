@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from evomerge.errors import InputError
-from evomerge.evaluation import Evaluation
+from evomerge.evaluation import PYTHON, Evaluation
 from evomerge.recipe import Recipe
 from evomerge.search.batch import Batch
 from evomerge.search.batch_evaluator import BatchEvaluator
@@ -21,6 +21,7 @@ from evomerge.search.events import Listener, Phase, Promoted
 from evomerge.search.plan import SearchPlan
 from evomerge.search.promotion.last_asks import LastAsks, recommendations, tuned
 from evomerge.search.promotion.places import places
+from evomerge.search.promotion.rations import Rations
 from evomerge.search.promotion.shortlist import finalists, shortlist
 from evomerge.search.searchers import Searcher
 from evomerge.store import RunStore
@@ -105,7 +106,7 @@ class Promotion:
         if not listed:
             everyone = [*candidates, *self.recommended]
             return finalists(criteria, [e for e in everyone if criteria.feasible(e)], limit)
-        self.selected = self._ask("selection", listed)
+        compared = self._compare(listed)
         found = {e.digest: e for e in self.selected}
         # By digest, as baselines that are equal share one evaluation.
         baselines = {name: found[recipe.digest] for name, recipe in self._plan.baselines.items()}
@@ -113,7 +114,20 @@ class Promotion:
             here = Criteria(self._plan.objectives, self._plan.constraints, baselines)
         except InputError:  # a baseline that was scored on the search split has failed on this one
             return finalists(criteria, [e for e in listed if found[e.digest].error is None], limit)
-        return finalists(here, [e for e in self.selected if e.name is None], limit)
+        return finalists(here, compared, limit)
+
+    def _compare(self, listed: Sequence[Evaluation]) -> list[Evaluation]:
+        """Asks the shortlist selection items; evaluations of it with the metrics that it is compared by."""
+        items = self._plan.items["selection"]
+        if self._plan.promotion.allocation == "equal" or not any(ids for task, ids in items.items() if task != PYTHON):
+            self.selected = self._ask("selection", listed)
+            return [e for e in self.selected if e.name is None]
+        baselines = self._ask("selection", listed, everything=False)
+        scored = [e for e in baselines if e.error is None]
+        ask = Rations(self._plan, self._store, self._evaluator, self._number, scored)
+        found, compared = ask([Recipe.from_json(candidate.recipe) for candidate in listed])
+        self.selected = [*baselines, *found]
+        return compared
 
     def _shortlist(self, criteria: Criteria, candidates: Sequence[Evaluation]) -> list[Evaluation]:
         """The best candidates by search scores, and what is recommended; empty where nothing is compared."""
@@ -125,8 +139,14 @@ class Promotion:
         known = {evaluation.digest for evaluation in listed}
         return listed + [e for e in self.recommended if e.error is None and e.digest not in known]
 
-    def _ask(self, split: str, candidates: Sequence[Evaluation]) -> list[Evaluation]:
-        """Scores baselines, candidates and the tuned reference on a split."""
+    def _ask(self, split: str, candidates: Sequence[Evaluation], *, everything: bool = True) -> list[Evaluation]:
+        """Scores baselines, candidates and the tuned reference on a split.
+
+        Args:
+            split: The split.
+            candidates: Who is promoted to it.
+            everything: Whether candidates are asked all its items here; else they are asked elsewhere.
+        """
         plan = self._plan
         recipes = [*plan.baselines.values(), *(Recipe.from_json(candidate.recipe) for candidate in candidates)]
         names = [*plan.baselines, *([None] * len(candidates)), *self._reference]
@@ -134,6 +154,9 @@ class Promotion:
         self._emit(Phase(_PHASES[split], len({recipe.digest for recipe in recipes})))
         fresh = any(self._store.lookup(recipe.digest, split) is None for recipe in recipes)
         self._emit(Promoted(split, tuple(candidate.digest for candidate in candidates), fresh=fresh))
+        if not everything:
+            rows = [row for row, name in enumerate(names) if name is not None]
+            recipes, names = [recipes[row] for row in rows], [names[row] for row in rows]
         indices = places(self._store, split, self._number, recipes)
         batch = Batch(recipes, split, self._number, plan.items[split], names, indices=indices)
         return list(self._evaluator.score(batch).new)

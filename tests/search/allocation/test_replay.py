@@ -18,6 +18,7 @@ __all__ = ["tmp_path"]
 
 # The second rung of a batch, and survivors asked again; then between batches, and in the promotion.
 BLOWS = [Blow("record:search", 17, 0.5), Blow("responses:search", 9, 1.0), Blow("ask", 3), Blow("record:test", 2, 1.0)]
+RATIONED = [Blow("record:selection", 9, 0.5), Blow("responses:selection", 3, 1.0), Blow("record:selection", 2, 1.0)]
 FILES = ("evaluations.jsonl", "estimates.json")
 
 
@@ -44,7 +45,8 @@ def same(one: Path, other: Path) -> bool:
 def test_a_search_killed_within_a_rung_ends_as_an_undisturbed_one(name: str, tmp_path: Path) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     search(whole, name)
-    for blow in BLOWS if name.startswith("nsga2") else BLOWS[::2]:
+    blows = {"nsga2+raced": BLOWS, "cmaes+halved": BLOWS[::2], "nsga2+estimated": [*BLOWS[:3], *RATIONED, BLOWS[3]]}
+    for blow in blows[name]:
         assert process(torn, name, blow=blow) == -9, f"{blow} never struck"
     assert process(torn, name) == 0
     assert records(torn) == records(whole)
