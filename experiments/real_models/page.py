@@ -127,8 +127,19 @@ def _grid(family: Family, judged: Mapping[str, Any]) -> list[str]:
         f"Chosen on selection items: weights {chosen['point'].replace(' ', ' and ')}, {_share(chosen)} of both at once "
         f"on held-out items ({_pair(accuracies)}): {Share(chosen['value'], chosen['low'], chosen['high']).verdict}. "
         f"Best of all on the held-out items themselves: {best['point'].replace(' ', ' and ')}, {_share(best)}.",
+        _reason(best),
     ]
     return text
+
+
+def _reason(best: Mapping[str, Any]) -> str:
+    """Whether the grid says that no merge of its kind can do it."""
+    if best["high"] < TARGET:
+        return (
+            "That one was chosen by the items that it is scored on, and its whole interval is below the target: "
+            "with one weight for each specialist no merge of this grid holds both, however it is searched for."
+        )
+    return "So the grid does not rule out that one weight for each specialist reaches the target."
 
 
 def _searches(family: Family, searches: Searches) -> list[str]:

@@ -95,7 +95,7 @@ def test_the_whole_study_on_the_embedded_example(tmp_path: Path) -> None:
         assert entry["share"]["low"] <= entry["share"]["value"] <= entry["share"]["high"]
         assert (entry["candidates"], entry["held_out"]) == (20, 24)
     page.write([TOY], tmp_path, tmp_path / "out")
-    text = (tmp_path / "out" / "study.md").read_text()
+    text = (tmp_path / "out" / "study.md").read_text(encoding="utf-8")
     data = json.loads((tmp_path / "out" / "study.json").read_text())["families"]["toy"]
     assert f"{data['searches'][0]['share']['value']:.3f}" in text
     assert f"| 1 | {data['grid']['points']['1 0']['share']:.3f} |" in text
