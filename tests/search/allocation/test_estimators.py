@@ -133,6 +133,31 @@ def test_cmaes_is_told_of_its_own_sample_by_an_estimator(tmp_path: Path) -> None
         assert all((one.se[0] == 0.0) == (one.items == most) for one in known), "the whole pool leaves no error"
 
 
+def right_or_wrong(job: Job) -> Outcome:
+    """The uneven worker's answers as 0 and 1."""
+    outcome = Uneven()(job)
+    made = [replace(one, metrics={key: float(v > 0.5) for key, v in one.metrics.items()}) for one in outcome.responses]
+    return replace(outcome, responses=tuple(made))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("race", ["none", "halving"])
+@pytest.mark.parametrize("name", estimators.names())
+def test_every_estimator_carries_a_search(name: str, race: str, tmp_path: Path) -> None:
+    """Of answers of 0 and 1; windows large enough for two rungs."""
+    plan = allocated("nsga2", 40, policy="rotating", items=18, race=race, rungs=2, estimator=name)
+    result, _ = search(tmp_path, plan, right_or_wrong)
+    store = RunStore.read(tmp_path)
+    assert result.evaluations == 40
+    told = [e.told for e in store.evaluations("search") if e.told is not None and e.error is None]
+    assert len(told) > 30
+    assert all(np.isfinite([*one.F, *one.G, *(one.se or ())]).all() and one.se for one in told)
+    found = estimates(store)
+    assert all(np.isfinite(pair).all() for own in found.values() for pair in own.values())
+    search(tmp_path / "mean", replace(plan, allocation=replace(plan.allocation, estimator="mean")), right_or_wrong)
+    assert (found != estimates(RunStore.read(tmp_path / "mean"))) == (name != "mean")
+
+
 def test_named_items_are_not_taken_for_certain(tmp_path: Path) -> None:
     search(tmp_path, allocated("ga", policy="rank_preserving", items=6, estimator="control_variate"), Uneven())
     store = RunStore.read(tmp_path)
