@@ -45,6 +45,7 @@ def test_a_run_asks_whole_passages_and_says_what_it_cost(
     told = capsys.readouterr().out
     assert "first in whole clusters of passage" in told
     assert "estimator control_variate: Mean with the items' difficulty as control variate" in told
+    assert "selection items: 50% of all, shared out by OCBA among the candidates compared" in told
     assert passages.search(run, **FEWER) == 0
     said = capsys.readouterr()
     assert "items per candidate: some of " in said.err

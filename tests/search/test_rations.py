@@ -99,6 +99,21 @@ def test_nothing_is_asked_twice_and_all_is_asked_when_wanted_later(tmp_path: Pat
     assert [e.digest for e in back.confirmed] == [e.digest for e in again.confirmed]
 
 
+def test_passages_are_asked_whole(tmp_path: Path) -> None:
+    """Of three items each, in rungs that count passages."""
+    work = rationed()
+    clusters = {i: f"{task} {n // 3}" for task, ids in work.items["selection"].items() for n, i in enumerate(ids)}
+    search(tmp_path, replace(work, clusters=clusters), NOISY)
+    store = RunStore.read(tmp_path)
+    sizes = set[int]()
+    for own in asked(store).values():
+        for evaluation in own:
+            held = Counter(clusters[item] for ids in store.items(evaluation).values() for item in ids)
+            assert set(held.values()) == {3}
+            sizes.add(len(held))
+    assert len(sizes) > 2
+
+
 def test_few_items_are_asked_of_everyone(tmp_path: Path) -> None:
     work = replace(rationed(promotion=PromoteSettings(8, "ocba", 1.0)), items=ITEMS)
     result, _ = search(tmp_path, work, NOISY)

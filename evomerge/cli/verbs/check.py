@@ -124,6 +124,9 @@ def _tasks(assembly: Assembly) -> Iterator[str]:
     if assembly.config.confirm.finalists and assembly.scaled:
         scales = ", ".join(name.removeprefix(SCALED) for name in assembly.scaled)
         yield f"reference without a search: task arithmetic with the best of the scales {scales} on the search items"
+    promote = assembly.config.promote
+    if promote.allocation != "equal" and assembly.config.confirm.finalists:
+        yield f"selection items: {promote.share:.0%} of all, shared out by OCBA among the candidates compared"
     allocation = assembly.config.allocation
     if not allocation.plain:
         yield from _allocation(assembly)

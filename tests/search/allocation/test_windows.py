@@ -9,7 +9,7 @@ import pytest
 
 from evomerge.analysis.allocation.racing import Part, differences
 from evomerge.search import AllocationSettings
-from evomerge.search.allocation import Choice, Window
+from evomerge.search.allocation import Choice, Window, policies
 from evomerge.search.allocation.allocator import Allocator
 from evomerge.search.allocation.estimate import estimate
 from evomerge.search.allocation.growth import grown
@@ -51,7 +51,7 @@ def test_rungs_take_whole_clusters() -> None:
     assert (means[0] * whole.weights).sum() / whole.weights.sum() == pytest.approx(values.mean())
 
 
-@pytest.mark.parametrize("policy", ["fixed", "rotating", "stratified", "informative", "disagreement"])
+@pytest.mark.parametrize("policy", policies.names())
 def test_a_window_takes_whole_clusters(policy: str) -> None:
     """As many as hold so many items on average, each with its own probability."""
     pool = {"t": tuple(f"i{n}" for n in range(24))}
