@@ -9,7 +9,7 @@
 - :mod:`~evomerge.analysis.truncation`: cut answers as a rival explanation of a difference.
 - :mod:`~evomerge.analysis.significance`: p-values from intervals, and Holm's correction.
 - :mod:`~evomerge.analysis.margin`: whether a model holds what others reach, to within a margin.
-- :mod:`~evomerge.analysis.procedure`: intervals for what a search returns, which was chosen by its scores.
+- :mod:`~evomerge.analysis.repeated_splits`: what choosing the best of a shortlist gives on fresh items.
 - :mod:`~evomerge.analysis.pareto`, :mod:`~evomerge.analysis.archive`: non-dominated sets, hypervolume, knee.
 - :mod:`~evomerge.analysis.likeness`: lengths, directions and signs of the deltas of several models.
 - :mod:`~evomerge.analysis.estimators`: scores over all items from answers to some, a folder with one file each.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evomerge.analysis import Interval, Stratum
-from evomerge.analysis.procedure import repeated_splits
+from evomerge.analysis.repeated_splits import repeated_splits
 from evomerge.report.results import Results
 
 LEAST_ITEMS = 10  # or clusters of a task, below which halves of them choose nothing

@@ -4,11 +4,13 @@ The shortlist is frozen. Over and over its items are divided at random: by the s
 weights, and the weighted mean of their scores on the other part is an estimate without optimism. The mean over
 divisions is the estimate. Its uncertainty is that of the items: each contributes through the scores that it is part of
 and, by the derivative of the softmax, through the weights that it sets; independent normal multipliers of these
-contributions give intervals, for one estimate in closed form and for several at once by draws.
+contributions give a standard error in closed form.
 
 Ours: tasks are divided each by itself and their contributions add up by their weights in the objective; items of a
 cluster stay on one side and share a multiplier; the softmax's temperature is in standard deviations of an item's value,
-so that it means the same for every metric.
+so that it means the same for every metric. It is low, as what is claimed is what taking the best one gives. Shares of
+items get score intervals (Wilson) at the number of items that the standard error is worth, as normal ones have no width
+where all answers agree. ``experiments/claims`` holds it against its rivals.
 """
 
 from __future__ import annotations
@@ -20,15 +22,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evomerge.analysis.intervals import Interval
-from evomerge.analysis.student import normal_quantile
+from evomerge.analysis.intervals import Interval, is_binary, weighted_sum
+from evomerge.analysis.student import normal_quantile, student_quantile
 
-__all__ = ["SPLITS", "TEMPERATURE", "RepeatedSplits", "repeated_splits", "simultaneous_quantile"]
+__all__ = ["SPLITS", "TEMPERATURE", "RepeatedSplits", "repeated_splits"]
 
 Array = NDArray[np.float64]
 
 SPLITS = 20
-TEMPERATURE = 0.1
+TEMPERATURE = 0.05
 _PART = 0.5  # of the items, by which a division chooses
 
 
@@ -38,13 +40,11 @@ class RepeatedSplits:
 
     Attributes:
         interval: Expected score of what is chosen, on fresh items.
-        contributions: Contribution of each cluster (without clusters: item) to the estimate's error, by task.
         weights: Mean weight of each candidate over the divisions, ``(candidates,)``.
         optimism: Best score on all items minus the estimate, in the direction in which scores are better.
     """
 
     interval: Interval
-    contributions: tuple[Array, ...]
     weights: Array
     optimism: float
 
@@ -78,57 +78,32 @@ def repeated_splits(
     labels = [_labels(v.shape[1], None if clusters is None else clusters[i]) for i, v in enumerate(values)]
     if not values or len(shares) != len(values) or len({len(v) for v in values}) != 1:
         raise ValueError(f"expected one weight per task and the same candidates in each, got {len(shares)} weights")
-    sign = 1.0 if higher else -1.0
+    sign, weighing = 1.0 if higher else -1.0, np.asarray(shares, dtype=np.float64)
     spread = math.sqrt(float(np.mean([np.square(v - v.mean(axis=1, keepdims=True)).mean() for v in values])))
     scale = temperature * spread * sum(map(abs, shares))
     errors = [np.zeros(int(label.max()) + 1) for label in labels]
-    scores, weights = [], np.zeros(len(values[0]))
+    means, weights = np.zeros(len(values)), np.zeros(len(values[0]))
     for _ in range(SPLITS):
         chosen_by = [_half(label, random) for label in labels]
-        first = _score(values, shares, chosen_by)
-        held_out = _score(values, shares, [~part for part in chosen_by])
+        first = _means(values, chosen_by) @ weighing
+        by_task = _means(values, [~part for part in chosen_by])
+        held_out = by_task @ weighing
         soft = _softmax(sign * first / scale) if scale > 0.0 else np.full(len(first), 1.0 / len(first))
         score = float(soft @ held_out)
         # Derivative of the score by the scores that set the weights.
         slope = sign * soft * (held_out - score) / scale if scale > 0.0 else np.zeros(len(first))
-        for task, part, label, error, share in zip(values, chosen_by, labels, errors, shares, strict=True):
+        for task, part, label, error in zip(values, chosen_by, labels, errors, strict=True):
             for side, direction in ((part, slope), (~part, soft)):
                 own = task[:, side]
-                moved = direction @ (own - own.mean(axis=1, keepdims=True)) * share / own.shape[1]
+                moved = direction @ (own - own.mean(axis=1, keepdims=True)) / own.shape[1]
                 np.add.at(error, label[side], moved / SPLITS)
-        scores.append(score)
+        means += soft @ by_task / SPLITS
         weights += soft / SPLITS
-    mean = math.fsum(scores) / SPLITS
-    whole = _score(values, shares, [np.ones(v.shape[1], dtype=bool) for v in values])
-    # A variance of n centred contributions, each task's n of its own.
-    se = math.sqrt(sum(float(np.square(e).sum()) * len(e) / (len(e) - 1) for e in errors))
-    margin = normal_quantile(0.95) * se
-    optimism = float((sign * whole).max()) - sign * mean
-    return RepeatedSplits(Interval(mean, se, mean - margin, mean + margin), tuple(errors), weights, optimism)
-
-
-def simultaneous_quantile(
-    contributions: Sequence[ArrayLike], random: np.random.Generator, confidence: float = 0.95, draws: int = 4000
-) -> float:
-    """Half-width, in standard errors, of intervals that hold several estimates at once.
-
-    Args:
-        contributions: For each estimate the contributions of the same clusters, ``(clusters,)``.
-        random: Draws the multipliers, which the estimates share.
-        confidence: Long-run share in which all hold.
-        draws: Number of draws.
-
-    Returns:
-        The quantile of the largest absolute standardised error.
-
-    Raises:
-        ValueError: if the lengths differ.
-    """
-    rows = _matrix(np.stack([np.asarray(row, dtype=np.float64) for row in contributions]))
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    rows = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0.0)
-    largest = np.abs(random.standard_normal((draws, rows.shape[1])) @ rows.T).max(axis=1)
-    return float(np.quantile(largest, confidence))
+    parts = [_interval(*of) for of in zip(means.tolist(), values, errors, strict=True)]
+    whole = _means(values, [np.ones(v.shape[1], dtype=bool) for v in values]) @ weighing
+    interval = weighted_sum(parts, shares)
+    optimism = float((sign * whole).max()) - sign * interval.mean
+    return RepeatedSplits(interval, weights, optimism)
 
 
 def _matrix(values: ArrayLike) -> Array:
@@ -157,10 +132,31 @@ def _half(labels: NDArray[np.intp], random: np.random.Generator) -> NDArray[np.b
     return picked[labels]
 
 
-def _score(values: Sequence[Array], shares: Sequence[float], parts: Sequence[NDArray[np.bool_]]) -> Array:
-    """Each candidate's score on parts of the tasks, ``(candidates,)``."""
-    means = (share * v[:, part].mean(axis=1) for v, share, part in zip(values, shares, parts, strict=True))
-    return np.asarray(sum(means), dtype=np.float64)
+def _means(values: Sequence[Array], parts: Sequence[NDArray[np.bool_]]) -> Array:
+    """Each candidate's mean on a part of every task, ``(candidates, tasks)``."""
+    return np.stack([v[:, part].mean(axis=1) for v, part in zip(values, parts, strict=True)], axis=1)
+
+
+def _interval(mean: float, values: Array, errors: Array) -> Interval:
+    """The interval of one task's part of the estimate (95 %).
+
+    Args:
+        mean: The part.
+        values: ``(candidates, items)``.
+        errors: Contributions of the task's clusters to the estimate, by a weight of 1.
+    """
+    count = len(errors)
+    # A variance of so many centred contributions.
+    se = math.sqrt(float(np.square(errors).sum()) * count / (count - 1))
+    alone = count == values.shape[1]
+    z = normal_quantile(0.95) if alone and is_binary(values) else student_quantile(0.95, count - 1)
+    if not is_binary(values):
+        return Interval(mean, se, mean - z * se, mean + z * se)
+    mean, spread = min(max(mean, 0.0), 1.0), mean * (1.0 - mean)
+    items = min(spread / se**2, values.shape[1]) if se > 0.0 and spread > 0.0 else count
+    centre = (mean + z * z / (2 * items)) / (1 + z * z / items)
+    margin = z / (1 + z * z / items) * math.sqrt(spread / items + z * z / (4 * items * items))
+    return Interval(mean, se, min(max(centre - margin, 0.0), mean), max(min(centre + margin, 1.0), mean))
 
 
 def _softmax(x: Array) -> Array:
