@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from evomerge.analysis.student import student_quantile
 from experiments import json_lines
 from experiments.machine import machine
 from experiments.real_models.families import Family
@@ -164,21 +165,29 @@ def _searches(family: Family, searches: Searches) -> list[str]:
 
 
 def _means(searches: Searches) -> list[str]:
-    """A sentence on each way."""
-    text = []
+    """A sentence on each way, and on the difference of the two that have a search for each seed."""
+    text, by_seed = [], {}
     for way in WAYS:
         own = [entry for entry in searches if entry["way"] == way]
         if not own:
             continue
         values = np.array([entry["share"]["value"] for entry in own])
+        by_seed[way] = {entry["seed"]: entry["share"]["value"] for entry in own}
         items = np.mean([entry["items"]["search"] for entry in own])
-        reached = sum(value >= TARGET for value in values)
-        sure = sum(Share(**entry["share"]).verdict == "reached" for entry in own)
-        missed = sum(Share(**entry["share"]).verdict == "missed" for entry in own)
-        spread = f" ± {values.std(ddof=1) / np.sqrt(len(values)):.3f}" if len(values) > 1 else ""
+        verdicts = [Share(**entry["share"]).verdict for entry in own]
+        many = f"{len(own)} seeds" if len(own) > 1 else "one seed"
         text.append(
-            f"- *{way}*, {len(own)} seeds, {items:.0f} search items each: {values.mean():.3f}{spread} on average, at "
-            f"{TARGET} or above in {reached}; by the intervals reached in {sure}, missed in {missed}."
+            f"- *{way}*, {many}, {items:.0f} search items each: {values.mean():.3f} on average ({values.min():.3f} to "
+            f"{values.max():.3f}); at {TARGET} or above in {int(sum(values >= TARGET))}, by the intervals reached in "
+            f"{verdicts.count('reached')} and missed in {verdicts.count('missed')}."
+        )
+    seeds = sorted(set(by_seed.get("frugal", {})) & set(by_seed.get("defaults", {})))
+    if len(seeds) > 1:
+        gaps = np.array([by_seed["frugal"][seed] - by_seed["defaults"][seed] for seed in seeds])
+        half = student_quantile(0.95, len(seeds) - 1) * gaps.std(ddof=1) / np.sqrt(len(seeds))
+        text.append(
+            f"- *frugal* less *defaults*, seed by seed: {gaps.mean():+.3f} ({gaps.mean() - half:+.3f} to "
+            f"{gaps.mean() + half:+.3f}, Student's t over {len(seeds)} seeds)."
         )
     return text
 

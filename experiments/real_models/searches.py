@@ -46,11 +46,15 @@ class Way:
         about: For people.
         words: Beside those of the family and its size.
         frugal: Whether candidates are asked few items.
+        times: How many times the candidates of the other ways.
+        seeds: At most so many searches; None for as many as of the other ways.
     """
 
     about: str
     words: tuple[str, ...]
     frugal: bool = False
+    times: int = 1
+    seeds: int | None = None
 
 
 WAYS: Mapping[str, Way] = {
@@ -61,6 +65,8 @@ WAYS: Mapping[str, Way] = {
         frugal=True,
     ),
     "defaults": Way("`genome=layer`, all of the items", ("genome=layer",)),
+    # What more genes than the grid's two can do at all, as far as one search tells.
+    "long": Way("`genome=auto`, all of the items, four times the candidates", ("genome=auto",), times=4, seeds=1),
 }
 
 
@@ -70,7 +76,7 @@ def words(family: Family, way: str, seed: int, size: Size) -> list[str]:
     return [
         *family.words(),
         "searcher=nsga2",
-        f"evaluations={size.evaluations}",
+        f"evaluations={WAYS[way].times * size.evaluations}",
         f"items_per_task={size.items}",
         f"promote.candidates={size.promoted}",
         # A run confirms its finalists beside all baselines; these are the same for all seeds, so the study asks them

@@ -46,7 +46,9 @@ def run_searches(
     work.mkdir(parents=True, exist_ok=True)
     file = work / f"{family.name}_searches.jsonl"
     done = {(entry["way"], entry["seed"]) for entry in json_lines.read(file)}
-    todo = [(way, seed) for seed in range(size.seeds) for way in ways if (way, seed) not in done]
+    wanted = [(way, seed) for seed in range(size.seeds) for way in ways if seed < (WAYS[way].seeds or size.seeds)]
+    wanted.sort(key=lambda search: WAYS[search[0]].times)  # the long ones last
+    todo = [search for search in wanted if search not in done]
     held_out = searches.HeldOut(family, work, items) if todo else None
     for way, seed in todo:
         assert held_out is not None
