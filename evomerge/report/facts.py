@@ -207,7 +207,7 @@ class Facts:
 
     def items(self, split: str) -> int:
         """Number of items of a split that each model was asked, over all tasks."""
-        return max((e.items for e in self.results.store.evaluations(split) if e.error is None), default=0)
+        return self.results.items(split)
 
     @property
     def command(self) -> str:

@@ -39,10 +39,12 @@ class Results:
         self.constraints = tuple(Constraint.from_json(data) for data in store.manifest.get("constraints", ()))
         self.candidates = candidates(store)
         self.estimates = estimates(store)
+        self._compared = estimates(store, "selection")
         splits = dict.fromkeys(e.split for e in store.evaluations())
         self._baselines = {(name, split): e for split in splits for name, e in baselines(store, split).items()}
         self._scorecards: dict[tuple[str, str], Scorecard | None] = {}
         self._percent: dict[str, bool] = {}
+        self._items: dict[str, int] = {}
 
     @functools.cached_property
     def names(self) -> tuple[str, ...]:
@@ -107,10 +109,18 @@ class Results:
 
     def intervals(self, evaluation: Evaluation | None) -> dict[str, Interval]:
         """Objective label to the score of an evaluation with its interval; empty when there are no scores."""
-        if evaluation is not None and (own := self._estimated(evaluation)):
-            return {objective.label: _interval(objective, own) for objective in self.objectives}
         found = self.scorecard(evaluation)
-        return {o.label: found.interval(o.label) for o in self.objectives} if found is not None else {}
+        asked = {o.label: found.interval(o.label) for o in self.objectives} if found is not None else {}
+        if evaluation is not None and (own := self._estimated(evaluation)):
+            share = evaluation.items / max(self.items(evaluation.split), 1)
+            return {o.label: _interval(o, own, asked.get(o.label), share) for o in self.objectives}
+        return asked
+
+    def items(self, split: str) -> int:
+        """Number of items of a split that a model was asked, over all tasks, at most."""
+        if split not in self._items:
+            self._items[split] = max((e.items for e in self.store.evaluations(split) if e.error is None), default=0)
+        return self._items[split]
 
     def baseline_scorecard(self, name: str, split: str) -> Scorecard | None:
         """A baseline's scores on a split."""
@@ -127,8 +137,10 @@ class Results:
         return {**evaluation.metrics, **{key: value for key, (value, _) in own.items()}} if own else evaluation.metrics
 
     def _estimated(self, evaluation: Evaluation) -> Mapping[str, tuple[float, float]]:
-        searched = evaluation.split == "search" and evaluation.name is None and evaluation.error is None
-        return self.estimates.get(evaluation.digest, {}) if searched else {}
+        if evaluation.name is not None or evaluation.error is not None:
+            return {}
+        known = {"search": self.estimates, "selection": self._compared}
+        return known.get(evaluation.split, {}).get(evaluation.digest, {})
 
     def minimised(self, evaluations: Sequence[Evaluation]) -> NDArray[np.float64]:
         """Objective values, less being better, ``(evaluations, objectives)``."""
@@ -176,10 +188,27 @@ class Results:
         return constraint.violation(metrics, reference) <= 0.0
 
 
-def _interval(objective: Objective, estimated: Mapping[str, tuple[float, float]]) -> Interval:
-    """The 95 % interval of an estimated score; metrics of other tasks are independent."""
+def _interval(
+    objective: Objective, estimated: Mapping[str, tuple[float, float]], asked: Interval | None, share: float
+) -> Interval:
+    """The 95 % interval of an estimated score; metrics of different tasks are independent.
+
+    The estimate's own error is that towards all items of the split; these are a sample themselves, as which they have
+    the error of the items asked, smaller as they are more.
+
+    Args:
+        objective: The objective.
+        estimated: Metric key to estimate and standard error.
+        asked: The interval from the items asked alone; None where there is none.
+        share: How many of the split's items these are.
+    """
     value = sum(weight * estimated[key][0] for weight, key in objective.terms)
-    se = math.sqrt(sum((weight * estimated[key][1]) ** 2 for weight, key in objective.terms))
+    variance = sum((weight * estimated[key][1]) ** 2 for weight, key in objective.terms)
+    if variance == 0.0 and asked is not None and share == 1.0:
+        return asked
+    if asked is not None and math.isfinite(asked.se):
+        variance += share * asked.se**2
+    se = math.sqrt(variance)
     return Interval(value, se, value - _NORMAL * se, value + _NORMAL * se)
 
 

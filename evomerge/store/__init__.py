@@ -6,7 +6,7 @@ process killed at any instant leaves at most a torn last line, which the next op
 
 from evomerge.lease import LeaseLost
 from evomerge.store.baselines import baselines
-from evomerge.store.candidates import ESTIMATES, candidates, estimates, newly_asked
+from evomerge.store.candidates import ESTIMATES, SELECTION_ESTIMATES, candidates, estimates, newly_asked
 from evomerge.store.described import clusters_of, described_items
 from evomerge.store.files import write_json, write_text
 from evomerge.store.folder import foreign_problem, read_manifest
@@ -16,6 +16,7 @@ from evomerge.store.run import RunStore
 __all__ = [
     "ESTIMATES",
     "PROXIES",
+    "SELECTION_ESTIMATES",
     "LeaseLost",
     "ProxyUse",
     "RunStore",

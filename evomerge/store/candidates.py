@@ -8,9 +8,9 @@ from evomerge.errors import InputError
 from evomerge.evaluation import SCALED, Evaluation, count_items
 from evomerge.store.run import RunStore
 
-__all__ = ["ESTIMATES", "candidates", "estimates", "newly_asked"]
+__all__ = ["ESTIMATES", "SELECTION_ESTIMATES", "candidates", "estimates", "newly_asked"]
 
-ESTIMATES = "estimates.json"
+ESTIMATES, SELECTION_ESTIMATES = "estimates.json", "selection_estimates.json"
 
 Estimate = tuple[float, float]  # value, standard error
 
@@ -34,20 +34,25 @@ def candidates(store: RunStore) -> list[Evaluation]:
     return list(found.values())
 
 
-def estimates(store: RunStore) -> dict[str, dict[str, Estimate]]:
+def estimates(store: RunStore, split: str = "search") -> dict[str, dict[str, Estimate]]:
     """Digest to metric key to the estimate and its standard error, where candidates are not compared by their metrics.
 
     Empty where all candidates were asked the same items, as their metrics say all then.
 
+    Args:
+        store: The run.
+        split: ``search`` or ``selection``.
+
     Raises:
         InputError: If the file holds something else.
     """
-    data = store.read_json(ESTIMATES) or {}
+    name = ESTIMATES if split == "search" else SELECTION_ESTIMATES
+    data = store.read_json(name) or {}
     try:
         return {digest: {key: (float(v), float(se)) for key, (v, se) in own.items()} for digest, own in data.items()}
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(
-            f"{store.folder / ESTIMATES} does not hold estimates by candidate and metric: {error}. Go on with the run, "
+            f"{store.folder / name} does not hold estimates by candidate and metric: {error}. Go on with the run, "
             "which writes it again, or take the file from a copy"
         ) from error
 

@@ -86,6 +86,23 @@ def test_shared_out_selection_items_are_told_of(tmp_path: Path) -> None:
     assert each == pytest.approx(20, abs=2)
 
 
+def test_intervals_of_estimates_are_as_wide_as_those_of_all_items(tmp_path: Path) -> None:
+    """Who was asked everything has the interval of all items; who was asked a third has both errors."""
+    found = results(tmp_path, allocated("ga", 16, race="halving", rungs=2))
+    sizes = {}
+    for candidate in (e for e in found.candidates if e.error is None):
+        shown, card = found.intervals(candidate)["south.loss"], found.scorecard(candidate)
+        assert card is not None
+        asked, own = card.interval("south.loss"), found.estimates[candidate.digest]["south.loss"]
+        sizes[candidate.items] = shown
+        if candidate.items == 48:
+            assert shown == asked
+        else:
+            assert shown.mean == own[0]
+            assert shown.se**2 == pytest.approx(own[1] ** 2 + asked.se**2 / 3)
+    assert set(sizes) == {16, 48}
+
+
 def test_where_all_are_asked_everything_nothing_is_said(tmp_path: Path) -> None:
     assert scoring(results(tmp_path, allocated("ga", 8))) == []
 

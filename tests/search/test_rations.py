@@ -13,7 +13,7 @@ import pytest
 from evomerge.evaluation import Constraint, Evaluation, Job, count_items
 from evomerge.recipe import Recipe
 from evomerge.search import PromoteSettings, SearchPlan
-from evomerge.store import RunStore, newly_asked
+from evomerge.store import RunStore, estimates, newly_asked
 from tests.search.analytic import ITEMS, Analytic, plan
 from tests.search.sessions import search
 from tests.search.test_kill import tmp_path
@@ -53,6 +53,9 @@ def test_who_may_be_the_best_is_asked_most(tmp_path: Path) -> None:
     everything = {digest: on_all_items(own[-1]) for digest, own in found.items()}
     order = sorted(everything, key=everything.__getitem__)
     assert sizes[order[0]] == max(sizes.values())
+    seen = estimates(store, "selection")
+    assert min(seen, key=lambda digest: seen[digest]["south.loss"][0]) == order[0]
+    assert all((seen[digest]["south.loss"][1] == 0.0) == (size == whole) for digest, size in sizes.items())
     (chosen,) = (e.digest for e in result.confirmed if e.name is None)
     assert chosen == order[0], "the best on all items, found with half of them"
 
@@ -92,6 +95,7 @@ def test_nothing_is_asked_twice_and_all_is_asked_when_wanted_later(tmp_path: Pat
     assert none == []
     result, more = search(tmp_path, rationed(promotion=PromoteSettings(8)), NOISY)
     assert {e.items for e in result.selected} == {2 * POOL}
+    assert estimates(RunStore.read(tmp_path), "selection") == {}
     pairs = Counter((job.recipe.digest, item) for job in (*jobs, *more) for ids in job.items.values() for item in ids)
     assert max(pairs.values()) == 1
     back, none = search(tmp_path, rationed(), NOISY)

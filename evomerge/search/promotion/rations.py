@@ -45,6 +45,9 @@ class Rations:
         evaluator: Scores batches.
         number: The batch number of what is asked.
         baselines: Evaluations of the baselines on all selection items; those that could be scored.
+
+    Attributes:
+        estimates: Digest to metric key to the estimate that a candidate is compared by, and its standard error.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Rations:
         number: int,
         baselines: Sequence[Evaluation],
     ) -> None:
+        self.estimates: dict[str, dict[str, tuple[float, float]]] = {}
         self._plan, self._store, self._evaluator, self._number = plan, store, evaluator, number
         allocator = Allocator(AllocationSettings(), plan.items[SPLIT], plan.clusters)
         choices = {task: self._order(task, len(ids), allocator.codes.get(task)) for task, ids in allocator.pool.items()}
@@ -172,6 +176,10 @@ class Rations:
     def _compared(self, found: Sequence[Evaluation]) -> list[Evaluation]:
         """Evaluations with metrics that can be compared, drawn towards their mean by their errors."""
         metrics = self._scores.overall(found) if found else {}
+        self.estimates = {
+            evaluation.digest: {key: (float(own.value[row]), float(own.se[row])) for key, own in metrics.items()}
+            for row, evaluation in enumerate(found)
+        }
         return [
             replace(evaluation, metrics={**evaluation.metrics, **{k: float(m.value[row]) for k, m in metrics.items()}})
             for row, evaluation in enumerate(found)

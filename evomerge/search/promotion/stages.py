@@ -24,7 +24,7 @@ from evomerge.search.promotion.places import places
 from evomerge.search.promotion.rations import Rations
 from evomerge.search.promotion.shortlist import finalists, shortlist
 from evomerge.search.searchers import Searcher
-from evomerge.store import RunStore
+from evomerge.store import SELECTION_ESTIMATES, RunStore, estimates
 
 __all__ = ["Promotion"]
 
@@ -121,11 +121,14 @@ class Promotion:
         items = self._plan.items["selection"]
         if self._plan.promotion.allocation == "equal" or not any(ids for task, ids in items.items() if task != PYTHON):
             self.selected = self._ask("selection", listed)
+            if estimates(self._store, "selection"):  # of an earlier session, which shared items out
+                self._store.write_json(SELECTION_ESTIMATES, {})
             return [e for e in self.selected if e.name is None]
         baselines = self._ask("selection", listed, everything=False)
         scored = [e for e in baselines if e.error is None]
         ask = Rations(self._plan, self._store, self._evaluator, self._number, scored)
         found, compared = ask([Recipe.from_json(candidate.recipe) for candidate in listed])
+        self._store.write_json(SELECTION_ESTIMATES, ask.estimates)
         self.selected = [*baselines, *found]
         return compared
 
