@@ -111,10 +111,10 @@ class Facts:
     @property
     def procedure_note(self) -> str:
         """A sentence on what `procedure` says."""
-        items = count(self.items("selection"), "selection item")
+        best = "best in one objective" if len(self.results.objectives) > 1 else "best"
         return (
-            f"Expected score, on fresh items, of the best in one objective of the {self.compared} candidates that were "
-            f"compared: chosen by a random half of the {items} and scored on the other half, over many halves."
+            f"Expected score, on fresh items, of the {best} of the {self.compared} candidates that were compared: "
+            "chosen by a random half of the selection items and scored on the other half, over many halves."
         )
 
     @cached_property
@@ -156,6 +156,11 @@ class Facts:
     def compared(self) -> int:
         """Number of candidates compared on the selection split; 0 where finalists were chosen by search scores."""
         return len({e.digest for e in self.results.store.evaluations("selection") if e.name is None})
+
+    @property
+    def asked(self) -> str:
+        """The search items behind candidates' scores, in words."""
+        return f"{'parts of ' if self.results.estimates else ''}{count(self.items('search'), 'search item')}"
 
     @property
     def margin(self) -> str:

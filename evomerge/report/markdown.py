@@ -60,10 +60,10 @@ def _summary(facts: Facts) -> list[str]:
     lines = [f"- {code(title)}: {text(' '.join(found))}" for title, found in facts.findings.items() if found]
     failed = f", {facts.failed} of them failed" if facts.failed else ""
     recommended = f", {facts.recommended} of them recommended by the searcher" if facts.recommended else ""
-    asked, held_out = count(facts.items("search"), "search item"), count(facts.items("test"), "held-out item")
+    held_out = count(facts.items("test"), "held-out item")
     compared = f"the best {facts.compared} compared on {count(facts.items('selection'), 'selection item')}; "
     lines.append(
-        f"- {count(len(facts.results.candidates), 'candidate')} ever scored, on {asked}{failed}{recommended}; "
+        f"- {count(len(facts.results.candidates), 'candidate')} ever scored, on {facts.asked}{failed}{recommended}; "
         f"{compared if facts.compared else ''}"
         f"{count(len(facts.confirmed), 'member')} confirmed on {held_out}. "
         f"Marks hold after Holm's correction for {count(facts.comparisons, 'comparison')}; {facts.intervals}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,6 +161,7 @@ def test_the_margin_is_the_run_s_and_of_what_is_no_share_per_cent(tmp_path: Path
     assert wide.headline.replace(SPACE, " ") == (
         "The one merged model is not shown to beat the best expert on held-out items; it stays within 2 points of it."
     )
+    assert "It holds the best expert's score, to within 2 points." in [s.replace(SPACE, " ") for s in wide.chosen[1]]
     assert narrow.margin == "1 point"
     loss = (Objective("errors", ((-40.0, "one.acc"),), False),)  # the best expert has -20, the member -19.6
     facts = Facts(made(tmp_path / "3", models, numbers, loss, confirm={"margin": 6.0}))
@@ -246,8 +248,11 @@ def test_what_the_choice_gives_is_below_its_best_selection_score(tmp_path: Path)
     assert found.low < found.mean < found.high
     assert found.mean == pytest.approx(max(right) / 60 - optimism)
     assert optimism > 0.02
-    assert "Expected score, on fresh items, of the best in one objective of the 12 candidates" in facts.procedure_note
+    assert "Expected score, on fresh items, of the best of the 12 candidates" in facts.procedure_note
     again = Facts(RunStore.read(tmp_path)).procedure
     assert again == facts.procedure
+    assert facts.asked == f"20{SPACE}search items"
+    (tmp_path / "estimates.json").write_text(json.dumps({facts.members[0].digest: {"one.acc": [0.5, 0.1]}}))
+    assert Facts(RunStore.read(tmp_path)).asked == f"parts of 20{SPACE}search items", "windows of them"
     alone = made(tmp_path / "alone", [*models[:2], models[-1]], numbers, acc("one.acc"))
     assert Facts(alone).procedure == {}, "of one there is no choice"

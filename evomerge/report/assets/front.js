@@ -162,7 +162,7 @@ function rows(width) {
     ...data.baselines.filter(scoresOf).map((b) => ({ b, s: scoresOf(b)[0] }))];
   const sign = objectives[0].higher ? -1 : 1;
   things.sort((p, q) => sign * (p.s[0] - q.s[0]));
-  const nameWidth = Math.min(170, width * 0.36);
+  const nameWidth = Math.min(230, width * 0.36);
   const height = 26 + 24 * things.length + 44;
   const box = [nameWidth, 26, width - 12, height - 44];
   const values = things.flatMap((t) => (withBars() ? t.s : [t.s[0]]));

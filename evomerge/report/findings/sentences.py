@@ -46,8 +46,8 @@ def _beside(results: Results, member: Member, objective: Objective) -> str:
 
 def _held(results: Results, member: Member) -> list[str]:
     """The objectives that it holds, or what would settle it."""
-    holding, several = member.holding, len(results.objectives) > 1
-    what = "all of them at once" if len(results.objectives) > 2 else "both at once" if several else "it"
+    holding = member.holding
+    what = {1: "the best expert's score", 2: "both at once"}.get(len(results.objectives), "all of them at once")
     if holding.verdict == HOLDS:
         return [f"It holds {what}, to within {margin_words(results)}."]
     if holding.verdict == FAILS:
