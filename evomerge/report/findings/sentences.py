@@ -60,7 +60,7 @@ def _held(results: Results, member: Member) -> list[str]:
     else:
         below = f"further below in {', '.join(shortened(label) for label in holding.below)}"
         first = f"{items} do not settle whether it holds {what}, to within {margin_words(results)}: as observed {below}"
-    return [f"{first}. {_needed(holding.needed)}"]
+    return [f"{first}. {_needed(holding.needed, len(results.objectives))}"]
 
 
 def _asked(results: Results, member: Member) -> str:
@@ -72,11 +72,13 @@ def _asked(results: Results, member: Member) -> str:
     return most if min(numbers) == max(numbers) else f"{min(numbers)} to {most}"
 
 
-def _needed(items: float) -> str:
+def _needed(items: float, objectives: int) -> str:
     if not math.isfinite(items) or items > _MOST_ITEMS:
         return "More items would hardly settle it: the difference is too near to the margin."
     rounded = int(float(f"{items:.2g}"))
-    return f"About {count(rounded, 'item')} of each objective would settle it, if the differences stay as they are."
+    each = " of each objective" if objectives > 1 else ""
+    left = "differences stay as they are" if objectives > 1 else "difference stays as it is"
+    return f"About {count(rounded, 'item')}{each} would settle it, if the {left}."
 
 
 def _without_search(results: Results, member: Member) -> list[str]:
