@@ -42,7 +42,7 @@ class Results:
         self._compared = estimates(store, "selection")
         splits = dict.fromkeys(e.split for e in store.evaluations())
         self._baselines = {(name, split): e for split in splits for name, e in baselines(store, split).items()}
-        self._scorecards: dict[tuple[str, str], Scorecard | None] = {}
+        self._scorecards: dict[tuple[str, str, str], Scorecard | None] = {}
         self._percent: dict[str, bool] = {}
         self._items: dict[str, int] = {}
 
@@ -102,7 +102,7 @@ class Results:
         """An evaluation's scores, or None when there are none."""
         if evaluation is None:
             return None
-        key = (evaluation.digest, evaluation.split)
+        key = (evaluation.digest, evaluation.split, evaluation.item_set)
         if key not in self._scorecards:
             self._scorecards[key] = scorecard(evaluation, self.responses(evaluation), self.objectives, self.clusters)
         return self._scorecards[key]

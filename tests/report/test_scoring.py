@@ -12,6 +12,7 @@ import pytest
 from evomerge import executors
 from evomerge.errors import InputError
 from evomerge.evaluation import Job, Outcome
+from evomerge.report.findings.procedure import procedure
 from evomerge.report.findings.scoring import scoring
 from evomerge.report.results import Results
 from evomerge.search import PromoteSettings, SearchPlan, run
@@ -80,10 +81,18 @@ def test_shared_out_selection_items_are_told_of(tmp_path: Path) -> None:
     plan = replace(
         plan, items={**plan.items, "selection": selection}, promotion=PromoteSettings(6, "ocba"), finalists=2
     )
-    shared, cost = plain(scoring(results(tmp_path, plan)))
+    found = results(tmp_path, plan)
+    shared, cost = plain(scoring(found))
     assert shared == "Selection items were shared out by OCBA, most to who might be the best."
     each = float(cost.removeprefix("A candidate was asked ").partition(" of 40 selection items on average, ")[0])
     assert each == pytest.approx(20, abs=2)
+    asked = [e for e in found.store.evaluations("selection") if e.name is None]
+    assert len(asked) > len({e.digest for e in asked}), "some in several rungs"
+    for evaluation in asked:
+        card = found.scorecard(evaluation)
+        assert card is not None
+        assert 2 * len(card.strata["south.loss"][0].items) == evaluation.items
+    assert procedure(found) == {}, "a choice among scores on the same items"
 
 
 def test_intervals_of_estimates_are_as_wide_as_those_of_all_items(tmp_path: Path) -> None:

@@ -24,11 +24,11 @@ def procedure(results: Results) -> dict[str, tuple[Interval, float]]:
 
     Returns:
         Objective label to the expected score with its interval, and by how much the best score on all selection items
-        exceeds it, in natural units, above zero being better; empty where nothing was compared, and without objectives
-        that items do not explain.
+        exceeds it, in natural units, above zero being better; empty where nothing was compared, or not on the same
+        items, and without objectives that items do not explain.
     """
-    compared = [results.scorecard(e) for e in results.store.evaluations("selection") if e.name is None]
-    cards = [card for card in compared if card is not None]
+    compared = {e.digest: e for e in results.store.evaluations("selection") if e.name is None}  # each one's last
+    cards = [card for card in map(results.scorecard, compared.values()) if card is not None]
     found: dict[str, tuple[Interval, float]] = {}
     if len(cards) < 2:
         return found
