@@ -49,6 +49,15 @@ def test_windows_are_asked_of_survivors_too(family: Family, tmp_path: Path) -> N
     assert found.search == pytest.approx(pace.seconds(4, 24) + (1 + 2) * 3 * 3.0)
 
 
+def test_shared_out_selection_items_cost_a_share(family: Family, tmp_path: Path) -> None:
+    """Baselines are asked all of them."""
+    assembly = assemble(compose.search(family.words(tmp_path / "run", promote__allocation="ocba", promote__share=0.25)))
+    plan = search_plan(assembly)
+    items = count_items(plan.items["selection"])
+    shared = PACE.seconds(plan.shortlisted, round(0.25 * items))
+    assert duration(assembly, PACE).promotion == PACE.seconds(4, items) + shared
+
+
 def test_budgets_that_count_no_candidates(family: Family, tmp_path: Path) -> None:
     words = family.words(tmp_path / "run", evaluations="null", budgets__patience=3)
     assert duration(assemble(compose.search(words)), PACE).whole is None
