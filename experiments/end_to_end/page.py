@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from experiments.end_to_end.material import BENCHMARK, FRESH
 from experiments.end_to_end.ours import CONFIRMED, POOL, PROMOTED
 from experiments.end_to_end.records import entries
 from experiments.end_to_end.summary import Summary, over_runs, percent, points, summaries
-from experiments.end_to_end.ways import BUDGET, MORE, PEERS, SHOWN, WAYS
+from experiments.end_to_end.ways import BUDGET, CORE, DEFAULT, FURTHER, MORE, PEERS, PEERS_MORE, SHOWN, WAYS
 
 CAPTION = "Of every run the claimed and the true score: best observed values lie far above the truth, ours around it"
 _INTRODUCTION = f"""
@@ -28,12 +28,14 @@ same runs. **Every answered item counts**, of baselines, candidates, promotion a
 - The **peers' practice** is that of mergekit-evolve: CMA-ES with its settings on 20 items of each exam drawn once; the
   best observed value is returned, and claimed. It states no interval; its claims are given those that they would have
   if nothing had been chosen by these items.
-- **evomerge** searches with `items_per_task={POOL} test_items_per_task={CONFIRMED} promote.candidates={PROMOTED}
-  confirm.finalists=1` and what the second table says. It scores base, experts and average too, compares {PROMOTED}
-  candidates on the selection split, and claims what the returned one scores on the test split, which is asked once.
+- **evomerge** searches with `items_per_task={POOL}`, `test_items_per_task={CONFIRMED}`, `confirm.finalists=1`,
+  `promote.candidates={PROMOTED}` and what the last table says. It scores base, experts, average and four scales of task
+  arithmetic too, compares {PROMOTED} candidates and the mean of CMA-ES on the selection split, and claims what the one
+  it returns scores on the test split, which is asked once.
 
 These are toys that show a mechanism: what is measured here is no claim about large models.
 """.strip()
+_MEANS = "Means over {} runs; in brackets 95 % t intervals over runs, of differences and shares paired by run."
 
 
 def write(work: Path, out: Path) -> None:
@@ -41,22 +43,24 @@ def write(work: Path, out: Path) -> None:
     found = entries(work / "searches.jsonl")
     if not found:
         return
-    runs, ways = summaries(found)
-    ways = {way.name: ways[way.name] for way in WAYS if way.name in ways}
     machine = json.loads((work / "machine.json").read_text(encoding="utf-8"))
     scores = {entry["run"]: entry["scores"] for entry in entries(work / "baselines.jsonl")}
+    core = {way.name for way in CORE}
+    runs, ways = summaries([entry for entry in found if entry["way"] in core])
+    ways = {way.name: ways[way.name] for way in CORE if way.name in ways}
     baselines = [scores[run] for run in runs]
     lines = ["# End to end at an equal budget of answered items", "", _INTRODUCTION, "", *_figures(ways)]
-    lines += ["", *_verdicts(ways, baselines), "", *_table(ways), "", *_settings(), "", *_known(baselines)]
+    lines += ["", *_verdicts(ways, baselines), "", _MEANS.format(len(runs)), "", *_table(ways)]
+    lines += ["", *_known(baselines), *_further(found)]
     fronts = entries(work / "fronts.jsonl")
-    lines += ["", *fronts_section(fronts), "", _made(machine)] if fronts else ["", _made(machine)]
+    lines += ["", *fronts_section(fronts)] if fronts else []
+    lines += ["", *_settings({entry["way"] for entry in found}), "", _made(machine)]
     out.mkdir(parents=True, exist_ok=True)
     (out / "study.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    data = {"machine": machine, "runs": runs, "baselines": baselines, "ways": {n: _data(w) for n, w in ways.items()}}
-    data |= {"fronts": fronts} if fronts else {}
-    (out / "study.json").write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    data = {"machine": machine, "baselines": baselines, "searches": found, "fronts": fronts}
+    (out / "study.json").write_text(_data(data), encoding="utf-8")
     if {PEERS, SHOWN, MORE} <= ways.keys():
-        draw(ways[PEERS], ways[SHOWN], ways[MORE], out / "study.png")
+        draw(ways[PEERS], ways[SHOWN], _better(ways), out / "study.png")
 
 
 def _figures(ways: Mapping[str, Summary]) -> list[str]:
@@ -69,18 +73,18 @@ def _verdicts(ways: Mapping[str, Summary], baselines: Sequence[Mapping[str, floa
     """Against the targets: 95 % of what five times the items give, claims inside their interval."""
     lines = []
     if {PEERS, SHOWN, MORE} <= ways.keys():
-        ours, peers, more = ways[SHOWN], ways[PEERS], ways[MORE]
-        share, gain = percent(over_runs(ours.true / more.true)), points(over_runs(ours.true - peers.true))
+        ours, peers, more = ways[SHOWN], ways[PEERS], _better(ways)
+        gain = points(over_runs(ours.true - peers.true))
         average = np.array([scores["uniform"] for scores in baselines])
         above = [points(over_runs(way.true - average)) for way in (ours, more)]
         theirs, own = (points(over_runs(way.optimism)) for way in (peers, ours))
         lines += [
-            f"- `{SHOWN}` reaches {share} of the true score that five times the items give (target: 95 %).",
-            f"- Above the uniform average that is {above[0]} points of {above[1]}.",
+            f"- `{SHOWN}` reaches {percent(over_runs(ours.true / more.true))} of the true score that five times the items",
+            f"  give (target: 95 %). Above the uniform average that is {above[0]} points of {above[1]}.",
             f"- Its true score is {gain} points above that of the peers' practice.",
             f"- Claims less the truth: {theirs} points where the best observed value is claimed, {own} for `{SHOWN}`.",
         ]
-    held = [ways[way.name].held for way in WAYS if way.name in ways and way.items is None]
+    held = [ways[way.name].held for way in CORE if way.name in ways and way.items is None]
     if held:
         kept = np.concatenate(held)
         counted = f"{int(kept.sum())} ({100 * kept.mean():.1f} %)"
@@ -90,30 +94,48 @@ def _verdicts(ways: Mapping[str, Summary], baselines: Sequence[Mapping[str, floa
     return lines
 
 
+def _further(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Ways that have fewer runs, beside some that have all."""
+    further = {way.name for way in FURTHER} & {entry["way"] for entry in found}
+    if not further:
+        return []
+    beside = {PEERS, DEFAULT, MORE, PEERS_MORE, SHOWN}
+    runs, ways = summaries([entry for entry in found if entry["way"] in further | beside])
+    ways = {way.name: ways[way.name] for way in WAYS if way.name in ways}
+    return ["", f"## Further presets, {len(runs)} runs", "", *_table(ways)]
+
+
+def _better(ways: Mapping[str, Summary]) -> Summary:
+    """Of both ways that spend five times the items the one with the better true score."""
+    return max((ways[name] for name in (MORE, PEERS_MORE) if name in ways), key=lambda way: float(way.true.mean()))
+
+
 def _table(ways: Mapping[str, Summary]) -> list[str]:
     lines = [
-        "Means over runs; in brackets 95 % t intervals over runs, of differences and shares paired by run.",
-        "",
-        "| way | items | candidates | true | claimed | claimed - true | claims that hold | of five times the items | "
-        "true, less the peers' | seconds |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| way | items | candidates | true | claimed | claimed - true | claims that hold | of the better of five times the items | "
+        "true, less the peers' | true, less the default's | seconds |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
+    more = _better(ways)
     for name, own in ways.items():
-        share = percent(over_runs(own.true / ways[MORE].true)) if MORE in ways and name != MORE else ""
-        gain = points(over_runs(own.true - ways[PEERS].true)) if PEERS in ways and name != PEERS else ""
+        share = percent(over_runs(own.true / more.true)) if name not in (MORE, PEERS_MORE) else ""
+        gains = [
+            points(over_runs(own.true - ways[rival].true)) if rival in ways and name != rival else ""
+            for rival in (PEERS, DEFAULT)
+        ]
         held = f"{int(own.held.sum())} of {len(own.held)}"
         cells = [
             name, f"{own.items.mean():,.0f}", f"{own.candidates.mean():.0f}", percent(over_runs(own.true)),
-            f"{100 * own.claimed.mean():.1f} %", points(over_runs(own.optimism)), held, share, gain,
+            f"{100 * own.claimed.mean():.1f} %", points(over_runs(own.optimism)), held, share, *gains,
             f"{own.seconds.mean():.0f}",
         ]  # fmt: skip
         lines += [f"| {' | '.join(cells)} |"]
     return lines
 
 
-def _settings() -> list[str]:
+def _settings(names: Collection[str]) -> list[str]:
     lines = ["| way | what it is | settings |", "|---|---|---|"]
-    for way in WAYS:
+    for way in (way for way in WAYS if way.name in names):
         words = " ".join(f"`{key}={value}`" for key, value in way.settings.items())
         lines += [f"| {way.name} | {way.about} | {words} |"]
     return lines
@@ -130,5 +152,10 @@ def _made(machine: Mapping[str, Any]) -> str:
     return f"Made on {machine['date']}, one core of {machine['cpu']} with other work beside it, {versions}."
 
 
-def _data(own: Summary) -> dict[str, list[float]]:
-    return {name: [round(float(value), 5) for value in getattr(own, name)] for name in Summary.__dataclass_fields__}
+def _data(data: Mapping[str, Any]) -> str:
+    """JSON with a line for each search."""
+    parts = []
+    for name, value in data.items():
+        rows = ",\n".join(f"  {json.dumps(row)}" for row in value) if isinstance(value, list) else ""
+        parts += [f'"{name}": [\n{rows}\n ]' if isinstance(value, list) else f'"{name}": {json.dumps(value)}']
+    return "{\n " + ",\n ".join(parts) + "\n}\n"

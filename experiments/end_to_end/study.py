@@ -29,7 +29,7 @@ from experiments.end_to_end import fronts, ours, peers
 from experiments.end_to_end.material import Material
 from experiments.end_to_end.page import write
 from experiments.end_to_end.records import append, entries
-from experiments.end_to_end.ways import FRONTS, WAYS, Way
+from experiments.end_to_end.ways import CORE, FRONTS, FURTHER, WAYS, Way
 from experiments.machine import machine
 
 Part = Callable[[Material, Way, int, Path], dict[str, Any]]
@@ -70,7 +70,12 @@ def front(material: Material, way: Way, run: int, folder: Path) -> dict[str, Any
     return found
 
 
-PARTS: Mapping[str, tuple[Part, Sequence[Way]]] = {"searches": (search, WAYS), "fronts": (front, FRONTS)}
+# Name, what is done, for which ways; `further` goes into the file of the first.
+PARTS: Mapping[str, tuple[str, Part, Sequence[Way]]] = {
+    "searches": ("searches", search, CORE),
+    "further": ("searches", search, FURTHER),
+    "fronts": ("fronts", front, FRONTS),
+}
 
 
 def run(work: Path, part: str, runs: Sequence[int], ways: Sequence[Way], material: Material | None = None) -> None:
@@ -79,7 +84,8 @@ def run(work: Path, part: str, runs: Sequence[int], ways: Sequence[Way], materia
     material = material or Material(work)
     about = json.dumps(machine("torch", "transformers", "lm-eval", "cma", "pymoo"), indent=1)
     (work / "machine.json").write_text(about + "\n", encoding="utf-8")
-    file = work / f"{part}.jsonl"
+    name, task, _ = PARTS[part]
+    file = work / f"{name}.jsonl"
     done = {(entry["way"], entry["run"]) for entry in entries(file)}
     todo = [(number, way) for number in runs for way in ways if (way.name, number) not in done]
     known = {entry["run"] for entry in entries(work / "baselines.jsonl")}
@@ -90,7 +96,7 @@ def run(work: Path, part: str, runs: Sequence[int], ways: Sequence[Way], materia
             known.add(number)
         started = time.perf_counter()
         folder = work / "run" / f"{part}-{number}-{way.name.replace(' ', '_')}"
-        found = PARTS[part][0](material, way, number, folder)
+        found = task(material, way, number, folder)
         append(file, {"way": way.name, "run": number, **found})
         spent, asked = spent + time.perf_counter() - started, asked + way.times
         _tell(way, number, found, (sum(way.times for _, way in todo) - asked) * spent / asked)
@@ -114,7 +120,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the page")
     arguments = parser.parse_args()
     for part in () if arguments.page else arguments.part:
-        chosen = [way for way in PARTS[part][1] if way.name in arguments.ways]
+        chosen = [way for way in PARTS[part][2] if way.name in arguments.ways]
         run(arguments.work, part, range(arguments.first, arguments.first + arguments.runs), chosen)
     write(arguments.work, arguments.out)
 
