@@ -2,45 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from experiments.end_to_end.fronts import FINALISTS, PROMOTED
-from experiments.end_to_end.summary import columns, over_runs, percent, points
+from experiments.end_to_end.summary import Entry, percent, points, summaries
 from experiments.end_to_end.ways import FRONTS, MORE, PEERS
 
-_NAMES = ("claimed", "true", "claimed at once", "true at once", "items", "candidates", "seconds")
 
-
-def section(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+def section(entries: Sequence[Entry]) -> list[str]:
     """The section, from the records of the searches."""
-    runs, found = columns(entries, _NAMES)
-    held = {way: [one for entry in entries if entry["way"] == way and entry["run"] in runs for one in entry["held"]]
-            for way in found}  # fmt: skip
+    ways = summaries(entries, [way.name for way in FRONTS])
     lines = [
         "## Two objectives",
         "",
-        f"Both exams as objectives of NSGA-II, {len(runs)} runs. The peers' way claims its front by search scores,",
-        f"evomerge at most {FINALISTS} finalists of {PROMOTED} promoted, by their scores on the test split; at most",
-        f"{FINALISTS} members are judged. *Hypervolume* is that from the origin; *at once* is the worse exam of the",
-        "member that by its claim is best at both; *hold* counts the members' exams whose interval holds the truth.",
+        "Both exams as objectives of NSGA-II. The peers' practice claims its front by search scores, evomerge at most",
+        f"{FINALISTS} finalists of {PROMOTED} promoted, by their scores on the test split; no more members are judged of",
+        "either. *Hypervolume* is that from the origin; *at once* is the worse exam of the member that by its claim is",
+        "best at both; *hold* counts the members' exams whose interval holds the truth.",
         "",
-        "| way | items | candidates | true hypervolume | claimed - true | of five times the items | less the peers' "
-        "| at once, true | claimed - true | hold | seconds |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| way | runs | items | candidates | true hypervolume | claimed - true | of what 5 times the items give | "
+        "true, less the peers' | at once, true | claimed - true | hold | seconds |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for name in (way.name for way in FRONTS if way.name in found):
-        own = found[name]
-        true, worse = own["true"], own["true at once"]
-        share = percent(over_runs(true / found[MORE]["true"])) if MORE in found and name != MORE else ""
-        gain = points(over_runs(true - found[PEERS]["true"])) if PEERS in found and name != PEERS else ""
+    for name, own in ways.items():
+        worse = own.column("true at once")
+        share = percent(own.share(ways[MORE])) if MORE in ways and name != MORE else ""
+        gain = points(own.less(ways[PEERS])) if PEERS in ways and name != PEERS else ""
+        held = np.concatenate([own.searches[run]["held"] for run in own.runs])
+        items, candidates, seconds = (own.column(field).mean() for field in ("items", "candidates", "seconds"))
         cells = [
-            name, f"{own['items'].mean():,.0f}", f"{own['candidates'].mean():.0f}", percent(over_runs(true)),
-            points(over_runs(own["claimed"] - true)), share, gain, percent(over_runs(worse)),
-            points(over_runs(own["claimed at once"] - worse)), f"{100 * np.mean(held[name]):.0f} %",
-            f"{own['seconds'].mean():.0f}",
+            name, str(len(own.runs)), f"{items:,.0f}", f"{candidates:.0f}", percent(own.column("true")),
+            points(own.optimism), share, gain, percent(worse), points(own.column("claimed at once") - worse),
+            f"{100 * held.mean():.0f} %", f"{seconds:.0f}",
         ]  # fmt: skip
         lines += [f"| {' | '.join(cells)} |"]
     return lines

@@ -14,8 +14,8 @@ from experiments.end_to_end.fronts_page import section as fronts_section
 from experiments.end_to_end.material import BENCHMARK, FRESH
 from experiments.end_to_end.ours import CONFIRMED, POOL, PROMOTED
 from experiments.end_to_end.records import entries
-from experiments.end_to_end.summary import Summary, over_runs, percent, points, summaries
-from experiments.end_to_end.ways import BUDGET, CORE, DEFAULT, FURTHER, MORE, PEERS, PEERS_MORE, SHOWN, WAYS
+from experiments.end_to_end.summary import Summary, percent, points, summaries
+from experiments.end_to_end.ways import BUDGET, DEFAULT, MORE, PEERS, SHOWN, WAYS
 
 CAPTION = "Of every run the claimed and the true score: best observed values lie far above the truth, ours around it"
 _INTRODUCTION = f"""
@@ -36,101 +36,66 @@ same runs. **Every answered item counts**, of baselines, candidates, promotion a
 These are toys that show a mechanism: what is measured here is no claim about large models.
 """.strip()
 _MEANS = (
-    "Means over {} runs; in brackets 95 % t intervals over runs, of differences and shares paired by run;\n"
-    "what five times the items give is the better of both such ways."
+    "Means over runs; in brackets 95 % t intervals over runs. Differences and shares are of the runs that both have\n"
+    f"done; five times the items: `{MORE}`."
 )
 
 
 def write(work: Path, out: Path) -> None:
     """Writes ``study.md``, ``study.json`` and ``study.png``."""
-    found = entries(work / "searches.jsonl")
-    if not found:
-        return
+    found, fronts = entries(work / "searches.jsonl"), entries(work / "fronts.jsonl")
     machine = json.loads((work / "machine.json").read_text(encoding="utf-8"))
-    scores = {entry["run"]: entry["scores"] for entry in entries(work / "baselines.jsonl")}
-    core = {way.name for way in CORE}
-    runs, ways = summaries([entry for entry in found if entry["way"] in core])
-    ways = {way.name: ways[way.name] for way in CORE if way.name in ways}
-    baselines = [scores[run] for run in runs]
-    lines = ["# End to end at an equal budget of answered items", "", _INTRODUCTION, "", *_figures(ways)]
-    lines += ["", *_verdicts(ways, baselines), "", _MEANS.format(len(runs)), "", *_table(ways)]
-    lines += ["", *_known(baselines), *_further(found)]
-    fronts = entries(work / "fronts.jsonl")
+    baselines = entries(work / "baselines.jsonl")
+    ways = summaries(found, [way.name for way in WAYS])
+    lines = ["# End to end at an equal budget of answered items", "", _INTRODUCTION, ""]
+    if {PEERS, SHOWN, MORE} <= ways.keys():
+        lines += [f"![{CAPTION}](study.png)", "", *_verdicts(ways, baselines), ""]
+    lines += [_MEANS, "", *_table(ways), "", *_known(baselines)]
     lines += ["", *fronts_section(fronts)] if fronts else []
-    lines += ["", *_settings({entry["way"] for entry in found}), "", _made(machine)]
+    lines += ["", *_settings(ways), "", _made(machine)]
     out.mkdir(parents=True, exist_ok=True)
     (out / "study.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     data = {"machine": machine, "baselines": baselines, "searches": found, "fronts": fronts}
     (out / "study.json").write_text(_data(data), encoding="utf-8")
     if {PEERS, SHOWN, MORE} <= ways.keys():
-        draw(ways[PEERS], ways[SHOWN], _better(ways), out / "study.png")
+        draw(ways[PEERS], ways[SHOWN], ways[MORE], out / "study.png")
 
 
-def _figures(ways: Mapping[str, Summary]) -> list[str]:
-    if not {PEERS, SHOWN, MORE} <= ways.keys():
-        return []
-    return [f"![{CAPTION}](study.png)"]
-
-
-def _verdicts(ways: Mapping[str, Summary], baselines: Sequence[Mapping[str, float]]) -> list[str]:
+def _verdicts(ways: Mapping[str, Summary], baselines: Sequence[Mapping[str, Any]]) -> list[str]:
     """Against the targets: 95 % of what five times the items give, claims inside their interval."""
-    lines = []
-    if {PEERS, SHOWN, MORE} <= ways.keys():
-        ours, peers, more = ways[SHOWN], ways[PEERS], _better(ways)
-        share, gain = percent(over_runs(ours.true / more.true)), points(over_runs(ours.true - peers.true))
-        average = np.array([scores["uniform"] for scores in baselines])
-        above = [points(over_runs(way.true - average)) for way in (ours, more)]
-        theirs, own = (points(over_runs(way.optimism)) for way in (peers, ours))
-        lines += [
-            f"- `{SHOWN}`, chosen by three runs that are not among these, reaches {share} of the true score that five",
-            f"  times the items give (target: 95 %). Above the uniform average that is {above[0]} points of {above[1]}.",
-            f"- Its true score is {gain} points above that of the peers' practice.",
-            f"- Claims less the truth: {theirs} points where the best observed value is claimed, {own} for `{SHOWN}`.",
-        ]
-    held = [ways[way.name].held for way in CORE if way.name in ways and way.items is None]
-    if held:
-        kept = np.concatenate(held)
-        counted = f"{int(kept.sum())} ({100 * kept.mean():.1f} %)"
-        lines += [
-            f"- Of all {len(kept)} claims by evomerge {counted} have an interval that holds the truth (target: 95 %).",
-        ]
-    return lines
-
-
-def _further(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Ways that have fewer runs, beside some that have all."""
-    further = {way.name for way in FURTHER} & {entry["way"] for entry in found}
-    if not further:
-        return []
-    beside = {PEERS, DEFAULT, MORE, PEERS_MORE, SHOWN}
-    runs, ways = summaries([entry for entry in found if entry["way"] in further | beside])
-    ways = {way.name: ways[way.name] for way in WAYS if way.name in ways}
-    return ["", f"## Further presets, {len(runs)} runs", "", *_table(ways)]
-
-
-def _better(ways: Mapping[str, Summary]) -> Summary:
-    """Of both ways that spend five times the items the one with the better true score."""
-    return max((ways[name] for name in (MORE, PEERS_MORE) if name in ways), key=lambda way: float(way.true.mean()))
+    ours, peers, more = ways[SHOWN], ways[PEERS], ways[MORE]
+    average = {entry["run"]: entry["scores"]["uniform"] for entry in baselines}
+    above = [points(way.column("true") - [average[run] for run in way.runs]) for way in (ours, more)]
+    evomerge = [ways[way.name].held for way in WAYS if way.name in ways and way.items is None]
+    holds = [f"{int(held.sum())} of {len(held)}" for held in (peers.held, ours.held, np.concatenate(evomerge))]
+    return [
+        f"- `{SHOWN}`, chosen by three runs that are not among these, reaches {percent(ours.share(more))} of the true",
+        f"  score that five times the items give (target: 95 %): {above[0]} points above the uniform average, where",
+        f"  those give {above[1]}.",
+        f"- Its true score is {points(ours.less(peers))} points above that of the peers' practice.",
+        f"- Claims less the truth: {points(peers.optimism)} points where the best observed value is claimed,",
+        f"  {points(ours.optimism)} for `{SHOWN}`.",
+        f"- Claims whose interval holds the truth (target: 95 %): {holds[0]} of the peers' practice, {holds[1]} of",
+        f"  `{SHOWN}`, {holds[2]} of all searches by evomerge.",
+    ]
 
 
 def _table(ways: Mapping[str, Summary]) -> list[str]:
     lines = [
-        "| way | items | candidates | true | claimed | claimed - true | claims that hold | of what 5 times the items give | "
-        "true, less the peers' | true, less the default's | seconds |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| way | runs | items | candidates | true | claimed | claimed - true | claims that hold | "
+        "of what 5 times the items give | true, less the peers' | true, less the default's | seconds |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    more = _better(ways)
     for name, own in ways.items():
-        share = percent(over_runs(own.true / more.true)) if name not in (MORE, PEERS_MORE) else ""
-        gains = [
-            points(over_runs(own.true - ways[rival].true)) if rival in ways and name != rival else ""
-            for rival in (PEERS, DEFAULT)
-        ]
-        held = f"{int(own.held.sum())} of {len(own.held)}"
+        share = percent(own.share(ways[MORE])) if MORE in ways and name != MORE else ""
+        gains = [points(own.less(ways[rival])) if rival in ways and name != rival else "" for rival in (PEERS, DEFAULT)]
+        items, candidates, claimed, seconds = (
+            own.column(field).mean() for field in ("items", "candidates", "claimed", "seconds")
+        )
         cells = [
-            name, f"{own.items.mean():,.0f}", f"{own.candidates.mean():.0f}", percent(over_runs(own.true)),
-            f"{100 * own.claimed.mean():.1f} %", points(over_runs(own.optimism)), held, share, *gains,
-            f"{own.seconds.mean():.0f}",
+            name, str(len(own.runs)), f"{items:,.0f}", f"{candidates:.0f}", percent(own.column("true")),
+            f"{100 * claimed:.1f} %", points(own.optimism), f"{int(own.held.sum())} of {len(own.held)}", share, *gains,
+            f"{seconds:.0f}",
         ]  # fmt: skip
         lines += [f"| {' | '.join(cells)} |"]
     return lines
@@ -144,8 +109,9 @@ def _settings(names: Collection[str]) -> list[str]:
     return lines
 
 
-def _known(baselines: Sequence[Mapping[str, float]]) -> list[str]:
-    means = {name: 100 * float(np.mean([row[name] for row in baselines])) for name in baselines[0]}
+def _known(baselines: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = list(baselines[0]["scores"])
+    means = {name: 100 * float(np.mean([entry["scores"][name] for entry in baselines])) for name in names}
     scores = ", ".join(f"{name.removeprefix('expert:')} {mean:.1f} %" for name, mean in means.items())
     return [f"True scores of what is merged, means over runs: {scores}."]
 

@@ -1,4 +1,4 @@
-"""What the searches of a way say together."""
+"""What the searches of a way say together, and beside those of another."""
 
 from __future__ import annotations
 
@@ -16,57 +16,58 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Summary:
-    """The searches of one way, one a run, by run.
+    """The searches of one way, one a run.
 
     Attributes:
-        true: True scores.
-        claimed: Claimed scores.
-        low: Lower ends of the claims' intervals.
-        high: Upper ends.
-        items: Answered items.
-        candidates: Candidates.
-        seconds: Wall seconds.
+        searches: Run to record.
     """
 
-    true: Array
-    claimed: Array
-    low: Array
-    high: Array
-    items: Array
-    candidates: Array
-    seconds: Array
+    searches: Mapping[int, Entry]
+
+    @property
+    def runs(self) -> list[int]:
+        """The runs that are done."""
+        return sorted(self.searches)
+
+    def column(self, name: str, runs: Sequence[int] | None = None) -> Array:
+        """A field of the records, of all runs or of some, by run."""
+        return np.array([self.searches[run][name] for run in (self.runs if runs is None else runs)], dtype=np.float64)
 
     @property
     def optimism(self) -> Array:
-        """Claimed less true scores."""
-        return self.claimed - self.true
+        """Claimed less true scores, by run."""
+        return self.column("claimed") - self.column("true")
 
     @property
     def held(self) -> Array:
-        """Whether a claim's interval holds the truth."""
-        return np.asarray((self.low <= self.true) & (self.true <= self.high))
+        """Whether a claim's interval holds the truth, by run."""
+        true = self.column("true")
+        return np.asarray((self.column("low") <= true) & (true <= self.column("high")))
+
+    def less(self, other: Summary, name: str = "true") -> Array:
+        """A field less another way's, over the runs that both have done."""
+        both = sorted(set(self.searches) & set(other.searches))
+        return self.column(name, both) - other.column(name, both)
+
+    def share(self, other: Summary, name: str = "true") -> Array:
+        """A field over another way's, over the runs that both have done."""
+        both = sorted(set(self.searches) & set(other.searches))
+        return self.column(name, both) / other.column(name, both)
 
 
-def columns(entries: Sequence[Entry], names: Sequence[str]) -> tuple[list[int], dict[str, dict[str, Array]]]:
-    """Runs that all ways have done, and for each way the values of some fields over these."""
-    by_way: dict[str, dict[int, Entry]] = {}
+def summaries(entries: Sequence[Entry], names: Sequence[str]) -> dict[str, Summary]:
+    """The summaries of ways, in the order of their names, as far as they have done a run."""
+    found: dict[str, dict[int, Entry]] = {name: {} for name in names}
     for entry in entries:
-        by_way.setdefault(entry["way"], {})[entry["run"]] = entry
-    runs = sorted(set.intersection(*(set(found) for found in by_way.values())))
-    return runs, {
-        way: {name: np.array([found[run][name] for run in runs], dtype=float) for name in names}
-        for way, found in by_way.items()
-    }
-
-
-def summaries(entries: Sequence[Entry]) -> tuple[list[int], dict[str, Summary]]:
-    """Runs that all ways have done, and the summary of each way over these."""
-    runs, found = columns(entries, tuple(Summary.__dataclass_fields__))
-    return runs, {way: Summary(**values) for way, values in found.items()}
+        if entry["way"] in found:
+            found[entry["way"]][entry["run"]] = entry
+    return {name: Summary(searches) for name, searches in found.items() if searches}
 
 
 def over_runs(values: Array) -> tuple[float, float, float]:
     """Mean with its 95 % t interval over runs; without ends for fewer than two."""
+    if not len(values):
+        return np.nan, -np.inf, np.inf
     mean, se = mean_se(values)
     if len(values) < 2:
         return mean, -np.inf, np.inf
@@ -74,13 +75,13 @@ def over_runs(values: Array) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
-def percent(found: tuple[float, float, float], digits: int = 1) -> str:
-    """A share with its interval, in per cent."""
-    mean, low, high = (100 * value for value in found)
-    return f"{mean:.{digits}f} % [{low:.{digits}f}, {high:.{digits}f}]"
+def percent(values: Array) -> str:
+    """The mean of shares with its interval, in per cent."""
+    mean, low, high = (100 * value for value in over_runs(values))
+    return f"{mean:.1f} % [{low:.1f}, {high:.1f}]"
 
 
-def points(found: tuple[float, float, float]) -> str:
-    """A difference of shares with its interval, in points."""
-    mean, low, high = (100 * value for value in found)
+def points(values: Array) -> str:
+    """The mean of differences of shares with its interval, in points."""
+    mean, low, high = (100 * value for value in over_runs(values))
     return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"

@@ -34,16 +34,14 @@ class Way:
         return self.times * BUDGET
 
 
-CORE = (
+WAYS = (
     Way("peers", "the peers' practice: 20 items of each exam drawn once, best observed value", items=20),
     Way("peers, 5 times the items", "the same with 100 items of each exam", items=100, times=5),
     Way("default", "all items of the pool for every candidate"),
-    Way("default, 5 times the items", "the same with five times the budget", times=5),
-    Way("twenty", "20 items of each exam, drawn once", settings={"fitness": "twenty"}),
     Way("rotating", "20 items, other ones in every batch", settings={"fitness": "rotating"}),
     Way("informative", "20 items and more, those that tell candidates apart", settings={"fitness": "informative"}),
-)
-FURTHER = (  # done after the others, and for as many runs as there is time
+    Way("default, 5 times the items", "as the default, with five times the budget", times=5),
+    Way("twenty", "20 items of each exam, drawn once", settings={"fitness": "twenty"}),
     Way("stratified", "20 items, from strata of difficulty", settings={"fitness": "stratified"}),
     Way(
         "log-probability",
@@ -53,7 +51,6 @@ FURTHER = (  # done after the others, and for as many runs as there is time
     Way("cut", "all items in three rungs, around the selection cut", settings={"fitness": "cut"}),
     Way("sequential", "all items in three rungs, with a sequential test", settings={"fitness": "sequential"}),
 )
-WAYS = (*CORE, *FURTHER)
-FRONTS = tuple(way for way in CORE if way.name != "twenty")  # the same for two objectives, with NSGA-II
-PEERS, PEERS_MORE, DEFAULT, MORE = (way.name for way in WAYS[:4])
-SHOWN = "informative"  # what the study speaks for: the best of three runs, 100 to 102, that are not among its own
+CORE, FURTHER = WAYS[:5], WAYS[5:]  # further ones are done after the others, for as many runs as there is time
+PEERS, MORE, DEFAULT, _, SHOWN = (way.name for way in CORE)  # shown: the best of three runs that are not in the study
+FRONTS = CORE  # the same for two objectives, with NSGA-II

@@ -40,14 +40,16 @@ def test_every_run_has_items_of_its_own_and_fresh_ones_are_nobodys(tmp_path: Pat
     assert len(first & second) < 10
 
 
-def test_only_runs_that_all_ways_have_are_compared() -> None:
+def test_ways_are_compared_over_the_runs_that_both_have_done() -> None:
     found = [entry("a", 0, 0.9, 0.7), entry("a", 1, 0.8, 0.75), entry("a", 2, 0.5, 0.5), entry("b", 1, 0.6, 0.6)]
-    runs, by_way = summaries([*found, entry("b", 0, 0.7, 0.7)])
-    assert runs == [0, 1]
-    assert by_way["a"].optimism.tolist() == pytest.approx([0.2, 0.05])
-    assert by_way["a"].held.tolist() == [False, True]
+    ways = summaries([*found, entry("b", 0, 0.7, 0.8)], ["b", "a", "c"])
+    assert list(ways) == ["b", "a"]
+    assert ways["a"].optimism.tolist() == pytest.approx([0.2, 0.05, 0.0])
+    assert ways["a"].held.tolist() == [False, True, True]
+    assert ways["a"].less(ways["b"]).tolist() == pytest.approx([-0.1, 0.15])
+    assert ways["b"].share(ways["a"]).tolist() == pytest.approx([0.8 / 0.7, 0.8])
     # Two values: the t quantile of one degree of freedom is 12.706, the standard error half their distance.
-    assert over_runs(by_way["a"].optimism) == pytest.approx((0.125, 0.125 - 0.953, 0.125 + 0.953), abs=1e-3)
+    assert over_runs(ways["a"].less(ways["b"])) == pytest.approx((0.025, 0.025 - 1.588, 0.025 + 1.588), abs=1e-3)
 
 
 @pytest.mark.slow
