@@ -19,8 +19,8 @@ def section(entries: Sequence[Entry]) -> list[str]:
         "",
         "Both exams as objectives of NSGA-II. The peers' practice claims its front by search scores, evomerge at most",
         f"{FINALISTS} finalists of {PROMOTED} promoted, by their scores on the test split; no more members are judged",
-        "of either. *Hypervolume* is that from the origin; *at once* is the worse exam of the member that by its claim is",
-        "best at both; *hold* counts the members' exams whose interval holds the truth.",
+        "of either. *Hypervolume* is that from the origin; *at once* is the worse exam of the member that by its claim",
+        "is best at both; *hold* counts the members' exams whose interval holds the truth.",
         "",
         "| way | runs | items | candidates | true hypervolume | claimed - true | of what 5 times the items give | "
         "true, less the peers' | at once, true | claimed - true | hold | seconds |",
