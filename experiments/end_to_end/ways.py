@@ -40,6 +40,11 @@ WAYS = (
     Way("default", "all items of the pool for every candidate"),
     Way("rotating", "20 items, other ones in every batch", settings={"fitness": "rotating"}),
     Way("informative", "20 items and more, those that tell candidates apart", settings={"fitness": "informative"}),
+    Way(
+        "rotating, smaller steps",
+        "the same with the first standard deviation of the peers' practice",
+        settings={"fitness": "rotating", "searcher.options.sigma": 0.11},
+    ),
     Way("default, 5 times the items", "as the default, with five times the budget", times=5),
     Way("twenty", "20 items of each exam, drawn once", settings={"fitness": "twenty"}),
     Way("stratified", "20 items, from strata of difficulty", settings={"fitness": "stratified"}),
