@@ -49,11 +49,13 @@ def _runs(axes: Axes, own: Summary, colour: str, *, intervals: bool) -> None:
         style = {"markersize": 7.5, "color": colour, "markeredgewidth": 1.6}
         axes.plot(place, claimed, "o", markerfacecolor="white", zorder=4, **style)
         axes.plot(place, true, "o", zorder=5, **style)
-        if place == 0 and not intervals:
-            axes.text(place + 0.3, claimed, "claimed", **_BESIDE | {"color": colour})
-            axes.text(place + 0.3, true, "true", **_BESIDE | {"color": colour})
         if place == 0 and intervals:
             axes.text(place, ends[1] + 0.3, "95 % interval", **_BESIDE | {"color": colour, "va": "bottom"})
+        elif place == 0:
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+            style = _BESIDE | {"color": colour, "ha": "center", "bbox": box}
+            axes.text(place, claimed + 1.0, "claimed", **style | {"va": "bottom"})
+            axes.text(place, true - 1.0, "true", **style | {"va": "top"})
     axes.set_xticks([])
     axes.set_xlim(-0.8, len(own.runs) - 0.2)
     axes.grid(axis="y", color=PALE, linewidth=0.8)

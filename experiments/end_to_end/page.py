@@ -72,11 +72,12 @@ def _verdicts(ways: Mapping[str, Summary], baselines: Sequence[Mapping[str, Any]
         f"- `{SHOWN}`, chosen by three runs that are not among these, reaches {percent(ours.share(more))} of the true",
         f"  score that five times the items give (target: 95 %): {above[0]} points above the uniform average, where",
         f"  those give {above[1]}.",
-        f"- Its true score is {points(ours.less(peers))} points above that of the peers' practice.",
+        f"- Its true score less that of the peers' practice: {points(ours.less(peers))} points.",
         f"- Claims less the truth: {points(peers.optimism)} points where the best observed value is claimed,",
         f"  {points(ours.optimism)} for `{SHOWN}`.",
         f"- Claims whose interval holds the truth (target: 95 %): {holds[0]} of the peers' practice, {holds[1]} of",
-        f"  `{SHOWN}`, {holds[2]} of all searches by evomerge.",
+        f"  `{SHOWN}`, {holds[2]} of all searches by evomerge. All of a run claim on the same test items, so that is",
+        "  less than as many trials.",
     ]
 
 
