@@ -175,7 +175,7 @@ def audit_config(flat: Mapping[str, Any], problems: list[str]) -> AuditConfig:
     """
     _require(flat, ("a", "b"), schema.AUDIT, problems)
     values = read_values(flat, schema.AUDIT, problems)
-    problems += _out_problems(values, new_file_problem, "json")
+    problems += _out_problems(values, new_file_problem, "json") + checks.answers_kept(values)
     return _built(AuditConfig, values, problems)
 
 

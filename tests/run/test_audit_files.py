@@ -109,6 +109,20 @@ def test_a_folder_of_several_tasks_is_judged_by_the_one_that_is_named(tmp_path: 
     assert f"samples of 2 models: name one of {tmp_path / 'two' / 'org__model'}" in problems_of(["audit", *words])
 
 
+def test_answers_are_not_replaced_by_what_is_said_of_them(tmp_path: Path, problems_of: Refused) -> None:
+    folder = generated(tmp_path, "a", 70, 64)
+    samples, other = chosen(tmp_path, 60), tmp_path / "other.jsonl"
+    other.write_bytes(before := samples.read_bytes())
+    told = problems_of(["audit", f"a={samples}", f"b={other}", f"json={other}", "tried=0"])
+    assert f"json: {other} holds answers of b" in told
+    assert "2 problems" in told
+    assert other.read_bytes() == before
+    inside = next(path for path in folder.rglob("*") if path.is_file())
+    told = problems_of(["audit", f"a={other}", f"b={other}", f"c=[{folder}]", f"json={inside}"])
+    assert f"json: {inside} holds answers of c" in told
+    assert audited(tmp_path, f"a={samples}", f"b={other}")["items"] == 120
+
+
 def test_files_beside_the_ones_that_are_meant_are_told_apart(tmp_path: Path, problems_of: Refused) -> None:
     results, lines, logs = tmp_path / "results_x.json", tmp_path / "published.json", tmp_path / "logs"
     results.write_text(json.dumps({"results": {"choice": {"acc,none": 0.5}}, "configs": {}}))
