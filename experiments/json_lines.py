@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 def append(file: Path, entry: Mapping[str, Any]) -> None:
     """Writes a line, on one of its own also where the last was cut off."""
-    cut = file.exists() and not file.read_bytes().endswith(b"\n") and file.stat().st_size > 0
-    with file.open("a", encoding="utf-8") as opened:
-        opened.write(("\n" if cut else "") + json.dumps(entry) + "\n")
+    with file.open("ab+") as opened:
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(max(size - 1, 0))
+        cut = opened.read(1) not in (b"", b"\n")
+        opened.write((("\n" if cut else "") + json.dumps(entry) + "\n").encode())

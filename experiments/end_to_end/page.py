@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from experiments import json_lines
 from experiments.end_to_end.figure import draw
 from experiments.end_to_end.fronts_page import section as fronts_section
 from experiments.end_to_end.material import BENCHMARK, FRESH
 from experiments.end_to_end.ours import CONFIRMED, POOL, PROMOTED
-from experiments.end_to_end.records import entries
 from experiments.end_to_end.summary import Summary, percent, points, summaries
 from experiments.end_to_end.ways import BUDGET, DEFAULT, MORE, PEERS, SHOWN, WAYS
 
@@ -43,9 +43,9 @@ _MEANS = (
 
 def write(work: Path, out: Path) -> None:
     """Writes ``study.md``, ``study.json`` and ``study.png``."""
-    found, fronts = entries(work / "searches.jsonl"), entries(work / "fronts.jsonl")
+    found, fronts = json_lines.read(work / "searches.jsonl"), json_lines.read(work / "fronts.jsonl")
     machine = json.loads((work / "machine.json").read_text(encoding="utf-8"))
-    baselines = entries(work / "baselines.jsonl")
+    baselines = json_lines.read(work / "baselines.jsonl")
     ways = summaries(found, [way.name for way in WAYS])
     lines = ["# End to end at an equal budget of answered items", "", _INTRODUCTION, ""]
     if {PEERS, SHOWN, MORE} <= ways.keys():

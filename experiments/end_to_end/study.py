@@ -25,10 +25,10 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from evomerge.analysis import interval
 from evomerge.recipe import Recipe
+from experiments import json_lines
 from experiments.end_to_end import fronts, ours, peers
 from experiments.end_to_end.material import Material
 from experiments.end_to_end.page import write
-from experiments.end_to_end.records import append, entries
 from experiments.end_to_end.ways import CORE, FRONTS, FURTHER, WAYS, Way
 from experiments.machine import machine
 
@@ -86,18 +86,18 @@ def run(work: Path, part: str, runs: Sequence[int], ways: Sequence[Way], materia
     (work / "machine.json").write_text(about + "\n", encoding="utf-8")
     name, task, _ = PARTS[part]
     file = work / f"{name}.jsonl"
-    done = {(entry["way"], entry["run"]) for entry in entries(file)}
+    done = {(entry["way"], entry["run"]) for entry in json_lines.read(file)}
     todo = [(number, way) for number in runs for way in ways if (way.name, number) not in done]
-    known = {entry["run"] for entry in entries(work / "baselines.jsonl")}
+    known = {entry["run"] for entry in json_lines.read(work / "baselines.jsonl")}
     spent, asked = 0.0, 0
     for number, way in todo:
         if number not in known:
-            append(work / "baselines.jsonl", {"run": number, "scores": material.baselines(number)})
+            json_lines.append(work / "baselines.jsonl", {"run": number, "scores": material.baselines(number)})
             known.add(number)
         started = time.perf_counter()
         folder = work / "run" / f"{part}-{number}-{way.name.replace(' ', '_')}"
         found = task(material, way, number, folder)
-        append(file, {"way": way.name, "run": number, **found})
+        json_lines.append(file, {"way": way.name, "run": number, **found})
         spent, asked = spent + time.perf_counter() - started, asked + way.times
         _tell(way, number, found, (sum(way.times for _, way in todo) - asked) * spent / asked)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from evomerge.executors._shared.response_table import read_table
+from experiments import json_lines
 from experiments.estimation import campaign, choosing, ranking, smooth
 from experiments.estimation.cells import LOCAL, Cell, cells, ranked
 from experiments.estimation.measures import Measures
@@ -71,24 +71,15 @@ def record(
                     unit = known.get((part, cell.key, number))
                     if unit is None:
                         unit = _rounded(Unit(part, cell.key, number, dict(trial(cell, number))))
-                        _append(file, unit)
+                        json_lines.append(file, unit.__dict__)
                     units.append(unit)
                 say(f"{part} {cell.key}")
     return units, {cell.key: cell.spread for found in tables.values() for cell in found}
 
 
 def read(file: Path) -> list[Unit]:
-    """The units of a file; a last line that a kill cut short is left out."""
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
-    return [Unit(**json.loads(line)) for line in text.split("\n")[:-1]]
-
-
-def _append(file: Path, unit: Unit) -> None:
-    text = file.read_bytes() if file.exists() else b""
-    if text and not text.endswith(b"\n"):
-        file.write_bytes(text[: text.rfind(b"\n") + 1])
-    with file.open("a", encoding="utf-8") as opened:
-        opened.write(json.dumps(unit.__dict__) + "\n")
+    """The units of a file; what a kill cut short is left out."""
+    return [Unit(**entry) for entry in json_lines.read(file)]
 
 
 def _rounded(unit: Unit) -> Unit:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments import json_lines
 from experiments.end_to_end import ways
 from experiments.end_to_end.material import EXAMS, Material
 from experiments.end_to_end.ours import PROMOTED, RECOMMENDED, besides
 from experiments.end_to_end.page import write
-from experiments.end_to_end.records import entries
 from experiments.end_to_end.study import run
 from experiments.end_to_end.summary import over_runs, summaries
 
@@ -59,14 +59,14 @@ def test_a_run_spends_its_budget_and_is_not_done_twice(tmp_path: Path, monkeypat
     chosen = [way for way in ways.WAYS if way.name in (ways.PEERS, "rotating")]
     material = Material(tmp_path, fresh=100)
     run(tmp_path, "searches", [0], chosen, material)
-    found = entries(tmp_path / "searches.jsonl")
+    found = json_lines.read(tmp_path / "searches.jsonl")
     assert [entry["way"] for entry in found] == [way.name for way in chosen]
     for entry in found:
         assert 0.85 * budget < entry["items"] <= budget
         assert entry["low"] <= entry["claimed"] <= entry["high"]
         assert entry["true"] == pytest.approx(np.mean(entry["exams"]))
     run(tmp_path, "searches", [0], chosen, material)
-    assert entries(tmp_path / "searches.jsonl") == found
+    assert json_lines.read(tmp_path / "searches.jsonl") == found
     write(tmp_path, tmp_path / "page")
     text = (tmp_path / "page" / "study.md").read_text(encoding="utf-8")
     assert "| rotating |" in text

@@ -12,6 +12,7 @@ from scipy.stats import kendalltau
 
 from evomerge.analysis.allocation.proxy import kendall
 from evomerge.executors._shared.response_table import ResponseTable, parquet, read_table
+from experiments import json_lines
 from experiments.estimation import campaign, choosing, ranking, records, smooth, study
 from experiments.estimation.campaign import Campaign
 from experiments.estimation.cells import Cell, cells, draw, ranked
@@ -131,10 +132,11 @@ def test_a_small_study_goes_on_where_it_was_killed(table: ResponseTable, tmp_pat
     said: list[str] = []
     units, spreads = records.record([folder], tmp_path / "work", 1, said.append, PARTS)
     file = tmp_path / "work" / "part.jsonl"
-    whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) * 2 // 3])  # killed while it wrote a line
+    whole = json_lines.read(file)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])  # killed while it wrote a line
+    assert len(json_lines.read(file)) < len(whole)
     assert records.record([folder], tmp_path / "work", 1, said.append, PARTS) == (units, spreads)
-    assert file.read_bytes() == whole
+    assert json_lines.read(file) == whole
     study.write(tmp_path / "out", units, ["part"], spreads)
     assert list(spreads) == list(dict.fromkeys(unit.cell for unit in units if unit.part == "ranking"))
     data = json.loads((tmp_path / "out" / "estimation.json").read_text(encoding="utf-8"))
