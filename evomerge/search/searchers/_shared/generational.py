@@ -88,13 +88,6 @@ class Generational(ABC):
             return False
         return int(index) < self._sizes[int(ask) - 1] and id not in (self._open or ())
 
-    def _told(self, id: str) -> bool:
-        """Whether an id is that of a proposal of an earlier ask, which has been told."""
-        ask, _, index = id.partition(".")
-        if not (ask.isdecimal() and index.isdecimal()) or (number := int(ask)) > self._asks or number < 1:
-            return False
-        return int(index) < self._sizes[number - 1] and not (self._open and number == self._asks)
-
 
 def _columns(observations: Sequence[Observation]) -> tuple[Array, Array]:
     F = np.array([one.F for one in observations], dtype=np.float64)
