@@ -13,6 +13,7 @@
 - :mod:`~evomerge.analysis.pareto`, :mod:`~evomerge.analysis.archive`: non-dominated sets, hypervolume, knee.
 - :mod:`~evomerge.analysis.likeness`: lengths, directions and signs of the deltas of several models.
 - :mod:`~evomerge.analysis.estimators`: scores over all items from answers to some, a folder with one file each.
+- :mod:`~evomerge.analysis.allocation`: where answers are worth asking for: samples, informative items, races, shares.
 - :mod:`~evomerge.analysis.course`: the best value and the hypervolume so far.
 """
 

@@ -22,8 +22,7 @@ def estimate(answers: Answers, rows: Indices, options: Mapping[str, Any]) -> Est
     """The mean of the strata's means, each counting as its stratum has items.
 
     Strata of which a row answered fewer than two items, and levels of which it answered fewer than four, are joined
-    with the next. The variance is that of the distances
-    to the strata's means.
+    with the next. The variance is that of the distances to the strata's means.
     """
     items = answers.values.shape[1]
     value, residuals = np.full(len(rows), np.nan), np.zeros((len(rows), items))
