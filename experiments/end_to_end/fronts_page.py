@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.end_to_end.fronts import FINALISTS, PROMOTED
-from experiments.end_to_end.summary import Entry, percent, points, summaries
+from experiments.end_to_end.summary import Entry, summaries
 from experiments.end_to_end.ways import FRONTS, MORE, PEERS
+from experiments.repeats import percent, points
 
 
 def section(entries: Sequence[Entry]) -> list[str]:

@@ -14,8 +14,9 @@ from experiments.end_to_end.figure import draw
 from experiments.end_to_end.fronts_page import section as fronts_section
 from experiments.end_to_end.material import BENCHMARK, FRESH
 from experiments.end_to_end.ours import CONFIRMED, POOL, PROMOTED
-from experiments.end_to_end.summary import Summary, percent, points, summaries
+from experiments.end_to_end.summary import Summary, summaries
 from experiments.end_to_end.ways import BUDGET, DEFAULT, MORE, PEERS, SHOWN, WAYS
+from experiments.repeats import percent, points
 
 CAPTION = "Of every run the claimed and the true score: best observed values lie far above the truth, ours around it"
 _INTRODUCTION = f"""

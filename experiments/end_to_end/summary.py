@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from evomerge.analysis import mean_se, student_quantile
 from experiments.spaces.landscape import Array
 
 Entry = Mapping[str, Any]
@@ -62,26 +61,3 @@ def summaries(entries: Sequence[Entry], names: Sequence[str]) -> dict[str, Summa
         if entry["way"] in found:
             found[entry["way"]][entry["run"]] = entry
     return {name: Summary(searches) for name, searches in found.items() if searches}
-
-
-def over_runs(values: Array) -> tuple[float, float, float]:
-    """Mean with its 95 % t interval over runs; without ends for fewer than two."""
-    if not len(values):
-        return np.nan, -np.inf, np.inf
-    mean, se = mean_se(values)
-    if len(values) < 2:
-        return mean, -np.inf, np.inf
-    half = student_quantile(0.95, len(values) - 1) * se
-    return mean, mean - half, mean + half
-
-
-def percent(values: Array) -> str:
-    """The mean of shares with its interval, in per cent."""
-    mean, low, high = (100 * value for value in over_runs(values))
-    return f"{mean:.1f} % [{low:.1f}, {high:.1f}]"
-
-
-def points(values: Array) -> str:
-    """The mean of differences of shares with its interval, in points."""
-    mean, low, high = (100 * value for value in over_runs(values))
-    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from evomerge.analysis.student import student_quantile
 from experiments import json_lines
 from experiments.machine import machine
 from experiments.real_models.families import Family
 from experiments.real_models.grid import CHOICE, SCORED, answers, read
 from experiments.real_models.searches import WAYS
 from experiments.real_models.shares import TARGET, Share, interval, share
+from experiments.repeats import over_repeats
 
 Searches = Sequence[Mapping[str, Any]]
 
@@ -184,10 +184,10 @@ def _means(searches: Searches) -> list[str]:
     seeds = sorted(set(by_seed.get("frugal", {})) & set(by_seed.get("defaults", {})))
     if len(seeds) > 1:
         gaps = np.array([by_seed["frugal"][seed] - by_seed["defaults"][seed] for seed in seeds])
-        half = student_quantile(0.95, len(seeds) - 1) * gaps.std(ddof=1) / np.sqrt(len(seeds))
+        mean, low, high = over_repeats(gaps)
         text.append(
-            f"- *frugal* less *defaults*, seed by seed: {gaps.mean():+.3f} ({gaps.mean() - half:+.3f} to "
-            f"{gaps.mean() + half:+.3f}, Student's t over {len(seeds)} seeds)."
+            f"- *frugal* less *defaults*, seed by seed: {mean:+.3f} ({low:+.3f} to {high:+.3f}, Student's t over "
+            f"{len(seeds)} seeds)."
         )
     return text
 

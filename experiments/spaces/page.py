@@ -11,9 +11,10 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from evomerge.analysis.student import normal_quantile, student_quantile
+from evomerge.analysis.student import normal_quantile
 from experiments import json_lines
 from experiments.machine import machine
+from experiments.repeats import points
 from experiments.spaces.layouts import ABOUT, LAYOUTS
 
 Cells = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]  # layout and algorithm to searches, by seed
@@ -134,9 +135,7 @@ def _against(cells: Cells, layout: str, budget: str) -> str:
     if layout == TODAY or len(ours) < 2:
         return f"{100 * ours.mean():.1f}"
     gaps = ours - searched(cells, TODAY, budget)
-    half = student_quantile(0.95, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps))
-    low, high = 100 * (gaps.mean() - half), 100 * (gaps.mean() + half)
-    return f"{100 * ours.mean():.1f}, {100 * gaps.mean():+.1f} [{low:+.1f}, {high:+.1f}]"
+    return f"{100 * ours.mean():.1f}, {points(gaps)}"
 
 
 def _data(cells: Cells) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from experiments.end_to_end.material import EXAMS, Material
 from experiments.end_to_end.ours import PROMOTED, RECOMMENDED, besides
 from experiments.end_to_end.page import write
 from experiments.end_to_end.study import run
-from experiments.end_to_end.summary import over_runs, summaries
+from experiments.end_to_end.summary import summaries
+from experiments.repeats import over_repeats
 
 
 def questions(folder: Path) -> set[str]:
@@ -49,7 +50,7 @@ def test_ways_are_compared_over_the_runs_that_both_have_done() -> None:
     assert ways["a"].less(ways["b"]).tolist() == pytest.approx([-0.1, 0.15])
     assert ways["b"].share(ways["a"]).tolist() == pytest.approx([0.8 / 0.7, 0.8])
     # Two values: the t quantile of one degree of freedom is 12.706, the standard error half their distance.
-    assert over_runs(ways["a"].less(ways["b"])) == pytest.approx((0.025, 0.025 - 1.588, 0.025 + 1.588), abs=1e-3)
+    assert over_repeats(ways["a"].less(ways["b"])) == pytest.approx((0.025, 0.025 - 1.588, 0.025 + 1.588), abs=1e-3)
 
 
 @pytest.mark.slow
