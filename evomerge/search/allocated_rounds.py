@@ -163,7 +163,7 @@ class AllocatedRounds:
             if rung + 1 < len(prefixes):
                 random = random_of(settings.seed, "race", number, rung)
                 found = [entrants.found[row] for row in rows.tolist()]
-                rows = heat.going_on(rows, found, prefix, (rung, len(prefixes) - 1), random)
+                rows = heat.going_on(rows, found, prefix, len(prefixes) - 1, random)
             if not len(rows):
                 break
         return Round(tuple(new), True, fresh, False)

@@ -162,7 +162,7 @@ class Campaign:
             if look == len(prefixes) - 1 or race.decide is None:
                 return
             part = Part(-self._true[np.ix_(rows, prefix.rows)], 1.0 / prefix.probabilities, len(self._pool))
-            standing = Standing([[part]], min(places, len(rows)), None, look, len(prefixes) - 1)
+            standing = Standing([[part]], min(places, len(rows)), None, len(prefixes) - 1)
             fates = race.decide(standing, race.complete({}), self._random)
             self._dropped[rows[fates == OUT]] = True
             places = max(places - int((fates == IN).sum()), 0)

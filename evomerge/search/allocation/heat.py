@@ -59,7 +59,7 @@ class Heat:
         rows: Rows,
         evaluations: Sequence[Evaluation],
         prefix: Prefix,
-        looks: tuple[int, int],
+        looks: int,
         random: np.random.Generator,
     ) -> Rows:
         """The candidates that are asked the next rung.
@@ -68,7 +68,7 @@ class Heat:
             rows: Those that were asked this one, ascending.
             evaluations: Their evaluations.
             prefix: The items they have answered.
-            looks: How many decisions were taken before, and how many there will be.
+            looks: How many decisions there are in a batch.
             random: The generator of this decision.
         """
         if self._race.decide is None:
@@ -88,7 +88,7 @@ class Heat:
         left = max(1, math.ceil(len(rows) / UNRANKED)) if self._places is None else self._places
         if len(good) > 1:
             parts = self._scores.minimised([evaluations[row] for row in good.tolist()], prefix)
-            standing = Standing(parts, min(left, len(good)), rivals, *looks)
+            standing = Standing(parts, min(left, len(good)), rivals, looks)
             fates[good] = self._race.decide(standing, self._options, random)
         if self._rivals is None:
             fates[scored & ~feasible] = OUT if len(good) >= left else OPEN

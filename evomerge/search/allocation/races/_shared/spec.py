@@ -27,14 +27,12 @@ class Standing:
         objectives: The parts of each objective, less being better, of these candidates.
         places: For how many of them there is a place.
         rivals: Row of the one candidate that each is compared with; None where all compete.
-        look: How many decisions were taken before, 0 at the first rung.
-        looks: How many decisions there will be.
+        looks: How many decisions there are in a batch, this one among them.
     """
 
     objectives: Sequence[Sequence[Part]]
     places: int
     rivals: NDArray[np.int_] | None
-    look: int
     looks: int
 
     @property
