@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments import json_lines
-from experiments.end_to_end import ways
+from experiments.end_to_end import fronts, ways
 from experiments.end_to_end.material import EXAMS, Material
 from experiments.end_to_end.ours import PROMOTED, RECOMMENDED, besides
 from experiments.end_to_end.page import write
@@ -54,20 +54,38 @@ def test_ways_are_compared_over_the_runs_that_both_have_done() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_spends_its_budget_and_is_not_done_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    budget = besides(PROMOTED, 1, RECOMMENDED) + 600
+@pytest.mark.parametrize("part", ["searches", "fronts"])
+def test_a_run_spends_its_budget_and_is_not_done_twice(
+    part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = besides(PROMOTED, 1, RECOMMENDED) if part == "searches" else besides(fronts.PROMOTED, fronts.FINALISTS, 0)
+    budget = beside + 800
     monkeypatch.setattr(ways, "BUDGET", budget)
     chosen = [way for way in ways.WAYS if way.name in (ways.PEERS, "rotating")]
     material = Material(tmp_path, fresh=100)
-    run(tmp_path, "searches", [0], chosen, material)
-    found = json_lines.read(tmp_path / "searches.jsonl")
+    run(tmp_path, part, [0], chosen, material)
+    found = json_lines.read(tmp_path / f"{part}.jsonl")
     assert [entry["way"] for entry in found] == [way.name for way in chosen]
     for entry in found:
-        assert 0.85 * budget < entry["items"] <= budget
-        assert entry["low"] <= entry["claimed"] <= entry["high"]
-        assert entry["true"] == pytest.approx(np.mean(entry["exams"]))
-    run(tmp_path, "searches", [0], chosen, material)
-    assert json_lines.read(tmp_path / "searches.jsonl") == found
+        assert 0.7 * budget < entry["items"] <= budget
+        assert 0.0 < entry["true"] < 1.0
+        if part == "searches":
+            assert entry["low"] <= entry["claimed"] <= entry["high"]
+            assert entry["true"] == pytest.approx(np.mean(entry["exams"]))
+        else:
+            assert 0 < len(entry["held"]) <= 2 * fronts.FINALISTS
+    run(tmp_path, part, [0], chosen, material)
+    assert json_lines.read(tmp_path / f"{part}.jsonl") == found
     write(tmp_path, tmp_path / "page")
     text = (tmp_path / "page" / "study.md").read_text(encoding="utf-8")
-    assert "| rotating |" in text
+    assert text.count("| rotating | 1 |") == 1
+
+
+def test_a_front_is_worth_what_it_truly_covers() -> None:
+    """At once the second member is better by its claim, of which its worse exam is then true to 0.5."""
+    claimed, true = np.array([[0.9, 0.5], [0.6, 0.8]]), np.array([[0.8, 0.4], [0.5, 0.6]])
+    found = fronts.judged(claimed, true)
+    assert found["claimed"] == pytest.approx(0.9 * 0.5 + 0.6 * 0.3)
+    assert found["true"] == pytest.approx(0.8 * 0.4 + 0.5 * 0.2)
+    assert found["claimed at once"] == 0.6
+    assert found["true at once"] == 0.5
