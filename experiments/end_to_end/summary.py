@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.spaces.landscape import Array
+from evomerge.analysis import Stratum, stratified_score
+from experiments.spaces.landscape import Array, random_of
 
 Entry = Mapping[str, Any]
 
@@ -52,6 +53,24 @@ class Summary:
         """A field over another way's, over the runs that both have done."""
         both = sorted(set(self.searches) & set(other.searches))
         return self.column(name, both) / other.column(name, both)
+
+
+def redrawn(search: Entry, items: int, repeats: int = 200) -> float:
+    """How often a claim's interval would hold the truth with other test items.
+
+    They are drawn anew, right answers with the true scores of the model that was returned.
+
+    Args:
+        search: The record of a search, with its true scores on each exam.
+        items: Test items of each exam.
+        repeats: How often they are drawn.
+    """
+    random, held = random_of("redrawn", search["way"], search["run"]), 0
+    for _ in range(repeats):
+        answers = [(random.random(items) < score).astype(np.float64) for score in search["exams"]]
+        claim = stratified_score([Stratum("", (), values, 1 / len(answers)) for values in answers])
+        held += claim.low <= search["true"] <= claim.high
+    return held / repeats
 
 
 def summaries(entries: Sequence[Entry], names: Sequence[str]) -> dict[str, Summary]:

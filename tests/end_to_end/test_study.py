@@ -14,7 +14,7 @@ from experiments.end_to_end.material import EXAMS, Material
 from experiments.end_to_end.ours import PROMOTED, RECOMMENDED, besides
 from experiments.end_to_end.page import write
 from experiments.end_to_end.study import run
-from experiments.end_to_end.summary import summaries
+from experiments.end_to_end.summary import redrawn, summaries
 from experiments.repeats import over_repeats
 
 
@@ -51,6 +51,12 @@ def test_ways_are_compared_over_the_runs_that_both_have_done() -> None:
     assert ways["b"].share(ways["a"]).tolist() == pytest.approx([0.8 / 0.7, 0.8])
     # Two values: the t quantile of one degree of freedom is 12.706, the standard error half their distance.
     assert over_repeats(ways["a"].less(ways["b"])) == pytest.approx((0.025, 0.025 - 1.588, 0.025 + 1.588), abs=1e-3)
+
+
+def test_redrawn_claims_hold_as_often_as_intervals_of_shares_do() -> None:
+    search = {"way": "a", "run": 0, "exams": [0.8, 0.7], "true": 0.75}
+    assert 0.91 <= redrawn(search, 60, repeats=400) <= 0.99
+    assert redrawn(search | {"true": 0.95}, 60, repeats=50) == 0.0  # a claim about another model
 
 
 @pytest.mark.slow
