@@ -136,4 +136,5 @@ class Window:
 
 
 def _size(whole: int, share: float) -> int:
-    return min(max(int(np.ceil(whole * share)), min(LEAST, whole)), whole)
+    """So large a share, rounded up but for errors of the product, and at least a few."""
+    return min(max(int(np.ceil(whole * share - 1e-9)), min(LEAST, whole)), whole)

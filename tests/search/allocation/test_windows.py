@@ -33,6 +33,13 @@ def test_rungs_are_nested_and_in_the_order_of_the_pool() -> None:
     assert [rung.probabilities for rung in named.rungs(2)] == [None, None]
 
 
+def test_a_prefix_of_so_many_items_has_no_more() -> None:
+    """25 * (7 / 25) is a little more than 7."""
+    window = Window({"t": tuple(map(str, range(25)))}, {"t": Choice(np.arange(25), np.ones(25))}, {})
+    assert [len(window.prefix(count / 25).items["t"]) for count in range(1, 26)] == [5] * 5 + list(range(6, 26))
+    assert len(window.prefix(7.1 / 25).items["t"]) == 8, "a part of an item is one"
+
+
 def test_rungs_take_whole_clusters() -> None:
     """Seven of nine clusters of one, two and three items, laid out apart."""
     codes = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 4, 5, 7, 8, 2, 5, 8])
