@@ -3,9 +3,9 @@
     python -m experiments.promotion.study experiments/responses/example_0 experiments/responses/example_1
 
 Each repeat draws 80 recorded merges as the candidates of a search and 20 search items as what it asked them. The 16
-best on these are compared on selection items. The regret is how much less accurate, on every item of the task, the one
-chosen is than the best of the 16. OCBA is asked and chosen by the program's own code (`Rations`); answers are the
-recorded ones.
+best on these are compared on selection items. The regret is how much less accurate the one chosen is than the best of
+the 16, on the items of the other splits: on the selection items themselves luck in the choice would pass for merit.
+OCBA is asked and chosen by the program's own code (`Rations`); answers are the recorded ones.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Recorded:
         plan: A search for the task's accuracy.
         recipes: Recipes of all models, the baselines first.
         answers: Split to answers, ``(models, items)``.
-        accuracy: On all items of the task, ``(models,)``.
+        accuracy: On the items of the task that chose no finalist, ``(models,)``.
     """
 
     plan: SearchPlan
@@ -76,7 +76,8 @@ def recorded(table: ResponseTable, task: str) -> Recorded:
     split = np.array([item.split for item in table.items_of(task)])
     values = table.values[task]["acc"][kept]
     answers = {name: values[:, split == name] for name in plan.items}
-    return Recorded(plan, [table.candidates[row].recipe for row in kept], answers, values.mean(axis=1))
+    accuracy = values[:, split != "selection"].mean(axis=1)
+    return Recorded(plan, [table.candidates[row].recipe for row in kept], answers, accuracy)
 
 
 def shortlist(data: Recorded, random: np.random.Generator) -> NDArray[np.int_]:

@@ -17,8 +17,10 @@ def decide(standing: Standing, options: Mapping[str, Any], random: np.random.Gen
 
     A candidate that would stay if all items of the pool were asked is dropped with a probability of at most ``level``
     in all rungs of a batch together: each decision has an equal share of it (Bonferroni), several objectives need no
-    further correction (`paired_p_values`), nor does the number of candidates (`beaten`). Where candidates are compared
-    in pairs, a pair is settled when one beats the other.
+    further correction (`paired_p_values`), nor does the number of candidates (`beaten`). That holds where a window is a
+    random part of the pool, not where its items were named by their answers, and it is about objectives: candidates
+    that miss a constraint do not come here. Where candidates are compared in pairs, a pair is settled when one beats
+    the other.
     """
     level = options["level"] / standing.looks
     p = paired_p_values(standing.objectives)
