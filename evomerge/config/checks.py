@@ -181,6 +181,8 @@ def search(values: Mapping[str, Any]) -> list[str]:
         problems.append(f"evaluations: a search needs an end; set one of {', '.join(limits)}")
     if values.get("budgets.items") is not None and values.get("tasks") == ():
         problems.append("budgets.items: counts the items of tasks, and there are none; set evaluations")
+    if values.get("promote.allocation") == "ocba" and values.get("promote.candidates") == 0:
+        problems.append("promote.allocation: ocba shares out what is compared, and promote.candidates=0 is nothing")
     if "executor.name" in values:
         spec, workers = executors.load(values["executor.name"]), values.get("executor.workers")
         if workers is not None and workers > 1 and "workers" not in spec.options:
