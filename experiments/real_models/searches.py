@@ -1,4 +1,4 @@
-"""Searches with today's defaults, and with half of their items: what each returns, and what it was asked."""
+"""Searches with the defaults, and with half of their items: what each returns, and what it was asked."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from experiments.repeats import points
 from experiments.spaces.layouts import ABOUT, LAYOUTS
 
 Cells = Mapping[tuple[str, str], Sequence[Mapping[str, Any]]]  # layout and algorithm to searches, by seed
-TODAY = "layer"
+PLAIN = "layer"
 
 
 def write(work: Path, out: Path) -> None:
@@ -132,9 +132,9 @@ def searched(cells: Cells, layout: str, budget: str, what: str = "returned") -> 
 
 def _against(cells: Cells, layout: str, budget: str) -> str:
     ours = searched(cells, layout, budget)
-    if layout == TODAY or len(ours) < 2:
+    if layout == PLAIN or len(ours) < 2:
         return f"{100 * ours.mean():.1f}"
-    gaps = ours - searched(cells, TODAY, budget)
+    gaps = ours - searched(cells, PLAIN, budget)
     return f"{100 * ours.mean():.1f}, {points(gaps)}"
 
 
