@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.analysis.clusters import cluster_means
 from evomerge.analysis.contributions import contributions
 from evomerge.evaluation import Evaluation, Response
 from evomerge.search.allocation.history import History, TaskAnswers
@@ -15,6 +16,7 @@ from evomerge.search.allocation.window import Choice, Prefix, Window
 __all__ = ["AnswerBook", "Column"]
 
 Column = tuple[str, str]  # task, metric
+_EQUAL = 1e-9  # between probabilities that are the same but for rounding
 
 
 class AnswerBook:
@@ -144,10 +146,16 @@ class AnswerBook:
     def inclusion(self, task: str) -> NDArray[np.float64]:
         """Probability of each item to be in any of the windows that a candidate took part in, ``(candidates, items)``.
 
-        Windows are taken for independent given the records. Who has answered every item was asked for certain.
+        Where it is the same for all items, it is the share that the candidate has answered: given how many these are,
+        any as many are as likely, however windows overlap or avoid each other. Else windows are taken for independent
+        given the records. Who has answered every item was asked for certain.
         """
         found = 1.0 - self._missed[task].array[: len(self)]
-        found[(self._answered[task].array[: len(self)] > 0.0).all(axis=1)] = 1.0
+        answered = self._answered[task].array[: len(self)]
+        equal = np.ptp(found, axis=1) <= _EQUAL
+        units = answered if task not in self.codes else cluster_means(answered, self.codes[task])
+        found[equal] = units[equal].mean(axis=1, keepdims=True)
+        found[(answered > 0.0).all(axis=1)] = 1.0
         return found
 
     def weights(self, task: str) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from evomerge.analysis.allocation.racing import Part, differences
 from evomerge.search import AllocationSettings
 from evomerge.search.allocation import Choice, Window, policies
 from evomerge.search.allocation.allocator import Allocator
+from evomerge.search.allocation.book import AnswerBook
 from evomerge.search.allocation.estimate import estimate
 from evomerge.search.allocation.growth import grown
 from evomerge.search.allocation.history import History, TaskAnswers
@@ -38,6 +39,27 @@ def test_a_prefix_of_so_many_items_has_no_more() -> None:
     window = Window({"t": tuple(map(str, range(25)))}, {"t": Choice(np.arange(25), np.ones(25))}, {})
     assert [len(window.prefix(count / 25).items["t"]) for count in range(1, 26)] == [5] * 5 + list(range(6, 26))
     assert len(window.prefix(7.1 / 25).items["t"]) == 8, "a part of an item is one"
+
+
+def test_windows_of_equal_chances_have_the_share_that_was_answered() -> None:
+    """Nested ones and disjoint ones are not independent: of 10 items 5, then 8, are 8, and 5 and 3 others as well."""
+    pool = {"t": tuple(map(str, range(10)))}
+    book = AnswerBook(pool, (("t", "acc"),), 1)
+    nested = Window(pool, {"t": Choice(np.arange(10), np.ones(10))}, {})
+    apart = [Choice(np.arange(5), np.full(10, 0.5)), Choice(np.arange(5, 8), np.full(10, 0.3))]
+    unequal = Choice(np.array([0, 1, 2, 3]), np.repeat([1.0, 0.25], [2, 8]))
+    asked = {
+        "nested": [nested.prefix(0.5), nested.prefix(0.8)],
+        "apart": [Window(pool, {"t": choice}, {}).prefix(1.0) for choice in apart],
+        "unequal": [Window(pool, {"t": unequal}, {}).prefix(1.0)] * 2,
+    }
+    for name, prefixes in asked.items():
+        book.enter(name, 1, None)
+        for prefix in prefixes:
+            book.weigh(name, prefix)
+    found = book.inclusion("t")
+    assert found[:2] == pytest.approx(np.full((2, 10), 0.8)), "independent windows would have 0.9 and 0.65"
+    assert found[2] == pytest.approx(np.repeat([1.0, 1.0 - 0.75**2], [2, 8]))
 
 
 def test_rungs_take_whole_clusters() -> None:
