@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from evomerge.analysis import estimators
+from evomerge.analysis.estimators import Answers
 from evomerge.evaluation import Constraint, Evaluation, Job, count_items
 from evomerge.recipe import Recipe
 from evomerge.search import PromoteSettings, SearchPlan
@@ -86,6 +88,24 @@ def test_rungs_are_prefixes_of_one_order_with_their_probabilities(tmp_path: Path
     ordered = [prefixes[size] for size in sorted(prefixes)]
     assert len(ordered) > 2
     assert all(smaller < larger for smaller, larger in pairwise(ordered))
+
+
+def test_standard_errors_are_those_of_a_random_part(tmp_path: Path) -> None:
+    """However many rungs it was asked in: nested prefixes are one sample, of the size of the last."""
+    search(tmp_path, rationed(), NOISY)
+    store = RunStore.read(tmp_path)
+    last = {e.digest: e for e in store.evaluations("selection") if e.error is None}
+    place = {item: number for number, item in enumerate(rationed().items["selection"]["south"])}
+    values = np.full((len(last), POOL), np.nan)
+    for row, evaluation in enumerate(last.values()):
+        for one in store.responses(evaluation):
+            if one.task == "south":
+                values[row, place[one.item]] = one.metrics["loss"]
+    expected = dict(zip(last, estimators.estimate("control_variate", Answers(values)).se, strict=True))
+    seen = {digest: own["south.loss"][1] for digest, own in estimates(store, "selection").items()}
+    assert len(seen) == 8
+    assert any(len(own) > 1 for own in asked(store).values()), "in several rungs"
+    assert seen == pytest.approx({digest: float(expected[digest]) for digest in seen})
 
 
 def test_nothing_is_asked_twice_and_all_is_asked_when_wanted_later(tmp_path: Path) -> None:
