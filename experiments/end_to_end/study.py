@@ -33,7 +33,7 @@ from experiments.end_to_end.ways import CORE, FRONTS, FURTHER, WAYS, Way
 from experiments.machine import machine
 
 Part = Callable[[Material, Way, int, Path], dict[str, Any]]
-RUNS = 12
+RUNS = 10
 RESULTS = Path("results/end_to_end")
 
 
