@@ -175,12 +175,15 @@ def _means(searches: Searches) -> list[str]:
         values = np.array([entry["share"]["value"] for entry in own])
         by_seed[way] = {entry["seed"]: entry["share"]["value"] for entry in own}
         items = np.mean([entry["items"]["search"] for entry in own])
+        reached = int(sum(values >= TARGET))
         verdicts = [Share(**entry["share"]).verdict for entry in own]
-        many = f"{len(own)} seeds" if len(own) > 1 else "one seed"
+        if len(own) == 1:
+            text.append(f"- *{way}*, one seed, {items:.0f} search items: {_share(own[0]['share'])}.")
+            continue
         text.append(
-            f"- *{way}*, {many}, {items:.0f} search items each: {values.mean():.3f} on average ({values.min():.3f} to "
-            f"{values.max():.3f}); at {TARGET} or above in {int(sum(values >= TARGET))}, by the intervals reached in "
-            f"{verdicts.count('reached')} and missed in {verdicts.count('missed')}."
+            f"- *{way}*, {len(own)} seeds, {items:.0f} search items each: {values.mean():.3f} on average "
+            f"({values.min():.3f} to {values.max():.3f}); at {TARGET} or above in {reached}, by the intervals reached "
+            f"in {verdicts.count('reached')} and missed in {verdicts.count('missed')}."
         )
     seeds = sorted(set(by_seed.get("frugal", {})) & set(by_seed.get("defaults", {})))
     if len(seeds) > 1:
