@@ -53,6 +53,16 @@ WAYS = (
         "20 items, other ones in every batch, candidates ranked by the log-probability of the right answer",
         settings={"fitness": "rotating", "allocation.proxy": "gold_logprob"},
     ),
+    Way(
+        "all items, log-probability",
+        "all items of the pool, candidates ranked by the log-probability of the right answer",
+        settings={"allocation.proxy": "gold_logprob"},
+    ),
+    Way(
+        "twenty, log-probability",
+        "20 items of each exam, drawn once, and the same ranking",
+        settings={"fitness": "twenty", "allocation.proxy": "gold_logprob"},
+    ),
     Way("cut", "all items in three rungs, around the selection cut", settings={"fitness": "cut"}),
     Way("sequential", "all items in three rungs, with a sequential test", settings={"fitness": "sequential"}),
 )
