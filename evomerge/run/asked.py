@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 from evomerge.candidate import UserFunction, build_suite, find_function, load_tokenizer, model_files
@@ -13,6 +14,8 @@ from evomerge.genome import GenomeSpec
 from evomerge.merging import Checkpoints
 from evomerge.run import paths
 from evomerge.run.run_config import RunConfig, fitness_settings
+from evomerge.search import AllocationSettings
+from evomerge.store import RunStore
 
 FUNCTIONS_ALONE = (
     "no tasks: functions alone score the candidates and nothing is held out, so the scores of the best are optimistic; "
@@ -109,3 +112,21 @@ def proxy_problems(config: RunConfig, objectives: Sequence[Objective], metrics: 
         f"allocation.proxy: {proxy!r} is recorded by none of {', '.join(owners)}{suggest(proxy, known)} (they record "
         f"{', '.join(known)})"
     ]
+
+
+def allocation(config: RunConfig, suite: TaskSuite) -> AllocationSettings:
+    """Which of the search items candidates are asked, where that was left open too.
+
+    A run that began when every candidate was asked all items goes on so.
+    """
+    pools = [] if _began_with_all(config) else [len(ids) for ids in suite.items["search"].values()]
+    return config.allocation.settled(pools)
+
+
+def _began_with_all(config: RunConfig) -> bool:
+    """Whether a run is gone on with whose candidates are asked all items."""
+    if config.run_dir is None:
+        return False
+    with contextlib.suppress(InputError, KeyError):
+        return "allocation" not in RunStore.read(paths.expanded(config.run_dir)).manifest["identity"]
+    return False

@@ -166,6 +166,7 @@ def assemble(config: RunConfig) -> Assembly:
     if checkpoints is None or method is None or spec is None or suite is None or device is None or attention is None:
         raise AssertionError("a stage that failed has reported a problem")
     warnings += suite.warnings if config.fitness.tasks else [asked.FUNCTIONS_ALONE]
+    config = replace(config, allocation=asked.allocation(config, suite))
     return Assembly(
         config, checkpoints, spec, method, suite, functions, objectives, constraints, start_names, starts, device,
         attention, tuple(dict.fromkeys(warnings)), searched, layout,

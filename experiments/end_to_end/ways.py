@@ -37,7 +37,7 @@ class Way:
 WAYS = (
     Way("peers", "the peers' practice: 20 items of each exam drawn once, best observed value", items=20),
     Way("peers, 5 times the items", "the same with 100 items of each exam", items=100, times=5),
-    Way("default", "all items of the pool for every candidate"),
+    Way("all", "all items of the pool for every candidate", settings={"fitness": "all"}),
     Way("rotating", "20 items, other ones in every batch", settings={"fitness": "rotating"}),
     Way("informative", "20 items and more, those that tell candidates apart", settings={"fitness": "informative"}),
     Way(
@@ -45,7 +45,7 @@ WAYS = (
         "the same with the first standard deviation of the peers' practice",
         settings={"fitness": "rotating", "searcher.options.sigma": 0.11},
     ),
-    Way("default, 5 times the items", "as the default, with five times the budget", times=5),
+    Way("all, 5 times the items", "the same with five times the budget", settings={"fitness": "all"}, times=5),
     Way("twenty", "20 items of each exam, drawn once", settings={"fitness": "twenty"}),
     Way("stratified", "20 items, from strata of difficulty", settings={"fitness": "stratified"}),
     Way(
@@ -54,9 +54,9 @@ WAYS = (
         settings={"fitness": "rotating", "allocation.proxy": "gold_logprob"},
     ),
     Way(
-        "all items, log-probability",
+        "all, log-probability",
         "all items of the pool, candidates ranked by the log-probability of the right answer",
-        settings={"allocation.proxy": "gold_logprob"},
+        settings={"fitness": "all", "allocation.proxy": "gold_logprob"},
     ),
     Way(
         "twenty, log-probability",
@@ -67,5 +67,5 @@ WAYS = (
     Way("sequential", "all items in three rungs, with a sequential test", settings={"fitness": "sequential"}),
 )
 CORE, FURTHER = WAYS[:5], WAYS[5:]  # further ones are done after the others, for as many runs as there is time
-PEERS, MORE, DEFAULT, _, SHOWN = (way.name for way in CORE)  # shown: the best of three runs that are not in the study
+PEERS, MORE, ALL, _, SHOWN = (way.name for way in CORE)  # shown: the best of three runs that are not in the study
 FRONTS = CORE  # the same for two objectives, with NSGA-II

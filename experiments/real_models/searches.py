@@ -64,9 +64,9 @@ WAYS: Mapping[str, Way] = {
         ("genome=auto", "allocation.proxy=gold_logprob"),
         frugal=True,
     ),
-    "defaults": Way("`genome=layer`, all of the items", ("genome=layer",)),
+    "defaults": Way("`genome=layer`, all of the items", ("genome=layer", "fitness=all")),
     # What more genes than the grid's two can do at all, as far as one search tells.
-    "long": Way("`genome=auto`, all of the items, four times the candidates", ("genome=auto",), times=4, seeds=1),
+    "long": Way("`genome=auto`, all of the items, four times the candidates", ("genome=auto", "fitness=all"), times=4, seeds=1),
 }
 
 

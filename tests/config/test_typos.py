@@ -55,7 +55,7 @@ TYPOS = [
     ("executor=process", "did you mean 'processes'"),
     ("experiment={}", "there is no experiment"),
     ("experiment=exmaple", "did you mean 'example'"),
-    ("fitness=default", "there is no fitness 'default' (there are cut, "),
+    ("fitness=default", "there is no fitness 'default' (there are all, cut, "),
     # methods and their options
     ("method=tie", "did you mean 'ties'"),
     ("method=dare-ties", "did you mean 'dare_ties'"),

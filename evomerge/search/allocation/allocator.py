@@ -46,7 +46,7 @@ class Allocator:
         self.codes = {task: own.codes for task, own in found.items() if own is not None}
         self._always = {task: ids for task, ids in items.items() if task == PYTHON}
         self._settings = settings
-        self._policy = policies.load(settings.policy)
+        self._policy = policies.load(settings.acting)
         self._options = self._policy.complete(settings.options)
 
     def window(self, history: History) -> Window:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evomerge import settings as declarations
@@ -11,9 +11,16 @@ from evomerge.analysis import estimators
 from evomerge.search.allocation import policies, races
 from evomerge.settings import setting
 
-__all__ = ["MEAN", "AllocationSettings"]
+__all__ = ["AUTO", "MEAN", "AllocationSettings"]
 
+AUTO = "auto"
 MEAN = "mean"
+_FIXED = "fixed"
+_FEW = 20  # items of a task that `auto` asks at first
+
+
+def _policies() -> tuple[str, ...]:
+    return AUTO, *policies.names()
 
 
 @dataclass(frozen=True)
@@ -21,7 +28,8 @@ class AllocationSettings:
     """The user's choice of what candidates are asked.
 
     Attributes:
-        policy: Name of the policy that chooses the items of a batch.
+        policy: Name of the policy that chooses the items of a batch. ``auto`` is what `settled` makes of it, and
+            ``fixed`` until then.
         items: Items of a task in a batch's window; None for all of the pool. The pool is what ``items_per_task`` says.
         options: Options of the policy; those left out have their defaults.
         growth: ``converging`` lets windows grow as candidates get more alike.
@@ -37,7 +45,12 @@ class AllocationSettings:
     """
 
     policy: str = field(
-        default="fixed", metadata=setting("how the items of a batch are chosen", choices=policies.names)
+        default=AUTO,
+        metadata=setting(
+            "how the items of a batch are chosen; auto: informative ones, 20 and more of a task that has more, unless "
+            "anything else of allocation is set",
+            choices=_policies,
+        ),
     )
     items: int | None = field(
         default=None, metadata=setting("items of a task that a batch is asked; null: all of items_per_task", low=1)
@@ -70,7 +83,27 @@ class AllocationSettings:
     @property
     def plain(self) -> bool:
         """Whether every candidate is asked all items of the pool, once."""
-        return self.race == "none" and self.policy == "fixed" and self.items is None and self.proxy is None
+        return self.race == "none" and self.acting == _FIXED and self.items is None and self.proxy is None
+
+    @property
+    def acting(self) -> str:
+        """Name of the policy; ``fixed`` for an ``auto`` that is not settled."""
+        return _FIXED if self.policy == AUTO else self.policy
+
+    def settled(self, pools: Iterable[int]) -> AllocationSettings:
+        """The settings with a policy that is known.
+
+        Where nothing is set, a batch is asked the items that tell candidates apart: of the presets that were compared at
+        an equal budget of answers it gave the best models.
+
+        Args:
+            pools: How many items may be asked of each task.
+        """
+        if self.policy != AUTO:
+            return self
+        if self == AllocationSettings(seed=self.seed) and max(pools, default=0) > _FEW:
+            return replace(self, policy="informative", items=_FEW, growth="converging")
+        return replace(self, policy=_FIXED)
 
     def problems(self, prefix: str = "allocation.") -> list[str]:
         """Problems of the settings, one sentence each.
@@ -81,7 +114,7 @@ class AllocationSettings:
         found = declarations.problems(self, prefix)
         if found:
             return found
-        found += [f"{prefix}options: {problem}" for problem in policies.load(self.policy).problems(self.options)]
+        found += [f"{prefix}options: {problem}" for problem in policies.load(self.acting).problems(self.options)]
         found += [f"{prefix}race_options: {problem}" for problem in races.load(self.race).problems(self.race_options)]
         estimator = estimators.load(self.estimator)
         options = estimator.problems(self.estimator_options)
@@ -100,7 +133,7 @@ class AllocationSettings:
                 f"{prefix}estimator: {self.estimator} needs answers between 0 and 1, which a proxy's are not; leave "
                 f"{prefix}proxy out, or choose another estimator"
             )
-        if self.items is None and policies.load(self.policy).chooses:
+        if self.items is None and policies.load(self.acting).chooses:
             found.append(f"{prefix}policy: {self.policy} chooses among items; say how many, {prefix}items=20")
         return found
 
@@ -111,9 +144,9 @@ class AllocationSettings:
         """The part of a run's identity; empty where all is as runs had it before there was a choice."""
         if self.plain:
             return {}
-        policy, race = policies.load(self.policy), races.load(self.race)
+        policy, race = policies.load(self.acting), races.load(self.race)
         return {
-            "policy": {"name": self.policy, **policy.complete(self.options)},
+            "policy": {"name": self.acting, **policy.complete(self.options)},
             "items": self.items,
             "growth": self.growth,
             "race": {"name": self.race, **({"rungs": self.rungs} if self.race != "none" else {})}

@@ -1,0 +1,48 @@
+"""Which items are asked where nothing is said: those that tell candidates apart, and what a run began with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evomerge.search import AllocationSettings
+from evomerge.store import RunStore
+from tests.run.family import Family, records
+
+
+@pytest.mark.parametrize(
+    ("given", "pools", "expected"),
+    [
+        ({}, [21, 5], ("informative", 20, "converging")),
+        ({"seed": 7}, [100], ("informative", 20, "converging")),
+        ({}, [20, 5], ("fixed", None, "none")),
+        ({}, [], ("fixed", None, "none")),
+        ({"items": 30}, [100], ("fixed", 30, "none")),
+        ({"race": "cut"}, [100], ("fixed", None, "none")),
+        ({"proxy": "gold_logprob"}, [100], ("fixed", None, "none")),
+        ({"policy": "fixed"}, [100], ("fixed", None, "none")),
+        ({"policy": "rotating", "items": 9}, [5], ("rotating", 9, "none")),
+    ],
+)
+def test_a_policy_is_chosen_only_where_nothing_is_set(
+    given: dict[str, object], pools: list[int], expected: tuple[str, int | None, str]
+) -> None:
+    found = AllocationSettings(**given).settled(pools)  # type: ignore[arg-type]
+    assert (found.policy, found.items, found.growth) == expected
+    assert found.settled([1000]) is found
+
+
+def test_a_run_that_began_with_all_items_goes_on_with_all(family: Family, tmp_path: Path) -> None:
+    run, fresh = tmp_path / "run", tmp_path / "fresh"
+    size = {"items_per_task": 24, "searcher": "random", "promote__candidates": 0, "confirm__finalists": 0}
+    assert family.search(run, fitness="all", evaluations=6, **size) == 0
+    assert "allocation" not in RunStore.read(run).manifest["identity"]
+    assert family.search(run, evaluations=12, **size) == 0, "the same search without that word"
+    candidates = [record for record in records(run) if record["batch"]]
+    assert {record["items"] for record in candidates} == {48}
+
+    assert family.search(fresh, evaluations=12, **size) == 0
+    assert RunStore.read(fresh).manifest["identity"]["allocation"]["policy"]["name"] == "informative"
+    asked = {record["items"] for record in records(fresh) if record["batch"]}
+    assert asked == {40}
