@@ -42,7 +42,9 @@ class Assembly:
     """A search, ready to be planned.
 
     Attributes:
-        config: What the user wrote, adapters among the models named as such.
+        written: What the user wrote.
+        config: The same with what was left to us: adapters among the models named as such, the genome's layout, the
+            policy that chooses items.
         checkpoints: The opened checkpoints.
         spec: The search space; its template names method, models and base.
         method: The merge method.
@@ -56,9 +58,10 @@ class Assembly:
         attention: The attention implementation of candidates.
         warnings: What people should know before they trust the result.
         searched: The recipe whose numbers are searched, if there is one.
-        layout: The layout of the genome where that was left to us, which is then the configuration's too.
+        layout: The layout of the genome where that was left to us.
     """
 
+    written: RunConfig
     config: RunConfig
     checkpoints: Checkpoints
     spec: GenomeSpec
@@ -125,7 +128,7 @@ def assemble(config: RunConfig) -> Assembly:
     Raises:
         InputError: With everything that is wrong.
     """
-    found = Findings()
+    found, written = Findings(), config
     if config.run_dir is not None and (problem := foreign_problem(paths.expanded(config.run_dir))):
         found.problems.append(f"run_dir: {problem}")
     device = found.attempt(lambda: resolve_device(config.model.device))
@@ -168,8 +171,8 @@ def assemble(config: RunConfig) -> Assembly:
     warnings += suite.warnings if config.fitness.tasks else [asked.FUNCTIONS_ALONE]
     config = replace(config, allocation=asked.allocation(config, suite))
     return Assembly(
-        config, checkpoints, spec, method, suite, functions, objectives, constraints, start_names, starts, device,
-        attention, tuple(dict.fromkeys(warnings)), searched, layout,
+        written, config, checkpoints, spec, method, suite, functions, objectives, constraints, start_names, starts,
+        device, attention, tuple(dict.fromkeys(warnings)), searched, layout,
     )  # fmt: skip
 
 

@@ -66,7 +66,9 @@ WAYS: Mapping[str, Way] = {
     ),
     "defaults": Way("`genome=layer`, all of the items", ("genome=layer", "fitness=all")),
     # What more genes than the grid's two can do at all, as far as one search tells.
-    "long": Way("`genome=auto`, all of the items, four times the candidates", ("genome=auto", "fitness=all"), times=4, seeds=1),
+    "long": Way(
+        "`genome=auto`, all of the items, four times the candidates", ("genome=auto", "fitness=all"), times=4, seeds=1
+    ),
 }
 
 

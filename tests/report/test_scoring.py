@@ -34,8 +34,8 @@ def with_chance(job: Job) -> Outcome:
 
 
 def results(folder: Path, plan: SearchPlan) -> Results:
-    config: dict[str, Any] = {"allocation": asdict(plan.allocation)}
-    with RunStore.open(folder, {"objectives": [SOUTH.to_json()], "config": config}, {}) as store:
+    manifest: dict[str, Any] = {"objectives": [SOUTH.to_json()], "allocation": asdict(plan.allocation.settled(()))}
+    with RunStore.open(folder, manifest, {}) as store:
         run(plan, executors.make("local", lambda: with_chance), store)
     return Results(RunStore.read(folder))
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from evomerge.cli.main import main
+from evomerge.cli.sweep_summary import finished
+from evomerge.config import compose
 from evomerge.search import AllocationSettings
 from evomerge.store import RunStore
 from tests.run.family import Family, records
@@ -46,3 +49,11 @@ def test_a_run_that_began_with_all_items_goes_on_with_all(family: Family, tmp_pa
     assert RunStore.read(fresh).manifest["identity"]["allocation"]["policy"]["name"] == "informative"
     asked = {record["items"] for record in records(fresh) if record["batch"]}
     assert asked == {40}
+
+
+def test_what_was_left_to_us_does_not_make_a_sweep_run_a_finished_job_again(family: Family, tmp_path: Path) -> None:
+    size = {"items_per_task": 24, "searcher": "random", "promote__candidates": 0, "confirm__finalists": 0}
+    words = family.words(tmp_path / "run", genome="auto", evaluations=2, **size)
+    assert not finished(compose.search(words))
+    assert main(["search", *words]) == 0
+    assert finished(compose.search(words))

@@ -26,7 +26,7 @@ def scoring(results: Results) -> list[str]:
 
 
 def _chosen(results: Results) -> str:
-    found = (results.store.manifest.get("config") or {}).get("allocation")
+    found = results.store.manifest.get("allocation")
     parts = list(_parts(found)) if isinstance(found, Mapping) else []
     how = f": {', '.join(parts)}" if parts else ""
     return f"Candidates were not all asked every search item{how}."

@@ -32,7 +32,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
     return {
         "created_by": f"evomerge {evomerge.__version__}",
         "command": command,
-        "config": config.to_json(),
+        "config": assembly.written.to_json(),
         "method": {
             "name": template.method,
             "options": assembly.method.resolve(template.options),
@@ -48,6 +48,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
             "groups": [group.to_json() for group in assembly.spec.groups],
             **({} if assembly.layout is None else {"chosen": assembly.layout.describe()}),
         },
+        **({} if config.allocation.plain else {"allocation": asdict(config.allocation)}),
         "tensors": [entry.to_json() for entry in assembly.account],
         "starts": list(assembly.start_names),
         "objectives": [objective.to_json() for objective in assembly.objectives],

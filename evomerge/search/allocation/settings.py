@@ -93,8 +93,8 @@ class AllocationSettings:
     def settled(self, pools: Iterable[int]) -> AllocationSettings:
         """The settings with a policy that is known.
 
-        Where nothing is set, a batch is asked the items that tell candidates apart: of the presets that were compared at
-        an equal budget of answers it gave the best models.
+        Where nothing is set, a batch is asked the items that tell candidates apart: of the presets that were compared
+        at an equal budget of answers it gave the best models.
 
         Args:
             pools: How many items may be asked of each task.

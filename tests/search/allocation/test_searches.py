@@ -138,7 +138,7 @@ def test_settings_that_do_not_fit_are_refused_together() -> None:
     assert [problem.partition(":")[0] for problem in problems] == [
         "allocation.race_options", "allocation.growth", "allocation.policy",
     ]  # fmt: skip
-    assert AllocationSettings("no such").problems()[0].startswith("allocation.policy: expected one of auto, disagreement")
+    assert AllocationSettings("no such").problems()[0].startswith("allocation.policy: expected one of auto")
     assert AllocationSettings().identity() == {}
     assert AllocationSettings(options={}).plain
 
