@@ -277,6 +277,6 @@ def _selection(searcher: Searcher) -> Selection:
     if not hasattr(searcher, "selection"):
         raise InputError(
             f"searcher {getattr(searcher, 'name', '')} does not say whom it keeps (Searcher.selection), so candidates "
-            "cannot be asked other items in every batch; leave out the settings of allocation"
+            "cannot be asked other items in every batch; write fitness=all, and leave out the settings of allocation"
         )
     return searcher.selection()
