@@ -177,9 +177,10 @@ class Campaign:
         return estimators.estimate(self._procedure.estimator, table, places)
 
     def _promoted(self, score: Array) -> tuple[int, Interval]:
-        """The best of the finalists by right and wrong on further items, and its score on others, which chose nothing.
+        """The best of the finalists by right and wrong on further items, and its score on those that chose nothing.
 
-        All are asked the same items; with OCBA these are half of them, and its shares decide who is asked the rest.
+        All are asked the same items; with OCBA these are half of them, and its shares decide who is asked the rest. All
+        are the search's own items in a new order, so some were searched on.
         """
         finalists = np.argsort(-score, kind="stable")[: self._procedure.promoted]
         right = self._cell.values[np.ix_(self._stream[finalists], self._random.permutation(self._pool))]
