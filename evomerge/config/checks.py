@@ -11,6 +11,7 @@ from evomerge import executors
 from evomerge.analysis import estimators
 from evomerge.config import model_names
 from evomerge.errors import InputError, suggest
+from evomerge.executors import ExecutorSettings
 from evomerge.genome import GenomeSettings
 from evomerge.run.paths import EXAMPLE, expanded, folder_problem, is_file, resolve, sibling, there
 from evomerge.search import AllocationSettings, searchers
@@ -184,11 +185,15 @@ def search(values: Mapping[str, Any]) -> list[str]:
     if values.get("promote.allocation") == "ocba" and values.get("promote.candidates") == 0:
         problems.append("promote.allocation: ocba shares out what is compared, and promote.candidates=0 is nothing")
     if "executor.name" in values:
-        spec, workers = executors.load(values["executor.name"]), values.get("executor.workers")
-        if workers is not None and workers > 1 and "workers" not in spec.options:
-            problems.append(f"executor.workers: {spec.name} has one; for {workers} write executor=processes")
-        problems += spec.problems(values.get("executor.options", {}))
+        spec, options = executors.load(values["executor.name"]), values.get("executor.options", {})
+        problems += spec.misplaced(_executor(values))
+        problems += ["executor.options.device: write model.device"] if "device" in options else spec.problems(options)
     return problems
+
+
+def _executor(values: Mapping[str, Any]) -> ExecutorSettings:
+    """The chosen executor; what was unreadable, as has been said, has its default."""
+    return ExecutorSettings(**section(values, "executor"))
 
 
 def _searcher_problems(values: Mapping[str, Any]) -> list[str]:

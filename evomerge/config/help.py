@@ -9,6 +9,7 @@ from dataclasses import MISSING
 from evomerge import executors
 from evomerge.config import groups, schema
 from evomerge.config.schema import Key
+from evomerge.executors import SHARED
 from evomerge.options import Option
 from evomerge.search import searchers
 
@@ -114,7 +115,7 @@ def _plugin_options() -> Iterator[tuple[str, str]]:
     owners: dict[tuple[str, Option], list[str]] = {}
     for spec in specs:
         for name, option in spec.options.items():
-            if name != "workers":  # a key of its own
+            if name not in (*SHARED, "device"):  # keys of their own
                 owners.setdefault((name, option), []).append(spec.name)
     for (name, option), names in owners.items():
         said = [" | ".join(map(str, option.choices))] if option.choices else []

@@ -17,11 +17,21 @@ from __future__ import annotations
 from typing import Any
 
 from evomerge.errors import InputError
-from evomerge.executors._shared.protocol import Executor, ExecutorError, MakeWorker, Result, Worker, call, run
-from evomerge.executors._shared.spec import ExecutorSettings, ExecutorSpec
+from evomerge.executors._shared.protocol import (
+    Executor,
+    ExecutorError,
+    MakeWorker,
+    Result,
+    Worker,
+    WorkerState,
+    call,
+    run,
+)
+from evomerge.executors._shared.spec import SHARED, ExecutorSettings, ExecutorSpec
 from evomerge.registry import Registry
 
 __all__ = [
+    "SHARED",
     "Executor",
     "ExecutorError",
     "ExecutorSettings",
@@ -29,6 +39,7 @@ __all__ = [
     "MakeWorker",
     "Result",
     "Worker",
+    "WorkerState",
     "call",
     "load",
     "make",

@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import atexit
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
 from typing import Any
 
-from evomerge.evaluation import Failure, Job, Outcome
+from evomerge.evaluation import Job, Outcome
+from evomerge.executors._shared.attempts import RETRIES, Attempts
 from evomerge.executors._shared.member import Member
-from evomerge.executors._shared.protocol import Executor, ExecutorError, MakeWorker, Result
+from evomerge.executors._shared.occupation import place
+from evomerge.executors._shared.protocol import Executor, ExecutorError, MakeWorker, Result, WorkerState
 from evomerge.executors._shared.spec import ExecutorSpec
 from evomerge.options import Option
 
 __all__ = ["EXECUTOR", "Processes"]
 
-RETRIES = 2  # of a job whose worker died
+_STILLBORN = 3  # workers in a row that die before they are ready, after which no more are started
 _GRACE = 5.0  # seconds a worker gets to leave by itself before it is killed
 
 
 class Processes:
     """Runs jobs in worker processes, at most ``workers`` at a time, started when jobs come.
 
-    A worker that dies is replaced and its job given to another, twice; a job that costs three workers is a failed
-    candidate, and the other jobs go on. A failure that a worker lived to tell is an outcome and is not retried.
+    A worker that dies is replaced and its job given to another; a job that costs two workers is a failed candidate,
+    and the other jobs go on. A failure that a worker lived to tell is an outcome and is not retried.
 
     Args:
         make_worker: Picklable; makes the worker inside each process.
         workers: Number of processes, 1 or more.
+        retries: See `Attempts`.
     """
 
-    def __init__(self, make_worker: MakeWorker, workers: int) -> None:
+    def __init__(self, make_worker: MakeWorker, workers: int, retries: int = RETRIES) -> None:
         self._make_worker = make_worker
         self._workers = workers
         self._members: list[Member] = []
@@ -39,7 +42,7 @@ class Processes:
         self._stillborn = 0
         self._jobs: dict[str, Job] = {}
         self._waiting: deque[str] = deque()
-        self._attempts: Counter[str] = Counter()
+        self._attempts = Attempts(retries)
 
     @property
     def capacity(self) -> int:
@@ -76,11 +79,16 @@ class Processes:
         """Forgets the job; a worker that is at it is killed. See `Executor.cancel`."""
         if self._jobs.pop(job, None) is None:
             return
-        del self._attempts[job]
+        self._attempts.ended(job)
         if job in self._waiting:
             self._waiting.remove(job)
         for member in [member for member in self._members if member.job == job]:
             self._remove(member)
+
+    def workers(self) -> Sequence[WorkerState]:
+        """See `Executor.workers`."""
+        where = place("cpu")
+        return [member.occupation.state(member.name, where, ready=member.ready) for member in tuple(self._members)]
 
     def close(self) -> None:
         """See `Executor.close`."""
@@ -105,10 +113,11 @@ class Processes:
     def _hand_out(self) -> None:
         for member in self._members:
             if self._waiting and member.ready and member.job is None:
-                member.job = self._waiting.popleft()
-                self._attempts[member.job] += 1
+                job = self._waiting.popleft()
+                member.occupation.took(job)
+                self._attempts.given(job)
                 try:
-                    member.pipe.send(self._jobs[member.job])
+                    member.pipe.send(self._jobs[job])
                 except (BrokenPipeError, ConnectionResetError):
                     continue  # it died just now; its sentinel says so next
 
@@ -132,8 +141,9 @@ class Processes:
         if message[0] == "ready":
             member.ready, self._stillborn = True, 0
             return None
-        id, member.job = member.job, None
+        id = member.job
         assert id is not None
+        member.occupation.left(ended=True)
         return self._end(id, member, message[1])
 
     def _bury(self, member: Member) -> Result | None:
@@ -142,24 +152,23 @@ class Processes:
         Raises:
             ExecutorError: If workers keep dying before they are ready.
         """
-        how, killed, id = member.cause_of_death(), member.killed(), member.job
+        death, id = member.death(), member.job
         self._remove(member)
         if not member.ready:
             self._stillborn += 1
-            if self._stillborn > RETRIES:
-                raise ExecutorError(f"{self._stillborn} workers in a row {how} before they were ready")
+            if self._stillborn >= _STILLBORN:
+                raise ExecutorError(f"{self._stillborn} workers in a row {death.how} before they were ready")
         if id is None:
             return None
-        if self._attempts[id] > RETRIES:
-            # Nothing more is known of its end; a system out of memory kills.
-            message = f"tried {self._attempts[id]} times; each time its worker died, the last {how}"
-            return self._end(id, member, Outcome(error=Failure("oom" if killed else "error", message)))
+        outcome = self._attempts.died(id, member.name, death)
+        if outcome is not None:
+            return self._end(id, member, outcome)
         self._waiting.appendleft(id)
         return None
 
     def _end(self, id: str, member: Member, outcome: Outcome) -> Result:
         del self._jobs[id]
-        return Result(id, self._attempts.pop(id), member.name, outcome)
+        return Result(id, self._attempts.ended(id), member.name, outcome)
 
     def _remove(self, member: Member) -> None:
         self._members.remove(member)
@@ -168,7 +177,7 @@ class Processes:
 
 def make(make_worker: MakeWorker, options: Mapping[str, Any]) -> Executor:
     """Makes the executor."""
-    return Processes(make_worker, options["workers"])
+    return Processes(make_worker, options["workers"], options["retries"])
 
 
 EXECUTOR = ExecutorSpec(
@@ -176,5 +185,8 @@ EXECUTOR = ExecutorSpec(
     title="in worker processes of this machine; scores do not depend on how many",
     make=make,
     local_processes=True,
-    options={"workers": Option(2, None, int, "number of processes", low=1)},
+    options={
+        "workers": Option(2, None, int, "number of processes", low=1),
+        "retries": Option(RETRIES, None, int, "how often a job that was lost with its machine is tried again", low=0),
+    },
 )

@@ -89,4 +89,4 @@ def _told(settings: WorkerSettings, assembly: Assembly) -> WorkerSettings:
 def _workers(assembly: Assembly) -> int:
     """Workers at one time. The threads of a worker must not follow this number once a run has begun."""
     chosen = assembly.config.executor
-    return executors.load(chosen.name).workers(chosen)
+    return executors.load(chosen.name).workers(chosen, assembly.device)

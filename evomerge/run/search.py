@@ -146,7 +146,7 @@ def make_executor(assembly: Assembly, settings: WorkerSettings) -> Executor:
     chosen = assembly.config.executor
     spec = executors.load(chosen.name)
     make_worker = (lambda: Worker(settings, assembly.suite)) if spec.in_process else functools.partial(Worker, settings)
-    return executors.make(chosen.name, make_worker, **spec.given(chosen))
+    return executors.make(chosen.name, make_worker, **spec.given(chosen, assembly.device))
 
 
 def _items(suite: TaskSuite) -> dict[str, Any]:

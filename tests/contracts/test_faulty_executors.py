@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ import pytest
 from evomerge import executors
 from evomerge.contracts.executor import ExecutorContract, ProcessContract, WorkerContract
 from evomerge.evaluation import Outcome, Response
-from evomerge.executors import ExecutorError, Result
+from evomerge.executors import ExecutorError, Result, WorkerState
+from evomerge.executors._shared.attempts import Death
 from evomerge.executors._shared.member import Member
 from evomerge.executors.local import LocalExecutor
-from evomerge.executors.processes import RETRIES, Processes
+from evomerge.executors.processes import Processes
 
 COUNTER = itertools.count()
 
@@ -64,10 +65,15 @@ class _FixedBatch(LocalExecutor):
         return iter(list(super().results()))
 
 
+class _CountsNothing(LocalExecutor):
+    def workers(self) -> Sequence[WorkerState]:
+        return [replace(state, done=0) for state in super().workers()]
+
+
 class _NeverRetries(Processes):
     def _bury(self, member: Member) -> Result | None:
         if member.job is not None:
-            self._attempts[member.job] = RETRIES + 1
+            self._attempts.died(member.job, "one before it", Death("went"))
         return super()._bury(member)
 
 
@@ -89,6 +95,7 @@ EXECUTORS: list[tuple[Callable[..., Any], str]] = [
     (_KeepsCancelled, "test_leaving_a_batch_early_cancels_the_rest"),
     (_KeepsOutstanding, "test_close_gives_up_what_is_outstanding"),
     (_Drifts, "test_outcomes_are_the_same_every_time"),
+    (_CountsNothing, "test_workers_say_what_they_are_at"),
     (_FixedBatch, "test_jobs_may_be_submitted_between_results"),
 ]
 

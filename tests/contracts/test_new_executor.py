@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 
 from evomerge.errors import InputError
-from evomerge.executors import ExecutorError, ExecutorSpec, Result, call
+from evomerge.executors import ExecutorError, ExecutorSpec, Result, WorkerState, call
 from evomerge.options import Option
 
 
@@ -25,7 +26,7 @@ class Threads:
     def __init__(self, make_worker, workers):
         self.make_worker, self.capacity = make_worker, workers
         self.outstanding, self.taken, self.ended = {}, queue.Queue(), queue.Queue()
-        self.threads = []
+        self.threads, self.done = [], []
 
     def submit(self, job):
         """Hands the job to whichever thread is free."""
@@ -48,7 +49,10 @@ class Threads:
         while (taken := jobs.get()) is not None:
             job, ticket = taken
             if self.outstanding.get(job.id) is ticket:
-                self.ended.put((ticket, Result(job.id, 1, f"thread {number}", call(worker, job))))
+                began = time.monotonic()
+                outcome = call(worker, job)
+                self.done.append((number, time.monotonic() - began))
+                self.ended.put((ticket, Result(job.id, 1, f"thread {number}", outcome)))
 
     def results(self):
         """Results of jobs that were not cancelled meanwhile."""
@@ -61,6 +65,11 @@ class Threads:
             if self.outstanding.get(result.job) is ticket:
                 del self.outstanding[result.job]
                 yield result
+
+    def workers(self):
+        """What each has done; what it is at is not kept."""
+        times = [[busy for number, busy in self.done if number == thread] for thread in range(len(self.threads))]
+        return [WorkerState(f"thread {n}", "here", None, 0.0, len(t), sum(t), True) for n, t in enumerate(times)]
 
     def cancel(self, job):
         """Its result, if it comes, is dropped."""

@@ -9,7 +9,9 @@ from multiprocessing.context import SpawnProcess
 from typing import Any
 
 from evomerge.errors import InputError
+from evomerge.executors._shared.attempts import Death
 from evomerge.executors._shared.child import serve
+from evomerge.executors._shared.occupation import Occupation
 from evomerge.executors._shared.protocol import ExecutorError, MakeWorker
 
 __all__ = ["Member"]
@@ -27,7 +29,7 @@ class Member:
     Attributes:
         name: Its name.
         ready: Whether its worker is made.
-        job: Id of the job it is at, or None.
+        occupation: The job it is at, and its times.
 
     Raises:
         ExecutorError: If there can be no such process: the system has none left, or ``make_worker`` cannot be pickled.
@@ -38,7 +40,7 @@ class Member:
         self.pipe, theirs = _spawn.Pipe()
         self.process: SpawnProcess = _spawn.Process(target=serve, args=(theirs, make_worker))
         self.ready = False
-        self.job: str | None = None
+        self.occupation = Occupation()
         # The child inherits the mask, so that Ctrl-C cannot hit it before it has chosen to ignore it. Starting the
         # tracker, which the first start would do, takes the mask away again.
         resource_tracker.ensure_running()
@@ -51,6 +53,11 @@ class Member:
         finally:
             theirs.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+    @property
+    def job(self) -> str | None:
+        """Id of the job it is at, or None."""
+        return self.occupation.job
 
     def message(self) -> tuple[str, Any] | None:
         """Its next message, or None when it is dead. Its last words count before its death does.
@@ -80,16 +87,11 @@ class Member:
             self.process.join()
         self.process.close()
 
-    def killed(self) -> bool:
-        """Whether it ended by signal 9, as the system does to those who take too much memory; waits until it has."""
+    def death(self) -> Death:
+        """How the process ended; waits until it has."""
         self.process.join()
-        return self.process.exitcode == -signal.SIGKILL
-
-    def cause_of_death(self) -> str:
-        """How the process ended, in words that follow "a worker"; waits until it has."""
-        if self.killed():
-            return "was killed (signal 9; often the system running out of memory)"
         code = self.process.exitcode
-        if code is not None and code < 0:
-            return f"died of signal {-code}"
-        return f"ended with exit code {code}"
+        if code == -signal.SIGKILL:
+            # Nothing more is known of its end; a system out of memory kills.
+            return Death("was killed (signal 9; often the system running out of memory)", "oom")
+        return Death(f"died of signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from evomerge.evaluation import Failure, Job, Outcome
 
-__all__ = ["Executor", "ExecutorError", "MakeWorker", "Result", "Worker", "call", "run"]
+__all__ = ["Executor", "ExecutorError", "MakeWorker", "Result", "Worker", "WorkerState", "call", "run"]
 
 Worker = Callable[[Job], Outcome]
 MakeWorker = Callable[[], Worker]
@@ -35,6 +35,29 @@ class Result:
     outcome: Outcome
 
 
+@dataclass(frozen=True)
+class WorkerState:
+    """One worker as it is now; counts and times are those of this session.
+
+    Attributes:
+        name: Its name, as in `Result.worker`.
+        place: Host and device, for people, such as ``node7 cuda:1``.
+        job: Id of the job it is at, or None.
+        seconds: Since it took that job, or since it fell idle.
+        done: Jobs that ended with it.
+        busy: Seconds at jobs, the one it is at included.
+        ready: Whether it is made; one that is being started is not.
+    """
+
+    name: str
+    place: str
+    job: str | None
+    seconds: float
+    done: int
+    busy: float
+    ready: bool
+
+
 class Executor(Protocol):
     """Runs jobs somewhere. Outcomes depend on their jobs alone, so where and in which order they run changes nothing.
 
@@ -59,12 +82,20 @@ class Executor(Protocol):
         """Yields each outstanding job's result once, as they come; ends when no job is outstanding.
 
         Jobs may be submitted and cancelled between two results. Leaving the iterator leaves jobs outstanding. A job
-        whose worker died is given to another, twice; if that one dies too, it has failed. What a worker lived to tell
-        is not tried again.
+        whose worker died is given to another; if that one dies too, it has failed (`Attempts` is the policy). What a
+        worker lived to tell is not tried again.
 
         Raises:
             InputError: If a worker cannot be made because of what the user asked for.
-            ExecutorError: If no worker could be started for another reason, whatever the candidates are like.
+            ExecutorError: If no worker could be started for another reason, whatever the candidates are like; or if a
+                job was lost with its worker's machine again and again.
+        """
+        ...
+
+    def workers(self) -> Sequence[WorkerState]:
+        """The workers that there are now, those that are being started included; none before the first job.
+
+        May be asked at any time, from other threads too, and costs little.
         """
         ...
 

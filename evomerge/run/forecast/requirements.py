@@ -53,7 +53,7 @@ class Requirements:
 def requirements(assembly: Assembly) -> Requirements:
     """Predicts memory and disk; nothing is scored and no weights are read."""
     model, executor = assembly.config.model, assembly.config.executor
-    workers = executors.load(executor.name).workers(executor)
+    workers = executors.load(executor.name).workers(executor, assembly.device)
     dtype = resolve_dtype(model.dtype, assembly.checkpoints.reference, assembly.device)
     prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
     found = footprint(assembly.checkpoints, assembly.template, model_dtype=dtype, prepared=prepared)
