@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from evomerge.contracts import landscape
+from evomerge.contracts.partial_searcher import N_VAR, PartialContract
 from evomerge.contracts.searcher_cases import Trace, Unseeded, disturbed, identical, other_values, refused
 from evomerge.search.searchers import (
     Observation,
@@ -22,11 +23,10 @@ from evomerge.search.searchers import (
 
 __all__ = ["SearcherContract"]
 
-N_VAR = 6
 SEEDS = (0, 1, 12345678901)
 
 
-class SearcherContract:
+class SearcherContract(PartialContract):
     """Promises of every searcher.
 
     Attributes:

@@ -128,8 +128,32 @@ class _IgnoresStrangers(_Faulty):
 class _FillsIn(_Faulty):
     def tell(self, observations: Sequence[Observation]) -> None:
         told = {o.id: o for o in observations}
-        bad = Observation("", np.full(2, 9.0), np.zeros(3))
+        bad = Observation("", np.full_like(observations[0].F, 9.0), np.zeros(3))
         self.searcher.tell([told.get(p.id, replace(bad, id=p.id)) for p in self.asked])
+
+
+class _TellsTheOldest(_Faulty):
+    """Gives values to whoever has waited longest."""
+
+    def __init__(self, searcher: Searcher) -> None:
+        super().__init__(searcher)
+        self.waiting: list[str] = []
+
+    def ask(self, n: int | None = None) -> list[Proposal]:
+        proposals = super().ask(n)
+        self.waiting += [proposal.id for proposal in proposals]
+        return proposals
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        super().tell([replace(one, id=self.waiting.pop(0)) for one in observations])
+
+
+class _ParentsThatWait(_Faulty):
+    last = ""
+
+    def change(self, proposal: Proposal) -> Proposal:
+        parents, self.last = ((self.last,) if self.last else ()), proposal.id
+        return replace(proposal, parents=parents)
 
 
 class _DropsCorrections(_Faulty):
@@ -153,7 +177,7 @@ class _ReadsMeasures(_Faulty):
         self.searcher.tell([replace(o, F=o.F if o.measures is None else -o.F) for o in observations])
 
 
-GOOD = searchers.load("nsga2")
+GOOD, WHOLE = searchers.load("nsga2"), searchers.load("de")  # in pieces, and in whole batches alone
 IDLE = Option(0.5, None, float, "nothing follows from it", 0.0, 1.0)
 UNBOUNDED = replace(IDLE, low=None, high=None)
 SWITCH = Option(True, None, bool, "nothing follows from it")
@@ -171,8 +195,13 @@ SEARCHERS: list[tuple[Any, dict[str, Any], str]] = [
     (_DropsStarts, {}, "test_the_initial_population_holds_the_starts"),
     (_TellsByPlace, {}, "test_the_order_within_a_tell_does_not_matter"),
     (_IgnoresStrangers, {}, "test_values_of_strangers_are_refused"),
-    (_FillsIn, {}, "test_partial_is_as_declared"),
-    (_Faulty, {"partial": True}, "test_partial_is_as_declared"),
+    (_FillsIn, {"of": WHOLE}, "test_partial_is_as_declared"),
+    (_Faulty, {"of": WHOLE, "partial": True}, "test_partial_is_as_declared"),
+    (_Faulty, {"partial": False}, "test_partial_is_as_declared"),
+    (_Remembers, {}, "test_partial_searchers_repeat_any_order_of_asks_and_tells"),
+    (_DropsStarts, {}, "test_partial_searchers_propose_as_many_as_are_wanted"),
+    (_ParentsThatWait, {}, "test_partial_searchers_propose_as_many_as_are_wanted"),
+    (_TellsTheOldest, {}, "test_partial_searchers_learn_from_whoever_is_told"),
     (_Faulty, {"retell": False}, "test_retell_is_as_declared"),
     (_NamesStrangers, {}, "test_selection_names_who_is_compared"),
     (_DropsCorrections, {}, "test_kept_candidates_with_worse_values_do_not_stay"),
@@ -188,17 +217,19 @@ SEARCHERS: list[tuple[Any, dict[str, Any], str]] = [
 
 
 def spec_of(fault: type[_Faulty], changes: dict[str, Any]) -> SearcherSpec:
-    def make(problem: Problem, settings: SearcherSettings) -> Searcher:
-        known = {name: value for name, value in settings.options.items() if name in GOOD.options}
-        return fault(GOOD.make(problem, replace(settings, options=known)))
+    good = changes.get("of", GOOD)
 
-    return replace(GOOD, make=make, **changes)
+    def make(problem: Problem, settings: SearcherSettings) -> Searcher:
+        known = {name: value for name, value in settings.options.items() if name in good.options}
+        return fault(good.make(problem, replace(settings, options=known)))
+
+    return replace(good, make=make, **{name: value for name, value in changes.items() if name != "of"})
 
 
 @pytest.mark.parametrize(("fault", "changes", "test"), SEARCHERS)
 def test_a_faulty_searcher_is_found_out(fault: type[_Faulty], changes: dict[str, Any], test: str) -> None:
     contract = SearcherContract()
-    contract.spec = spec_of(_Faulty, {})
+    contract.spec = spec_of(_Faulty, {"of": changes.get("of", GOOD)})
     getattr(contract, test)()
     contract.spec = spec_of(fault, changes)
     with pytest.raises((AssertionError, RuntimeError, IndexError)):

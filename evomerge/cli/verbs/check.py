@@ -155,7 +155,7 @@ def _allocation(assembly: Assembly) -> Iterator[str]:
     if allocation.estimator != MEAN:
         yield f"estimator {allocation.estimator}: {estimators.load(allocation.estimator).title}"
     each, spec = sum(windows.values()), searchers.load(config.searcher.name)
-    again = " and as many again where survivors are asked a new window" if spec.retell and not spec.partial else ""
+    again = " and as many again where survivors are asked a new window" if spec.retell else ""
     most = "at most " if allocation.race != "none" else ""
     yield f"items per candidate: {most}{each}{again}; baselines are asked all {sum(pools.values())}"
 

@@ -164,7 +164,7 @@ def _batches(assembly: Assembly, candidates: int, pace: Pace, pool: int) -> Iter
 def _asked_again(assembly: Assembly) -> bool:
     """Whether survivors of earlier batches are asked the windows of later ones, too."""
     spec = searchers.load(assembly.config.searcher.name)
-    return not assembly.config.allocation.plain and spec.retell and not spec.partial
+    return not assembly.config.allocation.plain and spec.retell
 
 
 def _window(plan: SearchPlan) -> dict[str, tuple[str, ...]]:

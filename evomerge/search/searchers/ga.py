@@ -22,5 +22,6 @@ SEARCHER = SearcherSpec(
     handling="feasible before infeasible, then less violation (Deb 2000), in selection and survival",
     make=make,
     options=VARIATION,
+    partial=True,
     retell=True,
 )

@@ -22,5 +22,6 @@ SEARCHER = SearcherSpec(
     handling="feasible before infeasible, then less violation",
     make=make,
     options=VARIATION,
+    partial=True,
     retell=True,
 )

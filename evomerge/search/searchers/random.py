@@ -29,7 +29,7 @@ class RandomSearch:
         self._population = population
         self._random = random
         self._asks = 0
-        self._known: set[str] = set()
+        self._waiting: set[str] = set()
 
     def ask(self, n: int | None = None) -> list[Proposal]:
         """The next ``n`` of the stream; see `Searcher.ask`."""
@@ -38,14 +38,15 @@ class RandomSearch:
         genomes = np.concatenate([taken, self._random.random((wanted - len(taken), taken.shape[1]))])
         self._asks += 1
         proposals = [Proposal(f"{self._asks}.{index}", x) for index, x in enumerate(genomes)]
-        self._known.update(proposal.id for proposal in proposals)
+        self._waiting.update(proposal.id for proposal in proposals)
         return proposals
 
     def tell(self, observations: Sequence[Observation]) -> None:
-        """Learns nothing; refuses values of what it did not propose."""
-        unknown = [observation.id for observation in observations if observation.id not in self._known]
-        if unknown:
-            raise RuntimeError(f"{self.name} was told of {', '.join(unknown)}, which it did not propose")
+        """Learns nothing; refuses values of what it did not propose, or was told before."""
+        ids = [observation.id for observation in observations]
+        if len(set(ids)) < len(ids) or not self._waiting.issuperset(ids):
+            raise RuntimeError(f"{self.name} must be told what it has proposed, each proposal once: came {ids}")
+        self._waiting.difference_update(ids)
 
     def selection(self) -> Selection:
         """Nobody is kept, and none is preferred; see `Searcher.selection`."""
@@ -66,5 +67,4 @@ SEARCHER = SearcherSpec(
     handling="it learns from no values",
     make=make,
     partial=True,
-    retell=True,
 )

@@ -13,6 +13,7 @@ from pymoo.config import Config
 Config.warnings["not_compiled"] = False  # a hint printed at import; the pure Python parts are no bottleneck here
 
 from pymoo.algorithms.soo.nonconvex.ga import FitnessSurvival  # noqa: E402
+from pymoo.core.duplicate import DefaultDuplicateElimination  # noqa: E402
 from pymoo.core.evaluator import Evaluator  # noqa: E402
 from pymoo.core.population import Population  # noqa: E402
 from pymoo.core.problem import Problem as PymooProblem  # noqa: E402
@@ -24,17 +25,18 @@ from pymoo.problems.static import StaticProblem  # noqa: E402
 from pymoo.util.ref_dirs import get_reference_directions  # noqa: E402
 
 from evomerge.search.searchers._shared.generational import Generational, Parents  # noqa: E402
-from evomerge.search.searchers._shared.initial_population import initial_population  # noqa: E402
-from evomerge.search.searchers._shared.protocol import Array, Problem, Selection  # noqa: E402
+from evomerge.search.searchers._shared.initial_population import generator, initial_population  # noqa: E402
+from evomerge.search.searchers._shared.protocol import Array, Problem, Proposal, Selection  # noqa: E402
 from evomerge.search.searchers._shared.spec import SearcherSettings  # noqa: E402
+from evomerge.search.searchers._shared.steady import Steady  # noqa: E402
 
-__all__ = ["PymooSearcher", "algorithm", "genetic", "reference_directions", "tournament"]
+__all__ = ["PymooSearcher", "SteadyGenetic", "algorithm", "genetic", "reference_directions", "tournament"]
 
 _PROPOSAL, _PARENTS = "proposal", "parents"  # what individuals carry beyond pymoo's own data
 
 
-class PymooSearcher(Generational):
-    """One of pymoo's algorithms as a searcher.
+class _Pymoo:
+    """One of pymoo's algorithms, set up, and its members.
 
     Args:
         name: The searcher's name; its random numbers follow from it and the seed.
@@ -45,7 +47,6 @@ class PymooSearcher(Generational):
     """
 
     def __init__(self, name: str, problem: Problem, seed: int, algorithm: Any, paired: bool = False) -> None:
-        super().__init__(name)
         self._problem = PymooProblem(
             n_var=problem.n_var,
             n_obj=problem.n_obj,
@@ -53,32 +54,29 @@ class PymooSearcher(Generational):
             xl=np.zeros(problem.n_var),
             xu=np.ones(problem.n_var),
         )
-        self._algorithm = algorithm
+        self.algorithm = algorithm
         # pymoo's termination is not used: budgets are the loop's, and its default would stop on noise.
         algorithm.setup(self._problem, termination=NoTermination(), seed=[seed, *name.encode()])
         self._paired = paired
-        self._asked: Any = None
 
-    def propose(self) -> tuple[Array, Parents]:
-        """The next batch; empty when mating finds nothing but copies of the population."""
-        population = self._algorithm.ask()
+    def next(self) -> Any:
+        """The algorithm's next batch; None when mating finds nothing but copies."""
+        population = self.algorithm.ask()
         if population is None or len(population) == 0:
-            self._algorithm.termination.force_termination = False
-            return np.zeros((0, self._problem.n_var)), ()
-        self._asked = population
-        return np.array(population.get("X"), dtype=np.float64), self._lineage(population)
+            self.algorithm.termination.force_termination = False
+            return None
+        return population
 
-    def learn(self, ids: Sequence[str], F: Array, G: Array) -> None:
-        """Evaluates the last batch with the values told and advances the algorithm."""
-        population, self._asked = self._asked, None
+    def advance(self, population: Any, ids: Sequence[str], F: Array, G: Array) -> None:
+        """Gives individuals their ids and values, and the algorithm the individuals."""
         population.set(_PROPOSAL, ids)
         Evaluator().eval(StaticProblem(self._problem, F=F, G=G), population)
-        self._algorithm.tell(infills=population)
+        self.algorithm.tell(infills=population)
 
     def revise(self, ids: Sequence[str], F: Array, G: Array) -> None:
         """Gives members of the population corrected values, and ranks them anew."""
         rows = {id: row for row, id in enumerate(ids)}
-        members = [member for member in self._members() if member.get(_PROPOSAL) in rows]
+        members = [member for member in self.members() if member.get(_PROPOSAL) in rows]
         if not members:
             return
         chosen = [rows[member.get(_PROPOSAL)] for member in members]
@@ -90,15 +88,22 @@ class PymooSearcher(Generational):
 
     def selection(self) -> Selection:
         """The population is kept, of PSO the personal bests, among which is the global one; all compete for places."""
-        kept = tuple(member.get(_PROPOSAL) for member in self._members())
-        return Selection(kept, self._algorithm.pop_size, self._paired and bool(kept))
+        kept = tuple(member.get(_PROPOSAL) for member in self.members())
+        return Selection(kept, self.algorithm.pop_size, self._paired and bool(kept))
 
-    def _members(self) -> Any:
-        return self._algorithm.pop if self._algorithm.is_initialized else ()
+    def members(self) -> Any:
+        """The population; empty before anything was told."""
+        return self.algorithm.pop if self.algorithm.is_initialized else ()
+
+    def lineage(self, population: Any) -> Parents:
+        """The ids of the parents of each individual."""
+        if self._paired and self.algorithm.is_initialized:
+            return [(member.get(_PROPOSAL),) for member in self.algorithm.pop]
+        return [child.get(_PARENTS) or () for child in population]
 
     def _rank(self) -> None:
         """Recomputes what the algorithm derives from its members' values; their order stays."""
-        algorithm: Any = self._algorithm
+        algorithm: Any = self.algorithm
         survival: Any = getattr(algorithm, "survival", None)
         if hasattr(survival, "norm"):  # of NSGA-III: ideal and extreme points of values that are gone
             survival.norm = type(survival.norm)(self._problem.n_obj)
@@ -107,10 +112,111 @@ class PymooSearcher(Generational):
         survival.do(self._problem, algorithm.pop, algorithm=algorithm, random_state=ties)
         algorithm._set_optimum()
 
-    def _lineage(self, population: Any) -> Parents:
-        if self._paired and self._algorithm.is_initialized:
-            return [(member.get(_PROPOSAL),) for member in self._algorithm.pop]
-        return [child.get(_PARENTS) or () for child in population]
+
+class PymooSearcher(Generational):
+    """One of pymoo's algorithms as a searcher of whole batches; arguments as of the algorithm behind it."""
+
+    def __init__(self, name: str, problem: Problem, seed: int, algorithm: Any, paired: bool = False) -> None:
+        super().__init__(name)
+        self._pymoo = _Pymoo(name, problem, seed, algorithm, paired)
+        self._n_var = problem.n_var
+        self._asked: Any = None
+
+    def propose(self) -> tuple[Array, Parents]:
+        """The next batch; empty when mating finds nothing but copies of the population."""
+        population = self._pymoo.next()
+        if population is None:
+            return np.zeros((0, self._n_var)), ()
+        self._asked = population
+        return np.array(population.get("X"), dtype=np.float64), self._pymoo.lineage(population)
+
+    def learn(self, ids: Sequence[str], F: Array, G: Array) -> None:
+        """Evaluates the last batch with the values told and advances the algorithm."""
+        population, self._asked = self._asked, None
+        self._pymoo.advance(population, ids, F, G)
+
+    def revise(self, ids: Sequence[str], F: Array, G: Array) -> None:
+        """Gives members of the population corrected values, and ranks them anew."""
+        self._pymoo.revise(ids, F, G)
+
+    def selection(self) -> Selection:
+        """Who is kept; see `Searcher.selection`."""
+        return self._pymoo.selection()
+
+
+class SteadyGenetic(Steady):
+    """One of pymoo's genetic algorithms, in generations or in a steady state.
+
+    The initial population may be asked in pieces. Whoever is told joins the population, in which as many survive as it
+    has places; so told one by one it is the (mu + 1) form of the algorithm. Where more is wanted than the initial
+    population before two of it were told, genomes are drawn uniformly; from then on children of those told.
+
+    Args:
+        name: The searcher's name; its random numbers follow from it and the seed.
+        problem: What it is made for.
+        seed: Root of its random numbers.
+        algorithm: The algorithm, not set up, which eliminates duplicates by `distinct`.
+        distinct: Told of what is being scored, so that no copy of it is proposed.
+    """
+
+    def __init__(self, name: str, problem: Problem, seed: int, algorithm: Any, distinct: _Distinct) -> None:
+        super().__init__(name)
+        self._pymoo = _Pymoo(name, problem, seed, algorithm)
+        self._n_var = problem.n_var
+        self._distinct = distinct
+        self._random = generator(seed, f"{name} beyond the initial population")
+        self._first: list[Any] | None = None  # what is left of the initial population; None before the first ask
+        self._waiting: dict[str, Any] = {}  # id to individual
+        self._asked: list[Any] = []
+
+    def ask(self, n: int | None = None) -> list[Proposal]:
+        """As many as are wanted; see `Searcher.ask`."""
+        proposals = super().ask(n)
+        self._waiting.update({one.id: individual for one, individual in zip(proposals, self._asked, strict=True)})
+        return proposals
+
+    def propose(self, n: int | None) -> tuple[Array, Parents]:
+        """What is left of the initial population, then children; empty where mating finds nothing but copies."""
+        if self._first is None:
+            self._first = list(self._pymoo.next())
+        wanted = n if n is not None else len(self._first) or self._pymoo.algorithm.pop_size
+        self._asked, self._first = self._first[:wanted], self._first[wanted:]
+        if wanted > len(self._asked):
+            self._asked += self._children(wanted - len(self._asked))
+        if not self._asked:
+            return np.zeros((0, self._n_var)), ()
+        population = Population.create(*self._asked)
+        return np.array(population.get("X"), dtype=np.float64), self._pymoo.lineage(population)
+
+    def learn(self, ids: Sequence[str], F: Array, G: Array) -> None:
+        """Those told join the population, and the fittest survive."""
+        self._pymoo.advance(Population.create(*(self._waiting.pop(id) for id in ids)), ids, F, G)
+
+    def revise(self, ids: Sequence[str], F: Array, G: Array) -> None:
+        """Gives members of the population corrected values, and ranks them anew."""
+        self._pymoo.revise(ids, F, G)
+
+    def selection(self) -> Selection:
+        """Who is kept; see `Searcher.selection`."""
+        return self._pymoo.selection()
+
+    def _children(self, count: int) -> list[Any]:
+        if len(self._pymoo.members()) < 2:
+            return list(Population.new(X=self._random.random((count, self._n_var))))
+        self._pymoo.algorithm.n_offsprings = count
+        self._distinct.others = Population.create(*self._waiting.values(), *self._asked)
+        found = self._pymoo.next()
+        return [] if found is None else list(found)
+
+
+class _Distinct(DefaultDuplicateElimination):  # type: ignore[misc]
+    """Eliminates copies of the population, and of what is being scored."""
+
+    others: Any = ()
+
+    def do(self, pop: Any, *others: Any, **settings: Any) -> Any:
+        """The individuals of ``pop`` that are new."""
+        return super().do(pop, *others, self.others, **settings)
 
 
 class _Crossover(SBX):  # type: ignore[misc]
@@ -131,7 +237,7 @@ def algorithm(path: str, **arguments: Any) -> Any:
     return getattr(importlib.import_module(f"pymoo.algorithms.{module}"), name)(**arguments)
 
 
-def genetic(name: str, path: str, problem: Problem, settings: SearcherSettings, **arguments: Any) -> PymooSearcher:
+def genetic(name: str, path: str, problem: Problem, settings: SearcherSettings, **arguments: Any) -> SteadyGenetic:
     """A genetic algorithm with the operators that `VARIATION` sets.
 
     Args:
@@ -141,16 +247,17 @@ def genetic(name: str, path: str, problem: Problem, settings: SearcherSettings, 
         settings: Complete settings.
         arguments: Further arguments of the algorithm.
     """
-    options = settings.options
+    options, distinct = settings.options, _Distinct()
     made = algorithm(
         path,
         pop_size=settings.population,
         sampling=initial_population(problem, settings),
         crossover=_Crossover(prob=options["crossover_probability"], eta=options["crossover_eta"]),
         mutation=PM(prob=options["mutation_probability"], eta=options["mutation_eta"]),
+        eliminate_duplicates=distinct,
         **arguments,
     )
-    return PymooSearcher(name, problem, settings.seed, made)
+    return SteadyGenetic(name, problem, settings.seed, made, distinct)
 
 
 def reference_directions(n_obj: int, partitions: int) -> Array:

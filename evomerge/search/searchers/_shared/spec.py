@@ -62,8 +62,8 @@ class SearcherSpec:
         make: Makes the searcher; the settings it gets are complete.
         options: Name to declaration.
         population: Default number of genomes per batch; None if it follows from the number of genes.
-        partial: Whether some of an ask may be told before the rest, and more be asked meanwhile. Reserved: the loop
-            asks for batches and tells them whole.
+        partial: Whether some of an ask may be told before the rest, and more be asked meanwhile, as many as are wanted:
+            what an asynchronous search needs.
         retell: Whether a proposal may be told again with corrected values. A searcher that keeps candidates beyond a
             batch (`Selection.kept`) has to, or it compares values on different items.
         measures: Whether it needs measures (behaviour descriptors). Reserved: the loop supplies none, so such a
