@@ -176,7 +176,7 @@ class SteadyGenetic(Steady):
         return proposals
 
     def propose(self, n: int | None) -> tuple[Array, Parents]:
-        """What is left of the initial population, then children; empty where mating finds nothing but copies."""
+        """The rest of the initial population, then children; empty where mating finds nothing but copies."""
         if self._first is None:
             self._first = list(self._pymoo.next())
         wanted = n if n is not None else len(self._first) or self._pymoo.algorithm.pop_size
