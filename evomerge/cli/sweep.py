@@ -1,30 +1,26 @@
 """``evomerge search -m``: one search for every combination of swept values, through Hydra's own multirun.
 
 Each job is a process of its own with a folder of its own: one that fails, or is killed, stops no other. Run again,
-finished jobs are skipped.
+finished jobs are skipped. The page over all runs is written at the end.
 """
 
 from __future__ import annotations
 
-import json
-import shlex
+import os
+import secrets
 import signal
-import subprocess
-import sys
-import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
-from evomerge.cli.sweep_summary import finished, summarise
+from evomerge.cli.sweep_job import Interruptions, JobRunner
+from evomerge.cli.sweep_summary import summarise
 from evomerge.config import multirun
-from evomerge.config.sweep import NOTES, Job, plan
+from evomerge.config.sweep import plan
+from evomerge.store.sweep import NOTES, write_plan
 
-DONE, INTERRUPTED = 0, 130
-_TAIL = 20  # lines of a failed job's messages that are kept
+FAILED = 1
 
 
 def run(words: Sequence[str]) -> int:
@@ -39,23 +35,29 @@ def run(words: Sequence[str]) -> int:
     Raises:
         InputError: With everything that is wrong with any job, before the first one starts.
     """
-    folder, jobs, hydra_words = plan(words)
-    print(f"{len(jobs)} jobs in {folder}", flush=True)
-    with _Forwarded() as forwarded:
-        multirun.launch(lambda job: _run_job(job, folder / NOTES, forwarded), jobs, hydra_words)
-    return summarise(folder, jobs, interrupted=forwarded.count > 0)
+    planned = plan(words)
+    folder = planned.folder
+    print(f"{len(planned.jobs)} jobs in {folder}", flush=True)
+    write_plan(folder, planned.keys, [(job.name, job.words) for job in planned.jobs])
+    interruptions = Interruptions(folder.absolute() / NOTES / f".interrupts.{secrets.token_hex(4)}")
+    runner = JobRunner(folder.absolute(), Path.cwd(), interruptions, os.getpid())
+    try:
+        with _Counted(interruptions):
+            ended = multirun.launch(runner, planned.jobs, planned.hydra_words)
+        code = summarise(folder, planned.jobs, interrupted=interruptions.count > 0)
+    finally:
+        interruptions.clear()
+    return code if ended else code or FAILED
 
 
-class _Forwarded:
-    """Hands interrupts on to the running job, which finishes its batch; no further job starts.
+class _Counted:
+    """Counts interrupts instead of ending the sweep: running jobs finish their batches, and no further one starts.
 
-    Jobs are process groups of their own: an interrupt from the terminal reaches them once, through here.
+    Jobs are process groups of their own: an interrupt from the terminal reaches them once, through the count.
     """
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._child: subprocess.Popen[str] | None = None
-        self._waiting: list[int] = []  # what came while a job was starting, which nobody could be handed
+    def __init__(self, interruptions: Interruptions) -> None:
+        self._interruptions = interruptions
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
@@ -67,45 +69,5 @@ class _Forwarded:
         for number, before in self._before.items():
             signal.signal(number, before)
 
-    @contextmanager
-    def running(self, child: subprocess.Popen[str]) -> Iterator[None]:
-        """While it is entered, interrupts go to this job; what has come since it was started goes to it now."""
-        self._child = child
-        while self._waiting:
-            child.send_signal(self._waiting.pop())
-        try:
-            yield
-        finally:
-            self._child = None
-
     def _came(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        if self._child is not None:
-            self._child.send_signal(number)
-        else:
-            self._waiting.append(number)
-
-
-def _run_job(job: Job, notes: Path, forwarded: _Forwarded) -> int:
-    if forwarded.count:
-        return INTERRUPTED
-    if finished(job.config):
-        print(f"{job.name}: finished already", flush=True)
-        return DONE
-    print(f"{job.name}: evomerge search {shlex.join(job.words)}", flush=True)
-    started = time.monotonic()
-    command = [sys.executable, "-m", "evomerge", "search", *job.words]
-    tail: deque[str] = deque(maxlen=_TAIL)
-    with (
-        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", process_group=0) as child,
-        forwarded.running(child),
-    ):
-        assert child.stderr is not None
-        for line in child.stderr:
-            sys.stderr.write(line)
-            tail.append(line.rstrip("\n"))
-        child.wait()
-    seconds = round(time.monotonic() - started, 1)
-    note = {"words": list(job.words), "code": child.returncode, "seconds": seconds, "messages": list(tail)}
-    (notes / f"{job.name}.json").write_text(json.dumps(note, indent=1), encoding="utf-8")
-    return child.returncode
+        self._interruptions.add()

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from evomerge.config.sweep import NOTES, Job
+from evomerge.config.sweep import Job
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Evaluation, Objective
 from evomerge.run.paths import expanded
 from evomerge.run.run_config import RunConfig
 from evomerge.search import Criteria
 from evomerge.store import RunStore, baselines, candidates
+from evomerge.store.sweep import FINISHED, INTERRUPTED, NOT_STARTED, read_job
 
-DONE, FAILED, INTERRUPTED = 0, 1, 130
+DONE, FAILED = 0, 1
 Metrics = Mapping[str, float]
 
 
@@ -52,7 +51,7 @@ def summarise(folder: Path, jobs: Sequence[Job], *, interrupted: bool) -> int:
     print(f"\n{table}\n\n{folder / 'summary.md'}", flush=True)
     if interrupted:
         return INTERRUPTED
-    return DONE if all(row["state"] == "finished" for row in rows) else FAILED
+    return DONE if all(row["state"] == FINISHED for row in rows) else FAILED
 
 
 def _plain(text: str) -> str:
@@ -87,21 +86,8 @@ def _feasible(store: RunStore, objectives: Sequence[Objective], searched: Sequen
 
 
 def _state(folder: Path, job: Job) -> str:
-    note = _json(folder / NOTES / f"{job.name}.json")
     if finished(job.config):
-        return "finished"
-    # Before a job can catch interrupts, while it imports its libraries, it dies of them.
-    if note.get("code") in (INTERRUPTED, -signal.SIGINT, -signal.SIGTERM):
-        return "interrupted"
-    if "code" not in note:
-        return "not started"
-    why = next((line for line in reversed(note["messages"]) if line.strip()), "")
-    return f"failed ({note['code']}): {why.strip()}"
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return FINISHED
+    # A run that is finished with other settings, such as a smaller budget, is not this job's.
+    found = read_job(folder, job.name, job.words)
+    return " ".join(filter(None, (found.ended or NOT_STARTED, found.reason)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import hydra
@@ -13,23 +14,44 @@ from evomerge.config import compose, groups
 from evomerge.config.sweep import Job, values_of
 
 
-def launch(run_job: Callable[[Job], int], jobs: Sequence[Job], words: Sequence[str]) -> None:
+@dataclass(frozen=True)
+class Task:
+    """The function that Hydra's launchers call once per job.
+
+    A value, not a closure: launchers pickle it, and call it in processes of their own.
+
+    Attributes:
+        run_job: Runs one job and returns its exit code.
+        by_values: Job by :attr:`~evomerge.config.sweep.Job.values`.
+    """
+
+    run_job: Callable[[Job], int]
+    by_values: Mapping[str, Job]
+
+    def __call__(self, _: Any) -> int:
+        """Runs the job that Hydra has come to and returns its exit code."""
+        return self.run_job(self.by_values[values_of(HydraConfig.get().overrides.task)])
+
+
+def launch(run_job: Callable[[Job], int], jobs: Sequence[Job], words: Sequence[str]) -> bool:
     """Launches all jobs.
 
     Args:
-        run_job: Runs one job and returns its exit code.
+        run_job: Runs one job and returns its exit code; picklable, as a launcher may call it in another process.
         jobs: The jobs, as planned.
         words: Words that make Hydra form the same jobs, from :func:`evomerge.config.sweep.plan`.
+
+    Returns:
+        Whether the launcher came to its end; where it did not, it has said why.
     """
-    by_values = {job.values: job for job in jobs}
-
-    def task(_: Any) -> int:
-        return run_job(by_values[values_of(HydraConfig.get().overrides.task)])
-
+    task = Task(run_job, {job.values: job for job in jobs})
     compose.register()
     before = sys.argv
     sys.argv = ["evomerge", "--multirun", *words]  # Hydra takes its words from there alone
     try:
         hydra.main(version_base="1.3", config_path=str(groups.conf_folder()), config_name=compose.CONFIG)(task)()
+    except SystemExit:  # Hydra's way to say that the launcher failed
+        return False
     finally:
         sys.argv = before
+    return True

@@ -15,8 +15,8 @@ from evomerge.config.parse import Override
 from evomerge.errors import InputError
 from evomerge.run.paths import expanded, is_folder
 from evomerge.run.run_config import RunConfig
+from evomerge.store.sweep import NOTES
 
-NOTES = "jobs"  # the sweep's folder of one small JSON file per job
 # What may change between two starts of a sweep without making it another one.
 _LOOSE = ("evaluations", "budgets", "executor", "progress", "promote", "confirm", "run_dir")
 
@@ -38,14 +38,28 @@ class Job:
     values: str
 
 
-def plan(words: Sequence[str]) -> tuple[Path, list[Job], list[str]]:
+@dataclass(frozen=True)
+class Plan:
+    """The plan of a sweep.
+
+    Attributes:
+        folder: Its folder.
+        jobs: Its jobs.
+        hydra_words: Words that make Hydra form the same jobs.
+        keys: The keys with several values.
+    """
+
+    folder: Path
+    jobs: tuple[Job, ...]
+    hydra_words: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+def plan(words: Sequence[str]) -> Plan:
     """The plan of a sweep.
 
     Args:
         words: The command line after the verb, without ``-m``.
-
-    Returns:
-        The sweep's folder, its jobs, and the words that make Hydra form the same jobs.
 
     Raises:
         InputError: With everything that is wrong with any job.
@@ -79,7 +93,8 @@ def plan(words: Sequence[str]) -> tuple[Path, list[Job], list[str]]:
     if len(set(names)) < len(names):
         raise InputError([f"-m: {name} comes twice" for name in sorted({n for n in names if names.count(n) > 1})])
     hydra_words = [_hydra_word(override) for override in found if override.key != "run_dir"]
-    return folder, jobs, [*hydra_words, f"hydra.sweep.dir={parse.written(str(folder))}", *own]
+    hydra_words += [f"hydra.sweep.dir={parse.written(str(folder))}", *own]
+    return Plan(folder, tuple(jobs), tuple(hydra_words), tuple(swept))
 
 
 def _job(chosen: Sequence[Override], config: RunConfig, swept: Sequence[str], folder: Path) -> Job:

@@ -12,6 +12,7 @@ from evomerge.store.files import write_json, write_text
 from evomerge.store.folder import foreign_problem, read_manifest
 from evomerge.store.proxies import PROXIES, ProxyUse, proxies
 from evomerge.store.run import RunStore
+from evomerge.store.sweep import Sweep, SweepJob, is_sweep, read_sweep
 
 __all__ = [
     "ESTIMATES",
@@ -20,15 +21,19 @@ __all__ = [
     "LeaseLost",
     "ProxyUse",
     "RunStore",
+    "Sweep",
+    "SweepJob",
     "baselines",
     "candidates",
     "clusters_of",
     "described_items",
     "estimates",
     "foreign_problem",
+    "is_sweep",
     "newly_asked",
     "proxies",
     "read_manifest",
+    "read_sweep",
     "write_json",
     "write_text",
 ]

@@ -2,16 +2,20 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from evomerge.cli.main import main
-from evomerge.cli.sweep import _Forwarded
+from evomerge.cli.sweep import _Counted
+from evomerge.cli.sweep_job import Interruptions, JobRunner
 from evomerge.cli.sweep_summary import summarise
+from evomerge.config import multirun
 from evomerge.config.sweep import plan
 from evomerge.evaluation import Constraint
 
@@ -48,35 +52,50 @@ def test_one_failed_job_stops_no_other_and_finished_ones_are_skipped(
 
 
 LISTENER = """
-import signal, sys
-signal.signal(signal.SIGINT, lambda *_: print("caught", flush=True))
-print("ready", flush=True)
-sys.stdin.read()
+import signal, sys, time
+def came(*_):
+    print("caught", file=sys.stderr, flush=True)
+    seen.append(1)
+seen = []
+signal.signal(signal.SIGINT, came)
+print("ready", file=sys.stderr, flush=True)
+while len(seen) < 2:
+    time.sleep(0.01)
 """
 
 
-def test_an_interrupt_while_a_job_starts_reaches_it_once() -> None:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with (
-        _Forwarded() as forwarded,
-        subprocess.Popen([sys.executable, "-c", LISTENER], text=True, process_group=0, **pipes) as child,
-    ):
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        os.kill(os.getpid(), signal.SIGINT)
-        with forwarded.running(child):
-            assert child.stdout.readline() == "caught\n"
+def test_every_interrupt_of_a_sweep_reaches_a_job_once(tmp_path: Path) -> None:
+    interruptions = Interruptions(tmp_path / "interrupts")
+    runner = JobRunner(tmp_path, tmp_path, interruptions, os.getpid())
+    said: list[str] = []
+
+    def watch(line: str) -> None:
+        said.append(line)
+        if line.strip() == "ready" or len(said) == 2:
             os.kill(os.getpid(), signal.SIGINT)
-            assert child.stdout.readline() == "caught\n"
-        assert child.communicate("")[0] == ""
-    assert forwarded.count == 2
+
+    with _Counted(interruptions), pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "stderr", SimpleNamespace(write=watch))
+        code, messages = runner._run([sys.executable, "-c", LISTENER])
+    assert (code, messages) == (0, ["ready", "caught", "caught"])
+    assert interruptions.count == 2
+    interruptions.clear()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_job_can_be_handed_to_another_process(desk: Path) -> None:
+    words = ["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]", "seed=0,1", "run_dir=sweep"]
+    task = multirun.Task(
+        JobRunner(desk, desk, Interruptions(desk / "i"), 1), {job.values: job for job in plan(words).jobs}
+    )
+    assert pickle.loads(pickle.dumps(task)).by_values == task.by_values
 
 
 def test_a_job_that_an_interrupt_ended_before_it_could_catch_any_is_no_failure(
     desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]", "seed=0,1", "run_dir=sweep"]
-    folder, jobs, _ = plan(words)
+    folder, jobs = plan(words).folder, plan(words).jobs
     (folder / "jobs").mkdir(parents=True)
     for job, code in zip(jobs, (-signal.SIGINT, -signal.SIGSEGV), strict=True):
         note = {"code": code, "messages": ["last words"]}

@@ -14,8 +14,10 @@ GOOD = ["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]"]
 
 
 def test_every_combination_has_a_folder_of_its_own(desk: Path) -> None:
-    folder, found, _ = plan([*GOOD, "seed=0,1", "method=ties,dare_ties", "run_dir=sweep"])
-    assert folder == Path("sweep")
+    planned = plan([*GOOD, "seed=0,1", "method=ties,dare_ties", "run_dir=sweep"])
+    assert planned.folder == Path("sweep")
+    assert planned.keys == ("method", "seed")
+    found = planned.jobs
     assert [job.name for job in found] == [
         "method-ties_seed-0",
         "method-dare-ties_seed-0",
@@ -28,10 +30,10 @@ def test_every_combination_has_a_folder_of_its_own(desk: Path) -> None:
 
 
 def test_without_a_folder_the_sweep_is_named_by_what_it_is_about(desk: Path) -> None:
-    folder = plan([*GOOD, "seed=0,1"])[0]
+    folder = plan([*GOOD, "seed=0,1"]).folder
     assert folder.parent == Path("runs")
-    assert plan([*GOOD, "evaluations=400", "seed=0,1,2"])[0] == folder
-    assert plan([*GOOD, "method=ties", "seed=0,1"])[0] != folder
+    assert plan([*GOOD, "evaluations=400", "seed=0,1,2"]).folder == folder
+    assert plan([*GOOD, "method=ties", "seed=0,1"]).folder != folder
 
 
 @pytest.mark.parametrize(
@@ -48,31 +50,32 @@ def test_hydras_own_settings_are_checked_before_any_job(desk: Path, word: str, e
     assert len(caught.value.problems) == 1
     assert caught.value.problems[0].startswith(word)
     assert expected in caught.value.problems[0]
-    assert plan([*GOOD, "seed=0,1", "run_dir=s", "hydra.verbose=true"])[2][-1] == "hydra.verbose=true"
+    assert plan([*GOOD, "seed=0,1", "run_dir=s", "hydra.verbose=true"]).hydra_words[-1] == "hydra.verbose=true"
 
 
 def test_a_folder_with_something_else_in_it_is_no_sweeps(desk: Path) -> None:
     with pytest.raises(InputError, match="my_tasks is not a sweep's folder and is not empty"):
         plan([*GOOD, "seed=0,1", "run_dir=my_tasks"])
     (desk / "my_tasks" / "jobs").mkdir()
-    assert plan([*GOOD, "seed=0,1", "run_dir=my_tasks"])[0] == Path("my_tasks")
+    assert plan([*GOOD, "seed=0,1", "run_dir=my_tasks"]).folder == Path("my_tasks")
 
 
 def test_a_file_of_settings_is_part_of_every_job(desk: Path) -> None:
     (desk / "mine.yaml").write_text("genome: blocks\nfitness: {num_fewshot: 3}\nseed: 9\n")
-    _, found, words = plan([*GOOD, "experiment=mine.yaml", "seed=0,1", "run_dir=s"])
+    planned = plan([*GOOD, "experiment=mine.yaml", "seed=0,1", "run_dir=s"])
+    found = planned.jobs
     assert [job.name for job in found] == ["seed-0", "seed-1"]
     assert [job.config.seed for job in found] == [0, 1]
     assert {job.config.genome.depth for job in found} == {"blocks"}
     assert {job.config.fitness.num_fewshot for job in found} == {3}
-    assert not [word for word in words if "mine.yaml" in word]
+    assert not [word for word in planned.hydra_words if "mine.yaml" in word]
     for job in found:
         assert compose.search(job.words) == replace(job.config, command=())
 
 
 def test_names_of_folders_are_short_plain_and_distinct(desk: Path) -> None:
     swept = ["'a/b.acc >= base - 0.01'", "'a/b.acc >= base - 0.02'", "'" + "x" * 300 + ".acc >= 1'"]
-    _, found, _ = plan([*GOOD, f"constraints={','.join(swept)}", "run_dir=s"])
+    found = plan([*GOOD, f"constraints={','.join(swept)}", "run_dir=s"]).jobs
     names = [job.name for job in found]
     assert len(set(names)) == 3
     assert all(len(name) < 80 and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-_") for name in names)
