@@ -15,6 +15,7 @@
 - :mod:`~evomerge.analysis.estimators`: scores over all items from answers to some, a folder with one file each.
 - :mod:`~evomerge.analysis.allocation`: where answers are worth asking for: samples, informative items, races, shares.
 - :mod:`~evomerge.analysis.course`: the best value and the hypervolume so far.
+- :mod:`~evomerge.analysis.sweeps`: several runs: attainment surfaces, spread, importance of settings.
 """
 
 from evomerge.analysis.difference import paired_difference
