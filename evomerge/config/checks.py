@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evomerge import executors
+from evomerge import executors, tracking
 from evomerge.analysis import estimators
 from evomerge.config import model_names
 from evomerge.errors import InputError, suggest
@@ -188,6 +188,8 @@ def search(values: Mapping[str, Any]) -> list[str]:
         spec, options = executors.load(values["executor.name"]), values.get("executor.options", {})
         problems += spec.misplaced(_executor(values))
         problems += ["executor.options.device: write model.device"] if "device" in options else spec.problems(options)
+    if {"tracking", "tracking_options"} <= set(values):
+        problems += tracking.problems(values["tracking"], values["tracking_options"])
     return problems
 
 

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING
 
-from evomerge import executors
+from evomerge import executors, tracking
 from evomerge.config import groups, schema
 from evomerge.config.schema import Key
 from evomerge.executors import SHARED
@@ -105,6 +105,8 @@ def verb(name: str) -> str:
     if name in SEARCH_VERBS:
         lines += ["", "Options of searchers (searcher.options.NAME) and executors (executor.options.NAME):"]
         lines += [_entry(option, text) for option, text in _plugin_options()]
+        lines += ["", "Trackers and their options (tracking=[NAME], tracking_options.NAME.OPTION):"]
+        lines += [_entry(option, text) for option, text in _trackers()]
         lines += ["", _NOTES.rstrip()]
     return "\n".join(lines) + "\n"
 
@@ -118,9 +120,22 @@ def _plugin_options() -> Iterator[tuple[str, str]]:
             if name not in (*SHARED, "device"):  # keys of their own
                 owners.setdefault((name, option), []).append(spec.name)
     for (name, option), names in owners.items():
-        said = [" | ".join(map(str, option.choices))] if option.choices else []
-        said += [] if option.default is None else [f"default {option.default}"]
-        yield name, f"{', '.join(names)}: {option.doc}" + (f" ({'; '.join(said)})" if said else "")
+        yield name, f"{', '.join(names)}: {_explained(option)}"
+
+
+def _trackers() -> Iterator[tuple[str, str]]:
+    """Each tracker with what it is and how to install it, and each option with its text."""
+    for name in tracking.names():
+        spec = tracking.load(name)
+        yield name, f"{spec.title} ({spec.install})" if spec.install else spec.title
+        for option, declared in spec.options.items():
+            yield f"{name}.{option}", _explained(declared)
+
+
+def _explained(option: Option) -> str:
+    said = [" | ".join(map(str, option.choices))] if option.choices else []
+    said += [] if option.default is None else [f"default {option.default}"]
+    return option.doc + (f" ({'; '.join(said)})" if said else "")
 
 
 def _allowed(key: Key) -> str:

@@ -21,7 +21,8 @@ def kind_of(entry: Declared) -> Kind:
             raise TypeError(f"setting {entry.key} names the form {form!r}; {__name__} has {', '.join(_FORMS)}")
         kind = _FORMS[form](entry.setting)
     elif entry.setting.choices is not None:
-        kind = value_types.choice(entry.setting.choices)
+        several = entry.plain_type is tuple
+        kind = (value_types.choices if several else value_types.choice)(entry.setting.choices)
     elif entry.plain_type in _TYPES:
         kind = _TYPES[entry.plain_type](entry.setting)
     else:

@@ -144,6 +144,16 @@ def choice(names: Sequence[str] | Callable[[], Sequence[str]]) -> Kind:
     return Kind("a name", read, text=True, names=names if callable(names) else lambda: names)
 
 
+def choices(names: Sequence[str] | Callable[[], Sequence[str]]) -> Kind:
+    """A list of a few names; one name alone is a list of one."""
+    one = choice(names)
+
+    def read(value: Any) -> list[str]:
+        return [one.read(entry) for entry in listed(value)]
+
+    return replace(one, expected="a list of names such as [a,b]", read=read, text=False, many=True)
+
+
 def texts() -> Kind:
     """A list of words; one word alone is a list of one, and a ``.yaml`` file stands for the list in it."""
     return Kind(

@@ -17,6 +17,7 @@ from evomerge.recipe import EMBEDDINGS, TOKENIZERS, UNMATCHED, ModelRef, Tokeniz
 from evomerge.run import paths
 from evomerge.search import AllocationSettings, Budgets, ConfirmSettings, PromoteSettings, SearcherSettings
 from evomerge.settings import as_json, from_json, section, setting
+from evomerge.tracking import TrackingSettings
 
 SEED = setting("the one seed that everything random follows from", low=0, high=2**63 - 1)
 OFFLINE = setting("never ask the hub; null: unless a hub id or a built-in task needs it")
@@ -75,6 +76,7 @@ class RunConfig:
         budgets: When to stop.
         promote: The promotion between search and confirmation.
         confirm: The confirmation that ends a search.
+        tracking: What follows the search besides the run's own files.
         progress: How progress is shown.
         command: Words that repeat the run; not a part of the configuration itself.
         notes: What to tell people of the translation of another tool's file; no part of it either.
@@ -144,6 +146,7 @@ class RunConfig:
     allocation: AllocationSettings = field(default_factory=AllocationSettings, metadata=section())
     executor: ExecutorSettings = field(default_factory=ExecutorSettings, metadata=section())
     model: ModelSettings = field(default_factory=ModelSettings, metadata=section())
+    tracking: TrackingSettings = field(default_factory=TrackingSettings, metadata=section())
     progress: str = field(
         default="auto",
         metadata=setting("live progress; auto: one line on a terminal", choices=("auto", "line", "lines", "none")),

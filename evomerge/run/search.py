@@ -15,7 +15,7 @@ from evomerge.candidate import Worker, WorkerSettings
 from evomerge.evaluation import PYTHON, PYTHON_ITEMS, Response
 from evomerge.executors import Executor
 from evomerge.fitness import TaskSuite
-from evomerge.run import paths
+from evomerge.run import paths, tracked
 from evomerge.run.assemble import Assembly, assemble, searcher_settings, with_fingerprints
 from evomerge.run.description.identity import run_identity
 from evomerge.run.description.manifest import run_manifest
@@ -67,8 +67,15 @@ def search(
     prepared: ReadySearch,
     progress: Callable[[Progress], None] = lambda _: None,
     stop: Callable[[], str] = lambda: "none",
+    warn: Callable[[str], None] = tracked.warned,
 ) -> SearchResult:
     """Runs a prepared search, or goes on with it, and writes its report.
+
+    Args:
+        prepared: The search.
+        progress: Told after every outcome.
+        stop: Asked whether to stop, see `evomerge.search.run`.
+        warn: Told of what goes wrong beside the search, such as a tracker that fails.
 
     Raises:
         InputError: If the folder holds another run.
@@ -80,18 +87,19 @@ def search(
     with RunStore.open(prepared.folder, manifest, prepared.identity) as store:
         store.write_json("items.json", _items(assembly.suite))
         executor = make_executor(assembly, prepared.settings)
-        try:
-            result = run(search_plan(assembly), executor, store, progress, stop)
-        except LeaseLost:
-            raise  # the folder is another process's, and so is its report
-        except BaseException:
-            # What ended the search is what has to be told; a report of what there is comes along if it can.
-            with contextlib.suppress(Exception):
-                report.write(prepared.folder)
-            raise
-        finally:
-            executor.close()
-        report.write(prepared.folder)
+        with tracked.follow(store, assembly.written, assembly.objectives, warn) as followed:
+            try:
+                result = run(search_plan(assembly), executor, store, progress, stop, (followed,))
+            except LeaseLost:
+                raise  # the folder is another process's, and so is its report
+            except BaseException:
+                # What ended the search is what has to be told; a report of what there is comes along if it can.
+                with contextlib.suppress(Exception):
+                    report.write(prepared.folder)
+                raise
+            finally:
+                executor.close()
+            tracked.conclude(followed, store, report.write(prepared.folder))
         if result.reason != "stopped":
             # Much larger than the rest of the folder, and soon made again if the run is extended.
             shutil.rmtree(prepared.folder / PREPARED, ignore_errors=True)

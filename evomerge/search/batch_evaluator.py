@@ -118,7 +118,8 @@ class BatchEvaluator:
                 self._row.add(stored, fresh=False, scored=how.attempt > 0)
                 self._report(stored, how, fresh=False)
         missing = len(work.missing)
-        self.emit(Asked(batch.split, batch.number, len(batch.recipes), missing, fresh=missing > 0))
+        asks = tuple(batch.ask(place) for place in places.values())
+        self.emit(Asked(batch.split, batch.number, len(batch.recipes), missing, asks, fresh=missing > 0))
         return work
 
     def _stored(self, digest: str, work: _Work, place: int) -> Evaluation | None:

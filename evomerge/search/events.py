@@ -64,15 +64,17 @@ class Asked(Event):
         batch: Its number.
         recipes: How many recipes were proposed, repeats included.
         jobs: How many of them have no evaluation yet; most need a worker, some follow from earlier answers.
+        asks: The asks of those that no earlier batch or rung has asked, in order: each has or gets its evaluation.
     """
 
     split: str
     batch: int
     recipes: int
     jobs: int
+    asks: tuple[Ask, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """All fields."""
+        """All fields but the asks, of which the evaluations tell."""
         return {"split": self.split, "batch": self.batch, "recipes": self.recipes, "jobs": self.jobs}
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evomerge.analysis.archive import Archive
 from evomerge.evaluation import Evaluation
 from evomerge.search.criteria import Criteria
@@ -53,6 +56,10 @@ class Front:
     def members(self) -> list[Evaluation]:
         """The members, by split, batch and index."""
         return sorted(self._archive.keys, key=lambda evaluation: evaluation.order)
+
+    def points(self) -> NDArray[np.float64]:
+        """Objective values of the members, minimised, ``(members, objectives)``."""
+        return self._archive.points
 
     def best(self) -> dict[str, float]:
         """Objective label to the best score of a feasible candidate, in natural units; empty while there is none."""

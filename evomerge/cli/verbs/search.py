@@ -31,7 +31,7 @@ def run(config: RunConfig) -> int:
         _say(_header(prepared))
         display = ProgressLine(config.progress)
         try:
-            result = search.search(prepared, display, interrupts.stop)
+            result = search.search(prepared, display, interrupts.stop, lambda text: _say(f"warning: {text}"))
         except RepeatedFailures as error:
             _say(f"evomerge: {error}")
             return FAILED

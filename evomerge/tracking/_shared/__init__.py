@@ -1,0 +1,1 @@
+"""Parts that trackers share; nothing here is a tracker."""
