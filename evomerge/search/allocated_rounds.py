@@ -95,7 +95,12 @@ class AllocatedRounds:
 
     def keep(self, store: RunStore) -> None:
         """Estimates, and what became of a proxy; see `Rounds.keep`."""
-        store.write_json(ESTIMATES, self.estimates())
+        # Where a session ends between two rungs, answers are there that have no weight yet, and so no estimates.
+        finite = {
+            digest: {key: pair for key, pair in own.items() if np.isfinite(pair).all()}
+            for digest, own in self.estimates().items()
+        }
+        store.write_json(ESTIMATES, {digest: own for digest, own in finite.items() if own})
         if self._plan.allocation.proxy is not None:
             store.write_json(PROXIES, {key: use.to_json() for key, use in self._scores.proxies.items()})
 

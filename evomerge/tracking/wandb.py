@@ -18,6 +18,7 @@ __all__ = ["TRACKER", "WeightsAndBiases"]
 
 # The library's logs: blocks as LevelDB has them, after a head. A record that does not fit a block comes in pieces.
 _HEAD, _BLOCK, _PIECE = 7, 32768, struct.Struct("<IHB")
+_PATIENCE = 30.0  # seconds that the library has for its log at a session's end
 _WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 
 
@@ -74,8 +75,19 @@ class WeightsAndBiases:
         self._session.log_artifact(report)
 
     def close(self) -> None:
-        """Waits until all is written, or sent."""
+        """Waits until all is written, or sent.
+
+        Raises:
+            TimeoutError: If the library does not write its log.
+        """
+        log = Path(self._session.settings.sync_file)
         self._session.finish()
+        # The library comes back before the log is whole, and until then refuses another session of the run.
+        until = time.monotonic() + _PATIENCE
+        while not any(record.WhichOneof("record_type") == "exit" for record in _logged(log)):
+            if time.monotonic() > until:
+                raise TimeoutError(f"{log} was not written within {_PATIENCE:g} seconds")
+            time.sleep(0.02)
 
 
 def _wait_for_a_new_second(folder: Path) -> None:
@@ -86,14 +98,18 @@ def _wait_for_a_new_second(folder: Path) -> None:
 
 def _steps(path: Path) -> Iterator[int]:
     """The steps that a log of the library holds."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    for data in _records(path.read_bytes()):
-        record = Record.FromString(data)
+    for record in _logged(path):
         if record.WhichOneof("record_type") == "history":
             for item in record.history.item:
                 if STEP in (item.key, *item.nested_key):
                     yield int(json.loads(item.value_json))
+
+
+def _logged(path: Path) -> Iterator[Any]:
+    """The messages of a log of the library."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    return map(Record.FromString, _records(path.read_bytes()))
 
 
 def _records(data: bytes) -> Iterator[bytes]:

@@ -30,7 +30,7 @@ class TestTensorBoard(TrackerContract):
         accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
         read = accumulator.EventAccumulator(str(run.folder), size_guidance={accumulator.SCALARS: 0})
         read.Reload()
-        return {tag: [(e.step, e.value) for e in read.Scalars(tag)] for tag in read.Tags()["scalars"]}
+        return {tag: sorted((e.step, e.value) for e in read.Scalars(tag)) for tag in read.Tags()["scalars"]}
 
     def test_configuration_and_report_are_texts(self, tmp_path: Path) -> None:
         accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -68,6 +68,11 @@ class TestWeightsAndBiases(TrackerContract):
     """The library has no reader in Python; its own classes read the records of its logs."""
 
     spec = tracking.load("wandb")
+
+    @pytest.fixture(autouse=True)
+    def alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Processes that are killed have a service of the library's own, which ends with them, as searches do."""
+        monkeypatch.delenv("WANDB_SERVICE", raising=False)
 
     def curves(self, run: TrackedRun) -> Curves:
         found: dict[str, list[tuple[int, float]]] = {}
@@ -110,13 +115,9 @@ def numbers(items: Iterable[Any]) -> dict[str, float]:
 
 
 def records(run: TrackedRun) -> list[Any]:
-    from wandb.proto.wandb_internal_pb2 import Record
+    from evomerge.tracking.wandb import _logged
 
-    from evomerge.tracking.wandb import _records
-
-    return [
-        Record.FromString(data) for path in sorted(run.folder.rglob("*.wandb")) for data in _records(path.read_bytes())
-    ]
+    return [record for path in sorted(run.folder.rglob("*.wandb")) for record in _logged(path)]
 
 
 @with_library("mlflow")
