@@ -188,8 +188,7 @@ def search(values: Mapping[str, Any]) -> list[str]:
         spec, options = executors.load(values["executor.name"]), values.get("executor.options", {})
         problems += spec.misplaced(_executor(values))
         problems += ["executor.options.device: write model.device"] if "device" in options else spec.problems(options)
-    if {"tracking", "tracking_options"} <= set(values):
-        problems += tracking.problems(values["tracking"], values["tracking_options"])
+    problems += tracking.problems(values.get("tracking", ()), values.get("tracking_options", {}))
     return problems
 
 

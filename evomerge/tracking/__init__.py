@@ -21,7 +21,7 @@ A new tracker is one file, ``evomerge/tracking/mytracker.py``. This one appends 
             path.write_text("".join(self.whole))
 
         def last(self):
-            return max((json.loads(line)["evaluations"] for line in self.whole), default=-1)
+            return max((int(json.loads(line)["evaluations"]) for line in self.whole), default=-1)
 
         def log(self, entries):
             with self.path.open("a") as file:

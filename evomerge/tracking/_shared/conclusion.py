@@ -11,7 +11,9 @@ _SPLITS = ("search", "selection", "test")
 
 
 def conclusion(front: Mapping[str, Any]) -> dict[str, float]:
-    """Scores of members and baselines on every split, each with its interval.
+    """Scores of baselines, confirmed members and the knee on every split, each with its interval.
+
+    Members that nobody confirmed are in the report: a front may have hundreds.
 
     Args:
         front: The object of ``front.json``.
@@ -35,6 +37,7 @@ def _models(front: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
     for baseline in front.get("baselines", []):
         yield baseline["name"], baseline
     for member in front.get("members", []):
-        yield member["id"], member
+        if member.get("test"):
+            yield member["id"], member
         if member.get("knee"):
             yield "knee", member
