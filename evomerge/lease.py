@@ -20,9 +20,26 @@ from typing import Any
 
 from evomerge.errors import InputError
 
+__all__ = [
+    "EXPIRY",
+    "Lease",
+    "LeaseHeld",
+    "LeaseLost",
+    "create",
+    "create_in_place",
+    "file_system_time",
+    "has_ended",
+    "is_held",
+    "this_process",
+]
+
 EXPIRY = 600.0  # seconds without renewal after which a holder that cannot be seen counts as dead
 _RENEWAL = 60.0  # seconds between renewals
 _PREFIX = ".lease."
+
+
+class LeaseHeld(InputError):
+    """A living process holds the lease, or one that cannot be seen and may be alive."""
 
 
 class LeaseLost(RuntimeError):
@@ -51,15 +68,15 @@ class Lease:
             folder: What is leased; leases lie in it.
 
         Raises:
-            InputError: If a living process holds it, or one that cannot be seen and may be alive.
+            LeaseHeld: If a living process holds it, or one that cannot be seen and may be alive.
         """
-        mine = _this_process()
+        mine = this_process()
         while True:
             held = _leases(folder)
             for path in held.values():
                 _refuse_living(path, mine)
             path = folder / f"{_PREFIX}{max(held, default=0) + 1}"
-            if not _create(path, mine):
+            if not create(path, json.dumps(mine)):
                 _refuse_living(path, mine)  # another process was faster
                 continue
             try:
@@ -113,12 +130,33 @@ def _leases(folder: Path) -> dict[int, Path]:
     return {int(path.name.removeprefix(_PREFIX)): path for path in found if path.name.removeprefix(_PREFIX).isdigit()}
 
 
-def _create(path: Path, holder: Mapping[str, Any]) -> bool:
-    """Creates a lease; False when it is there already."""
+def is_held(folder: Path) -> bool:
+    """Whether the lease of a folder is held by a process that lives, or may live; nothing is taken."""
+    mine = this_process()
+    try:
+        for path in _leases(folder).values():
+            _refuse_living(path, mine)
+    except LeaseHeld:
+        return True
+    except FileNotFoundError:
+        pass  # no such folder yet
+    return False
+
+
+def create(path: Path, text: str) -> bool:
+    """Creates a file that appears whole, under a name that one process only is granted; on disk when this returns.
+
+    Args:
+        path: The name.
+        text: What stands in the file.
+
+    Returns:
+        Whether it was granted; False when the name is taken.
+    """
     draft = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with draft.open("x", encoding="utf-8") as file:
-            file.write(json.dumps(holder))
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         try:
@@ -127,14 +165,14 @@ def _create(path: Path, holder: Mapping[str, Any]) -> bool:
             # Over a network an answer may be lost and the question repeated; two names show that it was granted.
             return draft.stat().st_nlink == 2
         except OSError:  # a file system without second names
-            return _create_in_place(path, draft.read_text(encoding="utf-8"))
+            return create_in_place(path, text)
     finally:
         draft.unlink(missing_ok=True)
     return True
 
 
-def _create_in_place(path: Path, text: str) -> bool:
-    """Creates a lease where it cannot appear whole: for a moment, or after a kill in it, it says nothing."""
+def create_in_place(path: Path, text: str) -> bool:
+    """Creates such a file where it cannot appear whole: for a moment, or after a kill in it, it says nothing."""
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -151,36 +189,48 @@ def _refuse_living(path: Path, mine: dict[str, Any]) -> None:
     except ValueError:
         holder = {}  # its holder is writing it just now, or was killed while it did
     folder = path.parent.parent
-    if holder.get("machine") == mine["machine"] and holder.get("processes") == mine["processes"]:
-        alive = _alive(holder, mine)
-        if alive:
-            raise InputError(
-                f"{folder} is being written by another process, number {holder['pid']} on this machine; wait for it, "
-                "stop it, or choose another folder"
-            )
-        if alive is not None:
-            return
-    if holder.get("machine") == mine["machine"] and holder.get("boot") != mine["boot"]:
-        return  # the machine has been started anew since
+    ended = has_ended(holder, mine)
+    if ended:
+        return
+    if ended is False:
+        raise LeaseHeld(
+            f"{folder} is being written by another process, number {holder['pid']} on this machine; wait for it, "
+            "stop it, or choose another folder"
+        )
     try:
-        age = _now(path.parent) - path.stat().st_mtime
+        age = file_system_time(path.parent) - path.stat().st_mtime
     except FileNotFoundError:
         return
     if age < EXPIRY:
         where = f"number {holder['pid']} on {holder['host']}" if holder else "which has just begun"
-        raise InputError(
+        raise LeaseHeld(
             f"{folder} is being written by another process, {where}, as far as can be seen from here; if it has "
             f"ended without saying so, this works in {EXPIRY - age:.0f} seconds, or at once after removing {path}"
         )
 
 
-def _alive(holder: dict[str, Any], mine: dict[str, Any]) -> bool | None:
+def has_ended(holder: Mapping[str, Any], mine: Mapping[str, Any]) -> bool | None:
+    """Whether a process has ended, as far as this one can see; None where it cannot: on another machine, for example.
+
+    Args:
+        holder: The process, as :func:`this_process` described it there.
+        mine: This process.
+    """
+    if holder.get("machine") != mine["machine"]:
+        return None
+    if holder.get("boot") != mine["boot"]:
+        return True  # the machine has been started anew since
+    if holder.get("processes") != mine["processes"]:
+        return None
+    alive = _alive(holder)
+    return None if alive is None else not alive
+
+
+def _alive(holder: Mapping[str, Any]) -> bool | None:
     """Whether a process of this machine still runs: its number may belong to another process by now.
 
     None where there is a process of that number, but nothing more can be seen: other users' may be hidden.
     """
-    if holder["boot"] != mine["boot"]:
-        return False
     started = _started(int(holder["pid"]))
     if started is not None:
         return bool(holder["started"] == started)
@@ -193,7 +243,7 @@ def _alive(holder: dict[str, Any], mine: dict[str, Any]) -> bool | None:
     return None
 
 
-def _now(folder: Path) -> float:
+def file_system_time(folder: Path) -> float:
     """The time by the clock of the file system, which other machines see too."""
     probe = folder / f".{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
@@ -203,7 +253,8 @@ def _now(folder: Path) -> float:
         probe.unlink(missing_ok=True)
 
 
-def _this_process() -> dict[str, Any]:
+def this_process() -> dict[str, Any]:
+    """This process as other ones can tell it apart, on this machine and elsewhere; each call has a token of its own."""
     host, boot = socket.gethostname(), _read("/proc/sys/kernel/random/boot_id")
     return {
         "host": host,

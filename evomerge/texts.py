@@ -1,11 +1,17 @@
-"""Texts from anywhere: read only where they are files of a size that a text has, shown only as what they are."""
+"""Texts from anywhere: read only where they are files of a size that a text has, shown only as what they are.
+
+Texts of ours are written so that a file is whole or not there.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+import secrets
 import stat
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 LARGEST = 128 << 20  # bytes; the largest tokenizers and indexes of shards have 40 MB
@@ -36,6 +42,26 @@ def read_text(path: str | os.PathLike[str], encoding: str = "utf-8") -> str:
             raise OSError(errno.EFBIG, f"it has {about.st_size} bytes; expected at most {LARGEST}", os.fspath(path))
         # One more than was said, which a growing file may have.
         return file.read(LARGEST + 1).decode(encoding).replace("\r\n", "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a file in one step: a reader sees the old content or the new, never half of one."""
+    write_lines(path, (text,))
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Replaces a file in one step by texts one after the other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A random name: on a shared file system another machine's process may have this one's number.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("x", encoding="utf-8") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def too_deep(data: Any, deepest: int = DEEPEST) -> bool:

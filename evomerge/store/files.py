@@ -5,35 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from evomerge.errors import InputError
+from evomerge.texts import write_lines, write_text
+
+__all__ = ["Log", "damaged", "drop_torn_tail", "read_lines", "write_json", "write_lines", "write_text"]
 
 _BLOCK = 1 << 16  # bytes that are looked at together for the end of the last whole line
 T = TypeVar("T")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replaces a file in one step: a reader sees the old content or the new, never half of one."""
-    write_lines(path, (text,))
-
-
-def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Replaces a file in one step by texts one after the other."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A random name: on a shared file system another machine's process may have this one's number.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, data: Any) -> None:

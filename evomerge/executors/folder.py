@@ -1,0 +1,241 @@
+"""Jobs for workers that share the run's folder, on any machine: SLURM, Kubernetes, or by hand.
+
+This is the driver's side; ``evomerge worker run=FOLDER`` is the workers'. Nobody needs to reach anybody else, nor does
+anything but the folder have to be there all the time: workers go on with what is listed while there is no driver, and
+the next driver, which replays the run and so asks the same jobs again, finds their results.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evomerge.evaluation import Job
+from evomerge.executors._folder import messages
+from evomerge.executors._folder.pause import Pause
+from evomerge.executors._folder.work import WorkFolder
+from evomerge.executors._shared.attempts import RETRIES, Attempts
+from evomerge.executors._shared.protocol import Executor, ExecutorError, MakeWorker, Result, WorkerState
+from evomerge.executors._shared.spec import ExecutorSpec
+from evomerge.options import Option
+
+__all__ = ["EXECUTOR", "GRACE", "SharedFolder"]
+
+GRACE = 180.0  # seconds
+_LIST = 256  # most jobs of a list: one whose jobs have all ended is removed, so that few files are looked through
+_SLOWEST = 2.0  # seconds between two looks at the folder
+_WATCH = 2.0  # most seconds between two looks at who is alive
+
+
+class SharedFolder:
+    """Lists jobs in a folder and takes the results that workers leave there.
+
+    A job whose worker is gone is free for others again; one that was lost so more than ``retries`` times ends the run.
+    What is listed stays listed when the executor is closed, for whoever drives the run next.
+
+    Args:
+        folder: The folder; made when the first job is listed.
+        retries: Most losses of a job that are made good.
+        grace: Seconds without a sign of life after which a worker of another machine counts as gone.
+    """
+
+    def __init__(self, folder: Path, retries: int = RETRIES, grace: float = GRACE) -> None:
+        self._work = WorkFolder(folder)
+        self._attempts = Attempts(retries)
+        self._grace = grace
+        self._jobs: dict[str, Job] = {}  # outstanding
+        self._keys: dict[str, str] = {}  # id to digest
+        self._unlisted: list[str] = []  # ids
+        self._lists: dict[str, set[str]] = {}  # digests: outstanding ones
+        self._ended: dict[str, set[str]] = {}  # digests: those whose claims stay until the list goes
+        self._recorded: list[str] = []  # digests whose results whoever took them has come back from
+        self._watched = 0.0
+        self._slots = (0.0, 1)
+
+    @property
+    def capacity(self) -> int:
+        """Processes of all workers that have joined, as of a moment ago; 1 as long as there are none."""
+        asked, slots = self._slots
+        if time.monotonic() - asked > _WATCH:
+            slots = max(1, sum(int(state.get("slots", 1)) for state in self._work.said()))
+            self._slots = (time.monotonic(), slots)
+        return slots
+
+    def submit(self, job: Job) -> None:
+        """Takes a job, which is listed when results are asked for; see `Executor.submit`."""
+        if job.id in self._jobs:
+            raise ValueError(f"job {job.id} is outstanding already")
+        self._jobs[job.id] = job
+        self._unlisted.append(job.id)
+
+    def results(self) -> Iterator[Result]:
+        """See `Executor.results`."""
+        pause = Pause(_SLOWEST)
+        while self._jobs:
+            self._list()
+            came = False
+            for key, id in self._arrived():
+                result = self._take(key, id)
+                if result is not None:
+                    came = True
+                    yield result
+                    self._forget_recorded()
+            if came:
+                pause = Pause(_SLOWEST)
+            elif self._jobs:
+                self._watch()
+                time.sleep(pause.next())
+        self._list()
+
+    def cancel(self, job: str) -> None:
+        """Forgets the job; its worker gives it up when the list has been changed, with the next look for results.
+
+        Until then, and so where the run is interrupted here, workers go on with it: the next driver asks it again.
+        """
+        if self._jobs.pop(job, None) is None:
+            return
+        self._attempts.ended(job)
+        self._keys.pop(job, None)
+        if job in self._unlisted:
+            self._unlisted.remove(job)
+
+    def workers(self) -> Sequence[WorkerState]:
+        """The processes of the workers that have joined, as they said last; see `Executor.workers`."""
+        return [WorkerState(**process) for state in self._work.said() for process in state.get("processes", ())]
+
+    def close(self) -> None:
+        """Gives up what is outstanding, as `cancel` does. Workers are others' to end."""
+        self._jobs.clear()
+        self._keys.clear()
+        self._unlisted.clear()
+        self._attempts.clear()
+
+    def _list(self) -> None:
+        """Lists new jobs, and takes cancelled ones off their lists."""
+        self._forget_recorded()
+        fresh = {}
+        for id in self._unlisted:
+            data = messages.job_to_json(self._jobs[id])
+            self._keys[id] = key = messages.key_of(data)
+            fresh[key] = data
+            self._attempts.given(id)
+        self._unlisted.clear()
+        wanted = set(self._keys.values())
+        changed = [name for name, keys in self._lists.items() if not keys <= wanted]
+        if fresh or changed:
+            self._rewrite(fresh, changed, wanted)
+
+    def _rewrite(self, fresh: dict[str, Any], changed: Sequence[int], wanted: set[str]) -> None:
+        self._work.make()
+        names = self._work.names()
+        foreign = [name for name in self._work.lists(names) if name not in self._lists]  # of drivers before this one
+        spent = set().union(*self._ended.values())
+        if foreign:
+            # Workers that are at the same jobs stay at them. Results wait for jobs that are asked again later.
+            for key in self._work.claimed(names) - wanted - spent:
+                self._work.remove_claim(key)
+        for key in fresh.keys() & spent:
+            self._work.remove_claim(key)  # asked once more
+            for ended in self._ended.values():
+                ended.discard(key)
+        moved = set().union(*(self._lists[name] for name in changed))
+        kept = [(key, self._jobs[id]) for id, key in self._keys.items() if key in moved]
+        jobs = {key: messages.job_to_json(job) for key, job in kept} | fresh
+        for begin in range(0, len(jobs), _LIST):
+            part = dict(list(jobs.items())[begin : begin + _LIST])
+            name = self._work.write_list(part)
+            self._lists[name], self._ended[name] = set(part), set()
+        for old in changed:
+            dropped = self._lists.pop(old) - wanted
+            self._remove(old, self._ended.pop(old) | dropped)
+        for old in foreign:
+            self._work.remove_list(old)
+
+    def _arrived(self) -> list[tuple[str, str]]:
+        """Digest and id of the outstanding jobs that have a result."""
+        ended = self._work.ended(self._work.names())
+        return [(key, id) for id, key in list(self._keys.items()) if key in ended]
+
+    def _take(self, key: str, id: str) -> Result | None:
+        """The result of a job, if it is still outstanding."""
+        if self._keys.get(id) != key:
+            return None  # cancelled between two results
+        try:
+            text = self._work.read_result(key)
+            if text is None:
+                return None
+            result = messages.read_result(text)
+        except ValueError:  # a machine lost power while it wrote
+            self._work.clear([key])
+            self._lose(id, "its result was torn")
+            return None
+        del self._jobs[id], self._keys[id]
+        self._recorded.append(key)
+        attempt = self._attempts.ended(id) - 1 + result.attempt
+        for name in [name for name, keys in self._lists.items() if key in keys]:
+            self._lists[name].discard(key)
+            self._ended[name].add(key)
+            if not self._lists[name]:
+                del self._lists[name]
+                self._remove(name, self._ended.pop(name))
+        return Result(id, attempt, result.worker, result.outcome)
+
+    def _remove(self, name: str, keys: set[str]) -> None:
+        """Removes a list, then the claims of its jobs, which until then keep others from taking them."""
+        self._work.remove_list(name)
+        for key in keys:
+            self._work.remove_claim(key)
+
+    def _forget_recorded(self) -> None:
+        for key in self._recorded:
+            self._work.remove_result(key)
+        self._recorded.clear()
+
+    def _watch(self) -> None:
+        """Frees the jobs of workers that are gone."""
+        if time.monotonic() - self._watched < min(_WATCH, self._grace / 4):
+            return
+        self._watched = time.monotonic()
+        claimed = self._work.claimed(self._work.names())
+        dead = self._work.dead(self._grace)
+        for id, key in list(self._keys.items()):
+            if key not in claimed:
+                continue
+            name = self._work.holder(key)
+            # One that nothing is known of is given the time in which others give a sign of life.
+            gone = name in dead or (name is not None and not self._work.knows(name) and self._late(key))
+            if gone and name is not None and self._work.take_away(key, name):
+                self._lose(id, f"worker {name or 'without a name'} gave no sign of life any more")
+        for name in dead:
+            self._work.remove_worker(name)
+
+    def _late(self, key: str) -> bool:
+        return self._work.age(key) > self._grace
+
+    def _lose(self, id: str, how: str) -> None:
+        try:
+            self._attempts.lost(id, how)
+        except ExecutorError:
+            self.close()
+            raise
+        self._attempts.given(id)
+
+
+def make(make_worker: MakeWorker, options: Mapping[str, Any]) -> Executor:
+    """Makes the executor; workers are made where they are, from what the run's folder says of them."""
+    return SharedFolder(Path(options["folder"]), options["retries"], options["grace"])
+
+
+EXECUTOR = ExecutorSpec(
+    name="folder",
+    title="by workers on any machine that share the run's folder: evomerge worker run=FOLDER",
+    make=make,
+    external=True,
+    options={
+        "folder": Option(None, None, str, "where driver and workers meet; filled in: in the run's folder"),
+        "grace": Option(GRACE, None, float, "seconds without a sign of life after which a worker is gone", low=1.0),
+        "retries": Option(RETRIES, None, int, "how often a candidate is tried again when its worker is gone", low=0),
+    },
+)
