@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with orderly_end():
             return _run([word for word in words if word != _DEBUG])
     except InputError as error:
-        _say_problems(error)
+        say_problems(error)
         return BAD_INPUT
     except KeyboardInterrupt:
         # Other verbs keep nothing of what they have not finished.
@@ -149,7 +149,8 @@ def sentence(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _say_problems(error: InputError) -> None:
+def say_problems(error: InputError) -> None:
+    """Prints every problem, a line each."""
     count = len(error.problems)
     print("evomerge: 1 problem" if count == 1 else f"evomerge: {count} problems", file=sys.stderr)
     for problem in error.problems:

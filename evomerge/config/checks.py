@@ -13,6 +13,7 @@ from evomerge.config import model_names
 from evomerge.errors import InputError, suggest
 from evomerge.executors import ExecutorSettings
 from evomerge.genome import GenomeSettings
+from evomerge.run.attach import WORK
 from evomerge.run.paths import EXAMPLE, expanded, folder_problem, is_file, resolve, sibling, there
 from evomerge.search import AllocationSettings, searchers
 from evomerge.search.searchers import SearcherSettings
@@ -100,6 +101,14 @@ def run_folder(values: Mapping[str, Any], name: str) -> list[str]:
         return [f"{name}: {folder} is not there; expected a run's folder{sibling(path)}"]
     why = "it is a file" if is_file(path) else "it has no manifest.json"
     return [f"{name}: {folder} is not a run's folder ({why}){sibling(path)}"]
+
+
+def shared_run(values: Mapping[str, Any]) -> list[str]:
+    """The folder of a run that a worker joins: one that has begun, or that a submission has made."""
+    folder = values.get("run")
+    if folder is not None and is_file(expanded(folder) / WORK / "config.json"):
+        return []
+    return run_folder(values, "run")
 
 
 def answers_kept(values: Mapping[str, Any]) -> list[str]:

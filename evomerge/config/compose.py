@@ -28,6 +28,7 @@ from evomerge.run.run_config import (
     MergeConfig,
     ReportConfig,
     RunConfig,
+    WorkerConfig,
 )
 
 CONFIG = "config"
@@ -158,6 +159,15 @@ def export(words: Sequence[str]) -> ExportConfig:
         InputError: With everything that is wrong.
     """
     return validate.export_config(*_plain(words, schema.EXPORT))
+
+
+def worker(words: Sequence[str]) -> WorkerConfig:
+    """The configuration of ``worker``.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    return validate.worker_config(*_plain(words, schema.WORKER))
 
 
 def hydra_problems(words: Sequence[str]) -> list[str]:

@@ -23,6 +23,7 @@ VERBS = {
     "evaluate": "score one model on tasks",
     "audit": "judge whether one model beats another, from their answers item by item: ours, lm-eval's, Inspect's",
     "report": "write a run's report again",
+    "worker": "take candidates of a run that several machines work at, on this one; join and leave at any time",
     "export": "make a model folder of one member of a run's front, and verify it",
 }
 
@@ -38,6 +39,7 @@ _KEYS: Mapping[str, Mapping[str, Key]] = {
     "evaluate": schema.EVALUATE,
     "audit": schema.AUDIT,
     "report": schema.REPORT,
+    "worker": schema.WORKER,
     "export": schema.EXPORT,
 }
 _EXAMPLES = {
@@ -62,6 +64,7 @@ _EXAMPLES = {
         "evomerge audit a=runs/x:knee b=runs/x:expert:A c=runs/x:uniform metric=t1.acc cluster=passage json=out.json",
     ),
     "report": ("evomerge report run=runs/x",),
+    "worker": ("evomerge worker run=runs/x workers=4",),
     "export": ("evomerge export run=runs/x member=knee out=merged",),
 }
 _NOTES = """\

@@ -19,6 +19,7 @@ from evomerge.run.run_config import (
     MergeConfig,
     ReportConfig,
     RunConfig,
+    WorkerConfig,
 )
 from evomerge.settings import Declared, declared
 
@@ -55,6 +56,7 @@ AUDIT = _keys(AuditConfig)
 EXPLAIN = _keys(ExplainConfig)
 REPORT = _keys(ReportConfig)
 EXPORT = _keys(ExportConfig)
+WORKER = _keys(WorkerConfig)
 
 
 def defaults(known: Mapping[str, Key]) -> dict[str, Any]:

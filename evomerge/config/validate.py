@@ -13,7 +13,6 @@ from evomerge.errors import InputError
 from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run import environment
 from evomerge.run.paths import expanded, is_file, is_folder, new_file_problem, new_folder_problem, sibling
-from evomerge.run.recipe_files import RecipeFile
 from evomerge.run.run_config import (
     AuditConfig,
     CompareConfig,
@@ -23,6 +22,7 @@ from evomerge.run.run_config import (
     MergeConfig,
     ReportConfig,
     RunConfig,
+    WorkerConfig,
 )
 from evomerge.settings import build
 from evomerge.store import read_manifest
@@ -191,6 +191,18 @@ def report_config(flat: Mapping[str, Any], problems: list[str]) -> ReportConfig:
     return _built(ReportConfig, values, problems)
 
 
+def worker_config(flat: Mapping[str, Any], problems: list[str]) -> WorkerConfig:
+    """Checks the configuration of ``worker`` and builds it.
+
+    Raises:
+        InputError: With all problems.
+    """
+    _require(flat, ("run",), schema.WORKER, problems)
+    values = read_values(flat, schema.WORKER, problems)
+    problems += checks.shared_run(values)
+    return _built(WorkerConfig, values, problems)
+
+
 def export_config(flat: Mapping[str, Any], problems: list[str]) -> ExportConfig:
     """Checks the configuration of ``export`` and builds it.
 
@@ -222,6 +234,8 @@ def _read_recipe(values: dict[str, Any], problems: list[str]) -> None:
         what = f"{values['recipe']} is a folder" if is_folder(path) else f"there is no file {values['recipe']}"
         problems.append(f"recipe: {what}; expected a recipe.json, or mergekit's YAML{sibling(path)}")
         return
+    from evomerge.run.recipe_files import RecipeFile  # imports torch, which most verbs need later, and workers never
+
     _settle_offline(values, "recipe", lambda: RecipeFile.read(path).offline, problems)
 
 

@@ -17,11 +17,13 @@ from evomerge.executors import Executor
 from evomerge.fitness import TaskSuite
 from evomerge.run import paths, tracked
 from evomerge.run.assemble import Assembly, assemble, searcher_settings, with_fingerprints
+from evomerge.run.attach import WORK, absolute
+from evomerge.run.cluster import sharing
 from evomerge.run.description.identity import run_identity
 from evomerge.run.description.manifest import run_manifest
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.runtime import tuned, worker_settings
-from evomerge.search import Progress, SearchPlan, SearchResult, factory, run
+from evomerge.search import Progress, RepeatedFailures, SearchPlan, SearchResult, factory, run
 from evomerge.store import LeaseLost, RunStore, identity
 
 # In the run's folder and not in a cache of the user's: it is then private to the run, on a disk that was chosen for it,
@@ -52,6 +54,7 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda _: None) -> R
     Raises:
         InputError: With everything that is wrong.
     """
+    config = absolute(config) if executors.load(config.executor.name).external else config
     assembly = with_fingerprints(assemble(config), say)
     settings = worker_settings(assembly, 1)
     # The default folder's name leaves the threads out, so that the same command finds its run on another machine.
@@ -82,28 +85,44 @@ def search(
         RepeatedFailures: If candidate after candidate fails.
         KeyboardInterrupt: If told to stop now.
     """
-    assembly = prepared.assembly
-    manifest = run_manifest(assembly, prepared.settings, prepared.folder)
-    with RunStore.open(prepared.folder, manifest, prepared.identity) as store:
+    assembly, folder = prepared.assembly, prepared.folder
+    manifest = run_manifest(assembly, prepared.settings, folder)
+    shared = executors.load(assembly.config.executor.name).external
+    with RunStore.open(folder, manifest, prepared.identity) as store:
         store.write_json("items.json", _items(assembly.suite))
-        executor = make_executor(assembly, prepared.settings)
+        if shared:
+            sharing.begin(folder, assembly.written, prepared.settings)
+        sharing.reopen(folder)
+        executor = make_executor(assembly, prepared.settings, folder)
         with tracked.follow(store, assembly.written, assembly.objectives, warn) as followed:
             try:
                 result = run(search_plan(assembly), executor, store, progress, stop, (followed,))
             except LeaseLost:
                 raise  # the folder is another process's, and so is its report
-            except BaseException:
-                # What ended the search is what has to be told; a report of what there is comes along if it can.
-                with contextlib.suppress(Exception):
-                    report.write(prepared.folder)
+            except BaseException as error:
+                _ended(folder, error, shared=shared)
                 raise
             finally:
                 executor.close()
-            tracked.conclude(followed, store, report.write(prepared.folder))
+            tracked.conclude(followed, store, report.write(folder))
         if result.reason != "stopped":
+            if shared:
+                sharing.end(folder, result.reason)
             # Much larger than the rest of the folder, and soon made again if the run is extended.
-            shutil.rmtree(prepared.folder / PREPARED, ignore_errors=True)
+            shutil.rmtree(folder / PREPARED, ignore_errors=True)
         return result
+
+
+def _ended(folder: Path, error: BaseException, *, shared: bool) -> None:
+    """Leaves a report of what there is, if it can: what ended the search is what has to be told.
+
+    Of a shared run that is interrupted another driver writes it, and soon: nobody waits for this one's.
+    """
+    if not (shared and isinstance(error, KeyboardInterrupt)):
+        with contextlib.suppress(Exception):
+            report.write(folder)
+    if shared and isinstance(error, RepeatedFailures):
+        sharing.end(folder, str(error), failed=True)
 
 
 def search_plan(assembly: Assembly) -> SearchPlan:
@@ -149,12 +168,13 @@ def _asked(assembly: Assembly, split: str) -> dict[str, tuple[str, ...]]:
     return items | (PYTHON_ITEMS if assembly.functions and called else {})
 
 
-def make_executor(assembly: Assembly, settings: WorkerSettings) -> Executor:
-    """The executor that was chosen, whose workers have these settings."""
+def make_executor(assembly: Assembly, settings: WorkerSettings, folder: Path) -> Executor:
+    """The executor that was chosen, whose workers have these settings; they may meet in the run's folder."""
     chosen = assembly.config.executor
     spec = executors.load(chosen.name)
     make_worker = (lambda: Worker(settings, assembly.suite)) if spec.in_process else functools.partial(Worker, settings)
-    return executors.make(chosen.name, make_worker, **spec.given(chosen, assembly.device))
+    given = spec.given(chosen, assembly.device) | ({"folder": str(folder / WORK)} if spec.external else {})
+    return executors.make(chosen.name, make_worker, **given)
 
 
 def _items(suite: TaskSuite) -> dict[str, Any]:

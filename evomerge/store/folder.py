@@ -139,8 +139,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _foreign(folder: Path) -> Iterable[Path]:
-    """Entries of a folder besides the traces of a run killed before its manifest was written, and Hydra's."""
-    expected = {"records", "responses", ".hydra"}
+    """Entries of a folder besides a submission's, the traces of a run killed before its manifest, and Hydra's."""
+    expected = {"records", "responses", ".hydra", "work", "job.sbatch", "job.yaml"}
     return (
         entry for entry in folder.iterdir() if entry.name not in expected and not entry.name.endswith((".log", ".tmp"))
     )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from evomerge import executors
 from evomerge.evaluation import Ask, Job, Outcome, count_items
-from evomerge.executors import Executor, ExecutorError
+from evomerge.executors import Executor, ExecutorError, ExecutorSettings
 from evomerge.run import environment, paths
 from evomerge.run.assemble import Assembly, searcher_settings
 from evomerge.run.run_config import child_seed
@@ -93,10 +93,12 @@ def measure(assembly: Assembly) -> Pace:
     """
     folder = paths.expanded(assembly.config.run_dir) if assembly.config.run_dir else Path("runs") / "none"
     settings, _ = tuned(worker_settings(assembly, 1), assembly, folder, lambda _: None)
-    needs_model = executors.load(assembly.config.executor.name).needs_model
+    spec = executors.load(assembly.config.executor.name)
+    if spec.external:  # workers join a run that has begun; what is measured is one of them
+        assembly = replace(assembly, config=replace(assembly.config, executor=ExecutorSettings()))
     plan, random = search_plan(assembly), np.random.default_rng(child_seed(assembly.config.seed, "pace"))
     started = time.perf_counter()
-    executor = make_executor(assembly, settings)
+    executor = make_executor(assembly, settings, folder)
     try:
         count = executor.capacity
         rounds = [_jobs(assembly, plan, number, random.random((count, plan.genome.n_var))) for number in (1, 2)]
@@ -109,7 +111,7 @@ def measure(assembly: Assembly) -> Pace:
     finally:
         executor.close()
         environment.give_back_memory()
-    if needs_model and (failed := [outcome.error for outcome in [*first, *outcomes] if outcome.error is not None]):
+    if spec.needs_model and (failed := [outcome.error for outcome in [*first, *outcomes] if outcome.error is not None]):
         raise NotMeasured(f"a candidate failed: {failed[0].kind}: {failed[0].message}")
     parts = [mean(outcome.seconds.get(name, 0.0) for outcome in outcomes) for name in ("merge", "score")]
     items = count_items(_window(plan))

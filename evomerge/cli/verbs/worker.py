@@ -1,0 +1,65 @@
+"""``evomerge worker``: takes candidates of a shared run on this machine, and drives the run where nobody does."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from evomerge.run.cluster.worker import ClusterWorker
+from evomerge.run.run_config import WorkerConfig
+
+OVER, FAILED, REQUEUE, INTERRUPTED = 0, 1, 75, 130
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+def run(config: WorkerConfig) -> int:
+    """Works until the run is over; told to leave by a signal, ends with a code that batch scripts requeue on."""
+    told = _Told()
+    with told.listening():
+        try:
+            reason = ClusterWorker(config, lambda: _drive(config.run), told).run()
+        except KeyboardInterrupt:
+            reason = "left"
+    if reason == "left":
+        print("left the run; others go on with it", file=sys.stderr, flush=True)
+        return INTERRUPTED if told.by == signal.SIGINT else REQUEUE
+    return FAILED if reason == "failed" else OVER
+
+
+class _Told(threading.Event):
+    """Set by the first signal; the second one ends what is being done.
+
+    Attributes:
+        by: The first signal, or None.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by: int | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """While it is entered, signals are told."""
+        before = {number: signal.signal(number, self._came) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _came(self, number: int, frame: FrameType | None) -> None:
+        if self.by is not None:
+            raise KeyboardInterrupt
+        self.by = number
+        print("told to leave: giving back what takes long; once more leaves now", file=sys.stderr, flush=True)
+        self.set()
+
+
+def _drive(run: str) -> subprocess.Popen[bytes]:
+    """A driver as a process of its own, which leaves when the pipe to it is closed, and so with this one."""
+    return subprocess.Popen([sys.executable, "-m", "evomerge.cli.driver", run], stdin=subprocess.PIPE)

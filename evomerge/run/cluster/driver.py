@@ -1,0 +1,108 @@
+"""The driver's part, played by a worker: a child process that drives the run as long as nobody else does."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from evomerge.errors import InputError
+from evomerge.lease import Lease, LeaseHeld, is_held
+from evomerge.run.attach import WORK
+
+__all__ = ["DRIVEN", "DriverPart"]
+
+DRIVEN = 75  # exit code of a driver that found another one at work; EX_TEMPFAIL of sysexits.h
+_BAD_INPUT = 2
+_GRACE = 20.0  # seconds that a driver gets to leave the run in order
+_QUICK = 60.0  # seconds: a driver that lived for less has done nothing
+_FAILURES, _KILLS = 3, 20  # quick ends in a row that a worker takes for chance: of itself, or by a signal
+
+
+class DriverPart:
+    """Starts a driver where the run has none, one for all workers.
+
+    A driver opens models and tasks before it takes the run's own lease. So that not every worker does so in vain, they
+    first agree on who tries, by a lease of its own.
+
+    Args:
+        folder: The run's folder.
+        start: Starts the driver; it ends when its standard input does.
+        every: Seconds between two looks at whether there is a driver.
+    """
+
+    def __init__(self, folder: Path, start: Callable[[], subprocess.Popen[bytes]], every: float) -> None:
+        self._folder = folder
+        self._start = start
+        self._every = every
+        self._next = 0.0
+        self._child: subprocess.Popen[bytes] | None = None
+        self._began = 0.0
+        self._quick = {True: 0, False: 0}  # by whether a signal ended it
+        self._lease: Lease | None = None
+
+    def look(self) -> None:
+        """Starts a driver where there is none, or sees what has become of the one started here.
+
+        Raises:
+            InputError: If it cannot drive the run here; it has said why.
+            RuntimeError: If it fails again and again.
+        """
+        if self._child is not None:
+            code = self._child.poll()
+            if code is not None:
+                self._ended(code)
+        elif time.monotonic() >= self._next:
+            self._next = time.monotonic() + self._every
+            if not is_held(self._folder / "records") and self._take():
+                self._child, self._began = self._start(), time.monotonic()
+
+    def ask_to_leave(self) -> None:
+        """Asks the driver started here to leave the run to another one; it is not waited for."""
+        if self._child is not None and self._child.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._child.stdin.close()
+
+    def leave(self) -> None:
+        """Ends the driver started here, at once if it takes too long, and leaves the part to others."""
+        self.ask_to_leave()
+        if self._child is not None:
+            try:
+                self._child.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+                self._child.wait()
+            self._child = None
+        self._give_up()
+
+    def _take(self) -> bool:
+        place = self._folder / WORK / "driver"
+        place.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lease = Lease.take(place)
+        except LeaseHeld:
+            return False
+        return True
+
+    def _give_up(self) -> None:
+        if self._lease is not None:
+            with contextlib.suppress(OSError):
+                self._lease.release()
+            self._lease = None
+
+    def _ended(self, code: int) -> None:
+        self._child = None
+        self._give_up()
+        self._next = time.monotonic() + self._every
+        if code == _BAD_INPUT:
+            raise InputError(f"{self._folder} cannot be driven from this machine; why is said above")
+        killed = code < 0
+        if code in (0, DRIVEN) or time.monotonic() - self._began > _QUICK:
+            self._quick = {True: 0, False: 0}
+            return
+        self._quick[killed] += 1
+        if self._quick[killed] >= (_KILLS if killed else _FAILURES):
+            how = f"of signal {-code}" if killed else f"with exit code {code}"
+            raise RuntimeError(f"the driver of {self._folder} ended {self._quick[killed]} times in a row {how}")

@@ -1,0 +1,55 @@
+"""A shared run from its driver's side: what is told to those who join, and that it is over."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evomerge.run.attach import WORK, write_config
+from evomerge.run.cluster.worker_file import write_worker
+from evomerge.run.run_config import RunConfig
+from evomerge.store import read_json, write_json
+
+if TYPE_CHECKING:
+    from evomerge.candidate import WorkerSettings
+
+__all__ = ["begin", "end", "over", "reopen"]
+
+_OVER = "over.json"
+
+
+def begin(folder: Path, config: RunConfig, settings: WorkerSettings) -> None:
+    """Tells workers what the run is, and that it is not over.
+
+    Args:
+        folder: The run's folder, which this process may write to.
+        config: The configuration, as its user wrote it.
+        settings: The settings of the workers.
+    """
+    reopen(folder)
+    write_config(folder, config)
+    write_worker(folder, settings, config.executor, offline=bool(config.offline))
+
+
+def reopen(folder: Path) -> None:
+    """A run that goes on is not over, whoever drives it."""
+    (folder / WORK / _OVER).unlink(missing_ok=True)
+
+
+def end(folder: Path, reason: str, *, failed: bool = False) -> None:
+    """Tells workers that the run is over: they leave; and clears what they had to do.
+
+    Args:
+        folder: The run's folder.
+        reason: What ended it.
+        failed: Whether that is a failure, which the next driver would meet too.
+    """
+    write_json(folder / WORK / _OVER, {"reason": reason, "failed": failed})
+    shutil.rmtree(folder / WORK / "jobs", ignore_errors=True)
+
+
+def over(folder: Path) -> dict[str, Any] | None:
+    """Why a run is over, as :func:`end` wrote it; None while it is not."""
+    path = folder / WORK / _OVER
+    return read_json(path) if path.exists() else None

@@ -1,0 +1,119 @@
+"""A worker of a shared run: takes candidates, and drives the run where nobody does. Its process has no models."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from evomerge import executors
+from evomerge.executors.folder import GRACE, FolderWorker, Pause, WorkFolder
+from evomerge.run.attach import WORK, config_of
+from evomerge.run.cluster import sharing
+from evomerge.run.cluster.driver import DriverPart
+from evomerge.run.cluster.worker_file import read_worker, worker_of
+from evomerge.run.run_config import WorkerConfig
+
+__all__ = ["ClusterWorker", "name_here"]
+
+_SLOWEST = 5.0  # seconds between two looks at the folder
+_LOOKS = 12  # at whether there is a driver, in the time after which a worker counts as gone
+
+
+def name_here(environment: Mapping[str, str] = os.environ) -> str:
+    """The name of the worker that this process is: a pod's index, a task of an array job, or host and process."""
+    if (index := environment.get("JOB_COMPLETION_INDEX")) is not None:
+        name = f"pod-{index}"
+    elif (task := environment.get("SLURM_ARRAY_TASK_ID")) is not None:
+        name = f"task-{task}"
+    else:
+        name = f"{socket.gethostname()}-{os.getpid()}"
+    if environment.get("SLURM_NTASKS", "1") != "1":
+        name += f"-{environment.get('SLURM_PROCID', '0')}"
+    return re.sub(r"[^\w-]+", "-", name)
+
+
+class ClusterWorker:
+    """One worker.
+
+    Args:
+        config: The run's folder, the number of processes, and how long candidates may take to end.
+        drive: Starts a driver of the run.
+        told: Set when the worker is to leave.
+
+    Raises:
+        InputError: If the folder holds no run.
+    """
+
+    def __init__(
+        self, config: WorkerConfig, drive: Callable[[], subprocess.Popen[bytes]], told: threading.Event
+    ) -> None:
+        self._config = config
+        self._folder = Path(config.run)
+        self._grace = float(config_of(self._folder).executor.options.get("grace") or GRACE)
+        self._driver = DriverPart(self._folder, drive, self._grace / _LOOKS)
+        self._told = told
+        self._worker: FolderWorker | None = None
+
+    def run(self) -> str:
+        """Works until the run is over, or until told to leave.
+
+        Returns:
+            ``over``, ``failed`` (the run is over, and failed) or ``left``.
+
+        Raises:
+            InputError: If a worker, or the driver, cannot be made on this machine.
+            ExecutorError: If processes cannot be started.
+        """
+        try:
+            pause = Pause(_SLOWEST)
+            while not self._told.is_set():
+                if (found := sharing.over(self._folder)) is not None:
+                    return "failed" if found.get("failed") else "over"
+                self._driver.look()
+                if self._turn(pause.next()):
+                    pause = Pause(_SLOWEST)
+            self._driver.ask_to_leave()
+            self._finish()
+            return "left"
+        finally:
+            if self._worker is not None:
+                self._worker.leave()
+            self._driver.leave()
+
+    def _turn(self, seconds: float) -> bool:
+        if self._worker is None:
+            self._worker = self._join()
+        worked = self._worker is not None and self._worker.turn(seconds)
+        if not worked and not (self._worker is not None and self._worker.busy):
+            self._told.wait(seconds)
+        return worked
+
+    def _join(self) -> FolderWorker | None:
+        """Joins when the driver has said what workers need to know."""
+        known = read_worker(self._folder)
+        if known is None:
+            return None
+        settings = executors.ExecutorSettings("processes", self._config.workers, **known["limits"])
+        spec = executors.load("processes")
+        given = spec.given(settings, known["settings"]["device"])
+        executor = executors.make("processes", functools.partial(worker_of, self._folder.absolute()), **given)
+        name = name_here() if self._config.name is None else self._config.name
+        return FolderWorker(WorkFolder(self._folder / WORK), executor, name, self._grace)
+
+    def _finish(self) -> None:
+        """Lets candidates end that are likely to, in the time that there is."""
+        deadline = time.monotonic() + self._config.finish
+        while self._worker is not None and self._worker.busy and (left := deadline - time.monotonic()) > 0:
+            remaining = self._worker.remaining()
+            if remaining is None or remaining > left:
+                return
+            with contextlib.suppress(OSError):
+                self._worker.deliver(min(left, 0.5))
