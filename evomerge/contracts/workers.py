@@ -27,6 +27,7 @@ __all__ = [
     "make_square",
     "make_stillborn",
     "number",
+    "square",
 ]
 
 

@@ -8,7 +8,7 @@ the next driver, which replays the run and so asks the same jobs again, finds th
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +47,13 @@ class SharedFolder:
         self._attempts = Attempts(retries)
         self._grace = grace
         self._jobs: dict[str, Job] = {}  # outstanding
-        self._keys: dict[str, str] = {}  # id to digest
+        self._keys: dict[str, str] = {}  # id to digest, of those that are listed
+        self._ids: dict[str, str] = {}  # and the reverse
         self._unlisted: list[str] = []  # ids
-        self._lists: dict[str, set[str]] = {}  # digests: outstanding ones
-        self._ended: dict[str, set[str]] = {}  # digests: those whose claims stay until the list goes
+        self._lists: dict[str, set[str]] = {}  # digests of the jobs that are outstanding
+        self._place: dict[str, str] = {}  # digest to list, of all jobs of lists that are there
+        self._dropped = False
+        self._foreign: list[str] = []  # lists of drivers before this one
         self._recorded: list[str] = []  # digests whose results whoever took them has come back from
         self._watched = 0.0
         self._slots = (0.0, 1)
@@ -98,9 +101,11 @@ class SharedFolder:
         if self._jobs.pop(job, None) is None:
             return
         self._attempts.ended(job)
-        self._keys.pop(job, None)
         if job in self._unlisted:
             self._unlisted.remove(job)
+        if job in self._keys:
+            del self._ids[self._keys.pop(job)]
+            self._dropped = True
 
     def workers(self) -> Sequence[WorkerState]:
         """The processes of the workers that have joined, as they said last; see `Executor.workers`."""
@@ -110,6 +115,8 @@ class SharedFolder:
         """Gives up what is outstanding, as `cancel` does. Workers are others' to end."""
         self._jobs.clear()
         self._keys.clear()
+        self._ids.clear()
+        self._dropped = True
         self._unlisted.clear()
         self._attempts.clear()
 
@@ -119,45 +126,53 @@ class SharedFolder:
         fresh = {}
         for id in self._unlisted:
             data = messages.job_to_json(self._jobs[id])
-            self._keys[id] = key = messages.key_of(data)
-            fresh[key] = data
+            key = messages.key_of(data)
+            self._keys[id], self._ids[key], fresh[key] = key, id, data
             self._attempts.given(id)
         self._unlisted.clear()
-        wanted = set(self._keys.values())
-        changed = [name for name, keys in self._lists.items() if not keys <= wanted]
+        changed = [name for name, keys in self._lists.items() if not keys <= self._ids.keys()] if self._dropped else []
+        self._dropped = False
         if fresh or changed:
-            self._rewrite(fresh, changed, wanted)
+            self._work.make()
+            self._clear(set(fresh))
+            self._rewrite(fresh, changed)
 
-    def _rewrite(self, fresh: dict[str, Any], changed: Sequence[int], wanted: set[str]) -> None:
-        self._work.make()
+    def _clear(self, fresh: set[str]) -> None:
+        """Removes marks of jobs that are asked once more, and all that drivers before this one left.
+
+        Workers that are at the same jobs stay at them. Results wait for jobs that are asked again later.
+        """
         names = self._work.names()
-        foreign = [name for name in self._work.lists(names) if name not in self._lists]  # of drivers before this one
-        spent = set().union(*self._ended.values())
+        done = self._work.done(names)
+        again = done & fresh
+        foreign = [name for name in self._work.lists(names) if name not in self._lists]
         if foreign:
-            # Workers that are at the same jobs stay at them. Results wait for jobs that are asked again later.
-            for key in self._work.claimed(names) - wanted - spent:
-                self._work.remove_claim(key)
-        for key in fresh.keys() & spent:
-            self._work.remove_claim(key)  # asked once more
-            for ended in self._ended.values():
-                ended.discard(key)
-        moved = set().union(*(self._lists[name] for name in changed))
-        kept = [(key, self._jobs[id]) for id, key in self._keys.items() if key in moved]
-        jobs = {key: messages.job_to_json(job) for key, job in kept} | fresh
+            again |= (self._work.claimed(names) | done) - self._ids.keys() - self._place.keys()
+        for key in again:
+            self._work.clear(key)
+            self._place.pop(key, None)
+        self._foreign = foreign
+
+    def _rewrite(self, fresh: dict[str, Any], changed: Sequence[str]) -> None:
+        """Writes lists of new jobs, and of those that other ones were taken away from, before old ones are removed."""
+        moved = set().union(*(self._lists[name] for name in changed)) & self._ids.keys()
+        jobs = {key: messages.job_to_json(self._jobs[self._ids[key]]) for key in moved} | fresh
+        written = {}
         for begin in range(0, len(jobs), _LIST):
             part = dict(list(jobs.items())[begin : begin + _LIST])
-            name = self._work.write_list(part)
-            self._lists[name], self._ended[name] = set(part), set()
-        for old in changed:
-            dropped = self._lists.pop(old) - wanted
-            self._remove(old, self._ended.pop(old) | dropped)
-        for old in foreign:
-            self._work.remove_list(old)
+            written[self._work.write_list(part)] = set(part)
+        for name in changed:
+            del self._lists[name]
+            self._remove(name, keep=moved)
+        self._lists |= written
+        self._place |= {key: name for name, keys in written.items() for key in keys}
+        for name in self._foreign:
+            self._work.remove_list(name)
 
     def _arrived(self) -> list[tuple[str, str]]:
         """Digest and id of the outstanding jobs that have a result."""
         ended = self._work.ended(self._work.names())
-        return [(key, id) for id, key in list(self._keys.items()) if key in ended]
+        return [(key, self._ids[key]) for key in ended if key in self._ids]
 
     def _take(self, key: str, id: str) -> Result | None:
         """The result of a job, if it is still outstanding."""
@@ -169,29 +184,34 @@ class SharedFolder:
                 return None
             result = messages.read_result(text)
         except ValueError:  # a machine lost power while it wrote
-            self._work.clear([key])
+            self._work.clear(key)
+            self._work.remove_result(key)
             self._lose(id, "its result was torn")
             return None
-        del self._jobs[id], self._keys[id]
+        del self._jobs[id], self._keys[id], self._ids[key]
         self._recorded.append(key)
+        name = self._place[key]
+        self._lists[name].discard(key)
+        if not self._lists[name]:
+            del self._lists[name]
+            self._remove(name)
         attempt = self._attempts.ended(id) - 1 + result.attempt
-        for name in [name for name, keys in self._lists.items() if key in keys]:
-            self._lists[name].discard(key)
-            self._ended[name].add(key)
-            if not self._lists[name]:
-                del self._lists[name]
-                self._remove(name, self._ended.pop(name))
         return Result(id, attempt, result.worker, result.outcome)
 
-    def _remove(self, name: str, keys: set[str]) -> None:
-        """Removes a list, then the claims of its jobs, which until then keep others from taking them."""
+    def _remove(self, name: str, keep: Collection[str] = ()) -> None:
+        """Removes a list, then the marks of its jobs, which until then keep workers from taking them."""
         self._work.remove_list(name)
-        for key in keys:
-            self._work.remove_claim(key)
+        for key in [key for key, place in self._place.items() if place == name]:
+            del self._place[key]
+            if key not in keep:
+                self._work.clear(key)
 
     def _forget_recorded(self) -> None:
         for key in self._recorded:
-            self._work.remove_result(key)
+            if key in self._place:
+                self._work.record(key)
+            else:
+                self._work.remove_result(key)
         self._recorded.clear()
 
     def _watch(self) -> None:

@@ -53,6 +53,10 @@ class LocalExecutor:
                 self._occupation.left(ended=True)
             yield Result(job.id, 1, self._name, outcome)
 
+    def poll(self, seconds: float | None = None) -> Result | None:
+        """The next result; its job is run now, however long that takes. None where there is no job."""
+        return next(self.results(), None)
+
     def _made(self) -> Worker:
         try:
             return self._make_worker()

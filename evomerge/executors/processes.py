@@ -65,15 +65,22 @@ class Processes:
     def results(self) -> Iterator[Result]:
         """See `Executor.results`."""
         while self._jobs:
-            self._start()
-            self._hand_out()
-            for member in self._heard():
-                if member not in self._members:
-                    continue  # its job was cancelled between two results
-                result = self._hear(member)
-                if result is not None:
-                    self._hand_out()  # so that nobody idles while the outcome is looked at
-                    yield result
+            result = self.poll()
+            if result is not None:
+                yield result
+
+    def poll(self, seconds: float | None = None) -> Result | None:
+        """The next result, if it comes within some seconds; without a limit, None where there was another message."""
+        if not self._jobs:
+            return None
+        self._start()
+        self._hand_out()
+        for member in self._heard(seconds):
+            result = self._hear(member)
+            if result is not None:
+                self._hand_out()  # so that nobody idles while the outcome is looked at
+                return result
+        return None
 
     def cancel(self, job: str) -> None:
         """Forgets the job; a worker that is at it is killed. See `Executor.cancel`."""
@@ -121,13 +128,13 @@ class Processes:
                 except (BrokenPipeError, ConnectionResetError):
                     continue  # it died just now; its sentinel says so next
 
-    def _heard(self) -> list[Member]:
-        """Members that have sent something or died."""
+    def _heard(self, seconds: float | None) -> list[Member]:
+        """Members that have sent something or died, within some seconds."""
         by_source: dict[Any, Member] = {}
         for member in self._members:
             by_source[member.pipe] = member
             by_source[member.process.sentinel] = member
-        return list(dict.fromkeys(by_source[source] for source in wait(list(by_source))))
+        return list(dict.fromkeys(by_source[source] for source in wait(list(by_source), seconds)))
 
     def _hear(self, member: Member) -> Result | None:
         """Takes what a member says, or its death; a result if that ends a job."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from evomerge import executors
-from evomerge.contracts.executor import ExecutorContract, ProcessContract, WorkerContract
+from evomerge.contracts.executor import ExecutorContract, OwnWorkersContract, ProcessContract, WorkerContract
 from evomerge.evaluation import Ask, Job
 from evomerge.executors._shared import response_table
 from evomerge.executors.recorded import example_table
 
-SPECS = [executors.load(name) for name in executors.names()]
+# Those whose workers are started by others keep it in tests/executors, where theirs are started.
+SPECS = [spec for spec in map(executors.load, executors.names()) if not spec.external]
 RECORDED = response_table.read(example_table())
 
 
@@ -30,6 +31,14 @@ class TestEveryExecutor(ExecutorContract):
 
 
 class TestThoseThatCallWorkers(WorkerContract):
+    """Each of them in turn, with its defaults."""
+
+    @pytest.fixture(autouse=True, params=[spec.name for spec in SPECS if spec.needs_model])
+    def executor(self, request: pytest.FixtureRequest) -> None:
+        self.spec = executors.load(request.param)
+
+
+class TestThoseThatStartTheirWorkers(OwnWorkersContract):
     """Each of them in turn, with its defaults."""
 
     @pytest.fixture(autouse=True, params=[spec.name for spec in SPECS if spec.needs_model])

@@ -1,8 +1,9 @@
 """The folder that driver and workers of a run meet in: which file means what.
 
     work/jobs/N-TOKEN.list          jobs, one JSON object each, under the digests that follow from them
-    work/jobs/DIGEST.claim          the worker that has taken the job; it stays until the job's list is removed
+    work/jobs/DIGEST.claim          the worker that has taken the job
     work/jobs/DIGEST.result         how the job ended
+    work/jobs/DIGEST.done           the same, when it has been recorded; it stays until the job's list is removed
     work/workers/NAME.alive         one worker; its time is its last sign of life
     work/workers/NAME.json          what it is doing, for people
 
@@ -27,7 +28,7 @@ from evomerge.texts import write_text
 
 __all__ = ["Signature", "WorkFolder"]
 
-_LIST, _CLAIM, _RESULT, _ALIVE, _STATE = ".list", ".claim", ".result", ".alive", ".json"
+_LIST, _CLAIM, _RESULT, _DONE, _ALIVE, _STATE = ".list", ".claim", ".result", ".done", ".alive", ".json"
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class WorkFolder:
         except FileNotFoundError:
             return False  # the folder is gone, or this worker counts as dead: its next sign of life puts that right
         except OSError:  # a file system without second names, or one that has granted as many as it can
-            return create_in_place(path, worker.text)
+            return create_in_place(path, worker.text) or self._text(path) == worker.text
         return True
 
     def holds(self, key: str, worker: Signature) -> bool:
@@ -163,20 +164,17 @@ class WorkFolder:
             return True
         taken = _read(self._text(aside) or "").get("worker", "") == name
         if not taken:
-            with contextlib.suppress(OSError):
+            try:
                 self._claim(key).hardlink_to(aside)
+            except OSError:
+                create_in_place(self._claim(key), self._text(aside) or "")
         aside.unlink(missing_ok=True)
         return taken
 
-    def clear(self, keys: Iterable[str]) -> None:
-        """Removes claims and results of jobs that ended, whoever's they are."""
-        for key in keys:
-            self._claim(key).unlink(missing_ok=True)
-            self.remove_result(key)
-
-    def remove_claim(self, key: str) -> None:
-        """Removes a claim, whoever's it is."""
+    def clear(self, key: str) -> None:
+        """Removes the claim of a job, whoever's it is, and what has been recorded of it: it may be asked once more."""
         self._claim(key).unlink(missing_ok=True)
+        self._done(key).unlink(missing_ok=True)
 
     def _claim(self, key: str) -> Path:
         return self.jobs / f"{key}{_CLAIM}"
@@ -185,8 +183,13 @@ class WorkFolder:
 
     @staticmethod
     def ended(names: Iterable[str]) -> set[str]:
-        """Digests of the jobs that have a result."""
+        """Digests of the jobs that have a result which has not been recorded."""
         return {name.removesuffix(_RESULT) for name in names if name.endswith(_RESULT)}
+
+    @staticmethod
+    def done(names: Iterable[str]) -> set[str]:
+        """Digests of the jobs that have been recorded."""
+        return {name.removesuffix(_DONE) for name in names if name.endswith(_DONE)}
 
     def write_result(self, key: str, text: str) -> None:
         """Writes a result, in one step; one that is there already is replaced by its equal."""
@@ -196,9 +199,17 @@ class WorkFolder:
         """The text of a result; None where there is none."""
         return self._text(self._result(key))
 
+    def record(self, key: str) -> None:
+        """Marks a result as recorded."""
+        with contextlib.suppress(FileNotFoundError):
+            self._result(key).rename(self._done(key))
+
     def remove_result(self, key: str) -> None:
-        """Removes a result that has been recorded."""
+        """Removes a result."""
         self._result(key).unlink(missing_ok=True)
+
+    def _done(self, key: str) -> Path:
+        return self.jobs / f"{key}{_DONE}"
 
     def _result(self, key: str) -> Path:
         return self.jobs / f"{key}{_RESULT}"

@@ -17,6 +17,8 @@ from evomerge.executors._shared.protocol import Result, WorkerState
 
 __all__ = ["FolderWorker", "PolledExecutor"]
 
+_AGAIN = (1.0, 2.0, 5.0, 10.0, 20.0)  # seconds before a result is written once more
+
 
 class PolledExecutor(Protocol):
     """An executor that can be asked for a result without waiting until there is one."""
@@ -36,7 +38,6 @@ class PolledExecutor(Protocol):
 @dataclass(frozen=True)
 class _Taken:
     key: str
-    list: str
     job: Job
 
 
@@ -57,7 +58,6 @@ class FolderWorker:
         self._worker = Signature.of(name)
         self._lists: dict[str, Mapping[str, Any]] = {}
         self._taken: dict[str, _Taken] = {}  # by id of the job
-        self._ended: dict[str, str] = {}  # digest to list, as long as that list is there
         self._random = random.Random(self._worker.name)  # where many look, they do not all take the first
         self._over = threading.Event()
         self._saying = threading.Lock()
@@ -96,14 +96,24 @@ class FolderWorker:
     def deliver(self, seconds: float) -> bool:
         """Leaves a result, if one comes within some seconds."""
         result = self._executor.poll(seconds)
-        taken = None if result is None else self._taken.pop(result.job, None)
+        taken = None if result is None else self._taken.get(result.job)
         if result is None or taken is None:
             return False
         named = Result(result.job, result.attempt, f"{self._name} {result.worker}", result.outcome)
         self._say()
-        self._work.write_result(taken.key, messages.result_text(named))
-        self._ended[taken.key] = taken.list
+        self._write(taken.key, messages.result_text(named))
+        del self._taken[result.job]
         return True
+
+    def _write(self, key: str, text: str) -> None:
+        """Writes a result, with patience: it may be the work of hours, and the file system away for a moment."""
+        for wait in _AGAIN:
+            try:
+                self._work.write_result(key, text)
+                return
+            except OSError:
+                time.sleep(wait)
+        self._work.write_result(key, text)
 
     def leave(self) -> None:
         """Gives back what it is at, so that others may take it at once, and ends its processes."""
@@ -120,7 +130,7 @@ class FolderWorker:
     def _look(self) -> bool:
         names = self._work.names()
         self._read_lists(self._work.lists(names))
-        claimed, ended = self._work.claimed(names), self._work.ended(names)
+        claimed, ended = self._work.claimed(names), self._work.ended(names) | self._work.done(names)
         self._give_up(claimed, ended)
         changed = False
         for name, jobs in self._lists.items():
@@ -144,13 +154,13 @@ class FolderWorker:
             self._work.release(key, self._worker)
             return False
         job = messages.job_from_json(data)
-        self._taken[job.id] = _Taken(key, name, job)
+        self._taken[job.id] = _Taken(key, job)
         self._executor.submit(job)
         return True
 
     def _give_up(self, claimed: set[str], ended: set[str]) -> None:
         """Gives up jobs that are asked no more, that another worker has ended, or whose claim was taken away."""
-        listed = {key: name for name, jobs in self._lists.items() for key in jobs}
+        listed = {key for jobs in self._lists.values() for key in jobs}
         for id, taken in list(self._taken.items()):
             lost = taken.key not in claimed and not self._work.holds(taken.key, self._worker)
             if taken.key not in listed or taken.key in ended or lost:
@@ -158,12 +168,6 @@ class FolderWorker:
                 self._executor.cancel(id)
                 if taken.key not in listed:
                     self._work.release(taken.key, self._worker)
-        for key, name in list(self._ended.items()):
-            if key not in listed:
-                del self._ended[key]
-            elif listed[key] != name and key not in ended:  # asked anew, by a driver that has no record of it
-                del self._ended[key]
-                self._work.release(key, self._worker)
 
     def _live(self, every: float) -> None:
         while not self._over.wait(every):

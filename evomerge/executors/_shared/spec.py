@@ -75,6 +75,8 @@ class ExecutorSpec:
             be picklable otherwise.
         local_processes: Whether each worker is a process of this machine, so that the suite of those can watch and kill
             them.
+        external: Whether workers are started by others and join it: a run fills in the option ``folder`` with the place
+            where they meet.
         needs_model: Whether it calls workers at all; one that looks answers up does not.
         identity: The part of complete options that changes outcomes, as JSON; None where outcomes follow from
             jobs alone, as they must where workers are called.
@@ -88,6 +90,7 @@ class ExecutorSpec:
     options: Mapping[str, Option] = field(default_factory=dict)
     in_process: bool = False
     local_processes: bool = False
+    external: bool = False
     needs_model: bool = True
     identity: Callable[[Mapping[str, Any]], Any] | None = None
     check: Callable[[Mapping[str, Any]], list[str]] | None = None
@@ -97,7 +100,8 @@ class ExecutorSpec:
         """Name, shared settings and further options as they are where the user gives none."""
         own = self.complete({})
         shared = {name: own.pop(name) for name in SHARED if name in own}
-        own.pop("device", None)
+        for filled in ("device", "folder"):
+            own.pop(filled, None)
         return {"name": self.name, **shared, "options": own}
 
     def problems(self, options: Mapping[str, Any]) -> list[str]:
