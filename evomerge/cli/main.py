@@ -121,6 +121,12 @@ def _search(
     from evomerge.config import compose
     from evomerge.run import environment
 
+    if verb == "submit":
+        from evomerge.config.submitted import submitted
+
+        submission, settings = submitted(words, command)
+        environment.prepare(offline=bool(submission.offline))
+        return int(importlib.import_module("evomerge.cli.verbs.submit").run(submission, settings))
     config = compose.search(words, command)
     environment.prepare(offline=bool(config.offline) and verb != "fetch", bars=verb == "fetch")
     return _call(verb, config, options)

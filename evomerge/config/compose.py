@@ -19,6 +19,7 @@ from evomerge.config.overrides import expanded, flattened, overrides_of
 from evomerge.config.parse import Override
 from evomerge.config.schema import Key
 from evomerge.errors import InputError
+from evomerge.run.cluster.settings import WorkerConfig
 from evomerge.run.run_config import (
     AuditConfig,
     CompareConfig,
@@ -28,7 +29,6 @@ from evomerge.run.run_config import (
     MergeConfig,
     ReportConfig,
     RunConfig,
-    WorkerConfig,
 )
 
 CONFIG = "config"

@@ -23,11 +23,12 @@ VERBS = {
     "evaluate": "score one model on tasks",
     "audit": "judge whether one model beats another, from their answers item by item: ours, lm-eval's, Inspect's",
     "report": "write a run's report again",
+    "submit": "check a search and write its folder with a job for SLURM and one for Kubernetes, whose workers run it",
     "worker": "take candidates of a run that several machines work at, on this one; join and leave at any time",
     "export": "make a model folder of one member of a run's front, and verify it",
 }
 
-SEARCH_VERBS = ("search", "check", "fetch")  # they take the words of a search
+SEARCH_VERBS = ("search", "check", "fetch", "submit")  # they take the words of a search
 
 _KEYS: Mapping[str, Mapping[str, Key]] = {
     "search": schema.SEARCH,
@@ -39,6 +40,7 @@ _KEYS: Mapping[str, Mapping[str, Key]] = {
     "evaluate": schema.EVALUATE,
     "audit": schema.AUDIT,
     "report": schema.REPORT,
+    "submit": {**schema.SUBMIT, **schema.SEARCH},
     "worker": schema.WORKER,
     "export": schema.EXPORT,
 }
@@ -64,6 +66,7 @@ _EXAMPLES = {
         "evomerge audit a=runs/x:knee b=runs/x:expert:A c=runs/x:uniform metric=t1.acc cluster=passage json=out.json",
     ),
     "report": ("evomerge report run=runs/x",),
+    "submit": ("evomerge submit models=[A,B] base=C tasks=[t1,t2] run_dir=/shared/x submit.workers=16 submit.gpus=2",),
     "worker": ("evomerge worker run=runs/x workers=4",),
     "export": ("evomerge export run=runs/x member=knee out=merged",),
 }

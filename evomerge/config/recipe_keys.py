@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evomerge.config.model_names import missing
 from evomerge.config.value_types import written_plainly
@@ -12,7 +12,9 @@ from evomerge.errors import InputError
 from evomerge.genome import GenomeSettings
 from evomerge.recipe import ModelRef
 from evomerge.run.paths import expanded, is_file, is_folder, sibling
-from evomerge.run.recipes.searched import RecipeWords
+
+if TYPE_CHECKING:  # imports torch, which verbs without recipes do without
+    from evomerge.run.recipes.searched import RecipeWords
 
 _OWN = ("models", "base", "method", "method_options")
 _GENOME = ("bounds", "searched")
@@ -54,6 +56,8 @@ def _read(path: str) -> RecipeWords:
     if not is_file(place):
         what = f"{path} is a folder" if is_folder(place) else f"there is no file {path}"
         raise InputError(f"{what}; expected a recipe{sibling(place)}")
+    from evomerge.run.recipes.searched import RecipeWords
+
     return RecipeWords.read(path)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from evomerge.config.kinds import kind_of
 from evomerge.config.value_types import Kind
 from evomerge.errors import suggest
+from evomerge.run.cluster.settings import SubmitSettings, WorkerConfig
 from evomerge.run.run_config import (
     AuditConfig,
     CompareConfig,
@@ -19,7 +20,6 @@ from evomerge.run.run_config import (
     MergeConfig,
     ReportConfig,
     RunConfig,
-    WorkerConfig,
 )
 from evomerge.settings import Declared, declared
 
@@ -57,6 +57,7 @@ EXPLAIN = _keys(ExplainConfig)
 REPORT = _keys(ReportConfig)
 EXPORT = _keys(ExportConfig)
 WORKER = _keys(WorkerConfig)
+SUBMIT = {name: Key.of(setting) for name, setting in declared(SubmitSettings, "submit.").items()}
 
 
 def defaults(known: Mapping[str, Key]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from evomerge.config.schema import Key
 from evomerge.errors import InputError
 from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run import environment
+from evomerge.run.cluster.settings import WorkerConfig
 from evomerge.run.paths import expanded, is_file, is_folder, new_file_problem, new_folder_problem, sibling
 from evomerge.run.run_config import (
     AuditConfig,
@@ -22,7 +23,6 @@ from evomerge.run.run_config import (
     MergeConfig,
     ReportConfig,
     RunConfig,
-    WorkerConfig,
 )
 from evomerge.settings import build
 from evomerge.store import read_manifest

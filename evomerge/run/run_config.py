@@ -239,26 +239,6 @@ class ExplainConfig:
 
 
 @dataclass(frozen=True)
-class WorkerConfig:
-    """The configuration of ``worker``."""
-
-    run: str = field(metadata=RUN_FOLDER)
-    workers: int | None = field(
-        default=None, metadata=setting("processes here, one per GPU; null: as `executor=processes` has them", low=1)
-    )
-    name: str | None = field(
-        default=None,
-        metadata=setting("its name in records; null: the pod's index, the array job's task, or the machine's"),
-    )
-    finish: float = field(
-        default=20.0,
-        metadata=setting(
-            "seconds that candidates may take to end when it is told to leave; else they are given back", low=0
-        ),
-    )
-
-
-@dataclass(frozen=True)
 class ReportConfig:
     """The configuration of ``report``."""
 

@@ -9,7 +9,7 @@ from evomerge.store.baselines import baselines
 from evomerge.store.candidates import ESTIMATES, SELECTION_ESTIMATES, candidates, estimates, newly_asked
 from evomerge.store.described import clusters_of, described_items
 from evomerge.store.files import write_json, write_text
-from evomerge.store.folder import foreign_problem, read_manifest
+from evomerge.store.folder import foreign_problem, read_json, read_manifest
 from evomerge.store.proxies import PROXIES, ProxyUse, proxies
 from evomerge.store.run import RunStore
 from evomerge.store.sweep import Sweep, SweepJob, is_sweep, read_sweep
@@ -32,6 +32,7 @@ __all__ = [
     "is_sweep",
     "newly_asked",
     "proxies",
+    "read_json",
     "read_manifest",
     "read_sweep",
     "write_json",

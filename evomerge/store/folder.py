@@ -142,5 +142,7 @@ def _foreign(folder: Path) -> Iterable[Path]:
     """Entries of a folder besides a submission's, the traces of a run killed before its manifest, and Hydra's."""
     expected = {"records", "responses", ".hydra", "work", "job.sbatch", "job.yaml"}
     return (
-        entry for entry in folder.iterdir() if entry.name not in expected and not entry.name.endswith((".log", ".tmp"))
+        entry
+        for entry in folder.iterdir()
+        if entry.name not in expected and not entry.name.endswith((".log", ".tmp", "~"))
     )

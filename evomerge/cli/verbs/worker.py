@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from evomerge.run.cluster.settings import WorkerConfig
 from evomerge.run.cluster.worker import ClusterWorker
-from evomerge.run.run_config import WorkerConfig
 
 OVER, FAILED, REQUEUE, INTERRUPTED = 0, 1, 75, 130
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)

@@ -18,8 +18,8 @@ from evomerge.executors.folder import GRACE, FolderWorker, Pause, WorkFolder
 from evomerge.run.attach import WORK, config_of
 from evomerge.run.cluster import sharing
 from evomerge.run.cluster.driver import DriverPart
+from evomerge.run.cluster.settings import WorkerConfig
 from evomerge.run.cluster.worker_file import read_worker, worker_of
-from evomerge.run.run_config import WorkerConfig
 
 __all__ = ["ClusterWorker", "name_here"]
 

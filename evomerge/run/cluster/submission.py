@@ -1,0 +1,141 @@
+"""A search that is handed to a batch system: checked here, written down, and driven by its own workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evomerge.candidate import resolve_device
+from evomerge.errors import InputError
+from evomerge.lease import is_held
+from evomerge.recipe import AdapterRef
+from evomerge.run import paths
+from evomerge.run.assemble import Assembly, assemble, with_fingerprints
+from evomerge.run.attach import absolute, write_config
+from evomerge.run.cluster import sharing
+from evomerge.run.cluster.scripts import Job, kubernetes_job, slurm_job
+from evomerge.run.cluster.settings import SubmitSettings
+from evomerge.run.description.identity import run_identity
+from evomerge.run.run_config import RunConfig
+from evomerge.run.runtime import tuned, worker_settings
+from evomerge.store import identity, read_manifest
+from evomerge.texts import write_text
+
+__all__ = ["Submission", "submit"]
+
+_SBATCH, _YAML = "job.sbatch", "job.yaml"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The files of a submission.
+
+    Attributes:
+        folder: The run's folder.
+        sbatch: The array job.
+        yaml: The indexed Job.
+        notes: What people should know of it.
+    """
+
+    folder: Path
+    sbatch: Path
+    yaml: Path
+    notes: tuple[str, ...]
+
+
+def submit(config: RunConfig, settings: SubmitSettings, say: Callable[[str], None] = lambda _: None) -> Submission:
+    """Checks a search as it is checked before it starts, and writes the run's folder with the files of its job.
+
+    How models run is not measured here, but by the first worker that drives the run: this may be another kind of
+    machine, and the device that models are to live on need not be here.
+
+    Args:
+        config: The search; it has a ``run_dir``.
+        settings: What the batch system is asked for.
+        say: Told what is being done.
+
+    Raises:
+        InputError: With everything that is wrong; nothing is written then.
+    """
+    assert config.run_dir is not None
+    config = absolute(config)
+    folder = Path(str(config.run_dir))
+    here, notes = _device_here(config)
+    if is_held(folder / "records"):
+        raise InputError(f"{folder} is being driven just now; more workers join it with evomerge worker run={folder}")
+    assembly = with_fingerprints(assemble(replace(config, model=replace(config.model, device=here))), say)
+    if (folder / "manifest.json").exists():
+        _refuse_other(assembly, folder, same_device=here == config.model.device)
+    job = _job(config, folder, settings)
+    notes += [note for note in (_mount_note(job, config),) if note]
+    folder.mkdir(parents=True, exist_ok=True)
+    sharing.reopen(folder)
+    write_config(folder, config)
+    for name, text in ((_SBATCH, slurm_job(job)), (_YAML, kubernetes_job(job))):
+        if _put(folder / name, text):
+            notes.append(f"{folder / name} is written anew; as it was before, it is kept as {name}~")
+    return Submission(folder, folder / _SBATCH, folder / _YAML, (*assembly.warnings, *notes))
+
+
+def _device_here(config: RunConfig) -> tuple[str, list[str]]:
+    """The device that models are checked on: the CPU where the one that was asked for is another machine's."""
+    device = config.model.device
+    if not re.fullmatch(r"cuda(:\d+)?", device):
+        return device, []
+    try:
+        return resolve_device(device), []
+    except InputError:
+        return "cpu", [f"model.device={device} is not on this machine, so it was not tried; workers need it"]
+
+
+def _refuse_other(assembly: Assembly, folder: Path, *, same_device: bool) -> None:
+    """Makes sure that the run in the folder is the one that is submitted.
+
+    Raises:
+        InputError: If it is another one, naming the differences.
+    """
+    settings, _ = tuned(worker_settings(assembly, 1), assembly, folder, lambda _: None)
+    stored: dict[str, Any] = read_manifest(folder).get("identity", {})
+    now: dict[str, Any] = json.loads(json.dumps(run_identity(assembly, settings)))
+    if not same_device and "model" in stored:
+        now["model"]["device"] = stored["model"].get("device")
+    identity.refuse_other(str(folder), stored, now)
+
+
+def _job(config: RunConfig, folder: Path, settings: SubmitSettings) -> Job:
+    gpus = settings.gpus if settings.gpus is not None else int(config.model.device != "cpu")
+    mount = settings.mount or os.path.commonpath([str(folder.parent), *_places(config)])
+    mount = str(folder.parent) if mount == os.sep else mount
+    return Job(folder, Path.cwd(), sys.executable, gpus, mount, settings)
+
+
+def _places(config: RunConfig) -> Iterable[str]:
+    """All folders and files that the configuration names by their path."""
+    refs = [*config.models, *([config.base] if config.base is not None else [])]
+    refs += [ref.on for ref in refs if isinstance(ref, AdapterRef)]
+    named = [ref.source for ref in refs] + list(config.fitness.task_path)
+    named += [entry.rpartition(":")[0] for entry in config.functions]
+    named += [path for path in (config.recipe, config.start_from) if path is not None]
+    return [place for place in named if Path(place).is_absolute()]
+
+
+def _mount_note(job: Job, config: RunConfig) -> str | None:
+    outside = [place for place in _places(config) if not Path(place).is_relative_to(job.mount)]
+    if not outside:
+        return None
+    return f"pods see {job.mount} alone, and {outside[0]} lies elsewhere: name a folder above both, submit.mount=FOLDER"
+
+
+def _put(path: Path, text: str) -> bool:
+    """Writes a file; what was there, if it is another text, is kept beside it."""
+    before = path.read_text(encoding="utf-8") if paths.is_file(path) else text
+    if before != text:
+        path.replace(path.with_name(f"{path.name}~"))
+    write_text(path, text)
+    return before != text
