@@ -122,9 +122,7 @@ def _search(
     from evomerge.run import environment
 
     if verb == "submit":
-        from evomerge.config.submitted import submitted
-
-        submission, settings = submitted(words, command)
+        submission, settings = compose.submit(words, command)
         environment.prepare(offline=bool(submission.offline))
         return int(importlib.import_module("evomerge.cli.verbs.submit").run(submission, settings))
     config = compose.search(words, command)

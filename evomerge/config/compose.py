@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -19,19 +19,13 @@ from evomerge.config.overrides import expanded, flattened, overrides_of
 from evomerge.config.parse import Override
 from evomerge.config.schema import Key
 from evomerge.errors import InputError
-from evomerge.run.cluster.settings import WorkerConfig
-from evomerge.run.run_config import (
-    AuditConfig,
-    CompareConfig,
-    EvaluateConfig,
-    ExplainConfig,
-    ExportConfig,
-    MergeConfig,
-    ReportConfig,
-    RunConfig,
-)
+from evomerge.run.cluster.settings import SubmitSettings
+from evomerge.run.run_config import RunConfig
+from evomerge.settings import from_json
 
 CONFIG = "config"
+_SUBMIT = "submit"
+T = TypeVar("T")
 
 
 def search(words: Sequence[str], command: Sequence[str] = ()) -> RunConfig:
@@ -49,6 +43,45 @@ def search(words: Sequence[str], command: Sequence[str] = ()) -> RunConfig:
         return resolve(found, problems, command)
     except InputError as error:
         raise InputError(_with_origin(error.problems, found)) from error
+
+
+def submit(words: Sequence[str], command: Sequence[str] = ()) -> tuple[RunConfig, SubmitSettings]:
+    """The configuration of a search that is submitted, and what the batch system is asked for.
+
+    Args:
+        words: The command line after the verb.
+        command: Words that repeat the run.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    found, problems = parse.read(words, {**schema.SEARCH, **schema.SUBMIT}, groups.groups())
+    others = [override for override in found if override.key.partition(".")[0] != _SUBMIT]
+    settings = _submit_settings([override for override in found if override not in others], problems)
+    problems += _submit_problems(others)
+    config = resolve([Override("executor", "folder", group=True), *others], problems, command)
+    return config, settings
+
+
+def _submit_settings(found: Sequence[Override], problems: list[str]) -> SubmitSettings:
+    flat = schema.defaults(schema.SUBMIT)
+    for override in found:
+        flat |= flattened({override.key: override.value}, schema.SUBMIT, problems)
+    values = validate.read_values(flat, schema.SUBMIT, problems)
+    own = {key.partition(".")[2]: value for key, value in values.items()}
+    return from_json(SubmitSettings, {_SUBMIT: own}, f"{_SUBMIT}.")
+
+
+def _submit_problems(found: Sequence[Override]) -> list[str]:
+    """Problems of words of a search that come of its submission."""
+    given = {override.key: override.value for override in found}
+    problems = []
+    if given.get("run_dir") is None:
+        problems.append("run_dir: missing; write run_dir=FOLDER, on a disk that all machines see under the same path")
+    named = {given[key] for key in ("executor", "executor.name") if isinstance(given.get(key), str)} - {"folder"}
+    if named:
+        problems.append(f"executor: workers of a submission share the run's folder; leave {named.pop()} out")
+    return problems
 
 
 def _with_origin(problems: Sequence[str], found: Sequence[Override]) -> list[str]:
@@ -98,76 +131,24 @@ def resolve(found: Sequence[Override], problems: list[str], command: Sequence[st
     return validate.run_config(flat, problems, command=tuple(command), given=given, notes=tuple(notes))
 
 
-def evaluate(words: Sequence[str]) -> EvaluateConfig:
-    """The configuration of ``evaluate``: defaults as for a search.
+def _verb(check: Callable[[dict[str, Any], list[str]], T], known: Mapping[str, Key]) -> Callable[[Sequence[str]], T]:
+    """Reads the words of a verb that no groups belong to: its configuration, or InputError with all that is wrong."""
 
-    Raises:
-        InputError: With everything that is wrong.
-    """
-    return validate.evaluate_config(*_plain(words, schema.EVALUATE))
+    def read(words: Sequence[str]) -> T:
+        found, problems = parse.read(words, known, {})
+        return check(_overridden(schema.defaults(known), found, known, problems), problems)
 
-
-def merge(words: Sequence[str]) -> MergeConfig:
-    """The configuration of ``merge``.
-
-    Raises:
-        InputError: With everything that is wrong.
-    """
-    return validate.merge_config(*_plain(words, schema.MERGE))
+    return read
 
 
-def compare(words: Sequence[str]) -> CompareConfig:
-    """The configuration of ``compare``.
-
-    Raises:
-        InputError: With everything that is wrong.
-    """
-    return validate.compare_config(*_plain(words, schema.COMPARE))
-
-
-def audit(words: Sequence[str]) -> AuditConfig:
-    """The configuration of ``audit``.
-
-    Raises:
-        InputError: With everything that is wrong.
-    """
-    return validate.audit_config(*_plain(words, schema.AUDIT))
-
-
-def explain(words: Sequence[str]) -> ExplainConfig:
-    """The configuration of ``explain``.
-
-    Raises:
-        InputError: With everything that is wrong.
-    """
-    return validate.explain_config(*_plain(words, schema.EXPLAIN))
-
-
-def report(words: Sequence[str]) -> ReportConfig:
-    """The configuration of ``report``.
-
-    Raises:
-        InputError: With everything that is wrong.
-    """
-    return validate.report_config(*_plain(words, schema.REPORT))
-
-
-def export(words: Sequence[str]) -> ExportConfig:
-    """The configuration of ``export``.
-
-    Raises:
-        InputError: With everything that is wrong.
-    """
-    return validate.export_config(*_plain(words, schema.EXPORT))
-
-
-def worker(words: Sequence[str]) -> WorkerConfig:
-    """The configuration of ``worker``.
-
-    Raises:
-        InputError: With everything that is wrong.
-    """
-    return validate.worker_config(*_plain(words, schema.WORKER))
+evaluate = _verb(validate.evaluate_config, schema.EVALUATE)
+merge = _verb(validate.merge_config, schema.MERGE)
+compare = _verb(validate.compare_config, schema.COMPARE)
+audit = _verb(validate.audit_config, schema.AUDIT)
+explain = _verb(validate.explain_config, schema.EXPLAIN)
+report = _verb(validate.report_config, schema.REPORT)
+export = _verb(validate.export_config, schema.EXPORT)
+worker = _verb(validate.worker_config, schema.WORKER)
 
 
 def hydra_problems(words: Sequence[str]) -> list[str]:
@@ -195,11 +176,6 @@ def _without_paths(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _without_paths(inner) for name, inner in value.items()}
     return [_without_paths(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def _plain(words: Sequence[str], known: Mapping[str, Key]) -> tuple[dict[str, Any], list[str]]:
-    found, problems = parse.read(words, known, {})
-    return _overridden(schema.defaults(known), found, known, problems), problems
 
 
 def _values(

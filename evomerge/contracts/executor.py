@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
@@ -15,6 +12,7 @@ from typing import Any
 
 from evomerge.contracts import workers
 from evomerge.contracts.raising import raised
+from evomerge.contracts.sleeping_program import sleeping_program
 from evomerge.contracts.watching import gone, wait_for
 from evomerge.errors import InputError
 from evomerge.evaluation import Job
@@ -261,7 +259,7 @@ class ProcessContract(_Made):
         for blow in (signal.SIGKILL, signal.SIGINT):
             folder = tmp_path / blow.name
             folder.mkdir()
-            program = self._program(folder)
+            program = sleeping_program(self.spec, self.options, folder)
             wait_for(functools.partial(_asleep, folder))
             os.kill(program.pid, blow) if blow == signal.SIGKILL else os.killpg(program.pid, blow)
             out, errors = program.communicate()
@@ -269,41 +267,6 @@ class ProcessContract(_Made):
                 wait_for(functools.partial(gone, int(trace.stem)))
             if blow == signal.SIGINT:
                 assert (program.returncode, out, errors) == (0, "interrupted and closed\n", "")
-
-    def _program(self, folder: Path) -> subprocess.Popen[str]:
-        """A program of its own whose workers sleep, at the head of a process group."""
-        script = folder / "program.py"
-        script.write_text(_PROGRAM)
-        return subprocess.Popen(
-            [sys.executable, str(script), self.spec.make.__module__, json.dumps(self.options), str(folder)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-
-_PROGRAM = """
-import functools, importlib, json, signal, sys
-from pathlib import Path
-from evomerge.contracts import workers
-from evomerge.contracts.raising import raised
-from evomerge.executors import run
-
-if __name__ == "__main__":
-    # A shell starts its background jobs with SIGINT ignored, and Python then leaves it so.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    module, options, folder = sys.argv[1:]
-    spec = importlib.import_module(module).EXECUTOR
-    asleep = functools.partial(workers.Sleeping, Path(folder), (1, 2))
-    executor = spec.make(asleep, spec.complete(json.loads(options)))
-    try:
-        list(run(executor, [workers.job(1), workers.job(2)]))
-    except KeyboardInterrupt:
-        executor.close()
-        print("interrupted and closed")
-"""
 
 
 def _asleep(folder: Path) -> bool:

@@ -229,14 +229,14 @@ class WorkFolder:
             self.sign(worker)
 
     def say(self, worker: Signature, state: Mapping[str, Any]) -> None:
-        """What a worker is doing. Not waited for: nothing depends on it."""
+        """Tells people what a worker is doing. Not waited for: nothing depends on it."""
         path = self.workers / f"{worker.name}{_STATE}"
         draft = path.with_name(f".{path.name}.tmp")
         draft.write_text(json.dumps(state), encoding="utf-8")
         draft.replace(path)
 
     def said(self) -> list[dict[str, Any]]:
-        """What every worker that is not known to be dead is doing."""
+        """The last words of every worker that is not known to be dead."""
         found = (_read(self._text(path) or "") for path in sorted(self.workers.glob(f"*{_STATE}")))
         return [state for state in found if state]
 

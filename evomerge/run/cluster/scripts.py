@@ -96,14 +96,7 @@ exit "$code"
 def kubernetes_job(job: Job) -> str:
     """The manifest of an indexed Job: each pod is a worker; one that is taken away is replaced, and not counted."""
     settings = job.settings
-    words = "\n".join(f"            - {json.dumps(word)}" for word in job.words)
     libraries = " with a GPU build of PyTorch" if job.gpus else ""
-    gpus = f"\n              nvidia.com/gpu: {job.gpus}" if job.gpus else ""
-    source = (
-        f"persistentVolumeClaim:\n            claimName: {json.dumps(settings.volume)}"
-        if settings.volume
-        else f"hostPath:\n            path: {json.dumps(job.mount)}\n            type: Directory"
-    )
     return f"""\
 # One search by many workers: each pod of this Job is a worker of the run in
 #   {job.folder}
@@ -139,6 +132,21 @@ spec:
     spec:
       restartPolicy: Never
       terminationGracePeriodSeconds: {_WARNING}
+{_pod(job)}"""
+
+
+def _pod(job: Job) -> str:
+    """The containers and volumes of a pod."""
+    settings = job.settings
+    memory = f"{max(1, settings.memory // 2**20)}Mi"
+    words = "\n".join(f"            - {json.dumps(word)}" for word in job.words)
+    gpus = f"\n              nvidia.com/gpu: {job.gpus}" if job.gpus else ""
+    source = (
+        f"persistentVolumeClaim:\n            claimName: {json.dumps(settings.volume)}"
+        if settings.volume
+        else f"hostPath:\n            path: {json.dumps(job.mount)}\n            type: Directory"
+    )
+    return f"""\
       containers:
         - name: worker
           image: {json.dumps(settings.image)}
@@ -149,9 +157,9 @@ spec:
           resources:
             requests:
               cpu: {settings.cpus}
-              memory: {max(1, settings.memory // 2**20)}Mi
+              memory: {memory}
             limits:
-              memory: {max(1, settings.memory // 2**20)}Mi{gpus}
+              memory: {memory}{gpus}
           volumeMounts:
             - name: run
               mountPath: {json.dumps(job.mount)}

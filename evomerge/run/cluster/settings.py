@@ -32,7 +32,7 @@ class WorkerConfig:
 
 @dataclass(frozen=True)
 class SubmitSettings:
-    """What each worker gets, and how many there are. Whoever wants more edits the files that are written.
+    """The share of each worker, and how many there are. Whoever wants more edits the files that are written.
 
     Attributes:
         workers: Tasks of the array job, or pods.

@@ -1,4 +1,4 @@
-"""What a worker on another machine needs to know: written by the driver as JSON, read where a worker is made."""
+"""Settings of workers on other machines: written by the driver as JSON, read where a worker is made."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write_worker(folder: Path, settings: WorkerSettings, executor: ExecutorSetti
 
 
 def read_worker(folder: Path) -> dict[str, Any] | None:
-    """What :func:`write_worker` wrote, as JSON; None as long as no driver has."""
+    """The JSON that :func:`write_worker` wrote; None as long as no driver has."""
     path = folder / WORK / WORKER
     return read_json(path) if path.exists() else None
 
