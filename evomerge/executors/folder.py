@@ -8,7 +8,7 @@ the next driver, which replays the run and so asks the same jobs again, finds th
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,6 @@ class SharedFolder:
         self._lists: dict[str, set[str]] = {}  # digests of the jobs that are outstanding
         self._place: dict[str, str] = {}  # digest to list, of all jobs of lists that are there
         self._dropped = False
-        self._foreign: list[str] = []  # lists of drivers before this one
         self._recorded: list[str] = []  # digests whose results whoever took them has come back from
         self._watched = 0.0
         self._slots = (0.0, 1)
@@ -134,24 +133,28 @@ class SharedFolder:
         self._dropped = False
         if fresh or changed:
             self._work.make()
-            self._clear(set(fresh))
+            names = self._work.names()
+            foreign = [name for name in self._work.lists(names) if name not in self._lists]
+            self._ask_again(fresh.keys() & self._work.done(names))
             self._rewrite(fresh, changed)
+            self._succeed(foreign)
 
-    def _clear(self, fresh: set[str]) -> None:
-        """Removes marks of jobs that are asked once more, and all that drivers before this one left.
-
-        Workers that are at the same jobs stay at them. Results wait for jobs that are asked again later.
-        """
-        names = self._work.names()
-        done = self._work.done(names)
-        again = done & fresh
-        foreign = [name for name in self._work.lists(names) if name not in self._lists]
-        if foreign:
-            again |= (self._work.claimed(names) | done) - self._ids.keys() - self._place.keys()
-        for key in again:
+    def _ask_again(self, keys: Iterable[str]) -> None:
+        for key in keys:
             self._work.clear(key)
             self._place.pop(key, None)
-        self._foreign = foreign
+
+    def _succeed(self, foreign: Sequence[str]) -> None:
+        """Removes all that drivers before this one left, but for what workers may still be at.
+
+        Workers that are at jobs which are asked again stay at them. Results wait for jobs that are asked later.
+        """
+        for name in foreign:
+            self._work.remove_list(name)
+        if foreign:
+            names = self._work.names()
+            for key in (self._work.claimed(names) | self._work.done(names)) - self._ids.keys() - self._place.keys():
+                self._work.clear(key)
 
     def _rewrite(self, fresh: dict[str, Any], changed: Sequence[str]) -> None:
         """Writes lists of new jobs, and of those that other ones were taken away from, before old ones are removed."""
@@ -166,8 +169,6 @@ class SharedFolder:
             self._remove(name, keep=moved)
         self._lists |= written
         self._place |= {key: name for name, keys in written.items() for key in keys}
-        for name in self._foreign:
-            self._work.remove_list(name)
 
     def _arrived(self) -> list[tuple[str, str]]:
         """Digest and id of the outstanding jobs that have a result."""

@@ -87,6 +87,15 @@ def test_of_killed_workers_only_what_they_were_at_is_done_again(tmp_path: Path) 
     assert times.total() <= 400 + 20, "each killed worker costs one job at most"
 
 
+DRIVER = """
+import sys
+from pathlib import Path
+from evomerge.contracts import workers
+from evomerge.executors import run
+from evomerge.executors.folder import SharedFolder
+
+print(len(list(run(SharedFolder(Path(sys.argv[1])), [workers.job(number) for number in range(20)]))))
+"""
 STRACE = "fcntl,flock,link,linkat,rename,renameat,renameat2"
 
 
@@ -95,15 +104,10 @@ STRACE = "fcntl,flock,link,linkat,rename,renameat,renameat2"
 def test_no_lock_is_asked_for(tmp_path: Path) -> None:
     """By neither side: claims are second names of files, results are renamed."""
     trace = tmp_path / "trace"
-    driver = (
-        "import sys; from pathlib import Path; from evomerge.contracts import workers; from evomerge.executors import run;"
-        "from evomerge.executors.folder import SharedFolder;"
-        "print(len(list(run(SharedFolder(Path(sys.argv[1])), [workers.job(n) for n in range(20)]))))"
-    )
     strace = ["strace", "-f", "-qq", "-e", f"trace={STRACE}", "-o"]
     with crowd(tmp_path, 2, 0.0, *strace, str(trace)):
         done = subprocess.run(
-            [*strace, f"{trace}.driver", sys.executable, "-c", driver, str(tmp_path / "work")],
+            [*strace, f"{trace}.driver", sys.executable, "-c", DRIVER, str(tmp_path / "work")],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,

@@ -75,7 +75,7 @@ class TestFolder(ExecutorContract, WorkerContract):
 def test_nothing_is_left_of_jobs_that_ended(tmp_path: Path) -> None:
     executor = SharedFolder(tmp_path)
     with joined(tmp_path):
-        assert len(list(run(executor, [workers.job(number) for number in range(300)]))) == 300
+        assert len(list(run(executor, [workers.job(number) for number in range(260)]))) == 260
     assert files(tmp_path) == []
     assert list((tmp_path / "workers").iterdir()) == []
 
