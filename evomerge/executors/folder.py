@@ -16,13 +16,13 @@ from evomerge.evaluation import Job
 from evomerge.executors._folder import messages
 from evomerge.executors._folder.pause import Pause
 from evomerge.executors._folder.work import WorkFolder
-from evomerge.executors._folder.worker import FolderWorker
+from evomerge.executors._folder.worker import FolderWorker, PolledExecutor
 from evomerge.executors._shared.attempts import RETRIES, Attempts
 from evomerge.executors._shared.protocol import Executor, ExecutorError, MakeWorker, Result, WorkerState
 from evomerge.executors._shared.spec import ExecutorSpec
 from evomerge.options import Option
 
-__all__ = ["EXECUTOR", "GRACE", "FolderWorker", "Pause", "SharedFolder", "WorkFolder"]
+__all__ = ["EXECUTOR", "GRACE", "FolderWorker", "Pause", "PolledExecutor", "SharedFolder", "WorkFolder"]
 
 GRACE = 180.0  # seconds
 _LIST = 256  # most jobs of a list: one whose jobs have all ended is removed, so that few files are looked through

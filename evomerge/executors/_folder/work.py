@@ -235,7 +235,7 @@ class WorkFolder:
         draft.write_text(json.dumps(state), encoding="utf-8")
         draft.replace(path)
 
-    def said(self) -> list[dict[str, Any]]:
+    def said(self) -> list[Mapping[str, Any]]:
         """The last words of every worker that is not known to be dead."""
         found = (_read(self._text(path) or "") for path in sorted(self.workers.glob(f"*{_STATE}")))
         return [state for state in found if state]

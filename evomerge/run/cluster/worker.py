@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 from evomerge import executors
-from evomerge.executors.folder import GRACE, FolderWorker, Pause, WorkFolder
+from evomerge.executors.folder import GRACE, FolderWorker, Pause, PolledExecutor, WorkFolder
 from evomerge.run.attach import WORK, config_of
 from evomerge.run.cluster import sharing
 from evomerge.run.cluster.driver import DriverPart
@@ -104,7 +105,8 @@ class ClusterWorker:
         settings = executors.ExecutorSettings("processes", self._config.workers, **known["limits"])
         spec = executors.load("processes")
         given = spec.given(settings, known["settings"]["device"])
-        executor = executors.make("processes", functools.partial(worker_of, self._folder.absolute()), **given)
+        make_worker = functools.partial(worker_of, self._folder.absolute())
+        executor = cast(PolledExecutor, executors.make("processes", make_worker, **given))
         name = name_here() if self._config.name is None else self._config.name
         return FolderWorker(WorkFolder(self._folder / WORK), executor, name, self._grace)
 
