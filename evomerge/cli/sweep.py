@@ -18,6 +18,7 @@ from evomerge.cli.sweep_job import Interruptions, JobRunner
 from evomerge.cli.sweep_summary import summarise
 from evomerge.config import multirun
 from evomerge.config.sweep import plan
+from evomerge.report import sweep
 from evomerge.store.sweep import NOTES, write_plan
 
 FAILED = 1
@@ -45,6 +46,8 @@ def run(words: Sequence[str]) -> int:
         with _Counted(interruptions):
             ended = multirun.launch(runner, planned.jobs, planned.hydra_words)
         code = summarise(folder, planned.jobs, interrupted=interruptions.count > 0)
+        page, _ = sweep.write(folder)
+        print(f"report: {page}", flush=True)
     finally:
         interruptions.clear()
     return code if ended else code or FAILED

@@ -14,10 +14,11 @@ from evomerge.errors import InputError, suggest
 from evomerge.executors import ExecutorSettings
 from evomerge.genome import GenomeSettings
 from evomerge.run.attach import WORK
-from evomerge.run.paths import EXAMPLE, expanded, folder_problem, is_file, resolve, sibling, there
+from evomerge.run.paths import EXAMPLE, expanded, folder_problem, is_file, is_folder, resolve, sibling, there
 from evomerge.search import AllocationSettings, searchers
 from evomerge.search.searchers import SearcherSettings
 from evomerge.settings import declared
+from evomerge.store import is_sweep
 
 # Algorithms that `searcher=auto` stands for.
 SEVERAL_OBJECTIVES, ONE_OBJECTIVE = "nsga2", "cmaes"
@@ -109,6 +110,14 @@ def shared_run(values: Mapping[str, Any]) -> list[str]:
     if folder is not None and is_file(expanded(folder) / WORK / "config.json"):
         return []
     return run_folder(values, "run")
+
+
+def run_or_sweep(values: Mapping[str, Any], name: str) -> list[str]:
+    """A folder that must hold a run, or the runs of a sweep, under some key."""
+    folder = values.get(name)
+    if folder is not None and is_folder(expanded(folder)) and is_sweep(expanded(folder)):
+        return []
+    return run_folder(values, name)
 
 
 def answers_kept(values: Mapping[str, Any]) -> list[str]:

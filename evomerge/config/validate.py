@@ -187,7 +187,7 @@ def report_config(flat: Mapping[str, Any], problems: list[str]) -> ReportConfig:
     """
     _require(flat, ("run",), schema.REPORT, problems)
     values = read_values(flat, schema.REPORT, problems)
-    problems += checks.run_folder(values, "run")
+    problems += checks.run_or_sweep(values, "run")
     return _built(ReportConfig, values, problems)
 
 

@@ -26,7 +26,7 @@ from evomerge.report.members import BEATS, SAME, WORSE, Member
 from evomerge.report.results import short_name
 from evomerge.report.settings import settings
 
-_SCRIPTS = ("core.js", "front.js", "heat.js", "lines.js", "samples.js", "main.js")
+_SCRIPTS = ("core.js", "draw.js", "front.js", "heat.js", "lines.js", "samples.js", "main.js")
 _MOST_POINTS = 4000  # candidates drawn as points
 _MOST_COEFFICIENTS = 100_000
 

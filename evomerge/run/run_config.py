@@ -242,7 +242,7 @@ class ExplainConfig:
 class ReportConfig:
     """The configuration of ``report``."""
 
-    run: str = field(metadata=RUN_FOLDER)
+    run: str = field(metadata=setting("the folder of a run, or of a sweep"))
 
 
 @dataclass(frozen=True)

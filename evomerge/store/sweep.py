@@ -64,7 +64,7 @@ class SweepJob:
         if self.ended != FAILED:
             return ""
         messages = [str(line) for line in self.note.get("messages") or ()]
-        why = next((line.strip() for line in reversed(messages) if line.strip()), "")
+        why = next((line.strip().removeprefix("- ") for line in reversed(messages) if line.strip()), "")
         return f"({self.note['code']}): {why}"
 
 

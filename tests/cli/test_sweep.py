@@ -33,8 +33,13 @@ def test_one_failed_job_stops_no_other_and_finished_ones_are_skipped(
     notes = {path.stem: json.loads(path.read_text()) for path in (folder / "jobs").iterdir()}
     codes = {name.split("-")[2]: note["code"] for name, note in notes.items()}
     assert codes == {"hollow": 2, "B": 0}
-    assert "| failed (2): " in capfd.readouterr().out
+    printed = capfd.readouterr().out
+    assert "| failed (2): " in printed
+    assert "report: sweep/report.html" in printed
     assert "| finished | 6 |" in (folder / "summary.md").read_text()
+    page = (folder / "report.html").read_text()
+    assert "hollow" in page
+    assert f'href="{next(name for name in notes if "hollow" not in name)}/report.html"' in page
 
     good = next(folder / name for name in notes if "hollow" not in name)
     before = {path: path.stat().st_mtime_ns for path in good.rglob("*")}

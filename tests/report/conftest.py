@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from evomerge.report import write
+from evomerge.report import sweep, write
 from tests.report.browser import program
 from tests.report.run_folders import write_run
 from tests.report.scenarios import EVERY
+from tests.report.sweeps import SWEEPS, write_sweep
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +25,19 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def made(name: str) -> Path:
         folder = write_run(tmp_path_factory.mktemp("runs") / name, EVERY[name])
         write(folder)
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def sweep_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives the folder of a made-up sweep by name, with its page written."""
+
+    @functools.cache
+    def made(name: str) -> Path:
+        folder = write_sweep(tmp_path_factory.mktemp("sweeps") / name, SWEEPS[name])
+        sweep.write(folder)
         return folder
 
     return made

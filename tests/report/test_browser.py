@@ -40,6 +40,29 @@ def test_no_error_no_request_no_overflow(browser: Browser, run_of: RunOf, name: 
     assert [url for url in browser.requests if not url.startswith("data:")] == [address]
 
 
+@pytest.mark.parametrize(
+    ("name", "width"), [("two", 1366), ("three", 390), ("single", 390), ("mixed", 1366), ("hostile", 390)]
+)
+def test_the_page_over_a_sweep(browser: Browser, sweep_of: RunOf, name: str, width: int) -> None:
+    address = (sweep_of(name) / "report.html").as_uri()
+    browser.open(address, width, 900, dark=name == "three")
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    assert browser.run("document.title") != "owned"
+    plots = browser.run(
+        "[...document.querySelectorAll('.plot, .multiples')].map((e) => e.querySelectorAll('svg').length)"
+    )
+    assert plots
+    assert min(plots) > 0
+    assert browser.run("[...document.querySelectorAll('svg[role=img]')].every((e) => e.getAttribute('aria-label'))")
+    # Only the runs that a button of the legend names stay as they are.
+    browser.run("document.querySelector('.light').click()")
+    assert browser.run("document.activeElement.getAttribute('aria-pressed')") == "true"
+    browser.run("document.querySelector('input[value=search]').click()")
+    assert browser.run("document.querySelector('.plot .ground').classList.contains('search')")
+    assert browser.errors == []
+    assert [url for url in browser.requests if not url.startswith("data:")] == [address]
+
+
 def test_hostile_text_runs_nothing(browser: Browser, run_of: RunOf) -> None:
     browser.open((run_of("hostile") / "report.html").as_uri(), 1366, 900)
     assert browser.run("document.title") != "owned"

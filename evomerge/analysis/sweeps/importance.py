@@ -56,6 +56,10 @@ class Importance:
     degrees: int
     block: bool
 
+    def effect(self, columns: Term) -> Effect | None:
+        """The effect of one key or pair of keys; None where it was not fitted."""
+        return next((effect for effect in self.effects if effect.columns == columns), None)
+
 
 def importance(levels: ArrayLike, values: ArrayLike, block: int | None = None) -> Importance | None:
     """Takes the variance of a number apart by the keys that were varied.
