@@ -68,7 +68,7 @@ class SweepFacts:
 
     @property
     def title(self) -> str:
-        """What was varied, in a line."""
+        """The varied keys, in a line."""
         return f"sweep over {', '.join(self.sweep.keys)}" if self.sweep.keys else "sweep"
 
     @property

@@ -214,7 +214,7 @@ class Group:
 
     @cached_property
     def notes(self) -> list[str]:
-        """What stands in the way of comparing these runs."""
+        """Reasons to compare these runs with care."""
         compared = [run for run in self.runs if self.split in run.fronts]
         found = []
         if len(compared) < len(self.runs):
