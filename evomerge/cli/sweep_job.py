@@ -6,6 +6,7 @@ interrupted, and notes how it ended.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -15,7 +16,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -32,28 +32,33 @@ _LOOK = 0.1  # seconds between looks at the sweep's interrupts
 class Interruptions:
     """How often a sweep was interrupted: the size of a file that only grows.
 
+    In the sweep's own process the count holds without the file too, which a full disk, or a folder that is removed
+    while the sweep runs, takes away.
+
     Args:
         path: The file; there is none before the first interrupt.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._own = 0
 
     @property
     def count(self) -> int:
         """How many there were."""
         try:
-            return self.path.stat().st_size
-        except FileNotFoundError:
-            return 0
+            return max(self._own, self.path.stat().st_size)
+        except OSError:
+            return self._own
 
     def add(self) -> None:
         """Adds one."""
-        with self.path.open("ab") as file:
+        self._own += 1
+        with contextlib.suppress(OSError), self.path.open("ab") as file:
             file.write(b"i")
 
     def clear(self) -> None:
-        """Forgets them, as a sweep begins and ends."""
+        """Removes the file, as the sweep ends."""
         self.path.unlink(missing_ok=True)
 
 
@@ -99,7 +104,7 @@ class JobRunner:
         # A process group of its own: an interrupt from the terminal reaches it once, through the sweep.
         with (
             subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", process_group=0) as child,
-            nullcontext() if os.getpid() == self.sweep else _passing_on(child),
+            contextlib.nullcontext() if os.getpid() == self.sweep else _passing_on(child),
         ):
             assert child.stderr is not None
             reader = threading.Thread(target=_follow, args=(child.stderr, tail), daemon=True)
@@ -131,7 +136,7 @@ def _follow(stream: IO[str], tail: deque[str]) -> None:
         tail.append(line.rstrip("\n"))
 
 
-@contextmanager
+@contextlib.contextmanager
 def _passing_on(child: subprocess.Popen[str]) -> Iterator[None]:
     """In a launcher's process: SIGTERM goes on to the job, and Ctrl-C is left to the sweep, which tells all jobs."""
     before: dict[int, Any] = {}

@@ -83,9 +83,10 @@ def test_every_interrupt_of_a_sweep_reaches_a_job_once(tmp_path: Path) -> None:
         patched.setattr(sys, "stderr", SimpleNamespace(write=watch))
         code, messages = runner._run([sys.executable, "-c", LISTENER])
     assert (code, messages) == (0, ["ready", "caught", "caught"])
-    assert interruptions.count == 2
+    assert interruptions.count == Interruptions(interruptions.path).count == 2
     interruptions.clear()
     assert not list(tmp_path.iterdir())
+    assert interruptions.count == 2, "what is removed with the folder is not forgotten"
 
 
 def test_a_job_can_be_handed_to_another_process(desk: Path) -> None:
