@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 
 from evomerge.analysis.sweeps import Spread
+from evomerge.evaluation import Objective
 from evomerge.report.sweep.group import SEED, Group, Measure
 from evomerge.report.sweep.runs import SweepRun, read_run
 from evomerge.report.wording import NBSP, bounds, count, decimals, number, score, shortened
@@ -27,16 +28,19 @@ class SweepFacts:
 
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
-        self.runs = tuple(read_run(sweep.folder, job) for job in sweep.jobs)
+        self._shares: dict[tuple[Objective, ...], dict[str, bool]] = {}
+        self.runs = tuple(read_run(sweep.folder, job, self._shares) for job in sweep.jobs)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """Runs by what they searched for; runs without a score are in none."""
-        found: dict[tuple[object, ...], list[SweepRun]] = {}
+        found: dict[tuple[Objective, ...], list[SweepRun]] = {}
         for run in self.runs:
             if run.fronts:
                 found.setdefault(run.objectives, []).append(run)
-        return tuple(Group(runs, self.sweep.keys) for runs in found.values())
+        return tuple(
+            Group(runs, self.sweep.keys, self._shares.get(objectives, {})) for objectives, runs in found.items()
+        )
 
     @cached_property
     def troubled(self) -> list[tuple[SweepRun, str]]:

@@ -49,13 +49,15 @@ class Group:
         runs: The runs.
         keys: The keys that the sweep varies.
         objectives: What all of them searched for.
+        percent: Objective label to whether it is shown as per cent.
         split: The split whose scores they are compared by: the test split where any has been confirmed.
     """
 
-    def __init__(self, runs: Sequence[SweepRun], keys: Sequence[str]) -> None:
+    def __init__(self, runs: Sequence[SweepRun], keys: Sequence[str], shares: Mapping[str, bool]) -> None:
         self.runs = tuple(runs)
         self.keys = tuple(keys)
         self.objectives: tuple[Objective, ...] = runs[0].objectives
+        self.percent = {o.label: shares.get(o.label, False) for o in self.objectives}
         self.split = next((split for split in SPLITS if any(split in run.fronts for run in runs)), "search")
 
     @property
@@ -67,11 +69,6 @@ class Group:
     def signs(self) -> Array:
         """Factor per objective between natural units and values to minimise."""
         return np.array([-1.0 if o.higher_is_better else 1.0 for o in self.objectives])
-
-    @cached_property
-    def percent(self) -> dict[str, bool]:
-        """Objective label to whether it is shown as per cent."""
-        return {o.label: all(run.percent.get(o.label, False) for run in self.runs) for o in self.objectives}
 
     @cached_property
     def values(self) -> dict[str, tuple[str, ...]]:

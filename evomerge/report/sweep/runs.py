@@ -35,7 +35,6 @@ class SweepRun:
         candidates: How many were asked for.
         failed: How many of these failed.
         course: For a single objective, ``(candidates, best search score so far)``, less being better.
-        percent: Objective label to whether it is a share of items.
         items: What identifies the items of each split.
         problem: Why the run cannot be read; empty where it can.
         reported: Whether it has a report of its own.
@@ -49,18 +48,19 @@ class SweepRun:
     candidates: int = 0
     failed: int = 0
     course: Array = field(default_factory=lambda: np.empty((0, 2)))
-    percent: Mapping[str, bool] = field(default_factory=dict)
     items: Mapping[str, str] = field(default_factory=dict)
     problem: str = ""
     reported: bool = False
 
 
-def read_run(folder: Path, job: SweepJob) -> SweepRun:
+def read_run(folder: Path, job: SweepJob, shares: dict[tuple[Objective, ...], dict[str, bool]]) -> SweepRun:
     """A job's run; one that cannot be read holds the reason.
 
     Args:
         folder: The sweep's folder.
         job: The job.
+        shares: Objectives to label to whether it is a share of items, of the runs read before; added to where this is
+            the first scored one with its objectives, as that takes reading answers.
     """
     own = folder / job.name
     if not (own / "manifest.json").exists():
@@ -76,6 +76,8 @@ def read_run(folder: Path, job: SweepJob) -> SweepRun:
         values = results.minimised(searched)
         fronts["search"] = values[non_dominated(values)]
         chosen["search"] = values.min(axis=0)
+        if results.objectives not in shares:
+            shares[results.objectives] = {o.label: results.percent(o) for o in results.objectives}
     if tested:
         fronts["test"] = results.minimised(tested)
         chosen["test"] = _chosen(results, tested)
@@ -88,7 +90,6 @@ def read_run(folder: Path, job: SweepJob) -> SweepRun:
         len(results.candidates),
         sum(e.error is not None for e in results.candidates),
         _course(results),
-        {o.label: results.percent(o) for o in results.objectives},
         {split: str((results.store.manifest.get("items") or {}).get(split)) for split in SPLITS},
         reported=(own / "report.html").exists(),
     )
