@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results" / "example"
-WORDS = ("experiment=example", "searcher=nsga2,random", "genome=model,layer", "evaluations=48")
+WORDS = ("experiment=example", "searcher=nsga2,random", "genome=model,layer", "evaluations=48", "items_per_task=100")
 PICTURES = {"sweep.png": (1200, 1620), "sweep_narrow.png": (500, 2400)}
 """Name to width and height of the picture, in pixels."""
 
