@@ -87,6 +87,46 @@ def test_of_killed_workers_only_what_they_were_at_is_done_again(tmp_path: Path) 
     assert times.total() <= 400 + 20, "each killed worker costs one job at most"
 
 
+def host(name: str) -> list[str]:
+    """Words that run a program as on a host of that name, without a network."""
+    code = "import os, socket, sys; socket.sethostname(sys.argv[1]); os.execvp(sys.argv[2], sys.argv[2:])"
+    return ["unshare", "--uts", "--net", "--map-root-user", sys.executable, "-c", code, name]
+
+
+def needs_hosts() -> None:
+    """Skips a test where this system does not let us play two hosts."""
+    if shutil.which("unshare") is None or subprocess.run([*host("other"), "true"], capture_output=True).returncode:
+        pytest.skip("needs namespaces of its own: unshare")
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_a_host_that_is_gone_is_missed_when_it_gives_no_sign_of_life(tmp_path: Path) -> None:
+    """Its processes cannot be seen from here; those of a third host take over."""
+    needs_hosts()
+    executor = SharedFolder(tmp_path / "work", grace=3.0)
+    jobs = [workers.job(number) for number in range(4)]
+    for job in jobs:
+        executor.submit(job)
+    executor._list()
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "work").symlink_to(tmp_path / "work")
+    with crowd(tmp_path / "one", 2, 600.0, *host("node-1"), grace=3.0) as pids:
+        wait_for(lambda: ran(tmp_path / "one").total() == 2)
+        executor._watch()
+        assert len(executor._work.claimed(executor._work.names())) == 2
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+    executor._watched = 0.0
+    executor._watch()
+    assert len(executor._work.claimed(executor._work.names())) == 2, "nobody can see here that they are dead"
+    with crowd(tmp_path / "two", 1, 0.0, *host("node-2"), grace=3.0):
+        found = {workers.number(result.job): result.attempt for result in executor.results()}
+    lost = set(ran(tmp_path / "one"))
+    assert found == {number: 1 + (number in lost) for number in range(4)}
+
+
 DRIVER = """
 import sys
 from pathlib import Path

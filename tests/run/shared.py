@@ -15,6 +15,7 @@ from evomerge.contracts.watching import wait_for
 from tests.run.family import ROOT, Family
 
 GRACE = 6.0
+PATIENCE = 900.0  # seconds, for machines that have much else to do
 
 
 class Workers:
@@ -57,7 +58,7 @@ class Workers:
         """The output of all."""
         return "\n".join(self.log(number).read_text() for number in range(len(self.processes)))
 
-    def codes(self, seconds: float = 240.0) -> list[int]:
+    def codes(self, seconds: float = PATIENCE) -> list[int]:
         """Waits until all have ended; their exit codes."""
         wait_for(lambda: all(process.poll() is not None for process in self.processes), seconds)
         return [process.returncode for process in self.processes]
@@ -96,7 +97,7 @@ def submitted(family: Family, run: Path, **changes: object) -> Path:
     """The folder of a submission; workers of other machines count as gone after a few seconds."""
     words = family.words(run, **{"executor.options.grace": GRACE, **changes})
     done = subprocess.run(
-        [sys.executable, "-m", "evomerge", "submit", *words], capture_output=True, text=True, cwd=ROOT, timeout=240
+        [sys.executable, "-m", "evomerge", "submit", *words], capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
     return run

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from evomerge.contracts.watching import gone, wait_for
+from evomerge.lease import EXPIRY
+from tests.executors.test_crowd import host, needs_hosts
 from tests.run.family import Family, answers, records
-from tests.run.shared import provenance, recorded, submitted, workers
+from tests.run.shared import PATIENCE, provenance, recorded, submitted, workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
@@ -38,17 +39,40 @@ def test_whoever_vanishes_others_go_on(family: Family, finished: Path, tmp_path:
     run = submitted(family, tmp_path / "run")
     with workers(run) as joined:
         first = joined.start()
-        wait_for(lambda: recorded(run) >= 2, 120)
+        wait_for(lambda: recorded(run) >= 2, PATIENCE)
         second = joined.start()
         os.kill(joined.children(first)["driver"], signal.SIGKILL)
-        wait_for(lambda: recorded(run) >= 5, 120)
+        wait_for(lambda: recorded(run) >= 5, PATIENCE)
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
-        wait_for(lambda: recorded(run) >= 9, 120)
+        wait_for(lambda: recorded(run) >= 9, PATIENCE)
         third = joined.start()
         os.kill(second.pid, signal.SIGKILL)
         second.wait()
         joined.processes = [third]
+        assert joined.codes() == [0]
+    assert records(run) == records(finished)
+    assert answers(run) == answers(finished)
+
+
+@pytest.mark.network
+def test_a_host_that_is_gone_is_succeeded_by_another(family: Family, finished: Path, tmp_path: Path) -> None:
+    """Two hosts without a network, which see each other's files alone; the one with the driver is lost."""
+    needs_hosts()
+    run = submitted(family, tmp_path / "run")
+    with workers(run, lambda number: host(f"node-{number}")) as joined:
+        first = joined.start()
+        wait_for(lambda: recorded(run) >= 3, PATIENCE)
+        second = joined.start()
+        wait_for(lambda: len(list((run / "work" / "workers").glob("*.alive"))) == 2, PATIENCE)
+        assert joined.children(first).keys() == {"driver", "process"}
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+        leases = [*(run / "records").glob(".lease.*"), *(run / "work" / "driver").glob(".lease.*")]
+        assert len(leases) == 2, "nobody can see there that their holders are dead"
+        for lease in leases:
+            os.utime(lease, (lease.stat().st_mtime - EXPIRY,) * 2)
+        joined.processes = [second]
         assert joined.codes() == [0]
     assert records(run) == records(finished)
     assert answers(run) == answers(finished)
@@ -59,19 +83,19 @@ def test_a_worker_that_is_told_to_leave_hands_over(family: Family, finished: Pat
     run = submitted(family, tmp_path / "run", **{"executor.options.grace": 600.0})
     with workers(run) as joined:
         first = joined.start(finish=0)
-        wait_for(lambda: recorded(run) >= 2, 120)
+        wait_for(lambda: recorded(run) >= 2, PATIENCE)
         children = joined.children(first)
         assert children.keys() == {"driver", "process"}
         first.send_signal(signal.SIGUSR1)
-        assert first.wait(60) == 75
+        assert first.wait(PATIENCE) == 75
         assert all(map(gone, children.values()))
         assert not list((run / "work" / "jobs").glob("*.claim"))
         assert not list((run / "records").glob(".lease.*"))
         before = recorded(run)
         second = joined.start()
-        wait_for(lambda: recorded(run) > before, 120)
+        wait_for(lambda: recorded(run) > before, PATIENCE)
         second.send_signal(signal.SIGTERM)
-        assert second.wait(60) == 75
+        assert second.wait(PATIENCE) == 75
         joined.processes = [joined.start()]
         assert joined.codes() == [0]
     assert records(run) == records(finished)
@@ -82,11 +106,11 @@ def test_a_worker_that_is_refused_says_why(family: Family, own_family: Family, t
     run = submitted(own_family, tmp_path / "run")
     with workers(run) as joined:
         driver = joined.start()
-        wait_for(lambda: recorded(run) >= 2, 120)
+        wait_for(lambda: recorded(run) >= 2, PATIENCE)
         data = own_family.folder / "tasks" / "first.jsonl"
         data.write_text("\n".join(data.read_text().splitlines()[:-20]) + "\n")
         joined.start()
-        wait_for(lambda: joined.processes[1].poll() is not None, 120)
+        wait_for(lambda: joined.processes[1].poll() is not None, PATIENCE)
         assert joined.processes[1].returncode == 2
         assert "the tasks have changed since the run began" in joined.log(1).read_text()
         assert driver.poll() is None
@@ -99,8 +123,6 @@ def test_a_run_that_failed_is_over(family: Family, tmp_path: Path) -> None:
     with workers(run) as joined:
         joined.start()
         assert joined.codes() == [1]
-        began = time.monotonic()
         joined.processes = [joined.start()]
         assert joined.codes() == [1]
-        assert time.monotonic() - began < 60
     assert "no luck" in (run / "work" / "over.json").read_text()
