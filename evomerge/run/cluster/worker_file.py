@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
+import threading
 import types
 import typing
 from collections.abc import Mapping
@@ -59,6 +61,12 @@ def worker_of(folder: Path) -> Worker:
     data = read_worker(folder)
     if data is None:
         raise InputError(f"{folder / WORK / WORKER} is not there; the driver of the run writes it")
+    if threading.current_thread() is threading.main_thread():
+        for number in (
+            signal.SIGTERM,
+            signal.SIGUSR1,
+        ):  # batch systems tell all processes of a job
+            signal.signal(number, signal.SIG_IGN)
     environment.prepare(offline=bool(data["offline"]))
     from evomerge.candidate import Worker, WorkerSettings  # libraries read the environment once, on import
 
