@@ -59,6 +59,8 @@ def submit(words: Sequence[str], command: Sequence[str] = ()) -> tuple[RunConfig
     others = [override for override in found if override.key.partition(".")[0] != _SUBMIT]
     settings = _submit_settings([override for override in found if override not in others], problems)
     problems += _submit_problems(others)
+    if command:
+        command = (*command[:2], "executor=folder", *(word for word in command[2:] if not word.startswith(_SUBMIT)))
     config = resolve([Override("executor", "folder", group=True), *others], problems, command)
     return config, settings
 

@@ -53,7 +53,8 @@ def test_a_submission_is_a_folder_that_workers_can_join(
     assert config.fitness.task_path == (str(family.folder / "tasks"),)
     assert config.run_dir == str(run)
     assert (config.executor.name, config.model.device) == ("folder", "cuda")
-    assert config.command[:2] == ("evomerge", "search")
+    assert config.command[:3] == ("evomerge", "search", "executor=folder")
+    assert not [word for word in config.command if word.startswith("submit")]
     text = (run / "job.sbatch").read_text()
     assert "#SBATCH --array=0-2\n" in text
     assert "#SBATCH --mem=8192M\n" in text

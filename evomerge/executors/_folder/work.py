@@ -226,7 +226,8 @@ class WorkFolder:
         try:
             os.utime(self._alive(worker.name))
         except FileNotFoundError:
-            self.sign(worker)
+            if self.workers.is_dir():  # else the run has been removed, and stays so
+                self.sign(worker)
 
     def say(self, worker: Signature, state: Mapping[str, Any]) -> None:
         """Tells people what a worker is doing. Not waited for: nothing depends on it."""

@@ -79,6 +79,8 @@ class DriverPart:
 
     def _take(self) -> bool:
         place = self._folder / WORK / "driver"
+        if not (self._folder / "manifest.json").exists() and not place.parent.is_dir():
+            raise InputError(f"{self._folder} is not there any more")
         place.mkdir(parents=True, exist_ok=True)
         try:
             self._lease = Lease.take(place)

@@ -85,9 +85,11 @@ class ClusterWorker:
             self._finish()
             return "left"
         finally:
-            if self._worker is not None:
-                self._worker.leave()
-            self._driver.leave()
+            try:
+                if self._worker is not None:
+                    self._worker.leave()
+            finally:
+                self._driver.leave()
 
     def _turn(self, seconds: float) -> bool:
         if self._worker is None:
