@@ -65,7 +65,7 @@ def _configured(folder: Path) -> RunConfig:
 
 
 def _leave_with_parent() -> None:
-    while sys.stdin.buffer.read(1):
+    while os.read(0, 1):  # not through sys.stdin, whose lock a process that ends could not get
         pass
     for _ in range(2):  # the first lets a search end its batch, the second ends it now
         os.kill(os.getpid(), signal.SIGTERM)
