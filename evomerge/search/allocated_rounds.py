@@ -78,7 +78,7 @@ class AllocatedRounds:
                 self._book.weigh(evaluation.digest, whole)
 
     def _take(self, evaluation: Evaluation) -> None:
-        store = self._evaluator.store
+        store = self._evaluator.asks.store
         self._book.add(evaluation, store.responses(evaluation), store.items(evaluation))
 
     def estimates(self) -> dict[str, dict[str, tuple[float, float]]]:

@@ -15,6 +15,7 @@ import numpy as np
 from evomerge.evaluation import Evaluation
 from evomerge.executors import Executor
 from evomerge.search.allocated_rounds import AllocatedRounds
+from evomerge.search.asks import Asks
 from evomerge.search.batch import Batch
 from evomerge.search.batch_evaluator import BatchEvaluator
 from evomerge.search.criteria import Criteria
@@ -111,8 +112,8 @@ class _Search:
         self._cut = False
         self._known: dict[str, Evaluation] = {}  # the baselines
         self._searcher: Searcher | None = None
-        fold = Fold.of(plan.aggregate, plan.objectives, plan.constraints)
-        self._evaluator = BatchEvaluator(store, executor, fold, plan.budgets.max_failures, stop, self._expired, emit)
+        asks = Asks(store, Fold.of(plan.aggregate, plan.objectives, plan.constraints), emit)
+        self._evaluator = BatchEvaluator(asks, executor, plan.budgets.max_failures, stop, self._expired)
 
     def run(self) -> SearchResult:
         """All phases."""

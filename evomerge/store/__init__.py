@@ -13,6 +13,7 @@ from evomerge.store.folder import foreign_problem, read_json, read_manifest
 from evomerge.store.proxies import PROXIES, ProxyUse, proxies
 from evomerge.store.run import RunStore
 from evomerge.store.sweep import Sweep, SweepJob, is_sweep, read_sweep
+from evomerge.store.turns import Turn
 
 __all__ = [
     "ESTIMATES",
@@ -23,6 +24,7 @@ __all__ = [
     "RunStore",
     "Sweep",
     "SweepJob",
+    "Turn",
     "baselines",
     "candidates",
     "clusters_of",

@@ -1,13 +1,16 @@
-"""The lines of a run's records: an evaluation with how it came about, or what a searcher was told."""
+"""The lines of a run's records: an evaluation with how it came about, or what a searcher was told, or asked."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from evomerge.evaluation import Ask, Evaluation, JsonText, Provenance, ToldValues, compact
+from evomerge.store.files import read_lines
+from evomerge.store.turns import Turn
 
 _RECIPE = ',"recipe":{'  # cannot stand inside a JSON text before the recipe: there its quotes would be escaped
 
@@ -31,19 +34,41 @@ def record_line(record: Record) -> str:
     return f'{compact(head)[:-1]},"recipe":{JsonText.of(record.evaluation.recipe).text}}}\n'
 
 
-def told_line(told: Mapping[Ask, ToldValues]) -> str:
-    """The line that says what a searcher was told."""
-    return compact({"told": [{**ask.to_json(), **values.to_json()} for ask, values in told.items()]}) + "\n"
+@dataclass(frozen=True)
+class Note:
+    """A line about a searcher.
+
+    Attributes:
+        told: What it was told of evaluations.
+        asked: What it was asked for, where the order matters.
+    """
+
+    told: Mapping[Ask, ToldValues]
+    asked: tuple[Turn, ...] = ()
 
 
-def read_line(line: str) -> Record | dict[Ask, ToldValues]:
-    """Reads what :func:`record_line` or :func:`told_line` wrote."""
+def note_line(note: Note) -> str:
+    """The line that says what a searcher was told, or asked."""
+    asked = [{**turn.ask.to_json(), "digest": turn.digest} for turn in note.asked]
+    told = [{**ask.to_json(), **values.to_json()} for ask, values in note.told.items()]
+    return compact({"told": told, **({"asked": asked} if asked else {})}) + "\n"
+
+
+def read_line(line: str) -> Record | Note:
+    """Reads what :func:`record_line` or :func:`note_line` wrote."""
     head, separator, recipe = line.partition(_RECIPE)
     data = json.loads(f"{head}}}" if separator else head)
     if "told" in data:
-        return {Ask.from_json(one): ToldValues.from_json(one) for one in data["told"]}
+        told = {Ask.from_json(one): ToldValues.from_json(one) for one in data["told"]}
+        return Note(told, tuple(Turn(Ask.from_json(one), str(one["digest"])) for one in data.get("asked", ())))
     text = JsonText(f"{{{recipe[:-1]}") if separator else JsonText.of(data["recipe"])
     return checked(Record(Evaluation.from_json(data["evaluation"], text), Provenance.from_json(data["provenance"])))
+
+
+def read_records(folder: Path) -> Iterator[Record | Note]:
+    """The lines of all writers of a run, those of each in their order."""
+    for path in sorted(folder.glob("*.jsonl")):
+        yield from read_lines(path, read_line)
 
 
 def checked(record: Record) -> Record:

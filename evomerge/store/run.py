@@ -22,11 +22,13 @@ from evomerge.evaluation import (
 )
 from evomerge.lease import Lease
 from evomerge.store import format_1
-from evomerge.store.files import Log, drop_torn_tail, read_lines, write_json, write_lines, write_text
+from evomerge.store.files import Log, drop_torn_tail, write_json, write_lines, write_text
 from evomerge.store.folder import FORMAT, MANIFEST, make_folder, read_json, read_manifest, versions_at_start
 from evomerge.store.item_sets import ItemSets
-from evomerge.store.records import Record, evaluation_line, read_line, record_line, told_line
+from evomerge.store.recorded import Recorded
+from evomerge.store.records import Note, Record, evaluation_line, note_line, read_records, record_line
 from evomerge.store.responses import Responses, listed
+from evomerge.store.turns import Turn
 
 _FOLDED, _ITEM_SETS, _EVENTS = "evaluations.jsonl", "item_sets.jsonl", "events.jsonl"
 
@@ -40,6 +42,7 @@ class RunStore:
         folder: The run's folder.
         manifest: What the run is: see README for the fields.
         writer: Name of this process's own log files; None for a store that was opened to read.
+        turns: The order of asks and evaluations, if the run is asynchronous.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any], writer: str | None = None) -> None:
@@ -51,8 +54,8 @@ class RunStore:
         self._events = Log(folder / _EVENTS)
         self._item_sets = ItemSets(folder / _ITEM_SETS)
         self._responses = Responses(folder / "responses", writer, self._item_sets)
-        self._records: dict[Ask, Record] = {}
-        self._asks: dict[tuple[str, str], list[Ask]] = {}  # of a recipe and variant
+        self._records = Recorded()
+        self.turns = self._records.turns
         self._load()
 
     @classmethod
@@ -152,10 +155,15 @@ class RunStore:
         Not waited for: a run that goes on after a crash tells the same again.
         """
         self._writing()
-        new = {ask: values for ask, values in told.items() if self._records[ask].evaluation.told != values}
-        if new:
-            self._log.append(told_line(new).encode(), sync=False)
-        self._tell(new)
+        self._note(Note({ask: values for ask, values in told.items() if self._records[ask].evaluation.told != values}))
+
+    def asked(self, ask: Ask, digest: str) -> None:
+        """Keeps the turn of an asynchronous run's ask, before its job starts; what is known is not written again.
+
+        Not waited for: the next record is, after it in the same file; without one nothing came of it.
+        """
+        self._writing()
+        self._note(Note({}, (Turn(ask, digest),) if ask not in self.turns else ()))
 
     def find(
         self, digest: str, items: ItemLists, variant: str = ""
@@ -165,7 +173,7 @@ class RunStore:
 
     def failure(self, digest: str, variant: str = "") -> Failure | None:
         """The failure of a recipe in a variant, or None. It is final: what has failed is not asked again."""
-        found = (self._records[ask].evaluation.error for ask in self._asks.get((digest, variant), ()))
+        found = (record.evaluation.error for record in self._records.of_recipe(digest, variant))
         return next((error for error in found if error is not None), None)
 
     def at(self, ask: Ask) -> Evaluation | None:
@@ -175,13 +183,13 @@ class RunStore:
 
     def lookup(self, digest: str, split: str, variant: str = "", item_set: str | None = None) -> Evaluation | None:
         """The evaluation of a recipe on a split, or on one set of its items: the one with the most items, the last."""
-        asks = [ask for ask in self._asks.get((digest, variant), ()) if ask.round == split]
-        found = sorted((self._records[ask].evaluation for ask in asks), key=lambda e: (e.items, e.order))
+        kept = [record.evaluation for record in self._records.of_recipe(digest, variant)]
+        found = sorted((one for one in kept if one.split == split), key=lambda e: (e.items, e.order))
         return next((one for one in reversed(found) if item_set in (None, one.item_set)), None)
 
     def evaluations(self, split: str | None = None) -> list[Evaluation]:
         """All evaluations, or those of one split, sorted by (split, batch, index, rung)."""
-        chosen = [record.evaluation for ask, record in self._records.items() if split is None or ask.round == split]
+        chosen = [one.evaluation for one in self._records if split is None or one.evaluation.split == split]
         return sorted(chosen, key=lambda evaluation: evaluation.order)
 
     def provenance(self, evaluation: Evaluation) -> Provenance:
@@ -272,27 +280,21 @@ class RunStore:
             for record in format_1.read_records(self.folder, self.manifest, self._item_sets):
                 self._register(record)
             return
-        for path in sorted((self.folder / "records").glob("*.jsonl")):
-            for read in read_lines(path, read_line):
-                if isinstance(read, Record):
-                    self._register(read)
-                else:
-                    self._tell(read)
+        for read in read_records(self.folder / "records"):
+            if isinstance(read, Record):
+                self._register(read)
+            else:
+                self._records.take(read)
         # After the records, to which another process may be appending: the sets that they name were there before them.
-        named = ((record.evaluation.item_set, record.provenance.answered) for record in self._records.values())
+        named = ((record.evaluation.item_set, record.provenance.answered) for record in self._records)
         self._item_sets.load({digest for pair in named for digest in pair if digest})
 
     def _register(self, record: Record) -> None:
         evaluation, provenance = record.evaluation, record.provenance
-        if evaluation.ask in self._records:
-            return
-        self._records[evaluation.ask] = record
-        self._asks.setdefault((evaluation.digest, evaluation.variant), []).append(evaluation.ask)
-        if provenance.responses is not None:
+        if self._records.add(record) and provenance.responses is not None:
             self._responses.register(evaluation.digest, evaluation.variant, provenance.answered, provenance.responses)
 
-    def _tell(self, told: Mapping[Ask, ToldValues]) -> None:
-        for ask, values in told.items():
-            record = self._records.get(ask)
-            if record is not None:
-                self._records[ask] = replace(record, evaluation=replace(record.evaluation, told=values))
+    def _note(self, note: Note) -> None:
+        if note.told or note.asked:
+            self._log.append(note_line(note).encode(), sync=False)
+        self._records.take(note)

@@ -24,6 +24,7 @@ from evomerge.evaluation import Job, Outcome, Response
 from evomerge.executors._shared.response_table import ResponseTable, read_table
 from evomerge.recipe import Recipe
 from evomerge.search import Criteria, PromoteSettings, SearchPlan
+from evomerge.search.asks import Asks
 from evomerge.search.batch import Batch
 from evomerge.search.batch_evaluator import BatchEvaluator
 from evomerge.search.folding import Fold
@@ -107,7 +108,7 @@ def by_ocba(data: Recorded, listed: NDArray[np.int_], share: float, seed: int) -
         RunStore.open(Path(folder), {}, {}) as store,
     ):
         executor = executors.make("local", lambda: data.worker("selection"))
-        evaluator = BatchEvaluator(store, executor, fold, 10, lambda: "none", lambda: False, lambda _: None)
+        evaluator = BatchEvaluator(Asks(store, fold, lambda _: None), executor, 10, lambda: "none", lambda: False)
         recipes, names = list(plan.baselines.values()), list(plan.baselines)
         baselines = evaluator.score(Batch(recipes, "selection", 1, plan.items["selection"], names)).evaluations
         recipes = [data.recipes[row] for row in listed]
