@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evomerge.evaluation import (
+    Ask,
     Evaluation,
     Failure,
     ItemLists,
@@ -68,20 +69,20 @@ class Asks:
             recorded = f"it as number {elsewhere.index} of batch {elsewhere.batch}"
         else:
             recorded = "it on other items" if same else f"recipe {found.digest[:12] if found else ''} there"
-        raise self.contradicted(batch, place, recorded)
+        raise self.contradicted(ask, digest, recorded)
 
-    def contradicted(self, batch: Batch, place: int, recorded: str) -> ReplayError:
+    def contradicted(self, ask: Ask, digest: str, recorded: str) -> ReplayError:
         """The error for a proposal that the run knows better.
 
         Args:
-            batch: The batch.
-            place: The recipe's place in it.
+            ask: Its place.
+            digest: The recipe's digest; empty where nothing was proposed.
             recorded: What the run has recorded, in words that follow "the run has recorded".
         """
-        digest, ask = batch.recipes[place].digest, batch.ask(place)
+        proposed = f"recipe {digest[:12]} is" if digest else "nothing is"
         return ReplayError(
-            f"recipe {digest[:12]} is proposed as number {ask.index} of batch {ask.batch}, but the run has recorded "
-            f"{recorded}; {_versions_changed(self.store.manifest)}"
+            f"{proposed} proposed as number {ask.index} of batch {ask.batch}, but the run has recorded {recorded}; "
+            f"{_versions_changed(self.store.manifest)}"
         )
 
     def job(self, batch: Batch, place: int) -> Job | Outcome:
@@ -93,10 +94,10 @@ class Asks:
         _, missing = self.store.find(recipe.digest, batch.items)
         return Job.of(recipe, missing, batch.ask(place), history=batch.history) if missing else Outcome()
 
-    def came(self, job: Job, result: Result) -> Provenance:
+    def came(self, ask: Ask, result: Result) -> Provenance:
         """How a result came about; that it took several attempts is told."""
         if result.attempt > 1:
-            self.emit(Retried(job.id, job.ask, result.attempt))
+            self.emit(Retried(result.job, ask, result.attempt))
         return Provenance(attempt=result.attempt, worker=result.worker, seconds=dict(result.outcome.seconds))
 
     def evaluation(self, batch: Batch, place: int, outcome: Outcome) -> tuple[Evaluation, Sequence[Response]]:

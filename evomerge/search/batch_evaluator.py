@@ -152,7 +152,7 @@ class BatchEvaluator:
         with closing(run(self.executor, jobs)) as results:
             for result in results:
                 job = by_id[result.job]
-                yield job, result.outcome, self.asks.came(job, result)
+                yield job, result.outcome, self.asks.came(job.ask, result)
 
     def _keep(self, work: _Work, digest: str, outcome: Outcome, provenance: Provenance) -> None:
         """Folds an outcome with what was known, and keeps the evaluation."""

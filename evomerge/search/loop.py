@@ -3,12 +3,13 @@
 Resuming has no code of its own. The loop starts from the beginning, finds in the store what was scored before, and so
 arrives where it stopped, in the middle of a batch too, with a searcher that has been told exactly the same. A budget
 cuts the last batch: what fits is scored and kept but the batch is not told, so a larger budget later completes and
-tells it, as if it had been there from the start.
+tells it, as if it had been there from the start. A search without batches is `SteadySearch`; all else is the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from evomerge.search.promotion import Promotion
 from evomerge.search.rounds import PlainRounds, Round, Rounds
 from evomerge.search.searchers import Problem, Searcher
 from evomerge.search.status import EventLog, Status, Stopwatch
+from evomerge.search.steady import SteadySearch
 from evomerge.store import RunStore
 
 __all__ = ["EMPTY_BATCHES", "run"]
@@ -160,10 +162,12 @@ class _Search:
         searcher = self._searcher = plan.searcher(problem)
         self._searching = True
         plain = plan.allocation.plain
-        self._emit(Phase("search", self._allowance(rounds)[0], criteria if plain else None))
+        self._emit(Phase("search", self._allowance(rounds, 0)[0], criteria if plain else None))
+        if plan.steady is not None:
+            return self._steady(criteria, searcher, rounds)
         idle = stale = 0
         while True:
-            limit, budget = self._allowance(rounds)
+            limit, budget = self._allowance(rounds, len(self._candidates))
             if self._stop() != "none":
                 return "stopped"
             if limit == 0:
@@ -191,14 +195,24 @@ class _Search:
         self._told = self._asks
         self._emit(Told(self._told, len(self._candidates), front, fresh=found.fresh))
 
-    def _allowance(self, rounds: Rounds) -> tuple[int | None, str]:
-        """How many new candidates the budgets still allow, and the name of the tightest budget."""
+    def _steady(self, criteria: Criteria, searcher: Searcher, rounds: Rounds) -> str:
+        """The same without batches."""
+        allowance = partial(self._allowance, rounds)
+        search = SteadySearch(self._plan, self._evaluator, criteria, searcher, rounds.front, allowance)
+        try:
+            return search.run(EMPTY_BATCHES)
+        finally:
+            self._candidates = sorted(search.candidates, key=lambda candidate: candidate.order)
+            self._told = search.batches
+
+    def _allowance(self, rounds: Rounds, found: int) -> tuple[int | None, str]:
+        """How many new candidates the budgets allow after so many, and the name of the tightest budget."""
         budgets = self._plan.budgets
         left: list[tuple[int, str]] = []
         if budgets.evaluations is not None:
-            left.append((max(budgets.evaluations - len(self._candidates), 0), "evaluations"))
+            left.append((max(budgets.evaluations - found, 0), "evaluations"))
         if budgets.items is not None:
-            allowed = rounds.allowance(budgets.items, len(self._candidates))
+            allowed = rounds.allowance(budgets.items, found)
             left += [] if allowed is None else [(allowed, "items")]
         return min(left) if left else (None, "seconds")
 

@@ -130,6 +130,8 @@ class SearchPlan:
         scaled: Name to recipe of task arithmetic with one scale for all experts; the best on the search items is asked
             what finalists are asked, as a reference.
         clusters: Cluster of each item that belongs to one.
+        steady: In an asynchronous search, how many candidates count as a batch; None where batches are asked and told
+            whole.
     """
 
     genome: GenomeSpec
@@ -146,6 +148,7 @@ class SearchPlan:
     allocation: AllocationSettings = field(default_factory=AllocationSettings)
     scaled: Mapping[str, Recipe] = field(default_factory=dict)
     clusters: Mapping[str, str] = field(default_factory=dict)
+    steady: int | None = None
 
     def asks(self, split: str) -> bool:
         """Whether there are items on a split."""

@@ -18,11 +18,13 @@ from typing import Any, NoReturn
 import evomerge.store.files
 from evomerge import executors
 from evomerge.evaluation import Constraint
+from evomerge.executors import Executor
 from evomerge.search import AllocationSettings, Budgets, PromoteSettings, Searcher, SearchPlan, run
 from evomerge.search.searchers import Observation, Proposal, Selection
 from evomerge.store import RunStore
 from evomerge.store.files import Log
 from tests.search.analytic import Analytic, analytic, more_items, plan
+from tests.search.shuffled import Shuffled
 
 # A clean process that has loaded everything once; each search is a fork of it, a process of its own that starts in no
 # time.
@@ -40,7 +42,8 @@ class Blow:
     """When a process is killed.
 
     Attributes:
-        what: ``record``, ``responses`` or ``item_set`` of a split (``record:search``), or ``ask``.
+        what: ``record``, ``responses`` or ``item_set`` of a split (``record:search``), ``ask``, or ``turn:search``, the
+            line of an ask in an asynchronous search.
         count: The how-manieth of them in this process.
         share: How much of the line reaches the disk.
     """
@@ -63,14 +66,17 @@ def search_plan(name: str, evaluations: int = 26) -> SearchPlan:
     """Every kind of candidate: good, infeasible, failed, and repeated.
 
     Args:
-        name: A searcher's, or with an allocation after it: ``nsga2+rotating``.
+        name: A searcher's, or with an allocation after it: ``nsga2+rotating``; or asynchronous with so many at work:
+            ``nsga2@4``.
         evaluations: The budget.
     """
-    searcher, _, allocation = name.partition("+")
+    searcher, _, at_work = name.partition("@")
+    searcher, _, allocation = searcher.partition("+")
     budgets = Budgets(evaluations=evaluations, max_failures=50)
     made = replace(
         plan(searcher, budgets=budgets, seed=3, constraints=CONSTRAINTS, depth="linear"),
         finalists=3,
+        steady=8 if at_work else None,
     )
     if not allocation:
         return made
@@ -92,7 +98,14 @@ def run_search(folder: Path, name: str, evaluations: int, blow: Blow | None) -> 
     elif blow is not None:
         evomerge.store.files.Log.append = _dying_at_write(evomerge.store.files.Log.append, blow)
     with RunStore.open(folder, {"searcher": name}, {"searcher": name}) as store:
-        run(work, executors.make("local", worker_of(name)), store)
+        run(work, executor_of(name), store)
+
+
+def executor_of(name: str) -> Executor:
+    """The executor of a search; of an asynchronous one candidates end in an order that nothing decides."""
+    _, _, at_work = name.partition("@")
+    make_worker = worker_of(name)
+    return Shuffled(make_worker, int(at_work)) if at_work else executors.make("local", make_worker)
 
 
 def worker_of(name: str) -> Callable[[], Analytic]:
@@ -124,11 +137,13 @@ def _dying_at_write(write: Callable[..., int], blow: Blow) -> Callable[..., int]
         "record": ("records", f'"split":"{split}"'),
         "responses": ("responses", f'"item":"{first}'),
         "item_set": ("item_sets.jsonl", f'["{first}'),
+        "turn": ("records", '"asked":['),
     }[kind]
     left = [blow.count]
 
     def append(log: Log, data: bytes, *, sync: bool = True) -> int:
-        if place in (log.path.parent.name, log.path.name) and mark.encode() in data and b'"told":[' not in data:
+        note = kind != "turn" and b'"told":[' in data
+        if place in (log.path.parent.name, log.path.name) and mark.encode() in data and not note:
             left[0] -= 1
             if left[0] == 0:
                 write(log, data[: int(blow.share * len(data))])

@@ -40,7 +40,7 @@ class LastAsks:
         evaluator: Scores batches.
         emit: Told of every event.
         number: How many batches the searcher was told. What it recommends is asked in the last of them, after its own
-            proposals; scales are asked in batch 0, after the baselines.
+            proposals, also those that a larger budget will add; scales are asked in batch 0, after the baselines.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class LastAsks:
             return ()
         items = self._plan.items["search"]
         # Baselines of equal weights share a record, and leave places between them that stay empty.
-        first = 0 if number else len(self._plan.baselines)
+        first = self._plan.steady or 0 if number else len(self._plan.baselines)
         batch = Batch(
             recipes,
             "search",

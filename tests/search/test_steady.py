@@ -1,0 +1,248 @@
+"""Asynchronous searches: any order of answers, recorded and repeated, budgets as in a search of batches."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evomerge.evaluation import Ask, Failure, Job, Outcome
+from evomerge.executors import Worker
+from evomerge.search import Budgets, RepeatedFailures, ReplayError, SearchPlan, SearchResult, run
+from evomerge.search.events import Event, Told
+from evomerge.search.loop import EMPTY_BATCHES
+from evomerge.search.searchers import Observation, Proposal
+from evomerge.store import RunStore
+from tests.search.analytic import Analytic, analytic, plan
+from tests.search.sessions import Counting, memory, status
+from tests.search.shuffled import Shuffled
+
+SIZE = 8
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with memory(tmp_path_factory.mktemp("steady")) as folder:
+        yield folder
+
+
+def work(searcher: str = "nsga2", **settings: Any) -> SearchPlan:
+    return replace(plan(searcher, depth="linear", **settings), steady=SIZE, finalists=2)
+
+
+def search(
+    folder: Path, made: SearchPlan, capacity: int = 4, worker: Worker | None = None, **options: Any
+) -> tuple[SearchResult, list[Job]]:
+    counting, order = Counting(worker or Analytic(broken=0.2), []), options.pop("order", None)
+    with RunStore.open(folder, {}, {}) as store:
+        executor = Shuffled(lambda: counting, capacity, order)
+        result = run(made, executor, store, **options)
+    return result, counting.jobs
+
+
+def searched(folder: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (folder / "evaluations.jsonl").read_text().splitlines()]
+    return [row for row in rows if row["split"] == "search" and row["batch"]]
+
+
+def order(folder: Path) -> list[Ask]:
+    """The places in the order in which their evaluations came."""
+    return [turn.ask for turn in RunStore.read(folder).turns if turn.digest is None]
+
+
+@pytest.mark.parametrize(
+    "searcher",
+    ["ga", "nsga2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nsga3", "random", "smsemoa"))],
+)
+def test_an_order_of_answers_gives_the_records(searcher: str, tmp_path: Path) -> None:
+    """Whatever it is, it is the only thing that chance decides: told in it again, all is the same."""
+    result, jobs = search(tmp_path / "one", work(searcher))
+    assert (result.reason, result.evaluations, result.batches, result.cut) == ("evaluations", 40, 5, False)
+    came = order(tmp_path / "one")
+    assert len(came) == 40
+    assert came != sorted(came, key=lambda ask: ask.order), "four at work do not end in the order of the asks"
+    places = [(row["batch"], row["index"]) for row in searched(tmp_path / "one")]
+    assert places == [(batch, index) for batch in range(1, 6) for index in range(SIZE)]
+    assert all(row["told"] for row in searched(tmp_path / "one"))
+    search(tmp_path / "other", work(searcher), order=came)
+    one, other = (tmp_path / name / "evaluations.jsonl" for name in ("one", "other"))
+    assert other.read_bytes() == one.read_bytes()
+    assert list(RunStore.read(tmp_path / "other").turns) == list(RunStore.read(tmp_path / "one").turns)
+    again, jobs = search(tmp_path / "one", work(searcher))
+    assert (again, jobs) == (result, []), "a finished run is repeated without a job"
+
+
+def test_another_order_is_another_search(tmp_path: Path) -> None:
+    forwards = [Ask("search", batch, index) for batch in range(1, 6) for index in range(SIZE)]
+    latecomer = [*forwards[1:], forwards[0]]
+    search(tmp_path / "one", work(), order=forwards)
+    search(tmp_path / "other", work(), order=latecomer)
+    assert order(tmp_path / "other") == latecomer
+    one, other = ([row["digest"] for row in searched(tmp_path / name)] for name in ("one", "other"))
+    assert one[:SIZE] == other[:SIZE], "the initial population"
+    assert one != other
+
+
+def test_as_many_are_at_work_as_there_are_workers(tmp_path: Path) -> None:
+    """From the first ask to the last, more of them than the initial population too."""
+    for capacity in (1, 3, 20):
+        at_work: list[int] = []
+        with RunStore.open(tmp_path / str(capacity), {}, {}) as store:
+            executor = Shuffled(analytic, capacity)
+
+            def note(event: Event, executor: Shuffled = executor, at_work: list[int] = at_work) -> None:
+                if event.name == "scored" and event.evaluation.split == "search" and event.evaluation.batch:
+                    at_work.append(len(executor._jobs))
+
+            run(work(), executor, store, listeners=[note])
+        assert at_work[: 40 - capacity] == [capacity - 1] * (40 - capacity)
+        assert at_work[40 - capacity :] == list(range(capacity))[::-1], "in the end all that was begun is told"
+
+
+def test_an_extended_search_repeats_its_order_and_goes_on(tmp_path: Path) -> None:
+    """With other numbers of workers; and a smaller budget is the beginning of it."""
+    before: list[bytes] = []
+    for evaluations, capacity in ((3, 4), (21, 4), (22, 1), (37, 9)):
+        result, jobs = search(tmp_path, work(evaluations=evaluations), capacity)
+        assert result.evaluations == evaluations
+        lines = (tmp_path / "records" / "main.jsonl").read_bytes().splitlines()
+        assert lines[: len(before)] == before, "nothing that was recorded is changed"
+        before = lines
+        assert len({job.recipe.digest for job in jobs if job.ask.round == "search"}) == len(jobs) - sum(
+            job.ask.round != "search" for job in jobs
+        )
+    smaller, jobs = search(tmp_path, work(evaluations=21))
+    assert (smaller.reason, smaller.evaluations) == ("evaluations", 21)
+    assert {job.ask.round for job in jobs} <= {"selection", "test"}
+    again, jobs = search(tmp_path, work(evaluations=37))
+    assert (again, [job for job in jobs if job.ask.round == "search"]) == (result, [])
+
+
+def test_a_recipe_is_asked_once_and_told_to_all_who_proposed_it(tmp_path: Path) -> None:
+    class Rounded:
+        name = "rounded"
+
+        def __init__(self) -> None:
+            self.random = np.random.default_rng(0)
+            self.asks = 0
+            self.told: Counter[str] = Counter()
+
+        def ask(self, n: int | None = None) -> list[Proposal]:
+            assert n == 1
+            self.asks += 1
+            return [Proposal(f"{self.asks}.0", self.random.integers(0, 3, 2) / 2.0)]
+
+        def tell(self, observations: Sequence[Observation]) -> None:
+            self.told.update(one.id for one in observations)
+
+    searchers = [Rounded(), Rounded()]
+    made = replace(plan("nsga2", depth="model", evaluations=99), steady=SIZE, searcher=lambda *_: searchers[0])
+    result, jobs = search(tmp_path, made)
+    assert (result.reason, result.evaluations) == ("exhausted", 9), "all there are"
+    assert max(Counter((job.recipe.digest, job.split) for job in jobs).values()) == 1
+    assert set(searchers[0].told.values()) == {1}
+    assert len(searchers[0].told) == searchers[0].asks > EMPTY_BATCHES * SIZE
+    searchers.pop(0)
+    again, jobs = search(tmp_path, made)
+    assert (again, jobs) == (result, [])
+
+
+def test_a_searcher_with_nothing_to_say_ends_the_search(tmp_path: Path) -> None:
+    class Silent:
+        name = "silent"
+
+        def ask(self, n: int | None = None) -> list[Proposal]:
+            return []
+
+        def tell(self, observations: Sequence[Observation]) -> None:
+            raise AssertionError("there is nothing to tell")
+
+    made = replace(work(), searcher=lambda *_: Silent())
+    result, _ = search(tmp_path, made)
+    assert (result.reason, result.evaluations) == ("exhausted", 0)
+    assert len(RunStore.read(tmp_path).turns) == EMPTY_BATCHES
+    assert search(tmp_path, made)[0] == result
+
+
+def test_patience_counts_as_many_candidates_as_a_batch_has(tmp_path: Path) -> None:
+    heard: list[Event] = []
+    made = work("random", budgets=Budgets(evaluations=400, patience=2))
+    result, _ = search(tmp_path, made, listeners=[heard.append])
+    assert result.reason == "patience"
+    store = RunStore.read(tmp_path)
+    found = [store.at(ask) for ask in order(tmp_path)]
+    front = {member.ask for member in result.front}
+    after = [evaluation for evaluation in found if evaluation][-(2 * SIZE) :]
+    assert not front & {evaluation.ask for evaluation in after}, "the last 16 brought nothing"
+    told = [event.batch for event in heard if isinstance(event, Told)]
+    assert told == list(range(1, result.evaluations // SIZE + 1))
+    assert search(tmp_path, made)[0] == result
+    longer, _ = search(tmp_path, replace(made, budgets=Budgets(evaluations=400, patience=4)))
+    assert longer.evaluations > result.evaluations
+
+
+def test_items_are_a_budget(tmp_path: Path) -> None:
+    result, _ = search(tmp_path, work(budgets=Budgets(None, items=205)))
+    assert (result.reason, result.evaluations) == ("items", 20), "ten each"
+
+
+def test_stop_and_finish_tells_what_was_begun(tmp_path: Path) -> None:
+    seen: list[int] = []
+    result, _ = search(
+        tmp_path,
+        work(),
+        progress=lambda progress: seen.append(progress.done if progress.phase == "search" else 0),
+        stop=lambda: "finish" if seen and seen[-1] >= 11 else "none",
+    )
+    assert (result.reason, result.evaluations, result.confirmed) == ("stopped", 11 + 3, ())
+    assert (status(tmp_path)["reason"], status(tmp_path)["finished"]) == ("stopped", False)
+    after, _ = search(tmp_path, work())
+    assert (after.reason, after.evaluations) == ("evaluations", 40)
+
+
+def test_stop_now_loses_only_what_was_being_scored(tmp_path: Path) -> None:
+    seen: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        search(
+            tmp_path,
+            work(),
+            progress=lambda progress: seen.append(progress.done if progress.phase == "search" else 0),
+            stop=lambda: "now" if seen and seen[-1] >= 11 else "none",
+        )
+    assert len(searched(tmp_path)) == 11
+    asked = [turn for turn in RunStore.read(tmp_path).turns if turn.digest is not None]
+    came = order(tmp_path)
+    assert (len(asked), len(came)) == (11 + 3, 11)
+    _, jobs = search(tmp_path, work())
+    begun = {(turn.ask, turn.digest) for turn in asked if turn.ask not in came}
+    assert begun <= {(job.ask, job.recipe.digest) for job in jobs}, "what was begun is started again"
+
+
+def test_failures_in_a_row_are_counted_as_they_come(tmp_path: Path) -> None:
+    made = work(budgets=Budgets(40, max_failures=5))
+
+    def failing(job: Job) -> Outcome:
+        late = job.ask.round == "search" and job.ask.batch >= 2
+        return Outcome(error=Failure("error", "no")) if late else Analytic()(job)
+
+    with pytest.raises(RepeatedFailures, match="5 candidates in a row failed"):
+        search(tmp_path, made, worker=failing)
+    store = RunStore.read(tmp_path)
+    errors = [(store.at(ask) or pytest.fail("lost")).error is not None for ask in order(tmp_path)]
+    assert errors[-5:] == [True] * 5
+    assert not errors[-6]
+    with pytest.raises(RepeatedFailures):
+        search(tmp_path, made, worker=failing)
+    assert len(order(tmp_path)) == len(errors) + 1, "one candidate more was tried"
+
+
+def test_records_of_another_search_are_refused(tmp_path: Path) -> None:
+    search(tmp_path, work(seed=0))
+    with pytest.raises(ReplayError, match="is proposed as number 2 of batch 1"):
+        search(tmp_path, work(seed=1))
