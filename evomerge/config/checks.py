@@ -22,6 +22,7 @@ from evomerge.store import is_sweep
 
 # Algorithms that `searcher=auto` stands for.
 SEVERAL_OBJECTIVES, ONE_OBJECTIVE = "nsga2", "cmaes"
+ONE_OBJECTIVE_ASYNCHRONOUS = "ga"
 
 
 def section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -35,7 +36,8 @@ def searcher(values: Mapping[str, Any]) -> str:
     if values["searcher.name"] != "auto":
         return values["searcher.name"]
     several = len(values["objectives"] or values["tasks"] or values["functions"]) > 1
-    return SEVERAL_OBJECTIVES if several else ONE_OBJECTIVE
+    one = ONE_OBJECTIVE_ASYNCHRONOUS if values.get("mode") == "asynchronous" else ONE_OBJECTIVE
+    return SEVERAL_OBJECTIVES if several else one
 
 
 def models(values: Mapping[str, Any]) -> list[str]:
@@ -194,7 +196,7 @@ def genome(values: Mapping[str, Any]) -> list[str]:
 
 def search(values: Mapping[str, Any]) -> list[str]:
     """Algorithm, budgets and executor."""
-    problems = _searcher_problems(values) + _allocation_problems(values)
+    problems = _searcher_problems(values) + _allocation_problems(values) + _mode_problems(values)
     limits = ("evaluations", "budgets.items", "budgets.seconds", "budgets.patience")
     if all(limit in values and values[limit] is None for limit in limits):
         problems.append(f"evaluations: a search needs an end; set one of {', '.join(limits)}")
@@ -240,6 +242,24 @@ def _allocation_problems(values: Mapping[str, Any]) -> list[str]:
     if not problems and models and len(models) < (least := estimators.load(allocation.estimator).experts):
         problems.append(
             f"allocation.estimator: {allocation.estimator} needs {least} models or more, came {len(models)}"
+        )
+    return problems
+
+
+def _mode_problems(values: Mapping[str, Any]) -> list[str]:
+    """Whether what was chosen can do without batches."""
+    if values.get("mode") != "asynchronous" or not {"searcher.name", "objectives", "tasks", "functions"} <= set(values):
+        return []
+    problems = []
+    count = len(values["objectives"] or values["tasks"] or values["functions"])
+    name = searcher(values)
+    if count and not searchers.misfit(name, count):
+        problems += [f"mode: asynchronous, but {problem}" for problem in searchers.unsteady(name, count)]
+    settings = section(values, "allocation")
+    if len(settings) == len(declared(AllocationSettings)) and not AllocationSettings(**settings).plain:
+        problems.append(
+            "mode: asynchronous, but allocation asks the candidates of a batch some items, and there are no batches; "
+            "leave allocation and fitness out, or write fitness=all, so that every candidate is asked all items"
         )
     return problems
 

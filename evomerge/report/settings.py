@@ -22,6 +22,8 @@ _REASONS = {
     "failures": "too many failures in a row; the same command tries on",
 }
 
+_MODES = {"asynchronous": "asynchronous: a candidate for each worker that is free, in a recorded order"}
+
 
 def settings(facts: Facts) -> dict[str, Any]:
     """The manifest, sorted for people.
@@ -71,6 +73,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
         ("Recipe", str(config.get("recipe") or "")),
         ("Genome", _genome(genome, config)),
         ("Searcher", _named(config.get("searcher"))),
+        ("Mode", _MODES.get(str(config.get("mode")), "")),
         ("Objectives", "; ".join(_objective(o) for o in manifest.get("objectives") or ())),
         ("Constraints", "; ".join(str(c.get("label")) for c in manifest.get("constraints") or ())),
         ("Budgets", _pairs(manifest.get("budgets"))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from evomerge.candidate import UserFunction, build_suite, find_function, load_tokenizer, model_files
 from evomerge.errors import Findings, InputError, suggest
@@ -117,8 +118,11 @@ def proxy_problems(config: RunConfig, objectives: Sequence[Objective], metrics: 
 def allocation(config: RunConfig, suite: TaskSuite) -> AllocationSettings:
     """Which of the search items candidates are asked, where that was left open too.
 
-    A run that began when every candidate was asked all items goes on so.
+    A run that began when every candidate was asked all items goes on so, and an asynchronous one, which has no batches
+    to ask the same items, does so too.
     """
+    if config.asynchronous:
+        return replace(config.allocation, policy=config.allocation.acting)
     pools = [] if _began_with_all(config) else [len(ids) for ids in suite.items["search"].values()]
     return config.allocation.settled(pools)
 

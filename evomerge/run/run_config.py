@@ -77,6 +77,7 @@ class RunConfig:
         promote: The promotion between search and confirmation.
         confirm: The confirmation that ends a search.
         tracking: What follows the search besides the run's own files.
+        mode: Whether candidates are asked in batches, or one as soon as a worker is free.
         progress: How progress is shown.
         command: Words that repeat the run; not a part of the configuration itself.
         notes: What to tell people of the translation of another tool's file; no part of it either.
@@ -147,12 +148,25 @@ class RunConfig:
     executor: ExecutorSettings = field(default_factory=ExecutorSettings, metadata=section())
     model: ModelSettings = field(default_factory=ModelSettings, metadata=section())
     tracking: TrackingSettings = field(default_factory=TrackingSettings, metadata=section())
+    mode: str = field(
+        default="synchronous",
+        metadata=setting(
+            "asynchronous: a new candidate as soon as a worker is free, not a batch when all are done; for searchers "
+            "that need no whole batches, and all items for every candidate",
+            choices=("synchronous", "asynchronous"),
+        ),
+    )
     progress: str = field(
         default="auto",
         metadata=setting("live progress; auto: one line on a terminal", choices=("auto", "line", "lines", "none")),
     )
     command: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether a new candidate is asked as soon as a worker is free."""
+        return self.mode == "asynchronous"
 
     def to_json(self) -> dict[str, Any]:
         """The resolved configuration as a JSON object, for the manifest; without the command."""

@@ -143,6 +143,7 @@ def search_plan(assembly: Assembly) -> SearchPlan:
         allocation=replace(config.allocation, seed=child_seed(config.seed, "allocation")),
         scaled=assembly.scaled,
         clusters=assembly.suite.cluster,
+        steady=searcher_settings(config).population if config.asynchronous else None,
     )
 
 

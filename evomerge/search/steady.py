@@ -200,7 +200,7 @@ class SteadySearch:
         batch = opened.batch
         fresh = self._asks.stored(batch, 0, self._item_set) is None
         self._open[batch.recipes[0].digest] = opened
-        self._asks.emit(Asked("search", batch.number, 1, int(fresh), fresh=recorded is None))
+        self._asks.emit(Asked("search", batch.number, 1, int(fresh), (batch.ask(0),), fresh=recorded is None))
         if recorded is None:
             self._start(opened)
 

@@ -49,6 +49,7 @@ INSIDE = {
         )
     },
     **{f"searcher.{name}": f"searcher.{name}" for name in ("name", "population", "options")},
+    "mode": "mode",
     "allocation.policy": "allocation.policy.name",
     "allocation.options": "allocation.policy.carried",
     "allocation.race": "allocation.race.name",

@@ -153,7 +153,8 @@ def duration(assembly: Assembly, pace: Pace) -> Duration:
 
 def _batches(assembly: Assembly, candidates: int, pace: Pace, pool: int) -> Iterator[float]:
     """Wall seconds of each batch, survivors that are asked the batch's window included; no race cuts any short."""
-    batch = max(searcher_settings(assembly.config).population or candidates, 1)
+    whole = assembly.config.asynchronous  # nobody waits for a batch
+    batch = max(candidates if whole else searcher_settings(assembly.config).population or candidates, 1)
     probe = policies.load(assembly.config.allocation.policy).probe
     again = _asked_again(assembly)
     for first in range(0, candidates, batch):

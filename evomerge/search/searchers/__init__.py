@@ -59,6 +59,7 @@ __all__ = [
     "misfit",
     "names",
     "table",
+    "unsteady",
 ]
 
 _REGISTRY = Registry[SearcherSpec](__name__, __path__, "SEARCHER", "searcher")
@@ -113,6 +114,14 @@ def misfit(name: str, n_obj: int, n_measures: int = 0) -> list[str]:
     count = f"there are {n_obj}" if n_obj != 1 else "there is 1"
     weighed = ", or give one objective as a weighted sum" if n_obj > 1 else ""
     return [f"searcher {name} is for {spec.objectives_text} and {count}; use {', '.join(fitting(n_obj))}{weighed}"]
+
+
+def unsteady(name: str, n_obj: int) -> list[str]:
+    """Why a searcher cannot be asked for one candidate at a time, and which ones can; empty if it can."""
+    if load(name).partial:
+        return []
+    able = [other for other in fitting(n_obj) if load(other).partial]
+    return [f"searcher {name} proposes whole batches and waits for all of their values; use {', '.join(able)}"]
 
 
 def table() -> str:
