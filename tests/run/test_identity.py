@@ -144,10 +144,13 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "model.threads": 2, "model.merge_dtype": "bfloat16", "model.out_dtype": "float16",
     }  # fmt: skip
     # A recipe has its own models and groups, see test_recipe_search; filters are another way to split than kinds.
-    alone = {"start_from", "recipe", "genome.searched", "genome.filters"}
+    # And an asynchronous search asks every candidate all items.
+    alone = {"start_from", "recipe", "genome.searched", "genome.filters", "mode"}
     assert set(inside) == set(INSIDE) - alone
     started = identity(family, start_from=finished)  # by itself: such a run has the same models and method
     assert {name for name in plain if started[name] != plain[name]} == {"starts"}
+    steady = identity(family, base=str(family.folder / "base"), mode="asynchronous")
+    assert {name for name in steady if steady[name] != plain.get(name)} == {"mode"}
     other = identity(family, **inside)
     paths = {key: path for key, path in INSIDE.items() if key not in alone - {"start_from"}}
     same = [key for key, path in paths.items() if at(plain, path) == at(other, path)]

@@ -6,12 +6,12 @@ generator, and is a function of its settings and of what it was asked and told. 
 A new searcher is one file, ``evomerge/search/searchers/mysearcher.py``, with ``SEARCHER = SearcherSpec(...)``: its
 name, the number of objectives it takes, how it handles constraints, its options with defaults, ranges and help, and
 ``make``, which imports the heavy libraries and makes the searcher. An algorithm that works in whole batches subclasses
-`Generational` and sees arrays alone; one of pymoo's is a call of ``_shared.pymoo_adapter``. A searcher that would
-rather return something else than its best observation has a method `Recommends.recommend`. Names with a leading
-underscore are shared parts. Besides, README's table of searchers gets what `table` says; nothing else is edited: `load`
-finds the file, the command line takes ``searcher.name=mysearcher``, and ``tests/contracts`` runs the contract
-(:mod:`evomerge.contracts.searcher`) on it. Its own test holds what the contract cannot know, such as a step worked by
-hand from the paper.
+`Generational` and sees arrays alone; one that can be asked and told in pieces (``partial=True``, for asynchronous
+searches) `Steady`; one of pymoo's is a call of ``_shared.pymoo_adapter``. A searcher that would rather return something
+else than its best observation has a method `Recommends.recommend`. Names with a leading underscore are shared parts.
+Besides, README's table of searchers gets what `table` says; nothing else is edited: `load` finds the file, the command
+line takes ``searcher.name=mysearcher``, and ``tests/contracts`` runs the contract (:mod:`evomerge.contracts.searcher`)
+on it. Its own test holds what the contract cannot know, such as a step worked by hand from the paper.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from evomerge.search.searchers._shared.protocol import (
     Selection,
 )
 from evomerge.search.searchers._shared.spec import ANY, ONE, SEVERAL, SearcherSettings, SearcherSpec
+from evomerge.search.searchers._shared.steady import Steady
 
 __all__ = [
     "ANY",
@@ -50,6 +51,7 @@ __all__ = [
     "SearcherSettings",
     "SearcherSpec",
     "Selection",
+    "Steady",
     "factory",
     "fitting",
     "generator",
