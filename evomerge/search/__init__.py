@@ -18,7 +18,7 @@ from evomerge.search.plan import (
 )
 from evomerge.search.progress import Progress
 from evomerge.search.searchers import Problem, Searcher, SearcherFactory, SearcherSettings, factory, make
-from evomerge.search.status import STATUS
+from evomerge.search.status.stopwatch import STATUS
 
 __all__ = [
     "STATUS",

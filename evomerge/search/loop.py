@@ -28,7 +28,9 @@ from evomerge.search.progress import Progress, Watch
 from evomerge.search.promotion import Promotion
 from evomerge.search.rounds import PlainRounds, Round, Rounds
 from evomerge.search.searchers import Problem, Searcher
-from evomerge.search.status import EventLog, Status, Stopwatch
+from evomerge.search.status.event_log import EventLog
+from evomerge.search.status.live import LiveStatus
+from evomerge.search.status.stopwatch import Stopwatch
 from evomerge.search.steady import SteadySearch
 from evomerge.store import RunStore
 
@@ -71,7 +73,8 @@ def run(
         KeyboardInterrupt: if told to stop now.
     """
     clock = Stopwatch(store)
-    told: list[Listener] = [EventLog(store), Status(store, clock), Watch(clock, progress), *listeners]
+    status = LiveStatus(store, clock, executor)
+    told: list[Listener] = [EventLog(store), status, Watch(clock, progress), *listeners]
 
     def emit(event: Event) -> None:
         for listener in told:
@@ -87,6 +90,7 @@ def run(
         emit(Ended("interrupted"))
         raise
     finally:
+        status.close()
         store.fold()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evomerge.search.events import Event, Phase, Scored, Told
 from evomerge.search.front import Front
-from evomerge.search.status import Stopwatch
+from evomerge.search.status.stopwatch import Stopwatch
 
 __all__ = ["Progress", "Watch"]
 
@@ -29,6 +29,7 @@ class Progress:
         elapsed: Wall seconds of all sessions.
         remaining: Expected wall seconds until ``total``, or None.
         items: Items that a candidate of the search was asked so far, on average; None where all are asked the same.
+        rate: Evaluations per second of this phase in this session, or None.
     """
 
     phase: str
@@ -43,6 +44,7 @@ class Progress:
     elapsed: float
     remaining: float | None
     items: float | None = None
+    rate: float | None = None
 
 
 class Watch:
@@ -64,6 +66,7 @@ class Watch:
         self._phase_fresh = 0
         self._done: set[str] = set()  # digests: a candidate may be evaluated on several sets of items
         self._asked = 0
+        self._batch = 0
 
     def __call__(self, event: Event) -> None:
         """Takes an event in; an evaluation that was made now is reported."""
@@ -82,28 +85,32 @@ class Watch:
         self._asked += event.asked
         if self._front is not None and self._phase.criteria is not None:
             self._front.add(event.evaluation)
+        self._batch = event.evaluation.batch
         if event.fresh:
             self._fresh += 1
             self._phase_fresh += 1
             for part in self._seconds:
                 self._seconds[part] += event.seconds.get(part, 0.0)
-            self._report(self._progress(event.evaluation.batch))
+            self._report(self.progress())
 
-    def _progress(self, batch: int) -> Progress:
-        each = (self._clock.elapsed() - self._phase_begin) / self._phase_fresh
+    def progress(self) -> Progress:
+        """The state now; there is no remaining time before something was made in this phase and session."""
+        made = max(self._phase_fresh, 1)
+        each = (self._clock.elapsed() - self._phase_begin) / made
         front, total = self._front, self._phase.total
         varied = self._phase.phase == "search" and self._phase.criteria is None
         return Progress(
             phase=self._phase.phase,
             done=len(self._done),
             total=total,
-            batch=batch,
+            batch=self._batch,
             best=front.best() if front is not None else {},
             front=len(front) if front is not None else 0,
             failures=front.failures if front is not None else 0,
-            merge_seconds=self._seconds["merge"] / self._fresh,
-            score_seconds=self._seconds["score"] / self._fresh,
+            merge_seconds=self._seconds["merge"] / max(self._fresh, 1),
+            score_seconds=self._seconds["score"] / max(self._fresh, 1),
             elapsed=self._clock.elapsed(),
-            remaining=None if total is None else each * max(total - len(self._done), 0),
-            items=self._asked / len(self._done) if varied else None,
+            remaining=each * max(total - len(self._done), 0) if total is not None and self._phase_fresh else None,
+            items=self._asked / len(self._done) if varied and self._done else None,
+            rate=1.0 / each if self._phase_fresh and each > 0.0 else None,
         )

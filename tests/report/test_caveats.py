@@ -16,7 +16,7 @@ from evomerge.report.caveats import optimism, warnings
 from evomerge.report.facts import Facts
 from evomerge.report.results import Results
 from evomerge.report.settings import settings
-from evomerge.search.status import _OVER
+from evomerge.search.status.live import OVER
 from evomerge.store import RunStore
 from tests.report.run_folders import acc
 
@@ -146,7 +146,7 @@ def test_a_folder_that_no_command_named_is_explained(run_of: RunOf, tmp_path: Pa
         assert "RUN_FOLDER" not in (run_of("two") / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("reason", [*_OVER, "stopped", "interrupted", "failures"])
+@pytest.mark.parametrize("reason", [*OVER, "stopped", "interrupted", "failures"])
 def test_every_end_of_a_search_has_words(run_of: RunOf, tmp_path: Path, reason: str) -> None:
     folder = edited(run_of("one_member"), tmp_path / "run")
     (folder / "status.json").write_text(json.dumps({"phase": "search", "reason": reason}), encoding="utf-8")

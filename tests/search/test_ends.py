@@ -114,7 +114,9 @@ def test_a_batch_that_the_clock_cuts_ends_the_search_by_the_clock(
     """An hour passes over one candidate, and no time else, however busy the machine is."""
     work = plan("nsga2", budgets=Budgets(evaluations=40, seconds=3600.0))
     passed = [0.0]
-    monkeypatch.setattr(import_module("evomerge.search.status"), "time", SimpleNamespace(monotonic=lambda: passed[-1]))
+    monkeypatch.setattr(
+        import_module("evomerge.search.status.stopwatch"), "time", SimpleNamespace(monotonic=lambda: passed[-1])
+    )
 
     def slow(job: Job) -> Outcome:
         if job.ask == Ask("search", 1, 2):

@@ -1,0 +1,1 @@
+"""The traces of a search for those who watch it from outside: its state, its events, its wall time."""
