@@ -114,12 +114,19 @@ def shared_run(values: Mapping[str, Any]) -> list[str]:
     return run_folder(values, "run")
 
 
-def run_or_sweep(values: Mapping[str, Any], name: str) -> list[str]:
-    """A folder that must hold a run, or the runs of a sweep, under some key."""
-    folder = values.get(name)
-    if folder is not None and is_folder(expanded(folder)) and is_sweep(expanded(folder)):
-        return []
-    return run_folder(values, name)
+def run_or_sweep(values: Mapping[str, Any]) -> list[str]:
+    """The folder of a run, or of the runs of a sweep."""
+    return [] if _is_sweep(values) else run_folder(values, "run")
+
+
+def any_run(values: Mapping[str, Any]) -> list[str]:
+    """The same, or the folder of a run that has been submitted and not begun."""
+    return [] if _is_sweep(values) else shared_run(values)
+
+
+def _is_sweep(values: Mapping[str, Any]) -> bool:
+    folder = values.get("run")
+    return folder is not None and is_folder(expanded(folder)) and is_sweep(expanded(folder))
 
 
 def answers_kept(values: Mapping[str, Any]) -> list[str]:

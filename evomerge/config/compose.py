@@ -149,6 +149,7 @@ compare = _verb(validate.compare_config, schema.COMPARE)
 audit = _verb(validate.audit_config, schema.AUDIT)
 explain = _verb(validate.explain_config, schema.EXPLAIN)
 report = _verb(validate.report_config, schema.REPORT)
+status = _verb(validate.status_config, schema.STATUS)
 export = _verb(validate.export_config, schema.EXPORT)
 worker = _verb(validate.worker_config, schema.WORKER)
 

@@ -10,9 +10,9 @@ from typing import Any
 from evomerge.config.kinds import kind_of
 from evomerge.config.value_types import Kind
 from evomerge.errors import suggest
+from evomerge.run.audit.config import AuditConfig
 from evomerge.run.cluster.settings import SubmitSettings, WorkerConfig
 from evomerge.run.run_config import (
-    AuditConfig,
     CompareConfig,
     EvaluateConfig,
     ExplainConfig,
@@ -21,6 +21,7 @@ from evomerge.run.run_config import (
     ReportConfig,
     RunConfig,
 )
+from evomerge.run.status.config import StatusConfig
 from evomerge.settings import Declared, declared
 
 
@@ -55,6 +56,7 @@ COMPARE = _keys(CompareConfig)
 AUDIT = _keys(AuditConfig)
 EXPLAIN = _keys(ExplainConfig)
 REPORT = _keys(ReportConfig)
+STATUS = _keys(StatusConfig)
 EXPORT = _keys(ExportConfig)
 WORKER = _keys(WorkerConfig)
 SUBMIT = {name: Key.of(setting) for name, setting in declared(SubmitSettings, "submit.").items()}

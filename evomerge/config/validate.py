@@ -12,10 +12,10 @@ from evomerge.config.schema import Key
 from evomerge.errors import InputError
 from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run import environment
+from evomerge.run.audit.config import AuditConfig
 from evomerge.run.cluster.settings import WorkerConfig
 from evomerge.run.paths import expanded, is_file, is_folder, new_file_problem, new_folder_problem, sibling
 from evomerge.run.run_config import (
-    AuditConfig,
     CompareConfig,
     EvaluateConfig,
     ExplainConfig,
@@ -24,6 +24,7 @@ from evomerge.run.run_config import (
     ReportConfig,
     RunConfig,
 )
+from evomerge.run.status.config import StatusConfig
 from evomerge.settings import build
 from evomerge.store import read_manifest
 
@@ -179,28 +180,23 @@ def audit_config(flat: Mapping[str, Any], problems: list[str]) -> AuditConfig:
     return _built(AuditConfig, values, problems)
 
 
-def report_config(flat: Mapping[str, Any], problems: list[str]) -> ReportConfig:
-    """Checks the configuration of ``report`` and builds it.
+def _of_folder(
+    kind: type[T], known: Mapping[str, Key], check: Callable[[Mapping[str, Any]], list[str]]
+) -> Callable[[Mapping[str, Any], list[str]], T]:
+    """Checks and builds the configuration of a verb that looks at a folder; InputError has all problems."""
 
-    Raises:
-        InputError: With all problems.
-    """
-    _require(flat, ("run",), schema.REPORT, problems)
-    values = read_values(flat, schema.REPORT, problems)
-    problems += checks.run_or_sweep(values, "run")
-    return _built(ReportConfig, values, problems)
+    def config(flat: Mapping[str, Any], problems: list[str]) -> T:
+        _require(flat, ("run",), known, problems)
+        values = read_values(flat, known, problems)
+        problems += check(values) + _out_problems(values, new_file_problem, "json")
+        return _built(kind, values, problems)
+
+    return config
 
 
-def worker_config(flat: Mapping[str, Any], problems: list[str]) -> WorkerConfig:
-    """Checks the configuration of ``worker`` and builds it.
-
-    Raises:
-        InputError: With all problems.
-    """
-    _require(flat, ("run",), schema.WORKER, problems)
-    values = read_values(flat, schema.WORKER, problems)
-    problems += checks.shared_run(values)
-    return _built(WorkerConfig, values, problems)
+report_config = _of_folder(ReportConfig, schema.REPORT, checks.run_or_sweep)
+status_config = _of_folder(StatusConfig, schema.STATUS, checks.any_run)
+worker_config = _of_folder(WorkerConfig, schema.WORKER, checks.shared_run)
 
 
 def export_config(flat: Mapping[str, Any], problems: list[str]) -> ExportConfig:

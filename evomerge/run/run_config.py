@@ -36,9 +36,6 @@ _TOKENIZER = (
 )
 
 
-_ANSWERS = "RUN:knee (RUN:base, ...), a file of evaluate, lm-eval's samples_*.jsonl, or a log of Inspect's"
-
-
 def method_names() -> tuple[str, ...]:
     """Names of the merge methods: the files of their folder, read without importing any."""
     folder = Path(__file__).resolve().parent.parent / "methods"
@@ -221,26 +218,6 @@ class CompareConfig:
     )
     out: str = field(default="comparison.html", metadata=setting("the page to write"))
     offline: bool | None = field(default=None, metadata=OFFLINE)
-
-
-@dataclass(frozen=True)
-class AuditConfig:
-    """The configuration of ``audit``."""
-
-    a: str = field(metadata=setting(f"the model that is claimed to be better: {_ANSWERS}"))
-    b: str = field(metadata=setting("the model that it is compared with, in the same ways"))
-    c: tuple[str, ...] = field(default=(), metadata=setting("more models to compare it with"))
-    metric: str = field(default="acc", metadata=setting("the metric, or TASK.METRIC"))
-    cluster: str | None = field(
-        default=None,
-        metadata=setting("the field of documents that belong together; null: what the files record"),
-    )
-    tried: int | None = field(
-        default=None,
-        metadata=setting("how many models the first was the best of; null: as many as a run scored, else 1", low=1),
-    )
-    split: str = field(default="test", metadata=setting("which items of a run's folder", choices=SPLITS))
-    json: str | None = field(default=None, metadata=setting("a JSON file for the same as data"))
 
 
 @dataclass(frozen=True)

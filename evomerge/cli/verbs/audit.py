@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evomerge.report.audit.text import as_text
 from evomerge.run.audit.audit import audit
-from evomerge.run.run_config import AuditConfig
+from evomerge.run.audit.config import AuditConfig
 from evomerge.store import write_json
 from evomerge.texts import printable
 

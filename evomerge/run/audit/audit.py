@@ -7,8 +7,8 @@ import functools
 from evomerge.errors import Findings, InputError
 from evomerge.report.audit.judgement import Audit, judge
 from evomerge.report.audit.pairing import pair
+from evomerge.run.audit.config import AuditConfig
 from evomerge.run.audit.sources import read_samples
-from evomerge.run.run_config import AuditConfig
 
 MOST = 26  # models on one page
 
