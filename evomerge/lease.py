@@ -30,12 +30,14 @@ __all__ = [
     "file_system_time",
     "has_ended",
     "is_held",
+    "this_machine",
     "this_process",
 ]
 
 EXPIRY = 600.0  # seconds without renewal after which a holder that cannot be seen counts as dead
 _RENEWAL = 60.0  # seconds between renewals
 _PREFIX = ".lease."
+_BOOT = "/proc/sys/kernel/random/boot_id"
 
 
 class LeaseHeld(InputError):
@@ -255,17 +257,21 @@ def file_system_time(folder: Path) -> float:
 
 def this_process() -> dict[str, Any]:
     """This process as other ones can tell it apart, on this machine and elsewhere; each call has a token of its own."""
-    host, boot = socket.gethostname(), _read("/proc/sys/kernel/random/boot_id")
     return {
-        "host": host,
-        # Containers may share a name and have no machine's id: then nothing but the boot tells machines apart.
-        "machine": f"{host} {_read('/etc/machine-id') or boot}".strip(),
-        "boot": boot,
+        "host": socket.gethostname(),
+        "machine": this_machine(),
+        "boot": _read(_BOOT),
         "processes": _namespace(),
         "pid": os.getpid(),
         "started": _started(os.getpid()),
         "token": secrets.token_hex(8),
     }
+
+
+def this_machine() -> str:
+    """The name of this machine, which no other one has."""
+    # Containers may share a name and have no machine's id: then nothing but the boot tells machines apart.
+    return f"{socket.gethostname()} {_read('/etc/machine-id') or _read(_BOOT)}".strip()
 
 
 def _namespace() -> str:

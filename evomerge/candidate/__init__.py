@@ -8,22 +8,30 @@ from evomerge.candidate.settings import ModelSettings, RuntimeSettings
 if TYPE_CHECKING:
     from evomerge.candidate.devices import device_info, resolve_device, thread_count
     from evomerge.candidate.functions import UserFunction, find_function
+    from evomerge.candidate.known_answers import ANSWERS, KnownAnswers
     from evomerge.candidate.loading import build_suite, load_live, load_model, load_tokenizer, model_files
     from evomerge.candidate.threads import available_cores, thread_choices
     from evomerge.candidate.tuning import Tuning, resolve_dtype, tune, with_tuning
+    from evomerge.candidate.verification import Verification, companion_digests
+    from evomerge.candidate.versions import library_versions
     from evomerge.candidate.worker import Worker, WorkerSettings, suite_digest
 
 __all__ = [
+    "ANSWERS",
+    "KnownAnswers",
     "ModelSettings",
     "RuntimeSettings",
     "Tuning",
     "UserFunction",
+    "Verification",
     "Worker",
     "WorkerSettings",
     "available_cores",
     "build_suite",
+    "companion_digests",
     "device_info",
     "find_function",
+    "library_versions",
     "load_live",
     "load_model",
     "load_tokenizer",
@@ -39,14 +47,19 @@ __all__ = [
 
 # Imported when first asked for: they bring torch, which the room's settings do without.
 _HOMES = {
+    "ANSWERS": "known_answers",
+    "KnownAnswers": "known_answers",
     "Tuning": "tuning",
     "UserFunction": "functions",
+    "Verification": "verification",
     "Worker": "worker",
     "WorkerSettings": "worker",
     "available_cores": "threads",
     "build_suite": "loading",
+    "companion_digests": "verification",
     "device_info": "devices",
     "find_function": "functions",
+    "library_versions": "versions",
     "load_live": "loading",
     "load_model": "loading",
     "load_tokenizer": "loading",

@@ -41,6 +41,12 @@ def device_info(device: str) -> dict[str, str]:
     return {"type": kind, "name": name}
 
 
+def device_details(device: str) -> dict[str, str]:
+    """The same with the instructions that sums follow from on a CPU, to tell workers apart by."""
+    found = device_info(device)
+    return found | ({"instructions": torch.backends.cpu.get_cpu_capability()} if found["type"] == "cpu" else {})
+
+
 def thread_count() -> int:
     """Number of threads that models run with in this process."""
     return torch.get_num_threads()

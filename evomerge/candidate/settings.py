@@ -52,6 +52,8 @@ class ModelSettings(RuntimeSettings):
         merge_dtype: Number type that the inputs are read as.
         prepared_disk: Most bytes, in the run's folder, of what the method prepares.
         prepared_memory: The same in each worker's own memory.
+        tolerance: How far log-likelihoods of a known candidate may differ between workers, relative to their size
+            where that is above 1; None is not at all.
     """
 
     out_dtype: str = field(
@@ -72,4 +74,13 @@ class ModelSettings(RuntimeSettings):
     prepared_memory: int = field(
         default=4_000_000_000,
         metadata=setting("most bytes of the same in each worker's memory, of what is not on disk", form="bytes"),
+    )
+    tolerance: float | None = field(
+        default=None,
+        metadata=setting(
+            "how far a worker's log-likelihoods of a known candidate may be from the first worker's, 0.01 being 1 %; "
+            "null: they are equal, or the worker is refused",
+            low=0.0,
+            high=1.0,
+        ),
     )

@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 
+from evomerge.candidate.devices import device_details
 from evomerge.candidate.functions import NonFiniteMetric, UserFunction, call_function
 from evomerge.candidate.loading import build_suite, first_line, load_tokenizer, model_files
+from evomerge.candidate.verification import Examined, Verification, refuse_unlike, verify
 from evomerge.checkpoints import open_all
 from evomerge.errors import InputError
 from evomerge.evaluation import PYTHON, SPLITS, Failure, Job, Outcome, Response
@@ -39,6 +41,7 @@ class WorkerSettings:
         functions: The user's own metrics.
         prepared: Where workers keep what the method prepares.
         candidate: A candidate, where these have other tokens or templates than the reference; None where they do not.
+        verification: What a worker is compared with before its first job; None where it is not.
     """
 
     reference: ModelRef
@@ -53,6 +56,7 @@ class WorkerSettings:
     functions: tuple[UserFunction, ...] = ()
     prepared: PreparedSettings = field(default_factory=PreparedSettings)
     candidate: Recipe | None = None
+    verification: Verification | None = None
 
     @property
     def has_tasks(self) -> bool:
@@ -73,12 +77,15 @@ class Worker:
         suite: The tasks, where this process has already built them.
 
     Raises:
-        InputError: If the tasks built here are not those the settings speak of.
+        InputError: If the tasks built here are not those the settings speak of, or the worker is not like those that
+            the run began with, see :mod:`evomerge.candidate.verification`.
     """
 
     def __init__(self, settings: WorkerSettings, suite: TaskSuite | None = None) -> None:
         torch.set_num_threads(settings.threads)
         checkpoints = settings.open()
+        if settings.verification is not None:
+            refuse_unlike(settings.verification, checkpoints)
         with model_files(checkpoints, settings.candidate) as files:
             self.tokenizer = load_tokenizer(files.path, settings.trust_remote_code, scoring=settings.has_tasks)
             suite = suite or build_suite(settings.fitness, files, self.tokenizer)
@@ -96,6 +103,15 @@ class Worker:
         room = WeightCache(device, reserve=_reserved(self.scorer, settings) if device.type == "cuda" else 0)
         self.merger = Merger(checkpoints, device=device, prepared=settings.prepared, weights=room)
         self._functions = {function.name: function.load() for function in settings.functions}
+        if settings.verification is not None:
+            items = suite.items["search"] if settings.has_tasks else {}
+            circumstances = {
+                "device": device_details(settings.device),
+                "number type": settings.dtype,
+                "attention": settings.attention,
+                "threads": settings.threads,
+            }
+            verify(settings.verification, Examined(items, self, lambda: self.live.checksum(), circumstances))
 
     def __call__(self, job: Job) -> Outcome:
         """Installs the job's recipe and scores it on the job's items.

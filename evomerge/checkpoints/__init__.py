@@ -37,6 +37,7 @@ from evomerge.checkpoints.files.foreign import (
     unreadable_companions,
 )
 from evomerge.checkpoints.files.own_code import names_code
+from evomerge.checkpoints.files.stamp import FolderStamp
 from evomerge.checkpoints.heads import embedding_rows, is_embedding, is_head, is_vocabulary, untied_heads
 from evomerge.checkpoints.json_files import read_object, read_optional
 from evomerge.checkpoints.locate import locate
@@ -56,6 +57,7 @@ __all__ = [
     "AdapterSource",
     "CheckpointSource",
     "Comparison",
+    "FolderStamp",
     "LowRank",
     "Matching",
     "TensorDeltas",

@@ -21,6 +21,9 @@ from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.weight_map import Piece, weight_map
 from evomerge.recipe import Recipe
 
+# Elements of a checksum that are looked at together: torch widens all that it sums to 64 bits before it does.
+_SUMMED = 1 << 22
+
 
 @dataclass(frozen=True)
 class ModelSettings:
@@ -241,11 +244,11 @@ class LiveModel:
 
         It takes one pass over the weights and notices changed values, not elements that merely changed places.
         """
-        digest = hashlib.sha256()
-        integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+        digest, integers = hashlib.sha256(), {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
         for name, tensor in self._state.items():
             bits = tensor.reshape(-1).view(integers[tensor.element_size()])
-            digest.update(f"{name} {tuple(tensor.shape)} {int(bits.sum(dtype=torch.int64))};".encode())
+            total = torch.stack([block.sum(dtype=torch.int64) for block in bits.split(_SUMMED)]).sum()
+            digest.update(f"{name} {tuple(tensor.shape)} {int(total)};".encode())
         return digest.hexdigest()[:16]
 
     @torch.no_grad()

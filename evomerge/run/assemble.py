@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import executors, methods
 from evomerge.candidate import UserFunction, resolve_device
-from evomerge.checkpoints import CheckpointSource, find_nonfinite, fingerprint_of
+from evomerge.checkpoints import CheckpointSource, FolderStamp, find_nonfinite, fingerprint_of, folder_of
 from evomerge.errors import Findings, InputError
 from evomerge.evaluation import Constraint, Objective
 from evomerge.fitness import TaskSuite
@@ -59,6 +59,7 @@ class Assembly:
         warnings: What people should know before they trust the result.
         searched: The recipe whose numbers are searched, if there is one.
         layout: The layout of the genome where that was left to us.
+        stamps: Stamp by folder of the checkpoints whose weights have been read.
     """
 
     written: RunConfig
@@ -77,6 +78,7 @@ class Assembly:
     warnings: tuple[str, ...]
     searched: SearchedRecipe | None = None
     layout: Chosen | None = None
+    stamps: Mapping[str, FolderStamp] = field(default_factory=dict)
 
     @property
     def template(self) -> Recipe:
@@ -189,8 +191,10 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
     problems: list[str] = []
     known: dict[ModelRef, CheckpointSource] = {}
     prints: dict[tuple[str | None, ...], str] = {}
+    stamps: dict[str, FolderStamp] = {}
     for ref, checkpoint in assembly.checkpoints.by_ref.items():
         say(f"reading the weights of {ref.source}")
+        stamps[str(folder_of(checkpoint))] = FolderStamp.of(folder_of(checkpoint))
         problems += find_nonfinite(checkpoint)
         fingerprint = fingerprint_of(checkpoint)
         checkpoint.release()  # workers map the files themselves
@@ -207,7 +211,7 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
         # Another run's recipes are recognised by their models' weights, which are known only now.
         more, rows = front_of(assembly.config.start_from, spec)
         names, starts = (*names, *more), np.vstack([starts, rows])
-    return replace(assembly, checkpoints=checkpoints, spec=spec, start_names=names, starts=starts)
+    return replace(assembly, checkpoints=checkpoints, spec=spec, start_names=names, starts=starts, stamps=stamps)
 
 
 def _attention(config: RunConfig, checkpoints: Checkpoints) -> str:

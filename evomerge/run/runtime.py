@@ -1,4 +1,7 @@
-"""How workers run their model: number type, threads, shared prefixes; as told, as the run began, or measured."""
+"""How workers run their model: number type, threads, shared prefixes; as told, as the run began, or measured.
+
+And what they are compared with before they run it.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,14 @@ from pathlib import Path
 
 from evomerge import executors, kernels
 from evomerge.candidate import (
+    ANSWERS,
+    KnownAnswers,
     Tuning,
+    Verification,
     WorkerSettings,
     available_cores,
+    companion_digests,
+    library_versions,
     resolve_dtype,
     suite_digest,
     thread_choices,
@@ -20,6 +28,7 @@ from evomerge.candidate import (
 )
 from evomerge.checkpoints import folder_of
 from evomerge.errors import InputError
+from evomerge.evaluation import UNIFORM
 from evomerge.fitness import WHOLE
 from evomerge.merging import PreparedSettings
 from evomerge.run import environment
@@ -90,3 +99,32 @@ def _workers(assembly: Assembly) -> int:
     """Workers at one time. The threads of a worker must not follow this number once a run has begun."""
     chosen = assembly.config.executor
     return executors.load(chosen.name).workers(chosen, assembly.device)
+
+
+def with_verification(settings: WorkerSettings, assembly: Assembly, folder: Path) -> WorkerSettings:
+    """Settings of workers that are verified before their first candidate.
+
+    The known candidate is the uniform average, which exercises merging, else another baseline. Libraries and files are
+    those of this process, which are what the manifest and the identity of a run that it begins or goes on with say.
+
+    Args:
+        settings: The settings; the references in them have fingerprints.
+        assembly: What the run is made of.
+        folder: The run's folder.
+
+    Raises:
+        InputError: If the answers that lie there are damaged.
+    """
+    if not executors.load(assembly.config.executor.name).needs_model:
+        return settings
+    recipes = sorted(assembly.baselines.items(), key=lambda named: named[0] != UNIFORM)
+    verification = Verification(
+        folder=str(folder.absolute()),
+        recipes=tuple(recipes),
+        tolerance=assembly.config.model.tolerance or 0.0,
+        versions=library_versions(),
+        files=companion_digests(assembly.checkpoints.reference),
+        stamps=tuple(assembly.stamps.items()),
+        known=KnownAnswers.read(folder / ANSWERS),
+    )
+    return replace(settings, verification=verification)

@@ -22,7 +22,7 @@ from evomerge.run.cluster import sharing
 from evomerge.run.description.identity import run_identity
 from evomerge.run.description.manifest import run_manifest
 from evomerge.run.run_config import RunConfig, child_seed
-from evomerge.run.runtime import tuned, worker_settings
+from evomerge.run.runtime import tuned, with_verification, worker_settings
 from evomerge.search import Progress, RepeatedFailures, SearchPlan, SearchResult, factory, run
 from evomerge.store import LeaseLost, RunStore, identity
 
@@ -63,6 +63,7 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda _: None) -> R
     kept = replace(settings.prepared, folder=str(folder / PREPARED))
     settings, notes = tuned(replace(settings, prepared=kept), assembly, folder, say)
     assembly = replace(assembly, warnings=(*assembly.warnings, *notes))
+    settings = with_verification(settings, assembly, folder)
     return ReadySearch(assembly, settings, folder, run_identity(assembly, settings))
 
 

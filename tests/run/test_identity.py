@@ -89,6 +89,7 @@ OUTSIDE = {
     "model.trust_remote_code": "a model whose code may not run is not scored at all",
     "model.prepared_disk": SAME,
     "model.prepared_memory": SAME,
+    "model.tolerance": "it says which workers may score, and a score is that of the worker that made it",
     "progress": "only people see it",
     "tracking": "trackers are told of a search and tell it nothing",
     "tracking_options": "see tracking",
@@ -115,7 +116,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "executor.name": "processes", "executor.workers": 2, "executor.retries": 1,
         "executor.timeout": None, "executor.memory": None, "executor.options": None,
         "model.trust_remote_code": "true", "model.prepared_disk": "1M", "model.prepared_memory": "1M",
-        "tracking": "[]", "tracking_options": "{wandb: {mode: online}}", "progress": "lines",
+        "model.tolerance": 0.01, "tracking": "[]", "tracking_options": "{wandb: {mode: online}}", "progress": "lines",
     }  # fmt: skip
     assert set(outside) == set(OUTSIDE)
     assert identity(family, **outside) == plain

@@ -22,7 +22,7 @@ def test_a_run_leaves_everything_the_readme_names(finished: Path) -> None:
     names = {path.name for path in finished.iterdir()}
     assert names >= {
         "manifest.json", "records", "responses", "evaluations.jsonl", "item_sets.jsonl", "events.jsonl", "items.json",
-        "status.json",
+        "status.json", "known_answers.json",
         "report.html", "report.md", "front.json", "front.csv", "front.png",
     }  # fmt: skip
     assert json.loads((finished / "status.json").read_text())["finished"] is True

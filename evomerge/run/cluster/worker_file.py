@@ -79,6 +79,8 @@ def worker_of(folder: Path) -> Worker:
     if settings.prepared.folder is not None:  # where this machine sees it
         kept = replace(settings.prepared, folder=str(folder / Path(settings.prepared.folder).name))
         settings = replace(settings, prepared=kept)
+    if settings.verification is not None:
+        settings = replace(settings, verification=replace(settings.verification, folder=str(folder)))
     worker: typing.Callable[[Job], Outcome] = Worker(settings)
     return worker
 

@@ -8,9 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from evomerge import executors
-from evomerge.candidate import WorkerSettings, device_info
+from evomerge.candidate import WorkerSettings, companion_digests, device_info
 from evomerge.executors import ExecutorSettings
-from evomerge.merging import companions
 from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run.assemble import Assembly, searcher_settings
 
@@ -27,7 +26,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
     return {
         "models": [_content(ref) for ref in assembly.experts],
         "base": _content(assembly.known(config.base)) if config.base else None,
-        "files": _companions(assembly),
+        "files": companion_digests(assembly.checkpoints.reference),
         "method": {"name": template.method, "options": dict(template.options)},
         "genome": {"settings": config.genome.to_json(), "labels": list(assembly.spec.labels)}
         | ({"patterns": plain(config.patterns)} if config.patterns else {})
@@ -79,13 +78,6 @@ def _executor(chosen: ExecutorSettings) -> dict[str, Any]:
     """The executor's part in outcomes: none, unless it answers from records, which are not the models' own."""
     spec = executors.load(chosen.name)
     return {"executor": spec.identity(spec.complete(spec.given(chosen)))} if spec.identity else {}
-
-
-def _companions(assembly: Assembly) -> dict[str, str]:
-    """The reference's config, tokenizer and template files: they change scores as much as weights do."""
-    reference = assembly.checkpoints.reference
-    paths = [reference.path / "config.json", *companions(reference)]
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in paths}
 
 
 def plain(value: Any) -> Any:

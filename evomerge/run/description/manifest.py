@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import platform
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import evomerge
 from evomerge import kernels
-from evomerge.candidate import WorkerSettings, device_info
+from evomerge.candidate import WorkerSettings, device_info, library_versions
 from evomerge.checkpoints import folder_of
 from evomerge.evaluation import SPLITS
 from evomerge.recipe import ModelRef
 from evomerge.run.assemble import Assembly
 from evomerge.run.model_folder.card import licence_of
 from evomerge.run.run_config import child_seed
-
-_LIBRARIES = ("torch", "transformers", "lm-eval", "pymoo", "cma", "numpy", "safetensors", "datasets", "hydra-core")
 
 
 def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> dict[str, Any]:
@@ -64,7 +61,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
             "root": config.seed,
             **{name: child_seed(config.seed, name) for name in ("search", "sample", "masks")},
         },
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+        "versions": {"python": platform.python_version(), **library_versions()},
         "device": device_info(settings.device),
         "kernels": asdict(kernels.in_use()),
         "threads": settings.threads,
