@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -20,6 +21,7 @@ from evomerge.config import multirun
 from evomerge.config.sweep import plan
 from evomerge.report import sweep
 from evomerge.store.sweep import NOTES, write_plan
+from evomerge.texts import printable
 
 FAILED = 1
 
@@ -44,13 +46,15 @@ def run(words: Sequence[str]) -> int:
     runner = JobRunner(folder.absolute(), Path.cwd(), interruptions, os.getpid())
     try:
         with _Counted(interruptions):
-            ended = multirun.launch(runner, planned.jobs, planned.hydra_words)
+            failure = multirun.launch(runner, planned.jobs, planned.hydra_words)
+        if failure:
+            print(f"evomerge: the launcher failed: {printable(failure)}", file=sys.stderr, flush=True)
         code = summarise(folder, planned.jobs, interrupted=interruptions.count > 0)
         page, _ = sweep.write(folder)
         print(f"report: {page}", flush=True)
     finally:
         interruptions.clear()
-    return code if ended else code or FAILED
+    return code or FAILED * bool(failure)
 
 
 class _Counted:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,8 @@ from hydra.core.hydra_config import HydraConfig
 
 from evomerge.config import compose, groups
 from evomerge.config.sweep import Job, values_of
+
+_RAISE = "HYDRA_FULL_ERROR"
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Task:
         return self.run_job(self.by_values[values_of(HydraConfig.get().overrides.task)])
 
 
-def launch(run_job: Callable[[Job], int], jobs: Sequence[Job], words: Sequence[str]) -> bool:
+def launch(run_job: Callable[[Job], int], jobs: Sequence[Job], words: Sequence[str]) -> str:
     """Launches all jobs.
 
     Args:
@@ -42,16 +46,33 @@ def launch(run_job: Callable[[Job], int], jobs: Sequence[Job], words: Sequence[s
         words: Words that make Hydra form the same jobs, from :func:`evomerge.config.sweep.plan`.
 
     Returns:
-        Whether the launcher came to its end; where it did not, it has said why.
+        Why the launcher failed; empty where it came to its end, however its jobs ended.
     """
     task = Task(run_job, {job.values: job for job in jobs})
     compose.register()
     before = sys.argv
     sys.argv = ["evomerge", "--multirun", *words]  # Hydra takes its words from there alone
     try:
-        hydra.main(version_base="1.3", config_path=str(groups.conf_folder()), config_name=compose.CONFIG)(task)()
-    except SystemExit:  # Hydra's way to say that the launcher failed
-        return False
+        with _raising():
+            hydra.main(version_base="1.3", config_path=str(groups.conf_folder()), config_name=compose.CONFIG)(task)()
+    except SystemExit as end:
+        return f"it ended with code {end.code}"
+    except Exception as error:  # a launcher is somebody else's program and may raise anything
+        return f"{type(error).__name__}: {error}"
     finally:
         sys.argv = before
-    return True
+    return ""
+
+
+@contextmanager
+def _raising() -> Iterator[None]:
+    """While it is entered, Hydra hands errors on, instead of printing where they were and ending the process."""
+    before = os.environ.get(_RAISE)
+    os.environ[_RAISE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_RAISE]
+        else:
+            os.environ[_RAISE] = before

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 LAUNCHERS = {
     "joblib": ("hydra_joblib_launcher", ["hydra.launcher.n_jobs=2"]),
     "submitit_local": ("hydra_submitit_launcher", []),
-    "ray": ("hydra_ray_launcher", ["+hydra.launcher.ray.init.num_cpus=2"]),
+    "ray": ("hydra_ray_launcher", ["hydra.launcher.ray.init.address=local", "+hydra.launcher.ray.init.num_cpus=2"]),
 }
 
 

@@ -56,6 +56,17 @@ def test_one_failed_job_stops_no_other_and_finished_ones_are_skipped(
     assert "| finished | 6 |  |" in (folder / "summary.md").read_text(), "none of them meets the constraint"
 
 
+def test_a_launcher_that_fails_is_said_in_a_sentence(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]", "seed=0,1", "run_dir=sweep"]
+    assert main(["search", "-m", *words, "hydra.launcher._target_=evomerge.nowhere.Launcher"]) == 1
+    said = capsys.readouterr()
+    assert "evomerge: the launcher failed: " in said.err
+    assert "evomerge.nowhere" in said.err
+    assert "Traceback" not in said.err
+    assert "| seed-1 | not started |" in said.out
+    assert "None of 2" in (desk / "sweep" / "report.html").read_text()
+
+
 LISTENER = """
 import signal, sys, time
 def came(*_):
