@@ -34,6 +34,16 @@ def resolve_device(device: str, key: str = "model.device") -> str:
     return device
 
 
+def computes(device: torch.device) -> bool:
+    """Whether a device still does sums in this process: after some errors of CUDA it does none before a new start."""
+    try:
+        return torch.ones(1, device=device).item() == 1.0
+    except torch.OutOfMemoryError:
+        return True
+    except RuntimeError:
+        return False
+
+
 def device_info(device: str) -> dict[str, str]:
     """Kind and name of a device, for a run's manifest."""
     kind = torch.device(device).type

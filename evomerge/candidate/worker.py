@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from evomerge.candidate.devices import device_details
+from evomerge.candidate.devices import computes, device_details
 from evomerge.candidate.functions import NonFiniteMetric, UserFunction, call_function
 from evomerge.candidate.loading import build_suite, first_line, load_tokenizer, model_files
 from evomerge.candidate.verification import Examined, Verification, refuse_unlike, verify
 from evomerge.checkpoints import open_all
 from evomerge.errors import InputError
-from evomerge.evaluation import PYTHON, SPLITS, Failure, Job, Outcome, Response
+from evomerge.evaluation import PYTHON, SPLITS, Failure, Job, Outcome, Response, Unusable
 from evomerge.fitness import FitnessSettings, ModelTraits, NonFiniteScore, Scorer, TaskSuite
 from evomerge.merging import Checkpoints, LiveModel, Merger, NonFinite, PreparedSettings, WeightCache
 from evomerge.recipe import ModelRef, Recipe
@@ -99,9 +99,10 @@ class Worker:
         self.scorer: Scorer | None = None
         if settings.has_tasks:
             self.scorer = Scorer(suite, ModelTraits.probe(self.live.model, suite, settings.fitness.prefixes))
-        device = torch.device(settings.device)
-        room = WeightCache(device, reserve=_reserved(self.scorer, settings) if device.type == "cuda" else 0)
-        self.merger = Merger(checkpoints, device=device, prepared=settings.prepared, weights=room)
+        self.device = torch.device(settings.device)
+        reserve = _reserved(self.scorer, settings) if self.device.type == "cuda" else 0
+        room = WeightCache(self.device, reserve=reserve)
+        self.merger = Merger(checkpoints, device=self.device, prepared=settings.prepared, weights=room)
         self._functions = {function.name: function.load() for function in settings.functions}
         if settings.verification is not None:
             items = suite.items["search"] if settings.has_tasks else {}
@@ -118,7 +119,10 @@ class Worker:
 
         Returns:
             The responses; or, where the candidate has no score, the failure: weights or answers that are not finite, no
-            memory, a recipe that cannot be built, or any other error. Nothing is raised.
+            memory, a recipe that cannot be built, or any other error.
+
+        Raises:
+            Unusable: If the device computes no more in this process, as after an access to memory that was not there.
         """
         seconds: dict[str, float] = {}
         try:
@@ -137,7 +141,10 @@ class Worker:
         except InputError as error:
             return Outcome(error=Failure("invalid", str(error)), seconds=seconds)
         except Exception as error:
-            return Outcome(error=Failure("error", f"{type(error).__name__}: {first_line(error)}"), seconds=seconds)
+            text = f"{type(error).__name__}: {first_line(error)}"
+            if not computes(self.device):
+                raise Unusable(text) from error
+            return Outcome(error=Failure("error", text), seconds=seconds)
         return Outcome(tuple(responses), None, seconds)
 
     def _answers(self, job: Job) -> list[Response]:

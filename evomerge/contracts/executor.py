@@ -18,10 +18,10 @@ from evomerge.errors import InputError
 from evomerge.evaluation import Job
 from evomerge.executors import Executor, ExecutorError, ExecutorSpec, MakeWorker, Result, run
 
-__all__ = ["ExecutorContract", "OwnWorkersContract", "ProcessContract", "WorkerContract"]
+__all__ = ["ExecutorContract", "Made", "OwnWorkersContract", "ProcessContract", "WorkerContract"]
 
 
-class _Made:
+class Made:
     """An executor made from its declaration.
 
     Attributes:
@@ -37,10 +37,10 @@ class _Made:
         return workers.job(number)
 
     @contextmanager
-    def made(self, make_worker: MakeWorker = workers.make_square) -> Iterator[Executor]:
-        """The executor, closed in the end."""
-        assert self.spec.problems(self.options) == []
-        executor = self.spec.make(make_worker, self.spec.complete(self.options))
+    def made(self, make_worker: MakeWorker = workers.make_square, **more: Any) -> Iterator[Executor]:
+        """The executor with these options and more, closed in the end."""
+        assert self.spec.problems(self.options | more) == []
+        executor = self.spec.make(make_worker, self.spec.complete(self.options | more))
         try:
             with self.joined(make_worker):
                 yield executor
@@ -61,7 +61,7 @@ class _Made:
         return found
 
 
-class ExecutorContract(_Made):
+class ExecutorContract(Made):
     """Promises of every executor. One that needs no model is given jobs that it can answer by overriding `job`."""
 
     def test_declaration_is_whole(self) -> None:
@@ -165,7 +165,7 @@ class ExecutorContract(_Made):
             assert len(self.ended(executor, range(3))) == 3
 
 
-class WorkerContract(_Made):
+class WorkerContract(Made):
     """Further promises of executors that call workers (`ExecutorSpec.needs_model`)."""
 
     def test_outcomes_are_the_workers(self) -> None:
@@ -200,7 +200,7 @@ class OwnWorkersContract(_Made):
             assert "the disk is gone" in str(raised(ExecutorError, lambda: list(run(executor, [self.job(0)]))))
 
 
-class ProcessContract(_Made):
+class ProcessContract(Made):
     """Further promises of executors with `ExecutorSpec.local_processes`; `make` lies beside its ``EXECUTOR``."""
 
     def test_a_killed_worker_is_replaced_and_its_job_tried_again(self, tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +14,21 @@ from pathlib import Path
 import numpy as np
 
 from evomerge.errors import InputError
-from evomerge.evaluation import Ask, Job, Outcome, Response
+from evomerge.evaluation import Ask, Job, Outcome, Response, Unusable
 from evomerge.executors import Worker
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
 
 __all__ = [
     "Dying",
+    "Seeing",
     "Sleeping",
     "answer",
     "job",
     "make_broken",
+    "make_crashing",
+    "make_greedy",
     "make_leaving",
+    "make_poisoned",
     "make_raising",
     "make_refusing",
     "make_square",
@@ -88,6 +95,76 @@ def make_leaving() -> Worker:
 
 def _leave(job: Job) -> Outcome:
     os._exit(3)
+
+
+def make_poisoned() -> Worker:
+    """A worker whose device computes no more after its first job 1; the process lives."""
+    return _poison
+
+
+def _poison(job: Job) -> Outcome:
+    if job.recipe.seed == 1:
+        raise Unusable("CUDA error: an illegal memory access was encountered")
+    return square(job)
+
+
+def make_crashing() -> Worker:
+    """A worker that aborts on 1, reads where there is no memory on 2, recurses without end on 3 and exits on 4."""
+    return _crash
+
+
+def _crash(job: Job) -> Outcome:
+    if job.recipe.seed == 1:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.abort()
+    if job.recipe.seed == 2:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        ctypes.string_at(0)
+    if job.recipe.seed == 3:
+        return _crash_deeper(job)
+    if job.recipe.seed == 4:
+        sys.exit("enough")
+    return square(job)
+
+
+def _crash_deeper(job: Job) -> Outcome:
+    return _crash(job)
+
+
+def make_greedy() -> Worker:
+    """A worker that takes 300 MB on 1 and waits for what comes of it."""
+    return _hoard
+
+
+def _hoard(job: Job) -> Outcome:
+    if job.recipe.seed == 1:
+        held = np.ones(300_000_000 // 8)
+        time.sleep(600)
+        del held
+    return square(job)
+
+
+class Seeing:
+    """Answers with the number of the GPU that its process could see before this very object was unpickled."""
+
+    def __init__(self, seen: str | None = None) -> None:
+        self.seen = seen
+
+    def __reduce__(self) -> tuple[type[Seeing], tuple[str | None, ...]]:
+        """Made anew where it is unpickled."""
+        return _Looking, ()
+
+    def __call__(self) -> Worker:
+        """The worker."""
+        return self._see
+
+    def _see(self, job: Job) -> Outcome:
+        return Outcome((Response("task", "item", {"square": int(self.seen or -1)}),))
+
+
+class _Looking(Seeing):
+    def __init__(self) -> None:
+        super().__init__(os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def make_stillborn() -> Worker:

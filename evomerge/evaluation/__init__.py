@@ -10,7 +10,7 @@ from evomerge.evaluation.baselines import BASE, EXPERT, SCALED, UNIFORM, expert_
 from evomerge.evaluation.items import PYTHON, PYTHON_ITEMS, ItemLists, count_items, item_set_digest
 from evomerge.evaluation.json_text import JsonText, compact
 from evomerge.evaluation.objective import Constraint, Objective
-from evomerge.evaluation.outcome import ERROR_KINDS, Failure, Job, Outcome, Response
+from evomerge.evaluation.outcome import ERROR_KINDS, Failure, Job, Outcome, Response, Unusable
 from evomerge.evaluation.record import RECOMMENDED, Evaluation, Provenance, ResponseRef, ToldValues
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Response",
     "ResponseRef",
     "ToldValues",
+    "Unusable",
     "compact",
     "count_items",
     "expert_names",

@@ -100,6 +100,10 @@ class Failure:
         return {"kind": self.kind, "message": self.message}
 
 
+class Unusable(RuntimeError):
+    """The process of a worker computes no more, whatever it is asked: raised by the worker, whose process must end."""
+
+
 @dataclass(frozen=True)
 class Job:
     """Build this recipe and ask it these items.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from evomerge.errors import InputError
-from evomerge.evaluation import Job
+from evomerge.evaluation import Job, Unusable
 from evomerge.executors._shared.occupation import Occupation, place
 from evomerge.executors._shared.protocol import Executor, ExecutorError, MakeWorker, Result, Worker, WorkerState, call
 from evomerge.executors._shared.spec import ExecutorSpec
@@ -49,6 +49,11 @@ class LocalExecutor:
             self._occupation.took(job.id)
             try:
                 outcome = call(self._worker, job)
+            except Unusable as error:
+                self._waiting[job.id] = job
+                raise ExecutorError(
+                    f"{error}; run again to go on, with executor=processes, which replaces such workers"
+                ) from error
             finally:
                 self._occupation.left(ended=True)
             yield Result(job.id, 1, self._name, outcome)

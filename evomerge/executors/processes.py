@@ -8,16 +8,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
 from typing import Any
 
+from evomerge.errors import InputError
 from evomerge.evaluation import Job, Outcome
-from evomerge.executors._shared.attempts import RETRIES, Attempts
+from evomerge.executors._shared.attempts import RETRIES, Attempts, Death
+from evomerge.executors._shared.gpus import visible
+from evomerge.executors._shared.limits import Limits
 from evomerge.executors._shared.member import Member
-from evomerge.executors._shared.occupation import place
 from evomerge.executors._shared.protocol import Executor, ExecutorError, MakeWorker, Result, WorkerState
 from evomerge.executors._shared.spec import ExecutorSpec
 from evomerge.options import Option
 
 __all__ = ["EXECUTOR", "Processes"]
 
+_WORKERS = 2  # where nobody says how many, and there are no GPUs to count
 _STILLBORN = 3  # workers in a row that die before they are ready, after which no more are started
 _GRACE = 5.0  # seconds a worker gets to leave by itself before it is killed
 
@@ -25,24 +28,36 @@ _GRACE = 5.0  # seconds a worker gets to leave by itself before it is killed
 class Processes:
     """Runs jobs in worker processes, at most ``workers`` at a time, started when jobs come.
 
-    A worker that dies is replaced and its job given to another; a job that costs two workers is a failed candidate,
-    and the other jobs go on. A failure that a worker lived to tell is an outcome and is not retried.
+    A worker that dies is replaced and its job given to another; a job that costs two workers is a failed candidate, and
+    so is one at which a worker passes a limit; the other jobs go on. A failure that a worker lived to tell is an
+    outcome and is not retried.
 
     Args:
         make_worker: Picklable; makes the worker inside each process.
         workers: Number of processes, 1 or more.
-        retries: See `Attempts`.
+        attempts: How often jobs are tried.
+        limits: Of each worker.
+        gpus: Names of the GPUs that workers are spread over, each seeing one; none where they compute elsewhere.
     """
 
-    def __init__(self, make_worker: MakeWorker, workers: int, retries: int = RETRIES) -> None:
+    def __init__(
+        self,
+        make_worker: MakeWorker,
+        workers: int,
+        attempts: Attempts | None = None,
+        limits: Limits | None = None,
+        gpus: Sequence[str] = (),
+    ) -> None:
         self._make_worker = make_worker
         self._workers = workers
+        self._attempts = attempts or Attempts()
+        self._limits = limits or Limits()
+        self._gpus = gpus
         self._members: list[Member] = []
         self._started = 0
         self._stillborn = 0
         self._jobs: dict[str, Job] = {}
         self._waiting: deque[str] = deque()
-        self._attempts = Attempts(retries)
 
     @property
     def capacity(self) -> int:
@@ -73,9 +88,17 @@ class Processes:
         """The next result, if it comes within some seconds; without a limit, None where there was another message."""
         if not self._jobs:
             return None
+        self._retire()
         self._start()
         self._hand_out()
-        for member in self._heard(seconds):
+        heard = self._heard(seconds)
+        # Limits first: a worker that has much to say must not hide another that is past one.
+        for member in self._members:
+            death = None if member in heard else self._limits.passed(member)
+            if death is not None:
+                return self._bury(member, death)
+        for member in heard:
+            self._members.append(self._members.pop(self._members.index(member)))  # and the others are heard next time
             result = self._hear(member)
             if result is not None:
                 self._hand_out()  # so that nobody idles while the outcome is looked at
@@ -94,8 +117,8 @@ class Processes:
 
     def workers(self) -> Sequence[WorkerState]:
         """See `Executor.workers`."""
-        where = place("cpu")
-        return [member.occupation.state(member.name, where, ready=member.ready) for member in tuple(self._members)]
+        members = sorted([*self._members], key=lambda member: member.slot)
+        return [member.occupation.state(member.name, member.place, ready=member.ready) for member in members]
 
     def close(self) -> None:
         """See `Executor.close`."""
@@ -115,11 +138,26 @@ class Processes:
             atexit.register(self.close)
         while len(self._members) < min(self._workers, len(self._jobs)):
             self._started += 1
-            self._members.append(Member(f"process {self._started}", self._make_worker))
+            slot = min(set(range(self._workers)) - {member.slot for member in self._members})
+            self._members.append(Member(f"process {self._started}", self._make_worker, slot, self._gpus))
+
+    def _retire(self) -> None:
+        """Ends idle workers that have kept too much memory: the next candidate is not to blame for it.
+
+        Raises:
+            InputError: If a worker has too much before it was at any.
+        """
+        for member in [member for member in self._members if self._free(member) and self._limits.too_large(member)]:
+            if not member.occupation.done:
+                raise InputError(self._limits.no_room(member))
+            self._remove(member)
+
+    def _free(self, member: Member) -> bool:
+        return member.ready and member.job is None
 
     def _hand_out(self) -> None:
         for member in self._members:
-            if self._waiting and member.ready and member.job is None:
+            if self._waiting and self._free(member) and not self._limits.too_large(member):
                 job = self._waiting.popleft()
                 member.occupation.took(job)
                 self._attempts.given(job)
@@ -129,12 +167,14 @@ class Processes:
                     continue  # it died just now; its sentinel says so next
 
     def _heard(self, seconds: float | None) -> list[Member]:
-        """Members that have sent something or died, within some seconds."""
+        """Members that have sent something or died, within some seconds, or before one may have passed a limit."""
         by_source: dict[Any, Member] = {}
         for member in self._members:
             by_source[member.pipe] = member
             by_source[member.process.sentinel] = member
-        return list(dict.fromkeys(by_source[source] for source in wait(list(by_source), seconds)))
+        known = [end for end in (seconds, self._limits.patience(self._members)) if end is not None]
+        found = wait(list(by_source), min(known, default=None))
+        return list(dict.fromkeys(by_source[source] for source in found))
 
     def _hear(self, member: Member) -> Result | None:
         """Takes what a member says, or its death; a result if that ends a job."""
@@ -144,22 +184,23 @@ class Processes:
             self._remove(member)
             raise
         if message is None:
-            return self._bury(member)
-        if message[0] == "ready":
+            return self._bury(member, member.death())
+        kind, said = message
+        if kind == "ready":
             member.ready, self._stillborn = True, 0
             return None
-        id = member.job
-        assert id is not None
-        member.occupation.left(ended=True)
-        return self._end(id, member, message[1])
+        if kind == "unusable":
+            return self._bury(member, Death(f"computes no more: {said}"))
+        assert member.job is not None
+        return self._end(member.job, member, said)
 
-    def _bury(self, member: Member) -> Result | None:
-        """Takes a dead member out and puts its job back in front; a failed result if it has cost too many workers.
+    def _bury(self, member: Member, death: Death) -> Result | None:
+        """Takes a dead member out and puts its job back in front; a failed result if it is the candidate's fault.
 
         Raises:
             ExecutorError: If workers keep dying before they are ready.
         """
-        death, id = member.death(), member.job
+        id = member.job
         self._remove(member)
         if not member.ready:
             self._stillborn += 1
@@ -174,6 +215,7 @@ class Processes:
         return None
 
     def _end(self, id: str, member: Member, outcome: Outcome) -> Result:
+        member.occupation.left(ended=True)
         del self._jobs[id]
         return Result(id, self._attempts.ended(id), member.name, outcome)
 
@@ -184,7 +226,14 @@ class Processes:
 
 def make(make_worker: MakeWorker, options: Mapping[str, Any]) -> Executor:
     """Makes the executor."""
-    return Processes(make_worker, options["workers"], options["retries"])
+    limits = Limits(options["timeout"], options["memory"])
+    gpus = visible(options["device"])
+    return Processes(make_worker, count(options), Attempts(options["retries"]), limits, gpus)
+
+
+def count(options: Mapping[str, Any]) -> int:
+    """The number of processes: one per GPU where there are any and nobody says how many."""
+    return options["workers"] or len(visible(options["device"])) or (1 if ":" in options["device"] else _WORKERS)
 
 
 EXECUTOR = ExecutorSpec(
@@ -193,7 +242,11 @@ EXECUTOR = ExecutorSpec(
     make=make,
     local_processes=True,
     options={
-        "workers": Option(2, None, int, "number of processes", low=1),
+        "workers": Option(None, None, int, f"number of processes; null: one per GPU, without GPUs {_WORKERS}", low=1),
         "retries": Option(RETRIES, None, int, "how often a job that was lost with its machine is tried again", low=0),
+        "timeout": Option(None, None, float, "seconds after which a candidate has failed", low=0),
+        "memory": Option(None, None, int, "most bytes of a worker's own memory", low=1),
+        "device": Option("cpu", None, str, "where models run; set by model.device"),
     },
+    count=count,
 )

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from evomerge.candidate import device_info, resolve_device
+from evomerge.candidate.devices import computes
 from evomerge.errors import InputError
 
 
@@ -24,3 +25,8 @@ def test_what_is_no_device(device: str) -> None:
 def test_a_gpu_that_is_not_there() -> None:
     with pytest.raises(InputError, match=rf"this machine has {torch.cuda.device_count()} GPUs"):
         resolve_device("cuda:99")
+
+
+def test_a_device_that_computes_no_more_is_told_by_trying() -> None:
+    assert computes(torch.device("cpu"))
+    assert not computes(torch.device("meta"))

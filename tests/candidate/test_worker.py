@@ -22,7 +22,7 @@ from evomerge.candidate import (
     suite_digest,
 )
 from evomerge.errors import InputError
-from evomerge.evaluation import PYTHON_ITEMS, Ask, Job
+from evomerge.evaluation import PYTHON_ITEMS, Ask, Job, Unusable
 from evomerge.fitness import FitnessSettings, TaskSuite
 from evomerge.merging import merge_to_folder
 from evomerge.recipe import CheckpointRef, Group, OutputLayer, ParameterGroups, Recipe
@@ -225,3 +225,14 @@ def test_a_shape_that_cannot_be_built_is_a_failure_and_no_more(folder: Path) -> 
     assert outcome.error.kind == "invalid"
     assert "layer 9 of sources[0]" in outcome.error.message
     assert worker(plain).error is None
+
+
+def test_an_error_after_which_the_device_computes_no_more_is_not_the_candidates(folder: Path) -> None:
+    """The same error is a failed candidate while sums still come out."""
+    worker = make_worker(folder, "raising")
+    failure = worker(job(worker, folder, 0.5)).error
+    assert failure is not None
+    assert failure.kind == "error"
+    worker.device = torch.device("meta")  # which computes nothing
+    with pytest.raises(Unusable, match="no luck"):
+        worker(job(worker, folder, 0.5))

@@ -6,6 +6,7 @@ import pytest
 
 from evomerge import executors
 from evomerge.contracts.executor import ExecutorContract, OwnWorkersContract, ProcessContract, WorkerContract
+from evomerge.contracts.executor_deaths import DeathContract
 from evomerge.evaluation import Ask, Job
 from evomerge.executors._shared import response_table
 from evomerge.executors.recorded import example_table
@@ -50,5 +51,13 @@ class TestThoseWithProcesses(ProcessContract):
     """Each of them in turn, with its defaults."""
 
     @pytest.fixture(autouse=True, params=[spec.name for spec in SPECS if spec.local_processes])
+    def executor(self, request: pytest.FixtureRequest) -> None:
+        self.spec = executors.load(request.param)
+
+
+class TestThoseWithLimits(DeathContract):
+    """Each of them in turn, with its defaults."""
+
+    @pytest.fixture(autouse=True, params=[spec.name for spec in SPECS if {"timeout", "memory"} <= set(spec.options)])
     def executor(self, request: pytest.FixtureRequest) -> None:
         self.spec = executors.load(request.param)

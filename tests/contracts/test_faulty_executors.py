@@ -71,10 +71,10 @@ class _CountsNothing(LocalExecutor):
 
 
 class _NeverRetries(Processes):
-    def _bury(self, member: Member) -> Result | None:
+    def _bury(self, member: Member, death: Death) -> Result | None:
         if member.job is not None:
             self._attempts.died(member.job, "one before it", Death("went"))
-        return super()._bury(member)
+        return super()._bury(member, death)
 
 
 class _LeavesWorkersBehind(Processes):
@@ -124,7 +124,7 @@ def test_a_faulty_executor_is_found_out(fault: Callable[..., Any], test: str) ->
 def test_a_faulty_executor_with_processes_is_found_out(fault: type[Processes], test: str, tmp_path: Path) -> None:
     contract = ProcessContract()
     good = executors.load("processes")
-    contract.spec = replace(good, make=lambda make_worker, options: fault(make_worker, options["workers"]))
+    contract.spec = replace(good, make=lambda make_worker, options: fault(make_worker, 2))
     try:
         with pytest.raises(AssertionError):
             getattr(contract, test)(tmp_path)

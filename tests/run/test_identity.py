@@ -114,7 +114,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "promote.share": 0.3, "confirm.finalists": 2,
         "confirm.margin": 2.0, "confirm.scales": "[0.4]", "run_dir": tmp_path / "other", "offline": "true",
         "executor.name": "processes", "executor.workers": 2, "executor.retries": 1,
-        "executor.timeout": None, "executor.memory": None, "executor.options": None,
+        "executor.timeout": 99, "executor.memory": "9G", "executor.options": None,
         "model.trust_remote_code": "true", "model.prepared_disk": "1M", "model.prepared_memory": "1M",
         "model.tolerance": 0.01, "tracking": "[]", "tracking_options": "{wandb: {mode: online}}", "progress": "lines",
     }  # fmt: skip

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
+from collections.abc import Mapping
 from multiprocessing.connection import Connection, wait
 
 from evomerge.errors import InputError
+from evomerge.evaluation import Unusable
 from evomerge.executors._shared.protocol import MakeWorker, call
 
 __all__ = ["serve"]
 
 
-def serve(pipe: Connection, make_worker: MakeWorker) -> None:
+def serve(pipe: Connection, environment: Mapping[str, str], pickled: bytes) -> None:
     """Runs in the child.
 
-    Messages to the parent are ``("ready", None)``, ``("done", outcome)``, ``("bad input", problems)`` and ``("broken",
-    text)``.
+    Messages to the parent are ``("ready", None)``, ``("done", outcome)``, ``("unusable", text)``, ``("bad input",
+    problems)`` and ``("broken", text)``; after the last three the process ends.
 
     Args:
         pipe: Jobs come in, messages go out.
-        make_worker: Makes the worker.
+        environment: Variables of this process, set before any library that computes is loaded.
+        pickled: Makes the worker; unpickled here, as that loads such libraries.
     """
+    os.environ.update(environment)
     # Ctrl-C goes to the whole terminal group; what it means is for the parent to say. It was blocked while Python
     # started.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -31,6 +36,7 @@ def serve(pipe: Connection, make_worker: MakeWorker) -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         try:
+            make_worker: MakeWorker = pickle.loads(pickled)
             worker = make_worker()
         except InputError as error:
             pipe.send(("bad input", error.problems))
@@ -41,7 +47,12 @@ def serve(pipe: Connection, make_worker: MakeWorker) -> None:
         pipe.send(("ready", None))
         while True:
             job = pipe.recv()
-            pipe.send(("done", call(worker, job)))
+            try:
+                outcome = call(worker, job)
+            except Unusable as error:
+                pipe.send(("unusable", str(error)))
+                return
+            pipe.send(("done", outcome))
     except (EOFError, OSError):
         return
 

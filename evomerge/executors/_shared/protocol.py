@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from evomerge.evaluation import Failure, Job, Outcome
+from evomerge.evaluation import Failure, Job, Outcome, Unusable
 
 __all__ = ["Executor", "ExecutorError", "MakeWorker", "Result", "Worker", "WorkerState", "call", "run"]
 
@@ -144,10 +144,16 @@ def run(executor: Executor, jobs: Iterable[Job]) -> Generator[Result, None, None
 
 
 def call(worker: Worker, job: Job) -> Outcome:
-    """Calls a worker; an exception becomes a failed outcome, as one bad candidate must not end a run."""
+    """Calls a worker; an exception becomes a failed outcome, as one bad candidate must not end a run.
+
+    Raises:
+        Unusable: If the worker's process computes no more: it died of the job, as far as `Attempts` goes.
+    """
     try:
         return worker(job)
+    except Unusable:
+        raise
     except MemoryError as error:
         return Outcome(error=Failure("oom", f"MemoryError: {error}"))
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # who calls sys.exit ends one candidate, not the search
         return Outcome(error=Failure("error", f"{type(error).__name__}: {error}"))
