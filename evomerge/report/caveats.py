@@ -14,6 +14,13 @@ from evomerge.report.results import Results, short_name
 from evomerge.report.wording import SPLIT_WORDS, count, number
 
 FEW_ITEMS, FEW_CLUSTERS = 100, 30
+_KINDS = {
+    "oom": "ran out of memory",
+    "nonfinite": "had values that are not finite",
+    "timeout": "took too long",
+    "invalid": "could not be built",
+    "error": "met an error",
+}
 
 
 def optimism(results: Results, members: Sequence[Member]) -> dict[str, dict[str, tuple[float, float | None]]]:
@@ -51,6 +58,16 @@ def _baseline_drops(results: Results, label: str, split: str) -> Iterator[float]
             yield first.values[label] - test.values[label]
 
 
+def _reasons(results: Results) -> str:
+    """The kinds of failures with their numbers, the most frequent first, each with the first that was recorded."""
+    by_kind: dict[str, list[str]] = {}
+    for candidate in results.candidates:
+        if candidate.error is not None:
+            by_kind.setdefault(candidate.error.kind, []).append((candidate.error.message.splitlines() or [""])[0])
+    ordered = sorted(by_kind.items(), key=lambda entry: (-len(entry[1]), entry[0]))
+    return "; ".join(f"{len(said)} {_KINDS[kind]} ({said[0][:MESSAGE]})" for kind, said in ordered)
+
+
 def warnings(results: Results, members: Sequence[Member]) -> list[str]:
     """Warnings of the run itself, then those that its records give rise to."""
     found = [str(text) for text in results.store.manifest.get("warnings", ())]
@@ -63,7 +80,7 @@ def warnings(results: Results, members: Sequence[Member]) -> list[str]:
     ]
     total, failed = len(results.candidates), sum(e.error is not None for e in results.candidates)
     if failed and failed >= 0.2 * total:
-        found.append(f"{failed} of {count(total, 'candidate')} failed.")
+        found.append(f"{failed} of {count(total, 'candidate')} failed: {_reasons(results)}.")
     found += _unconfirmed(results, members)
     found += _few_items(results, members)
     if (results.store.manifest.get("config") or {}).get("start_from"):

@@ -38,7 +38,7 @@ class Limits:
         if member.job is None:
             return None
         if self._timeout is not None and member.occupation.seconds >= self._timeout:
-            return Death(f"was at it for {self._timeout:g} seconds (executor.timeout) and was ended", "timeout", True)
+            return Death(f"took longer than {self._timeout:g} s (executor.timeout) and was ended", "timeout", True)
         if self.too_large(member):
             # How much it was is left out: the record of a candidate must not differ from one run to the next.
             allowed = f"more memory than {_size(self._memory or 0)} (executor.memory)"

@@ -1,0 +1,129 @@
+"""Kills of a search at random moments, and what came of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from evomerge.store import RunStore
+from experiments.faults.trace import lines
+
+APART = 4  # records between two kills of workers: a candidate that is hit twice in a row would have failed by right
+_PATIENCE = 600.0  # seconds for one search
+
+
+@dataclass
+class Torment:
+    """One search that is killed again and again until its kills are used up, then left to end.
+
+    Args:
+        start: Starts the search, or goes on with it.
+        workers: The processes that are workers of a driver, by the driver's number.
+        folder: The run's folder.
+        trace: File in which workers say what they begin.
+        random: Chooses victims and moments.
+
+    Attributes:
+        kills: ``driver`` and ``worker`` to how many were killed.
+    """
+
+    start: Callable[[], subprocess.Popen[str]]
+    workers: Callable[[int], Sequence[int]]
+    folder: Path
+    trace: Path
+    random: np.random.Generator
+    kills: dict[str, int] = field(default_factory=lambda: {"driver": 0, "worker": 0})
+
+    def run(self, plan: Sequence[str], longest: float) -> None:
+        """Kills each of ``plan`` in turn, up to ``longest`` seconds after the search has done something new.
+
+        Every fourth kill of a driver comes at any moment after its start, in the middle of its imports or its replay.
+        """
+        deadline, driver, at = time.monotonic() + _PATIENCE, self.start(), recorded(self.folder)
+        for number, victim in enumerate(plan):
+            blind = victim == "driver" and number % 4 == 3
+            wanted = at + (APART if victim == "worker" else 1)
+            while not blind and driver.poll() is None and recorded(self.folder) < wanted:
+                assert time.monotonic() < deadline, f"{self.folder} does not get on"
+                time.sleep(0.002)
+            time.sleep(self.random.uniform(0.0, longest))
+            if driver.poll() is not None:
+                break  # it was done before all were killed
+            if self._killed(victim, driver):
+                self.kills[victim] += 1
+            at = recorded(self.folder)
+            if victim == "driver":
+                driver.wait()
+                driver = self.start()
+        code = driver.wait(timeout=_PATIENCE)
+        assert code == 0, f"the search in {self.folder} ended with code {code}"
+
+    def _killed(self, victim: str, driver: subprocess.Popen[str]) -> bool:
+        if victim == "driver":
+            driver.kill()
+            return True
+        pids = list(self.workers(driver.pid))
+        if not pids:
+            return False
+        try:
+            os.kill(pids[self.random.integers(len(pids))], signal.SIGKILL)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def result(self, undisturbed: Path) -> dict[str, object]:
+        """Kills, candidates begun, and what `compared` finds."""
+        found, begun = compared(self.folder, undisturbed), lines(self.trace)
+        return {"kills": self.kills, "begun": begun, **found, "repeats": begun - found["records"]}
+
+
+def compared(folder: Path, undisturbed: Path) -> dict[str, int]:
+    """Number of records, and of those that, with their answers, are not those of a search that nothing happened to."""
+    ours, theirs = contents(folder), contents(undisturbed)
+    return {"records": len(ours), "wrong": sum(ours.get(key) != theirs.get(key) for key in {*ours, *theirs})}
+
+
+def recorded(folder: Path) -> int:
+    """Number of evaluations that are on disk."""
+    path = folder / "records" / "main.jsonl"
+    return path.read_bytes().count(b'"evaluation":') if path.exists() else 0
+
+
+def contents(folder: Path) -> dict[object, object]:
+    """Each evaluation with its answers, by its place in the run, with what it was told.
+
+    A record that is there twice would show as another number of lines in the folded file.
+    """
+    store = RunStore.read(folder)
+    found: dict[object, object] = {}
+    for evaluation in store.evaluations():
+        answers = sorted((response.to_json() for response in store.responses(evaluation)), key=repr)
+        found[evaluation.order, evaluation.digest] = (evaluation.to_json(), answers)
+    whole = (folder / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(whole) == len(found), f"{folder} has {len(whole)} lines for {len(found)} evaluations"
+    return found
+
+
+def children(pid: int) -> list[int]:
+    """Worker processes of a driver that starts them itself, as ``processes`` does."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += [int(child) for child in task.read_text(encoding="ascii").split()]
+        except OSError:
+            continue
+    return [child for child in found if b"spawn_main" in _command(child)]
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
