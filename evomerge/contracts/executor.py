@@ -185,7 +185,7 @@ class WorkerContract(Made):
         assert {result.attempt for result in found.values()} == {1}
 
 
-class OwnWorkersContract(_Made):
+class OwnWorkersContract(Made):
     """Further promises of those that start their workers themselves, and so hear why one cannot be made."""
 
     def test_bad_input_found_by_a_worker_is_told_whole(self) -> None:
