@@ -12,7 +12,6 @@ from typing import Any
 
 from evomerge.contracts import workers
 from evomerge.contracts.raising import raised
-from evomerge.contracts.sleeping_program import sleeping_program
 from evomerge.contracts.watching import gone, wait_for
 from evomerge.errors import InputError
 from evomerge.evaluation import Job
@@ -259,7 +258,7 @@ class ProcessContract(Made):
         for blow in (signal.SIGKILL, signal.SIGINT):
             folder = tmp_path / blow.name
             folder.mkdir()
-            program = sleeping_program(self.spec, self.options, folder)
+            program = workers.sleeping_program(self.spec, self.options, folder)
             wait_for(functools.partial(_asleep, folder))
             os.kill(program.pid, blow) if blow == signal.SIGKILL else os.killpg(program.pid, blow)
             out, errors = program.communicate()
