@@ -7,6 +7,7 @@ the next driver, which replays the run and so asks the same jobs again, finds th
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -108,7 +109,11 @@ class SharedFolder:
 
     def workers(self) -> Sequence[WorkerState]:
         """The processes of the workers that have joined, as they said last; see `Executor.workers`."""
-        return [WorkerState(**process) for state in self._work.said() for process in state.get("processes", ())]
+        found = []
+        for state in self._work.said():
+            with contextlib.suppress(TypeError):  # another version's
+                found += [WorkerState(**process) for process in state.get("processes", ())]
+        return found
 
     def close(self) -> None:
         """Gives up what is outstanding, as `cancel` does. Workers are others' to end."""
