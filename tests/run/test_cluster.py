@@ -119,7 +119,13 @@ def test_a_worker_that_is_refused_says_why(family: Family, own_family: Family, t
 def test_a_run_that_failed_is_over(family: Family, tmp_path: Path) -> None:
     """For the same reason everywhere: no worker tries again and again."""
     (tmp_path / "never.py").write_text("def never(model, tokenizer):\n    raise RuntimeError('no luck')\n")
-    run = submitted(family, tmp_path / "run", functions=f"[{tmp_path / 'never.py'}:never]", objectives="[python.never]")
+    run = submitted(
+        family,
+        tmp_path / "run",
+        functions=f"[{tmp_path / 'never.py'}:never]",
+        objectives="[python.never]",
+        searcher="ga",
+    )
     with workers(run) as joined:
         joined.start()
         assert joined.codes() == [1]
