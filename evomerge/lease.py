@@ -30,6 +30,7 @@ __all__ = [
     "file_system_time",
     "has_ended",
     "is_held",
+    "leases",
     "this_machine",
     "this_process",
 ]
@@ -74,7 +75,7 @@ class Lease:
         """
         mine = this_process()
         while True:
-            held = _leases(folder)
+            held = leases(folder)
             for path in held.values():
                 _refuse_living(path, mine)
             path = folder / f"{_PREFIX}{max(held, default=0) + 1}"
@@ -83,7 +84,7 @@ class Lease:
                 continue
             try:
                 # Looked at anew: holders may have come and gone, and numbers begun again, since the first look.
-                others = [other for other in _leases(folder).values() if other != path]
+                others = [other for other in leases(folder).values() if other != path]
                 for other in others:
                     _refuse_living(other, mine)
                 for other in others:
@@ -126,7 +127,7 @@ class Lease:
                 continue  # a file system that is away for a moment
 
 
-def _leases(folder: Path) -> dict[int, Path]:
+def leases(folder: Path) -> dict[int, Path]:
     """Number to file of the leases that are there."""
     found = (path for path in folder.iterdir() if path.name.startswith(_PREFIX))
     return {int(path.name.removeprefix(_PREFIX)): path for path in found if path.name.removeprefix(_PREFIX).isdigit()}
@@ -136,7 +137,7 @@ def is_held(folder: Path) -> bool:
     """Whether the lease of a folder is held by a process that lives, or may live; nothing is taken."""
     mine = this_process()
     try:
-        for path in _leases(folder).values():
+        for path in leases(folder).values():
             _refuse_living(path, mine)
     except LeaseHeld:
         return True

@@ -1,0 +1,120 @@
+"""The state of runs in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from evomerge.run.status.facts import RunState
+from evomerge.store import Sweep
+
+__all__ = ["SILENT", "lines_of", "sweep_lines"]
+
+SILENT = 60.0  # seconds without a word of a driver that has one every ten
+_REASONS = {
+    "stopped": "stopped by hand",
+    "interrupted": "interrupted",
+    "failures": "too many candidates failed in a row",
+}
+_AGAIN = "the same command goes on"
+
+
+def lines_of(state: RunState) -> Iterator[str]:
+    """A run, line by line."""
+    yield f"{state.folder}: {_headline(state)}"
+    if state.state == "new":
+        return
+    total = f" of {state.total}" if state.total is not None else ""
+    rate = f", {_rate(state.rate)}" if state.rate else ""
+    left = f", {_duration(state.remaining)} left in this phase" if state.remaining is not None else ""
+    yield f"  phase {state.phase}: {state.done}{total} evaluations{rate}{left}"
+    yield f"  used: {_used(state)}"
+    if state.best:
+        best = ", ".join(f"{name} {value:.4g}" for name, value in state.best.items())
+        yield f"  best so far, on search items: {best}"
+    kinds = ", ".join(f"{count} {kind}" for kind, count in (state.failures or {}).items())
+    retried = f"; further attempts after lost workers: {state.retried}" if state.retried else ""
+    yield f"  failed: {kinds or 'none'}{retried}"
+    if state.workers:
+        yield f"  workers: {sum(worker.job is not None for worker in state.workers)} of {len(state.workers)} at work"
+        yield from (f"    {row}" for row in _workers(state))
+
+
+def sweep_lines(sweep: Sweep, states: Sequence[RunState | None]) -> Iterator[str]:
+    """A sweep, one line for each run; None for one that has no folder yet."""
+    finished = sum(state is not None and state.state == "finished" for state in states)
+    yield f"{sweep.folder}: {len(states)} runs, {finished} finished"
+    width = max(len(job.name) for job in sweep.jobs)
+    for job, state in zip(sweep.jobs, states, strict=True):
+        said = f"{job.state} {job.reason}".strip() if state is None else _line_of(state)
+        yield f"  {job.name.ljust(width)}  {said}"
+
+
+def _line_of(state: RunState) -> str:
+    best = "".join(f", {name} {value:.4g}" for name, value in (state.best or {}).items())
+    failed = sum((state.failures or {}).values())
+    return f"{_headline(state)}; {state.evaluations} candidates{best}{f', {failed} failed' if failed else ''}"
+
+
+def _headline(state: RunState) -> str:
+    if state.state == "new":
+        return "not begun"
+    if state.state == "running":
+        return f"running, driven by {_driver(state)}"
+    if state.state == "finished":
+        return f"finished ({state.reason})"
+    if state.state == "ended":
+        return f"ended before its end: {_REASONS.get(str(state.reason), state.reason)}; {_AGAIN}"
+    ago = f", last sign {_duration(state.silent)} ago" if state.silent is not None else ""
+    return f"its driver is gone{ago}; {_AGAIN}"
+
+
+def _driver(state: RunState) -> str:
+    driver = state.driver
+    if driver is None or driver.pid is None:
+        return "a process that has just begun"
+    name = f"process {driver.pid} on {driver.host}"
+    if state.silent is not None and min(state.silent, driver.seconds) >= SILENT:
+        return f"{name}, which has given no sign for {_duration(min(state.silent, driver.seconds))}"
+    return name
+
+
+def _duration(seconds: float) -> str:
+    """A length of time to two units, ``1 h 05 min``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def _rate(rate: float) -> str:
+    """Evaluations in the unit in which there is more than one."""
+    for seconds, unit in ((1.0, "second"), (60.0, "minute")):
+        if rate * seconds >= 1.0:
+            return f"{rate * seconds:.1f} a {unit}"
+    return f"{rate * 3600.0:.1f} an hour"
+
+
+def _used(state: RunState) -> str:
+    """How much is used, with the budgets that there are."""
+    used = (
+        ("evaluations", state.evaluations, "candidates"),
+        ("items", state.items, "items"),
+        ("seconds", round(state.seconds), "seconds"),
+    )
+    limits = state.budgets or {}
+    of = {name: f" of {limits[name]:.0f}" if name in limits else "" for name, _, _ in used}
+    return ", ".join(f"{count}{of[name]} {what}" for name, count, what in used if count is not None)
+
+
+def _workers(state: RunState) -> Iterator[str]:
+    width = max(len(worker.name) for worker in state.workers)
+    place = max(len(worker.place) for worker in state.workers)
+    for worker in state.workers:
+        since = _duration(worker.seconds)
+        what = f"{worker.job}, candidate {worker.candidate}, for {since}" if worker.job else f"idle for {since}"
+        what = what if worker.ready else f"being started, for {since}"
+        yield f"{worker.name.ljust(width)}  {worker.place.ljust(place)}  {what}; {worker.done} done"
