@@ -4,21 +4,25 @@ What is proposed depends on who was told before whom, so the order of asks and e
 (`store.turns`). A session repeats that order first, whatever the workers are like now, then starts again what was asked
 and not answered, and goes on. Candidates are numbered by their asks: as many as the searcher's population are a batch,
 for places, for patience and for those who read. All that was begun is told, also where a budget ends the search.
+
+A worker that is free waits for nothing but the searcher: an evaluation is kept, and the ask that follows noted, when
+the next job is on its way. What a kill leaves is all the same a beginning of the order, as lines are written in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
-from evomerge.evaluation import Ask, Evaluation, Outcome, Provenance, ToldValues, item_set_digest
+from evomerge.evaluation import Ask, Evaluation, Outcome, Provenance, ToldValues, count_items, item_set_digest
 from evomerge.executors import ExecutorError
 from evomerge.search.batch import Batch
 from evomerge.search.batch_evaluator import BatchEvaluator
 from evomerge.search.criteria import Criteria
-from evomerge.search.events import Asked, Told
+from evomerge.search.events import Asked, Event, Told
 from evomerge.search.front import Front
-from evomerge.search.plan import SearchPlan
+from evomerge.search.plan import RepeatedFailures, SearchPlan
 from evomerge.search.rounds import recipe_of
 from evomerge.search.searchers import Observation, Proposal, Searcher
 from evomerge.store import Turn
@@ -85,6 +89,7 @@ class SteadySearch:
         self._silent = False  # whether the last ask had no proposal, and nothing has been told since
         self._empty = 0  # asks without a new recipe after which the searcher is exhausted
         self._reason: str | None = None  # why no more is asked
+        self._later: list[Callable[[], object]] = []  # what is to be kept and told of, in its order
 
     @property
     def batches(self) -> int:
@@ -109,6 +114,7 @@ class SteadySearch:
                 self._repeat(turn.ask)
             elif not self._over():
                 self._ask(turn)
+        self._write()
         try:
             return self._go_on()
         finally:
@@ -124,16 +130,20 @@ class SteadySearch:
         for opened in list(self._open.values()):
             self._start(opened)
         self._fill()
+        self._write()
         for result in self._evaluator.executor.results() if self._jobs else ():
             if result.job not in self._jobs:
                 raise ExecutorError(f"the executor brought a result of {result.job}, which is not outstanding")
             opened = self._open[self._jobs.pop(result.job)]
             self._keep(opened, result.outcome, self._asks.came(opened.batch.ask(0), result))
+            if expired := self._evaluator.expired():
+                self._reason = self._reason or "seconds"
+            self._fill()
+            self._write()
             if self._evaluator.stop() == "now":
                 raise KeyboardInterrupt
-            if self._evaluator.expired():
+            if expired:
                 return "seconds"
-            self._fill()
         if self._jobs:
             raise ExecutorError(f"the executor lost the results of {len(self._jobs)} jobs: {', '.join(self._jobs)}")
         return self._reason or "exhausted"
@@ -193,14 +203,15 @@ class SteadySearch:
         if recorded is not None and recorded != Turn(ask, digest):
             was = f"{recorded.digest[:12]} for {recorded.ask}" if recorded.digest else f"no recipe for {recorded.ask}"
             raise self._asks.contradicted(ask, digest, f"recipe {was}")
-        self._store.asked(ask, digest)
+        if recorded is None:
+            self._later.append(partial(self._store.asked, ask, digest))
 
     def _begin(self, opened: _Open, recorded: Turn | None) -> None:
         """Opens a recipe that the run has not seen; what is repeated has its evaluation come in a later turn."""
         batch = opened.batch
         fresh = self._asks.stored(batch, 0, self._item_set) is None
         self._open[batch.recipes[0].digest] = opened
-        self._asks.emit(Asked("search", batch.number, 1, int(fresh), (batch.ask(0),), fresh=recorded is None))
+        self._emit(Asked("search", batch.number, 1, int(fresh), (batch.ask(0),), fresh=recorded is None))
         if recorded is None:
             self._start(opened)
 
@@ -214,10 +225,15 @@ class SteadySearch:
 
     def _keep(self, opened: _Open, outcome: Outcome, provenance: Provenance) -> None:
         """Keeps an evaluation, by which its place in the order is settled, and tells the searcher."""
-        evaluation, responses = self._asks.evaluation(opened.batch, 0, outcome)
-        kept = self._asks.append(opened.batch, evaluation, responses, provenance)
-        self._evaluator.passed(kept, provenance, fresh=True)
-        self._close(kept, fresh=True)
+        made, responses = self._asks.evaluation(opened.batch, 0, outcome)
+        evaluation = replace(made, items=count_items(self._items), item_set=self._item_set)
+        self._later.append(partial(self._asks.append, opened.batch, evaluation, responses, provenance))
+        try:
+            self._evaluator.passed(evaluation, provenance, fresh=True)
+        except RepeatedFailures:
+            self._write()
+            raise
+        self._close(evaluation, fresh=True)
 
     def _repeat(self, ask: Ask) -> None:
         """Takes an evaluation from the records; one that was asked beyond a budget of this session is left out."""
@@ -226,6 +242,7 @@ class SteadySearch:
         if evaluation is None or opened is None or opened.batch.ask(0) != ask:
             return
         how = self._store.provenance(evaluation)
+        self._write()
         self._asks.report(evaluation, how, fresh=False)
         self._evaluator.passed(evaluation, how, fresh=False)
         self._close(evaluation, fresh=False)
@@ -236,7 +253,9 @@ class SteadySearch:
         self._idle, self._silent = min(self._idle, self._empty - 1), False
         self._stale = 0 if self._front.add(evaluation) else self._stale + len(proposals)
         values = self._tell(evaluation, proposals, fresh=fresh)
-        self._store.tell({evaluation.ask: values})
+        self._later.append(partial(self._store.tell, {evaluation.ask: values}))
+        if not fresh:
+            self._write()
 
     def _tell(self, evaluation: Evaluation, proposals: list[Proposal], *, fresh: bool) -> ToldValues:
         """Tells the searcher of all proposals that an evaluation is of."""
@@ -244,5 +263,14 @@ class SteadySearch:
         self._searcher.tell([Observation(one.id, F[0], G[0], items=evaluation.items) for one in proposals])
         before, self.told = self.told // self._size, self.told + len(proposals)
         if self.told // self._size > before:
-            self._asks.emit(Told(self.told // self._size, len(self.candidates), fresh=fresh))
+            self._emit(Told(self.told // self._size, len(self.candidates), fresh=fresh))
         return ToldValues(tuple(F[0].tolist()), tuple(G[0].tolist()))
+
+    def _emit(self, event: Event) -> None:
+        self._later.append(partial(self._asks.emit, event))
+
+    def _write(self) -> None:
+        """Keeps what was decided, in the order in which it was, and tells of it."""
+        later, self._later = self._later, []
+        for write in later:
+            write()

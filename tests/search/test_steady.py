@@ -101,7 +101,7 @@ def test_as_many_are_at_work_as_there_are_workers(tmp_path: Path) -> None:
                     at_work.append(len(executor._jobs))
 
             run(work(), executor, store, listeners=[note])
-        assert at_work[: 40 - capacity] == [capacity - 1] * (40 - capacity)
+        assert at_work[: 40 - capacity] == [capacity] * (40 - capacity), "the next is at work before one is kept"
         assert at_work[40 - capacity :] == list(range(capacity))[::-1], "in the end all that was begun is told"
 
 
@@ -200,7 +200,7 @@ def test_stop_and_finish_tells_what_was_begun(tmp_path: Path) -> None:
         progress=lambda progress: seen.append(progress.done if progress.phase == "search" else 0),
         stop=lambda: "finish" if seen and seen[-1] >= 11 else "none",
     )
-    assert (result.reason, result.evaluations, result.confirmed) == ("stopped", 11 + 3, ())
+    assert (result.reason, result.evaluations, result.confirmed) == ("stopped", 11 + 4, ())
     assert (status(tmp_path)["reason"], status(tmp_path)["finished"]) == ("stopped", False)
     after, _ = search(tmp_path, work())
     assert (after.reason, after.evaluations) == ("evaluations", 40)
@@ -218,7 +218,7 @@ def test_stop_now_loses_only_what_was_being_scored(tmp_path: Path) -> None:
     assert len(searched(tmp_path)) == 11
     asked = [turn for turn in RunStore.read(tmp_path).turns if turn.digest is not None]
     came = order(tmp_path)
-    assert (len(asked), len(came)) == (11 + 3, 11)
+    assert (len(asked), len(came)) == (11 + 4, 11)
     _, jobs = search(tmp_path, work())
     begun = {(turn.ask, turn.digest) for turn in asked if turn.ask not in came}
     assert begun <= {(job.ask, job.recipe.digest) for job in jobs}, "what was begun is started again"
