@@ -44,6 +44,11 @@ def read_text(path: str | os.PathLike[str], encoding: str = "utf-8") -> str:
         return file.read(LARGEST + 1).decode(encoding).replace("\r\n", "\n")
 
 
+def named(error: OSError, path: Path) -> OSError:
+    """The same error with the file that was to be written, of which a call that has only its number says nothing."""
+    return error if error.errno is None else OSError(error.errno, error.strerror, str(path))
+
+
 def write_text(path: Path, text: str) -> None:
     """Replaces a file in one step: a reader sees the old content or the new, never half of one."""
     write_lines(path, (text,))
@@ -60,6 +65,8 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        raise named(error, path) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -6,6 +6,7 @@ libraries is set before any of them is imported.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -149,7 +150,9 @@ def _no_verb(words: Sequence[str]) -> str:
 def sentence(error: Exception) -> str:
     """An error in words: of the operating system, the file and what is the matter with it; else its type and text."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename is not None else error.strerror
+        hint = "; make room and repeat the command" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return f"{place}{error.strerror}{hint}"
     return f"{type(error).__name__}: {error}"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Objective
 from evomerge.store import format_1
+from evomerge.store.files import settle
 from evomerge.store.identity import refuse_other
 
 FORMAT = 2
@@ -42,6 +43,7 @@ def make_folder(folder: Path, identity: Mapping[str, Any]) -> None:
     try:
         (folder / "records").mkdir(parents=True, exist_ok=True)
         (folder / "responses").mkdir(exist_ok=True)
+        settle(folder)
     except OSError as error:
         raise InputError(
             f"{folder} cannot be made: {error.filename}: {error.strerror}; choose another run_dir"

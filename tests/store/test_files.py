@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from evomerge.store.files import Log, drop_torn_tail, write_lines, write_text
+from evomerge.errors import InputError
+from evomerge.store import RunStore
+from evomerge.store.files import Log, drop_torn_tail, drop_zeros, read_lines, write_lines, write_text
 from tests.store.test_store import answers, evaluation, everything, opened
 
 
@@ -27,7 +30,7 @@ def largest_file(size: int) -> Iterator[None]:
 def test_a_line_that_did_not_fit_leaves_nothing_behind(tmp_path: Path) -> None:
     log = Log(tmp_path / "log.jsonl")
     assert log.append(b"whole\n") == 0
-    with largest_file(10), pytest.raises(OSError, match="too large"):
+    with largest_file(10), pytest.raises(OSError, match="too large.*log.jsonl"):
         log.append(b"too long\n")
     assert log.append(b"next\n") == 6
     log.close()
@@ -77,3 +80,42 @@ def test_two_that_write_one_file_at_once_both_write_it_whole(tmp_path: Path) -> 
     write_lines(path, lines())
     assert path.read_text() == "first\nlast\n"
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.md"]
+
+
+@pytest.mark.parametrize("hole", [b"\0" * 9, b"b\0\n", b'{"a":' + b"\0" * 70_000, b"\0\n\0\n"])
+@pytest.mark.parametrize("after", [b"", b"c\n", b"c\nd"])
+def test_zeros_that_a_power_cut_left_are_cut_off_with_what_follows(tmp_path: Path, hole: bytes, after: bytes) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'"a"\n"b"\n' + hole + after)
+    read = list(read_lines(path, json.loads))
+    assert read == ["a", "b"], "whoever only reads does not stop at them"
+    dropped = drop_torn_tail(path) + drop_zeros(path)
+    assert dropped == len(hole + after)
+    assert path.read_bytes() == b'"a"\n"b"\n'
+
+
+def test_zeros_before_much_else_are_no_power_cuts(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'"a"\n\0\n' + b'"b"\n' * (1 << 18))
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"line 2 of .*log\.jsonl is damaged"):
+        list(read_lines(path, json.loads))
+    assert drop_zeros(path) == 0
+    assert path.read_bytes() == before
+
+
+def test_a_store_goes_on_after_a_power_cut(tmp_path: Path) -> None:
+    """What was told was not waited for, and is zeros; the record after it was not waited for either."""
+    for folder in (tmp_path / "whole", tmp_path / "torn"):
+        with opened(folder) as store:
+            store.append(evaluation("a", 0, 0), answers())
+            store.append(evaluation("b", 0, 1), answers(("i2",)))
+            wanted = everything(store)
+    records = tmp_path / "torn" / "records" / "main.jsonl"
+    first, second = records.read_bytes().splitlines(keepends=True)
+    records.write_bytes(first + bytes(40) + b"\n" + second)
+    assert [e.digest for e in RunStore.read(tmp_path / "torn").evaluations()] == ["a"]
+    with opened(tmp_path / "torn") as store:
+        store.append(evaluation("b", 0, 1), answers(("i2",)))
+    with opened(tmp_path / "torn") as store:
+        assert everything(store) == wanted
