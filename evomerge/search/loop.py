@@ -8,7 +8,8 @@ tells it, as if it had been there from the start. A search without batches is `S
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -32,7 +33,7 @@ from evomerge.search.status.event_log import EventLog
 from evomerge.search.status.live import LiveStatus
 from evomerge.search.status.stopwatch import Stopwatch
 from evomerge.search.steady import SteadySearch
-from evomerge.store import RunStore
+from evomerge.store import LeaseLost, RunStore
 
 __all__ = ["EMPTY_BATCHES", "run"]
 
@@ -81,17 +82,29 @@ def run(
             listener(event)
 
     search = _Search(plan, executor, store, clock, stop, emit)
+    with _kept(store.fold):
+        try:
+            return search.run()
+        except RepeatedFailures:
+            emit(Ended("failures"))
+            raise
+        except KeyboardInterrupt:
+            emit(Ended("interrupted"))
+            raise
+        finally:
+            status.close()
+
+
+@contextlib.contextmanager
+def _kept(keep: Callable[[], object]) -> Iterator[None]:
+    """Keeps what a block leaves behind, however it ends; where that fails too, the first failure is to be told."""
     try:
-        return search.run()
-    except RepeatedFailures:
-        emit(Ended("failures"))
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError, LeaseLost):
+            keep()
         raise
-    except KeyboardInterrupt:
-        emit(Ended("interrupted"))
-        raise
-    finally:
-        status.close()
-        store.fold()
+    keep()
 
 
 class _Search:
@@ -125,10 +138,8 @@ class _Search:
         """All phases."""
         criteria = self._baselines()
         rounds = self._rounds(criteria)
-        try:
+        with _kept(partial(rounds.keep, self._store)):
             reason = self._search(criteria, rounds)
-        finally:
-            rounds.keep(self._store)
         self._searching = False
         promotion = Promotion(self._plan, self._store, self._evaluator, self._emit, self._told)
         candidates = rounds.current(self._candidates)

@@ -39,3 +39,32 @@ def test_a_search_goes_on_when_a_full_disk_has_room_again(name: str, tmp_path: P
     )
     files = {Path(error.split()[2].rstrip(":")).name for error in found["errors"]}
     assert len(files) > 2, "the disk was full at several places"
+
+
+@pytest.mark.faults
+@needs_mounts
+def test_a_full_disk_is_one_clear_sentence_and_leaves_nothing_half_written(tmp_path: Path) -> None:
+    """A search with prepared state, a report and an export, by the program."""
+    words = [*_MOUNTS, sys.executable, "-m", "tests.faults.full_disk_program", str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    *failed, (code, _, _) = found["searches"]
+    assert code == 0
+    assert failed
+    for code, said, drafts in failed:
+        assert code in (1, 2)
+        assert str(tmp_path / "disk" / "run") in said
+        assert "No space left on device" in said
+        assert drafts == []
+    assert found["same"]
+    code, said = found["report"]
+    assert code == 1
+    assert said.startswith(f"evomerge: {tmp_path / 'disk' / 'run'}/")
+    assert said.endswith("No space left on device; make room and repeat the command (--debug shows where)")
+    assert found["unharmed"]
+    code, said = found["export"]
+    assert code == 1
+    assert "No space left on device; make room and repeat the command" in said
+    assert found["left"] == ["ballast", "run"]
+    assert found["again"] == [0, 0]

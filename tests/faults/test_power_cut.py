@@ -40,7 +40,7 @@ def test_a_trace_tells_what_lies_in_the_folder(tmp_path: Path) -> None:
     root.mkdir()
     subprocess.run([*strace(tmp_path / "trace"), sys.executable, "-c", WRITER, str(root)], check=True)
     disk = Disk(str(root))
-    assert sum(disk.apply(call) for call in calls(tmp_path / "trace")) == 10
+    assert sum(disk.apply(call) for call in calls(tmp_path / "trace")) == 11
     assert disk.seen() == {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
