@@ -100,8 +100,12 @@ class Log:
             self._file = None
 
 
-def drop_torn_tail(path: Path) -> int:
+def drop_torn_tail(path: Path, *, zeros: bool = False) -> int:
     """Cuts off a last line that has no end: the trace of a kill in the middle of a write.
+
+    Args:
+        path: The file; it need not be there.
+        zeros: Whether to cut off what `drop_zeros` does as well.
 
     Returns:
         The number of bytes dropped.
@@ -114,7 +118,7 @@ def drop_torn_tail(path: Path) -> int:
         if whole < size:
             file.truncate(whole)
             os.fsync(file.fileno())
-    return size - whole
+    return size - whole + (drop_zeros(path) if zeros else 0)
 
 
 def drop_zeros(path: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ def make_folder(folder: Path, identity: Mapping[str, Any]) -> None:
         raise InputError(
             f"{folder} cannot be made: {error.filename}: {error.strerror}; choose another run_dir"
         ) from error
+    if not os.access(folder / "records", os.W_OK):
+        raise InputError(f"{folder} may not be written to; choose another run_dir, or let its owner go on with it")
 
 
 def foreign_problem(folder: Path) -> str | None:

@@ -22,7 +22,7 @@ from evomerge.evaluation import (
 )
 from evomerge.lease import Lease
 from evomerge.store import format_1
-from evomerge.store.files import Log, drop_torn_tail, drop_zeros, write_json, write_lines, write_text
+from evomerge.store.files import Log, drop_torn_tail, write_json, write_lines, write_text
 from evomerge.store.folder import FORMAT, MANIFEST, make_folder, read_json, read_manifest, versions_at_start
 from evomerge.store.item_sets import ItemSets
 from evomerge.store.recorded import Recorded
@@ -82,9 +82,7 @@ class RunStore:
         try:
             make_folder(path, identity)  # another process may have begun another run before the lease was taken
             for name in (f"records/{writer}.jsonl", f"responses/{writer}.jsonl", _ITEM_SETS, _EVENTS):
-                drop_torn_tail(path / name)
-                if not name.startswith("responses/"):  # those are found by their place, whatever lies between them
-                    drop_zeros(path / name)
+                drop_torn_tail(path / name, zeros=not name.startswith("responses/"))  # those are found by their place
             described = {"format": FORMAT, **manifest, "identity": identity, **versions_at_start(path, manifest)}
             store = cls(path, described, writer)
             store._lease = lease
