@@ -40,7 +40,8 @@ class PreparedSettings:
     """Limits of the store. Arrays that fit neither on disk nor in memory are prepared anew for every candidate.
 
     Attributes:
-        folder: A private folder, shared by the workers of one run; None: never on disk.
+        folder: A private folder, shared by the workers of one run; None: never on disk. What it lies in has to be
+            there: a machine that does not see the run's folder keeps everything in memory, and nothing is left on it.
         disk: Most bytes there.
         memory: Most bytes in each worker's own memory, of what is not on disk.
     """
@@ -94,7 +95,9 @@ class PreparedStore:
             self._key, self._kept, self._seen = key, {}, set()
         if bounds.keys() <= self._seen:
             return
-        settings = self.settings if everywhere else replace(self.settings, folder=None)
+        settings = self.settings
+        if not everywhere or (settings.folder is not None and not Path(settings.folder).parent.is_dir()):
+            settings = replace(settings, folder=None)
         plan = settings.plan(bounds)
         if settings.folder is None or "disk" not in plan.values():
             self._prepare(plan, prepare, None)

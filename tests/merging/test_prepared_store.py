@@ -153,6 +153,17 @@ def test_limits(setting: Setting) -> None:
         assert on_disk == sum(bounds[name] for name in names if plan[name] == "disk") <= settings.disk
 
 
+def test_a_machine_that_does_not_see_the_runs_folder_keeps_them_in_memory(setting: Setting) -> None:
+    """And nothing is left behind on it."""
+    expected = setting.merged(PreparedSettings())
+    names = setting.calls()
+    merger = Merger(setting.checkpoints, prepared=PreparedSettings(str(setting.folder / "prepared")))
+    for wanted in (names, []):
+        assert same(dict(merger.stream(setting.recipe)), expected)
+        assert setting.calls() == wanted
+    assert not setting.folder.exists()
+
+
 def truncate(part: Path) -> None:
     part.write_bytes(part.read_bytes()[:-1])
 
