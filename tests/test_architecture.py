@@ -67,6 +67,7 @@ HOMES: dict[str, set[str]] = {
     "moocore": {"analysis"},
     "matplotlib": {"report"},
     "pyarrow": {"executors/_shared/response_table"},
+    "ray": {"executors/ray"},
     "pymoo": {"search/searchers"},
     "cma": {"search/searchers"},
     "tensorboardX": {"tracking"},

@@ -219,18 +219,21 @@ class Sleeping:
         return square(job)
 
 
-def sleeping_program(spec: ExecutorSpec, options: Mapping[str, Any], folder: Path) -> subprocess.Popen[str]:
+def sleeping_program(
+    spec: ExecutorSpec, options: Mapping[str, Any], folder: Path, before: Sequence[str] = ()
+) -> subprocess.Popen[str]:
     """A program of its own whose workers sleep, at the head of a process group.
 
     Args:
         spec: The executor under test.
         options: Its options.
         folder: Where the program lies, and where its workers leave their traces.
+        before: Words that start another program in place, which goes on as this one.
     """
     script = folder / "program.py"
     script.write_text(_PROGRAM)
     return subprocess.Popen(
-        [sys.executable, str(script), spec.make.__module__, json.dumps(options), str(folder)],
+        [*before, sys.executable, str(script), spec.make.__module__, json.dumps(options), str(folder)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -9,7 +9,8 @@ options with defaults, ranges and help, and ``make``, which imports the heavy li
 is the way to call a worker, so that an exception is one failed candidate. Names with a leading underscore are shared
 parts. Nothing else is edited: `load` finds the file, the command line takes ``executor.name=myexecutor``, and
 ``tests/contracts`` runs the contract (:mod:`evomerge.contracts.executor`) on it. One that calls no workers
-(``needs_model=False``) has a test of its own, which inherits the contract and says which jobs it can answer.
+(``needs_model=False``) has a test of its own, which inherits the contract and says which jobs it can answer. One that
+stands on a library that evomerge does not require (``library``) has an extra of that name, and its own tests too.
 """
 
 from __future__ import annotations

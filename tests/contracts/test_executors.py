@@ -11,8 +11,8 @@ from evomerge.evaluation import Ask, Job
 from evomerge.executors._shared import response_table
 from evomerge.executors.recorded import example_table
 
-# Those whose workers are started by others keep it in tests/executors, where theirs are started.
-SPECS = [spec for spec in map(executors.load, executors.names()) if not spec.external]
+# Those whose workers are started by others, or that stand on a library of their own, keep it in tests/executors.
+SPECS = [spec for spec in map(executors.load, executors.names()) if not spec.external and spec.library is None]
 RECORDED = response_table.read(example_table())
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import sys
 from pathlib import Path
 
 import pytest
 
 from evomerge import executors
+from evomerge.cli.main import main
 from evomerge.contracts import workers
 from evomerge.errors import InputError
 from evomerge.executors import ExecutorError, ExecutorSettings, run
@@ -90,3 +92,16 @@ def test_options_are_checked() -> None:
         executors.make("processes", workers.make_square, name="mine")
     with pytest.raises(InputError, match="there is no executor 'process'; did you mean 'processes'"):
         executors.make("process", workers.make_square)
+
+
+def test_an_executor_whose_library_is_missing_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From Python and on the command line, before anything else is done."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    wanted = "executor ray: ray is not installed; pip install 'evomerge[ray]' installs it"
+    with pytest.raises(InputError) as caught:
+        executors.make("ray", workers.make_square)
+    assert caught.value.problems == (wanted,)
+    assert main(["search", "executor=ray"]) == 2
+    assert wanted in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,6 +83,7 @@ class ExecutorSpec:
             jobs alone, as they must where workers are called.
         check: Finds problems of complete options that declarations cannot tell.
         count: The number of workers that complete options come to, where the option ``workers`` may be None.
+        library: A library that it stands on and that evomerge does not require, which its extra of that name installs.
     """
 
     name: str
@@ -95,6 +97,7 @@ class ExecutorSpec:
     identity: Callable[[Mapping[str, Any]], Any] | None = None
     check: Callable[[Mapping[str, Any]], list[str]] | None = None
     count: Callable[[Mapping[str, Any]], int] | None = None
+    library: str | None = None
 
     def defaults(self) -> dict[str, Any]:
         """Name, shared settings and further options as they are where the user gives none."""
@@ -105,7 +108,10 @@ class ExecutorSpec:
         return {"name": self.name, **shared, "options": own}
 
     def problems(self, options: Mapping[str, Any]) -> list[str]:
-        """Problems of options, one sentence each."""
+        """Problems of options, one sentence each; or that the library it stands on is not installed."""
+        if self.library is not None and importlib.util.find_spec(self.library) is None:
+            remedy = f"pip install 'evomerge[{self.library}]'"
+            return [f"executor {self.name}: {self.library} is not installed; {remedy} installs it"]
         found = problems(f"executor {self.name}", self.options, options)
         if found or self.check is None:
             return found
