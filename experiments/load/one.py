@@ -12,11 +12,14 @@ import json
 import os
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from evomerge import executors, report
+from evomerge.contracts.crowd import crowd
+from evomerge.executors import Executor
 from evomerge.executors._shared.limits import private_bytes
 from evomerge.search import Progress, SearchPlan, run
 from evomerge.store import RunStore
@@ -72,14 +75,22 @@ def _search(work: SearchPlan, executor: str, options: dict[str, Any], folder: Pa
         if progress.phase == "search" and (reached or not marks):
             mark()
 
-    made = executors.make(executor, Analytic, **options)
+    made, joined = _made(executor, options, folder)
     manifest = {"objectives": [objective.to_json() for objective in OBJECTIVES]}
     try:
-        with RunStore.open(folder, manifest, {}) as store:
+        with joined, RunStore.open(folder, manifest, {}) as store:
             run(work, made, store, follow)
     finally:
         made.close()
     return marks
+
+
+def _made(executor: str, options: dict[str, Any], folder: Path) -> tuple[Executor, AbstractContextManager[object]]:
+    """An executor, and the workers that are started beside it where it starts none."""
+    if not executors.load(executor).external:
+        return executors.make(executor, Analytic, **options), nullcontext()
+    meeting = folder.with_name("work")
+    return executors.make(executor, Analytic, folder=str(meeting)), crowd(meeting, Analytic, options["workers"])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from experiments.machine import machine
 ROOT = Path(__file__).parents[2]
 
 # Name of an executor to its options; another one that is to be tried is a line here.
-EXECUTORS: dict[str, dict[str, Any]] = {"local": {}, "processes": {"workers": 2}}
+EXECUTORS: dict[str, dict[str, Any]] = {"local": {}, "processes": {"workers": 2}, "folder": {"workers": 2}}
 
 
 def measured(executor: str, candidates: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""A crowd of workers without models on one folder, for tests: ``crowd.py FOLDER COUNT SECONDS``.
+"""A crowd of workers without models on one folder, as a program that can be started on another host.
 
-Each is a process of its own, forked so that it starts at once. A worker writes the number of every job that it runs to
-a log of its own. They leave when a file ``stop`` is there; one that gets SIGTERM gives back what it is at.
+``crowd.py FOLDER COUNT SECONDS``; a worker writes the number of every job that it runs to a log of its own. They leave
+when a file ``stop`` is there.
 """
 
 from __future__ import annotations
@@ -9,57 +9,42 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from evomerge.contracts import workers
+from evomerge.contracts.crowd import forked
 from evomerge.evaluation import Job, Outcome
-from evomerge.executors import Worker
-from evomerge.executors.folder import FolderWorker, Pause, WorkFolder
-from evomerge.executors.local import LocalExecutor
 
 
-def main(folder: Path, count: int, seconds: float) -> None:
-    """Forks the workers and waits for them."""
-    children = [_forked(folder, number, seconds) for number in range(count)]
+class Logging:
+    """A worker that takes its time, and notes what it was asked; calling it is working."""
+
+    def __init__(self, log: Path, seconds: float) -> None:
+        self.log, self.seconds = log, seconds
+
+    def __call__(self, job: Job) -> Outcome:
+        with self.log.open("a") as log:
+            log.write(f"{workers.number(job.id)}\n")
+        time.sleep(self.seconds)
+        return workers.square(job)
+
+
+def main(folder: Path, count: int, seconds: float, grace: float) -> None:
+    """Starts the workers, and ends them when they are to stop."""
+    children = []
+    for number in range(count):
+        worker = Logging(folder / f"{number}.ran", seconds)
+        children.append(forked(folder / "work", lambda worker=worker: worker, f"worker-{number}", grace))
     (folder / "crowd").write_text("\n".join(map(str, children)))
+    while not (folder / "stop").exists():
+        time.sleep(0.02)
     for child in children:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGTERM)
         os.waitpid(child, 0)
 
 
-def _forked(folder: Path, number: int, seconds: float) -> int:
-    child = os.fork()
-    if not child:
-        _serve(folder, number, seconds)
-        os._exit(0)
-    return child
-
-
-def _serve(folder: Path, number: int, seconds: float) -> None:
-    told = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: told.set())
-    log = (folder / f"{number}.ran").open("a")
-
-    def logging() -> Worker:
-        def work(job: Job) -> Outcome:
-            log.write(f"{workers.number(job.id)}\n")
-            log.flush()
-            time.sleep(seconds)
-            return workers.square(job)
-
-        return work
-
-    grace = float(os.environ.get("CROWD_GRACE", "60"))
-    worker = FolderWorker(WorkFolder(folder / "work"), LocalExecutor(logging), f"worker-{number}", grace)
-    pause = Pause(0.5)
-    while not told.is_set() and not (folder / "stop").exists():
-        if worker.turn(0.0):
-            pause = Pause(0.5)
-        else:
-            told.wait(pause.next())
-    worker.leave()
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), float(os.environ["CROWD_GRACE"]))

@@ -1,0 +1,63 @@
+"""Workers of a shared folder as processes without models, for tests and studies: forked, so that they start at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from evomerge.executors import MakeWorker
+from evomerge.executors.folder import GRACE, FolderWorker, Pause, WorkFolder
+from evomerge.executors.local import LocalExecutor
+
+__all__ = ["crowd", "forked"]
+
+_SLOWEST = 0.5  # seconds between two looks at the folder
+
+
+@contextmanager
+def crowd(folder: Path, make_worker: MakeWorker, count: int, grace: float = GRACE) -> Iterator[list[int]]:
+    """Workers that work while this is entered, and leave in the end.
+
+    Args:
+        folder: Where they meet their driver.
+        make_worker: Makes each one's worker.
+        count: Number of processes.
+        grace: Seconds without a sign of life after which one counts as gone.
+
+    Yields:
+        Their process ids.
+    """
+    children = [forked(folder, make_worker, f"worker-{number}", grace) for number in range(count)]
+    try:
+        yield list(children)
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGTERM)
+        for child in children:
+            os.waitpid(child, 0)
+
+
+def forked(folder: Path, make_worker: MakeWorker, name: str, grace: float = GRACE) -> int:
+    """Starts one worker, which leaves when it gets SIGTERM; its process id. Its parent has to wait for it."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        told = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: told.set())
+        worker = FolderWorker(WorkFolder(folder), LocalExecutor(make_worker), name, grace)
+        pause = Pause(_SLOWEST)
+        while not told.is_set():
+            if worker.turn(0.0):
+                pause = Pause(_SLOWEST)
+            else:
+                told.wait(pause.next())
+        worker.leave()
+        status = 0
+    finally:
+        os._exit(status)
