@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from evomerge.executors import MakeWorker
-from evomerge.executors.folder import GRACE, FolderWorker, Pause, WorkFolder
+from evomerge.executors._folder.pause import Pause
+from evomerge.executors._folder.work import WorkFolder
+from evomerge.executors._folder.worker import FolderWorker
+from evomerge.executors._shared.protocol import MakeWorker
 from evomerge.executors.local import LocalExecutor
 
 __all__ = ["crowd", "forked"]
@@ -19,7 +21,7 @@ _SLOWEST = 0.5  # seconds between two looks at the folder
 
 
 @contextmanager
-def crowd(folder: Path, make_worker: MakeWorker, count: int, grace: float = GRACE) -> Iterator[list[int]]:
+def crowd(folder: Path, make_worker: MakeWorker, count: int, grace: float = 60.0) -> Iterator[list[int]]:
     """Workers that work while this is entered, and leave in the end.
 
     Args:
@@ -41,7 +43,7 @@ def crowd(folder: Path, make_worker: MakeWorker, count: int, grace: float = GRAC
             os.waitpid(child, 0)
 
 
-def forked(folder: Path, make_worker: MakeWorker, name: str, grace: float = GRACE) -> int:
+def forked(folder: Path, make_worker: MakeWorker, name: str, grace: float = 60.0) -> int:
     """Starts one worker, which leaves when it gets SIGTERM; its process id. Its parent has to wait for it."""
     child = os.fork()
     if child:
