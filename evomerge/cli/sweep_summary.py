@@ -10,6 +10,7 @@ from pathlib import Path
 from evomerge.config.sweep import Job
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Evaluation, Objective
+from evomerge.run.attach import begun_config
 from evomerge.run.paths import expanded
 from evomerge.run.run_config import RunConfig
 from evomerge.search import Criteria
@@ -25,10 +26,9 @@ def finished(config: RunConfig) -> bool:
     folder = expanded(config.run_dir or "")
     try:
         status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return bool(status.get("finished")) and begun_config(folder).to_json() == config.to_json()
+    except (OSError, ValueError, InputError):
         return False
-    return bool(status.get("finished")) and manifest.get("config") == json.loads(json.dumps(config.to_json()))
 
 
 def summarise(folder: Path, jobs: Sequence[Job], *, interrupted: bool) -> int:

@@ -19,7 +19,7 @@ from evomerge.run.run_config import RunConfig
 from evomerge.settings import from_json
 from evomerge.store import read_json, read_manifest, write_json
 
-__all__ = ["WORK", "absolute", "config_of", "directory_of", "write_config"]
+__all__ = ["WORK", "absolute", "begun_config", "config_of", "directory_of", "write_config"]
 
 WORK = "work"  # inside a run's folder: where those who share the run meet
 _CONFIG = "config.json"
@@ -34,18 +34,16 @@ def config_of(folder: Path) -> RunConfig:
     Raises:
         InputError: If there is none, or it cannot be read.
     """
-    data, path = _written(folder)
-    config = data.get("config")
-    try:
-        if not isinstance(config, Mapping):
-            raise ValueError("there is no configuration in it")
-        given = dict(config)
-        given["models"] = [_model(model) for model in given.get("models", ())]
-        given["base"] = None if given.get("base") is None else _model(given["base"])
-        given["patterns"] = [tuple(pair) for pair in given.get("patterns", ())]
-        return from_json(RunConfig, given, command=tuple(data.get("command", ())))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path} holds no configuration of a run: {error}") from error
+    return _read(*_written(folder))
+
+
+def begun_config(folder: Path) -> RunConfig:
+    """The configuration of a run as its user wrote it, from its manifest; settings added since have their defaults.
+
+    Raises:
+        InputError: If there is none, or it cannot be read.
+    """
+    return _read(read_manifest(folder), folder / "manifest.json")
 
 
 def directory_of(folder: Path) -> Path | None:
@@ -65,6 +63,20 @@ def _written(folder: Path) -> tuple[dict[str, Any], Path]:
     if path.exists():
         return read_json(path), path
     return read_manifest(folder), folder / "manifest.json"
+
+
+def _read(data: Mapping[str, Any], path: Path) -> RunConfig:
+    config = data.get("config")
+    try:
+        if not isinstance(config, Mapping):
+            raise ValueError("there is no configuration in it")
+        given = dict(config)
+        given["models"] = [_model(model) for model in given.get("models", ())]
+        given["base"] = None if given.get("base") is None else _model(given["base"])
+        given["patterns"] = [tuple(pair) for pair in given.get("patterns", ())]
+        return from_json(RunConfig, given, command=tuple(data.get("command", ())))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path} holds no configuration of a run: {error}") from error
 
 
 def _model(data: Mapping[str, Any]) -> ModelRef:

@@ -2,7 +2,7 @@
 
 `python experiments/example/sweep.py --work FOLDER` searches the example with two algorithms, two layouts of the genome
 and three seeds, by `evomerge search -m` (finished jobs are skipped), and writes the numbers of the page and, where
-Chromium is installed, pictures of it to results/example.
+Chromium is installed, a picture of it to results/example.
 """
 
 import argparse
@@ -15,8 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results" / "example"
 WORDS = ("experiment=example", "searcher=nsga2,random", "genome=model,layer", "evaluations=48", "items_per_task=100")
-PICTURES = {"sweep.png": (1200, 1620), "sweep_narrow.png": (500, 2400)}
-"""Name to width and height of the picture, in pixels."""
+SIZE = (1200, 1560)
+"""Width and height of the picture, in pixels."""
 
 
 def sweep(folder: Path, seeds: str) -> None:
@@ -28,13 +28,13 @@ def sweep(folder: Path, seeds: str) -> None:
         sys.exit(code)
 
 
-def picture(page: Path, out: Path, width: int, height: int) -> None:
+def picture(page: Path, out: Path) -> None:
     """Saves the beginning of a page as a picture, where there is a browser to look at it."""
     chromium = shutil.which("chromium")
     if chromium is None:
         print(f"no chromium, so {out} is not made", file=sys.stderr)
         return
-    options = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={width},{height}"]
+    options = ["--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={SIZE[0]},{SIZE[1]}"]
     subprocess.run([chromium, *options, f"--screenshot={out}", page.as_uri()], check=True, capture_output=True)
 
 
@@ -47,8 +47,7 @@ def main() -> None:
     folder = arguments.work.resolve()
     sweep(folder, arguments.seeds)
     shutil.copyfile(folder / "report.json", RESULTS / "sweep.json")
-    for name, (width, height) in PICTURES.items():
-        picture(folder / "report.html", RESULTS / name, width, height)
+    picture(folder / "report.html", RESULTS / "sweep.png")
 
 
 if __name__ == "__main__":
