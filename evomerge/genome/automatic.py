@@ -10,10 +10,13 @@ from evomerge.genome.settings import AUTO, GenomeSettings
 
 __all__ = ["Chosen", "choose", "few_for"]
 
-# Layouts from the finest, and how many candidates each of their genes wants. The study of layouts and algorithms at
-# equal budget (experiments/spaces, results/spaces/study.md) is what they are held against: there one set per layer (18
-# genes) is behind lines and curves at 96 candidates, five for each gene, and coarser layouts are level from 24 on.
-PER_GENE: tuple[tuple[str, float], ...] = (("layer", 6.0), ("smooth", 4.0), ("linear", 2.0), ("model", 0.0))
+# Layouts from the finest, and how many candidates each of their genes wants. In the study of layouts and algorithms at
+# equal budget (experiments/spaces, results/spaces/study.md; 10 seeds, up to 96 candidates) no finer layout was better
+# than one set of weights or a line over depth: with two experts one set per layer (18 genes, five candidates each) was
+# 1.3 to 2.0 points behind these, a curve (8 genes, twelve each) 1.0 to 1.7; with six experts all were level. So a finer
+# one waits for more candidates per gene than were seen to be too few.
+_FINER = 30.0
+PER_GENE: tuple[tuple[str, float], ...] = (("layer", _FINER), ("smooth", _FINER), ("linear", 2.0), ("model", 0.0))
 # Fewer candidates for each gene than this cannot tell even which way a gene should go.
 FEW = 2.0
 

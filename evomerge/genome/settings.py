@@ -55,7 +55,7 @@ class GenomeSettings:
     """
 
     depth: str = field(
-        default="layer", metadata=setting("how coefficients may differ over depth; auto: by the budget", choices=DEPTHS)
+        default="auto", metadata=setting("how coefficients may differ over depth; auto: by the budget", choices=DEPTHS)
     )
     block_size: int = field(default=4, metadata=setting("layers per block, where depth is blocks", low=1))
     control_points: int = field(default=4, metadata=setting("control values per curve, where depth is smooth", low=2))

@@ -51,7 +51,7 @@ def test_a_layout_that_the_layers_are_too_few_for_is_left_out() -> None:
         return space(models=(A, B), names=names, **vars(settings)).n_var
 
     # A curve of four control values needs four layers; a line needs two.
-    found = [choose(GenomeSettings(depth=AUTO), count, few_layers).settings.depth for count in range(1, 60)]
+    found = [choose(GenomeSettings(depth=AUTO), count, few_layers).settings.depth for count in range(1, 400)]
     assert set(found) <= {"layer", "linear", "model"}
     assert found[-1] == "layer"
 
