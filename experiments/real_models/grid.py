@@ -1,7 +1,8 @@
 """An exhaustive search over few genes: one weight for each of the two specialists, scored on many items.
 
 If no point of the grid holds both specialists, even one that is chosen by the very items that it is scored on, then it
-is not the search that fails: merging by these weights cannot do it.
+is not the search that fails: merging by these weights cannot do it. Where the best point lies on the grid's upper edge,
+the grid goes on around it until it does not.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from evomerge.recipe import Recipe
 from experiments import json_lines
 from experiments.real_models.families import Family
-from experiments.real_models.shares import Array
+from experiments.real_models.shares import Array, share
 from experiments.spaces.landscape import Landscape, Window
 
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -48,20 +49,39 @@ def run(family: Family, work: Path, levels: Sequence[float] = LEVELS, items: Map
     file = work / f"{family.name}_grid.jsonl"
     done = read(file)
     todo = {name: weights for name, weights in points(family, levels).items() if name not in done}
-    if not todo:
+    if not todo and not beyond(family, done, levels):
         return file
     landscape = Landscape(family, work / "prepared" / family.name)
     space = landscape.space("global")
     windows = {split: landscape.window(split, count) for split, count in items.items()}
-    for number, (name, weights) in enumerate(todo.items(), start=1):
-        started = time.perf_counter()
-        recipe = space.spec.recipe({"weight": weights})
-        entry = {"point": name, "weights": weights, **_answers(landscape, recipe, windows)}
-        entry["seconds"] = round(time.perf_counter() - started, 2)
-        json_lines.append(file, entry)
-        right = " ".join(f"{value:.3f}" for value in answers(entry, SCORED).mean(axis=1))
-        print(f"{family.name} grid {number}/{len(todo)}: {name}: {right}, {entry['seconds']:.1f} s", flush=True)
+    while todo := todo or beyond(family, read(file), levels):
+        for number, (name, weights) in enumerate(todo.items(), start=1):
+            started = time.perf_counter()
+            recipe = space.spec.recipe({"weight": weights})
+            entry = {"point": name, "weights": weights, **_answers(landscape, recipe, windows)}
+            entry["seconds"] = round(time.perf_counter() - started, 2)
+            json_lines.append(file, entry)
+            right = " ".join(f"{value:.3f}" for value in answers(entry, SCORED).mean(axis=1))
+            print(f"{family.name} grid {number}/{len(todo)}: {name}: {right}, {entry['seconds']:.1f} s", flush=True)
+        todo = {}
     return file
+
+
+def beyond(
+    family: Family, done: Mapping[str, Mapping[str, Any]], levels: Sequence[float] = LEVELS
+) -> dict[str, tuple[float, ...]]:
+    """The points around the best one, on held-out items, that are missing; none where it is within the levels."""
+    if not {"1 0", "0 1"} <= set(done):
+        return {}
+    held_out = np.array([answers(done["1 0"], SCORED)[0], answers(done["0 1"], SCORED)[1]])
+    best = max(done, key=lambda name: share(answers(done[name], SCORED), held_out))
+    a, b = map(float, best.split())
+    if max(a, b) < max(levels):
+        return {}
+    step = levels[-1] - levels[-2]
+    others = (0.0,) * (len(family.skills) - 2)
+    around = [(a + i * step, b + j * step) for i, j in itertools.product((-1, 0, 1), repeat=2)]
+    return {f"{x:g} {y:g}": (x, y, *others) for x, y in around if min(x, y) >= 0.0 and f"{x:g} {y:g}" not in done}
 
 
 def _answers(landscape: Landscape, recipe: Recipe, windows: Mapping[str, Window]) -> dict[str, list[str]]:

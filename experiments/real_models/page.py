@@ -104,7 +104,7 @@ def _grid(family: Family, judged: Mapping[str, Any]) -> list[str]:
     points = judged["points"]
     first, second = family.skills[:2]
     a, b, base = points["1 0"]["accuracies"], points["0 1"]["accuracies"], points["0 0"]["accuracies"]
-    levels = sorted({name.split()[0] for name in points}, key=float)
+    levels = sorted({level for name in points for level in name.split()}, key=float)
     text = [
         "",
         f"On {judged['items']} held-out items of each task, in per cent: base {_pair(base)}, {first} {_pair(a)}, "
@@ -112,7 +112,8 @@ def _grid(family: Family, judged: Mapping[str, Any]) -> list[str]:
         "",
         f"### All merges of a grid: one weight for each specialist ({len(points)} points)",
         "",
-        f"Share of both specialists at once by the weight of {first} (down) and of {second} (across):",
+        f"Share of both specialists at once by the weight of {first} (down) and of {second} (across); around a best "
+        "point on the edge, the grid goes on:",
         "",
         f"| | {' | '.join(levels)} |",
         "|---" * (len(levels) + 1) + "|",

@@ -24,7 +24,10 @@ from evomerge.genome import GenomeSettings, GenomeSpec, build
 from evomerge.search import Budgets, SearcherSettings, SearchPlan, factory, run, searchers
 from evomerge.store import RunStore
 
-GENOMES = {"example": GenomeSettings(depth="layer"), "smollm2": GenomeSettings(depth="smooth", frozen=("embedding", "norm"))}
+GENOMES = {
+    "example": GenomeSettings(depth="layer"),
+    "smollm2": GenomeSettings(depth="smooth", frozen=("embedding", "norm")),
+}
 OUTSIDE = ("model.embed_tokens.weight", "model.norm.weight", "lm_head.weight")
 
 
