@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -138,6 +139,13 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines).strip() + "\n"
 
 
+def whole(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The searches of the seeds of which all are there, by seed."""
+    counts = Counter(row["seed"] for row in rows)
+    complete = (row for row in rows if counts[row["seed"]] == len(OBJECTIVES) * len(WORKERS))
+    return sorted(complete, key=lambda row: row["seed"])
+
+
 def _of(rows: Sequence[dict[str, Any]], searcher: str, workers: str) -> list[dict[str, Any]]:
     return [row for row in rows if (row["searcher"], row["workers"]) == (searcher, workers)]
 
@@ -161,7 +169,7 @@ def main() -> None:
                     rows.append(search(table, searcher, workers, seed, Path(folder) / "run"))
                 with out.open("a") as file:
                     file.write(json.dumps(rows[-1]) + "\n")
-    print(page(rows))
+    print(page(whole(rows)))
 
 
 if __name__ == "__main__":
