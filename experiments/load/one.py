@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from itertools import pairwise
 from pathlib import Path
@@ -34,15 +35,12 @@ def measure(executor: str, options: dict[str, Any], candidates: int, folder: Pat
     Returns:
         ``rate``, evaluations per second; ``parts``, for each tenth of the search its wall and CPU milliseconds per
         evaluation, the CPU being the driver's, and the driver's own memory at its end in bytes; ``replay`` and
-        ``report``, wall seconds; ``page``, bytes of the report's page; ``run``, bytes of the run's folder.
+        ``report``, wall and CPU seconds; ``page``, bytes of the report's page; ``run``, bytes of the run's folder.
     """
     work = plan("random", candidates, ITEMS)
     marks = _search(work, executor, options, folder)
-    replayed = time.perf_counter()
-    _search(work, executor, options, folder)
-    reported = time.perf_counter()
-    report.write(folder)
-    ended = time.perf_counter()
+    replay = _timed(lambda: _search(work, executor, options, folder))
+    written = _timed(lambda: report.write(folder))
     each = candidates // PARTS
     assert len(marks) == PARTS + 1
     return {
@@ -55,11 +53,17 @@ def measure(executor: str, options: dict[str, Any], candidates: int, folder: Pat
             }
             for a, b in pairwise(marks)
         ],
-        "replay": round(reported - replayed, 2),
-        "report": round(ended - reported, 2),
+        "replay": replay,
+        "report": written,
         "page": (folder / "report.html").stat().st_size,
         "run": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
     }
+
+
+def _timed(work: Callable[[], object]) -> list[float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return [round(time.perf_counter() - wall, 2), round(time.process_time() - cpu, 2)]
 
 
 def _search(work: SearchPlan, executor: str, options: dict[str, Any], folder: Path) -> list[tuple[float, float, int]]:

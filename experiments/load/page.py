@@ -20,12 +20,15 @@ def write_page(known: Mapping[str, Any], path: Path) -> str:
         "",
         f"Measured {known['date']} on {known['cpu']}; {versions}.",
         "",
-        "Candidates are scored by formulas, so all time is the search's own. The driver's CPU and its own memory stand "
-        "for the first and the last tenth of the search, where they must be alike.",
+        "Candidates are scored by formulas, so all time is the search's own. The driver's CPU time stands for the "
+        "first and the last tenth of the search, which must be alike; its memory grows by what it keeps of each "
+        "evaluation. Rates and wall seconds are those of one core that did other work too; CPU seconds stand beside "
+        "them.",
         "",
-        "| executor | evaluations per second | driver's CPU per evaluation, ms: first tenth / last | driver's memory, "
-        "MB: first / last | replay, s | report, s | its page, MB | run folder, MB |",
-        "|---|---|---|---|---|---|---|---|",
+        "| executor | evaluations per second | driver's CPU per evaluation, ms: first tenth / last | driver's memory "
+        "in the end, MB | of it per evaluation, kB | replay, s: wall / CPU | report, s: wall / CPU | its page, MB | run "
+        "folder, MB |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for executor, found in known["found"].items():
         first, last = found["parts"][0], found["parts"][-1]
@@ -34,9 +37,9 @@ def write_page(known: Mapping[str, Any], path: Path) -> str:
             executor + (f", {workers} workers" if workers else ""),
             f"{found['rate']:,.0f}",
             f"{first['cpu']:.2f} / {last['cpu']:.2f}",
-            f"{first['memory'] / 1e6:.0f} / {last['memory'] / 1e6:.0f}",
-            f"{found['replay']:.1f}",
-            f"{found['report']:.1f}",
+            f"{last['memory'] / 1e6:.0f}",
+            f"{(last['memory'] - first['memory']) / 1e3 / (known['candidates'] * 0.9):.1f}",
+            *(" / ".join(f"{seconds:.1f}" for seconds in found[what]) for what in ("replay", "report")),
             f"{found['page'] / 1e6:.1f}",
             f"{found['run'] / 1e6:.0f}",
         ]
