@@ -26,8 +26,8 @@ def write_page(known: Mapping[str, Any], path: Path) -> str:
         "them.",
         "",
         "| executor | evaluations per second | driver's CPU per evaluation, ms: first tenth / last | driver's memory "
-        "in the end, MB | of it per evaluation, kB | replay, s: wall / CPU | report, s: wall / CPU | its page, MB | run "
-        "folder, MB |",
+        "in the end, MB | of it per evaluation, kB | replay, s: wall / CPU | report, s: wall / CPU | its page, MB | "
+        "run folder, MB |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for executor, found in known["found"].items():
