@@ -11,7 +11,7 @@ from typing import Any
 from evomerge.errors import InputError
 from evomerge.evaluation import Job, Outcome
 from evomerge.executors._shared.attempts import RETRIES, Attempts, Death
-from evomerge.executors._shared.gpus import visible
+from evomerge.executors._shared.gpus import grouped, visible
 from evomerge.executors._shared.limits import Limits
 from evomerge.executors._shared.member import Member
 from evomerge.executors._shared.protocol import Executor, ExecutorError, MakeWorker, Result, WorkerState
@@ -37,7 +37,8 @@ class Processes:
         workers: Number of processes, 1 or more.
         attempts: How often jobs are tried.
         limits: Of each worker.
-        gpus: Names of the GPUs that workers are spread over, each seeing one; none where they compute elsewhere.
+        gpus: What the workers that are there at one time see, by their places: a GPU each, or several with commas
+            between; used in turn where there are more workers. None where they compute elsewhere.
     """
 
     def __init__(
@@ -227,13 +228,16 @@ class Processes:
 def make(make_worker: MakeWorker, options: Mapping[str, Any]) -> Executor:
     """Makes the executor."""
     limits = Limits(options["timeout"], options["memory"])
-    gpus = visible(options["device"])
-    return Processes(make_worker, count(options), Attempts(options["retries"]), limits, gpus)
+    return Processes(make_worker, count(options), Attempts(options["retries"]), limits, _gpus(options))
 
 
 def count(options: Mapping[str, Any]) -> int:
-    """The number of processes: one per GPU where there are any and nobody says how many."""
-    return options["workers"] or len(visible(options["device"])) or (1 if ":" in options["device"] else _WORKERS)
+    """The number of processes: one for each GPU, or group of GPUs, where there are any and nobody says how many."""
+    return options["workers"] or len(_gpus(options)) or (1 if ":" in options["device"] else _WORKERS)
+
+
+def _gpus(options: Mapping[str, Any]) -> tuple[str, ...]:
+    return grouped(visible(options["device"]), options["gpus"])
 
 
 EXECUTOR = ExecutorSpec(
@@ -246,6 +250,7 @@ EXECUTOR = ExecutorSpec(
         "retries": Option(RETRIES, None, int, "how often a job that was lost with its machine is tried again", low=0),
         "timeout": Option(None, None, float, "seconds after which a candidate has failed", low=0),
         "memory": Option(None, None, int, "most bytes of a worker's own memory", low=1),
+        "gpus": Option(1, None, int, "GPUs that each worker sees", low=1),
         "device": Option("cpu", None, str, "where models run; set by model.device"),
     },
     count=count,

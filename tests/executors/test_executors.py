@@ -85,7 +85,7 @@ def test_options_are_checked() -> None:
         executors.make("processes", workers.make_square, wokers=3, workers=0)
     assert caught.value.problems == (
         "executor processes has no option 'wokers'; did you mean 'workers'? (it has workers, retries, timeout, memory, "
-        "device)",
+        "gpus, device)",
         "executor processes: option workers is 0; expected a whole number of at least 1",
     )
     with pytest.raises(InputError, match="has no option 'name'"):

@@ -15,7 +15,7 @@ from evomerge.contracts.watching import wait_for
 from evomerge.errors import InputError
 from evomerge.evaluation import Job, Outcome, Response
 from evomerge.executors import ExecutorError, ExecutorSettings, run
-from evomerge.executors._shared.gpus import named
+from evomerge.executors._shared.gpus import grouped, named
 from evomerge.executors._shared.limits import private_bytes
 from evomerge.executors.processes import Processes
 
@@ -41,6 +41,10 @@ def test_gpus_have_the_names_that_the_environment_gives_them() -> None:
     assert named(2, {"CUDA_VISIBLE_DEVICES": "3,5"}) == ("3", "5")
     assert named(1, {"CUDA_VISIBLE_DEVICES": "MIG-a, MIG-b"}) == ("MIG-a",), "the driver counts those that are there"
     assert named(0, {"CUDA_VISIBLE_DEVICES": ""}) == ()
+    assert grouped(("0", "1", "2"), 1) == ("0", "1", "2")
+    assert grouped(("0", "1", "2", "3", "4"), 2) == ("0,1", "2,3"), "one that is left over is nobody's"
+    assert grouped(("0", "1"), 4) == ("0,1",)
+    assert grouped((), 2) == ()
 
 
 def test_a_gpu_that_is_named_is_for_all_workers_and_one_is_enough() -> None:

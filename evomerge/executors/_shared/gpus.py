@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-__all__ = ["VARIABLE", "named", "visible"]
+__all__ = ["VARIABLE", "grouped", "named", "visible"]
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 
@@ -26,6 +26,13 @@ def named(count: int, environment: Mapping[str, str]) -> tuple[str, ...]:
     given = environment.get(VARIABLE)
     names = range(count) if given is None else [name.strip() for name in given.split(",")]
     return tuple(map(str, names))[:count]
+
+
+def grouped(names: Sequence[str], size: int) -> tuple[str, ...]:
+    """What each worker sees: so many GPUs one after the other; all of them where there are fewer."""
+    if len(names) <= size:
+        return (",".join(names),) if names else ()
+    return tuple(",".join(names[start : start + size]) for start in range(0, len(names) - size + 1, size))
 
 
 def _count() -> int:
