@@ -29,7 +29,7 @@ def named(count: int, environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def grouped(names: Sequence[str], size: int) -> tuple[str, ...]:
-    """What each worker sees: so many GPUs one after the other; all of them where there are fewer."""
+    """The GPUs that each worker sees: so many, one after the other; all of them where there are fewer."""
     if len(names) <= size:
         return (",".join(names),) if names else ()
     return tuple(",".join(names[start : start + size]) for start in range(0, len(names) - size + 1, size))
