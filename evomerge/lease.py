@@ -165,10 +165,11 @@ def create(path: Path, text: str) -> bool:
         try:
             path.hardlink_to(draft)
         except FileExistsError:
-            # Over a network an answer may be lost and the question repeated; two names show that it was granted.
-            return draft.stat().st_nlink == 2
+            return draft.stat().st_nlink == 2  # over a network an answer may be lost; two names say it was granted
         except OSError:  # a file system without second names
             return create_in_place(path, text)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # a refused write does not say of what
     finally:
         draft.unlink(missing_ok=True)
     return True

@@ -5,8 +5,8 @@ Words: the folder, seconds per candidate, candidates.
 
 from __future__ import annotations
 
+import select
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def drive(folder: Path, seconds: float, evaluations: int = 26) -> str:
     answer = analytic(0.2)
 
     def slowly(job: Job) -> Outcome:
-        time.sleep(seconds)
+        select.select([], [], [], seconds)  # sleeping by a clock fails where the clock is another one
         return answer(job)
 
     try:

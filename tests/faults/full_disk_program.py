@@ -15,7 +15,7 @@ from typing import Any
 from tests.run.family import Family, write_family
 from tests.search.test_kill import records
 
-SIZE = 4_000_000
+SIZE = 160_000_000  # an export wants some room beside what it writes
 
 
 def program(*words: object) -> tuple[int, str]:

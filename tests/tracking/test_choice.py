@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,14 +28,14 @@ def problems(*words: str) -> list[str]:
     return []
 
 
-def test_a_missing_library_is_told_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", [])
-    monkeypatch.setattr(sys, "path_importer_cache", {})
+def test_a_missing_library_is_told_with_the_command_that_installs_it(
+    desk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in tracking.names():
-        spec = tracking.load(name)
-        assert spec.missing() == (
-            f"{name} needs the package {spec.library}, which is not installed; pip install 'evomerge[{name}]'"
-        )
+        declared = importlib.import_module(f"evomerge.tracking.{name}")
+        monkeypatch.setattr(declared, "TRACKER", replace(declared.TRACKER, library="nobody_has_this"))
+        expected = f"{name} needs the package nobody_has_this, which is not installed; pip install 'evomerge[{name}]'"
+        assert problems(f"tracking=[{name}]") == [f"tracking: {expected}"]
 
 
 def test_everything_that_is_wrong_is_told_at_once(desk: Path) -> None:

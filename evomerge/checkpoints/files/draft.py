@@ -83,8 +83,13 @@ def _new_draft(out: Path) -> tuple[Path, Lease]:
     while True:
         draft = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
         draft.mkdir()
-        with suppress(InputError, FileNotFoundError):
-            return draft, Lease.take(draft)
+        try:
+            with suppress(InputError, FileNotFoundError):
+                return draft, Lease.take(draft)
+        except OSError:  # such as a disk that is full
+            with suppress(OSError):
+                draft.rmdir()
+            raise
 
 
 def _end(draft: Path, lease: Lease) -> None:
