@@ -129,6 +129,6 @@ def test_a_run_that_failed_is_over(family: Family, tmp_path: Path) -> None:
     with workers(run) as joined:
         joined.start()
         assert joined.codes() == [1]
-        joined.processes = [joined.start()]
-        assert joined.codes() == [1]
+        assert joined.start().wait(PATIENCE) == 1
+        assert "no luck" in joined.log(1).read_text()
     assert "no luck" in (run / "work" / "over.json").read_text()

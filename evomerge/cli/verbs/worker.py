@@ -8,10 +8,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
+from evomerge.run.cluster import sharing
 from evomerge.run.cluster.settings import WorkerConfig
 from evomerge.run.cluster.worker import ClusterWorker
+from evomerge.texts import printable
 
 OVER, FAILED, REQUEUE, INTERRUPTED = 0, 1, 75, 130
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
@@ -28,6 +31,9 @@ def run(config: WorkerConfig) -> int:
     if reason == "left":
         print("left the run; others go on with it", file=sys.stderr, flush=True)
         return INTERRUPTED if told.by == signal.SIGINT else REQUEUE
+    why = (sharing.over(Path(config.run)) or {}).get("reason", "")
+    again = ": once the cause is removed, submit or search again" if reason == "failed" else ""
+    print(printable(f"the run is over ({why}){again}"), file=sys.stderr, flush=True)
     return FAILED if reason == "failed" else OVER
 
 
