@@ -31,7 +31,7 @@ from experiments.responses import replay
 
 TABLE = Path("experiments/responses/example_0")
 OBJECTIVES = {"nsga2": ("exam_a.acc", "exam_b.acc"), "ga": ("exam_a.acc",)}
-CANDIDATES, SEEDS, POPULATION, SPREAD = 128, 20, 16, 0.3
+CANDIDATES, SEEDS, POPULATION, SPREAD = 128, 10, 16, 0.3
 WORKERS = {  # seconds of a candidate on each
     "generations, 8 workers": (1.0,) * 8,
     "one worker": (1.0,),
