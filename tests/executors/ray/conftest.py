@@ -14,6 +14,26 @@ from tests.run.family import Family, write_family
 STORE = 80 * 2**20  # the smallest that Ray takes
 
 
+# Words of a search whose number type and requests are not measured first.
+SMALL = {"evaluations": 30, "model.dtype": "float32", "fitness.prefixes": "plain"}
+# A metric of the user's that takes its time where it is told to.
+UNHURRIED = """
+import os
+import time
+
+
+def calm(model, tokenizer):
+    time.sleep(float(os.environ.get("EVOMERGE_TEST_SLEEP", "0")))
+    return 1.0
+"""
+
+
+def unhurried(folder: Path) -> str:
+    """The word for a metric that takes ``EVOMERGE_TEST_SLEEP`` seconds: nodes go while candidates are scored."""
+    (folder / "unhurried.py").write_text(UNHURRIED)
+    return f"[{folder / 'unhurried.py'}:calm]"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """They take their time, as each node is several processes."""
     for item in items:

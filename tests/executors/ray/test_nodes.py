@@ -20,7 +20,7 @@ from evomerge.contracts.watching import gone, wait_for
 from evomerge.errors import InputError
 from evomerge.evaluation import Job, Outcome
 from evomerge.executors import ExecutorError, run
-from tests.executors.ray.conftest import STORE
+from tests.executors.ray.conftest import SMALL, STORE, unhurried
 from tests.run.family import Family, answers, records
 
 
@@ -159,10 +159,11 @@ def test_shares_may_be_parts_of_a_gpu_and_as_many_workers_as_fit_are_made(node: 
     executor = executors.make("ray", workers.make_square, gpus=0.5, cpus=0.5)
     assert executor.capacity == 2
     assert len(list(run(executor, [workers.job(number) for number in range(6)]))) == 6
+    while not all(state.ready for state in executor.workers()):
+        assert len(list(run(executor, [workers.job(number) for number in range(2)]))) == 2
     states = executor.workers()
     executor.close()
     assert [state.place for state in states] == [f"{socket.gethostname()} cuda:0"] * 2
-    assert all(state.ready for state in states)
 
 
 def test_a_share_that_no_node_has_ends_the_run_with_what_to_change(cluster: Any) -> None:
@@ -173,17 +174,18 @@ def test_a_share_that_no_node_has_ends_the_run_with_what_to_change(cluster: Any)
 
 
 def test_records_are_those_of_the_local_executor_though_nodes_are_killed(
-    cluster: Any, node: Callable[..., Any], family: Family, tmp_path: Path
+    node: Callable[..., Any], family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A whole search of the program, driven here; a node is killed whenever some more candidates are scored."""
     local, spread = tmp_path / "local", tmp_path / "ray"
-    changes = {"evaluations": 30, "model.dtype": "float32", "fitness.prefixes": "plain"}
+    changes = {"functions": unhurried(tmp_path), **SMALL}
     assert family.search(local, **changes) == 0
     nodes = [node(num_cpus=1, num_gpus=1) for _ in range(2)]
     over = threading.Event()
     killer = threading.Thread(target=_kill_in_turn, args=(nodes, node, spread, over))
     killer.start()
     options = "{gpus: 1, address: auto}"
+    monkeypatch.setenv("EVOMERGE_TEST_SLEEP", "0.5")
     code = family.search(spread, **changes, executor="ray", executor__workers=2, executor__options=options)
     over.set()
     killer.join()

@@ -13,25 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.executors.ray.conftest import STORE
+from tests.executors.ray.conftest import SMALL, STORE, unhurried
 from tests.run.family import ROOT, Family, answers, records
 
 pytestmark = pytest.mark.network
 HEAD, OTHER = "10.203.77.1", "10.203.77.2"
 PORT = 6399
 START = ("start", "--block", "--num-cpus=1", f"--object-store-memory={STORE}", "--disable-usage-stats")
-
-
-# A metric of the user's that takes its time where it is told to, so that the second host has a part in the search.
-SLOW = """
-import os
-import time
-
-
-def calm(model, tokenizer):
-    time.sleep(float(os.environ.get("EVOMERGE_TEST_SLEEP", "0")))
-    return 1.0
-"""
 
 
 def ip(*words: str) -> None:
@@ -96,13 +84,7 @@ def two(tmp_path: Path) -> Iterator[tuple[str, str]]:
 def test_a_search_over_two_hosts_outlives_the_loss_of_one(two: tuple[str, str], family: Family, tmp_path: Path) -> None:
     """Both work; then the cable is pulled, what was lost is scored on the other host, and the records are the same."""
     local, spread = tmp_path / "local", tmp_path / "ray"
-    (tmp_path / "slow.py").write_text(SLOW)
-    changes = {
-        "functions": f"[{tmp_path / 'slow.py'}:calm]",
-        "evaluations": 30,
-        "model.dtype": "float32",
-        "fitness.prefixes": "plain",
-    }
+    changes = {"functions": unhurried(tmp_path), **SMALL}
     assert family.search(local, **changes) == 0
     words = family.words(spread, **changes, executor="ray", executor__options=f"{{address: '{HEAD}:{PORT}'}}")
     program = subprocess.Popen(
