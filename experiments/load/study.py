@@ -15,13 +15,22 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from evomerge import executors
 from experiments.load.page import write_page
 from experiments.machine import machine
 
 ROOT = Path(__file__).parents[2]
 
 # Name of an executor to its options; another one that is to be tried is a line here.
-EXECUTORS: dict[str, dict[str, Any]] = {"local": {}, "processes": {"workers": 2}, "folder": {"workers": 2}}
+EXECUTORS: dict[str, dict[str, Any]] = {
+    "local": {},
+    "processes": {"workers": 2},
+    "folder": {"workers": 2},
+    "ray": {"workers": 2},
+}
+INSTALLED = [
+    name for name in EXECUTORS if executors.load(name).library is None or not executors.load(name).problems({})
+]
 
 
 def measured(executor: str, candidates: int) -> dict[str, Any]:
@@ -38,7 +47,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, default=10_000)
-    parser.add_argument("--executors", nargs="+", default=list(EXECUTORS), choices=list(EXECUTORS))
+    parser.add_argument("--executors", nargs="+", default=INSTALLED, choices=list(EXECUTORS))
     parser.add_argument("--out", type=Path, default=Path("results/load"))
     parser.add_argument("--again", action="store_true", help="measure everything anew")
     arguments = parser.parse_args()
