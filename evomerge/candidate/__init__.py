@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 from evomerge.candidate.settings import ModelSettings, RuntimeSettings
 
 if TYPE_CHECKING:
-    from evomerge.candidate.devices import device_info, resolve_device, thread_count
+    from evomerge.candidate.devices import (
+        device_info,
+        device_rooms,
+        place_of,
+        resolve_device,
+        resolve_home,
+        thread_count,
+    )
     from evomerge.candidate.functions import UserFunction, find_function
     from evomerge.candidate.known_answers import ANSWERS, KnownAnswers
     from evomerge.candidate.loading import build_suite, load_live, load_model, load_tokenizer, model_files
@@ -30,14 +37,17 @@ __all__ = [
     "build_suite",
     "companion_digests",
     "device_info",
+    "device_rooms",
     "find_function",
     "library_versions",
     "load_live",
     "load_model",
     "load_tokenizer",
     "model_files",
+    "place_of",
     "resolve_device",
     "resolve_dtype",
+    "resolve_home",
     "suite_digest",
     "thread_choices",
     "thread_count",
@@ -58,13 +68,16 @@ _HOMES = {
     "build_suite": "loading",
     "companion_digests": "verification",
     "device_info": "devices",
+    "device_rooms": "devices",
     "find_function": "functions",
     "library_versions": "versions",
     "load_live": "loading",
     "load_model": "loading",
     "load_tokenizer": "loading",
     "model_files": "loading",
+    "place_of": "devices",
     "resolve_device": "devices",
+    "resolve_home": "devices",
     "resolve_dtype": "tuning",
     "suite_digest": "worker",
     "thread_choices": "threads",

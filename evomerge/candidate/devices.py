@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 
 import torch
 
-from evomerge.errors import InputError
+from evomerge.candidate.settings import RuntimeSettings
+from evomerge.errors import Findings, InputError
+from evomerge.merging import Spread
+from evomerge.settings import parse_size
 
 
 def resolve_device(device: str, key: str = "model.device") -> str:
@@ -44,11 +48,86 @@ def computes(device: torch.device) -> bool:
         return False
 
 
+def resolve_home(settings: RuntimeSettings) -> str:
+    """The device that a model gets and gives tensors on, after a check of all that says where it lies.
+
+    Raises:
+        InputError: If a device is unknown or not there, or the settings do not go together; all problems.
+    """
+    found = Findings()
+    names, auto = settings.device_map, settings.device_map == ("auto",)
+    if not names or auto:
+        home = found.attempt(lambda: resolve_device("auto" if auto else settings.device))
+    else:
+        homes = [found.attempt(lambda name=name: _one_device(name)) for name in names]  # type: ignore[misc]
+        home = homes[0]
+    if names and settings.device != "auto":
+        found.problems.append("model.device and model.device_map are both set; leave one of them out")
+    if len(set(names)) < len(names):
+        found.problems.append(f"model.device_map names a device twice: {', '.join(names)}")
+    if settings.max_memory and not names:
+        found.problems.append("model.max_memory is for the devices of model.device_map, which is not set")
+    limits = found.attempt(lambda: _limits(settings.max_memory)) or ()
+    if names and not auto and len(limits) not in (0, 1, len(names)):
+        found.problems.append(_unlike_counts(len(limits), names))
+    found.settle()
+    assert home is not None
+    return home
+
+
+def place_of(home: str, device_map: tuple[str, ...], max_memory: tuple[str, ...]) -> str | Spread:
+    """Where a model lies, as it is in this process: GPUs that ``auto`` means are those that this process sees.
+
+    Args:
+        home: As :func:`resolve_home` found it.
+        device_map: The user's setting.
+        max_memory: The user's setting.
+
+    Raises:
+        InputError: If there are other limits than devices.
+    """
+    if not device_map:
+        return home
+    gpus = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+    names = device_map if device_map != ("auto",) else gpus if home.startswith("cuda") else (home,)
+    limits = _limits(max_memory)
+    if len(limits) not in (0, 1, len(names)):
+        raise InputError(_unlike_counts(len(limits), names))
+    limits = limits * len(names) if len(limits) == 1 else limits
+    return Spread(names, limits) if len(names) > 1 else names[0]
+
+
+def _one_device(name: str) -> str:
+    if name == "auto":
+        raise InputError("model.device_map: auto stands alone; write model.device_map=auto or a list of devices")
+    return resolve_device(name, "model.device_map")
+
+
+def _limits(texts: tuple[str, ...]) -> tuple[int, ...]:
+    try:
+        return tuple(parse_size(text) for text in texts)
+    except InputError as error:
+        raise InputError([f"model.max_memory: {problem}" for problem in error.problems]) from error
+
+
+def _unlike_counts(count: int, names: tuple[str, ...]) -> str:
+    return (
+        f"model.max_memory has {count} limits, but there are {len(names)} devices ({', '.join(names)}); write one for "
+        "each of them, or one that is for all"
+    )
+
+
 def device_info(device: str) -> dict[str, str]:
     """Kind and name of a device, for a run's manifest."""
     kind = torch.device(device).type
     name = torch.cuda.get_device_name(device) if kind == "cuda" else (platform.processor() or platform.machine())
     return {"type": kind, "name": name}
+
+
+def device_rooms(names: Iterable[str]) -> dict[str, int]:
+    """Bytes of memory of the GPUs among some devices, taken or not."""
+    gpus = [name for name in names if torch.device(name).type == "cuda"]
+    return {name: int(torch.cuda.get_device_properties(name).total_memory) for name in gpus}
 
 
 def device_details(device: str) -> dict[str, str]:

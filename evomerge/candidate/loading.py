@@ -15,7 +15,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from evomerge.checkpoints import CheckpointSource, read_config, read_tokenizer
 from evomerge.errors import InputError
 from evomerge.fitness import FitnessSettings, TaskSuite
-from evomerge.merging import Checkpoints, LiveModel, Merger, write_companions
+from evomerge.merging import Checkpoints, LiveModel, Merger, Spread, write_companions
 from evomerge.recipe import Recipe
 
 # What a folder holds some of if it has a tokenizer.
@@ -123,7 +123,7 @@ def load_live(
     *,
     dtype: str,
     attention: str,
-    device: str,
+    device: str | Spread,
     threads: int | None = None,
     trust_remote_code: bool = False,
 ) -> LiveModel:

@@ -20,6 +20,9 @@ class RuntimeSettings:
         dtype: Number type that it computes in; ``auto`` follows the weights and the machine.
         attention: transformers' name of the attention implementation; ``auto`` is what it chooses for the model.
         device: ``auto``, ``cpu``, ``cuda``, ...
+        device_map: Devices that the layers of a model are spread over; ``auto`` is all GPUs that a worker sees, none
+            is ``device`` alone.
+        max_memory: Most weights on each of them, such as ``40GB``; one for each, or one for all.
         threads: Per worker; None is what the run began with, else what a short measurement says.
         trust_remote_code: Whether code that comes with a checkpoint may run.
     """
@@ -36,6 +39,14 @@ class RuntimeSettings:
         metadata=setting("attention implementation; auto: what transformers chooses for the model", choices=ATTENTION),
     )
     device: str = field(default="auto", metadata=setting("cpu, cuda, cuda:1, ... ; auto: a GPU where there is one"))
+    device_map: tuple[str, ...] = field(
+        default=(),
+        metadata=setting("spreads a model's layers; auto: over all GPUs that a worker has; or [cuda:0,cuda:1]"),
+    )
+    max_memory: tuple[str, ...] = field(
+        default=(),
+        metadata=setting("most weights on each device of device_map: [30GB,40GB]; none: equal shares"),
+    )
     threads: int | None = field(
         default=None, metadata=setting("threads per worker; null: as the run began, else measured", low=1)
     )

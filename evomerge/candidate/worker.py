@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from evomerge.candidate.devices import computes, device_details
+from evomerge.candidate.devices import computes, device_details, place_of
 from evomerge.candidate.functions import NonFiniteMetric, UserFunction, call_function
 from evomerge.candidate.loading import build_suite, first_line, load_tokenizer, model_files
 from evomerge.candidate.verification import Examined, Verification, refuse_unlike, verify
@@ -35,7 +35,9 @@ class WorkerSettings:
             file changed meanwhile, must not score.
         dtype: What the model computes in.
         attention: transformers' name of the attention implementation; ``auto`` is what transformers chooses.
-        device: Where the model lives.
+        device: Where the model lives; the first of several devices.
+        device_map: The user's setting of several devices, which a worker settles for itself.
+        max_memory: The user's limits on each of them.
         threads: Threads of a worker; the same however many workers there are, as sums depend on it.
         trust_remote_code: Whether code that comes with a checkpoint may run.
         functions: The user's own metrics.
@@ -51,6 +53,8 @@ class WorkerSettings:
     dtype: str = "float32"
     attention: str = "auto"
     device: str = "cpu"
+    device_map: tuple[str, ...] = ()
+    max_memory: tuple[str, ...] = ()
     threads: int = 1
     trust_remote_code: bool = False
     functions: tuple[UserFunction, ...] = ()
@@ -177,7 +181,7 @@ def live_model(settings: WorkerSettings, checkpoints: Checkpoints) -> LiveModel:
         checkpoints.reference.path,
         dtype=settings.dtype,
         attention=settings.attention,
-        device=settings.device,
+        device=place_of(settings.device, settings.device_map, settings.max_memory),
         trust_remote_code=settings.trust_remote_code,
         causal=settings.has_tasks,
     )
@@ -221,6 +225,6 @@ class _timed:
 
 
 def _wait(model: torch.nn.Module) -> None:
-    """Waits for a GPU, so that merging is not counted as scoring."""
-    if next(model.parameters()).is_cuda:
-        torch.cuda.synchronize()
+    """Waits for GPUs, so that merging is not counted as scoring."""
+    for device in {parameter.device for parameter in model.parameters() if parameter.is_cuda}:
+        torch.cuda.synchronize(device)

@@ -16,6 +16,7 @@ from evomerge.merging.loop import Merger
 from evomerge.merging.plan.account import Entry
 from evomerge.merging.plan.outputs import Outputs
 from evomerge.merging.prepared import PreparedSettings
+from evomerge.merging.spread import Spread, shares
 from evomerge.merging.weight_cache import WeightCache
 
 __all__ = [
@@ -29,10 +30,12 @@ __all__ = [
     "NonFinite",
     "Outputs",
     "PreparedSettings",
+    "Spread",
     "WeightCache",
     "companions",
     "footprint",
     "matching_of",
     "merge_to_folder",
+    "shares",
     "write_companions",
 ]

@@ -1,8 +1,9 @@
-"""Memory that tensors are merged into."""
+"""Memory that tensors are merged into, and the checksum of what is in it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 
 import torch
 
@@ -10,6 +11,10 @@ from evomerge.checkpoints import TensorSpec
 
 Memory = Callable[[str, TensorSpec], torch.Tensor]
 """Gives the memory that a tensor is merged into: contiguous, of the shape and type of the spec."""
+
+
+# Elements of a checksum that are looked at together: torch widens all that it sums to 64 bits before it does.
+_SUMMED = 1 << 22
 
 
 class Buffer:
@@ -34,3 +39,13 @@ class Buffer:
 def new_memory(device: torch.device) -> Memory:
     """Memory that stays with each tensor."""
     return lambda name, spec: torch.empty(spec.shape, dtype=spec.dtype, device=device)
+
+
+def checksum(tensors: Mapping[str, torch.Tensor]) -> str:
+    """A short fingerprint of tensors, see :meth:`evomerge.merging.live.LiveModel.checksum`."""
+    digest, integers = hashlib.sha256(), {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    for name, tensor in tensors.items():
+        bits = tensor.reshape(-1).view(integers[tensor.element_size()])
+        total = torch.stack([block.sum(dtype=torch.int64) for block in bits.split(_SUMMED)]).sum()
+        digest.update(f"{name} {tuple(tensor.shape)} {int(total)};".encode())
+    return digest.hexdigest()[:16]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -15,14 +14,12 @@ from transformers import PreTrainedModel
 from evomerge.checkpoints import CheckpointSource, TensorSpec, open_source
 from evomerge.errors import InputError
 from evomerge.merging.blueprint import AUTO, Blueprint, is_computed_weight, missing_weights
-from evomerge.merging.buffers import Buffer
+from evomerge.merging.buffers import Buffer, checksum
 from evomerge.merging.loop import Merger
 from evomerge.merging.plan.merge_plan import MergePlan
+from evomerge.merging.spread import Spread, first, put
 from evomerge.merging.weight_map import Piece, weight_map
 from evomerge.recipe import Recipe
-
-# Elements of a checksum that are looked at together: torch widens all that it sums to 64 bits before it does.
-_SUMMED = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -32,14 +29,14 @@ class ModelSettings:
     Attributes:
         dtype: The type it computes in.
         attention: transformers' name of an attention implementation; ``auto`` is what transformers chooses.
-        device: Where it lives.
+        device: Where it lives; its layers may be spread over several devices.
         trust_remote_code: Whether code that comes with a checkpoint may run.
         causal: Whether it must be a causal language model; else it is what the checkpoint's config names.
     """
 
     dtype: torch.dtype
     attention: str = AUTO
-    device: torch.device | str = "cpu"
+    device: torch.device | str | Spread = "cpu"
     trust_remote_code: bool = False
     causal: bool = True
 
@@ -75,7 +72,7 @@ class LiveModel:
         self._state: dict[str, torch.Tensor] = model.state_dict()
         self._installed: dict[str, Hashable] = {}  # what the bytes in place depend on, where that is known
         self._places: dict[str, torch.Tensor | None] = {}
-        self._buffer = Buffer(model.device)
+        self._buffers: dict[torch.device, Buffer] = {}
         unusual = [name for name, tensor in self._state.items() if not tensor.is_contiguous()]
         if unusual:
             raise InputError(f"parameter {unusual[0]!r} is not contiguous in memory, so nothing can be installed in it")
@@ -87,7 +84,7 @@ class LiveModel:
         *,
         dtype: str | torch.dtype = "float32",
         attention: str = AUTO,
-        device: torch.device | str = "cpu",
+        device: torch.device | str | Spread = "cpu",
         trust_remote_code: bool = False,
         causal: bool = True,
     ) -> Self:
@@ -99,7 +96,7 @@ class LiveModel:
             folder: The reference checkpoint.
             dtype: The type that the model computes in.
             attention: transformers' name of an attention implementation; ``auto`` is what transformers chooses.
-            device: Where the model lives.
+            device: Where the model lives; its layers may be spread over several devices.
             trust_remote_code: Whether code that comes with the checkpoint may run.
             causal: Whether it must be a causal language model, see :meth:`ModelClass.of`.
 
@@ -115,8 +112,7 @@ class LiveModel:
         pieces = weight_map(blueprint.model, _shapes(checkpoint.specs))
         model, info = blueprint.load(checkpoint.path, settings.dtype)
         _check_loaded(checkpoint, info)
-        model.to(device)  # type: ignore[arg-type]
-        live = cls(_frozen(model), pieces, settings)
+        live = cls(_frozen(put(model, device)), pieces, settings)
         live._verify(checkpoint)
         return live
 
@@ -141,7 +137,7 @@ class LiveModel:
         )
         pieces = weight_map(blueprint.model, _shapes(outputs.specs))
         self._give_up()
-        model = blueprint.empty(outputs.template.path, settings.dtype, settings.device)
+        model = put(blueprint.empty(outputs.template.path, settings.dtype, first(settings.device)), settings.device)
         live = type(self)(_frozen(model), pieces, settings, outputs.config)
         if unfilled := live._unfilled():
             raise InputError([f"parameter {name!r} of the merged model is filled by no tensor" for name in unfilled])
@@ -188,17 +184,19 @@ class LiveModel:
         plan = merger.plan(recipe)
         if not self.fits(plan):
             raise ValueError("the recipe's model has other layers than this one; see `rebuilt`")
-        keys = {name: (str(merger.device), key) for name, key in plan.keys().items()}
+        keys = {name: (str(self._device(name, merger)), key) for name, key in plan.keys().items()}
         # What the reference lacks and the recipe keeps is for the folder: the model has no place for it.
         unlike = sorted((keys.keys() - plan.outputs.kept) ^ (self._pieces.keys() | self._ignored))
         if unlike:
             raise ValueError(f"tensor {unlike[0]!r} is in the model or in the merger's reference, but not in both")
         changed = [name for name in self._pieces if name not in self._installed or self._installed[name] != keys[name]]
         written = {}
-        for name, tensor in merger.stream(recipe, names=changed, memory=self._memory, checked="last"):
-            self._installed.pop(name, None)
-            self._place(name, tensor)
-            written[name] = keys[name]
+        for device in dict.fromkeys(self._device(name, merger) for name in changed):
+            here = [name for name in changed if self._device(name, merger) == device]
+            for name, tensor in merger.on(device).stream(recipe, names=here, memory=self._memory, checked="last"):
+                self._installed.pop(name, None)
+                self._place(name, tensor)
+                written[name] = keys[name]
         # Not before: it may be known only now that they are finite.
         self._installed |= written
         return tuple(changed)
@@ -215,7 +213,13 @@ class LiveModel:
         place = self._places[name]
         if place is not None and place.dtype == spec.dtype and place.shape == spec.shape:
             return place
-        return self._buffer(name, spec)
+        device = self._state[self._pieces[name][0].target].device
+        return self._buffers.setdefault(device, Buffer(device))(name, spec)
+
+    def _device(self, name: str, merger: Merger) -> torch.device:
+        """Where a tensor is merged: where it lies if the model is spread, else where the merger computes."""
+        spread = isinstance(self._settings.device, Spread) and name in self._pieces
+        return self._state[self._pieces[name][0].target].device if spread else merger.device
 
     def _place_of(self, name: str, spec: TensorSpec) -> torch.Tensor | None:
         """The model's own memory for a tensor, if it is one stretch."""
@@ -232,9 +236,8 @@ class LiveModel:
             raise ValueError(
                 f"tensor {name!r} has shape {list(tensor.shape)} in the merger's reference, but not in the model"
             )
-        contiguous = tensor.contiguous()
         for piece in pieces:
-            here, there = piece.of_source(contiguous), piece.of_target(self._state[piece.target])
+            here, there = piece.of_source(tensor.contiguous()), piece.of_target(self._state[piece.target])
             if here.data_ptr() != there.data_ptr():  # else it was merged under its other name
                 there.copy_(here)
 
@@ -244,12 +247,7 @@ class LiveModel:
 
         It takes one pass over the weights and notices changed values, not elements that merely changed places.
         """
-        digest, integers = hashlib.sha256(), {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-        for name, tensor in self._state.items():
-            bits = tensor.reshape(-1).view(integers[tensor.element_size()])
-            total = torch.stack([block.sum(dtype=torch.int64) for block in bits.split(_SUMMED)]).sum()
-            digest.update(f"{name} {tuple(tensor.shape)} {int(total)};".encode())
-        return digest.hexdigest()[:16]
+        return checksum(self._state)
 
     @torch.no_grad()
     def _verify(self, checkpoint: CheckpointSource) -> None:
@@ -263,9 +261,8 @@ class LiveModel:
                 here = piece.of_source(tensor).to(there.device, there.dtype)
                 if not torch.equal(there.nan_to_num(), here.nan_to_num()):
                     unlike.append(f"tensor {name!r} does not reach parameter {piece.target!r} by moving elements alone")
-        where = str(checkpoint.path)
         unfilled = [name for name in self._unfilled() if not is_computed_weight(self.model, name)]
-        unlike += [f"parameter {name!r} is not filled by any tensor of {where!r}" for name in unfilled]
+        unlike += [f"parameter {name!r} is not filled by any tensor of {str(checkpoint.path)!r}" for name in unfilled]
         if unlike:
             raise InputError(unlike)
 
@@ -275,8 +272,9 @@ class LiveModel:
         for pieces in self._pieces.values():
             for piece in pieces:
                 filled[piece.target] += math.prod(piece.sizes)
-        full = {self._state[n].data_ptr() for n, count in filled.items() if count == self._state[n].numel()}
-        return [name for name, parameter in self.model.named_parameters() if parameter.data_ptr() not in full]
+        full = [self._state[name] for name, count in filled.items() if count == self._state[name].numel()]
+        places = {(tensor.device, tensor.data_ptr()) for tensor in full}
+        return [name for name, one in self.model.named_parameters() if (one.device, one.data_ptr()) not in places]
 
 
 def _shapes(specs: Mapping[str, TensorSpec]) -> dict[str, tuple[int, ...]]:

@@ -81,6 +81,18 @@ class Merger:
         self._outputs: OrderedDict[Hashable, Outputs] = OrderedDict()
         # Of methods that prepare or survey, and of those that do neither: baselines come in between candidates.
         self._commons: dict[bool, _Common] = {}
+        self._elsewhere: dict[torch.device, Merger] = {}
+
+    def on(self, device: torch.device) -> Merger:
+        """The merger of the same checkpoints on another device; those of one type share what is prepared."""
+        if (device.type, device.index or 0) == (self.device.type, self.device.index or 0):
+            return self
+        if device not in self._elsewhere:
+            weights, prepared = self._weights.on(device), self._prepared.settings
+            self._elsewhere[device] = Merger(self.checkpoints, device=device, prepared=prepared, weights=weights)
+            if device.type == self.device.type:
+                self._elsewhere[device]._prepared = self._prepared
+        return self._elsewhere[device]
 
     def plan(self, recipe: Recipe) -> MergePlan:
         """The plan of a recipe. That of the last recipe is kept, so asking again for it costs nothing.
@@ -244,7 +256,7 @@ class Merger:
         key = self._prepared_key(plan)
         arrays = self._prepared.get(key, tensor.name)
         if arrays is not None:
-            placed = functools.partial(_placed, self._weights, (key, tensor.name), arrays)
+            placed = functools.partial(self._weights.placed, (key, tensor.name), arrays)
             return context, TensorSources(base, models, plan.outputs.options, arrays, placed=placed)
         # Without keys: what is prepared serves every seed.
         arrays = plan.outputs.method.prepare(replace(context, keys=()), base, models, plan.outputs.options)
@@ -284,8 +296,3 @@ class _Surveyed:
     def __iter__(self) -> Iterator[tuple[TensorContext, TensorSources]]:
         for tensor, inputs in self.merger._fetched(list(self.plan.outputs.merged.values())):
             yield self.merger._with_prepared(self.plan, tensor, inputs)
-
-
-def _placed(weights: WeightCache, key: Hashable, arrays: Arrays, name: str) -> torch.Tensor:
-    """A prepared array on the device that merging is computed on."""
-    return weights.array((key, name), arrays[name])

@@ -9,7 +9,7 @@ beside the tensors share the room; those that do not fit are copied whenever the
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +43,10 @@ class WeightCache:
         self._staying: dict[Hashable, torch.Tensor] = {}
         self._arrays: dict[Hashable, torch.Tensor] = {}
         self._idle: list[_Lane] = []
+
+    def on(self, device: torch.device) -> WeightCache:
+        """A cache of the same kind on another device, with room of its own."""
+        return WeightCache(device, reserve=self._reserve)
 
     def each(self, groups: Iterable[Sequence[Input]]) -> Iterator[list[torch.Tensor]]:
         """Gives the tensors of one group after the other; the next group is fetched while one is worked on.
@@ -94,6 +98,10 @@ class WeightCache:
             self._arrays[key] = there
         return self._arrays[key]
 
+    def placed(self, key: Hashable, arrays: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
+        """One of the prepared arrays of a key on the device, see :meth:`array`."""
+        return self.array((key, name), arrays[name])
+
     def forget_arrays(self) -> None:
         """Gives up the room that prepared arrays take."""
         if self._left is not None:
@@ -134,7 +142,7 @@ class WeightCache:
 
     def _room(self) -> int:
         if self._left is None:
-            free, _ = torch.cuda.mem_get_info(self.device)
+            free, _ = torch.cuda.mem_get_info(self.device) if self.device.type == "cuda" else (0, 0)
             self._left = max(0, free - self._reserve - _MARGIN)
         return self._left
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import executors, methods
-from evomerge.candidate import UserFunction, resolve_device
+from evomerge.candidate import UserFunction, resolve_home
 from evomerge.checkpoints import CheckpointSource, FolderStamp, find_nonfinite, fingerprint_of, folder_of
 from evomerge.errors import Findings, InputError
 from evomerge.evaluation import Constraint, Objective
@@ -133,7 +133,7 @@ def assemble(config: RunConfig) -> Assembly:
     found, written = Findings(), config
     if config.run_dir is not None and (problem := foreign_problem(paths.expanded(config.run_dir))):
         found.problems.append(f"run_dir: {problem}")
-    device = found.attempt(lambda: resolve_device(config.model.device))
+    device = found.attempt(lambda: resolve_home(config.model))
     before = len(found.problems)
     find = Folders(config.offline)
     config = found.attempt(lambda: with_adapters(config, find)) or config

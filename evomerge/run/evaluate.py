@@ -8,7 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evomerge.analysis import Interval, interval, is_binary
-from evomerge.candidate import build_suite, load_live, load_tokenizer, resolve_device, resolve_dtype, thread_count
+from evomerge.candidate import (
+    build_suite,
+    load_live,
+    load_tokenizer,
+    place_of,
+    resolve_dtype,
+    resolve_home,
+    thread_count,
+)
 from evomerge.checkpoints import CheckpointSource, open_all
 from evomerge.errors import Findings
 from evomerge.evaluation import SPLITS, Response
@@ -56,7 +64,7 @@ def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: Non
         InputError: With everything that is wrong with model or tasks.
     """
     found, runtime = Findings(), config.runtime
-    device = found.attempt(lambda: resolve_device(runtime.device))
+    device = found.attempt(lambda: resolve_home(runtime))
     checkpoints = found.attempt(lambda: _open(config))
     if checkpoints is None:
         found.attempt(lambda: inspect_tasks(_settings(config)))
@@ -74,7 +82,7 @@ def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: Non
         checkpoint.path,
         dtype=dtype,
         attention=runtime.attention,
-        device=device,
+        device=place_of(device, runtime.device_map, runtime.max_memory),
         threads=runtime.threads,
         trust_remote_code=runtime.trust_remote_code,
     )

@@ -49,6 +49,8 @@ def worker_settings(assembly: Assembly, threads: int) -> WorkerSettings:
         dtype=model.dtype,
         attention=assembly.attention,
         device=assembly.device,
+        device_map=model.device_map,
+        max_memory=model.max_memory,
         threads=threads,
         trust_remote_code=model.trust_remote_code,
         functions=assembly.functions,

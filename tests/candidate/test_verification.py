@@ -307,5 +307,5 @@ def test_a_machine_without_the_runs_folder_is_compared_with_what_the_session_fou
 
 def test_a_checksum_is_the_sum_of_its_blocks(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = worker.live.checksum()
-    monkeypatch.setattr("evomerge.merging.live._SUMMED", 7)
+    monkeypatch.setattr("evomerge.merging.buffers._SUMMED", 7)
     assert worker.live.checksum() == whole

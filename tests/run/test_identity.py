@@ -89,6 +89,8 @@ OUTSIDE = {
     "model.trust_remote_code": "a model whose code may not run is not scored at all",
     "model.prepared_disk": SAME,
     "model.prepared_memory": SAME,
+    "model.device_map": f"{SAME}; the type of the first device is inside",
+    "model.max_memory": SAME,
     "model.tolerance": "it says which workers may score, and a score is that of the worker that made it",
     "progress": "only people see it",
     "tracking": "trackers are told of a search and tell it nothing",
@@ -117,6 +119,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "executor.timeout": 99, "executor.memory": "9G", "executor.options": None,
         "model.trust_remote_code": "true", "model.prepared_disk": "1M", "model.prepared_memory": "1M",
         "model.tolerance": 0.01, "tracking": "[]", "tracking_options": "{wandb: {mode: online}}", "progress": "lines",
+        "model.device_map": "auto", "model.max_memory": "9GB",
     }  # fmt: skip
     assert set(outside) == set(OUTSIDE)
     assert identity(family, **outside) == plain

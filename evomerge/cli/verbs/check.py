@@ -168,6 +168,10 @@ def _needs(assembly: Assembly, needs: Requirements) -> Iterator[str]:
         f"merging {_size(needs.working)}, scoring {_size(needs.scoring)}, mapped checkpoints {_size(needs.mapped)}, "
         f"prepared {_size(needs.prepared['disk'] + needs.prepared['memory'])})"
     )
+    for device, weights in needs.devices.items():
+        room = needs.rooms.get(device)
+        free = "" if room is None else f" of {_size(room)}" + (", which do not fit" if weights > room else "")
+        yield f"  {device}: {_size(weights)} of weights{free}, beside scoring and what merging reads"
     if needs.workers > 1:
         yield f"  {_size(needs.together)} for {needs.workers} workers, which share what is mapped"
     if needs.prepared["nowhere"]:

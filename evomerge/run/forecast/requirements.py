@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evomerge import executors
-from evomerge.candidate import resolve_dtype
+from evomerge.candidate import device_rooms, place_of, resolve_dtype
 from evomerge.evaluation import SPLITS
 from evomerge.fitness import ModelTraits, Scorer
-from evomerge.merging import PreparedSettings, footprint
+from evomerge.merging import Blueprint, PreparedSettings, footprint, shares
 from evomerge.run.assemble import Assembly
 from evomerge.run.paths import expanded
 
@@ -33,6 +33,8 @@ class Requirements:
         together: Memory of all workers, which share what is mapped.
         exported: Disk of one exported member.
         free: Free disk where the run's folder is.
+        devices: Bytes of weights by device, of a model whose layers are spread over several.
+        rooms: Bytes of memory that each of these devices has, of GPUs.
         available: Memory that can be had without pushing out other programs; None where the system does not say.
     """
 
@@ -48,6 +50,8 @@ class Requirements:
     exported: int
     free: int
     available: int | None = None
+    devices: Mapping[str, int] = field(default_factory=dict)
+    rooms: Mapping[str, int] = field(default_factory=dict)
 
 
 def requirements(assembly: Assembly) -> Requirements:
@@ -76,7 +80,28 @@ def requirements(assembly: Assembly) -> Requirements:
         exported=found.export,
         free=_free(expanded(assembly.config.run_dir or ".")),
         available=_available(),
+        devices=(devices := _devices(assembly, dtype)),
+        rooms=device_rooms(devices),
     )
+
+
+def _devices(assembly: Assembly, dtype: str) -> dict[str, int]:
+    """Bytes of weights by device; none where the model lies on one.
+
+    Raises:
+        InputError: If the layers cannot be told, or do not fit.
+    """
+    model = assembly.config.model
+    place = place_of(assembly.device, model.device_map, model.max_memory)
+    if isinstance(place, str):
+        return {}
+    causal = bool(assembly.config.fitness.tasks)
+    if assembly.outputs.reshaped:
+        blueprint = Blueprint.of_config(assembly.outputs.config, causal=causal)
+    else:
+        trusted = model.trust_remote_code
+        blueprint = Blueprint.of(assembly.checkpoints.reference, trust_remote_code=trusted, causal=causal)
+    return shares(blueprint.model, place, 4 if dtype == "float32" else 2)
 
 
 def _free(folder: Path) -> int:

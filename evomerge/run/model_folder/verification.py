@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evomerge.candidate import build_suite, load_model, load_tokenizer, resolve_device, suite_digest
+from evomerge.candidate import build_suite, load_model, load_tokenizer, place_of, resolve_device, suite_digest
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.evaluation import Response
@@ -79,7 +79,9 @@ def verify_weights(store: RunStore, merger: Merger, recipe: Recipe, folder: Path
 def _as_scored(store: RunStore) -> dict[str, Any]:
     """How the run's workers loaded their model; code of its own is what the caller has allowed, see `export`."""
     model = store.manifest["identity"]["model"]
-    device = resolve_device("auto" if model["device"] == "cuda" else model["device"])
+    home = resolve_device("auto" if model["device"] == "cuda" else model["device"])
+    written = store.manifest["config"].get("model", {})
+    device = place_of(home, *(tuple(written.get(name, ())) for name in ("device_map", "max_memory")))
     kept = {name: model[name] for name in ("dtype", "attention")}
     return {**kept, "device": device, "trust_remote_code": ran_remote_code(store)}
 
