@@ -64,7 +64,7 @@ class ModelSettings(RuntimeSettings):
         prepared_disk: Most bytes, in the run's folder, of what the method prepares.
         prepared_memory: The same in each worker's own memory.
         tolerance: How far log-likelihoods of a known candidate may differ between workers, relative to their size
-            where that is above 1; None is not at all.
+            where that is above 1; None follows from the mode of the search.
     """
 
     out_dtype: str = field(
@@ -90,7 +90,7 @@ class ModelSettings(RuntimeSettings):
         default=None,
         metadata=setting(
             "how far a worker's log-likelihoods of a known candidate may be from the first worker's, 0.01 being 1 %; "
-            "null: they are equal, or the worker is refused",
+            "null: 0.01 with mode=asynchronous, else they are equal or the worker is refused",
             low=0.0,
             high=1.0,
         ),

@@ -33,8 +33,10 @@ from evomerge.fitness import WHOLE
 from evomerge.merging import PreparedSettings
 from evomerge.run import environment
 from evomerge.run.assemble import Assembly
-from evomerge.run.run_config import fitness_settings
+from evomerge.run.run_config import RunConfig, fitness_settings
 from evomerge.store import RunStore
+
+ASYNCHRONOUS = 0.01  # of a log-likelihood: how far workers may differ where batches do not wait for each other
 
 
 def worker_settings(assembly: Assembly, threads: int) -> WorkerSettings:
@@ -123,10 +125,19 @@ def with_verification(settings: WorkerSettings, assembly: Assembly, folder: Path
     verification = Verification(
         folder=str(folder.absolute()),
         recipes=tuple(recipes),
-        tolerance=assembly.config.model.tolerance or 0.0,
+        tolerance=tolerance_of(assembly.config),
         versions=library_versions(),
         files=companion_digests(assembly.checkpoints.reference),
         stamps=tuple(assembly.stamps.items()),
         known=KnownAnswers.read(folder / ANSWERS),
     )
     return replace(settings, verification=verification)
+
+
+def tolerance_of(config: RunConfig) -> float:
+    """How far answers to a known candidate may differ: as told, else not at all where records are to be equal.
+
+    Without batches the order in which candidates come back decides what is asked next, so that runs differ anyhow.
+    """
+    told = config.model.tolerance
+    return told if told is not None else ASYNCHRONOUS if config.asynchronous else 0.0

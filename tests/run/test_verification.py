@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from evomerge.candidate import ModelSettings
 from evomerge.candidate.known_answers import ANSWERS
+from evomerge.run.run_config import RunConfig
+from evomerge.run.runtime import tolerance_of
 from tests.run.family import Family, records
 
 
@@ -48,6 +51,13 @@ def test_a_run_that_began_before_workers_were_verified_goes_on(family: Family, r
     assert not (run / ANSWERS).exists()
     assert family.search(run, evaluations=13) == 0
     assert (run / ANSWERS).read_bytes() == (finished / ANSWERS).read_bytes()
+
+
+def test_records_are_to_be_equal_unless_somebody_says_otherwise() -> None:
+    assert tolerance_of(RunConfig()) == 0.0
+    assert tolerance_of(RunConfig(mode="asynchronous")) == 0.01
+    told = ModelSettings(tolerance=0.0)
+    assert tolerance_of(RunConfig(mode="asynchronous", model=told)) == 0.0
 
 
 @pytest.mark.slow
