@@ -79,9 +79,9 @@ class Torment:
         return True
 
     def result(self, undisturbed: Path) -> dict[str, object]:
-        """Kills, candidates begun, and what `compared` finds."""
-        found, begun = compared(self.folder, undisturbed), lines(self.trace)
-        return {"kills": self.kills, "begun": begun, **found, "repeats": begun - found["records"]}
+        """Kills, candidates begun, how many more that is than without kills, and what `compared` finds."""
+        begun, once = lines(self.trace), lines(undisturbed.parent / self.trace.name)
+        return {"kills": self.kills, "begun": begun, **compared(self.folder, undisturbed), "repeats": begun - once}
 
 
 def compared(folder: Path, undisturbed: Path) -> dict[str, int]:

@@ -48,15 +48,11 @@ def test_thirty_in_a_hundred_fail_at_random(tmp_path: Path) -> None:
 
 @pytest.mark.faults
 def test_merged_models_fail_in_every_way(tmp_path: Path) -> None:
-    """Real workers of the embedded example; twice the same, though which worker dies of what is chance."""
-    found = []
-    for name in ("one", "two"):
-        words = [f"functions=[{Path(__file__).parent / 'moods.py'}:moody]", "executor=processes", "evaluations=32"]
-        words += ["executor.timeout=5", "items_per_task=10", "test_items_per_task=10", "confirm.finalists=1"]
-        assert main(["search", "experiment=example", *words, "progress=none", f"run_dir={tmp_path / name}"]) == 0
-        lines = (tmp_path / name / "evaluations.jsonl").read_text().splitlines()
-        found.append(lines)
-        kinds = {error["kind"] for line in lines if (error := json.loads(line)["error"])}
-        assert {"nonfinite", "error", "timeout"} <= kinds
-        assert "candidates failed: " in (tmp_path / name / "report.md").read_text()
-    assert found[0] == found[1]
+    """Real workers of the embedded example, whose user's metric misbehaves."""
+    words = [f"functions=[{Path(__file__).parent / 'moods.py'}:moody]", "executor=processes", "evaluations=32"]
+    words += ["executor.timeout=5", "items_per_task=10", "test_items_per_task=10", "confirm.finalists=1"]
+    assert main(["search", "experiment=example", *words, "progress=none", f"run_dir={tmp_path / 'run'}"]) == 0
+    lines = (tmp_path / "run" / "evaluations.jsonl").read_text().splitlines()
+    kinds = {error["kind"] for line in lines if (error := json.loads(line)["error"])}
+    assert {"nonfinite", "error", "timeout"} <= kinds
+    assert "candidates failed: " in (tmp_path / "run" / "report.md").read_text().replace("\xa0", " ")
