@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from evomerge.config.sweep import Job
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Evaluation, Objective
+from evomerge.genome import AUTO
 from evomerge.run.attach import begun_config
 from evomerge.run.paths import expanded
 from evomerge.run.run_config import RunConfig
@@ -26,9 +28,16 @@ def finished(config: RunConfig) -> bool:
     folder = expanded(config.run_dir or "")
     try:
         status = json.loads((folder / "status.json").read_text(encoding="utf-8"))
-        return bool(status.get("finished")) and begun_config(folder).to_json() == config.to_json()
+        return bool(status.get("finished")) and _same(begun_config(folder), config)
     except (OSError, ValueError, InputError):
         return False
+
+
+def _same(begun: RunConfig, config: RunConfig) -> bool:
+    """Whether a run has this configuration; one whose layout is left open keeps the layout that it began with."""
+    if config.genome.depth == AUTO:
+        config = replace(config, genome=replace(config.genome, depth=begun.genome.depth))
+    return begun.to_json() == config.to_json()
 
 
 def summarise(folder: Path, jobs: Sequence[Job], *, interrupted: bool) -> int:

@@ -100,6 +100,8 @@ def _genome(values: Mapping[str, Any]) -> Iterator[str]:
         section, _, name = key.partition(".")
         if section != "genome" or name in _GENOME or value == _as_given(getattr(plain, name)):
             continue
+        if key == "genome.depth" and value == "layer":  # the default once, so commands may have it
+            continue
         yield (
             f"{key}: the groups are those of the recipe, so leave it out; genome.searched=[COEFFICIENT@GROUP] names "
             "what is searched"

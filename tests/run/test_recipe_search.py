@@ -56,6 +56,13 @@ def searched(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
+def test_the_depth_that_says_nothing_is_written_as_it_always_was(family: Family, searched: Path) -> None:
+    """Runs that began when one set per layer was the default are gone on with, by commands that name it too."""
+    assert RunStore.read(searched).manifest["identity"]["genome"]["settings"]["depth"] == "layer"
+    words = family.words(searched, recipe=searched.parent / "own.json", genome="layer", **SMALL)
+    assert compose.search(words).genome.depth == "layer"
+
+
 def test_the_reference_is_the_base(family: Family, searched: Path) -> None:
     """Whose config and tokenizer candidates get, although the experts are named before it."""
     words = family.words("run", recipe=searched.parent / "own.json", **SMALL)

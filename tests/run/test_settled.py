@@ -61,5 +61,8 @@ def test_what_was_left_to_us_does_not_make_a_sweep_run_a_finished_job_again(fami
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     del manifest["config"]["executor"], manifest["config"]["confirm"]["margin"]
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))
+    manifest["config"]["genome"]["depth"] = "layer"  # the default once
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))
     assert finished(compose.search(words)), "settings that came later have their defaults"
+    assert not finished(compose.search([*words, "genome=smooth"]))
     assert not finished(compose.search([*words, "confirm.margin=0.1"]))

@@ -19,6 +19,7 @@ from evomerge.store import RunStore
 __all__ = ["evaluations_of", "few_evaluations", "laid_out"]
 
 _LAYOUT = ("depth", "own_groups", "ends")
+_RECIPES = "layer"  # what the identities of searches of a recipe have always said
 
 
 def evaluations_of(config: RunConfig) -> int:
@@ -32,15 +33,17 @@ def laid_out(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod) -
     A run keeps the layout that it began with: a larger budget goes on with the same genes.
 
     Args:
-        config: The search; another depth than ``auto`` stays, and so does all of it where a recipe gives the genes.
+        config: The search; another depth than ``auto`` stays. Where a recipe gives the genes, the depth says nothing.
         checkpoints: Its opened checkpoints.
         method: Its merge method.
 
     Raises:
         InputError: With everything that is wrong with options and genome.
     """
-    if config.genome.depth != AUTO or config.recipe is not None:
+    if config.genome.depth != AUTO:
         return config, None
+    if config.recipe is not None:
+        return replace(config, genome=replace(config.genome, depth=_RECIPES)), None
 
     def genes(settings: GenomeSettings) -> int:
         return build_spec(replace(config, genome=settings), checkpoints, method, None).n_var
