@@ -77,7 +77,10 @@ EXECUTOR = ExecutorSpec(
         "memory": Option(None, None, int, "most resident bytes of a worker, set aside for it on its node", low=1),
         "device": Option("cpu", None, str, "where models run"),
         "address": Option(
-            None, None, str, "the cluster: HOST:PORT, auto, or ray://HOST:PORT; null: one on this machine for the run"
+            None,
+            None,
+            str,
+            "the cluster, as ray.init takes it: HOST:PORT, auto, ...; null: one on this machine for the run",
         ),
         "cpus": Option(1.0, None, float, "CPUs set aside for each worker; as many as model.threads", low=0),
         "gpus": Option(

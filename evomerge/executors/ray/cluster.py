@@ -95,8 +95,8 @@ class Cluster:
                 text = " ".join(str(error).split())
                 raise InputError(
                     f"executor ray: no connection to a cluster at {address!r} ({type(error).__name__}: {text}); "
-                    "`ray start --head` starts one, `ray start --address=HOST:6379` joins this machine to it, from a "
-                    "machine outside write ray://HOST:10001, and without executor.options.address one is started here"
+                    "`ray start --head` starts one, `ray start --address=HOST:6379` joins this machine to it, and "
+                    "without executor.options.address one is started here for the run"
                 ) from error
             return
         folder = self._undo.enter_context(_temporary_folder())
