@@ -150,7 +150,8 @@ def _explained(option: Option) -> str:
 def _allowed(key: Key) -> str:
     """The names that a key may hold, and its default where that says something."""
     said = [] if key.kind.names is None else [" | ".join(key.kind.names())]
-    if key.default not in (MISSING, None, (), {}, ""):
+    silent = (MISSING, None, {}, "") if key.kind.names is not None else (MISSING, None, (), {}, "")
+    if key.default not in silent:
         said.append(f"default {key.kind.shown(key.default)}")
     return f" ({'; '.join(said)})" if said else ""
 
