@@ -214,7 +214,9 @@ def search(values: Mapping[str, Any]) -> list[str]:
     if "executor.name" in values:
         spec, options = executors.load(values["executor.name"]), values.get("executor.options", {})
         problems += spec.misplaced(_executor(values))
-        problems += ["executor.options.device: write model.device"] if "device" in options else spec.problems(options)
+        device = {"device": values.get("model.device", "auto")} if "device" in spec.options else {}
+        told = "executor.options.device: write model.device"
+        problems += [told] if "device" in options else spec.problems({**options, **device})
     problems += tracking.problems(values.get("tracking", ()), values.get("tracking_options", {}))
     return problems
 

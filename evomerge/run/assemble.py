@@ -134,6 +134,9 @@ def assemble(config: RunConfig) -> Assembly:
     if config.run_dir is not None and (problem := foreign_problem(paths.expanded(config.run_dir))):
         found.problems.append(f"run_dir: {problem}")
     device = found.attempt(lambda: resolve_home(config.model))
+    if device is not None:
+        chosen = executors.load(config.executor.name)
+        found.problems += chosen.problems(chosen.given(config.executor, device))
     before = len(found.problems)
     find = Folders(config.offline)
     config = found.attempt(lambda: with_adapters(config, find)) or config

@@ -4,8 +4,8 @@ An executor only: Ray places actors and tells of nodes that went; search, store 
 through Ray. Each actor has a share of a node (CPUs, GPUs, memory) and keeps a worker process there, as the executor
 ``processes`` does here. Every node needs evomerge with the same libraries, and the models under the same paths: nodes
 without them are left out with a warning. A node reads weights once, since its workers map the same files. What methods
-prepare lies in the run's folder; where nodes do not share it, each node prepares it once for itself under that path.
-Relative paths start from the driver's current folder, on every node.
+prepare lies in the run's folder; a worker on a node that does not see it keeps that in its own memory. Relative paths
+start from the driver's current folder, on every node.
 """
 
 from __future__ import annotations
@@ -37,16 +37,17 @@ def make(make_worker: MakeWorker, options: Mapping[str, Any]) -> Executor:
 
 
 def check(options: Mapping[str, Any]) -> list[str]:
-    """Shares that Ray cannot give, and devices that are Ray's to choose."""
+    """Shares that Ray cannot give, and devices that are Ray's to choose; ``auto`` may yet turn out to be a GPU."""
     found = []
     cpus, gpus, device = options["cpus"], _gpus(options), options["device"]
+    open_yet = device == "auto" and options["gpus"] is None
     if gpus > 1 and gpus != int(gpus):
         found.append(f"option gpus is {gpus}; expected a whole number, or a part of one below 1")
-    if cpus == gpus == 0:
+    if cpus == gpus == 0 and not open_yet:
         found.append("options cpus and gpus are both 0; a worker needs a share of something")
     if device.startswith("cuda:"):
         found.append(f"model.device is {device}; Ray chooses the GPU of each worker: write model.device=cuda")
-    if device == "cuda" and gpus == 0:
+    elif device == "cuda" and gpus == 0:
         found.append(
             "option gpus is 0, and models run on a GPU: give each worker a part of one, or set model.device=cpu"
         )
