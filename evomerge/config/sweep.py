@@ -18,7 +18,10 @@ from evomerge.run.run_config import RunConfig
 from evomerge.store.sweep import NOTES
 
 # What may change between two starts of a sweep without making it another one.
-_LOOSE = ("evaluations", "budgets", "executor", "progress", "promote", "confirm", "run_dir")
+_LOOSE = (
+    "evaluations", "budgets", "executor", "progress", "promote", "confirm", "run_dir", "tracking", "tracking_options",
+    "model.tolerance",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def _identity(found: Sequence[Override]) -> str:
     words = [
         override.key if override.sweep else f"{override.key}={parse.written(override.value)}"
         for override in found
-        if override.key.split(".")[0] not in _LOOSE
+        if not {override.key, override.key.split(".")[0]} & set(_LOOSE)
     ]
     return _hash("\n".join(sorted(words)), 12)
 

@@ -34,6 +34,9 @@ def test_without_a_folder_the_sweep_is_named_by_what_it_is_about(desk: Path) -> 
     assert folder.parent == Path("runs")
     assert plan([*GOOD, "evaluations=400", "seed=0,1,2"]).folder == folder
     assert plan([*GOOD, "method=ties", "seed=0,1"]).folder != folder
+    beside = ["tracking_options.wandb.project=mine", "model.tolerance=0.1", "executor.name=processes"]
+    assert plan([*GOOD, "tracking=[]", *beside, "seed=0,1"]).folder == folder
+    assert plan([*GOOD, "model.dtype=float32", "seed=0,1"]).folder != folder
 
 
 @pytest.mark.parametrize(
