@@ -133,6 +133,9 @@ class Cluster:
 
     def ended(self, calls: Sequence[Any], seconds: float) -> list[Any]:
         """Those calls that have ended, waiting for the first one at most so many seconds."""
+        if not calls:
+            time.sleep(seconds)
+            return []
         ready, rest = self._ray.wait(list(calls), num_returns=1, timeout=seconds)
         if rest:
             ready += self._ray.wait(rest, num_returns=len(rest), timeout=0)[0]

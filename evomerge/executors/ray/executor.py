@@ -66,6 +66,8 @@ class RayExecutor:
             crew = self._connected()
             crew.grow(len(self._jobs))
             self._hand_out(crew)
+            for member in crew:
+                member.look_again()
             calls = {call: member for member in crew for call in member.calls}
             for call in crew.cluster.ended(list(calls), _POLL):
                 if calls[call] not in crew or call not in calls[call].calls:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Literal
 
 from evomerge.evaluation import Job
@@ -12,6 +13,7 @@ from evomerge.executors.ray.worker_actor import ActorSetup
 
 __all__ = ["RayMember"]
 
+_PAUSE = 1.0  # seconds between two questions to an actor that is out of reach
 _PATIENCE = 10.0  # seconds in which an actor has to end its worker, before it is ended itself
 
 
@@ -49,6 +51,7 @@ class RayMember:
         self.fault: tuple[str, ...] | str | None = None
         self.end: Gone | None = None
         self.asked: Literal["nobody", "actor", "node"] = "nobody"
+        self._ask_at: float | None = None
         self._stay: Any = self._actor.stay.remote()
         self._call: Any = self._actor.where.remote()
 
@@ -99,9 +102,20 @@ class RayMember:
         self._call = self._cluster.probe(self.node)
 
     def ask_actor(self, end: Gone) -> None:
-        """Asks an actor that did not answer once more; Ray knows by then whether it has died."""
+        """Asks an actor that did not answer once more; Ray knows by then whether it has died.
+
+        While Ray connects to it again calls fail at once, so whoever was asked before is asked after a pause.
+        """
+        pause = _PAUSE if self.asked == "actor" else 0.0
         self.end, self.asked, self.ready, self._stay = end, "actor", False, None
-        self._call = self._actor.where.remote()
+        self._ask_at = time.monotonic() + pause
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Asks the actor when the pause is over."""
+        if self._ask_at is not None and time.monotonic() >= self._ask_at:
+            self._ask_at = None
+            self._call = self._actor.where.remote()
 
     def stop(self) -> None:
         """Ends its worker and waits until it is gone; the actor goes too if it does not answer."""
