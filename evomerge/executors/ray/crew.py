@@ -46,7 +46,8 @@ class RaySettings:
 class Crew:
     """The actors, at most as many as were asked for or as the cluster has room for; iterating gives them.
 
-    One whose worker refuses or cannot be made is left out, and keeps its place, so that no other comes there.
+    One whose worker refuses or cannot be made is left out, and keeps its place, so that no other comes there. Where
+    nobody else is left, that ends the run, unless others went with their nodes, which may come back.
 
     Args:
         cluster: Where they run.
@@ -63,6 +64,7 @@ class Crew:
         self._room, self._looked = 0, float("-inf")
         self._alone = time.monotonic()
         self._dead: set[str] = set()
+        self._lost = False
 
     def __iter__(self) -> Iterator[RayMember]:
         return iter(tuple(self._members))
@@ -92,7 +94,7 @@ class Crew:
             self._alone = time.monotonic()
         most = self.capacity
         left_out = sum(member.fault is not None for member in self._members)
-        if left_out >= most:
+        if left_out >= most and not self._lost:  # else another node may come in place of one that served
             raise self._refusal()
         for _ in range(len(self._members) - left_out, min(most - left_out, jobs)):
             self._members.append(RayMember(self.cluster, self._setup, self.next_name()))
@@ -108,6 +110,7 @@ class Crew:
         member.kill()
         if node_went and member.node is not None:
             self._dead.add(member.node)
+            self._lost |= member.fault is None
 
     def leave_out(self, member: RayMember, fault: tuple[str, ...] | str) -> None:
         """Gives one up that is of no use; says so."""
@@ -123,10 +126,11 @@ class Crew:
         if any(member.node is not None and member.fault is None for member in self._members):
             self._alone = time.monotonic()
         elif time.monotonic() - self._alone > self._settings.patience:
+            others = f"; workers were left out: {self._refusal()}" if any(m.fault for m in self._members) else ""
             raise ExecutorError(
                 f"no node of the Ray cluster has had room for a worker ({self._settings.share}) in "
                 f"{self._settings.patience:g} seconds; give workers less (executor.options.cpus, gpus), or add nodes "
-                "and run again to go on"
+                f"and run again to go on{others}"
             )
 
     def close(self) -> None:

@@ -154,6 +154,40 @@ def test_a_worker_that_refuses_is_left_out_and_all_that_refuse_end_the_run(clust
     executor.close()
 
 
+def test_one_that_is_left_out_ends_no_run_that_has_lost_its_nodes(node: Callable[..., Any], tmp_path: Path) -> None:
+    """It is the other node that is waited for, as long as patience says."""
+    nodes = [node(num_cpus=1, num_gpus=1) for _ in range(2)]
+    make_worker = functools.partial(waiting_alone, tmp_path)
+    executor = executors.make("ray", make_worker, gpus=1, patience=8)
+    executor.submit(workers.job(3))
+    executor.submit(workers.job(4))
+
+    def kill() -> None:
+        wait_for(lambda: (tmp_path / "refused").exists() and any(tmp_path.glob("*.at-*")), 300)
+        (trace,) = tmp_path.glob("*.at-*")
+        os.kill(raylet(next(one for one in nodes if raylet(one) in _ancestors(int(trace.name.split(".")[0])))), 9)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with (
+        pytest.warns(UserWarning, match="left out"),
+        pytest.raises(ExecutorError, match=r"in 8 seconds; .*left out: no check"),
+    ):
+        list(executor.results())
+    killer.join()
+    executor.close()
+
+
+def waiting_alone(folder: Path) -> executors.Worker:
+    """Only the first worker is made, and waits."""
+    try:
+        (folder / "taken").touch(exist_ok=False)
+    except FileExistsError:
+        (folder / "refused").touch()
+        raise InputError("no checkpoint here") from None
+    return Waiting(folder)
+
+
 def test_shares_may_be_parts_of_a_gpu_and_as_many_workers_as_fit_are_made(node: Callable[..., Any]) -> None:
     node(num_cpus=2, num_gpus=1)
     executor = executors.make("ray", workers.make_square, gpus=0.5, cpus=0.5)
