@@ -17,7 +17,7 @@ from evomerge.cli.main import BAD_INPUT, FAILED, INTERRUPTED, say_problems, sent
 from evomerge.errors import InputError
 from evomerge.lease import LeaseHeld
 from evomerge.run import environment
-from evomerge.run.attach import config_of, directory_of
+from evomerge.run.attach import config_of, device_of, directory_of
 from evomerge.run.cluster.driver import DRIVEN
 from evomerge.run.run_config import RunConfig
 
@@ -61,7 +61,10 @@ def _configured(folder: Path) -> RunConfig:
     executor = config.executor
     if executor.name != "folder":  # begun on one machine
         executor = replace(executor, name="folder", workers=None, options={})
-    return replace(config, run_dir=str(folder), executor=executor, progress="lines")
+    model = config.model
+    if model.device == "auto" and not model.device_map:  # what this machine has is no reason for another run
+        model = replace(model, device=device_of(folder) or model.device)
+    return replace(config, run_dir=str(folder), executor=executor, progress="lines", model=model)
 
 
 def _leave_with_parent() -> None:

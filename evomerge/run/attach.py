@@ -19,7 +19,7 @@ from evomerge.run.run_config import RunConfig
 from evomerge.settings import from_json
 from evomerge.store import read_json, read_manifest, write_json
 
-__all__ = ["WORK", "absolute", "begun_config", "config_of", "directory_of", "write_config"]
+__all__ = ["WORK", "absolute", "begun_config", "config_of", "device_of", "directory_of", "write_config"]
 
 WORK = "work"  # inside a run's folder: where those who share the run meet
 _CONFIG = "config.json"
@@ -50,6 +50,14 @@ def directory_of(folder: Path) -> Path | None:
     """The working folder that a run's paths are relative to, where they are; None where that is not known."""
     found = _written(folder)[0].get("directory")
     return Path(found) if isinstance(found, str) and paths.is_folder(Path(found)) else None
+
+
+def device_of(folder: Path) -> str | None:
+    """The kind of device that a run's models are on, ``cpu`` or ``cuda``; None where it has not begun."""
+    if not (folder / "manifest.json").exists():
+        return None
+    found = read_manifest(folder).get("identity", {}).get("model", {}).get("device")
+    return found if isinstance(found, str) else None
 
 
 def write_config(folder: Path, config: RunConfig) -> None:

@@ -95,7 +95,7 @@ def workers(run: Path, before: Callable[[int], list[str]] = lambda _: []) -> Ite
 
 def submitted(family: Family, run: Path, **changes: object) -> Path:
     """The folder of a submission; workers of other machines count as gone after a few seconds."""
-    words = family.words(run, **{"executor.options.grace": GRACE, **changes})
+    words = family.words(run, **{"executor.options.grace": GRACE, "model.device": "cpu", **changes})
     done = subprocess.run(
         [sys.executable, "-m", "evomerge", "submit", *words], capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE
     )

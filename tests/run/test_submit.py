@@ -68,6 +68,22 @@ def test_a_submission_is_a_folder_that_workers_can_join(
     assert not (run / "work" / "over.json").exists(), "what is submitted again goes on"
 
 
+@pytest.mark.parametrize(("began", "gpus", "device"), [("cuda", None, "cuda"), ("cpu", None, "cpu"), (None, 0, "cpu")])
+def test_a_device_that_was_left_open_is_settled_once(
+    family: Family, finished: Path, tmp_path: Path, began: str | None, gpus: int | None, device: str
+) -> None:
+    """It is the run's own, whatever this machine has: a finished run is submitted again from a login node."""
+    run = tmp_path / "run"
+    if began is not None:
+        run.mkdir()
+        manifest = json.loads((finished / "manifest.json").read_text())
+        manifest["identity"]["model"]["device"] = began
+        (run / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["submit", *family.words(run, evaluations=24, **{"submit.gpus": gpus})]) == 0
+    assert config_of(run).model.device == device
+    assert ("--gres=gpu:1" in (run / "job.sbatch").read_text()) == (device == "cuda")
+
+
 def test_everything_that_is_wrong_is_said_and_nothing_written(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = "models=[A,X] base=C tasks=[rhymes] executor=processes submit.gpu=1 submit.workers=0 evaluations=many"
     assert main(["submit", *words.split()]) == 2

@@ -17,7 +17,7 @@ from evomerge.lease import is_held
 from evomerge.recipe import AdapterRef
 from evomerge.run import paths
 from evomerge.run.assemble import Assembly, assemble, with_fingerprints
-from evomerge.run.attach import absolute, write_config
+from evomerge.run.attach import absolute, device_of, write_config
 from evomerge.run.cluster import sharing
 from evomerge.run.cluster.scripts import Job, kubernetes_job, slurm_job
 from evomerge.run.cluster.settings import SubmitSettings
@@ -66,12 +66,14 @@ def submit(config: RunConfig, settings: SubmitSettings, say: Callable[[str], Non
     assert config.run_dir is not None
     config = absolute(config)
     folder = Path(str(config.run_dir))
-    here, notes = _device_here(config)
     if is_held(folder / "records"):
         raise InputError(f"{folder} is being driven just now; more workers join it with evomerge worker run={folder}")
+    config, notes = _settled(config, settings, folder)
+    here, more = _device_here(config)
+    notes += more
     assembly = with_fingerprints(assemble(replace(config, model=replace(config.model, device=here))), say)
     if (folder / "manifest.json").exists():
-        _refuse_other(assembly, folder, same_device=here == config.model.device)
+        _refuse_other(assembly, folder, config.model.device)
     job = _job(config, folder, settings)
     notes += [note for note in (_mount_note(job, config),) if note]
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,6 +83,22 @@ def submit(config: RunConfig, settings: SubmitSettings, say: Callable[[str], Non
         if _put(folder / name, text):
             notes.append(f"{folder / name} is written anew; as it was before, it is kept as {name}~")
     return Submission(folder, folder / _SBATCH, folder / _YAML, (*assembly.warnings, *notes))
+
+
+def _settled(config: RunConfig, settings: SubmitSettings, folder: Path) -> tuple[RunConfig, list[str]]:
+    """A search whose device is known where it was left to us: that of the run, else what workers are asked for with.
+
+    The first machine that drives the run would choose for all else, and it may be one without a GPU.
+    """
+    if config.model.device != "auto" or config.model.device_map:
+        return config, []
+    if (began := device_of(folder)) is not None:
+        return replace(config, model=replace(config.model, device=began)), []
+    device = "cpu" if settings.gpus == 0 else "cuda"
+    notes = []
+    if device != "cpu" and resolve_device("auto") == "cpu":
+        notes.append("model.device is cuda, as each worker is asked for with a GPU; without GPUs, write submit.gpus=0")
+    return replace(config, model=replace(config.model, device=device)), notes
 
 
 def _device_here(config: RunConfig) -> tuple[str, list[str]]:
@@ -94,8 +112,8 @@ def _device_here(config: RunConfig) -> tuple[str, list[str]]:
         return "cpu", [f"model.device={device} is not on this machine, so it was not tried; workers need it"]
 
 
-def _refuse_other(assembly: Assembly, folder: Path, *, same_device: bool) -> None:
-    """Makes sure that the run in the folder is the one that is submitted.
+def _refuse_other(assembly: Assembly, folder: Path, device: str) -> None:
+    """Makes sure that the run in the folder is the one that is submitted, for a device that need not be here.
 
     Raises:
         InputError: If it is another one, naming the differences.
@@ -103,8 +121,8 @@ def _refuse_other(assembly: Assembly, folder: Path, *, same_device: bool) -> Non
     settings, _ = tuned(worker_settings(assembly, 1), assembly, folder, lambda _: None)
     stored: dict[str, Any] = read_manifest(folder).get("identity", {})
     now: dict[str, Any] = json.loads(json.dumps(run_identity(assembly, settings)))
-    if not same_device and "model" in stored:
-        now["model"]["device"] = stored["model"].get("device")
+    if assembly.config.model.device != device:  # which was checked on the CPU
+        now["model"]["device"] = device.partition(":")[0]
     identity.refuse_other(str(folder), stored, now)
 
 
