@@ -13,7 +13,7 @@ from typing import Any
 from evomerge import executors, report
 from evomerge.candidate import Worker, WorkerSettings
 from evomerge.evaluation import PYTHON, PYTHON_ITEMS, Response
-from evomerge.executors import Executor
+from evomerge.executors import Executor, ExecutorError
 from evomerge.fitness import TaskSuite
 from evomerge.run import paths, tracked
 from evomerge.run.assemble import Assembly, assemble, searcher_settings, with_fingerprints
@@ -122,7 +122,7 @@ def _ended(folder: Path, error: BaseException, *, shared: bool) -> None:
     if not (shared and isinstance(error, KeyboardInterrupt)):
         with contextlib.suppress(Exception):
             report.write(folder)
-    if shared and isinstance(error, RepeatedFailures):
+    if shared and isinstance(error, RepeatedFailures | ExecutorError):  # the next driver would meet it again
         sharing.end(folder, str(error), failed=True)
 
 
