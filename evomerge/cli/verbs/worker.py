@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +19,12 @@ from evomerge.texts import printable
 
 OVER, FAILED, REQUEUE, INTERRUPTED = 0, 1, 75, 130
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+SAME = 2.0  # seconds within which two signals are of one cause
 
 
 def run(config: WorkerConfig) -> int:
     """Works until the run is over; told to leave by a signal, ends with a code that batch scripts requeue on."""
-    told = _Told()
+    told = Told()
     with told.listening():
         try:
             reason = ClusterWorker(config, lambda: _drive(config.run), told).run()
@@ -37,8 +39,11 @@ def run(config: WorkerConfig) -> int:
     return FAILED if reason == "failed" else OVER
 
 
-class _Told(threading.Event):
+class Told(threading.Event):
     """Set by the first signal; the second one ends what is being done.
+
+    A batch system may tell a worker twice of one thing: itself, and through the script that it told too. What comes
+    right after the first one is no second one, unless it is somebody's Ctrl-C.
 
     Attributes:
         by: The first signal, or None.
@@ -47,6 +52,7 @@ class _Told(threading.Event):
     def __init__(self) -> None:
         super().__init__()
         self.by: int | None = None
+        self._came_at = 0.0
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -60,8 +66,10 @@ class _Told(threading.Event):
 
     def _came(self, number: int, frame: FrameType | None) -> None:
         if self.by is not None:
-            raise KeyboardInterrupt
-        self.by = number
+            if number == signal.SIGINT or time.monotonic() - self._came_at > SAME:
+                raise KeyboardInterrupt
+            return
+        self.by, self._came_at = number, time.monotonic()
         print("told to leave: giving back what takes long; once more leaves now", file=sys.stderr, flush=True)
         self.set()
 
