@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from evomerge.cli.main import main
+from evomerge.contracts.watching import wait_for
+from evomerge.executors import ExecutorSettings
+from evomerge.run.attach import WORK, write_config
 from evomerge.run.cluster import sharing
+from evomerge.run.cluster.settings import WorkerConfig
+from evomerge.run.cluster.worker import ClusterWorker, name_here, named
+from evomerge.run.run_config import RunConfig
 from tests.run.family import ROOT, Family
 
 _TAKES_ONE_AND_DIES = """
@@ -36,3 +47,47 @@ def test_a_candidate_that_is_lost_again_and_again_ends_the_run_for_all(family: F
     assert over["failed"]
     assert "was lost 1 times" in over["reason"]
     assert main(["worker", f"run={run}", "workers=1"]) == 1
+
+
+def nobody() -> subprocess.Popen[bytes]:
+    """A driver that is not to be started."""
+    raise AssertionError("the folder is out of reach")
+
+
+def out_of_reach(folder: Path, grace: float) -> ClusterWorker:
+    """A worker of a run that cannot be read just now: where a file was, there is a folder."""
+    executor = ExecutorSettings("folder", options={"grace": grace})
+    write_config(folder, replace(RunConfig(), executor=executor))
+    (folder / WORK / "over.json").symlink_to(folder)
+    return ClusterWorker(WorkerConfig(str(folder)), nobody, threading.Event())
+
+
+def test_a_folder_that_is_out_of_reach_is_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    worker, said, reasons = out_of_reach(tmp_path, 600.0), [], []
+
+    def waits() -> bool:
+        said.append(capsys.readouterr().err)
+        return "waiting until the file system is there again" in "".join(said)
+
+    thread = threading.Thread(target=lambda: reasons.append(worker.run()), daemon=True)
+    thread.start()
+    wait_for(waits, 20)
+    assert thread.is_alive()
+    text, link = tmp_path / "text", tmp_path / "link"
+    text.write_text(json.dumps({"reason": "evaluations", "failed": False}))
+    link.symlink_to(text)
+    link.replace(tmp_path / WORK / "over.json")  # in one step
+    thread.join(20)
+    assert reasons == ["over"]
+
+
+def test_a_folder_that_stays_out_of_reach_is_left_to_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert out_of_reach(tmp_path, 1.0).run() == "left", "and so its task is queued again"
+    assert "this worker leaves" in capsys.readouterr().err
+
+
+def test_names_of_workers_are_names_of_files() -> None:
+    """One in a folder of its own could not be missed when it is killed."""
+    assert named("a/b") == "a-b"
+    assert named("../../x") == "-x"
+    assert named("") == named(None) == name_here()

@@ -58,6 +58,7 @@ class FolderWorker:
         self._worker = Signature.of(name)
         self._lists: dict[str, Mapping[str, Any]] = {}
         self._taken: dict[str, _Taken] = {}  # by id of the job
+        self._ended: dict[str, str] = {}  # results of theirs that are not written yet
         self._random = random.Random(self._worker.name)  # where many look, they do not all take the first
         self._over = threading.Event()
         self._saying = threading.Lock()
@@ -94,16 +95,26 @@ class FolderWorker:
         return changed
 
     def deliver(self, seconds: float) -> bool:
-        """Leaves a result, if one comes within some seconds."""
+        """Leaves a result, if one comes within some seconds.
+
+        Raises:
+            OSError: If the file system is away for longer; the result is kept for the next time.
+        """
+        self._leave_results()
         result = self._executor.poll(seconds)
         taken = None if result is None else self._taken.get(result.job)
         if result is None or taken is None:
             return False
         named = Result(result.job, result.attempt, f"{self._name} {result.worker}", result.outcome)
         self._say()
-        self._write(taken.key, messages.result_text(named))
-        del self._taken[result.job]
+        self._ended[result.job] = messages.result_text(named)
+        self._leave_results()
         return True
+
+    def _leave_results(self) -> None:
+        for job in list(self._ended):
+            self._write(self._taken[job].key, self._ended[job])
+            del self._ended[job], self._taken[job]
 
     def _write(self, key: str, text: str) -> None:
         """Writes a result, with patience: it may be the work of hours, and the file system away for a moment."""
@@ -123,6 +134,7 @@ class FolderWorker:
             with contextlib.suppress(OSError):
                 self._work.release(taken.key, self._worker)
         self._taken.clear()
+        self._ended.clear()
         self._pulse.join()
         with contextlib.suppress(OSError):
             self._work.remove_worker(self._worker.name)
@@ -165,7 +177,8 @@ class FolderWorker:
             lost = taken.key not in claimed and not self._work.holds(taken.key, self._worker)
             if taken.key not in listed or taken.key in ended or lost:
                 del self._taken[id]
-                self._executor.cancel(id)
+                if self._ended.pop(id, None) is None:
+                    self._executor.cancel(id)
                 if taken.key not in listed:
                     self._work.release(taken.key, self._worker)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evomerge.errors import InputError
 from evomerge.run.attach import WORK, write_config
 from evomerge.run.cluster.worker_file import write_worker
 from evomerge.run.run_config import RunConfig
-from evomerge.store import read_json, write_json
+from evomerge.store import write_json
 
 if TYPE_CHECKING:
     from evomerge.candidate import WorkerSettings
@@ -50,6 +52,19 @@ def end(folder: Path, reason: str, *, failed: bool = False) -> None:
 
 
 def over(folder: Path) -> dict[str, Any] | None:
-    """Why a run is over, as :func:`end` wrote it; None while it is not."""
+    """Why a run is over, as :func:`end` wrote it; None while it is not.
+
+    Raises:
+        OSError: If the file system is away; a run that is reopened just now is none.
+        InputError: If it is not what was written.
+    """
     path = folder / WORK / _OVER
-    return read_json(path) if path.exists() else None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError(
+            f"{path} cannot be read as JSON: {error}; submit or search again, and it is removed"
+        ) from error
+    return found if isinstance(found, dict) else {}

@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,8 +22,9 @@ from evomerge.run.cluster import sharing
 from evomerge.run.cluster.driver import DriverPart
 from evomerge.run.cluster.settings import WorkerConfig
 from evomerge.run.cluster.worker_file import read_worker, worker_of
+from evomerge.texts import printable
 
-__all__ = ["ClusterWorker", "name_here"]
+__all__ = ["ClusterWorker", "name_here", "named"]
 
 _SLOWEST = 5.0  # seconds between two looks at the folder
 _LOOKS = 12  # at whether there is a driver, in the time after which a worker counts as gone
@@ -38,6 +40,15 @@ def name_here(environment: Mapping[str, str] = os.environ) -> str:
         name = f"{socket.gethostname()}-{os.getpid()}"
     if environment.get("SLURM_NTASKS", "1") != "1":
         name += f"-{environment.get('SLURM_PROCID', '0')}"
+    return _plain(name)
+
+
+def named(name: str | None) -> str:
+    """The name that a user gave a worker, as a part of files' names; `name_here` where there is none."""
+    return _plain(name or "") or name_here()
+
+
+def _plain(name: str) -> str:
     return re.sub(r"[^\w-]+", "-", name)
 
 
@@ -62,25 +73,22 @@ class ClusterWorker:
         self._driver = DriverPart(self._folder, drive, self._grace / _LOOKS)
         self._told = told
         self._worker: FolderWorker | None = None
+        self._said: str | None = None
 
     def run(self) -> str:
         """Works until the run is over, or until told to leave.
 
         Returns:
-            ``over``, ``failed`` (the run is over, and failed) or ``left``.
+            ``over``, ``failed`` (the run is over, and failed) or ``left`` (also where the folder is out of reach).
 
         Raises:
             InputError: If a worker, or the driver, cannot be made on this machine.
             ExecutorError: If processes cannot be started.
         """
         try:
-            pause = Pause(_SLOWEST)
-            while not self._told.is_set():
-                if (found := sharing.over(self._folder)) is not None:
-                    return "failed" if found.get("failed") else "over"
-                self._driver.look()
-                if self._turn(pause.next()):
-                    pause = Pause(_SLOWEST)
+            ended = self._work()
+            if ended is not None:
+                return ended
             self._driver.ask_to_leave()
             self._finish()
             return "left"
@@ -90,6 +98,36 @@ class ClusterWorker:
                     self._worker.leave()
             finally:
                 self._driver.leave()
+
+    def _work(self) -> str | None:
+        """Works until the run is over, which is what it returns, or until told to leave.
+
+        A file system that is away for a moment is waited for, as long as others would wait for this worker.
+        """
+        pause, seen = Pause(_SLOWEST), time.monotonic()
+        while not self._told.is_set():
+            try:
+                if (found := sharing.over(self._folder)) is not None:
+                    return "failed" if found.get("failed") else "over"
+                self._driver.look()
+                worked = self._turn(pause.next())
+            except OSError as error:
+                if time.monotonic() - seen > self._grace:
+                    self._say(f"{error}; this worker leaves")
+                    return None
+                self._say(f"{error}; waiting until the file system is there again")
+                self._told.wait(pause.next())
+                continue
+            self._said, seen = None, time.monotonic()
+            if worked:
+                pause = Pause(_SLOWEST)
+        return None
+
+    def _say(self, text: str) -> None:
+        """Tells people what is wrong, once."""
+        if text != self._said:
+            print(printable(f"evomerge: {text}"), file=sys.stderr, flush=True)
+        self._said = text
 
     def _turn(self, seconds: float) -> bool:
         if self._worker is None:
@@ -109,8 +147,7 @@ class ClusterWorker:
         given = spec.given(settings, known["settings"]["device"])
         make_worker = functools.partial(worker_of, self._folder.absolute())
         executor = cast(PolledExecutor, executors.make("processes", make_worker, **given))
-        name = name_here() if self._config.name is None else self._config.name
-        return FolderWorker(WorkFolder(self._folder / WORK), executor, name, self._grace)
+        return FolderWorker(WorkFolder(self._folder / WORK), executor, named(self._config.name), self._grace)
 
     def _finish(self) -> None:
         """Lets candidates end that are likely to, in the time that there is."""
