@@ -22,7 +22,7 @@ from evomerge.search.batch_evaluator import BatchEvaluator
 from evomerge.search.criteria import Criteria
 from evomerge.search.events import Asked, Event, Told
 from evomerge.search.front import Front
-from evomerge.search.plan import RepeatedFailures, SearchPlan
+from evomerge.search.plan import SearchPlan
 from evomerge.search.rounds import recipe_of
 from evomerge.search.searchers import Observation, Proposal, Searcher
 from evomerge.store import Turn
@@ -118,8 +118,11 @@ class SteadySearch:
         try:
             return self._go_on()
         finally:
-            for job in self._jobs:
-                self._evaluator.executor.cancel(job)
+            try:
+                self._write()  # whatever ended it: an answer that came is not lost
+            finally:
+                for job in self._jobs:
+                    self._evaluator.executor.cancel(job)
 
     def _go_on(self) -> str:
         """Starts what was asked and is not answered, then asks whenever a worker is free."""
@@ -228,11 +231,7 @@ class SteadySearch:
         made, responses = self._asks.evaluation(opened.batch, 0, outcome)
         evaluation = replace(made, items=count_items(self._items), item_set=self._item_set)
         self._later.append(partial(self._asks.append, opened.batch, evaluation, responses, provenance))
-        try:
-            self._evaluator.passed(evaluation, provenance, fresh=True)
-        except RepeatedFailures:
-            self._write()
-            raise
+        self._evaluator.passed(evaluation, provenance, fresh=True)
         self._close(evaluation, fresh=True)
 
     def _repeat(self, ask: Ask) -> None:

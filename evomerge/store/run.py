@@ -158,7 +158,7 @@ class RunStore:
         self._note(Note({ask: values for ask, values in told.items() if self._records[ask].evaluation.told != values}))
 
     def asked(self, ask: Ask, digest: str) -> None:
-        """Keeps the turn of an asynchronous run's ask, before its job starts; what is known is not written again.
+        """Keeps the turn of an asynchronous run's ask, whose job may have started; what is known is not written again.
 
         Not waited for: the next record is, after it in the same file; without one nothing came of it.
         """

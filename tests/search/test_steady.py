@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from evomerge.evaluation import Ask, Failure, Job, Outcome
-from evomerge.executors import Worker
+from evomerge.executors import ExecutorError, Worker
 from evomerge.search import Budgets, RepeatedFailures, ReplayError, SearchPlan, SearchResult, run
 from evomerge.search.events import Event, Told
 from evomerge.search.loop import EMPTY_BATCHES
@@ -222,6 +222,31 @@ def test_stop_now_loses_only_what_was_being_scored(tmp_path: Path) -> None:
     _, jobs = search(tmp_path, work())
     begun = {(turn.ask, turn.digest) for turn in asked if turn.ask not in came}
     assert begun <= {(job.ask, job.recipe.digest) for job in jobs}, "what was begun is started again"
+
+
+def test_an_answer_is_kept_whatever_ends_the_search_then(tmp_path: Path) -> None:
+    """The eleventh ends the search: nothing can be started beside it."""
+
+    class Full(Shuffled):
+        def submit(self, job: Job) -> None:
+            if job.ask.round == "search" and job.ask.batch and self.ended == 11:
+                raise ExecutorError("no worker can be started")
+            super().submit(job)
+
+        ended = 0
+
+    executor = Full(analytic, 4)
+
+    def count(job: Job) -> Outcome:
+        executor.ended += bool(job.ask.round == "search" and job.ask.batch)
+        return Analytic()(job)
+
+    executor._worker = count
+    with RunStore.open(tmp_path, {}, {}) as store, pytest.raises(ExecutorError):
+        run(work(), executor, store)
+    assert len(order(tmp_path)) == 11
+    result, jobs = search(tmp_path, work(), worker=Analytic())
+    assert (result.evaluations, sum(job.ask.round == "search" and job.ask.batch > 0 for job in jobs)) == (40, 29)
 
 
 def test_failures_in_a_row_are_counted_as_they_come(tmp_path: Path) -> None:
