@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,13 @@ class SharedFolder:
         folder: The folder; made when the first job is listed.
         retries: Most losses of a job that are made good.
         grace: Seconds without a sign of life after which a worker of another machine counts as gone.
+
+    Attributes:
+        check: Called before lists are changed; raises if another driver has succeeded this one, whose they are then.
     """
 
     def __init__(self, folder: Path, retries: int = RETRIES, grace: float = GRACE) -> None:
+        self.check: Callable[[], None] = lambda: None
         self._work = WorkFolder(folder)
         self._attempts = Attempts(retries)
         self._grace = grace
@@ -86,10 +90,11 @@ class SharedFolder:
                     came = True
                     yield result
                     self._forget_recorded()
+            if self._jobs:
+                self._watch()
             if came:
                 pause = Pause(_SLOWEST)
             elif self._jobs:
-                self._watch()
                 time.sleep(pause.next())
         self._list()
 
@@ -127,6 +132,8 @@ class SharedFolder:
     def _list(self) -> None:
         """Lists new jobs, and takes cancelled ones off their lists."""
         self._forget_recorded()
+        if self._unlisted or self._dropped:
+            self.check()
         fresh = {}
         for id in self._unlisted:
             data = messages.job_to_json(self._jobs[id])
@@ -221,11 +228,13 @@ class SharedFolder:
         self._recorded.clear()
 
     def _watch(self) -> None:
-        """Frees the jobs of workers that are gone."""
+        """Frees the jobs of workers that are gone, and lists anew what is listed no more."""
         if time.monotonic() - self._watched < min(_WATCH, self._grace / 4):
             return
         self._watched = time.monotonic()
-        claimed = self._work.claimed(self._work.names())
+        names = self._work.names()
+        self._restore(self._lists.keys() - set(self._work.lists(names)))
+        claimed = self._work.claimed(names)
         dead = self._work.dead(self._grace)
         for id, key in list(self._keys.items()):
             if key not in claimed:
@@ -237,6 +246,17 @@ class SharedFolder:
                 self._lose(id, f"worker {name or 'without a name'} gave no sign of life any more")
         for name in dead:
             self._work.remove_worker(name)
+
+    def _restore(self, gone: Collection[str]) -> None:
+        """Lists jobs again whose lists another driver has removed.
+
+        One that slept for so long that it was succeeded takes the lists of its successor for those of an earlier
+        driver, until it finds out.
+        """
+        if gone:
+            self.check()
+            if self._work.jobs.is_dir():  # else the run has been removed
+                self._rewrite({}, sorted(gone))
 
     def _late(self, key: str) -> bool:
         return self._work.age(key) > self._grace

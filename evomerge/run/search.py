@@ -14,6 +14,7 @@ from evomerge import executors, report
 from evomerge.candidate import Worker, WorkerSettings
 from evomerge.evaluation import PYTHON, PYTHON_ITEMS, Response
 from evomerge.executors import Executor, ExecutorError
+from evomerge.executors.folder import SharedFolder
 from evomerge.fitness import TaskSuite
 from evomerge.run import paths, tracked
 from evomerge.run.assemble import Assembly, assemble, searcher_settings, with_fingerprints
@@ -95,6 +96,8 @@ def search(
             sharing.begin(folder, assembly.written, prepared.settings)
         sharing.reopen(folder)
         executor = make_executor(assembly, prepared.settings, folder)
+        if isinstance(executor, SharedFolder):
+            executor.check = store.check
         with tracked.follow(store, assembly.written, assembly.objectives, warn) as followed:
             try:
                 result = run(search_plan(assembly), executor, store, progress, stop, (followed,))

@@ -127,7 +127,7 @@ class RunStore:
                 there are answers beside a failure.
             LeaseLost: If another process has taken over the folder, as for all that writes.
         """
-        self._writing()
+        self.check()
         if evaluation.ask in self._records:
             raise ValueError(f"{evaluation.ask} has been kept already")
         given = list(responses)
@@ -144,7 +144,7 @@ class RunStore:
         record = Record(
             evaluation, replace(provenance, writer=self.writer or "", answered=answered if ref else "", responses=ref)
         )
-        self._writing()  # again: the wait for the disk may have been long enough to count as dead
+        self.check()  # again: the wait for the disk may have been long enough to count as dead
         self._log.append(record_line(record).encode())
         self._register(record)
         return evaluation
@@ -154,7 +154,7 @@ class RunStore:
 
         Not waited for: a run that goes on after a crash tells the same again.
         """
-        self._writing()
+        self.check()
         self._note(Note({ask: values for ask, values in told.items() if self._records[ask].evaluation.told != values}))
 
     def asked(self, ask: Ask, digest: str) -> None:
@@ -162,7 +162,7 @@ class RunStore:
 
         Not waited for: the next record is, after it in the same file; without one nothing came of it.
         """
-        self._writing()
+        self.check()
         self._note(Note({}, (Turn(ask, digest),) if ask not in self.turns else ()))
 
     def find(
@@ -211,19 +211,19 @@ class RunStore:
 
     def fold(self) -> Path:
         """Writes all evaluations, sorted, to ``evaluations.jsonl``."""
-        self._writing()
+        self.check()
         write_lines(self.folder / _FOLDED, (evaluation_line(evaluation) for evaluation in self.evaluations()))
         return self.folder / _FOLDED
 
     def log_event(self, event: Mapping[str, Any]) -> None:
         """Appends an event to ``events.jsonl``; a crash may lose the last ones, which nothing depends on."""
-        self._writing()
+        self.check()
         self._events.append((compact(event) + "\n").encode(), sync=False)
 
     def write_json(self, name: str, data: Any) -> Path:
         """Writes a JSON file into the run's folder in one step; see :meth:`write_text`."""
         if self.writer is not None:
-            self._writing()
+            self.check()
         write_json(self.folder / name, data)
         return self.folder / name
 
@@ -233,7 +233,7 @@ class RunStore:
         A store that was opened to read may do this too: a report follows from the records, whoever writes it.
         """
         if self.writer is not None:
-            self._writing()
+            self.check()
         write_text(self.folder / name, text)
         return self.folder / name
 
@@ -264,7 +264,7 @@ class RunStore:
         """Closes the store."""
         self.close()
 
-    def _writing(self) -> None:
+    def check(self) -> None:
         """Makes sure that this process may write.
 
         Raises:

@@ -24,6 +24,7 @@ from evomerge.executors._folder import messages
 from evomerge.executors._folder.work import Signature
 from evomerge.executors.folder import FolderWorker, SharedFolder, WorkFolder
 from evomerge.executors.local import LocalExecutor
+from evomerge.lease import LeaseLost
 
 GRACE = 60.0
 
@@ -101,6 +102,57 @@ def test_a_driver_that_vanished_is_succeeded_and_what_was_done_is_not_done_again
     assert found == {workers.job(number).id for number in range(1, 6)}
     assert sorted(done) == list(range(6))
     assert len(files(tmp_path)) == 1, "the result of the job that was not asked again waits for it"
+
+
+def test_lists_that_a_driver_of_before_removed_are_written_again(tmp_path: Path) -> None:
+    """It slept between a job and its list; one that looks whether it has been succeeded changes nothing."""
+    slept, driver = SharedFolder(tmp_path), SharedFolder(tmp_path)
+    slept.submit(workers.job(1))
+    for number in range(1, 4):
+        driver.submit(workers.job(number))
+    driver._list()
+    before = files(tmp_path)
+
+    def succeeded() -> None:
+        raise LeaseLost
+
+    slept.check = succeeded
+    with pytest.raises(LeaseLost):
+        next(slept.results())
+    assert files(tmp_path) == before
+    slept.check = lambda: None
+    slept._list()
+    assert files(tmp_path) != before
+    with joined(tmp_path):
+        assert {result.job for result in driver.results()} == {workers.job(number).id for number in range(1, 4)}
+    (tmp_path / "jobs").rename(tmp_path / "removed")
+    driver.submit(workers.job(1))
+    driver._list()
+    (tmp_path / "jobs" / files(tmp_path)[0]).unlink()
+    (tmp_path / "jobs").rmdir()
+    driver._watched = 0.0
+    driver._watch()
+    assert not (tmp_path / "jobs").exists(), "a run that was removed stays so"
+
+
+def test_jobs_of_dead_workers_are_freed_while_others_end(tmp_path: Path) -> None:
+    """Each look brings a result here."""
+    executor, work = SharedFolder(tmp_path), WorkFolder(tmp_path)
+    executor.submit(workers.job(0))
+    executor._list()
+    vanish(tmp_path)
+    executor.submit(workers.job(1))
+    ended: list[str] = []
+    with joined(tmp_path):
+        for number, result in enumerate(executor.results(), 2):
+            ended.append(result.job)
+            if result.job == "job-0":
+                break
+            assert number < 20
+            executor.submit(workers.job(number))
+            executor._list()
+            wait_for(lambda: bool(work.ended(work.names())))
+    assert ended[-1] == "job-0"
 
 
 def vanish(folder: Path) -> None:
