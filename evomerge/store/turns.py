@@ -1,8 +1,8 @@
 """The order of an asynchronous run: which candidate was asked when, and whose evaluation came then.
 
 The lines of the records are that order. An ask may be noted after its job has started, but always before what came of
-it; an evaluation comes where its record stands, so a kill between the two leaves nothing to guess. Whatever is lost from the end is lost of both, and a run that
-goes on from there is one that was never further.
+it; an evaluation comes where its record stands, so a kill between the two leaves nothing to guess. Whatever is lost
+from the end is lost of both, and a run that goes on from there is one that was never further.
 """
 
 from __future__ import annotations

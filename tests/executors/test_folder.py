@@ -142,8 +142,10 @@ def test_jobs_of_dead_workers_are_freed_while_others_end(tmp_path: Path) -> None
     executor._list()
     vanish(tmp_path)
     executor.submit(workers.job(1))
+    executor._list()
     ended: list[str] = []
     with joined(tmp_path):
+        wait_for(lambda: bool(work.ended(work.names())))
         for number, result in enumerate(executor.results(), 2):
             ended.append(result.job)
             if result.job == "job-0":
