@@ -269,6 +269,24 @@ def test_a_cancelled_job_is_given_up_by_its_worker(tmp_path: Path) -> None:
     worker.leave()
 
 
+def test_a_job_that_was_taken_away_is_given_up_though_another_has_claimed_it(tmp_path: Path) -> None:
+    executor, work = SharedFolder(tmp_path), WorkFolder(tmp_path)
+    executor.submit(workers.job(1))
+    executor._list()
+    slow = FolderWorker(work, LocalExecutor(workers.make_square), "slow", GRACE)
+    assert slow._look()
+    assert work.take_away(messages.key_of(messages.job_to_json(workers.job(1))), slow._worker.name)
+    other = FolderWorker(work, LocalExecutor(workers.make_square), "other", GRACE)
+    assert other._look()
+    slow._look()
+    other._look()
+    assert (slow.busy, other.busy) == (False, True)
+    slow.leave()
+    assert other.turn(0.0)
+    assert [result.worker.split()[0] for result in executor.results()] == ["other"]
+    other.leave()
+
+
 class _Two(LocalExecutor):
     capacity = 2
 

@@ -143,7 +143,7 @@ class FolderWorker:
         names = self._work.names()
         self._read_lists(self._work.lists(names))
         claimed, ended = self._work.claimed(names), self._work.ended(names) | self._work.done(names)
-        self._give_up(claimed, ended)
+        self._give_up(ended)
         changed = False
         for name, jobs in self._lists.items():
             free = [key for key in jobs if key not in claimed and key not in ended]
@@ -170,11 +170,12 @@ class FolderWorker:
         self._executor.submit(job)
         return True
 
-    def _give_up(self, claimed: set[str], ended: set[str]) -> None:
+    def _give_up(self, ended: set[str]) -> None:
         """Gives up jobs that are asked no more, that another worker has ended, or whose claim was taken away."""
         listed = {key for jobs in self._lists.values() for key in jobs}
         for id, taken in list(self._taken.items()):
-            lost = taken.key not in claimed and not self._work.holds(taken.key, self._worker)
+            # Read, not listed: another worker may have claimed it by now.
+            lost = not self._work.holds(taken.key, self._worker)
             if taken.key not in listed or taken.key in ended or lost:
                 del self._taken[id]
                 if self._ended.pop(id, None) is None:
