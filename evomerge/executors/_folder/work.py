@@ -192,8 +192,10 @@ class WorkFolder:
         return {name.removesuffix(_DONE) for name in names if name.endswith(_DONE)}
 
     def write_result(self, key: str, text: str) -> None:
-        """Writes a result, in one step; one that is there already is replaced by its equal."""
-        write_text(self._result(key), text)
+        """Writes a result, in one step, unless the run is over or has been removed; an equal one is replaced."""
+        with contextlib.suppress(FileNotFoundError):
+            self.jobs.stat()  # which, unlike `is_dir`, does not say no where the file system is away for a moment
+            write_text(self._result(key), text)
 
     def read_result(self, key: str) -> str | None:
         """The text of a result; None where there is none."""
