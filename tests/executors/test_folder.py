@@ -18,7 +18,7 @@ from evomerge import executors
 from evomerge.contracts import workers
 from evomerge.contracts.executor import ExecutorContract, WorkerContract
 from evomerge.contracts.watching import wait_for
-from evomerge.evaluation import Failure, Job, Outcome, Response
+from evomerge.evaluation import Failure, Outcome, Response
 from evomerge.executors import ExecutorError, MakeWorker, run
 from evomerge.executors._folder import messages
 from evomerge.executors._folder.work import Signature
