@@ -7,6 +7,7 @@ import json
 import shutil
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from evomerge.cli.main import main
 from evomerge.errors import InputError
 from evomerge.report import sweep
 from evomerge.report.facts import Facts
+from evomerge.report.sweep.runs import SweepRun, read_run
 from evomerge.report.tables import front_json
 from evomerge.store import RunStore, read_sweep
 from tests.report.scenarios import HOSTILE
-from tests.report.sweeps import SWEEPS, write_sweep
+from tests.report.sweeps import ONE, SWEEPS, MadeUp, write_sweep
 
 SweepOf = Callable[[str], Path]
 
@@ -173,3 +175,30 @@ def test_a_run_whose_files_are_damaged_is_left_out_with_the_reason(tmp_path: Pat
     found = data(folder)
     assert "manifest.json" in found["not_finished"][name]
     assert len(found["groups"][0]["runs"]) == 1
+
+
+def test_no_member_is_chosen_by_its_test_scores(tmp_path: Path) -> None:
+    """A confirmed member that was never scored on search items is passed over; of such members alone none is chosen."""
+    folder = write_sweep(tmp_path / "sweep", [MadeUp({"seed": "0"}, replace(ONE, selection_items=0))])
+    job = read_sweep(folder).jobs[0]
+    log = folder / job.name / "records" / "main.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    found = [json.loads(line)["evaluation"] for line in lines]
+    scores: dict[str, dict[str, float]] = {"search": {}, "test": {}}
+    for e in found:
+        if e["name"] is None and e["metrics"] and e["split"] in scores:
+            (label,) = read_run(folder, job, {}).objectives
+            scores[e["split"]][e["digest"]] = label.value(e["metrics"])
+    ranked = sorted(scores["test"], key=lambda digest: -scores["search"][digest])
+    assert len(ranked) > 1
+
+    def without(digests: list[str]) -> SweepRun:
+        kept = zip(lines, found, strict=True)
+        log.write_text("".join(x for x, e in kept if e["split"] != "search" or e["digest"] not in digests))
+        return read_run(folder, job, {})
+
+    assert read_run(folder, job, {}).chosen["test"] == pytest.approx([-scores["test"][ranked[0]]])
+    assert without(ranked[:1]).chosen["test"] == pytest.approx([-scores["test"][ranked[1]]])
+    bare = without(ranked)
+    assert "test" in bare.fronts
+    assert "test" not in bare.chosen

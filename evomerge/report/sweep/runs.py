@@ -80,7 +80,8 @@ def read_run(folder: Path, job: SweepJob, shares: dict[tuple[Objective, ...], di
             shares[results.objectives] = {o.label: results.percent(o) for o in results.objectives}
     if tested:
         fronts["test"] = results.minimised(tested)
-        chosen["test"] = _chosen(results, tested)
+        if (best := _chosen(results, tested)) is not None:
+            chosen["test"] = best
     return SweepRun(
         job,
         results.objectives,
@@ -95,18 +96,22 @@ def read_run(folder: Path, job: SweepJob, shares: dict[tuple[Objective, ...], di
     )
 
 
-def _chosen(results: Results, tested: Sequence[Evaluation]) -> Array:
-    """Per objective the test score of the member that is best by the scores which finalists were chosen by."""
-    asked: list[Evaluation] = []
+def _chosen(results: Results, tested: Sequence[Evaluation]) -> Array | None:
+    """Per objective the test score of the member that is best by the scores which finalists were chosen by.
+
+    Members without such scores are not chosen, as to choose by test scores would flatter; None where no member has any.
+    """
+    pairs: list[tuple[Evaluation, Evaluation]] = []
     for split in ("selection", "search"):
-        found = [results.store.lookup(e.digest, split) for e in tested]
-        asked = [e for e in found if e is not None and results.scored(e)]
-        if len(asked) == len(tested):
+        found = [(results.store.lookup(e.digest, split), e) for e in tested]
+        pairs = [(asked, e) for asked, e in found if asked is not None and results.scored(asked)]
+        if len(pairs) == len(tested):
             break
-    else:
-        return results.minimised(tested).min(axis=0)
-    best = results.minimised(asked).argmin(axis=0)
-    return np.asarray(results.minimised(tested)[best, np.arange(len(results.objectives))], dtype=np.float64)
+    if not pairs:
+        return None
+    best = results.minimised([asked for asked, _ in pairs]).argmin(axis=0)
+    values = results.minimised([e for _, e in pairs])
+    return np.asarray(values[best, np.arange(len(results.objectives))], dtype=np.float64)
 
 
 def _baselines(results: Results, split: str) -> dict[str, Array]:
