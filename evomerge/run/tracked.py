@@ -42,7 +42,9 @@ def follow(
     given = config.tracking.options
     specs = [tracking.load(name) for name in config.tracking.trackers]
     chosen = [(spec, spec.complete(given.get(spec.name, {}))) for spec in specs]
-    settings = tracking.flattened(config.to_json())
+    # How trackers are reached is theirs to know, and no part of what they show.
+    shown = {name: value for name, value in config.to_json().items() if name != "tracking_options"}
+    settings = tracking.flattened(shown)
     run = TrackedRun(_id(store) if chosen else "", store.folder.resolve().name, store.folder / FOLDER, settings)
     return Tracking(run, chosen, objectives, failed)
 

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from evomerge.options import Option
 from evomerge.tracking._shared.clean_names import CleanNames
@@ -15,6 +16,7 @@ from evomerge.tracking._shared.spec import TrackerSpec
 
 __all__ = ["TRACKER", "MLflow"]
 
+_ENVIRONMENT, _VARIABLE = "environment", "MLFLOW_TRACKING_URI"
 _ID = "evomerge.id"  # the tag by which a later session finds its run
 _METRICS, _PARAMS, _LENGTH = 1000, 100, 6000  # what a store takes in one call, and of one parameter
 
@@ -37,7 +39,10 @@ class MLflow:
         self._entities = entities
         self._clean = CleanNames(r"[^-/\w. :]")
         own = options["uri"] is None
-        self._client = MlflowClient(tracking_uri=f"sqlite:///{run.folder}/mlflow.db" if own else options["uri"])
+        named = os.environ.get(_VARIABLE) if options["uri"] == _ENVIRONMENT else options["uri"]
+        if not own and not named:
+            raise ValueError(f"{_VARIABLE} is not set")
+        self._client = MlflowClient(tracking_uri=f"sqlite:///{run.folder}/mlflow.db" if own else named)
         experiment = self._client.get_experiment_by_name(options["experiment"])
         place = (run.folder / "artifacts").as_uri() if own else None
         where = (
@@ -94,6 +99,20 @@ class MLflow:
         return self._entities.Metric(self._clean(name), value, int(time * 1000), step)
 
 
+def check(options: Mapping[str, Any]) -> list[str]:
+    """Secrets in an address: a run's configuration is in its files, in its report, and in all trackers."""
+    try:
+        secret = urlsplit(options["uri"] or "").password is not None
+    except ValueError as error:
+        return [f"option uri is no address: {error}"]
+    if not secret:
+        return []
+    return [
+        "option uri holds a password, which the run's files, its report and all trackers would show; set "
+        f"MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead, or {_VARIABLE} and write uri={_ENVIRONMENT}"
+    ]
+
+
 def make(run: TrackedRun, options: Mapping[str, Any]) -> Tracker:
     """Makes the tracker."""
     return MLflow(run, options)
@@ -106,8 +125,15 @@ TRACKER = TrackerSpec(
     make=make,
     library="mlflow",
     install="pip install 'evomerge[mlflow]'",
+    check=check,
     options={
-        "uri": Option(None, None, str, "address of the store; none: a database in the run's folder, and no network"),
+        "uri": Option(
+            None,
+            None,
+            str,
+            f"address of the store; {_ENVIRONMENT}: the one in {_VARIABLE}; none: a database in the run's folder, and "
+            "no network",
+        ),
         "experiment": Option("evomerge", None, str, "the experiment"),
     },
 )

@@ -54,6 +54,15 @@ def test_everything_that_is_wrong_is_told_at_once(desk: Path) -> None:
     assert "tracking: wandb is given twice" in twice
 
 
+def test_an_address_with_a_password_is_refused_without_repeating_it(desk: Path) -> None:
+    for address in ("https://ann:s3cret@host/path", "postgresql://ann:s3cret@host/runs"):
+        (found,) = problems(f"tracking_options={{mlflow: {{uri: '{address}'}}}}")
+        assert found.startswith("tracking_options.mlflow: tracker mlflow: option uri holds a password")
+        assert "s3cret" not in found
+    assert not problems("tracking_options={mlflow: {uri: 'https://ann@host:5000'}}")
+    assert not problems("tracking_options.mlflow.uri=environment")
+
+
 def test_an_option_is_set_by_its_dotted_key(desk: Path) -> None:
     config = compose.search([*WORDS, "tracking_options.wandb.project=mine"])
     assert config.tracking.trackers == ()

@@ -52,6 +52,7 @@ class TrackerSpec:
         library: Name of the module that must be installed; None for none.
         install: How to install it.
         options: Name to declaration.
+        check: Finds problems of complete options that declarations cannot tell.
     """
 
     name: str
@@ -60,6 +61,7 @@ class TrackerSpec:
     library: str | None = None
     install: str = ""
     options: Mapping[str, Option] = field(default_factory=dict)
+    check: Callable[[Mapping[str, Any]], list[str]] | None = None
 
     def installed(self) -> bool:
         """Whether its library is there; nothing is imported."""
@@ -73,7 +75,10 @@ class TrackerSpec:
 
     def problems(self, options: Mapping[str, Any]) -> list[str]:
         """Problems of options, one sentence each."""
-        return problems(f"tracker {self.name}", self.options, options)
+        found = problems(f"tracker {self.name}", self.options, options)
+        if found or self.check is None:
+            return found
+        return [f"tracker {self.name}: {problem}" for problem in self.check(self.complete(options))]
 
     def complete(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options with every default filled in."""
