@@ -34,6 +34,8 @@ class WeightsAndBiases:
     """
 
     def __init__(self, run: TrackedRun, options: Mapping[str, Any]) -> None:
+        if options["mode"] == "online" and not known(os.environ):
+            raise PermissionError("nobody is logged in: run `wandb login` there, or set WANDB_API_KEY")
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else it reports to its makers, offline too
         import wandb
 
@@ -128,6 +130,14 @@ def _records(data: bytes) -> Iterator[bytes]:
         start += length
         if kind in (_WHOLE, _LAST):
             yield pieces
+
+
+def known(environment: Mapping[str, str]) -> bool:
+    """Whether somebody may be logged in: else the library would ask on the terminal, in the middle of a search."""
+    if any(environment.get(name) for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE")):
+        return True
+    kept = [environment["NETRC"]] if "NETRC" in environment else ["~/.netrc", "~/_netrc"]
+    return any(Path(name).expanduser().is_file() for name in kept)
 
 
 def make(run: TrackedRun, options: Mapping[str, Any]) -> Tracker:

@@ -15,6 +15,7 @@ from evomerge import tracking
 from evomerge.config import compose, help
 from evomerge.errors import InputError
 from evomerge.options import Option
+from evomerge.tracking.wandb import known
 from tests.contracts.copied_package import run_tests_in_a_copy
 
 WORDS = ["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]"]
@@ -61,6 +62,20 @@ def test_an_address_with_a_password_is_refused_without_repeating_it(desk: Path) 
         assert "s3cret" not in found
     assert not problems("tracking_options={mlflow: {uri: 'https://ann@host:5000'}}")
     assert not problems("tracking_options.mlflow.uri=environment")
+
+
+def test_nobody_is_asked_for_a_key_in_the_middle_of_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    run = tracking.TrackedRun("1", "run", tmp_path, {})
+    wandb = tracking.load("wandb")
+    with pytest.raises(PermissionError, match="nobody is logged in"):
+        wandb.make(run, wandb.complete({"mode": "online"}))
+    (tmp_path / ".netrc").touch()
+    assert known({})
+    assert not known({"NETRC": str(tmp_path / "none")})
+    assert known({"WANDB_API_KEY": "x"})
 
 
 def test_an_option_is_set_by_its_dotted_key(desk: Path) -> None:
