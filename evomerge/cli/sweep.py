@@ -6,7 +6,6 @@ finished jobs are skipped. The page over all runs is written at the end.
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
-from evomerge.cli.sweep_job import Interruptions, JobRunner
+from evomerge.cli.sweep_job import Interruptions, JobRunner, this_process
 from evomerge.cli.sweep_summary import summarise
 from evomerge.config import multirun
 from evomerge.config.sweep import plan
@@ -43,7 +42,7 @@ def run(words: Sequence[str]) -> int:
     print(f"{len(planned.jobs)} jobs in {folder}", flush=True)
     write_plan(folder, planned.keys, [(job.name, job.words) for job in planned.jobs])
     interruptions = Interruptions(folder.absolute() / NOTES / f".interrupts.{secrets.token_hex(4)}")
-    runner = JobRunner(folder.absolute(), Path.cwd(), interruptions, os.getpid())
+    runner = JobRunner(folder.absolute(), Path.cwd(), interruptions, this_process())
     try:
         with _Counted(interruptions):
             failure = multirun.launch(runner, planned.jobs, planned.hydra_words)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shlex
 import signal
 import subprocess
@@ -26,7 +27,13 @@ from evomerge.store.sweep import INTERRUPTED, write_note
 
 DONE = 0
 _TAIL = 20  # lines of a failed job's messages that are kept
+_TOKEN = secrets.token_hex(8)  # of this process and its forks
 _LOOK = 0.1  # seconds between looks at the sweep's interrupts
+
+
+def this_process() -> str:
+    """The name of this process, which no other one has; mere numbers of processes are equal in containers."""
+    return f"{os.getpid()} {_TOKEN}"
 
 
 class Interruptions:
@@ -70,13 +77,13 @@ class JobRunner:
         folder: The sweep's folder, absolute.
         cwd: Where relative paths in the words of jobs are seen from.
         interruptions: Interrupts of the sweep.
-        sweep: Process of the sweep, which counts signals itself.
+        sweep: Process of the sweep, see :func:`this_process`, which counts signals itself.
     """
 
     folder: Path
     cwd: Path
     interruptions: Interruptions
-    sweep: int
+    sweep: str
 
     def __call__(self, job: Job) -> int:
         """Runs a job to its end, or as far as an interrupt lets it, and notes how it ended.
@@ -104,7 +111,7 @@ class JobRunner:
         # A process group of its own: an interrupt from the terminal reaches it once, through the sweep.
         with (
             subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace", process_group=0) as child,
-            contextlib.nullcontext() if os.getpid() == self.sweep else _passing_on(child),
+            contextlib.nullcontext() if this_process() == self.sweep else _passing_on(child),
         ):
             assert child.stderr is not None
             reader = threading.Thread(target=_follow, args=(child.stderr, tail), daemon=True)

@@ -13,7 +13,7 @@ import pytest
 
 from evomerge.cli.main import main
 from evomerge.cli.sweep import _Counted
-from evomerge.cli.sweep_job import Interruptions, JobRunner
+from evomerge.cli.sweep_job import Interruptions, JobRunner, this_process
 from evomerge.cli.sweep_summary import summarise
 from evomerge.config import multirun
 from evomerge.config.sweep import plan
@@ -82,7 +82,7 @@ while len(seen) < 2:
 
 def test_every_interrupt_of_a_sweep_reaches_a_job_once(tmp_path: Path) -> None:
     interruptions = Interruptions(tmp_path / "interrupts")
-    runner = JobRunner(tmp_path, tmp_path, interruptions, os.getpid())
+    runner = JobRunner(tmp_path, tmp_path, interruptions, this_process())
     said: list[str] = []
 
     def watch(line: str) -> None:
@@ -100,10 +100,25 @@ def test_every_interrupt_of_a_sweep_reaches_a_job_once(tmp_path: Path) -> None:
     assert interruptions.count == 2, "what is removed with the folder is not forgotten"
 
 
+def test_a_launchers_process_of_the_same_number_passes_a_time_limit_on(tmp_path: Path) -> None:
+    """As in a container, where both are process 1."""
+    runner = JobRunner(tmp_path, tmp_path, Interruptions(tmp_path / "interrupts"), f"{os.getpid()} another")
+    said: list[str] = []
+
+    def watch(line: str) -> None:
+        said.append(line)
+        if len(said) < 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "stderr", SimpleNamespace(write=watch))
+        assert runner._run([sys.executable, "-c", LISTENER]) == (0, ["ready", "caught", "caught"])
+
+
 def test_a_job_can_be_handed_to_another_process(desk: Path) -> None:
     words = ["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]", "seed=0,1", "run_dir=sweep"]
     task = multirun.Task(
-        JobRunner(desk, desk, Interruptions(desk / "i"), 1), {job.values: job for job in plan(words).jobs}
+        JobRunner(desk, desk, Interruptions(desk / "i"), "1"), {job.values: job for job in plan(words).jobs}
     )
     assert pickle.loads(pickle.dumps(task)).by_values == task.by_values
 
