@@ -19,8 +19,20 @@ from evomerge.run.run_config import RunConfig
 from evomerge.settings import from_json
 from evomerge.store import read_json, read_manifest, write_json
 
-__all__ = ["WORK", "absolute", "begun_config", "config_of", "device_of", "directory_of", "write_config"]
+__all__ = [
+    "DATA_KEYS",
+    "TASK_FILES",
+    "WORK",
+    "absolute",
+    "begun_config",
+    "config_of",
+    "device_of",
+    "directory_of",
+    "write_config",
+]
 
+TASK_FILES = (".yaml", ".yml")
+DATA_KEYS = ("data", "fewshot")  # of a declared task: files
 WORK = "work"  # inside a run's folder: where those who share the run meet
 _CONFIG = "config.json"
 
@@ -141,8 +153,8 @@ def _ref(ref: ModelRef) -> ModelRef:
 def _task(task: str | Mapping[str, Any]) -> str | Mapping[str, Any]:
     """A task's file, or the files that a declared task names where these lie in the working folder."""
     if isinstance(task, str):
-        return _file(task) if task.endswith((".yaml", ".yml")) else task
-    files = {key: task[key] for key in ("data", "fewshot") if isinstance(task.get(key), str)}
+        return _file(task) if task.endswith(TASK_FILES) else task
+    files = {key: task[key] for key in DATA_KEYS if isinstance(task.get(key), str)}
     there = {key: _file(name) for key, name in files.items() if paths.is_file(paths.expanded(name))}
     return {**task, **there}
 

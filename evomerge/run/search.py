@@ -20,12 +20,12 @@ from evomerge.run import paths, tracked
 from evomerge.run.assemble import Assembly, assemble, searcher_settings, with_fingerprints
 from evomerge.run.attach import WORK, absolute
 from evomerge.run.cluster import sharing
-from evomerge.run.description.identity import run_identity
+from evomerge.run.description.identity import run_identity, worded
 from evomerge.run.description.manifest import run_manifest
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.runtime import tuned, with_verification, worker_settings
 from evomerge.search import Progress, RepeatedFailures, SearchPlan, SearchResult, factory, run
-from evomerge.store import LeaseLost, RunStore, identity
+from evomerge.store import LeaseLost, RunStore, identity, read_manifest
 
 # In the run's folder and not in a cache of the user's: it is then private to the run, on a disk that was chosen for it,
 # shared by the run's workers, and gone when the search is over.
@@ -55,17 +55,26 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda _: None) -> R
     Raises:
         InputError: With everything that is wrong.
     """
+    tasks = config.fitness.tasks
     config = absolute(config) if executors.load(config.executor.name).external else config
     assembly = with_fingerprints(assemble(config), say)
     settings = worker_settings(assembly, 1)
     # The default folder's name leaves the threads out, so that the same command finds its run on another machine.
-    name = identity.digest(run_identity(assembly, settings))[:12]
+    name = identity.digest(worded(run_identity(assembly, settings), tasks, None))[:12]
     folder = paths.expanded(config.run_dir) if config.run_dir else Path("runs") / name
     kept = replace(settings.prepared, folder=str(folder / PREPARED))
     settings, notes = tuned(replace(settings, prepared=kept), assembly, folder, say)
     assembly = replace(assembly, warnings=(*assembly.warnings, *notes))
     settings = with_verification(settings, assembly, folder)
-    return ReadySearch(assembly, settings, folder, run_identity(assembly, settings))
+    return ReadySearch(assembly, settings, folder, worded(run_identity(assembly, settings), tasks, _began(folder)))
+
+
+def _began(folder: Path) -> dict[str, Any] | None:
+    """The identity of the run that a folder holds; None where it holds none."""
+    if not (folder / "manifest.json").exists():
+        return None
+    found = read_manifest(folder).get("identity")
+    return found if isinstance(found, dict) else None
 
 
 def search(

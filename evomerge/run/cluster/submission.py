@@ -21,7 +21,7 @@ from evomerge.run.attach import absolute, device_of, write_config
 from evomerge.run.cluster import sharing
 from evomerge.run.cluster.scripts import Job, kubernetes_job, slurm_job
 from evomerge.run.cluster.settings import SubmitSettings
-from evomerge.run.description.identity import run_identity
+from evomerge.run.description.identity import run_identity, worded
 from evomerge.run.run_config import RunConfig
 from evomerge.run.runtime import tuned, worker_settings
 from evomerge.store import identity, read_manifest
@@ -120,7 +120,9 @@ def _refuse_other(assembly: Assembly, folder: Path, device: str) -> None:
     """
     settings, _ = tuned(worker_settings(assembly, 1), assembly, folder, lambda _: None)
     stored: dict[str, Any] = read_manifest(folder).get("identity", {})
-    now: dict[str, Any] = json.loads(json.dumps(run_identity(assembly, settings)))
+    now: dict[str, Any] = json.loads(
+        json.dumps(worded(run_identity(assembly, settings), settings.fitness.tasks, stored))
+    )
     if assembly.config.model.device != device:  # which was checked on the CPU
         now["model"]["device"] = device.partition(":")[0]
     identity.refuse_other(str(folder), stored, now)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from evomerge import executors
@@ -12,6 +13,7 @@ from evomerge.candidate import WorkerSettings, companion_digests, device_info
 from evomerge.executors import ExecutorSettings
 from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run.assemble import Assembly, searcher_settings
+from evomerge.run.attach import DATA_KEYS, TASK_FILES
 
 # Settings of the fitness that say where files lie or how many items are used (the items are in the identity),
 # or that enter only where they are not what runs had before them. A new setting of the fitness enters by itself, and so
@@ -61,6 +63,34 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         },
         **_executor(config.executor),
     }
+
+
+def worded(identity: Mapping[str, Any], tasks: Sequence[Any], stored: Mapping[str, Any] | None) -> dict[str, Any]:
+    """An identity whose tasks are in the words that the run began with, else in the user's.
+
+    Where a task's file lies is no part of what a run is: its items are, and how they are judged. So a run goes on from
+    another folder, or on machines that see its files under other paths, and those share it that need them absolute.
+
+    Args:
+        identity: As :func:`run_identity` made it.
+        tasks: The tasks as the user wrote them.
+        stored: The identity of the run that the folder holds; None where it holds none.
+    """
+    fitness, words = identity["fitness"], plain(tasks)
+    then = ((stored or {}).get("fitness") or {}).get("tasks")
+    if isinstance(then, list) and list(map(_placeless, then)) == list(map(_placeless, words)):
+        words = then
+    return {**identity, "fitness": {**fitness, "tasks": words}}
+
+
+def _placeless(task: Any) -> Any:
+    """A task without the folders of the files that it names."""
+    if isinstance(task, str):
+        return Path(task).name if task.endswith(TASK_FILES) else task
+    if not isinstance(task, Mapping):
+        return task
+    files = {key: Path(task[key]).name for key in DATA_KEYS if isinstance(task.get(key), str)}
+    return {**task, **files}
 
 
 def _content(ref: ModelRef) -> Any:
