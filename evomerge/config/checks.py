@@ -23,6 +23,8 @@ from evomerge.store import is_sweep
 # Algorithms that `searcher=auto` stands for.
 SEVERAL_OBJECTIVES, ONE_OBJECTIVE = "nsga2", "cmaes"
 ONE_OBJECTIVE_ASYNCHRONOUS = "ga"
+# Options of executors that a run fills in.
+_FILLED = {"device": "write model.device", "folder": "it is in the run's folder; leave it out"}
 
 
 def section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -215,8 +217,8 @@ def search(values: Mapping[str, Any]) -> list[str]:
         spec, options = executors.load(values["executor.name"]), values.get("executor.options", {})
         problems += spec.misplaced(_executor(values))
         device = {"device": values.get("model.device", "auto")} if "device" in spec.options else {}
-        told = "executor.options.device: write model.device"
-        problems += [told] if "device" in options else spec.problems({**options, **device})
+        filled = [f"executor.options.{name}: {text}" for name, text in _FILLED.items() if name in options]
+        problems += filled or spec.problems({**options, **device})
     problems += tracking.problems(values.get("tracking", ()), values.get("tracking_options", {}))
     return problems
 

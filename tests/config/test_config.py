@@ -155,6 +155,7 @@ def test_within_a_program_that_hydra_runs(desk: Path) -> None:
         ("executor=processes executor.timeout=0", "greater than 0"),
         ("executor=processes executor.memory=lots", "executor.memory"),
         ("executor=processes executor.options.device=cuda", "write model.device"),
+        ("executor=folder executor.options.folder=x", "leave it out"),
         ("searcher.population=3", "at least 5"),
         ("searcher=nsga2 objectives=[rhymes.acc]", "several objectives"),
         ("searcher=ga objectives=[rhymes.acc,rhymes.acc_norm]", "one objective"),

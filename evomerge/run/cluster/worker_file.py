@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evomerge import executors
 from evomerge.errors import InputError
 from evomerge.evaluation import Job, Outcome
 from evomerge.recipe import Recipe
@@ -38,7 +39,9 @@ def write_worker(folder: Path, settings: WorkerSettings, executor: ExecutorSetti
         offline: Whether the hub is out of bounds.
     """
     places = tuple((ref, str(Path(place).absolute())) for ref, place in settings.folders)
-    limits = {"timeout": executor.timeout, "memory": executor.memory}
+    chosen = executors.load(executor.name)
+    given = chosen.given(executor)  # by the keys of their own, or among the executor's options
+    limits = {name: given.get(name) for name in ("timeout", "memory")}
     data = {"offline": offline, "limits": limits, "settings": plain(replace(settings, folders=places))}
     write_json(folder / WORK / WORKER, data)
 
