@@ -17,7 +17,7 @@ from evomerge.lease import is_held
 from evomerge.recipe import AdapterRef
 from evomerge.run import paths
 from evomerge.run.assemble import Assembly, assemble, with_fingerprints
-from evomerge.run.attach import absolute, device_of, write_config
+from evomerge.run.attach import DATA_KEYS, absolute, device_of, write_config
 from evomerge.run.cluster import sharing
 from evomerge.run.cluster.scripts import Job, kubernetes_job, slurm_job
 from evomerge.run.cluster.settings import SubmitSettings
@@ -74,8 +74,9 @@ def submit(config: RunConfig, settings: SubmitSettings, say: Callable[[str], Non
     assembly = with_fingerprints(assemble(replace(config, model=replace(config.model, device=here))), say)
     if (folder / "manifest.json").exists():
         _refuse_other(assembly, folder, config.model.device)
-    job = _job(config, folder, settings)
-    notes += [note for note in (_mount_note(job, config),) if note]
+    named = replace(config, models=assembly.config.models, base=assembly.config.base)  # adapters with what they are on
+    job = _job(named, folder, settings)
+    notes += [note for note in (_mount_note(job, named),) if note]
     folder.mkdir(parents=True, exist_ok=True)
     sharing.reopen(folder)
     write_config(folder, config)
@@ -140,6 +141,8 @@ def _places(config: RunConfig) -> Iterable[str]:
     refs = [*config.models, *([config.base] if config.base is not None else [])]
     refs += [ref.on for ref in refs if isinstance(ref, AdapterRef)]
     named = [ref.source for ref in refs] + list(config.fitness.task_path)
+    for task in config.fitness.tasks:
+        named += [task] if isinstance(task, str) else [str(task[key]) for key in DATA_KEYS if key in task]
     named += [entry.rpartition(":")[0] for entry in config.functions]
     named += [path for path in (config.recipe, config.start_from) if path is not None]
     return [place for place in named if Path(place).is_absolute()]
