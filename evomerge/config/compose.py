@@ -71,15 +71,20 @@ def _submit_settings(found: Sequence[Override], problems: list[str]) -> SubmitSe
         flat |= flattened({override.key: override.value}, schema.SUBMIT, problems)
     values = validate.read_values(flat, schema.SUBMIT, problems)
     own = {key.partition(".")[2]: value for key, value in values.items()}
-    return from_json(SubmitSettings, {_SUBMIT: own}, f"{_SUBMIT}.")
+    settings = from_json(SubmitSettings, {_SUBMIT: own}, f"{_SUBMIT}.")
+    problems += settings.problems()
+    return settings
 
 
 def _submit_problems(found: Sequence[Override]) -> list[str]:
     """Problems of words of a search that come of its submission."""
     given = {override.key: override.value for override in found}
     problems = []
-    if given.get("run_dir") is None:
+    folder = given.get("run_dir")
+    if folder is None:
         problems.append("run_dir: missing; write run_dir=FOLDER, on a disk that all machines see under the same path")
+    elif not str(folder).isprintable() or set(str(folder)) & set('"\\'):
+        problems.append(f"run_dir: a batch script cannot name {str(folder)!r}; choose a name of letters and digits")
     named = {given[key] for key in ("executor", "executor.name") if isinstance(given.get(key), str)} - {"folder"}
     if named:
         problems.append(f"executor: workers of a submission share the run's folder; leave {named.pop()} out")

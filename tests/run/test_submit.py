@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
+from evomerge.candidate import WorkerSettings
 from evomerge.cli.main import main
+from evomerge.executors import ExecutorSettings
 from evomerge.recipe import AdapterRef, CheckpointRef
 from evomerge.run import attach
 from evomerge.run.attach import absolute, config_of
 from evomerge.run.cluster.scripts import Job, kubernetes_job, slurm_job
 from evomerge.run.cluster.settings import SubmitSettings
 from evomerge.run.cluster.worker import name_here
+from evomerge.run.cluster.worker_file import read_worker, write_worker
 from evomerge.run.run_config import RunConfig
 from tests.run.family import Family
 
@@ -100,6 +103,51 @@ def test_everything_that_is_wrong_is_said_and_nothing_written(desk: Path, capsys
     before = sorted(path.name for path in desk.iterdir())
     assert main(["submit", *words.split(), "run_dir=run"]) == 2
     assert sorted(path.name for path in desk.iterdir()) == before
+
+
+def test_what_would_be_other_lines_of_a_script_is_refused(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["models=[A,B]", "base=C", "tasks=[rhymes]", 'run_dir="a\\nrm x"', "submit.time=24h"]
+    assert main(["submit", *words, 'submit.partition="a\\nrm x"', "submit.account='a b'"]) == 2
+    said = capsys.readouterr().err
+    expected = ["run_dir: a batch script cannot name", "submit.partition: expected one", "submit.account: expected one"]
+    assert [text for text in [*expected, "submit.time: expected SLURM's"] if text not in said] == []
+    assert not [path.name for path in desk.iterdir() if "rm" in path.name]
+    for time in ("30", "90:00", "24:00:00", "2-12", "2-12:30", "1-00:00:00"):
+        assert SubmitSettings(time=time).problems() == []
+
+
+def test_places_that_pods_need_include_the_files_of_tasks(
+    family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And `%` is no pattern of SLURM's in the name of a folder."""
+    elsewhere = tmp_path / "data"
+    elsewhere.mkdir()
+    shutil.copy(family.folder / "tasks" / "first.jsonl", elsewhere / "quiz.jsonl")
+    quiz = f"{{task: quiz, data: {elsewhere}/quiz.jsonl, question: '{{{{question}}}}', choices: '{{{{options}}}}', "
+    quiz += "answer: '{{answer}}', output_type: multiple_choice}"
+    changes = {
+        "tasks": f"[{quiz}]",
+        "task_path": None,
+        "searcher": "cmaes",
+        "submit.mount": family.folder,
+        "submit.gpus": 0,
+    }
+    run = family.folder / "100%a"
+    assert main(["submit", *family.words(run, **changes)]) == 0
+    assert f"{elsewhere}/quiz.jsonl lies elsewhere" in capsys.readouterr().err
+    assert f'--output="{family.folder}/100%%a/worker-%a.log"' in (run / "job.sbatch").read_text()
+    shutil.rmtree(run)
+
+
+@pytest.mark.parametrize("written", [ExecutorSettings(timeout=60.0), ExecutorSettings(options={"timeout": 60.0})])
+def test_limits_reach_workers_however_they_are_written(tmp_path: Path, written: ExecutorSettings) -> None:
+    reference = CheckpointRef("A")
+    fitness = RunConfig().fitness
+    settings = WorkerSettings(reference, (), fitness, "", "float32", "eager", "cpu")
+    write_worker(tmp_path, settings, replace(written, name="folder"), offline=True)
+    found = read_worker(tmp_path)
+    assert found is not None
+    assert found["limits"] == {"timeout": 60.0, "memory": None}
 
 
 def test_a_worker_wants_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,7 +53,7 @@ class Job:
 def slurm_job(job: Job) -> str:
     """The script of an array job: each task is one worker, queued again when its time is up or its node is taken."""
     settings = job.settings
-    log = str(job.folder / "worker-%a.log")
+    log = f"{job.folder}".replace("%", "%%") + "/worker-%a.log"  # SLURM's patterns begin with %
     options = [
         f"--job-name={job.name}",
         f"--array=0-{settings.workers - 1}",

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from evomerge.run.run_config import RUN_FOLDER
 from evomerge.settings import setting
 
 __all__ = ["SubmitSettings", "WorkerConfig"]
+
+# Minutes, minutes:seconds, hours:minutes:seconds, days-hours, and so on.
+_TIME = r"\d+(:\d\d?){0,2}|\d+-\d\d?(:\d\d?){0,2}|UNLIMITED|INFINITE"
 
 
 @dataclass(frozen=True)
@@ -73,3 +77,15 @@ class SubmitSettings:
     mount: str | None = field(
         default=None, metadata=setting("where pods see it, as this machine does; null: above all that the run names")
     )
+
+    def problems(self) -> list[str]:
+        """Words that a line of a batch script cannot hold, or that SLURM does not know."""
+        words = {name: getattr(self, name) for name in ("partition", "account", "mount")}
+        found = [
+            f"submit.{name}: expected one word{' or a folder' if name == 'mount' else ''}, came {word!r}"
+            for name, word in words.items()
+            if word is not None and (not word or not word.isprintable() or (name != "mount" and " " in word))
+        ]
+        if not re.fullmatch(_TIME, self.time):
+            found.append(f"submit.time: expected SLURM's writing, such as 24:00:00 or 2-12, came {self.time!r}")
+        return found
