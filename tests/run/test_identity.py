@@ -10,7 +10,7 @@ from typing import Any
 from evomerge.config import compose
 from evomerge.config.schema import SEARCH
 from evomerge.run.assemble import assemble, with_fingerprints
-from evomerge.run.description.identity import run_identity
+from evomerge.run.description.identity import _devices, run_identity
 from evomerge.run.runtime import worker_settings
 from tests.run.family import Family
 
@@ -89,7 +89,7 @@ OUTSIDE = {
     "model.trust_remote_code": "a model whose code may not run is not scored at all",
     "model.prepared_disk": SAME,
     "model.prepared_memory": SAME,
-    "model.device_map": f"{SAME}; the type of the first device is inside",
+    "model.device_map": f"{SAME}; the type of the first device is inside, and all types where there are several",
     "model.max_memory": SAME,
     "model.tolerance": "it says which workers may score, and a score is that of the worker that made it",
     "progress": "only people see it",
@@ -172,3 +172,9 @@ def identity(family: Family, **changes: Any) -> dict[str, Any]:
 def at(value: Mapping[str, Any], path: str) -> Any:
     """What stands at a dotted path, None if there is nothing."""
     return functools.reduce(lambda inner, name: (inner or {}).get(name), path.split("."), value)
+
+
+def test_devices_of_several_types_are_inside() -> None:
+    assert _devices(("cuda:0", "cpu")) == {"devices": ["cuda", "cpu"]}
+    for alike in ((), ("auto",), ("cpu",), ("cuda:0", "cuda:1"), ("cuda", "cuda:1")):
+        assert _devices(alike) == {}, "as in runs that began before there were several"

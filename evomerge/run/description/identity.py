@@ -57,6 +57,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
             "dtype": settings.dtype,
             "attention": settings.attention,
             "device": device_info(settings.device)["type"],
+            **_devices(settings.device_map),
             "threads": settings.threads,
             "merge_dtype": template.dtype,
             "out_dtype": template.out_dtype,
@@ -91,6 +92,12 @@ def _placeless(task: Any) -> Any:
         return task
     files = {key: Path(task[key]).name for key in DATA_KEYS if isinstance(task.get(key), str)}
     return {**task, **files}
+
+
+def _devices(device_map: tuple[str, ...]) -> dict[str, Any]:
+    """The types of the devices that layers are spread over, where there are several types, as each has its own sums."""
+    types = [] if device_map == ("auto",) else [name.partition(":")[0] for name in device_map]
+    return {"devices": types} if len(set(types)) > 1 else {}
 
 
 def _content(ref: ModelRef) -> Any:
