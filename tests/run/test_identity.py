@@ -137,7 +137,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "genome.depth": "smooth", "genome.block_size": 2, "genome.control_points": 2,
         "genome.basis": "cosine", "genome.split_kinds": "true", "genome.own_groups": "[norm]",
         "genome.frozen": "[norm]", "genome.fixed": "{layer * mlp: {density: 0.5}}", "genome.bounds": "{weight: [0, 1]}",
-        "genome.shared": "[weight]", "genome.ends": "nearest", "genome.modules": "searched",
+        "genome.shared": "[weight]", "genome.ends": "own", "genome.modules": "searched",
         "genome.control_every": 1, "searcher.name": "cmaes", "searcher.population": 8,
         "searcher.options": "{sigma: 0.2}", "allocation.policy": "rotating", "allocation.options": "{carried: 0.5}",
         "allocation.items": 3, "allocation.growth": "converging", "allocation.race": "sequential",
