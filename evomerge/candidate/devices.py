@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
+from pathlib import Path
 
 import torch
 
@@ -131,9 +132,21 @@ def device_rooms(names: Iterable[str]) -> dict[str, int]:
 
 
 def device_details(device: str) -> dict[str, str]:
-    """The same with the instructions that sums follow from on a CPU, to tell workers apart by."""
+    """The same with what sums follow from on a CPU, its model and instructions, to tell workers apart by."""
     found = device_info(device)
-    return found | ({"instructions": torch.backends.cpu.get_cpu_capability()} if found["type"] == "cpu" else {})
+    if found["type"] != "cpu":
+        return found
+    return found | {"model": _processor(), "instructions": torch.backends.cpu.get_cpu_capability()}
+
+
+def _processor() -> str:
+    """The model of the processor; Python knows no more than its family on most systems."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def thread_count() -> int:

@@ -149,7 +149,7 @@ class KnownAnswers:
         """Circumstances of another worker that are not these, in words."""
         here, there = dict(_flat(others)), dict(_flat(self.circumstances))
         names = [name for name in {**there, **here} if here.get(name) != there.get(name)]
-        return [f"{name} {here.get(name)} instead of {there.get(name)}" for name in names]
+        return [f"{name} {here.get(name)} instead of {there.get(name, 'one that was not noted')}" for name in names]
 
 
 def _text(response: Mapping[str, Any]) -> str:

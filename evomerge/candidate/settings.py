@@ -90,7 +90,7 @@ class ModelSettings(RuntimeSettings):
         default=None,
         metadata=setting(
             "how far a worker's log-likelihoods of a known candidate may be from the first worker's, 0.01 being 1 %; "
-            "null: 0.01 with mode=asynchronous, else they are equal or the worker is refused",
+            "null: 0.01 between unlike machines with mode=asynchronous, else they are equal or the worker is refused",
             low=0.0,
             high=1.0,
         ),

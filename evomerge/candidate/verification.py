@@ -38,6 +38,7 @@ class Verification:
         recipes: Known candidates by name; the first that has a score is asked.
         tolerance: How far log-likelihoods may differ, relative to their size where that is above 1; 0 asks for equal
             answers to the last bit.
+        exact_alike: Whether the tolerance is for workers of other circumstances alone, such as another processor.
         versions: Version by library of those that the manifest names.
         files: Digest by name of the reference's files beside its weights, see :func:`companion_digests`.
         stamps: Stamp by folder of the checkpoints whose bytes were read when the run began here: as long as it is the
@@ -48,6 +49,7 @@ class Verification:
     folder: str
     recipes: tuple[tuple[str, Recipe], ...]
     tolerance: float = 0.0
+    exact_alike: bool = False
     versions: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     stamps: tuple[tuple[str, FolderStamp], ...] = ()
@@ -183,8 +185,10 @@ def verify(wanted: Verification, worker: Examined) -> None:
             f"a worker on {_host()} cannot score the known candidate {name!r}, which the run's first worker has "
             f"scored: {found}{_because(known.unlike_circumstances(worker.about))}; leave this machine out"
         )
-    if not known.difference(found).within(wanted.tolerance):
-        raise InputError(_refusal(wanted, name, known, found))
+    alike = wanted.exact_alike and not known.unlike_circumstances(found.circumstances)
+    tolerance = 0.0 if alike else wanted.tolerance
+    if not known.difference(found).within(tolerance):
+        raise InputError(_refusal(tolerance, name, known, found))
 
 
 def _first(wanted: Verification, worker: Examined) -> KnownAnswers | None:
@@ -203,14 +207,14 @@ def _chosen(items: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     return {task: tuple(ids) for task, ids in ordered.items() if ids}
 
 
-def _refusal(wanted: Verification, name: str, known: KnownAnswers, found: KnownAnswers) -> str:
+def _refusal(tolerance: float, name: str, known: KnownAnswers, found: KnownAnswers) -> str:
     difference = known.difference(found)
     said = (
         f"a worker on {_host()} does not answer as the run's first worker did, and records would depend on which of "
         f"them a candidate met: its answers as {name!r}, {difference.describe()}"
         f"{_because(known.unlike_circumstances(found.circumstances))}"
     )
-    if difference.is_rounding and difference.largest > wanted.tolerance:
+    if difference.is_rounding and difference.largest > tolerance:
         enough = f"{_rounded_up(difference.largest):.0e}"
         return (
             f"{said}. Processors and devices of other kinds add up in another order: use machines like the first, or "

@@ -126,6 +126,7 @@ def with_verification(settings: WorkerSettings, assembly: Assembly, folder: Path
         folder=str(folder.absolute()),
         recipes=tuple(recipes),
         tolerance=tolerance_of(assembly.config),
+        exact_alike=assembly.config.model.tolerance is None,
         versions=library_versions(),
         files=companion_digests(assembly.checkpoints.reference),
         stamps=tuple(assembly.stamps.items()),
@@ -137,7 +138,8 @@ def with_verification(settings: WorkerSettings, assembly: Assembly, folder: Path
 def tolerance_of(config: RunConfig) -> float:
     """How far answers to a known candidate may differ: as told, else not at all where records are to be equal.
 
-    Without batches the order in which candidates come back decides what is asked next, so that runs differ anyhow.
+    Without batches the order in which candidates come back decides what is asked next, so that runs differ anyhow; but
+    where nobody told, workers of equal circumstances give equal answers there too.
     """
     told = config.model.tolerance
     return told if told is not None else ASYNCHRONOUS if config.asynchronous else 0.0

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from evomerge import methods
 from evomerge.candidate import (
     Verification,
     Worker,
@@ -24,28 +20,15 @@ from evomerge.candidate import (
     suite_digest,
     verification,
 )
-from evomerge.candidate.devices import device_details
 from evomerge.candidate.known_answers import ANSWERS, KnownAnswers
-from evomerge.candidate.verification import Examined, refuse_unlike, verify
+from evomerge.candidate.verification import refuse_unlike
 from evomerge.checkpoints import FolderStamp, fingerprint_of, open_source
 from evomerge.errors import InputError
-from evomerge.evaluation import Job, Outcome
 from evomerge.fitness import FitnessSettings, TaskSuite
-from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
+from evomerge.recipe import CheckpointRef
 from tests.building import perturbed, tiny_llama
+from tests.candidate.verified import TOLD, Broken, again, average, changed, known, refusal, rewrite
 from tests.run.family import write_task
-
-TOLD = """
-task: told
-dataset_path: json
-dataset_kwargs: {data_files: {test: first.jsonl}}
-test_split: test
-output_type: generate_until
-doc_to_text: '{{question}}'
-doc_to_target: '{{options[0]}}'
-generation_kwargs: {until: ["\\n"], max_gen_toks: 4, do_sample: false}
-metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +40,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_task(folder, "first", 10)
     (folder / "told.yaml").write_text(TOLD)
     return folder
-
-
-def average(refs: tuple[CheckpointRef, ...]) -> Recipe:
-    weight = np.full((1, len(refs)), 1.0 / len(refs))
-    options = methods.load("linear").resolve({})
-    return Recipe("linear", options, refs, None, ParameterGroups((Group("all"),)), {"weight": weight})
 
 
 @pytest.fixture(scope="module")
@@ -100,41 +77,6 @@ def worker(models: Path, suite: TaskSuite) -> Worker:
     refs = tuple(CheckpointRef(str(models / name)) for name in ("base", "one"))
     folders = tuple((ref, ref.source) for ref in refs)
     return Worker(WorkerSettings(refs[0], folders, suite.settings, suite_digest(suite)), suite)
-
-
-def again(wanted: Verification, worker: Worker, **changes: Any) -> None:
-    """Verifies a worker once more."""
-    bare = tuple((name, without_fingerprints(recipe)) for name, recipe in wanted.recipes)
-    items = worker.scorer.suite.items["search"]  # type: ignore[union-attr]
-    changes = {"recipes": bare} | changes
-    verify(replace(wanted, **changes), Examined(items, worker, worker.live.checksum, {"device": device_details("cpu")}))
-
-
-def without_fingerprints(recipe: Recipe) -> Recipe:
-    return replace(recipe, sources=tuple(replace(source, fingerprint=None) for source in recipe.sources))
-
-
-def refusal(settings: WorkerSettings, suite: TaskSuite | None = None) -> tuple[str, ...]:
-    with pytest.raises(InputError) as refused:
-        Worker(settings, suite)
-    return refused.value.problems
-
-
-def changed(settings: WorkerSettings, **changes: Any) -> WorkerSettings:
-    assert settings.verification is not None
-    return replace(settings, verification=replace(settings.verification, **changes))
-
-
-def known(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / ANSWERS).read_text(encoding="utf-8"))
-
-
-def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """Makes the answers those of another first worker."""
-    found = known(folder)
-    change(found)
-    (folder / ANSWERS).write_text(json.dumps(found))
-    return found
 
 
 def test_the_first_worker_leaves_answers_to_items_of_every_task_that_others_repeat(
@@ -180,8 +122,21 @@ def test_other_answers_after_equal_weights_are_refused_with_their_size_unless_to
     assert "instead of OTHER" in problem
     assert "set model.tolerance=6e-04" in problem
     again(wanted, worker, tolerance=6e-4)
+    again(wanted, worker, tolerance=6e-4, exact_alike=True)
     with pytest.raises(InputError):
         again(wanted, worker, tolerance=1e-4)
+
+
+def test_between_equal_machines_a_default_tolerance_counts_for_nothing(
+    wanted: Verification, worker: Worker, tmp_path: Path
+) -> None:
+    again(wanted, worker)
+    rewrite(tmp_path, lambda found: found.update(weights="0" * 16))
+    again(wanted, worker, tolerance=0.01)
+    with pytest.raises(InputError, match="after other merged weights"):
+        again(wanted, worker, tolerance=0.01, exact_alike=True)
+    rewrite(tmp_path, lambda found: found["circumstances"]["device"].pop("model"))
+    again(wanted, worker, tolerance=0.01, exact_alike=True)
 
 
 def test_other_weights_in_memory_are_refused(wanted: Verification, worker: Worker, tmp_path: Path) -> None:
@@ -207,15 +162,6 @@ def test_another_generated_answer_is_refused(wanted: Verification, worker: Worke
     assert "2 of 2 generated answers" in problem
     assert "instead of ['another']" in problem
     assert "more than another order of sums explains" in problem
-
-
-class Broken(Worker):
-    """A worker whose memory gives NaN."""
-
-    def __call__(self, job: Job) -> Outcome:
-        self.live.model.get_input_embeddings().weight.fill_(float("nan"))
-        self.live.install = lambda *_: ()  # type: ignore[method-assign, assignment]
-        return super().__call__(job)
 
 
 def test_a_worker_that_answers_with_nan_is_refused_and_leaves_no_answers(
