@@ -107,7 +107,7 @@ class ExecutorContract(Made):
             for number in range(executor.capacity):
                 executor.submit(self.job(number))
             ended = []
-            for submitted, result in enumerate(executor.results(), executor.capacity):
+            for submitted, result in enumerate(executor.results(lambda: None), executor.capacity):
                 ended.append(result.job)
                 if submitted < 8:
                     executor.submit(self.job(submitted))

@@ -78,7 +78,7 @@ class SharedFolder:
         self._jobs[job.id] = job
         self._unlisted.append(job.id)
 
-    def results(self) -> Iterator[Result]:
+    def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
         """See `Executor.results`."""
         pause = Pause(_SLOWEST)
         while self._jobs:
@@ -95,6 +95,8 @@ class SharedFolder:
             if came:
                 pause = Pause(_SLOWEST)
             elif self._jobs:
+                if room is not None and len(self._jobs) < self.capacity:
+                    room()
                 time.sleep(pause.next())
         self._list()
 

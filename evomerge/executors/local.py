@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from evomerge.errors import InputError
@@ -40,7 +40,7 @@ class LocalExecutor:
             raise ValueError(f"job {job.id} is outstanding already")
         self._waiting[job.id] = job
 
-    def results(self) -> Iterator[Result]:
+    def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
         """Runs jobs in the order in which they were submitted; see `Executor.results`."""
         while self._waiting:
             if self._worker is None:

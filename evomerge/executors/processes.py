@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -78,7 +78,7 @@ class Processes:
             raise
         self._hand_out()
 
-    def results(self) -> Iterator[Result]:
+    def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
         """See `Executor.results`."""
         while self._jobs:
             result = self.poll()

@@ -134,7 +134,7 @@ class SteadySearch:
             self._start(opened)
         self._fill()
         self._write()
-        for result in self._evaluator.executor.results() if self._jobs else ():
+        for result in self._evaluator.executor.results(self._more) if self._jobs else ():
             if result.job not in self._jobs:
                 raise ExecutorError(f"the executor brought a result of {result.job}, which is not outstanding")
             opened = self._open[self._jobs.pop(result.job)]
@@ -150,6 +150,12 @@ class SteadySearch:
         if self._jobs:
             raise ExecutorError(f"the executor lost the results of {len(self._jobs)} jobs: {', '.join(self._jobs)}")
         return self._reason or "exhausted"
+
+    def _more(self) -> None:
+        """Gives jobs to workers that have come while nothing ended."""
+        if not self._evaluator.expired():
+            self._fill()
+            self._write()
 
     def _fill(self) -> None:
         """Asks until every worker has a job, or nothing more may be asked now."""

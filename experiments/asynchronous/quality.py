@@ -12,7 +12,7 @@ import argparse
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class Timed:
         self._free[number] = max(self._free[number], self.now) + self._seconds[number] * factor
         self._ends[job.id] = (self._free[number], number, job)
 
-    def results(self) -> Iterator[Result]:
+    def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
         """Results as they end."""
         while self._ends:
             id = min(self._ends, key=lambda id: self._ends[id][0])

@@ -23,17 +23,17 @@ COUNTER = itertools.count()
 
 
 class _Loses(LocalExecutor):
-    def results(self) -> Iterator[Result]:
+    def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
         return itertools.islice(super().results(), 1)
 
 
 class _Repeats(LocalExecutor):
-    def results(self) -> Iterator[Result]:
+    def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
         return (result for one in super().results() for result in (one, one))
 
 
 class _CountsFromZero(LocalExecutor):
-    def results(self) -> Iterator[Result]:
+    def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
         return (replace(one, attempt=0) for one in super().results())
 
 
@@ -54,14 +54,14 @@ class _KeepsOutstanding(LocalExecutor):
 
 
 class _Drifts(LocalExecutor):
-    def results(self) -> Iterator[Result]:
+    def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
         for one in super().results():
             response = Response("task", "item", {"square": next(COUNTER)})
             yield replace(one, outcome=Outcome((response,)))
 
 
 class _FixedBatch(LocalExecutor):
-    def results(self) -> Iterator[Result]:
+    def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
         return iter(list(super().results()))
 
 

@@ -54,7 +54,7 @@ class Threads:
                 self.done.append((number, time.monotonic() - began))
                 self.ended.put((ticket, Result(job.id, 1, f"thread {number}", outcome)))
 
-    def results(self):
+    def results(self, room=None):
         """Results of jobs that were not cancelled meanwhile."""
         while self.outstanding:
             ticket, result = self.ended.get()

@@ -152,6 +152,25 @@ def test_a_worker_of_another_machine_is_gone_when_it_gives_no_sign_of_life(tmp_p
     assert work.claim(key, far), "one that was only slow joins again"
 
 
+def test_there_is_room_for_more_when_workers_join(tmp_path: Path) -> None:
+    """Before anything has ended: nobody works until the second job is there."""
+    executor, idle = SharedFolder(tmp_path), []
+    executor.submit(workers.job(1))
+    with contextlib.ExitStack() as stack:
+
+        def room() -> None:
+            if len(idle) == 1:
+                executor.submit(workers.job(2))
+                stack.enter_context(joined(tmp_path))
+            idle.append(executor.capacity)
+
+        for number in range(2):
+            worker = FolderWorker(WorkFolder(tmp_path), LocalExecutor(workers.make_square), f"idle-{number}", GRACE)
+            stack.callback(worker.leave)
+        assert {result.job for result in executor.results(room)} == {"job-1", "job-2"}
+    assert idle[:2] == [2, 2]
+
+
 def test_claims_are_granted_once(tmp_path: Path) -> None:
     """Also where files have no second names."""
     work = WorkFolder(tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from evomerge.evaluation import Ask, Job
 from evomerge.executors import MakeWorker, Result, WorkerState, call
@@ -32,7 +32,7 @@ class Shuffled:
         self._jobs[job.id] = job
         self.most = max(self.most, len(self._jobs))
 
-    def results(self) -> Iterator[Result]:
+    def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
         while self._jobs:
             id = self._next()
             job = self._jobs.pop(id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evomerge.evaluation import Ask, Constraint, Failure, Job, Objective, Outcome, Response
-from evomerge.executors import ExecutorError, Result
+from evomerge.executors import ExecutorError, Result, WorkerState
 from evomerge.executors.local import LocalExecutor
 from evomerge.search import (
     Budgets,
@@ -74,12 +74,15 @@ def test_the_row_follows_the_order_of_asks_not_of_outcomes(tmp_path: Path) -> No
         def submit(self, job: Job) -> None:
             self.jobs.append(job)
 
-        def results(self) -> Iterator[Result]:
+        def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
             while self.jobs:
                 job, index = self.jobs.pop(), len(self.jobs)
                 fails = len(job.recipe.sources) > 1 and index > 0
                 outcome = Outcome(error=Failure("error", f"number {index}")) if fails else Analytic()(job)
                 yield Result(job.id, 1, "backwards", outcome)
+
+        def workers(self) -> Sequence[WorkerState]:
+            return ()
 
         def cancel(self, job: str) -> None:
             self.jobs = [other for other in self.jobs if other.id != job]
@@ -93,7 +96,7 @@ def test_the_row_follows_the_order_of_asks_not_of_outcomes(tmp_path: Path) -> No
 
 def test_lost_results_are_the_executors_fault_and_end_no_search_quietly(tmp_path: Path) -> None:
     class Loses(LocalExecutor):
-        def results(self) -> Iterator[Result]:
+        def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
             return (result for result in super().results() if not result.job.startswith("search-1-3"))
 
     work = plan("nsga2", evaluations=20)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from evomerge.evaluation import Ask, Failure, Job, Outcome
-from evomerge.executors import ExecutorError, Worker
+from evomerge.executors import ExecutorError, Result, Worker
 from evomerge.search import Budgets, RepeatedFailures, ReplayError, SearchPlan, SearchResult, run
 from evomerge.search.events import Event, Told
 from evomerge.search.loop import EMPTY_BATCHES
@@ -103,6 +103,24 @@ def test_as_many_are_at_work_as_there_are_workers(tmp_path: Path) -> None:
             run(work(), executor, store, listeners=[note])
         assert at_work[: 40 - capacity] == [capacity] * (40 - capacity), "the next is at work before one is kept"
         assert at_work[40 - capacity :] == list(range(capacity))[::-1], "in the end all that was begun is told"
+
+
+def test_workers_that_come_have_jobs_before_anything_ends(tmp_path: Path) -> None:
+    at_work = []
+
+    class Growing(Shuffled):
+        def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
+            if room is not None:
+                at_work.append(len(self._jobs))
+                self.capacity = 4
+                room()
+                at_work.append(len(self._jobs))
+            return super().results()
+
+    with RunStore.open(tmp_path, {}, {}) as store:
+        result = run(work(), Growing(analytic, 1), store)
+    assert at_work == [1, 4]
+    assert search(tmp_path, work()) == (result, []), "and the order is repeated"
 
 
 def test_an_extended_search_repeats_its_order_and_goes_on(tmp_path: Path) -> None:

@@ -78,12 +78,16 @@ class Executor(Protocol):
         """
         ...
 
-    def results(self) -> Iterator[Result]:
+    def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
         """Yields each outstanding job's result once, as they come; ends when no job is outstanding.
 
         Jobs may be submitted and cancelled between two results. Leaving the iterator leaves jobs outstanding. A job
         whose worker died is given to another; if that one dies too, it has failed (`Attempts` is the policy). What a
         worker lived to tell is not tried again.
+
+        Args:
+            room: Called now and then while none comes and `capacity` has grown beyond the jobs that are outstanding,
+                by executors whose workers come and go; it may submit more.
 
         Raises:
             InputError: If a worker cannot be made because of what the user asked for.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import pickle
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from evomerge.evaluation import Job, Outcome
@@ -60,7 +60,7 @@ class RayExecutor:
             raise
         self._hand_out(crew)
 
-    def results(self) -> Iterator[Result]:
+    def results(self, room: Callable[[], None] | None = None) -> Iterator[Result]:
         """See `Executor.results`."""
         while self._jobs:
             crew = self._connected()
@@ -77,6 +77,8 @@ class RayExecutor:
                     self._hand_out(crew)  # so that nobody idles while the outcome is looked at
                     yield result
             crew.be_patient()
+            if room is not None and len(self._jobs) < self.capacity:
+                room()
 
     def workers(self) -> Sequence[WorkerState]:
         """See `Executor.workers`."""
