@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,14 @@ from typing import Any
 import pytest
 
 from evomerge import executors
+from evomerge.contracts.watching import wait_for
 from evomerge.evaluation import Ask, Failure, Job, Outcome
-from evomerge.executors import Worker
+from evomerge.executors import Worker, WorkerState
+from evomerge.executors.local import LocalExecutor
 from evomerge.search import Budgets, EveryBaselineFailed, run
 from evomerge.search.events import Asked, Ended, Event, Failed, Phase, Promoted, Retried, Scored, Told
+from evomerge.search.status import live
+from evomerge.search.status.stopwatch import Stopwatch
 from evomerge.store import RunStore
 from tests.search.analytic import Analytic, plan
 from tests.search.sessions import search, status
@@ -94,6 +99,31 @@ def test_the_status_says_how_far_a_run_is_as_soon_as_a_replay_is_over(tmp_path: 
 
     search(tmp_path, replace(WORK, budgets=Budgets(evaluations=24)), worker)
     assert (seen[0]["phase"], seen[0]["batches"], seen[0]["evaluations"]) == ("search", 2, 20)
+
+
+def test_the_status_goes_on_though_workers_cannot_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while the file system of a shared folder is away, whoever asks."""
+    monkeypatch.setattr(live, "_TICK", 0.01)
+
+    class Away(LocalExecutor):
+        asked = 0
+
+        def workers(self) -> Sequence[WorkerState]:
+            self.asked += 1
+            if self.asked > 1:
+                raise PermissionError
+            return [WorkerState("far", "away", None, 0.0, 0, 0.0, ready=True)]
+
+    executor = Away(Analytic)
+    with RunStore.open(tmp_path, {}, {}) as store:
+        status = live.LiveStatus(store, Stopwatch(store), executor)
+        status(Phase("search", 0))
+        status(Asked("search", 1, 1, 1, ()))
+        wait_for(lambda: executor.asked > 4, 10.0)
+        status(Phase("test", 0))
+        status.close()
+    found = json.loads((tmp_path / "status.json").read_text())
+    assert (found["phase"], [worker["name"] for worker in found["session"]["workers"]]) == ("test", ["far"])
 
 
 def test_a_torn_event_is_dropped(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter
@@ -46,6 +47,7 @@ class LiveStatus:
         self._failures: Counter[str] = Counter()
         self._retried = 0
         self._replaying = False  # until the first ask of a phase: a session has not come as far as earlier ones had
+        self._known: Sequence[WorkerState] = ()
         self._said = ""  # of the workers, when they were last written down
         self._changed = False
         self._written = time.monotonic()
@@ -119,7 +121,11 @@ class LiveStatus:
         return _occupation(self._workers()) != self._said
 
     def _workers(self) -> Sequence[WorkerState]:
-        return () if self._over.is_set() else self._executor.workers()
+        if self._over.is_set():
+            return ()
+        with contextlib.suppress(OSError):  # a shared folder that is away for a moment: what was last known
+            self._known = self._executor.workers()
+        return self._known
 
     def _write(self, reason: str | None) -> None:
         now, workers = self._watch.progress(), self._workers()
