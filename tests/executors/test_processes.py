@@ -16,7 +16,8 @@ from evomerge.errors import InputError
 from evomerge.evaluation import Job, Outcome, Response
 from evomerge.executors import ExecutorError, ExecutorSettings, run
 from evomerge.executors._shared.gpus import grouped, named
-from evomerge.executors._shared.limits import private_bytes
+from evomerge.executors._shared.limits import Limits, private_bytes
+from evomerge.executors._shared.member import Member
 from evomerge.executors.processes import Processes
 
 
@@ -51,6 +52,19 @@ def test_a_gpu_that_is_named_is_for_all_workers_and_one_is_enough() -> None:
     spec = executors.load("processes")
     assert spec.workers(ExecutorSettings("processes"), "cuda:1") == 1
     assert spec.workers(ExecutorSettings("processes", 3), "cuda:1") == 3
+
+
+def test_an_idle_worker_that_grows_between_two_looks_is_replaced() -> None:
+    class Sudden(Limits):
+        looks = iter((True, False, True, True))  # as a job comes, then when idle ones are looked through, twice each
+
+        def too_large(self, member: Member) -> bool:
+            return member.name == "process 1" and member.occupation.done > 0 and next(self.looks, True)
+
+    executor = Processes(workers.make_square, 1, limits=Sudden(memory=2**40))
+    assert [result.worker for result in run(executor, [workers.job(1)])] == ["process 1"]
+    assert [result.worker for result in run(executor, [workers.job(2)])] == ["process 2"]
+    executor.close()
 
 
 class Growing:

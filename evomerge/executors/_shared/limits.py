@@ -31,7 +31,7 @@ class Limits:
         """Seconds until one of them may have passed a limit; None where none ever does."""
         busy = [member for member in members if member.job is not None]
         left = [] if self._timeout is None else [max(self._timeout - m.occupation.seconds, 0.0) for m in busy]
-        return min([*left, *([_LOOK] if self._memory is not None and busy else [])], default=None)
+        return min([*left, *([_LOOK] if self._memory is not None else [])], default=None)
 
     def passed(self, member: Member) -> Death | None:
         """The death that a worker at a job deserves, or None."""
