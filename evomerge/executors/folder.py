@@ -287,7 +287,7 @@ EXECUTOR = ExecutorSpec(
         "grace": Option(GRACE, None, float, "seconds without a sign of life after which a worker is gone", low=1.0),
         # Limits of the workers' own processes, which hear of them through the run's folder.
         "timeout": Option(None, None, float, "seconds after which a candidate has failed", low=0.0),
-        "memory": Option(None, None, int, "most resident bytes of a process", low=1),
+        "memory": Option(None, None, int, "most bytes of a process's own memory", low=1),
         "retries": Option(RETRIES, None, int, "how often a candidate is tried again when its worker is gone", low=0),
     },
 )

@@ -33,7 +33,7 @@ class ExecutorSettings:
         workers: Number of workers, for executors that have such a number; None for the executor's own default.
         retries: How often a job that was lost with its worker's machine is tried again.
         timeout: Seconds after which a candidate that is being scored has failed; None for no limit.
-        memory: Most resident bytes of a worker; a candidate at which it has more has failed. None for no limit.
+        memory: Most bytes of a worker's own memory; a candidate at which it has more has failed. None for no limit.
         options: Further options of the executor.
     """
 

@@ -75,7 +75,7 @@ EXECUTOR = ExecutorSpec(
         "workers": Option(None, None, int, "number of workers; null: as many as the cluster has room for", low=1),
         "retries": Option(RETRIES, None, int, "how often a job that was lost with its node is tried again", low=0),
         "timeout": Option(None, None, float, "seconds after which a job has failed", low=0),
-        "memory": Option(None, None, int, "most resident bytes of a worker, set aside for it on its node", low=1),
+        "memory": Option(None, None, int, "most bytes of a worker's own memory, set aside for it on its node", low=1),
         "device": Option("cpu", None, str, "where models run"),
         "address": Option(
             None,
