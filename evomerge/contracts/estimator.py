@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from evomerge.analysis.estimators import Answers, Array, Estimates, EstimatorSpec, estimate
-from evomerge.contracts.raising import raised
 from evomerge.contracts.searcher import other_values
+from evomerge.contracts.watching import raised
 from evomerge.errors import InputError
 
 __all__ = ["EstimatorContract", "landscape", "landscape_and_scores"]

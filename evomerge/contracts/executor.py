@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evomerge.contracts import workers
-from evomerge.contracts.raising import raised
-from evomerge.contracts.watching import gone, wait_for
+from evomerge.contracts.watching import gone, raised, wait_for
 from evomerge.errors import InputError
 from evomerge.evaluation import Job
 from evomerge.executors import Executor, ExecutorError, ExecutorSpec, MakeWorker, Result, run

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from evomerge.contracts import workers
 from evomerge.contracts.executor import Made
-from evomerge.contracts.raising import raised
-from evomerge.contracts.watching import gone
+from evomerge.contracts.watching import gone, raised
 from evomerge.errors import InputError
 from evomerge.executors import Result, run
 

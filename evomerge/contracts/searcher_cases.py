@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evomerge.contracts.raising import raised
+from evomerge.contracts.watching import raised
 from evomerge.options import Option
 from evomerge.search.searchers import Proposal
 

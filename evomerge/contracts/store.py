@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from evomerge.contracts.raising import raised
+from evomerge.contracts.watching import raised
 from evomerge.errors import InputError
 from evomerge.evaluation import Ask, Evaluation, Failure, Provenance, Response, ToldValues
 from evomerge.store import RunStore

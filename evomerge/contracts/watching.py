@@ -1,4 +1,4 @@
-"""Watches processes: waits for what they do, and sees when they are gone."""
+"""Watches what happens, without pytest: what processes do, when they are gone, and what calls raise."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
-__all__ = ["gone", "wait_for"]
+__all__ = ["gone", "raised", "wait_for"]
+
+E = TypeVar("E", bound=Exception)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -28,3 +31,16 @@ def gone(pid: int) -> bool:
         return True
     except FileNotFoundError:  # reaped between the two lines, unless this system has no such files at all
         return Path("/proc/self/stat").exists()
+
+
+def raised(kind: type[E], call: Callable[[], object]) -> E:
+    """The exception of a call that must raise it.
+
+    Raises:
+        AssertionError: If it raises nothing.
+    """
+    try:
+        call()
+    except kind as error:
+        return error
+    raise AssertionError(f"expected {kind.__name__}, and nothing was raised")

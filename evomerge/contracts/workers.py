@@ -246,7 +246,7 @@ _PROGRAM = """
 import functools, importlib, json, signal, sys
 from pathlib import Path
 from evomerge.contracts import workers
-from evomerge.contracts.raising import raised
+from evomerge.contracts.watching import raised
 from evomerge.executors import run
 
 if __name__ == "__main__":

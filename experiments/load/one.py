@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from evomerge import executors, report
+from evomerge.contracts.crowd import crowd
 from evomerge.executors import Executor
-from evomerge.executors._folder.crowd import crowd
 from evomerge.executors._shared.limits import private_bytes
 from evomerge.search import Progress, SearchPlan, run
 from evomerge.store import RunStore

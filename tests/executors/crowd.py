@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from evomerge.contracts import workers
+from evomerge.contracts.crowd import forked
 from evomerge.evaluation import Job, Outcome
-from evomerge.executors._folder.crowd import forked
 
 
 class Logging:

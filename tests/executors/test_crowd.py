@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from evomerge.contracts import workers
-from evomerge.contracts.watching import wait_for
+from evomerge.contracts.crowd import crowd as forked_crowd
+from evomerge.contracts.watching import gone, wait_for
 from evomerge.executors import run
 from evomerge.executors.folder import SharedFolder
 
@@ -42,6 +43,18 @@ def crowd(folder: Path, count: int, seconds: float, *before: str, grace: float =
 def ran(folder: Path) -> Counter[int]:
     """How often each job was run."""
     return Counter(int(number) for log in folder.glob("*.ran") for number in log.read_text().split())
+
+
+def test_a_worker_says_what_it_died_of(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    executor = SharedFolder(tmp_path)
+    executor.submit(workers.job(1))
+    executor._list()
+    with (
+        pytest.raises(ChildProcessError, match="worker-0 failed, as 1 of 1 workers did"),
+        forked_crowd(tmp_path, workers.make_broken, 1) as (pid,),
+    ):
+        wait_for(lambda: gone(pid))
+    assert "the disk is gone" in capfd.readouterr().err
 
 
 @pytest.mark.slow

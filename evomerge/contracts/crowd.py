@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,9 @@ def crowd(folder: Path, make_worker: MakeWorker, count: int, grace: float = 60.0
 
     Yields:
         Their process ids.
+
+    Raises:
+        ChildProcessError: If one failed; what of, it has said on standard error.
     """
     children = [forked(folder, make_worker, f"worker-{number}", grace) for number in range(count)]
     try:
@@ -39,8 +43,10 @@ def crowd(folder: Path, make_worker: MakeWorker, count: int, grace: float = 60.0
     finally:
         for child in children:
             os.kill(child, signal.SIGTERM)
-        for child in children:
-            os.waitpid(child, 0)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    failed = [number for number, code in enumerate(codes) if code > 0]  # killed ones have negative codes
+    if failed:
+        raise ChildProcessError(f"worker-{failed[0]} failed, as {len(failed)} of {count} workers did")
 
 
 def forked(folder: Path, make_worker: MakeWorker, name: str, grace: float = 60.0) -> int:
@@ -61,5 +67,7 @@ def forked(folder: Path, make_worker: MakeWorker, name: str, grace: float = 60.0
                 told.wait(pause.next())
         worker.leave()
         status = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(status)
