@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -49,8 +50,12 @@ def computes(device: torch.device) -> bool:
         return False
 
 
-def resolve_home(settings: RuntimeSettings) -> str:
+def resolve_home(settings: RuntimeSettings, *, elsewhere: bool = False) -> str:
     """The device that a model gets and gives tensors on, after a check of all that says where it lies.
+
+    Args:
+        settings: The user's.
+        elsewhere: Whether models run on other machines, so that GPUs which are named need not be here.
 
     Raises:
         InputError: If a device is unknown or not there, or the settings do not go together; all problems.
@@ -60,7 +65,7 @@ def resolve_home(settings: RuntimeSettings) -> str:
     if not names or auto:
         home = found.attempt(lambda: resolve_device("auto" if auto else settings.device))
     else:
-        homes = [found.attempt(lambda name=name: _one_device(name)) for name in names]  # type: ignore[misc]
+        homes = [found.attempt(lambda name=name: _one_device(name, elsewhere)) for name in names]  # type: ignore[misc]
         home = homes[0]
     if names and settings.device != "auto":
         found.problems.append("model.device and model.device_map are both set; leave one of them out")
@@ -98,10 +103,11 @@ def place_of(home: str, device_map: tuple[str, ...], max_memory: tuple[str, ...]
     return Spread(names, limits) if len(names) > 1 else names[0]
 
 
-def _one_device(name: str) -> str:
+def _one_device(name: str, elsewhere: bool) -> str:
     if name == "auto":
         raise InputError("model.device_map: auto stands alone; write model.device_map=auto or a list of devices")
-    return resolve_device(name, "model.device_map")
+    known = elsewhere and re.fullmatch(r"cuda(:\d+)?", name)
+    return name if known else resolve_device(name, "model.device_map")
 
 
 def _limits(texts: tuple[str, ...]) -> tuple[int, ...]:

@@ -71,6 +71,21 @@ def test_a_submission_is_a_folder_that_workers_can_join(
     assert not (run / "work" / "over.json").exists(), "what is submitted again goes on"
 
 
+def test_devices_that_a_model_is_spread_over_need_not_be_here(
+    family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What else is wrong with them is told here."""
+    spread = {"model.device": "auto", "model.device_map": "[cuda:90,cuda:91]"}
+    words = family.words(tmp_path / "run", **spread)
+    assert main(["submit", *words, "model.max_memory=[1GB,1GB,1GB]"]) == 2
+    assert "has 3 limits, but there are 2 devices" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert main(["submit", *words]) == 0
+    assert "model.device_map has cuda:90, which is not on this machine" in capsys.readouterr().err
+    assert config_of(tmp_path / "run").model.device_map == ("cuda:90", "cuda:91")
+    assert "#SBATCH --gres=gpu:2\n" in (tmp_path / "run" / "job.sbatch").read_text()
+
+
 @pytest.mark.parametrize(("began", "gpus", "device"), [("cuda", None, "cuda"), ("cpu", None, "cpu"), (None, 0, "cpu")])
 def test_a_device_that_was_left_open_is_settled_once(
     family: Family, finished: Path, tmp_path: Path, began: str | None, gpus: int | None, device: str

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evomerge.candidate import resolve_device
+from evomerge.candidate import ModelSettings, resolve_device, resolve_home
 from evomerge.errors import InputError
 from evomerge.lease import is_held
 from evomerge.recipe import AdapterRef
@@ -69,11 +69,11 @@ def submit(config: RunConfig, settings: SubmitSettings, say: Callable[[str], Non
     if is_held(folder / "records"):
         raise InputError(f"{folder} is being driven just now; more workers join it with evomerge worker run={folder}")
     config, notes = _settled(config, settings, folder)
-    here, more = _device_here(config)
+    here, more = _model_here(config)
     notes += more
-    assembly = with_fingerprints(assemble(replace(config, model=replace(config.model, device=here))), say)
+    assembly = with_fingerprints(assemble(replace(config, model=here)), say)
     if (folder / "manifest.json").exists():
-        _refuse_other(assembly, folder, config.model.device)
+        _refuse_other(assembly, folder, config.model)
     named = replace(config, models=assembly.config.models, base=assembly.config.base)  # adapters with what they are on
     job = _job(named, folder, settings)
     notes += [note for note in (_mount_note(job, named),) if note]
@@ -102,38 +102,57 @@ def _settled(config: RunConfig, settings: SubmitSettings, folder: Path) -> tuple
     return replace(config, model=replace(config.model, device=device)), notes
 
 
-def _device_here(config: RunConfig) -> tuple[str, list[str]]:
-    """The device that models are checked on: the CPU where the one that was asked for is another machine's."""
-    device = config.model.device
-    if not re.fullmatch(r"cuda(:\d+)?", device):
-        return device, []
-    try:
-        return resolve_device(device), []
-    except InputError:
-        return "cpu", [f"model.device={device} is not on this machine, so it was not tried; workers need it"]
+def _model_here(config: RunConfig) -> tuple[ModelSettings, list[str]]:
+    """How models are checked: on the CPU where a device that was asked for is another machine's."""
+    model = config.model
+    if model.device_map:
+        resolve_home(model, elsewhere=True)  # finds all other problems
+    for device in model.device_map or (model.device,):
+        if not re.fullmatch(r"cuda(:\d+)?", device):
+            continue
+        try:
+            resolve_device(device)
+        except InputError:
+            named = f"device_map has {device}, which" if model.device_map else f"device={device}"
+            note = f"model.{named} is not on this machine, so it was not tried; workers need it"
+            return replace(model, device="cpu", device_map=(), max_memory=()), [note]
+    return model, []
 
 
-def _refuse_other(assembly: Assembly, folder: Path, device: str) -> None:
+def _refuse_other(assembly: Assembly, folder: Path, model: ModelSettings) -> None:
     """Makes sure that the run in the folder is the one that is submitted, for a device that need not be here.
 
     Raises:
         InputError: If it is another one, naming the differences.
     """
     settings, _ = tuned(worker_settings(assembly, 1), assembly, folder, lambda _: None)
+    settings = replace(settings, device_map=model.device_map)
     stored: dict[str, Any] = read_manifest(folder).get("identity", {})
     now: dict[str, Any] = json.loads(
         json.dumps(worded(run_identity(assembly, settings), settings.fitness.tasks, stored))
     )
-    if assembly.config.model.device != device:  # which was checked on the CPU
-        now["model"]["device"] = device.partition(":")[0]
+    if model.device_map == ("auto",):
+        now["model"]["device"] = device_of(folder) or "cuda"
+    elif model.device_map:
+        now["model"]["device"] = model.device_map[0].partition(":")[0]
+    elif assembly.config.model.device != model.device:  # which was checked on the CPU
+        now["model"]["device"] = model.device.partition(":")[0]
     identity.refuse_other(str(folder), stored, now)
 
 
 def _job(config: RunConfig, folder: Path, settings: SubmitSettings) -> Job:
-    gpus = settings.gpus if settings.gpus is not None else int(config.model.device != "cpu")
+    gpus = settings.gpus if settings.gpus is not None else _gpus(config)
     mount = settings.mount or os.path.commonpath([str(folder.parent), *_places(config)])
     mount = str(folder.parent) if mount == os.sep else mount
     return Job(folder, Path.cwd(), sys.executable, gpus, mount, settings)
+
+
+def _gpus(config: RunConfig) -> int:
+    """GPUs of each worker where nobody said how many."""
+    names = config.model.device_map
+    if names and names != ("auto",):
+        return sum(name.startswith("cuda") for name in names)
+    return int(config.model.device != "cpu")
 
 
 def _places(config: RunConfig) -> Iterable[str]:
