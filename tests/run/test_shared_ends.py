@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from evomerge.cli.main import main
+from evomerge.cli.verbs.search import interrupted
 from evomerge.contracts.watching import wait_for
 from evomerge.executors import ExecutorSettings
 from evomerge.run.attach import WORK, write_config
@@ -91,3 +92,9 @@ def test_names_of_workers_are_names_of_files() -> None:
     assert named("a/b") == "a-b"
     assert named("../../x") == "-x"
     assert named("") == named(None) == name_here()
+
+
+def test_who_interrupts_a_driver_hears_that_workers_go_on() -> None:
+    shared = replace(RunConfig(), executor=ExecutorSettings("folder"))
+    assert "workers that share the run go on with it" in interrupted(shared)
+    assert interrupted(RunConfig()) == "interrupted before the end; go on with the same command"

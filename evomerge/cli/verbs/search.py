@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from evomerge import executors
 from evomerge.analysis.margin import HOLDS
 from evomerge.cli.interrupts import Interrupts
 from evomerge.cli.progress import ProgressLine
@@ -87,7 +88,16 @@ def _summarise(prepared: search.ReadySearch, result: SearchResult) -> None:
         print(printable(" ".join(sentence.split())))  # without the spaces that hold numbers and nouns together
     print(f"report: {folder / 'report.html'}")
     if result.reason == "stopped":
-        print("interrupted before the end; go on with the same command")
+        print(interrupted(prepared.assembly.config))
+
+
+def interrupted(config: RunConfig) -> str:
+    """What people are told of a search that they interrupted: of a shared run, only this driver has left."""
+    if executors.load(config.executor.name).external:
+        return (
+            "interrupted here, before the end; workers that share the run go on with it, and it stops when they leave"
+        )
+    return "interrupted before the end; go on with the same command"
 
 
 def _count(number: int, thing: str, several: str = "") -> str:
