@@ -92,7 +92,7 @@ def _summarise(prepared: search.ReadySearch, result: SearchResult) -> None:
 
 
 def interrupted(config: RunConfig) -> str:
-    """What people are told of a search that they interrupted: of a shared run, only this driver has left."""
+    """The last words to people who interrupted a search: of a shared run, only this driver has left."""
     if executors.load(config.executor.name).external:
         return (
             "interrupted here, before the end; workers that share the run go on with it, and it stops when they leave"
