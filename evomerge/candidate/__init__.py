@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from evomerge.candidate.devices import (
         device_info,
         device_rooms,
+        gpu_count,
         place_of,
         resolve_device,
         resolve_home,
@@ -39,6 +40,7 @@ __all__ = [
     "device_info",
     "device_rooms",
     "find_function",
+    "gpu_count",
     "library_versions",
     "load_live",
     "load_model",
@@ -69,6 +71,7 @@ _HOMES = {
     "companion_digests": "verification",
     "device_info": "devices",
     "device_rooms": "devices",
+    "gpu_count": "devices",
     "find_function": "functions",
     "library_versions": "versions",
     "load_live": "loading",

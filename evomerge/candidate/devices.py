@@ -40,6 +40,11 @@ def resolve_device(device: str, key: str = "model.device") -> str:
     return device
 
 
+def gpu_count() -> int:
+    """Number of GPUs that this process sees."""
+    return torch.cuda.device_count()
+
+
 def computes(device: torch.device) -> bool:
     """Whether a device still does sums in this process: after some errors of CUDA it does none before a new start."""
     try:

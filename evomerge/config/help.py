@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING
+from typing import Any
 
 from evomerge import executors, tracking
 from evomerge.config import groups, schema
@@ -150,7 +151,7 @@ def _explained(option: Option) -> str:
 def _allowed(key: Key) -> str:
     """The names that a key may hold, and its default where that says something."""
     said = [] if key.kind.names is None else [" | ".join(key.kind.names())]
-    silent = (MISSING, None, {}, "") if key.kind.names is not None else (MISSING, None, (), {}, "")
+    silent: tuple[Any, ...] = (MISSING, None, {}, "") if key.kind.names is not None else (MISSING, None, (), {}, "")
     if key.default not in silent:
         said.append(f"default {key.kind.shown(key.default)}")
     return f" ({'; '.join(said)})" if said else ""

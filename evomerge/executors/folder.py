@@ -285,6 +285,7 @@ EXECUTOR = ExecutorSpec(
     options={
         "folder": Option(None, None, str, "where driver and workers meet; filled in: in the run's folder"),
         "grace": Option(GRACE, None, float, "seconds without a sign of life after which a worker is gone", low=1.0),
+        "gpus": Option(1, None, int, "GPUs that each worker sees", low=1),
         # Limits of the workers' own processes, which hear of them through the run's folder.
         "timeout": Option(None, None, float, "seconds after which a candidate has failed", low=0.0),
         "memory": Option(None, None, int, "most bytes of a process's own memory", low=1),

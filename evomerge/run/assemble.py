@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import executors, methods
-from evomerge.candidate import UserFunction, resolve_home
+from evomerge.candidate import UserFunction, gpu_count, resolve_home
 from evomerge.checkpoints import CheckpointSource, FolderStamp, find_nonfinite, fingerprint_of, folder_of
 from evomerge.errors import Findings, InputError
 from evomerge.evaluation import Constraint, Objective
@@ -133,10 +133,7 @@ def assemble(config: RunConfig) -> Assembly:
     found, written = Findings(), config
     if config.run_dir is not None and (problem := foreign_problem(paths.expanded(config.run_dir))):
         found.problems.append(f"run_dir: {problem}")
-    device = found.attempt(lambda: resolve_home(config.model))
-    if device is not None:
-        chosen = executors.load(config.executor.name)
-        found.problems += chosen.problems(chosen.given(config.executor, device))
+    device, thin = _place(config, found)
     before = len(found.problems)
     find = Folders(config.offline)
     config = found.attempt(lambda: with_adapters(config, find)) or config
@@ -145,7 +142,7 @@ def assemble(config: RunConfig) -> Assembly:
     readable = len(found.problems) == before or config.recipe is None
     checkpoints = found.attempt(lambda: open_models(config, find, method, searched)) if readable else None
     functions = found.attempt(lambda: asked.functions(config)) or ()
-    warnings: list[str] = list(searched.notes) if searched else []
+    warnings: list[str] = [*(searched.notes if searched else ()), *thin]
     if checkpoints is not None:
         comparison = compare_models(config, checkpoints, searched)
         found.problems += comparison.problems
@@ -179,6 +176,41 @@ def assemble(config: RunConfig) -> Assembly:
         written, config, checkpoints, spec, method, suite, functions, objectives, constraints, start_names, starts,
         device, attention, tuple(dict.fromkeys(warnings)), searched, layout,
     )  # fmt: skip
+
+
+def _place(config: RunConfig, found: Findings) -> tuple[str | None, list[str]]:
+    """Where candidates live, after a check of the executor with it; and what people should know of that."""
+    device = found.attempt(lambda: resolve_home(config.model))
+    if device is None:
+        return None, []
+    chosen = executors.load(config.executor.name)
+    found.problems += chosen.problems(chosen.given(config.executor, device))
+    problem, note = spread_thin(config, device, gpu_count())
+    found.problems += [problem] if problem else []
+    return device, [note] if note else []
+
+
+def spread_thin(config: RunConfig, device: str, count: int) -> tuple[str | None, str | None]:
+    """Whether workers see too few GPUs for what was asked, or leave some idle: a problem, and a note.
+
+    Args:
+        config: What was asked.
+        device: Where models run.
+        count: Number of GPUs of this machine.
+    """
+    chosen = executors.load(config.executor.name)
+    if "gpus" not in chosen.options or device != "cuda":
+        return None, None
+    each = chosen.complete(chosen.given(config.executor, device))["gpus"] or 1
+    if config.model.device_map == ("auto",) and each <= 1 and not (chosen.local_processes and count <= 1):
+        text = (
+            "model.device_map=auto spreads a model over the GPUs that its worker sees, which is one: give it more, "
+            "executor.options.gpus=2, or leave device_map out"
+        )
+        return (text, None) if chosen.local_processes else (None, text)
+    if chosen.local_processes and count > each and (idle := count % int(each)):
+        return None, f"{idle} of {count} GPUs will be idle, as each worker has {each} (executor.options.gpus)"
+    return None, None
 
 
 def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _: None) -> Assembly:

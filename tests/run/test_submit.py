@@ -163,6 +163,9 @@ def test_limits_reach_workers_however_they_are_written(tmp_path: Path, written: 
     found = read_worker(tmp_path)
     assert found is not None
     assert found["limits"] == {"timeout": 60.0, "memory": None}
+    assert found["gpus"] == 1
+    write_worker(tmp_path, settings, ExecutorSettings("folder", options={"gpus": 2}), offline=True)
+    assert (read_worker(tmp_path) or {})["gpus"] == 2
 
 
 def test_a_worker_wants_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -152,7 +152,7 @@ def _gpus(config: RunConfig) -> int:
     names = config.model.device_map
     if names and names != ("auto",):
         return sum(name.startswith("cuda") for name in names)
-    return int(config.model.device != "cpu")
+    return 0 if config.model.device == "cpu" else int(config.executor.options.get("gpus") or 1)
 
 
 def _places(config: RunConfig) -> Iterable[str]:

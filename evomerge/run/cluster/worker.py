@@ -142,7 +142,8 @@ class ClusterWorker:
         known = read_worker(self._folder)
         if known is None:
             return None
-        settings = executors.ExecutorSettings("processes", self._config.workers, **known["limits"])
+        options = {"gpus": known.get("gpus", 1)}
+        settings = executors.ExecutorSettings("processes", self._config.workers, **known["limits"], options=options)
         spec = executors.load("processes")
         given = spec.given(settings, known["settings"]["device"])
         make_worker = functools.partial(worker_of, self._folder.absolute())

@@ -35,14 +35,15 @@ def write_worker(folder: Path, settings: WorkerSettings, executor: ExecutorSetti
     Args:
         folder: The run's folder.
         settings: The settings of the workers.
-        executor: The user's own settings, whose limits hold for the processes of each worker.
+        executor: The user's own settings, whose limits and GPUs are those of each process of a worker.
         offline: Whether the hub is out of bounds.
     """
     places = tuple((ref, str(Path(place).absolute())) for ref, place in settings.folders)
     chosen = executors.load(executor.name)
     given = chosen.given(executor)  # by the keys of their own, or among the executor's options
     limits = {name: given.get(name) for name in ("timeout", "memory")}
-    data = {"offline": offline, "limits": limits, "settings": plain(replace(settings, folders=places))}
+    gpus = chosen.complete(given).get("gpus", 1)
+    data = {"offline": offline, "limits": limits, "gpus": gpus, "settings": plain(replace(settings, folders=places))}
     write_json(folder / WORK / WORKER, data)
 
 
