@@ -41,9 +41,17 @@ def test_thirty_in_a_hundred_fail_at_random(tmp_path: Path) -> None:
     report.write(tmp_path / "run")
     text = (tmp_path / "run" / "report.md").read_text().replace("\xa0", " ")
     assert f"{failed.total()} of 40 candidates failed: " in text
-    for number, words in ((failed["oom"], "ran out of memory"), (failed["timeout"], "took too long")):
-        assert f"{number} {words} (" in text
-    assert "RuntimeError: no luck" in text or "workers died at it" in text
+    for kind, words in (
+        ("error", "met an error (RuntimeError: no luck)"),
+        ("oom", "ran out of memory (MemoryError: no room)"),
+        ("nonfinite", "had values that are not finite (a score is not finite: north.acc = nan, south.loss = nan)"),
+        ("timeout", "took too long (its worker took longer than 1 s (executor.timeout) and was ended)"),
+    ):
+        assert f"{failed[kind]} {words}" in text
+    aborted = [e.error for e in evaluations if way_of(e.batch, e.index) == "abort"]
+    assert {error.message for error in aborted if error} == {
+        "tried 2 times; 2 workers died at it, the last died of signal 6"
+    }
 
 
 @pytest.mark.faults
