@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -69,14 +70,14 @@ class Torment:
         if victim == "driver":
             driver.kill()
             return True
-        pids = list(self.workers(driver.pid))
-        if not pids:
-            return False
-        try:
-            os.kill(pids[self.random.integers(len(pids))], signal.SIGKILL)
-        except ProcessLookupError:
-            return False
-        return True
+        while driver.poll() is None:
+            pids = list(self.workers(driver.pid))
+            with contextlib.suppress(ProcessLookupError):
+                if pids:
+                    os.kill(pids[self.random.integers(len(pids))], signal.SIGKILL)
+                    return True
+            time.sleep(0.002)  # those that there were have just ended, and others are being started
+        return False
 
     def result(self, undisturbed: Path) -> dict[str, object]:
         """Kills, candidates begun, how many more that is than without kills, and what `compared` finds."""
