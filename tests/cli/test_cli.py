@@ -136,7 +136,7 @@ def test_check_says_what_a_search_would_do_offline_and_writes_nothing(workshop: 
     """The Hugging Face libraries read their variables once, on import, so what they hold tells which came first."""
     code = (
         "import sys; from evomerge.cli.main import main; "
-        f"code = main(['check', *{SEARCH!r}]); "
+        f"code = main(['check', *{SEARCH!r}, 'genome=layer']); "
         "import datasets, huggingface_hub; "
         "print(huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_DATASETS_OFFLINE); sys.exit(code)"
     )
