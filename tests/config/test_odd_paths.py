@@ -136,7 +136,7 @@ def test_a_folder_that_a_disk_is_mounted_on_cannot_be_replaced() -> None:
 def test_an_error_of_the_operating_system_names_the_file(odd: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A disk that fails in the middle of the work is nobody's bad input."""
     error = OSError(28, "No space left on device", "run/records/main.jsonl")
-    assert sentence(error) == "run/records/main.jsonl: No space left on device"
+    assert sentence(error) == ("run/records/main.jsonl: No space left on device; make room and repeat the command")
     assert sentence(OSError("odd")) == "OSError: odd"
 
 

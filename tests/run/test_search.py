@@ -133,8 +133,8 @@ def test_a_task_that_reseeds_every_generator_changes_nothing(own_family: Family,
 
 def test_a_finished_run_is_extended_by_a_larger_budget(family: Family, tmp_path: Path) -> None:
     for budget in (7, 15):
-        assert family.search(tmp_path / "grown", evaluations=budget) == 0
-    assert family.search(tmp_path / "whole", evaluations=15) == 0
+        assert family.search(tmp_path / "grown", genome="layer", evaluations=budget) == 0
+    assert family.search(tmp_path / "whole", genome="layer", evaluations=15) == 0
     grown, whole = ([e for e in records(tmp_path / run) if e["split"] == "search"] for run in ("grown", "whole"))
     assert grown == whole
     assert sum(e["name"] is None for e in grown) == 15
@@ -159,7 +159,9 @@ def test_what_the_search_says_of_a_cut_batch_an_empty_front_and_more_records_tha
 
 def test_a_search_starts_from_another_runs_front(family: Family, finished: Path, tmp_path: Path) -> None:
     run = tmp_path / "next"
-    assert family.search(run, start_from=finished, seed=5, evaluations=20, genome__split_kinds="true") == 0
+    assert (
+        family.search(run, start_from=finished, seed=5, evaluations=20, genome="layer", genome__split_kinds="true") == 0
+    )
     members = [Recipe.from_json(member.recipe) for member in Run(finished).front]
     store = RunStore.read(run)
     named = [name for name in store.manifest["starts"] if name.startswith(str(finished))]

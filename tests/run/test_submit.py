@@ -230,7 +230,7 @@ def test_the_batch_script_asks_to_be_queued_again_when_its_worker_was_told_to_le
     found = {}
     for code in ("", "0", "2"):
         environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7", "CODE": code}
-        done = subprocess.run(["bash", str(script)], env=environment, capture_output=True, text=True, timeout=20)
+        done = subprocess.run(["bash", str(script)], env=environment, capture_output=True, text=True, timeout=120)
         found[code] = (done.returncode, done.stdout.splitlines())
     began = ["ready", f"-m evomerge worker run={tmp_path}/r u n workers=1"]
     assert found == {"": (75, [*began, "scontrol requeue 7"]), "0": (0, began), "2": (2, began)}

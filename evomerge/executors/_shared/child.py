@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 from collections.abc import Mapping
@@ -12,12 +11,13 @@ from multiprocessing.connection import Connection, wait
 
 from evomerge.errors import InputError
 from evomerge.evaluation import Unusable
-from evomerge.executors._shared.protocol import MakeWorker, call
+from evomerge.executors._shared.parcel import opened
+from evomerge.executors._shared.protocol import call
 
 __all__ = ["serve"]
 
 
-def serve(pipe: Connection, environment: Mapping[str, str], pickled: bytes) -> None:
+def serve(pipe: Connection, environment: Mapping[str, str], parcel: bytes) -> None:
     """Runs in the child.
 
     Messages to the parent are ``("ready", None)``, ``("done", outcome)``, ``("unusable", text)``, ``("bad input",
@@ -26,7 +26,7 @@ def serve(pipe: Connection, environment: Mapping[str, str], pickled: bytes) -> N
     Args:
         pipe: Jobs come in, messages go out.
         environment: Variables of this process, set before any library that computes is loaded.
-        pickled: Makes the worker; unpickled here, as that loads such libraries.
+        parcel: Makes the worker; opened here, as that loads such libraries.
     """
     os.environ.update(environment)
     # Ctrl-C goes to the whole terminal group; what it means is for the parent to say. It was blocked while Python
@@ -36,8 +36,7 @@ def serve(pipe: Connection, environment: Mapping[str, str], pickled: bytes) -> N
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         try:
-            make_worker: MakeWorker = pickle.loads(pickled)
-            worker = make_worker()
+            worker = opened(parcel)()
         except InputError as error:
             pipe.send(("bad input", error.problems))
             return

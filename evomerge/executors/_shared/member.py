@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
-from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from evomerge.errors import InputError
@@ -17,6 +16,7 @@ from evomerge.executors._shared.attempts import Death
 from evomerge.executors._shared.child import serve
 from evomerge.executors._shared.gpus import VARIABLE
 from evomerge.executors._shared.occupation import Occupation, place
+from evomerge.executors._shared.parcel import packed
 from evomerge.executors._shared.protocol import ExecutorError, MakeWorker
 
 __all__ = ["Member"]
@@ -50,12 +50,12 @@ class Member:
         gpu = gpus[slot % len(gpus)] if gpus else None
         self.place = place("cpu" if gpu is None else f"cuda:{gpu}")
         try:
-            pickled = bytes(ForkingPickler.dumps(make_worker))
+            parcel = packed(make_worker)
         except Exception as error:
             raise ExecutorError(f"a process could not be started: {type(error).__name__}: {error}") from error
         environment = {} if gpu is None else {VARIABLE: gpu}
         self.pipe, theirs = _spawn.Pipe()
-        self.process: SpawnProcess = _spawn.Process(target=serve, args=(theirs, environment, pickled))
+        self.process: SpawnProcess = _spawn.Process(target=serve, args=(theirs, environment, parcel))
         self.ready = False
         self.occupation = Occupation()
         # The child inherits the mask, so that Ctrl-C cannot hit it before it has chosen to ignore it. Starting the

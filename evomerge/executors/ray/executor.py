@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import atexit
-import pickle
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from evomerge.evaluation import Job, Outcome
 from evomerge.executors._shared.attempts import Attempts, Death
+from evomerge.executors._shared.parcel import packed
 from evomerge.executors._shared.protocol import ExecutorError, MakeWorker, Result, WorkerState
 from evomerge.executors.ray.cluster import Cluster, Fault, Gone
 from evomerge.executors.ray.crew import Crew, RaySettings
@@ -113,10 +113,10 @@ class RayExecutor:
         if self._crew is None:
             settings = self._settings
             try:
-                pickled = pickle.dumps(self._make_worker)
+                parcel = packed(self._make_worker)
             except Exception as error:
                 raise ExecutorError(f"a worker cannot be sent to a node: {type(error).__name__}: {error}") from error
-            setup = ActorSetup.of_driver(pickled, settings.timeout, settings.memory)
+            setup = ActorSetup.of_driver(parcel, settings.timeout, settings.memory)
             cluster = Cluster(settings.address, settings.share, settings.workers)
             self._crew = Crew(cluster, setup, settings)
             atexit.register(self.close)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import pickle
 import sys
 import threading
 import time
@@ -21,6 +20,7 @@ from evomerge.executors._shared.attempts import Death
 from evomerge.executors._shared.limits import Limits
 from evomerge.executors._shared.member import Member
 from evomerge.executors._shared.occupation import place
+from evomerge.executors._shared.parcel import opened
 from evomerge.executors._shared.protocol import ExecutorError, Worker
 
 __all__ = ["ActorSetup", "WorkerActor"]
@@ -33,7 +33,7 @@ class ActorSetup:
     """Everything that an actor needs to make workers as the driver would.
 
     Attributes:
-        make_worker: The factory of workers, pickled: the actor never loads what a worker needs.
+        make_worker: The parcel of the factory of workers: the actor never loads what a worker needs.
         folder: The driver's current folder, which relative paths start from.
         environment: Those of the driver's variables that workers heed.
         timeout: Most seconds at a job, or None.
@@ -169,6 +169,5 @@ def _die_with_node(parent: int) -> None:
 
 
 def _made(make_worker: bytes) -> Worker:
-    """Unpickles a factory and calls it."""
-    worker: Worker = pickle.loads(make_worker)()
-    return worker
+    """Opens the parcel of a factory and calls it."""
+    return opened(make_worker)()
