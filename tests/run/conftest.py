@@ -32,7 +32,7 @@ def own_family(family: Family, tmp_path: Path) -> Family:
 def finished(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run, to be read only."""
     run = tmp_path_factory.mktemp("finished") / "run"
-    assert family.search(run, genome="layer") == 0
+    assert family.search(run) == 0
     return run
 
 

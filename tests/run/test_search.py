@@ -157,8 +157,9 @@ def test_what_the_search_says_of_a_cut_batch_an_empty_front_and_more_records_tha
     assert "7 candidates are stored; the report shows the first 1," in printed.err
 
 
-def test_a_search_starts_from_another_runs_front(family: Family, finished: Path, tmp_path: Path) -> None:
-    run = tmp_path / "next"
+def test_a_search_starts_from_another_runs_front(family: Family, tmp_path: Path) -> None:
+    finished, run = tmp_path / "first", tmp_path / "next"
+    assert family.search(finished, genome="layer") == 0
     assert (
         family.search(run, start_from=finished, seed=5, evaluations=20, genome="layer", genome__split_kinds="true") == 0
     )
