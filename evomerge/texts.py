@@ -101,3 +101,15 @@ def printable(text: str) -> str:
 def may_never_end(pattern: str) -> bool:
     """Whether a regular expression repeats a group with a repetition inside: matching may take exponential time."""
     return _EXPLOSIVE.search(pattern) is not None
+
+
+def duration(seconds: float) -> str:
+    """A length of time to two units, ``1 h 05 min``."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from evomerge.search import Progress
+from evomerge.texts import duration
 
 _EVERY = 30.0  # seconds between lines where no terminal is watching
 _REDRAW = 0.1  # seconds between two drawings of the changing line
@@ -83,15 +84,3 @@ def sentence(progress: Progress) -> str:
     if progress.failures:
         parts.append(f"{progress.failures} failed")
     return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """A length of time to two units, ``1 h 05 min``."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"

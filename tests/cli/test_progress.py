@@ -3,8 +3,9 @@
 import io
 from dataclasses import replace
 
-from evomerge.cli.progress import ProgressLine, duration, sentence
+from evomerge.cli.progress import ProgressLine, sentence
 from evomerge.search import Progress
+from evomerge.texts import duration
 
 HALF = Progress(
     phase="search",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from evomerge.run.status.facts import RunState
 from evomerge.store import Sweep
+from evomerge.texts import duration
 
 __all__ = ["SILENT", "lines_of", "sweep_lines"]
 
@@ -25,7 +26,7 @@ def lines_of(state: RunState) -> Iterator[str]:
         return
     total = f" of {state.total}" if state.total is not None else ""
     rate = f", {_rate(state.rate)}" if state.rate else ""
-    left = f", {_duration(state.remaining)} left in this phase" if state.remaining is not None else ""
+    left = f", {duration(state.remaining)} left in this phase" if state.remaining is not None else ""
     yield f"  phase {state.phase}: {state.done}{total} evaluations{rate}{left}"
     yield f"  used: {_used(state)}"
     if state.best:
@@ -64,7 +65,7 @@ def _headline(state: RunState) -> str:
         return f"finished ({state.reason})"
     if state.state == "ended":
         return f"ended before its end: {_REASONS.get(str(state.reason), state.reason)}; {_AGAIN}"
-    ago = f", last sign {_duration(state.silent)} ago" if state.silent is not None else ""
+    ago = f", last sign {duration(state.silent)} ago" if state.silent is not None else ""
     return f"its driver is gone{ago}; {_AGAIN}"
 
 
@@ -74,20 +75,8 @@ def _driver(state: RunState) -> str:
         return "a process that has just begun"
     name = f"process {driver.pid} on {driver.host}"
     if state.silent is not None and min(state.silent, driver.seconds) >= SILENT:
-        return f"{name}, which has given no sign for {_duration(min(state.silent, driver.seconds))}"
+        return f"{name}, which has given no sign for {duration(min(state.silent, driver.seconds))}"
     return name
-
-
-def _duration(seconds: float) -> str:
-    """A length of time to two units, ``1 h 05 min``."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"
 
 
 def _rate(rate: float) -> str:
@@ -114,7 +103,7 @@ def _workers(state: RunState) -> Iterator[str]:
     width = max(len(worker.name) for worker in state.workers)
     place = max(len(worker.place) for worker in state.workers)
     for worker in state.workers:
-        since = _duration(worker.seconds)
+        since = duration(worker.seconds)
         what = f"{worker.job}, candidate {worker.candidate}, for {since}" if worker.job else f"idle for {since}"
         what = what if worker.ready else f"being started, for {since}"
         yield f"{worker.name.ljust(width)}  {worker.place.ljust(place)}  {what}; {worker.done} done"
