@@ -1,0 +1,144 @@
+"""The form of an entry in the table of cases: how evomerge computes what an official function gave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from evomerge import methods
+from evomerge.merging import Checkpoints, Merger
+from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
+from evomerge.recipe.finishing import PostStep
+
+Tensors = Mapping[str, torch.Tensor]
+EXPERTS = ("expert0", "expert1", "expert2")
+
+
+@dataclass(frozen=True)
+class Family:
+    """A base and its experts, as checkpoints on disk, with the case that is computed from them.
+
+    Attributes:
+        folder: One folder for each model, as transformers would save it.
+        case: The case's ``case.json``: settings under their official names.
+        inputs: The folder that the models' weights are from, for whatever else lies there.
+        statistics: Statistics of data, where the case was given some.
+    """
+
+    folder: Path
+    case: Mapping[str, Any]
+    inputs: Path
+    statistics: Tensors
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The official function's settings."""
+        return self.case["settings"]
+
+    def model(self, name: str) -> Tensors:
+        """All tensors of ``base`` or an expert."""
+        return load_file(self.folder / name / "model.safetensors")
+
+    def delta(self, name: str) -> dict[str, torch.Tensor]:
+        """An expert minus the base."""
+        base = self.model("base")
+        return {tensor: values - base[tensor] for tensor, values in self.model(name).items()}
+
+
+Compute = Callable[[Family], Tensors]
+"""Gives the tensors of a case, under the names that the case expects."""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A merge by recipe.
+
+    Attributes:
+        method: Its name.
+        options: Other options than the defaults.
+        values: Coefficients, the same for all tensors; those that are not named are neutral.
+        post: Steps after the merge.
+        sources: The models that are merged.
+        base: The base, or None.
+        only: Parts of names of the tensors that are merged; all others stay the base's. Empty: all are merged.
+    """
+
+    method: str
+    values: Mapping[str, float | Sequence[float]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    post: tuple[PostStep, ...] = ()
+    sources: tuple[str, ...] = EXPERTS
+    base: str | None = "base"
+    only: tuple[str, ...] = ()
+
+    def __call__(self, family: Family) -> Tensors:
+        recipe = self.recipe(family.folder)
+        return dict(Merger(Checkpoints.open(recipe)).stream(recipe))
+
+    def recipe(self, folder: Path) -> Recipe:
+        """The recipe, of models in a folder."""
+        method = methods.load(self.method)
+        options = method.resolve(self.options)
+        groups = (Group("merged", filters=self.only), Group("rest", frozen=True)) if self.only else (Group("all"),)
+        coefficients = {}
+        for declared in method.coefficients(options):
+            shape = (len(groups), len(self.sources)) if declared.per_model else (len(groups),)
+            coefficients[declared.name] = np.full(shape, self.values.get(declared.name, declared.neutral))
+        unknown = self.values.keys() - coefficients.keys()
+        assert not unknown, f"{self.method} has no coefficients {sorted(unknown)}"
+        return Recipe(
+            self.method,
+            options,
+            tuple(CheckpointRef(str(folder / name)) for name in self.sources),
+            None if self.base is None else CheckpointRef(str(folder / self.base)),
+            ParameterGroups(groups),
+            coefficients,
+            post=self.post,
+            out_dtype="float32",
+        )
+
+
+def write_family(inputs: Path, folder: Path) -> None:
+    """Writes the models of a folder of cases as transformers would save them."""
+    for path in inputs.glob("*.safetensors"):
+        if path.stem == "base" or path.stem.startswith("expert"):
+            target = folder / path.stem
+            target.mkdir(parents=True)
+            (target / "model.safetensors").write_bytes(path.read_bytes())
+            (target / "config.json").write_text(json.dumps(_config(load_file(path))), encoding="utf-8")
+
+
+def _config(tensors: Tensors) -> dict[str, Any]:
+    vocabulary, hidden = tensors["model.embed_tokens.weight"].shape
+    layers = {name.split(".")[2] for name in tensors if name.startswith("model.layers.")}
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": vocabulary,
+        "hidden_size": hidden,
+        "num_hidden_layers": len(layers),
+        "tie_word_embeddings": "lm_head.weight" not in tensors,
+    }
+
+
+def differences(case: Mapping[str, Any], expected: Tensors, found: Tensors) -> Iterator[str]:
+    """Reasons why a result is not the expected one, one sentence each."""
+    tolerance, relative = float(case["tolerance_abs"]), float(case.get("tolerance_rel", 0.0))
+    for name, wanted in expected.items():
+        if name not in found:
+            yield f"{name} is missing"
+            continue
+        got = found[name]
+        if got.shape != wanted.shape:
+            yield f"{name} has shape {list(got.shape)} instead of {list(wanted.shape)}"
+            continue
+        away = (got.double() - wanted.double()).abs()
+        if not bool((away <= tolerance + relative * wanted.double().abs()).all()):
+            yield f"{name} is {float(away.nan_to_num(torch.inf).max()):.3g} away; at most {tolerance:.3g} is allowed"
