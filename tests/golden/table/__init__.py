@@ -1,4 +1,4 @@
-"""The table of cases: the name of each to what evomerge computes for it. Every file here has some of them, ``CASES``."""
+"""The table of cases: name to what evomerge computes for it. Every file here has some of them, ``CASES``."""
 
 from __future__ import annotations
 
