@@ -12,6 +12,7 @@
 - :mod:`~evomerge.analysis.repeated_splits`: what choosing the best of a shortlist gives on fresh items.
 - :mod:`~evomerge.analysis.pareto`, :mod:`~evomerge.analysis.archive`: non-dominated sets, hypervolume, knee.
 - :mod:`~evomerge.analysis.likeness`: lengths, directions and signs of the deltas of several models.
+- :mod:`~evomerge.analysis.losses`: weights of models from their losses on a few examples.
 - :mod:`~evomerge.analysis.estimators`: scores over all items from answers to some, a folder with one file each.
 - :mod:`~evomerge.analysis.allocation`: where answers are worth asking for: samples, informative items, races, shares.
 - :mod:`~evomerge.analysis.course`: the best value and the hypervolume so far.
@@ -21,6 +22,7 @@
 from evomerge.analysis.difference import paired_difference
 from evomerge.analysis.intervals import Interval, interval, is_binary, mean_se, weighted_sum
 from evomerge.analysis.likeness import Likeness, Sums
+from evomerge.analysis.losses import loss_weights
 from evomerge.analysis.significance import holm
 from evomerge.analysis.strata import Stratum, stratified_difference, stratified_p_value, stratified_score
 from evomerge.analysis.student import student_quantile
@@ -35,6 +37,7 @@ __all__ = [
     "holm",
     "interval",
     "is_binary",
+    "loss_weights",
     "mean_se",
     "paired_difference",
     "stratified_difference",
