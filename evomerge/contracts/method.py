@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from evomerge.contracts.method_cases import family, merge_tensor, prepared, random_values, same_bits, variants
+from evomerge.contracts.method_cases import CONTEXT, family, merge_tensor, prepared, random_values, same_bits, variants
 from evomerge.errors import InputError
 from evomerge.kernels import BLOCK, random_key, torch_only
-from evomerge.methods import MergeMethod, TensorContext
+from evomerge.methods import MergeMethod
 
 __all__ = ["MethodContract"]
 
@@ -144,8 +144,10 @@ class MethodContract:
     def test_copies_of_one_expert_give_that_expert(self, options: Options) -> None:
         """From the uniform start, else with neutral coefficients; also where they fill more than one block.
 
-        Of a method that declares otherwise (``copies``) what comes lies between the base and that expert.
+        Of a method that declares otherwise (``copies``) what comes lies between the base and that expert, or anywhere.
         """
+        if self.method.copies is None:
+            return
         values = dict(self.method.starts(self.count, options).get("uniform", self.neutral(options)))
         for shape in ((37, 11), (BLOCK + 17,)):
             base, (model,) = family(1, shape)
@@ -261,7 +263,7 @@ class MethodContract:
                 context, sources = prepared(method, options, base, models)
                 method.merge(context, replace(sources, prepared=_Untouchable()), self.values(options), base.clone())
                 continue
-            contexts = [TensorContext("x", keys=(seed,) * self.count) for seed in (1, 2)]
+            contexts = [replace(CONTEXT, keys=(seed,) * self.count) for seed in (1, 2)]
             first, second = (method.prepare(context, base, models, options) for context in contexts)
             sizes.append(sum(array.nbytes for array in first.values()))
             assert sizes[-1] <= method.prepared_bytes(shape, self.count, options), shape

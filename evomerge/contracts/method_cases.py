@@ -11,7 +11,10 @@ import torch
 from evomerge.kernels import random_key
 from evomerge.methods import MergeMethod, TensorContext, TensorSources
 
-__all__ = ["family", "merge_tensor", "prepared", "random_values", "same_bits", "variants"]
+__all__ = ["CONTEXT", "family", "merge_tensor", "prepared", "random_values", "same_bits", "variants"]
+
+CONTEXT = TensorContext("model.layers.0.mlp.up_proj.weight", layer=0, kind="mlp")
+"""The tensor that is merged: of a layer, since some methods leave everything else alone."""
 
 
 def variants(method: MergeMethod) -> Iterator[dict[str, Any]]:
@@ -74,7 +77,7 @@ def prepared(
     keys: Sequence[int] | None = None,
 ) -> tuple[TensorContext, TensorSources]:
     """Context and sources of the only tensor of a model, with a survey where the method has one."""
-    context = TensorContext("x", keys=tuple(keys or (random_key(0, i, "x") for i in range(len(models)))))
+    context = replace(CONTEXT, keys=tuple(keys or (random_key(0, i, "x") for i in range(len(models)))))
     sources = method.sources(context, base, models, options)
     if method.survey is not None:
         sources = replace(sources, survey=method.survey([(context, sources)], options))

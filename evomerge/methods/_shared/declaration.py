@@ -96,7 +96,7 @@ class MergeMethod:
     survey: Callable[[TensorSet, Options], Any] | None = None
     starts: Callable[[int, Options], Starts] = _no_starts
     exact_starts: Literal["all", "models", "none"] = "all"
-    copies: bool = True
+    copies: bool | None = True
     symmetric: bool = True
     sums: Callable[[str, Coefficients, Options], tuple[Sequence[float], Sequence[float]]] | None = None
     mergekit: Callable[[Options], Mapping[str, Any] | None] = _not_in_mergekit
