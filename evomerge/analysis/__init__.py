@@ -11,7 +11,7 @@
 - :mod:`~evomerge.analysis.margin`: whether a model holds what others reach, to within a margin.
 - :mod:`~evomerge.analysis.repeated_splits`: what choosing the best of a shortlist gives on fresh items.
 - :mod:`~evomerge.analysis.pareto`, :mod:`~evomerge.analysis.archive`: non-dominated sets, hypervolume, knee.
-- :mod:`~evomerge.analysis.likeness`: lengths, directions and signs of the deltas of several models.
+- :mod:`~evomerge.analysis.likeness`: lengths, directions, signs and kinship of the deltas of several models.
 - :mod:`~evomerge.analysis.losses`: weights of models from their losses on a few examples.
 - :mod:`~evomerge.analysis.estimators`: scores over all items from answers to some, a folder with one file each.
 - :mod:`~evomerge.analysis.allocation`: where answers are worth asking for: samples, informative items, races, shares.
@@ -21,7 +21,7 @@
 
 from evomerge.analysis.difference import paired_difference
 from evomerge.analysis.intervals import Interval, interval, is_binary, mean_se, weighted_sum
-from evomerge.analysis.likeness import Likeness, Sums
+from evomerge.analysis.likeness import Kinship, Likeness, Sums
 from evomerge.analysis.losses import loss_weights
 from evomerge.analysis.significance import holm
 from evomerge.analysis.strata import Stratum, stratified_difference, stratified_p_value, stratified_score
@@ -30,6 +30,7 @@ from evomerge.analysis.truncation import Truncation, truncation
 
 __all__ = [
     "Interval",
+    "Kinship",
     "Likeness",
     "Stratum",
     "Sums",

@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from evomerge.analysis import Likeness, Sums
+from evomerge.analysis import Kinship, Likeness, Sums
 from evomerge.report.page import asset
 
 _LAYERED, _OUTSIDE = "layer by layer", "outside the layers"
@@ -58,6 +58,10 @@ class Compared:
     def likeness(self) -> Likeness:
         """Over all tensors."""
         return Sums.over(self.sums.values()).likeness()
+
+    def kinship(self) -> Kinship:
+        """Over all tensors."""
+        return Sums.over(self.sums.values()).kinship()
 
     def findings(self) -> Iterator[str]:
         """Sentences on lengths and directions, of all tensors together."""
@@ -111,6 +115,7 @@ def likeness_page(compared: Compared) -> str:
     return environment.from_string(asset("likeness.html.j2")).render(
         compared=compared,
         overall=compared.likeness() if compared.sums else None,
+        kinship=compared.kinship() if compared.sums else None,
         sections=list(_sections(compared)),
         policy="default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'",
         style=Markup(asset("report.css")),

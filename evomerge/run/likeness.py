@@ -78,8 +78,13 @@ def _by_place(deltas: Iterable[TensorDeltas], names: list[str]) -> dict[tuple[in
             key: tuple[int | None, str] = (None, "other")
         else:
             key = (place.layer, place.kind)
-        found.setdefault(key, []).append(Sums(one.numel, one.base, one.products, one.changed, one.agreeing))
+        found.setdefault(key, []).append(sums_of(one))
     return {place: Sums.over(parts) for place, parts in found.items()}
+
+
+def sums_of(one: TensorDeltas) -> Sums:
+    """What was added up over one tensor, for analysis."""
+    return Sums(one.numel, one.base, one.totals, one.products, one.changed, one.agreeing)
 
 
 def _labels(names: Iterable[str]) -> tuple[str, ...]:

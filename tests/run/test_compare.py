@@ -41,6 +41,9 @@ def test_lengths_directions_and_signs_are_those_worked_out_by_hand(family: Famil
     assert norm.relative == pytest.approx(lengths, rel=1e-3)
     assert norm.cosine[0, 1] == pytest.approx(-1 / 10**0.5, abs=1e-3)
     assert norm.agreement[0, 1] == 0.5
+    kinship = found.sums[None, "norm"].kinship()
+    assert kinship.correlation[0, 1] == pytest.approx(-1, abs=1e-3), "off their means they are opposite"
+    assert kinship.distance[0, 1] == pytest.approx((4.5 * size.numel()) ** 0.5, rel=1e-3)
     assert norm.changed.tolist() == [1.0, 1.0]
     whole = found.likeness()
     assert whole.cosine[0, 1] == pytest.approx(norm.cosine[0, 1]), "nothing else was changed"

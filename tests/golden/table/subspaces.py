@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from evomerge.analysis import loss_weights
-from tests.golden.table.case import Compute, Family, Merge, Tensors
+import itertools
+
+import torch
+
+from evomerge.analysis import Kinship, Sums, loss_weights
+from evomerge.checkpoints import compare_deltas, open_source
+from evomerge.run.likeness import sums_of
+from tests.golden.table.case import EXPERTS, Compute, Family, Merge, Tensors
 
 
 def cocktail(temperature: float) -> Compute:
@@ -16,7 +22,29 @@ def cocktail(temperature: float) -> Compute:
     return compute
 
 
+def kinship(family: Family) -> Tensors:
+    """Kinship of all pairs: of whole models, as the mean over tensors, and of 8 bits."""
+    base, *experts = (open_source(family.folder / name) for name in ("base", *EXPERTS))
+    plain, rounded = (
+        [sums_of(one) for one in compare_deltas(base, experts, list(base.specs), levels=levels)]
+        for levels in (None, 127)
+    )
+    return {
+        **pairs("", Sums.over(plain).kinship()),
+        **pairs("split.", Kinship.mean([one.kinship() for one in plain], [one.numel for one in plain])),
+        **pairs("int8.", Sums.over(rounded).kinship()),
+    }
+
+
+def pairs(prefix: str, found: Kinship) -> Tensors:
+    """Correlation, distance and cosine of each pair of experts."""
+    numbers = (found.correlation, found.distance, found.cosine)
+    every = itertools.combinations(range(len(EXPERTS)), 2)
+    return {f"{prefix}pair{i}{j}": torch.tensor([float(matrix[i, j]) for matrix in numbers]) for i, j in every}
+
+
 CASES: dict[str, Compute] = {
     "lm_cocktail_T5": cocktail(5.0),
     "lm_cocktail_T05_with_base": cocktail(0.5),
+    "kinship": kinship,
 }
