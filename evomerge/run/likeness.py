@@ -83,7 +83,7 @@ def _by_place(deltas: Iterable[TensorDeltas], names: list[str]) -> dict[tuple[in
 
 
 def sums_of(one: TensorDeltas) -> Sums:
-    """What was added up over one tensor, for analysis."""
+    """Sums over the elements of one tensor, for analysis."""
     return Sums(one.numel, one.base, one.totals, one.products, one.changed, one.agreeing)
 
 

@@ -53,7 +53,7 @@ def compare_deltas(
         models: Models that have each of the tensors in the base's shape.
         names: The tensors to compare.
         watch: Told after each tensor how many elements have been compared.
-        levels: What to round deltas to: each model's is scaled so that its largest magnitude over all tensors is this
+        levels: Rounding of deltas: each model's is scaled so that its largest magnitude over all tensors is this
             whole number, and rounded to whole numbers; 127 is 8 bits. None leaves deltas as they are.
     """
     found, done = [], 0
