@@ -162,6 +162,16 @@ def _function_problem(entry: str) -> str | None:
     return None if name in defined else f"functions: {place} defines no function {name!r}{suggest(name, defined)}"
 
 
+def known_method(values: Mapping[str, Any]) -> list[str]:
+    """Why ``name`` is no merge method."""
+    if values.get("name") is None:
+        return []
+    from evomerge import methods  # imports torch, which other verbs need not wait for
+
+    name, known = values["name"], methods.names()
+    return [] if name in known else [f"name: there is no merge method {name!r}{suggest(name, known)}"]
+
+
 def method(values: Mapping[str, Any]) -> list[str]:
     """The method's options, its base, and how many models it merges."""
     if "method" not in values:

@@ -157,6 +157,7 @@ report = _verb(validate.report_config, schema.REPORT)
 status = _verb(validate.status_config, schema.STATUS)
 export = _verb(validate.export_config, schema.EXPORT)
 worker = _verb(validate.worker_config, schema.WORKER)
+methods = _verb(validate.methods_config, schema.METHODS)
 
 
 def hydra_problems(words: Sequence[str]) -> list[str]:

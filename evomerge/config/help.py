@@ -28,6 +28,7 @@ VERBS = {
     "submit": "check a search and write its folder with a job for SLURM and one for Kubernetes, whose workers run it",
     "worker": "take candidates of a run that several machines work at, on this one; join and leave at any time",
     "export": "make a model folder of one member of a run's front, and verify it",
+    "methods": "list the merge methods: what each does and needs, its coefficients and options, paper, and cost",
 }
 
 SEARCH_VERBS = ("search", "check", "fetch", "submit")  # they take the words of a search
@@ -46,6 +47,7 @@ _KEYS: Mapping[str, Mapping[str, Key]] = {
     "submit": {**schema.SUBMIT, **schema.SEARCH},
     "worker": schema.WORKER,
     "export": schema.EXPORT,
+    "methods": schema.METHODS,
 }
 _EXAMPLES = {
     "search": (
@@ -73,6 +75,11 @@ _EXAMPLES = {
     "submit": ("evomerge submit models=[A,B] base=C tasks=[t1,t2] run_dir=/shared/x submit.workers=16 submit.gpus=2",),
     "worker": ("evomerge worker run=runs/x workers=4",),
     "export": ("evomerge export run=runs/x member=knee out=merged",),
+    "methods": (
+        "evomerge methods",
+        "evomerge methods name=ties (all of its options)",
+        "evomerge methods json=m.json",
+    ),
 }
 _NOTES = """\
 Objectives: a metric, t1.acc, or a weighted sum, [0.7*t1.acc + 0.3*t2.acc]. A metric is improved in the direction that

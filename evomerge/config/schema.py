@@ -18,6 +18,7 @@ from evomerge.run.run_config import (
     ExplainConfig,
     ExportConfig,
     MergeConfig,
+    MethodsConfig,
     ReportConfig,
     RunConfig,
 )
@@ -57,6 +58,7 @@ AUDIT = _keys(AuditConfig)
 EXPLAIN = _keys(ExplainConfig)
 REPORT = _keys(ReportConfig)
 STATUS = _keys(StatusConfig)
+METHODS = _keys(MethodsConfig)
 EXPORT = _keys(ExportConfig)
 WORKER = _keys(WorkerConfig)
 SUBMIT = {name: Key.of(setting) for name, setting in declared(SubmitSettings, "submit.").items()}

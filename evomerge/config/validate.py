@@ -21,6 +21,7 @@ from evomerge.run.run_config import (
     ExplainConfig,
     ExportConfig,
     MergeConfig,
+    MethodsConfig,
     ReportConfig,
     RunConfig,
 )
@@ -197,6 +198,14 @@ def _of_folder(
 report_config = _of_folder(ReportConfig, schema.REPORT, checks.run_or_sweep)
 status_config = _of_folder(StatusConfig, schema.STATUS, checks.any_run)
 worker_config = _of_folder(WorkerConfig, schema.WORKER, checks.shared_run)
+
+
+def methods_config(flat: Mapping[str, Any], problems: list[str]) -> MethodsConfig:
+    """Checks the configuration of ``methods`` and builds it; InputError has all problems."""
+    values = read_values(flat, schema.METHODS, problems)
+    files = [problem for key in ("json", "markdown") for problem in _out_problems(values, new_file_problem, key)]
+    problems += checks.known_method(values) + files
+    return _built(MethodsConfig, values, problems)
 
 
 def export_config(flat: Mapping[str, Any], problems: list[str]) -> ExportConfig:

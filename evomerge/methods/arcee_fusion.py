@@ -149,4 +149,5 @@ METHOD = MergeMethod(
     copies=False,
     mergekit=mergekit,
     mergekit_parameters=MergekitParameters(lacks=("cutoff",)),
+    agrees_with="mergekit 0.1.5",
 )

@@ -53,4 +53,5 @@ METHOD = MergeMethod(
     starts=starts,
     mergekit=window_mergekit,
     mergekit_parameters=delta_parameters(normalize=False, rescale=False, always=WINDOW),
+    agrees_with="mergekit 0.1.5",
 )

@@ -45,4 +45,5 @@ METHOD = MergeMethod(
     exact_starts="models",
     mergekit=window_mergekit,
     mergekit_parameters=delta_parameters(normalize=False, rescale=False, always=WINDOW),
+    agrees_with="mergekit 0.1.5",
 )

@@ -44,4 +44,5 @@ METHOD = MergeMethod(
     exact_starts="models",
     mergekit=delta_mergekit,
     mergekit_parameters=delta_parameters(normalize=False, rescale=True),
+    agrees_with="mergekit 0.1.5",
 )

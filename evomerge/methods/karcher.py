@@ -117,4 +117,5 @@ METHOD = MergeMethod(
     mergekit_parameters=MergekitParameters(
         defaults={"max_iter": MAX_ITER.default, "tol": TOL.default}, read=dict, lacks=("weight",)
     ),
+    agrees_with="mergekit 0.1.5",
 )

@@ -67,4 +67,5 @@ METHOD = MergeMethod(
         lambda parameters: {"normalise": "weight" if parameters["normalize"] else "none"},
         untouched=first_alone,
     ),
+    agrees_with="the authors' code, mergekit 0.1.5",
 )

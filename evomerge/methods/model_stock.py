@@ -93,4 +93,5 @@ METHOD = MergeMethod(
         read=lambda parameters: {"vectors": "rows" if parameters["filter_wise"] else "tensor"},
         lacks=("weight", "lambda"),
     ),
+    agrees_with="mergekit 0.1.5",
 )

@@ -93,4 +93,5 @@ METHOD = MergeMethod(
     mergekit_parameters=MergekitParameters(
         defaults={"normalize_weights": True, "eps": 1e-8}, read=read, untouched=first_alone
     ),
+    agrees_with="mergekit 0.1.5",
 )

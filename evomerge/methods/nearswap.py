@@ -97,4 +97,5 @@ METHOD = MergeMethod(
     copies=False,
     mergekit=mergekit,
     mergekit_parameters=MergekitParameters(read=lambda parameters: {"unit": "absolute"}),
+    agrees_with="mergekit 0.1.5",
 )

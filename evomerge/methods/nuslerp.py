@@ -95,4 +95,5 @@ METHOD = MergeMethod(
     mergekit_parameters=MergekitParameters(
         defaults={"nuslerp_flatten": True, "nuslerp_row_wise": False}, read=read, untouched=first_alone
     ),
+    agrees_with="mergekit 0.1.5",
 )

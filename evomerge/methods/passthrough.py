@@ -56,4 +56,5 @@ METHOD = MergeMethod(
     starts=starts,
     mergekit=mergekit,
     mergekit_parameters=MergekitParameters(untouched=lambda n_models, has_base: {"scale": 1.0}),
+    agrees_with="mergekit 0.1.5",
 )

@@ -93,4 +93,5 @@ METHOD = MergeMethod(
     symmetric=False,
     mergekit=mergekit,
     mergekit_parameters=MergekitParameters(untouched=lambda n_models, has_base: {"t": 0.0}),
+    agrees_with="mergekit 0.1.5",
 )

@@ -44,4 +44,5 @@ METHOD = MergeMethod(
     sums=sums,
     mergekit=delta_mergekit,
     mergekit_parameters=delta_parameters(normalize=False),
+    agrees_with="the authors' code, mergekit 0.1.5",
 )

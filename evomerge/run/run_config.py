@@ -237,6 +237,15 @@ class ReportConfig:
 
 
 @dataclass(frozen=True)
+class MethodsConfig:
+    """The configuration of ``methods``."""
+
+    name: str | None = field(default=None, metadata=setting("one method, with all of its options; null: all methods"))
+    json: str | None = field(default=None, metadata=setting("a JSON file for the same as data"))
+    markdown: str | None = field(default=None, metadata=setting("a Markdown file for the table of all methods"))
+
+
+@dataclass(frozen=True)
 class ExportConfig:
     """The configuration of ``export``."""
 

@@ -80,6 +80,10 @@ class MergeMethod:
         mergekit: The top-level parameters of a mergekit configuration that computes the same, or None if there is
             none. ``merge_method`` is the method's name unless the parameters name another.
         mergekit_parameters: The other direction: options from mergekit's parameters. None where it is not said here.
+        agrees_with: Whose results its own are held to in the tests, such as ``the authors' code``; empty where they are
+            held to an example that was worked by hand alone.
+        cost: What a candidate costs beside what is prepared once, in words for people; empty where that is one pass
+            over base and models.
     """
 
     name: str
@@ -101,6 +105,8 @@ class MergeMethod:
     sums: Callable[[str, Coefficients, Options], tuple[Sequence[float], Sequence[float]]] | None = None
     mergekit: Callable[[Options], Mapping[str, Any] | None] = _not_in_mergekit
     mergekit_parameters: MergekitParameters | None = None
+    agrees_with: str = ""
+    cost: str = ""
 
     def __post_init__(self) -> None:
         """Refuses a method whose memory nobody could predict."""

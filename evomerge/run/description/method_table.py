@@ -1,0 +1,147 @@
+"""All merge methods as a table: what each needs, takes and costs, and whose results it agrees with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from evomerge import methods
+from evomerge.methods import MergeMethod
+from evomerge.options import Option
+from evomerge.recipe import Coefficient
+
+__all__ = ["as_json", "details", "markdown", "overview"]
+
+_NAMES, _INDENT = 18, "    "
+
+
+def overview() -> Iterator[str]:
+    """A line for each method, and below it what it needs and whose results it agrees with."""
+    for method in _all():
+        yield f"{method.name:<{_NAMES}} {method.summary}"
+        agrees = f"; agrees with {method.agrees_with}" if method.agrees_with else ""
+        yield f"{'':<{_NAMES}} {'; '.join(_needs(method))}{agrees}"
+
+
+def details(name: str) -> Iterator[str]:
+    """Everything about one method.
+
+    Raises:
+        InputError: If there is none of that name.
+    """
+    method = methods.load(name)
+    yield f"{method.name}: {method.summary}"
+    yield ""
+    yield f"paper: {method.paper}"
+    yield f"needs: {'; '.join(_needs(method))}"
+    yield f"agrees with: {method.agrees_with or 'an example worked by hand from the paper'}"
+    yield f"a candidate costs: {_cost(method)}"
+    yield ""
+    yield "coefficients, under the default options:"
+    yield from (f"{_INDENT}{line}" for line in map(_coefficient, method.coefficients(method.resolve({}))))
+    yield ""
+    yield "options (method_options.NAME=VALUE):" if method.options else "options: none"
+    yield from (f"{_INDENT}{name}: {_option(option)}" for name, option in method.options.items())
+
+
+def as_json() -> list[dict[str, Any]]:
+    """All methods as data."""
+    return [
+        {
+            "name": method.name,
+            "summary": method.summary,
+            "paper": method.paper,
+            "base": method.base,
+            "models": list(method.models),
+            "random": method.stochastic,
+            "prepares": method.prepare is not None,
+            "surveys": method.survey is not None,
+            "agrees_with": method.agrees_with or None,
+            "cost": _cost(method),
+            "coefficients": [_coefficient_json(c) for c in method.coefficients(method.resolve({}))],
+            "options": {name: _option_json(option) for name, option in method.options.items()},
+        }
+        for method in _all()
+    ]
+
+
+def markdown() -> str:
+    """The table for people, as Markdown."""
+    head = ["method", "what it does", "needs", "searched coefficients", "options", "agrees with", "a candidate costs"]
+    lines = [_row(head), _row(["---"] * len(head)), *(_row(_cells(method)) for method in _all())]
+    papers = [f"- `{method.name}`: {method.paper}" for method in _all()]
+    return "\n".join(
+        [
+            "# Merge methods",
+            "",
+            "Written by `evomerge methods markdown=evomerge/methods/README.md`. `evomerge methods name=NAME` says",
+            "what each option means, and which bounds a search has.",
+            "",
+            *lines,
+            "",
+            "## Sources",
+            "",
+            *papers,
+            "",
+        ]
+    )
+
+
+def _all() -> list[MergeMethod]:
+    return [methods.load(name) for name in methods.names()]
+
+
+def _needs(method: MergeMethod) -> list[str]:
+    base = {"required": "a base", "optional": "no base", "either": "models, or deltas with a base", "none": "no base"}
+    least, most = method.models
+    count = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
+    found = [base[method.base], f"{count} model{'' if most == least == 1 else 's'}"]
+    return [*found, "random masks"] if method.stochastic else found
+
+
+def _cost(method: MergeMethod) -> str:
+    if method.cost:
+        return method.cost
+    prepared = "; prepared once for each tensor" if method.prepare is not None else ""
+    return f"a pass over base and models{prepared}"
+
+
+def _coefficient(own: Coefficient) -> str:
+    each = "shares of the models" if own.simplex else "one for each model" if own.per_model else "one for all models"
+    searched = f"searched from {own.low:g} to {own.high:g}" if own.searched else "not searched by default"
+    return f"{own.name}: {own.doc} ({each}; {searched}; neutral {own.neutral:g})"
+
+
+def _coefficient_json(own: Coefficient) -> dict[str, Any]:
+    names = ("name", "doc", "low", "high", "neutral", "per_model", "simplex", "searched")
+    return {name: getattr(own, name) for name in names}
+
+
+def _option(option: Option) -> str:
+    return f"{option.doc} ({option.accepted()}; by default {_value(option.default)})"
+
+
+def _option_json(option: Option) -> dict[str, Any]:
+    return {"doc": option.doc, "default": option.default, "choices": option.choices and list(option.choices)}
+
+
+def _value(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else "none" if value is None else str(value)
+
+
+def _cells(method: MergeMethod) -> list[str]:
+    searched = [c.name for c in method.coefficients(method.resolve({})) if c.searched]
+    options = [f"`{name}`" + _choices(option) for name, option in method.options.items()]
+    agrees = method.agrees_with or "its paper, by hand"
+    needs = ", ".join(_needs(method))
+    return [f"`{method.name}`", method.summary, needs, ", ".join(searched), ", ".join(options), agrees, _cost(method)]
+
+
+def _choices(option: Option) -> str:
+    words = option.choices or (option.default,)
+    first = [option.default, *(word for word in words if word != option.default)]
+    return f" ({', '.join(map(_value, first))})"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,54 @@
+"""The table of merge methods, on the command line and in the folder of methods."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evomerge import methods
+from evomerge.cli.main import main
+from tests.golden.table import CASES
+from tests.golden.table.case import Merge
+
+FOLDER = Path(methods.__file__).parent
+# Results of others than a method's authors, for orientation.
+THIRD_PARTY = "thirdparty_"
+
+
+def test_every_method_is_listed_with_what_it_needs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["methods", f"json={tmp_path / 'methods.json'}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines if not line.startswith(" ")} == set(methods.names())
+    found = {entry["name"]: entry for entry in json.loads((tmp_path / "methods.json").read_text())}
+    assert set(found) == set(methods.names())
+    assert found["slerp"]["models"] == [2, 2]
+    assert found["dare_ties"]["random"]
+    assert all(entry["cost"] and entry["paper"] for entry in found.values())
+
+
+def test_one_method_is_told_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods", "name=ties"]) == 0
+    told = capsys.readouterr().out
+    assert "votes: " in told
+    assert "density: " in told
+    assert "https://arxiv.org/abs/2306.01708" in told
+
+
+def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods", "name=tis"]) == 2
+    assert "did you mean 'ties'?" in capsys.readouterr().err
+
+
+def test_the_table_in_the_folder_is_the_one_that_is_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["methods", f"markdown={tmp_path / 'README.md'}"]) == 0
+    assert (tmp_path / "README.md").read_text() == (FOLDER / "README.md").read_text(), (
+        "run `evomerge methods markdown=evomerge/methods/README.md`"
+    )
+
+
+def test_methods_say_that_they_agree_with_the_authors_where_a_case_shows_it() -> None:
+    shown = {own.method for name, own in CASES.items() if isinstance(own, Merge) and not name.startswith(THIRD_PARTY)}
+    said = {name for name in methods.names() if "authors' code" in methods.load(name).agrees_with}
+    assert said == shown
