@@ -28,10 +28,10 @@ from evomerge.run.recipes.space import (
     build_spec,
     compare_models,
     front_of,
-    known_starts,
     scaled,
     tower_notes,
 )
+from evomerge.run.recipes.starts import known_starts
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.search import Problem, SearcherSettings, make, searchers
 from evomerge.store import RunStore, foreign_problem
@@ -165,7 +165,7 @@ def assemble(config: RunConfig) -> Assembly:
     start_names: tuple[str, ...] = ()
     starts = np.zeros((0, 0))
     if checkpoints is not None and method is not None and spec is not None:
-        start_names, starts = known_starts(checkpoints, spec, method, searched)
+        start_names, starts = known_starts(checkpoints, spec, method, searched, config)
         _check_searcher(config, Problem(spec.n_var, len(objectives), 1, starts), found)
     found.settle()
     if checkpoints is None or method is None or spec is None or suite is None or device is None or attention is None:

@@ -22,6 +22,7 @@ from evomerge.run.attach import WORK, absolute
 from evomerge.run.cluster import sharing
 from evomerge.run.description.identity import run_identity, worded
 from evomerge.run.description.manifest import run_manifest
+from evomerge.run.recipes.starts import without_subsets
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.runtime import tuned, with_verification, worker_settings
 from evomerge.search import Progress, RepeatedFailures, SearchPlan, SearchResult, factory, run
@@ -59,14 +60,31 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda _: None) -> R
     config = absolute(config) if executors.load(config.executor.name).external else config
     assembly = with_fingerprints(assemble(config), say)
     settings = worker_settings(assembly, 1)
-    # The default folder's name leaves the threads out, so that the same command finds its run on another machine.
-    name = identity.digest(worded(run_identity(assembly, settings), tasks, None))[:12]
-    folder = paths.expanded(config.run_dir) if config.run_dir else Path("runs") / name
+    if config.run_dir:
+        folder = paths.expanded(config.run_dir)
+    else:
+        assembly, folder = _default_folder(assembly, settings, tasks)
     kept = replace(settings.prepared, folder=str(folder / PREPARED))
     settings, notes = tuned(replace(settings, prepared=kept), assembly, folder, say)
     assembly = replace(assembly, warnings=(*assembly.warnings, *notes))
     settings = with_verification(settings, assembly, folder)
     return ReadySearch(assembly, settings, folder, worded(run_identity(assembly, settings), tasks, _began(folder)))
+
+
+def _default_folder(assembly: Assembly, settings: WorkerSettings, tasks: Sequence[Any]) -> tuple[Assembly, Path]:
+    """The folder named by the search's identity, or by the one that it had before there were starts from subsets.
+
+    The name leaves the threads out, so that the same command finds its run on another machine.
+    """
+
+    def named(one: Assembly) -> Path:
+        return Path("runs") / identity.digest(worded(run_identity(one, settings), tasks, None))[:12]
+
+    names, starts = without_subsets(assembly.start_names, assembly.starts)
+    earlier = replace(assembly, start_names=names, starts=starts)
+    if (named(earlier) / "manifest.json").exists():
+        return earlier, named(earlier)
+    return assembly, named(assembly)
 
 
 def _began(folder: Path) -> dict[str, Any] | None:

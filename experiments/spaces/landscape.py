@@ -15,7 +15,8 @@ from evomerge.config import compose
 from evomerge.evaluation import SPLITS, Ask, Job
 from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
-from evomerge.run.recipes.space import build_spec, known_starts
+from evomerge.run.recipes.space import build_spec
+from evomerge.run.recipes.starts import known_starts
 from evomerge.run.search import prepare
 from experiments.spaces.layouts import LAYOUTS
 

@@ -32,8 +32,6 @@ from evomerge.run.recipes.searched import SearchedRecipe, layers_of
 from evomerge.run.run_config import RunConfig, child_seed, tokenizer_named
 from evomerge.store import RunStore
 
-RECIPE = "recipe"  # the recipe that is searched, as a start
-
 
 def build_spec(
     config: RunConfig, checkpoints: Checkpoints, method: MergeMethod, searched: SearchedRecipe | None
@@ -112,15 +110,6 @@ def compare_models(config: RunConfig, checkpoints: Checkpoints, searched: Search
     # Where a recipe takes layers one by one, its models may differ in depth.
     depth, how = not recipe.has_layers, matching_of(recipe)
     return checkpoints.compare(trust_remote_code=trust, same_depth=depth, unmatched=unmatched, matching=how)
-
-
-def known_starts(
-    checkpoints: Checkpoints, spec: GenomeSpec, method: MergeMethod, searched: SearchedRecipe | None
-) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """Names and genomes ``(k, n_var)`` of known points: those of the method, or the recipe that is searched alone."""
-    if searched is None:
-        return spec.starts(method.starts(len(spec.template.sources), spec.template.options))
-    return (RECIPE,), spec.encode(searched.opened(checkpoints).recipe)[None]
 
 
 def baselines(

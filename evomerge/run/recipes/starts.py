@@ -1,0 +1,117 @@
+"""Known points of a search: those of its method, subsets of the experts, or the recipe that is searched.
+
+Starts of the method hold all experts or one. Where an expert is in the way of the others, every gene of its weight has
+to be found to be near zero, at every layer, before their merge is seen; so a search also starts from subsets that leave
+experts out. They are few, as every start is a candidate, and those of CMA-ES's first batch are all of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.errors import InputError
+from evomerge.genome import GenomeSpec
+from evomerge.merging import Checkpoints
+from evomerge.methods import MergeMethod
+from evomerge.recipe import Coefficient
+from evomerge.run import paths
+from evomerge.run.recipes.searched import SearchedRecipe
+from evomerge.run.run_config import RunConfig
+from evomerge.store import RunStore
+
+__all__ = ["RECIPE", "SUBSET", "known_starts", "subset_starts", "without_subsets"]
+
+RECIPE = "recipe"  # the recipe that is searched, as a start
+SUBSET = "subset:"  # begins the names of starts that leave experts out, which runs from before there were any lack
+_MOST = 6  # experts, from where leaving one out says little, and too many subsets leave two out
+
+Point = Mapping[str, float | Sequence[float]]
+
+
+def known_starts(
+    checkpoints: Checkpoints,
+    spec: GenomeSpec,
+    method: MergeMethod,
+    searched: SearchedRecipe | None,
+    config: RunConfig | None = None,
+) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Names and genomes ``(k, n_var)`` of known points; of a recipe that is searched it is the only one.
+
+    Args:
+        checkpoints: The opened checkpoints.
+        spec: The search space.
+        method: The merge method.
+        searched: The recipe that is searched, if there is one.
+        config: The search; a run that is gone on with keeps the starts that it began with. None: a new run's.
+    """
+    if searched is not None:
+        return (RECIPE,), spec.encode(searched.opened(checkpoints).recipe)[None]
+    count, options = len(spec.template.sources), spec.template.options
+    points = dict(method.starts(count, options)) | subset_starts(method, options, count)
+    began = None if config is None else _began(config)
+    if began is not None:
+        points = {name: point for name, point in points.items() if name in began or not name.startswith(SUBSET)}
+    return spec.starts(points)
+
+
+def subset_starts(method: MergeMethod, options: Mapping[str, object], count: int) -> dict[str, Point]:
+    """Points at which some experts take no part: ``subset:0+1:0.5`` is half of the first two experts' deltas.
+
+    Of three experts these are the pairs, by their mean (0.5) and by their sum (1); of four the pairs, by their sum; of
+    five and six all but one expert, each with half of its delta. Where only the proportions of weights matter, members
+    have equal ones, and the name ends after the members. There are none for methods that cannot leave an expert out.
+
+    Args:
+        method: The merge method.
+        options: Its resolved options.
+        count: Number of experts.
+
+    Returns:
+        Name to coefficients, each with one value per expert or one for all; at most six.
+    """
+    known = method.starts(count, options)
+    declared = {coefficient.name: coefficient for coefficient in method.coefficients(options)}
+    if not 3 <= count <= _MOST or not all(f"model:{i}" in known for i in range(count)):
+        return {}
+    if not any(c.per_model and (c.simplex or c.off is not None) for c in declared.values()):
+        return {}
+    free = any(c.off is not None for c in declared.values())
+    size, scales = (2, (0.5, 1.0)) if count == 3 else (2, (1.0,)) if count == 4 else (count - 1, (0.5,))
+    singles = [known[f"model:{i}"] for i in range(count)]
+    found: dict[str, Point] = {}
+    for members in combinations(range(count), size):
+        named = SUBSET + "+".join(map(str, members))
+        for scale in scales if free else (None,):
+            name = named if scale is None else f"{named}:{scale:g}"
+            found[name] = {c: _together(declared[c], [singles[i][c] for i in members], scale) for c in declared}
+    return found
+
+
+def _together(
+    coefficient: Coefficient, values: Sequence[float | Sequence[float]], scale: float | None
+) -> float | tuple[float, ...]:
+    """A coefficient at which the models take part together whose values alone are given."""
+    mean = np.mean(np.array(values, dtype=np.float64), axis=0)
+    if coefficient.off is not None and scale is not None:  # each member as it is alone, times the scale
+        mean = coefficient.off + scale * (np.sum(np.array(values) - coefficient.off, axis=0))
+    return tuple(mean.tolist()) if coefficient.per_model else float(mean)
+
+
+def _began(config: RunConfig) -> frozenset[str] | None:
+    """Names of the starts of the run that is gone on with; None where there is none."""
+    if config.run_dir is None:
+        return None
+    with contextlib.suppress(InputError, KeyError, TypeError):
+        return frozenset(RunStore.read(paths.expanded(config.run_dir)).manifest["identity"]["starts"]["points"])
+    return None
+
+
+def without_subsets(names: Sequence[str], starts: NDArray[np.float64]) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """The starts of runs from before there were subsets."""
+    places = [place for place, name in enumerate(names) if not name.startswith(SUBSET)]
+    return tuple(names[place] for place in places), starts[places]

@@ -1,0 +1,112 @@
+"""The known points that a search starts from; runs keep those that they began with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evomerge import methods
+from evomerge.cli.main import main
+from evomerge.config import compose
+from evomerge.recipe import Recipe
+from evomerge.run.description.identity import run_identity, worded
+from evomerge.run.recipes.starts import SUBSET, subset_starts, without_subsets
+from evomerge.run.runtime import worker_settings
+from evomerge.run.search import prepare, search
+from evomerge.store import RunStore, identity
+from tests.building import perturbed
+from tests.run.family import Family
+
+
+def starts(method: str, count: int, **options: object) -> dict[str, object]:
+    declared = methods.load(method)
+    found = subset_starts(declared, declared.resolve(options), count)
+    return {name: point["weight"] for name, point in found.items()}
+
+
+def test_three_experts_start_from_each_pair() -> None:
+    """Their mean and their sum; where only proportions matter these are one point."""
+    assert starts("task_arithmetic", 3) == {
+        "subset:0+1:0.5": (0.5, 0.5, 0.0), "subset:0+1:1": (1.0, 1.0, 0.0),
+        "subset:0+2:0.5": (0.5, 0.0, 0.5), "subset:0+2:1": (1.0, 0.0, 1.0),
+        "subset:1+2:0.5": (0.0, 0.5, 0.5), "subset:1+2:1": (0.0, 1.0, 1.0),
+    }  # fmt: skip
+    assert starts("linear", 3) == {
+        "subset:0+1": (0.5, 0.5, 0.0), "subset:0+2": (0.5, 0.0, 0.5), "subset:1+2": (0.0, 0.5, 0.5),
+    }  # fmt: skip
+
+
+def test_more_experts_have_few_subsets() -> None:
+    """Four: the pairs. Five and six: all but one. More, or fewer than three: none."""
+    assert list(starts("dare_ties", 4)) == [f"subset:{pair}:1" for pair in ("0+1", "0+2", "0+3", "1+2", "1+3", "2+3")]
+    assert starts("task_arithmetic", 5)["subset:0+1+2+4:0.5"] == (0.5, 0.5, 0.5, 0.0, 0.5)
+    assert [len(starts("ties", count)) for count in range(1, 9)] == [0, 0, 3, 6, 5, 6, 0, 0]
+    assert starts("model_stock", 3) == {}, "it cannot leave an expert out"
+
+
+def test_subsets_are_points_of_the_method() -> None:
+    """Complete, within the bounds."""
+    for name in methods.names():
+        method = methods.load(name)
+        if method.models[1] is not None:
+            continue
+        options = method.resolve({})
+        for count in range(3, 7):
+            for point in subset_starts(method, options, count).values():
+                declared = method.coefficients(options)
+                assert set(point) == {coefficient.name for coefficient in declared}
+                for c in declared:
+                    value = point[c.name]
+                    numbers = value if isinstance(value, Sequence) else (value,)
+                    assert len(numbers) == (count if c.per_model else 1)
+                    assert all(c.low <= number <= c.high for number in numbers)
+
+
+@pytest.fixture
+def words(family: Family, tmp_path: Path) -> list[str]:
+    """A search over three experts."""
+    third = perturbed(family.folder / "base", tmp_path / "three", 3)
+    models = f"[{family.folder / 'one'},{family.folder / 'two'},{third}]"
+    return family.words("left out", models=models, run_dir=None, evaluations=14, genome="model", confirm__finalists=0)
+
+
+def first_batch(folder: Path) -> list[tuple[float, ...]]:
+    evaluations = [e for e in RunStore.read(folder).evaluations("search") if e.batch == 1]
+    return [tuple(Recipe.from_json(e.recipe).coefficients["weight"][0].round(9).tolist()) for e in evaluations]
+
+
+def test_a_search_begins_at_pairs_too(words: list[str], tmp_path: Path) -> None:
+    assert main(["search", *words, f"run_dir={tmp_path / 'run'}"]) == 0
+    names = RunStore.read(tmp_path / "run").manifest["starts"]
+    assert sum(name.startswith(SUBSET) for name in names) == 6
+    assert {(0.5, 0.5, 0.0), (1.0, 1.0, 0.0), (0.0, 1.0, 1.0)} <= set(first_batch(tmp_path / "run"))
+
+
+def test_runs_from_before_there_were_subsets_go_on(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In their own folder or in the one that their identity names, with the starts that they began with."""
+    monkeypatch.chdir(tmp_path)
+    for own in (["run_dir=run"], []):
+        ready = prepare(compose.search([*words, "evaluations=8", *own]))
+        names, rows = without_subsets(ready.assembly.start_names, ready.assembly.starts)
+        assert len(names) < len(ready.assembly.start_names)
+        earlier = replace(ready.assembly, start_names=names, starts=rows)
+        tasks = ready.assembly.written.fitness.tasks
+        untuned, known = (
+            worded(run_identity(earlier, chosen), tasks, None)
+            for chosen in (worker_settings(ready.assembly, 1), ready.settings)
+        )
+        folder = ready.folder if own else ready.folder.parent / identity.digest(untuned)[:12]
+        prepared = replace(ready.settings.prepared, folder=str(folder / "prepared"))
+        settings = replace(ready.settings, prepared=prepared)
+        assert search(replace(ready, assembly=earlier, settings=settings, folder=folder, identity=known)).evaluations
+        began = first_batch(folder)
+        assert main(["search", *words, *own]) == 0
+        manifest = RunStore.read(folder).manifest
+        assert manifest["starts"] == list(names)
+        assert first_batch(folder)[: len(began)] == began
+        assert len([e for e in RunStore.read(folder).evaluations("search") if e.batch]) >= 12
