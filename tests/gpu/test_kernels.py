@@ -38,7 +38,19 @@ from tests.merging.conftest import Family, make_recipe
 
 CUDA = torch.device("cuda")
 # Methods that go by whole vectors, or whose candidates are torch's block by block.
-OTHERS = ("arcee_fusion", "karcher", "model_stock", "multislerp", "nearswap", "nuslerp", "sce", "slerp")
+OTHERS = (
+    "arcee_fusion",
+    "consensus",
+    "emr",
+    "karcher",
+    "magmax",
+    "model_stock",
+    "multislerp",
+    "nearswap",
+    "nuslerp",
+    "sce",
+    "slerp",
+)
 ELEMENTWISE = [name for name in methods.names() if name not in OTHERS]
 
 

@@ -72,7 +72,7 @@ class MergeMethod:
         exact_starts: Starting points that give exactly what they are named after: ``all`` of them, ``models`` alone, or
             ``none``. The others come near.
         copies: Whether copies of one expert give that expert: from the start ``uniform``, or with neutral
-            coefficients. If not, the elements of the result lie between base and expert.
+            coefficients. If not, the elements of the result lie between base and expert; None promises neither.
         symmetric: Whether models can be reordered together with their coefficients.
         sums: Where the result is a weighted sum of the tensors, ``sums(name, coefficients, options)`` gives for the
             base, if it counts, and for each model the terms that its factor is the sum of; None for all other methods.

@@ -1,0 +1,58 @@
+"""Element-wise merges that no kernel has: computed from the blocks of all deltas, and added to the base.
+
+A delta is a model minus the base. A block is in float32 and fits the cache; no intermediate is as large as the tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from evomerge.kernels import fill
+from evomerge.methods._shared.coefficients import per_model
+from evomerge.methods._shared.inputs import Coefficients, TensorSources
+
+Update = Callable[[list[torch.Tensor]], torch.Tensor]
+"""Gives what is added to one block of the base, from that block of the deltas: fresh memory that it may overwrite."""
+
+
+def taking_part(coefficients: Coefficients) -> list[int]:
+    """The models whose weight is not zero."""
+    return [model for model, weight in enumerate(per_model(coefficients["weight"])) if weight != 0]
+
+
+def deltas_of(sources: TensorSources, span: slice, models: Sequence[int] | None = None) -> list[torch.Tensor]:
+    """One block of some models' deltas, or of all, in float32; fresh memory."""
+    base = sources.flat_base[span].to(torch.float32)
+    chosen = range(len(sources.models)) if models is None else models
+    return [sources.flat_models[model][span].to(torch.float32) - base for model in chosen]
+
+
+def add_update(sources: TensorSources, models: Sequence[int], update: Update, out: torch.Tensor) -> None:
+    """Writes the base plus an update. Where nothing is added, or no model takes part, the base stays bit by bit.
+
+    Args:
+        sources: The tensors.
+        models: The models whose deltas are given to ``update``.
+        update: Computes what is added.
+        out: Memory of the tensor's shape.
+    """
+    base = sources.flat_base
+
+    def merged(span: slice) -> torch.Tensor:
+        start = base[span].to(torch.float32)
+        if not models:
+            return start
+        # Taken off with no negative zeros, so that the base's own stay where nothing is added.
+        return start - update(deltas_of(sources, span, models)).neg_().add_(0.0)
+
+    fill(out, merged)
+
+
+def summed(blocks: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The sum of blocks in their order; fresh memory."""
+    total = blocks[0].clone()
+    for block in blocks[1:]:
+        total.add_(block)
+    return total
