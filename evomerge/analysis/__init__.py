@@ -13,6 +13,7 @@
 - :mod:`~evomerge.analysis.pareto`, :mod:`~evomerge.analysis.archive`: non-dominated sets, hypervolume, knee.
 - :mod:`~evomerge.analysis.likeness`: lengths, directions, signs and kinship of the deltas of several models.
 - :mod:`~evomerge.analysis.losses`: weights of models from their losses on a few examples.
+- :mod:`~evomerge.analysis.fusion`: how much of each of two layers goes into their fusion.
 - :mod:`~evomerge.analysis.estimators`: scores over all items from answers to some, a folder with one file each.
 - :mod:`~evomerge.analysis.allocation`: where answers are worth asking for: samples, informative items, races, shares.
 - :mod:`~evomerge.analysis.course`: the best value and the hypervolume so far.
@@ -20,6 +21,7 @@
 """
 
 from evomerge.analysis.difference import paired_difference
+from evomerge.analysis.fusion import fusion_ratio
 from evomerge.analysis.intervals import Interval, interval, is_binary, mean_se, weighted_sum
 from evomerge.analysis.likeness import Kinship, Likeness, Sums
 from evomerge.analysis.losses import loss_weights
@@ -35,6 +37,7 @@ __all__ = [
     "Stratum",
     "Sums",
     "Truncation",
+    "fusion_ratio",
     "holm",
     "interval",
     "is_binary",

@@ -21,7 +21,7 @@ from evomerge.recipe.groups import (
     UnknownTensorName,
     layer_of,
 )
-from evomerge.recipe.layers import Ends, OutputLayer, stands_before
+from evomerge.recipe.layers import Ends, OutputLayer, fused_layers, stands_before
 from evomerge.recipe.numbers import Cell, Number, numbers_of, source_labels
 from evomerge.recipe.patterns import patterns_of
 from evomerge.recipe.recipe import FORMAT, Recipe, Source
@@ -52,6 +52,7 @@ __all__ = [
     "Source",
     "Tokenizer",
     "UnknownTensorName",
+    "fused_layers",
     "layer_of",
     "numbers_of",
     "patterns_of",

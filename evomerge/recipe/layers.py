@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from evomerge.errors import InputError
 from evomerge.recipe.groups import Place
 
 
@@ -70,3 +71,25 @@ class OutputLayer:
         if self.scale != 1.0:
             data["scale"] = self.scale
         return data
+
+
+def fused_layers(count: int, pair: tuple[int, int]) -> tuple[OutputLayer, ...]:
+    """The layers of a recipe's first source, of which two become one: a model that is one layer shorter.
+
+    The layer has the place of the first of the two, whose coefficients are the first column; all others are copies,
+    with methods that give a model that is alone back. What is not to be fused, such as norms (which Liu et al. 2024,
+    https://arxiv.org/abs/2406.16330, leave to the first layer), belongs to a frozen group. To fuse several layers one
+    after the other, name such a recipe as the source of the next.
+
+    Args:
+        count: Number of layers of the source.
+        pair: The layer that is kept, and the layer that is fused into it and then left out.
+
+    Raises:
+        InputError: If these are not two different layers of the source.
+    """
+    kept, gone = pair
+    if kept == gone or not all(0 <= layer < count for layer in pair):
+        raise InputError(f"pair: expected two different layers of 0 to {count - 1}, got {list(pair)}")
+    inputs = [((0, layer), *([(0, gone)] if layer == kept else [])) for layer in range(count) if layer != gone]
+    return tuple(map(OutputLayer, inputs))

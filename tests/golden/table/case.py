@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,11 +119,17 @@ def write_family(inputs: Path, folder: Path) -> None:
 def _config(tensors: Tensors) -> dict[str, Any]:
     vocabulary, hidden = tensors["model.embed_tokens.weight"].shape
     layers = {name.split(".")[2] for name in tensors if name.startswith("model.layers.")}
+    queries, keys = (tensors[f"model.layers.0.self_attn.{own}_proj.weight"].shape[0] for own in "qk")
+    width = math.gcd(queries, keys)
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "vocab_size": vocabulary,
         "hidden_size": hidden,
+        "intermediate_size": tensors["model.layers.0.mlp.up_proj.weight"].shape[0],
+        "num_attention_heads": queries // width,
+        "num_key_value_heads": keys // width,
+        "head_dim": width,
         "num_hidden_layers": len(layers),
         "tie_word_embeddings": "lm_head.weight" not in tensors,
     }

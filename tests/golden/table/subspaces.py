@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import torch
 
-from evomerge.analysis import Kinship, Sums, loss_weights
+from evomerge import methods
+from evomerge.analysis import Kinship, Sums, fusion_ratio, loss_weights
 from evomerge.checkpoints import compare_deltas, open_source
+from evomerge.merging import Checkpoints, Merger
+from evomerge.recipe import (
+    DEFAULT_LAYER_PATTERN,
+    CheckpointRef,
+    Group,
+    ParameterGroups,
+    Recipe,
+    fused_layers,
+    layer_of,
+)
 from evomerge.run.likeness import sums_of
 from tests.golden.table.case import EXPERTS, Compute, Family, Merge, Tensors
 
@@ -20,6 +32,29 @@ def cocktail(temperature: float) -> Compute:
         return Merge("linear", {"weight": weights}, sources=tuple(family.settings["models"]), base=None)(family)
 
     return compute
+
+
+def fusion(family: Family) -> Tensors:
+    """One layer of two layers of the base, without their norms."""
+    pair: tuple[int, int] = tuple(family.settings["pair"])
+    ratio = fusion_ratio(family.settings["similarity_matrix"], pair, beta=1.0)
+    recipe = Recipe(
+        "linear",
+        methods.load("linear").resolve({}),
+        (CheckpointRef(str(family.folder / "base")),),
+        None,
+        ParameterGroups((Group("fused", kinds=("attention", "mlp")), Group("rest", frozen=True))),
+        {"weight": np.array([[ratio, 1 - ratio]] * 2)},
+        layers=fused_layers(depth(family.model("base")), pair),
+        out_dtype="float32",
+    )
+    return dict(Merger(Checkpoints.open(recipe)).stream(recipe))
+
+
+def depth(tensors: Tensors) -> int:
+    """Number of layers."""
+    found = (layer_of(name, DEFAULT_LAYER_PATTERN) for name in tensors)
+    return 1 + max(layer for layer in found if layer is not None)
 
 
 def kinship(family: Family) -> Tensors:
@@ -46,5 +81,6 @@ def pairs(prefix: str, found: Kinship) -> Tensors:
 CASES: dict[str, Compute] = {
     "lm_cocktail_T5": cocktail(5.0),
     "lm_cocktail_T05_with_base": cocktail(0.5),
+    "mka_layer_fusion": fusion,
     "kinship": kinship,
 }
