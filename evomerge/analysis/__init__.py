@@ -11,9 +11,7 @@
 - :mod:`~evomerge.analysis.margin`: whether a model holds what others reach, to within a margin.
 - :mod:`~evomerge.analysis.repeated_splits`: what choosing the best of a shortlist gives on fresh items.
 - :mod:`~evomerge.analysis.pareto`, :mod:`~evomerge.analysis.archive`: non-dominated sets, hypervolume, knee.
-- :mod:`~evomerge.analysis.likeness`: lengths, directions, signs and kinship of the deltas of several models.
-- :mod:`~evomerge.analysis.losses`: weights of models from their losses on a few examples.
-- :mod:`~evomerge.analysis.fusion`: how much of each of two layers goes into their fusion.
+- :mod:`~evomerge.analysis.models`: likeness and kinship of deltas, weights from losses, shares of fused layers.
 - :mod:`~evomerge.analysis.estimators`: scores over all items from answers to some, a folder with one file each.
 - :mod:`~evomerge.analysis.allocation`: where answers are worth asking for: samples, informative items, races, shares.
 - :mod:`~evomerge.analysis.course`: the best value and the hypervolume so far.
@@ -21,10 +19,10 @@
 """
 
 from evomerge.analysis.difference import paired_difference
-from evomerge.analysis.fusion import fusion_ratio
 from evomerge.analysis.intervals import Interval, interval, is_binary, mean_se, weighted_sum
-from evomerge.analysis.likeness import Kinship, Likeness, Sums
-from evomerge.analysis.losses import loss_weights
+from evomerge.analysis.models.fusion import fusion_ratio
+from evomerge.analysis.models.likeness import Kinship, Likeness, Sums
+from evomerge.analysis.models.losses import loss_weights
 from evomerge.analysis.significance import holm
 from evomerge.analysis.strata import Stratum, stratified_difference, stratified_p_value, stratified_score
 from evomerge.analysis.student import student_quantile
