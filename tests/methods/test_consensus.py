@@ -58,7 +58,7 @@ def test_the_model_for_one_task() -> None:
     for task, own in enumerate(HALF):
         found = merge(("consensus", (("task", task),)), MODELS, BASE, {"mask_lambda": 0.5, "lambda": 1.0}) - BASE
         assert torch.equal(found, SUM * torch.tensor(own))
-    with pytest.raises(InputError, match="option task is 3, but tensor '.*' is merged from 3 models"):
+    with pytest.raises(InputError, match=r"option task is 3, but tensor '.*' is merged from 3 models"):
         merge(("consensus", (("task", 3),)), MODELS, BASE, {"mask_lambda": 0.5, "lambda": 1.0})
 
 

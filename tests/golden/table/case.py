@@ -106,6 +106,22 @@ class Merge:
         )
 
 
+@dataclass(frozen=True)
+class Computed:
+    """A result that is no merge, or more than one.
+
+    Attributes:
+        method: Name of the method that it is a result of.
+        compute: Gives the tensors.
+    """
+
+    method: str
+    compute: Compute
+
+    def __call__(self, family: Family) -> Tensors:
+        return self.compute(family)
+
+
 def write_family(inputs: Path, folder: Path) -> None:
     """Writes the models of a folder of cases as transformers would save them."""
     for path in inputs.glob("*.safetensors"):

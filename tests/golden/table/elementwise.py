@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from evomerge.methods import TensorContext, TensorSources, emr
-from tests.golden.table.case import EXPERTS, Compute, Family, Merge, Tensors
+from tests.golden.table.case import EXPERTS, Compute, Computed, Family, Merge, Tensors
 
 
 def _emr(family: Family) -> Tensors:
@@ -48,10 +48,10 @@ def _consensus(limits: float | tuple[float, ...], k: int, scale: float) -> Merge
 CASES: dict[str, Compute] = {
     "magmax_a05": Merge("magmax", {"lambda": 0.5}),
     "magmax_a05_edge": Merge("magmax", {"lambda": 0.5}),
-    "emr": _emr,
-    "emr_edge": _emr,
+    "emr": Computed("emr", _emr),
+    "emr_edge": Computed("emr", _emr),
     "consensus_ta_lam04_k2_a03": _consensus(0.4, 2, 0.3),
     "consensus_ta_lam04_k2_a03_edge": _consensus(0.4, 2, 0.3),
     "consensus_ta_lams_k1_a05": _consensus((0.2, 0.4, 0.6), 1, 0.5),
-    "tall_mask_lam04": _tall,
+    "tall_mask_lam04": Computed("consensus", _tall),
 }
