@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from evomerge.genome.settings import AUTO, GenomeSettings
+from evomerge.genome.weight_rules import FREE
 
 __all__ = ["Chosen", "choose", "few_for"]
 
@@ -55,6 +56,9 @@ def choose(settings: GenomeSettings, evaluations: int, genes: Callable[[GenomeSe
     Returns:
         The layout; the coarsest where the budget carries none.
     """
+    if settings.weights != FREE:  # the rule has few genes whatever the layout
+        layout = laid_out(settings, "model")
+        return Chosen(layout, genes(layout), evaluations)
     for depth, wanted in PER_GENE:
         layout = laid_out(settings, depth)
         try:

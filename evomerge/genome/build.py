@@ -13,6 +13,7 @@ from evomerge.errors import InputError, suggest
 from evomerge.genome import curves
 from evomerge.genome.gene_block import Block, GeneBlock
 from evomerge.genome.groups import DepthProfile, grouped, matching, own_kinds
+from evomerge.genome.ruled import follows_rule, laid_out_by_rule, rule_problems, ruled
 from evomerge.genome.settings import SEARCHED, GenomeSettings
 from evomerge.genome.spec import GenomeSpec, is_number, spread
 from evomerge.genome.switches import SwitchedBlock, joined, switches
@@ -49,6 +50,7 @@ def build(
         InputError: listing every problem of the settings, or a tensor name that no pattern knows.
     """
     coefficients = {coefficient.name: coefficient for coefficient in declared}
+    settings = laid_out_by_rule(settings, coefficients)
     problems = [*settings.problems(), *bound_problems(settings, coefficients)]
     if problems:
         raise InputError([*problems, *_unknown(settings, coefficients)])
@@ -63,6 +65,7 @@ def build(
         *_layer_problems(settings, profiles),
         *_pattern_problems(settings, [group.label for group in groups.groups]),
         *_module_problems(settings, template.method, declared),
+        *rule_problems(settings, template, coefficients, groups),
     ]
     constants, pinned, fix_problems = _fixed(settings, coefficients, groups.groups, len(plan.sources))
     if problems or fix_problems:
@@ -77,7 +80,7 @@ def build(
             on = tuple(switches(c, groups.groups, there, _owners(c, plan), rows))
             gene_blocks += [SwitchedBlock(tuple(own), on, c.off)]
         else:
-            gene_blocks += own
+            gene_blocks += ruled(settings, plan, pinned[c.name]) if follows_rule(settings, c) else own
     if not gene_blocks:
         raise InputError("there is nothing to search: every group is frozen or fixed, or one model is merged alone")
     members = {name: groups.index(name) for name in names}

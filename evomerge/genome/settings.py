@@ -8,6 +8,7 @@ from typing import Any
 
 from evomerge import settings
 from evomerge.errors import suggest
+from evomerge.genome.weight_rules import AGES, FREE, RULES
 from evomerge.recipe import MODULE_KINDS
 from evomerge.settings import setting
 
@@ -18,8 +19,9 @@ DEPTHS = (AUTO, "model", "blocks", "layer", "linear", "smooth")
 BASES = ("points", "cosine")
 ENDS = ("own", "nearest")
 # Settings that runs which began before there were any do not have.
-_LATER = ("filters", "ends", "control_every", "searched", "modules")
+_LATER = ("filters", "ends", "control_every", "searched", "modules", "weights", "averaging", "metrics")
 ALL, SEARCHED = "all", "searched"
+WEIGHT = "weight"  # the coefficient that rules give
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class GenomeSettings:
         shared: Coefficients with one value (per model) for the whole model, whatever the depth.
         modules: ``all`` experts take part everywhere; ``searched``: for each expert and kind of modules, or each of
             ``filters``, one more gene says whether it takes part there, whatever its weights are.
+        weights: ``free``, or the rule by which the weights of all models follow from a few genes, see
+            :mod:`evomerge.genome.weight_rules`.
+        averaging: How weights fall with a checkpoint's age where ``weights`` is ``trajectory``: ``sma``, ``wma``,
+            ``ema``, or ``free``.
+        metrics: The models' own scores where ``weights`` is ``metric``.
         searched: Numbers of a given recipe that are searched: coefficients, or ``COEFFICIENT@GROUP``, where the group
             is a pattern of group labels, a module kind or a filter of groups. Empty: all.
     """
@@ -91,6 +98,15 @@ class GenomeSettings:
         default=ALL,
         metadata=setting("searched: genes that switch an expert off by kind of modules", choices=(ALL, SEARCHED)),
     )
+    weights: str = field(
+        default=FREE, metadata=setting("a rule that gives all models' weights from a few genes", choices=RULES)
+    )
+    averaging: str = field(
+        default="free", metadata=setting("fall of weights with age, where weights is trajectory", choices=AGES)
+    )
+    metrics: tuple[float, ...] = field(
+        default=(), metadata=setting("each model's own score, higher ones better, where weights is metric")
+    )
     searched: tuple[str, ...] = field(
         default=(), metadata=setting("numbers of recipe= that are searched: [weight,'density@mlp']; none: all")
     )
@@ -104,8 +120,19 @@ class GenomeSettings:
                 yield f"genome.own_groups names {kind!r}; expected one of {kinds}{suggest(kind, MODULE_KINDS)}"
         if self.filters and self.split_kinds:
             yield "genome.filters and genome.split_kinds both divide layers into parts; choose one of them"
+        if self.weights != FREE:
+            yield from self._rule_problems()
         for part in sorted({part for part in self.filters if self.filters.count(part) > 1}):
             yield f"genome.filters names {part!r} twice"
+
+    def _rule_problems(self) -> Iterator[str]:
+        rule = f"genome.weights={self.weights}"
+        if self.modules == SEARCHED:
+            yield f"{rule} gives every model its weight, so genome.modules=searched cannot take it out again"
+        if WEIGHT in self.bounds or WEIGHT in self.shared:
+            yield f"{rule} makes the weights, so genome.bounds and genome.shared have no use for {WEIGHT}"
+        if self.weights == "metric" and not (self.metrics and min(self.metrics) > 0):
+            yield f"{rule} needs genome.metrics=[...]: a positive score of each model, higher ones better"
 
     def to_json(self) -> dict[str, Any]:
         """The settings as a JSON object, for a run's manifest and identity; later ones if they say something."""
