@@ -1,0 +1,130 @@
+"""TSV-M: the leading singular triples of every delta, their vectors made orthogonal across deltas.
+
+With fixed ranks the updates are prepared, with searched ranks the triples. The orthogonalised vectors do not depend on
+weights, so these only scale what each model adds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from evomerge.kernels import Finite, flat
+from evomerge.methods._shared.coefficients import shared
+from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
+from evomerge.methods._shared.spectral.decomposition import Svd, polar, svd
+from evomerge.methods._shared.spectral.matrices import deltas_of, stack_of
+from evomerge.methods._shared.spectral.options import OTHERS, STORED, WEIGHTS, update_coefficients
+from evomerge.methods._shared.spectral.triples import load_triples, store_triples, triples_bytes
+from evomerge.methods._shared.spectral.updates import (
+    add_others,
+    add_updates,
+    merge_prepared,
+    pack_updates,
+    updates_bytes,
+    weights_of,
+)
+from evomerge.options import Option
+from evomerge.recipe import Coefficient
+
+KEEP = Option(
+    "share",
+    ("share", "all"),
+    str,
+    "the most triples of a delta that take part: an n-th of the rank with n models, or all (the lossless variant)",
+)
+RANKS = Option(
+    "fixed", ("fixed", "searched"), str, "whether all that may be kept is, or a fraction of it that can be searched"
+)
+TASK_OPTIONS: Mapping[str, Option] = {
+    "keep": KEEP, "weights": WEIGHTS, "ranks": RANKS, "others": OTHERS, "stored": STORED,
+}  # fmt: skip
+_RANK = Coefficient(
+    "rank",
+    0.1,
+    1.0,
+    1.0,
+    per_model=False,
+    minimum=0.0,
+    maximum=1.0,
+    doc="fraction of the triples that may be kept of each delta, the largest, that is kept",
+)
+Ranks = Callable[[Sequence[torch.Tensor], Options], Sequence[int]]
+"""The most triples that are kept of each delta of a matrix."""
+
+
+def equal_ranks(deltas: Sequence[torch.Tensor], options: Options) -> list[int]:
+    """The same for all: an n-th of the rank that the matrix can have, or all of it; at least one."""
+    most = min(deltas[0].shape)
+    return [max(1, int(most * (1 / len(deltas)))) if options["keep"] == "share" else most] * len(deltas)
+
+
+def orthogonal_updates(parts: Sequence[Svd]) -> list[torch.Tensor]:
+    """What each delta adds: its singular values between its orthogonalised vectors.
+
+    The left vectors of all deltas together become orthogonal, as near as they can be to what they were, and so do the
+    right ones.
+    """
+    widths = [part.rank for part in parts]
+    left = polar(torch.cat([part.left for part in parts], dim=1))[0].split(widths, dim=1)
+    right = polar(torch.cat([part.right for part in parts], dim=1))[0].split(widths, dim=1)
+    return [Svd(u, part.values, v).product() for u, part, v in zip(left, parts, right, strict=True)]
+
+
+def prepare_task(
+    ranks: Ranks, context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
+) -> Mapping[str, torch.Tensor]:
+    """One update, or with weights that of each model; with searched ranks the triples that may be kept.
+
+    Args:
+        ranks: Gives their numbers.
+        context: The tensor.
+        base: Its values in the base.
+        models: Its values in the models.
+        options: The method's.
+    """
+    stack = deltas_of(context, base, models)
+    if stack is None:
+        return {}
+    kept = [[svd(d).top(k) for d, k in zip(deltas, ranks(deltas, options), strict=True)] for deltas in stack]
+    if options["ranks"] == "searched":
+        return store_triples(kept, options["stored"])
+    updates = [orthogonal_updates(parts) for parts in kept]
+    if options["weights"] == "fixed":
+        updates = [[torch.stack(own).sum(0)] for own in updates]
+    return pack_updates(updates, base.shape, options["stored"])
+
+
+def task_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
+    """The most that :func:`prepare_task` prepares, whatever the ranks."""
+    stack = stack_of(shape)
+    if options["ranks"] == "fixed" or stack is None:
+        return updates_bytes(shape, 1 if options["weights"] == "fixed" else n_models, options)
+    most = min(stack[1:])
+    per_matrix = most + n_models if options["keep"] == "share" else most * n_models
+    return triples_bytes(shape, per_matrix, n_models, options)
+
+
+def merge_task(
+    context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
+) -> Finite | None:
+    """Writes the base plus lambda times what the deltas add, each with its weight if there are weights."""
+    if sources.options["ranks"] == "fixed" or out.numel() == 0:
+        return merge_prepared(context, sources, coefficients, out)
+    if not sources.prepared:
+        return add_others(context, sources, coefficients, out)
+    fraction, weights = shared(coefficients["rank"]), weights_of(sources, coefficients)
+    if not any(weights):
+        return add_updates(sources, (), out)
+    updates = []
+    for triples in load_triples(sources):
+        kept = [part.top(max(1, int(fraction * part.rank))) for part in triples]
+        own = orthogonal_updates(kept)
+        updates.append(torch.stack([u * weight for u, weight in zip(own, weights, strict=True)]).sum(0))
+    return add_updates(sources, [(flat(torch.stack(updates)), shared(coefficients["lambda"]))], out)
+
+
+def task_coefficients(options: Options) -> tuple[Coefficient, ...]:
+    """``lambda``, and ``weight`` and ``rank`` if they are searched."""
+    return update_coefficients(options, *((_RANK,) if options["ranks"] == "searched" else ()))

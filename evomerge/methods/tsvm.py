@@ -1,0 +1,61 @@
+"""TSV-M: the leading singular triples of every delta, made orthogonal to each other and added up.
+
+Of each of n deltas of a matrix of rank r the ``int(r / n)`` largest triples are kept. The left singular vectors of all
+deltas together are replaced by the nearest orthonormal ones, and so are the right ones; then each delta is put together
+again, and all are added. Other tensors get the mean delta.
+
+==========  ==================================  ==========================
+option      Gargiulo et al. 2025                here
+==========  ==================================  ==========================
+keep        share; all is their lossless form   share, or all
+weights     fixed                               fixed, or searched
+ranks       fixed                               fixed, or searched
+others      mean                                mean, sum or base
+stored                                          float32, or float16
+==========  ==================================  ==========================
+
+The defaults are the paper's; their alpha, 1, is ``lambda``. Of a matrix with fewer directions than models one triple of
+each delta is kept, where the code of the paper keeps none. Directions whose singular value is zero are left out, where
+that code takes arbitrary ones, and so are directions that two deltas share to the last digit: what is the same in n
+deltas is added once. A model of weight zero still has its part in which directions are orthogonal.
+
+What is prepared with ``ranks: fixed`` is one array of a model's size, and a candidate is one pass over the base and it;
+with ``weights: searched`` one array for each model. With ``ranks: searched`` the triples that may be kept are prepared,
+and each candidate finds two polar factors of every matrix, which takes about as long as ``torch.linalg.svd`` of it.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from evomerge.methods._shared.declaration import MergeMethod
+from evomerge.methods._shared.inputs import Options, Starts
+from evomerge.methods._shared.spectral.options import neutral_start
+from evomerge.methods._shared.spectral.task_triples import (
+    TASK_OPTIONS,
+    equal_ranks,
+    merge_task,
+    prepare_task,
+    task_bytes,
+    task_coefficients,
+)
+
+
+def starts(n_models: int, options: Options) -> Starts:
+    """The method as it is published."""
+    return neutral_start(n_models, task_coefficients(options))
+
+
+METHOD = MergeMethod(
+    name="tsvm",
+    summary="leading singular triples of deltas, made orthogonal across deltas and added up",
+    paper="Gargiulo et al. 2025, Task singular vectors, https://arxiv.org/abs/2412.00081",
+    merge=merge_task,
+    coefficients=task_coefficients,
+    options=TASK_OPTIONS,
+    prepare=functools.partial(prepare_task, equal_ranks),
+    prepared_bytes=task_bytes,
+    starts=starts,
+    exact_starts="none",
+    copies=None,
+)
