@@ -24,7 +24,8 @@ ALLOWED: dict[str, set[str]] = {
     "checkpoints": {"recipe"},
     "store": {"recipe", "evaluation"},
     "executors": {"recipe", "evaluation"},
-    "merging": {"recipe", "checkpoints", "methods", "kernels"},
+    "post": {"recipe", "methods", "kernels"},
+    "merging": {"recipe", "checkpoints", "methods", "post", "kernels"},
     "fitness": {"evaluation"},
     "dialects": {"recipe", "evaluation", "methods"},
     "search": {"recipe", "evaluation", "analysis", "store", "genome", "executors"},
@@ -36,7 +37,8 @@ ALLOWED: dict[str, set[str]] = {
 FLOORS = (
     {"recipe", "analysis", "kernels"},
     {"evaluation", "methods", "genome", "checkpoints"},
-    {"store", "executors", "merging", "fitness", "dialects"},
+    {"store", "executors", "fitness", "dialects", "post"},
+    {"merging"},
     {"candidate", "search", "report"},
     {"tracking"},
     {"run", "contracts"},
@@ -53,7 +55,7 @@ ALLOWED |= {"errors": set()} | {name: {"errors"} for name in GROUND - {"errors"}
 TOP = {"api", "__init__", "__main__"}  # may import everything below
 
 # Rooms (or folders inside a room) that alone may import a library.
-TORCH_ROOMS = {"kernels", "methods", "checkpoints", "merging", "fitness", "candidate", "contracts"}
+TORCH_ROOMS = {"kernels", "methods", "post", "checkpoints", "merging", "fitness", "candidate", "contracts"}
 HOMES: dict[str, set[str]] = {
     "torch": TORCH_ROOMS,
     "transformers": {"checkpoints", "merging", "fitness/inference", "candidate"},
@@ -183,7 +185,7 @@ def imported_modules(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-REGISTRIES = {"methods", "searchers", "executors", "tracking"}  # folders with one file per plugin
+REGISTRIES = {"methods", "post", "searchers", "executors", "tracking"}  # folders with one file per plugin
 
 
 def test_no_folder_is_crowded() -> None:

@@ -32,9 +32,9 @@ class Footprint:
         live: The model in memory that candidates are installed into.
         working: Buffers while one tensor is merged: the result, where the model computes in another type than it is
             rounded to, the rounded copies of sources whose type is wider than the recipe's, the tensors that adapters
-            change, what the method prepares for that tensor where this is not kept, and what a method written for
-            whole tensors takes. Blocks that other
-            methods compute in are a few megabytes.
+            change, what the method prepares for that tensor where this is not kept, what a method written for whole
+            tensors takes, and the merged delta where steps follow, with what these take. Blocks that other methods
+            compute in are a few megabytes.
         mapped: Weights of all checkpoints, and of adapters on them their own tensors. They are mapped files: the
             workers of a machine share them, and the system takes their memory back where it is short.
         prepared: The most that the method prepares, by place: ``disk`` is mapped as well, ``memory`` is each worker's
@@ -115,7 +115,16 @@ def _working(outputs: Outputs, tensor: OutputTensor) -> int:
     if tensor.sum is not None:
         return read + tensor.sum.working_bytes
     own = outputs.method.working_bytes(tensor.merged_spec.numel, len(tensor.inputs))
-    return own + read
+    return own + read + _stepping(outputs, tensor)
+
+
+def _stepping(outputs: Outputs, tensor: OutputTensor) -> int:
+    """Memory that steps after the merge take: the merged delta in float32, and what they say themselves."""
+    if not outputs.steps:
+        return 0
+    spec = tensor.merged_spec
+    most = max(step.process.working_bytes(spec.shape, tensor.slots, step.options) for step in outputs.steps)
+    return 4 * spec.numel + most
 
 
 def _read(entry: Input) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import json
 from collections import OrderedDict
 from collections.abc import Collection, Container, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal
 
 import torch
 
@@ -19,36 +18,20 @@ from evomerge.merging.buffers import Memory, new_memory
 from evomerge.merging.checkpoints import Checkpoints
 from evomerge.merging.finiteness import NonFinite, Unread
 from evomerge.merging.plan.account import Entry, account
+from evomerge.merging.plan.common import Common, Inputs, outputs_key
 from evomerge.merging.plan.derivation import derive_outputs
 from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.plan.outputs import Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource
 from evomerge.merging.plan.unbuilt import unbuilt
 from evomerge.merging.prepared import Arrays, PreparedSettings, PreparedStore, prepared_bounds
+from evomerge.merging.stepping import Merged, Stepping
 from evomerge.merging.weight_cache import WeightCache
 from evomerge.methods import TensorContext, TensorSources
 from evomerge.recipe import Recipe, Source
 
-_Inputs = tuple[TensorContext, TensorSources] | torch.Tensor
-"""Context and inputs of a merged tensor, or the one tensor that is copied."""
-
 # Sets of outputs that are kept: candidates, and baselines in between, which are a few recipes of another shape each.
 _KEPT = 16
-
-
-@dataclass(frozen=True)
-class _Common:
-    """State that candidates share.
-
-    Attributes:
-        key: Everything that the state depends on.
-        survey: The method's survey of all tensors.
-        inputs: Context and inputs by tensor, of tensors where keeping them takes no memory.
-    """
-
-    key: str
-    survey: Any = None
-    inputs: dict[str, tuple[TensorContext, TensorSources]] = field(default_factory=dict)
 
 
 class Merger:
@@ -80,11 +63,12 @@ class Merger:
         self._plan: MergePlan | None = None
         self._outputs: OrderedDict[Hashable, Outputs] = OrderedDict()
         # Of methods that prepare or survey, and of those that do neither: baselines come in between candidates.
-        self._commons: dict[bool, _Common] = {}
+        self._commons: dict[bool, Common] = {}
+        self._stepping = Stepping(self.device)
         self._elsewhere: dict[torch.device, Merger] = {}
 
     def on(self, device: torch.device) -> Merger:
-        """The merger of the same checkpoints on another device; those of one type share what is prepared."""
+        """The merger of the same checkpoints on another device; those of one type share what is prepared and found."""
         if (device.type, device.index or 0) == (self.device.type, self.device.index or 0):
             return self
         if device not in self._elsewhere:
@@ -92,6 +76,7 @@ class Merger:
             self._elsewhere[device] = Merger(self.checkpoints, device=device, prepared=prepared, weights=weights)
             if device.type == self.device.type:
                 self._elsewhere[device]._prepared = self._prepared
+                self._elsewhere[device]._stepping = Stepping(device, self._stepping.known)
         return self._elsewhere[device]
 
     def plan(self, recipe: Recipe) -> MergePlan:
@@ -112,11 +97,7 @@ class Merger:
         Raises:
             InputError: If a source is none of the opened checkpoints, or the method's options are wrong.
         """
-        key = (
-            recipe.method, json.dumps(dict(recipe.options), sort_keys=True), recipe.sources, recipe.base, recipe.groups,
-            recipe.layers, recipe.ends, recipe.dtype, recipe.out_dtype, recipe.seed, recipe.unmatched,
-            recipe.embeddings, json.dumps(recipe.tokenizer.to_json(), sort_keys=True), recipe.chat_template,
-        )  # fmt: skip
+        key = outputs_key(recipe)
         if key in self._outputs:
             self._outputs.move_to_end(key)
         else:
@@ -131,8 +112,7 @@ class Merger:
         Raises:
             InputError: If a source is none of the opened checkpoints, or the method's options are wrong.
         """
-        named = [(source.label, self._source(source)) for source in recipe.named()]
-        return account(recipe, self.outputs(recipe), named)
+        return account(recipe, self.outputs(recipe), [(own.label, self._source(own)) for own in recipe.named()])
 
     @torch.no_grad()
     def stream(
@@ -168,7 +148,7 @@ class Merger:
         """
         plan, unread = self.plan(recipe), Unread()
         memory = memory or new_memory(self.device)
-        common = self._get_ready(plan)
+        common = self._with_findings(plan, self._get_ready(plan))
         given = plan.outputs.given(names)
         tensors = [plan.outputs.tensors[name] for name in given]
         for tensor, inputs in self._fetched(tensors, known=common.inputs):
@@ -178,7 +158,7 @@ class Merger:
                 out = memory(tensor.name, tensor.spec)
                 part = out[: tensor.merged_spec.shape[0]] if tensor.tail is not None else out
                 with unread.first():
-                    finite = self._merge(plan, tensor, self._inputs(plan, tensor, inputs, common), part)
+                    finite = self._write(plan, tensor, inputs, part, common)
                 unread.add(NonFinite(tensor.name, out.dtype), finite)
                 if tensor.tail is not None:
                     unread.add(NonFinite(tensor.name, out.dtype), finite_flag(out[len(part) :].copy_(inputs[-1])))
@@ -202,7 +182,7 @@ class Merger:
         if isinstance(source, Recipe):
             # No room for prepared arrays, which would be a model's size for each recipe: they are prepared anew.
             inner = Merger(self.checkpoints, prepared=PreparedSettings(None, disk=0, memory=0))
-            return RecipeSource(inner.plan(source), functools.partial(inner.tensor, source))
+            return RecipeSource(inner.plan(source), partial(inner.tensor, source))
         return self.checkpoints[source]
 
     def _fetched(
@@ -212,23 +192,33 @@ class Merger:
         wanted = (() if tensor.name in known else tensor.reads for tensor in tensors)
         return zip(tensors, self._weights.each(wanted), strict=True)
 
-    def _inputs(self, plan: MergePlan, tensor: OutputTensor, inputs: list[torch.Tensor], common: _Common) -> _Inputs:
-        """Context and inputs of a tensor: kept ones, or made of the tensors that were read."""
+    def _inputs(self, plan: MergePlan, tensor: OutputTensor, read: list[torch.Tensor], common: Common) -> Inputs | None:
+        """Context and inputs of a tensor, kept ones or made of the tensors that were read; None of a copy."""
         if tensor.name in common.inputs:
             return common.inputs[tensor.name]
         if tensor.context is None:
-            return inputs[0]
-        context, sources = self._with_prepared(plan, tensor, inputs)
+            return None
+        context, sources = self._with_prepared(plan, tensor, read)
         found = context, replace(sources, survey=common.survey)
         if self._stays(plan, tensor):
             common.inputs[tensor.name] = found
         return found
 
-    def _merge(self, plan: MergePlan, tensor: OutputTensor, inputs: _Inputs, out: torch.Tensor) -> Finite:
+    def _write(
+        self, plan: MergePlan, tensor: OutputTensor, read: list[torch.Tensor], out: torch.Tensor, common: Common
+    ) -> Finite:
         """Writes one tensor, and says whether all of it is finite."""
-        if isinstance(inputs, torch.Tensor):
-            out.copy_(inputs)
-            return finite_flag(out)
+        inputs = self._inputs(plan, tensor, read, common)
+        if inputs is None:
+            out.copy_(read[0])
+        elif not plan.stepped(tensor):
+            return self._by_method(plan, tensor, inputs, out)
+        else:
+            self._stepping.merge(plan, self._merged(plan, tensor, inputs), common.findings, out)
+        return finite_flag(out)
+
+    def _by_method(self, plan: MergePlan, tensor: OutputTensor, inputs: Inputs, out: torch.Tensor) -> Finite:
+        """Lets the method write one tensor, and says whether all of it is finite."""
         method, values = plan.outputs.method, plan.coefficients(tensor)
         if tensor.sum is not None and method.sums is not None:
             tensor.sum.write(inputs[1].models, *method.sums(tensor.name, values, plan.outputs.options), out)
@@ -236,11 +226,23 @@ class Merger:
         finite = method.merge(*inputs, values, out)
         return finite_flag(out) if finite is None else finite
 
+    def _with_findings(self, plan: MergePlan, common: Common) -> Common:
+        """The state with what the candidate's steps have to know of whole models."""
+        surveyed, merged = _Surveyed(self, plan), partial(self._all_merged, plan, common)
+        return replace(common, findings=self._stepping.findings(plan, surveyed, merged))
+
+    def _merged(self, plan: MergePlan, tensor: OutputTensor, inputs: Inputs) -> Merged:
+        return Merged(tensor, inputs[1], partial(self._by_method, plan, tensor, inputs))
+
+    def _all_merged(self, plan: MergePlan, common: Common) -> Iterator[Merged]:
+        for tensor, read in self._fetched(list(plan.outputs.merged.values()), known=common.inputs):
+            if (inputs := self._inputs(plan, tensor, read, common)) is not None:
+                yield self._merged(plan, tensor, inputs)
+
     def _stays(self, plan: MergePlan, tensor: OutputTensor) -> bool:
         """Whether a tensor's inputs stay valid across candidates: weights that stay, and prepared arrays that do."""
-        kept = (
-            plan.outputs.method.prepare is None or self._prepared.get(self._prepared_key(plan), tensor.name) is not None
-        )
+        method, key = plan.outputs.method, self._prepared_key(plan)
+        kept = method.prepare is None or self._prepared.get(key, tensor.name) is not None
         return kept and tensor.tail is None and self._weights.stays(tensor.reads)
 
     def _with_prepared(
@@ -256,7 +258,7 @@ class Merger:
         key = self._prepared_key(plan)
         arrays = self._prepared.get(key, tensor.name)
         if arrays is not None:
-            placed = functools.partial(self._weights.placed, (key, tensor.name), arrays)
+            placed = partial(self._weights.placed, (key, tensor.name), arrays)
             return context, TensorSources(base, models, plan.outputs.options, arrays, placed=placed)
         # Without keys: what is prepared serves every seed.
         arrays = plan.outputs.method.prepare(replace(context, keys=()), base, models, plan.outputs.options)
@@ -269,7 +271,7 @@ class Merger:
     def _prepared_key(self, plan: MergePlan) -> str:
         return f"{plan.outputs.prepared_key} on {self.device.type}"
 
-    def _get_ready(self, plan: MergePlan) -> _Common:
+    def _get_ready(self, plan: MergePlan) -> Common:
         """Makes the state that candidates share, unless the last candidate's serves."""
         method, outputs = plan.outputs.method, plan.outputs
         large = method.prepare is not None or method.survey is not None
@@ -278,11 +280,11 @@ class Merger:
         self._commons.pop(large, None)  # before more is made
         if method.prepare is not None:
             self._weights.forget_arrays()  # of another method, other options or sources
-            prepare = functools.partial(self._prepare, plan)
+            prepare = partial(self._prepare, plan)
             bounds = prepared_bounds(outputs)
             self._prepared.fill(self._prepared_key(plan), bounds, prepare, everywhere=outputs.known_by_content)
         survey = None if method.survey is None else method.survey(_Surveyed(self, plan), plan.outputs.options)
-        self._commons[large] = _Common(outputs.survey_key, survey)
+        self._commons[large] = Common(outputs.survey_key, survey)
         return self._commons[large]
 
 

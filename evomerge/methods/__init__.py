@@ -7,8 +7,9 @@ declares, and the contract tests run on it. A plain function of whole tensors is
 
 from __future__ import annotations
 
+from evomerge.methods._shared.coefficient_problems import coefficient_problems
 from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Coefficients, TensorContext, TensorSources
+from evomerge.methods._shared.inputs import Coefficients, TensorContext, TensorSet, TensorSources
 from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.methods._shared.whole_tensor import whole_tensor
 from evomerge.options import Option
@@ -20,7 +21,9 @@ __all__ = [
     "MergekitParameters",
     "Option",
     "TensorContext",
+    "TensorSet",
     "TensorSources",
+    "coefficient_problems",
     "load",
     "names",
     "whole_tensor",

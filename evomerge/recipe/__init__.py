@@ -19,6 +19,7 @@ from evomerge.recipe.groups import (
     ParameterGroups,
     Place,
     UnknownTensorName,
+    count_layers,
     layer_of,
 )
 from evomerge.recipe.layers import Ends, OutputLayer, fused_layers, stands_before
@@ -26,6 +27,7 @@ from evomerge.recipe.numbers import Cell, Number, numbers_of, source_labels
 from evomerge.recipe.patterns import patterns_of
 from evomerge.recipe.recipe import FORMAT, Recipe, Source
 from evomerge.recipe.sources import AdapterRef, CheckpointRef, ModelRef, short_name
+from evomerge.recipe.values import step_labels, values_of, with_values, without_values
 
 __all__ = [
     "CHAT_TEMPLATES",
@@ -52,6 +54,7 @@ __all__ = [
     "Source",
     "Tokenizer",
     "UnknownTensorName",
+    "count_layers",
     "fused_layers",
     "layer_of",
     "numbers_of",
@@ -59,4 +62,8 @@ __all__ = [
     "short_name",
     "source_labels",
     "stands_before",
+    "step_labels",
+    "values_of",
+    "with_values",
+    "without_values",
 ]

@@ -1,4 +1,4 @@
-"""A number that a merge method takes, and that a search may turn into genes."""
+"""A number that a merge method, or a step after the merge, takes, and that a search may turn into genes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Coefficient:
-    """Declares one coefficient of a merge method.
+    """Declares one coefficient of a merge method or of a step after the merge.
 
     Attributes:
         name: The field's name for it: ``weight``, ``density``, ``lambda``, ``t``.
@@ -22,6 +22,7 @@ class Coefficient:
         maximum: Largest value that has a meaning, or None.
         off: The value at which a model takes no part, so that alone it would leave the base as it is; None if there is
             none, as where the values of the other models then count for more.
+        whole: Whether it says something of the whole model: a search has one value for all groups.
         doc: One sentence for people.
     """
 
@@ -36,6 +37,7 @@ class Coefficient:
     maximum: float | None = None
     doc: str = ""
     off: float | None = None
+    whole: bool = False
 
     def __post_init__(self) -> None:
         """Refuses a declaration that contradicts itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,9 +18,9 @@ TOKENIZERS = ("reference", "base", "union")
 UNMATCHED = ("refuse", "freeze", "keep")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PostStep:
-    """A transformation of the merged tensors.
+    """A transformation of the merged delta: of the merged tensors minus the base's, before they are rounded.
 
     Attributes:
         name: Name of the step.
@@ -30,6 +31,21 @@ class PostStep:
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     coefficients: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Makes the arrays read-only."""
+        frozen = {name: np.array(values, dtype=np.float64) for name, values in self.coefficients.items()}
+        for array in frozen.values():
+            array.setflags(write=False)
+        object.__setattr__(self, "coefficients", frozen)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal steps do the same."""
+        return isinstance(other, PostStep) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        """Follows :meth:`__eq__`."""
+        return hash(json.dumps(self.to_json(), sort_keys=True))
 
     def to_json(self) -> dict[str, Any]:
         """The fields that are not empty, as a JSON object."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -211,3 +212,8 @@ def layer_of(name: str, layer_pattern: str) -> int | None:
             f"layer_pattern {layer_pattern!r} finds {found.group(1)!r} in tensor {name!r}; expected a whole number"
         )
     return int(found.group(1)) if found else None
+
+
+def count_layers(names: Iterable[str], layer_pattern: str) -> int:
+    """Number of layers that the names of a model's tensors show."""
+    return 1 + max((layer for name in names if (layer := layer_of(name, layer_pattern)) is not None), default=-1)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from evomerge.recipe.recipe import Recipe
+from evomerge.recipe.values import values_of
 
 Cell = tuple[int, ...]
 """The place of a coefficient in its array: row and slot, or the row alone where the models share it."""
@@ -30,7 +31,7 @@ class Number:
 def numbers_of(recipe: Recipe) -> Iterator[Number]:
     """The numbers of a recipe in JSON, where each coefficient of each group has its own."""
     inputs = slot_labels(recipe)
-    for name, array in recipe.coefficients.items():
+    for name, array in values_of(recipe).items():
         for row, group in enumerate(recipe.groups.groups):
             if array.ndim == 1:
                 yield Number(f"{name} {group.label}", name, {(row,): 1.0})

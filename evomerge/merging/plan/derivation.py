@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,7 +27,8 @@ from evomerge.merging.plan.unmatched import kept, lacks_match, second_heads, sur
 from evomerge.merging.vocabulary.merged import MergedTokenizer
 from evomerge.merging.vocabulary.templates import chosen_templates
 from evomerge.methods import TensorContext
-from evomerge.recipe import Recipe, Source, Tokenizer, UnknownTensorName, layer_of
+from evomerge.post import Step, steps_of
+from evomerge.recipe import Recipe, Source, Tokenizer, UnknownTensorName, count_layers, layer_of
 
 Open = Callable[[Source], CheckpointSource]
 """Gives the opened source that a recipe names."""
@@ -61,6 +64,9 @@ class _Derivation:
             self.options = self.method.resolve(recipe.options)
         except InputError:
             self.options = dict(recipe.options)  # the plan says what is wrong with them
+        self.steps: tuple[Step, ...] = ()
+        with contextlib.suppress(InputError):  # here as well
+            self.steps = steps_of([replace(step, coefficients={}) for step in recipe.post])
         self.how = json.dumps([recipe.method, self.options, recipe.dtype, groups], sort_keys=True)
         # Of the base, and of each source.
         self.identities = [source and json.dumps(source.identity()) for source in (recipe.base, *recipe.sources)]
@@ -89,7 +95,8 @@ class _Derivation:
             for origin, row in rows
             if row is not None and not self._frozen(origin, row) and not self._unmatched(origin)
         ]
-        survey_key = json.dumps([prepared_key, self.recipe.seed, live])
+        # Without steps some methods add up stored parts, else whole tensors: these are not the same inputs.
+        survey_key = json.dumps([prepared_key, self.recipe.seed, live, *(["steps"] if self.steps else [])])
         tensors = {origin.name: self._tensor(origin, row, survey_key) for origin, row in rows}
         more = self._kept()
         tensors |= more
@@ -112,7 +119,7 @@ class _Derivation:
         return Outputs(
             self.method, self.options, tensors, frozenset(more), self.template.aliases, self.template,
             config, config != self.reference.config, prepared_key, survey_key, known, tuple(problems),
-            tokenizer, templates,
+            tokenizer, templates, self.steps, count_layers(tensors, self.recipe.groups.layer_pattern),
         )  # fmt: skip
 
     def _tokens(self, problems: list[str]) -> tuple[MergedTokenizer | None, Mapping[str, str] | None]:
@@ -182,7 +189,8 @@ class _Derivation:
             return OutputTensor(origin.name, spec, rows.inputs, row, None, False, frozen, rows.tail)
         context = self._context(origin)
         key = (survey_key if self.method.survey is not None else self.how, context, names, *out)
-        parts = LowRankSum.of(rows.inputs, based) if self.method.sums is not None and rows.tail is None else None
+        summed = self.method.sums is not None and rows.tail is None and not self.steps  # steps see whole models
+        parts = LowRankSum.of(rows.inputs, based) if summed else None
         return OutputTensor(origin.name, spec, rows.inputs, row, context, based, key, rows.tail, parts)
 
     def _rows(self, inputs: Sequence[tuple[int, Input]], model: Input, by_token: bool) -> Rows:

@@ -14,6 +14,7 @@ from evomerge.merging.plan.inputs import Input
 from evomerge.merging.plan.sums import LowRankSum
 from evomerge.merging.vocabulary.merged import MergedTokenizer
 from evomerge.methods import MergeMethod, TensorContext
+from evomerge.post import Step
 
 DTYPES: Mapping[str, torch.dtype] = {
     "float32": torch.float32,
@@ -36,7 +37,7 @@ class OutputTensor:
         based: Whether the first input is the base's.
         key: Everything that its bytes depend on, but for coefficients and the device.
         tail: Its last rows, where not all of them are merged: those that some vocabulary does not have.
-        sum: The parts of its inputs, where the method adds these up and adapters are among them.
+        sum: The parts of its inputs, where the method adds these up, adapters are among them, and no step follows.
     """
 
     name: str
@@ -88,6 +89,8 @@ class Outputs:
         problems: Why the recipe cannot be built from these sources, one sentence each.
         tokenizer: The model's tokenizer, where embeddings are merged token by token; None for the template's own.
         chat_templates: The model's chat templates by name; None for its tokenizer's own.
+        steps: The recipe's steps after the merge, without their coefficients.
+        layers: Number of layers that the tensors' names show.
     """
 
     method: MergeMethod
@@ -104,6 +107,8 @@ class Outputs:
     problems: tuple[str, ...]
     tokenizer: MergedTokenizer | None = None
     chat_templates: Mapping[str, str] | None = None
+    steps: tuple[Step, ...] = ()
+    layers: int = 0
 
     @functools.cached_property
     def merged(self) -> Mapping[str, OutputTensor]:

@@ -1,9 +1,10 @@
-"""The parts of a recipe that are read, keep their digest, and cannot be built yet."""
+"""The parts of a recipe that are read, keep their digest, and that this version cannot build."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from evomerge.post import step_problems
 from evomerge.recipe import Recipe
 
 
@@ -15,7 +16,6 @@ def unbuilt(recipe: Recipe) -> Iterator[str]:
     for number, layer in enumerate(recipe.layers):
         if layer.scale != 1.0:
             yield f"layers[{number}].scale is {layer.scale:g}; this version scales no layers"
-    if recipe.post:
-        yield f"post names the steps {', '.join(step.name for step in recipe.post)}; this version has none"
+    yield from step_problems(recipe.post, recipe.groups)
     if recipe.statistics:
         yield f"statistics names {len(recipe.statistics)} data sets that the method reads; this version reads none"

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from evomerge.errors import InputError, suggest
+from evomerge.errors import InputError
+from evomerge.methods._shared.coefficient_problems import coefficient_problems
 from evomerge.methods._shared.inputs import (
     Coefficients,
     Merge,
@@ -23,7 +24,6 @@ from evomerge.options import problems as option_problems
 from evomerge.recipe import Coefficient, Recipe
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
 
@@ -152,7 +152,10 @@ class MergeMethod:
         problems = []
         if not recipe.layers:  # else it depends on the layer
             problems += self.input_problems(len(recipe.sources), recipe.base is not None)
-        return problems + [f"method {self.name}: {problem}" for problem in self._coefficient_problems(recipe, options)]
+        return problems + [
+            f"method {self.name}: {problem}"
+            for problem in coefficient_problems(self.coefficients(options), recipe.coefficients, recipe.groups)
+        ]
 
     def takes_deltas(self, has_base: bool) -> bool:
         """Whether deltas are merged, rather than models.
@@ -179,34 +182,3 @@ class MergeMethod:
         if self.base == "required" and not has_base:
             problems.append(f"method {self.name} works on differences to a base, but {of} names none; set base")
         return problems
-
-    def _coefficient_problems(self, recipe: Recipe, options: Options) -> list[str]:
-        declared = {coefficient.name: coefficient for coefficient in self.coefficients(options)}
-        problems = [
-            f"there is no coefficient {name!r}{suggest(name, declared)} (there are {', '.join(declared)})"
-            for name in recipe.coefficients
-            if name not in declared
-        ]
-        live = [row for row, group in enumerate(recipe.groups.groups) if not group.frozen]
-        for name, coefficient in declared.items():
-            values = recipe.coefficients.get(name)
-            if values is None:
-                problems.append(f"the recipe has no values for coefficient {name!r}")
-                continue
-            if (values.ndim == 2) != coefficient.per_model:
-                wanted = "one value per group and model" if coefficient.per_model else "one value per group"
-                problems.append(f"coefficient {name!r} has shape {values.shape}; expected {wanted}")
-                continue
-            values = values[live]
-            if coefficient.minimum is not None and (values < coefficient.minimum).any():
-                problems.append(f"coefficient {name!r} goes down to {values.min():g}, below {coefficient.minimum:g}")
-            if coefficient.maximum is not None and (values > coefficient.maximum).any():
-                problems.append(f"coefficient {name!r} goes up to {values.max():g}, above {coefficient.maximum:g}")
-            if coefficient.simplex and not all(_has_shares(coefficient, row) for row in values):
-                problems.append(f"coefficient {name!r} sums to zero or less over the models of a group")
-        return problems
-
-
-def _has_shares(coefficient: Coefficient, row: np.ndarray) -> bool:
-    """Whether the proportions of a group are some. Negative ones may add up to anything: what agrees counts."""
-    return bool(row.sum() > 0 if coefficient.minimum == 0 else row.any())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evomerge import methods
 from evomerge.dialects.mergekit.documents import result_of
 from evomerge.errors import InputError
-from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, Number, Recipe, Source, layer_of
+from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, Number, Recipe, Source, count_layers
 from evomerge.run.recipe_files import RecipeFile
 from evomerge.run.run_config import RunConfig
 
@@ -145,7 +145,7 @@ def read_recipe(config: RunConfig) -> SearchedRecipe | None:
 
 def layers_of(source: CheckpointSource, layer_pattern: str) -> int:
     """Number of layers that the names of a checkpoint's tensors show."""
-    return 1 + max((layer for name in source.specs if (layer := layer_of(name, layer_pattern)) is not None), default=-1)
+    return count_layers(source.specs, layer_pattern)
 
 
 def _unscored(recipe: Recipe) -> Iterator[str]:

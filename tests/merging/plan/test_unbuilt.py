@@ -22,7 +22,6 @@ def everything(recipe: Recipe) -> Recipe:
         recipe,
         sources=(CheckpointRef("model"), replace(recipe, statistics=("5a" * 32,))),
         layers=(scaled,),
-        post=(PostStep("low_rank"), PostStep("widen")),
         statistics=("5a" * 32,),
     )
 
@@ -33,7 +32,6 @@ def test_each_is_named() -> None:
     assert list(unbuilt(everything(plain))) == [
         "sources[1].recipe: statistics names 1 data sets that the method reads; this version reads none",
         "layers[0].scale is 2; this version scales no layers",
-        "post names the steps low_rank, widen; this version has none",
         "statistics names 1 data sets that the method reads; this version reads none",
     ]
 

@@ -1,0 +1,1 @@
+"""The parts that steps after the merge share."""

@@ -1,0 +1,116 @@
+"""Declaration of a step after the merge, and what it gets for one tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from evomerge.errors import InputError
+from evomerge.methods import TensorSet, TensorSources
+from evomerge.options import Option, with_defaults
+from evomerge.options import problems as option_problems
+from evomerge.recipe import Coefficient
+
+if TYPE_CHECKING:
+    import torch
+
+Options = Mapping[str, Any]
+Values = Mapping[str, float]
+"""A step's coefficients for one tensor."""
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """Everything that a step knows of a tensor besides the merged delta, the sources and its coefficients.
+
+    Attributes:
+        name: The tensor's name in the merged model.
+        layer: Zero-based layer index, or None outside the layers.
+        kind: Module kind, see :data:`evomerge.recipe.MODULE_KINDS`.
+        layers: Number of layers of the merged model, as its tensors' names show them.
+        options: The step's options, resolved.
+        survey: The step's findings about all sources.
+        measured: The step's findings about the whole merged delta of this candidate.
+    """
+
+    name: str
+    layer: int | None = None
+    kind: str = "other"
+    layers: int = 0
+    options: Options = field(default_factory=dict)
+    survey: Any = None
+    measured: Any = None
+
+
+Apply = Callable[[StepContext, TensorSources, "torch.Tensor", Values], "torch.Tensor | None"]
+DeltaSet = Iterable[tuple[StepContext, TensorSources, "torch.Tensor"]]
+"""Merged deltas of all tensors; each is valid until the next one is asked for."""
+
+
+def _no_coefficients(options: Options) -> tuple[Coefficient, ...]:
+    return ()
+
+
+def _never(values: Values, options: Options) -> bool:
+    return False
+
+
+def _always(options: Options) -> bool:
+    return True
+
+
+def _no_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
+    return 0
+
+
+@dataclass(frozen=True)
+class PostProcess:
+    """Declares one step after the merge: a function of the merged delta, whatever method has merged it.
+
+    The merged delta of a tensor is the merged tensor minus the base's, float32, before anything is rounded. All
+    functions get resolved options (:meth:`resolve`).
+
+    Attributes:
+        name: Name of the step and of its file.
+        summary: One sentence for people.
+        paper: Title and address of the publication it implements, or where else the rule comes from.
+        apply: ``apply(context, sources, delta, values)`` changes the merged delta of one tensor in place and returns
+            None, or returns another float32 tensor of its shape. ``sources`` are those that the method got: base,
+            models, the method's own options; none of them is written to. The delta is contiguous, on the device that
+            is merged on, and of any shape, also empty. What is not finite in it must not be hidden.
+        coefficients: The coefficients it takes under given options, one value for each group and none per model; those
+            that are ``whole`` have one value for all groups where they are searched.
+        options: The options it takes.
+        identity: ``identity(values, options)`` says whether the step changes nothing under these coefficients of a
+            group. It is then left out there, so that the merge is bit for bit the one without it.
+        survey: ``survey(tensors, options)`` computes findings about base and models of all tensors, independent of all
+            coefficients, once per search, or returns None if these options need none.
+        measure: ``measure(deltas, survey, options)`` computes findings about the whole merged delta, as the steps
+            before this one have left it. It takes one more merge of all tensors for every candidate.
+        measures: ``measures(options)`` says whether these options need what is measured.
+        working_bytes: ``working_bytes(shape, n_models, options)`` is the memory that ``apply`` takes beside the delta.
+    """
+
+    name: str
+    summary: str
+    paper: str
+    apply: Apply
+    coefficients: Callable[[Options], tuple[Coefficient, ...]] = _no_coefficients
+    options: Mapping[str, Option] = field(default_factory=dict)
+    identity: Callable[[Values, Options], bool] = _never
+    survey: Callable[[TensorSet, Options], Any] | None = None
+    measure: Callable[[DeltaSet, Any, Options], Any] | None = None
+    measures: Callable[[Options], bool] = _always
+    working_bytes: Callable[[Sequence[int], int, Options], int] = _no_bytes
+
+    def resolve(self, options: Options) -> dict[str, Any]:
+        """Fills in default options.
+
+        Raises:
+            InputError: If options are unknown or have wrong values; names all of them.
+        """
+        problems = option_problems(f"step {self.name}", self.options, options)
+        if problems:
+            raise InputError(problems)
+        return with_defaults(self.options, options)
