@@ -135,7 +135,11 @@ def write_family(inputs: Path, folder: Path) -> None:
 def _config(tensors: Tensors) -> dict[str, Any]:
     vocabulary, hidden = tensors["model.embed_tokens.weight"].shape
     layers = {name.split(".")[2] for name in tensors if name.startswith("model.layers.")}
-    queries, keys = (tensors[f"model.layers.0.self_attn.{own}_proj.weight"].shape[0] for own in "qk")
+    # Some families lack most tensors of a layer.
+    queries, keys = (
+        tensors[name].shape[0] if (name := f"model.layers.0.self_attn.{own}_proj.weight") in tensors else hidden
+        for own in "qk"
+    )
     width = math.gcd(queries, keys)
     return {
         "architectures": ["LlamaForCausalLM"],
