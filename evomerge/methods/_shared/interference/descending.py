@@ -1,0 +1,65 @@
+"""Methods that descend on the interference of every matrix once, and scale the merged delta where that ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from evomerge.kernels import Finite
+from evomerge.methods._shared.coefficients import scale, shared
+from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
+from evomerge.methods._shared.interference.descent import descend
+from evomerge.methods._shared.interference.objective import Objective, has_optimum
+from evomerge.methods._shared.matrices import MatrixDeltas, add_update, is_optimised, merge_rest
+from evomerge.recipe import Coefficient
+
+ObjectiveOf = Callable[[MatrixDeltas, Sequence[float], Options], Objective]
+"""Gives the objective of some deltas, from their squared norms."""
+Prepare = Callable[[TensorContext, torch.Tensor, Sequence[torch.Tensor], Options], Mapping[str, torch.Tensor]]
+
+
+def preparing(objective_of: ObjectiveOf) -> Prepare:
+    """The ``prepare`` of such a method, from its objective."""
+
+    def prepare(
+        context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
+    ) -> Mapping[str, torch.Tensor]:
+        """The merged delta of a matrix, float32 ``(out, in)``; nothing for other tensors."""
+        if not is_optimised(context, base.shape, options):
+            return {}
+        deltas = MatrixDeltas(base, models)
+        squares = deltas.square_norms()
+        if not has_optimum(squares):
+            return {}
+        return {"delta": descend(objective_of(deltas, squares, options), deltas, options).cpu()}
+
+    return prepare
+
+
+def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
+    """4 bytes per element of a matrix."""
+    return 4 * math.prod(shape) if len(shape) == 2 else 0
+
+
+def merge(
+    context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
+) -> Finite | None:
+    """Writes the base plus lambda times the merged delta."""
+    factor = shared(coefficients["lambda"])
+    if not sources.prepared:
+        return merge_rest(context, sources, factor, out)
+    delta = sources.operand("delta").view(-1)
+    add_update(sources, lambda span: delta[span] * factor, out)
+    return None
+
+
+def coefficients(options: Options) -> tuple[Coefficient, ...]:
+    """``lambda`` alone."""
+    return (scale(searched=True),)
+
+
+def starts(n_models: int, options: Options) -> Starts:
+    """The method as it is published; it comes close to no single model."""
+    return {"neutral": {"lambda": 1.0}}

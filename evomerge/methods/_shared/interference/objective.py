@@ -1,0 +1,136 @@
+"""The quadratic objective of interference: curvature and pull of one matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from evomerge.methods._shared.matrices import MatrixDeltas
+
+# Squared norm of a delta below which it counts as zero, in the authors' code.
+_TINY = 1e-12
+
+
+def has_optimum(squares: Sequence[float]) -> bool:
+    """Whether deltas of these squared norms are finite and not all tiny, so that there is something to minimise."""
+    return all(map(math.isfinite, squares)) and max(squares) >= _TINY
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Interference as a quadratic of the merged delta ``t``: its gradient is ``2 (t C - D)``. All float64.
+
+    Everything lies in a space of ``k`` dimensions, that of the inputs or a smaller one that the deltas' rows span.
+
+    Attributes:
+        curvature: ``C`` in that space, ``(k, k)``.
+        maps: For each model ``(in, k)``: ``D`` in that space is the sum of the deltas, each times its map.
+        basis: Orthonormal columns ``(in, k)`` that span the space; None is the space of all inputs.
+    """
+
+    curvature: torch.Tensor
+    maps: Sequence[torch.Tensor]
+    basis: torch.Tensor | None = None
+
+    def eigen(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Eigenvalues of the curvature, ascending ``(k,)``, and its eigenvectors in the inputs' space ``(in, k)``."""
+        values, vectors = torch.linalg.eigh(self.curvature)
+        return values, vectors if self.basis is None else self.basis @ vectors
+
+    def pull(self, deltas: MatrixDeltas, vectors: torch.Tensor) -> torch.Tensor:
+        """``D`` times vectors of the inputs' space, ``(out, number of vectors)``."""
+        inside = vectors if self.basis is None else self.basis.t() @ vectors
+        return deltas.mapped([own @ inside for own in self.maps])
+
+    def full(self, deltas: MatrixDeltas) -> tuple[torch.Tensor, torch.Tensor]:
+        """``C``, ``(in, in)``, and ``D``, ``(out, in)``, in the space of all inputs."""
+        pull = deltas.mapped(self.maps)
+        if self.basis is None:
+            return self.curvature, pull
+        return self.basis @ self.curvature @ self.basis.t(), pull @ self.basis.t()
+
+
+def interference(deltas: MatrixDeltas, squares: Sequence[float]) -> Objective:
+    """The objective of Cheng et al. 2025 (WUDI): every delta is target and projector.
+
+    Args:
+        deltas: The deltas.
+        squares: Their squared norms, not all of them tiny.
+    """
+    height, width = deltas.shape
+    basis = (
+        _basis(torch.cat([deltas.of(model) for model in range(len(squares))]))
+        if len(squares) * height < width
+        else None
+    )
+    maps = [gram / max(square, _TINY) for gram, square in zip(deltas.grams(basis), squares, strict=True)]
+    total = _sum(maps)
+    return Objective(_symmetric(total if basis is None else basis.t() @ total), maps, basis)
+
+
+def truncated_interference(deltas: MatrixDeltas, squares: Sequence[float], rank: int, *, centred: bool) -> Objective:
+    """The objective of Wei et al. 2025 (OptMerge): targets and projectors of low rank.
+
+    Args:
+        deltas: The deltas.
+        squares: Their squared norms, not all of them tiny.
+        rank: How many singular values are kept of each projector and target, at least one.
+        centred: Whether a target is the mean delta plus its own difference to that, truncated; else its own, truncated.
+    """
+    rows = []
+    for model, square in enumerate(squares):
+        values, vectors = top_right_vectors(deltas.of(model), rank)
+        rows.append(vectors * (values / max(square, _TINY) ** 0.5))
+    stack = torch.cat(rows, dim=1).t()  # (n * rank, in)
+    basis = _basis(stack) if len(stack) < deltas.shape[1] else None
+    inside = [own.t() if basis is None else own.t() @ basis for own in rows]  # (rank, k)
+    maps = [own @ projected for own, projected in zip(rows, inside, strict=True)]
+    if centred:
+        maps = _centred(deltas, maps, rank)
+    curvature = _sum([own.t() @ own for own in inside])
+    return Objective(_symmetric(curvature), maps, basis)
+
+
+def _centred(deltas: MatrixDeltas, maps: Sequence[torch.Tensor], rank: int) -> list[torch.Tensor]:
+    """Maps of targets that are the mean delta plus a truncated rest, from those of the deltas themselves."""
+    count = len(maps)
+    mean = _sum([deltas.of(model) for model in range(count)]) / count
+    truncated = []
+    for model, own in enumerate(maps):
+        _, vectors = top_right_vectors(deltas.of(model) - mean, rank)
+        truncated.append(vectors @ (vectors.t() @ own))
+    # The target is (delta - mean) Q Q^T + mean: what of the mean is left over is shared out among the deltas.
+    left = _sum([own - kept for own, kept in zip(maps, truncated, strict=True)]) / count
+    return [kept + left for kept in truncated]
+
+
+def top_right_vectors(delta: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The largest singular values of a matrix, ``(rank,)``, and their right singular vectors, ``(in, rank)``."""
+    height, width = delta.shape
+    if width <= height:
+        squares, vectors = torch.linalg.eigh(delta.t() @ delta)
+        return squares[-rank:].clamp(min=0).sqrt(), vectors[:, -rank:]
+    squares, left = torch.linalg.eigh(delta @ delta.t())
+    values = squares[-rank:].clamp(min=0).sqrt()
+    vectors = delta.t() @ left[:, -rank:]
+    # Singular vectors of zero carry no weight anywhere, so they may as well be zero.
+    return values, vectors * torch.where(values > 0, 1 / values, 0.0)
+
+
+def _basis(rows: torch.Tensor) -> torch.Tensor:
+    """Orthonormal columns ``(in, k)`` that span ``k`` rows ``(k, in)``."""
+    return torch.linalg.qr(rows.t())[0]
+
+
+def _sum(matrices: Sequence[torch.Tensor]) -> torch.Tensor:
+    total = matrices[0].clone()
+    for own in matrices[1:]:
+        total += own
+    return total
+
+
+def _symmetric(matrix: torch.Tensor) -> torch.Tensor:
+    return (matrix + matrix.t()) / 2

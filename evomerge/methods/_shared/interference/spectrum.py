@@ -1,0 +1,184 @@
+"""Merged deltas in closed form: the descent on interference as a filter of the spectrum of its curvature.
+
+Gradient descent without an end reaches the optimum ``D C^+``; stopped early, it has got there along eigenvectors of
+large eigenvalues and is still near its start along the others. A filter says how far it got: 1 is the optimum, 0 the
+start. With ``C = V L V^T`` and the start ``S`` the merged delta is ``S + (D V / L - S V) f(L) V^T``.
+
+Once per matrix ``V``, ``L``, ``D V / L`` and ``S V`` are prepared, for the sum of the deltas as the start: a start that
+is a multiple of that costs nothing more. A candidate is then one product of an out x k and a k x in matrix, where k is
+the number of inputs, or of all rows of all deltas if these are fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from evomerge.kernels import Finite
+from evomerge.methods._shared.coefficients import scale, shared
+from evomerge.methods._shared.inputs import Coefficients, Merge, Options, Starts, TensorContext, TensorSources
+from evomerge.methods._shared.interference.objective import has_optimum, interference
+from evomerge.methods._shared.matrices import MatrixDeltas, add_update, is_optimised, merge_rest
+from evomerge.recipe import Coefficient
+
+START = Coefficient(
+    "start",
+    0.0,
+    1.0,
+    1.0,
+    per_model=False,
+    minimum=0.0,
+    doc="what filtered-out directions keep, as a multiple of the sum of the deltas: 1 / number of models is their mean",
+)
+# Smallest eigenvalue that counts, in the authors' code: smaller ones count as this.
+_LEAST = 1e-8
+# Elements of an update that are computed at once: enough for products of matrices to run at full speed.
+_BLOCK, _DEVICE_BLOCK = 1 << 20, 1 << 24
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The spectrum of one matrix's curvature.
+
+    Attributes:
+        values: Eigenvalues, ascending, float64 ``(k,)``; those of the other directions are the least that counts.
+        shape: Outputs and inputs of the matrix.
+    """
+
+    values: torch.Tensor
+    shape: tuple[int, int]
+
+    def all_values(self) -> torch.Tensor:
+        """The eigenvalues of all directions of the inputs, descending."""
+        others = self.values.new_full((self.shape[1] - len(self.values),), _LEAST)
+        return torch.cat([self.values.flip(0), others])
+
+    def largest(self, count: int) -> torch.Tensor:
+        """1 for the given number of largest eigenvalues, 0 for the others; float64 ``(k,)``."""
+        kept = torch.zeros_like(self.values)
+        kept[max(0, len(kept) - count) :] = 1.0
+        return kept
+
+
+Filter = Callable[[Spectrum, Coefficients, Options], torch.Tensor]
+"""Gives for each eigenvalue how far the descent gets along its eigenvector, ``(k,)`` of 0 to 1."""
+
+
+def exponential(values: torch.Tensor, log_t: float) -> torch.Tensor:
+    """Filter of a gradient flow that is stopped at a time ``10 ** log_t``: ``1 - exp(-value * t)``."""
+    return -torch.expm1(-values * 10.0**log_t)
+
+
+def prepare_spectrum(
+    context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
+) -> Mapping[str, torch.Tensor]:
+    """Spectrum and eigenvectors of a matrix's curvature, optimum and start along these; nothing for other tensors."""
+    if not is_optimised(context, base.shape, options):
+        return {}
+    deltas = MatrixDeltas(base, models)
+    squares = deltas.square_norms()
+    if not has_optimum(squares):
+        return {}
+    objective = interference(deltas, squares)
+    values, vectors = objective.eigen()
+    values = values.clamp(min=_LEAST)
+    found = {
+        "vectors": vectors.t(),
+        "optimum": objective.pull(deltas, vectors) / values,
+        "start": deltas.mapped([vectors] * len(models)),
+    }
+    return {"values": values.cpu()} | {name: array.float().cpu().contiguous() for name, array in found.items()}
+
+
+def spectrum_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
+    """4 bytes for each of k * (in + 2 * out) numbers, see above for k; of matrices alone."""
+    if len(shape) != 2:
+        return 0
+    height, width = shape
+    return min(n_models * height, width) * (8 + 4 * (width + 2 * height))
+
+
+def filtering(filter_of: Filter) -> Merge:
+    """The ``merge`` of a method in closed form, from its filter."""
+
+    def merge(
+        context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
+    ) -> Finite | None:
+        """Writes the base plus lambda times the filtered delta."""
+        factor = shared(coefficients["lambda"])
+        if not sources.prepared:
+            return merge_rest(context, sources, factor, out)
+        height, width = out.shape
+        kept = filter_of(Spectrum(sources.prepared["values"], (height, width)), coefficients, sources.options)
+        update = _Update(sources, (factor * kept).to(out.device, torch.float32), factor, shared(coefficients["start"]))
+        rows = max(1, (_BLOCK if out.device.type == "cpu" else _DEVICE_BLOCK) // width)
+        add_update(sources, update, out, rows * width)
+        return None
+
+    return merge
+
+
+@dataclass(frozen=True)
+class _Update:
+    """The filtered delta of some whole rows, times lambda.
+
+    Attributes:
+        sources: The matrix's inputs.
+        kept: The filter times lambda, float32.
+        factor: Lambda.
+        start: The start, as a multiple of the sum of the deltas.
+    """
+
+    sources: TensorSources
+    kept: torch.Tensor
+    factor: float
+    start: float
+
+    def __call__(self, span: slice) -> torch.Tensor:
+        vectors, width = self.sources.operand("vectors"), self.sources.models[0].shape[1]
+        rows = slice(span.start // width, span.stop // width)
+        update = self.sources.operand("optimum")[rows].to(vectors.device, copy=True)
+        if not self.start:
+            return update.mul_(self.kept) @ vectors
+        update.sub_(self.sources.operand("start")[rows], alpha=self.start)
+        moved = (update.mul_(self.kept) @ vectors).view(-1)
+        base = self.sources.flat_base[span].to(torch.float32)
+        for model in self.sources.flat_models:
+            moved.add_(model[span].to(torch.float32) - base, alpha=self.start * self.factor)
+        return moved
+
+
+def closed_form_coefficients(*further: Coefficient) -> tuple[Coefficient, ...]:
+    """``lambda``, ``start``, and those of a filter."""
+    return (scale(searched=True), START, *further)
+
+
+def neutral_start(coefficients: Sequence[Coefficient]) -> Starts:
+    """The only starting point of a method that comes close to no single model: its neutral coefficients."""
+    return {"neutral": {own.name: own.neutral for own in coefficients}}
+
+
+def log_t(neutral: float, high: float = 5.0) -> Coefficient:
+    """The time at which a gradient flow is stopped, as the logarithm of base 10."""
+    return Coefficient(
+        "log_t", 0.0, high, neutral, per_model=False, doc="when the descent is stopped, as log10 of its time"
+    )
+
+
+ALPHA = Coefficient(
+    "alpha",
+    0.0,
+    0.1,
+    0.0,
+    per_model=False,
+    searched=False,
+    minimum=0.0,
+    doc="strength of Tikhonov's regularisation: directions of smaller eigenvalues stay nearer to the start",
+)
+
+
+def tikhonov(values: torch.Tensor, alpha: float) -> torch.Tensor:
+    """Filter of ridge regression: ``value / (value + alpha)``."""
+    return values / (values + alpha)

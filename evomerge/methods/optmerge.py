@@ -1,0 +1,81 @@
+"""OptMerge: WUDI with projectors and targets of low rank, and a descent that starts from the mean of the deltas.
+
+For each matrix it minimises the sum over experts of ``|(t - T_i) P_i^T|^2 / |t_i|^2``, where the projector ``P_i`` and
+the target ``T_i`` are made of the largest singular values of the expert's delta ``t_i`` alone. That takes noise out of
+the deltas, and the early end of the descent from a small start keeps the merged delta small.
+
+==============  ======================  ==============================
+option          Wei et al. 2025         their script for InternVL
+==============  ======================  ==============================
+matrices        layers, or all          layers
+rest            base, or mean           base
+target          truncated               centred
+rank            1 / number of experts   1 / number of experts
+start           mean                    sum
+optimiser       sgd                     adam
+learning_rate   1e-4                    1e-5
+momentum        0.9
+steps           300                     300
+==============  ======================  ==============================
+
+mergekit has no such method. The defaults are the paper's, whose ``lambda`` is 0.1 to 1.
+
+Once per search and matrix, for each expert the largest singular vectors are found, then the end of the descent from an
+eigendecomposition (``adam``: step by step, see WUDI); all in float64. The matrices of a model of 135 million parameters
+take SECONDS. It keeps 4 bytes per element; a candidate adds that to the base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evomerge.methods._shared.declaration import MergeMethod
+from evomerge.methods._shared.inputs import Options
+from evomerge.methods._shared.interference.descending import coefficients, merge, prepared_bytes, preparing, starts
+from evomerge.methods._shared.interference.descent import DESCENT_OPTIONS
+from evomerge.methods._shared.interference.objective import Objective, truncated_interference
+from evomerge.methods._shared.matrices import MATRICES, REST, MatrixDeltas
+from evomerge.options import Option
+
+TARGET = Option(
+    "truncated",
+    ("truncated", "centred"),
+    str,
+    "target of each expert: its truncated delta, or the mean delta plus the truncated difference to that",
+)
+RANK = Option(
+    None,
+    None,
+    float,
+    "fraction of the singular values that is kept of projectors and targets; left out, 1 / number of experts",
+    low=0.0,
+    high=1.0,
+)
+_DESCENT: Mapping[str, Option] = {
+    **DESCENT_OPTIONS,
+    "start": DESCENT_OPTIONS["start"].choosing("mean"),
+    "optimiser": DESCENT_OPTIONS["optimiser"].choosing("sgd"),
+    "learning_rate": DESCENT_OPTIONS["learning_rate"].choosing(1e-4),
+}
+
+
+def objective(deltas: MatrixDeltas, squares: Sequence[float], options: Options) -> Objective:
+    """Interference with the truncated deltas; at least one singular value is kept."""
+    smaller, share = min(deltas.shape), options["rank"]
+    rank = smaller // len(squares) if share is None else int(share * smaller + 0.999)
+    return truncated_interference(deltas, squares, max(rank, 1), centred=options["target"] == "centred")
+
+
+METHOD = MergeMethod(
+    name="optmerge",
+    summary="merged delta of least interference with the large singular values of all experts",
+    paper="Wei et al. 2025, Unifying multimodal large language model capabilities, https://arxiv.org/abs/2505.19892",
+    merge=merge,
+    coefficients=coefficients,
+    options={"matrices": MATRICES, "rest": REST, "target": TARGET, "rank": RANK, **_DESCENT},
+    prepare=preparing(objective),
+    prepared_bytes=prepared_bytes,
+    starts=starts,
+    exact_starts="none",
+    copies=None,
+)
