@@ -64,6 +64,7 @@ from evomerge.kernels.operands import (
 )
 from evomerge.kernels.rank_lookup import MAX_INDEXED, bin_holding, elements_at, elements_of, top_k
 from evomerge.kernels.reference.noise import uniform
+from evomerge.kernels.reference.sparsify import in_window
 from evomerge.kernels.reference.sums import cumulative_square_sums
 from evomerge.kernels.reference.values import magnitude_bits
 
@@ -111,6 +112,7 @@ __all__ = [
     "histogram_bytes",
     "histogram_of",
     "in_use",
+    "in_window",
     "is_finite",
     "magnitude_bits",
     "max_bins",

@@ -78,4 +78,6 @@ METHOD = MergeMethod(
     starts=starts,
     exact_starts="none",
     copies=None,
+    agrees_with="the authors' code",
+    cost="a pass over base and a prepared delta",
 )

@@ -19,27 +19,18 @@ tiny tensor and fail, one is kept.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from evomerge.kernels import Window
-from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts, per_model
+from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
 from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSet, TensorSources
+from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorSet
 from evomerge.methods._shared.mergekit import delta_mergekit, delta_parameters
 from evomerge.methods._shared.options import KEPT, NORMALISE, RESCALE, SCOPE, TIE, VOTES
 from evomerge.methods._shared.sparsify.global_top_k import GlobalTopK
-from evomerge.methods._shared.sparsify.top_k import (
-    TopK,
-    chunks_of,
-    histograms_bytes,
-    prepare_histograms,
-    prepared_histogram,
-    threshold_rank,
-    thresholds_of_tensor,
-)
-from evomerge.methods._shared.task_vector import delta_of, merging, net_sign
+from evomerge.methods._shared.sparsify.top_k import histograms_bytes, prepare_histograms
+from evomerge.methods._shared.sparsify.trim import trim
+from evomerge.methods._shared.task_vector import merging, net_sign
 from evomerge.recipe import Coefficient
 
 
@@ -74,26 +65,6 @@ def survey(tensors: TensorSet, options: Options) -> Survey | None:
     if options["scope"] == "tensor":
         return None
     return Survey(tensors, GlobalTopK(tensors, options["kept"]))
-
-
-def trim(
-    context: TensorContext, sources: TensorSources, coefficients: Coefficients, models: Sequence[int]
-) -> list[Window | None]:
-    """Masks that keep the largest elements of deltas, of this tensor or of the whole model."""
-    densities, rule = per_model(coefficients["density"]), sources.options["kept"]
-    trimmed = [model for model in models if densities[model] < 1]
-    if sources.options["scope"] == "global":
-        thresholds = [sources.survey.top_k.threshold(context, sources, model, densities[model]) for model in trimmed]
-    else:
-        thresholds = thresholds_of_tensor([_largest(sources, model, densities[model]) for model in trimmed], rule)
-    kept = dict(zip(trimmed, map(Window, thresholds), strict=True))
-    return [kept.get(model) for model in models]
-
-
-def _largest(sources: TensorSources, model: int, density: float) -> TopK:
-    histogram = sources.memoised(prepared_histogram, str(model))
-    k = threshold_rank(density, histogram.count, sources.options["kept"])
-    return TopK(delta_of(sources, model), histogram, k, sources.memoised(chunks_of, str(model)))
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:

@@ -12,6 +12,7 @@ from evomerge.errors import InputError
 # Name to whether it draws random numbers. Methods that others add promise what `MethodContract` says, and no more.
 SHIPPED = {
     "arcee_fusion": False,
+    "aswudi": False,
     "breadcrumbs": False,
     "breadcrumbs_ties": False,
     "consensus": False,
@@ -19,7 +20,9 @@ SHIPPED = {
     "dare_ties": True,
     "della": True,
     "della_linear": True,
+    "doge": False,
     "emr": False,
+    "iwudi": False,
     "karcher": False,
     "linear": False,
     "magmax": False,
@@ -27,12 +30,15 @@ SHIPPED = {
     "multislerp": False,
     "nearswap": False,
     "nuslerp": False,
+    "optmerge": False,
     "passthrough": False,
     "pcb": False,
     "sce": False,
     "slerp": False,
+    "swudi": False,
     "task_arithmetic": False,
     "ties": False,
+    "wudi": False,
 }
 
 

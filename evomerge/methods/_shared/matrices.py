@@ -40,16 +40,30 @@ def is_optimised(context: TensorContext, shape: Sequence[int], options: Options)
     return context.kind != "head"
 
 
-def merge_rest(context: TensorContext, sources: TensorSources, scale: float, out: torch.Tensor) -> Finite | None:
+def merge_rest(
+    context: TensorContext,
+    sources: TensorSources,
+    scale: float,
+    out: torch.Tensor,
+    weights: Sequence[float] | None = None,
+) -> Finite | None:
     """Writes a tensor that nothing is prepared for: the base, or the base plus ``scale`` times the mean delta.
 
     Deltas of a matrix that are all zero, or not all finite, have no optimum; their mean shows which.
+
+    Args:
+        context: The tensor.
+        sources: Its inputs.
+        scale: Factor of the mean delta.
+        out: Memory of the tensor's shape.
+        weights: The weight of each delta in the mean; a model of weight zero takes no part. None is 1 for each.
     """
     if out.numel() == 0:
         return True
-    models = sources.flat_models
     stays = sources.options["rest"] == "base" and not is_optimised(context, out.shape, sources.options)
-    parts = [] if stays else [Part(model, 1.0) for model in models]
+    models = sources.flat_models
+    weighted = zip(models, weights or (1.0,) * len(models), strict=True)
+    parts = [] if stays else [Part(model, weight) for model, weight in weighted if weight]
     return mix(Mixture(sources.flat_base, parts, scale=scale / len(models)), out).finite
 
 

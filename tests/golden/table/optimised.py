@@ -24,5 +24,6 @@ CASES: dict[str, Compute] = {
     "aswudi_participation_sqrt": Merge("aswudi", {}, {"rank": "participation_sqrt", **EVERYTHING}),
     "aswudi_gavish_donoho": Merge("aswudi", {}, {"rank": "gavish_donoho", **EVERYTHING}),
     "iwudi_landweber_n150_eta09": Merge("iwudi", {"steps": 150, "eta": 0.9}, {"filter": "landweber", **EVERYTHING}),
+    "doge_ta_default": Merge("doge"),
     "iwudi_tikhonov_a001": Merge("iwudi", {"alpha": 0.01}, {"filter": "tikhonov", **EVERYTHING}),
 }
