@@ -19,7 +19,7 @@ learning_rate   1e-4
 ==============  ==========================================================
 
 mergekit has no such method. The defaults are the code's. It keeps a density of 0.3 and has no weights (all are 1).
-``weight`` and ``lambda`` multiply the factors ``f_i`` of the result: with a lambda of 2 it is as if eta were 0.14 there.
+``weight`` and ``lambda`` multiply the factors ``f_i`` of the result: a lambda of 2 is an eta of 0.14 there.
 
 Once per search and matrix the correction is optimised, with the option ``eta`` and all weights 1, and kept: 4 bytes per
 element, beside histograms of the deltas. Weights, densities and lambda may then be searched without optimising again;
