@@ -1,0 +1,176 @@
+"""Every merge method at equal budget: held-out score, hypervolume, and seconds for a candidate.
+
+    python -m experiments.methods.study [--family smollm2 --models FOLDER] [--work FOLDER]
+    python -m experiments.methods.study --page
+
+Each search's figures are a line of FOLDER/searches.jsonl as soon as it is over; a repeated command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import numpy as np
+
+import evomerge
+from evomerge import methods
+from evomerge.analysis.pareto import hypervolume
+from evomerge.evaluation import Evaluation
+from experiments import json_lines
+from experiments.methods.page import write
+
+CANDIDATES, ITEMS = 60, 64
+RESULTS, WORK = Path("results/methods"), Path("experiments/methods/work")
+STEPS: Mapping[str, tuple[str, ...]] = {"task_arithmetic": ("lines", "svc"), "ties": ("lines", "svc")}
+
+
+@dataclass(frozen=True)
+class Way:
+    """A method, and the steps after its merge.
+
+    Attributes:
+        method: Its name.
+        post: Names of the steps.
+    """
+
+    method: str
+    post: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return " + ".join((self.method, *self.post))
+
+
+@dataclass(frozen=True)
+class Family:
+    """Experts of one base, and the tasks that they are asked.
+
+    Attributes:
+        values: Keys of a search over them.
+        tasks: Two tasks; their accuracies are the objectives.
+        seeds: How many searches of each way.
+    """
+
+    values: Mapping[str, Any]
+    tasks: tuple[str, str]
+    seeds: int
+
+
+def families(models: Path) -> dict[str, Family]:
+    """The families by name; the models of experiments/smollm2 are in a folder."""
+    experts = [str(models / f"expert_{skill}") for skill in ("kinds", "sounds")]
+    smollm2 = {
+        "models": experts,
+        "base": str(models / "base"),
+        "tasks": ["smollm2_kinds", "smollm2_sounds"],
+        "task_path": ["experiments/smollm2/tasks"],
+        "genome.frozen": ["embedding", "norm"],
+    }
+    return {
+        "example": Family({"experiment": "example"}, ("exam_a", "exam_b"), 3),
+        "smollm2": Family(smollm2, ("smollm2_kinds", "smollm2_sounds"), 1),
+    }
+
+
+def ways() -> Iterator[Way]:
+    """All methods that merge two models, and some with steps after the merge."""
+    for name in methods.names():
+        least, most = methods.load(name).models
+        if least <= 2 and (most is None or most >= 2):
+            yield Way(name)
+            yield from (Way(name, (step,)) for step in STEPS.get(name, ()))
+
+
+def search(family: Family, way: Way, seed: int, folder: Path) -> dict[str, Any]:
+    """One search, and what it returns."""
+    started = time.perf_counter()
+    run = evomerge.search(
+        **family.values,
+        **({"post": list(way.post)} if way.post else {}),
+        method=way.method,
+        genome="auto",
+        objectives=[f"{task}.acc" for task in family.tasks],
+        evaluations=CANDIDATES,
+        items_per_task=ITEMS // len(family.tasks),
+        seed=seed,
+        run_dir=str(folder),
+    )
+    seconds = time.perf_counter() - started
+    searched = [record for record in run.evaluations("search") if not record.name]
+    confirmed = {record.digest: record for record in run.evaluations("test")}
+    chosen = {
+        record.digest: _mean(record, family)
+        for record in run.evaluations("selection")
+        if not record.name and record.error is None and record.digest in confirmed
+    }
+    best = max(chosen, key=lambda digest: (chosen[digest], digest))
+    points = np.array([_scores(confirmed[digest], family) for digest in sorted(chosen)])
+    shown = {record.name: _mean(record, family) for record in confirmed.values() if record.name}
+    return {
+        "score": _mean(confirmed[best], family),
+        "se": _error(run, confirmed[best], family),
+        "hypervolume": hypervolume(-points, np.zeros(points.shape[1])),
+        "failed": sum(record.error is not None for record in searched),
+        "genes": len(run.manifest["genome"]["labels"]) if "labels" in run.manifest.get("genome", {}) else None,
+        "baselines": shown,
+        "seconds": round(seconds, 2),
+    }
+
+
+def _scores(record: Evaluation, family: Family) -> list[float]:
+    return [record.metrics[f"{task}.acc"] for task in family.tasks]
+
+
+def _mean(record: Evaluation, family: Family) -> float:
+    return float(np.mean(_scores(record, family)))
+
+
+def _error(run: evomerge.Run, record: Evaluation, family: Family) -> float:
+    """Standard error of the mean over the tasks."""
+    variance = 0.0
+    answers = run.responses(record)
+    for task in family.tasks:
+        own = np.array([response.metrics["acc"] for response in answers if response.task == task])
+        variance += own.var(ddof=1) / len(own)
+    return float(np.sqrt(variance)) / len(family.tasks)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--family", choices=["example", "smollm2"], default="example")
+    parser.add_argument("--models", type=Path, default=Path("experiments/smollm2/models"))
+    parser.add_argument("--methods", nargs="*", help="only these")
+    parser.add_argument("--work", type=Path, default=WORK)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--page", action="store_true", help="write the page from what there is, and search nothing")
+    arguments = parser.parse_args()
+    file, family = arguments.work / "searches.jsonl", families(arguments.models)[arguments.family]
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    done = {(entry["family"], entry["way"], entry["seed"]) for entry in json_lines.read(file)}
+    for seed in range(0 if arguments.page else family.seeds):
+        for way in ways():
+            if (arguments.family, way.name, seed) in done or way.method not in (arguments.methods or [way.method]):
+                continue
+            folder = arguments.work / f"{arguments.family}-{way.name.replace(' ', '')}-{seed}"
+            found = search(family, way, seed, folder)
+            json_lines.append(file, {"family": arguments.family, "way": way.name, "seed": seed, **found})
+            shutil.rmtree(folder)
+            print(f"{way.name}, seed {seed}: {100 * found['score']:.1f} %, {found['seconds']:.1f} s", flush=True)
+    write(arguments.work, arguments.out)
+
+
+if __name__ == "__main__":
+    main()
