@@ -79,6 +79,7 @@ def pairs(prefix: str, found: Kinship) -> Tensors:
 
 
 CASES: dict[str, Compute] = {
+    "opcm_alpha05": Merge("opcm", options={"alpha": 0.5}),
     "lm_cocktail_T5": cocktail(5.0),
     "lm_cocktail_T05_with_base": cocktail(0.5),
     "mka_layer_fusion": fusion,
