@@ -9,7 +9,7 @@ from typing import Any
 SPLITS = ("search", "selection", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ask:
     """The place of one ask in a run; no two asks of a run share one.
 

@@ -16,15 +16,17 @@ class JsonText(Mapping[str, Any]):
 
     Args:
         text: The JSON text of an object.
-
-    Attributes:
-        text: The text.
     """
 
-    __slots__ = ("text",)
+    __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
-        self.text = text
+        self._text = text
+
+    @property
+    def text(self) -> str:
+        """The text."""
+        return self._text
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> JsonText:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any
 
 from evomerge.evaluation.ask import Ask
@@ -12,7 +13,7 @@ from evomerge.evaluation.outcome import Failure
 RECOMMENDED = "recommended"  # stands where the parents of a proposal are named
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ToldValues:
     """The values that the searcher was told of an evaluation.
 
@@ -38,7 +39,7 @@ class ToldValues:
         return cls(tuple(data["F"]), tuple(data["G"]), tuple(se) if se is not None else None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """A recipe's responses to the items of one ask, folded into metrics; or its failure.
 
@@ -125,10 +126,10 @@ class Evaluation:
             recipe=data["recipe"] if recipe is None else recipe,
             ask=Ask.from_json(data),
             name=data.get("name"),
-            metrics=data["metrics"],
+            metrics=_shared(data["metrics"]),
             error=Failure(error["kind"], error["message"]) if error else None,
             items=int(data["items"]),
-            item_set=data.get("item_set", ""),
+            item_set=_one(data.get("item_set", "")),
             variant=data.get("variant", ""),
             probabilities={task: tuple(row) for task, row in chances.items()} if chances is not None else None,
             parents=tuple(data.get("parents", ())),
@@ -136,7 +137,7 @@ class Evaluation:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ResponseRef:
     """A piece of a file of responses.
 
@@ -157,10 +158,10 @@ class ResponseRef:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ResponseRef:
         """Reads what :meth:`to_json` wrote."""
-        return cls(data["file"], int(data["start"]), int(data["length"]))
+        return cls(_one(data["file"]), int(data["start"]), int(data["length"]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """How an evaluation came about: what may differ when the run is repeated.
 
@@ -196,10 +197,20 @@ class Provenance:
         """Reads what :meth:`to_json` wrote."""
         ref = data.get("responses")
         return cls(
-            writer=data["writer"],
+            writer=_one(data["writer"]),
             attempt=int(data["attempt"]),
-            worker=data.get("worker", ""),
-            seconds=data.get("seconds", {}),
-            answered=data.get("answered", ""),
+            worker=_one(data.get("worker", "")),
+            seconds=_shared(data.get("seconds", {})),
+            answered=_one(data.get("answered", "")),
             responses=ResponseRef.from_json(ref) if ref else None,
         )
+
+
+def _one(text: str) -> str:
+    """The one copy of a text that many records name; what is none is left to whoever checks the record."""
+    return intern(text) if isinstance(text, str) else text
+
+
+def _shared(values: Mapping[str, float]) -> dict[str, float]:
+    """The same values, of each key the one copy."""
+    return {_one(key): value for key, value in values.items()}

@@ -62,12 +62,16 @@ class BatchEvaluator:
     max_failures: int
     stop: Callable[[], str]
     expired: Callable[[], bool]
-    _seen: dict[tuple[str, str, str], Evaluation] = field(default_factory=dict)
+    _seen: dict[tuple[str, str], dict[str, Evaluation]] = field(default_factory=dict)  # by split and items, digest
     _row: ConsecutiveFailures = field(default_factory=ConsecutiveFailures)
 
     def seen(self, digest: str, split: str, item_set: str) -> Evaluation | None:
         """The evaluation of a recipe on a set of items that the run has come past."""
-        return self._seen.get((digest, split, item_set))
+        return self._of(split, item_set).get(digest)
+
+    def replace(self, evaluation: Evaluation) -> None:
+        """Lets an evaluation as it was written stand for what was taken for seen before that."""
+        self._of(evaluation.split, evaluation.item_set)[evaluation.digest] = evaluation
 
     def passed(self, evaluation: Evaluation, provenance: Provenance, *, fresh: bool) -> None:
         """Takes an evaluation for seen that was asked by itself, not in a batch.
@@ -80,7 +84,7 @@ class BatchEvaluator:
         Raises:
             RepeatedFailures: if it was made now and is one consecutive failure too many.
         """
-        self._seen[evaluation.digest, evaluation.split, evaluation.item_set] = evaluation
+        self.replace(evaluation)
         self._row.begin([evaluation.digest])
         self._row.add(evaluation, fresh=fresh, scored=provenance.attempt > 0)
         self._row.check(self.max_failures)
@@ -98,16 +102,21 @@ class BatchEvaluator:
         if work.missing and not self.expired():
             self._run(work)
         new = tuple(work.known[digest] for digest in work.places if digest in work.known)
-        self._seen.update({(evaluation.digest, batch.split, work.item_set): evaluation for evaluation in new})
-        found = tuple(self._seen.get((recipe.digest, batch.split, work.item_set)) for recipe in batch.recipes)
+        seen = self._of(batch.split, work.item_set)
+        seen.update({evaluation.digest: evaluation for evaluation in new})
+        found = tuple(seen.get(recipe.digest) for recipe in batch.recipes)
         return BatchResult(found, new, work.fresh, expired=bool(work.missing))
+
+    def _of(self, split: str, item_set: str) -> dict[str, Evaluation]:
+        """Digest to evaluation of what the run has come past on a set of items."""
+        return self._seen.setdefault((split, item_set), {})
 
     def _begin(self, batch: Batch) -> _Work:
         """Looks up what the store knows of a batch."""
         places: dict[str, int] = {}
         item_set = item_set_digest(batch.items)
         for place, recipe in enumerate(batch.recipes):
-            if (recipe.digest, batch.split, item_set) not in self._seen:
+            if recipe.digest not in self._of(batch.split, item_set):
                 places.setdefault(recipe.digest, place)
         places = dict(list(places.items())[: batch.limit])
         baselines = batch.number == 0 and batch.split == "search" and not batch.indices

@@ -11,11 +11,20 @@ the next job is on its way. What a kill leaves is all the same a beginning of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from evomerge.evaluation import Ask, Evaluation, Outcome, Provenance, ToldValues, count_items, item_set_digest
+from evomerge.evaluation import (
+    Ask,
+    Evaluation,
+    Outcome,
+    Provenance,
+    Response,
+    ToldValues,
+    count_items,
+    item_set_digest,
+)
 from evomerge.executors import ExecutorError
 from evomerge.search.batch import Batch
 from evomerge.search.batch_evaluator import BatchEvaluator
@@ -236,9 +245,19 @@ class SteadySearch:
         """Keeps an evaluation, by which its place in the order is settled, and tells the searcher."""
         made, responses = self._asks.evaluation(opened.batch, 0, outcome)
         evaluation = replace(made, items=count_items(self._items), item_set=self._item_set)
-        self._later.append(partial(self._asks.append, opened.batch, evaluation, responses, provenance))
+        place = len(self.candidates)
+        self._later.append(partial(self._append, place, opened.batch, evaluation, responses, provenance))
         self._evaluator.passed(evaluation, provenance, fresh=True)
         self._close(evaluation, fresh=True)
+
+    def _append(
+        self, place: int, batch: Batch, evaluation: Evaluation, responses: Sequence[Response], provenance: Provenance
+    ) -> None:
+        """Writes an evaluation; what was written stands for it from then on, as its recipe lies on disk."""
+        kept = self._asks.append(batch, evaluation, responses, provenance)
+        if place < len(self.candidates):  # not where it was one failure too many
+            self.candidates[place] = kept
+        self._evaluator.replace(kept)
 
     def _repeat(self, ask: Ask) -> None:
         """Takes an evaluation from the records; one that was asked beyond a budget of this session is left out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from evomerge.evaluation import Ask
+from evomerge.evaluation import Ask, ResponseRef
 from evomerge.store.records import Note, Record
 from evomerge.store.turns import Turns
 
@@ -22,7 +22,7 @@ class Recorded:
     def __init__(self) -> None:
         self.turns = Turns()
         self._records: dict[Ask, Record] = {}
-        self._asks: dict[tuple[str, str], list[Ask]] = {}  # of a recipe and variant
+        self._asks: dict[str, dict[str, tuple[Ask, ...]]] = {}  # by variant and recipe
 
     def __contains__(self, ask: Ask) -> bool:
         """Whether an ask has its record."""
@@ -42,17 +42,22 @@ class Recorded:
 
     def of_recipe(self, digest: str, variant: str) -> list[Record]:
         """The records of a recipe in a variant."""
-        return [self._records[ask] for ask in self._asks.get((digest, variant), ())]
+        return [self._records[ask] for ask in self._asks.get(variant, {}).get(digest, ())]
 
-    def add(self, record: Record) -> bool:
-        """Adds a record; whether its ask had none."""
+    def answers(self, digest: str, variant: str) -> list[tuple[str, ResponseRef]]:
+        """Where the responses of a recipe in a variant lie, each with the digest of the items that they answer."""
+        found = (record.provenance for record in self.of_recipe(digest, variant))
+        return [(how.answered, how.responses) for how in found if how.responses is not None]
+
+    def add(self, record: Record) -> None:
+        """Adds a record, unless its ask has one."""
         evaluation = record.evaluation
         if evaluation.ask in self._records:
-            return False
+            return
         self._records[evaluation.ask] = record
         self.turns.came(evaluation.ask)
-        self._asks.setdefault((evaluation.digest, evaluation.variant), []).append(evaluation.ask)
-        return True
+        asks = self._asks.setdefault(evaluation.variant, {})
+        asks[evaluation.digest] = (*asks.get(evaluation.digest, ()), evaluation.ask)
 
     def take(self, note: Note) -> None:
         """Takes in what a searcher was told, and asked."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from evomerge.errors import InputError
@@ -22,24 +22,20 @@ class Responses:
         folder: The folder of the files.
         writer: Name of this process's own file; None to read only.
         item_sets: Which items a digest stands for.
+        kept: Where the responses of a recipe in a variant lie, each with the digest of the items that they answer.
     """
 
-    def __init__(self, folder: Path, writer: str | None, item_sets: ItemSets) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        writer: str | None,
+        item_sets: ItemSets,
+        kept: Callable[[str, str], Sequence[tuple[str, ResponseRef]]],
+    ) -> None:
         self._folder = folder
         self._log = Log(folder / f"{writer}.jsonl") if writer is not None else None
         self._item_sets = item_sets
-        self._known: dict[tuple[str, str], list[tuple[str, ResponseRef]]] = {}
-
-    def register(self, digest: str, variant: str, answered: str, ref: ResponseRef) -> None:
-        """Makes responses known.
-
-        Args:
-            digest: The recipe's.
-            variant: The form the model was served in.
-            answered: Digest of the set of items that were answered.
-            ref: Where the responses lie.
-        """
-        self._known.setdefault((digest, variant), []).append((answered, ref))
+        self._kept = kept
 
     def find(
         self, digest: str, items: ItemLists, variant: str = ""
@@ -55,10 +51,9 @@ class Responses:
             The known responses in the order of ``items``, and what is missing: task to item ids, without tasks that
             miss nothing.
         """
-        kept = self._known.get((digest, variant), ())
         wanted = [(task, item) for task, ids in items.items() for item in ids]
         found: dict[tuple[str, str], Response] = {}
-        for answered, ref in kept:
+        for answered, ref in self._kept(digest, variant):
             if not self._item_sets.members(answered).isdisjoint(wanted):
                 found.update((response.key, response) for response in self.read(ref))
         missing = {task: tuple(item for item in ids if (task, item) not in found) for task, ids in items.items()}
@@ -66,7 +61,7 @@ class Responses:
 
     def answered(self, digest: str, variant: str = "") -> set[tuple[str, str]]:
         """The (task, item) pairs that a recipe has answered."""
-        kept = self._known.get((digest, variant), ())
+        kept = self._kept(digest, variant)
         return {key for answered, _ in kept for key in self._item_sets.members(answered)}
 
     def check(self, evaluation: Evaluation, asked: ItemLists, given: Sequence[Response]) -> None:

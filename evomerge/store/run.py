@@ -25,6 +25,7 @@ from evomerge.store import format_1
 from evomerge.store.files import Log, drop_torn_tail, write_json, write_lines, write_text
 from evomerge.store.folder import FORMAT, MANIFEST, make_folder, read_json, read_manifest, versions_at_start
 from evomerge.store.item_sets import ItemSets
+from evomerge.store.recipe_texts import RecipeTexts
 from evomerge.store.recorded import Recorded
 from evomerge.store.records import Note, Record, evaluation_line, note_line, read_records, record_line
 from evomerge.store.responses import Responses, listed
@@ -51,10 +52,11 @@ class RunStore:
         self.writer = writer
         self._lease: Lease | None = None
         self._log = Log(folder / "records" / f"{writer}.jsonl")
+        self._recipes = RecipeTexts(self._log.path)
         self._events = Log(folder / _EVENTS)
         self._item_sets = ItemSets(folder / _ITEM_SETS)
-        self._responses = Responses(folder / "responses", writer, self._item_sets)
         self._records = Recorded()
+        self._responses = Responses(folder / "responses", writer, self._item_sets, self._records.answers)
         self.turns = self._records.turns
         self._load()
 
@@ -145,8 +147,12 @@ class RunStore:
             evaluation, replace(provenance, writer=self.writer or "", answered=answered if ref else "", responses=ref)
         )
         self.check()  # again: the wait for the disk may have been long enough to count as dead
-        self._log.append(record_line(record).encode())
-        self._register(record)
+        line = record_line(record).encode()
+        length = len(JsonText.of(evaluation.recipe).text.encode())
+        start = self._log.append(line) + len(line) - length - len("}\n")
+        # From here on the recipe is read where it lies, by whoever wants it: a run holds thousands of candidates.
+        evaluation = replace(evaluation, recipe=self._recipes.at(start, length))
+        self._records.add(replace(record, evaluation=evaluation))
         return evaluation
 
     def tell(self, told: Mapping[Ask, ToldValues]) -> None:
@@ -278,21 +284,16 @@ class RunStore:
     def _load(self) -> None:
         if self.manifest.get("format") == format_1.FORMAT:
             for record in format_1.read_records(self.folder, self.manifest, self._item_sets):
-                self._register(record)
+                self._records.add(record)
             return
         for read in read_records(self.folder / "records"):
             if isinstance(read, Record):
-                self._register(read)
+                self._records.add(read)
             else:
                 self._records.take(read)
         # After the records, to which another process may be appending: the sets that they name were there before them.
         named = ((record.evaluation.item_set, record.provenance.answered) for record in self._records)
         self._item_sets.load({digest for pair in named for digest in pair if digest})
-
-    def _register(self, record: Record) -> None:
-        evaluation, provenance = record.evaluation, record.provenance
-        if self._records.add(record) and provenance.responses is not None:
-            self._responses.register(evaluation.digest, evaluation.variant, provenance.answered, provenance.responses)
 
     def _note(self, note: Note) -> None:
         if note.told or note.asked:
