@@ -9,7 +9,7 @@ from typing import Any
 
 from evomerge.errors import a_number, suggest
 
-__all__ = ["Option", "problems", "with_defaults"]
+__all__ = ["Option", "problems", "stated", "with_defaults"]
 
 _KINDS = {bool: "true or false", str: "a text"}
 
@@ -25,6 +25,8 @@ class Option:
         doc: One sentence for people.
         low: Smallest accepted number, or None.
         high: Largest accepted number, or None.
+        later: Whether there were recipes before there was this option. Recipes then name it only where it is not the
+            default, so that those that never heard of it keep their digests.
     """
 
     default: Any
@@ -33,6 +35,7 @@ class Option:
     doc: str
     low: float | None = None
     high: float | None = None
+    later: bool = False
 
     def choosing(self, default: Any, among: tuple[Any, ...] | None = None) -> Option:
         """The same option with another default, and with fewer choices where its owner has fewer."""
@@ -86,3 +89,11 @@ def problems(owner: str, declared: Mapping[str, Option], given: Mapping[str, Any
 def with_defaults(declared: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
     """A value for every declared option, in the order of their declaration."""
     return {name: given.get(name, option.default) for name, option in declared.items()}
+
+
+def stated(declared: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The same without later options (:attr:`Option.later`) that have their defaults."""
+    values = with_defaults(declared, given)
+    return {
+        name: value for name, value in values.items() if not declared[name].later or value != declared[name].default
+    }

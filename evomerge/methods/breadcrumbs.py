@@ -4,6 +4,7 @@
 option      Davari and Belilovsky 2023 and their code   mergekit's ``breadcrumbs``
 ==========  ==========================================  =======================================
 scope       row                                         tensor
+rounding    down                                        down
 yields      density                                     gamma
 small       keep                                        zero
 rescale     none                                        none, or l1
@@ -13,6 +14,9 @@ normalise   none                                        none, or weight
 The defaults are the paper's, which keeps a density of 0.05 to 0.2 below a gamma of 0.001 to 0.01 and adds all deltas
 with one scale. mergekit drops the whole delta of a tensor that has less than 1 / gamma elements (``small: zero``), as
 norms easily have; nothing speaks for it but equal results. At least one element of each row or tensor is kept else.
+
+At gamma 0 this is pruning by magnitude. With ``scope: tensor`` and ``rounding: up`` that is what the code of DARE drops
+elements by where its strategy is ``magnitude``, without rescaling.
 """
 
 from __future__ import annotations

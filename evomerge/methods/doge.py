@@ -138,7 +138,7 @@ class Survey:
 
 def survey(tensors: TensorSet, options: Options) -> Survey | None:
     """Adds up the histograms of all matrices, if one threshold is to hold for all of them."""
-    return None if options["scope"] == "tensor" else Survey(GlobalTopK(_Optimised(tensors, options), options["kept"]))
+    return None if options["scope"] == "tensor" else Survey(GlobalTopK(_Optimised(tensors, options), options))
 
 
 def merge(

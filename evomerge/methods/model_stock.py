@@ -1,17 +1,19 @@
 """Model Stock: the mean of the models, drawn towards the base by how far apart the deltas point.
 
-The ratio is ``t = n c / (1 + (n - 1) c)`` for ``n`` models whose deltas have the mean pairwise cosine ``c``: 1 where
-all point the same way, 0 where they are orthogonal, and negative where they oppose each other.
+The ratio is ``t = n c / (1 + (n - 1) c)`` for ``n`` models whose deltas have the cosine ``c`` in the mean over pairs:
+1 where all point the same way, 0 where they are orthogonal, and negative where they oppose each other.
 
-===========  =========================  ==============================================
-option       Jang et al. 2024           mergekit's ``model_stock``
-===========  =========================  ==============================================
-vectors      tensor: each layer         tensor, or rows (``filter_wise: true``)
-least        0                          1e-6
-===========  =========================  ==============================================
+===========  ===================  ========================================  ==============
+option       Jang et al. 2024     mergekit's ``model_stock``                fusion_bench
+===========  ===================  ========================================  ==============
+vectors      tensor: each layer   tensor, or rows (``filter_wise: true``)   tensor
+mean         (no code)            cosines                                   angles
+least        0                    1e-6                                      1e-8
+===========  ===================  ========================================  ==============
 
-Both average the models evenly and add what comes as it is: ``weight`` is then the same for all, and ``lambda`` 1. Where
-deltas oppose each other so exactly that the ratio has no bound, the base stays. The defaults are mergekit's.
+All average the models evenly and add what comes as it is: ``weight`` is then the same for all, and ``lambda`` 1. Where
+deltas oppose each other so exactly that the ratio has no bound, the base stays. The defaults are mergekit's; the rule
+in MergeLLM is the same.
 """
 
 from __future__ import annotations
@@ -33,6 +35,13 @@ from evomerge.recipe import Coefficient
 LEAST = Option(
     1e-6, None, float, "least product of two deltas' lengths: their cosine is taken as if it were this long", low=0.0
 )
+MEAN = Option(
+    "cosines",
+    ("cosines", "angles"),
+    str,
+    "what the mean over pairs of deltas is taken of: their cosines, or their angles",
+    later=True,
+)
 _LEAST_DIVISOR = 1e-6
 
 
@@ -43,17 +52,20 @@ def merge(
     options = sources.options
     weights = torch.tensor(per_model(coefficients["weight"]), dtype=torch.float64)
     shares = weights / (weights.sum() or 1.0) * shared(coefficients["lambda"])
-    factors = ratios(sources.prepared["grams"], options["least"])[:, None] * shares
+    factors = ratios(sources.prepared["grams"], options)[:, None] * shares
     return add_up(sources.flat_base, sources.flat_models, factors, options["vectors"], out)
 
 
-def ratios(grams: torch.Tensor, least: float) -> torch.Tensor:
+def ratios(grams: torch.Tensor, options: Options) -> torch.Tensor:
     """The share of the mean of the models in each vector, ``(vectors,)``; the rest is the base's."""
     count = grams.shape[1]
     lengths = grams.diagonal(dim1=1, dim2=2).sqrt()
-    products = (lengths[:, :, None] * lengths[:, None, :]).clamp(min=max(least, torch.finfo(torch.float64).tiny))
+    products = (lengths[:, :, None] * lengths[:, None, :]).clamp(
+        min=max(options["least"], torch.finfo(torch.float64).tiny)
+    )
     above, right = torch.triu_indices(count, count, offset=1)
-    cosine = (grams / products).clamp(-1, 1)[:, above, right].mean(dim=1)
+    cosines = (grams / products).clamp(-1, 1)[:, above, right]
+    cosine = cosines.acos().mean(dim=1).cos() if options["mean"] == "angles" else cosines.mean(dim=1)
     divisor = 1 + (count - 1) * cosine
     return torch.where(divisor.abs() < _LEAST_DIVISOR, 0.0, count * cosine / divisor)
 
@@ -70,7 +82,7 @@ def starts(n_models: int, options: Options) -> Starts:
 
 def mergekit(options: Options) -> Mapping[str, Any] | None:
     """Mergekit's ``model_stock``."""
-    if options["vectors"] == "columns" or options["least"] != LEAST.default:
+    if options["vectors"] == "columns" or options["mean"] != MEAN.default or options["least"] != LEAST.default:
         return None
     return {"filter_wise": options["vectors"] == "rows"}
 
@@ -81,7 +93,7 @@ METHOD = MergeMethod(
     paper="Jang et al. 2024, Model Stock, https://arxiv.org/abs/2403.19522",
     merge=merge,
     coefficients=coefficients,
-    options={"vectors": VECTORS, "least": LEAST},
+    options={"vectors": VECTORS, "mean": MEAN, "least": LEAST},
     models=(2, None),
     prepare=prepare_grams,
     prepared_bytes=grams_bytes,

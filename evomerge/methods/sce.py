@@ -6,10 +6,10 @@ option         Wan et al. 2024 and their code           mergekit's ``sce``
 select         weights                                  deltas
 uniform_below  0                                        1e-6
 votes          plain                                    plain
-tie            drop                                     positive
+tie            positive                                 positive
 =============  =======================================  =======================================
 
-The defaults are the paper's but for ``tie``. It selects a fraction of 0.1 of the elements whose deltas differ between
+The defaults are the paper's. It selects a fraction of 0.1 of the elements whose deltas differ between
 models; only the weights depend on what is selected, and all of the deltas is mixed. mergekit sets to zero what is not
 selected. Below a sum of mean squares of 1e-6, which the deltas of most experts do not reach, it gives all models the
 same weight. The coefficient ``weight`` multiplies the calculated weights; the paper's is 1 for all.

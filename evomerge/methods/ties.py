@@ -1,19 +1,21 @@
 """TIES: trim small elements of deltas, elect a sign per element, average what agrees.
 
-==========  ==========================================  =======================================
-option      Yadav et al. 2023 and their code            mergekit's ``ties``
-==========  ==========================================  =======================================
-scope       global                                      tensor
-kept        threshold                                   exact (theirs breaks ties at random)
-rescale     none                                        none, or l1
-votes       plain                                       weighted
-tie         majority                                    positive
-normalise   count                                       weight, or none
-==========  ==========================================  =======================================
+==========  ============================  ====================================  ==================  ==========
+option      Yadav et al. 2023, its code   mergekit's ``ties``                   MergeLM, MergeLLM   STAR's
+==========  ============================  ====================================  ==================  ==========
+scope       global                        tensor                                global, tensor      global
+kept        threshold                     exact (theirs breaks ties at random)  threshold           equals
+rounding    down                          down                                  up                  down
+rescale     none                          none, or l1                           none                none
+votes       plain                         weighted                              plain               plain
+tie         majority                      positive                              majority            drop
+normalise   count, or none (``dis-sum``)  weight, or none                       count               count
+==========  ============================  ====================================  ==================  ==========
 
 The paper keeps a density of 0.2, has no weights (all are 1) and tunes lambda. The defaults are mergekit's, so that
 recipes can be exchanged; a threshold per tensor also leaves no layer empty. Where mergekit would keep no element of a
-tiny tensor and fail, one is kept.
+tiny tensor and fail, one is kept. The other columns are the copies of TIES in the code of other papers; fusion_bench's
+is the paper's with ``normalise: none``.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from evomerge.methods._shared.coefficients import delta_coefficients, delta_star
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorSet
 from evomerge.methods._shared.mergekit import delta_mergekit, delta_parameters
-from evomerge.methods._shared.options import KEPT, NORMALISE, RESCALE, SCOPE, TIE, VOTES
+from evomerge.methods._shared.options import KEPT, NORMALISE, RESCALE, ROUNDING, SCOPE, TIE, VOTES
 from evomerge.methods._shared.sparsify.global_top_k import GlobalTopK
 from evomerge.methods._shared.sparsify.top_k import histograms_bytes, prepare_histograms
 from evomerge.methods._shared.sparsify.trim import trim
@@ -64,7 +66,7 @@ def survey(tensors: TensorSet, options: Options) -> Survey | None:
     """Adds up the histograms of the whole model, if one threshold is to hold for all of it."""
     if options["scope"] == "tensor":
         return None
-    return Survey(tensors, GlobalTopK(tensors, options["kept"]))
+    return Survey(tensors, GlobalTopK(tensors, options))
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
@@ -86,6 +88,7 @@ METHOD = MergeMethod(
     options={
         "scope": SCOPE,
         "kept": KEPT,
+        "rounding": ROUNDING,
         "rescale": RESCALE,
         "votes": VOTES,
         "tie": TIE,

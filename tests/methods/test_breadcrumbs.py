@@ -37,6 +37,13 @@ def test_weights_and_lambda_scale_the_sum() -> None:
     assert (merge(ROW, models, base, values) - base).tolist() == [0, 4, 18, 8]
 
 
+def test_the_number_of_kept_elements_is_rounded_down_or_up() -> None:
+    delta = torch.tensor([1.0, -5, 2, -4, 3])
+    assert delta_of(TENSOR, delta, at(0.5, 0.0)).tolist() == [0, -5, 0, -4, 0]
+    assert delta_of((*TENSOR[:1], (*TENSOR[1], ("rounding", "up"))), delta, at(0.5, 0.0)).tolist() == [0, -5, 0, -4, 3]
+    assert delta_of(("breadcrumbs", (("rounding", "up"),)), delta, at(0.5, 0.2)).tolist() == [0, 0, 2, -4, 3]
+
+
 def test_which_gives_way_where_both_do_not_fit() -> None:
     delta = torch.tensor([5.0, 4, 3, 2, 1])
     assert delta_of(ROW, delta, at(0.8, 0.4)).tolist() == [0, 0, 3, 2, 1]

@@ -35,6 +35,15 @@ def test_three_models_go_by_the_mean_cosine() -> None:
     torch.testing.assert_close(got, base + ratio * torch.tensor([1.0, 1.0, 0.0]))
 
 
+def test_three_models_go_by_the_mean_angle_if_told_so() -> None:
+    deltas = [torch.tensor([1.0, 0.0]), torch.tensor([2.0, 0.0]), torch.tensor([0.0, 3.0])]
+    # Angles of 0, 90 and 90 degrees: 60 in the mean, whose cosine is 1 / 2, and a ratio of 3 / 2 / (1 + 2 / 2).
+    got = stock([BASE + delta for delta in deltas], BASE, mean="angles")
+    torch.testing.assert_close(got, BASE + 3 / 4 * torch.ones(2))
+    # Of two there is one angle.
+    torch.testing.assert_close(stock([BASE + ONE, BASE + TWO], BASE, mean="angles"), BASE + 2 / 3 * (ONE + TWO) / 2)
+
+
 def test_rows_have_ratios_of_their_own() -> None:
     base = torch.zeros(3, 2)
     first, second = torch.stack([ONE, ONE, ONE]), torch.stack([ONE, TWO, torch.tensor([0.0, 5.0])])

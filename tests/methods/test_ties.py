@@ -56,6 +56,25 @@ def test_the_example_as_in_the_paper() -> None:
     assert got == [4.0, -2.5, -6.0, 0.0, 3.0]
 
 
+def test_the_example_as_in_code_that_is_given_what_to_drop() -> None:
+    # A density of .5 of five elements drops int(.5 * 5) = 2 of them; counted from the other side 3 are kept, not 2.
+    point = values((1.0, 1.0), (0.5, 0.5))
+    assert merged_delta({"normalise": "count"}, point) == [4.0, -3.0, -6.0, 0.0, 0.0]
+    assert merged_delta({"normalise": "count", "rounding": "up"}, point) == [4.0, -2.5, -6.0, 0.0, 3.0]
+    # One more where the threshold is the next smaller element: the fifth of the first, the first of the second.
+    plain = {"normalise": "count", "votes": "plain", "kept": "threshold", "rounding": "up"}
+    assert merged_delta(plain, point) == [4.0, -2.5, -6.0, 0.0, 2.0]
+
+
+def test_equal_elements_are_kept_together_if_told_so() -> None:
+    base, model = torch.zeros(4), torch.tensor([1.0, -2.0, 2.0, 3.0])
+    point = values((1.0,), (0.5,))
+    assert merge(("ties", ()), [model], base, point).tolist() == [0.0, -2.0, 0.0, 3.0]
+    assert merge(("ties", (("kept", "equals"),)), [model], base, point).tolist() == [0.0, -2.0, 2.0, 3.0]
+    # One more from the next smaller element up, which is equal as well.
+    assert merge(("ties", (("kept", "threshold"),)), [model], base, point).tolist() == [0.0, -2.0, 2.0, 3.0]
+
+
 def test_signs_of_published_example() -> None:
     # Two deltas; opposite and equal elements elect plus, nobody's element elects nobody.
     base = torch.zeros(4)
@@ -84,7 +103,7 @@ def oracle(
     kept: list[list[torch.Tensor]] = []
     for model, density in zip(deltas, coefficients["density"], strict=True):
         parts = [torch.cat(model)] if options["scope"] == "global" else model
-        trimmed = [keep_largest(part, density, options["kept"]) for part in parts]
+        trimmed = [keep_largest(part, density, options) for part in parts]
         kept.append(list(torch.cat(trimmed).split(sizes)))
     for model, whole, density in zip(kept, deltas, coefficients["density"], strict=True):
         for i, part in enumerate(model):
@@ -119,13 +138,16 @@ def oracle(
     return result
 
 
-def keep_largest(delta: torch.Tensor, density: float, rule: str) -> torch.Tensor:
+def keep_largest(delta: torch.Tensor, density: float, options: dict[str, Any]) -> torch.Tensor:
     if density >= 1 or delta.numel() == 0:
         return delta
     order = delta.abs().argsort(descending=True, stable=True)
     wanted = int(density * delta.numel())
-    if rule == "threshold":
-        return torch.where(delta.abs() >= delta.abs()[order[min(wanted, delta.numel() - 1)]], delta, 0.0)
+    if options["rounding"] == "up":
+        wanted = delta.numel() - int((1 - density) * delta.numel())
+    if options["kept"] != "exact":
+        rank = min(wanted + 1, delta.numel()) if options["kept"] == "threshold" else max(wanted, 1)
+        return torch.where(delta.abs() >= delta.abs()[order[rank - 1]], delta, 0.0)
     kept = torch.zeros_like(delta)
     chosen = order[: max(wanted, 1)]
     kept[chosen] = delta[chosen]
@@ -179,10 +201,12 @@ POINTS = [
 @pytest.mark.parametrize("scope", CHOICES["scope"])
 @pytest.mark.parametrize("kept", CHOICES["kept"])
 @pytest.mark.parametrize("votes", CHOICES["votes"])
-def test_every_combination_agrees_with_sorting_whole_tensors(scope: str, kept: str, votes: str) -> None:
+@pytest.mark.parametrize("rounding", CHOICES["rounding"])
+def test_every_combination_agrees_with_sorting_whole_tensors(scope: str, kept: str, votes: str, rounding: str) -> None:
     for rescale, tie, normalise in itertools.product(CHOICES["rescale"], CHOICES["tie"], CHOICES["normalise"]):
         options = {
-            "scope": scope, "kept": kept, "rescale": rescale, "votes": votes, "tie": tie, "normalise": normalise,
+            "scope": scope, "kept": kept, "rounding": rounding, "rescale": rescale, "votes": votes, "tie": tie,
+            "normalise": normalise,
         }  # fmt: skip
         # Once rescaled, votes that cancel do so up to rounding only; the order of summation would decide.
         tensors = EQUAL_MAGNITUDES if rescale == "none" else DISTINCT_MAGNITUDES

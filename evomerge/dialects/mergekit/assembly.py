@@ -65,7 +65,7 @@ def assembled(blocks: Sequence[ValuedBlock], stacked: bool, frame: Frame) -> Rec
     belongs = {tensor.name: _part(block, tensor, frame, stacked) for block in blocks for tensor in block.tensors}
     known = [part for part in dict.fromkeys(belongs.values()) if part is not None]
     if not known:  # all tensors are copies
-        options = json.dumps(frame.method.resolve(_usual(frame.method)))
+        options = json.dumps(frame.method.stated(_usual(frame.method)))
         known = [(frame.method.name, options, blocks[0].block.base, () if stacked else _models(blocks[0]))]
     found = []
     for part in known:
@@ -77,7 +77,7 @@ def assembled(blocks: Sequence[ValuedBlock], stacked: bool, frame: Frame) -> Rec
     rows = grouped(classes, frame.preferred)
     groups = patterned([group for group, _ in rows], classes)
     weight = np.eye(len(found))[[of for _, of in rows]]
-    linear = methods.load("linear").resolve({"normalise": "none"})
+    linear = methods.load("linear").stated({"normalise": "none"})
     return Recipe("linear", linear, tuple(found), None, groups, {"weight": weight}, out_dtype=frame.out_dtype)
 
 
@@ -95,7 +95,7 @@ def _foreign(block: ValuedBlock, frame: Frame) -> bool:
 
 def _passed(block: ValuedBlock) -> ValuedBlock:
     """The same block, its only model passed through rather than merged with nothing."""
-    options = json.dumps(methods.load(_COPYING).resolve({}), sort_keys=True)
+    options = json.dumps(methods.load(_COPYING).stated({}), sort_keys=True)
     return replace(block, tensors=tuple(Tensor(tensor.name, options, {"scale": (1.0,)}) for tensor in block.tensors))
 
 

@@ -71,7 +71,7 @@ class Vocabulary:
             values[name] = default if value is None else _typed(name, value, default)
         said = self.method.mergekit_parameters
         assert said is not None
-        return self.method.resolve(said.read(values))
+        return self.method.stated(said.read(values))
 
     def read_value(self, name: str, levels: Sequence[Parameters], tensor: str, depth: float) -> float | None:
         """A coefficient's value for a tensor; None where it must be said and is not."""

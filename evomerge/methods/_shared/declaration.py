@@ -19,7 +19,7 @@ from evomerge.methods._shared.inputs import (
 )
 from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.methods._shared.whole_tensor import whole_tensor_bytes
-from evomerge.options import Option, with_defaults
+from evomerge.options import Option, stated, with_defaults
 from evomerge.options import problems as option_problems
 from evomerge.recipe import Coefficient, Recipe
 
@@ -127,6 +127,14 @@ class MergeMethod:
         if problems:
             raise InputError(problems)
         return with_defaults(self.options, options)
+
+    def stated(self, options: Options) -> dict[str, Any]:
+        """Options as new recipes state them: resolved, without those that older recipes do not have.
+
+        Raises:
+            InputError: As :meth:`resolve`.
+        """
+        return stated(self.options, self.resolve(options))
 
     def sources(
         self,

@@ -20,9 +20,17 @@ SCOPE = Option(
 )
 KEPT = Option(
     "exact",
-    ("exact", "threshold"),
+    ("exact", "threshold", "equals"),
     str,
-    "exact: int(density * elements) of them, the first of equal ones; threshold: all from the next smaller one up",
+    "exact: density * elements of them, the first of equal ones; equals: those and all that equal the smallest of them;"
+    " threshold: all from the next smaller one up",
+)
+ROUNDING = Option(
+    "down",
+    ("down", "up"),
+    str,
+    "which whole number density * elements becomes; up is what remains where int((1 - density) * elements) are dropped",
+    later=True,
 )
 RESCALE = Option(
     "none",

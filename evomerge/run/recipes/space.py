@@ -48,7 +48,7 @@ def build_spec(
             "embeddings=base is set, but no base is merged; write base=FOLDER"
             + (f", and another method than {method.name}" if method.base == "none" else "")
         )
-    options = method.resolve(config.method_options)
+    options = method.stated(config.method_options)
     refs = {ref.place: ref for ref in checkpoints.by_ref}
     models = tuple(refs[ref.place] for ref in config.models)
     base = refs[config.base.place] if config.base else None
@@ -123,7 +123,7 @@ def baselines(
         experts: The models that are merged.
         checkpoints: All of them, opened. Where a recipe takes layers from models of unlike depth, they have no average.
     """
-    options = methods.load("linear").resolve({})
+    options = methods.load("linear").stated({})
     groups = ParameterGroups((Group("all"),), template.groups.patterns, template.groups.layer_pattern)
     depth = {ref: layers_of(checkpoints[ref], groups.layer_pattern) for ref in experts} if template.has_layers else {}
     own = layers_of(checkpoints.reference, groups.layer_pattern)
@@ -161,7 +161,7 @@ def _with_tokens_of(template: Recipe, models: Sequence[ModelRef], groups: Parame
         )
     sources = tuple(dict.fromkeys([*template.sources, *models]))
     weight = np.array([[source in models for source in sources]]) / len(models)
-    options = methods.load("linear").resolve({})
+    options = methods.load("linear").stated({})
     return replace(
         template, method="linear", options=options, sources=sources, groups=groups, coefficients={"weight": weight},
         seed=0,
@@ -190,7 +190,7 @@ def scaled(
     if not tokens:
         plain = replace(template, ends=None, post=(), chat_template=None, statistics=())
     plain = replace(
-        plain, method="task_arithmetic", options=methods.load("task_arithmetic").resolve({}), sources=tuple(experts),
+        plain, method="task_arithmetic", options=methods.load("task_arithmetic").stated({}), sources=tuple(experts),
         base=base, groups=ParameterGroups((Group("all"),), template.groups.patterns, template.groups.layer_pattern),
         seed=0,
     )  # fmt: skip
@@ -210,7 +210,7 @@ def alone(model: ModelRef, checkpoints: Checkpoints) -> Recipe:
     """
     stored = str(stored_dtype(checkpoints.reference)).removeprefix("torch.")
     groups = ParameterGroups((Group("all"),), patterns_of(checkpoints.merged_names))
-    options = methods.load("linear").resolve({})
+    options = methods.load("linear").stated({})
     return Recipe("linear", options, (model,), None, groups, {"weight": np.ones((1, 1))}, out_dtype=stored)
 
 

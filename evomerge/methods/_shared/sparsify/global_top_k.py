@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from evomerge.kernels import Histogram, OrderStatistic, Threshold, Values, bin_histogram, end_of_equal
-from evomerge.methods._shared.inputs import TensorContext, TensorSet, TensorSources, by_model
+from evomerge.methods._shared.inputs import Options, TensorContext, TensorSet, TensorSources, by_model
 from evomerge.methods._shared.sparsify.top_k import threshold_rank
 from evomerge.methods._shared.task_vector import delta_of
 
@@ -21,15 +21,15 @@ class GlobalTopK:
 
     Args:
         tensors: All tensors of the merge, each stored tensor once; iterated now and again later.
-        rule: ``exact`` or ``threshold``, see :func:`threshold_rank`.
+        options: ``kept`` and ``rounding``, see :func:`threshold_rank`.
 
     Raises:
         InputError: If tensors are merged from different numbers of models.
     """
 
-    def __init__(self, tensors: TensorSet, rule: str) -> None:
+    def __init__(self, tensors: TensorSet, options: Options) -> None:
         self._tensors = tensors
-        self._rule = rule
+        self._options = options
         self._own: dict[str, list[Histogram]] = {
             context.name: [Histogram.load(sources.prepared, str(i)) for i in range(len(sources.models))]
             for context, sources in tensors
@@ -39,12 +39,12 @@ class GlobalTopK:
 
     def threshold(self, context: TensorContext, sources: TensorSources, model: int, density: float) -> Threshold:
         """The threshold of those elements of a tensor's delta that are among the largest of the whole model."""
-        k = threshold_rank(density, self._whole[model].count, self._rule)
+        k = threshold_rank(density, self._whole[model].count, self._options)
         found, equal = self._find(model, k)
         before = sum(equal[name] for name in list(equal)[: list(equal).index(context.name)])
         own = equal[context.name]
         # Equal elements are kept in the order of the tensors: those of earlier tensors are taken off this one's quota.
-        quota = k - found.above - before if self._rule == "exact" else own
+        quota = k - found.above - before if self._options["kept"] == "exact" else own
         return _threshold(delta_of(sources, model), found.bits, own, quota)
 
     def _find(self, model: int, k: int) -> tuple[OrderStatistic, dict[str, int]]:

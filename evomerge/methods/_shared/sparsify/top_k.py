@@ -25,14 +25,19 @@ from evomerge.kernels import (
 from evomerge.methods._shared.inputs import Options, TensorContext, TensorSources
 
 
-def threshold_rank(density: float, count: int, rule: str) -> int:
+def share_of(density: float, count: int, options: Options) -> int:
+    """Number of elements, of ``count``, that a density is: a whole number by the option ``rounding``."""
+    return count - int((1 - density) * count) if options.get("rounding") == "up" else int(density * count)
+
+
+def threshold_rank(density: float, count: int, options: Options) -> int:
     """Rank of the threshold among ``count`` magnitudes, 1 being the largest.
 
-    ``exact`` keeps int(density * count) elements, at least one. ``threshold`` keeps all elements from the next smaller
-    one up, as the code of Yadav et al. 2023 does: one more and its equals.
+    ``exact`` and ``equals`` keep as many elements as the density is, at least one. ``threshold`` keeps all elements
+    from the next smaller one up, as the code of Yadav et al. 2023 does: one more and its equals.
     """
-    k = int(density * count)
-    return min(max(k, 1) if rule == "exact" else k + 1, count)
+    k = share_of(density, count, options)
+    return min(k + 1 if options["kept"] == "threshold" else max(k, 1), count)
 
 
 def prepare_histograms(

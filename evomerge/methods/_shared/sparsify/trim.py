@@ -37,5 +37,5 @@ def trim(
 
 def _largest(sources: TensorSources, model: int, density: float) -> TopK:
     histogram = sources.memoised(prepared_histogram, str(model))
-    k = threshold_rank(density, histogram.count, sources.options["kept"])
+    k = threshold_rank(density, histogram.count, sources.options)
     return TopK(delta_of(sources, model), histogram, k, sources.memoised(chunks_of, str(model)))

@@ -9,6 +9,7 @@ import torch
 from evomerge.kernels import NOTHING, Mask, RankWindow, Window
 from evomerge.methods._shared.coefficients import per_model
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
+from evomerge.methods._shared.options import ROUNDING
 from evomerge.methods._shared.ranks import prepare_ranks, ranks_bytes, ranks_of
 from evomerge.methods._shared.sparsify.top_k import (
     TopK,
@@ -16,6 +17,7 @@ from evomerge.methods._shared.sparsify.top_k import (
     histograms_bytes,
     prepare_histograms,
     prepared_histogram,
+    share_of,
     thresholds_of_tensor,
 )
 from evomerge.methods._shared.task_vector import delta_of
@@ -49,7 +51,12 @@ SMALL = Option(
     str,
     "what becomes of deltas so small that gamma means less than one element: treated like others, or left out whole",
 )
-WINDOW_OPTIONS: Mapping[str, Option] = {"scope": ROW_SCOPE, "yields": YIELDS, "small": SMALL}
+WINDOW_OPTIONS: Mapping[str, Option] = {
+    "scope": ROW_SCOPE,
+    "rounding": ROUNDING,
+    "yields": YIELDS,
+    "small": SMALL,
+}
 
 
 def prepare_window(
@@ -66,7 +73,7 @@ def window_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
 
 def kept_ranks(density: float, gamma: float, count: int, options: Options) -> tuple[int, int]:
     """Number of the largest of ``count`` elements that are left out, and of the next that are kept; at least one is."""
-    top, kept = int(gamma * count), int(density * count)
+    top, kept = int(gamma * count), share_of(density, count, options)
     if options["small"] == "zero" and min(top, count - kept) == 0 and density < 1:
         return 0, 0
     kept = max(kept, 1)

@@ -1,0 +1,48 @@
+"""Options that a method gets later leave old recipes what they are: their digests are how runs know candidates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from evomerge import methods
+
+DELTAS = {"rescale": "none", "votes": "weighted", "tie": "positive", "normalise": "weight"}
+WINDOW = {"scope": "row", "yields": "density", "small": "keep"}
+# What recipes of each method stated when there were runs already. Nothing is ever added to these: a new option of a
+# method that is here has ``later=True``.
+STATED: dict[str, dict[str, Any]] = {
+    "arcee_fusion": {"divergence": "float32"},
+    "breadcrumbs": WINDOW | {"rescale": "none", "normalise": "none"},
+    "breadcrumbs_ties": WINDOW | DELTAS | {"normalise": "none"},
+    "dare_linear": {"rescale": "inverse", "normalise": "none"},
+    "dare_ties": DELTAS | {"rescale": "inverse", "normalise": "none"},
+    "della": DELTAS | {"rescale": "own"},
+    "della_linear": {"rescale": "own", "normalise": "none"},
+    "karcher": {"max_iter": 10, "tol": 1e-05},
+    "linear": {"normalise": "weight"},
+    "model_stock": {"vectors": "tensor", "least": 1e-06},
+    "multislerp": {"normalise": "weight", "eps": 1e-08},
+    "nearswap": {"unit": "rms"},
+    "nuslerp": {"vectors": "tensor"},
+    "passthrough": {},
+    "pcb": {"scope": "tensor", "clamp": 0.0001},
+    "sce": {"select": "weights", "uniform_below": 0.0, "votes": "plain", "tie": "positive"},
+    "slerp": {},
+    "task_arithmetic": {"normalise": "none"},
+    "ties": {"scope": "tensor", "kept": "exact"} | DELTAS,
+}
+
+
+@pytest.mark.parametrize("name", sorted(STATED))
+def test_recipes_state_what_they_always_did(name: str) -> None:
+    method = methods.load(name)
+    assert method.stated({}) == STATED[name]
+    assert method.resolve(STATED[name]) == method.resolve({}), "an old recipe means the defaults of later options"
+
+
+def test_later_options_are_stated_where_they_are_not_the_default() -> None:
+    ties = methods.load("ties")
+    assert ties.stated({"rounding": "up"}) == STATED["ties"] | {"rounding": "up"}
+    assert ties.stated({"rounding": "down", "scope": "global"}) == STATED["ties"] | {"scope": "global"}
