@@ -37,6 +37,7 @@ from evomerge.kernels.histogram import (
     OrderStatistic,
     chunk_counts_bytes,
     histogram_bytes,
+    magnitude_of,
     max_bins,
 )
 from evomerge.kernels.keys import random_key
@@ -115,6 +116,7 @@ __all__ = [
     "in_window",
     "is_finite",
     "magnitude_bits",
+    "magnitude_of",
     "max_bins",
     "mix",
     "net_sign",

@@ -3,7 +3,8 @@
 A pass runs as a single-pass C kernel (:mod:`evomerge.kernels.native`) where all its tensors lie in the CPU's memory in
 16 or 32 bits per element and the library is there. What mixes, and what looks for NaN and infinity, runs as one Triton
 kernel (:mod:`evomerge.kernels.fused`) where all its tensors lie so in a GPU's memory and Triton is there. Everything
-else runs as torch (:mod:`evomerge.kernels.reference`), the reference and the fallback. All give the same bits.
+else runs as torch (:mod:`evomerge.kernels.reference`), the reference and the fallback; so do, anywhere, competition
+scores whose agreement is not ``product``. All give the same bits.
 """
 
 from __future__ import annotations
@@ -18,7 +19,19 @@ from evomerge.kernels.blocks import flat
 from evomerge.kernels.form import uses_fused, uses_native
 from evomerge.kernels.histogram import ChunkCounts, Histogram, frequent, max_bins
 from evomerge.kernels.native import DTYPES
-from evomerge.kernels.operands import Bin, Delta, Finite, Mask, Mixed, Mixture, PcbTerm, Selection, Values, Variance
+from evomerge.kernels.operands import (
+    Bin,
+    Delta,
+    Finite,
+    Mask,
+    Mixed,
+    Mixture,
+    PcbScore,
+    PcbTerm,
+    Selection,
+    Values,
+    Variance,
+)
 
 
 def mix(mixture: Mixture, out: torch.Tensor) -> Mixed:
@@ -61,6 +74,8 @@ def pcb_merge(base: torch.Tensor, terms: Sequence[PcbTerm], scale: float, out: t
     if out.numel() == 0:
         return True
     form = _form(out, base, *(terms[0].score.models if terms else ()))
+    if not all(_is_compiled(term.score) for term in terms):
+        form = reference
     if form is reference:
         return reference.pcb_merge(base, terms, scale, out)
     memory = _contiguous(out)
@@ -177,7 +192,12 @@ def _serves(*tensors: torch.Tensor) -> bool:
 
 
 def _serves_values(values: Values) -> bool:
-    return _serves(values.base, *values.models)
+    return _is_compiled(values) and _serves(values.base, *values.models)
+
+
+def _is_compiled(values: Values) -> bool:
+    """Whether there are other forms than torch of passes over these values."""
+    return not isinstance(values, PcbScore) or values.agreement == "product"
 
 
 def _contiguous(out: torch.Tensor) -> torch.Tensor:

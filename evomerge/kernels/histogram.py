@@ -139,8 +139,7 @@ class Histogram:
     def range_of(self, k: int) -> tuple[float, float]:
         """Smallest and largest magnitude of the bin that holds the k-th largest; equal where this is exact."""
         first = self.holding(k).bits << self.shift
-        low, high = struct.unpack("<2f", struct.pack("<2I", first, first + (1 << self.shift) - 1))
-        return low, high
+        return magnitude_of(first), magnitude_of(first + (1 << self.shift) - 1)
 
     def holding(self, k: int) -> OrderStatistic:
         """The bin that holds the k-th largest magnitude: its key, the number of magnitudes above it and in it."""
@@ -148,6 +147,12 @@ class Histogram:
         row = int(cumulative.searchsorted(k))
         above = int(cumulative[row - 1]) if row else 0
         return OrderStatistic(int(self.bin_keys[row]), above, int(cumulative[row]) - above)
+
+
+def magnitude_of(bits: int) -> float:
+    """The magnitude of some float32 bits, see :func:`evomerge.kernels.magnitude_bits`."""
+    (magnitude,) = struct.unpack("<f", struct.pack("<I", bits))
+    return float(magnitude)
 
 
 def histogram_bytes(numel: int) -> int:

@@ -52,26 +52,43 @@ class Variance:
 class PcbScore:
     """Competition score of one model's elements (Du et al. 2024); negative scores count as zero.
 
-    A score is ``exp(n * size**2) * tanh(delta * sum of all deltas)``, where the size is the clamped magnitude scaled
-    to [0, 1].
+    A score is ``exp(n * size**2)``, where the size is the clamped magnitude scaled to [0, 1], times the agreement with
+    the others. Signed sizes are sizes with the deltas' signs.
+
+    ===============  =======================================================================
+    agreement        in all sums over all models
+    ===============  =======================================================================
+    ``product``      ``tanh(delta * sum of deltas)``
+    ``scaled``       ``tanh(delta * sum of signed sizes)``
+    ``pairs``        ``sum of tanh(signed size * other signed size)``
+    ===============  =======================================================================
 
     Attributes:
         base: The base's tensor, flat.
         models: All ``n`` models', flat.
         model: Index of the model that is scored.
         limits: Smallest and largest magnitude; others are clamped to them.
+        agreement: How models agree.
+        all_limits: Limits of all models; read unless the agreement is ``product``.
     """
 
     base: torch.Tensor
     models: Sequence[torch.Tensor]
     model: int
     limits: Range
+    agreement: str = "product"
+    all_limits: Sequence[Range] = ()
 
     @property
     def slope(self) -> float:
         """Slope of the map from clamped magnitudes to [0, 1]; 0 where all magnitudes are equal."""
-        low, high = self.limits
-        return 1 / (high - low) if high > low else 0.0
+        return slope_of(self.limits)
+
+
+def slope_of(limits: Range) -> float:
+    """Slope of the map from numbers between two limits to [0, 1]; 0 where the limits are equal."""
+    low, high = limits
+    return 1 / (high - low) if high > low else 0.0
 
 
 Values = Delta | Variance | PcbScore

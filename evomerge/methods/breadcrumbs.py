@@ -57,5 +57,5 @@ METHOD = MergeMethod(
     starts=starts,
     mergekit=window_mergekit,
     mergekit_parameters=delta_parameters(normalize=False, rescale=False, always=WINDOW),
-    agrees_with="mergekit 0.1.5",
+    agrees_with="the authors' code, mergekit 0.1.5",
 )

@@ -41,5 +41,5 @@ METHOD = MergeMethod(
     starts=starts,
     mergekit=delta_mergekit,
     mergekit_parameters=delta_parameters(normalize=False, rescale=True),
-    agrees_with="mergekit 0.1.5",
+    agrees_with="the authors' code, mergekit 0.1.5",
 )

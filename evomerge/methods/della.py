@@ -52,4 +52,5 @@ METHOD = MergeMethod(
     exact_starts="models",
     mergekit=delta_mergekit,
     mergekit_parameters=delta_parameters(normalize=True, rescale=True),
+    agrees_with="the authors' code",
 )

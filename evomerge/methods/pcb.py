@@ -5,22 +5,32 @@ A delta's element is scored by its size within the delta, ``exp(n * size**2)`` o
 below the quantile 1 - ratio of the scores get scale 0, the others a scale in [0, 1], and the clamped deltas are
 averaged with these scales.
 
-==========  ==============================================================
-option      Du et al. 2024 and their code
-==========  ==============================================================
-scope       global (the whole model flattened)
-clamp       1e-4 (short script), 0.01 (vision code)
-==========  ==============================================================
+The code of Du et al. 2024 has four forms: a short script, that for language models, and two for vision models, with
+weights that are given and weights that are searched.
 
-mergekit has no such method. The defaults are the paper's but for ``scope``: each tensor by itself. The paper's ratio is
-0.05 to 0.2, its weights are 1.2 for all. An element whose score is negative, because it opposes the sum, has scale 0
-whatever the ratio. Where a delta has more different magnitudes or scores than a histogram has bins, a quantile is
-rounded down to a neighbour that differs in the lower bits.
+==========  ============  ========  =============  ================  =======
+option      short script  language  vision, given  vision, searched  default
+==========  ============  ========  =============  ================  =======
+scope       global        global    global         global            tensor
+clamp       1e-4          0.01      0.01           0.01              1e-4
+agreement   product       product   scaled         pairs             product
+quantile    exact         exact     exact          exact             bins
+==========  ============  ========  =============  ================  =======
+
+mergekit has no such method. The paper's ratio is 0.05 to 0.2, its weights are 1.2 for all, or searched between 0.8 and
+1.3 (between 0.5 and 3 for language). An element whose score is negative, because it opposes the sum, has scale 0
+whatever the ratio.
+
+Fractions of the elements are whole numbers of them rounded down, and where a delta has more different magnitudes or
+scores than a histogram has bins, a quantile is rounded down to a neighbour that differs in the lower bits. With
+``quantile: exact`` they are the published code's to the element, at a pass over all scores for every new ratio.
+Agreements other than ``product`` are computed by torch alone, several times slower than the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +42,7 @@ from evomerge.kernels import (
     PcbScore,
     PcbTerm,
     Range,
+    Values,
     flat,
     histogram_bytes,
     histogram_of,
@@ -49,11 +60,28 @@ from evomerge.methods._shared.inputs import (
     by_model,
 )
 from evomerge.methods._shared.options import SCOPE
+from evomerge.methods._shared.ordered import Ordered
+from evomerge.methods._shared.task_vector import delta_of
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
 
 CLAMP = Option(
     1e-4, None, float, "fraction of each delta's elements, at both ends, whose magnitude is clamped", low=0.0, high=0.5
+)
+AGREEMENT = Option(
+    "product",
+    ("product", "scaled", "pairs"),
+    str,
+    "agreement of an element with the others: tanh of its product with the sum of deltas (product) or of their signed"
+    " sizes (scaled), or the sum of tanh of the products of signed sizes (pairs)",
+    later=True,
+)
+QUANTILE = Option(
+    "bins",
+    ("bins", "exact"),
+    str,
+    "whether quantiles are rounded down to elements and bins of a histogram, or exactly those of the published code",
+    later=True,
 )
 RATIO = Coefficient(
     "ratio",
@@ -72,31 +100,44 @@ class Survey:
     """Limits of magnitudes and histogram of scores of each model over all tensors, with ``scope: global``."""
 
     limits: Sequence[Range]
-    scores: Sequence[Histogram]
+    scores: Sequence[Ordered]
 
 
-def limits_of(magnitudes: Histogram, fraction: float) -> Range:
+def limits_of(magnitudes: Ordered, fraction: float) -> Range:
     """The magnitudes at a fraction of the elements from both ends."""
-    beyond = min(int(fraction * magnitudes.count), (magnitudes.count - 1) // 2)
-    return magnitudes.range_of(magnitudes.count - beyond)[0], magnitudes.range_of(beyond + 1)[0]
+    count = magnitudes.count
+    if magnitudes.values is None:
+        beyond = min(int(fraction * count), (count - 1) // 2)
+        return magnitudes.histogram.range_of(count - beyond)[0], magnitudes.histogram.range_of(beyond + 1)[0]
+    lowest = count - int(count * fraction)
+    highest = count - int(count * (1 - fraction) - 1)
+    return magnitudes.largest(lowest), magnitudes.largest(min(highest, lowest))
 
 
 def scores_of(sources: TensorSources, limits: Sequence[Range]) -> list[PcbScore]:
     """The scores of all deltas of one tensor."""
-    base, models = sources.flat_base, sources.flat_models
-    return [PcbScore(base, models, model, limits[model]) for model in range(len(models))]
+    base, models, agreement = sources.flat_base, sources.flat_models, sources.options["agreement"]
+    return [PcbScore(base, models, model, limits[model], agreement, limits) for model in range(len(models))]
+
+
+def _ordered(options: Options, histogram: Histogram, *values: Values) -> Ordered:
+    return Ordered(histogram, (lambda: values) if options["quantile"] == "exact" else None)
 
 
 def prepare(
     context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
 ) -> Mapping[str, torch.Tensor]:
     """Limits of magnitudes and histograms of scores; where limits span tensors, histograms of magnitudes."""
-    found = [histogram_of(Delta(flat(base), flat(model))) for model in models]
+    deltas = [Delta(flat(base), flat(model)) for model in models]
+    found = [histogram_of(delta) for delta in deltas]
     if options["scope"] == "global":
         return joined(found, "magnitudes")
     if base.numel() == 0:
         return {}
-    limits = [limits_of(histogram, options["clamp"]) for histogram in found]
+    limits = [
+        limits_of(_ordered(options, histogram, delta), options["clamp"])
+        for histogram, delta in zip(found, deltas, strict=True)
+    ]
     scores = [histogram_of(score) for score in scores_of(TensorSources(base, models, options), limits)]
     # Magnitudes are float32, so these are exact.
     return {"limits": torch.tensor(limits, dtype=torch.float32), **joined(scores, "scores")}
@@ -118,17 +159,39 @@ def loaded(sources: TensorSources, name: str) -> list[Histogram]:
 
 
 def _limits(sources: TensorSources, name: str) -> list[Range]:
-    return sources.prepared[name].tolist()
+    return [(low, high) for low, high in sources.prepared[name].tolist()]
+
+
+def _scores(sources: TensorSources, name: str) -> list[Ordered]:
+    """The prepared scores of all models of one tensor."""
+    scores = scores_of(sources, sources.memoised(_limits, "limits"))
+    return [
+        _ordered(sources.options, histogram, score)
+        for histogram, score in zip(loaded(sources, name), scores, strict=True)
+    ]
 
 
 def survey(tensors: TensorSet, options: Options) -> Survey | None:
     """Limits of the whole model, and histograms of its scores from one pass over all tensors."""
     if options["scope"] == "tensor":
         return None
-    whole = [Histogram.union(parts) for parts in by_model(loaded(sources, "magnitudes") for _, sources in tensors)]
-    limits = [limits_of(histogram, options["clamp"]) if histogram.count else (0.0, 0.0) for histogram in whole]
-    scores = [[histogram_of(score) for score in scores_of(sources, limits)] for _, sources in tensors]
-    return Survey(limits, [Histogram.union(parts) for parts in by_model(scores)])
+
+    def deltas(model: int) -> Iterable[Values]:
+        return (delta_of(sources, model) for _, sources in tensors)
+
+    def scores(model: int) -> Iterable[Values]:
+        return (scores_of(sources, limits)[model] for _, sources in tensors)
+
+    exact = options["quantile"] == "exact"
+
+    def ordered(parts: Iterable[Sequence[Histogram]], values: Callable[[int], Iterable[Values]]) -> list[Ordered]:
+        whole = [Histogram.union(own) for own in by_model(parts)]
+        return [Ordered(own, functools.partial(values, model) if exact else None) for model, own in enumerate(whole)]
+
+    magnitudes = ordered((loaded(sources, "magnitudes") for _, sources in tensors), deltas)
+    limits = [limits_of(own, options["clamp"]) if own.count else (0.0, 0.0) for own in magnitudes]
+    found = ([histogram_of(score) for score in scores_of(sources, limits)] for _, sources in tensors)
+    return Survey(limits, ordered(found, scores))
 
 
 def merge(
@@ -138,22 +201,25 @@ def merge(
     if out.numel() == 0:
         return True
     if sources.survey is not None:
-        limits, histograms = sources.survey.limits, sources.survey.scores
+        limits, found = sources.survey.limits, sources.survey.scores
     else:
-        limits, histograms = sources.memoised(_limits, "limits"), sources.memoised(loaded, "scores")
+        limits, found = sources.memoised(_limits, "limits"), sources.memoised(_scores, "scores")
     ratio, scores = shared(coefficients["ratio"]), scores_of(sources, limits)
     terms = [
-        PcbTerm(scores[model], value, *span_of(histograms[model], ratio))
+        PcbTerm(scores[model], value, *span_of(found[model], ratio))
         for model, value in enumerate(per_model(coefficients["weight"]))
         if value != 0
     ]
     return pcb_merge(scores[0].base, terms, shared(coefficients["lambda"]), out)
 
 
-def span_of(scores: Histogram, ratio: float) -> Range:
+def span_of(scores: Ordered, ratio: float) -> Range:
     """The score at the quantile, and the slope of the map from those above it to [0, 1]."""
-    least = scores.range_of(max(1, int(ratio * scores.count)))[0]
-    most = scores.range_of(1)[1]
+    if scores.values is None:
+        least = scores.histogram.range_of(max(1, int(ratio * scores.count)))[0]
+        most = scores.histogram.range_of(1)[1]
+    else:
+        least, most = scores.largest(max(1, scores.count - int(scores.count * (1 - ratio)))), scores.largest(1)
     return least, 1 / (most - least) if most > least else 0.0
 
 
@@ -173,10 +239,11 @@ METHOD = MergeMethod(
     paper="Du et al. 2024, Parameter competition balancing for model merging, https://arxiv.org/abs/2410.02396",
     merge=merge,
     coefficients=coefficients,
-    options={"scope": SCOPE, "clamp": CLAMP},
+    options={"scope": SCOPE, "clamp": CLAMP, "agreement": AGREEMENT, "quantile": QUANTILE},
     prepare=prepare,
     prepared_bytes=prepared_bytes,
     survey=survey,
     starts=starts,
     exact_starts="none",  # magnitudes are clamped, and what opposes the sum stays the base's
+    agrees_with="the authors' code",
 )

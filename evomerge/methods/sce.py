@@ -209,5 +209,5 @@ METHOD = MergeMethod(
     exact_starts="models",
     mergekit=mergekit,
     mergekit_parameters=MergekitParameters(read=lambda parameters: _MERGEKIT, lacks=("weight", "lambda")),
-    agrees_with="mergekit 0.1.5",
+    agrees_with="the authors' code, mergekit 0.1.5",
 )

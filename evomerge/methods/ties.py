@@ -101,5 +101,5 @@ METHOD = MergeMethod(
     exact_starts="models",
     mergekit=delta_mergekit,
     mergekit_parameters=delta_parameters(normalize=True, rescale=False),
-    agrees_with="mergekit 0.1.5",
+    agrees_with="the authors' code, mergekit 0.1.5",
 )

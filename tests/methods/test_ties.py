@@ -59,7 +59,7 @@ def test_the_example_as_in_the_paper() -> None:
 def test_the_example_as_in_code_that_is_given_what_to_drop() -> None:
     # A density of .5 of five elements drops int(.5 * 5) = 2 of them; counted from the other side 3 are kept, not 2.
     point = values((1.0, 1.0), (0.5, 0.5))
-    assert merged_delta({"normalise": "count"}, point) == [4.0, -3.0, -6.0, 0.0, 0.0]
+    assert merged_delta({"normalise": "count"}, point) == [4.0, -3.0, -6.0, 0.0, 3.0]
     assert merged_delta({"normalise": "count", "rounding": "up"}, point) == [4.0, -2.5, -6.0, 0.0, 3.0]
     # One more where the threshold is the next smaller element: the fifth of the first, the first of the second.
     plain = {"normalise": "count", "votes": "plain", "kept": "threshold", "rounding": "up"}
@@ -201,11 +201,11 @@ POINTS = [
 @pytest.mark.parametrize("scope", CHOICES["scope"])
 @pytest.mark.parametrize("kept", CHOICES["kept"])
 @pytest.mark.parametrize("votes", CHOICES["votes"])
-@pytest.mark.parametrize("rounding", CHOICES["rounding"])
-def test_every_combination_agrees_with_sorting_whole_tensors(scope: str, kept: str, votes: str, rounding: str) -> None:
+def test_every_combination_agrees_with_sorting_whole_tensors(scope: str, kept: str, votes: str) -> None:
+    roundings = itertools.cycle(CHOICES["rounding"])  # of which an election knows nothing
     for rescale, tie, normalise in itertools.product(CHOICES["rescale"], CHOICES["tie"], CHOICES["normalise"]):
         options = {
-            "scope": scope, "kept": kept, "rounding": rounding, "rescale": rescale, "votes": votes, "tie": tie,
+            "scope": scope, "kept": kept, "rounding": next(roundings), "rescale": rescale, "votes": votes, "tie": tie,
             "normalise": normalise,
         }  # fmt: skip
         # Once rescaled, votes that cancel do so up to rounding only; the order of summation would decide.

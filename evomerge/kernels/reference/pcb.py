@@ -23,7 +23,7 @@ def pcb_merge(base: torch.Tensor, terms: Sequence[PcbTerm], scale: float, out: t
         update = torch.zeros_like(base[span], dtype=torch.float32)
         shares = torch.zeros_like(update)
         for term in terms:
-            own = clamped(term.score, deltas[term.score.model])
+            own = clamped(term.score.limits, deltas[term.score.model])
             share = (pcb_scores(term.score, deltas, own) - term.least).clamp_(min=0.0).mul_(term.slope)
             update.add_(own * share * term.weight)
             shares.add_(share)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from evomerge.kernels.blocks import flat, spans
-from evomerge.kernels.operands import Delta, PcbScore, Values, Variance
+from evomerge.kernels.operands import Delta, PcbScore, Range, Values, Variance, slope_of
 from evomerge.kernels.reference.elementary import exp, tanh
 
 
@@ -23,7 +23,7 @@ def block_of(values: Values, span: slice) -> torch.Tensor:
     deltas = [delta_block(values.base, model, span) for model in values.models]
     if isinstance(values, Variance):
         return _variance(deltas)
-    return pcb_scores(values, deltas, clamped(values, deltas[values.model]))
+    return pcb_scores(values, deltas, clamped(values.limits, deltas[values.model]))
 
 
 def blocks_of(values: Values) -> Iterator[torch.Tensor]:
@@ -46,9 +46,9 @@ def _variance(deltas: Sequence[torch.Tensor]) -> torch.Tensor:
     return result.mul_(1 / len(deltas) ** 2)
 
 
-def clamped(score: PcbScore, delta: torch.Tensor) -> torch.Tensor:
+def clamped(limits: Range, delta: torch.Tensor) -> torch.Tensor:
     """A delta with its magnitudes clamped; non-finite elements become NaN, so that they stay visible."""
-    size = delta.abs().clamp_(*score.limits)
+    size = delta.abs().clamp_(*limits)
     return torch.copysign(size, delta).masked_fill_(delta == 0, 0.0).add_(delta * 0.0)
 
 
@@ -61,7 +61,27 @@ def pcb_scores(score: PcbScore, deltas: Sequence[torch.Tensor], own: torch.Tenso
         own: The scored model's block, clamped (:func:`clamped`).
     """
     size = (own.abs() - score.limits[0]) * score.slope
-    total = deltas[0].clone()
-    for delta in deltas[1:]:
-        total.add_(delta)
-    return (exp(size * size * len(deltas)) * tanh(deltas[score.model] * total)).clamp_(min=0.0)
+    return (exp(size * size * len(deltas)) * _agreement(score, deltas)).clamp_(min=0.0)
+
+
+def _agreement(score: PcbScore, deltas: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Agreement of one model's block with all models'."""
+    if score.agreement == "product":
+        return tanh(deltas[score.model] * _total(deltas))
+    sizes = [_signed_size(limits, delta) for limits, delta in zip(score.all_limits, deltas, strict=True)]
+    if score.agreement == "scaled":
+        return tanh(deltas[score.model] * _total(sizes))
+    return _total([tanh(sizes[score.model] * other) for other in sizes])
+
+
+def _signed_size(limits: Range, delta: torch.Tensor) -> torch.Tensor:
+    """Clamped magnitudes scaled to [0, 1], with the signs of the delta; zero where it is."""
+    size = (clamped(limits, delta).abs() - limits[0]) * slope_of(limits)
+    return torch.copysign(size, delta).masked_fill_(delta == 0, 0.0)
+
+
+def _total(blocks: Sequence[torch.Tensor]) -> torch.Tensor:
+    total = blocks[0].clone()
+    for block in blocks[1:]:
+        total.add_(block)
+    return total
