@@ -135,4 +135,6 @@ METHOD = MergeMethod(
     starts=starts,
     exact_starts="none",
     copies=None,
+    agrees_with="the authors' code",
+    cost="one pass over the base and an update that is prepared; with weights: searched a decomposition of each matrix",
 )

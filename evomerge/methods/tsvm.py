@@ -27,18 +27,28 @@ and each candidate finds two polar factors of every matrix, which takes about as
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+
+import torch
 
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options, Starts
+from evomerge.methods._shared.spectral.decomposition import Svd, svd
 from evomerge.methods._shared.spectral.options import neutral_start
 from evomerge.methods._shared.spectral.task_triples import (
     TASK_OPTIONS,
-    equal_ranks,
     merge_task,
+    most_triples,
     prepare_task,
     task_bytes,
     task_coefficients,
 )
+
+
+def leading(deltas: Sequence[torch.Tensor], options: Options) -> list[Svd]:
+    """The same number of triples of each delta, at least one."""
+    count = max(1, int(most_triples(deltas, options)))
+    return [svd(delta).top(count) for delta in deltas]
 
 
 def starts(n_models: int, options: Options) -> Starts:
@@ -53,9 +63,11 @@ METHOD = MergeMethod(
     merge=merge_task,
     coefficients=task_coefficients,
     options=TASK_OPTIONS,
-    prepare=functools.partial(prepare_task, equal_ranks),
+    prepare=functools.partial(prepare_task, leading),
     prepared_bytes=task_bytes,
     starts=starts,
     exact_starts="none",
     copies=None,
+    agrees_with="the authors' code",
+    cost="one pass over the base and an update that is prepared; with ranks: searched two polar factors of each matrix",
 )

@@ -13,7 +13,7 @@ import torch
 from evomerge.kernels import Finite, flat
 from evomerge.methods._shared.coefficients import shared
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
-from evomerge.methods._shared.spectral.decomposition import Svd, polar, svd
+from evomerge.methods._shared.spectral.decomposition import Svd, polar
 from evomerge.methods._shared.spectral.matrices import deltas_of, stack_of
 from evomerge.methods._shared.spectral.options import OTHERS, STORED, WEIGHTS, update_coefficients
 from evomerge.methods._shared.spectral.triples import load_triples, store_triples, triples_bytes
@@ -50,14 +50,14 @@ _RANK = Coefficient(
     maximum=1.0,
     doc="fraction of the triples that may be kept of each delta, the largest, that is kept",
 )
-Ranks = Callable[[Sequence[torch.Tensor], Options], Sequence[int]]
-"""The most triples that are kept of each delta of a matrix."""
+Leading = Callable[[Sequence[torch.Tensor], Options], Sequence[Svd]]
+"""The triples that may be kept of each delta of one matrix."""
 
 
-def equal_ranks(deltas: Sequence[torch.Tensor], options: Options) -> list[int]:
-    """The same for all: an n-th of the rank that the matrix can have, or all of it; at least one."""
-    most = min(deltas[0].shape)
-    return [max(1, int(most * (1 / len(deltas)))) if options["keep"] == "share" else most] * len(deltas)
+def most_triples(deltas: Sequence[torch.Tensor], options: Options) -> float:
+    """How many triples may be kept of a delta of one of these matrices: an n-th of the rank, or all of it."""
+    rank = min(deltas[0].shape)
+    return rank * (1 / len(deltas)) if options["keep"] == "share" else rank
 
 
 def orthogonal_updates(parts: Sequence[Svd]) -> list[torch.Tensor]:
@@ -73,12 +73,12 @@ def orthogonal_updates(parts: Sequence[Svd]) -> list[torch.Tensor]:
 
 
 def prepare_task(
-    ranks: Ranks, context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
+    leading: Leading, context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
 ) -> Mapping[str, torch.Tensor]:
     """One update, or with weights that of each model; with searched ranks the triples that may be kept.
 
     Args:
-        ranks: Gives their numbers.
+        leading: Gives the triples.
         context: The tensor.
         base: Its values in the base.
         models: Its values in the models.
@@ -87,7 +87,7 @@ def prepare_task(
     stack = deltas_of(context, base, models)
     if stack is None:
         return {}
-    kept = [[svd(d).top(k) for d, k in zip(deltas, ranks(deltas, options), strict=True)] for deltas in stack]
+    kept = [leading(deltas, options) for deltas in stack]
     if options["ranks"] == "searched":
         return store_triples(kept, options["stored"])
     updates = [orthogonal_updates(parts) for parts in kept]
@@ -119,8 +119,7 @@ def merge_task(
         return add_updates(sources, (), out)
     updates = []
     for triples in load_triples(sources):
-        kept = [part.top(max(1, int(fraction * part.rank))) for part in triples]
-        own = orthogonal_updates(kept)
+        own = orthogonal_updates([part.top(fraction) for part in triples])
         updates.append(torch.stack([u * weight for u, weight in zip(own, weights, strict=True)]).sum(0))
     return add_updates(sources, [(flat(torch.stack(updates)), shared(coefficients["lambda"]))], out)
 

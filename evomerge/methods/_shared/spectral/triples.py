@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -10,6 +11,32 @@ from evomerge.methods._shared.inputs import Options, TensorSources
 from evomerge.methods._shared.spectral.decomposition import Svd
 from evomerge.methods._shared.spectral.matrices import stack_of
 from evomerge.methods._shared.spectral.updates import item_bytes
+
+
+@dataclass(frozen=True)
+class Triples:
+    """Stored singular triples of one delta's matrix, largest first.
+
+    Attributes:
+        values: Singular values, float64, on the CPU, ``(rank,)``.
+        left: Left singular vectors as rows, ``(rank, rows)``, of the type that they are stored in.
+        right: Right singular vectors as rows, ``(rank, columns)``.
+    """
+
+    values: torch.Tensor
+    left: torch.Tensor
+    right: torch.Tensor
+
+    def top(self, fraction: float) -> Svd:
+        """A fraction of them, the first, at least one where there are any; vectors in float32."""
+        span = slice(0, max(1, int(fraction * len(self.values))))
+        left, right = fresh(self.left[span]), fresh(self.right[span])
+        return Svd(left.t(), self.values[span].to(left.device), right.t())
+
+
+def fresh(rows: torch.Tensor) -> torch.Tensor:
+    """Stored rows in float32 and in memory of their own: how that is aligned decides on the last bits of products."""
+    return rows.to(torch.float32, copy=True).contiguous()
 
 
 def store_triples(stack: Sequence[Sequence[Svd]], stored: str) -> dict[str, torch.Tensor]:
@@ -45,19 +72,14 @@ def triples_bytes(shape: Sequence[int], per_matrix: int, n_models: int, options:
     return count * (4 * n_models + per_matrix * (8 + item_bytes(options) * (rows + columns)))
 
 
-def load_triples(sources: TensorSources) -> Iterator[list[Svd]]:
-    """The stored triples of all models, matrix after matrix, where the tensors are; vectors in float32."""
-    values, device = sources.prepared["values"], sources.models[0].device
-    left, right, start = sources.operand("left"), sources.operand("right"), 0
+def load_triples(sources: TensorSources) -> list[list[Triples]]:
+    """The stored triples of all models, for each matrix, where the kernels read."""
+    values, left, right = sources.prepared["values"], sources.operand("left"), sources.operand("right")
+    start, found = 0, []
     for ranks in sources.prepared["ranks"].tolist():
-        parts = []
+        spans = []
         for rank in ranks:
-            span = slice(start, start + rank)
+            spans.append(slice(start, start + rank))
             start += rank
-            parts.append(Svd(_columns(left[span]), values[span].to(device), _columns(right[span])))
-        yield parts
-
-
-def _columns(rows: torch.Tensor) -> torch.Tensor:
-    """Stored rows as columns, in memory of their own: how that is aligned decides on the last bits of products."""
-    return rows.to(torch.float32, copy=True).t()
+        found.append([Triples(values[span], left[span], right[span]) for span in spans])
+    return found

@@ -1,0 +1,120 @@
+"""STAR: keep the leading singular triples of every delta, rescale them to its nuclear norm, and average.
+
+Of each matrix of a delta the fewest largest singular values are kept that make up the fraction eta of their sum; they
+are multiplied by what brings the sum back. The code of the paper takes matrices only (they are low-rank adapters);
+what other tensors become is ours.
+
+=========  ========================  ===================================================
+option     Lee et al. 2025           here
+=========  ========================  ===================================================
+normalise  weight (all alike)        weight, or none: the deltas are summed
+others                               deltas, or base
+sums                                 3, or any number of partial sums that are stored
+stored                               float16, or float32
+=========  ========================  ===================================================
+
+The paper's eta is 0.4, and its weights are equal. With an eta of 1 deltas are merged as they are.
+
+The singular triples of every delta are prepared, 1.3 to 2 times a delta's size in numbers, and some of their partial
+sums, each of a delta's size. A candidate starts from the nearest partial sum, where nothing and the delta itself count
+as two more, and adds or takes off the triples between it and eta: one matrix product of at most ``rank / (2 * sums +
+2)`` terms for each model, and one pass. More sums make that faster and take more room; where room is short set
+``sums=0``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from evomerge.kernels import Finite, Mixture, mix
+from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts, per_model, shared
+from evomerge.methods._shared.declaration import MergeMethod
+from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
+from evomerge.methods._shared.options import NORMALISE
+from evomerge.methods._shared.spectral.matrices import stack_of
+from evomerge.methods._shared.spectral.options import STORED
+from evomerge.methods._shared.spectral.partial_sums import (
+    add_truncated,
+    partial_sums_bytes,
+    prepare_partial_sums,
+)
+from evomerge.methods._shared.task_vector import merging
+from evomerge.options import Option
+from evomerge.recipe import Coefficient
+
+ETA = Coefficient(
+    "eta",
+    0.1,
+    1.0,
+    1.0,
+    per_model=False,
+    minimum=0.0,
+    maximum=1.0,
+    doc="fraction of the sum of each delta's singular values that is kept, the largest",
+)
+OTHERS = Option(
+    "deltas",
+    ("deltas", "base"),
+    str,
+    "what tensors that are no matrices become: the base plus the deltas, weighted as those of matrices, or the base",
+)
+SUMS = Option(3, None, int, "number of partial sums of singular triples that are stored of each delta", low=0, high=64)
+_PLAIN = merging()
+
+
+def truncation(sums: np.ndarray, eta: float) -> tuple[int, float]:
+    """How many singular values make up a fraction of their sum, and the factor that brings the sum back.
+
+    Args:
+        sums: Sums of the largest one, the two largest ones, and so on.
+        eta: The fraction.
+    """
+    rank = min(int(np.searchsorted(sums, eta * sums[-1])) + 1, len(sums))
+    return rank, float(sums[-1] / sums[rank - 1])
+
+
+def merge(
+    context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
+) -> Finite | None:
+    """Writes the base plus lambda times the weighted truncated deltas; a model of weight zero takes no part."""
+    eta, weights = shared(coefficients["eta"]), per_model(coefficients["weight"])
+    if out.numel() and sources.options["others"] == "base" and stack_of(out.shape, context.kind) is None:
+        return mix(Mixture(sources.flat_base, []), out).finite
+    if eta >= 1 or not sources.prepared or not any(weights):
+        return _PLAIN(context, sources, coefficients, out)
+    divisor = (sum(weights) or 1.0) if sources.options["normalise"] == "weight" else 1.0
+    scale = shared(coefficients["lambda"]) / divisor
+    add_truncated(sources, lambda sums: truncation(sums, eta), [scale * weight for weight in weights], out)
+    return None
+
+
+def coefficients(options: Options) -> tuple[Coefficient, ...]:
+    """``weight``, ``eta`` and ``lambda``."""
+    return delta_coefficients(options, sparse=False, further=(ETA,))
+
+
+def starts(n_models: int, options: Options) -> Starts:
+    """See :func:`delta_starts`; with whole deltas."""
+    return delta_starts(n_models, options, sparse=False, elects=False, further=(ETA,))
+
+
+METHOD = MergeMethod(
+    name="star",
+    summary="leading singular triples of each delta, rescaled to its nuclear norm, averaged",
+    paper="Lee et al. 2025, STAR: spectral truncation and rescale for model merging, https://arxiv.org/abs/2502.10339",
+    merge=merge,
+    coefficients=coefficients,
+    options={
+        "normalise": NORMALISE.choosing("weight", among=("weight", "none")),
+        "others": OTHERS,
+        "sums": SUMS,
+        "stored": STORED.choosing("float16"),
+    },
+    prepare=prepare_partial_sums,
+    prepared_bytes=partial_sums_bytes,
+    starts=starts,
+    copies=False,  # what is no matrix may stay the base's
+    agrees_with="the authors' code",
+    cost="a matrix product of few singular triples of each model",
+)
