@@ -22,6 +22,8 @@ SHIPPED = {
     "della_linear": True,
     "doge": False,
     "emr": False,
+    "iso_c": False,
+    "iso_cts": False,
     "iwudi": False,
     "karcher": False,
     "linear": False,
@@ -35,9 +37,12 @@ SHIPPED = {
     "pcb": False,
     "sce": False,
     "slerp": False,
+    "star": False,
     "swudi": False,
     "task_arithmetic": False,
     "ties": False,
+    "tsvm": False,
+    "tsvm_robust": False,
     "wudi": False,
 }
 

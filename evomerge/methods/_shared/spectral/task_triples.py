@@ -55,7 +55,7 @@ Leading = Callable[[Sequence[torch.Tensor], Options], Sequence[Svd]]
 
 
 def most_triples(deltas: Sequence[torch.Tensor], options: Options) -> float:
-    """How many triples may be kept of a delta of one of these matrices: an n-th of the rank, or all of it."""
+    """The most triples that may be kept of each of these matrices: an n-th of the rank, or all of it."""
     rank = min(deltas[0].shape)
     return rank * (1 / len(deltas)) if options["keep"] == "share" else rank
 
