@@ -64,7 +64,7 @@ _PLAIN = merging()
 
 
 def truncation(sums: np.ndarray, eta: float) -> tuple[int, float]:
-    """How many singular values make up a fraction of their sum, and the factor that brings the sum back.
+    """Number of singular values that make up a fraction of their sum, and the factor that brings the sum back.
 
     Args:
         sums: Sums of the largest one, the two largest ones, and so on.

@@ -61,7 +61,7 @@ def most_triples(deltas: Sequence[torch.Tensor], options: Options) -> float:
 
 
 def orthogonal_updates(parts: Sequence[Svd]) -> list[torch.Tensor]:
-    """What each delta adds: its singular values between its orthogonalised vectors.
+    """Update of each delta: its singular values between its orthogonalised vectors.
 
     The left vectors of all deltas together become orthogonal, as near as they can be to what they were, and so do the
     right ones.
