@@ -47,6 +47,7 @@ from evomerge.checkpoints.source import CheckpointSource, TensorSpec, stored_dty
 from evomerge.checkpoints.tensor_files.arrays import map_arrays, write_arrays
 from evomerge.checkpoints.tensor_files.header import TensorInfo, read_header
 from evomerge.checkpoints.tensor_files.shards import write_shards
+from evomerge.checkpoints.values.columns import column_cosines
 from evomerge.checkpoints.values.deltas import TensorDeltas, compare_deltas
 from evomerge.checkpoints.values.equal import differ, same_weights
 from evomerge.checkpoints.values.nonfinite import find_nonfinite
@@ -67,6 +68,7 @@ __all__ = [
     "appearing",
     "changed_names",
     "chat_templates",
+    "column_cosines",
     "compare",
     "compare_deltas",
     "computed_bytes",

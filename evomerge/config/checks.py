@@ -192,6 +192,9 @@ def method(values: Mapping[str, Any]) -> list[str]:
         return problems  # the recipe says what each tensor is merged from
     least, most = method.models
     count = len(values.get("models", ()))
+    if (most is None or most > 1) and values.get("searcher.name") in searchers.names():
+        # One that chooses among models merges as many of them at a time as the method takes.
+        most = None if searchers.load(values["searcher.name"]).recipes else most
     if count and (count < least or (most is not None and count > most)):
         wanted = f"exactly {least}" if least == most else f"at least {least}" if count < least else f"at most {most}"
         noun = "model" if most == 1 else "models"

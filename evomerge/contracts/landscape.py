@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.recipe import Recipe, Source
 from evomerge.search.searchers import Proposal
 
 __all__ = ["N_CON", "points", "values"]
@@ -55,4 +58,15 @@ def _point(proposal: Proposal, width: int) -> NDArray[np.float64]:
     if proposal.x is not None:
         return proposal.x
     assert proposal.recipe is not None
-    return np.random.default_rng(int(proposal.recipe.digest[:8], 16)).random(width)
+    return _mixed(proposal.recipe, width)
+
+
+def _mixed(source: Source, width: int) -> NDArray[np.float64]:
+    """The mean of the points of what a recipe merges, by its weights; of a model, one that follows from its name."""
+    if isinstance(source, Recipe) and "weight" in source.coefficients:
+        weight = source.coefficients["weight"][0]
+        parts = np.array([_mixed(inner, width) for inner in source.sources])
+        mean: NDArray[np.float64] = weight @ parts / weight.sum()
+        return mean
+    name = source.digest if isinstance(source, Recipe) else source.source
+    return np.random.default_rng(crc32(name.encode())).random(width)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from evomerge.analysis import Sums
 from evomerge.contracts.watching import raised
 from evomerge.options import Option
-from evomerge.search.searchers import Proposal
+from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe, Source
+from evomerge.search.searchers import ExpertPool, Proposal
 
-__all__ = ["Trace", "Unseeded", "disturbed", "identical", "other_values", "refused"]
+__all__ = ["Trace", "Unseeded", "disturbed", "expert_pool", "identical", "other_values", "refused"]
 
 Trace = list[tuple[str, bytes, tuple[str, ...]]]
 
@@ -20,6 +22,25 @@ Trace = list[tuple[str, bytes, tuple[str, ...]]]
 def identical(proposals: list[Proposal]) -> Trace:
     """Everything that two equal proposals share."""
     return [(p.id, p.x.tobytes() if p.x is not None else _digest(p).encode(), p.parents) for p in proposals]
+
+
+def expert_pool(count: int = 6, numel: int = 40) -> ExpertPool:
+    """A pool of experts that are names alone, with deltas drawn by chance: two families, whose members are alike."""
+    deltas = np.random.default_rng(0).normal(size=(count, numel))
+    deltas[::2] += 2.0 * deltas[0] + 1.0
+    counts = np.full((count, count), float(numel))
+    sums = Sums(numel, 1.0, deltas.sum(axis=1), deltas @ deltas.T, counts, counts / 2)
+    experts = tuple(CheckpointRef(f"experts/{index}") for index in range(count))
+
+    def merge(sources: Sequence[Source], shares: Sequence[float]) -> Recipe:
+        weight = np.array([shares])
+        return Recipe("linear", {}, tuple(sources), None, ParameterGroups((Group("all"),)), {"weight": weight})
+
+    family = np.arange(count) % 2
+    cosines = np.where(family[:, None] == family, 0.97, 0.6)
+    return ExpertPool(
+        experts, tuple(merge([expert], [1.0]) for expert in experts), merge, None, True, lambda: sums, lambda: cosines
+    )
 
 
 def _digest(proposal: Proposal) -> str:

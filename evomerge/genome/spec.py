@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evomerge.genome.gene_block import TOLERANCE, Block, NotExpressible
-from evomerge.recipe import Coefficient, Group, Recipe
+from evomerge.recipe import Coefficient, Group, Recipe, Source
 
 __all__ = ["GenomeSpec", "NotExpressible"]
 
@@ -131,6 +131,30 @@ class GenomeSpec:
                 if not group.frozen and not self.pinned[name][index]:
                     values[name][index] = row
         return replace(self.template, coefficients=values)
+
+    def over(self, sources: Sequence[Source], coefficients: Mapping[str, float | Sequence[float]]) -> Recipe:
+        """The recipe of other sources with the same values everywhere, save where the user fixed others.
+
+        Args:
+            sources: What is merged instead of the space's own models.
+            coefficients: As of `recipe`, for so many sources.
+
+        Raises:
+            ValueError: As `recipe`; or if the user fixed values that are not the same for all models.
+        """
+        values = {}
+        for name, declared in self.declared.items():
+            neutral = 1.0 / len(sources) if declared.simplex else declared.neutral
+            row = spread(declared, coefficients.get(name, [neutral] * len(sources) if declared.per_model else neutral),
+                         len(sources))  # fmt: skip
+            array = np.broadcast_to(row, (len(self.groups), *row.shape)).copy()
+            for index in np.flatnonzero(self.pinned[name]):
+                fixed = np.unique(self.constants[name][index])
+                if len(fixed) > 1:
+                    raise ValueError(f"{name} of {self.groups[index].label} is fixed to a value for each model")
+                array[index] = fixed[0]
+            values[name] = array
+        return replace(self.template, sources=tuple(sources), coefficients=values)
 
     def starts(
         self, points: Mapping[str, Mapping[str, float | Sequence[float]]]

@@ -39,7 +39,7 @@ def compare(config: CompareConfig, say: Callable[[str], None] = lambda _: None) 
     checkpoints = open_models(models, find, None)
     found = checkpoints.compare(trust_remote_code=False)
     base, experts = checkpoints[models.base], [checkpoints[ref] for ref in models.models]
-    names, left_out = _comparable(checkpoints, base, experts)
+    names, left_out = comparable(checkpoints, base, experts)
     total = sum(base.specs[name].numel for name in names)
     deltas = compare_deltas(base, experts, names, _watch(total, say))
     compared = Compared(
@@ -54,7 +54,7 @@ def compare(config: CompareConfig, say: Callable[[str], None] = lambda _: None) 
     return compared
 
 
-def _comparable(
+def comparable(
     checkpoints: Checkpoints, base: CheckpointSource, experts: list[CheckpointSource]
 ) -> tuple[list[str], list[str]]:
     """Tensors that all have in one shape, and those that some lack or have otherwise."""

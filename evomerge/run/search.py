@@ -175,6 +175,7 @@ def search_plan(assembly: Assembly) -> SearchPlan:
         scaled=assembly.scaled,
         clusters=assembly.suite.cluster,
         steady=searcher_settings(config).population if config.asynchronous else None,
+        pool=assembly.pool,
     )
 
 

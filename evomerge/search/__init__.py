@@ -17,7 +17,7 @@ from evomerge.search.plan import (
     SearchResult,
 )
 from evomerge.search.progress import Progress
-from evomerge.search.searchers import Problem, Searcher, SearcherFactory, SearcherSettings, factory, make
+from evomerge.search.searchers import ExpertPool, Problem, Searcher, SearcherFactory, SearcherSettings, factory, make
 from evomerge.search.status.stopwatch import STATUS
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "ConfirmSettings",
     "Criteria",
     "EveryBaselineFailed",
+    "ExpertPool",
     "Problem",
     "Progress",
     "PromoteSettings",

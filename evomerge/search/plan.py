@@ -13,7 +13,7 @@ from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
 from evomerge.search.allocation import AllocationSettings
 from evomerge.search.folding import Aggregate
-from evomerge.search.searchers import SearcherFactory
+from evomerge.search.searchers import ExpertPool, SearcherFactory
 from evomerge.settings import setting
 
 __all__ = [
@@ -132,6 +132,7 @@ class SearchPlan:
         clusters: Cluster of each item that belongs to one.
         steady: In an asynchronous search, how many candidates count as a batch; None where batches are asked and told
             whole.
+        pool: The experts, for searchers that propose recipes.
     """
 
     genome: GenomeSpec
@@ -149,6 +150,7 @@ class SearchPlan:
     scaled: Mapping[str, Recipe] = field(default_factory=dict)
     clusters: Mapping[str, str] = field(default_factory=dict)
     steady: int | None = None
+    pool: ExpertPool | None = None
 
     def asks(self, split: str) -> bool:
         """Whether there are items on a split."""

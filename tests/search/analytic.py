@@ -12,7 +12,9 @@ from functools import partial
 from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
+from evomerge.contracts.searcher_cases import expert_pool
 from evomerge.evaluation import Constraint, Failure, Job, Objective, Outcome, Response
 from evomerge.genome import GenomeSettings, GenomeSpec, build
 from evomerge.recipe import CheckpointRef, Coefficient, Group, ParameterGroups, Recipe
@@ -47,7 +49,7 @@ class Analytic:
     noise: float = 0.0
 
     def __call__(self, job: Job) -> Outcome:
-        weights = np.asarray(job.recipe.coefficients["weight"])
+        weights = weights_of(job.recipe)
         single = len(job.recipe.sources) == 1
         if not single and (self.everything_fails or int(job.recipe.digest[:6], 16) < self.broken * 16**6):
             return Outcome(error=Failure("nonfinite", f"weight {weights.flat[0]:.3f} is cursed"))
@@ -61,6 +63,15 @@ class Analytic:
             for item in job.items.get(key.split(".")[0], ())
         ]
         return Outcome(tuple(responses), None, {"merge": 0.0, "score": 0.0})
+
+
+def weights_of(recipe: Recipe) -> NDArray[np.float64]:
+    """The weights of all models, ``(groups, models)``; those of recipes inside times their recipes'."""
+    columns = [
+        column[:, None] * (weights_of(source) if isinstance(source, Recipe) else 1.0)
+        for source, column in zip(recipe.sources, recipe.coefficients["weight"].T, strict=True)
+    ]
+    return np.concatenate(columns, axis=1)
 
 
 def means(responses: Sequence[Response]) -> dict[str, float]:
@@ -124,21 +135,25 @@ def plan(
     depth: str = "layer",
     **settings: object,
 ) -> SearchPlan:
-    """A small search; one objective for the searchers that take one."""
+    """A small search; one objective for the searchers that take one, many models for those that choose among them."""
     genome = space(depth)
     _, starts = genome.starts({"uniform": {"weight": 0.5}, "model:0": {"weight": (1.0, 0.0)}})
     single = not searchers.load(searcher).fits(2)
     budgets = settings.pop("budgets", Budgets(evaluations=evaluations))
+    pool = expert_pool(14) if searchers.load(searcher).recipes else None
+    alone = {} if pool is None else {f"expert:{one.sources[0].label}": one for one in pool.alone}
+    options = {"grid": 9} if searcher == "greedy_soup" else {}
     return SearchPlan(
         genome=genome,
-        searcher=factory(searcher, SearcherSettings(population=population, seed=seed)),
+        searcher=factory(searcher, SearcherSettings(population, seed, options)),
         objectives=(SOUTH,) if single else (NORTH, SOUTH),
-        baselines=baselines(),
+        baselines=baselines() | alone,
         items=ITEMS,
         aggregate=means,
         constraints=constraints,
         starts=starts,
         budgets=budgets,
+        pool=pool,
         **settings,
     )
 

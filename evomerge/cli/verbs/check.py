@@ -81,6 +81,9 @@ def _options(key: str, declared: Mapping[str, Option], values: Mapping[str, Any]
 def _genes(assembly: Assembly) -> Iterator[str]:
     labels = assembly.spec.labels
     yield from _search(assembly)
+    if assembly.pool is not None:
+        yield f"chosen among: {', '.join(expert.label for expert in assembly.experts)}"
+        return
     yield f"genes: {assembly.spec.n_var}" + (f" ({assembly.layout.describe()})" if assembly.layout else "")
     for label in labels[:_SHOWN_GENES]:
         yield f"  {label}"

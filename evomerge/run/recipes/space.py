@@ -55,7 +55,8 @@ def build_spec(
     template = Recipe(
         method=method.name,
         options=options,
-        sources=models,
+        # A searcher that chooses among models has more of them than the method merges at a time.
+        sources=models[: method.models[1]],
         base=base if method.base != "none" else None,
         groups=ParameterGroups(
             (),

@@ -7,8 +7,10 @@ A new searcher is one file, ``evomerge/search/searchers/mysearcher.py``, with ``
 name, the number of objectives it takes, how it handles constraints, its options with defaults, ranges and help, and
 ``make``, which imports the heavy libraries and makes the searcher. An algorithm that works in whole batches subclasses
 `Generational` and sees arrays alone; one that can be asked and told in pieces (``partial=True``, for asynchronous
-searches) `Steady`; one of pymoo's is a call of ``_shared.pymoo_adapter``. A searcher that would rather return something
-else than its best observation has a method `Recommends.recommend`. Names with a leading underscore are shared parts.
+searches) `Steady`; one of pymoo's is a call of ``_shared.pymoo_adapter``. One that chooses among models instead of
+searching numbers proposes recipes (``recipes=True``), which the problem's `ExpertPool` makes. A searcher that would
+rather return something else than its best observation has a method `Recommends.recommend`. Names with a leading
+underscore are shared parts.
 Besides, README's table of searchers gets what `table` says; nothing else is edited: `load` finds the file, the command
 line takes ``searcher.name=mysearcher``, and ``tests/contracts`` runs the contract (:mod:`evomerge.contracts.searcher`)
 on it. Its own test holds what the contract cannot know, such as a step worked by hand from the paper.
@@ -22,6 +24,7 @@ from evomerge.errors import InputError
 from evomerge.registry import Registry
 from evomerge.search.searchers._shared.generational import Generational, Parents
 from evomerge.search.searchers._shared.initial_population import generator, initial_population
+from evomerge.search.searchers._shared.pool import ExpertPool
 from evomerge.search.searchers._shared.protocol import (
     Array,
     Observation,
@@ -40,6 +43,7 @@ __all__ = [
     "ONE",
     "SEVERAL",
     "Array",
+    "ExpertPool",
     "Generational",
     "Observation",
     "Parents",
@@ -84,6 +88,11 @@ def make(name: str, problem: Problem, settings: SearcherSettings) -> Searcher:
     """
     spec = load(name)
     problems = spec.problems(settings) + misfit(name, problem.n_obj, problem.n_measures)
+    if spec.recipes and problem.pool is None:
+        problems.append(
+            f"searcher {name} chooses among the models of a search: give models= and no recipe=, a method that merges "
+            "two or more, and leave tokenizer and embeddings as they are"
+        )
     if problems:
         raise InputError(problems)
     return spec.make(problem, spec.complete(settings))

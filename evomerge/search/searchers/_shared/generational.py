@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+from evomerge.recipe import Recipe
 from evomerge.search.searchers._shared.protocol import Array, Observation, Proposal, Selection
 from evomerge.search.searchers._shared.turns import Parents, Turns, columns
 
@@ -26,8 +27,11 @@ class Generational(ABC):
         self._turns = Turns()
 
     @abstractmethod
-    def propose(self) -> tuple[Array, Parents]:
-        """The next batch ``(n, n_var)`` in [0, 1], and the ids of each genome's parents (empty: nobody has any)."""
+    def propose(self) -> tuple[Array | Sequence[Recipe], Parents]:
+        """The next batch, and the ids of each one's parents (empty: nobody has any).
+
+        Genomes ``(n, n_var)`` in [0, 1]; of a searcher that chooses among models, recipes.
+        """
 
     @abstractmethod
     def learn(self, ids: Sequence[str], F: Array, G: Array) -> None:

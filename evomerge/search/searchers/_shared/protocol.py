@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.recipe import Recipe
+from evomerge.search.searchers._shared.pool import ExpertPool
 
 __all__ = ["Array", "Observation", "Problem", "Proposal", "Recommends", "Searcher", "SearcherFactory", "Selection"]
 
@@ -26,6 +27,7 @@ class Problem:
         n_con: Number of constraints ``G <= 0``, 0 or more.
         starts: Genomes that the initial population holds, ``(k, n_var)``; ``k`` may be 0.
         n_measures: Number of measures (behaviour descriptors), 0 where none are taken.
+        pool: The experts, for searchers that propose recipes; None where there are none to choose among.
     """
 
     n_var: int
@@ -33,6 +35,7 @@ class Problem:
     n_con: int = 0
     starts: Array = field(default_factory=lambda: np.zeros((0, 0)))
     n_measures: int = 0
+    pool: ExpertPool | None = None
 
     def __post_init__(self) -> None:
         """Gives the starts their shape."""

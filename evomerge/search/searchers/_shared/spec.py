@@ -68,6 +68,9 @@ class SearcherSpec:
             batch (`Selection.kept`) has to, or it compares values on different items.
         measures: Whether it needs measures (behaviour descriptors). Reserved: the loop supplies none, so such a
             searcher is refused.
+        recipes: Whether it proposes recipes made of the experts of the problem's pool, not genomes. The search's
+            genome then only says what is frozen and fixed.
+        stochastic: Whether its seed matters.
     """
 
     name: str
@@ -81,6 +84,8 @@ class SearcherSpec:
     partial: bool = False
     retell: bool = False
     measures: bool = False
+    recipes: bool = False
+    stochastic: bool = True
 
     def fits(self, n_obj: int) -> bool:
         """Whether it takes this number of objectives."""

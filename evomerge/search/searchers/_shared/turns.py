@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evomerge.recipe import Recipe
 from evomerge.search.searchers._shared.protocol import Array, Observation, Proposal
 
 __all__ = ["Parents", "Turns", "columns"]
@@ -24,18 +25,21 @@ class Turns:
         self.waiting: dict[str, None] = {}
         self._sizes: list[int] = []  # of the asks, so that an id of an earlier one is known from a stranger's
 
-    def numbered(self, genomes: Array, parents: Parents) -> list[Proposal]:
+    def numbered(self, proposed: Array | Sequence[Recipe], parents: Parents) -> list[Proposal]:
         """The proposals of the next ask.
 
         Args:
-            genomes: ``(n, n_var)`` in [0, 1].
-            parents: The ids of each genome's parents; empty: nobody has any.
+            proposed: Genomes ``(n, n_var)`` in [0, 1], or recipes.
+            parents: The ids of each one's parents; empty: nobody has any.
         """
-        self._sizes.append(len(genomes))
-        ids = [f"{len(self._sizes)}.{index}" for index in range(len(genomes))]
+        self._sizes.append(len(proposed))
+        ids = [f"{len(self._sizes)}.{index}" for index in range(len(proposed))]
         self.waiting.update(dict.fromkeys(ids))
-        lineage = parents or [()] * len(genomes)
-        return [Proposal(id, x, None, mine) for id, x, mine in zip(ids, genomes, lineage, strict=True)]
+        lineage = parents or [()] * len(proposed)
+        return [
+            Proposal(id, None, one, mine) if isinstance(one, Recipe) else Proposal(id, one, None, mine)
+            for id, one, mine in zip(ids, proposed, lineage, strict=True)
+        ]
 
     def parted(
         self, observations: Sequence[Observation]

@@ -1,0 +1,99 @@
+"""The experts of a search as what searchers choose among, and the recipes that are made of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evomerge.analysis import Sums
+from evomerge.checkpoints import CheckpointSource, column_cosines, compare_deltas
+from evomerge.errors import InputError
+from evomerge.genome import GenomeSpec
+from evomerge.merging import Checkpoints
+from evomerge.methods import MergeMethod
+from evomerge.recipe import ModelRef, Recipe, Source, Tokenizer
+from evomerge.run.likeness import comparable, sums_of
+from evomerge.search.searchers import ExpertPool
+
+__all__ = ["expert_pool"]
+
+_ALIKE = 1e-12
+
+
+def expert_pool(
+    spec: GenomeSpec,
+    method: MergeMethod,
+    checkpoints: Checkpoints,
+    base: ModelRef | None,
+    alone: Mapping[ModelRef, Recipe],
+) -> ExpertPool | None:
+    """The pool of a search; None where there is nothing to choose, or recipes of some experts are not comparable.
+
+    Args:
+        spec: The search space of a method over models, not of a recipe.
+        method: The merge method.
+        checkpoints: All models, opened.
+        base: The base, also where the method itself takes none.
+        alone: The experts, and each alone as a baseline.
+    """
+    template, experts = spec.template, tuple(alone)
+    own_tokens = template.embeddings != "merge" or template.tokenizer != Tokenizer()
+    least, most = method.models
+    if len(experts) < 2 or own_tokens or template.has_layers or least > 2 or (most is not None and most < 2):
+        return None
+    models = [checkpoints[ref] for ref in experts]
+
+    @functools.cache
+    def sums() -> Sums:
+        assert base is not None
+        names, _ = comparable(checkpoints, checkpoints[base], models)
+        return Sums.over(map(sums_of, compare_deltas(checkpoints[base], models, names)))
+
+    @functools.cache
+    def cosines() -> NDArray[np.float64]:
+        first: CheckpointSource = models[0]
+        return column_cosines(models, comparable(checkpoints, first, models[1:])[0])
+
+    def merge(sources: Sequence[Source], shares: Sequence[float]) -> Recipe:
+        try:
+            return spec.over(sources, _values(method, template.options, shares))
+        except ValueError as error:
+            raise InputError(f"searcher: recipes of some models cannot be made: {error}") from error
+
+    weighted = "model:0" in method.starts(2, template.options)
+    return ExpertPool(
+        experts, tuple(alone.values()), merge, most, weighted, sums if base is not None else None, cosines
+    )
+
+
+def _values(
+    method: MergeMethod, options: Mapping[str, object], shares: Sequence[float]
+) -> dict[str, float | Sequence[float]]:
+    """Coefficients at which sources take part by their shares: the start ``uniform`` where these are equal.
+
+    They lie between those of the sources alone; where the method's own uniform point does not, as where what agrees is
+    counted, they are scaled by what it is to the mean of these.
+
+    Raises:
+        InputError: If the method does not merge so many, or has no such points, and shares differ.
+    """
+    count = len(shares)
+    if problems := method.input_problems(count, has_base=True, of="a candidate"):
+        raise InputError(problems)
+    points = method.starts(count, options)
+    even = np.ptp(shares) <= _ALIKE
+    if even or not all(f"model:{i}" in points for i in range(count)):
+        if not even:
+            raise InputError(f"method {method.name} takes no weights, so models have equal shares alone")
+        return dict(points.get("uniform") or points.get("neutral") or {})
+    singles = [points[f"model:{i}"] for i in range(count)]
+    found: dict[str, float | Sequence[float]] = {}
+    for name, uniform in points["uniform"].items():
+        ends = np.array([single[name] for single in singles])
+        mean, own = ends.mean(axis=0), np.asarray(shares) @ ends
+        value = own * np.divide(uniform, mean, out=np.ones_like(mean), where=mean != 0.0)
+        found[name] = tuple(value.tolist()) if value.ndim else float(value)
+    return found

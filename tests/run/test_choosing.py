@@ -1,0 +1,80 @@
+"""Searches that choose among models, with real models: their recipes are merged, exported, reported on and replayed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import evomerge
+from evomerge.cli.main import main
+from evomerge.config import compose
+from evomerge.recipe import Recipe
+from evomerge.run.assemble import assemble
+from evomerge.search import ExpertPool
+from evomerge.store import RunStore, candidates
+from tests.building import perturbed
+from tests.run.family import Family
+
+
+@pytest.fixture
+def words(family: Family, tmp_path: Path) -> list[str]:
+    """A search over three experts with one objective."""
+    third = perturbed(family.folder / "base", tmp_path / "three", 3)
+    models = f"[{family.folder / 'one'},{family.folder / 'two'},{third}]"
+    changes = {"objectives": "['0.5*first.gold_prob + 0.5*second.gold_prob']", "searcher.population": None}
+    return family.words("left out", models=models, run_dir=None, evaluations=8, items_per_task=4, **changes)
+
+
+def pool_of(words: list[str], *more: str) -> ExpertPool:
+    pool = assemble(compose.search([*words, "searcher=greedy_soup", *more])).pool
+    assert pool is not None
+    return pool
+
+
+@pytest.mark.parametrize(("name", "method"), [("greedy_soup", "linear"), ("kinship", "slerp")])
+def test_a_search_among_models_runs_replays_and_exports(
+    name: str, method: str, words: list[str], tmp_path: Path
+) -> None:
+    own = [*words, f"searcher={name}", f"method={method}", f"run_dir={tmp_path / 'run'}"]
+    own += ["searcher.options={grid: 3, form: chain}"] if name == "greedy_soup" else []
+    assert main(["search", *own]) == 0
+    store = RunStore.read(tmp_path / "run")
+    found = [Recipe.from_json(one.recipe) for one in candidates(store)]
+    assert found
+    assert all(one.error is None for one in candidates(store))
+    assert {recipe.method for recipe in found} == {method}
+    before = (tmp_path / "run" / "evaluations.jsonl").read_bytes()
+    assert main(["search", *own]) == 0
+    assert (tmp_path / "run" / "evaluations.jsonl").read_bytes() == before
+    run = evomerge.Run(tmp_path / "run")
+    member = next((one.id for one in run.front), None)
+    assert member is not None
+    run.export(member, tmp_path / "merged")
+    assert (tmp_path / "merged" / "model.safetensors").exists()
+
+
+def test_shares_are_the_methods_own_points(words: list[str]) -> None:
+    """A method that normalises gets proportions, task arithmetic parts of deltas, SLERP a place between two."""
+    expected = {"linear": (0.8, 0.2), "task_arithmetic": (0.8, 0.2), "ties": (0.8, 0.2), "pcb": (1.6, 0.4)}
+    for method, weight in expected.items():
+        pool = pool_of(words, f"method={method}")
+        recipe = pool.merge(pool.experts[:2], (0.8, 0.2))
+        assert np.allclose(recipe.coefficients["weight"], weight), method
+        assert recipe.sources == pool.experts[:2]
+    pool = pool_of(words, "method=slerp")
+    assert (len(pool.experts), pool.most) == (3, 2)
+    assert np.allclose(pool.merge(pool.experts[1:], (0.8, 0.2)).coefficients["t"], 0.2)
+
+
+def test_kinship_and_clusters_are_measured_on_the_weights(words: list[str]) -> None:
+    pool = pool_of(words)
+    assert pool.sums is not None
+    assert pool.cosines is not None
+    assert pool.sums() is pool.sums()
+    kinship = pool.sums().kinship()
+    assert np.allclose(np.diag(kinship.correlation), 1.0)
+    assert (abs(kinship.correlation - np.eye(3)) < 0.2).all(), "independent noise is no kin"
+    assert np.allclose(np.diag(pool.cosines()), 1.0)
+    assert (pool.cosines() > 0.3).all(), "perturbed copies of one base"
