@@ -40,6 +40,7 @@ CUDA = torch.device("cuda")
 # Methods that go by whole vectors, or whose candidates are torch's block by block.
 OTHERS = (
     "arcee_fusion",
+    "bitdelta",
     "consensus",
     "emr",
     "karcher",
@@ -48,8 +49,11 @@ OTHERS = (
     "multislerp",
     "nearswap",
     "nuslerp",
+    "ram",
+    "ramplus_tl",
     "sce",
     "slerp",
+    "widen",
 )
 ELEMENTWISE = [name for name in methods.names() if name not in OTHERS]
 

@@ -16,7 +16,7 @@ from evomerge.methods import MergeMethod
 # Values where nothing is said; None where something must be.
 _DEFAULTS: Mapping[str, float | None] = {
     "weight": None, "t": None, "density": 1.0, "gamma": 0.01, "epsilon": 0.15, "lambda": 1.0, "select_topk": 1.0,
-    "scale": 1.0,
+    "scale": 1.0, "r": 0.1, "alpha": 0.2,
 }  # fmt: skip
 # Looked up for each model; the others for the merged tensor.
 _PER_MODEL = ("weight", "density", "gamma", "epsilon", "scale")

@@ -54,4 +54,10 @@ CASES: dict[str, Compute] = {
     "consensus_ta_lam04_k2_a03_edge": _consensus(0.4, 2, 0.3),
     "consensus_ta_lams_k1_a05": _consensus((0.2, 0.4, 0.6), 1, 0.5),
     "tall_mask_lam04": Computed("consensus", _tall),
+    "varm_avg_param_square": Merge("varm"),
+    "metagpt_star_repo": Merge("metagpt"),
+    "expo_alpha03": Merge("expo", {"alpha": 0.3}, sources=("expert0",)),
+    "widen_r05_c07": Merge("widen", {"ratio": 0.5, "calibration": 0.7}),
+    "widen_r1_c1": Merge("widen", {"ratio": 1.0, "calibration": 1.0}),
+    "bitdelta_expert0": Merge("bitdelta", sources=("expert0",)),
 }
