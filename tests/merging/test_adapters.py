@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from evomerge import methods
 from evomerge.checkpoints import CheckpointSource, open_source, write_shards
 from evomerge.merging import Checkpoints, LiveModel, Merger, WeightCache, footprint, merge_to_folder
+from evomerge.methods import TensorContext
 from evomerge.recipe import AdapterRef, CheckpointRef, OutputLayer, Recipe
 from tests.adapters import lora
 from tests.merging.conftest import Family, by_layer, make_recipe
@@ -45,7 +47,7 @@ def with_adapters(recipe: Recipe, base: Path, adapters: list[Path]) -> Recipe:
     return replace(recipe, sources=tuple(on(base, adapter) for adapter in adapters))
 
 
-@pytest.mark.parametrize("method", ["ties", "task_arithmetic", "linear", "slerp", "della"])
+@pytest.mark.parametrize("method", ["ties", "task_arithmetic", "linear", "slerp", "della", "knots"])
 def test_as_the_whole_models(adapted: tuple[Path, list[Path], list[Path]], method: str) -> None:
     base, adapters, models = adapted
     whole = make_recipe(method, models, None if method == "slerp" else base, out_dtype="float32")
@@ -55,6 +57,18 @@ def test_as_the_whole_models(adapted: tuple[Path, list[Path], list[Path]], metho
     merger, again = Merger(Checkpoints.open(recipe)), Merger(Checkpoints.open(whole))
     for name, tensor in merger.stream(recipe):
         torch.testing.assert_close(tensor, again.tensor(whole, name), rtol=0, atol=2e-6, msg=name)
+
+
+def test_the_basis_that_adapters_share_is_thin(adapted: tuple[Path, list[Path], list[Path]]) -> None:
+    """Both adapters, of ranks 4 and 3, change the first; nobody changes the second; the third is the first one's."""
+    base, adapters, _ = adapted
+    recipe = with_adapters(make_recipe("knots", [base, base], base), base, adapters)
+    sources = [Checkpoints.open(recipe)[ref] for ref in (recipe.base, *recipe.sources) if ref is not None]
+    found = []
+    for part in ("self_attn.q_proj", "self_attn.o_proj", "mlp.up_proj"):
+        start, *models = (source.tensor(f"model.layers.0.{part}.weight") for source in sources)
+        found.append(methods.load("knots").sources(TensorContext(part), start, models, recipe.options).prepared)
+    assert [len(prepared.get("basis", ())) for prepared in found] == [7, 0, 4]
 
 
 def test_into_a_model_and_a_folder(adapted: tuple[Path, list[Path], list[Path]], tmp_path: Path) -> None:

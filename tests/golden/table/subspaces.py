@@ -78,7 +78,19 @@ def pairs(prefix: str, found: Kinship) -> Tensors:
     return {f"{prefix}pair{i}{j}": torch.tensor([float(matrix[i, j]) for matrix in numbers]) for i, j in every}
 
 
+ATTENTION = ("self_attn.",)
+MATRICES = (*ATTENTION, "mlp.")
+
+
+def knots(density: float, scale: float, only: tuple[str, ...]) -> Merge:
+    """KnOTS with the paper's options."""
+    return Merge("knots", {"density": density, "lambda": scale}, {"others": "base"}, only=only)
+
+
 CASES: dict[str, Compute] = {
+    "knots_ties_2d_top30_s1": knots(0.3, 1.0, MATRICES),
+    "knots_ties_attn_top100_s05": knots(1.0, 0.5, ATTENTION),
+    "knots_ties_attn_top20_s06": knots(0.2, 0.6, ATTENTION),
     "opcm_alpha05": Merge("opcm", options={"alpha": 0.5}),
     "lm_cocktail_T5": cocktail(5.0),
     "lm_cocktail_T05_with_base": cocktail(0.5),

@@ -63,13 +63,18 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def svd(matrix: torch.Tensor) -> Svd:
-    """The singular value decomposition of a finite float32 matrix."""
+def svd(matrix: torch.Tensor, least: float = LEAST) -> Svd:
+    """The singular value decomposition of a finite float32 matrix.
+
+    Args:
+        matrix: The matrix.
+        least: Singular values below this share of the largest one count as zero; below 1e-7 they are rounding.
+    """
     if matrix.shape[0] < matrix.shape[1]:
-        turned = svd(matrix.t().contiguous())
+        turned = svd(matrix.t().contiguous(), least)
         return Svd(turned.right, turned.values, turned.left)
     with one_thread():
-        values, vectors = _eigen(_gram(matrix))
+        values, vectors = _eigen(_gram(matrix), least)
         return Svd(_times(matrix, vectors / values), values, vectors.to(torch.float32))
 
 
@@ -86,15 +91,15 @@ def polar(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         factor, values = polar(matrix.t().contiguous())
         return factor.t().contiguous(), values
     with one_thread():
-        values, vectors = _eigen(_gram(matrix))
+        values, vectors = _eigen(_gram(matrix), LEAST)
         return _times(matrix, (vectors / values) @ vectors.t()), values
 
 
-def _eigen(gram: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _eigen(gram: torch.Tensor, least: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Square roots of the eigenvalues that are not zero, largest first, and eigenvectors as columns."""
     squares, vectors = torch.linalg.eigh(gram)
     values = squares.clamp(min=0).sqrt().flip(0)
-    rank = int((values > LEAST * values[:1]).sum())
+    rank = int((values > least * values[:1]).sum())
     vectors = vectors.flip(1)[:, :rank]
     if rank:
         largest = vectors.abs().argmax(dim=0, keepdim=True)
