@@ -124,7 +124,7 @@ class InBasis:
 
 
 def survey(tensors: TensorSet, options: Options) -> Survey | None:
-    """What ``ties`` knows of the whole model, of the blocks."""
+    """The survey of ``ties``, over the blocks."""
     return ties_survey(InBasis(tensors), options)
 
 

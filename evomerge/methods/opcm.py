@@ -61,7 +61,7 @@ ALPHA = Option(
 
 
 def remainders(deltas: Sequence[torch.Tensor], alpha: float) -> list[torch.Tensor]:
-    """What is left of each delta of a matrix, float32; their sum is the whole."""
+    """Each delta of a matrix without what those before it have, float32."""
     left = [deltas[0]]
     total = deltas[0]
     for delta in deltas[1:]:
