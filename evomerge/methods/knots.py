@@ -42,14 +42,13 @@ from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSet, TensorSources
 from evomerge.methods._shared.options import KEPT, NORMALISE, RESCALE, SCOPE, TIE, VOTES
 from evomerge.methods._shared.sparsify.top_k import histograms_bytes, prepare_histograms
-from evomerge.methods._shared.sparsify.trim import trim
+from evomerge.methods._shared.sparsify.trim import Survey, trim
+from evomerge.methods._shared.sparsify.trim import survey as survey_of
 from evomerge.methods._shared.spectral.decomposition import svd
 from evomerge.methods._shared.spectral.matrices import deltas_of, stack_of
 from evomerge.methods._shared.spectral.options import OTHERS
 from evomerge.methods._shared.spectral.updates import add_updates
 from evomerge.methods._shared.task_vector import mix_into, mixture
-from evomerge.methods.ties import Survey
-from evomerge.methods.ties import survey as ties_survey
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
 
@@ -125,7 +124,7 @@ class InBasis:
 
 def survey(tensors: TensorSet, options: Options) -> Survey | None:
     """The survey of ``ties``, over the blocks."""
-    return ties_survey(InBasis(tensors), options)
+    return survey_of(InBasis(tensors), options)
 
 
 def merge(

@@ -20,53 +20,15 @@ is the paper's with ``normalise: none``.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import dataclass, field, replace
-from typing import Any
-
 from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
 from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorSet
+from evomerge.methods._shared.inputs import Options, Starts
 from evomerge.methods._shared.mergekit import delta_mergekit, delta_parameters
 from evomerge.methods._shared.options import KEPT, NORMALISE, RESCALE, ROUNDING, SCOPE, TIE, VOTES
-from evomerge.methods._shared.sparsify.global_top_k import GlobalTopK
 from evomerge.methods._shared.sparsify.top_k import histograms_bytes, prepare_histograms
-from evomerge.methods._shared.sparsify.trim import trim
-from evomerge.methods._shared.task_vector import merging, net_sign
+from evomerge.methods._shared.sparsify.trim import survey, trim
+from evomerge.methods._shared.task_vector import merging
 from evomerge.recipe import Coefficient
-
-
-@dataclass(frozen=True)
-class Survey:
-    """Findings about all tensors together, with ``scope: global``.
-
-    Attributes:
-        tensors: All tensors of the merge.
-        top_k: Thresholds of whole models.
-    """
-
-    tensors: TensorSet
-    top_k: GlobalTopK
-    _signs: OrderedDict[Any, int] = field(default_factory=OrderedDict)
-
-    def net_sign(self, coefficients: Coefficients) -> int:
-        """The sum of the signs that the whole model elects with these coefficients; one pass over all tensors."""
-        key = tuple(sorted(coefficients.items()))
-        if key not in self._signs:
-            self._signs[key] = sum(
-                net_sign(context, replace(sources, survey=self), coefficients, trim)
-                for context, sources in self.tensors
-            )
-            while len(self._signs) > 256:
-                self._signs.popitem(last=False)
-        return self._signs[key]
-
-
-def survey(tensors: TensorSet, options: Options) -> Survey | None:
-    """Adds up the histograms of the whole model, if one threshold is to hold for all of it."""
-    if options["scope"] == "tensor":
-        return None
-    return Survey(tensors, GlobalTopK(tensors, options))
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:

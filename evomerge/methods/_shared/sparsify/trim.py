@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from evomerge.kernels import Window
 from evomerge.methods._shared.coefficients import per_model
-from evomerge.methods._shared.inputs import Coefficients, TensorContext, TensorSources
+from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSet, TensorSources
+from evomerge.methods._shared.sparsify.global_top_k import GlobalTopK
 from evomerge.methods._shared.sparsify.top_k import (
     TopK,
     chunks_of,
@@ -14,7 +18,7 @@ from evomerge.methods._shared.sparsify.top_k import (
     threshold_rank,
     thresholds_of_tensor,
 )
-from evomerge.methods._shared.task_vector import delta_of
+from evomerge.methods._shared.task_vector import delta_of, net_sign
 
 
 def trim(
@@ -22,8 +26,8 @@ def trim(
 ) -> list[Window | None]:
     """Masks that keep the largest elements of deltas, of this tensor or of the whole model.
 
-    The method prepares histograms, has the options ``scope`` and ``kept``, and for ``scope: global`` a survey whose
-    ``top_k`` is a :class:`~evomerge.methods._shared.sparsify.global_top_k.GlobalTopK`.
+    The method prepares histograms, has the options ``scope`` and ``kept``, and for ``scope: global`` a survey with
+    ``top_k``, such as :class:`Survey`.
     """
     densities, rule = per_model(coefficients["density"]), sources.options["kept"]
     trimmed = [model for model in models if densities[model] < 1]
@@ -39,3 +43,36 @@ def _largest(sources: TensorSources, model: int, density: float) -> TopK:
     histogram = sources.memoised(prepared_histogram, str(model))
     k = threshold_rank(density, histogram.count, sources.options)
     return TopK(delta_of(sources, model), histogram, k, sources.memoised(chunks_of, str(model)))
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Findings about all tensors together, with ``scope: global``.
+
+    Attributes:
+        tensors: All tensors of the merge.
+        top_k: Thresholds of whole models.
+    """
+
+    tensors: TensorSet
+    top_k: GlobalTopK
+    _signs: OrderedDict[Any, int] = field(default_factory=OrderedDict)
+
+    def net_sign(self, coefficients: Coefficients) -> int:
+        """The sum of the signs that the whole model elects with these coefficients; one pass over all tensors."""
+        key = tuple(sorted(coefficients.items()))
+        if key not in self._signs:
+            self._signs[key] = sum(
+                net_sign(context, replace(sources, survey=self), coefficients, trim)
+                for context, sources in self.tensors
+            )
+            while len(self._signs) > 256:
+                self._signs.popitem(last=False)
+        return self._signs[key]
+
+
+def survey(tensors: TensorSet, options: Options) -> Survey | None:
+    """Adds up the histograms of the whole model, if one threshold is to hold for all of it."""
+    if options["scope"] == "tensor":
+        return None
+    return Survey(tensors, GlobalTopK(tensors, options))
