@@ -283,6 +283,8 @@ def _pool(config: RunConfig, spec: GenomeSpec, method: MergeMethod, checkpoints:
 
 def _check_searcher(config: RunConfig, problem: Problem, found: Findings) -> None:
     """Finds what does not fit before any work; the searcher itself is made by the loop."""
+    if config.start_temperature is not None and config.recipe is not None:
+        found.problems.append("start_temperature: weighs the models of models=, and a recipe's numbers are its start")
     if config.start_from:
         found.attempt(lambda: RunStore.read(paths.expanded(str(config.start_from))))
     if problem.n_obj:

@@ -64,6 +64,7 @@ class RunConfig:
         seed: The root seed.
         run_dir: The run's folder; None is ``runs/`` and the run's identity.
         start_from: A run whose front joins the initial population.
+        start_temperature: Of the softmax over the experts' losses that weighs them in one more start; None: none.
         offline: Whether the hub is out of bounds; None only before that is settled.
         genome: The search space.
         searcher: The algorithm.
@@ -137,6 +138,13 @@ class RunConfig:
     run_dir: str | None = field(default=None, metadata=setting("the run's folder; null: runs/ and the run's identity"))
     start_from: str | None = field(
         default=None, metadata=setting("another run's folder, whose front joins the initial population")
+    )
+    start_temperature: float | None = field(
+        default=None,
+        metadata=setting(
+            "also start from the experts weighted by softmax(-loss / this), as LM-Cocktail does with 5; null: not",
+            form="positive number",
+        ),
     )
     offline: bool | None = field(default=None, metadata=OFFLINE)
     genome: GenomeSettings = field(default_factory=GenomeSettings, metadata=section())

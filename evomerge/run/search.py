@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import functools
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evomerge import executors, report
 from evomerge.candidate import Worker, WorkerSettings
-from evomerge.evaluation import PYTHON, PYTHON_ITEMS, Response
+from evomerge.evaluation import PYTHON, PYTHON_ITEMS, Evaluation, Response
 from evomerge.executors import Executor, ExecutorError
 from evomerge.executors.folder import SharedFolder
 from evomerge.fitness import TaskSuite
@@ -22,7 +25,7 @@ from evomerge.run.attach import WORK, absolute
 from evomerge.run.cluster import sharing
 from evomerge.run.description.identity import run_identity, worded
 from evomerge.run.description.manifest import run_manifest
-from evomerge.run.recipes.starts import without_subsets
+from evomerge.run.recipes.starts import by_losses, without_subsets
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.runtime import tuned, with_verification, worker_settings
 from evomerge.search import Progress, RepeatedFailures, SearchPlan, SearchResult, factory, run
@@ -176,7 +179,14 @@ def search_plan(assembly: Assembly) -> SearchPlan:
         clusters=assembly.suite.cluster,
         steady=searcher_settings(config).population if config.asynchronous else None,
         pool=assembly.pool,
+        later_starts=_later_starts(assembly),
     )
+
+
+def _later_starts(assembly: Assembly) -> Callable[[Mapping[str, Evaluation]], NDArray[np.float64]] | None:
+    """The start that follows from the experts' losses, where one is wanted."""
+    temperature = assembly.config.start_temperature
+    return None if temperature is None else functools.partial(by_losses, assembly.spec, assembly.method, temperature)
 
 
 def aggregate(suite: TaskSuite, responses: Sequence[Response]) -> dict[str, float]:

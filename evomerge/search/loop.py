@@ -173,6 +173,8 @@ class _Search:
         """Asks, scores and tells until something ends it; returns what."""
         plan = self._plan
         starts = plan.starts if plan.starts is not None else np.zeros((0, plan.genome.n_var))
+        if plan.later_starts is not None:
+            starts = np.vstack([starts, plan.later_starts(self._known)])
         problem = Problem(plan.genome.n_var, len(plan.objectives), criteria.n_con, starts, pool=plan.pool)
         searcher = self._searcher = plan.searcher(problem)
         self._searching = True

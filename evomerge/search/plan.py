@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -133,6 +133,7 @@ class SearchPlan:
         steady: In an asynchronous search, how many candidates count as a batch; None where batches are asked and told
             whole.
         pool: The experts, for searchers that propose recipes.
+        later_starts: From the baselines' evaluations to further genomes of the initial population, ``(k, n_var)``.
     """
 
     genome: GenomeSpec
@@ -151,6 +152,7 @@ class SearchPlan:
     clusters: Mapping[str, str] = field(default_factory=dict)
     steady: int | None = None
     pool: ExpertPool | None = None
+    later_starts: Callable[[Mapping[str, Evaluation]], NDArray[np.float64]] | None = None
 
     def asks(self, split: str) -> bool:
         """Whether there are items on a split."""

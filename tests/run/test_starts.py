@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +84,21 @@ def test_a_search_begins_at_pairs_too(words: list[str], tmp_path: Path) -> None:
     names = RunStore.read(tmp_path / "run").manifest["starts"]
     assert sum(name.startswith(SUBSET) for name in names) == 6
     assert {(0.5, 0.5, 0.0), (1.0, 1.0, 0.0), (0.0, 1.0, 1.0)} <= set(first_batch(tmp_path / "run"))
+
+
+def test_a_search_begins_at_the_experts_weighted_by_their_losses(family: Family, tmp_path: Path) -> None:
+    """The baselines' log-likelihoods of right answers, over the temperature; resuming finds the same."""
+    changes = {"start_temperature": 0.5, "confirm.finalists": 0, "genome": "model", "evaluations": 7}
+    assert family.search(tmp_path / "run", **changes) == 0
+    store = RunStore.read(tmp_path / "run")
+    metrics = {e.name: e.metrics for e in store.evaluations("search") if e.batch == 0}
+    gain = [metrics[f"expert:{name}"] for name in ("one", "two")]
+    logits = [(own["first.gold_logprob"] + own["second.gold_logprob"]) / 2 / 0.5 for own in gain]
+    first = 1 / (1 + math.exp(logits[1] - logits[0]))
+    assert any(weights == pytest.approx((first, 1 - first)) for weights in first_batch(tmp_path / "run"))
+    before = (tmp_path / "run" / "evaluations.jsonl").read_bytes()
+    assert family.search(tmp_path / "run", **changes) == 0
+    assert (tmp_path / "run" / "evaluations.jsonl").read_bytes() == before
 
 
 def test_runs_from_before_there_were_subsets_go_on(

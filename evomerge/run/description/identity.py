@@ -14,6 +14,7 @@ from evomerge.executors import ExecutorSettings
 from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run.assemble import Assembly, searcher_settings
 from evomerge.run.attach import DATA_KEYS, TASK_FILES
+from evomerge.run.recipes.starts import LOSSES
 
 # Settings of the fitness that say where files lie or how many items are used (the items are in the identity),
 # or that enter only where they are not what runs had before them. A new setting of the fitness enters by itself, and so
@@ -37,6 +38,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         "starts": {
             "points": list(assembly.start_names),
             "genomes": hashlib.sha256(assembly.starts.tobytes()).hexdigest(),
+            **({LOSSES: config.start_temperature} if config.start_temperature is not None else {}),
         },
         "objectives": [objective.to_json() for objective in assembly.objectives],
         "constraints": [constraint.to_json() for constraint in assembly.constraints],

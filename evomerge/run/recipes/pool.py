@@ -16,11 +16,10 @@ from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
 from evomerge.recipe import ModelRef, Recipe, Source, Tokenizer
 from evomerge.run.likeness import comparable, sums_of
+from evomerge.run.recipes.starts import at_shares
 from evomerge.search.searchers import ExpertPool
 
 __all__ = ["expert_pool"]
-
-_ALIKE = 1e-12
 
 
 def expert_pool(
@@ -59,7 +58,7 @@ def expert_pool(
 
     def merge(sources: Sequence[Source], shares: Sequence[float]) -> Recipe:
         try:
-            return spec.over(sources, _values(method, template.options, shares))
+            return spec.over(sources, at_shares(method, template.options, shares))
         except ValueError as error:
             raise InputError(f"searcher: recipes of some models cannot be made: {error}") from error
 
@@ -67,33 +66,3 @@ def expert_pool(
     return ExpertPool(
         experts, tuple(alone.values()), merge, most, weighted, sums if base is not None else None, cosines
     )
-
-
-def _values(
-    method: MergeMethod, options: Mapping[str, object], shares: Sequence[float]
-) -> dict[str, float | Sequence[float]]:
-    """Coefficients at which sources take part by their shares: the start ``uniform`` where these are equal.
-
-    They lie between those of the sources alone; where the method's own uniform point does not, as where what agrees is
-    counted, they are scaled by what it is to the mean of these.
-
-    Raises:
-        InputError: If the method does not merge so many, or has no such points, and shares differ.
-    """
-    count = len(shares)
-    if problems := method.input_problems(count, has_base=True, of="a candidate"):
-        raise InputError(problems)
-    points = method.starts(count, options)
-    even = np.ptp(shares) <= _ALIKE
-    if even or not all(f"model:{i}" in points for i in range(count)):
-        if not even:
-            raise InputError(f"method {method.name} takes no weights, so models have equal shares alone")
-        return dict(points.get("uniform") or points.get("neutral") or {})
-    singles = [points[f"model:{i}"] for i in range(count)]
-    found: dict[str, float | Sequence[float]] = {}
-    for name, uniform in points["uniform"].items():
-        ends = np.array([single[name] for single in singles])
-        mean, own = ends.mean(axis=0), np.asarray(shares) @ ends
-        value = own * np.divide(uniform, mean, out=np.ones_like(mean), where=mean != 0.0)
-        found[name] = tuple(value.tolist()) if value.ndim else float(value)
-    return found

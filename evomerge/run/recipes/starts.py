@@ -14,7 +14,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.analysis import loss_weights
 from evomerge.errors import InputError
+from evomerge.evaluation import EXPERT, Evaluation
 from evomerge.genome import GenomeSpec
 from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
@@ -24,10 +26,13 @@ from evomerge.run.recipes.searched import SearchedRecipe
 from evomerge.run.run_config import RunConfig
 from evomerge.store import RunStore
 
-__all__ = ["RECIPE", "SUBSET", "known_starts", "subset_starts", "without_subsets"]
+__all__ = ["LOSSES", "RECIPE", "SUBSET", "at_shares", "by_losses", "known_starts", "subset_starts", "without_subsets"]
 
 RECIPE = "recipe"  # the recipe that is searched, as a start
 SUBSET = "subset:"  # begins the names of starts that leave experts out, which runs from before there were any lack
+LOSSES = "losses"
+_LOSS = ".gold_logprob"
+_ALIKE = 1e-12  # shares that are equal but for rounding
 _MOST = 6  # experts, from where leaving one out says little, and too many subsets leave two out
 
 Point = Mapping[str, float | Sequence[float]]
@@ -89,6 +94,60 @@ def subset_starts(method: MergeMethod, options: Mapping[str, object], count: int
         for scale in scales if free else (None,):
             name = named if scale is None else f"{named}:{scale:g}"
             found[name] = {c: _together(declared[c], [singles[i][c] for i in members], scale) for c in declared}
+    return found
+
+
+def by_losses(
+    spec: GenomeSpec, method: MergeMethod, temperature: float, baselines: Mapping[str, Evaluation]
+) -> NDArray[np.float64]:
+    """The start that weighs experts by their losses, as LM-Cocktail does (`~evomerge.analysis.loss_weights`).
+
+    The loss of an expert is the mean over tasks of what the right answers cost it in nats; tasks without
+    log-likelihoods do not count.
+
+    Args:
+        spec: The search space.
+        method: The merge method.
+        temperature: LM-Cocktail has 5.
+        baselines: Name to evaluation, of which those of experts count.
+
+    Returns:
+        ``(1, n_var)``; ``(0, n_var)`` where a loss is not known, or the space does not hold the point.
+    """
+    experts = [one.metrics for name, one in baselines.items() if name.startswith(EXPERT)]
+    known = [key for key in experts[0] if key.endswith(_LOSS) and all(key in own for own in experts)] if experts else []
+    if len(experts) != len(spec.template.sources) or not known:
+        return np.zeros((0, spec.n_var))
+    losses = [-float(np.mean([own[key] for key in sorted(known)])) for own in experts]
+    shares = loss_weights(losses, temperature)
+    return spec.starts({LOSSES: at_shares(method, spec.template.options, shares)})[1]
+
+
+def at_shares(method: MergeMethod, options: Mapping[str, object], shares: Sequence[float]) -> Point:
+    """Coefficients at which models take part by their shares, which add up to 1: ``uniform`` where these are equal.
+
+    They lie between those of the models alone; where the method's own uniform point does not, as where what agrees is
+    counted, they are scaled by what it is to the mean of these.
+
+    Raises:
+        InputError: If the method does not merge so many, or has no such points, and shares differ.
+    """
+    count = len(shares)
+    if problems := method.input_problems(count, has_base=True, of="a candidate"):
+        raise InputError(problems)
+    points = method.starts(count, options)
+    even = np.ptp(shares) <= _ALIKE
+    if even or not all(f"model:{i}" in points for i in range(count)):
+        if not even:
+            raise InputError(f"method {method.name} takes no weights, so models have equal shares alone")
+        return dict(points.get("uniform") or points.get("neutral") or {})
+    singles = [points[f"model:{i}"] for i in range(count)]
+    found: dict[str, float | Sequence[float]] = {}
+    for name, uniform in points["uniform"].items():
+        ends = np.array([single[name] for single in singles])
+        mean, own = ends.mean(axis=0), np.asarray(shares) @ ends
+        value = own * np.divide(uniform, mean, out=np.ones_like(mean), where=mean != 0.0)
+        found[name] = tuple(value.tolist()) if value.ndim else float(value)
     return found
 
 
