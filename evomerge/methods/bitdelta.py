@@ -53,13 +53,14 @@ def merge(
     scales, keep = sources.prepared["scales"].tolist(), sources.options["zeros"] == "keep"
 
     def compressed(delta: torch.Tensor, step: float) -> torch.Tensor:
-        return delta.sign().mul_(step) if keep else torch.where(delta < 0, -step, step)
+        # What is not finite makes the step so.
+        return delta.sign_().mul_(step) if keep else delta.lt_(0.0).mul_(-2 * step).add_(step)
 
     def update(deltas: list[torch.Tensor]) -> torch.Tensor:
-        steps = [weights[model] * scales[model] * factor for model in models]
+        steps = [weights[model] * scales[model] for model in models]
         return summed([compressed(delta, step) for delta, step in zip(deltas, steps, strict=True)])
 
-    add_update(sources, models, update, out)
+    add_update(sources, models, update, out, scale=factor)
     return None
 
 

@@ -24,7 +24,7 @@ import torch
 from evomerge.kernels import Finite
 from evomerge.methods._shared.coefficients import delta_starts, per_model, scale, shared, weight
 from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.elementwise import Update, add_update, summed
+from evomerge.methods._shared.elementwise import Update, add_update, summed, weighted
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
 from evomerge.methods._shared.tasks import TASK, task_of
 from evomerge.options import Option
@@ -49,47 +49,43 @@ def merge(
     task = None if options["task"] is None else task_of(context, sources, options["task"])
     update = _agreed(coefficients, min(options["k"], count)) if task is None else _own(coefficients, task)
     models = range(count) if task is not None or any(per_model(coefficients["weight"])) else ()
-    add_update(sources, models, update, out)
+    add_update(sources, models, update, out, scale=shared(coefficients["lambda"]))
     return None
 
 
 def _agreed(coefficients: Coefficients, least: int) -> Update:
     """The weighted sum of deltas in at least so many masks."""
-    weights, factor = per_model(coefficients["weight"]), shared(coefficients["lambda"])
-    limits = per_model(coefficients["mask_lambda"])
+    weights, limits = per_model(coefficients["weight"]), per_model(coefficients["mask_lambda"])
 
     def update(deltas: list[torch.Tensor]) -> torch.Tensor:
         whole = summed(deltas)
-        votes = torch.zeros_like(whole)
-        for delta, limit in zip(deltas, limits, strict=True):
-            votes.add_(mask(delta, whole, limit))
+        votes = summed([mask(delta, whole, limit) for delta, limit in zip(deltas, limits, strict=True)])
         # Multiplied, not selected: what is not finite must reach the result.
-        kept = summed([delta.mul_(weight) for delta, weight in zip(deltas, weights, strict=True)])
-        return kept.mul_(votes >= least).mul_(factor)
+        return votes.ge_(least).mul_(summed(weighted(deltas, range(len(deltas)), weights)))
 
     return update
 
 
 def _own(coefficients: Coefficients, task: int) -> Update:
     """The sum of all deltas in one mask."""
-    factor, limit = shared(coefficients["lambda"]), shared(coefficients["mask_lambda"])
+    limit = shared(coefficients["mask_lambda"])
 
     def update(deltas: list[torch.Tensor]) -> torch.Tensor:
         whole = summed(deltas)
-        return (whole * mask(deltas[task], whole, limit)).mul_(factor)
+        return mask(deltas[task], whole, limit).mul_(whole)
 
     return update
 
 
 def mask(delta: torch.Tensor, whole: torch.Tensor, limit: float) -> torch.Tensor:
-    """The elements that matter to one expert.
+    """The elements that matter to one expert: 1, and 0 elsewhere.
 
     Args:
         delta: Its delta.
         whole: The sum of all deltas.
         limit: The expert's ``mask_lambda``.
     """
-    return delta.abs() > (whole - delta).abs_().mul_(limit)
+    return delta.abs().gt_((whole - delta).abs_().mul_(limit))
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:

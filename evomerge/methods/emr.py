@@ -18,14 +18,12 @@ Nothing is prepared. A candidate reads every tensor once; with ``task``, so does
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
 from evomerge.kernels import Delta, Finite, absolute_sum, spans
 from evomerge.methods._shared.coefficients import delta_starts, per_model, scale, shared, weight
 from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.elementwise import add_update, deltas_of, summed, taking_part
+from evomerge.methods._shared.elementwise import Update, add_update, deltas_of, summed, taking_part, weighted
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSet, TensorSources
 from evomerge.methods._shared.tasks import TASK, task_of
 from evomerge.methods._shared.vectors import folded
@@ -71,41 +69,35 @@ def merge(
     """Writes the base plus lambda times the elected delta, or the model for one task."""
     task, factor = sources.options["task"], shared(coefficients["lambda"])
     if task is not None:
-        chosen = agreeing(task_of(context, sources, task))
-        factor *= sources.survey
-        add_update(sources, range(len(sources.models)), lambda deltas: chosen(deltas).mul_(factor), out)
+        masked = agreeing(task_of(context, sources, task))
+        add_update(sources, range(len(sources.models)), masked, out, scale=factor * sources.survey)
         return None
     models, weights = taking_part(coefficients), per_model(coefficients["weight"])
-
-    def update(deltas: list[torch.Tensor]) -> torch.Tensor:
-        return elected([delta.mul_(weights[m]) for m, delta in zip(models, deltas, strict=True)]).mul_(factor)
-
-    add_update(sources, models, update, out)
+    add_update(sources, models, lambda deltas: elected(weighted(deltas, models, weights)), out, scale=factor)
     return None
 
 
 def elected(deltas: list[torch.Tensor]) -> torch.Tensor:
-    """The elected delta. What is not finite in any delta is not finite in it."""
-    sign = _sign(deltas)
-    largest = torch.zeros_like(sign)
-    for delta in deltas:
-        torch.maximum(largest, delta * sign, out=largest)
-    return largest.mul_(sign)
+    """The elected delta: the largest where the sum is positive, else the smallest, but none beyond zero.
+
+    What is not finite in any delta is not finite in it.
+    """
+    most, least = (deltas[0].clamp(**{bound: 0.0}) for bound in ("min", "max"))
+    for delta in deltas[1:]:
+        torch.maximum(most, delta, out=most)
+        torch.minimum(least, delta, out=least)
+    return torch.lerp(least, most, summed(deltas).gt_(0.0))
 
 
-def agreeing(task: int) -> Callable[[list[torch.Tensor]], torch.Tensor]:
+def agreeing(task: int) -> Update:
     """A function that gives the elected delta where one delta has its sign, and zero elsewhere."""
 
     def masked(deltas: list[torch.Tensor]) -> torch.Tensor:
+        unified = elected(deltas)
         # Multiplied, not selected: what is not finite must reach the result.
-        return elected(deltas).mul_(deltas[task] * _sign(deltas) > 0)
+        return unified.mul_(unified.sign().mul_(deltas[task].sign_()).gt_(0.0))
 
     return masked
-
-
-def _sign(deltas: list[torch.Tensor]) -> torch.Tensor:
-    """The elected sign: 1 where the sum is positive, else -1."""
-    return (summed(deltas) > 0).to(torch.float32).mul_(2.0).sub_(1.0)
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:

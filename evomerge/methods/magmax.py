@@ -14,7 +14,7 @@ import torch
 from evomerge.kernels import Finite
 from evomerge.methods._shared.coefficients import delta_starts, per_model, scale, shared, weight
 from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.elementwise import add_update, taking_part
+from evomerge.methods._shared.elementwise import add_update, taking_part, weighted
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
 from evomerge.recipe import Coefficient
 
@@ -23,21 +23,20 @@ def merge(
     context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
 ) -> Finite | None:
     """Writes the base plus lambda times the largest of the weighted deltas."""
-    models = taking_part(coefficients)
-    weights, factor = per_model(coefficients["weight"]), shared(coefficients["lambda"])
+    models, weights = taking_part(coefficients), per_model(coefficients["weight"])
 
     def update(deltas: list[torch.Tensor]) -> torch.Tensor:
-        return largest([delta.mul_(weights[m]) for m, delta in zip(models, deltas, strict=True)]).mul_(factor)
+        return largest(weighted(deltas, models, weights))
 
-    add_update(sources, models, update, out)
+    add_update(sources, models, update, out, scale=shared(coefficients["lambda"]))
     return None
 
 
 def largest(deltas: list[torch.Tensor]) -> torch.Tensor:
-    """The elements of largest magnitude, of equal ones the last; NaN wins, so that it stays visible."""
+    """The elements of largest magnitude, of equal ones the last; what is not finite in any of them stays visible."""
     best = deltas[0]
     for delta in deltas[1:]:
-        best = torch.where((delta.abs() >= best.abs()) | delta.isnan(), delta, best)
+        best = torch.lerp(best, delta, delta.abs().ge_(best.abs()))
     return best
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from evomerge.kernels import Finite, spans
-from evomerge.methods._shared.activity import EPSILON, add_active, counted
+from evomerge.methods._shared.activity import EPSILON, add_active, changed, counted
 from evomerge.methods._shared.coefficients import delta_starts, scale, shared, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.elementwise import deltas_of
@@ -54,11 +54,11 @@ def prepare(
     sources, epsilon = TensorSources(base, models, options), options["epsilon"]
     counts = torch.zeros(len(models), 2, dtype=torch.int64)
     for span in spans(base.numel(), device=base.device):
-        active = [delta.abs() > epsilon for delta in deltas_of(sources, span)]
-        together = counted(active) > 1
-        for row, own in zip(counts, active, strict=True):
-            both = int((own & together).sum())
-            row += torch.tensor([both, int(own.sum()) - both])
+        kept = [changed(delta, epsilon) for delta in deltas_of(sources, span)]
+        together = counted(kept).gt_(1.0)
+        for row, own in zip(counts, kept, strict=True):
+            both = int(torch.count_nonzero(own * together))
+            row += torch.tensor([both, int(torch.count_nonzero(own)) - both])
     return {"counts": counts}
 
 

@@ -31,7 +31,7 @@ from evomerge.methods._shared.delta_sizes import (
     sizes_bytes,
     survey_sizes,
 )
-from evomerge.methods._shared.elementwise import add_update, taking_part
+from evomerge.methods._shared.elementwise import add_update, summed, taking_part, weighted
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
@@ -57,17 +57,15 @@ def merge(
     if sources.options["scope"] != "element":
         return merge_by_size(context, sources, coefficients, out)
     models, weights = taking_part(coefficients), per_model(coefficients["weight"])
-    factor, square = shared(coefficients["lambda"]), sources.options["size"] == "square"
+    square = sources.options["size"] == "square"
 
     def update(deltas: list[torch.Tensor]) -> torch.Tensor:
-        total, divisor = torch.zeros_like(deltas[0]), torch.zeros_like(deltas[0])
-        for model, delta in zip(models, deltas, strict=True):
-            size = (delta.square() if square else delta.abs()).mul_(weights[model])
-            divisor.add_(size)
-            total.add_(delta.mul_(size))
-        return total.div_(divisor.add_(divisor == 0)).mul_(factor)
+        sizes = weighted([delta.square() if square else delta.abs() for delta in deltas], models, weights)
+        total = summed([delta.mul_(size) for delta, size in zip(deltas, sizes, strict=True)])
+        divisor = summed(sizes)
+        return total.div_(divisor.add_(divisor.clone().eq_(0.0)))
 
-    add_update(sources, models, update, out)
+    add_update(sources, models, update, out, scale=shared(coefficients["lambda"]))
     return None
 
 

@@ -8,7 +8,7 @@ import torch
 
 from evomerge.kernels import Finite
 from evomerge.methods._shared.coefficients import per_model, shared
-from evomerge.methods._shared.elementwise import add_update, taking_part
+from evomerge.methods._shared.elementwise import add_update, summed, taking_part, weighted
 from evomerge.methods._shared.inputs import Coefficients, TensorSources
 from evomerge.options import Option
 
@@ -27,27 +27,27 @@ def add_active(
         out: Memory of the tensor's shape.
     """
     models, weights = taking_part(coefficients), per_model(coefficients["weight"])
-    epsilon, factor = sources.options["epsilon"], shared(coefficients["lambda"])
+    epsilon = sources.options["epsilon"]
 
     def update(deltas: list[torch.Tensor]) -> torch.Tensor:
-        active = [delta.abs() > epsilon for delta in deltas]
-        count = counted(active)
-        unique, total = count == 1, torch.zeros_like(deltas[0])
-        for model, delta, own in zip(models, deltas, active, strict=True):
-            # Multiplied, not selected: what is not finite must reach the result.
-            kept = delta.mul_(own).mul_(weights[model])
-            if alone is not None and alone[model] != 1.0:
-                kept.mul_(torch.where(unique, alone[model], 1.0))
-            total.add_(kept)
-        return total.div_(count.clamp_(min=1.0)).mul_(factor)
+        kept = [changed(delta, epsilon) for delta in deltas]
+        count = counted(kept)
+        if alone is not None:
+            unique = count.clone().eq_(1.0)
+            for model, delta in zip(models, kept, strict=True):
+                if alone[model] != 1:
+                    delta.mul_(unique.mul(alone[model] - 1).add_(1.0))
+        return summed(weighted(kept, models, weights)).div_(count.clamp_(min=1.0))
 
-    add_update(sources, models, update, out)
+    add_update(sources, models, update, out, scale=shared(coefficients["lambda"]))
     return None
 
 
-def counted(active: Sequence[torch.Tensor]) -> torch.Tensor:
+def changed(delta: torch.Tensor, epsilon: float) -> torch.Tensor:
+    """A delta where it is above the threshold, and zero elsewhere; NaN stays."""
+    return torch.nn.functional.hardshrink(delta, epsilon)
+
+
+def counted(kept: Sequence[torch.Tensor]) -> torch.Tensor:
     """How many models changed each element, float32."""
-    count = active[0].to(torch.float32)
-    for own in active[1:]:
-        count.add_(own)
-    return count
+    return summed([own.clone().ne_(0.0) for own in kept])
