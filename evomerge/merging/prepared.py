@@ -25,6 +25,7 @@ from evomerge.checkpoints import map_arrays, write_arrays
 from evomerge.errors import InputError
 from evomerge.lease import Lease
 from evomerge.merging.plan.outputs import Outputs, OutputTensor
+from evomerge.merging.preparation_notice import PreparationNotice
 
 Arrays = Mapping[str, torch.Tensor]
 Prepare = Callable[[Sequence[str]], Iterable[tuple[str, Arrays]]]
@@ -100,21 +101,24 @@ class PreparedStore:
             settings = replace(settings, folder=None)
         plan = settings.plan(bounds)
         if settings.folder is None or "disk" not in plan.values():
-            self._prepare(plan, prepare, None)
+            self._prepare(plan, bounds, prepare, None)
         else:
             folder = _Folder(Path(settings.folder), f"{key} {code_digest()}")
             with folder.alone():
                 self._kept |= folder.read()
-                self._prepare(plan, prepare, folder)
+                self._prepare(plan, bounds, prepare, folder)
         self._seen |= bounds.keys()
 
-    def _prepare(self, plan: Mapping[str, Place], prepare: Prepare, folder: _Folder | None) -> None:
+    def _prepare(
+        self, plan: Mapping[str, Place], bounds: Mapping[str, int], prepare: Prepare, folder: _Folder | None
+    ) -> None:
         missing = [name for name, place in plan.items() if place != "nowhere" and name not in self._kept]
         pending: dict[str, Arrays] = {}
-        for name, arrays in prepare(missing):
+        notice = PreparationNotice({name: bounds[name] for name in missing})
+        for name, arrays in notice.over(prepare(missing)):
             contiguous = {label: array.cpu().contiguous() for label, array in arrays.items()}
             self._kept[name] = contiguous
-            if folder is not None and plan[name] == "disk":
+            if folder is not None and plan[name] == "disk" and contiguous:
                 pending[name] = contiguous
                 if sum(map(_size, pending.values())) >= _FILE_BYTES:
                     self._kept |= folder.write(pending)

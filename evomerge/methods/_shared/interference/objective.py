@@ -107,17 +107,20 @@ def _centred(deltas: MatrixDeltas, maps: Sequence[torch.Tensor], rank: int) -> l
     return [kept + left for kept in truncated]
 
 
-def top_right_vectors(delta: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The largest singular values of a matrix, ``(rank,)``, and their right singular vectors, ``(in, rank)``."""
-    height, width = delta.shape
-    if width <= height:
-        squares, vectors = torch.linalg.eigh(delta.t() @ delta)
-        return squares[-rank:].clamp(min=0).sqrt(), vectors[:, -rank:]
-    squares, left = torch.linalg.eigh(delta @ delta.t())
-    values = squares[-rank:].clamp(min=0).sqrt()
-    vectors = delta.t() @ left[:, -rank:]
-    # Singular vectors of zero carry no weight anywhere, so they may as well be zero.
-    return values, vectors * torch.where(values > 0, 1 / values, 0.0)
+def top_right_vectors(matrix: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The largest singular values of a float64 matrix, ascending ``(rank,)``, and their right vectors, ``(in, rank)``.
+
+    Where a singular value is zero but for rounding, so is its vector: any other would say something that is not there.
+    """
+    height, width = matrix.shape
+    wide = width > height
+    squares, vectors = torch.linalg.eigh(matrix @ matrix.t() if wide else matrix.t() @ matrix)
+    squares, vectors = squares[-rank:], vectors[:, -rank:]
+    there = squares > squares[-1] * max(height, width) * torch.finfo(squares.dtype).eps
+    values = torch.where(there, squares, 0.0).sqrt()
+    if wide:
+        return values, matrix.t() @ vectors * torch.where(there, 1 / values, 0.0)
+    return values, vectors * there
 
 
 def _basis(rows: torch.Tensor) -> torch.Tensor:

@@ -112,7 +112,9 @@ def filtering(filter_of: Filter) -> Merge:
             return merge_rest(context, sources, factor, out)
         height, width = out.shape
         kept = filter_of(Spectrum(sources.prepared["values"], (height, width)), coefficients, sources.options)
-        update = _Update(sources, (factor * kept).to(out.device, torch.float32), factor, shared(coefficients["start"]))
+        first = int((kept != 0).cumsum(0).eq(0).sum())
+        scaled = (factor * kept).to(out.device, torch.float32)
+        update = _Update(sources, scaled, factor, shared(coefficients["start"]), first)
         rows = max(1, (_BLOCK if out.device.type == "cpu" else _DEVICE_BLOCK) // width)
         add_update(sources, update, out, rows * width)
         return None
@@ -129,25 +131,27 @@ class _Update:
         kept: The filter times lambda, float32.
         factor: Lambda.
         start: The start, as a multiple of the sum of the deltas.
+        first: The first direction that is followed: the filter is 0 for those before.
     """
 
     sources: TensorSources
     kept: torch.Tensor
     factor: float
     start: float
+    first: int
 
     def __call__(self, span: slice) -> torch.Tensor:
         vectors, width = self.sources.operand("vectors"), self.sources.models[0].shape[1]
-        rows = slice(span.start // width, span.stop // width)
-        update = self.sources.operand("optimum")[rows].to(vectors.device, copy=True)
-        if not self.start:
-            return update.mul_(self.kept) @ vectors
-        update.sub_(self.sources.operand("start")[rows], alpha=self.start)
-        moved = (update.mul_(self.kept) @ vectors).view(-1)
-        base = self.sources.flat_base[span].to(torch.float32)
-        for model in self.sources.flat_models:
-            moved.add_(model[span].to(torch.float32) - base, alpha=self.start * self.factor)
-        return moved
+        rows, followed = slice(span.start // width, span.stop // width), slice(self.first, None)
+        moved = self.sources.operand("optimum")[rows, followed].to(vectors.device, copy=True)
+        if self.start:
+            moved.sub_(self.sources.operand("start")[rows, followed], alpha=self.start)
+        update = (moved.mul_(self.kept[followed]) @ vectors[followed]).view(-1)
+        if self.start:
+            base = self.sources.flat_base[span].to(torch.float32)
+            for model in self.sources.flat_models:
+                update.add_(model[span].to(torch.float32) - base, alpha=self.start * self.factor)
+        return update
 
 
 def closed_form_coefficients(*further: Coefficient) -> tuple[Coefficient, ...]:
