@@ -4,26 +4,22 @@ WUDI's objective is a quadratic, so that where its descent has got to at a time 
 eigenvector of the curvature with the eigenvalue L the share ``1 - exp(-L t)`` of the way from the start to the optimum.
 Only the largest eigenvalues are followed, a fraction ``ratio``; along the other directions the start is kept.
 
-============  ================================  =============================================
-option        Wei et al. (their newer code)     values there
-============  ================================  =============================================
-matrices      all, or layers                    without, or with a list of excluded tensors
-rest          mean, or base                     without, or with a list of excluded tensors
-============  ================================  =============================================
+============  =================================  ==============================================
+              Wei et al. 2025, their newer code  values there
+============  =================================  ==============================================
+matrices      ``exclude_param_names_regex``      all (nothing excluded), or layers
+rest          ``exclude_param_names_regex``      mean (nothing excluded), or base
+log_t         ``exp_time``                       log10(300) (function), log10(1300) (settings)
+ratio         ``truncate_rank_ratio``            0.65 (CLIP), 0.85 (language models)
+power         ``filter_gamma``                   1
+alpha         ``tikhonov_alpha``                 0
+start         ``init_mode``                      1 (sum), 1 / number of models (mean), 0 (zero)
+lambda        ``scaling_coefficient``            1
+============  =================================  ==============================================
 
-============  ================================  =============================================
-coefficient   Wei et al. (their newer code)     values there
-============  ================================  =============================================
-log_t         log10 of ``exp_time``             log10(300) (function), log10(1300) (config)
-ratio         ``truncate_rank_ratio``           0.65 (CLIP), 0.85 (language models)
-power         ``filter_gamma``                  1
-alpha         ``tikhonov_alpha``                0
-start         ``init_mode``                     1 (sum), 1 / number of models (mean), 0 (zero)
-lambda        ``scaling_coefficient``           1
-============  ================================  =============================================
-
-mergekit has no such method. ``alpha`` adds Tikhonov's factor ``L / (L + alpha)``, ``power`` is an exponent of the whole
-filter; both are searched only if asked for. With a start of 1 the merged delta is of the size of the sum of the deltas.
+mergekit has no such method. The defaults are theirs, but that matrices outside the layers and all other tensors stay
+the base's. ``alpha`` multiplies the share by Tikhonov's factor ``L / (L + alpha)``, ``power`` is an exponent of the share
+before; both are searched only if asked for. With a start of 1 the merged delta is of the size of the sum of the deltas.
 
 Once per search and matrix an in x in matrix is decomposed in float64. With three experts the matrices of a model of 135
 million parameters take 2 minutes on one core and 1.4 GB are kept, on disk where there is room; of a billion it is about
@@ -68,7 +64,14 @@ RATIO = Coefficient(
     doc="fraction of the directions, those of largest eigenvalues, that leave the start",
 )
 POWER = Coefficient(
-    "power", 0.5, 3.0, 1.0, per_model=False, searched=False, minimum=0.0, doc="exponent of the filter: its curvature"
+    "power",
+    0.5,
+    3.0,
+    1.0,
+    per_model=False,
+    searched=False,
+    minimum=0.0,
+    doc="exponent of the share that is gone at log_t",
 )
 
 
