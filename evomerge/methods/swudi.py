@@ -18,8 +18,9 @@ lambda        ``scaling_coefficient``            1
 ============  =================================  ==============================================
 
 mergekit has no such method. The defaults are theirs, but that matrices outside the layers and all other tensors stay
-the base's. ``alpha`` multiplies the share by Tikhonov's factor ``L / (L + alpha)``, ``power`` is an exponent of the share
-before; both are searched only if asked for. With a start of 1 the merged delta is of the size of the sum of the deltas.
+the base's. ``alpha`` multiplies the share by Tikhonov's factor ``L / (L + alpha)``, ``power`` is an exponent of the
+share before; both are searched only if asked for. With a start of 1 the merged delta is of the size of the sum of the
+deltas.
 
 Once per search and matrix an in x in matrix is decomposed in float64. With three experts the matrices of a model of 135
 million parameters take 2 minutes on one core and 1.4 GB are kept, on disk where there is room; of a billion it is about
