@@ -16,6 +16,7 @@ from evomerge.recipe import (
     CheckpointRef,
     Group,
     ParameterGroups,
+    PostStep,
     Recipe,
     fused_layers,
     layer_of,
@@ -87,10 +88,17 @@ def knots(density: float, scale: float, only: tuple[str, ...]) -> Merge:
     return Merge("knots", {"density": density, "lambda": scale}, {"others": "base"}, only=only)
 
 
+def calibrated(alpha: float) -> Merge:
+    """Task arithmetic with the scale of SVC's code, calibrated."""
+    return Merge("task_arithmetic", {"weight": 0.3}, post=(PostStep("svc", {}, {"alpha": np.array([alpha])}),))
+
+
 CASES: dict[str, Compute] = {
     "knots_ties_2d_top30_s1": knots(0.3, 1.0, MATRICES),
     "knots_ties_attn_top100_s05": knots(1.0, 0.5, ATTENTION),
     "knots_ties_attn_top20_s06": knots(0.2, 0.6, ATTENTION),
+    "svc_ta_alpha033": calibrated(1 / 3),
+    "svc_ta_alpha1": calibrated(1.0),
     "opcm_alpha05": Merge("opcm", options={"alpha": 0.5}),
     "lm_cocktail_T5": cocktail(5.0),
     "lm_cocktail_T05_with_base": cocktail(0.5),
