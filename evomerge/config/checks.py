@@ -163,13 +163,13 @@ def _function_problem(entry: str) -> str | None:
 
 
 def known_method(values: Mapping[str, Any]) -> list[str]:
-    """Why ``name`` is no merge method."""
+    """Why ``name`` is no merge method, and no step after a merge."""
     if values.get("name") is None:
         return []
-    from evomerge import methods  # imports torch, which other verbs need not wait for
+    from evomerge import methods, post  # import torch, which other verbs need not wait for
 
-    name, known = values["name"], methods.names()
-    return [] if name in known else [f"name: there is no merge method {name!r}{suggest(name, known)}"]
+    name, known = values["name"], (*methods.names(), *post.names())
+    return [] if name in known else [f"name: there is no merge method or step {name!r}{suggest(name, known)}"]
 
 
 def method(values: Mapping[str, Any]) -> list[str]:

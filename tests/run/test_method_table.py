@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evomerge import methods
+from evomerge import methods, post
 from evomerge.cli.main import main
 from tests.golden.table import CASES
 from tests.golden.table.case import Computed, Merge
@@ -20,8 +20,12 @@ THIRD_PARTY = "thirdparty_"
 def test_every_method_is_listed_with_what_it_needs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["methods", f"json={tmp_path / 'methods.json'}"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert {line.split()[0] for line in lines if not line.startswith(" ")} == set(methods.names())
-    found = {entry["name"]: entry for entry in json.loads((tmp_path / "methods.json").read_text())}
+    end = lines.index("")
+    assert {line.split()[0] for line in lines[:end] if not line.startswith(" ")} == set(methods.names())
+    assert {line.split()[0] for line in lines[end + 2 :]} == set(post.names())
+    data = json.loads((tmp_path / "methods.json").read_text())
+    assert {entry["name"] for entry in data["steps"]} == set(post.names())
+    found = {entry["name"]: entry for entry in data["methods"]}
     assert set(found) == set(methods.names())
     assert found["slerp"]["models"] == [2, 2]
     assert found["dare_ties"]["random"]
@@ -34,6 +38,13 @@ def test_one_method_is_told_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     assert "votes: " in told
     assert "density: " in told
     assert "https://arxiv.org/abs/2306.01708" in told
+
+
+def test_one_step_is_told_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["methods", "name=lines"]) == 0
+    told = capsys.readouterr().out
+    assert "alpha_from: " in told
+    assert "beta: " in told
 
 
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

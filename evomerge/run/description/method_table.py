@@ -1,13 +1,14 @@
-"""All merge methods as a table: what each needs, takes and costs, and whose results it agrees with."""
+"""All merge methods and steps after a merge as a table: what each needs, takes and costs, and what it agrees with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evomerge import methods
+from evomerge import methods, post
 from evomerge.methods import MergeMethod
 from evomerge.options import Option
+from evomerge.post import PostProcess
 from evomerge.recipe import Coefficient
 
 __all__ = ["as_json", "details", "markdown", "overview"]
@@ -21,36 +22,39 @@ def overview() -> Iterator[str]:
         yield f"{method.name:<{_NAMES}} {method.summary}"
         agrees = f"; agrees with {method.agrees_with}" if method.agrees_with else ""
         yield f"{'':<{_NAMES}} {'; '.join(_needs(method))}{agrees}"
+    yield ""
+    yield "steps after the merge (post=[NAME,...]), of any method's merged delta:"
+    yield from (f"{step.name:<{_NAMES}} {step.summary}" for step in _steps())
 
 
 def details(name: str) -> Iterator[str]:
-    """Everything about one method.
+    """Everything about one method or step.
 
     Raises:
         InputError: If there is none of that name.
     """
-    method = methods.load(name)
-    yield f"{method.name}: {method.summary}"
+    found = post.load(name) if name in post.names() else methods.load(name)
+    yield f"{found.name}: {found.summary}"
     yield ""
-    yield f"paper: {method.paper}"
-    yield f"needs: {'; '.join(_needs(method))}"
-    yield f"agrees with: {method.agrees_with or 'an example worked by hand from the paper'}"
-    yield f"a candidate costs: {_cost(method)}"
+    yield f"paper: {found.paper}"
+    if isinstance(found, MergeMethod):
+        yield f"needs: {'; '.join(_needs(found))}"
+        yield f"agrees with: {found.agrees_with or 'an example worked by hand from the paper'}"
+        yield f"a candidate costs: {_cost(found)}"
     yield ""
     yield "coefficients, under the default options:"
-    yield from (f"{_INDENT}{line}" for line in map(_coefficient, method.coefficients(method.resolve({}))))
+    yield from (f"{_INDENT}{line}" for line in map(_coefficient, found.coefficients(found.resolve({}))))
     yield ""
-    yield "options (method_options.NAME=VALUE):" if method.options else "options: none"
-    yield from (f"{_INDENT}{name}: {_option(option)}" for name, option in method.options.items())
+    place = "method_options.NAME=VALUE" if isinstance(found, MergeMethod) else f"post=[{{step: {name}, NAME: VALUE}}]"
+    yield f"options ({place}):" if found.options else "options: none"
+    yield from (f"{_INDENT}{name}: {_option(option)}" for name, option in found.options.items())
 
 
-def as_json() -> list[dict[str, Any]]:
-    """All methods as data."""
-    return [
+def as_json() -> dict[str, list[dict[str, Any]]]:
+    """All methods and steps as data."""
+    found = [
         {
-            "name": method.name,
-            "summary": method.summary,
-            "paper": method.paper,
+            **_plain(method),
             "base": method.base,
             "models": list(method.models),
             "random": method.stochastic,
@@ -58,11 +62,10 @@ def as_json() -> list[dict[str, Any]]:
             "surveys": method.survey is not None,
             "agrees_with": method.agrees_with or None,
             "cost": _cost(method),
-            "coefficients": [_coefficient_json(c) for c in method.coefficients(method.resolve({}))],
-            "options": {name: _option_json(option) for name, option in method.options.items()},
         }
         for method in _all()
     ]
+    return {"methods": found, "steps": [_plain(step) for step in _steps()]}
 
 
 def markdown() -> str:
@@ -83,12 +86,36 @@ def markdown() -> str:
             "",
             *papers,
             "",
+            "## Steps after the merge",
+            "",
+            *_step_lines(),
+            "",
         ]
     )
 
 
 def _all() -> list[MergeMethod]:
     return [methods.load(name) for name in methods.names()]
+
+
+def _steps() -> list[PostProcess]:
+    return [post.load(name) for name in post.names()]
+
+
+def _step_lines() -> list[str]:
+    head = ["step", "what it does", "searched coefficients", "options", "source"]
+    rows = [[f"`{s.name}`", s.summary, _searched(s), _options(s), s.paper] for s in _steps()]
+    return [_row(head), _row(["---"] * len(head)), *map(_row, rows)]
+
+
+def _plain(found: MergeMethod | PostProcess) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "summary": found.summary,
+        "paper": found.paper,
+        "coefficients": [_coefficient_json(c) for c in found.coefficients(found.resolve({}))],
+        "options": {name: _option_json(option) for name, option in found.options.items()},
+    }
 
 
 def _needs(method: MergeMethod) -> list[str]:
@@ -130,11 +157,17 @@ def _value(value: object) -> str:
 
 
 def _cells(method: MergeMethod) -> list[str]:
-    searched = [c.name for c in method.coefficients(method.resolve({})) if c.searched]
-    options = [f"`{name}`" + _choices(option) for name, option in method.options.items()]
     agrees = method.agrees_with or "its paper, by hand"
     needs = ", ".join(_needs(method))
-    return [f"`{method.name}`", method.summary, needs, ", ".join(searched), ", ".join(options), agrees, _cost(method)]
+    return [f"`{method.name}`", method.summary, needs, _searched(method), _options(method), agrees, _cost(method)]
+
+
+def _searched(found: MergeMethod | PostProcess) -> str:
+    return ", ".join(c.name for c in found.coefficients(found.resolve({})) if c.searched)
+
+
+def _options(found: MergeMethod | PostProcess) -> str:
+    return ", ".join(f"`{name}`" + _choices(option) for name, option in found.options.items())
 
 
 def _choices(option: Option) -> str:
