@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import socket
-import threading
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,7 +22,8 @@ from evomerge.errors import InputError
 from evomerge.evaluation import Job, Outcome
 from evomerge.executors import ExecutorError, run
 from tests.executors.ray.conftest import SMALL, STORE, unhurried
-from tests.run.family import Family, answers, records
+from tests.run.family import ROOT, Family, answers, records
+from tests.run.shared import PATIENCE, recorded
 
 
 @pytest.fixture
@@ -208,33 +210,35 @@ def test_a_share_that_no_node_has_ends_the_run_with_what_to_change(cluster: Any)
 
 
 def test_records_are_those_of_the_local_executor_though_nodes_are_killed(
-    node: Callable[..., Any], family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Any, node: Callable[..., Any], family: Family, tmp_path: Path
 ) -> None:
-    """A whole search of the program, driven here; a node is killed whenever some more candidates are scored."""
+    """A whole search of the program; a node is killed whenever some more candidates are scored."""
     local, spread = tmp_path / "local", tmp_path / "ray"
     changes = {"functions": unhurried(tmp_path), **SMALL}
     assert family.search(local, **changes) == 0
     nodes = [node(num_cpus=1, num_gpus=1) for _ in range(2)]
-    over = threading.Event()
-    killer = threading.Thread(target=_kill_in_turn, args=(nodes, node, spread, over))
-    killer.start()
-    options = "{gpus: 1, address: auto}"
-    monkeypatch.setenv("EVOMERGE_TEST_SLEEP", "0.5")
-    code = family.search(spread, **changes, executor="ray", executor__workers=2, executor__options=options)
-    over.set()
-    killer.join()
-    assert code == 0
+    options = f"{{gpus: 1, address: '{cluster.address}'}}"
+    words = family.words(spread, **changes, executor="ray", executor__workers=2, executor__options=options)
+    with (tmp_path / "said").open("w") as said:
+        program = subprocess.Popen(
+            [sys.executable, "-m", "evomerge", "search", *words],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "EVOMERGE_TEST_SLEEP": "0.5"},
+            stderr=said,
+        )
+    try:
+        for victim, lines in enumerate((4, 14, 24)):
+            wait_for(functools.partial(_ended_or_recorded, program, spread, lines), PATIENCE)
+            if program.poll() is not None:
+                break
+            os.kill(raylet(nodes[victim]), 9)
+            nodes.append(node(num_cpus=1, num_gpus=1))  # Ray does this in a main thread alone
+        assert program.wait(PATIENCE) == 0, (tmp_path / "said").read_text()
+    finally:
+        program.kill()
     assert len(nodes) == 2 + 3, "three were killed, each replaced by another"
     assert records(spread) == records(local)
     assert answers(spread) == answers(local)
 
 
-def _kill_in_turn(nodes: list[Any], node: Callable[..., Any], run: Path, over: threading.Event) -> None:
-    log = run / "records" / "main.jsonl"
-    for victim, lines in enumerate((4, 14, 24)):
-        while not over.is_set() and not (log.exists() and log.read_bytes().count(b'"evaluation":') >= lines):
-            time.sleep(0.01)
-        if over.is_set():
-            return
-        os.kill(raylet(nodes[victim]), 9)
-        nodes.append(node(num_cpus=1, num_gpus=1))
+def _ended_or_recorded(program: subprocess.Popen[bytes], run: Path, evaluations: int) -> bool:
+    return program.poll() is not None or recorded(run) >= evaluations
