@@ -19,10 +19,10 @@ from evomerge.methods._shared.coefficients import delta_coefficients, delta_star
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.elementwise import taking_part
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
-from evomerge.methods._shared.options import KEPT, NORMALISE, RESCALE, SCOPE, TIE, VOTES
+from evomerge.methods._shared.options import KEPT, NORMALISE, RESCALE, ROUNDING, SCOPE, TIE, VOTES
 from evomerge.methods._shared.sparsify.top_k import histograms_bytes, prepare_histograms
+from evomerge.methods._shared.sparsify.trim import survey, trim
 from evomerge.methods._shared.task_vector import mix_into, mixture
-from evomerge.methods.ties import survey, trim
 from evomerge.recipe import Coefficient
 
 SLACK = Coefficient("slack", 0.0, 2.0, 0.0, minimum=0.0, doc="by how much a model's vote counts for more than 1")
@@ -60,6 +60,7 @@ METHOD = MergeMethod(
     options={
         "scope": SCOPE,
         "kept": KEPT,
+        "rounding": ROUNDING,
         "rescale": RESCALE,
         "votes": VOTES,
         "tie": TIE.choosing("positive", among=("positive", "drop")),

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from evomerge import methods
+from evomerge.contracts.method_cases import random_values, variants
 from evomerge.errors import InputError
 from evomerge.methods import TensorContext
 from evomerge.recipe import CheckpointRef, Coefficient, Group, ParameterGroups, Recipe
@@ -161,9 +162,8 @@ def test_sums_are_what_the_method_merges() -> None:
     told = [method for method in map(methods.load, methods.names()) if method.sums is not None]
     assert {method.name for method in told} >= {"linear", "task_arithmetic"}
     for method in told:
-        for normalise in ("none", "weight"):
-            options = method.resolve({"normalise": normalise})
-            values = {"weight": (0.3, 0.0, 0.9), "lambda": 0.7}
+        for options in variants(method):
+            values = random_values(method, options, 3) | {"weight": (0.3, 0.0, 0.9)}
             sources = method.sources(TensorContext("x"), base, models, options)
             merged = torch.empty(5, 7)
             method.merge(TensorContext("x"), sources, values, merged)
