@@ -27,22 +27,32 @@ import torch
 import yaml
 
 from evomerge import methods
+from evomerge.errors import InputError
 from evomerge.kernels import in_use
-from evomerge.merging import Checkpoints, LiveModel, Merger, PreparedSettings, merge_to_folder, mergekit_config
+from evomerge.merging import Checkpoints, LiveModel, Merger, PreparedSettings, merge_to_folder
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
+from evomerge.run.recipe_files.writing import as_mergekit
 from experiments.machine import processor
+from experiments.merge_speed.bare import DECOMPOSED, bare_seconds
 from experiments.merge_speed.models import EXPERTS, generate
 from experiments.merge_speed.page import write_page
 
 TRAINED = Path("experiments/smollm2/models")
 # With densities as people choose them; weights that do not sum to one, so that nothing is a special case.
-VALUES = {"weight": (0.3, 0.4, 0.5), "density": (0.3, 0.5, 0.7), "lambda": 0.9, "t": 0.4}
+VALUES = {"weight": (0.3, 0.4, 0.5), "density": (0.3, 0.5, 0.7), "lambda": 0.9, "t": 0.4, "eta": 0.4}
 
 
-def recipe_of(name: str, folders: list[Path], layers: int) -> Recipe:
-    """A recipe with a group for each layer, the models as the method wants them."""
+def recipe_of(word: str, folders: list[Path], layers: int) -> Recipe:
+    """A recipe with a group for each layer, the models as the method wants them.
+
+    Args:
+        word: A method, with options that differ from its defaults: ``tsvm`` or ``tsvm:ranks=searched,keep=all``.
+        folders: The base and the experts.
+        layers: Number of layers.
+    """
+    name, _, given = word.partition(":")
     method = methods.load(name)
-    options = method.resolve({})
+    options = method.resolve({k: yaml.safe_load(v) for k, _, v in (o.partition("=") for o in given.split(",") if o)})
     base, experts = folders[0], folders[1:]
     models = tuple(CheckpointRef(str(folder)) for folder in experts[: method.models[1]])
     groups = ParameterGroups((*(Group(f"layer {i}", layers=(i, i + 1)) for i in range(layers)), Group("outside")))
@@ -98,10 +108,17 @@ def measure(
     ]
     read = len(recipe.sources) + (recipe.base is not None)
     nbytes = sum(info.nbytes for info in merger.checkpoints.reference.specs.values())
-    return {
+    found = {
         "bytes": nbytes * (read + 1), "bandwidth": bandwidth, "first": first, "every": every, "one_layer": one,
+        "model_bytes": nbytes, "prepared_bytes": sum(path.stat().st_size for path in store.rglob("*part-*")),
         "kernels": in_use(device).name, "why": in_use(device).reason,
     }  # fmt: skip
+    if name in DECOMPOSED and device == "cpu":
+        matrices = [spec.shape for spec in merger.checkpoints.reference.specs.values() if len(spec.shape) == 2]
+        shapes = [(height, width) for height, width in matrices]
+        for label, threads in (("bare", torch.get_num_threads()), ("bare_one_thread", 1)):
+            found[label] = bare_seconds(name, shapes, len(recipe.sources), threads)
+    return found
 
 
 def in_a_process(name: str, arguments: argparse.Namespace, kernels: str | None) -> dict[str, Any]:
@@ -123,8 +140,9 @@ def with_mergekit(python: Path, name: str, folders: list[Path], layers: int, thr
     groups = ParameterGroups((Group("all"),))
     flat = replace(recipe, options=options, groups=groups, coefficients=_row(recipe))
     checkpoints = Checkpoints.open(flat)
-    config = mergekit_config(flat, checkpoints.merged_names)
-    if config is None:
+    try:
+        config = as_mergekit(flat, checkpoints)
+    except InputError:
         return None
     program = str(python.absolute().parent / "mergekit-yaml")
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "HF_HUB_OFFLINE": "1"}
@@ -134,7 +152,7 @@ def with_mergekit(python: Path, name: str, folders: list[Path], layers: int, thr
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "config.yml"
-        file.write_text(yaml.safe_dump(config))
+        file.write_text(config, encoding="utf-8")
         start = min(run("--help") for _ in range(2))
         words = (str(file), str(Path(folder) / "theirs"), "--no-copy-tokenizer", "--quiet", "-j", str(threads))
         theirs = run(*words)
@@ -212,7 +230,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="135m", help="135m or 1b; generated if there are no trained models")
     parser.add_argument("--models", type=Path, help="a folder with base, one, two and three")
-    parser.add_argument("--methods", nargs="*", help="which; all if none")
+    parser.add_argument("--methods", nargs="*", help="which, as NAME or NAME:OPTION=VALUE,...; all if none")
     parser.add_argument("--mergekit", type=Path, help="the Python of an environment with mergekit")
     parser.add_argument("--device", default="cpu", help="where candidates are merged; mergekit merges on the CPU")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))

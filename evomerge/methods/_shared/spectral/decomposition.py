@@ -2,8 +2,8 @@
 
 They come from the eigenvectors of the Gram matrix of the matrix's shorter side, in float64: that resolves singular
 values as far as a decomposition in float32 would, takes no longer, and of long matrices much less. LAPACK adds up in
-another order on another number of threads, so it runs on one. Directions whose singular value is below
-:data:`LEAST` of the largest count as none: what they are is up to rounding.
+another order on another number of threads, so it runs on one, and so do long sums; short products need not. Directions
+whose singular value is below :data:`LEAST` of the largest count as none: what they are is up to rounding.
 """
 
 from __future__ import annotations
@@ -73,9 +73,8 @@ def svd(matrix: torch.Tensor, least: float = LEAST) -> Svd:
     if matrix.shape[0] < matrix.shape[1]:
         turned = svd(matrix.t().contiguous(), least)
         return Svd(turned.right, turned.values, turned.left)
-    with one_thread():
-        values, vectors = _eigen(_gram(matrix), least)
-        return Svd(_times(matrix, vectors / values), values, vectors.to(torch.float32))
+    values, vectors = _eigen(matrix, least)
+    return Svd(_times(matrix, vectors / values), values, vectors.to(torch.float32))
 
 
 def polar(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -90,14 +89,14 @@ def polar(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     if matrix.shape[0] < matrix.shape[1]:
         factor, values = polar(matrix.t().contiguous())
         return factor.t().contiguous(), values
+    values, vectors = _eigen(matrix, LEAST)
+    return _times(matrix, (vectors / values) @ vectors.t()), values
+
+
+def _eigen(matrix: torch.Tensor, least: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Singular values that are not zero, largest first, and right singular vectors as columns, float64."""
     with one_thread():
-        values, vectors = _eigen(_gram(matrix), LEAST)
-        return _times(matrix, (vectors / values) @ vectors.t()), values
-
-
-def _eigen(gram: torch.Tensor, least: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Square roots of the eigenvalues that are not zero, largest first, and eigenvectors as columns."""
-    squares, vectors = torch.linalg.eigh(gram)
+        squares, vectors = torch.linalg.eigh(_gram(matrix))
     values = squares.clamp(min=0).sqrt().flip(0)
     rank = int((values > least * values[:1]).sum())
     vectors = vectors.flip(1)[:, :rank]
