@@ -9,8 +9,8 @@ folder.
     >>> run.front[0].test_scores
     >>> run.export("knee", "merged")
 
-``search``, ``merge``, ``audit``, ``as_mergekit`` and ``Run`` are imported when they are first asked for, since most of
-them load torch.
+``search``, ``merge``, ``schedules``, ``audit``, ``as_mergekit`` and ``Run`` are imported when they are first asked for,
+since most of them load torch.
 """
 
 import sys
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evomerge.api import Run, as_mergekit, audit, merge, search
+    from evomerge.run.recipes import schedules
 
-__all__ = ["Run", "__version__", "as_mergekit", "audit", "merge", "search"]
+__all__ = ["Run", "__version__", "as_mergekit", "audit", "merge", "schedules", "search"]
 __version__ = "0.1.0"
 
 
@@ -30,6 +31,10 @@ def __getattr__(name: str) -> Any:
         from evomerge import api
 
         return getattr(api, name)
+    if name == "schedules":
+        from evomerge.run.recipes import schedules
+
+        return schedules
     raise AttributeError(f"module 'evomerge' has no attribute {name!r}")
 
 

@@ -9,8 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from evomerge.contracts import landscape
-from evomerge.contracts.optional_searcher import OptionalContract
-from evomerge.contracts.partial_searcher import N_VAR, PartialContract
+from evomerge.contracts.partial_searcher import N_VAR, OptionalContract, PartialContract
 from evomerge.contracts.searcher_cases import (
     Trace,
     Unseeded,

@@ -142,8 +142,7 @@ class RunConfig:
     start_temperature: float | None = field(
         default=None,
         metadata=setting(
-            "also start from the experts weighted by softmax(-loss / this), as LM-Cocktail does with 5; null: not",
-            form="positive number",
+            "also start from experts weighted by softmax(-loss / this); null: not", form="positive number"
         ),
     )
     offline: bool | None = field(default=None, metadata=OFFLINE)
