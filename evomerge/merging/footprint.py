@@ -114,7 +114,7 @@ def _working(outputs: Outputs, tensor: OutputTensor) -> int:
         return read
     if tensor.sum is not None:
         return read + tensor.sum.working_bytes
-    own = outputs.method.working_bytes(tensor.merged_spec.numel, len(tensor.inputs))
+    own = outputs.method.working_bytes(tensor.merged_spec.shape, len(tensor.inputs), outputs.options)
     return own + read + _stepping(outputs, tensor)
 
 

@@ -106,6 +106,15 @@ def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int
     return 4 * count + 4 * directions * (rows + n_models * columns) + histograms
 
 
+def scratch_bytes(shape: Sequence[int], n_inputs: int, options: Options) -> int:
+    """A base of zeros for the blocks, the merged block, and twice what the basis makes of it."""
+    stack = stack_of(shape)
+    if stack is None:
+        return 0
+    count, rows, columns = stack
+    return 8 * count * columns * (min(rows, (n_inputs - 1) * columns) + rows)
+
+
 def in_basis(sources: TensorSources) -> TensorSources:
     """The blocks as the tensors of models whose base is zero, for TIES."""
     blocks = [sources.operand(f"block.{model}") for model in range(len(sources.models))]
@@ -188,6 +197,7 @@ METHOD = MergeMethod(
     },
     prepare=prepare,
     prepared_bytes=prepared_bytes,
+    scratch_bytes=scratch_bytes,
     survey=survey,
     starts=starts,
     exact_starts="models",

@@ -136,8 +136,9 @@ def test_a_plain_function_of_whole_tensors_is_a_method() -> None:
     with pytest.raises(InputError, match="has no option 'scale'"):
         magmax.resolve({"scale": 1})
     # Float32 copies of base and models, the result, and five intermediates.
-    assert magmax.working_bytes(100, 3) == 4 * 100 * (3 + 1 + 5)
-    assert methods.load("ties").working_bytes(100, 3) == 0
+    assert magmax.working_bytes((10, 10), 3, {}) == 4 * 100 * (3 + 1 + 5)
+    assert methods.load("ties").working_bytes((10, 10), 3, {}) == 0
+    assert replace(magmax, scratch_bytes=lambda shape, n_inputs, options: 7).working_bytes((2,), 3, {}) == 4 * 2 * 9 + 7
 
 
 def test_a_function_of_whole_tensors_returns_a_whole_tensor() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 def _no_starts(n_models: int, options: Options) -> Starts:
     return {}
+
+
+def _no_bytes(shape: Sequence[int], n_inputs: int, options: Options) -> int:
+    return 0
 
 
 def _not_in_mergekit(options: Options) -> Mapping[str, Any] | None:
@@ -61,6 +66,8 @@ class MergeMethod:
             between processes.
         prepared_bytes: ``prepared_bytes(shape, n_models, options)`` is the most that the prepared tensors take; given
             where ``prepare`` is.
+        scratch_bytes: ``scratch_bytes(shape, n_inputs, options)`` is the memory beside blocks that ``merge`` takes to
+            merge base and models of this shape; that of :func:`whole_tensor` is known.
         survey: ``survey(tensors, options)`` computes findings about all tensors, independent of coefficients, once per
             search, or returns None if these options need none. It folds over the prepared arrays, stays in memory
             and should be cheap beside preparing. It may keep ``tensors`` and iterate again later. Where a recipe has
@@ -97,6 +104,7 @@ class MergeMethod:
     stochastic: bool = False
     prepare: Callable[..., Mapping[str, torch.Tensor]] | None = None
     prepared_bytes: Callable[[Sequence[int], int, Options], int] | None = None
+    scratch_bytes: Callable[[Sequence[int], int, Options], int] = _no_bytes
     survey: Callable[[TensorSet, Options], Any] | None = None
     starts: Callable[[int, Options], Starts] = _no_starts
     exact_starts: Literal["all", "models", "none"] = "all"
@@ -113,9 +121,9 @@ class MergeMethod:
         if (self.prepare is None) != (self.prepared_bytes is None):
             raise ValueError(f"method {self.name}: expected prepare and prepared_bytes, or neither; one is missing")
 
-    def working_bytes(self, numel: int, n_inputs: int) -> int:
-        """Memory, beside blocks, that merging one tensor of this many elements from base and models takes."""
-        return whole_tensor_bytes(self.merge, numel, n_inputs)
+    def working_bytes(self, shape: Sequence[int], n_inputs: int, options: Options) -> int:
+        """Memory, beside blocks, that merging one tensor of this shape from base and models takes."""
+        return whole_tensor_bytes(self.merge, math.prod(shape), n_inputs) + self.scratch_bytes(shape, n_inputs, options)
 
     def resolve(self, options: Options) -> dict[str, Any]:
         """Fills in default options.
