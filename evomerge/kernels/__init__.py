@@ -58,16 +58,17 @@ from evomerge.kernels.operands import (
     Range,
     RankWindow,
     Selection,
+    Sparse,
     Threshold,
     Values,
     Variance,
     Window,
 )
 from evomerge.kernels.rank_lookup import MAX_INDEXED, bin_holding, elements_at, elements_of, top_k
+from evomerge.kernels.reference.magnitudes import magnitude_bits
 from evomerge.kernels.reference.noise import uniform
 from evomerge.kernels.reference.sparsify import in_window
 from evomerge.kernels.reference.sums import cumulative_square_sums
-from evomerge.kernels.reference.values import magnitude_bits
 
 __all__ = [
     "BLOCK",
@@ -93,6 +94,7 @@ __all__ = [
     "Range",
     "RankWindow",
     "Selection",
+    "Sparse",
     "Threshold",
     "Values",
     "Variance",

@@ -4,7 +4,7 @@ A pass runs as a single-pass C kernel (:mod:`evomerge.kernels.native`) where all
 16 or 32 bits per element and the library is there. What mixes, and what looks for NaN and infinity, runs as one Triton
 kernel (:mod:`evomerge.kernels.fused`) where all its tensors lie so in a GPU's memory and Triton is there. Everything
 else runs as torch (:mod:`evomerge.kernels.reference`), the reference and the fallback; so do, anywhere, competition
-scores whose agreement is not ``product``. All give the same bits.
+scores whose agreement is not ``product``, and on a GPU masks at random that also trim. All give the same bits.
 """
 
 from __future__ import annotations

@@ -91,9 +91,6 @@ def slope_of(limits: Range) -> float:
     return 1 / (high - low) if high > low else 0.0
 
 
-Values = Delta | Variance | PcbScore
-
-
 @dataclass(frozen=True)
 class Threshold:
     """Top-k threshold; ties go to the lowest index.
@@ -134,6 +131,7 @@ class BernoulliMask:
         step: Increase of the probability per rank.
         ranks: uint16 rank of every element, or None where all have the same probability.
         rescale: Whether kept elements are divided by their own probability.
+        window: Of the elements kept so far, still undivided, only those in this window are; None is all.
     """
 
     key: int
@@ -141,6 +139,7 @@ class BernoulliMask:
     step: float = 0.0
     ranks: torch.Tensor | None = None
     rescale: bool = False
+    window: Window | None = None
 
 
 LEVELS = 1 << 16
@@ -163,6 +162,29 @@ class RankWindow:
 
 
 Mask = Window | BernoulliMask | RankWindow
+
+
+@dataclass(frozen=True)
+class Sparse:
+    """A model minus the base, sparsified.
+
+    Attributes:
+        base: The base's tensor, flat.
+        model: The model's.
+        mask: The mask; elements that it drops are zero.
+    """
+
+    base: torch.Tensor
+    model: torch.Tensor
+    mask: Mask
+
+    @property
+    def models(self) -> tuple[torch.Tensor, ...]:
+        """The models that take part."""
+        return (self.model,)
+
+
+Values = Delta | Variance | PcbScore | Sparse
 
 
 @dataclass(frozen=True)

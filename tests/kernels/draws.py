@@ -23,6 +23,7 @@ from evomerge.kernels import (
     PcbTerm,
     RankWindow,
     Selection,
+    Sparse,
     Threshold,
     Values,
     Variance,
@@ -72,11 +73,12 @@ class Draw:
         if kind == 1:
             return self.window()
         key, density = self.random.getrandbits(64), self.random.uniform(0.05, 0.9)
+        window = self.window() if self.random.random() < 0.3 else None
         if kind == 2:
-            return BernoulliMask(key, density)
+            return BernoulliMask(key, density, window=window)
         ranks = torch.randint(0, 1000, (self.numel,), generator=self.generator).to(torch.uint16)
         if kind == 3:
-            return BernoulliMask(key, density, (1 - density) / 1000, ranks, self.random.random() < 0.5)
+            return BernoulliMask(key, density, (1 - density) / 1000, ranks, self.random.random() < 0.5, window)
         return RankWindow(ranks, self.random.randint(0, 500), self.random.randint(400, 1000))
 
     def number(self) -> float:
@@ -110,9 +112,13 @@ class Draw:
         return self.values_like(Delta(base, base))
 
     def values_like(self, other: Values) -> Values:
-        models = [self.near(other.base) for _ in range(3)]
+        models, mask = [self.near(other.base) for _ in range(3)], self.mask()
         return self.random.choice(
-            [Delta(other.base, models[0]), Variance(other.base, models), self.score(other.base, models, 1)]
+            [
+                Delta(other.base, models[0]) if mask is None else Sparse(other.base, models[0], mask),
+                Variance(other.base, models),
+                self.score(other.base, models, 1),
+            ]
         )
 
     def score(self, base: torch.Tensor, models: Sequence[torch.Tensor], model: int) -> PcbScore:

@@ -9,7 +9,7 @@ import torch
 
 from evomerge import methods
 from evomerge.kernels import Histogram, torch_only
-from evomerge.kernels.reference.sparsify import selected
+from evomerge.kernels.reference.values import selected
 from evomerge.methods import sce
 from tests.methods.one_tensor import merge
 

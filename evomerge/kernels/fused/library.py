@@ -61,5 +61,9 @@ def takes(*tensors: torch.Tensor) -> bool:
 
 
 def takes_mixture(mixture: Mixture) -> bool:
-    """Whether the kernels take a mixture of such tensors: any that selects by nothing, or by a variance."""
-    return mixture.select is None or isinstance(mixture.select.values, Variance)
+    """Whether the kernels take a mixture of such tensors.
+
+    Any that selects by nothing, or by a variance, and trims nothing of what is kept at random.
+    """
+    trims = any(isinstance(own.mask, BernoulliMask) and own.mask.window is not None for own in mixture.parts)
+    return not trims and (mixture.select is None or isinstance(mixture.select.values, Variance))

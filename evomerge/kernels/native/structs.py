@@ -9,7 +9,18 @@ from typing import Any
 import torch
 
 from evomerge.kernels.keys import key_words
-from evomerge.kernels.operands import BernoulliMask, Delta, Mask, PcbScore, Threshold, Values, Variance, Window
+from evomerge.kernels.operands import (
+    NOTHING,
+    BernoulliMask,
+    Delta,
+    Mask,
+    PcbScore,
+    Sparse,
+    Threshold,
+    Values,
+    Variance,
+    Window,
+)
 
 Int, Long, Float = ctypes.c_int32, ctypes.c_int64, ctypes.c_float
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
@@ -40,6 +51,7 @@ class MaskStruct(ctypes.Structure):
         ("rescale", Int),
         ("first", Int),
         ("stop", Int),
+        ("trims", Int),
         ("ranks", ctypes.c_void_p),
     ]
 
@@ -59,6 +71,7 @@ class ValuesStruct(ctypes.Structure):
         ("base", ArrayStruct),
         ("models", ctypes.POINTER(ArrayStruct)),
         ("score", ScoreStruct),
+        ("mask", ctypes.POINTER(MaskStruct)),
     ]
 
 
@@ -83,8 +96,12 @@ def mask_struct(mask: Mask | None) -> MaskStruct:
     if isinstance(mask, Window):
         return MaskStruct(kind=1, within=_threshold_struct(mask.within), beyond=_threshold_struct(mask.beyond))
     if isinstance(mask, BernoulliMask):
+        window = mask.window or Window(NOTHING)
         return MaskStruct(
             kind=2,
+            within=_threshold_struct(window.within),
+            beyond=_threshold_struct(window.beyond),
+            trims=mask.window is not None,
             keys=(ctypes.c_uint32 * 2)(*key_words(mask.key, 0)),
             probability=mask.probability,
             step=mask.step,
@@ -96,9 +113,10 @@ def mask_struct(mask: Mask | None) -> MaskStruct:
 
 def values_struct(values: Values) -> ValuesStruct:
     """Element-wise values."""
-    kind = (Delta, Variance, PcbScore).index(type(values))
+    kind = (Delta, Variance, PcbScore, Sparse).index(type(values))
     score = score_struct(values) if isinstance(values, PcbScore) else ScoreStruct()
-    return ValuesStruct(kind, len(values.models), array_struct(values.base), array_structs(values.models), score)
+    mask = ctypes.pointer(mask_struct(values.mask)) if isinstance(values, Sparse) else None
+    return ValuesStruct(kind, len(values.models), array_struct(values.base), array_structs(values.models), score, mask)
 
 
 def score_struct(score: PcbScore) -> ScoreStruct:

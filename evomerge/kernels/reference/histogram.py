@@ -7,7 +7,8 @@ import torch
 from evomerge.kernels.blocks import CHUNK, spans
 from evomerge.kernels.histogram import Histogram, sum_by_key
 from evomerge.kernels.operands import Values
-from evomerge.kernels.reference.values import block_of, blocks_of, magnitude_bits
+from evomerge.kernels.reference.magnitudes import magnitude_bits
+from evomerge.kernels.reference.values import block_of, blocks_of
 
 
 def histogram_of(values: Values, limit: int) -> Histogram:

@@ -12,7 +12,8 @@ import torch
 
 from evomerge.kernels.blocks import fill, flat, spans
 from evomerge.kernels.operands import Mixed, Mixture
-from evomerge.kernels.reference.sparsify import selected, sparsify
+from evomerge.kernels.reference.sparsify import sparsify
+from evomerge.kernels.reference.values import selected
 
 
 def mix(mixture: Mixture, out: torch.Tensor) -> Mixed:

@@ -8,7 +8,8 @@ import torch
 
 from evomerge.kernels.blocks import CHUNK, spans
 from evomerge.kernels.operands import Bin, Values
-from evomerge.kernels.reference.values import block_of, blocks_of, magnitude_bits
+from evomerge.kernels.reference.magnitudes import magnitude_bits
+from evomerge.kernels.reference.values import block_of, blocks_of
 
 
 def end_of_equal(values: Values, bits: int, quota: int) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from evomerge.kernels.operands import LEVELS, Delta
-from evomerge.kernels.reference.values import delta_block, magnitude_bits
+from evomerge.kernels.reference.magnitudes import magnitude_bits
+from evomerge.kernels.reference.values import delta_block
 
 # Elements sorted at once.
 _AT_ONCE = 1 << 24

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from evomerge.kernels.operands import NOTHING, Mask, RankWindow, Selection, Threshold, Window
+from evomerge.kernels.operands import NOTHING, BernoulliMask, Mask, RankWindow, Threshold, Window
+from evomerge.kernels.reference.magnitudes import magnitude_bits
 from evomerge.kernels.reference.noise import uniform
-from evomerge.kernels.reference.values import block_of, magnitude_bits
 
 
 def sparsify(mask: Mask, block: torch.Tensor, span: slice) -> torch.Tensor:
@@ -22,13 +22,21 @@ def sparsify(mask: Mask, block: torch.Tensor, span: slice) -> torch.Tensor:
     if isinstance(mask, RankWindow):
         ranks = mask.ranks[span].to(block.device, torch.int32)
         return block.mul_((ranks >= mask.first).logical_and_(ranks < mask.stop))
+    return _at_random(mask, block, span)
+
+
+def _at_random(mask: BernoulliMask, block: torch.Tensor, span: slice) -> torch.Tensor:
     noise = uniform(mask.key, span, block.device)
     lowest = torch.tensor(mask.probability, dtype=torch.float32).item()  # a tensor on a device would be a copy to it
+    probability = None
     if mask.ranks is None:
-        return block.mul_(noise < lowest)
-    probability = mask.ranks[span].to(block.device, torch.float32).mul_(mask.step).add_(lowest)
-    block.mul_(noise < probability)
-    return block.div_(probability) if mask.rescale else block
+        block.mul_(noise < lowest)
+    else:
+        probability = mask.ranks[span].to(block.device, torch.float32).mul_(mask.step).add_(lowest)
+        block.mul_(noise < probability)
+    if mask.window is not None:
+        block.mul_(in_window(mask.window, block, span))
+    return block if probability is None or not mask.rescale else block.div_(probability)
 
 
 def in_window(window: Window, block: torch.Tensor, span: slice) -> torch.Tensor:
@@ -38,11 +46,6 @@ def in_window(window: Window, block: torch.Tensor, span: slice) -> torch.Tensor:
     if window.beyond is NOTHING:
         return inside
     return inside.logical_and_(_reaches(window.beyond, bits, span).logical_not_())
-
-
-def selected(selection: Selection, span: slice) -> torch.Tensor:
-    """Boolean mask of the elements of one block that are chosen."""
-    return in_window(selection.window, block_of(selection.values, span), span)
 
 
 def _reaches(threshold: Threshold, bits: torch.Tensor, span: slice) -> torch.Tensor:

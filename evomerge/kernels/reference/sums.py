@@ -13,8 +13,9 @@ import torch
 from evomerge.kernels.blocks import spans
 from evomerge.kernels.exact import exact_sum
 from evomerge.kernels.operands import Mask, Selection, Values, Variance
-from evomerge.kernels.reference.sparsify import selected, sparsify
-from evomerge.kernels.reference.values import block_of, delta_block, magnitude_bits
+from evomerge.kernels.reference.magnitudes import magnitude_bits
+from evomerge.kernels.reference.sparsify import sparsify
+from evomerge.kernels.reference.values import block_of, delta_block, selected
 
 _RUN = 1024
 _TABLE = 1 << 22

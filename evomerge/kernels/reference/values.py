@@ -7,19 +7,17 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from evomerge.kernels.blocks import flat, spans
-from evomerge.kernels.operands import Delta, PcbScore, Range, Values, Variance, slope_of
+from evomerge.kernels.operands import Delta, PcbScore, Range, Selection, Sparse, Values, Variance, slope_of
 from evomerge.kernels.reference.elementary import exp, tanh
-
-
-def magnitude_bits(values: torch.Tensor) -> torch.Tensor:
-    """The bits of float32 ``|values|`` as int32, which order as the magnitudes do; all NaN alike are the largest."""
-    return (values.view(torch.int32) & 0x7FFFFFFF).clamp_(max=0x7F800001)
+from evomerge.kernels.reference.sparsify import in_window, sparsify
 
 
 def block_of(values: Values, span: slice) -> torch.Tensor:
     """One block of values in float32, as new memory."""
     if isinstance(values, Delta):
         return delta_block(values.base, values.model, span)
+    if isinstance(values, Sparse):
+        return sparsify(values.mask, delta_block(values.base, values.model, span), span)
     deltas = [delta_block(values.base, model, span) for model in values.models]
     if isinstance(values, Variance):
         return _variance(deltas)
@@ -30,6 +28,11 @@ def blocks_of(values: Values) -> Iterator[torch.Tensor]:
     """All values, block by block."""
     for span in spans(values.base.numel(), device=values.base.device):
         yield block_of(values, span)
+
+
+def selected(selection: Selection, span: slice) -> torch.Tensor:
+    """Boolean mask of the elements of one block that are chosen."""
+    return in_window(selection.window, block_of(selection.values, span), span)
 
 
 def delta_block(base: torch.Tensor, model: torch.Tensor, span: slice) -> torch.Tensor:

@@ -47,7 +47,14 @@ def delta_mergekit(options: Options) -> Mapping[str, Any] | None:
     mergekit always takes each tensor by itself, keeps an exact number of elements, lets weighted deltas vote, takes
     plus on a tie, divides by weights or not at all, and rescales to the same sum of absolute values or not at all.
     """
-    same = {"scope": "tensor", "kept": "exact", "rounding": "down", "votes": "weighted", "tie": "positive"}
+    same = {
+        "scope": "tensor",
+        "kept": "exact",
+        "rounding": "down",
+        "trim": "none",
+        "votes": "weighted",
+        "tie": "positive",
+    }
     if any(options.get(name, value) != value for name, value in same.items()):
         return None
     if options["normalise"] == "count" or options.get("rescale") in ("inverse", "own"):

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from evomerge.kernels import Delta, Finite, Mask, Mixture, Part, absolute_sum, mix
+from evomerge.kernels import BernoulliMask, Delta, Finite, Mask, Mixture, Part, absolute_sum, mix
 from evomerge.kernels import net_sign as elected_signs
 from evomerge.methods._shared.coefficients import per_model, shared
 from evomerge.methods._shared.inputs import Coefficients, Merge, TensorContext, TensorSources
@@ -106,6 +106,8 @@ def _factor(sources: TensorSources, coefficients: Coefficients, model: int, mask
         return 1.0 / per_model(coefficients["density"])[model]
     if rescale == "l1":
         delta = delta_of(sources, model)
+        if isinstance(mask, BernoulliMask):
+            mask = replace(mask, window=None)  # what is dropped is made up for, what is trimmed is not
         after = absolute_sum(delta, mask)
         return absolute_sum(delta) / after if after > 0 else 1.0
     return 1.0

@@ -5,6 +5,9 @@ from __future__ import annotations
 from tests.golden.table.case import Compute, Merge
 from tests.golden.table.given_numbers import Drawn
 
+DARE_TIES = {
+    "trim": "global", "kept": "threshold", "rounding": "up", "votes": "plain", "tie": "majority", "normalise": "count",
+}  # fmt: skip
 DELLA = {"epsilon": 0.07 / min(0.7, 1 - 0.7), "density": 0.7, "lambda": 1.1}
 # Without a largest magnitude to leave out these keep the largest of every tensor, which is the other strategy of DARE.
 LARGEST = {"scope": "tensor", "rounding": "up"}
@@ -12,6 +15,9 @@ LARGEST = {"scope": "tensor", "rounding": "up"}
 CASES: dict[str, Compute] = {
     "dare_p01_average": Drawn(Merge("dare_linear", {"density": 1 - 0.1, "weight": 1 / 3}), "high"),
     "dare_p09_ta_s1": Drawn(Merge("dare_linear", {"density": 1 - 0.9}), "high"),
+    "dare_p05_ties_m08_s07": Drawn(
+        Merge("dare_ties", {"density": 1 - 0.5, "trim_density": 1 - 0.8, "lambda": 0.7}, DARE_TIES), "high"
+    ),
     "dare_magnitude_p05_ta": Merge("breadcrumbs", {"density": 1 - 0.5, "weight": 0.5}, LARGEST),
     "della_d07_w014_lam11": Drawn(Merge("della", DELLA), "low"),
     "della_d04_w05_weights": Drawn(

@@ -63,11 +63,17 @@ INLINE void sparsify(const mask_t *mask, int64_t at, int n, lanes_t *x) {
         uint32_t below = noise_below(mask->probability);
         words_t top = all_words(below << 8);
         if (below < 1u << 24) EACH(u) x[u] = x[u] * only(words_below(noise(mask->keys, at + u * LANES), top), one);
-    } else if (mask->kind == MASK_BERNOULLI) EACH(u) {
-        lanes_t ranks = as_floats(load_words(mask->ranks + at + u * LANES, share_of(u, n)));
-        lanes_t probability = ranks * mask->step + mask->probability;
-        x[u] = x[u] * only(above(probability, as_floats(noise(mask->keys, at + u * LANES) >> 8) * 0x1p-24f), one);
-        if (mask->rescale) x[u] = x[u] / probability;
+        if (mask->trims) apply_window(mask, at, x, x);
+    } else if (mask->kind == MASK_BERNOULLI) {
+        lanes_t probability[UNROLLED];
+        EACH(u) {
+            lanes_t ranks = as_floats(load_words(mask->ranks + at + u * LANES, share_of(u, n)));
+            probability[u] = ranks * mask->step + mask->probability;
+            words_t drawn = noise(mask->keys, at + u * LANES) >> 8;
+            x[u] = x[u] * only(above(probability[u], as_floats(drawn) * 0x1p-24f), one);
+        }
+        if (mask->trims) apply_window(mask, at, x, x);
+        if (mask->rescale) EACH(u) x[u] = x[u] / probability[u];
     } else if (mask->kind == MASK_RANKS) {
         words_t first = all_words((uint32_t)mask->first), stop = all_words((uint32_t)mask->stop);
         EACH(u) {

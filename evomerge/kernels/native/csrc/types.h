@@ -21,7 +21,7 @@
 
 enum { FLOAT32, BFLOAT16, FLOAT16 };
 enum { MASK_ALL, MASK_WINDOW, MASK_BERNOULLI, MASK_RANKS };
-enum { VALUES_DELTA, VALUES_VARIANCE, VALUES_SCORE };
+enum { VALUES_DELTA, VALUES_VARIANCE, VALUES_SCORE, VALUES_SPARSE };
 
 typedef struct {
     const void *data;
@@ -37,11 +37,12 @@ typedef struct {
 /* Sparsity mask of one delta; see operands.py. */
 typedef struct {
     int32_t kind;
-    threshold_t within, beyond;     /* MASK_WINDOW */
+    threshold_t within, beyond;     /* MASK_WINDOW, and MASK_BERNOULLI that trims */
     uint32_t keys[2];       /* MASK_BERNOULLI */
     float probability, step;
     int32_t rescale;        /* whether kept elements are divided by their probability */
     int32_t first, stop;    /* MASK_RANKS */
+    int32_t trims;          /* whether of what is kept at random, only elements in the window are kept */
     const uint16_t *ranks;
 } mask_t;
 
@@ -58,6 +59,7 @@ typedef struct {
     array_t base;
     const array_t *models;
     score_t score;          /* VALUES_SCORE */
+    const mask_t *mask;     /* VALUES_SPARSE */
 } values_t;
 
 /* Memory aligned to cache lines. */

@@ -1,6 +1,7 @@
 /* Element-wise values of a base and models; see reference/values.py. */
 #pragma once
 
+#include "masks.h"
 #include "pcb_score.h"
 
 /* A step for each of several models. */
@@ -36,6 +37,10 @@ INLINE void score_step(const values_t *v, const lanes_t *base, int64_t at, int n
 INLINE void values_step(const values_t *v, const lanes_t *base, int64_t at, int n, lanes_t *to, steps_t scratch) {
     if (v->kind == VALUES_DELTA) delta_step(v->models, base, at, n, to);
     else if (v->kind == VALUES_VARIANCE) variance_step(v, base, at, n, to, scratch);
+    else if (v->kind == VALUES_SPARSE) {
+        delta_step(v->models, base, at, n, to);
+        sparsify(v->mask, at, n, to);
+    }
     else score_step(v, base, at, n, to);
 }
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass
 
 from evomerge.kernels import Window
 from evomerge.methods._shared.coefficients import per_model
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSet, TensorSources
+from evomerge.methods._shared.net_sign import NetSign
 from evomerge.methods._shared.sparsify.global_top_k import GlobalTopK
 from evomerge.methods._shared.sparsify.top_k import (
     TopK,
@@ -18,7 +17,7 @@ from evomerge.methods._shared.sparsify.top_k import (
     threshold_rank,
     thresholds_of_tensor,
 )
-from evomerge.methods._shared.task_vector import delta_of, net_sign
+from evomerge.methods._shared.task_vector import delta_of
 
 
 def trim(
@@ -46,33 +45,18 @@ def _largest(sources: TensorSources, model: int, density: float) -> TopK:
 
 
 @dataclass(frozen=True)
-class Survey:
+class Survey(NetSign):
     """Findings about all tensors together, with ``scope: global``.
 
     Attributes:
-        tensors: All tensors of the merge.
         top_k: Thresholds of whole models.
     """
 
-    tensors: TensorSet
     top_k: GlobalTopK
-    _signs: OrderedDict[Any, int] = field(default_factory=OrderedDict)
-
-    def net_sign(self, coefficients: Coefficients) -> int:
-        """The sum of the signs that the whole model elects with these coefficients; one pass over all tensors."""
-        key = tuple(sorted(coefficients.items()))
-        if key not in self._signs:
-            self._signs[key] = sum(
-                net_sign(context, replace(sources, survey=self), coefficients, trim)
-                for context, sources in self.tensors
-            )
-            while len(self._signs) > 256:
-                self._signs.popitem(last=False)
-        return self._signs[key]
 
 
 def survey(tensors: TensorSet, options: Options) -> Survey | None:
     """Adds up the histograms of the whole model, if one threshold is to hold for all of it."""
     if options["scope"] == "tensor":
         return None
-    return Survey(tensors, GlobalTopK(tensors, options))
+    return Survey(tensors, trim, GlobalTopK(tensors, options))
