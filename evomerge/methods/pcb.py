@@ -96,10 +96,17 @@ RATIO = Coefficient(
 
 
 @dataclass(frozen=True)
-class Survey:
-    """Limits of magnitudes and histogram of scores of each model over all tensors, with ``scope: global``."""
+class Findings:
+    """Findings about one tensor, or with ``scope: global`` about all of them.
+
+    Attributes:
+        limits: Limits of each model's magnitudes.
+        order: The order in which models are summed.
+        scores: Scores of each model.
+    """
 
     limits: Sequence[Range]
+    order: Sequence[int]
     scores: Sequence[Ordered]
 
 
@@ -114,10 +121,25 @@ def limits_of(magnitudes: Ordered, fraction: float) -> Range:
     return magnitudes.largest(lowest), magnitudes.largest(min(highest, lowest))
 
 
-def scores_of(sources: TensorSources, limits: Sequence[Range]) -> list[PcbScore]:
-    """The scores of all deltas of one tensor."""
+def order_of(magnitudes: Sequence[Histogram], options: Options) -> list[int]:
+    """The order in which models are summed: where quantiles are exact, one that follows from their deltas alone.
+
+    Which one of nearly equal scores is at the quantile would else follow from the order of the models.
+    """
+    order = list(range(len(magnitudes)))
+    if options["quantile"] == "exact":
+        sizes = [int((own.bin_keys.long() << own.shift) @ own.counts) for own in magnitudes]
+        order.sort(key=sizes.__getitem__)
+    return order
+
+
+def scores_of(sources: TensorSources, limits: Sequence[Range], order: Sequence[int]) -> list[PcbScore]:
+    """The scores of all deltas of one tensor, summed in an order."""
     base, models, agreement = sources.flat_base, sources.flat_models, sources.options["agreement"]
-    return [PcbScore(base, models, model, limits[model], agreement, limits) for model in range(len(models))]
+    inputs, ranges = [models[model] for model in order], [limits[model] for model in order]
+    return [
+        PcbScore(base, inputs, order.index(model), limits[model], agreement, ranges) for model in range(len(models))
+    ]
 
 
 def _ordered(options: Options, histogram: Histogram, *values: Values) -> Ordered:
@@ -138,14 +160,16 @@ def prepare(
         limits_of(_ordered(options, histogram, delta), options["clamp"])
         for histogram, delta in zip(found, deltas, strict=True)
     ]
-    scores = [histogram_of(score) for score in scores_of(TensorSources(base, models, options), limits)]
+    order = order_of(found, options)
+    scores = [histogram_of(score) for score in scores_of(TensorSources(base, models, options), limits, order)]
     # Magnitudes are float32, so these are exact.
-    return {"limits": torch.tensor(limits, dtype=torch.float32), **joined(scores, "scores")}
+    arrays = {"limits": torch.tensor(limits, dtype=torch.float32), **joined(scores, "scores")}
+    return arrays | ({"order": torch.tensor(order)} if options["quantile"] == "exact" else {})
 
 
 def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
-    """12 bytes per bin and model, see :func:`evomerge.kernels.max_bins`."""
-    return n_models * (histogram_bytes(torch.Size(shape).numel()) + 8)
+    """12 bytes per bin and model and 24 more, see :func:`evomerge.kernels.max_bins`."""
+    return n_models * (histogram_bytes(torch.Size(shape).numel()) + 16)
 
 
 def joined(histograms: Sequence[Histogram], name: str) -> dict[str, torch.Tensor]:
@@ -162,16 +186,18 @@ def _limits(sources: TensorSources, name: str) -> list[Range]:
     return [(low, high) for low, high in sources.prepared[name].tolist()]
 
 
-def _scores(sources: TensorSources, name: str) -> list[Ordered]:
-    """The prepared scores of all models of one tensor."""
-    scores = scores_of(sources, sources.memoised(_limits, "limits"))
-    return [
-        _ordered(sources.options, histogram, score)
-        for histogram, score in zip(loaded(sources, name), scores, strict=True)
-    ]
+def _findings(sources: TensorSources, name: str) -> Findings:
+    """What has been prepared for one tensor."""
+    limits, order = _limits(sources, "limits"), _order(sources)
+    pairs = zip(loaded(sources, name), scores_of(sources, limits, order), strict=True)
+    return Findings(limits, order, [_ordered(sources.options, histogram, score) for histogram, score in pairs])
 
 
-def survey(tensors: TensorSet, options: Options) -> Survey | None:
+def _order(sources: TensorSources) -> list[int]:
+    return sources.prepared["order"].tolist() if "order" in sources.prepared else list(range(len(sources.models)))
+
+
+def survey(tensors: TensorSet, options: Options) -> Findings | None:
     """Limits of the whole model, and histograms of its scores from one pass over all tensors."""
     if options["scope"] == "tensor":
         return None
@@ -180,7 +206,7 @@ def survey(tensors: TensorSet, options: Options) -> Survey | None:
         return (delta_of(sources, model) for _, sources in tensors)
 
     def scores(model: int) -> Iterable[Values]:
-        return (scores_of(sources, limits)[model] for _, sources in tensors)
+        return (scores_of(sources, limits, order)[model] for _, sources in tensors)
 
     exact = options["quantile"] == "exact"
 
@@ -190,8 +216,9 @@ def survey(tensors: TensorSet, options: Options) -> Survey | None:
 
     magnitudes = ordered((loaded(sources, "magnitudes") for _, sources in tensors), deltas)
     limits = [limits_of(own, options["clamp"]) if own.count else (0.0, 0.0) for own in magnitudes]
-    found = ([histogram_of(score) for score in scores_of(sources, limits)] for _, sources in tensors)
-    return Survey(limits, ordered(found, scores))
+    order = order_of([own.histogram for own in magnitudes], options)
+    found = ([histogram_of(score) for score in scores_of(sources, limits, order)] for _, sources in tensors)
+    return Findings(limits, order, ordered(found, scores))
 
 
 def merge(
@@ -200,13 +227,10 @@ def merge(
     """Writes the base plus lambda times the balanced deltas; models of weight zero only compete."""
     if out.numel() == 0:
         return True
-    if sources.survey is not None:
-        limits, found = sources.survey.limits, sources.survey.scores
-    else:
-        limits, found = sources.memoised(_limits, "limits"), sources.memoised(_scores, "scores")
-    ratio, scores = shared(coefficients["ratio"]), scores_of(sources, limits)
+    found = sources.memoised(_findings, "scores") if sources.survey is None else sources.survey
+    ratio, scores = shared(coefficients["ratio"]), scores_of(sources, found.limits, found.order)
     terms = [
-        PcbTerm(scores[model], value, *span_of(found[model], ratio))
+        PcbTerm(scores[model], value, *span_of(found.scores[model], ratio))
         for model, value in enumerate(per_model(coefficients["weight"]))
         if value != 0
     ]
