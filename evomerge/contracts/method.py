@@ -273,6 +273,7 @@ class MethodContract:
             sizes.append(sum(array.nbytes for array in first.values()))
             assert sizes[-1] <= method.prepared_bytes(shape, self.count, options), shape
             assert set(first) == set(second)
+            assert not first or method.prepares is None or method.prepares(contexts[0], shape, options)
             for name, array in first.items():
                 assert array.is_contiguous()
                 assert array.device.type == "cpu"

@@ -136,10 +136,13 @@ def prepared_bounds(outputs: Outputs) -> dict[str, int]:
 
 def prepared_bound(outputs: Outputs, tensor: OutputTensor) -> int:
     """The most bytes that the method prepares for one tensor."""
-    bound = outputs.method.prepared_bytes
+    bound, prepares = outputs.method.prepared_bytes, outputs.method.prepares
     if bound is None or tensor.context is None:
         return 0
-    return bound(tensor.merged_spec.shape, tensor.slots, outputs.options)
+    shape = tensor.merged_spec.shape
+    if prepares is not None and not prepares(tensor.context, shape, outputs.options):
+        return 0
+    return bound(shape, tensor.slots, outputs.options)
 
 
 def code_digest() -> str:

@@ -41,7 +41,7 @@ from evomerge.methods._shared.interference.spectrum import (
     prepare_spectrum,
     spectrum_bytes,
 )
-from evomerge.methods._shared.matrices import MATRICES, REST
+from evomerge.methods._shared.matrices import MATRICES, REST, is_optimised
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
 
@@ -134,6 +134,7 @@ METHOD = MergeMethod(
     options={"matrices": MATRICES, "rest": REST, "rank": RANK, "share": SHARE, "filter": FILTER},
     prepare=prepare_spectrum,
     prepared_bytes=spectrum_bytes,
+    prepares=is_optimised,
     starts=starts,
     exact_starts="none",
     copies=None,

@@ -196,6 +196,7 @@ METHOD = MergeMethod(
     },
     prepare=prepare,
     prepared_bytes=prepared_bytes,
+    prepares=is_optimised,
     survey=survey,
     starts=starts,
     exact_starts="none",

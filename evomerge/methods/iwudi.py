@@ -38,7 +38,7 @@ from evomerge.methods._shared.interference.spectrum import (
     spectrum_bytes,
     tikhonov,
 )
-from evomerge.methods._shared.matrices import MATRICES, REST
+from evomerge.methods._shared.matrices import MATRICES, REST, is_optimised
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
 
@@ -97,6 +97,7 @@ METHOD = MergeMethod(
     options={"matrices": MATRICES, "rest": REST, "filter": FILTER},
     prepare=prepare_spectrum,
     prepared_bytes=spectrum_bytes,
+    prepares=is_optimised,
     starts=starts,
     exact_starts="none",
     copies=None,

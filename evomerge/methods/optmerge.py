@@ -35,7 +35,7 @@ from evomerge.methods._shared.inputs import Options
 from evomerge.methods._shared.interference.descending import coefficients, merge, prepared_bytes, preparing, starts
 from evomerge.methods._shared.interference.descent import DESCENT_OPTIONS
 from evomerge.methods._shared.interference.objective import Objective, truncated_interference
-from evomerge.methods._shared.matrices import MATRICES, REST, MatrixDeltas
+from evomerge.methods._shared.matrices import MATRICES, REST, MatrixDeltas, is_optimised
 from evomerge.options import Option
 
 TARGET = Option(
@@ -76,6 +76,7 @@ METHOD = MergeMethod(
     options={"matrices": MATRICES, "rest": REST, "target": TARGET, "rank": RANK, **_DESCENT},
     prepare=preparing(objective),
     prepared_bytes=prepared_bytes,
+    prepares=is_optimised,
     starts=starts,
     exact_starts="none",
     copies=None,

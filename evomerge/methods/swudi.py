@@ -51,7 +51,7 @@ from evomerge.methods._shared.interference.spectrum import (
     spectrum_bytes,
     tikhonov,
 )
-from evomerge.methods._shared.matrices import MATRICES, REST
+from evomerge.methods._shared.matrices import MATRICES, REST, is_optimised
 from evomerge.recipe import Coefficient
 
 RATIO = Coefficient(
@@ -105,6 +105,7 @@ METHOD = MergeMethod(
     options={"matrices": MATRICES, "rest": REST},
     prepare=prepare_spectrum,
     prepared_bytes=spectrum_bytes,
+    prepares=is_optimised,
     starts=starts,
     exact_starts="none",
     copies=None,

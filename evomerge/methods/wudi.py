@@ -31,7 +31,7 @@ from evomerge.methods._shared.inputs import Options
 from evomerge.methods._shared.interference.descending import coefficients, merge, prepared_bytes, preparing, starts
 from evomerge.methods._shared.interference.descent import DESCENT_OPTIONS
 from evomerge.methods._shared.interference.objective import Objective, interference
-from evomerge.methods._shared.matrices import MATRICES, REST, MatrixDeltas
+from evomerge.methods._shared.matrices import MATRICES, REST, MatrixDeltas, is_optimised
 
 
 def objective(deltas: MatrixDeltas, squares: Sequence[float], options: Options) -> Objective:
@@ -48,6 +48,7 @@ METHOD = MergeMethod(
     options={"matrices": MATRICES, "rest": REST, **DESCENT_OPTIONS},
     prepare=preparing(objective),
     prepared_bytes=prepared_bytes,
+    prepares=is_optimised,
     starts=starts,
     exact_starts="none",
     copies=None,

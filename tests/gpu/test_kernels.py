@@ -40,20 +40,26 @@ CUDA = torch.device("cuda")
 # Methods that go by whole vectors, or whose candidates are torch's block by block.
 OTHERS = (
     "arcee_fusion",
+    "aswudi",
     "bitdelta",
     "consensus",
+    "doge",
     "emr",
+    "iwudi",
     "karcher",
     "magmax",
     "model_stock",
     "multislerp",
     "nearswap",
     "nuslerp",
+    "optmerge",
     "ram",
     "ramplus_tl",
     "sce",
     "slerp",
+    "swudi",
     "widen",
+    "wudi",
 )
 ELEMENTWISE = [name for name in methods.names() if name not in OTHERS]
 

@@ -26,6 +26,10 @@ def recipe_of(method: str, folders: Family) -> Recipe:
     return make_recipe(method, experts[: declared.models[1]], base if declared.base == "required" else None)
 
 
+# Hundreds of steps in float32, each of which divides by how large gradients were.
+DESCENTS = ("doge", "wudi")
+
+
 def installed(recipe: Recipe, device: torch.device, dtype: str) -> dict[str, torch.Tensor]:
     """The weights of the recipe's candidate, brought back to the CPU."""
     checkpoints = Checkpoints.open(recipe)
@@ -42,10 +46,10 @@ def test_every_method_merges_as_on_the_cpu(method: str, dtype: str, family: Call
     recipe = recipe_of(method, family("llama", torch.bfloat16))
     here = installed(recipe, torch.device("cpu"), dtype)
     there = installed(recipe, CUDA, dtype)
-    rounding = 1e-5 if dtype == "float32" else 2**-7
+    rounding, least = 1e-5 if dtype == "float32" else 2**-7, 1e-4 if method in DESCENTS else 1e-6
     for name, tensor in here.items():
         torch.testing.assert_close(
-            there[name], tensor, rtol=rounding, atol=1e-6, msg=lambda text, n=name: f"{n}: {text}"
+            there[name], tensor, rtol=rounding, atol=least, msg=lambda text, n=name: f"{n}: {text}"
         )
 
 

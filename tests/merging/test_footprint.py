@@ -76,6 +76,18 @@ def test_what_is_prepared_anew_takes_memory_for_one_tensor(family: Callable[...,
     assert found.working == max(bounds.values()) < sum(bounds.values()) == found.prepared["nowhere"]
 
 
+def test_tensors_that_a_method_leaves_alone_take_nothing(family: Callable[..., Family]) -> None:
+    base, *experts = family()
+    bounds = {}
+    for matrices in ("layers", "all"):
+        recipe = make_recipe("swudi", experts, base, options={"matrices": matrices})
+        bounds[matrices] = prepared_bounds(Merger(Checkpoints.open(recipe)).outputs(recipe))
+    assert bounds["layers"]["model.embed_tokens.weight"] == 0 < bounds["all"]["model.embed_tokens.weight"]
+    assert bounds["layers"]["model.norm.weight"] == bounds["all"]["model.norm.weight"] == 0
+    layer = "model.layers.0.mlp.down_proj.weight"
+    assert 0 < bounds["layers"][layer] == bounds["all"][layer]
+
+
 def test_prepared_arrays_stay_within_the_bound(family: Callable[..., Family], tmp_path: Path) -> None:
     """Of every method that prepares any; the files' headers aside."""
     base, one, two = family()

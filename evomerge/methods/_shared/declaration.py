@@ -68,6 +68,8 @@ class MergeMethod:
             where ``prepare`` is.
         scratch_bytes: ``scratch_bytes(shape, n_inputs, options)`` is the memory beside blocks that ``merge`` takes to
             merge base and models of this shape; that of :func:`whole_tensor` is known.
+        prepares: ``prepares(context, shape, options)`` says whether anything is prepared for a tensor, of a method that
+            treats some alone; None is every tensor.
         survey: ``survey(tensors, options)`` computes findings about all tensors, independent of coefficients, once per
             search, or returns None if these options need none. It folds over the prepared arrays, stays in memory
             and should be cheap beside preparing. It may keep ``tensors`` and iterate again later. Where a recipe has
@@ -105,6 +107,7 @@ class MergeMethod:
     prepare: Callable[..., Mapping[str, torch.Tensor]] | None = None
     prepared_bytes: Callable[[Sequence[int], int, Options], int] | None = None
     scratch_bytes: Callable[[Sequence[int], int, Options], int] = _no_bytes
+    prepares: Callable[[TensorContext, Sequence[int], Options], bool] | None = None
     survey: Callable[[TensorSet, Options], Any] | None = None
     starts: Callable[[int, Options], Starts] = _no_starts
     exact_starts: Literal["all", "models", "none"] = "all"
