@@ -199,6 +199,9 @@ def method(values: Mapping[str, Any]) -> list[str]:
         wanted = f"exactly {least}" if least == most else f"at least {least}" if count < least else f"at most {most}"
         noun = "model" if most == 1 else "models"
         problems.append(f"models: method {method.name} merges {wanted} {noun}, came {count}")
+    if count and not problems:
+        options = method.resolve(values.get("method_options", {}))
+        problems += [f"method_options: {problem}" for problem in method.count_problems(count, options)]
     return problems
 
 

@@ -26,7 +26,7 @@ from evomerge.methods._shared.coefficients import delta_starts, per_model, scale
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.elementwise import Update, add_update, summed, weighted
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
-from evomerge.methods._shared.tasks import TASK, task_of
+from evomerge.methods._shared.tasks import TASK, task_of, task_problems
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
 
@@ -114,6 +114,7 @@ METHOD = MergeMethod(
     merge=merge,
     coefficients=coefficients,
     options={"k": K, "task": TASK},
+    count_problems=task_problems,
     starts=starts,
     exact_starts="none",  # what fewer than k experts changed is left out
     agrees_with="the authors' code",

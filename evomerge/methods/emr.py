@@ -25,7 +25,7 @@ from evomerge.methods._shared.coefficients import delta_starts, per_model, scale
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.elementwise import Update, add_update, deltas_of, summed, taking_part, weighted
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSet, TensorSources
-from evomerge.methods._shared.tasks import TASK, task_of
+from evomerge.methods._shared.tasks import TASK, task_of, task_problems
 from evomerge.methods._shared.vectors import folded
 from evomerge.recipe import Coefficient
 
@@ -123,6 +123,7 @@ METHOD = MergeMethod(
     coefficients=coefficients,
     options={"task": TASK},
     survey=survey,
+    count_problems=task_problems,
     starts=starts,
     exact_starts="models",
     agrees_with="the authors' code",

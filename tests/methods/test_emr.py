@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
+from evomerge.config import checks
 from evomerge.errors import InputError
 from evomerge.methods import TensorContext, TensorSources, emr, load
+from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
 from tests.methods.one_tensor import merge
 
 BASE = torch.full((5,), 10.0)
@@ -59,6 +64,16 @@ def test_copies_and_the_models_of_their_tasks() -> None:
         (("emr", (("task", 1),)), {"lambda": 1.0}),
     ):
         torch.testing.assert_close(merge(variant, [MODELS[0]] * 2, BASE, values), MODELS[0])
+
+
+def test_a_task_that_is_not_there_is_refused_before_any_merge(tmp_path: Path) -> None:
+    for options, problem in (({"task": 2}, "option task is 2, but there are 2 models"), ({"task": 1}, None)):
+        refs = tuple(CheckpointRef(str(tmp_path / name)) for name in ("a", "b", "c"))
+        groups, values = ParameterGroups((Group("all"),)), {"lambda": np.ones(1)}
+        found = load("emr").problems(Recipe("emr", options, refs[:2], refs[2], groups, values))
+        assert [problem in text for text in found] == ([] if problem is None else [True])
+        told = checks.method({"method": "emr", "method_options": options, "models": ["a", "b"], "base": "c"})
+        assert [problem in text for text in told] == ([] if problem is None else [True])
 
 
 def test_a_task_that_is_not_there_is_refused() -> None:

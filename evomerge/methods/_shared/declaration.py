@@ -36,6 +36,10 @@ def _no_bytes(shape: Sequence[int], n_inputs: int, options: Options) -> int:
     return 0
 
 
+def _any_count(n_models: int, options: Options) -> Sequence[str]:
+    return ()
+
+
 def _not_in_mergekit(options: Options) -> Mapping[str, Any] | None:
     return None
 
@@ -59,6 +63,8 @@ class MergeMethod:
         base: Whether it needs a base. ``optional``: a base may be named but does not change the result. ``either``:
             deltas are merged where there is a base, else models.
         models: How many models it merges, as (least, most); None is no limit.
+        count_problems: ``count_problems(n_models, options)`` gives the reasons why these options do not fit so many
+            models, one sentence each.
         stochastic: Whether it uses ``context.keys``.
         prepare: ``prepare(context, base, models, options)`` computes everything independent of coefficients, once per
             tensor: named contiguous tensors on the CPU, a function of nothing but the tensors, the options and the
@@ -103,6 +109,7 @@ class MergeMethod:
     options: Mapping[str, Option] = field(default_factory=dict)
     base: Literal["required", "optional", "either", "none"] = "required"
     models: tuple[int, int | None] = (1, None)
+    count_problems: Callable[[int, Options], Sequence[str]] = _any_count
     stochastic: bool = False
     prepare: Callable[..., Mapping[str, torch.Tensor]] | None = None
     prepared_bytes: Callable[[Sequence[int], int, Options], int] | None = None
@@ -171,6 +178,7 @@ class MergeMethod:
         problems = []
         if not recipe.layers:  # else it depends on the layer
             problems += self.input_problems(len(recipe.sources), recipe.base is not None)
+            problems += [f"method {self.name}: {p}" for p in self.count_problems(len(recipe.sources), options)]
         return problems + [
             f"method {self.name}: {problem}"
             for problem in coefficient_problems(self.coefficients(options), recipe.coefficients, recipe.groups)

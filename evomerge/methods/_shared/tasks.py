@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evomerge.errors import InputError
-from evomerge.methods._shared.inputs import TensorContext, TensorSources
+from evomerge.methods._shared.inputs import Options, TensorContext, TensorSources
 from evomerge.options import Option
 
 TASK = Option(
@@ -11,16 +11,23 @@ TASK = Option(
 )
 
 
+def task_problems(n_models: int, options: Options) -> list[str]:
+    """For :attr:`MergeMethod.count_problems`: there must be that expert."""
+    task = options["task"]
+    return [] if task is None or task < n_models else [f"option task is {task}, but there are {_counted(n_models)}"]
+
+
 def task_of(context: TensorContext, sources: TensorSources, task: int) -> int:
     """The expert's number.
 
     Raises:
-        InputError: If the tensor is merged from fewer models.
+        InputError: If the tensor is merged from fewer models, as in layers of their own.
     """
     count = len(sources.models)
     if task >= count:
-        raise InputError(
-            f"option task is {task}, but tensor {context.name!r} is merged from {count} models, which are counted from "
-            f"0; set it to at most {count - 1}"
-        )
+        raise InputError(f"option task is {task}, but tensor {context.name!r} is merged from {_counted(count)}")
     return task
+
+
+def _counted(n_models: int) -> str:
+    return f"{n_models} models, which are counted from 0; set it to at most {n_models - 1}"
