@@ -24,9 +24,9 @@ of 0.1 to 1, has no weights (all are 1) and tunes lambda. A density is a fractio
 are as many rows as the deltas have directions together: adapters of ranks 16 and 16 have 32. An element of a block that
 would be zero is not, by rounding, and counts among those that agree, in their code as well.
 
-The basis, the blocks and histograms of their magnitudes are prepared: thin matrices for adapters, at most ``n + 1``
-times the size of a model for ``n`` whole models. A candidate trims and mixes the blocks in one pass, and multiplies the
-result by the basis.
+The basis, the blocks and histograms of their magnitudes are prepared: thin matrices for adapters, found without a
+decomposition of large ones, and about ``n + 1`` times the size of a model for ``n`` whole models. A candidate trims and
+mixes the blocks in one pass, and multiplies the result by the basis.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ from evomerge.methods._shared.options import KEPT, NORMALISE, RESCALE, SCOPE, TI
 from evomerge.methods._shared.sparsify.top_k import histograms_bytes, prepare_histograms
 from evomerge.methods._shared.sparsify.trim import Survey, trim
 from evomerge.methods._shared.sparsify.trim import survey as survey_of
-from evomerge.methods._shared.spectral.decomposition import svd
 from evomerge.methods._shared.spectral.matrices import deltas_of, stack_of
 from evomerge.methods._shared.spectral.options import OTHERS
+from evomerge.methods._shared.spectral.shared_basis import shared_basis
 from evomerge.methods._shared.spectral.updates import add_updates
 from evomerge.methods._shared.task_vector import mix_into, mixture
 from evomerge.options import Option
@@ -55,8 +55,6 @@ from evomerge.recipe import Coefficient
 LEAST = Option(
     1e-5, None, float, "directions whose singular value is not above this are left out of the shared basis", low=0.0
 )
-# Below this share of the largest, singular values are rounding.
-_ROUNDING = 1e-6
 
 
 def prepare(
@@ -66,7 +64,7 @@ def prepare(
     stack = deltas_of(context, base, models)
     if stack is None:
         return {}
-    bases, blocks = zip(*(in_one_basis(deltas, options["least"]) for deltas in stack), strict=True)
+    bases, blocks = zip(*(shared_basis(deltas, options["least"]) for deltas in stack), strict=True)
     ranks = torch.tensor([len(basis) for basis in bases], dtype=torch.int32)
     if not ranks.any():
         return {"ranks": ranks}
@@ -77,22 +75,6 @@ def prepare(
         **{f"block.{model}": block for model, block in enumerate(of_models)},
         **prepare_histograms(context, torch.zeros_like(of_models[0]), of_models, options),
     }
-
-
-def in_one_basis(deltas: Sequence[torch.Tensor], least: float) -> tuple[torch.Tensor, Sequence[torch.Tensor]]:
-    """The basis that deltas share, and the deltas in it.
-
-    Args:
-        deltas: The deltas of one matrix, ``(rows, columns)``.
-        least: Singular values up to this count as zero.
-
-    Returns:
-        Orthonormal vectors ``(rank, rows)``, and of each delta its block, ``(rank, columns)``.
-    """
-    found = svd(torch.cat(list(deltas), dim=1), _ROUNDING)
-    found = found.top(int((found.values > least).sum()))
-    scaled = found.right * found.values.to(torch.float32)
-    return found.left.t(), scaled.t().split(deltas[0].shape[1], dim=1)
 
 
 def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
