@@ -30,11 +30,11 @@ class Footprint:
     Attributes:
         program: The interpreter and the libraries: what this process takes as it is.
         live: The model in memory that candidates are installed into.
-        working: Buffers while one tensor is merged: the result, where the model computes in another type than it is
-            rounded to, the rounded copies of sources whose type is wider than the recipe's, the tensors that adapters
-            change, what the method prepares for that tensor where this is not kept, what a method written for whole
-            tensors takes, and the merged delta where steps follow, with what these take. Blocks that other methods
-            compute in are a few megabytes.
+        working: Buffers while one tensor is prepared or merged: the result, where the model computes in another type
+            than it is rounded to, the rounded copies of sources whose type is wider than the recipe's, the tensors that
+            adapters change, what the method prepares for that tensor where this is not kept, what a method takes that
+            is written for whole tensors or decomposes them, and the merged delta where steps follow, with what these
+            take. Blocks that other methods compute in are a few megabytes.
         mapped: Weights of all checkpoints, and of adapters on them their own tensors. They are mapped files: the
             workers of a machine share them, and the system takes their memory back where it is short.
         prepared: The most that the method prepares, by place: ``disk`` is mapped as well, ``memory`` is each worker's

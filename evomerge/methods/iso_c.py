@@ -30,6 +30,7 @@ from evomerge.kernels import Finite
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
 from evomerge.methods._shared.spectral.decomposition import polar
+from evomerge.methods._shared.spectral.matrices import decomposing_bytes
 from evomerge.methods._shared.spectral.options import OTHERS, STORED, WEIGHTS, neutral_start, update_coefficients
 from evomerge.methods._shared.spectral.updates import (
     merge_prepared,
@@ -89,6 +90,7 @@ METHOD = MergeMethod(
     options={"weights": WEIGHTS, "others": OTHERS, "stored": STORED},
     prepare=prepare,
     prepared_bytes=prepared_bytes,
+    scratch_bytes=decomposing_bytes,
     starts=starts,
     exact_starts="none",
     copies=None,

@@ -43,7 +43,7 @@ from evomerge.methods._shared.coefficients import scale, shared, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSet, TensorSources
 from evomerge.methods._shared.spectral.decomposition import Svd, one_thread, svd
-from evomerge.methods._shared.spectral.matrices import deltas_of
+from evomerge.methods._shared.spectral.matrices import decomposing_bytes, deltas_of
 from evomerge.methods._shared.spectral.options import STORED, WEIGHTS
 from evomerge.methods._shared.spectral.updates import merge_prepared, pack_updates, updates_bytes, weights_of
 from evomerge.methods._shared.vectors import prepare_grams
@@ -195,6 +195,7 @@ METHOD = MergeMethod(
     options={"alpha": ALPHA, "weights": WEIGHTS, "stored": STORED},
     prepare=prepare,
     prepared_bytes=prepared_bytes,
+    scratch_bytes=decomposing_bytes,
     survey=survey,
     starts=starts,
     exact_starts="none",

@@ -32,7 +32,7 @@ from evomerge.methods._shared.coefficients import delta_coefficients, delta_star
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
 from evomerge.methods._shared.options import NORMALISE
-from evomerge.methods._shared.spectral.matrices import stack_of
+from evomerge.methods._shared.spectral.matrices import decomposing_bytes, stack_of
 from evomerge.methods._shared.spectral.options import STORED
 from evomerge.methods._shared.spectral.partial_sums import (
     add_truncated,
@@ -113,6 +113,7 @@ METHOD = MergeMethod(
     },
     prepare=prepare_partial_sums,
     prepared_bytes=partial_sums_bytes,
+    scratch_bytes=decomposing_bytes,
     starts=starts,
     copies=False,  # what is no matrix may stay the base's
     agrees_with="the authors' code",

@@ -23,6 +23,7 @@ import torch
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options, Starts
 from evomerge.methods._shared.spectral.decomposition import Svd, one_thread, svd
+from evomerge.methods._shared.spectral.matrices import decomposing_bytes
 from evomerge.methods._shared.spectral.options import neutral_start
 from evomerge.methods._shared.spectral.task_triples import (
     TASK_OPTIONS,
@@ -88,6 +89,7 @@ METHOD = MergeMethod(
     options={"clip": CLIP, **TASK_OPTIONS},
     prepare=functools.partial(prepare_task, leading),
     prepared_bytes=task_bytes,
+    scratch_bytes=decomposing_bytes,
     starts=starts,
     exact_starts="none",
     copies=None,

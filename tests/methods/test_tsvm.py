@@ -116,3 +116,10 @@ def test_the_room_that_is_announced_depends_on_what_is_searched() -> None:
     assert sizes["half"] == 2 * 6000 + 8
     assert sizes["each"] == 3 * sizes["one"]
     assert sizes["ranks"] == 12 + (60 + 3) * (8 + 4 * 160)
+
+
+def test_memory_of_decompositions_is_announced() -> None:
+    """Of matrices: deltas, their vectors, and what LAPACK takes for the shorter side."""
+    method = methods.load("tsvm")
+    assert method.working_bytes((100, 60), 4, method.resolve({})) == 16 * 6000 * 4 + 48 * 60**2
+    assert method.working_bytes((6000,), 4, method.resolve({})) == 0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from evomerge.methods._shared.inputs import TensorContext
+from evomerge.methods._shared.inputs import Options, TensorContext
 
 
 def stack_of(shape: Sequence[int], kind: str = "mlp") -> tuple[int, int, int] | None:
@@ -23,6 +23,18 @@ def stack_of(shape: Sequence[int], kind: str = "mlp") -> tuple[int, int, int] | 
     if math.prod(shape) and (len(shape) == 2 or (len(shape) == 3 and kind == "mlp")):
         return math.prod(shape[:-2]), shape[-2], shape[-1]
     return None
+
+
+def decomposing_bytes(shape: Sequence[int], n_inputs: int, options: Options) -> int:
+    """The most memory that decomposing the deltas of one tensor takes: these, their vectors, and LAPACK's own.
+
+    Args:
+        shape: The tensor's shape.
+        n_inputs: Number of models, and one for the base.
+        options: Are not looked at.
+    """
+    stack = stack_of(shape)
+    return 0 if stack is None else 16 * math.prod(shape) * n_inputs + 48 * min(stack[1:]) ** 2
 
 
 def deltas_of(
