@@ -1,6 +1,7 @@
 """Hot loops over blocks of memory, shared by all merge methods.
 
-- :mod:`~evomerge.kernels.operands`: plain data that says what a pass reads, keeps and computes.
+- :mod:`~evomerge.kernels.operands`: plain data that says what a pass reads and computes;
+  :mod:`~evomerge.kernels.masks`: which elements it keeps.
 - :mod:`~evomerge.kernels.reference`: every pass in torch, its definition on any device.
 - :mod:`~evomerge.kernels.native`: the same passes as single-pass C kernels on the CPU, bit for bit.
 - :mod:`~evomerge.kernels.fused`: the hottest of them as single-pass Triton kernels on a CUDA GPU, bit for bit.
@@ -41,28 +42,22 @@ from evomerge.kernels.histogram import (
     max_bins,
 )
 from evomerge.kernels.keys import random_key
+from evomerge.kernels.masks import LEVELS, NOTHING, BernoulliMask, Mask, RankWindow, Threshold, Window
 from evomerge.kernels.operands import (
-    LEVELS,
-    NOTHING,
-    BernoulliMask,
     Bin,
     Delta,
     Element,
     Finite,
-    Mask,
     Mixed,
     Mixture,
     Part,
     PcbScore,
     PcbTerm,
     Range,
-    RankWindow,
     Selection,
     Sparse,
-    Threshold,
     Values,
     Variance,
-    Window,
 )
 from evomerge.kernels.rank_lookup import MAX_INDEXED, bin_holding, elements_at, elements_of, top_k
 from evomerge.kernels.reference.magnitudes import magnitude_bits

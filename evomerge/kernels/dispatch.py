@@ -18,20 +18,9 @@ from evomerge.kernels import fused, native, reference
 from evomerge.kernels.blocks import flat
 from evomerge.kernels.form import uses_fused, uses_native
 from evomerge.kernels.histogram import ChunkCounts, Histogram, frequent, max_bins
+from evomerge.kernels.masks import Mask
 from evomerge.kernels.native import DTYPES
-from evomerge.kernels.operands import (
-    Bin,
-    Delta,
-    Finite,
-    Mask,
-    Mixed,
-    Mixture,
-    PcbScore,
-    PcbTerm,
-    Selection,
-    Values,
-    Variance,
-)
+from evomerge.kernels.operands import Bin, Delta, Finite, Mixed, Mixture, PcbScore, PcbTerm, Selection, Values, Variance
 
 
 def mix(mixture: Mixture, out: torch.Tensor) -> Mixed:

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from evomerge.kernels import reference
-from evomerge.kernels.operands import BernoulliMask, Mask, Mixture, Part, RankWindow, Threshold, Variance, Window
+from evomerge.kernels.masks import BernoulliMask, Mask, RankWindow, Threshold, Window
+from evomerge.kernels.operands import Mixture, Part, Variance
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 

@@ -10,7 +10,8 @@ from evomerge.kernels.fused.launch import BLOCK, WORD, launches, packed, part, s
 from evomerge.kernels.fused.program import steps
 from evomerge.kernels.fused.program.mixture import mix_kernel
 from evomerge.kernels.keys import key_words
-from evomerge.kernels.operands import BernoulliMask, Mask, Mixed, Mixture, RankWindow, Threshold, Window
+from evomerge.kernels.masks import BernoulliMask, Mask, RankWindow, Threshold, Window
+from evomerge.kernels.operands import Mixed, Mixture
 
 
 def mix(mixture: Mixture, out: torch.Tensor) -> Mixed:

@@ -9,18 +9,8 @@ from typing import Any
 import torch
 
 from evomerge.kernels.keys import key_words
-from evomerge.kernels.operands import (
-    NOTHING,
-    BernoulliMask,
-    Delta,
-    Mask,
-    PcbScore,
-    Sparse,
-    Threshold,
-    Values,
-    Variance,
-    Window,
-)
+from evomerge.kernels.masks import NOTHING, BernoulliMask, Mask, Threshold, Window
+from evomerge.kernels.operands import Delta, PcbScore, Sparse, Values, Variance
 
 Int, Long, Float = ctypes.c_int32, ctypes.c_int64, ctypes.c_float
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}

@@ -7,6 +7,7 @@ import ctypes
 import torch
 
 from evomerge.kernels.exact import exact_sum
+from evomerge.kernels.masks import Mask
 from evomerge.kernels.native import passes
 from evomerge.kernels.native.structs import (
     ArrayStruct,
@@ -17,7 +18,7 @@ from evomerge.kernels.native.structs import (
     mask_struct,
     values_struct,
 )
-from evomerge.kernels.operands import Mask, Selection, Values, Variance
+from evomerge.kernels.operands import Selection, Values, Variance
 
 _RUN = 1 << 10
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from evomerge.kernels.operands import LEVELS, Delta
+from evomerge.kernels.masks import LEVELS
+from evomerge.kernels.operands import Delta
 from evomerge.kernels.reference.magnitudes import magnitude_bits
 from evomerge.kernels.reference.values import delta_block
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from evomerge.kernels.operands import NOTHING, BernoulliMask, Mask, RankWindow, Threshold, Window
+from evomerge.kernels.masks import NOTHING, BernoulliMask, Mask, RankWindow, Threshold, Window
 from evomerge.kernels.reference.magnitudes import magnitude_bits
 from evomerge.kernels.reference.noise import uniform
 

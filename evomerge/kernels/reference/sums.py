@@ -12,7 +12,8 @@ import torch
 
 from evomerge.kernels.blocks import spans
 from evomerge.kernels.exact import exact_sum
-from evomerge.kernels.operands import Mask, Selection, Values, Variance
+from evomerge.kernels.masks import Mask
+from evomerge.kernels.operands import Selection, Values, Variance
 from evomerge.kernels.reference.magnitudes import magnitude_bits
 from evomerge.kernels.reference.sparsify import sparsify
 from evomerge.kernels.reference.values import block_of, delta_block, selected

@@ -28,13 +28,13 @@ typedef struct {
     int32_t dtype;
 } array_t;
 
-/* Top-k threshold: all magnitudes above `bits`, and those equal to it at indices below `end`; see operands.py. */
+/* Top-k threshold: all magnitudes above `bits`, and those equal to it at indices below `end`; see masks.py. */
 typedef struct {
     int64_t end;
     uint32_t bits;
 } threshold_t;
 
-/* Sparsity mask of one delta; see operands.py. */
+/* Sparsity mask of one delta; see masks.py. */
 typedef struct {
     int32_t kind;
     threshold_t within, beyond;     /* MASK_WINDOW, and MASK_BERNOULLI that trims */
