@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +79,19 @@ def test_kinship_and_clusters_are_measured_on_the_weights(words: list[str]) -> N
     assert (abs(kinship.correlation - np.eye(3)) < 0.2).all(), "independent noise is no kin"
     assert np.allclose(np.diag(pool.cosines()), 1.0)
     assert (pool.cosines() > 0.3).all(), "perturbed copies of one base"
+
+
+def test_check_says_what_is_chosen_among(
+    words: list[str], capsys: pytest.CaptureFixture[str], problems_of: Callable[[Sequence[str]], str]
+) -> None:
+    assert main(["check", "--headers", *words, "searcher=kinship", "method=slerp"]) == 0
+    printed = capsys.readouterr().out
+    assert "chosen among: one, two, three" in printed
+    assert "population: the models, then what follows from them" in printed
+    assert "genes:" not in printed
+    refused = problems_of(["check", "--headers", *words, "searcher=greedy_soup", "method=arcee_fusion"])
+    assert "method arcee_fusion merges exactly 1 model, came 3" in refused
+    tokens = problems_of(["check", "--headers", *words, "searcher=greedy_soup", "tokenizer=union"])
+    assert "chooses among the models of a search" in tokens
+    several = problems_of(["check", "--headers", *words, "searcher=kinship", "objectives=[first.acc,second.acc]"])
+    assert "searcher kinship is for one objective and there are 2" in several

@@ -99,7 +99,8 @@ def _search(assembly: Assembly) -> Iterator[str]:
     spec = searchers.load(assembly.config.searcher.name)
     settings = spec.complete(searcher_settings(assembly.config))
     yield f"searcher {spec.name}: {spec.title}"
-    yield f"  population: {settings.population or 'follows from the number of genes'}"
+    own = "the models, then what follows from them" if spec.recipes else "follows from the number of genes"
+    yield f"  population: {own if spec.recipes else settings.population or own}"
     yield from _options("searcher.options", spec.options, settings.options)
     yield f"  constraints: {spec.constraints} ({spec.handling})"
     executor = executors.load(assembly.config.executor.name)
