@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -55,4 +56,7 @@ class PreparationNotice:
         return f", about {duration(seconds * (whole - work) / work)} left" if work else ""
 
     def _say(self, text: str) -> None:
-        print(f"evomerge: {text}", file=self._stream or sys.stderr, flush=True)
+        stream, line = self._stream or sys.stderr, f"evomerge: {text}"
+        if stream.isatty():  # over the changing line that may stand there
+            line = "\r" + line.ljust(shutil.get_terminal_size().columns - 1)
+        print(line, file=stream, flush=True)

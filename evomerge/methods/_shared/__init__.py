@@ -9,5 +9,7 @@
   ``task`` of methods that keep a model for each expert's task.
 - :mod:`.delta_sizes`: averages of deltas by their sizes; :mod:`.activity`: elements that one or several models changed.
 - :mod:`.vectors`: inner products of tensors, rows or columns, and their weighted sums.
+- :mod:`.matrices`: which tensors methods on matrices alone treat, and deltas row by row; :mod:`.interference`: what
+  WUDI and its relatives minimise, step by step or in closed form.
 - :mod:`.whole_tensor`: methods that are plain functions of whole tensors.
 """
