@@ -6,6 +6,9 @@
 - :mod:`.options`: options that these methods share.
 - :mod:`.updates`: what was prepared of matrices is added to the base; all other tensors are added up plainly.
 - :mod:`.task_triples`: TSV-M's orthogonalised singular vectors of all deltas.
+- :mod:`.triples`, :mod:`.partial_sums`: singular triples as prepared arrays, and truncated deltas made of them.
 
-Decompositions depend on the machine's LAPACK and processor in their last bits, and so do the arrays that are prepared.
+Prepared arrays are large here, and those that the store has no room for are made anew for every candidate, by
+decompositions that take far longer than merging: `check` says so, and then ``model.prepared_disk`` has to be raised, or
+``stored: float16`` chosen. Their last bits depend on the machine's LAPACK and processor.
 """
