@@ -205,6 +205,24 @@ def method(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
+def post(values: Mapping[str, Any]) -> list[str]:
+    """The steps after the merge, and the base that they take off."""
+    if not values.get("post"):
+        return []
+    if values.get("recipe") is not None:
+        return ["post: the recipe has its own; leave it out"]
+    from evomerge.run.recipes.steps import WrittenSteps  # imports torch, as methods do
+
+    problems: list[str] = []
+    try:
+        WrittenSteps.read(values["post"])
+    except InputError as error:
+        problems += error.problems
+    if values.get("base", ...) is None:
+        problems.append("base: steps take the merged model minus the base, so post needs one; set base=...")
+    return problems
+
+
 def genome(values: Mapping[str, Any]) -> list[str]:
     """The search space, as far as it can be told without a model."""
     settings = section(values, "genome")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from evomerge.config import model_names, value_types
@@ -60,17 +60,27 @@ def _tasks(_: Setting) -> Kind:
 
 
 def _read_tasks(value: Any) -> tuple[str | dict[str, Any], ...]:
+    return _named(listed(value, only_lists=True), "task")
+
+
+def _named(entries: Iterable[Any], kind: str) -> tuple[str | dict[str, Any], ...]:
+    """Names, and mappings with a name under the word for what they are."""
     found: list[str | dict[str, Any]] = []
-    for entry in listed(value, only_lists=True):
+    for entry in entries:
         if isinstance(entry, Mapping):
-            if not isinstance(entry.get("task"), str):
-                raise ValueError("a task's mapping needs its name under 'task'")
+            if not isinstance(entry.get(kind), str):
+                raise ValueError(f"a {kind}'s mapping needs its name under {kind!r}")
             found.append({str(name): inner for name, inner in entry.items()})
         elif isinstance(entry, str) and entry:
             found.append(entry)
         else:
             raise ValueError
     return tuple(found)
+
+
+def _steps(_: Setting) -> Kind:
+    expected = "a list of steps such as [lines,{step: sparsify, density: 0.5}], or a YAML file with one"
+    return Kind(expected, lambda value: _named(listed(value), "step"), many=True)
 
 
 _FORMS: Mapping[str, Callable[[Setting], Kind]] = {
@@ -84,5 +94,6 @@ _FORMS: Mapping[str, Callable[[Setting], Kind]] = {
     "positive number": lambda setting: value_types.number(setting.low, setting.high, above=0),
     "regular expression": lambda _: value_types.regular_expression(),
     "shares": lambda setting: value_types.shares(setting.names() or ()),
+    "steps": _steps,
     "tasks": _tasks,
 }

@@ -100,7 +100,7 @@ def run_config(
     values = read_values(flat, schema.SEARCH, problems)
     problems += recipe_keys.fill(values, given)
     problems += _fill_base(values)
-    for check in (checks.models, checks.tasks, checks.places, checks.method, checks.genome, checks.search):
+    for check in (checks.models, checks.tasks, checks.places, checks.method, checks.post, checks.genome, checks.search):
         problems += check(values)
     if problems:
         raise InputError(problems)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from evomerge.executors._shared.response_table import Recorded, ResponseTable
 from evomerge.executors._shared.spec import ExecutorSpec
 from evomerge.executors.local import LocalExecutor
 from evomerge.options import Option
-from evomerge.recipe import Recipe
+from evomerge.recipe import Recipe, values_of, without_values
 
 __all__ = ["EXECUTOR", "Recorded", "RecordedWorker", "example_table"]
 
@@ -92,12 +91,13 @@ def example_table() -> Path:
 
 
 def _kind(recipe: Recipe) -> _Kind:
-    shapes = sorted((name, values.shape) for name, values in recipe.coefficients.items())
-    return replace(recipe, coefficients={}).digest, tuple(shapes)
+    shapes = sorted((name, values.shape) for name, values in values_of(recipe).items())
+    return without_values(recipe).digest, tuple(shapes)
 
 
 def _point(recipe: Recipe) -> Vector:
-    return np.concatenate([recipe.coefficients[name].ravel() for name in sorted(recipe.coefficients)])
+    values = values_of(recipe)
+    return np.concatenate([values[name].ravel() for name in sorted(values)])
 
 
 def _looked_up(candidate: Recorded, keys: Sequence[Key]) -> Mapping[Key, Mapping[str, Any]]:

@@ -10,7 +10,7 @@ from evomerge.genome.automatic import Chosen, choose, few_for
 from evomerge.genome.build import build
 from evomerge.genome.from_recipe import from_recipe
 from evomerge.genome.settings import AUTO, BASES, DEPTHS, GenomeSettings
-from evomerge.genome.spec import GenomeSpec, NotExpressible
+from evomerge.genome.spec import GenomeSpec, NotExpressible, is_number
 
 __all__ = [
     "AUTO",
@@ -24,4 +24,5 @@ __all__ = [
     "choose",
     "few_for",
     "from_recipe",
+    "is_number",
 ]

@@ -17,7 +17,7 @@ from evomerge.genome.ruled import follows_rule, laid_out_by_rule, rule_problems,
 from evomerge.genome.settings import SEARCHED, GenomeSettings
 from evomerge.genome.spec import GenomeSpec, is_number, spread
 from evomerge.genome.switches import SwitchedBlock, joined, switches
-from evomerge.recipe import MODULE_KINDS, Coefficient, Group, ParameterGroups, Recipe, source_labels
+from evomerge.recipe import MODULE_KINDS, Coefficient, Group, ParameterGroups, Recipe, source_labels, without_values
 
 __all__ = ["bound_problems", "build"]
 
@@ -35,9 +35,9 @@ def build(
 
     Args:
         settings: The user's choices.
-        declared: The method's coefficients.
-        template: A recipe without coefficients: method, options, models, base, dtypes, and the patterns that sort
-            tensor names. Its groups are replaced.
+        declared: The coefficients of the method, and of steps after the merge.
+        template: A recipe without coefficients: method, options, models, base, steps, dtypes, and the patterns that
+            sort tensor names. Its groups are replaced.
         names: The tensors of the model.
         symmetric: Whether the method takes models in any order, if their coefficients go with them.
         changed: For each model the tensors in which it differs from the base, None if that may be all; empty if it is
@@ -59,7 +59,7 @@ def build(
         None if own is None else frozenset(map(groups.index, own)) for own in changed or [None] * len(template.sources)
     ]
     groups = _without_idle(groups, rows)
-    plan = replace(template, groups=groups, coefficients={})
+    plan = without_values(replace(template, groups=groups))
     problems = [
         *_unknown(settings, coefficients),
         *_layer_problems(settings, profiles),
@@ -232,7 +232,7 @@ def _gene_blocks(
     pinned: NDArray[np.bool_],
 ) -> Iterator[GeneBlock]:
     """The gene blocks of one coefficient over the groups that are neither frozen nor fixed."""
-    if coefficient.name in settings.shared:
+    if coefficient.whole or coefficient.name in settings.shared:
         profiles = [DepthProfile("all", tuple(index for profile in profiles for index in profile.groups), curve=False)]
     for profile in profiles:
         keep = [i for i, row in enumerate(profile.groups) if not plan.groups.groups[row].frozen and not pinned[row]]

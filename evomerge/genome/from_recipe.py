@@ -16,7 +16,7 @@ from evomerge.genome.gene_block import Block
 from evomerge.genome.number_block import NumberBlock, ShareBlock
 from evomerge.genome.settings import GenomeSettings
 from evomerge.genome.spec import GenomeSpec
-from evomerge.recipe import Cell, Coefficient, Group, Number, Recipe
+from evomerge.recipe import Cell, Coefficient, Group, Number, Recipe, values_of, without_values
 
 __all__ = ["from_recipe"]
 
@@ -40,7 +40,7 @@ def from_recipe(
 
     Args:
         settings: The user's choices: ``bounds`` and ``searched``.
-        declared: The method's coefficients.
+        declared: The coefficients of the method and of the recipe's steps.
         recipe: The recipe, which fits its method.
         numbers: Its numbers.
         members: Tensors that are merged, and the row of each.
@@ -69,11 +69,9 @@ def from_recipe(
         raise InputError(
             "there is nothing to search: no number of the recipe that is searched changes a tensor that is not frozen"
         )
-    constants = {name: np.array(values) for name, values in recipe.coefficients.items()}
+    constants = {name: np.array(values) for name, values in values_of(recipe).items()}
     pinned = {name: np.zeros(len(recipe.groups.groups), dtype=bool) for name in coefficients}
-    return GenomeSpec(
-        replace(recipe, coefficients={}), coefficients, blocks, constants, pinned, dict(members), symmetric=False
-    )
+    return GenomeSpec(without_values(recipe), coefficients, blocks, constants, pinned, dict(members), symmetric=False)
 
 
 def _unknown(settings: GenomeSettings, declared: Mapping[str, Coefficient], groups: Sequence[Group]) -> Iterator[str]:
@@ -109,7 +107,7 @@ class _Part:
         numbers: Sequence[Number],
         live: Mapping[int, int],
     ) -> None:
-        self.coefficient, self.values = coefficient, recipe.coefficients[coefficient.name]
+        self.coefficient, self.values = coefficient, values_of(recipe)[coefficient.name]
         marks = [mark.partition("@") for mark in settings.searched]
         own = [pattern for name, _, pattern in marks if name == coefficient.name]
         rows = {

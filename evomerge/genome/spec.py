@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evomerge.genome.gene_block import TOLERANCE, Block, NotExpressible
-from evomerge.recipe import Coefficient, Group, Recipe, Source
+from evomerge.recipe import Coefficient, Group, Recipe, Source, step_labels, values_of, with_values, without_values
 
 __all__ = ["GenomeSpec", "NotExpressible"]
 
@@ -21,7 +21,7 @@ class GenomeSpec:
 
     Attributes:
         template: Recipe with everything but the coefficients.
-        declared: The method's coefficients by name.
+        declared: The coefficients of the method, and of steps after the merge, by name.
         gene_blocks: The searched parts, in the order of the genes.
         constants: Coefficient to array of the recipe's shape: what holds where nothing is searched.
         pinned: Coefficient to mask over groups: where the user fixed a value.
@@ -76,7 +76,7 @@ class GenomeSpec:
             stop = start + block.n_genes
             block.put(genes[start:stop], values[block.coefficient])
             start = stop
-        return replace(self.template, coefficients=values)
+        return with_values(self.template, values)
 
     def encode(self, recipe: Recipe) -> NDArray[np.float64]:
         """A genome that decodes to a recipe.
@@ -95,10 +95,11 @@ class GenomeSpec:
         Raises:
             NotExpressible: naming what has no counterpart here.
         """
-        alike = {name: values.shape for name, values in recipe.coefficients.items()}
-        same = alike == {name: values.shape for name, values in self.constants.items()}
-        same = same and replace(recipe, coefficients={}) == self.template
-        values = recipe.coefficients if same else self._regrouped(recipe, self._model_order(recipe))
+        values = values_of(recipe)
+        alike = {name: array.shape for name, array in values.items()}
+        same = alike == {name: array.shape for name, array in self.constants.items()}
+        if not (same and without_values(recipe) == self.template):
+            values = self._regrouped(recipe, self._model_order(recipe))
         for name, constant in self.constants.items():
             searched = np.zeros(constant.shape, dtype=bool)
             for block in self.gene_blocks:
@@ -130,7 +131,7 @@ class GenomeSpec:
             for index, group in enumerate(self.groups):
                 if not group.frozen and not self.pinned[name][index]:
                     values[name][index] = row
-        return replace(self.template, coefficients=values)
+        return with_values(self.template, values)
 
     def over(self, sources: Sequence[Source], coefficients: Mapping[str, float | Sequence[float]]) -> Recipe:
         """The recipe of other sources with the same values everywhere, save where the user fixed others.
@@ -154,7 +155,7 @@ class GenomeSpec:
                     raise ValueError(f"{name} of {self.groups[index].label} is fixed to a value for each model")
                 array[index] = fixed[0]
             values[name] = array
-        return replace(self.template, sources=tuple(sources), coefficients=values)
+        return with_values(replace(self.template, sources=tuple(sources)), values)
 
     def starts(
         self, points: Mapping[str, Mapping[str, float | Sequence[float]]]
@@ -180,8 +181,11 @@ class GenomeSpec:
     def _model_order(self, recipe: Recipe) -> list[int]:
         """For each of our models, its index in the recipe."""
         ours, base = self.template, recipe.base
-        if recipe.layers or recipe.post or recipe.embeddings != "merge":
-            raise NotExpressible("the recipe has layers, steps or embeddings that no gene of this search stands for")
+        if recipe.layers or recipe.embeddings != "merge":
+            raise NotExpressible("the recipe has layers or embeddings that no gene of this search stands for")
+        if (steps := without_values(recipe).post) != ours.post:
+            named = ", ".join(step_labels([step.name for step in steps])) or "none"
+            raise NotExpressible(f"the recipe has other steps after the merge or other options of them: {named}")
         if recipe.method != ours.method or dict(recipe.options) != dict(ours.options):
             raise NotExpressible(f"the recipe uses {recipe.method} with options {dict(recipe.options)}")
         if (base and base.identity()) != (ours.base and ours.base.identity()):
@@ -199,7 +203,8 @@ class GenomeSpec:
 
     def _regrouped(self, recipe: Recipe, order: Sequence[int]) -> dict[str, NDArray[np.float64]]:
         """The recipe's coefficients on our groups."""
-        missing = sorted(set(self.constants) ^ set(recipe.coefficients))
+        given = values_of(recipe)
+        missing = sorted(set(self.constants) ^ set(given))
         if missing:
             raise NotExpressible(f"only one of recipe and search has the coefficients {', '.join(missing)}")
         source: dict[int, int] = {}
@@ -209,12 +214,12 @@ class GenomeSpec:
                 raise NotExpressible(f"{self.groups[row].label} is frozen in only one of recipe and search")
             first = source.setdefault(row, other)
             different = first != other and any(
-                not np.array_equal(values[first], values[other]) for values in recipe.coefficients.values()
+                not np.array_equal(values[first], values[other]) for values in given.values()
             )
             if different and not self.groups[row].frozen:
                 raise NotExpressible(f"the recipe has several values within {self.groups[row].label}")
         regrouped = {}
-        for name, values in recipe.coefficients.items():
+        for name, values in given.items():
             if values.ndim != self.constants[name].ndim:
                 raise NotExpressible(f"{name} is per model in only one of recipe and search")
             rows = values[[source[row] for row in range(len(self.groups))]]

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from evomerge.analysis import Interval
 from evomerge.evaluation import SPLITS
-from evomerge.recipe import Recipe
+from evomerge.recipe import Recipe, values_of
 from evomerge.report import wording
 from evomerge.report.facts import Facts
 from evomerge.report.members import BEATS, SAME, WORSE, Member
@@ -175,16 +175,21 @@ def coefficients(facts: Facts, most: int = _MOST_COEFFICIENTS) -> dict[str, Any]
     recipe = Recipe.from_json(facts.members[0].recipe)
     labels = [model.get("label") for model in facts.manifest.get("models") or ()]
     sources = [source.label for source in recipe.sources]
-    names = list(recipe.coefficients)
-    each = sum(array.size for array in recipe.coefficients.values())
+    values = values_of(recipe)
+    names = list(values)
+    each = sum(array.size for array in values.values())
     alike = facts.members[0].recipe["groups"]
     shown = [m for m in facts.members if m.recipe["groups"] == alike][: max(1, most // max(1, each))]
     return {
         "groups": recipe.groups.to_json()["groups"],
         "models": labels if len(labels) == len(sources) and all(labels) else sources,
         "names": names,
-        "values": {member.id: [_nested(member.recipe["coefficients"][name]) for name in names] for member in shown},
+        "values": {member.id: _arrays(values_of(Recipe.from_json(member.recipe)), names) for member in shown},
     }
+
+
+def _arrays(values: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+    return [_nested(values[name].tolist()) for name in names]
 
 
 def _nested(values: Any) -> Any:

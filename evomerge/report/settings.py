@@ -70,6 +70,7 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
     status = facts.results.store.read_json("status.json") or {}
     return [
         ("Method", _joined(method.get("name"), _pairs(method.get("options")), method.get("paper"))),
+        ("Steps after the merge", "; ".join(_step(step) for step in manifest.get("post") or ())),
         ("Recipe", str(config.get("recipe") or "")),
         ("Genome", _genome(genome, config)),
         ("Searcher", _named(config.get("searcher"))),
@@ -82,6 +83,10 @@ def _rows(facts: Facts) -> list[tuple[str, str]]:
         ("Device", _joined(_device(manifest.get("device")), _threads(manifest.get("threads")))),
         ("Versions", _joined(manifest.get("created_by"), _pairs(manifest.get("versions")))),
     ]
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    return _joined(step.get("name"), _pairs(step.get("options")), step.get("paper"))
 
 
 def _genome(genome: Mapping[str, Any], config: Mapping[str, Any]) -> str:

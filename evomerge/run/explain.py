@@ -104,8 +104,23 @@ def _tensor(plan: MergePlan, tensor: OutputTensor) -> Iterator[str]:
         numbers += [f"share {shares[slot]:.6g} of the sum of weights"] if shares else []
         yield f"input {slot} {_input(entry)}{': ' if numbers else ''}{', '.join(numbers)}"
         yield from _inner(entry)
+    yield from _steps(plan, tensor)
     if tensor.tail is not None:
         yield f"its last {tensor.tail.shape[0]} rows are those of {_input(tensor.tail)}"
+
+
+def _steps(plan: MergePlan, tensor: OutputTensor) -> Iterator[str]:
+    """The steps after the merge, those that change nothing here as well."""
+    assert tensor.row is not None
+    for place, step in enumerate(plan.steps):
+        numbers = [
+            f"{name} {value:.6g} (post[{place}].coefficients.{name}[{tensor.row}])"
+            for name, value in step.values(tensor.row).items()
+        ]
+        idle = [] if place in plan.active[tensor.row] else ["which changes nothing"]
+        measured = ["which sees the whole merged delta first"] if step.measures else []
+        said = ", ".join([*numbers, *idle, *measured])
+        yield f"then step {step.label}{_options(step.options)}{': ' if said else ''}{said}"
 
 
 def _tokens(recipe: Recipe) -> str:

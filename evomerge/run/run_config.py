@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evomerge.candidate.settings import ModelSettings, RuntimeSettings
 from evomerge.evaluation import SPLITS
@@ -18,6 +18,9 @@ from evomerge.run import paths
 from evomerge.search import AllocationSettings, Budgets, ConfirmSettings, PromoteSettings, SearcherSettings
 from evomerge.settings import as_json, from_json, section, setting
 from evomerge.tracking import TrackingSettings
+
+if TYPE_CHECKING:  # imports torch, which a mistyped word need not wait for
+    from evomerge.methods import MergeMethod
 
 SEED = setting("the one seed that everything random follows from", low=0, high=2**63 - 1)
 OFFLINE = setting("never ask the hub; null: unless a hub id or a built-in task needs it")
@@ -52,6 +55,7 @@ class RunConfig:
         base: What they were fine-tuned from.
         method: Name of the merge method.
         method_options: Its settings, as given; the method fills in the others.
+        post: Steps after the merge as given: names, or mappings with options and values that are not searched.
         fitness: Tasks, prompts, splits and samples; ``task_path`` as written, and the seed is still the root seed's.
         objectives: As written; empty means one per task, or per function where there are no tasks.
         constraints: As written.
@@ -98,6 +102,14 @@ class RunConfig:
     method: str = field(default="task_arithmetic", metadata=setting("how tensors are merged", choices=method_names))
     method_options: Mapping[str, Any] = field(
         default_factory=dict, metadata=setting("settings of the method, see `evomerge check`")
+    )
+    post: tuple[str | Mapping[str, Any], ...] = field(
+        default=(),
+        metadata=setting(
+            "steps on the merged delta of any method, in order: [lines,{step: sparsify, density: 0.5}], a name or a "
+            "mapping with options and values that are not searched; their coefficients are searched as STEP.NAME",
+            form="steps",
+        ),
     )
     fitness: FitnessSettings = field(default_factory=FitnessSettings, metadata=section())
     objectives: tuple[str, ...] = field(
@@ -264,6 +276,11 @@ class ExportConfig:
     trust_remote_code: bool = field(
         default=False, metadata=setting("run model code that comes with the checkpoints, if the run did")
     )
+
+
+def merges_base(config: RunConfig, method: MergeMethod) -> bool:
+    """Whether the recipes of a search have the base: where the method takes one, or steps take it off the merge."""
+    return method.base != "none" or bool(config.post)
 
 
 def tokenizer_named(name: str, based: bool) -> Tokenizer:

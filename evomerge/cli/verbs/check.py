@@ -65,6 +65,11 @@ def _models(assembly: Assembly) -> Iterator[str]:
     yield f"  paper: {assembly.method.paper}"
     options = assembly.method.resolve(assembly.template.options)
     yield from _options("method_options", assembly.method.options, options)
+    for step in assembly.outputs.steps:
+        more = "; takes one more merge of every candidate" if step.measures else ""
+        yield f"then step {step.label}: {step.process.summary}{more}"
+        yield f"  paper: {step.process.paper}"
+        yield from _options(step.label, step.process.options, step.options)
 
 
 def _adapter(source: AdapterSource) -> str:

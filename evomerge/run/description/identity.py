@@ -15,6 +15,7 @@ from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run.assemble import Assembly, searcher_settings
 from evomerge.run.attach import DATA_KEYS, TASK_FILES
 from evomerge.run.recipes.starts import LOSSES
+from evomerge.run.recipes.steps import WrittenSteps
 
 # Settings of the fitness that say where files lie or how many items are used (the items are in the identity),
 # or that enter only where they are not what runs had before them. A new setting of the fitness enters by itself, and so
@@ -31,6 +32,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         "base": _content(assembly.known(config.base)) if config.base else None,
         "files": companion_digests(assembly.checkpoints.reference),
         "method": {"name": template.method, "options": dict(template.options)},
+        **({"post": WrittenSteps.read(config.post).to_json()} if config.post else {}),
         "genome": {"settings": config.genome.to_json(), "labels": list(assembly.spec.labels)}
         | ({"patterns": plain(config.patterns)} if config.patterns else {})
         | ({"layer_pattern": config.layer_pattern} if config.layer_pattern else {})

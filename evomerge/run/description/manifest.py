@@ -12,6 +12,7 @@ from evomerge import kernels
 from evomerge.candidate import WorkerSettings, device_info, library_versions
 from evomerge.checkpoints import folder_of
 from evomerge.evaluation import SPLITS
+from evomerge.post import Step
 from evomerge.recipe import ModelRef
 from evomerge.run.assemble import Assembly
 from evomerge.run.model_folder.card import licence_of
@@ -36,6 +37,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
             "summary": assembly.method.summary,
             "paper": assembly.method.paper,
         },
+        **({"post": [_step(step) for step in assembly.outputs.steps]} if template.post else {}),
         "models": [_model(ref, assembly) for ref in assembly.experts],
         "base": _model(assembly.known(config.base), assembly) if config.base else None,
         "genome": {
@@ -68,6 +70,11 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
         "budgets": asdict(config.budgets),
         "warnings": list(assembly.warnings),
     }
+
+
+def _step(step: Step) -> dict[str, Any]:
+    process = step.process
+    return {"name": process.name, "options": dict(step.options), "summary": process.summary, "paper": process.paper}
 
 
 def _model(ref: ModelRef, assembly: Assembly) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import yaml
 
 from evomerge.evaluation import Response
 from evomerge.merging import Entry
-from evomerge.recipe import AdapterRef, ModelRef, Recipe
+from evomerge.recipe import AdapterRef, ModelRef, Recipe, values_of
 from evomerge.report.markdown import code
 from evomerge.run.evaluate import interval_of
 from evomerge.run.paths import is_hub_id
@@ -190,17 +190,22 @@ def _table(rows: Sequence[Mapping[str, str]]) -> list[str]:
     return lines
 
 
+def _options(options: Mapping[str, Any]) -> str:
+    return ", ".join(_plain(f"{key}={value}") for key, value in options.items()) or "none"
+
+
 def _recipe(recipe: Recipe) -> list[str]:
-    options = ", ".join(_plain(f"{key}={value}") for key, value in recipe.options.items()) or "none"
+    steps = [f"`{step.name}` (options: {_options(step.options)})" for step in recipe.post]
+    after = f"; then on the merged delta {', '.join(steps)}" if steps else ""
     lines = [
-        f"Method `{recipe.method}`, options: {options}; computed in float32 from {recipe.dtype} inputs, stored as "
+        f"Method `{recipe.method}`, options: {_options(recipe.options)}{after}; computed in float32 from {recipe.dtype} inputs, stored as "
         f"{recipe.out_dtype}; digest `{recipe.digest[:16]}`. The whole recipe is in `recipe.json`.",
         "",
     ]
     labels = [_plain(model.label) for model in recipe.sources]
     if recipe.slots > len(labels):
         labels = [f"input {slot}" for slot in range(recipe.slots)]
-    for name, values in recipe.coefficients.items():
+    for name, values in values_of(recipe).items():
         heads = labels if values.ndim == 2 else [name]
         lines += [f"`{name}` by group:", "", "| group | " + " | ".join(heads) + " |", "|" + " --- |" * (len(heads) + 1)]
         for group, row in zip(recipe.groups.groups, values.reshape(len(values), -1), strict=True):

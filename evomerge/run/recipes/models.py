@@ -13,7 +13,7 @@ from evomerge.methods import MergeMethod
 from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, short_name
 from evomerge.run import paths
 from evomerge.run.recipes.searched import SearchedRecipe
-from evomerge.run.run_config import RunConfig
+from evomerge.run.run_config import RunConfig, merges_base
 
 
 class Folders:
@@ -87,7 +87,7 @@ def open_models(
     """
     base = [config.base] if config.base else []
     models = list(config.models)
-    ordered = [*models, *base] if method is not None and method.base == "none" else [*base, *models]
+    ordered = [*models, *base] if method is not None and not merges_base(config, method) else [*base, *models]
     if searched is not None:
         ordered = searched.references(config.base)
     problems: list[str] = []
@@ -119,7 +119,7 @@ def equal_weights(config: RunConfig, checkpoints: Checkpoints, method: MergeMeth
             continue
         names = " and ".join(f"{r.source}@{r.revision}" if r.revision else r.source for r in (twin, ref))
         lost = "nothing can be gained from the second"
-        if twin == config.base and method is not None and method.base == "none":
+        if twin == config.base and method is not None and not merges_base(config, method):
             lost = f"{method.name} merges no base, so nothing is gained from naming it"
         yield f"{names} have equal weights: {lost}; name each model once"
 

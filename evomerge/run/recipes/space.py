@@ -15,6 +15,7 @@ from evomerge.evaluation import BASE, SCALED, UNIFORM, expert_names
 from evomerge.genome import GenomeSpec, NotExpressible
 from evomerge.merging import Checkpoints, Merger, matching_of
 from evomerge.methods import MergeMethod
+from evomerge.post import coefficients_of
 from evomerge.recipe import (
     DEFAULT_LAYER_PATTERN,
     Group,
@@ -29,7 +30,8 @@ from evomerge.report import front_members
 from evomerge.run import paths
 from evomerge.run.members import empty_front
 from evomerge.run.recipes.searched import SearchedRecipe, layers_of
-from evomerge.run.run_config import RunConfig, child_seed, tokenizer_named
+from evomerge.run.recipes.steps import WrittenSteps
+from evomerge.run.run_config import RunConfig, child_seed, merges_base, tokenizer_named
 from evomerge.store import RunStore
 
 
@@ -43,11 +45,13 @@ def build_spec(
     """
     if searched is not None:
         return _recipe_spec(config, searched.opened(checkpoints), checkpoints, method)
-    if config.embeddings == "base" and (config.base is None or method.base == "none"):
+    based = config.base is not None and merges_base(config, method)
+    if config.embeddings == "base" and not based:
         raise InputError(
             "embeddings=base is set, but no base is merged; write base=FOLDER"
             + (f", and another method than {method.name}" if method.base == "none" else "")
         )
+    steps = WrittenSteps.read(config.post)
     options = method.stated(config.method_options)
     refs = {ref.place: ref for ref in checkpoints.by_ref}
     models = tuple(refs[ref.place] for ref in config.models)
@@ -57,7 +61,7 @@ def build_spec(
         options=options,
         # A searcher that chooses among models has more of them than the method merges at a time.
         sources=models[: method.models[1]],
-        base=base if method.base != "none" else None,
+        base=base if based else None,
         groups=ParameterGroups(
             (),
             (*config.patterns, *patterns_of(checkpoints.merged_names)),
@@ -67,17 +71,19 @@ def build_spec(
         out_dtype=out_dtype(config, checkpoints),
         unmatched=config.unmatched,
         embeddings=config.embeddings,
-        tokenizer=tokenizer_named(config.tokenizer, base is not None and method.base != "none"),
+        tokenizer=tokenizer_named(config.tokenizer, based),
+        post=steps.named,
         # Methods without randomness give the same model for every seed, so the seed is no part of their recipes.
         seed=child_seed(config.seed, "masks") if method.stochastic else 0,
     )
     # What stays the base's has no genes.
     kept = config.embeddings == "base"
     names = tuple(name for name in checkpoints.merged_names if not (kept and is_vocabulary(name)))
-    declared = method.coefficients(options)
-    based = models if method.base == "required" else ()
-    changed = [changed_names(checkpoints[ref], checkpoints.reference, names) for ref in based]
-    return genome.build(config.genome, declared, template, names, symmetric=method.symmetric, changed=changed)
+    declared = (*method.coefficients(options), *steps.coefficients)
+    differing = models if method.base == "required" else ()
+    changed = [changed_names(checkpoints[ref], checkpoints.reference, names) for ref in differing]
+    settings = steps.settings(config.genome)
+    return genome.build(settings, declared, template, names, symmetric=method.symmetric, changed=changed)
 
 
 def _recipe_spec(
@@ -97,7 +103,7 @@ def _recipe_spec(
     slots: dict[int, int] = {}
     for name, row in rows.items():
         slots[row] = max(slots.get(row, 0), outputs.merged[name].slots)
-    declared = method.coefficients(outputs.options)
+    declared = (*method.coefficients(outputs.options), *coefficients_of(outputs.steps))
     return genome.from_recipe(config.genome, declared, recipe, searched.numbers, rows, slots)
 
 
@@ -165,7 +171,7 @@ def _with_tokens_of(template: Recipe, models: Sequence[ModelRef], groups: Parame
     options = methods.load("linear").stated({})
     return replace(
         template, method="linear", options=options, sources=sources, groups=groups, coefficients={"weight": weight},
-        seed=0,
+        seed=0, post=(),
     )  # fmt: skip
 
 
@@ -189,11 +195,11 @@ def scaled(
         return {}
     plain = template
     if not tokens:
-        plain = replace(template, ends=None, post=(), chat_template=None, statistics=())
+        plain = replace(template, ends=None, chat_template=None, statistics=())
     plain = replace(
         plain, method="task_arithmetic", options=methods.load("task_arithmetic").stated({}), sources=tuple(experts),
         base=base, groups=ParameterGroups((Group("all"),), template.groups.patterns, template.groups.layer_pattern),
-        seed=0,
+        seed=0, post=(),
     )  # fmt: skip
     found = {}
     for scale in scales:

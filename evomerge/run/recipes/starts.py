@@ -23,6 +23,7 @@ from evomerge.methods import MergeMethod
 from evomerge.recipe import Coefficient
 from evomerge.run import paths
 from evomerge.run.recipes.searched import SearchedRecipe
+from evomerge.run.recipes.steps import WrittenSteps
 from evomerge.run.run_config import RunConfig
 from evomerge.store import RunStore
 
@@ -58,6 +59,8 @@ def known_starts(
         return (RECIPE,), spec.encode(searched.opened(checkpoints).recipe)[None]
     count, options = len(spec.template.sources), spec.template.options
     points = dict(method.starts(count, options)) | subset_starts(method, options, count)
+    if config is not None and config.post and (changing := WrittenSteps.read(config.post).change_alone):
+        points = {"+".join((name, *changing)): point for name, point in points.items()}  # what comes is another model
     began = None if config is None else _began(config)
     if began is not None:
         points = {name: point for name, point in points.items() if name in began or not name.startswith(SUBSET)}

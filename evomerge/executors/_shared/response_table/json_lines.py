@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from evomerge.errors import InputError
 from evomerge.evaluation import Failure
 from evomerge.executors._shared.response_table.table import Key, Recorded
-from evomerge.recipe import Recipe
+from evomerge.recipe import Recipe, values_of, with_values, without_values
 
 __all__ = ["read", "write"]
 
@@ -37,13 +36,13 @@ def write(path: Path, candidates: Sequence[Recorded], about: str, decimals: int 
     items: dict[str, list[str]] = {}
     for task, item in keys:
         items.setdefault(task, []).append(item)
-    shared = list(dict.fromkeys(_without_coefficients(candidate.recipe) for candidate in candidates))
+    shared = list(dict.fromkeys(without_values(candidate.recipe) for candidate in candidates))
     head = {"format": FORMAT, "about": about, "items": items, "recipes": [recipe.to_json() for recipe in shared]}
     numbers = {recipe: number for number, recipe in enumerate(shared)}
     lines = [head]
     for candidate in candidates:
-        row: dict[str, Any] = {"recipe": numbers[_without_coefficients(candidate.recipe)]}
-        row["coefficients"] = {name: values.tolist() for name, values in candidate.recipe.coefficients.items()}
+        row: dict[str, Any] = {"recipe": numbers[without_values(candidate.recipe)]}
+        row["coefficients"] = {name: values.tolist() for name, values in values_of(candidate.recipe).items()}
         if candidate.error is not None:
             row["error"] = candidate.error.to_json()
         else:
@@ -81,10 +80,6 @@ def read(path: Path) -> list[Recorded]:
     return found
 
 
-def _without_coefficients(recipe: Recipe) -> Recipe:
-    return replace(recipe, coefficients={})
-
-
 def _columns(candidate: Recorded, task: str, ids: Sequence[str], decimals: int | None) -> dict[str, Any]:
     answers = [candidate.metrics.get((task, item)) for item in ids]
     names = dict.fromkeys(name for answer in answers if answer is not None for name in answer)
@@ -107,8 +102,8 @@ def _candidate(row: Mapping[str, Any], items: Mapping[str, Sequence[str]], share
     """Reads a row; the first of a recipe puts the recipe in the place of its JSON."""
     first = shared[row["recipe"]]
     if not isinstance(first, Recipe):
-        first = shared[row["recipe"]] = Recipe.from_json({**first, "coefficients": row["coefficients"]})
-    recipe = replace(first, coefficients=row["coefficients"])
+        first = shared[row["recipe"]] = Recipe.from_json({**first, "coefficients": {}})
+    recipe = with_values(first, row["coefficients"])
     if "error" in row:
         return Recorded(recipe, error=Failure(row["error"]["kind"], row["error"]["message"]))
     metrics: dict[Key, dict[str, Any]] = {}
