@@ -127,7 +127,8 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
     assert identity(family, **outside) == plain
     inside = {
         "models": f"[{family.folder / 'two'},{family.folder / 'base'}]", "base": family.folder / "one",
-        "method": "ties", "method_options": "{normalise: none}", "post": "[scale]", "tasks": "[second]", "fitness.num_fewshot": 1,
+        "method": "ties", "method_options": "{normalise: none}", "post": "[scale]",
+        "tasks": "[second]", "fitness.num_fewshot": 1,
         "fitness.apply_chat_template": "true", "fitness.fewshot_as_multiturn": "true",
         "fitness.system_instruction": "Think.", "fitness.gen_kwargs": "{max_gen_toks: 7}",
         "fitness.splits": "{search: 0.6, selection: 0.2, test: 0.2}", "fitness.batch_size": 3,

@@ -198,8 +198,9 @@ def _recipe(recipe: Recipe) -> list[str]:
     steps = [f"`{step.name}` (options: {_options(step.options)})" for step in recipe.post]
     after = f"; then on the merged delta {', '.join(steps)}" if steps else ""
     lines = [
-        f"Method `{recipe.method}`, options: {_options(recipe.options)}{after}; computed in float32 from {recipe.dtype} inputs, stored as "
-        f"{recipe.out_dtype}; digest `{recipe.digest[:16]}`. The whole recipe is in `recipe.json`.",
+        f"Method `{recipe.method}`, options: {_options(recipe.options)}{after}; computed in float32 from "
+        f"{recipe.dtype} inputs, stored as {recipe.out_dtype}; digest `{recipe.digest[:16]}`. The whole recipe is in "
+        "`recipe.json`.",
         "",
     ]
     labels = [_plain(model.label) for model in recipe.sources]

@@ -54,9 +54,9 @@ class RecipeWords:
             recipe = file.content
             methods.load(recipe.method)
             merged = recipe.base in recipe.sources
-            own = None if isinstance(recipe.base, Recipe) or merged else recipe.base
+            own = None if recipe.base is None or isinstance(recipe.base, Recipe) or merged else _plain(recipe.base)
             return cls(
-                recipe.method, own, recipe.base is not None and not merged, _others(_leaves(recipe), own),
+                recipe.method, own, recipe.base is not None and not merged, _others(map(_plain, _leaves(recipe)), own),
                 recipe.options, recipe.dtype, recipe.out_dtype, recipe.unmatched,
             )  # fmt: skip
         documents = {document.name for document in file.content}
