@@ -209,18 +209,9 @@ def post(values: Mapping[str, Any]) -> list[str]:
     """The steps after the merge, and the base that they take off."""
     if not values.get("post"):
         return []
-    if values.get("recipe") is not None:
-        return ["post: the recipe has its own; leave it out"]
-    from evomerge.run.recipes.steps import WrittenSteps  # imports torch, as methods do
+    from evomerge.run.recipes.steps import problems  # imports torch, as methods do
 
-    problems: list[str] = []
-    try:
-        WrittenSteps.read(values["post"])
-    except InputError as error:
-        problems += error.problems
-    if values.get("base", ...) is None:
-        problems.append("base: steps take the merged model minus the base, so post needs one; set base=...")
-    return problems
+    return problems(values["post"], based=values.get("base", ...) is not None, searched=bool(values.get("recipe")))
 
 
 def genome(values: Mapping[str, Any]) -> list[str]:

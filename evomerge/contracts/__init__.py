@@ -1,4 +1,4 @@
-"""Contract suites: promises of the run's store and of every executor, searcher, method, estimator, policy and tracker.
+"""Contract suites: promises of the store and of every executor, searcher, method, step, estimator, policy and tracker.
 
 They are for ours and other people's. Each suite is a class whose ``test_`` methods make plain assertions. A plugin's
 file lies in the folder that is its registry, as runs find it nowhere else. Its author inherits the suite and says what

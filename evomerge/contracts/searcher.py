@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from evomerge.contracts import landscape
-from evomerge.contracts.partial_searcher import N_VAR, OptionalContract, PartialContract
-from evomerge.contracts.searcher_cases import (
+from evomerge.contracts._searcher.partial import N_VAR, OptionalContract, PartialContract
+from evomerge.contracts._searcher.cases import (
     Trace,
     Unseeded,
     disturbed,

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evomerge.candidate.settings import ModelSettings, RuntimeSettings
 from evomerge.evaluation import SPLITS
@@ -18,9 +18,6 @@ from evomerge.run import paths
 from evomerge.search import AllocationSettings, Budgets, ConfirmSettings, PromoteSettings, SearcherSettings
 from evomerge.settings import as_json, from_json, section, setting
 from evomerge.tracking import TrackingSettings
-
-if TYPE_CHECKING:  # imports torch, which a mistyped word need not wait for
-    from evomerge.methods import MergeMethod
 
 SEED = setting("the one seed that everything random follows from", low=0, high=2**63 - 1)
 OFFLINE = setting("never ask the hub; null: unless a hub id or a built-in task needs it")
@@ -36,6 +33,10 @@ _EMBEDDINGS = "input and output embeddings; base: the base's, whatever the other
 _TOKENIZER = (
     "whose tokens the merged model has; reference: the reference's, embeddings merged row by row; base: the same, "
     "merged token by token; union: those of all models, token by token"
+)
+_POST = (
+    "steps on any method's merged delta, [lines,{step: sparsify, density: 0.5}]: names, or mappings with options and "
+    "values; STEP.NAME is searched where no value is given"
 )
 
 
@@ -103,14 +104,7 @@ class RunConfig:
     method_options: Mapping[str, Any] = field(
         default_factory=dict, metadata=setting("settings of the method, see `evomerge check`")
     )
-    post: tuple[str | Mapping[str, Any], ...] = field(
-        default=(),
-        metadata=setting(
-            "steps on the merged delta of any method, in order: [lines,{step: sparsify, density: 0.5}], a name or a "
-            "mapping with options and values that are not searched; their coefficients are searched as STEP.NAME",
-            form="steps",
-        ),
-    )
+    post: tuple[str | Mapping[str, Any], ...] = field(default=(), metadata=setting(_POST, form="steps"))
     fitness: FitnessSettings = field(default_factory=FitnessSettings, metadata=section())
     objectives: tuple[str, ...] = field(
         default=(),
@@ -276,11 +270,6 @@ class ExportConfig:
     trust_remote_code: bool = field(
         default=False, metadata=setting("run model code that comes with the checkpoints, if the run did")
     )
-
-
-def merges_base(config: RunConfig, method: MergeMethod) -> bool:
-    """Whether the recipes of a search have the base: where the method takes one, or steps take it off the merge."""
-    return method.base != "none" or bool(config.post)
 
 
 def tokenizer_named(name: str, based: bool) -> Tokenizer:

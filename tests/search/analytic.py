@@ -14,7 +14,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.contracts.searcher_cases import expert_pool
+from evomerge.contracts._searcher.cases import expert_pool
 from evomerge.evaluation import Constraint, Failure, Job, Objective, Outcome, Response
 from evomerge.genome import GenomeSettings, GenomeSpec, build
 from evomerge.recipe import CheckpointRef, Coefficient, Group, ParameterGroups, Recipe

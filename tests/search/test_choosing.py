@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evomerge.analysis import Sums
-from evomerge.contracts.searcher_cases import expert_pool
+from evomerge.contracts._searcher.cases import expert_pool
 from evomerge.errors import InputError
 from evomerge.recipe import Recipe, Source
 from evomerge.search.searchers import ExpertPool, Observation, Problem, Searcher, SearcherSettings, make

@@ -13,7 +13,7 @@ from evomerge.methods import MergeMethod
 from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, short_name
 from evomerge.run import paths
 from evomerge.run.recipes.searched import SearchedRecipe
-from evomerge.run.run_config import RunConfig, merges_base
+from evomerge.run.run_config import RunConfig
 
 
 class Folders:
@@ -67,6 +67,11 @@ def with_adapters(config: RunConfig, find: Folders) -> RunConfig:
     if problems:
         raise InputError(problems)
     return replace(config, models=tuple(models))
+
+
+def merges_base(config: RunConfig, method: MergeMethod) -> bool:
+    """Whether the recipes of a search have the base: where the method takes one, or steps take it off the merge."""
+    return method.base != "none" or bool(config.post)
 
 
 def open_models(

@@ -29,9 +29,10 @@ from evomerge.recipe import (
 from evomerge.report import front_members
 from evomerge.run import paths
 from evomerge.run.members import empty_front
+from evomerge.run.recipes.models import merges_base
 from evomerge.run.recipes.searched import SearchedRecipe, layers_of
 from evomerge.run.recipes.steps import WrittenSteps
-from evomerge.run.run_config import RunConfig, child_seed, merges_base, tokenizer_named
+from evomerge.run.run_config import RunConfig, child_seed, tokenizer_named
 from evomerge.store import RunStore
 
 

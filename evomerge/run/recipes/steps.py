@@ -91,6 +91,26 @@ class WrittenSteps:
         return {name: self.fixed[full] for full, name in names.items() if full in self.fixed}
 
 
+def problems(written: Sequence[Written], *, based: bool, searched: bool) -> list[str]:
+    """Reasons why a search cannot have these steps, one sentence each.
+
+    Args:
+        written: What the user wrote.
+        based: Whether there is a base.
+        searched: Whether a recipe's numbers are searched.
+    """
+    if searched:
+        return ["post: the recipe has its own; leave it out"]
+    found: list[str] = []
+    try:
+        WrittenSteps.read(written)
+    except InputError as error:
+        found += error.problems
+    if not based:
+        found.append("base: steps take the merged model minus the base, so post needs one; set base=...")
+    return found
+
+
 def _declared(step: Step) -> tuple[Coefficient, ...]:
     return step.process.coefficients(step.options)
 

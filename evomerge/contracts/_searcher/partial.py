@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from evomerge.contracts import landscape
-from evomerge.contracts.searcher_cases import Trace, disturbed, expert_pool, identical, refused
+from evomerge.contracts._searcher.cases import Trace, disturbed, expert_pool, identical, refused
 from evomerge.search.searchers import Observation, Problem, Proposal, Recommends, Searcher, SearcherSpec
 
 __all__ = ["N_VAR", "OptionalContract", "PartialContract"]
