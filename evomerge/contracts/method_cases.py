@@ -10,6 +10,7 @@ import torch
 
 from evomerge.kernels import random_key
 from evomerge.methods import MergeMethod, TensorContext, TensorSources
+from evomerge.post import PostProcess
 
 __all__ = ["CONTEXT", "family", "merge_tensor", "prepared", "random_values", "same_bits", "variants"]
 
@@ -17,7 +18,7 @@ CONTEXT = TensorContext("model.layers.0.mlp.up_proj.weight", layer=0, kind="mlp"
 """The tensor that is merged: of a layer, since some methods leave everything else alone."""
 
 
-def variants(method: MergeMethod) -> Iterator[dict[str, Any]]:
+def variants(method: MergeMethod | PostProcess) -> Iterator[dict[str, Any]]:
     """Options of every variant that the contract tries, complete.
 
     These are the defaults, every other choice of every option alone, and all last choices together.
@@ -84,7 +85,9 @@ def prepared(
     return context, sources
 
 
-def random_values(method: MergeMethod, options: Mapping[str, Any], n_models: int, seed: int = 0) -> dict[str, Any]:
+def random_values(
+    method: MergeMethod | PostProcess, options: Mapping[str, Any], n_models: int, seed: int = 0
+) -> dict[str, Any]:
     """Random coefficients within the bounds of the search; on a simplex they sum to one."""
     generator = torch.Generator().manual_seed(seed)
     values: dict[str, Any] = {}
