@@ -19,6 +19,8 @@ from evomerge.contracts._searcher.cases import (
     other_values,
     refused,
 )
+from evomerge.contracts._searcher.optional import OptionalContract
+from evomerge.contracts._searcher.partial import N_VAR, PartialContract
 from evomerge.search.searchers import (
     Observation,
     Problem,
