@@ -31,7 +31,7 @@ def _apply(context: StepContext, sources: TensorSources, delta: torch.Tensor, va
         return None
     fraction, rescale = values["density"], context.options["rescale"]
     elements = merged_values(flat(delta))
-    largest = TopK(elements, histogram_of(elements), threshold_rank(fraction, delta.numel(), context.options["kept"]))
+    largest = TopK(elements, histogram_of(elements), threshold_rank(fraction, delta.numel(), context.options))
     mask = Window(thresholds_of_tensor([largest], context.options["kept"])[0])
     factor = 1.0 / fraction if rescale == "inverse" else 1.0
     if rescale == "l1":
