@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from evomerge.contracts import landscape
-from evomerge.contracts._searcher.partial import N_VAR, OptionalContract, PartialContract
 from evomerge.contracts._searcher.cases import (
     Trace,
     Unseeded,
@@ -19,8 +18,7 @@ from evomerge.contracts._searcher.cases import (
     other_values,
     refused,
 )
-from evomerge.contracts._searcher.optional import OptionalContract
-from evomerge.contracts._searcher.partial import N_VAR, PartialContract
+from evomerge.contracts._searcher.partial import N_VAR, OptionalContract, PartialContract
 from evomerge.search.searchers import (
     Observation,
     Problem,

@@ -70,6 +70,18 @@ class Tokenizer:
     tokens: Mapping[str, Any] = field(default_factory=dict)
     pad_to_multiple_of: int | None = None
 
+    @classmethod
+    def named(cls, name: str, based: bool) -> Tokenizer:
+        """The tokenizer of one of :data:`TOKENIZERS`.
+
+        Args:
+            name: The name.
+            based: Whether the recipe has a base; without one, the first source is the reference.
+        """
+        if name == "reference":
+            return cls()
+        return cls("union" if name == "union" else "base" if based else 0)
+
     def to_json(self) -> dict[str, Any]:
         """The fields that are not empty, as a JSON object; empty for the reference's own tokenizer."""
         source = {} if self.source is None else {"source": self.source}

@@ -13,7 +13,7 @@ from evomerge.evaluation import SPLITS
 from evomerge.executors import ExecutorSettings
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.genome import GenomeSettings
-from evomerge.recipe import EMBEDDINGS, TOKENIZERS, UNMATCHED, ModelRef, Tokenizer
+from evomerge.recipe import EMBEDDINGS, TOKENIZERS, UNMATCHED, ModelRef
 from evomerge.run import paths
 from evomerge.search import AllocationSettings, Budgets, ConfirmSettings, PromoteSettings, SearcherSettings
 from evomerge.settings import as_json, from_json, section, setting
@@ -270,18 +270,6 @@ class ExportConfig:
     trust_remote_code: bool = field(
         default=False, metadata=setting("run model code that comes with the checkpoints, if the run did")
     )
-
-
-def tokenizer_named(name: str, based: bool) -> Tokenizer:
-    """A recipe's tokenizer from its name on the command line.
-
-    Args:
-        name: One of the choices.
-        based: Whether the recipe has a base; without one, the first source is the reference.
-    """
-    if name == "reference":
-        return Tokenizer()
-    return Tokenizer("union" if name == "union" else "base" if based else 0)
 
 
 def child_seed(seed: int, name: str) -> int:

@@ -6,9 +6,10 @@ import sys
 from dataclasses import replace
 
 from evomerge.candidate import resolve_device
+from evomerge.recipe import Tokenizer
 from evomerge.run import recipe_files
 from evomerge.run.export import build, notes
-from evomerge.run.run_config import MergeConfig, tokenizer_named
+from evomerge.run.run_config import MergeConfig
 from evomerge.texts import printable
 
 
@@ -21,7 +22,7 @@ def run(config: MergeConfig) -> int:
     if config.embeddings is not None:
         recipe = replace(recipe, embeddings=config.embeddings)
     if config.tokenizer is not None:
-        recipe = replace(recipe, tokenizer=tokenizer_named(config.tokenizer, recipe.base is not None))
+        recipe = replace(recipe, tokenizer=Tokenizer.named(config.tokenizer, recipe.base is not None))
     device = resolve_device(config.device, "device")
     with recipe_files.named(config.recipe):
         folder = build(

@@ -32,7 +32,7 @@ from evomerge.run.members import empty_front
 from evomerge.run.recipes.models import merges_base
 from evomerge.run.recipes.searched import SearchedRecipe, layers_of
 from evomerge.run.recipes.steps import WrittenSteps
-from evomerge.run.run_config import RunConfig, child_seed, tokenizer_named
+from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.store import RunStore
 
 
@@ -72,7 +72,7 @@ def build_spec(
         out_dtype=out_dtype(config, checkpoints),
         unmatched=config.unmatched,
         embeddings=config.embeddings,
-        tokenizer=tokenizer_named(config.tokenizer, based),
+        tokenizer=Tokenizer.named(config.tokenizer, based),
         post=steps.named,
         # Methods without randomness give the same model for every seed, so the seed is no part of their recipes.
         seed=child_seed(config.seed, "masks") if method.stochastic else 0,
