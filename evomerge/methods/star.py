@@ -18,8 +18,8 @@ The paper's eta is 0.4, and its weights are equal. With an eta of 1 deltas are m
 The singular triples of every delta are prepared, 1.3 to 2 times a delta's size in numbers, and some of their partial
 sums, each of a delta's size. A candidate starts from the nearest partial sum, where nothing and the delta itself count
 as two more, and adds or takes off the triples between it and eta: one matrix product of at most ``rank / (2 * sums +
-2)`` terms for each model, and one pass. More sums make that faster and take more room: of three experts with 135 million
-parameters 3.5 GB, and 1.1 GB with ``sums: 0``; with 1.2 billion 32 and 9.5 GB, where either ``sums: 0`` or a larger
+2)`` terms for each model, and one pass. More sums make that faster and take more room: three experts of 135 million
+parameters 3.5 GB, and 1.1 GB with ``sums: 0``; of 1.2 billion 32 and 9.5 GB, where either ``sums: 0`` or a larger
 ``model.prepared_disk`` than the default is needed.
 """
 
