@@ -60,7 +60,7 @@ from evomerge.methods._shared.inputs import (
     by_model,
 )
 from evomerge.methods._shared.options import SCOPE
-from evomerge.methods._shared.ordered import Ordered
+from evomerge.methods._shared.sparsify.ordered import Ordered
 from evomerge.methods._shared.task_vector import delta_of
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
@@ -187,7 +187,7 @@ def _limits(sources: TensorSources, name: str) -> list[Range]:
 
 
 def _findings(sources: TensorSources, name: str) -> Findings:
-    """What has been prepared for one tensor."""
+    """Findings from what has been prepared for one tensor."""
     limits, order = _limits(sources, "limits"), _order(sources)
     pairs = zip(loaded(sources, name), scores_of(sources, limits, order), strict=True)
     return Findings(limits, order, [_ordered(sources.options, histogram, score) for histogram, score in pairs])

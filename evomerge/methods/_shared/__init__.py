@@ -2,9 +2,8 @@
 
 - :mod:`.declaration`: :class:`MergeMethod`; :mod:`.inputs`: what its functions are given.
 - :mod:`.options`, :mod:`.coefficients`, :mod:`.mergekit`: one word for one thing in all methods.
-- :mod:`.task_vector`: the merge of all methods on deltas; :mod:`.sparsify`: the masks that tell them apart;
-  :mod:`.net_sign`: elections of whole models.
-- :mod:`.ranks`: ranks of a delta's elements within rows; :mod:`.ordered`: order statistics of whole tensors and models.
+- :mod:`.task_vector`: the merge of all methods on deltas; :mod:`.sparsify`: the masks that tell them apart.
+- :mod:`.ranks`: ranks of a delta's elements within rows.
 - :mod:`.elementwise`: element-wise merges that no kernel has, from blocks of all deltas; :mod:`.tasks`: the option
   ``task`` of methods that keep a model for each expert's task.
 - :mod:`.delta_sizes`: averages of deltas by their sizes; :mod:`.activity`: elements that one or several models changed.

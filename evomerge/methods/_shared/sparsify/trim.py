@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from evomerge.kernels import Window
 from evomerge.methods._shared.coefficients import per_model
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSet, TensorSources
-from evomerge.methods._shared.net_sign import NetSign
 from evomerge.methods._shared.sparsify.global_top_k import GlobalTopK
+from evomerge.methods._shared.sparsify.net_sign import NetSign
 from evomerge.methods._shared.sparsify.top_k import (
     TopK,
     chunks_of,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from evomerge.kernels import BernoulliMask, Histogram, Mask, Sparse, Threshold, Values, Window, histogram_of
 from evomerge.methods._shared.coefficients import MIN_DENSITY, per_model
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSet, TensorSources, by_model
-from evomerge.methods._shared.net_sign import NetSign
+from evomerge.methods._shared.sparsify.net_sign import NetSign
 from evomerge.methods._shared.sparsify.random_drop import drop
 from evomerge.methods._shared.sparsify.top_k import TopK, threshold_rank, thresholds_of_tensor
 from evomerge.methods._shared.sparsify.whole_model import Found, WholeModel
@@ -69,7 +69,7 @@ def drop_and_trim(
 
 
 def _left(sources: TensorSources, model: int, mask: BernoulliMask | None) -> Values:
-    """What random dropping leaves of a delta."""
+    """A delta of which random elements are dropped."""
     delta = delta_of(sources, model)
     return delta if mask is None else Sparse(delta.base, delta.model, mask)
 
