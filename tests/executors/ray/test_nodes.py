@@ -211,19 +211,20 @@ def test_a_share_that_no_node_has_ends_the_run_with_what_to_change(cluster: Any)
 
 
 def test_records_are_those_of_the_local_executor_though_nodes_are_killed(
-    cluster: Any, node: Callable[..., Any], family: Family, tmp_path: Path
+    cluster: Any, node: Callable[..., Any], family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A whole search of the program; a node is killed whenever some more candidates are scored."""
     local, spread = tmp_path / "local", tmp_path / "ray"
     changes = {"functions": unhurried(tmp_path), **SMALL}
     assert family.search(local, **changes) == 0
+    monkeypatch.setenv("EVOMERGE_TEST_SLEEP", "0.5")  # for the nodes, and what works on them
     nodes = [node(num_cpus=1, num_gpus=1) for _ in range(2)]
     options = f"{{gpus: 1, address: '{cluster.address}'}}"
     words = family.words(spread, **changes, executor="ray", executor__workers=2, executor__options=options)
     with (tmp_path / "said").open("w") as said:
         program = subprocess.Popen(
             [sys.executable, "-m", "evomerge", "search", *words],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "EVOMERGE_TEST_SLEEP": "0.5"},
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             stderr=said,
         )
     try:
