@@ -12,7 +12,7 @@ from evomerge.analysis import estimators
 from evomerge.config import model_names
 from evomerge.errors import InputError, suggest
 from evomerge.executors import ExecutorSettings
-from evomerge.genome import GenomeSettings
+from evomerge.genome import GenomeSettings, is_number
 from evomerge.run.attach import WORK
 from evomerge.run.paths import EXAMPLE, expanded, folder_problem, is_file, is_folder, resolve, sibling, there
 from evomerge.search import AllocationSettings, searchers
@@ -219,7 +219,7 @@ def genome(values: Mapping[str, Any]) -> list[str]:
     settings = section(values, "genome")
     problems = list(GenomeSettings(**settings).problems())
     for name, ends in settings.get("bounds", {}).items():
-        numbers = isinstance(ends, list | tuple) and len(ends) == 2 and all(_is_number(end) for end in ends)
+        numbers = isinstance(ends, list | tuple) and len(ends) == 2 and all(map(is_number, ends))
         if not numbers or not ends[0] < ends[1]:
             problems.append(f"genome.bounds.{name}: expected [low, high] with low < high, came {ends!r}")
     for label, fixed in settings.get("fixed", {}).items():
@@ -298,7 +298,3 @@ def _mode_problems(values: Mapping[str, Any]) -> list[str]:
             "leave allocation and fitness out, or write fitness=all, so that every candidate is asked all items"
         )
     return problems
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
