@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +14,7 @@ from evomerge import methods
 from evomerge.checkpoints import CheckpointSource, open_source, write_shards
 from evomerge.merging import Checkpoints, LiveModel, Merger, WeightCache, footprint, merge_to_folder
 from evomerge.methods import TensorContext
-from evomerge.recipe import AdapterRef, CheckpointRef, OutputLayer, Recipe
+from evomerge.recipe import AdapterRef, CheckpointRef, OutputLayer, PostStep, Recipe
 from tests.adapters import lora
 from tests.merging.conftest import Family, by_layer, make_recipe
 
@@ -45,6 +46,19 @@ def on(base: Path, adapter: Path) -> AdapterRef:
 
 def with_adapters(recipe: Recipe, base: Path, adapters: list[Path]) -> Recipe:
     return replace(recipe, sources=tuple(on(base, adapter) for adapter in adapters))
+
+
+@pytest.mark.parametrize("method", ["task_arithmetic", "ties"])
+def test_steps_after_the_merge_see_whole_models(adapted: tuple[Path, list[Path], list[Path]], method: str) -> None:
+    """With the same merger before and after recipes without steps, where thin matrices are added up."""
+    base, adapters, models = adapted
+    lines = PostStep("lines", {"alpha_from": "norm"}, {"beta": np.full(3, 0.5)})
+    plain = make_recipe(method, models, base, out_dtype="float32")
+    stepped = replace(plain, post=(lines,))
+    again, merger = (Merger(Checkpoints.open(recipe)) for recipe in (plain, with_adapters(plain, base, adapters)))
+    for whole in (plain, stepped, plain, stepped):
+        for name, tensor in merger.stream(with_adapters(whole, base, adapters)):
+            torch.testing.assert_close(tensor, again.tensor(whole, name), rtol=0, atol=2e-6, msg=name)
 
 
 @pytest.mark.parametrize("method", ["ties", "task_arithmetic", "linear", "slerp", "della", "knots"])
