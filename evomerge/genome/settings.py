@@ -105,7 +105,8 @@ class GenomeSettings:
         default="free", metadata=setting("fall of weights with age, where weights is trajectory", choices=AGES)
     )
     metrics: tuple[float, ...] = field(
-        default=(), metadata=setting("each model's own score, higher ones better, where weights is metric")
+        default=(),
+        metadata=setting("each model's own score, higher ones better, where weights is metric", form="numbers"),
     )
     searched: tuple[str, ...] = field(
         default=(), metadata=setting("numbers of recipe= that are searched: [weight,'density@mlp']; none: all")

@@ -48,6 +48,7 @@ INSIDE = {
         for name in (
             "depth", "block_size", "control_points", "basis", "split_kinds", "own_groups", "frozen", "fixed", "bounds",
             "shared", "filters", "ends", "control_every", "searched", "modules",
+            "weights", "averaging", "metrics",
         )
     },
     **{f"searcher.{name}": f"searcher.{name}" for name in ("name", "population", "options")},
@@ -151,13 +152,17 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "model.threads": 2, "model.merge_dtype": "bfloat16", "model.out_dtype": "float16",
     }  # fmt: skip
     # A recipe has its own models and groups, see test_recipe_search; filters are another way to split than kinds.
-    # And an asynchronous search asks every candidate all items.
-    alone = {"start_from", "recipe", "genome.searched", "genome.filters", "mode"}
+    # And an asynchronous search asks every candidate all items, and weights that follow a rule have no bounds.
+    rules = {"genome.weights", "genome.averaging", "genome.metrics"}
+    alone = {"start_from", "recipe", "genome.searched", "genome.filters", "mode", *rules}
     assert set(inside) == set(INSIDE) - alone
     started = identity(family, start_from=finished)  # by itself: such a run has the same models and method
     assert {name for name in plain if started[name] != plain[name]} == {"starts"}
     steady = identity(family, base=str(family.folder / "base"), mode="asynchronous")
     assert {name for name in steady if steady[name] != plain.get(name)} == {"mode"}
+    ruled = {"genome.weights": "metric", "genome.averaging": "sma", "genome.metrics": "[1, 2]"}
+    followed = identity(family, base=str(family.folder / "base"), **ruled)
+    assert not [name for name in rules if at(plain, INSIDE[name]) == at(followed, INSIDE[name])]
     other = identity(family, **inside)
     paths = {key: path for key, path in INSIDE.items() if key not in alone - {"start_from"}}
     same = [key for key, path in paths.items() if at(plain, path) == at(other, path)]
