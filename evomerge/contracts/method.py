@@ -6,13 +6,21 @@ Every promise is tried in every variant of the method's options, see :mod:`evome
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from evomerge.contracts.method_cases import CONTEXT, family, merge_tensor, prepared, random_values, same_bits, variants
+from evomerge.contracts.method_cases import (
+    CONTEXT,
+    Untouchable,
+    family,
+    in_every_variant,
+    merge_tensor,
+    prepared,
+    random_values,
+    same_bits,
+)
 from evomerge.errors import InputError
 from evomerge.kernels import BLOCK, random_key, torch_only
 from evomerge.methods import MergeMethod
@@ -24,21 +32,6 @@ PREPARED_SHAPES = [(), (0,), (5,), (300, 70), (3, 0), (70_000,)]
 CLOSE = 1e-6
 
 Options = dict[str, Any]
-
-
-def in_every_variant(check: Callable[[Any, Options], None]) -> Callable[[Any], None]:
-    """Makes a test of a check; a failure names the variant."""
-
-    def test(self: MethodContract) -> None:
-        for options in variants(self.method):
-            try:
-                check(self, options)
-            except BaseException as error:
-                error.add_note(f"method {self.method.name} with options {options}")
-                raise
-
-    test.__name__, test.__qualname__, test.__doc__ = check.__name__, check.__qualname__, check.__doc__
-    return test
 
 
 class MethodContract:
@@ -266,7 +259,7 @@ class MethodContract:
             base, models = family(self.count, shape)
             if method.prepare is None or method.prepared_bytes is None:
                 context, sources = prepared(method, options, base, models)
-                method.merge(context, replace(sources, prepared=_Untouchable()), self.values(options), base.clone())
+                method.merge(context, replace(sources, prepared=Untouchable()), self.values(options), base.clone())
                 continue
             contexts = [replace(CONTEXT, keys=(seed,) * self.count) for seed in (1, 2)]
             first, second = (method.prepare(context, base, models, options) for context in contexts)
@@ -299,10 +292,3 @@ class MethodContract:
             base, models = family(self.count)
             models[-1][3, 3] = broken
             assert not self.merge(options, base, models, self.values(options))[3, 3].isfinite()
-
-
-class _Untouchable(dict[str, torch.Tensor]):
-    """Prepared arrays that nobody may read."""
-
-    def __getitem__(self, name: str) -> torch.Tensor:
-        raise AssertionError(f"a method that prepares nothing read {name!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,17 @@ from evomerge.kernels import random_key
 from evomerge.methods import MergeMethod, TensorContext, TensorSources
 from evomerge.post import PostProcess
 
-__all__ = ["CONTEXT", "family", "merge_tensor", "prepared", "random_values", "same_bits", "variants"]
+__all__ = [
+    "CONTEXT",
+    "Untouchable",
+    "family",
+    "in_every_variant",
+    "merge_tensor",
+    "prepared",
+    "random_values",
+    "same_bits",
+    "variants",
+]
 
 CONTEXT = TensorContext("model.layers.0.mlp.up_proj.weight", layer=0, kind="mlp")
 """The tensor that is merged: of a layer, since some methods leave everything else alone."""
@@ -105,3 +115,25 @@ def same_bits(one: torch.Tensor, other: torch.Tensor) -> bool:
     words = {2: torch.int16, 4: torch.int32, 8: torch.int64}[one.element_size()]
     same_kind = one.dtype == other.dtype and one.shape == other.shape
     return same_kind and torch.equal(one.detach().contiguous().view(words), other.detach().contiguous().view(words))
+
+
+class Untouchable(dict[str, torch.Tensor]):
+    """Prepared arrays that nobody may read."""
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        raise AssertionError(f"a method that prepares nothing read {name!r}")
+
+
+def in_every_variant(check: Callable[[Any, dict[str, Any]], None]) -> Callable[[Any], None]:
+    """Makes a test of a check; a failure names the variant."""
+
+    def test(self: Any) -> None:
+        for options in variants(self.method):
+            try:
+                check(self, options)
+            except BaseException as error:
+                error.add_note(f"method {self.method.name} with options {options}")
+                raise
+
+    test.__name__, test.__qualname__, test.__doc__ = check.__name__, check.__qualname__, check.__doc__
+    return test

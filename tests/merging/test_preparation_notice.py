@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-from evomerge.merging.preparation_notice import PreparationNotice
+from evomerge.merging.prepared.notice import PreparationNotice
 
 
 def told(seconds: list[float], bounds: list[int]) -> list[str]:

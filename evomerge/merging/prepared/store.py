@@ -25,7 +25,7 @@ from evomerge.checkpoints import map_arrays, write_arrays
 from evomerge.errors import InputError
 from evomerge.lease import Lease
 from evomerge.merging.plan.outputs import Outputs, OutputTensor
-from evomerge.merging.preparation_notice import PreparationNotice
+from evomerge.merging.prepared.notice import PreparationNotice
 
 Arrays = Mapping[str, torch.Tensor]
 Prepare = Callable[[Sequence[str]], Iterable[tuple[str, Arrays]]]
