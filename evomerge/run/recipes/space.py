@@ -80,7 +80,7 @@ def build_spec(
     # What stays the base's has no genes.
     kept = config.embeddings == "base"
     names = tuple(name for name in checkpoints.merged_names if not (kept and is_vocabulary(name)))
-    declared = (*method.coefficients(options), *steps.coefficients)
+    declared = (*method.coefficients(method.resolve(options)), *steps.coefficients)
     differing = models if method.base == "required" else ()
     changed = [changed_names(checkpoints[ref], checkpoints.reference, names) for ref in differing]
     settings = steps.settings(config.genome)

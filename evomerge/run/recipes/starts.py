@@ -57,7 +57,7 @@ def known_starts(
     """
     if searched is not None:
         return (RECIPE,), spec.encode(searched.opened(checkpoints).recipe)[None]
-    count, options = len(spec.template.sources), spec.template.options
+    count, options = len(spec.template.sources), method.resolve(spec.template.options)
     points = dict(method.starts(count, options)) | subset_starts(method, options, count)
     if config is not None and config.post and (changing := WrittenSteps.read(config.post).change_alone):
         points = {"+".join((name, *changing)): point for name, point in points.items()}  # what comes is another model
