@@ -35,7 +35,7 @@ CALIBRATION = Coefficient("calibration", 0.1, 1.5, 1.0, per_model=False, doc="sc
 
 
 def vectors_of(context: TensorContext) -> str:
-    """What has a length and a direction: rows of an embedding, which belong to tokens, and else columns."""
+    """The vectors that have a length and a direction: an embedding's rows, which are tokens'; else columns."""
     return "rows" if context.kind == "embedding" else "columns"
 
 

@@ -5,15 +5,15 @@ process killed at any instant leaves at most a torn last line, which the next op
 """
 
 from evomerge.lease import LeaseLost
-from evomerge.store.baselines import baselines
-from evomerge.store.candidates import ESTIMATES, SELECTION_ESTIMATES, candidates, estimates, newly_asked
-from evomerge.store.described import clusters_of, described_items
 from evomerge.store.files import write_json, write_text
 from evomerge.store.folder import foreign_problem, read_json, read_manifest
-from evomerge.store.proxies import PROXIES, ProxyUse, proxies
 from evomerge.store.run import RunStore
 from evomerge.store.sweep import Sweep, SweepJob, is_sweep, read_sweep
 from evomerge.store.turns import Turn
+from evomerge.store.views.baselines import baselines
+from evomerge.store.views.candidates import ESTIMATES, SELECTION_ESTIMATES, candidates, estimates, newly_asked
+from evomerge.store.views.described import clusters_of, described_items
+from evomerge.store.views.proxies import PROXIES, ProxyUse, proxies
 
 __all__ = [
     "ESTIMATES",

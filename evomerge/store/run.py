@@ -68,14 +68,13 @@ class RunStore:
 
         Args:
             folder: The run's folder.
-            manifest: Written as ``manifest.json``; budgets and versions in it may differ from an earlier start. Where
-                versions do, those that the run began with stay in it as ``versions_at_start``.
+            manifest: Written as ``manifest.json``; budgets may differ from an earlier start, and versions, of which
+                those at the start stay in it as ``versions_at_start``.
             identity: What changes a score or a proposal. It must equal that of the run already in the folder.
             writer: Name of this process's own log files.
 
         Raises:
-            InputError: If the folder holds another run, a run of an earlier format, a damaged one, something else, or
-                is being written by another process, whatever that one's log files are called.
+            InputError: If the folder holds another, older or damaged run, or something else, or another process writes it.
         """
         path = Path(folder).expanduser()
         identity = json.loads(json.dumps(identity))
