@@ -74,7 +74,7 @@ class RunStore:
             writer: Name of this process's own log files.
 
         Raises:
-            InputError: If the folder holds another, older or damaged run, or something else, or another process writes it.
+            InputError: If the folder holds another, older or damaged run or anything else, or is being written.
         """
         path = Path(folder).expanduser()
         identity = json.loads(json.dumps(identity))
