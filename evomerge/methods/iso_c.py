@@ -22,23 +22,17 @@ over the base and it. With ``weights: searched`` each candidate decomposes every
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Sequence
 
 import torch
 
-from evomerge.kernels import Finite
 from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
+from evomerge.methods._shared.inputs import Options, Starts
 from evomerge.methods._shared.spectral.decomposition import polar
+from evomerge.methods._shared.spectral.joint_update import joint_bytes, merge_joint, prepare_joint
 from evomerge.methods._shared.spectral.matrices import decomposing_bytes
 from evomerge.methods._shared.spectral.options import OTHERS, STORED, WEIGHTS, neutral_start, update_coefficients
-from evomerge.methods._shared.spectral.updates import (
-    merge_prepared,
-    merge_weighted,
-    prepare_updates,
-    prepare_weighted,
-    updates_bytes,
-)
 from evomerge.recipe import Coefficient
 
 
@@ -46,29 +40,6 @@ def flat_spectrum(deltas: Sequence[torch.Tensor], options: Options) -> list[torc
     """The sum of the deltas with all its singular values at their mean."""
     factor, values = polar(torch.stack(list(deltas)).sum(0))
     return [factor * float(values.mean()) if len(values) else factor]
-
-
-def prepare(
-    context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
-) -> Mapping[str, torch.Tensor]:
-    """The update of each matrix, where the weights are fixed."""
-    if options["weights"] == "searched":
-        return prepare_weighted(context, base, models)
-    return prepare_updates(flat_spectrum, context, base, models, options)
-
-
-def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
-    """One array of the tensor's shape."""
-    return 1 if options["weights"] == "searched" else updates_bytes(shape, 1, options)
-
-
-def merge(
-    context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
-) -> Finite | None:
-    """Writes the base plus lambda times the update."""
-    if sources.options["weights"] == "searched":
-        return merge_weighted(flat_spectrum, context, sources, coefficients, out)
-    return merge_prepared(context, sources, coefficients, out)
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
@@ -85,11 +56,11 @@ METHOD = MergeMethod(
     name="iso_c",
     summary="sum of deltas whose singular values are all made equal",
     paper="Marczak et al. 2025, No task left behind: isotropic model merging, https://arxiv.org/abs/2502.04959",
-    merge=merge,
+    merge=functools.partial(merge_joint, flat_spectrum),
     coefficients=coefficients,
     options={"weights": WEIGHTS, "others": OTHERS, "stored": STORED},
-    prepare=prepare,
-    prepared_bytes=prepared_bytes,
+    prepare=functools.partial(prepare_joint, flat_spectrum),
+    prepared_bytes=joint_bytes,
     scratch_bytes=decomposing_bytes,
     starts=starts,
     exact_starts="none",

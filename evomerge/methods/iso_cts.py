@@ -24,7 +24,8 @@ matrix anew, n + 1 times, and finds two polar factors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Sequence
 
 import torch
 
@@ -33,15 +34,9 @@ from evomerge.methods._shared.coefficients import shared
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
 from evomerge.methods._shared.spectral.decomposition import Svd, polar, svd
+from evomerge.methods._shared.spectral.joint_update import joint_bytes, merge_joint, prepare_joint
 from evomerge.methods._shared.spectral.matrices import decomposing_bytes
 from evomerge.methods._shared.spectral.options import OTHERS, STORED, WEIGHTS, neutral_start, update_coefficients
-from evomerge.methods._shared.spectral.updates import (
-    merge_prepared,
-    merge_weighted,
-    prepare_updates,
-    prepare_weighted,
-    updates_bytes,
-)
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
 
@@ -84,34 +79,15 @@ def evened(parts: Sequence[Svd]) -> torch.Tensor:
     return (left @ right.t()) * (float(values.mean()) if len(values) else 0.0)
 
 
-def prepare(
-    context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
-) -> Mapping[str, torch.Tensor]:
-    """The update of each matrix, where the weights are fixed."""
-    if options["weights"] == "searched":
-        return prepare_weighted(context, base, models)
-    return prepare_updates(shared_and_own, context, base, models, options)
-
-
-def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
-    """One array of the tensor's shape."""
-    return 1 if options["weights"] == "searched" else updates_bytes(shape, 1, options)
-
-
 def merge(
     context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
 ) -> Finite | None:
     """Writes the base plus lambda times the update."""
-    if sources.options["weights"] == "fixed":
-        return merge_prepared(context, sources, coefficients, out)
-    fraction = shared(coefficients["fraction"])
-    return merge_weighted(
-        lambda deltas, options: shared_and_own(deltas, {**options, "fraction": fraction}),
-        context,
-        sources,
-        coefficients,
-        out,
-    )
+
+    def make(deltas: Sequence[torch.Tensor], options: Options) -> list[torch.Tensor]:
+        return shared_and_own(deltas, {**options, "fraction": shared(coefficients["fraction"])})
+
+    return merge_joint(make, context, sources, coefficients, out)
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
@@ -131,8 +107,8 @@ METHOD = MergeMethod(
     merge=merge,
     coefficients=coefficients,
     options={"fraction": FRACTION, "weights": WEIGHTS, "others": OTHERS, "stored": STORED},
-    prepare=prepare,
-    prepared_bytes=prepared_bytes,
+    prepare=functools.partial(prepare_joint, shared_and_own),
+    prepared_bytes=joint_bytes,
     scratch_bytes=decomposing_bytes,
     starts=starts,
     exact_starts="none",

@@ -5,6 +5,7 @@
 - :mod:`.shared_basis`: the basis that all deltas of a matrix share, thin for adapters.
 - :mod:`.options`: options that these methods share.
 - :mod:`.updates`: what was prepared of matrices is added to the base; all other tensors are added up plainly.
+- :mod:`.joint_update`: one update of all deltas of a matrix together, prepared or found for each candidate.
 - :mod:`.task_triples`: TSV-M's orthogonalised singular vectors of all deltas.
 - :mod:`.triples`, :mod:`.partial_sums`: singular triples as prepared arrays, and truncated deltas made of them.
 

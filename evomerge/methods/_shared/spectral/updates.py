@@ -1,37 +1,26 @@
 """Updates of matrices that are added to the base, and plain sums of deltas for all other tensors.
 
-An update is a matrix of a delta's size. Updates are prepared, so that a candidate costs one pass over the base and
-them, or worked out for a candidate.
+An update is a matrix of a delta's size. A candidate costs one pass over the base and updates that are prepared.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from evomerge.kernels import Finite, Mixture, Part, flat, mix
 from evomerge.methods._shared.coefficients import per_model, shared
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
-from evomerge.methods._shared.spectral.matrices import deltas_of, stack_of
+from evomerge.methods._shared.spectral.matrices import stack_of
 
 Updates = Callable[[Sequence[torch.Tensor], Options], Sequence[torch.Tensor]]
 """Gives the updates of one matrix, float32, from the deltas of all models and the method's options."""
 
 
-def prepare_updates(
-    make: Updates, context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
-) -> Mapping[str, torch.Tensor]:
-    """Updates of a tensor: ``update.j`` of its shape and ``scales``; nothing where there is nothing to decompose."""
-    stack = deltas_of(context, base, models)
-    if stack is None:
-        return {}
-    return pack_updates([make(deltas, options) for deltas in stack], base.shape, options["stored"])
-
-
 def pack_updates(updates: Sequence[Sequence[torch.Tensor]], shape: torch.Size, stored: str) -> dict[str, torch.Tensor]:
-    """The updates of every matrix of a tensor as prepared arrays, see :func:`prepare_updates`."""
+    """The updates of every matrix of a tensor as prepared arrays: ``update.j`` of its shape, and ``scales``."""
     packed = [pack(torch.stack(list(one)).view(shape), stored) for one in zip(*updates, strict=True)]
     arrays = {f"update.{j}": array for j, (array, _) in enumerate(packed)}
     return {**arrays, "scales": torch.tensor([factor for _, factor in packed], dtype=torch.float64)}
@@ -75,47 +64,6 @@ def merge_prepared(
         for j, (weight, factor) in enumerate(zip(weights, factors, strict=True))
     ]
     return add_updates(sources, updates, out)
-
-
-def prepare_weighted(
-    context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor]
-) -> Mapping[str, torch.Tensor]:
-    """Whether there is something to decompose: then ``decomposed``, one byte, else nothing."""
-    return {} if deltas_of(context, base, models) is None else {"decomposed": torch.ones(1, dtype=torch.uint8)}
-
-
-def merge_weighted(
-    make: Updates,
-    context: TensorContext,
-    sources: TensorSources,
-    coefficients: Coefficients,
-    out: torch.Tensor,
-) -> Finite | None:
-    """Writes the base plus lambda times the update of the weighted deltas; a model of weight zero takes no part.
-
-    Args:
-        make: Gives one update.
-        context: The tensor.
-        sources: With what :func:`prepare_weighted` gave.
-        coefficients: ``weight`` and ``lambda``.
-        out: Memory of the tensor's shape.
-    """
-    if out.numel() == 0:
-        return True
-    if "decomposed" not in sources.prepared:
-        return add_others(context, sources, coefficients, out)
-    assert sources.base is not None
-    weighted = [(m, w) for m, w in zip(sources.models, weights_of(sources, coefficients), strict=True) if w != 0]
-    stack = deltas_of(context, sources.base, [model for model, _ in weighted])
-    if stack is None:
-        return add_updates(sources, (), out)
-    factors = [weight for _, weight in weighted]
-    found = [
-        flat(update)
-        for deltas in stack
-        for update in make([d * factor for d, factor in zip(deltas, factors, strict=True)], sources.options)
-    ]
-    return add_updates(sources, [(torch.cat(found), shared(coefficients["lambda"]))], out)
 
 
 def add_updates(
