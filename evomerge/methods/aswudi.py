@@ -29,19 +29,9 @@ import math
 import torch
 
 from evomerge.methods._shared.coefficients import shared
-from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Coefficients, Options, Starts
-from evomerge.methods._shared.interference.spectrum import (
-    Spectrum,
-    closed_form_coefficients,
-    exponential,
-    filtering,
-    log_t,
-    neutral_start,
-    prepare_spectrum,
-    spectrum_bytes,
-)
-from evomerge.methods._shared.matrices import MATRICES, REST, is_optimised
+from evomerge.methods._shared.inputs import Coefficients, Options
+from evomerge.methods._shared.interference.closed_form import closed_form, log_t
+from evomerge.methods._shared.interference.spectrum import Spectrum, exponential
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
 
@@ -114,30 +104,15 @@ def hard_threshold(beta: float) -> float:
     return known_noise / median
 
 
-def coefficients(options: Options) -> tuple[Coefficient, ...]:
-    """``lambda``, ``start``, ``rank_scale``, and ``log_t`` where directions are stopped."""
-    stopped = (log_t(6.0, high=8.0),) if options["filter"] == "exponential" else ()
-    return closed_form_coefficients(RANK_SCALE, *stopped)
+def of_filter(options: Options) -> tuple[Coefficient, ...]:
+    """``rank_scale``, and ``log_t`` where directions are stopped."""
+    return (RANK_SCALE, *((log_t(6.0, high=8.0),) if options["filter"] == "exponential" else ()))
 
 
-def starts(n_models: int, options: Options) -> Starts:
-    """The method as it is published; it comes close to no single model."""
-    return neutral_start(coefficients(options))
-
-
-METHOD = MergeMethod(
+METHOD = closed_form(
     name="aswudi",
     summary="WUDI in closed form along as many directions as each matrix's spectrum asks for",
-    paper="Wei et al. 2025, Unifying multimodal large language model capabilities, https://arxiv.org/abs/2505.19892",
-    merge=filtering(filter_of),
-    coefficients=coefficients,
-    options={"matrices": MATRICES, "rest": REST, "rank": RANK, "share": SHARE, "filter": FILTER},
-    prepare=prepare_spectrum,
-    prepared_bytes=spectrum_bytes,
-    prepares=is_optimised,
-    starts=starts,
-    exact_starts="none",
-    copies=None,
-    agrees_with="the authors' code",
-    cost="a product of an out x in and an in x in matrix for each matrix",
+    filter_of=filter_of,
+    of_filter=of_filter,
+    options={"rank": RANK, "share": SHARE, "filter": FILTER},
 )

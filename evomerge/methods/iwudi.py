@@ -24,21 +24,9 @@ from dataclasses import replace
 import torch
 
 from evomerge.methods._shared.coefficients import shared
-from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Coefficients, Options, Starts
-from evomerge.methods._shared.interference.spectrum import (
-    ALPHA,
-    Spectrum,
-    closed_form_coefficients,
-    exponential,
-    filtering,
-    log_t,
-    neutral_start,
-    prepare_spectrum,
-    spectrum_bytes,
-    tikhonov,
-)
-from evomerge.methods._shared.matrices import MATRICES, REST, is_optimised
+from evomerge.methods._shared.inputs import Coefficients, Options
+from evomerge.methods._shared.interference.closed_form import ALPHA, closed_form, log_t
+from evomerge.methods._shared.interference.spectrum import Spectrum, exponential, tikhonov
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
 
@@ -78,29 +66,10 @@ def filter_of(spectrum: Spectrum, coefficients: Coefficients, options: Options) 
     return 1 - left.pow(shared(coefficients["steps"]))
 
 
-def coefficients(options: Options) -> tuple[Coefficient, ...]:
-    """``lambda``, ``start`` and those of the filter."""
-    return closed_form_coefficients(*_OF_FILTERS[options["filter"]])
-
-
-def starts(n_models: int, options: Options) -> Starts:
-    """The method as it is published; it comes close to no single model."""
-    return neutral_start(coefficients(options))
-
-
-METHOD = MergeMethod(
+METHOD = closed_form(
     name="iwudi",
     summary="WUDI in closed form: its optimum, regularised by a filter of the spectrum",
-    paper="Wei et al. 2025, Unifying multimodal large language model capabilities, https://arxiv.org/abs/2505.19892",
-    merge=filtering(filter_of),
-    coefficients=coefficients,
-    options={"matrices": MATRICES, "rest": REST, "filter": FILTER},
-    prepare=prepare_spectrum,
-    prepared_bytes=spectrum_bytes,
-    prepares=is_optimised,
-    starts=starts,
-    exact_starts="none",
-    copies=None,
-    agrees_with="the authors' code",
-    cost="a product of an out x in and an in x in matrix for each matrix",
+    filter_of=filter_of,
+    of_filter=lambda options: _OF_FILTERS[options["filter"]],
+    options={"filter": FILTER},
 )

@@ -30,12 +30,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options
-from evomerge.methods._shared.interference.descending import coefficients, merge, prepared_bytes, preparing, starts
+from evomerge.methods._shared.interference.descending import descending
 from evomerge.methods._shared.interference.descent import DESCENT_OPTIONS
 from evomerge.methods._shared.interference.objective import Objective, truncated_interference
-from evomerge.methods._shared.matrices import MATRICES, REST, MatrixDeltas, is_optimised
+from evomerge.methods._shared.matrices import MatrixDeltas
 from evomerge.options import Option
 
 TARGET = Option(
@@ -67,19 +66,10 @@ def objective(deltas: MatrixDeltas, squares: Sequence[float], options: Options) 
     return truncated_interference(deltas, squares, max(rank, 1), centred=options["target"] == "centred")
 
 
-METHOD = MergeMethod(
+METHOD = descending(
     name="optmerge",
     summary="merged delta of least interference with the large singular values of all experts",
     paper="Wei et al. 2025, Unifying multimodal large language model capabilities, https://arxiv.org/abs/2505.19892",
-    merge=merge,
-    coefficients=coefficients,
-    options={"matrices": MATRICES, "rest": REST, "target": TARGET, "rank": RANK, **_DESCENT},
-    prepare=preparing(objective),
-    prepared_bytes=prepared_bytes,
-    prepares=is_optimised,
-    starts=starts,
-    exact_starts="none",
-    copies=None,
-    agrees_with="the authors' code",
-    cost="a pass over base and a prepared delta",
+    objective_of=objective,
+    options={"target": TARGET, "rank": RANK, **_DESCENT},
 )

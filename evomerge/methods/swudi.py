@@ -37,21 +37,9 @@ import math
 import torch
 
 from evomerge.methods._shared.coefficients import shared
-from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Coefficients, Options, Starts
-from evomerge.methods._shared.interference.spectrum import (
-    ALPHA,
-    Spectrum,
-    closed_form_coefficients,
-    exponential,
-    filtering,
-    log_t,
-    neutral_start,
-    prepare_spectrum,
-    spectrum_bytes,
-    tikhonov,
-)
-from evomerge.methods._shared.matrices import MATRICES, REST, is_optimised
+from evomerge.methods._shared.inputs import Coefficients, Options
+from evomerge.methods._shared.interference.closed_form import ALPHA, closed_form, log_t
+from evomerge.methods._shared.interference.spectrum import Spectrum, exponential, tikhonov
 from evomerge.recipe import Coefficient
 
 RATIO = Coefficient(
@@ -86,29 +74,10 @@ def filter_of(spectrum: Spectrum, coefficients: Coefficients, options: Options) 
     return kept * spectrum.largest(max(count, 1))
 
 
-def coefficients(options: Options) -> tuple[Coefficient, ...]:
-    """``lambda``, ``start``, ``log_t``, ``ratio``, ``power`` and ``alpha``."""
-    return closed_form_coefficients(log_t(math.log10(300)), RATIO, POWER, ALPHA)
-
-
-def starts(n_models: int, options: Options) -> Starts:
-    """The method as it is published; it comes close to no single model."""
-    return neutral_start(coefficients(options))
-
-
-METHOD = MergeMethod(
+METHOD = closed_form(
     name="swudi",
     summary="WUDI in closed form: early stopping as a filter, along the strongest directions alone",
-    paper="Wei et al. 2025, Unifying multimodal large language model capabilities, https://arxiv.org/abs/2505.19892",
-    merge=filtering(filter_of),
-    coefficients=coefficients,
-    options={"matrices": MATRICES, "rest": REST},
-    prepare=prepare_spectrum,
-    prepared_bytes=spectrum_bytes,
-    prepares=is_optimised,
-    starts=starts,
-    exact_starts="none",
-    copies=None,
-    agrees_with="the authors' code",
-    cost="a product of an out x in and an in x in matrix for each matrix",
+    filter_of=filter_of,
+    of_filter=lambda options: (log_t(math.log10(300)), RATIO, POWER, ALPHA),
+    options={},
 )

@@ -26,12 +26,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options
-from evomerge.methods._shared.interference.descending import coefficients, merge, prepared_bytes, preparing, starts
+from evomerge.methods._shared.interference.descending import descending
 from evomerge.methods._shared.interference.descent import DESCENT_OPTIONS
 from evomerge.methods._shared.interference.objective import Objective, interference
-from evomerge.methods._shared.matrices import MATRICES, REST, MatrixDeltas, is_optimised
+from evomerge.methods._shared.matrices import MatrixDeltas
 
 
 def objective(deltas: MatrixDeltas, squares: Sequence[float], options: Options) -> Objective:
@@ -39,19 +38,10 @@ def objective(deltas: MatrixDeltas, squares: Sequence[float], options: Options) 
     return interference(deltas, squares)
 
 
-METHOD = MergeMethod(
+METHOD = descending(
     name="wudi",
     summary="merged delta of least interference with all experts, by descent on the weights",
     paper="Cheng et al. 2025, Whoever started the interference should end it, https://arxiv.org/abs/2503.08099",
-    merge=merge,
-    coefficients=coefficients,
-    options={"matrices": MATRICES, "rest": REST, **DESCENT_OPTIONS},
-    prepare=preparing(objective),
-    prepared_bytes=prepared_bytes,
-    prepares=is_optimised,
-    starts=starts,
-    exact_starts="none",
-    copies=None,
-    agrees_with="the authors' code",
-    cost="a pass over base and a prepared delta",
+    objective_of=objective,
+    options=DESCENT_OPTIONS,
 )

@@ -9,11 +9,12 @@ import torch
 
 from evomerge.kernels import Finite
 from evomerge.methods._shared.coefficients import scale, shared
+from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
 from evomerge.methods._shared.interference.descent import descend
-from evomerge.methods._shared.interference.objective import Objective, has_optimum
-from evomerge.methods._shared.matrices import MatrixDeltas, add_update, is_optimised, merge_rest
-from evomerge.recipe import Coefficient
+from evomerge.methods._shared.interference.objective import Objective, optimised_deltas
+from evomerge.methods._shared.matrices import MATRICES, REST, MatrixDeltas, add_update, is_optimised, merge_rest
+from evomerge.options import Option
 
 ObjectiveOf = Callable[[MatrixDeltas, Sequence[float], Options], Objective]
 """Gives the objective of some deltas, from their squared norms."""
@@ -27,12 +28,10 @@ def preparing(objective_of: ObjectiveOf) -> Prepare:
         context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
     ) -> Mapping[str, torch.Tensor]:
         """The merged delta of a matrix, float32 ``(out, in)``; nothing for other tensors."""
-        if not is_optimised(context, base.shape, options):
+        found = optimised_deltas(context, base, models, options)
+        if found is None:
             return {}
-        deltas = MatrixDeltas(base, models)
-        squares = deltas.square_norms()
-        if not has_optimum(squares):
-            return {}
+        deltas, squares = found
         return {"delta": descend(objective_of(deltas, squares, options), deltas, options).cpu()}
 
     return prepare
@@ -55,11 +54,36 @@ def merge(
     return None
 
 
-def coefficients(options: Options) -> tuple[Coefficient, ...]:
-    """``lambda`` alone."""
-    return (scale(searched=True),)
-
-
 def starts(n_models: int, options: Options) -> Starts:
     """The method as it is published; it comes close to no single model."""
     return {"neutral": {"lambda": 1.0}}
+
+
+def descending(
+    name: str, summary: str, paper: str, objective_of: ObjectiveOf, options: Mapping[str, Option]
+) -> MergeMethod:
+    """Declares such a method.
+
+    Args:
+        name: The method's name.
+        summary: One sentence for people.
+        paper: Title and address of the publication.
+        objective_of: Its objective.
+        options: Its options; ``matrices`` and ``rest`` come before them.
+    """
+    return MergeMethod(
+        name=name,
+        summary=summary,
+        paper=paper,
+        merge=merge,
+        coefficients=lambda options: (scale(searched=True),),
+        options={"matrices": MATRICES, "rest": REST, **options},
+        prepare=preparing(objective_of),
+        prepared_bytes=prepared_bytes,
+        prepares=is_optimised,
+        starts=starts,
+        exact_starts="none",
+        copies=None,
+        agrees_with="the authors' code",
+        cost="a pass over base and a prepared delta",
+    )

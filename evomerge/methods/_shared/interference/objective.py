@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from evomerge.methods._shared.matrices import MatrixDeltas
+from evomerge.methods._shared.inputs import Options, TensorContext
+from evomerge.methods._shared.matrices import MatrixDeltas, is_optimised
 
 # Squared norm of a delta below which it counts as zero, in the authors' code.
 _TINY = 1e-12
@@ -17,6 +18,17 @@ _TINY = 1e-12
 def has_optimum(squares: Sequence[float]) -> bool:
     """Whether deltas of these squared norms are finite and not all tiny, so that there is something to minimise."""
     return all(map(math.isfinite, squares)) and max(squares) >= _TINY
+
+
+def optimised_deltas(
+    context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
+) -> tuple[MatrixDeltas, list[float]] | None:
+    """The deltas of a matrix that the options name, and their squared norms; None if there is nothing to minimise."""
+    if not is_optimised(context, base.shape, options):
+        return None
+    deltas = MatrixDeltas(base, models)
+    squares = deltas.square_norms()
+    return (deltas, squares) if has_optimum(squares) else None
 
 
 @dataclass(frozen=True)

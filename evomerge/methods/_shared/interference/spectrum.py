@@ -17,21 +17,11 @@ from dataclasses import dataclass
 import torch
 
 from evomerge.kernels import Finite
-from evomerge.methods._shared.coefficients import scale, shared
-from evomerge.methods._shared.inputs import Coefficients, Merge, Options, Starts, TensorContext, TensorSources
-from evomerge.methods._shared.interference.objective import has_optimum, interference
-from evomerge.methods._shared.matrices import MatrixDeltas, add_update, is_optimised, merge_rest
-from evomerge.recipe import Coefficient
+from evomerge.methods._shared.coefficients import shared
+from evomerge.methods._shared.inputs import Coefficients, Merge, Options, TensorContext, TensorSources
+from evomerge.methods._shared.interference.objective import interference, optimised_deltas
+from evomerge.methods._shared.matrices import add_update, merge_rest
 
-START = Coefficient(
-    "start",
-    0.0,
-    1.0,
-    1.0,
-    per_model=False,
-    minimum=0.0,
-    doc="what filtered-out directions keep, as a multiple of the sum of the deltas: 1 / number of models is their mean",
-)
 # Smallest eigenvalue that counts, in the authors' code: smaller ones count as this.
 _LEAST = 1e-8
 # Elements of an update that are computed at once: enough for products of matrices to run at full speed.
@@ -71,25 +61,28 @@ def exponential(values: torch.Tensor, log_t: float) -> torch.Tensor:
     return -torch.expm1(-values * 10.0**log_t)
 
 
+def tikhonov(values: torch.Tensor, alpha: float) -> torch.Tensor:
+    """Filter of ridge regression: ``value / (value + alpha)``."""
+    return values / (values + alpha)
+
+
 def prepare_spectrum(
     context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
 ) -> Mapping[str, torch.Tensor]:
     """Spectrum and eigenvectors of a matrix's curvature, optimum and start along these; nothing for other tensors."""
-    if not is_optimised(context, base.shape, options):
+    found = optimised_deltas(context, base, models, options)
+    if found is None:
         return {}
-    deltas = MatrixDeltas(base, models)
-    squares = deltas.square_norms()
-    if not has_optimum(squares):
-        return {}
+    deltas, squares = found
     objective = interference(deltas, squares)
     values, vectors = objective.eigen()
     values = values.clamp(min=_LEAST)
-    found = {
+    arrays = {
         "vectors": vectors.t(),
         "optimum": objective.pull(deltas, vectors) / values,
         "start": deltas.mapped([vectors] * len(models)),
     }
-    return {"values": values.cpu()} | {name: array.float().cpu().contiguous() for name, array in found.items()}
+    return {"values": values.cpu()} | {name: array.float().cpu().contiguous() for name, array in arrays.items()}
 
 
 def spectrum_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
@@ -152,37 +145,3 @@ class _Update:
             for model in self.sources.flat_models:
                 update.add_(model[span].to(torch.float32) - base, alpha=self.start * self.factor)
         return update
-
-
-def closed_form_coefficients(*further: Coefficient) -> tuple[Coefficient, ...]:
-    """``lambda``, ``start``, and those of a filter."""
-    return (scale(searched=True), START, *further)
-
-
-def neutral_start(coefficients: Sequence[Coefficient]) -> Starts:
-    """The only starting point of a method that comes close to no single model: its neutral coefficients."""
-    return {"neutral": {own.name: own.neutral for own in coefficients}}
-
-
-def log_t(neutral: float, high: float = 5.0) -> Coefficient:
-    """The time at which a gradient flow is stopped, as the logarithm of base 10."""
-    return Coefficient(
-        "log_t", 0.0, high, neutral, per_model=False, doc="when the descent is stopped, as log10 of its time"
-    )
-
-
-ALPHA = Coefficient(
-    "alpha",
-    0.0,
-    0.1,
-    0.0,
-    per_model=False,
-    searched=False,
-    minimum=0.0,
-    doc="strength of Tikhonov's regularisation: directions of smaller eigenvalues stay nearer to the start",
-)
-
-
-def tikhonov(values: torch.Tensor, alpha: float) -> torch.Tensor:
-    """Filter of ridge regression: ``value / (value + alpha)``."""
-    return values / (values + alpha)
