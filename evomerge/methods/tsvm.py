@@ -26,24 +26,13 @@ and each candidate finds two polar factors of every matrix, which takes about as
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import torch
 
-from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Options, Starts
+from evomerge.methods._shared.inputs import Options
 from evomerge.methods._shared.spectral.decomposition import Svd, svd
-from evomerge.methods._shared.spectral.matrices import decomposing_bytes
-from evomerge.methods._shared.spectral.options import neutral_start
-from evomerge.methods._shared.spectral.task_triples import (
-    TASK_OPTIONS,
-    merge_task,
-    most_triples,
-    prepare_task,
-    task_bytes,
-    task_coefficients,
-)
+from evomerge.methods._shared.spectral.task_triples import TASK_OPTIONS, most_triples, orthogonalising
 
 
 def leading(deltas: Sequence[torch.Tensor], options: Options) -> list[Svd]:
@@ -52,24 +41,11 @@ def leading(deltas: Sequence[torch.Tensor], options: Options) -> list[Svd]:
     return [svd(delta).top(count) for delta in deltas]
 
 
-def starts(n_models: int, options: Options) -> Starts:
-    """The method as it is published."""
-    return neutral_start(n_models, task_coefficients(options))
-
-
-METHOD = MergeMethod(
+METHOD = orthogonalising(
     name="tsvm",
     summary="leading singular triples of deltas, made orthogonal across deltas and added up",
     paper="Gargiulo et al. 2025, Task singular vectors, https://arxiv.org/abs/2412.00081",
-    merge=merge_task,
-    coefficients=task_coefficients,
+    leading=leading,
     options=TASK_OPTIONS,
-    prepare=functools.partial(prepare_task, leading),
-    prepared_bytes=task_bytes,
-    scratch_bytes=decomposing_bytes,
-    starts=starts,
-    exact_starts="none",
-    copies=None,
     agrees_with="the authors' code",
-    cost="one pass over the base and an update that is prepared; with ranks: searched two polar factors of each matrix",
 )

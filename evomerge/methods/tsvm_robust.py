@@ -15,24 +15,13 @@ outliers give what that gives.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import torch
 
-from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Options, Starts
+from evomerge.methods._shared.inputs import Options
 from evomerge.methods._shared.spectral.decomposition import Svd, one_thread, svd
-from evomerge.methods._shared.spectral.matrices import decomposing_bytes
-from evomerge.methods._shared.spectral.options import neutral_start
-from evomerge.methods._shared.spectral.task_triples import (
-    TASK_OPTIONS,
-    merge_task,
-    most_triples,
-    prepare_task,
-    task_bytes,
-    task_coefficients,
-)
+from evomerge.methods._shared.spectral.task_triples import TASK_OPTIONS, most_triples, orthogonalising
 from evomerge.options import Option
 
 CLIP = Option(3.0, None, float, "standard deviations around a delta's mean to which its elements are clipped", low=0.1)
@@ -74,24 +63,11 @@ def ranks(densities: Sequence[float], most: float, *, share: bool) -> list[int]:
     return [max(1, int(most * (density / unit) + 1e-9)) if unit else 1 for density in densities]
 
 
-def starts(n_models: int, options: Options) -> Starts:
-    """The method with neutral coefficients."""
-    return neutral_start(n_models, task_coefficients(options))
-
-
-METHOD = MergeMethod(
+METHOD = orthogonalising(
     name="tsvm_robust",
     summary="TSV-M of clipped deltas, with more triples of denser ones; ours",
     paper="ours, on Gargiulo et al. 2025, Task singular vectors, https://arxiv.org/abs/2412.00081, after the abstract "
     "of Yang et al. 2025, https://arxiv.org/abs/2502.06876",
-    merge=merge_task,
-    coefficients=task_coefficients,
+    leading=leading,
     options={"clip": CLIP, **TASK_OPTIONS},
-    prepare=functools.partial(prepare_task, leading),
-    prepared_bytes=task_bytes,
-    scratch_bytes=decomposing_bytes,
-    starts=starts,
-    exact_starts="none",
-    copies=None,
-    cost="one pass over the base and an update that is prepared; with ranks: searched two polar factors of each matrix",
 )

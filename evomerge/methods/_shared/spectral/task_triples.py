@@ -6,16 +6,18 @@ weights, so these only scale what each model adds.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
 from evomerge.kernels import Finite, flat
 from evomerge.methods._shared.coefficients import shared
+from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
 from evomerge.methods._shared.spectral.decomposition import Svd, polar
-from evomerge.methods._shared.spectral.matrices import deltas_of, stack_of
-from evomerge.methods._shared.spectral.options import OTHERS, STORED, WEIGHTS, update_coefficients
+from evomerge.methods._shared.spectral.matrices import decomposing_bytes, deltas_of, stack_of
+from evomerge.methods._shared.spectral.options import OTHERS, STORED, WEIGHTS, neutral_start, update_coefficients
 from evomerge.methods._shared.spectral.triples import load_triples, store_triples, triples_bytes
 from evomerge.methods._shared.spectral.updates import (
     add_others,
@@ -127,3 +129,35 @@ def merge_task(
 def task_coefficients(options: Options) -> tuple[Coefficient, ...]:
     """``lambda``, and ``weight`` and ``rank`` if they are searched."""
     return update_coefficients(options, *((_RANK,) if options["ranks"] == "searched" else ()))
+
+
+def orthogonalising(
+    name: str, summary: str, paper: str, leading: Leading, options: Mapping[str, Option], agrees_with: str = ""
+) -> MergeMethod:
+    """Declares a method of orthogonalised triples.
+
+    Args:
+        name: The method's name.
+        summary: One sentence for people.
+        paper: Title and address of the publication.
+        leading: Gives the triples that may be kept.
+        options: Its options, :data:`TASK_OPTIONS` among them.
+        agrees_with: See :attr:`MergeMethod.agrees_with`.
+    """
+    return MergeMethod(
+        name=name,
+        summary=summary,
+        paper=paper,
+        merge=merge_task,
+        coefficients=task_coefficients,
+        options=options,
+        prepare=functools.partial(prepare_task, leading),
+        prepared_bytes=task_bytes,
+        scratch_bytes=decomposing_bytes,
+        starts=lambda n_models, options: neutral_start(n_models, task_coefficients(options)),
+        exact_starts="none",
+        copies=None,
+        agrees_with=agrees_with,
+        cost="one pass over the base and an update that is prepared; "
+        "with ranks: searched two polar factors of each matrix",
+    )
