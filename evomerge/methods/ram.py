@@ -17,11 +17,10 @@ from typing import Any
 import torch
 
 from evomerge.kernels import Finite
-from evomerge.methods._shared.activity import EPSILON, add_active
+from evomerge.methods._shared.activity import EPSILON, EPSILON_PARAMETER, add_active
 from evomerge.methods._shared.coefficients import delta_starts, scale, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
-from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.recipe import Coefficient
 
 
@@ -57,10 +56,5 @@ METHOD = MergeMethod(
     starts=starts,
     exact_starts="models",
     mergekit=mergekit,
-    mergekit_parameters=MergekitParameters(
-        defaults={"epsilon": EPSILON.default},
-        read=lambda parameters: {"epsilon": parameters["epsilon"]},
-        lacks=("weight", "lambda"),
-        untouched=lambda n_models, has_base: {"weight": (0.0,) * n_models},
-    ),
+    mergekit_parameters=EPSILON_PARAMETER,
 )

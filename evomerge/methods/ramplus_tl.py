@@ -23,7 +23,7 @@ from typing import Any
 import torch
 
 from evomerge.kernels import Finite, spans
-from evomerge.methods._shared.activity import EPSILON, add_active, changed, counted
+from evomerge.methods._shared.activity import EPSILON, EPSILON_PARAMETER, add_active, changed, counted
 from evomerge.methods._shared.coefficients import delta_starts, scale, shared, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.elementwise import deltas_of
@@ -36,7 +36,6 @@ from evomerge.methods._shared.inputs import (
     TensorSources,
     by_model,
 )
-from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.methods._shared.options import SCOPE
 from evomerge.recipe import Coefficient
 
@@ -111,10 +110,5 @@ METHOD = MergeMethod(
     starts=starts,
     exact_starts="models",
     mergekit=mergekit,
-    mergekit_parameters=MergekitParameters(
-        defaults={"epsilon": EPSILON.default},
-        read=lambda parameters: {"epsilon": parameters["epsilon"]},
-        lacks=("weight", "lambda"),
-        untouched=lambda n_models, has_base: {"weight": (0.0,) * n_models},
-    ),
+    mergekit_parameters=EPSILON_PARAMETER,
 )

@@ -10,9 +10,17 @@ from evomerge.kernels import Finite
 from evomerge.methods._shared.coefficients import per_model, shared
 from evomerge.methods._shared.elementwise import add_update, summed, taking_part, weighted
 from evomerge.methods._shared.inputs import Coefficients, TensorSources
+from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.options import Option
 
 EPSILON = Option(1e-5, None, float, "elements of a delta whose magnitude is above this count as changed", low=0.0)
+EPSILON_PARAMETER = MergekitParameters(
+    defaults={"epsilon": EPSILON.default},
+    read=lambda parameters: {"epsilon": parameters["epsilon"]},
+    lacks=("weight", "lambda"),
+    untouched=lambda n_models, has_base: {"weight": (0.0,) * n_models},
+)
+"""Mergekit's only parameter of ``ram`` and ``ramplus_tl`` that is an option here."""
 
 
 def add_active(
