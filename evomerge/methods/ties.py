@@ -24,9 +24,8 @@ from evomerge.methods._shared.coefficients import delta_coefficients, delta_star
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options, Starts
 from evomerge.methods._shared.mergekit import delta_mergekit, delta_parameters
-from evomerge.methods._shared.options import KEPT, NORMALISE, RESCALE, ROUNDING, SCOPE, TIE, VOTES
 from evomerge.methods._shared.sparsify.top_k import histograms_bytes, prepare_histograms
-from evomerge.methods._shared.sparsify.trim import survey, trim
+from evomerge.methods._shared.sparsify.trim import TIES_OPTIONS, survey, trim
 from evomerge.methods._shared.task_vector import merging
 from evomerge.recipe import Coefficient
 
@@ -47,15 +46,7 @@ METHOD = MergeMethod(
     paper="Yadav et al. 2023, TIES-Merging: resolving interference when merging models, https://arxiv.org/abs/2306.01708",
     merge=merging(trim),
     coefficients=coefficients,
-    options={
-        "scope": SCOPE,
-        "kept": KEPT,
-        "rounding": ROUNDING,
-        "rescale": RESCALE,
-        "votes": VOTES,
-        "tie": TIE,
-        "normalise": NORMALISE,
-    },
+    options=TIES_OPTIONS,
     prepare=prepare_histograms,
     prepared_bytes=histograms_bytes,
     survey=survey,

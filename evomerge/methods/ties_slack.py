@@ -19,9 +19,8 @@ from evomerge.methods._shared.coefficients import delta_coefficients, delta_star
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.elementwise import taking_part
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
-from evomerge.methods._shared.options import KEPT, NORMALISE, RESCALE, ROUNDING, SCOPE, TIE, VOTES
 from evomerge.methods._shared.sparsify.top_k import histograms_bytes, prepare_histograms
-from evomerge.methods._shared.sparsify.trim import survey, trim
+from evomerge.methods._shared.sparsify.trim import TIES_OPTIONS, survey, trim
 from evomerge.methods._shared.task_vector import mix_into, mixture
 from evomerge.recipe import Coefficient
 
@@ -57,15 +56,7 @@ METHOD = MergeMethod(
     "https://arxiv.org/abs/2407.03994",
     merge=merge,
     coefficients=coefficients,
-    options={
-        "scope": SCOPE,
-        "kept": KEPT,
-        "rounding": ROUNDING,
-        "rescale": RESCALE,
-        "votes": VOTES,
-        "tie": TIE.choosing("positive", among=("positive", "drop")),
-        "normalise": NORMALISE,
-    },
+    options={**TIES_OPTIONS, "tie": TIES_OPTIONS["tie"].choosing("positive", among=("positive", "drop"))},
     prepare=prepare_histograms,
     prepared_bytes=histograms_bytes,
     survey=survey,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evomerge.kernels import Window
 from evomerge.methods._shared.coefficients import per_model
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSet, TensorSources
+from evomerge.methods._shared.options import KEPT, NORMALISE, RESCALE, ROUNDING, SCOPE, TIE, VOTES
 from evomerge.methods._shared.sparsify.global_top_k import GlobalTopK
 from evomerge.methods._shared.sparsify.net_sign import NetSign
 from evomerge.methods._shared.sparsify.top_k import (
@@ -18,6 +19,18 @@ from evomerge.methods._shared.sparsify.top_k import (
     thresholds_of_tensor,
 )
 from evomerge.methods._shared.task_vector import delta_of
+from evomerge.options import Option
+
+TIES_OPTIONS: Mapping[str, Option] = {
+    "scope": SCOPE,
+    "kept": KEPT,
+    "rounding": ROUNDING,
+    "rescale": RESCALE,
+    "votes": VOTES,
+    "tie": TIE,
+    "normalise": NORMALISE,
+}
+"""Options of TIES, as mergekit has it unless said otherwise."""
 
 
 def trim(
