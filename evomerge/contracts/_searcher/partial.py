@@ -16,8 +16,8 @@ __all__ = ["N_VAR", "OptionalContract", "PartialContract"]
 N_VAR = 6
 
 
-class PartialContract:
-    """Promises of searchers that are asked for one candidate at a time and told in any order; others pass.
+class Subject:
+    """The searcher under test, and what parts of its contract ask of the whole.
 
     Attributes:
         spec: The searcher under test.
@@ -29,14 +29,18 @@ class PartialContract:
         """Makes the searcher; see `SearcherContract.make`."""
         raise NotImplementedError
 
-    def problem(self, n_var: int = N_VAR, n_con: int = landscape.N_CON, starts: object = None) -> Problem:
-        """A problem; see `SearcherContract.problem`."""
-        raise NotImplementedError
-
     def observe(
         self, proposals: list[Proposal], kind: str = "mixed", n_con: int = landscape.N_CON
     ) -> list[Observation]:
         """Values of proposals; see `SearcherContract.observe`."""
+        raise NotImplementedError
+
+
+class PartialContract(Subject):
+    """Promises of searchers that are asked for one candidate at a time and told in any order; others pass."""
+
+    def problem(self, n_var: int = N_VAR, n_con: int = landscape.N_CON, starts: object = None) -> Problem:
+        """A problem; see `SearcherContract.problem`."""
         raise NotImplementedError
 
     def steady(
@@ -99,24 +103,8 @@ class PartialContract:
         assert (late[:, 0] < 0.5).mean() < 0.6 * 0.5
 
 
-class OptionalContract:
-    """Promises of searchers that do more than propose genomes; others pass.
-
-    Attributes:
-        spec: The searcher under test.
-    """
-
-    spec: SearcherSpec
-
-    def make(self, problem: Problem | None = None, **settings: object) -> Searcher:
-        """Makes the searcher; see `SearcherContract.make`."""
-        raise NotImplementedError
-
-    def observe(
-        self, proposals: list[Proposal], kind: str = "mixed", n_con: int = landscape.N_CON
-    ) -> list[Observation]:
-        """Values of proposals; see `SearcherContract.observe`."""
-        raise NotImplementedError
+class OptionalContract(Subject):
+    """Promises of searchers that do more than propose genomes; others pass."""
 
     def trace(self, searcher: Searcher, batches: int, kind: str = "mixed") -> Iterator[Trace]:
         """Proposals, batch by batch; see `SearcherContract.trace`."""
