@@ -15,7 +15,7 @@ from evomerge.contracts.method_cases import (
     CONTEXT,
     Untouchable,
     family,
-    in_every_variant,
+    in_every_variant_of,
     merge_tensor,
     prepared,
     random_values,
@@ -32,6 +32,8 @@ PREPARED_SHAPES = [(), (0,), (5,), (300, 70), (3, 0), (70_000,)]
 CLOSE = 1e-6
 
 Options = dict[str, Any]
+
+in_every_variant = in_every_variant_of("method")
 
 
 class MethodContract:

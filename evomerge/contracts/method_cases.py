@@ -16,7 +16,7 @@ __all__ = [
     "CONTEXT",
     "Untouchable",
     "family",
-    "in_every_variant",
+    "in_every_variant_of",
     "merge_tensor",
     "prepared",
     "random_values",
@@ -124,16 +124,24 @@ class Untouchable(dict[str, torch.Tensor]):
         raise AssertionError(f"a method that prepares nothing read {name!r}")
 
 
-def in_every_variant(check: Callable[[Any, dict[str, Any]], None]) -> Callable[[Any], None]:
-    """Makes a test of a check; a failure names the variant."""
+def in_every_variant_of(subject: str) -> Callable[[Callable[[Any, dict[str, Any]], None]], Callable[[Any], None]]:
+    """Makes tests of checks, which try every variant of options; a failure names the variant.
 
-    def test(self: Any) -> None:
-        for options in variants(self.method):
-            try:
-                check(self, options)
-            except BaseException as error:
-                error.add_note(f"method {self.method.name} with options {options}")
-                raise
+    Args:
+        subject: The attribute of the test's class that has the options.
+    """
 
-    test.__name__, test.__qualname__, test.__doc__ = check.__name__, check.__qualname__, check.__doc__
-    return test
+    def in_every_variant(check: Callable[[Any, dict[str, Any]], None]) -> Callable[[Any], None]:
+        def test(self: Any) -> None:
+            own = getattr(self, subject)
+            for options in variants(own):
+                try:
+                    check(self, options)
+                except BaseException as error:
+                    error.add_note(f"{subject} {own.name} with options {options}")
+                    raise
+
+        test.__name__, test.__qualname__, test.__doc__ = check.__name__, check.__qualname__, check.__doc__
+        return test
+
+    return in_every_variant

@@ -5,13 +5,12 @@ Every promise is tried in every variant of the step's options, see :mod:`evomerg
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from evomerge.contracts.method_cases import family, random_values, same_bits, variants
+from evomerge.contracts.method_cases import family, in_every_variant_of, random_values, same_bits
 from evomerge.errors import InputError
 from evomerge.kernels import BLOCK, torch_only
 from evomerge.methods import TensorContext, TensorSources
@@ -25,19 +24,7 @@ LAYERS = 3
 Options = dict[str, Any]
 
 
-def in_every_variant(check: Callable[[Any, Options], None]) -> Callable[[Any], None]:
-    """Makes a test of a check; a failure names the variant."""
-
-    def test(self: PostContract) -> None:
-        for options in variants(self.step):
-            try:
-                check(self, options)
-            except BaseException as error:
-                error.add_note(f"step {self.step.name} with options {options}")
-                raise
-
-    test.__name__, test.__qualname__, test.__doc__ = check.__name__, check.__qualname__, check.__doc__
-    return test
+in_every_variant = in_every_variant_of("step")
 
 
 class PostContract:
