@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from evomerge.methods._shared.coefficients import scale
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options, Starts
-from evomerge.methods._shared.interference.spectrum import Filter, filtering, prepare_spectrum, spectrum_bytes
+from evomerge.methods._shared.interference.objective import preparing
+from evomerge.methods._shared.interference.spectrum import Filter, filtering, spectrum_bytes, spectrum_of
 from evomerge.methods._shared.matrices import MATRICES, REST, is_optimised
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
@@ -72,7 +73,7 @@ def closed_form(
         merge=filtering(filter_of),
         coefficients=coefficients,
         options={"matrices": MATRICES, "rest": REST, **options},
-        prepare=prepare_spectrum,
+        prepare=preparing(spectrum_of),
         prepared_bytes=spectrum_bytes,
         prepares=is_optimised,
         starts=starts,

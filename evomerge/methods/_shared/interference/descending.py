@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,29 +13,19 @@ from evomerge.methods._shared.coefficients import scale, shared
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
 from evomerge.methods._shared.interference.descent import descend
-from evomerge.methods._shared.interference.objective import Objective, optimised_deltas
+from evomerge.methods._shared.interference.objective import Objective, preparing
 from evomerge.methods._shared.matrices import MATRICES, REST, MatrixDeltas, add_update, is_optimised, merge_rest
 from evomerge.options import Option
 
 ObjectiveOf = Callable[[MatrixDeltas, Sequence[float], Options], Objective]
 """Gives the objective of some deltas, from their squared norms."""
-Prepare = Callable[[TensorContext, torch.Tensor, Sequence[torch.Tensor], Options], Mapping[str, torch.Tensor]]
 
 
-def preparing(objective_of: ObjectiveOf) -> Prepare:
-    """The ``prepare`` of such a method, from its objective."""
-
-    def prepare(
-        context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
-    ) -> Mapping[str, torch.Tensor]:
-        """The merged delta of a matrix, float32 ``(out, in)``; nothing for other tensors."""
-        found = optimised_deltas(context, base, models, options)
-        if found is None:
-            return {}
-        deltas, squares = found
-        return {"delta": descend(objective_of(deltas, squares, options), deltas, options).cpu()}
-
-    return prepare
+def end_of(
+    objective_of: ObjectiveOf, deltas: MatrixDeltas, squares: Sequence[float], options: Options
+) -> Mapping[str, torch.Tensor]:
+    """The merged delta at which the descent on an objective ends, float32 ``(out, in)``."""
+    return {"delta": descend(objective_of(deltas, squares, options), deltas, options).cpu()}
 
 
 def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
@@ -78,7 +69,7 @@ def descending(
         merge=merge,
         coefficients=lambda options: (scale(searched=True),),
         options={"matrices": MATRICES, "rest": REST, **options},
-        prepare=preparing(objective_of),
+        prepare=preparing(functools.partial(end_of, objective_of)),
         prepared_bytes=prepared_bytes,
         prepares=is_optimised,
         starts=starts,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,9 @@ import torch
 from evomerge.methods._shared.inputs import Options, TensorContext
 from evomerge.methods._shared.matrices import MatrixDeltas, is_optimised
 
+ArraysOf = Callable[[MatrixDeltas, Sequence[float], Options], Mapping[str, torch.Tensor]]
+"""Gives named arrays on the CPU, from deltas and their squared norms."""
+Prepare = Callable[[TensorContext, torch.Tensor, Sequence[torch.Tensor], Options], Mapping[str, torch.Tensor]]
 # Squared norm of a delta below which it counts as zero, in the authors' code.
 _TINY = 1e-12
 
@@ -20,15 +23,20 @@ def has_optimum(squares: Sequence[float]) -> bool:
     return all(map(math.isfinite, squares)) and max(squares) >= _TINY
 
 
-def optimised_deltas(
-    context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
-) -> tuple[MatrixDeltas, list[float]] | None:
-    """The deltas of a matrix that the options name, and their squared norms; None if there is nothing to minimise."""
-    if not is_optimised(context, base.shape, options):
-        return None
-    deltas = MatrixDeltas(base, models)
-    squares = deltas.square_norms()
-    return (deltas, squares) if has_optimum(squares) else None
+def preparing(arrays_of: ArraysOf) -> Prepare:
+    """The ``prepare`` of a method that minimises interference, from the arrays that it prepares for a matrix."""
+
+    def prepare(
+        context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
+    ) -> Mapping[str, torch.Tensor]:
+        """Arrays of a matrix that the options name; nothing for other tensors, and where nothing can be minimised."""
+        if not is_optimised(context, base.shape, options):
+            return {}
+        deltas = MatrixDeltas(base, models)
+        squares = deltas.square_norms()
+        return arrays_of(deltas, squares, options) if has_optimum(squares) else {}
+
+    return prepare
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ import torch
 from evomerge.kernels import Finite
 from evomerge.methods._shared.coefficients import shared
 from evomerge.methods._shared.inputs import Coefficients, Merge, Options, TensorContext, TensorSources
-from evomerge.methods._shared.interference.objective import interference, optimised_deltas
-from evomerge.methods._shared.matrices import add_update, merge_rest
+from evomerge.methods._shared.interference.objective import interference
+from evomerge.methods._shared.matrices import MatrixDeltas, add_update, merge_rest
 
 # Smallest eigenvalue that counts, in the authors' code: smaller ones count as this.
 _LEAST = 1e-8
@@ -66,21 +66,15 @@ def tikhonov(values: torch.Tensor, alpha: float) -> torch.Tensor:
     return values / (values + alpha)
 
 
-def prepare_spectrum(
-    context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor], options: Options
-) -> Mapping[str, torch.Tensor]:
-    """Spectrum and eigenvectors of a matrix's curvature, optimum and start along these; nothing for other tensors."""
-    found = optimised_deltas(context, base, models, options)
-    if found is None:
-        return {}
-    deltas, squares = found
+def spectrum_of(deltas: MatrixDeltas, squares: Sequence[float], options: Options) -> Mapping[str, torch.Tensor]:
+    """Spectrum and eigenvectors of a matrix's curvature, optimum and start along these."""
     objective = interference(deltas, squares)
     values, vectors = objective.eigen()
     values = values.clamp(min=_LEAST)
     arrays = {
         "vectors": vectors.t(),
         "optimum": objective.pull(deltas, vectors) / values,
-        "start": deltas.mapped([vectors] * len(models)),
+        "start": deltas.mapped([vectors] * len(squares)),
     }
     return {"values": values.cpu()} | {name: array.float().cpu().contiguous() for name, array in arrays.items()}
 
