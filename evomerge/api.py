@@ -53,11 +53,18 @@ class Run:
 
     @property
     def front(self) -> list[Member]:
-        """The members of the Pareto front, with search and held-out scores and comparisons to the best expert."""
+        """The members of the Pareto front, with search and held-out scores and comparisons to the best expert.
+
+        They hold their recipes: a list of them outlives the folder.
+        """
         return report.front_members(self._store)
 
     def evaluations(self, split: str | None = None) -> list[Evaluation]:
-        """All records, or those of one split, sorted by (split, batch, index)."""
+        """All records, or those of one split, sorted by (split, batch, index).
+
+        Recipes are read from the folder when they are looked into, as a run holds thousands: a copy that outlives the
+        folder is ``dict(evaluation.recipe)``.
+        """
         return self._store.evaluations(split)
 
     def responses(self, evaluation: Evaluation) -> list[Response]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from evomerge.analysis import Interval, pareto
 from evomerge.analysis.margin import joint_verdicts
-from evomerge.evaluation import UNIFORM, Evaluation
+from evomerge.evaluation import UNIFORM, Evaluation, JsonText
 from evomerge.report.findings.comparison import (
     BEATS,
     SAME,
@@ -35,7 +35,7 @@ class Member:
     Attributes:
         id: The shortest prefix of the digest, of at least eight digits, that no other member has.
         digest: The recipe's digest.
-        recipe: The recipe as JSON.
+        recipe: The recipe as JSON; as those of its evaluations it is held in memory, whatever becomes of the folder.
         search: Its evaluation on the search split.
         selection: Its evaluation on the selection split, or None when it was not compared there.
         test: Its evaluation on the test split, or None when it was not confirmed.
@@ -155,7 +155,9 @@ def _identifiers(digests: Sequence[str]) -> list[str]:
 
 def _member(results: Results, evaluation: Evaluation, identifier: str) -> Member:
     labels = [o.label for o in results.objectives]
-    selection, test = (results.store.lookup(evaluation.digest, split) for split in ("selection", "test"))
+    evaluation = _with_recipe(evaluation)
+    found = (results.store.lookup(evaluation.digest, split) for split in ("selection", "test"))
+    selection, test = (one and _with_recipe(one) for one in found)
     best = {label: results.best_expert(label, "test") for label in labels}
     return Member(
         id=identifier,
@@ -173,6 +175,11 @@ def _member(results: Results, evaluation: Evaluation, identifier: str) -> Member
         holding=hold(results, test),
         dominated_by=_dominating(results, test) if results.scorecard(test) else (),
     )
+
+
+def _with_recipe(evaluation: Evaluation) -> Evaluation:
+    """The evaluation with its recipe read, which a store leaves on disk."""
+    return replace(evaluation, recipe=JsonText(JsonText.of(evaluation.recipe).text))
 
 
 def _dominating(results: Results, test: Evaluation | None) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ class RunStore:
     Use :meth:`open` to write and :meth:`read` to look.
 
     Attributes:
-        folder: The run's folder.
+        folder: The run's folder, by its absolute path.
         manifest: What the run is: see README for the fields.
         writer: Name of this process's own log files; None for a store that was opened to read.
         turns: The order of asks and evaluations, if the run is asynchronous.
@@ -76,7 +76,7 @@ class RunStore:
         Raises:
             InputError: If the folder holds another, older or damaged run or anything else, or is being written.
         """
-        path = Path(folder).expanduser()
+        path = Path(folder).expanduser().absolute()
         identity = json.loads(json.dumps(identity))
         make_folder(path, identity)
         lease = Lease.take(path / "records")
@@ -100,7 +100,7 @@ class RunStore:
         Raises:
             InputError: If the folder holds no run, one of a later format, or one whose files are damaged.
         """
-        path = Path(folder).expanduser()
+        path = Path(folder).expanduser().absolute()
         return cls(path, read_manifest(path))
 
     def append(

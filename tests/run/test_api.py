@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -103,3 +104,14 @@ def test_local_models_keep_a_python_search_off_the_hub(family: Family, tmp_path:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-2:] == ["True", "True"]
+
+
+def test_members_of_a_front_outlive_the_folder(family: Family, tmp_path: Path) -> None:
+    run = evomerge.search(**values(family, tmp_path / "run", **{"confirm.finalists": 1}))
+    known = {one.digest: dict(one.recipe) for one in run.evaluations()}
+    front = run.front
+    shutil.rmtree(run.folder)
+    assert front
+    for member in front:
+        held = [one.recipe for one in (member.search, member.selection, member.test) if one is not None]
+        assert [dict(recipe) for recipe in (member.recipe, *held)] == [known[member.digest]] * (1 + len(held))

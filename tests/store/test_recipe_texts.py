@@ -48,3 +48,17 @@ def test_a_file_that_is_gone_or_another_is_named(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(InputError, match=r"main\.jsonl cannot be read: No such file.*from a copy"):
         len(last.recipe)
+
+
+def test_a_folder_that_was_named_from_here_is_found_from_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with RunStore.open("run", {}, {}) as store:
+        made = kept(store)
+    read = RunStore.read("run")
+    found = read.evaluations()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert [one.recipe for one in (*made, *found)] == RECIPES * 2
+    assert [one.item for one in read.responses(found[0])] == ["i0"]
