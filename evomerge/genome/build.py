@@ -50,7 +50,7 @@ def build(
         InputError: listing every problem of the settings, or a tensor name that no pattern knows.
     """
     coefficients = {coefficient.name: coefficient for coefficient in declared}
-    settings = laid_out_by_rule(settings, coefficients)
+    written, settings = settings, laid_out_by_rule(settings, coefficients)
     problems = [*settings.problems(), *bound_problems(settings, coefficients)]
     if problems:
         raise InputError([*problems, *_unknown(settings, coefficients)])
@@ -65,7 +65,7 @@ def build(
         *_layer_problems(settings, profiles),
         *_pattern_problems(settings, [group.label for group in groups.groups]),
         *_module_problems(settings, template.method, declared),
-        *rule_problems(settings, template, coefficients, groups),
+        *rule_problems(written, template, coefficients, groups),
     ]
     constants, pinned, fix_problems = _fixed(settings, coefficients, groups.groups, len(plan.sources))
     if problems or fix_problems:

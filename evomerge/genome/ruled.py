@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.genome.groups import BEFORE
-from evomerge.genome.settings import WEIGHT, GenomeSettings
-from evomerge.genome.weight_rules import FREE, LayerSwap, Metric, Rule, RuledBlock, Trajectory
+from evomerge.genome.layer_swap import LayerSwap
+from evomerge.genome.settings import AUTO, WEIGHT, GenomeSettings
+from evomerge.genome.weight_rules import FREE, Metric, Rule, RuledBlock, Trajectory
 from evomerge.recipe import Coefficient, ParameterGroups, Recipe
 
 __all__ = ["follows_rule", "laid_out_by_rule", "rule_problems", "ruled"]
@@ -64,6 +65,10 @@ def rule_problems(
         yield f"{rule} takes the middle from the first and the ends from the second of 2 models; there are {models}"
     if settings.weights == _SWAP and not _count(groups):
         yield f"{rule} needs layers, but the tensor names show none; check the layer pattern"
+    if settings.weights == _SWAP and settings.depth not in (AUTO, "layer", "model"):
+        yield f"{rule} has a group for each layer, so genome.depth={settings.depth} has no meaning; leave it out"
+    if settings.weights == _SWAP and settings.own_groups not in ((), GenomeSettings().own_groups):
+        yield f"{rule} gives what is in no layer to the first and last layers; leave genome.own_groups out"
     if settings.weights == "metric" and len(settings.metrics) != models:
         yield f"{rule} needs a score of each model: genome.metrics has {len(settings.metrics)} for {models} models"
     if models < 2:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from evomerge.genome.gene_block import TOLERANCE, NotExpressible, inside
 
-__all__ = ["AGES", "FREE", "RULES", "LayerSwap", "Metric", "Rule", "RuledBlock", "Trajectory"]
+__all__ = ["AGES", "FREE", "RULES", "Metric", "Rule", "RuledBlock", "Trajectory", "alike", "middle_of", "whole"]
 
 FREE = "free"
 RULES = (FREE, "layer_swap", "trajectory", "metric")
@@ -107,43 +107,6 @@ class RuledBlock:
 
 
 @dataclass(frozen=True)
-class LayerSwap:
-    """Layers of the second model below and above those of the first, means of both in the transitions.
-
-    Attributes:
-        layers: Number of layers; each end has at most half of them, each transition at most an eighth, and at least 1.
-    """
-
-    layers: int
-
-    labels = ("layers at the bottom", "transition at the bottom", "transition at the top", "layers at the top")
-
-    def weights(self, genes: NDArray[np.float64]) -> Weights:
-        """See :meth:`Rule.weights`."""
-        return self._weights(*(_whole(gene, count) for gene, count in zip(genes, self._counts, strict=True)))
-
-    def genes(self, weights: Weights) -> NDArray[np.float64] | None:
-        """See :meth:`Rule.genes`."""
-        for numbers in itertools.product(*map(range, self._counts)):
-            if _alike(self._weights(*numbers), weights):
-                return np.array([_middle(n, count) for n, count in zip(numbers, self._counts, strict=True)])
-        return None
-
-    @property
-    def _counts(self) -> tuple[int, int, int, int]:
-        end, between = 1 + self.layers // 2, 1 + max(1, self.layers // 8)
-        return end, between, between, end
-
-    def _weights(self, bottom: int, lower: int, upper: int, top: int) -> Weights:
-        second = np.zeros(self.layers)
-        second[: bottom + lower] = 0.5
-        second[max(0, self.layers - top - upper) :] = 0.5
-        second[:bottom] = 1.0
-        second[self.layers - top :] = 1.0
-        return np.stack([1.0 - second, second], axis=1)
-
-
-@dataclass(frozen=True)
 class Trajectory:
     """Checkpoints of one run, oldest first.
 
@@ -164,9 +127,9 @@ class Trajectory:
 
     def weights(self, genes: NDArray[np.float64]) -> Weights:
         """See :meth:`Rule.weights`."""
-        newest = _whole(genes[0], self.models)
-        spacing = 1 + _whole(genes[1], self._spacings)
-        window = 1 + _whole(genes[2], self.models)
+        newest = whole(genes[0], self.models)
+        spacing = 1 + whole(genes[1], self._spacings)
+        window = 1 + whole(genes[2], self.models)
         return self._weights(newest, spacing, window, float(genes[3]) if len(genes) > 3 else _UNSEEN)
 
     def genes(self, weights: Weights) -> NDArray[np.float64] | None:
@@ -177,11 +140,11 @@ class Trajectory:
         ):
             places = self._places(newest, spacing, window)
             gene = self._decay_of(given[places])
-            if gene is not None and _alike(self._weights(newest, spacing, window, gene), weights):
+            if gene is not None and alike(self._weights(newest, spacing, window, gene), weights):
                 whole = [
-                    _middle(newest, self.models),
-                    _middle(spacing - 1, self._spacings),
-                    _middle(window - 1, self.models),
+                    middle_of(newest, self.models),
+                    middle_of(spacing - 1, self._spacings),
+                    middle_of(window - 1, self.models),
                 ]
                 return np.array([*whole, gene][: len(self.labels)])
         return None
@@ -269,19 +232,20 @@ class Metric:
                 gene = inside(np.array([exponent / self.highest]), "weight", "beyond the highest exponent")
             except NotExpressible:
                 return None
-        return gene if _alike(self.weights(gene), weights) else None
+        return gene if alike(self.weights(gene), weights) else None
 
 
-def _whole(gene: float, count: int) -> int:
+def whole(gene: float, count: int) -> int:
     """The whole number below ``count`` that a gene stands for."""
     return min(int(gene * count), count - 1)
 
 
-def _middle(number: int, count: int) -> float:
+def middle_of(number: int, count: int) -> float:
+    """The gene in the middle of those that stand for a whole number below ``count``."""
     return (number + 0.5) / count
 
 
-def _alike(found: Weights, wanted: Weights) -> bool:
+def alike(found: Weights, wanted: Weights) -> bool:
     """Whether weights are those of a recipe, where it says some."""
     told = ~np.isnan(wanted)
     return bool((np.abs(found[: len(wanted)] - wanted)[told] <= TOLERANCE).all())

@@ -9,6 +9,7 @@ import pytest
 
 from evomerge.errors import InputError
 from evomerge.genome import NotExpressible
+from evomerge.genome.layer_swap import LayerSwap
 from tests.genome.spaces import DENSITY, LAYERS, SHARE, WEIGHT, A, B, C, T, space
 
 TWO, FIVE = (A, B), (A, B, C, *(type(A)(f"experts/{letter}") for letter in "de"))
@@ -47,6 +48,27 @@ def test_layers_are_swapped_below_and_above() -> None:
     assert layers == [1.0, 0.5, 0.0, 0.0, 1.0, 1.0]
     assert found["before the layers"] == (0.0, 1.0)
     assert found["after the layers"] == (0.0, 1.0)
+
+
+def test_every_swap_of_layers_is_found_again() -> None:
+    """Whatever numbers give the weights of a model, and at once for a deep one."""
+    for layers in (1, 2, 3, 5, 8, 9, 16):
+        rule = LayerSwap(layers)
+        for genes in np.random.default_rng(layers).random((200, 4)):
+            weights = rule.weights(genes)
+            found = rule.genes(weights)
+            assert found is not None
+            assert np.array_equal(rule.weights(found), weights)
+            assert np.array_equal(rule.genes(rule.weights(found)), found)
+    assert LayerSwap(126).genes(np.full((126, 2), 0.5)) is None
+
+
+def test_fixed_layers_do_not_hide_a_swap() -> None:
+    spec = space((SHARE,), TWO, weights="layer_swap", fixed={"layer 1": {"weight": [0.2, 0.8]}})
+    for genes in np.random.default_rng(1).random((50, 4)):
+        recipe = spec.decode(genes)
+        again = spec.decode(spec.encode(recipe))
+        assert np.allclose(again.coefficients["weight"], recipe.coefficients["weight"])
 
 
 def test_other_coefficients_are_one_for_the_whole_model_where_layers_are_swapped() -> None:
@@ -96,6 +118,8 @@ def test_weights_that_follow_no_rule_have_no_genome() -> None:
         ((SHARE,), TWO, {"weights": "metric", "metrics": (1.0,)}, "has 1 for 2 models"),
         ((SHARE,), TWO, {"weights": "metric"}, "a positive score of each model"),
         ((WEIGHT,), TWO, {"weights": "trajectory", "bounds": {"weight": (0, 1)}}, "have no use for weight"),
+        ((SHARE,), TWO, {"weights": "layer_swap", "depth": "linear"}, "genome.depth=linear has no meaning"),
+        ((SHARE,), TWO, {"weights": "layer_swap", "own_groups": ("norm",)}, "leave genome.own_groups out"),
         ((WEIGHT,), (A,), {"weights": "trajectory"}, "needs at least 2 models"),
     ],
 )
