@@ -13,7 +13,7 @@ scope       global (all matrices)                       global, or tensor
 kept        threshold                                   threshold, or exact
 rescale     none                                        none, inverse or l1
 votes       plain                                       plain, or weighted
-tie         majority                                    majority, positive or drop
+tie         majority_or_minus                           majority, positive or drop
 normalise   count                                       count, weight or none
 least       1e-5                                        any
 others      base (adapters have nothing else)           mean, or base
@@ -172,7 +172,7 @@ METHOD = MergeMethod(
         "kept": KEPT.choosing("threshold"),
         "rescale": RESCALE,
         "votes": VOTES.choosing("plain"),
-        "tie": TIE.choosing("majority"),
+        "tie": TIE.choosing("majority_or_minus"),
         "normalise": NORMALISE.choosing("count"),
         "least": LEAST,
         "others": OTHERS.choosing("mean", among=("mean", "base")),

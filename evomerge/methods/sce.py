@@ -12,7 +12,8 @@ tie            positive                                 positive
 The defaults are the paper's. It selects a fraction of 0.1 of the elements whose deltas differ between
 models; only the weights depend on what is selected, and all of the deltas is mixed. mergekit sets to zero what is not
 selected. Below a sum of mean squares of 1e-6, which the deltas of most experts do not reach, it gives all models the
-same weight. The coefficient ``weight`` multiplies the calculated weights; the paper's is 1 for all.
+same weight. Where the fraction means less than one element none is selected, and all models weigh the same. The
+coefficient ``weight`` multiplies the calculated weights; the paper's is 1 for all.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import torch
 
 from evomerge.kernels import (
     MAX_INDEXED,
+    NOTHING,
     Finite,
     Mixture,
     Part,
@@ -144,12 +146,14 @@ class Chosen:
 
 
 def selection(sources: TensorSources, fraction: float) -> Chosen:
-    """The elements of highest variance, at least one if any differ."""
+    """The elements of highest variance; none where the fraction means less than one."""
     different, squares = int(sources.prepared["different"]), sources.prepared["squares"]
     if fraction >= 1 or different == 0:
         return Chosen(squares[-1].tolist())
     variance, histogram = variance_of(sources), sources.memoised(prepared_histogram, "variance")
-    wanted = max(1, int(fraction * different))
+    wanted = int(fraction * different)
+    if wanted == 0:
+        return Chosen([0.0] * len(sources.models), NOTHING)
     held, rank = bin_holding(variance, histogram, wanted)
     above = int(histogram.cumulative.numpy().searchsorted(wanted))
     if rank == held.count:

@@ -8,7 +8,7 @@ kept        threshold                     exact (theirs breaks ties at random)  
 rounding    down                          down                                  up                  down
 rescale     none                          none, or l1                           none                none
 votes       plain                         weighted                              plain               plain
-tie         majority                      positive                              majority            drop
+tie         majority_or_minus             positive                              majority            drop
 normalise   count, or none (``dis-sum``)  weight, or none                       count               count
 ==========  ============================  ====================================  ==================  ==========
 

@@ -78,7 +78,8 @@ def test_the_number_of_models_is_checked(count: int) -> None:
 def test_options_of_a_recipe_are_checked_first() -> None:
     given = Recipe("ties", {"tie": "positve"}, (CheckpointRef("a"),), CheckpointRef("b"), GROUPS)
     assert problems(given) == (
-        "method ties: option tie is 'positve'; it is one of positive, majority, drop; did you mean 'positive'?"
+        "method ties: option tie is 'positve'; it is one of positive, majority, majority_or_minus, drop; "
+        "did you mean 'positive'?"
     )
 
 

@@ -91,6 +91,9 @@ def test_majority_decides_where_votes_cancel() -> None:
     # As many plus as minus: there is no majority, and nothing is elected.
     models = [torch.tensor([1.0, -1.0, 3.0, 0.0]), torch.tensor([-1.0, -1.0, 0.0, 0.0])]
     assert merge(variant, models, base, values((1.0, 1.0), (1.0, 1.0))).tolist() == [0.0, -1.0, 3.0, 0.0]
+    # The authors' code keeps what is negative then.
+    variant = ("ties", (("tie", "majority_or_minus"),))
+    assert merge(variant, models, base, values((1.0, 1.0), (1.0, 1.0))).tolist() == [-1.0, -1.0, 3.0, 0.0]
 
 
 def oracle(
@@ -122,7 +125,12 @@ def oracle(
     result = []
     for t, tensor in enumerate(base):
         majority = (elected[t] if counted is None else counted).sum().sign()
-        sign = {"positive": torch.ones(()), "majority": majority, "drop": torch.zeros(())}[options["tie"]]
+        sign = {
+            "positive": torch.ones(()),
+            "majority": majority,
+            "majority_or_minus": torch.where(majority == 0, -1.0, majority),
+            "drop": torch.zeros(()),
+        }[options["tie"]]
         signs = torch.where(elected[t] == 0, sign, elected[t])
         agreeing = {
             i: kept[i][t].sign() * (weights[i] if options["votes"] == "weighted" else 1) * signs > 0 for i in voters

@@ -53,11 +53,12 @@ VOTES = Option(
 )
 TIE = Option(
     "positive",
-    ("positive", "majority", "drop"),
+    ("positive", "majority", "majority_or_minus", "drop"),
     str,
-    "sign elected where the votes cancel: plus, that of most other elements, or none (the element stays the base's)",
+    "sign elected where the votes cancel: plus, that of most other elements (where as many are plus as minus, none or "
+    "minus), or none (the element stays the base's)",
 )
-TIE_SIGNS: Mapping[str, float | None] = {"positive": 1.0, "drop": 0.0, "majority": None}
+TIE_SIGNS: Mapping[str, float | None] = {"positive": 1.0, "drop": 0.0, "majority": None, "majority_or_minus": None}
 """The sign that each choice of ``tie`` elects; None has to be counted."""
 NORMALISE = Option(
     "weight",

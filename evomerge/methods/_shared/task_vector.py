@@ -56,7 +56,7 @@ def mix_into(out: torch.Tensor, mixing: Mixture, sources: TensorSources, coeffic
     seen = mix(mixing, out)
     if seen.tied:
         counted = elected_signs(mixing) if sources.survey is None else sources.survey.net_sign(coefficients)
-        if counted:
+        if counted or sources.options["tie"] == "majority_or_minus":
             seen = mix(replace(mixing, tie=1.0 if counted > 0 else -1.0), out)
     return seen.finite
 

@@ -142,8 +142,9 @@ def _config(tensors: Tensors) -> dict[str, Any]:
     )
     width = math.gcd(queries, keys)
     return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
+        # Llama with heads that need not divide the hidden size.
+        "architectures": ["MistralForCausalLM"],
+        "model_type": "mistral",
         "vocab_size": vocabulary,
         "hidden_size": hidden,
         "intermediate_size": tensors["model.layers.0.mlp.up_proj.weight"].shape[0],

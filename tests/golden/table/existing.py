@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.golden.table.case import Compute, Merge
 
-TIES = {"scope": "global", "kept": "threshold", "votes": "plain", "tie": "majority", "normalise": "count"}
+TIES = {"scope": "global", "kept": "threshold", "votes": "plain", "tie": "majority_or_minus", "normalise": "count"}
 # MergeLM and MergeLLM are given the fraction that is dropped.
-MERGELM = TIES | {"rounding": "up"}
+MERGELM = TIES | {"rounding": "up", "tie": "majority"}
 STAR = TIES | {"kept": "equals", "tie": "drop"}
 
 CASES: dict[str, Compute] = {

@@ -15,7 +15,7 @@ def lines(beta: float, alpha: float | None = None) -> tuple[PostStep, ...]:
     return (PostStep("lines", {"alpha_from": "value"}, {"alpha": alpha * ALL, "beta": beta * ALL}),)
 
 
-TIES = {"normalise": "count", "scope": "global", "kept": "threshold", "votes": "plain", "tie": "majority"}
+TIES = {"normalise": "count", "scope": "global", "kept": "threshold", "votes": "plain", "tie": "majority_or_minus"}
 CASES: dict[str, Compute] = {
     "lines_ta_beta05": Merge("task_arithmetic", post=lines(0.5)),
     "lines_ties_k20_beta07": Merge("ties", {"density": 0.2}, TIES, lines(0.7)),

@@ -38,7 +38,7 @@ def cocktail(temperature: float) -> Compute:
 def fusion(family: Family) -> Tensors:
     """One layer of two layers of the base, without their norms."""
     pair: tuple[int, int] = tuple(family.settings["pair"])
-    ratio = fusion_ratio(family.settings["similarity_matrix"], pair, beta=1.0)
+    ratio = fusion_ratio(family.settings["similarity_matrix"], pair, beta=family.settings["beta"])
     recipe = Recipe(
         "linear",
         methods.load("linear").resolve({}),
