@@ -9,7 +9,7 @@ from typing import Any
 
 from evomerge.errors import a_number, suggest
 
-__all__ = ["Option", "problems", "stated", "with_defaults"]
+__all__ = ["Option", "model_numbers", "problems", "stated", "with_defaults"]
 
 _KINDS = {bool: "true or false", str: "a text"}
 
@@ -27,6 +27,7 @@ class Option:
         high: Largest accepted number, or None.
         later: Whether there were recipes before there was this option. Recipes then name it only where it is not the
             default, so that those that never heard of it keep their digests.
+        of_model: Whether it is the number of a model, counted from 0: where it is set, the order of models matters.
     """
 
     default: Any
@@ -36,6 +37,7 @@ class Option:
     low: float | None = None
     high: float | None = None
     later: bool = False
+    of_model: bool = False
 
     def choosing(self, default: Any, among: tuple[Any, ...] | None = None) -> Option:
         """The same option with another default, and with fewer choices where its owner has fewer."""
@@ -97,3 +99,10 @@ def stated(declared: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str
     return {
         name: value for name, value in values.items() if not declared[name].later or value != declared[name].default
     }
+
+
+def model_numbers(declared: Mapping[str, Option], given: Mapping[str, Any]) -> list[str]:
+    """Names of the options that are the number of a model (:attr:`Option.of_model`) and are set."""
+    return [
+        name for name, value in with_defaults(declared, given).items() if declared[name].of_model and value is not None
+    ]

@@ -206,12 +206,19 @@ def method(values: Mapping[str, Any]) -> list[str]:
 
 
 def post(values: Mapping[str, Any]) -> list[str]:
-    """The steps after the merge, and the base that they take off."""
+    """The steps after the merge, the base that they take off, and values that are given twice."""
     if not values.get("post"):
         return []
     from evomerge.run.recipes.steps import problems  # imports torch, as methods do
 
-    return problems(values["post"], based=values.get("base", ...) is not None, searched=bool(values.get("recipe")))
+    everywhere = values.get("genome.fixed", {}).get("*", {})
+    return problems(
+        values["post"],
+        based=values.get("base", ...) is not None,
+        searched=bool(values.get("recipe")),
+        models=len(values.get("models", ())),
+        fixed=everywhere if isinstance(everywhere, Mapping) else {},  # said elsewhere
+    )
 
 
 def genome(values: Mapping[str, Any]) -> list[str]:

@@ -227,7 +227,7 @@ class MethodContract:
 
     @in_every_variant
     def test_the_order_of_the_models_matters_only_if_declared(self, options: Options) -> None:
-        """Models reordered with their coefficients and keys give the same, unless ``symmetric`` is false.
+        """Models reordered with their coefficients and keys give the same, unless ``symmetric_under`` is false.
 
         In any order with random coefficients; reversed with neutral ones, where all models count alike.
         """
@@ -241,7 +241,7 @@ class MethodContract:
                 reordered = [models[i] for i in order]
                 merged = self.merge(options, base, reordered, moved, keys=[keys[i] for i in order])
                 away = max(away, float((merged - first).abs().max()))
-        assert (away <= CLOSE) == self.method.symmetric
+        assert (away <= CLOSE) == self.method.symmetric_under(options)
 
     @in_every_variant
     def test_candidates_share_what_is_prepared(self, options: Options) -> None:

@@ -26,7 +26,7 @@ class GenomeSpec:
         constants: Coefficient to array of the recipe's shape: what holds where nothing is searched.
         pinned: Coefficient to mask over groups: where the user fixed a value.
         members: Tensor name to index of its group.
-        symmetric: Whether the method takes models in any order, if their coefficients go with them.
+        symmetric: Whether method and steps take models in any order, if their coefficients go with them.
     """
 
     template: Recipe
@@ -82,7 +82,7 @@ class GenomeSpec:
         """A genome that decodes to a recipe.
 
         The recipe may come from another search of the same method, options and models, whose groups were others:
-        coefficients are compared tensor by tensor. The models may come in another order where the method is symmetric
+        coefficients are compared tensor by tensor. The models may come in another order where the space is symmetric
         and there is a base; without one the first model is the reference. Seed and dtypes are not compared, they are
         this search's own.
 

@@ -32,6 +32,7 @@ from evomerge.errors import InputError
 from evomerge.methods import TensorSources
 from evomerge.methods._shared.spectral.decomposition import Svd, one_thread, svd
 from evomerge.methods._shared.spectral.matrices import stack_of
+from evomerge.methods._shared.tasks import number_problems
 from evomerge.options import Option
 from evomerge.post._shared.declaration import Options, PostProcess, StepContext, Values
 from evomerge.recipe import Coefficient
@@ -43,8 +44,9 @@ SIDE = Option(
     "which singular vectors are the directions: left, responses then being rows, or right, responses being columns",
 )
 TARGET = Option(
-    None, None, int, "number of the expert, from 0, that alone is looked at; not set: the mean over all experts", low=0
-)
+    None, None, int, "number of the expert, from 0, that alone is looked at; not set: the mean over all experts",
+    low=0, of_model=True,
+)  # fmt: skip
 EMBEDDINGS = Option(
     "calibrate", ("calibrate", "keep"), str, "whether embeddings are calibrated like other matrices, or stay as merged"
 )
@@ -87,11 +89,8 @@ def calibrated(merged: Svd, deltas: Iterator[torch.Tensor], values: Values, opti
 
 def _apply(context: StepContext, sources: TensorSources, delta: torch.Tensor, values: Values) -> torch.Tensor | None:
     target, count, stack = context.options["target"], len(sources.models), stack_of(delta.shape, context.kind)
-    if target is not None and target >= count:
-        raise InputError(
-            f"step svc: option target is {target}, but tensor {context.name!r} is merged from {count} models, which "
-            f"are counted from 0; set it to at most {count - 1}"
-        )
+    if problems := _count_problems(count, context.options):
+        raise InputError([f"step svc, tensor {context.name!r}: {problem}" for problem in problems])
     if stack is None or (context.kind == "embedding" and context.options["embeddings"] == "keep"):
         return None
     if not delta.any() or not delta.isfinite().all():  # nothing to decompose
@@ -104,6 +103,10 @@ def _apply(context: StepContext, sources: TensorSources, delta: torch.Tensor, va
         with one_thread():
             found.append(calibrated(triples, deltas, values, context.options))
     return torch.stack(found).view(delta.shape)
+
+
+def _count_problems(n_models: int, options: Options) -> list[str]:
+    return number_problems("target", n_models, options)
 
 
 def _delta(sources: TensorSources, model: int, stack: tuple[int, int, int], number: int) -> torch.Tensor:
@@ -134,5 +137,6 @@ STEP = PostProcess(
     apply=_apply,
     coefficients=_coefficients,
     options={"side": SIDE, "target": TARGET, "embeddings": EMBEDDINGS},
+    count_problems=_count_problems,
     working_bytes=_working_bytes,
 )

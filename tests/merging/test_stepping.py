@@ -202,6 +202,37 @@ def test_a_recipe_with_steps_is_a_source(models: Family) -> None:
     assert all(torch.equal(tensor, direct[name]) for name, tensor in merged(outer).items())
 
 
+def test_a_number_of_a_model_that_is_not_there_is_told_at_once(models: Family) -> None:
+    recipe = recipe_of(models, HALF, PostStep("svc", {"target": 2}, {"alpha": np.ones(3)}))
+    with pytest.raises(InputError, match=r"post\[1\]: step svc: option target is 2, but there are 2 models"):
+        Merger(Checkpoints.open(recipe)).plan(recipe)
+    recipe = replace(recipe, method="linear", layers=(OutputLayer(((0, 0),), base=0), OutputLayer(((0, 1),), base=1)))
+    recipe = replace(recipe, post=(PostStep("svc", {"target": 1}, {"alpha": np.ones(3)}),))
+    with pytest.raises(InputError, match=r"layers\.0\..*: option target is 1, but there are 1 models"):
+        Merger(Checkpoints.open(recipe)).plan(recipe)
+
+
+def test_keys_have_what_a_survey_depends_on(models: Family, own_steps: Path) -> None:
+    """A survey sees all tensors that are merged: with one layer frozen it sees fewer."""
+    (own_steps / "count.py").write_text(
+        "from evomerge.post import PostProcess\n"
+        "STEP = PostProcess('count', 'times the number of tensors', 'nowhere', survey=lambda tensors, options: "
+        "len(list(tensors)),\n    apply=lambda context, sources, delta, values: delta * context.survey)\n"
+    )
+    for step, same in ((HALF, True), (PostStep("count"), False)):
+        whole = recipe_of(models, step, method="linear")
+        groups = replace(whole.groups.groups[1], frozen=True)
+        part = replace(
+            whole, groups=replace(whole.groups, groups=(whole.groups.groups[0], groups, *whole.groups.groups[2:]))
+        )
+        merger = Merger(Checkpoints.open(whole))
+        plans = [merger.plan(recipe) for recipe in (whole, part)]
+        rows = [{name for name, own in plan.outputs.merged.items() if own.row != 1} for plan in plans]
+        assert rows[0] == rows[1] != set()
+        first, second = (plan.keys() for plan in plans)
+        assert all((first[name] == second[name]) == same for name in rows[0])
+
+
 def test_one_more_step_is_one_more_file(models: Family, own_steps: Path) -> None:
     (own_steps / "flip.py").write_text(
         "from evomerge.post import PostProcess\n"

@@ -172,3 +172,11 @@ def test_sums_are_what_the_method_merges() -> None:
             of_base, of_models = method.sums("x", values, options)
             wanted = sum((own * model for own, model in zip(of_models, models, strict=True)), math.fsum(of_base) * base)
             torch.testing.assert_close(merged, wanted)
+
+
+@pytest.mark.parametrize("name", ["emr", "consensus"])
+def test_the_order_of_models_counts_where_an_option_is_the_number_of_one(name: str) -> None:
+    method = methods.load(name)
+    assert method.symmetric_under({})
+    assert not method.symmetric_under({"task": 0})
+    assert not methods.load("slerp").symmetric_under({})

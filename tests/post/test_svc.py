@@ -43,7 +43,7 @@ def test_the_side_of_the_singular_vectors_matters() -> None:
 def test_one_expert_may_be_looked_at_alone() -> None:
     torch.testing.assert_close(applied(SHARED, 0.5, target=0), torch.diag(torch.tensor([2.0, 1.0])))
     torch.testing.assert_close(applied(SHARED, 3.0, target=1), torch.diag(torch.tensor([4 / 3, 1 / 3])))
-    with pytest.raises(InputError, match="option target is 2, but tensor 'weight' is merged from 2 models"):
+    with pytest.raises(InputError, match="tensor 'weight': option target is 2, but there are 2 models"):
         applied(SHARED, 0.5, target=2)
 
 

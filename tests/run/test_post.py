@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from evomerge import post
 from evomerge.cli.main import main
+from evomerge.options import Option
 from evomerge.recipe import Recipe
+from evomerge.run.recipes.steps import WrittenSteps
 from tests.apart import Forked
 from tests.run.family import Family, answers, records
 from tests.run.test_resume import kill_when, lines
@@ -103,9 +107,28 @@ def test_a_method_without_a_base_takes_the_base_for_its_steps(family: Family, tm
         ({"post": "[{step: lines, alpha_from: nor}]"}, "post[0]: step lines: option alpha_from is 'nor'"),
         ({"post": "[scale,{step: sparsify, density: 2}]"}, "post[1]: step sparsify: density is 2; expected a number"),
         ({"post": "[{lines: 1}]"}, "needs its name under 'step'"),
+        ({"post": "[{step: svc, target: 5}]"}, "post[0]: step svc: option target is 5, but there are"),
+        ({"post": "[{step: scale, factor: 0.5}]", "genome.fixed": "{'*': {scale.factor: 1}}"}, "post gives it too"),
+        ({"post": "[{step: svc, target: 0}]", "searcher": "greedy_soup"}, "post[0].target is the number of a"),
         ({"post": "[lines]", "base": "null"}, "steps take the merged model minus the base"),
         ({"post": "[lines]", "genome.bounds": "{lines.bta: [0, 1]}"}, "did you mean 'lines.beta'"),
     ],
 )
 def test_mistakes_are_told(family: Family, problems_of: Callable[..., str], changes: dict[str, str], told: str) -> None:
     assert told in problems_of(["search", *family.words("nowhere", **changes)])
+
+
+def test_options_that_came_later_are_written_where_they_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes and identities of older searches have not heard of them."""
+    scale = post.load("scale")
+    later = replace(scale, options={"power": Option(1, None, int, "its power", later=True)})
+    monkeypatch.setattr(post, "load", lambda name: later)
+    for written, options in (("scale", {}), ({"step": "scale", "power": 2}, {"power": 2})):
+        steps = WrittenSteps.read([written])
+        assert steps.to_json() == [{"name": "scale", "options": options}]
+        assert [step.options for step in steps.named] == [options]
+
+
+def test_options_that_are_the_number_of_a_model_are_known() -> None:
+    assert WrittenSteps.read(["scale", {"step": "svc", "target": 0}]).model_numbers == ("post[1].target",)
+    assert not WrittenSteps.read(["svc"]).model_numbers

@@ -19,7 +19,13 @@ from evomerge.merging.plan.inputs import Input
 from evomerge.merging.plan.origins import Origin, origins
 from evomerge.merging.plan.output_config import output_config
 from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
-from evomerge.merging.plan.problems import count_problems, first_of, input_problems, layer_problems
+from evomerge.merging.plan.problems import (
+    count_problems,
+    first_of,
+    input_problems,
+    layer_problems,
+    step_count_problems,
+)
 from evomerge.merging.plan.recipe_source import RecipeSource
 from evomerge.merging.plan.rows import Rows, TokenMatching, common_rows, row_problems, tokenizer_of
 from evomerge.merging.plan.sums import LowRankSum
@@ -106,6 +112,7 @@ class _Derivation:
             *input_problems(tensors.values()),
         ]
         problems += count_problems(self.recipe, self.method, tensors.values())
+        problems += step_count_problems(self.recipe, self.steps, tensors.values())
         config: Mapping[str, Any] = self.template.config
         if self.recipe.layers and not problems:
             try:

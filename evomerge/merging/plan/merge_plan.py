@@ -110,8 +110,9 @@ class MergePlan:
         active = [self.steps[place] for place in self.active[row]]
         how = json.dumps([[step.process.name, step.options] for step in active], sort_keys=True)
         values = tuple(values[row].tobytes() for step in active for values in step.coefficients.values())
+        surveyed = self.outputs.survey_key if any(step.process.survey is not None for step in active) else None
         whole = self.recipe.digest if any(step.measures for step in active) else None
-        return (how, self.outputs.layers, values, whole)
+        return (how, self.outputs.layers, values, surveyed, whole)
 
 
 def _without_base(recipe: Recipe, outputs: Outputs) -> Iterator[str]:

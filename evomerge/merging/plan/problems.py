@@ -9,6 +9,7 @@ from evomerge.merging.checkpoints import is_weight
 from evomerge.merging.plan.origins import names_by_layer, renumbered
 from evomerge.merging.plan.outputs import OutputTensor
 from evomerge.methods import MergeMethod
+from evomerge.post import Step
 from evomerge.recipe import Recipe
 
 _SHOWN = 3
@@ -68,3 +69,16 @@ def count_problems(recipe: Recipe, method: MergeMethod, tensors: Iterable[Output
         of = f"for tensor {tensor.name!r} the recipe"
         for problem in method.input_problems(tensor.slots, tensor.based, of):
             yield f"{problem} (to copy the tensor, freeze its group)"
+
+
+def step_count_problems(recipe: Recipe, steps: Sequence[Step], tensors: Iterable[OutputTensor]) -> Iterator[str]:
+    """Options of steps that do not fit the number of merged models, said once for each number."""
+    told = set()
+    for tensor in tensors:
+        if tensor.context is None or tensor.slots in told:
+            continue
+        told.add(tensor.slots)
+        where = f", tensor {tensor.name!r}" if recipe.layers else ""
+        for place, step in enumerate(steps):
+            for problem in step.process.count_problems(tensor.slots, step.options):
+                yield f"post[{place}]: step {step.process.name}{where}: {problem}"

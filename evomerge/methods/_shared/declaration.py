@@ -20,7 +20,7 @@ from evomerge.methods._shared.inputs import (
 )
 from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.methods._shared.whole_tensor import whole_tensor_bytes
-from evomerge.options import Option, stated, with_defaults
+from evomerge.options import Option, model_numbers, stated, with_defaults
 from evomerge.options import problems as option_problems
 from evomerge.recipe import Coefficient, Recipe
 
@@ -89,7 +89,8 @@ class MergeMethod:
             ``none``. The others come near.
         copies: Whether copies of one expert give that expert: from the start ``uniform``, or with neutral
             coefficients. If not, the elements of the result lie between base and expert; None promises neither.
-        symmetric: Whether models can be reordered together with their coefficients.
+        symmetric: Whether models can be reordered together with their coefficients, if no option is the number of one
+            (:meth:`symmetric_under`).
         sums: Where the result is a weighted sum of the tensors, ``sums(name, coefficients, options)`` gives for the
             base, if it counts, and for each model the terms that its factor is the sum of; None for all other methods.
             Models that are low-rank deltas of a checkpoint are then added up without being multiplied out.
@@ -154,6 +155,10 @@ class MergeMethod:
             InputError: As :meth:`resolve`.
         """
         return stated(self.options, self.resolve(options))
+
+    def symmetric_under(self, options: Options) -> bool:
+        """Whether models can be reordered together with their coefficients under these options."""
+        return self.symmetric and not model_numbers(self.options, options)
 
     def sources(
         self,

@@ -7,14 +7,22 @@ from evomerge.methods._shared.inputs import Options, TensorContext, TensorSource
 from evomerge.options import Option
 
 TASK = Option(
-    None, None, int, "number of the expert, from 0, whose task the result is for; not set: one model for all", low=0
-)
+    None, None, int, "number of the expert, from 0, whose task the result is for; not set: one model for all",
+    low=0, of_model=True,
+)  # fmt: skip
 
 
 def task_problems(n_models: int, options: Options) -> list[str]:
     """For :attr:`MergeMethod.count_problems`: there must be that expert."""
-    task = options["task"]
-    return [] if task is None or task < n_models else [f"option task is {task}, but there are {_counted(n_models)}"]
+    return number_problems("task", n_models, options)
+
+
+def number_problems(name: str, n_models: int, options: Options) -> list[str]:
+    """Why an option that is the number of a model, counted from 0, does not fit so many models."""
+    number = options[name]
+    if number is None or number < n_models:
+        return []
+    return [f"option {name} is {number}, but there are {_counted(n_models)}"]
 
 
 def task_of(context: TensorContext, sources: TensorSources, task: int) -> int:

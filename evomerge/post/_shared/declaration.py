@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evomerge.errors import InputError
 from evomerge.methods import TensorSet, TensorSources
-from evomerge.options import Option, with_defaults
+from evomerge.options import Option, stated, with_defaults
 from evomerge.options import problems as option_problems
 from evomerge.recipe import Coefficient
 
@@ -60,6 +60,10 @@ def _always(options: Options) -> bool:
     return True
 
 
+def _any_count(n_models: int, options: Options) -> Sequence[str]:
+    return ()
+
+
 def _no_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
     return 0
 
@@ -82,6 +86,8 @@ class PostProcess:
         coefficients: The coefficients it takes under given options, one value for each group and none per model; those
             that are ``whole`` have one value for all groups where they are searched.
         options: The options it takes.
+        count_problems: ``count_problems(n_models, options)`` gives the reasons why these options do not fit so many
+            merged models, one sentence each.
         identity: ``identity(values, options)`` says whether the step changes nothing under these coefficients of a
             group. It is then left out there, so that the merge is bit for bit the one without it.
         survey: ``survey(tensors, options)`` computes findings about base and models of all tensors, independent of all
@@ -98,6 +104,7 @@ class PostProcess:
     apply: Apply
     coefficients: Callable[[Options], tuple[Coefficient, ...]] = _no_coefficients
     options: Mapping[str, Option] = field(default_factory=dict)
+    count_problems: Callable[[int, Options], Sequence[str]] = _any_count
     identity: Callable[[Values, Options], bool] = _never
     survey: Callable[[TensorSet, Options], Any] | None = None
     measure: Callable[[DeltaSet, Any, Options], Any] | None = None
@@ -114,3 +121,11 @@ class PostProcess:
         if problems:
             raise InputError(problems)
         return with_defaults(self.options, options)
+
+    def stated(self, options: Options) -> dict[str, Any]:
+        """Options as new recipes state them: resolved, without those that older recipes do not have.
+
+        Raises:
+            InputError: As :meth:`resolve`.
+        """
+        return stated(self.options, self.resolve(options))

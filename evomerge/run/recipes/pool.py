@@ -14,6 +14,8 @@ from evomerge.errors import InputError
 from evomerge.genome import GenomeSpec
 from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
+from evomerge.options import model_numbers
+from evomerge.post import steps_of
 from evomerge.recipe import ModelRef, Recipe, Source, Tokenizer
 from evomerge.run.likeness import comparable, sums_of
 from evomerge.run.recipes.starts import at_shares
@@ -37,12 +39,22 @@ def expert_pool(
         checkpoints: All models, opened.
         base: The base, also where the method itself takes none.
         alone: The experts, and each alone as a baseline.
+
+    Raises:
+        InputError: If options of the method or of steps are the number of a model.
     """
     template, experts = spec.template, tuple(alone)
     own_tokens = template.embeddings != "merge" or template.tokenizer != Tokenizer()
     least, most = method.models
     if len(experts) < 2 or own_tokens or template.has_layers or least > 2 or (most is not None and most < 2):
         return None
+    if numbers := _model_numbers(template, method):
+        raise InputError(
+            [
+                f"{name} is the number of a model, but the searcher chooses among models; leave it out"
+                for name in numbers
+            ]
+        )
     models = [checkpoints[ref] for ref in experts]
 
     @functools.cache
@@ -66,3 +78,11 @@ def expert_pool(
     return ExpertPool(
         experts, tuple(alone.values()), merge, most, weighted, sums if base is not None else None, cosines
     )
+
+
+def _model_numbers(template: Recipe, method: MergeMethod) -> list[str]:
+    """Set options that are the number of a model, as words."""
+    found = [f"method_options.{name}" for name in model_numbers(method.options, template.options)]
+    for place, step in enumerate(steps_of(template.post)):
+        found += [f"post[{place}].{name}" for name in model_numbers(step.process.options, step.options)]
+    return found

@@ -83,8 +83,8 @@ def build_spec(
     declared = (*method.coefficients(method.resolve(options)), *steps.coefficients)
     differing = models if method.base == "required" else ()
     changed = [changed_names(checkpoints[ref], checkpoints.reference, names) for ref in differing]
-    settings = steps.settings(config.genome)
-    return genome.build(settings, declared, template, names, symmetric=method.symmetric, changed=changed)
+    settings, symmetric = steps.settings(config.genome), method.symmetric_under(options) and not steps.model_numbers
+    return genome.build(settings, declared, template, names, symmetric=symmetric, changed=changed)
 
 
 def _recipe_spec(

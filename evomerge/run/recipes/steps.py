@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evomerge import post
 from evomerge.errors import InputError, a_number, suggest
 from evomerge.genome import GenomeSettings, is_number
+from evomerge.options import model_numbers
 from evomerge.recipe import Coefficient, PostStep, step_labels
 
 if TYPE_CHECKING:
@@ -61,7 +62,24 @@ class WrittenSteps:
     @property
     def named(self) -> tuple[PostStep, ...]:
         """The steps of a recipe without coefficients."""
-        return tuple(PostStep(step.process.name, step.options) for step in self.steps)
+        return tuple(PostStep(step.process.name, step.process.stated(step.options)) for step in self.steps)
+
+    @property
+    def model_numbers(self) -> tuple[str, ...]:
+        """Set options that are the number of a model, as words: ``post[0].target``."""
+        return tuple(
+            f"post[{place}].{name}"
+            for place, step in enumerate(self.steps)
+            for name in model_numbers(step.process.options, step.options)
+        )
+
+    def count_problems(self, n_models: int) -> list[str]:
+        """Why options do not fit so many merged models, one sentence each."""
+        return [
+            f"post[{place}]: step {step.process.name}: {problem}"
+            for place, step in enumerate(self.steps)
+            for problem in step.process.count_problems(n_models, step.options)
+        ]
 
     @property
     def change_alone(self) -> tuple[str, ...]:
@@ -73,15 +91,29 @@ class WrittenSteps:
         return tuple(step.label for step, values in neutral if not step.process.identity(values, step.options))
 
     def settings(self, settings: GenomeSettings) -> GenomeSettings:
-        """Settings of a genome in which the values that are not searched are fixed in all groups."""
+        """Settings of a genome in which the values that are not searched are fixed in all groups.
+
+        Raises:
+            InputError: If the genome fixes some of them itself.
+        """
         if not self.fixed:
             return settings
+        if problems := self.given_twice(settings.fixed.get("*", {})):
+            raise InputError(problems)
         return replace(settings, fixed={**settings.fixed, "*": {**settings.fixed.get("*", {}), **self.fixed}})
+
+    def given_twice(self, fixed: Mapping[str, Any]) -> list[str]:
+        """Values that are also among those that the genome has in all groups, one sentence each."""
+        return [
+            f"genome.fixed.*.{name}: post gives it too, as {self.fixed[name]:g}; leave out one of them"
+            for name in self.fixed
+            if name in fixed
+        ]
 
     def to_json(self) -> list[dict[str, Any]]:
         """Everything that candidates depend on, as JSON objects."""
         return [
-            {"name": step.process.name, "options": dict(step.options)}
+            {"name": step.process.name, "options": step.process.stated(step.options)}
             | ({"fixed": own} if (own := self._fixed(step)) else {})
             for step in self.steps
         ]
@@ -91,19 +123,24 @@ class WrittenSteps:
         return {name: self.fixed[full] for full, name in names.items() if full in self.fixed}
 
 
-def problems(written: Sequence[Written], *, based: bool, searched: bool) -> list[str]:
+def problems(
+    written: Sequence[Written], *, based: bool, searched: bool, models: int, fixed: Mapping[str, Any]
+) -> list[str]:
     """Reasons why a search cannot have these steps, one sentence each.
 
     Args:
         written: What the user wrote.
         based: Whether there is a base.
         searched: Whether a recipe's numbers are searched.
+        models: How many models are merged; 0 where it is not known.
+        fixed: Values that the genome has in all groups, by coefficient.
     """
     if searched:
         return ["post: the recipe has its own; leave it out"]
     found: list[str] = []
     try:
-        WrittenSteps.read(written)
+        steps = WrittenSteps.read(written)
+        found += (steps.count_problems(models) if models else []) + steps.given_twice(fixed)
     except InputError as error:
         found += error.problems
     if not based:
