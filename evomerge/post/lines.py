@@ -20,11 +20,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from evomerge.kernels import absolute_sum, flat
+from evomerge.kernels import flat
 from evomerge.methods import TensorSet, TensorSources
 from evomerge.options import Option
 from evomerge.post._shared.declaration import DeltaSet, Options, PostProcess, StepContext, Values
-from evomerge.post._shared.merged_values import merged_values, summed_delta
+from evomerge.post._shared.merged_values import length, summed_delta
 from evomerge.recipe import Coefficient
 
 if TYPE_CHECKING:
@@ -50,12 +50,14 @@ def _survey(tensors: TensorSet, options: Options) -> float | None:
     """The 1-norm of the sum of all models' deltas."""
     if not _measures(options):
         return None
-    return math.fsum(absolute_sum(merged_values(summed_delta(sources))) / len(sources.models) for _, sources in tensors)
+    return math.fsum(
+        length(sources.flat_base.numel(), summed_delta(sources)) / len(sources.models) for _, sources in tensors
+    )
 
 
 def _measure(deltas: DeltaSet, survey: float, options: Options) -> float:
     """Alpha: the norm of the mean delta over that of the merged one."""
-    merged = math.fsum(absolute_sum(merged_values(flat(delta))) for _, _, delta in deltas)
+    merged = math.fsum(length(delta.numel(), flat(delta).__getitem__) for _, _, delta in deltas)
     return survey / merged if merged else 1.0
 
 

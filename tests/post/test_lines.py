@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 
 from evomerge import post
+from evomerge.kernels import BLOCK
 from evomerge.methods import TensorContext, TensorSources
 from evomerge.post import StepContext
 
@@ -67,3 +69,26 @@ def test_only_given_values_can_be_the_identity() -> None:
     assert not STEP.identity({"beta": 0.0}, NORM)
     assert STEP.measures(NORM)
     assert not STEP.measures(VALUE)
+
+
+def test_norms_are_taken_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of a whole tensor's size is made, and blocks add up to the whole."""
+    models = [torch.randn(2 * BLOCK + 5, generator=torch.Generator().manual_seed(i)) for i in range(2)]
+    sources = TensorSources(torch.zeros(2 * BLOCK + 5), models, {})
+    made: list[int] = []
+    zeros = torch.zeros
+
+    def counted(shape: torch.Size, **known: Any) -> torch.Tensor:
+        made.append(shape.numel())
+        return zeros(shape, **known)
+
+    monkeypatch.setattr(torch, "zeros", counted)
+    assert STEP.survey is not None
+    assert STEP.measure is not None
+    survey = STEP.survey([(TensorContext("x"), sources)], NORM)
+    total = float((models[0] + models[1]).double().abs().sum())
+    assert survey == pytest.approx(total / 2)
+    alpha = STEP.measure([(StepContext("x"), sources, models[0])], survey, NORM)
+    assert alpha == pytest.approx(survey / float(models[0].double().abs().sum()))
+    assert made
+    assert max(made) <= BLOCK

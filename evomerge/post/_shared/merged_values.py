@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import torch
 
-from evomerge.kernels import Delta, fill
+from evomerge.kernels import BLOCK, Delta, absolute_sum, spans
 from evomerge.methods import TensorSources
 
 
@@ -13,10 +16,19 @@ def merged_values(delta: torch.Tensor) -> Delta:
     return Delta(torch.zeros(delta.shape, dtype=torch.bfloat16, device=delta.device), delta)
 
 
-def summed_delta(sources: TensorSources) -> torch.Tensor:
-    """The sum of the deltas of all models, flat, in float32."""
+def length(numel: int, block: Callable[[slice], torch.Tensor]) -> float:
+    """The 1-norm of a flat float32 delta that is given block by block, so that no copy of a whole tensor is made.
+
+    Args:
+        numel: Number of elements.
+        block: Gives the elements of one slice. Slices are the same on every device.
+    """
+    return math.fsum(absolute_sum(merged_values(block(span))) for span in spans(numel, BLOCK))
+
+
+def summed_delta(sources: TensorSources) -> Callable[[slice], torch.Tensor]:
+    """The sum of the deltas of all models, in float32: a function of a slice of the flat tensor."""
     base, models = sources.flat_base, sources.flat_models
-    found = torch.empty(base.shape, dtype=torch.float32, device=base.device)
 
     def block(span: slice) -> torch.Tensor:
         own = base[span].to(torch.float32)
@@ -25,5 +37,4 @@ def summed_delta(sources: TensorSources) -> torch.Tensor:
             total.add_(model[span].to(torch.float32) - own)
         return total
 
-    fill(found, block)
-    return found
+    return block
