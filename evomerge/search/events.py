@@ -42,7 +42,7 @@ class Phase(Event):
 
     Attributes:
         phase: ``baselines``, ``search``, ``references``, ``selection`` or ``confirmation``.
-        total: Evaluations there will be in this phase as far as budgets tell, or None.
+        total: Evaluations there will be in this phase as far as budgets and searcher tell, or None.
         criteria: What is better and what is feasible in it; None where scores cannot be compared as they come.
     """
 

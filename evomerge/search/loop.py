@@ -37,7 +37,7 @@ from evomerge.store import LeaseLost, RunStore
 
 __all__ = ["EMPTY_BATCHES", "run"]
 
-EMPTY_BATCHES = 20  # batches in a row without a new recipe after which a searcher is taken to be exhausted
+EMPTY_BATCHES = 20  # batches in a row without a new recipe after which a search of genomes is taken to be over
 
 
 def run(
@@ -179,7 +179,8 @@ class _Search:
         searcher = self._searcher = plan.searcher(problem)
         self._searching = True
         plain = plan.allocation.plain
-        self._emit(Phase("search", self._allowance(rounds, 0)[0], criteria if plain else None))
+        limits = [limit for limit in (self._allowance(rounds, 0)[0], plan.most) if limit is not None]
+        self._emit(Phase("search", min(limits, default=None), criteria if plain else None))
         if plan.steady is not None:
             return self._steady(criteria, searcher, rounds)
         idle = stale = 0
@@ -194,6 +195,8 @@ class _Search:
             if idle >= EMPTY_BATCHES:
                 return "exhausted"
             proposals = searcher.ask()
+            if not proposals and plan.pool is not None:
+                return "exhausted"  # it is told nothing of an empty batch, so the next would be empty too
             self._asks += 1
             found = rounds.play(self._asks, proposals, searcher, limit)
             self._candidates += found.new

@@ -13,7 +13,7 @@ from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
 from evomerge.search.allocation import AllocationSettings
 from evomerge.search.folding import Aggregate
-from evomerge.search.searchers import ExpertPool, SearcherFactory
+from evomerge.search.searchers import Bounded, ExpertPool, Problem, SearcherFactory
 from evomerge.settings import setting
 
 __all__ = [
@@ -163,6 +163,14 @@ class SearchPlan:
         """How many candidates are compared on the selection split at most; 0 where there is nothing to compare on."""
         wanted = 2 * self.finalists if self.promotion.candidates is None else self.promotion.candidates
         return wanted if self.finalists and self.asks("selection") else 0
+
+    @property
+    def most(self) -> int | None:
+        """The most candidates that the searcher can propose; None where that is not known beforehand."""
+        if self.pool is None:
+            return None
+        searcher = self.searcher(Problem(self.genome.n_var, len(self.objectives), 1, pool=self.pool))
+        return searcher.left() if isinstance(searcher, Bounded) else None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ class Progress:
     Attributes:
         phase: ``baselines``, ``search``, ``references``, ``selection`` or ``confirmation``.
         done: Evaluations of this phase that are there, those of earlier sessions included.
-        total: Evaluations there will be in this phase as far as budgets tell, or None.
+        total: Evaluations there will be in this phase as far as budgets and searcher tell, or None.
         batch: The batch at work.
         best: Objective label to best score of a feasible candidate, in natural units.
         front: Size of the feasible non-dominated front.

@@ -89,6 +89,8 @@ def test_check_says_what_is_chosen_among(
     assert "chosen among: one, two, three" in printed
     assert "population: the models, then what follows from them" in printed
     assert "genes:" not in printed
+    assert main(["check", "--headers", *words, "searcher=greedy_soup", "method=task_arithmetic"]) == 0
+    assert ", 2 candidates x 8 = 16 in all" in capsys.readouterr().out, "eight are allowed, and two soups are left"
     refused = problems_of(["check", "--headers", *words, "searcher=greedy_soup", "method=arcee_fusion"])
     assert "method arcee_fusion merges exactly 1 model, came 3" in refused
     tokens = problems_of(["check", "--headers", *words, "searcher=greedy_soup", "tokenizer=union"])

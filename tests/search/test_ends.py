@@ -73,6 +73,14 @@ def test_a_searcher_with_nothing_to_say_ends_the_search(tmp_path: Path) -> None:
     assert len(result.confirmed) == 4, "baselines are confirmed all the same"
 
 
+def test_a_search_among_models_ends_when_all_have_been_tried(tmp_path: Path) -> None:
+    """Each of 14 models alone is a baseline; then come 13 asks of nine shares each, and none after them."""
+    seen: list[Progress] = []
+    result, _ = search(tmp_path, plan("greedy_soup", evaluations=400), progress=seen.append)
+    assert (result.reason, result.batches, result.evaluations) == ("exhausted", 14, 13 * 9)
+    assert {now.total for now in seen if now.phase == "search"} == {13 * 9}
+
+
 def test_stop_and_finish_keeps_the_batch_and_skips_the_confirmation(tmp_path: Path) -> None:
     seen: list[Progress] = []
     work = plan("nsga2", evaluations=40)

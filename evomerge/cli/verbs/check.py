@@ -16,6 +16,7 @@ from evomerge.run.assemble import Assembly, assemble, searcher_settings
 from evomerge.run.forecast.duration import Duration, NotMeasured, duration, measure
 from evomerge.run.forecast.requirements import Requirements, requirements
 from evomerge.run.run_config import RunConfig
+from evomerge.run.search import search_plan
 from evomerge.search import searchers
 from evomerge.search.allocation import MEAN, policies, races
 from evomerge.texts import printable
@@ -141,7 +142,8 @@ def _tasks(assembly: Assembly) -> Iterator[str]:
         yield from _allocation(assembly)
         return
     each = sum(len(ids) for ids in items["search"].values())
-    budget = assembly.config.budgets.evaluations
+    limits = [limit for limit in (assembly.config.budgets.evaluations, search_plan(assembly).most) if limit is not None]
+    budget = min(limits, default=None)
     total = f", {budget} candidates x {each} = {budget * each} in all" if budget else ""
     yield f"items per candidate: {each}{total}" if items["search"] else "items per candidate: none, functions alone"
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from evomerge.contracts import landscape
 from evomerge.contracts._searcher.cases import Trace, disturbed, expert_pool, identical, refused
-from evomerge.search.searchers import Observation, Problem, Proposal, Recommends, Searcher, SearcherSpec
+from evomerge.search.searchers import Bounded, Observation, Problem, Proposal, Recommends, Searcher, SearcherSpec
 
 __all__ = ["N_VAR", "OptionalContract", "PartialContract"]
 
@@ -146,6 +146,21 @@ class OptionalContract(Subject):
         """As the baselines have them, whatever genomes are given to start from."""
         if self.spec.recipes:
             assert [one.recipe for one in self.make().ask()] == list(expert_pool().alone)
+
+    def test_searchers_among_models_that_fall_silent_are_over(self) -> None:
+        """They propose nothing ever after, and no more in all than they said there was left, if they say so."""
+        if not self.spec.recipes:
+            return
+        searcher, sizes, left = self.make(), list[int](), list[int | None]()
+        for _ in range(12):
+            left.append(searcher.left() if isinstance(searcher, Bounded) else None)
+            proposals = searcher.ask()
+            sizes.append(len(proposals) if sizes else 0)  # models alone do not count
+            if proposals:
+                searcher.tell(self.observe(proposals))
+        silent = [not size for size in sizes[1:]]
+        assert silent == sorted(silent)
+        assert all(bound is None or sum(sizes[ask:]) <= bound for ask, bound in enumerate(left))
 
     def test_searchers_among_models_keep_what_is_feasible(self) -> None:
         """Merges of feasible models may be infeasible; of those that are kept some are feasible, if any are known."""

@@ -184,9 +184,9 @@ def _promotion(plan: SearchPlan, pace: Pace, models: int) -> float:
 
 
 def _candidates(assembly: Assembly, plan: SearchPlan, pace: Pace) -> int | None:
-    """How many candidates the budgets allow; None where none of them counts candidates or items."""
+    """How many candidates budgets allow and the searcher can propose; None where neither tells."""
     budgets = plan.budgets
-    limits = [] if budgets.evaluations is None else [budgets.evaluations]
+    limits = [limit for limit in (budgets.evaluations, plan.most) if limit is not None]
     each = max(pace.items, 1) * (2 if _asked_again(assembly) else 1)
     limits += [] if budgets.items is None else [budgets.items // each]
     return min(limits, default=None)

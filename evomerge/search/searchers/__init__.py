@@ -9,7 +9,8 @@ name, the number of objectives it takes, how it handles constraints, its options
 `Generational` and sees arrays alone; one that can be asked and told in pieces (``partial=True``, for asynchronous
 searches) `Steady`; one of pymoo's is a call of ``_shared.pymoo_adapter``. One that chooses among models instead of
 searching numbers proposes recipes (``recipes=True``), which the problem's `ExpertPool` makes. A searcher that would
-rather return something else than its best observation has a method `Recommends.recommend`. Names with a leading
+rather return something else than its best observation has a method `Recommends.recommend`, one that knows how much it
+can still propose `Bounded.left`. Names with a leading
 underscore are shared parts.
 Besides, README's table of searchers gets what `table` says; nothing else is edited: `load` finds the file, the command
 line takes ``searcher.name=mysearcher``, and ``tests/contracts`` runs the contract (:mod:`evomerge.contracts.searcher`)
@@ -27,6 +28,7 @@ from evomerge.search.searchers._shared.initial_population import generator, init
 from evomerge.search.searchers._shared.pool import ExpertPool
 from evomerge.search.searchers._shared.protocol import (
     Array,
+    Bounded,
     Observation,
     Problem,
     Proposal,
@@ -43,6 +45,7 @@ __all__ = [
     "ONE",
     "SEVERAL",
     "Array",
+    "Bounded",
     "ExpertPool",
     "Generational",
     "Observation",

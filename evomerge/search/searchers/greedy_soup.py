@@ -108,6 +108,14 @@ class GreedySoup(Generational):
         kept = tuple(soup.best for soup in self._soups or ())
         return Selection(kept, max(len(kept), 1))
 
+    def left(self) -> int:
+        """Every expert that has not been tried, with each share; see `Bounded.left`."""
+        if self._soups is None:
+            untried = len(self._pool.experts) - 1
+        else:
+            untried = sum(len(soup.left) for soup in self._soups if self._fits(soup))
+        return untried * (len(self._steps) or 1)
+
     def _begun(self, members: Sequence[int]) -> _Soup:
         ordered = sorted(members, key=lambda expert: (self._rank[f"1.{expert}"], expert))
         return _Soup(ordered[1:], f"1.{ordered[0]}", (self._pool.experts[ordered[0]],))

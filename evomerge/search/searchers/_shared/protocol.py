@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 from evomerge.recipe import Recipe
 from evomerge.search.searchers._shared.pool import ExpertPool
 
-__all__ = ["Array", "Observation", "Problem", "Proposal", "Recommends", "Searcher", "SearcherFactory", "Selection"]
+__all__ = [
+    "Array",
+    "Bounded",
+    "Observation",
+    "Problem",
+    "Proposal",
+    "Recommends",
+    "Searcher",
+    "SearcherFactory",
+    "Selection",
+]
 
 Array = NDArray[np.float64]
 
@@ -123,7 +133,8 @@ class Searcher(Protocol):
                 `partial` always proposes a whole batch.
 
         Returns:
-            The proposals; none when the searcher finds nothing new to propose.
+            The proposals; none when the searcher finds nothing new to propose. One that draws genomes may find
+            something in a later ask; one that proposes recipes of models is over, and proposes nothing ever after.
 
         Raises:
             RuntimeError: If proposals of a searcher that is not `partial` have not been told yet.
@@ -153,6 +164,18 @@ class Recommends(Protocol):
 
     def recommend(self) -> Array:
         """Genomes that it would return now, ``(k, n_var)`` in [0, 1]; ``k`` may be 0. Asking changes nothing."""
+        ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A searcher that knows how much it can still propose, as one that tries each model once."""
+
+    def left(self) -> int:
+        """The most proposals whose values it has not been told yet, models alone not counted: these cost nothing.
+
+        It never grows, and asking changes nothing.
+        """
         ...
 
 
