@@ -71,6 +71,7 @@ class PostContract:
         assert step.name.isidentifier()
         assert step.summary
         assert step.paper
+        assert step.cost
         for name, option in step.options.items():
             assert option.doc, f"option {name} has no help"
             assert option.problem(name, option.default) is None

@@ -31,4 +31,6 @@ STEP = PostProcess(
     apply=_apply,
     coefficients=_coefficients,
     identity=_identity,
+    agrees_with="an example worked by hand",
+    cost="a pass over the merged delta",
 )

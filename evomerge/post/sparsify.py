@@ -60,4 +60,6 @@ STEP = PostProcess(
     options={"kept": KEPT, "rescale": RESCALE},
     identity=_identity,
     working_bytes=_working_bytes,
+    agrees_with="an example worked by hand",
+    cost="a histogram and a pass of the merged delta",
 )

@@ -23,7 +23,7 @@ def test_every_method_is_listed_with_what_it_needs(capsys: pytest.CaptureFixture
     lines = capsys.readouterr().out.splitlines()
     end = lines.index("")
     assert {line.split()[0] for line in lines[:end] if not line.startswith(" ")} == set(methods.names())
-    assert {line.split()[0] for line in lines[end + 2 :]} == set(post.names())
+    assert {line.split()[0] for line in lines[end + 2 :] if not line.startswith(" ")} == set(post.names())
     data = json.loads((tmp_path / "methods.json").read_text())
     assert {entry["name"] for entry in data["steps"]} == set(post.names())
     found = {entry["name"]: entry for entry in data["methods"]}
@@ -46,6 +46,12 @@ def test_one_step_is_told_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     assert "alpha_from: " in told
     assert "beta: " in told
+    assert "(one for the whole model; searched from 0 to 1.5" in told
+    assert "needs: a base" in told
+    assert "agrees with: the authors' code" in told
+    assert "a candidate costs: a pass over the merged delta; with alpha_from=norm one more merge" in told
+    assert main(["methods", "name=scale"]) == 0
+    assert "(one for each group; " in capsys.readouterr().out
 
 
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,3 +72,5 @@ def test_methods_say_that_they_agree_with_the_authors_where_a_case_shows_it() ->
     shown = {own.method for own in official if isinstance(own, Merge | Computed)}
     said = {name for name in methods.names() if "authors' code" in methods.load(name).agrees_with}
     assert said == shown
+    steps = {step.name for own in official if isinstance(own, Merge) for step in own.post}
+    assert {name for name in post.names() if "authors' code" in post.load(name).agrees_with} == steps

@@ -96,6 +96,9 @@ class PostProcess:
             before this one have left it. It takes one more merge of all tensors for every candidate.
         measures: ``measures(options)`` says whether these options need what is measured.
         working_bytes: ``working_bytes(shape, n_models, options)`` is the memory that ``apply`` takes beside the delta.
+        agrees_with: Whose results its own are held to in the tests, such as ``the authors' code``; empty where they are
+            held to an example that was worked by hand alone.
+        cost: What it adds to the cost of a candidate, in words for people.
     """
 
     name: str
@@ -110,6 +113,8 @@ class PostProcess:
     measure: Callable[[DeltaSet, Any, Options], Any] | None = None
     measures: Callable[[Options], bool] = _always
     working_bytes: Callable[[Sequence[int], int, Options], int] = _no_bytes
+    agrees_with: str = ""
+    cost: str = "a pass over the merged delta"
 
     def resolve(self, options: Options) -> dict[str, Any]:
         """Fills in default options.

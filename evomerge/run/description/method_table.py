@@ -19,12 +19,11 @@ _NAMES, _INDENT = 18, "    "
 def overview() -> Iterator[str]:
     """A line for each method, and below it what it needs and whose results it agrees with."""
     for method in _all():
-        yield f"{method.name:<{_NAMES}} {method.summary}"
-        agrees = f"; agrees with {method.agrees_with}" if method.agrees_with else ""
-        yield f"{'':<{_NAMES}} {'; '.join(_needs(method))}{agrees}"
+        yield from _in_short(method)
     yield ""
     yield "steps after the merge (post=[NAME,...]), of any method's merged delta:"
-    yield from (f"{step.name:<{_NAMES}} {step.summary}" for step in _steps())
+    for step in _steps():
+        yield from _in_short(step)
 
 
 def details(name: str) -> Iterator[str]:
@@ -37,13 +36,12 @@ def details(name: str) -> Iterator[str]:
     yield f"{found.name}: {found.summary}"
     yield ""
     yield f"paper: {found.paper}"
-    if isinstance(found, MergeMethod):
-        yield f"needs: {'; '.join(_needs(found))}"
-        yield f"agrees with: {found.agrees_with or 'an example worked by hand from the paper'}"
-        yield f"a candidate costs: {_cost(found)}"
+    yield f"needs: {'; '.join(_needs(found))}"
+    yield f"agrees with: {found.agrees_with or 'an example worked by hand from the paper'}"
+    yield f"a candidate costs: {_cost(found)}"
     yield ""
     yield "coefficients, under the default options:"
-    yield from (f"{_INDENT}{line}" for line in map(_coefficient, found.coefficients(found.resolve({}))))
+    yield from (f"{_INDENT}{line}" for line in _coefficients(found))
     yield ""
     place = "method_options.NAME=VALUE" if isinstance(found, MergeMethod) else f"post=[{{step: {name}, NAME: VALUE}}]"
     yield f"options ({place}):" if found.options else "options: none"
@@ -55,13 +53,10 @@ def as_json() -> dict[str, list[dict[str, Any]]]:
     found = [
         {
             **_plain(method),
-            "base": method.base,
             "models": list(method.models),
             "random": method.stochastic,
             "prepares": method.prepare is not None,
             "surveys": method.survey is not None,
-            "agrees_with": method.agrees_with or None,
-            "cost": _cost(method),
         }
         for method in _all()
     ]
@@ -103,9 +98,15 @@ def _steps() -> list[PostProcess]:
 
 
 def _step_lines() -> list[str]:
-    head = ["step", "what it does", "searched coefficients", "options", "source"]
-    rows = [[f"`{s.name}`", s.summary, _searched(s), _options(s), s.paper] for s in _steps()]
-    return [_row(head), _row(["---"] * len(head)), *map(_row, rows)]
+    head = ["step", "what it does", "needs", "searched coefficients", "options", "agrees with", "a candidate costs"]
+    papers = [f"- `{step.name}`: {step.paper}" for step in _steps()]
+    return [_row(head), _row(["---"] * len(head)), *(_row(_cells(step)) for step in _steps()), "", *papers]
+
+
+def _in_short(found: MergeMethod | PostProcess) -> Iterator[str]:
+    yield f"{found.name:<{_NAMES}} {found.summary}"
+    agrees = [f"agrees with {found.agrees_with}"] if found.agrees_with else []
+    yield f"{'':<{_NAMES}} {'; '.join([*_needs(found), *agrees])}"
 
 
 def _plain(found: MergeMethod | PostProcess) -> dict[str, Any]:
@@ -113,12 +114,17 @@ def _plain(found: MergeMethod | PostProcess) -> dict[str, Any]:
         "name": found.name,
         "summary": found.summary,
         "paper": found.paper,
+        "base": found.base if isinstance(found, MergeMethod) else "required",
+        "agrees_with": found.agrees_with or None,
+        "cost": _cost(found),
         "coefficients": [_coefficient_json(c) for c in found.coefficients(found.resolve({}))],
         "options": {name: _option_json(option) for name, option in found.options.items()},
     }
 
 
-def _needs(method: MergeMethod) -> list[str]:
+def _needs(method: MergeMethod | PostProcess) -> list[str]:
+    if isinstance(method, PostProcess):
+        return ["a base"]
     base = {"required": "a base", "optional": "no base", "either": "models, or deltas with a base", "none": "no base"}
     least, most = method.models
     count = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
@@ -126,21 +132,28 @@ def _needs(method: MergeMethod) -> list[str]:
     return [*found, "random masks"] if method.stochastic else found
 
 
-def _cost(method: MergeMethod) -> str:
-    if method.cost:
+def _cost(method: MergeMethod | PostProcess) -> str:
+    if method.cost or isinstance(method, PostProcess):
         return method.cost
     prepared = "; prepared once for each tensor" if method.prepare is not None else ""
     return f"a pass over base and models{prepared}"
 
 
-def _coefficient(own: Coefficient) -> str:
-    each = "shares of the models" if own.simplex else "one for each model" if own.per_model else "one for all models"
+def _coefficients(found: MergeMethod | PostProcess) -> Iterator[str]:
+    shared = "one for all models" if isinstance(found, MergeMethod) else "one for each group"
+    yield from (_coefficient(own, shared) for own in found.coefficients(found.resolve({})))
+
+
+def _coefficient(own: Coefficient, shared: str) -> str:
+    """A coefficient in words; ``shared`` says of what those are that are neither of a model nor of the whole one."""
+    each = "shares of the models" if own.simplex else "one for each model" if own.per_model else shared
+    each = "one for the whole model" if own.whole else each
     searched = f"searched from {own.low:g} to {own.high:g}" if own.searched else "not searched by default"
     return f"{own.name}: {own.doc} ({each}; {searched}; neutral {own.neutral:g})"
 
 
 def _coefficient_json(own: Coefficient) -> dict[str, Any]:
-    names = ("name", "doc", "low", "high", "neutral", "per_model", "simplex", "searched")
+    names = ("name", "doc", "low", "high", "neutral", "per_model", "simplex", "whole", "searched")
     return {name: getattr(own, name) for name in names}
 
 
@@ -156,14 +169,15 @@ def _value(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else "none" if value is None else str(value)
 
 
-def _cells(method: MergeMethod) -> list[str]:
+def _cells(method: MergeMethod | PostProcess) -> list[str]:
     agrees = method.agrees_with or "its paper, by hand"
     needs = ", ".join(_needs(method))
     return [f"`{method.name}`", method.summary, needs, _searched(method), _options(method), agrees, _cost(method)]
 
 
 def _searched(found: MergeMethod | PostProcess) -> str:
-    return ", ".join(c.name for c in found.coefficients(found.resolve({})) if c.searched)
+    word = " (one for the whole model)"
+    return ", ".join(c.name + word * c.whole for c in found.coefficients(found.resolve({})) if c.searched)
 
 
 def _options(found: MergeMethod | PostProcess) -> str:
