@@ -68,7 +68,7 @@ class Merge:
         post: Steps after the merge.
         sources: The models that are merged.
         base: The base, or None.
-        only: Parts of names of the tensors that are merged; all others stay the base's. Empty: all are merged.
+        only: Module kinds of the tensors that are merged; all others stay the base's. Empty: all are merged.
     """
 
     method: str
@@ -87,7 +87,7 @@ class Merge:
         """The recipe, of models in a folder."""
         method = methods.load(self.method)
         options = method.resolve(self.options)
-        groups = (Group("merged", filters=self.only), Group("rest", frozen=True)) if self.only else (Group("all"),)
+        groups = (Group("merged", kinds=self.only), Group("rest", frozen=True)) if self.only else (Group("all"),)
         coefficients = {}
         for declared in method.coefficients(options):
             shape = (len(groups), len(self.sources)) if declared.per_model else (len(groups),)
@@ -133,6 +133,9 @@ def write_family(inputs: Path, folder: Path) -> None:
 
 
 def _config(tensors: Tensors) -> dict[str, Any]:
+    """A config that fits the tensors' shapes; of names that are no Llama's one that says nothing of them."""
+    if not {"model.embed_tokens.weight", "model.layers.0.mlp.up_proj.weight"} <= tensors.keys():
+        return {"architectures": ["MistralForCausalLM"], "model_type": "mistral"}
     vocabulary, hidden = tensors["model.embed_tokens.weight"].shape
     layers = {name.split(".")[2] for name in tensors if name.startswith("model.layers.")}
     # Some families lack most tensors of a layer.

@@ -79,8 +79,8 @@ def pairs(prefix: str, found: Kinship) -> Tensors:
     return {f"{prefix}pair{i}{j}": torch.tensor([float(matrix[i, j]) for matrix in numbers]) for i, j in every}
 
 
-ATTENTION = ("self_attn.",)
-MATRICES = (*ATTENTION, "mlp.")
+ATTENTION = ("attention",)
+MATRICES = (*ATTENTION, "mlp")
 
 
 def knots(density: float, scale: float, only: tuple[str, ...]) -> Merge:
