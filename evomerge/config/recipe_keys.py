@@ -98,7 +98,7 @@ def _genome(values: Mapping[str, Any]) -> Iterator[str]:
     plain = GenomeSettings()
     for key, value in values.items():
         section, _, name = key.partition(".")
-        if section != "genome" or name in _GENOME or value == _as_given(getattr(plain, name)):
+        if section != "genome" or name in _GENOME or _as_given(value) == _as_given(getattr(plain, name)):
             continue
         if key == "genome.depth" and value == "layer":  # the default once, so commands may have it
             continue
