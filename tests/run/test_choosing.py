@@ -11,6 +11,8 @@ import pytest
 import evomerge
 from evomerge.cli.main import main
 from evomerge.config import compose
+from evomerge.errors import InputError
+from evomerge.genome import NotExpressible
 from evomerge.recipe import Recipe
 from evomerge.run.assemble import assemble
 from evomerge.search import ExpertPool
@@ -97,3 +99,19 @@ def test_check_says_what_is_chosen_among(
     assert "chooses among the models of a search" in tokens
     several = problems_of(["check", "--headers", *words, "searcher=kinship", "objectives=[first.acc,second.acc]"])
     assert "searcher kinship is for one objective and there are 2" in several
+
+
+@pytest.mark.parametrize("own", [("method=emr", "method_options={task: 0}"), ("post=[{step: svc, target: 0}]",)])
+def test_the_order_of_models_counts_where_an_option_is_the_number_of_one(
+    own: tuple[str, ...], words: list[str]
+) -> None:
+    """Members of another search are no members of this one, and a searcher that chooses among models has no numbers."""
+    models = next(word for word in words if word.startswith("models=")).removeprefix("models=[").rstrip("]").split(",")
+    first, second = (
+        assemble(compose.search([*words, "searcher=cmaes", f"models=[{','.join(order)}]", *own])).spec
+        for order in (models, models[::-1])
+    )
+    with pytest.raises(NotExpressible, match="in another order"):
+        first.encode(second.decode(np.full(second.n_var, 0.5)))
+    with pytest.raises(InputError, match="is the number of a model, but the searcher chooses among models"):
+        pool_of(words, *own)
