@@ -13,7 +13,7 @@ from evomerge import executors, methods
 from evomerge.candidate import UserFunction, gpu_count, resolve_home
 from evomerge.checkpoints import CheckpointSource, FolderStamp, find_nonfinite, fingerprint_of, folder_of
 from evomerge.errors import Findings, InputError
-from evomerge.evaluation import Constraint, Objective, expert_names
+from evomerge.evaluation import Constraint, Objective
 from evomerge.fitness import TaskSuite
 from evomerge.genome import Chosen, GenomeSpec
 from evomerge.merging import Blueprint, Checkpoints, Entry, Merger, Outputs
@@ -22,7 +22,6 @@ from evomerge.recipe import AdapterRef, ModelRef, Recipe
 from evomerge.run import asked, paths
 from evomerge.run.recipes.layout import few_evaluations, laid_out
 from evomerge.run.recipes.models import Folders, equal_weights, open_models, other_bases, with_adapters
-from evomerge.run.recipes.pool import expert_pool
 from evomerge.run.recipes.searched import SearchedRecipe, read_recipe
 from evomerge.run.recipes.space import (
     baselines,
@@ -32,10 +31,11 @@ from evomerge.run.recipes.space import (
     scaled,
     tower_notes,
 )
-from evomerge.run.recipes.starts import known_starts
-from evomerge.run.run_config import RunConfig, child_seed
-from evomerge.search import ExpertPool, Problem, SearcherSettings, make, searchers
-from evomerge.store import RunStore, foreign_problem
+from evomerge.run.recipes.starts import known_starts, loss_notes
+from evomerge.run.run_config import RunConfig
+from evomerge.run.searching import check_searcher, pool_of
+from evomerge.search import ExpertPool, Problem
+from evomerge.store import foreign_problem
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Assembly:
     @functools.cached_property
     def pool(self) -> ExpertPool | None:
         """The experts, for searchers that choose among them; None for all others."""
-        return None if self.searched else _pool(self.config, self.spec, self.method, self.checkpoints)
+        return None if self.searched else pool_of(self.config, self.spec, self.method, self.checkpoints)
 
     @functools.cached_property
     def outputs(self) -> Outputs:
@@ -172,8 +172,9 @@ def assemble(config: RunConfig) -> Assembly:
     starts = np.zeros((0, 0))
     if checkpoints is not None and method is not None and spec is not None:
         start_names, starts = known_starts(checkpoints, spec, method, searched, config)
-        pool = _pool(config, spec, method, checkpoints) if searched is None else None
-        _check_searcher(config, Problem(spec.n_var, len(objectives), 1, starts, pool=pool), found)
+        choose = functools.partial(pool_of, config, spec, method, checkpoints) if searched is None else lambda: None
+        check_searcher(config, Problem(spec.n_var, len(objectives), 1, starts), choose, found)
+        warnings += loss_notes(config, method, spec, metrics)
     found.settle()
     if checkpoints is None or method is None or spec is None or suite is None or device is None or attention is None:
         raise AssertionError("a stage that failed has reported a problem")
@@ -266,32 +267,3 @@ def _attention(config: RunConfig, checkpoints: Checkpoints) -> str:
         causal=bool(config.fitness.tasks),
     )
     return blueprint.attention
-
-
-def _pool(config: RunConfig, spec: GenomeSpec, method: MergeMethod, checkpoints: Checkpoints) -> ExpertPool | None:
-    """The experts of a search, where its searcher proposes recipes of them."""
-    if not searchers.load(config.searcher.name).recipes:
-        return None
-    refs = {ref.place: ref for ref in checkpoints.by_ref}
-    base = None if config.base is None else refs[config.base.place]
-    experts = [refs[ref.place] for ref in config.models]
-    known = baselines(spec.template, base, experts, checkpoints)
-    names = expert_names([expert.label for expert in experts])
-    alone = {expert: known[name] for expert, name in zip(experts, names, strict=True)}
-    return expert_pool(spec, method, checkpoints, base, alone)
-
-
-def _check_searcher(config: RunConfig, problem: Problem, found: Findings) -> None:
-    """Finds what does not fit before any work; the searcher itself is made by the loop."""
-    if config.start_temperature is not None and config.recipe is not None:
-        found.problems.append("start_temperature: weighs the models of models=, and a recipe's numbers are its start")
-    if config.start_from:
-        found.attempt(lambda: RunStore.read(paths.expanded(str(config.start_from))))
-    if problem.n_obj:
-        found.attempt(lambda: make(config.searcher.name, problem, searcher_settings(config)))
-
-
-def searcher_settings(config: RunConfig) -> SearcherSettings:
-    """The complete settings of the searcher, with its own seed."""
-    chosen = replace(config.searcher, seed=child_seed(config.seed, "search"))
-    return searchers.load(chosen.name).complete(chosen)

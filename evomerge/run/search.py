@@ -20,7 +20,7 @@ from evomerge.executors import Executor, ExecutorError
 from evomerge.executors.folder import SharedFolder
 from evomerge.fitness import TaskSuite
 from evomerge.run import paths, tracked
-from evomerge.run.assemble import Assembly, assemble, searcher_settings, with_fingerprints
+from evomerge.run.assemble import Assembly, assemble, with_fingerprints
 from evomerge.run.attach import WORK, absolute
 from evomerge.run.cluster import sharing
 from evomerge.run.description.identity import run_identity, worded
@@ -28,6 +28,7 @@ from evomerge.run.description.manifest import run_manifest
 from evomerge.run.recipes.starts import by_losses, without_subsets
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.runtime import tuned, with_verification, worker_settings
+from evomerge.run.searching import searcher_settings
 from evomerge.search import Progress, RepeatedFailures, SearchPlan, SearchResult, factory, run
 from evomerge.store import LeaseLost, RunStore, identity, read_manifest
 

@@ -93,10 +93,25 @@ def test_check_says_what_is_chosen_among(
     assert "genes:" not in printed
     assert main(["check", "--headers", *words, "searcher=greedy_soup", "method=task_arithmetic"]) == 0
     assert ", 2 candidates x 8 = 16 in all" in capsys.readouterr().out, "eight are allowed, and two soups are left"
+
+
+def test_what_does_not_go_with_a_choice_among_models_is_refused(
+    family: Family, words: list[str], problems_of: Callable[[Sequence[str]], str]
+) -> None:
     refused = problems_of(["check", "--headers", *words, "searcher=greedy_soup", "method=arcee_fusion"])
     assert "method arcee_fusion merges exactly 1 model, came 3" in refused
     tokens = problems_of(["check", "--headers", *words, "searcher=greedy_soup", "tokenizer=union"])
-    assert "chooses among the models of a search" in tokens
+    assert "searcher greedy_soup: models alone keep the reference's tokens" in tokens
+    assert "has none" not in tokens
+    base = problems_of(["check", "--headers", *words, "searcher=kinship", "embeddings=base"])
+    assert "searcher kinship: it takes a model alone as it is" in base
+    assert "leave embeddings out" in base
+    single = problems_of(["check", "--headers", *words, "searcher=kinship", f"models=[{family.folder / 'one'}]"])
+    assert "there is 1; name two or more" in single
+    steps = problems_of(["check", "--headers", *words, "searcher=kinship", "post=[scale]"])
+    assert "post: searcher kinship proposes models alone, which no step would follow" in steps
+    start = problems_of(["check", "--headers", *words, "searcher=greedy_soup", "start_temperature=5"])
+    assert "start_temperature: searcher greedy_soup starts from each model alone" in start
     several = problems_of(["check", "--headers", *words, "searcher=kinship", "objectives=[first.acc,second.acc]"])
     assert "searcher kinship is for one objective and there are 2" in several
 

@@ -12,9 +12,11 @@ import pytest
 from evomerge import methods
 from evomerge.cli.main import main
 from evomerge.config import compose
+from evomerge.evaluation import Ask, Evaluation
 from evomerge.recipe import Recipe
+from evomerge.run.assemble import assemble
 from evomerge.run.description.identity import run_identity, worded
-from evomerge.run.recipes.starts import SUBSET, subset_starts, without_subsets
+from evomerge.run.recipes.starts import SUBSET, by_losses, loss_notes, subset_starts, without_subsets
 from evomerge.run.runtime import worker_settings
 from evomerge.run.search import prepare, search
 from evomerge.store import RunStore, identity
@@ -99,6 +101,22 @@ def test_a_search_begins_at_the_experts_weighted_by_their_losses(family: Family,
     before = (tmp_path / "run" / "evaluations.jsonl").read_bytes()
     assert family.search(tmp_path / "run", **changes) == 0
     assert (tmp_path / "run" / "evaluations.jsonl").read_bytes() == before
+
+
+def test_a_start_that_cannot_be_had_is_told(words: list[str]) -> None:
+    """Where no task records losses, or the method weighs nobody; such a method's search starts without it."""
+    assembly = assemble(compose.search([*words, "start_temperature=5"]))
+    assert not [text for text in assembly.warnings if "start_temperature" in text]
+    (note,) = loss_notes(assembly.config, assembly.method, assembly.spec, ["own.exact_match"])
+    assert "no task records gold_logprob" in note
+    stock = assemble(compose.search([*words, "start_temperature=5", "method=model_stock"]))
+    assert "start_temperature adds no start: method model_stock takes no weights of models" in stock.warnings
+    known = {
+        f"expert:{name}": Evaluation(name, {}, Ask("search", 0, 0), metrics={"first.gold_logprob": loss})
+        for name, loss in (("one", -1.0), ("two", -2.0), ("three", -3.0))
+    }
+    assert len(by_losses(assembly.spec, assembly.method, 5.0, known)) == 1
+    assert len(by_losses(stock.spec, stock.method, 5.0, known)) == 0
 
 
 def test_runs_from_before_there_were_subsets_go_on(

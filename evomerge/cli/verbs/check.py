@@ -12,11 +12,12 @@ from evomerge.checkpoints import AdapterSource, adapter_of, stored_dtype, untied
 from evomerge.evaluation import SCALED, SPLITS
 from evomerge.fitness import TaskSuite
 from evomerge.options import Option
-from evomerge.run.assemble import Assembly, assemble, searcher_settings
+from evomerge.run.assemble import Assembly, assemble
 from evomerge.run.forecast.duration import Duration, NotMeasured, duration, measure
 from evomerge.run.forecast.requirements import Requirements, requirements
 from evomerge.run.run_config import RunConfig
 from evomerge.run.search import search_plan
+from evomerge.run.searching import searcher_settings
 from evomerge.search import searchers
 from evomerge.search.allocation import MEAN, policies, races
 from evomerge.texts import printable

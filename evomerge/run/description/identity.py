@@ -12,10 +12,11 @@ from evomerge import executors
 from evomerge.candidate import WorkerSettings, companion_digests, device_info
 from evomerge.executors import ExecutorSettings
 from evomerge.recipe import AdapterRef, ModelRef
-from evomerge.run.assemble import Assembly, searcher_settings
+from evomerge.run.assemble import Assembly
 from evomerge.run.attach import DATA_KEYS, TASK_FILES
 from evomerge.run.recipes.starts import LOSSES
 from evomerge.run.recipes.steps import WrittenSteps
+from evomerge.run.searching import searcher_settings
 
 # Settings of the fitness that say where files lie or how many items are used (the items are in the identity),
 # or that enter only where they are not what runs had before them. A new setting of the fitness enters by itself, and so

@@ -15,7 +15,6 @@ from evomerge.genome import GenomeSpec
 from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
 from evomerge.options import model_numbers
-from evomerge.post import steps_of
 from evomerge.recipe import ModelRef, Recipe, Source, Tokenizer
 from evomerge.run.likeness import comparable, sums_of
 from evomerge.run.recipes.starts import at_shares
@@ -30,8 +29,8 @@ def expert_pool(
     checkpoints: Checkpoints,
     base: ModelRef | None,
     alone: Mapping[ModelRef, Recipe],
-) -> ExpertPool | None:
-    """The pool of a search; None where there is nothing to choose, or recipes of some experts are not comparable.
+) -> ExpertPool:
+    """The pool of a search.
 
     Args:
         spec: The search space of a method over models, not of a recipe.
@@ -41,20 +40,11 @@ def expert_pool(
         alone: The experts, and each alone as a baseline.
 
     Raises:
-        InputError: If options of the method or of steps are the number of a model.
+        InputError: If there is nothing to choose, or recipes of some experts cannot be made or compared.
     """
-    template, experts = spec.template, tuple(alone)
-    own_tokens = template.embeddings != "merge" or template.tokenizer != Tokenizer()
-    least, most = method.models
-    if len(experts) < 2 or own_tokens or template.has_layers or least > 2 or (most is not None and most < 2):
-        return None
-    if numbers := _model_numbers(template, method):
-        raise InputError(
-            [
-                f"{name} is the number of a model, but the searcher chooses among models; leave it out"
-                for name in numbers
-            ]
-        )
+    template, experts, most = spec.template, tuple(alone), method.models[1]
+    if problems := _problems(template, method, len(experts)):
+        raise InputError(problems)
     models = [checkpoints[ref] for ref in experts]
 
     @functools.cache
@@ -80,9 +70,30 @@ def expert_pool(
     )
 
 
-def _model_numbers(template: Recipe, method: MergeMethod) -> list[str]:
-    """Set options that are the number of a model, as words."""
-    found = [f"method_options.{name}" for name in model_numbers(method.options, template.options)]
-    for place, step in enumerate(steps_of(template.post)):
-        found += [f"post[{place}].{name}" for name in model_numbers(step.process.options, step.options)]
-    return found
+def _problems(template: Recipe, method: MergeMethod, count: int) -> list[str]:
+    """Why there is nothing to choose among so many experts, or recipes of some are not like those of others."""
+    least, most = method.models
+    problems = [
+        f"method_options.{name} is the number of a model, but the searcher chooses among models; leave it out"
+        for name in model_numbers(method.options, template.options)
+    ]
+    if count < 2:
+        problems.append(f"it chooses among models, and there is {count}; name two or more, models=[A,B]")
+    if least > 2:
+        problems.append(
+            f"it begins with two models, and method {method.name} merges {least} or more; choose another method"
+        )
+    if most is not None and most < 2:
+        problems.append(f"it merges models, and method {method.name} takes one at a time; choose another method")
+    if template.embeddings != "merge":
+        problems.append(
+            f"it takes a model alone as it is, so candidates would differ by embeddings={template.embeddings}; leave "
+            "embeddings out"
+        )
+    if template.tokenizer != Tokenizer():
+        problems.append(
+            "models alone keep the reference's tokens, so candidates would differ in theirs; leave tokenizer out"
+        )
+    if template.has_layers:
+        problems.append("it chooses among whole models, and layers are taken from several; leave the layers out")
+    return problems

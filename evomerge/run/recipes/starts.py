@@ -8,7 +8,7 @@ experts out. They are few, as every start is a candidate, and those of CMA-ES's 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -27,7 +27,17 @@ from evomerge.run.recipes.steps import WrittenSteps
 from evomerge.run.run_config import RunConfig
 from evomerge.store import RunStore
 
-__all__ = ["LOSSES", "RECIPE", "SUBSET", "at_shares", "by_losses", "known_starts", "subset_starts", "without_subsets"]
+__all__ = [
+    "LOSSES",
+    "RECIPE",
+    "SUBSET",
+    "at_shares",
+    "by_losses",
+    "known_starts",
+    "loss_notes",
+    "subset_starts",
+    "without_subsets",
+]
 
 RECIPE = "recipe"  # the recipe that is searched, as a start
 SUBSET = "subset:"  # begins the names of starts that leave experts out, which runs from before there were any lack
@@ -115,15 +125,38 @@ def by_losses(
         baselines: Name to evaluation, of which those of experts count.
 
     Returns:
-        ``(1, n_var)``; ``(0, n_var)`` where a loss is not known, or the space does not hold the point.
+        ``(1, n_var)``; ``(0, n_var)`` where a loss is not known, the method does not weigh models, or the space does
+        not hold the point.
     """
     experts = [one.metrics for name, one in baselines.items() if name.startswith(EXPERT)]
     known = [key for key in experts[0] if key.endswith(_LOSS) and all(key in own for own in experts)] if experts else []
-    if len(experts) != len(spec.template.sources) or not known:
+    if len(experts) != len(spec.template.sources) or not known or not _weighs(method, spec):
         return np.zeros((0, spec.n_var))
     losses = [-float(np.mean([own[key] for key in sorted(known)])) for own in experts]
     shares = loss_weights(losses, temperature)
     return spec.starts({LOSSES: at_shares(method, spec.template.options, shares)})[1]
+
+
+def loss_notes(config: RunConfig, method: MergeMethod, spec: GenomeSpec, metrics: Iterable[str]) -> list[str]:
+    """Why a start that weighs experts by their losses is wanted and cannot be had, which people should know.
+
+    Args:
+        config: The search.
+        method: The merge method.
+        spec: The search space.
+        metrics: Keys of the metrics.
+    """
+    if config.start_temperature is None or config.recipe is not None:
+        return []
+    wanted = "start_temperature adds no start:"
+    if not any(key.endswith(_LOSS) for key in metrics):
+        return [f"{wanted} it weighs models by their losses, and no task records {_LOSS[1:]}"]
+    return [] if _weighs(method, spec) else [f"{wanted} method {method.name} takes no weights of models"]
+
+
+def _weighs(method: MergeMethod, spec: GenomeSpec) -> bool:
+    """Whether the method has points at which one model alone is taken."""
+    return "model:0" in method.starts(len(spec.template.sources), spec.template.options)
 
 
 def at_shares(method: MergeMethod, options: Mapping[str, object], shares: Sequence[float]) -> Point:

@@ -1,0 +1,90 @@
+"""The searcher of a search: its settings, the models that it chooses among, and what does not go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from evomerge.errors import Findings, InputError
+from evomerge.evaluation import expert_names
+from evomerge.genome import GenomeSpec
+from evomerge.merging import Checkpoints
+from evomerge.methods import MergeMethod
+from evomerge.run import paths
+from evomerge.run.recipes.pool import expert_pool
+from evomerge.run.recipes.space import baselines
+from evomerge.run.run_config import RunConfig, child_seed
+from evomerge.search import ExpertPool, Problem, SearcherSettings, make, searchers
+from evomerge.store import RunStore
+
+__all__ = ["check_searcher", "pool_of", "searcher_settings"]
+
+
+def searcher_settings(config: RunConfig) -> SearcherSettings:
+    """The complete settings of the searcher, with its own seed."""
+    chosen = replace(config.searcher, seed=child_seed(config.seed, "search"))
+    return searchers.load(chosen.name).complete(chosen)
+
+
+def pool_of(config: RunConfig, spec: GenomeSpec, method: MergeMethod, checkpoints: Checkpoints) -> ExpertPool | None:
+    """The experts of a search over models, where its searcher proposes recipes of them; None for all others.
+
+    Raises:
+        InputError: If recipes of some of them cannot be made or compared.
+    """
+    if not searchers.load(config.searcher.name).recipes:
+        return None
+    refs = {ref.place: ref for ref in checkpoints.by_ref}
+    base = None if config.base is None else refs[config.base.place]
+    experts = [refs[ref.place] for ref in config.models]
+    known = baselines(spec.template, base, experts, checkpoints)
+    names = expert_names([expert.label for expert in experts])
+    alone = {expert: known[name] for expert, name in zip(experts, names, strict=True)}
+    try:
+        return expert_pool(spec, method, checkpoints, base, alone)
+    except InputError as error:
+        raise InputError([f"searcher {config.searcher.name}: {problem}" for problem in error.problems]) from error
+
+
+def check_searcher(config: RunConfig, problem: Problem, pool: Callable[[], ExpertPool | None], found: Findings) -> None:
+    """Finds what does not fit before any work; the searcher itself is made by the loop.
+
+    Args:
+        config: The search.
+        problem: What it is made for, without the pool.
+        pool: Makes that.
+        found: Told of everything that is wrong.
+    """
+    found.problems += _misplaced(config)
+    if config.start_from:
+        found.attempt(lambda: RunStore.read(paths.expanded(str(config.start_from))))
+    try:
+        problem = replace(problem, pool=pool())
+    except InputError as error:
+        found.problems += error.problems
+        return
+    if problem.n_obj:
+        found.attempt(lambda: make(config.searcher.name, problem, searcher_settings(config)))
+
+
+def _misplaced(config: RunConfig) -> list[str]:
+    """What was set and would change nothing, or mean something else from one candidate to the next."""
+    if config.recipe is not None:
+        text = "start_temperature: weighs the models of models=, and a recipe's numbers are its start"
+        return [] if config.start_temperature is None else [text]
+    name = config.searcher.name
+    if not searchers.load(name).recipes:
+        return []
+    instead = "leave it out, or choose a searcher of coefficients, such as cmaes"
+    starts = {"start_temperature": config.start_temperature, "start_from": config.start_from}
+    problems = [
+        f"{key}: searcher {name} starts from each model alone and takes no other start; {instead}"
+        for key, value in starts.items()
+        if value is not None
+    ]
+    if config.post:
+        problems.append(
+            f"post: searcher {name} proposes models alone, which no step would follow, and may merge recipes, which "
+            f"the steps would follow once more at every level; {instead}"
+        )
+    return problems
