@@ -114,7 +114,9 @@ def _working(outputs: Outputs, tensor: OutputTensor) -> int:
         return read
     if tensor.sum is not None:
         return read + tensor.sum.working_bytes
-    own = outputs.method.working_bytes(tensor.merged_spec.shape, len(tensor.inputs), outputs.options)
+    shape, method = tensor.merged_spec.shape, outputs.method
+    left_out = method.prepares is not None and not method.prepares(tensor.context, shape, outputs.options)
+    own = 0 if left_out else method.working_bytes(shape, len(tensor.inputs), outputs.options)
     return own + read + _stepping(outputs, tensor)
 
 

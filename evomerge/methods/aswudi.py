@@ -18,8 +18,8 @@ all                 all of them: the optimum
 
 The coefficient ``rank_scale`` multiplies that number; the authors' is 1. With ``filter: exponential`` directions are
 stopped at a time as SWUDI's are (``log_t``; 6 in their code, which advises against it). ``start`` and ``lambda`` are
-those of SWUDI, as are the options ``matrices`` and ``rest``, and what is prepared and what a candidate costs. mergekit
-has no such method.
+those of SWUDI, as are the options ``matrices`` and ``rest``, and what is prepared, in how much memory, and what a
+candidate costs. mergekit has no such method.
 """
 
 from __future__ import annotations

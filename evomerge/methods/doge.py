@@ -24,7 +24,9 @@ mergekit has no such method. The defaults are the code's. It keeps a density of 
 Once per search and matrix the correction is optimised, with the option ``eta`` and all weights 1, and kept: 4 bytes per
 element, beside histograms of the deltas. Weights, densities and lambda may then be searched without optimising again;
 the correction stays that of ``eta``. The matrices of a model of 135 million parameters take 10 minutes on one core,
-those of a billion about 15 times as long. A candidate costs a pass over base, models and correction.
+those of a billion about 15 times as long. While a matrix is prepared, all its deltas are held in float64 and in float32
+and as much as four of them for the descent: 12 bytes times experts plus 40, per element. A candidate costs a pass over
+base, models and correction.
 """
 
 from __future__ import annotations
@@ -41,7 +43,15 @@ from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSet, TensorSources
 from evomerge.methods._shared.interference.descent import LEARNING_RATE, STEPS, adam
 from evomerge.methods._shared.interference.objective import has_optimum, top_right_vectors
-from evomerge.methods._shared.matrices import MATRICES, REST, MatrixDeltas, add_update, is_optimised, merge_rest
+from evomerge.methods._shared.matrices import (
+    MATRICES,
+    REST,
+    MatrixDeltas,
+    add_update,
+    blocks_bytes,
+    is_optimised,
+    merge_rest,
+)
 from evomerge.methods._shared.options import KEPT, SCOPE
 from evomerge.methods._shared.sparsify.global_top_k import GlobalTopK
 from evomerge.methods._shared.sparsify.top_k import histograms_bytes, prepare_histograms
@@ -80,6 +90,17 @@ def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int
     if len(shape) != 2:
         return 0
     return 4 * math.prod(shape) + 8 * n_models + histograms_bytes(shape, n_models, options)
+
+
+def scratch_bytes(shape: Sequence[int], n_inputs: int, options: Options) -> int:
+    """The most that a matrix takes while it is prepared: all deltas in float64 and float32, Adam and subspaces."""
+    if len(shape) != 2:
+        return 0
+    n_models, numel, smaller = n_inputs - 1, math.prod(shape), min(shape)
+    rank = smaller // n_models
+    subspace = shape[0] * (2 * n_models * rank + 3 * max(rank, int(smaller / options["subspace"]))) + 4 * smaller**2
+    held = 12 * n_models * numel + 8 * numel + histograms_bytes(shape, n_models, options)
+    return max(held + 8 * max(4 * numel, subspace), blocks_bytes(shape, n_models))
 
 
 def correction(deltas: Sequence[torch.Tensor], factors: Sequence[float], options: Options) -> torch.Tensor:
@@ -196,6 +217,7 @@ METHOD = MergeMethod(
     },
     prepare=prepare,
     prepared_bytes=prepared_bytes,
+    scratch_bytes=scratch_bytes,
     prepares=is_optimised,
     survey=survey,
     starts=starts,

@@ -13,7 +13,7 @@ tikhonov     ``L / (L + alpha)``             ``alpha``: 0.01
 
 ``exponential`` is a gradient flow that is stopped early, ``landweber`` gradient descent with n steps, ``tikhonov``
 ridge regression. ``start`` and ``lambda`` are those of SWUDI, as are the options ``matrices`` and ``rest``, and what is
-prepared and what a candidate costs. mergekit has no such method.
+prepared, in how much memory, and what a candidate costs. mergekit has no such method.
 """
 
 from __future__ import annotations

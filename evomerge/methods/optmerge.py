@@ -22,8 +22,9 @@ mergekit has no such method. The defaults are the paper's, whose ``lambda`` is 0
 
 Once per search and matrix the largest singular vectors of each expert are found, then the end of the descent from an
 eigendecomposition, all in float64 (``adam``: step by step, see WUDI). The matrices of a model of 135 million parameters
-take 2 minutes on one core, those of a billion about 30 times as long. Kept are 4 bytes per element, which a candidate
-adds to the base.
+take 2 minutes on one core, those of a billion about 30 times as long. While a matrix is prepared, about twice as many
+matrices of inputs x directions kept in float64 as there are experts are held, and a few of its own size: with three and
+8192 inputs 2 GB. Kept are 4 bytes per element, which a candidate adds to the base.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from collections.abc import Mapping, Sequence
 from evomerge.methods._shared.inputs import Options
 from evomerge.methods._shared.interference.descending import descending
 from evomerge.methods._shared.interference.descent import DESCENT_OPTIONS
+from evomerge.methods._shared.interference.memory import descent_bytes, truncated_bytes
 from evomerge.methods._shared.interference.objective import Objective, truncated_interference
 from evomerge.methods._shared.matrices import MatrixDeltas
 from evomerge.options import Option
@@ -61,9 +63,24 @@ _DESCENT: Mapping[str, Option] = {
 
 def objective(deltas: MatrixDeltas, squares: Sequence[float], options: Options) -> Objective:
     """Interference with the truncated deltas; at least one singular value is kept."""
-    smaller, share = min(deltas.shape), options["rank"]
-    rank = smaller // len(squares) if share is None else int(share * smaller + 0.999)
-    return truncated_interference(deltas, squares, max(rank, 1), centred=options["target"] == "centred")
+    rank = rank_of(deltas.shape, len(squares), options)
+    return truncated_interference(deltas, squares, rank, centred=options["target"] == "centred")
+
+
+def rank_of(shape: Sequence[int], n_models: int, options: Options) -> int:
+    """How many singular values are kept of each delta of a matrix."""
+    smaller, share = min(shape), options["rank"]
+    return max(1, smaller // n_models if share is None else int(share * smaller + 0.999))
+
+
+def scratch_bytes(shape: Sequence[int], n_inputs: int, options: Options) -> int:
+    """The most that a matrix takes while it is prepared, of singular vectors, objective and descent."""
+    if len(shape) != 2:
+        return 0
+    n_models = n_inputs - 1
+    rank = rank_of(shape, n_models, options)
+    inner = min(n_models * rank, shape[1])
+    return max(truncated_bytes(shape, n_models, rank), descent_bytes(shape, n_models, inner, options))
 
 
 METHOD = descending(
@@ -71,5 +88,6 @@ METHOD = descending(
     summary="merged delta of least interference with the large singular values of all experts",
     paper="Wei et al. 2025, Unifying multimodal large language model capabilities, https://arxiv.org/abs/2505.19892",
     objective_of=objective,
+    scratch_bytes=scratch_bytes,
     options={"target": TARGET, "rank": RANK, **_DESCENT},
 )

@@ -24,7 +24,7 @@ deltas.
 
 Once per search and matrix an in x in matrix is decomposed in float64. With three experts the matrices of a model of 135
 million parameters take 2 minutes on one core and 1.4 GB are kept, on disk where there is room; of a billion it is about
-35 times as long and 12 GB, and while a matrix with 8192 inputs is prepared, 4 GB of memory. Where experts times outputs
+35 times as long and 12 GB, and while a matrix with 8192 inputs is prepared, 5 GB of memory. Where experts times outputs
 are fewer than the inputs, everything is smaller by that. A candidate costs one product of an out x in and an in x in
 matrix per matrix, less what ``ratio`` leaves out: 2 seconds for the 135 million on one core, above a minute for a
 billion, where it wants a GPU. To search at a billion parameters without one, take OptMerge.

@@ -19,7 +19,9 @@ mergekit has no such method. The defaults are the paper's. ``lambda`` scales the
 Once per search and matrix the descent is run: ``steps`` products of an out x in and an in x in matrix in float32
 (``sgd``: an eigendecomposition of an in x in matrix in float64 instead, whatever the number of steps). The matrices of
 a model of 135 million parameters take 15 minutes on one core, those of a billion about 40 times as long: there it wants
-a GPU, or ``sgd``. Kept are 4 bytes per element, which a candidate adds to the base.
+a GPU, or ``sgd``. While a matrix is prepared, about twice as many in x in matrices in float64 as there are experts are
+held, and a few out x in ones: with three and 8192 inputs, 5 GB. Kept are 4 bytes per element, which a candidate adds to
+the base.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from collections.abc import Sequence
 from evomerge.methods._shared.inputs import Options
 from evomerge.methods._shared.interference.descending import descending
 from evomerge.methods._shared.interference.descent import DESCENT_OPTIONS
+from evomerge.methods._shared.interference.memory import descent_bytes, interference_bytes
 from evomerge.methods._shared.interference.objective import Objective, interference
 from evomerge.methods._shared.matrices import MatrixDeltas
 
@@ -38,10 +41,20 @@ def objective(deltas: MatrixDeltas, squares: Sequence[float], options: Options) 
     return interference(deltas, squares)
 
 
+def scratch_bytes(shape: Sequence[int], n_inputs: int, options: Options) -> int:
+    """The most that a matrix takes while it is prepared, of objective and descent."""
+    if len(shape) != 2:
+        return 0
+    n_models = n_inputs - 1
+    inner = min(n_models * shape[0], shape[1])
+    return max(interference_bytes(shape, n_models), descent_bytes(shape, n_models, inner, options))
+
+
 METHOD = descending(
     name="wudi",
     summary="merged delta of least interference with all experts, by descent on the weights",
     paper="Cheng et al. 2025, Whoever started the interference should end it, https://arxiv.org/abs/2503.08099",
     objective_of=objective,
+    scratch_bytes=scratch_bytes,
     options=DESCENT_OPTIONS,
 )

@@ -74,7 +74,7 @@ class MergeMethod:
             where ``prepare`` is.
         scratch_bytes: ``scratch_bytes(shape, n_inputs, options)`` is the memory beside blocks that ``merge``, or
             ``prepare`` beside what it gives, takes for base and models of this shape; that of :func:`whole_tensor` is
-            known.
+            known. Not asked of tensors that ``prepares`` excludes.
         prepares: ``prepares(context, shape, options)`` says whether anything is prepared for a tensor, of a method that
             treats some alone; None is every tensor.
         survey: ``survey(tensors, options)`` computes findings about all tensors, independent of coefficients, once per

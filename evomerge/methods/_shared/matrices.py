@@ -12,6 +12,7 @@ import torch
 
 from evomerge.kernels import Finite, Mixture, Part, fill, mix
 from evomerge.methods._shared.inputs import Options, TensorContext, TensorSources
+from evomerge.methods._shared.spectral.decomposition import one_thread
 from evomerge.options import Option
 
 MATRICES = Option(
@@ -117,11 +118,13 @@ class MatrixDeltas:
         """The sum of the deltas."""
         return sum((self.of(model) for model in range(1, len(self.models))), self.of(0))
 
+    @one_thread()
     def square_norms(self) -> list[float]:
         """The squared Frobenius norm of every delta; NaN or infinity where one is not finite."""
         sums = [torch.stack([delta.square().sum() for delta in rows]) for rows in self.blocks()]
         return torch.stack(sums).sum(0).tolist()
 
+    @one_thread()
     def grams(self, right: torch.Tensor | None = None) -> list[torch.Tensor]:
         """For every delta its transpose times itself, ``(in, in)``, or times ``right`` after that, ``(in, k)``."""
         totals: list[torch.Tensor] | None = None
@@ -131,6 +134,7 @@ class MatrixDeltas:
         assert totals is not None
         return totals
 
+    @one_thread()
     def mapped(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
         """The sum of the deltas, each times its map ``(in, k)``: float64 ``(out, k)``."""
         found = []
@@ -140,6 +144,15 @@ class MatrixDeltas:
                 total += delta @ own
             found.append(total)
         return torch.cat(found)
+
+
+def blocks_bytes(shape: Sequence[int], n_models: int) -> int:
+    """The most memory that going through a matrix's deltas takes: two blocks of each where there is more than one."""
+    height, width = shape
+    rows = max(1, _BLOCK // width)
+    if rows >= height:
+        return 8 * height * width * (n_models + 3)
+    return 8 * rows * width * (2 * n_models + 3)
 
 
 def _double(matrix: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ is a quadratic of ``t``, with the gradient ``2 (t C - D)``.
 
 - :mod:`.objective`: ``C`` and ``D``, within the space that the deltas' rows span.
 - :mod:`.descent`: optimisers, step by step or in closed form; options that all optimised methods share.
+- :mod:`.memory`: what all this takes while a matrix is prepared.
 - :mod:`.spectrum`: the spectrum of ``C``, and merged deltas that are filtered by it.
 - :mod:`.descending`, :mod:`.closed_form`: declarations of the methods on either.
 """

@@ -8,7 +8,13 @@ from evomerge.methods._shared.coefficients import scale
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options, Starts
 from evomerge.methods._shared.interference.objective import preparing
-from evomerge.methods._shared.interference.spectrum import Filter, filtering, spectrum_bytes, spectrum_of
+from evomerge.methods._shared.interference.spectrum import (
+    Filter,
+    filtering,
+    scratch_bytes,
+    spectrum_bytes,
+    spectrum_of,
+)
 from evomerge.methods._shared.matrices import MATRICES, REST, is_optimised
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
@@ -75,6 +81,7 @@ def closed_form(
         options={"matrices": MATRICES, "rest": REST, **options},
         prepare=preparing(spectrum_of),
         prepared_bytes=spectrum_bytes,
+        scratch_bytes=scratch_bytes,
         prepares=is_optimised,
         starts=starts,
         exact_starts="none",

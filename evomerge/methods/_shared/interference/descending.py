@@ -51,7 +51,12 @@ def starts(n_models: int, options: Options) -> Starts:
 
 
 def descending(
-    name: str, summary: str, paper: str, objective_of: ObjectiveOf, options: Mapping[str, Option]
+    name: str,
+    summary: str,
+    paper: str,
+    objective_of: ObjectiveOf,
+    scratch_bytes: Callable[[Sequence[int], int, Options], int],
+    options: Mapping[str, Option],
 ) -> MergeMethod:
     """Declares such a method.
 
@@ -60,6 +65,7 @@ def descending(
         summary: One sentence for people.
         paper: Title and address of the publication.
         objective_of: Its objective.
+        scratch_bytes: The memory that making the objective and descending on it take, see the declaration.
         options: Its options; ``matrices`` and ``rest`` come before them.
     """
     return MergeMethod(
@@ -71,6 +77,7 @@ def descending(
         options={"matrices": MATRICES, "rest": REST, **options},
         prepare=preparing(functools.partial(end_of, objective_of)),
         prepared_bytes=prepared_bytes,
+        scratch_bytes=scratch_bytes,
         prepares=is_optimised,
         starts=starts,
         exact_starts="none",

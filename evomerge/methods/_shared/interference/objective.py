@@ -10,6 +10,7 @@ import torch
 
 from evomerge.methods._shared.inputs import Options, TensorContext
 from evomerge.methods._shared.matrices import MatrixDeltas, is_optimised
+from evomerge.methods._shared.spectral.decomposition import one_thread
 
 ArraysOf = Callable[[MatrixDeltas, Sequence[float], Options], Mapping[str, torch.Tensor]]
 """Gives named arrays on the CPU, from deltas and their squared norms."""
@@ -55,16 +56,19 @@ class Objective:
     maps: Sequence[torch.Tensor]
     basis: torch.Tensor | None = None
 
+    @one_thread()
     def eigen(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Eigenvalues of the curvature, ascending ``(k,)``, and its eigenvectors in the inputs' space ``(in, k)``."""
         values, vectors = torch.linalg.eigh(self.curvature)
         return values, vectors if self.basis is None else self.basis @ vectors
 
+    @one_thread()
     def pull(self, deltas: MatrixDeltas, vectors: torch.Tensor) -> torch.Tensor:
         """``D`` times vectors of the inputs' space, ``(out, number of vectors)``."""
         inside = vectors if self.basis is None else self.basis.t() @ vectors
         return deltas.mapped([own @ inside for own in self.maps])
 
+    @one_thread()
     def full(self, deltas: MatrixDeltas) -> tuple[torch.Tensor, torch.Tensor]:
         """``C``, ``(in, in)``, and ``D``, ``(out, in)``, in the space of all inputs."""
         pull = deltas.mapped(self.maps)
@@ -73,6 +77,7 @@ class Objective:
         return self.basis @ self.curvature @ self.basis.t(), pull @ self.basis.t()
 
 
+@one_thread()
 def interference(deltas: MatrixDeltas, squares: Sequence[float]) -> Objective:
     """The objective of Cheng et al. 2025 (WUDI): every delta is target and projector.
 
@@ -91,6 +96,7 @@ def interference(deltas: MatrixDeltas, squares: Sequence[float]) -> Objective:
     return Objective(_symmetric(total if basis is None else basis.t() @ total), maps, basis)
 
 
+@one_thread()
 def truncated_interference(deltas: MatrixDeltas, squares: Sequence[float], rank: int, *, centred: bool) -> Objective:
     """The objective of Wei et al. 2025 (OptMerge): targets and projectors of low rank.
 
@@ -127,6 +133,7 @@ def _centred(deltas: MatrixDeltas, maps: Sequence[torch.Tensor], rank: int) -> l
     return [kept + left for kept in truncated]
 
 
+@one_thread()
 def top_right_vectors(matrix: torch.Tensor, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The largest singular values of a float64 matrix, ascending ``(rank,)``, and their right vectors, ``(in, rank)``.
 

@@ -19,6 +19,7 @@ import torch
 from evomerge.kernels import Finite
 from evomerge.methods._shared.coefficients import shared
 from evomerge.methods._shared.inputs import Coefficients, Merge, Options, TensorContext, TensorSources
+from evomerge.methods._shared.interference.memory import interference_bytes, spectrum_scratch
 from evomerge.methods._shared.interference.objective import interference
 from evomerge.methods._shared.matrices import MatrixDeltas, add_update, merge_rest
 
@@ -85,6 +86,15 @@ def spectrum_bytes(shape: Sequence[int], n_models: int, options: Options) -> int
         return 0
     height, width = shape
     return min(n_models * height, width) * (8 + 4 * (width + 2 * height))
+
+
+def scratch_bytes(shape: Sequence[int], n_inputs: int, options: Options) -> int:
+    """The most that a matrix takes while it is prepared: its objective and the eigenvectors of that, float64."""
+    if len(shape) != 2:
+        return 0
+    n_models = n_inputs - 1
+    inner = min(n_models * shape[0], shape[1])
+    return max(interference_bytes(shape, n_models), spectrum_scratch(shape, n_models, inner))
 
 
 def filtering(filter_of: Filter) -> Merge:

@@ -54,7 +54,11 @@ class Svd:
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """Within it torch computes on one thread."""
+    """Within it torch computes on one thread.
+
+    The number of threads is one of the whole process: tensors are prepared and merged by one thread at a time, here and
+    in every method that decomposes.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
