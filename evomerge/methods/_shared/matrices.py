@@ -149,7 +149,7 @@ class MatrixDeltas:
 def blocks_bytes(shape: Sequence[int], n_models: int) -> int:
     """The most memory that going through a matrix's deltas takes: two blocks of each where there is more than one."""
     height, width = shape
-    rows = max(1, _BLOCK // width)
+    rows = max(1, _BLOCK // max(width, 1))
     if rows >= height:
         return 8 * height * width * (n_models + 3)
     return 8 * rows * width * (2 * n_models + 3)
