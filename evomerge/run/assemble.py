@@ -23,6 +23,7 @@ from evomerge.run import asked, paths
 from evomerge.run.recipes.layout import few_evaluations, laid_out
 from evomerge.run.recipes.models import Folders, equal_weights, open_models, other_bases, with_adapters
 from evomerge.run.recipes.searched import SearchedRecipe, read_recipe
+from evomerge.run.recipes.searching import check_searcher, pool_of
 from evomerge.run.recipes.space import (
     baselines,
     build_spec,
@@ -33,7 +34,6 @@ from evomerge.run.recipes.space import (
 )
 from evomerge.run.recipes.starts import known_starts, loss_notes
 from evomerge.run.run_config import RunConfig
-from evomerge.run.searching import check_searcher, pool_of
 from evomerge.search import ExpertPool, Problem
 from evomerge.store import foreign_problem
 

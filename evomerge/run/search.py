@@ -25,10 +25,10 @@ from evomerge.run.attach import WORK, absolute
 from evomerge.run.cluster import sharing
 from evomerge.run.description.identity import run_identity, worded
 from evomerge.run.description.manifest import run_manifest
+from evomerge.run.recipes.searching import searcher_settings
 from evomerge.run.recipes.starts import by_losses, without_subsets
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.runtime import tuned, with_verification, worker_settings
-from evomerge.run.searching import searcher_settings
 from evomerge.search import Progress, RepeatedFailures, SearchPlan, SearchResult, factory, run
 from evomerge.store import LeaseLost, RunStore, identity, read_manifest
 

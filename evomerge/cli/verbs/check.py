@@ -15,9 +15,9 @@ from evomerge.options import Option
 from evomerge.run.assemble import Assembly, assemble
 from evomerge.run.forecast.duration import Duration, NotMeasured, duration, measure
 from evomerge.run.forecast.requirements import Requirements, requirements
+from evomerge.run.recipes.searching import searcher_settings
 from evomerge.run.run_config import RunConfig
 from evomerge.run.search import search_plan
-from evomerge.run.searching import searcher_settings
 from evomerge.search import searchers
 from evomerge.search.allocation import MEAN, policies, races
 from evomerge.texts import printable

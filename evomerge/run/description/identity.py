@@ -14,9 +14,9 @@ from evomerge.executors import ExecutorSettings
 from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run.assemble import Assembly
 from evomerge.run.attach import DATA_KEYS, TASK_FILES
+from evomerge.run.recipes.searching import searcher_settings
 from evomerge.run.recipes.starts import LOSSES
 from evomerge.run.recipes.steps import WrittenSteps
-from evomerge.run.searching import searcher_settings
 
 # Settings of the fitness that say where files lie or how many items are used (the items are in the identity),
 # or that enter only where they are not what runs had before them. A new setting of the fitness enters by itself, and so

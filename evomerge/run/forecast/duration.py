@@ -20,10 +20,10 @@ from evomerge.evaluation import Ask, Job, Outcome, count_items
 from evomerge.executors import Executor, ExecutorError, ExecutorSettings
 from evomerge.run import environment, paths
 from evomerge.run.assemble import Assembly
+from evomerge.run.recipes.searching import searcher_settings
 from evomerge.run.run_config import child_seed
 from evomerge.run.runtime import tuned, worker_settings
 from evomerge.run.search import make_executor, search_plan
-from evomerge.run.searching import searcher_settings
 from evomerge.search import SearchPlan, searchers
 from evomerge.search.allocation import policies
 

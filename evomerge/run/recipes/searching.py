@@ -68,7 +68,7 @@ def check_searcher(config: RunConfig, problem: Problem, pool: Callable[[], Exper
 
 
 def _misplaced(config: RunConfig) -> list[str]:
-    """What was set and would change nothing, or mean something else from one candidate to the next."""
+    """Settings that would change nothing, or mean something else from one candidate to the next."""
     if config.recipe is not None:
         text = "start_temperature: weighs the models of models=, and a recipe's numbers are its start"
         return [] if config.start_temperature is None else [text]
