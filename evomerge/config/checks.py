@@ -131,19 +131,6 @@ def _is_sweep(values: Mapping[str, Any]) -> bool:
     return folder is not None and is_folder(expanded(folder)) and is_sweep(expanded(folder))
 
 
-def answers_kept(values: Mapping[str, Any]) -> list[str]:
-    """Whether what an audit writes would replace answers that it reads."""
-    if values.get("json") is None:
-        return []
-    target = expanded(values["json"]).resolve()
-    named = [(key, values[key]) for key in ("a", "b") if key in values] + [("c", word) for word in values.get("c", ())]
-    return [
-        f"json: {values['json']} holds answers of {key}, which it would replace; name another file"
-        for key, word in named
-        if is_file(target) and target.is_relative_to(expanded(word).resolve())
-    ]
-
-
 def _function_problem(entry: str) -> str | None:
     place, colon, name = entry.rpartition(":")
     if not colon or not place.endswith(".py") or not name.isidentifier():

@@ -12,7 +12,7 @@ from evomerge.config.schema import Key
 from evomerge.errors import InputError
 from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run import environment
-from evomerge.run.audit.config import AuditConfig
+from evomerge.run.audit.config import AuditConfig, answers_kept
 from evomerge.run.cluster.settings import WorkerConfig
 from evomerge.run.paths import expanded, is_file, is_folder, new_file_problem, new_folder_problem, sibling
 from evomerge.run.run_config import (
@@ -177,7 +177,7 @@ def audit_config(flat: Mapping[str, Any], problems: list[str]) -> AuditConfig:
     """
     _require(flat, ("a", "b"), schema.AUDIT, problems)
     values = read_values(flat, schema.AUDIT, problems)
-    problems += _out_problems(values, new_file_problem, "json") + checks.answers_kept(values)
+    problems += _out_problems(values, new_file_problem, "json") + answers_kept(values)
     return _built(AuditConfig, values, problems)
 
 

@@ -19,13 +19,7 @@ from evomerge.merging.plan.inputs import Input
 from evomerge.merging.plan.origins import Origin, origins
 from evomerge.merging.plan.output_config import output_config
 from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
-from evomerge.merging.plan.problems import (
-    count_problems,
-    first_of,
-    input_problems,
-    layer_problems,
-    step_count_problems,
-)
+from evomerge.merging.plan.problems import count_problems, first_of, input_problems, layer_problems, step_count_problems
 from evomerge.merging.plan.recipe_source import RecipeSource
 from evomerge.merging.plan.rows import Rows, TokenMatching, common_rows, row_problems, tokenizer_of
 from evomerge.merging.plan.sums import LowRankSum
@@ -61,9 +55,8 @@ class _Derivation:
         self.recipe, self.method = recipe, methods.load(recipe.method)
         self.base, *self.sources = _opened(recipe, opened)
         # The model of a recipe may have other layers than the checkpoints; then so has what is merged with it.
-        inner = isinstance(recipe.first, Recipe)
         self.reference = checkpoints.reference
-        self.template = (self.base or self.sources[0]) if inner else self.reference
+        self.template = (self.base or self.sources[0]) if isinstance(recipe.first, Recipe) else self.reference
         self.most = stored_dtype(self.template)
         groups = [recipe.groups.patterns, recipe.groups.layer_pattern]
         try:
