@@ -109,7 +109,7 @@ def test_a_method_without_a_base_takes_the_base_for_its_steps(family: Family, tm
         ({"post": "[{lines: 1}]"}, "needs its name under 'step'"),
         ({"post": "[{step: svc, target: 5}]"}, "post[0]: step svc: option target is 5, but there are"),
         ({"post": "[{step: scale, factor: 0.5}]", "genome.fixed": "{'*': {scale.factor: 1}}"}, "post gives it too"),
-        ({"post": "[{step: svc, target: 0}]", "searcher": "greedy_soup"}, "post[0].target is the number of a"),
+        ({"post": "[{step: svc, target: 0}]", "searcher": "greedy_soup"}, "searcher greedy_soup proposes"),
         ({"post": "[lines]", "base": "null"}, "steps take the merged model minus the base"),
         ({"post": "[lines]", "genome.bounds": "{lines.bta: [0, 1]}"}, "did you mean 'lines.beta'"),
     ],

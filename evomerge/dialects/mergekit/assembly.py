@@ -195,7 +195,7 @@ class _Assembly:
         rows = grouped(classes, self.frame.preferred)
         groups = [replace(group, frozen=not values[of]) for group, of in rows]
         coefficients: dict[str, np.ndarray] = {}
-        for coefficient in self.method.coefficients(options):
+        for coefficient in self.method.coefficients(self.method.resolve(options)):
             name, spare = coefficient.name, 0.0 if coefficient.name == "weight" else coefficient.neutral
             frozen = 1.0 if coefficient.simplex else coefficient.neutral
             found = [values[of].get(name, (frozen,) * (slots if coefficient.per_model else 1)) for _, of in rows]

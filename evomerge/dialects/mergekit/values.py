@@ -164,7 +164,9 @@ def _tensor(block: Block, member: Member, roles: Roles, words: Vocabulary, *, tr
         found[name] = tuple(0.0 if value is None else value for _, value in values)
     if problems:
         raise InputError(problems)
-    declared = {coefficient.name: coefficient for coefficient in words.method.coefficients(options)}
+    declared = {
+        coefficient.name: coefficient for coefficient in words.method.coefficients(words.method.resolve(options))
+    }
     own = _ours(words.method, options, declared, found, len(roles.merged))
     idle = words.method.base == "required" and "weight" in own and not any(own["weight"])
     if idle and not (traced and options.get("normalise") == "none"):
