@@ -128,5 +128,5 @@ def test_the_order_of_models_counts_where_an_option_is_the_number_of_one(
     )
     with pytest.raises(NotExpressible, match="in another order"):
         first.encode(second.decode(np.full(second.n_var, 0.5)))
-    with pytest.raises(InputError, match="is the number of a model, but the searcher chooses among models"):
+    with pytest.raises(InputError, match=r"is the number of a model|proposes models alone"):
         pool_of(words, *own)
