@@ -57,6 +57,6 @@ def test_what_is_not_built_is_refused_by_name(
     (tmp_path / "recipe.json").write_text(json.dumps(data))
     assert main(["merge", f"recipe={tmp_path / 'recipe.json'}", f"out={tmp_path / 'out'}"]) == 2
     said = capsys.readouterr().err
-    assert "post names the steps low_rank" in said
+    assert "there is no step after the merge 'low_rank'" in said
     assert "statistics names 1" in said
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.json"]
