@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -27,7 +28,10 @@ def old_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_member_is_exported_and_checked(old_desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "run=runs/two_objectives", "member=knee", "out=merged"]) == 0
-    assert "asked 20 test items again: largest difference in log-likelihood 0 " in capsys.readouterr().out
+    # Zero on the processor that recorded it, the last bits on another.
+    told = re.search(r"asked 20 test items again: largest difference in log-likelihood (\S+) ", capsys.readouterr().out)
+    assert told is not None
+    assert float(told[1]) < 1e-4
     assert (old_desk / "merged" / "model.safetensors").exists()
 
 
