@@ -24,7 +24,7 @@ from evomerge.analysis.models.fusion import fusion_ratio
 from evomerge.analysis.models.likeness import Kinship, Likeness, Sums
 from evomerge.analysis.models.losses import loss_weights
 from evomerge.analysis.significance import holm
-from evomerge.analysis.strata import Stratum, stratified_difference, stratified_p_value, stratified_score
+from evomerge.analysis.strata import Stratum, common_strata, stratified_difference, stratified_p_value, stratified_score
 from evomerge.analysis.student import student_quantile
 from evomerge.analysis.truncation import Truncation, truncation
 
@@ -35,6 +35,7 @@ __all__ = [
     "Stratum",
     "Sums",
     "Truncation",
+    "common_strata",
     "fusion_ratio",
     "holm",
     "interval",

@@ -11,6 +11,9 @@ cluster stay on one side and share a multiplier; the softmax's temperature is in
 so that it means the same for every metric. It is low, as what is claimed is what taking the best one gives. Shares of
 items get score intervals (Wilson) at the number of items that the standard error is worth, as normal ones have no width
 where all answers agree. ``experiments/claims`` holds it against its rivals.
+
+The items must be the same for all candidates, and chosen before anyone had answered. Where items are shared out by how
+candidates answer, the first round is; means over what each was asked are too low for whoever was unlucky at first.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,14 @@ from evomerge.analysis.difference import paired_difference
 from evomerge.analysis.intervals import Interval, interval, is_binary, weighted_sum
 from evomerge.analysis.significance import p_value
 
-__all__ = ["CONFIDENCE", "Stratum", "stratified_difference", "stratified_p_value", "stratified_score"]
+__all__ = [
+    "CONFIDENCE",
+    "Stratum",
+    "common_strata",
+    "stratified_difference",
+    "stratified_p_value",
+    "stratified_score",
+]
 
 CONFIDENCE = 0.95
 
@@ -46,6 +53,43 @@ def stratified_score(strata: Sequence[Stratum], confidence: float = CONFIDENCE) 
         ValueError: if there is no stratum, or as for `interval`.
     """
     return _combined([interval(s.values, is_binary(s.values), confidence, s.clusters) for s in strata], strata)
+
+
+def common_strata(scores: Sequence[Sequence[Stratum]]) -> list[tuple[Stratum, ...]]:
+    """Several models' strata on the items that all of them were asked.
+
+    Args:
+        scores: Each model's strata.
+
+    Returns:
+        The same without other items and without tasks that not all have, tasks in the first model's order; empty for
+        every model if nothing is common.
+    """
+    by_task = [{stratum.task: stratum for stratum in own} for own in scores]
+    first, *others = by_task
+    found: list[list[Stratum]] = [[] for _ in scores]
+    for task in first:
+        if not all(task in own for own in others):
+            continue
+        items = set(first[task].items).intersection(*(own[task].items for own in others))
+        if items:
+            for kept, own in zip(found, by_task, strict=True):
+                kept.append(_only(own[task], items))
+    return [tuple(kept) for kept in found]
+
+
+def _only(stratum: Stratum, items: Collection[str]) -> Stratum:
+    """A stratum's part on some of its items."""
+    if len(items) == len(stratum.items):
+        return stratum
+    rows = [row for row, item in enumerate(stratum.items) if item in items]
+    return replace(
+        stratum,
+        items=tuple(stratum.items[row] for row in rows),
+        values=stratum.values[rows],
+        clusters=None if stratum.clusters is None else tuple(stratum.clusters[row] for row in rows),
+        truncated=None if stratum.truncated is None else stratum.truncated[rows],
+    )
 
 
 def stratified_difference(

@@ -12,7 +12,7 @@ from evomerge.analysis import Interval
 from evomerge.evaluation import SPLITS
 from evomerge.report import caveats, costs
 from evomerge.report.findings.headline import headline, margin_words
-from evomerge.report.findings.procedure import procedure
+from evomerge.report.findings.procedure import Procedure, procedure
 from evomerge.report.findings.scoring import scoring
 from evomerge.report.findings.sentences import chosen_sentences, objective_sentence
 from evomerge.report.members import Comparison, Member, choice, compare, front_members, n_comparisons
@@ -104,18 +104,9 @@ class Facts:
         return {title: sentences} | {label: [sentence] for label, sentence in self.sentences.items() if sentence}
 
     @cached_property
-    def procedure(self) -> dict[str, tuple[Interval, float]]:
-        """Objective label to what the choice by selection scores gives on fresh items, and how optimistic they are."""
+    def procedure(self) -> Procedure:
+        """The yield of the choice by selection scores on fresh items, and how optimistic they are."""
         return procedure(self.results)
-
-    @property
-    def procedure_note(self) -> str:
-        """A sentence on what `procedure` says."""
-        best = "best in one objective" if len(self.results.objectives) > 1 else "best"
-        return (
-            f"Expected score, on fresh items, of the {best} of the {self.compared} candidates that were compared: "
-            "chosen by a random half of the selection items and scored on the other half, over many halves."
-        )
 
     @cached_property
     def trace(self) -> Trace:

@@ -135,14 +135,16 @@ def _optimism(facts: Facts) -> list[str]:
 
 
 def _procedure(facts: Facts) -> list[str]:
-    if not facts.procedure:
+    if not facts.procedure.note:
         return []
     lines = []
-    for label, (interval, optimism) in facts.procedure.items():
+    for label, (interval, optimism) in facts.procedure.scores.items():
         percent = facts.percent[label]
         drop = f"{number(optimism, percent, signed=True)}{' points' if percent else ''}"
-        lines.append(f"- {code(label)}: {text(whole(interval, percent))}; the best selection score flatters by {drop}")
-    return ["## What such a search gives", "", text(facts.procedure_note), "", *lines, ""]
+        lines.append(
+            f"- {code(label)}: {text(whole(interval, percent))}; the best {facts.procedure.score} flatters by {drop}"
+        )
+    return ["## What such a search gives", "", text(facts.procedure.note), "", *lines, ""]
 
 
 def _costs(facts: Facts) -> list[str]:

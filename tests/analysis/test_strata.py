@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from evomerge.analysis import Stratum, holm, stratified_difference, stratified_p_value, stratified_score
+from evomerge.analysis import Stratum, common_strata, holm, stratified_difference, stratified_p_value, stratified_score
 from evomerge.analysis.intervals import Interval, interval
 from evomerge.analysis.significance import p_value
 
@@ -69,3 +69,19 @@ def test_a_p_value_is_one_minus_the_confidence_at_which_the_interval_reaches_zer
 def test_holm_on_a_worked_example() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([]) == []
+
+
+def test_common_items_of_models_that_were_asked_prefixes() -> None:
+    long = Stratum(
+        "t", ("a", "b", "c"), np.array([1.0, 0.0, 1.0]), 0.5, ("x", "x", "y"), np.array([True, False, False])
+    )
+    short = Stratum("t", ("b", "c"), np.array([1.0, 1.0]), 0.5, ("x", "y"))
+    (first, again), (second, _) = common_strata([(long, stratum([1.0], task="u")), (short, stratum([0.0], task="u"))])
+    assert (first.items, first.values.tolist(), first.clusters) == (("b", "c"), [0.0, 1.0], ("x", "y"))
+    assert first.truncated is not None
+    assert (first.weight, first.truncated.tolist()) == (0.5, [False, False])
+    assert second is short
+    assert again.task == "u"
+    assert common_strata([(long, stratum([1.0], task="u")), (stratum([0.0], task="u"),)])[0][0].task == "u"
+    assert common_strata([(long,), (stratum([0.0], task="u"),)]) == [(), ()]
+    assert common_strata([(long,), (stratum([0.0], task="t"),)]) == [(), ()], "no item is common"

@@ -244,15 +244,15 @@ def test_what_the_choice_gives_is_below_its_best_selection_score(tmp_path: Path)
     models[-1] = selected((10,), (right[-1],), (30,))
     numbers = {"search": (20,), "selection": (60,), "test": (60,)}
     facts = Facts(made(tmp_path, models, numbers, acc("one.acc")))
-    found, optimism = facts.procedure["one.acc"]
+    found, optimism = facts.procedure.scores["one.acc"]
     assert found.low < found.mean < found.high
     assert found.mean == pytest.approx(max(right) / 60 - optimism)
     assert optimism > 0.02
-    assert "Expected score, on fresh items, of the best of the 12 candidates" in facts.procedure_note
+    assert "Expected score, on fresh items, of the best of the 12 candidates" in facts.procedure.note
     again = Facts(RunStore.read(tmp_path)).procedure
     assert again == facts.procedure
     assert facts.asked == f"20{SPACE}search items"
     (tmp_path / "estimates.json").write_text(json.dumps({facts.members[0].digest: {"one.acc": [0.5, 0.1]}}))
     assert Facts(RunStore.read(tmp_path)).asked == f"parts of 20{SPACE}search items", "windows of them"
     alone = made(tmp_path / "alone", [*models[:2], models[-1]], numbers, acc("one.acc"))
-    assert Facts(alone).procedure == {}, "of one there is no choice"
+    assert Facts(alone).procedure.scores == {}, "of one there is no choice"

@@ -12,8 +12,10 @@ import pytest
 from evomerge import executors
 from evomerge.errors import InputError
 from evomerge.evaluation import Job, Outcome
+from evomerge.report.facts import Facts
 from evomerge.report.findings.procedure import procedure
 from evomerge.report.findings.scoring import scoring
+from evomerge.report.markdown import report_markdown
 from evomerge.report.results import Results
 from evomerge.search import PromoteSettings, SearchPlan, run
 from evomerge.store import PROXIES, RunStore
@@ -92,7 +94,46 @@ def test_shared_out_selection_items_are_told_of(tmp_path: Path) -> None:
         card = found.scorecard(evaluation)
         assert card is not None
         assert 2 * len(card.strata["south.loss"][0].items) == evaluation.items
-    assert procedure(found) == {}, "a choice among scores on the same items"
+    expected = procedure(found)
+    assert expected.scores == {}, "five of a task in the first round"
+    assert plain([expected.note]) == [
+        "No interval for what such a search gives on fresh items: of a task, the candidates that were compared were "
+        "all asked 5 selection items (what belongs together counts once), and to choose by halves of them takes 10. "
+        "promote.allocation=equal asks all of them everything, and items_per_task and splits.selection say how many "
+        "there are."
+    ]
+
+
+@pytest.mark.parametrize("allocation", ["equal", "ocba"])
+def test_what_the_choice_gives_rests_on_the_items_that_all_were_asked(tmp_path: Path, allocation: str) -> None:
+    """Of 120 selection items OCBA asks all candidates 24 before it looks at any answer."""
+    plan = allocated("ga", 24)
+    selection = {task: tuple(f"v{task[0]}{i}" for i in range(60)) for task in plan.items["selection"]}
+    promotion = PromoteSettings(6, allocation)
+    plan = replace(plan, items={**plan.items, "selection": selection}, promotion=promotion, finalists=2)
+    found = results(tmp_path, plan)
+    expected, facts = procedure(found), Facts(found.store)
+    asked = {"equal": 60, "ocba": 12}[allocation]
+    assert (expected.compared, expected.items) == (6, asked), "of the objective's task"
+    assert expected.shared_out == (allocation == "ocba")
+    interval, optimism = expected.scores["south.loss"]
+    assert interval.low < interval.mean < interval.high
+    # The same by hand, from the answers to the items that all have.
+    answers: dict[str, dict[str, float]] = {}
+    for evaluation in found.store.evaluations("selection"):
+        if evaluation.name is None:
+            for one in found.store.responses(evaluation):
+                if one.task == "south":
+                    answers.setdefault(evaluation.digest, {})[one.item] = one.metrics["loss"]
+    everyone = sorted(set.intersection(*(set(own) for own in answers.values())))
+    assert len(everyone) >= asked
+    if allocation == "equal":
+        best = min(np.mean([own[item] for item in everyone]) for own in answers.values())
+        assert interval.mean == pytest.approx(best + optimism)
+    page = report_markdown(facts)
+    assert ("this rests on the 12 that all were asked in the first round" in page) == (allocation == "ocba")
+    assert ("the best score on these items flatters by" in page) == (allocation == "ocba")
+    assert ("the best selection score flatters by" in page) == (allocation == "equal")
 
 
 def test_intervals_of_estimates_are_as_wide_as_those_of_all_items(tmp_path: Path) -> None:

@@ -1,20 +1,85 @@
-"""The yield of such a search on fresh items: the choice from the shortlist, repeated over halves of its items."""
+"""The yield of such a search on fresh items: the choice from the shortlist, repeated over halves of its items.
+
+Where items were shared out by how candidates answered (OCBA), what one was asked depends on its answers, so means over
+them are biased. The first round was the same for all and planned before anyone had answered: the choice is repeated on
+its items alone. That is a choice by fewer items than the run had, which on average gives as much as its own or less.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from evomerge.analysis import Interval, Stratum
+from evomerge.analysis import Interval, Stratum, common_strata
 from evomerge.analysis.repeated_splits import repeated_splits
+from evomerge.evaluation import Evaluation, Objective
 from evomerge.report.results import Results
+from evomerge.report.scorecard import Scorecard
+from evomerge.report.wording import count
+
+__all__ = ["LEAST_ITEMS", "Procedure", "procedure"]
 
 LEAST_ITEMS = 10  # or clusters of a task, below which halves of them choose nothing
 
 
-def procedure(results: Results) -> dict[str, tuple[Interval, float]]:
+@dataclass(frozen=True)
+class Procedure:
+    """The yield, on fresh items, of a choice such as the run's.
+
+    Attributes:
+        scores: Objective label to the expected score with its interval, and by how much the best score on the items it
+            rests on exceeds it, in natural units, above zero being better.
+        compared: Candidates that were compared on selection items and could be scored.
+        items: Selection items that it rests on, over all tasks.
+        shared_out: Whether some of them were asked more items than these.
+        fewest: Items, or whole clusters, of the task with the fewest.
+    """
+
+    scores: Mapping[str, tuple[Interval, float]]
+    compared: int = 0
+    items: int = 0
+    shared_out: bool = False
+    fewest: int = 0
+
+    @property
+    def note(self) -> str:
+        """The meaning of the scores, or why there are none, in sentences; empty where nobody chose."""
+        if self.scores:
+            best = "best in one objective" if len(self.scores) > 1 else "best"
+            asked = "the selection items" if not self.shared_out else "the items that all of them were asked"
+            what = (
+                f"Expected score, on fresh items, of the {best} of the {self.compared} candidates that were compared: "
+                f"chosen by a random half of {asked} and scored on the other half, over many halves."
+            )
+            return f"{what} {self._rests_on}" if self.shared_out else what
+        if self.compared < 2 or not 0 < self.fewest < LEAST_ITEMS:
+            return ""
+        equal = "promote.allocation=equal asks all of them everything, and " if self.shared_out else ""
+        return (
+            "No interval for what such a search gives on fresh items: of a task, the candidates that were compared "
+            f"were all asked {count(self.fewest, 'selection item')} (what belongs together counts once), and to "
+            f"choose by halves of them takes {LEAST_ITEMS}. {equal}items_per_task and splits.selection say how many "
+            "there are."
+        )
+
+    @property
+    def score(self) -> str:
+        """The scores whose best one is compared with the expected one, in words."""
+        return "score on these items" if self.shared_out else "selection score"
+
+    @property
+    def _rests_on(self) -> str:
+        return (
+            f"Selection items were shared out by how candidates answered; this rests on the {self.items} that all were "
+            "asked in the first round, before any answer decided who is asked more. The run chose by more than these, "
+            "so on average its choice gives as much or more; promote.allocation=equal measures it on all of them."
+        )
+
+
+def procedure(results: Results) -> Procedure:
     """Expected score, on fresh items, of the candidate that is best in one objective.
 
     The candidates are those that were compared on the selection items, which had no part in making or listing them.
@@ -23,33 +88,49 @@ def procedure(results: Results) -> dict[str, tuple[Interval, float]]:
         results: The run.
 
     Returns:
-        Objective label to the expected score with its interval, and by how much the best score on all selection items
-        exceeds it, in natural units, above zero being better; empty where nothing was compared, or not on the same
-        items, and without objectives that items do not explain.
+        The expected scores; none where fewer than two were compared, where too few items were asked of all, and of
+        objectives that items do not explain.
     """
-    compared = {e.digest: e for e in results.store.evaluations("selection") if e.name is None}  # each one's last
-    cards = [card for card in map(results.scorecard, compared.values()) if card is not None]
-    found: dict[str, tuple[Interval, float]] = {}
+    asked: dict[str, list[Evaluation]] = {}
+    for evaluation in results.store.evaluations("selection"):
+        if evaluation.name is None:
+            asked.setdefault(evaluation.digest, []).append(evaluation)
+    last = [own for own in asked.values() if results.scorecard(own[-1]) is not None]
+    # What is asked first is the least, whatever comes later; sets of later rounds follow from answers.
+    firsts = [min(own, key=lambda one: (one.error is not None, one.items)) for own in last]
+    cards = [card for card in map(results.scorecard, firsts) if card is not None]
     if len(cards) < 2:
-        return found
+        return Procedure({}, len(cards))
+    found: dict[str, tuple[Interval, float]] = {}
+    items, fewest = set[str](), 0
     for objective in results.objectives:
-        strata = [card.strata[objective.label] for card in cards]
-        if not _alike(strata):
+        strata = _common(cards, objective)
+        if not strata:
             continue
-        tasks = [np.stack([own[t].values for own in strata]) for t in range(len(strata[0]))]
-        random = np.random.default_rng([_seed(results.store.manifest), *objective.label.encode()])
-        shares = [stratum.weight for stratum in strata[0]]
-        clusters = [stratum.clusters or stratum.items for stratum in strata[0]]
-        estimate = repeated_splits(tasks, shares, random, clusters=clusters, higher=objective.higher_is_better)
-        found[objective.label] = (estimate.interval, estimate.optimism)
-    return found
+        items.update(item for stratum in strata[0] for item in stratum.items)
+        own = min(len(set(stratum.clusters or stratum.items)) for stratum in strata[0])
+        fewest = min(fewest or own, own)
+        if own >= LEAST_ITEMS:
+            found[objective.label] = _expected(results, objective, strata)
+    shared_out = any(one.ask.rung for own in last for one in own)
+    return Procedure(found, len(cards), len(items), shared_out, fewest)
 
 
-def _alike(strata: list[tuple[Stratum, ...]]) -> bool:
-    """Whether all were asked the same items, and enough of them to choose by."""
-    asked = [[(stratum.task, stratum.items) for stratum in own] for own in strata]
-    enough = all(len(set(stratum.clusters or stratum.items)) >= LEAST_ITEMS for own in strata for stratum in own)
-    return bool(asked[0]) and enough and all(own == asked[0] for own in asked)
+def _common(cards: Sequence[Scorecard], objective: Objective) -> list[tuple[Stratum, ...]]:
+    """Each candidate's strata on the items that all were asked; empty where they do not make up the objective."""
+    scores = [card.strata[objective.label] for card in cards]
+    strata = common_strata(scores)
+    whole = all(own and len(own) == len(kept) for own, kept in zip(scores, strata, strict=True))
+    return strata if whole else []
+
+
+def _expected(results: Results, objective: Objective, strata: Sequence[Sequence[Stratum]]) -> tuple[Interval, float]:
+    tasks = [np.stack([own[t].values for own in strata]) for t in range(len(strata[0]))]
+    random = np.random.default_rng([_seed(results.store.manifest), *objective.label.encode()])
+    shares = [stratum.weight for stratum in strata[0]]
+    clusters = [stratum.clusters or stratum.items for stratum in strata[0]]
+    estimate = repeated_splits(tasks, shares, random, clusters=clusters, higher=objective.higher_is_better)
+    return estimate.interval, estimate.optimism
 
 
 def _seed(manifest: Mapping[str, Any]) -> int:
