@@ -21,6 +21,11 @@ EXPERTS = ("one", "two", "three")
 _WEIGHT, _DELTA = 0.02, 3e-4
 
 SIZES = {
+    # A few seconds for everything: to try a study out
+    "tiny": LlamaConfig(
+        hidden_size=96, intermediate_size=256, num_hidden_layers=3, num_attention_heads=6, num_key_value_heads=2,
+        vocab_size=512, max_position_embeddings=256, tie_word_embeddings=True, rms_norm_eps=1e-5,
+    ),
     # SmolLM2-135M and Llama-3.2-1B, both with tied embeddings
     "135m": LlamaConfig(
         hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9, num_key_value_heads=3,

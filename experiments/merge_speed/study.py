@@ -1,7 +1,8 @@
 """Seconds per candidate of every method, beside the floor, torch, and mergekit on the same folders.
 
 The floor of a method is the time that it takes to read its models once and to write one, at the copy bandwidth that is
-measured in the same run. Everything is measured in this one call; see the README beside this file.
+measured in the same run. Everything is measured in this one call; see the README beside this file. With ``--authors``
+methods are timed beside their authors' own code instead, layer after layer.
 
 Run from the repository root: ``python -m experiments.merge_speed.study --mergekit PYTHON``
 """
@@ -24,54 +25,22 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from evomerge import methods
 from evomerge.errors import InputError
 from evomerge.kernels import in_use
 from evomerge.merging import Checkpoints, LiveModel, Merger, PreparedSettings, merge_to_folder
-from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
+from evomerge.recipe import Group, ParameterGroups, Recipe
 from evomerge.run.recipe_files.writing import as_mergekit
 from experiments.machine import processor
 from experiments.merge_speed.bare import DECOMPOSED, bare_seconds
-from experiments.merge_speed.models import EXPERTS, generate
+from experiments.merge_speed.beside import authors_page, beside_authors
+from experiments.merge_speed.models import EXPERTS, SIZES, generate
+from experiments.merge_speed.officials import OFFICIALS
 from experiments.merge_speed.page import write_page
+from experiments.merge_speed.recipes import nudged, recipe_of
 
 TRAINED = Path("experiments/smollm2/models")
-# With densities as people choose them; weights that do not sum to one, so that nothing is a special case.
-VALUES = {"weight": (0.3, 0.4, 0.5), "density": (0.3, 0.5, 0.7), "lambda": 0.9, "t": 0.4, "eta": 0.4}
-
-
-def recipe_of(word: str, folders: list[Path], layers: int) -> Recipe:
-    """A recipe with a group for each layer, the models as the method wants them.
-
-    Args:
-        word: A method, with options that differ from its defaults: ``tsvm`` or ``tsvm:ranks=searched,keep=all``.
-        folders: The base and the experts.
-        layers: Number of layers.
-    """
-    name, _, given = word.partition(":")
-    method = methods.load(name)
-    options = method.resolve({k: yaml.safe_load(v) for k, _, v in (o.partition("=") for o in given.split(",") if o)})
-    base, experts = folders[0], folders[1:]
-    models = tuple(CheckpointRef(str(folder)) for folder in experts[: method.models[1]])
-    groups = ParameterGroups((*(Group(f"layer {i}", layers=(i, i + 1)) for i in range(layers)), Group("outside")))
-    values = {}
-    for coefficient in method.coefficients(options):
-        given: Any = VALUES.get(coefficient.name, coefficient.neutral)
-        given = np.asarray(given if np.ndim(given) else [given] * len(models))[: len(models)]
-        rows = np.tile(given, (layers + 1, 1))
-        values[coefficient.name] = rows if coefficient.per_model else rows[:, 0]
-    own = CheckpointRef(str(base)) if method.base == "required" else None
-    return Recipe(name, options, models, own, groups, values)
-
-
-def nudged(recipe: Recipe, step: int, rows: slice = slice(None)) -> Recipe:
-    """The same recipe with slightly smaller values, in all rows or in some."""
-    values = {name: array.copy() for name, array in recipe.coefficients.items()}
-    for array in values.values():
-        array[rows] *= 1 - 0.003 * step
-    return replace(recipe, coefficients=values)
 
 
 def copy_bandwidth(device: str) -> float:
@@ -163,14 +132,7 @@ def with_mergekit(python: Path, name: str, folders: list[Path], layers: int, thr
 def study(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures everything; returns what is written as JSON."""
     folders, layers = _folders(arguments)
-    found: dict[str, Any] = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "models": "SmolLM2-135M and experts" if folders[0].parent == TRAINED else arguments.size,
-        "machine": _machine(arguments.device),
-        "threads": arguments.threads,
-        "versions": {"python": platform.python_version()} | {n: version(n) for n in ("torch", "transformers")},
-        "methods": {},
-    }
+    found = _about(arguments, folders)
     arguments.models = folders[0].parent
     for name in arguments.methods or methods.names():
         entry: dict[str, Any] = {"native": in_a_process(name, arguments, None)}
@@ -186,6 +148,33 @@ def study(arguments: argparse.Namespace) -> dict[str, Any]:
         said = subprocess.run([arguments.mergekit, "-c", ask], capture_output=True, text=True, check=True).stdout
         found["versions"]["mergekit"], found["versions"]["torch beside mergekit"] = said.split()
     return found
+
+
+def beside(arguments: argparse.Namespace) -> None:
+    """Measures methods beside their authors' own code, and writes after each."""
+    folders, layers = _folders(arguments)
+    chosen = range(min(layers, arguments.layers or layers))
+    found = {**_about(arguments, folders), "layers": len(chosen)}
+    for word in arguments.methods or [word for word, own in OFFICIALS.items() if not own.slow]:
+        entry = beside_authors(word, arguments.authors, folders, chosen, arguments.repeats)
+        found["methods"][word] = entry
+        print(word, json.dumps(entry), flush=True)
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        path = arguments.out / f"{arguments.size}-authors"
+        path.with_suffix(".md").write_text(authors_page(found), encoding="utf-8")
+        path.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _about(arguments: argparse.Namespace, folders: list[Path]) -> dict[str, Any]:
+    """What was measured when on what, and no methods yet."""
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "models": "SmolLM2-135M and experts" if folders[0].parent == TRAINED else arguments.size,
+        "machine": _machine(arguments.device),
+        "threads": arguments.threads,
+        "versions": {"python": platform.python_version()} | {n: version(n) for n in ("torch", "transformers")},
+        "methods": {},
+    }
 
 
 def _write(found: dict[str, Any], arguments: argparse.Namespace) -> None:
@@ -228,7 +217,7 @@ def _timed(work: Any) -> float:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", default="135m", help="135m or 1b; generated if there are no trained models")
+    parser.add_argument("--size", choices=SIZES, default="135m", help="generated if there are no trained models")
     parser.add_argument("--models", type=Path, help="a folder with base, one, two and three")
     parser.add_argument("--methods", nargs="*", help="which, as NAME or NAME:OPTION=VALUE,...; all if none")
     parser.add_argument("--mergekit", type=Path, help="the Python of an environment with mergekit")
@@ -237,6 +226,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--torch", nargs="*", help="which to measure without compiled kernels as well; default: all")
     parser.add_argument("--beside", nargs="*", help="which to give to mergekit; default: all that it has as well")
+    parser.add_argument("--authors", type=Path, help="a folder of checkouts: times their code and ours by turns")
+    parser.add_argument("--layers", type=int, help="with --authors: the first layers alone; all if not given")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("results/merge_speed"))
     arguments = parser.parse_args()
@@ -246,6 +237,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as store:
             found = measure(arguments.only, folders, layers, arguments.repeats, Path(store), arguments.device)
             print(json.dumps(found))
+        return
+    if arguments.authors:
+        beside(arguments)
         return
     _write(study(arguments), arguments)
 
