@@ -1,7 +1,8 @@
 """Merging by the authors' own code and by ours, by turns on the same matrices in one process.
 
 A turn is one layer: theirs merges the deltas of its linear maps, ours prepares and merges the same, then come ours of
-later candidates. What reading and subtracting takes is left out of theirs and is in ours.
+later candidates. What reading and subtracting takes is left out of theirs and is in ours. Seconds are taken by the
+clock and of the processor, all threads together, which other programs on the machine change less.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from experiments.merge_speed.recipes import layer_recipe, nudged
 
 # More than the arrays of one layer, so that none of it is on disk, where an old file's pages may be slow.
 _ROOM = 1 << 36
+Seconds = tuple[float, float]
+"""By the clock, and of the processor."""
 
 
 def beside_authors(
@@ -41,8 +44,8 @@ def beside_authors(
         repeats: Number of later candidates in each turn, of which the median counts.
 
     Returns:
-        Seconds of each turn by whose they are and what of, and how far the two results are apart at most, over the
-        largest element of the update.
+        For each turn seconds by the clock and of the processor, by whose they are and what of, and how far the two
+        results are apart at most, over the largest element of the update.
 
     Raises:
         InputError: If the method is none of them, or the checkout is not there or of another commit.
@@ -60,7 +63,7 @@ def beside_authors(
     }
 
 
-def _turn(word: str, start: Start, folders: Sequence[Path], layer: int, repeats: int) -> dict[str, float]:
+def _turn(word: str, start: Start, folders: Sequence[Path], layer: int, repeats: int) -> dict[str, Any]:
     official = OFFICIALS[word]
     recipe = layer_recipe(word, folders, layer, official.values)
     checkpoints = Checkpoints.open(recipe)
@@ -79,26 +82,29 @@ def _turn(word: str, start: Start, folders: Sequence[Path], layer: int, repeats:
             pass
 
     candidate(repeats + 1)
-    later = median(_seconds(partial(candidate, step)) for step in range(1, repeats + 1))
+    each = [_seconds(partial(candidate, step)) for step in range(1, repeats + 1)]
+    later = tuple(median(kind) for kind in zip(*each, strict=True))
     largest = max(float(own.abs().max()) for own in update.values())
     apart = max(float((merged[name] - base[name] - update[name]).abs().max()) for name in names)
     return {**theirs, "ours": first, "ours_later": later, "apart": apart / largest}
 
 
-def _theirs(official: Official, start: Start, deltas: Sequence[Deltas]) -> tuple[dict[str, float], Deltas]:
+def _theirs(official: Official, start: Start, deltas: Sequence[Deltas]) -> tuple[dict[str, Seconds], Deltas]:
     """Seconds of a merge, and of a second one where their code prepared something for it; and the update."""
     kept: list[Again] = []
     updates: list[Deltas] = []
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        seconds = _seconds(lambda: kept.append(start(deltas))) + _seconds(lambda: updates.append(kept[0]()))
+        prepared = _seconds(lambda: kept.append(start(deltas)))
+        merged = _seconds(lambda: updates.append(kept[0]()))
+        seconds = prepared[0] + merged[0], prepared[1] + merged[1]
         later = _seconds(kept[0]) if official.keeps else seconds
     return {"theirs": seconds, "theirs_later": later}, updates[0]
 
 
-def _seconds(work: Callable[[], Any]) -> float:
-    start = time.perf_counter()
+def _seconds(work: Callable[[], Any]) -> Seconds:
+    clock, processor = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.perf_counter() - clock, time.process_time() - processor
 
 
 def authors_page(found: dict[str, Any]) -> str:
@@ -113,17 +119,20 @@ def authors_page(found: dict[str, Any]) -> str:
         "with other coefficients (median of each turn). Ratios are theirs over ours, of all turns together (of the "
         "lowest and the highest turn). What theirs do at every merge is in the second table. Ours decompose on one "
         "thread, so that no result depends on the number of threads, and keep what is prepared as float16 where that "
-        "is the default: *apart* is how far the results are at most, over the largest element of theirs.",
+        "is the default; CPU ratios are of the processor's seconds on all threads, which other programs change less; "
+        "*apart* is how far the results are at most, over the largest element of theirs.",
         "",
-        "| method | theirs, s | theirs again, s | ours first, s | ratio | ours later, s | ratio | apart |",
-        "|---|---|---|---|---|---|---|---|",
+        "| method | theirs, s | theirs again, s | ours first, s | ratio | CPU ratio "
+        "| ours later, s | ratio | CPU ratio | apart |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for word, own in found["methods"].items():
-        sums = {name: sum(own[name]) for name in ("theirs", "theirs_later", "ours", "ours_later")}
+        clock = {name: sum(turn[0] for turn in own[name]) for name in ("theirs", "theirs_later", "ours", "ours_later")}
+        first, later = (own["theirs"], own["ours"]), (own["theirs_later"], own["ours_later"])
         lines.append(
-            f"| `{word}` | {sums['theirs']:.3g} | {sums['theirs_later']:.3g} | {sums['ours']:.3g} "
-            f"| {_ratio(own['theirs'], own['ours'])} | {sums['ours_later']:.3g} "
-            f"| {_ratio(own['theirs_later'], own['ours_later'])} | {max(own['apart']):.1e} |"
+            f"| `{word}` | {clock['theirs']:.3g} | {clock['theirs_later']:.3g} "
+            f"| {clock['ours']:.3g} | {_ratio(*first, 0)} | {_ratio(*first, 1)} "
+            f"| {clock['ours_later']:.3g} | {_ratio(*later, 0)} | {_ratio(*later, 1)} | {max(own['apart']):.1e} |"
         )
     lines += ["", "| method | their code | of each merge |", "|---|---|---|"]
     for word, own in found["methods"].items():
@@ -134,6 +143,7 @@ def authors_page(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _ratio(theirs: Sequence[float], ours: Sequence[float]) -> str:
-    each = [one / other for one, other in zip(theirs, ours, strict=True)]
-    return f"{sum(theirs) / sum(ours):.3g} ({min(each):.3g} to {max(each):.3g})"
+def _ratio(theirs: Sequence[Seconds], ours: Sequence[Seconds], kind: int) -> str:
+    above, below = [one[kind] for one in theirs], [one[kind] for one in ours]
+    each = [one / other for one, other in zip(above, below, strict=True)]
+    return f"{sum(above) / sum(below):.3g} ({min(each):.3g} to {max(each):.3g})"

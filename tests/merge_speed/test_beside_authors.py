@@ -98,16 +98,19 @@ def test_both_merge_the_linear_maps_of_a_layer(
         found = beside_authors("task_arithmetic", checkouts, models, (1,), 2)
         assert found["apart"] == [pytest.approx(apart, abs=1e-4)]
         assert (found["repository"], found["commit"]) == ("somebody/theirs", "1" * 40)
-        assert all(found[name][0] > 0 for name in ("theirs", "theirs_later", "ours", "ours_later"))
+        assert all(min(found[name][0]) > 0 for name in ("theirs", "theirs_later", "ours", "ours_later"))
     assert "Computing" not in capsys.readouterr().out
 
 
 def test_ratios_are_of_all_turns() -> None:
+    theirs, ours, later = [(6.0, 8.0), (2.0, 2.0)], [(3.0, 4.0), (2.0, 2.0)], [(0.1, 0.1), (0.1, 0.1)]
     entry = {
-        "repository": "IBM/STAR", "commit": REPOSITORIES["STAR"].commit, "theirs": [6.0, 2.0],
-        "theirs_later": [6.0, 2.0], "ours": [3.0, 2.0], "ours_later": [0.1, 0.1], "apart": [1e-6, 2e-6],
+        "repository": "IBM/STAR", "commit": REPOSITORIES["STAR"].commit, "theirs": theirs, "theirs_later": theirs,
+        "ours": ours, "ours_later": later, "apart": [1e-6, 2e-6],
     }  # fmt: skip
     about = {"models": "tiny", "date": "2026-01-01", "machine": "a machine", "threads": 1, "versions": {"torch": "2"}}
     page = authors_page({**about, "layers": 2, "methods": {"star": entry}})
-    assert "| `star` | 8 | 8 | 5 | 1.6 (1 to 2) | 0.2 | 40 (20 to 60) | 2.0e-06 |" in page
+    assert (
+        "| `star` | 8 | 8 | 5 | 1.6 (1 to 2) | 1.67 (1 to 2) | 0.2 | 40 (20 to 60) | 50 (20 to 80) | 2.0e-06 |" in page
+    )
     assert "IBM/STAR at e6bfcf7: star_task_vectors, weighted_merge" in page
