@@ -28,6 +28,7 @@ __all__ = [
     "config_of",
     "device_of",
     "directory_of",
+    "is_shared",
     "write_config",
 ]
 
@@ -70,6 +71,11 @@ def device_of(folder: Path) -> str | None:
         return None
     found = read_manifest(folder).get("identity", {}).get("model", {}).get("device")
     return found if isinstance(found, str) else None
+
+
+def is_shared(folder: Path) -> bool:
+    """Whether workers may join a run: it was submitted, or driven by an executor whose workers join it."""
+    return (folder / WORK / _CONFIG).exists()
 
 
 def write_config(folder: Path, config: RunConfig) -> None:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -19,9 +20,15 @@ from evomerge import executors
 from evomerge.cli.main import main
 from evomerge.contracts.watching import wait_for
 from evomerge.evaluation import Ask, Job, Outcome
+from evomerge.executors import ExecutorSettings
+from evomerge.executors._folder.work import Signature
+from evomerge.executors.folder import WorkFolder
+from evomerge.run.attach import WORK, write_config
+from evomerge.run.cluster import sharing
+from evomerge.run.run_config import RunConfig
 from evomerge.run.status.facts import RunState, state_of
 from evomerge.run.status.text import lines_of
-from evomerge.search import Budgets, SearchPlan, run
+from evomerge.search import Budgets, RepeatedFailures, SearchPlan, run
 from evomerge.store import RunStore
 from evomerge.store.sweep import write_note, write_plan
 from tests.search.analytic import Analytic, plan
@@ -84,6 +91,44 @@ def test_a_run_that_is_at_a_long_candidate_and_is_then_killed(tmp_path: Path) ->
     after = state_of(folder)
     assert (after.state, after.driver, after.workers, after.rate) == ("gone", None, (), None)
     assert "its driver is gone, last sign " in next(lines_of(after))
+
+
+def test_who_watches_a_shared_run_sees_its_drivers_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Until the run has ended: workers that share it go on with it."""
+    folder, said = tmp_path / "run", []
+    write_config(folder, replace(RunConfig(), executor=ExecutorSettings("folder")))
+    driver = _server.Process(target=search, args=(folder, Blocking()))
+    driver.start()
+    watching = threading.Thread(target=main, args=(["status", f"run={folder}", "watch=0.1"],), daemon=True)
+    watching.start()
+
+    def sees(what: str) -> Callable[[], bool]:
+        return lambda: bool(said.append(capsys.readouterr().out)) or what in said[-1]
+
+    wait_for(lambda: bool(_workers(folder)) and _workers(folder)[0].job == "number 3 of batch 2 (search)")
+    wait_for(sees("running, driven by process"))
+    assert driver.pid is not None
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.join()
+    wait_for(sees("without a driver just now; no worker is there that could drive it"))
+    work_folder = WorkFolder(folder / WORK)
+    for name in ("one", "two"):
+        work_folder.sign(Signature.of(name))
+    wait_for(sees("without a driver just now; 2 workers have joined; one drives it next"))
+    assert watching.is_alive()
+    search(folder, Analytic(broken=0.2))
+    watching.join(60)
+    assert not watching.is_alive()
+    assert ": finished (evaluations)" in capsys.readouterr().out
+
+
+def test_a_shared_run_that_failed_has_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_config(tmp_path, replace(RunConfig(), executor=ExecutorSettings("folder")))
+    with pytest.raises(RepeatedFailures):
+        search(tmp_path, Analytic(broken=1.0))
+    sharing.end(tmp_path, "no luck", failed=True)
+    assert main(["status", f"run={tmp_path}", "watch=5"]) == 0
+    assert "ended before its end: too many candidates failed in a row" in capsys.readouterr().out
 
 
 def _workers(folder: Path) -> Any:

@@ -15,7 +15,10 @@ from evomerge.texts import printable
 
 
 def run(config: StatusConfig) -> int:
-    """Looks once, or again and again until nobody is at it any more or somebody interrupts."""
+    """Looks once, or again and again until the run has ended or somebody interrupts.
+
+    A run that workers share has not ended where its driver has: another one drives it then.
+    """
     while True:
         lines, data, over = _look(Path(config.run))
         print("\n".join(map(printable, lines)), flush=True)
@@ -31,7 +34,7 @@ def _look(folder: Path) -> tuple[list[str], dict[str, Any], bool]:
     """The lines to print, the same as data, and whether nothing is going on any more."""
     if not is_sweep(folder):
         state = state_of(folder)
-        return list(lines_of(state)), state.to_json(), state.state not in ("running", "new")
+        return list(lines_of(state)), state.to_json(), state.state not in ("running", "waiting", "new")
     sweep = read_sweep(folder)
     states = [_of_job(folder / job.name) for job in sweep.jobs]
     runs = {job.name: state and state.to_json() for job, state in zip(sweep.jobs, states, strict=True)}

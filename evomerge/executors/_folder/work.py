@@ -94,11 +94,7 @@ class WorkFolder:
 
     def read_list(self, name: str) -> Mapping[str, Any] | None:
         """A list; None when it has been removed, or is not what was written: a machine lost power then."""
-        try:
-            found = json.loads(self._list(name).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            return None
-        return found if isinstance(found, dict) else None
+        return _read(self._text(self._list(name)) or "") or None
 
     def has_list(self, name: str) -> bool:
         """Whether a list is there."""
@@ -243,6 +239,10 @@ class WorkFolder:
         found = (_read(self._text(path) or "") for path in sorted(self.workers.glob(f"*{_STATE}")))
         return [state for state in found if state]
 
+    def signs(self) -> list[Path]:
+        """The files of all workers that have joined and are not known to have left."""
+        return sorted(self.workers.glob(f"*{_ALIVE}"))
+
     def knows(self, name: str) -> bool:
         """Whether a worker of that name has joined and is not known to have left."""
         return bool(name) and self._alive(name).exists()
@@ -260,7 +260,7 @@ class WorkFolder:
         """
         mine, found = this_process(), set()
         silent: dict[str, float] = {}
-        for path in self.workers.glob(f"*{_ALIVE}"):
+        for path in self.signs():
             name, text = path.name.removesuffix(_ALIVE), self._text(path)
             ended = has_ended(_read(text or ""), mine)
             if ended:

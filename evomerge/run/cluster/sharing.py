@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evomerge.errors import InputError
-from evomerge.run.attach import WORK, write_config
+from evomerge.run.attach import WORK, is_shared, write_config
 from evomerge.run.cluster.worker_file import write_worker
 from evomerge.run.run_config import RunConfig
 from evomerge.store import write_json
@@ -16,7 +16,7 @@ from evomerge.store import write_json
 if TYPE_CHECKING:
     from evomerge.candidate import WorkerSettings
 
-__all__ = ["begin", "end", "over", "reopen"]
+__all__ = ["begin", "end", "goes_on", "over", "reopen"]
 
 _OVER = "over.json"
 
@@ -49,6 +49,11 @@ def end(folder: Path, reason: str, *, failed: bool = False) -> None:
     """
     write_json(folder / WORK / _OVER, {"reason": reason, "failed": failed})
     shutil.rmtree(folder / WORK / "jobs", ignore_errors=True)
+
+
+def goes_on(folder: Path) -> bool:
+    """Whether workers share a run that is not over: one of them drives it where nobody does."""
+    return is_shared(folder) and not (folder / WORK / _OVER).exists()
 
 
 def over(folder: Path) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ class StatusConfig:
 
     run: str = field(metadata=setting("a run's folder, or a sweep's"))
     watch: float | None = field(
-        default=None, metadata=setting("seconds after which to look again, until interrupted; null: once", low=0.1)
+        default=None,
+        metadata=setting("seconds after which to look again, until the run has ended; null: once", low=0.1),
     )
     json: str | None = field(default=None, metadata=setting("a JSON file for the same as data"))

@@ -1,4 +1,4 @@
-"""The driver of a run as it looks from outside: who holds its lease, and whether that one lives."""
+"""The driver of a run as it looks from outside: who holds its lease, whether that one lives, and who may succeed it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from evomerge.executors.folder import WorkFolder
 from evomerge.lease import EXPIRY, has_ended, leases, this_process
+from evomerge.run.attach import WORK
 
-__all__ = ["Driver", "driver_of"]
+__all__ = ["Driver", "driver_of", "joined"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,20 @@ def driver_of(folder: Path) -> Driver | None:
     held = leases(records) if records.is_dir() else {}
     if not held:
         return None
-    path = held[max(held)]
+    return _living(held[max(held)])
+
+
+def joined(folder: Path) -> int:
+    """How many workers share a run and are not known to be gone.
+
+    Args:
+        folder: The run's folder.
+    """
+    return sum(_living(path) is not None for path in WorkFolder(folder / WORK).signs())
+
+
+def _living(path: Path) -> Driver | None:
+    """The process that keeps a file new; None where it has ended, or has been silent for too long."""
     try:
         seconds = max(time.time() - path.stat().st_mtime, 0.0)
         holder = json.loads(path.read_text(encoding="utf-8"))

@@ -11,7 +11,8 @@ from typing import Any
 
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Objective
-from evomerge.run.status.driver import Driver, driver_of
+from evomerge.run.cluster import sharing
+from evomerge.run.status.driver import Driver, driver_of, joined
 from evomerge.search import STATUS, Criteria
 from evomerge.store import RunStore, baselines, candidates, read_json, read_manifest
 
@@ -50,7 +51,8 @@ class RunState:
     Attributes:
         folder: Its folder.
         state: ``running``, ``finished``, ``ended`` (orderly, before its end), ``gone`` (its driver ended without a
-            word) or ``new`` (nothing has begun).
+            word), ``waiting`` (of a run that workers share: it is not over, and nobody drives it just now) or ``new``
+            (nothing has begun).
         driver: Who drives it; None where nobody does.
         silent: Seconds since the driver wrote its status, which it does every ten seconds; None where it never did.
         phase: The phase that it is in, or was.
@@ -67,6 +69,7 @@ class RunState:
         failures: Kind of failure to how many.
         retried: Attempts beyond the first.
         workers: Who is at what; empty where nobody drives.
+        joined: Workers of a shared run that nobody drives just now, each of which may drive it next.
     """
 
     folder: str
@@ -87,6 +90,7 @@ class RunState:
     failures: Mapping[str, int] | None = None
     retried: int = 0
     workers: Sequence[AtWork] = ()
+    joined: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """All fields as a JSON object."""
@@ -121,10 +125,10 @@ def _state(
     folder: Path, manifest: Mapping[str, Any], status: Mapping[str, Any], driver: Driver | None, silent: float | None
 ) -> RunState:
     session = (status.get("session") or {}) if driver else {}
-    ended = "finished" if status.get("finished") else "ended" if status.get("reason") else "gone"
+    state = _without_driver(folder, status) if driver is None else "running"
     return RunState(
         folder=str(folder),
-        state="running" if driver else ended,
+        state=state,
         driver=driver,
         silent=silent,
         phase=str(status.get("phase", "")),
@@ -141,7 +145,17 @@ def _state(
         failures={kind: int(count) for kind, count in status["failures"].items()},
         retried=int(status.get("retried", 0)),
         workers=tuple(_at_work(worker) for worker in session.get("workers", ())),
+        joined=joined(folder) if state == "waiting" else 0,
     )
+
+
+def _without_driver(folder: Path, status: Mapping[str, Any]) -> str:
+    """The state of a run that nobody drives."""
+    if status.get("finished"):
+        return "finished"
+    if sharing.goes_on(folder):
+        return "waiting"
+    return "ended" if status.get("reason") else "gone"
 
 
 def _at_work(worker: Mapping[str, Any]) -> AtWork:

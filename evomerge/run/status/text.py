@@ -63,10 +63,19 @@ def _headline(state: RunState) -> str:
         return f"running, driven by {_driver(state)}"
     if state.state == "finished":
         return f"finished ({state.reason})"
+    if state.state == "waiting":
+        return f"without a driver just now; {_successors(state)}"
     if state.state == "ended":
         return f"ended before its end: {_REASONS.get(str(state.reason), state.reason)}; {_AGAIN}"
     ago = f", last sign {duration(state.silent)} ago" if state.silent is not None else ""
     return f"its driver is gone{ago}; {_AGAIN}"
+
+
+def _successors(state: RunState) -> str:
+    if not state.joined:
+        return f"no worker is there that could drive it; one goes on: evomerge worker run={state.folder}"
+    count = "a worker has joined and drives" if state.joined == 1 else f"{state.joined} workers have joined; one drives"
+    return f"{count} it next"
 
 
 def _driver(state: RunState) -> str:
