@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from evomerge import executors
 from evomerge.config import compose, groups, overrides, parse, schema
 from evomerge.config.parse import Override
 from evomerge.errors import InputError
@@ -92,6 +94,8 @@ def plan(words: Sequence[str]) -> Plan:
         raise InputError(f"run_dir: {folder} is not a sweep's folder and is not empty; choose another")
     swept = sorted(override.key for override in found if override.sweep)
     jobs = [_job(chosen, config, swept, folder) for chosen, config in configs]
+    if without := _without_workers(jobs):
+        raise InputError(without)
     names = [job.name for job in jobs]
     if len(set(names)) < len(names):
         raise InputError([f"-m: {name} comes twice" for name in sorted({n for n in names if names.count(n) > 1})])
@@ -108,6 +112,20 @@ def _job(chosen: Sequence[Override], config: RunConfig, swept: Sequence[str], fo
     words.append(f"run_dir={parse.written(run_dir)}")
     config = replace(config, run_dir=run_dir, command=("evomerge", "search", *words))
     return Job(name, tuple(words), config, _canonical(chosen))
+
+
+def _without_workers(jobs: Sequence[Job]) -> list[str]:
+    """Why jobs would wait for ever: of executors whose workers join a run by its folder, which no job's is told to."""
+    found = next((job for job in jobs if executors.load(job.config.executor.name).external), None)
+    if found is None:
+        return []
+    name = found.config.executor.name
+    own = shlex.join(word for word in found.words if word != f"executor={name}" and word != f"executor.name={name}")
+    return [
+        f"executor={name}: workers join one run by its folder, so nobody would work at the jobs of a sweep; leave it "
+        "out or take executor=processes, or hand each job to workers of its own, such as the first: "
+        f"evomerge submit {own}"
+    ]
 
 
 def _part(key: str, value: Any) -> str:

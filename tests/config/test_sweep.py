@@ -1,5 +1,6 @@
 """The jobs of a sweep, planned from words."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,6 +62,20 @@ def test_a_folder_with_something_else_in_it_is_no_sweeps(desk: Path) -> None:
         plan([*GOOD, "seed=0,1", "run_dir=my_tasks"])
     (desk / "my_tasks" / "jobs").mkdir()
     assert plan([*GOOD, "seed=0,1", "run_dir=my_tasks"]).folder == Path("my_tasks")
+
+
+@pytest.mark.parametrize("word", ["executor=folder", "executor=local,folder", "executor.name=folder"])
+def test_jobs_that_nobody_would_work_at_are_refused_before_any_work(
+    desk: Path, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    before = sorted(desk.rglob("*"))
+    assert main(["search", "-m", *GOOD, "seed=0,1", "run_dir=s", word]) == 2
+    said = capsys.readouterr().err
+    assert "executor=folder: workers join one run by its folder" in said
+    assert sorted(desk.rglob("*")) == before
+    words = shlex.split(said.partition("evomerge submit ")[2])
+    config, _ = compose.submit(words)
+    assert (config.seed, Path(str(config.run_dir)).parent) == (0, Path("s")), "what is told to do instead works"
 
 
 def test_a_file_of_settings_is_part_of_every_job(desk: Path) -> None:
