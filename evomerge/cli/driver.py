@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from evomerge.errors import InputError
 from evomerge.lease import LeaseHeld
 from evomerge.run import environment
 from evomerge.run.attach import config_of, device_of, directory_of
+from evomerge.run.cluster import sharing
 from evomerge.run.cluster.driver import DRIVEN
 from evomerge.run.run_config import RunConfig
 
@@ -45,6 +47,8 @@ def main(folder: Path) -> int:
         return DRIVEN
     except InputError as error:
         say_problems(error)
+        with contextlib.suppress(OSError):
+            sharing.refuse(folder.absolute(), error.problems)
         return BAD_INPUT
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -114,6 +115,21 @@ def test_a_worker_that_is_refused_says_why(family: Family, own_family: Family, t
         assert joined.processes[1].returncode == 2
         assert "the tasks have changed since the run began" in joined.log(1).read_text()
         assert driver.poll() is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root and the program unshare")
+def test_a_machine_that_cannot_drive_works_for_one_that_can(family: Family, finished: Path, tmp_path: Path) -> None:
+    """It does not see the run that the search starts from, which candidates do not need."""
+    assert family.search(tmp_path / "alone", start_from=finished) == 0
+    run = submitted(family, tmp_path / "run", start_from=finished, **{"executor.options.grace": 60.0})
+    hidden = ["unshare", "-m", "sh", "-c", f'mount -t tmpfs none {finished.parent} && exec "$@"', "sh"]
+    with workers(run, lambda number: [] if number else hidden) as joined:
+        joined.start()
+        wait_for(lambda: "this worker goes on" in joined.log(0).read_text(), PATIENCE)
+        assert f"{finished}" in joined.log(0).read_text(), "what its driver lacks"
+        joined.start()
+        assert joined.codes() == [0, 0]
+    assert records(run) == records(tmp_path / "alone")
 
 
 def test_a_run_that_failed_is_over(family: Family, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -13,13 +14,17 @@ import pytest
 
 from evomerge.cli.main import main
 from evomerge.cli.verbs.search import interrupted
+from evomerge.cli.verbs.worker import _drive
 from evomerge.contracts.watching import wait_for
+from evomerge.errors import InputError
 from evomerge.executors import ExecutorSettings
+from evomerge.lease import Lease
 from evomerge.run.attach import WORK, write_config
 from evomerge.run.cluster import sharing
 from evomerge.run.cluster.settings import WorkerConfig
 from evomerge.run.cluster.worker import ClusterWorker, name_here, named
 from evomerge.run.run_config import RunConfig
+from evomerge.run.status.facts import state_of
 from tests.run.family import ROOT, Family
 
 _TAKES_ONE_AND_DIES = """
@@ -85,6 +90,43 @@ def test_a_folder_that_is_out_of_reach_is_waited_for(tmp_path: Path, capsys: pyt
 def test_a_folder_that_stays_out_of_reach_is_left_to_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert out_of_reach(tmp_path, 1.0).run() == "left", "and so its task is queued again"
     assert "this worker leaves" in capsys.readouterr().err
+
+
+def test_a_machine_that_is_refused_as_driver_works_as_long_as_another_one_drives(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Then its worker ends with what its driver said; meanwhile whoever asks for the status hears it too."""
+    run = tmp_path / "run"
+    write_config(run, replace(RunConfig(), executor=ExecutorSettings("folder", options={"grace": 1.0})))
+    (run / "records").mkdir()
+    worker, ended = ClusterWorker(WorkerConfig(str(run)), lambda: _drive(str(run)), threading.Event()), []
+    written = json.loads((run / WORK / "config.json").read_text())
+    written["config"]["models"] = [{"written": "by another version"}]
+    (run / WORK / "config.json").write_text(json.dumps(written))
+
+    def work() -> None:
+        with pytest.raises(InputError) as caught:
+            worker.run()
+        ended.append(caught.value.problems)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    wait_for((run / WORK / "refused.json").exists, 60)
+    another = Lease.take(run / "records")
+    said: list[str] = []
+    wait_for(lambda: "this worker goes on" in "".join(said) or bool(said.append(capsys.readouterr().err)), 60)
+    assert main(["status", f"run={run}"]) == 0
+    assert f"  a driver was refused on {socket.gethostname()}: " in capsys.readouterr().out
+    thread.join(3.0)
+    assert thread.is_alive(), "another one drives"
+    another.release()
+    thread.join(60)
+    ((problem,),) = ended
+    assert problem.startswith(
+        f"nobody drives {run}, and this machine cannot: {run / WORK / 'config.json'} holds no conf"
+    )
+    sharing.reopen(run)
+    assert state_of(run).refused == ()
 
 
 def test_names_of_workers_are_names_of_files() -> None:

@@ -1,9 +1,14 @@
-"""The driver's part, played by a worker: a child process that drives the run as long as nobody else does."""
+"""The driver's part, played by a worker: a child process that drives the run as long as nobody else does.
+
+A machine may be refused as a driver and good enough for candidates: a tracker is not installed there, or a folder that
+the search starts from is not seen. Its worker goes on as long as another one drives.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +16,8 @@ from pathlib import Path
 from evomerge.errors import InputError
 from evomerge.lease import Lease, LeaseHeld, is_held
 from evomerge.run.attach import WORK
+from evomerge.run.cluster import sharing
+from evomerge.texts import printable
 
 __all__ = ["DRIVEN", "DriverPart"]
 
@@ -31,12 +38,18 @@ class DriverPart:
         folder: The run's folder.
         start: Starts the driver; it ends when its standard input does.
         every: Seconds between two looks at whether there is a driver.
+        patience: Seconds for which a worker whose own driver was refused waits for another one's.
     """
 
-    def __init__(self, folder: Path, start: Callable[[], subprocess.Popen[bytes]], every: float) -> None:
+    def __init__(
+        self, folder: Path, start: Callable[[], subprocess.Popen[bytes]], every: float, patience: float
+    ) -> None:
         self._folder = folder
         self._start = start
         self._every = every
+        self._patience = patience
+        self._refused: tuple[str, ...] = ()  # why this machine cannot drive the run
+        self._driven = 0.0  # when somebody else was last seen to drive, or to try to
         self._next = 0.0
         self._child: subprocess.Popen[bytes] | None = None
         self._began = 0.0
@@ -47,7 +60,7 @@ class DriverPart:
         """Starts a driver where there is none, or sees what has become of the one started here.
 
         Raises:
-            InputError: If it cannot drive the run here; it has said why.
+            InputError: If it cannot drive the run here, with what it said, and nobody else does.
             RuntimeError: If it fails again and again.
         """
         if self._child is not None:
@@ -56,8 +69,17 @@ class DriverPart:
                 self._ended(code)
         elif time.monotonic() >= self._next:
             self._next = time.monotonic() + self._every
-            if not is_held(self._folder / "records") and self._take():
+            if self._refused:
+                self._wait_for_others()
+            elif not is_held(self._folder / "records") and self._take():
                 self._child, self._began = self._start(), time.monotonic()
+
+    def _wait_for_others(self) -> None:
+        if is_held(self._folder / "records") or is_held(self._place):
+            self._driven = time.monotonic()
+        elif time.monotonic() - self._driven > self._patience:
+            begin = f"nobody drives {self._folder}, and this machine cannot: "
+            raise InputError([f"{begin}{problem}" for problem in self._refused])
 
     def ask_to_leave(self) -> None:
         """Asks the driver started here to leave the run to another one; it is not waited for."""
@@ -77,8 +99,12 @@ class DriverPart:
             self._child = None
         self._give_up()
 
+    @property
+    def _place(self) -> Path:
+        return self._folder / WORK / "driver"
+
     def _take(self) -> bool:
-        place = self._folder / WORK / "driver"
+        place = self._place
         if not (self._folder / "manifest.json").exists() and not place.parent.is_dir():
             raise InputError(f"{self._folder} is not there any more")
         place.mkdir(parents=True, exist_ok=True)
@@ -95,11 +121,18 @@ class DriverPart:
             self._lease = None
 
     def _ended(self, code: int) -> None:
+        pid = self._child.pid if self._child is not None else None
         self._child = None
         self._give_up()
         self._next = time.monotonic() + self._every
         if code == _BAD_INPUT:
-            raise InputError(f"{self._folder} cannot be driven from this machine; why is said above")
+            self._refused, self._driven = sharing.refusal_of(self._folder, pid), time.monotonic()
+            text = (
+                f"evomerge: this machine cannot drive {self._folder}, as is said above; this worker goes on as long as "
+                f"another one drives, and for {self._patience:.0f} seconds without"
+            )
+            print(printable(text), file=sys.stderr, flush=True)
+            return
         killed = code < 0
         if code in (0, DRIVEN) or time.monotonic() - self._began > _QUICK:
             self._quick = {True: 0, False: 0}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +19,9 @@ from evomerge.store import write_json
 if TYPE_CHECKING:
     from evomerge.candidate import WorkerSettings
 
-__all__ = ["begin", "end", "goes_on", "over", "reopen"]
+__all__ = ["begin", "end", "goes_on", "over", "refusal", "refusal_of", "refuse", "reopen"]
 
-_OVER = "over.json"
+_OVER, _REFUSED = "over.json", "refused.json"
 
 
 def begin(folder: Path, config: RunConfig, settings: WorkerSettings) -> None:
@@ -36,7 +39,36 @@ def begin(folder: Path, config: RunConfig, settings: WorkerSettings) -> None:
 
 def reopen(folder: Path) -> None:
     """A run that goes on is not over, whoever drives it."""
-    (folder / WORK / _OVER).unlink(missing_ok=True)
+    for name in (_OVER, _REFUSED):
+        (folder / WORK / name).unlink(missing_ok=True)
+
+
+def refuse(folder: Path, problems: Sequence[str]) -> None:
+    """Tells people, wherever they look from, why a driver on this machine was refused; until the next one begins."""
+    data = {"host": socket.gethostname(), "pid": os.getpid(), "problems": list(problems)}
+    write_json(folder / WORK / _REFUSED, data)
+
+
+def refusal(folder: Path) -> tuple[str, tuple[str, ...]]:
+    """The machine on which the last driver was refused, and why; empty where none was, or one has begun since."""
+    found = _refused(folder)
+    return str(found.get("host", "")), tuple(map(str, found.get("problems", ())))
+
+
+def refusal_of(folder: Path, pid: int | None) -> tuple[str, ...]:
+    """Why a driver on this machine was refused, as far as it could leave a word."""
+    found = _refused(folder)
+    if (found.get("host"), found.get("pid")) != (socket.gethostname(), pid):
+        return ("why is said above",)
+    return refusal(folder)[1]
+
+
+def _refused(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / WORK / _REFUSED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def end(folder: Path, reason: str, *, failed: bool = False) -> None:

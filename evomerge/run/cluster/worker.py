@@ -70,7 +70,7 @@ class ClusterWorker:
         self._config = config
         self._folder = Path(config.run)
         self._grace = float(config_of(self._folder).executor.options.get("grace") or GRACE)
-        self._driver = DriverPart(self._folder, drive, self._grace / _LOOKS)
+        self._driver = DriverPart(self._folder, drive, self._grace / _LOOKS, self._grace)
         self._told = told
         self._worker: FolderWorker | None = None
         self._said: str | None = None
@@ -82,7 +82,7 @@ class ClusterWorker:
             ``over``, ``failed`` (the run is over, and failed) or ``left`` (also where the folder is out of reach).
 
         Raises:
-            InputError: If a worker, or the driver, cannot be made on this machine.
+            InputError: If a worker cannot be made on this machine, or a driver, and nobody else drives.
             ExecutorError: If processes cannot be started.
         """
         try:

@@ -70,6 +70,7 @@ class RunState:
         retried: Attempts beyond the first.
         workers: Who is at what; empty where nobody drives.
         joined: Workers of a shared run that nobody drives just now, each of which may drive it next.
+        refused: Why the last driver was refused where nobody drives since, with its machine; empty else.
     """
 
     folder: str
@@ -91,6 +92,7 @@ class RunState:
     retried: int = 0
     workers: Sequence[AtWork] = ()
     joined: int = 0
+    refused: Sequence[str] = ()
 
     def to_json(self) -> dict[str, Any]:
         """All fields as a JSON object."""
@@ -104,7 +106,7 @@ def state_of(folder: Path) -> RunState:
         InputError: If the folder holds a damaged run.
     """
     if not (folder / "manifest.json").exists():
-        return RunState(str(folder))
+        return RunState(str(folder), refused=_refused(folder))
     manifest, path = read_manifest(folder), folder / STATUS
     driver = driver_of(folder)
     try:
@@ -146,7 +148,13 @@ def _state(
         retried=int(status.get("retried", 0)),
         workers=tuple(_at_work(worker) for worker in session.get("workers", ())),
         joined=joined(folder) if state == "waiting" else 0,
+        refused=_refused(folder) if state == "waiting" else (),
     )
+
+
+def _refused(folder: Path) -> tuple[str, ...]:
+    host, problems = sharing.refusal(folder)
+    return tuple(f"{host}: {problem}" for problem in problems)
 
 
 def _without_driver(folder: Path, status: Mapping[str, Any]) -> str:

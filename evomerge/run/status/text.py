@@ -22,6 +22,7 @@ _AGAIN = "the same command goes on"
 def lines_of(state: RunState) -> Iterator[str]:
     """A run, line by line."""
     yield f"{state.folder}: {_headline(state)}"
+    yield from (f"  a driver was refused on {problem}" for problem in state.refused)
     if state.state == "new":
         return
     total = f" of {state.total}" if state.total is not None else ""
