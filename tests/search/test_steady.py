@@ -58,7 +58,7 @@ def order(folder: Path) -> list[Ask]:
 
 @pytest.mark.parametrize(
     "searcher",
-    ["nsga2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ga", "nsga3", "random", "smsemoa"))],
+    ["nsga2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("de", "ga", "nsga3", "random", "smsemoa"))],
 )
 def test_an_order_of_answers_gives_the_records(searcher: str, tmp_path: Path) -> None:
     """Whatever it is, it is the only thing that chance decides: told in it again, all is the same."""

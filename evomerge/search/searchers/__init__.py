@@ -132,10 +132,12 @@ def misfit(name: str, n_obj: int, n_measures: int = 0) -> list[str]:
 
 def unsteady(name: str, n_obj: int) -> list[str]:
     """Why a searcher cannot be asked for one candidate at a time, and which ones can; empty if it can."""
-    if load(name).partial:
+    spec = load(name)
+    if spec.partial:
         return []
     able = [other for other in fitting(n_obj) if load(other).partial]
-    return [f"searcher {name} proposes whole batches and waits for all of their values; use {', '.join(able)}"]
+    why = f": {spec.whole}" if spec.whole else ""
+    return [f"searcher {name} proposes whole batches and waits for all of their values{why}; use {', '.join(able)}"]
 
 
 def table() -> str:

@@ -24,7 +24,9 @@ class CMAES(Generational):
     The initial population is the given starts, the best of them the first mean. Without starts the mean is the centre.
     When a strategy has converged, a new one begins at a random mean, as the budget is not its to leave. Infeasible
     genomes get a penalty: the worst feasible value seen so far plus their violation (Deb 2000), which ranks them after
-    all feasible ones. Its recommendation is the mean, not the best genome drawn, which under noise is a lucky one.
+    all feasible ones. It learns from whole samples: ranks, weights and step size are those of genomes drawn from the
+    Gaussian as it is, and values that come when it has moved on would be of another one. Its recommendation is the
+    mean, not the best genome drawn, which under noise is a lucky one.
 
     Args:
         problem: The problem, of one objective.
@@ -116,4 +118,5 @@ SEARCHER = SearcherSpec(
     make=make,
     options={"sigma": Option(0.25, None, float, "first standard deviation, of genes in [0, 1]", 1e-6, 1.0)},
     population=None,
+    whole="it ranks a sample drawn from the Gaussian as it is, and late values would be of one that has moved on",
 )

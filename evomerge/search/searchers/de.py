@@ -10,7 +10,8 @@ from evomerge.search.searchers._shared.spec import ONE, SearcherSettings, Search
 
 def make(problem: Problem, settings: SearcherSettings) -> Searcher:
     """Makes the searcher; it keeps as many members as the initial population has."""
-    from evomerge.search.searchers._shared.pymoo_adapter import PymooSearcher, algorithm
+    from evomerge.search.searchers._shared.pymoo_adapter import algorithm
+    from evomerge.search.searchers._shared.steady_de import SteadyDifferential
 
     first = initial_population(problem, settings)
     made = algorithm(
@@ -21,7 +22,7 @@ def make(problem: Problem, settings: SearcherSettings) -> Searcher:
         F=settings.options["weight"],
         CR=settings.options["crossover"],
     )
-    return PymooSearcher(SEARCHER.name, problem, settings.seed, made, paired=True)
+    return SteadyDifferential(SEARCHER.name, problem, settings.seed, made)
 
 
 SEARCHER = SearcherSpec(
@@ -35,5 +36,6 @@ SEARCHER = SearcherSpec(
         "weight": Option(0.7, None, float, "factor of the difference between two members", 0.0, 2.0),
         "crossover": Option(0.5, None, float, "probability that a gene comes from the donor", 0.0, 1.0),
     },
+    partial=True,
     retell=True,
 )

@@ -36,5 +36,6 @@ SEARCHER = SearcherSpec(
         "cognitive": Option(2.0, None, float, "pull of the particle's own best at the start", 0.0, 4.0),
         "social": Option(2.0, None, float, "pull of the swarm's best at the start", 0.0, 4.0),
     },
+    whole="its weights follow from how far apart all particles are at one time, and change when all have moved",
     retell=True,
 )

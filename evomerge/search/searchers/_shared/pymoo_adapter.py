@@ -17,6 +17,7 @@ from pymoo.core.duplicate import DefaultDuplicateElimination  # noqa: E402
 from pymoo.core.evaluator import Evaluator  # noqa: E402
 from pymoo.core.population import Population  # noqa: E402
 from pymoo.core.problem import Problem as PymooProblem  # noqa: E402
+from pymoo.core.replacement import ImprovementReplacement  # noqa: E402
 from pymoo.core.termination import NoTermination  # noqa: E402
 from pymoo.operators.crossover.sbx import SBX  # noqa: E402
 from pymoo.operators.mutation.pm import PM  # noqa: E402
@@ -30,12 +31,24 @@ from evomerge.search.searchers._shared.protocol import Array, Problem, Proposal,
 from evomerge.search.searchers._shared.spec import SearcherSettings  # noqa: E402
 from evomerge.search.searchers._shared.steady import Steady  # noqa: E402
 
-__all__ = ["PymooSearcher", "SteadyGenetic", "algorithm", "genetic", "reference_directions", "tournament"]
+__all__ = [
+    "PARENTS",
+    "PROPOSAL",
+    "ImprovementReplacement",
+    "Population",
+    "Pymoo",
+    "PymooSearcher",
+    "SteadyGenetic",
+    "algorithm",
+    "genetic",
+    "reference_directions",
+    "tournament",
+]
 
-_PROPOSAL, _PARENTS = "proposal", "parents"  # what individuals carry beyond pymoo's own data
+PROPOSAL, PARENTS = "proposal", "parents"  # what individuals carry beyond pymoo's own data
 
 
-class _Pymoo:
+class Pymoo:
     """One of pymoo's algorithms, set up, and its members.
 
     Args:
@@ -69,26 +82,35 @@ class _Pymoo:
 
     def advance(self, population: Any, ids: Sequence[str], F: Array, G: Array) -> None:
         """Gives individuals their ids and values, and the algorithm the individuals."""
-        population.set(_PROPOSAL, ids)
-        Evaluator().eval(StaticProblem(self._problem, F=F, G=G), population)
+        self.evaluate(population, ids, F, G)
         self.algorithm.tell(infills=population)
 
-    def revise(self, ids: Sequence[str], F: Array, G: Array) -> None:
-        """Gives members of the population corrected values, and ranks them anew."""
+    def evaluate(self, population: Any, ids: Sequence[str], F: Array, G: Array) -> None:
+        """Gives individuals their ids and values."""
+        population.set(PROPOSAL, ids)
+        Evaluator().eval(StaticProblem(self._problem, F=F, G=G), population)
+
+    def correct(self, members: Sequence[Any], ids: Sequence[str], F: Array, G: Array) -> bool:
+        """Gives those of the members that are named corrected values; whether any is."""
         rows = {id: row for row, id in enumerate(ids)}
-        members = [member for member in self.members() if member.get(_PROPOSAL) in rows]
+        members = [member for member in members if member.get(PROPOSAL) in rows]
         if not members:
-            return
-        chosen = [rows[member.get(_PROPOSAL)] for member in members]
+            return False
+        chosen = [rows[member.get(PROPOSAL)] for member in members]
         static = StaticProblem(self._problem, F=F[chosen], G=G[chosen])
         Evaluator(skip_already_evaluated=False).eval(static, Population.create(*members))
         for member in members:
             member.CV = None  # pymoo remembers the violation of the values that are gone
-        self._rank()
+        return True
+
+    def revise(self, ids: Sequence[str], F: Array, G: Array) -> None:
+        """Gives members of the population corrected values, and ranks them anew."""
+        if self.correct(self.members(), ids, F, G):
+            self._rank()
 
     def selection(self) -> Selection:
         """The population is kept, of PSO the personal bests, among which is the global one; all compete for places."""
-        kept = tuple(member.get(_PROPOSAL) for member in self.members())
+        kept = tuple(member.get(PROPOSAL) for member in self.members())
         return Selection(kept, self.algorithm.pop_size, self._paired and bool(kept))
 
     def members(self) -> Any:
@@ -98,8 +120,14 @@ class _Pymoo:
     def lineage(self, population: Any) -> Parents:
         """The ids of the parents of each individual."""
         if self._paired and self.algorithm.is_initialized:
-            return [(member.get(_PROPOSAL),) for member in self.algorithm.pop]
-        return [child.get(_PARENTS) or () for child in population]
+            return [(member.get(PROPOSAL),) for member in self.algorithm.pop]
+        return [child.get(PARENTS) or () for child in population]
+
+    def mate(self, members: Sequence[Any], count: int) -> list[Any]:
+        """As many children, each of one of the first members, that mates with all."""
+        algorithm = self.algorithm
+        population, draw = Population.create(*members), algorithm.random_state
+        return list(algorithm.mating.do(self._problem, population, count, algorithm=algorithm, random_state=draw))
 
     def _rank(self) -> None:
         """Recomputes what the algorithm derives from its members' values; their order stays."""
@@ -118,7 +146,7 @@ class PymooSearcher(Generational):
 
     def __init__(self, name: str, problem: Problem, seed: int, algorithm: Any, paired: bool = False) -> None:
         super().__init__(name)
-        self._pymoo = _Pymoo(name, problem, seed, algorithm, paired)
+        self._pymoo = Pymoo(name, problem, seed, algorithm, paired)
         self._n_var = problem.n_var
         self._asked: Any = None
 
@@ -161,7 +189,7 @@ class SteadyGenetic(Steady):
 
     def __init__(self, name: str, problem: Problem, seed: int, algorithm: Any, distinct: _Distinct) -> None:
         super().__init__(name)
-        self._pymoo = _Pymoo(name, problem, seed, algorithm)
+        self._pymoo = Pymoo(name, problem, seed, algorithm)
         self._n_var = problem.n_var
         self._distinct = distinct
         self._random = generator(seed, f"{name} beyond the initial population")
@@ -225,9 +253,9 @@ class _Crossover(SBX):  # type: ignore[misc]
     def do(self, problem: Any, pop: Any, *arguments: Any, **settings: Any) -> Any:
         """Crosses matings ``(n_matings, 2)`` of individuals."""
         children = super().do(problem, pop, *arguments, **settings)
-        matings = [tuple(dict.fromkeys(parent.get(_PROPOSAL) for parent in mating)) for mating in pop]
+        matings = [tuple(dict.fromkeys(parent.get(PROPOSAL) for parent in mating)) for mating in pop]
         for index, child in enumerate(children):
-            child.set(_PARENTS, matings[index % len(matings)])
+            child.set(PARENTS, matings[index % len(matings)])
         return children
 
 

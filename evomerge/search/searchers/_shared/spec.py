@@ -64,6 +64,8 @@ class SearcherSpec:
         population: Default number of genomes per batch; None if it follows from the number of genes.
         partial: Whether some of an ask may be told before the rest, and more be asked meanwhile, as many as are wanted:
             what an asynchronous search needs.
+        whole: Why it is not `partial`, in a clause for whoever wants an asynchronous search; empty where nothing more
+            is to be said.
         retell: Whether a proposal may be told again with corrected values. A searcher that keeps candidates beyond a
             batch (`Selection.kept`) has to, or it compares values on different items.
         measures: Whether it needs measures (behaviour descriptors). Reserved: the loop supplies none, so such a
@@ -82,6 +84,7 @@ class SearcherSpec:
     options: Mapping[str, Option] = field(default_factory=dict)
     population: int | None = POPULATION
     partial: bool = False
+    whole: str = ""
     retell: bool = False
     measures: bool = False
     recipes: bool = False
