@@ -177,7 +177,7 @@ class _ReadsMeasures(_Faulty):
         self.searcher.tell([replace(o, F=o.F if o.measures is None else -o.F) for o in observations])
 
 
-GOOD, WHOLE = searchers.load("nsga2"), searchers.load("de")  # in pieces, and in whole batches alone
+GOOD, WHOLE = searchers.load("nsga2"), searchers.load("pso")  # in pieces, and in whole batches alone
 IDLE = Option(0.5, None, float, "nothing follows from it", 0.0, 1.0)
 UNBOUNDED = replace(IDLE, low=None, high=None)
 SWITCH = Option(True, None, bool, "nothing follows from it")
