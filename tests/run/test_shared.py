@@ -23,7 +23,7 @@ from evomerge.run.cluster.worker_file import read_worker, worker_of
 run = Path(sys.argv[1])
 while read_worker(run) is None:
     time.sleep(0.01)
-worker = FolderWorker(WorkFolder(run / "work"), LocalExecutor(functools.partial(worker_of, run)), "elsewhere", 60.0)
+worker = FolderWorker(WorkFolder(run / "work"), LocalExecutor(functools.partial(worker_of, run)), sys.argv[2], 60.0)
 while sharing.over(run) is None:
     if not worker.turn(0.0):
         time.sleep(0.01)
@@ -38,7 +38,7 @@ def test_records_are_those_of_one_process(
     assert family.search(tmp_path / "alone", **small) == 0
     both = [
         program(["search", *family.words(run, executor="folder", **small)]),
-        apart.start(WORKER, str(run), err=True),
+        apart.start(WORKER, str(run), "elsewhere", err=True),
     ]
     try:
         wait_for(lambda: all(one.poll() is not None for one in both), 120.0)
