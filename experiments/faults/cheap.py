@@ -56,4 +56,7 @@ def search(folder: Path, trace: str, executor: str, options: dict[str, object]) 
 
 
 if __name__ == "__main__":
+    # By the module's own name: workers on other machines have other programs, and so find nothing by this one's.
+    from experiments.faults.cheap import search
+
     search(Path(sys.argv[1]), sys.argv[2], sys.argv[3], json.loads(sys.argv[4]))

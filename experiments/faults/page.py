@@ -23,20 +23,21 @@ def write_page(known: Mapping[str, Any], titles: Mapping[str, str], path: Path) 
         "",
         f"Measured {known['date']} on {known['cpu']}; {versions}.",
         "",
-        "Searches whose driver or workers are killed by SIGKILL at random moments and that are started again by the "
-        "same command. A record is wrong if it, its answers or what the searcher was told of it differ from those of a "
-        "search that nothing happened to, or if it is missing or there twice. *Scored again*: candidates that a worker "
-        "had begun more often than they are recorded; at most as many as there are workers for each kill of a driver, "
-        "one for each kill of a worker.",
+        "Searches whose driver, workers or nodes are killed by SIGKILL at random moments and that are started again by "
+        "the same command. A record is wrong if it, its answers or what the searcher was told of it differ from those "
+        "of a search that nothing happened to, or if it is missing or there twice. *Scored again*: candidates that a "
+        "worker had begun more often than they are recorded; at most as many as there are workers for each kill of a "
+        "driver, one for each kill of a worker, or of a node, which has one.",
         "",
-        "| executor | search | searches | drivers killed | workers killed | records | scored again | wrong records |",
-        "|---|---|---|---|---|---|---|---|",
+        "| executor | search | searches | drivers killed | workers killed | nodes killed | records | scored again "
+        "| wrong records |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for executor, name in dict.fromkeys((entry["executor"], entry["search"]) for entry in searches):
         rows = [entry for entry in searches if (entry["executor"], entry["search"]) == (executor, name)]
-        drivers, workers = (sum(entry["kills"][victim] for entry in rows) for victim in ("driver", "worker"))
+        killed = [sum(entry["kills"].get(victim, 0) for entry in rows) for victim in ("driver", "worker", "node")]
         sums = [sum(entry[what] for entry in rows) for what in ("records", "repeats", "wrong")]
-        cells = [executor, titles[name], len(rows), drivers, workers, *sums]
+        cells = [executor, titles[name], len(rows), *killed, *sums]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     lines += ["", "Made by `python -m experiments.faults.study`."]
     text = "\n".join(lines) + "\n"

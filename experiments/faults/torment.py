@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from evomerge.store import RunStore
+from experiments.faults.grounds import Ground
 from experiments.faults.trace import lines
 
-APART = 4  # records between two kills of workers: a candidate that is hit twice in a row would have failed by right
+APART = 4  # records between two kills but of drivers: a candidate that is hit twice in a row would have failed by right
 _PATIENCE = 600.0  # seconds for one search
 
 
@@ -26,21 +27,25 @@ class Torment:
 
     Args:
         start: Starts the search, or goes on with it.
-        workers: The processes that are workers of a driver, by the driver's number.
+        ground: Where it runs, and what of it may be killed beside the driver.
         folder: The run's folder.
         trace: File in which workers say what they begin.
         random: Chooses victims and moments.
 
     Attributes:
-        kills: ``driver`` and ``worker`` to how many were killed.
+        kills: ``driver`` and each kind of victim to how many were killed.
     """
 
     start: Callable[[], subprocess.Popen[str]]
-    workers: Callable[[int], Sequence[int]]
+    ground: Ground
     folder: Path
     trace: Path
     random: np.random.Generator
-    kills: dict[str, int] = field(default_factory=lambda: {"driver": 0, "worker": 0})
+    kills: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Nobody has been killed."""
+        self.kills |= dict.fromkeys(("driver", *self.ground.victims), 0)
 
     def run(self, plan: Sequence[str], longest: float) -> None:
         """Kills each of ``plan`` in turn, up to ``longest`` seconds after the search has done something new.
@@ -50,7 +55,7 @@ class Torment:
         deadline, driver, at = time.monotonic() + _PATIENCE, self.start(), recorded(self.folder)
         for number, victim in enumerate(plan):
             blind = victim == "driver" and number % 4 == 3
-            wanted = at + (APART if victim == "worker" else 1)
+            wanted = at + (1 if victim == "driver" else APART)
             while not blind and driver.poll() is None and recorded(self.folder) < wanted:
                 assert time.monotonic() < deadline, f"{self.folder} does not get on"
                 time.sleep(0.002)
@@ -59,6 +64,7 @@ class Torment:
                 break  # it was done before all were killed
             if self._killed(victim, driver):
                 self.kills[victim] += 1
+            self.ground.replace()
             at = recorded(self.folder)
             if victim == "driver":
                 driver.wait()
@@ -71,7 +77,7 @@ class Torment:
             driver.kill()
             return True
         while driver.poll() is None:
-            pids = list(self.workers(driver.pid))
+            pids = list(self.ground.victims[victim](driver.pid))
             with contextlib.suppress(ProcessLookupError):
                 if pids:
                     os.kill(pids[self.random.integers(len(pids))], signal.SIGKILL)
@@ -110,21 +116,3 @@ def contents(folder: Path) -> dict[object, object]:
     whole = (folder / "evaluations.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(whole) == len(found), f"{folder} has {len(whole)} lines for {len(found)} evaluations"
     return found
-
-
-def children(pid: int) -> list[int]:
-    """Worker processes of a driver that starts them itself, as ``processes`` does."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            found += [int(child) for child in task.read_text(encoding="ascii").split()]
-        except OSError:
-            continue
-    return [child for child in found if b"spawn_main" in _command(child)]
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evomerge.contracts.watching import wait_for
-from experiments.faults.torment import children
+from experiments.faults.grounds import children
 from tests.run.family import start, write_family
 
 # Stops each worker at its fifth candidate, when all that it maps has been touched.
