@@ -32,9 +32,9 @@ ALIKE = 0.02  # standard deviation of true scores below which merges count as al
 NORMAL = 1.959964
 OWN, CORRECTED = "own interval (Wilson)", "own interval, level over number compared"
 DESIGN = (
-    f"A search scores {CANDIDATES} candidates of a population on {SEARCHED} items, compares the best of them on "
-    "selection items and returns the best there. Items are drawn with replacement, so the truth is known. "
-    "*Returned*: how often the 95 % interval holds the true score of the model returned; *choice*: how often it "
+    f"A search scores {CANDIDATES} candidates of a population (all of a smaller one) on {SEARCHED} items, compares the "
+    "best of them on selection items and returns the best there. Items are drawn with replacement, so the truth is "
+    "known. *Returned*: how often the 95 % interval holds the true score of the model returned; *choice*: how often it "
     "holds the average true score of what such a choice returns, over selection items; *optimism*: the estimate "
     "less that average. Width and optimism in points."
 )

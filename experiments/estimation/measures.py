@@ -9,6 +9,7 @@ from evomerge.analysis.estimators import Estimates
 from experiments.estimation.cells import Array
 
 Measures = dict[str, float]
+CEILING = "ceiling"  # tau of a proxy over all items: what it can reach
 
 
 def ranking(score: Array, truth: Array, random: np.random.Generator) -> Measures:

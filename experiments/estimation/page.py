@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from experiments.estimation.measures import CEILING
 from experiments.estimation.procedures import PEERS
 from experiments.estimation.ranking import SIZES
 from experiments.estimation.records import Unit
-from experiments.estimation.summary import Row, find
+from experiments.estimation.summary import Row, find, rows, shared
 from experiments.estimation.verdicts import COMPARED, factors, gaps, verdicts
 
 GROUP_TITLES = {
@@ -21,10 +23,11 @@ def page(found: Sequence[Row], units: Sequence[Unit], about: str) -> str:
     """The page as Markdown.
 
     Args:
-        found: The rows.
+        found: The rows; those that rest on fewer populations than others at the same n are left out.
         units: The repeats behind them.
         about: What it was made of, a paragraph.
     """
+    every, found = found, shared(found)
     parts = [
         "# How well few items rank and measure merged models",
         about,
@@ -38,10 +41,11 @@ def page(found: Sequence[Row], units: Sequence[Unit], about: str) -> str:
     for group, title in GROUP_TITLES.items():
         if find(found, part="ranking", group=group):
             parts += [f"### {title.capitalize()}", *_ranking(found, group)]
+    parts += _tables(units)
     parts += ["## Level: error, and coverage of 95 % intervals", *_level(found)]
     parts += ["## Never worse than the plain mean?", *_gaps(units)]
     parts += ["## Which items are asked", *_choosing(found)]
-    parts += ["## Smooth proxies", *_smooth(found)]
+    parts += ["## Smooth proxies", *_smooth(every)]
     parts += [f"## Items saved at n = {COMPARED}", *_factors(found)]
     parts += ["## At an equal budget of items", *_campaign(found)]
     return "\n\n".join(parts) + "\n"
@@ -80,6 +84,36 @@ def _ranking(found: Sequence[Row], group: str) -> list[str]:
     repeats = {row.repeats for row in own if row.label == "mean"}
     worst = max(row.errors["tau"] for row in own)
     return [*_table(head, lines), f"{max(repeats)} repeats; standard errors of these means are {worst:.3f} or less."]
+
+
+BY_TABLE = (
+    ("mean, independent subsets", {"part": "ranking", "label": "mean", "design": "independent"}),
+    ("mean, common items", {"part": "ranking", "label": "mean", "design": "common"}),
+    ("gp-IRT, common items", {"part": "ranking", "label": "gp-IRT", "design": "common"}),
+    ("mean, informative items", {"part": "choosing", "label": "informative", "design": "mean"}),
+    ("mean, rank-preserving items", {"part": "choosing", "label": "rank preserving", "design": "mean"}),
+    ("log-probability, random items", {"part": "smooth", "label": "gold_logprob", "design": "random"}),
+    ("log-probability, informative items", {"part": "smooth", "label": "gold_logprob", "design": "informative"}),
+    ("mean, rotating items", {"part": "ranking", "label": "mean", "design": "rotating"}),
+    ("posterior, rotating items", {"part": "ranking", "label": "posterior", "design": "rotating"}),
+)
+
+
+def _tables(units: Sequence[Unit]) -> list[str]:
+    """Tau at a few items, table by table: what holds for one family need not hold for another."""
+    names = list(dict.fromkeys(unit.table for unit in units))
+    own = {name: rows([unit for unit in units if unit.table == name]) for name in names}
+    lines = []
+    for title, wanted in BY_TABLE:
+        cells = [find(own[name], group="local", n=COMPARED, **wanted) for name in names]
+        lines.append([title, *(f"{found[0].means['tau']:.2f}" if found else "–" for found in cells)])
+    lines = [line for line in lines if set(line[1:]) != {"–"}]
+    if len(names) < 2 or not lines:
+        return []
+    return [
+        f"### Table by table: {GROUP_TITLES['local']}, {COMPARED} items",
+        *_table(("what ranks", *(f"`{name}`" for name in names)), lines),
+    ]
 
 
 def _level(found: Sequence[Row]) -> list[str]:
@@ -150,9 +184,9 @@ def _choosing(found: Sequence[Row]) -> list[str]:
 
 
 def _smooth(found: Sequence[Row]) -> list[str]:
-    own = find(found, part="smooth", group="local")
+    own = _named(find(found, part="smooth", group="local"))
     ceilings = [
-        [row.label, f"{row.means['tau']:.2f}", f"{row.means['measured']:.2f}"] for row in own if row.design == "ceiling"
+        [row.label, f"{row.means['tau']:.2f}", f"{row.means['measured']:.2f}"] for row in own if row.design == CEILING
     ]
     lines = []
     for design in ("random", "informative"):
@@ -163,6 +197,15 @@ def _smooth(found: Sequence[Row]) -> list[str]:
         *_table(("score", "items", *(f"tau {n}" for n in SIZES)), lines),
         "The ceiling is tau of the proxy over all items against accuracy over all items. `by its ceiling`: the "
         "log-probability alone where the probes' ceiling is 0.9 or more, the mean of ranks from 0.75, else accuracy.",
+    ]
+
+
+def _named(own: Sequence[Row]) -> list[Row]:
+    """The rows, those of a metric that not all populations have with the number of those that do in their label."""
+    most = max((len(row.cells) for row in own), default=0)
+    return [
+        row if len(row.cells) == most else replace(row, label=f"{row.label} ({len(row.cells)} of {most} populations)")
+        for row in own
     ]
 
 
@@ -191,8 +234,15 @@ def _campaign(found: Sequence[Row]) -> list[str]:
         *_table(("procedure", *(f"{n} items" for n in SIZES)), lines),
     ]
     worst = max(row.errors["regret"] for row in own)
+    most = max(len(row.cells) for row in own)
+    fewer = {row.n: len(row.cells) for row in own if len(row.cells) < most}
+    few = ", ".join(f"{n} items rest on {count}" for n, count in sorted(fewer.items()))
+    note = (
+        f" Budgets of more than a quarter of a task's items are not played: of {most} populations, columns of "
+        f"{few}. The figure shows those that have all budgets."
+    )
     return [
         *parts,
         "Items a candidate, everything that was asked counted but the baselines. Standard errors of regrets are "
-        f"{100 * worst:.1f} points or less. The peers' exact practice is `{PEERS[0].label}` at 20 items.",
+        f"{100 * worst:.1f} points or less. The peers' exact practice is `{PEERS[0].label}` at 20 items." + note,
     ]

@@ -13,7 +13,7 @@ from experiments.estimation.measures import Measures, measured
 from experiments.estimation.variants import MEAN, VARIANTS, Variant
 
 SIZES = (10, 20, 50, 100, 200)
-MORE = (400, 800)  # of independent items, to find how many are worth 20 others
+MORE = (400, 800)  # of independent items, to find how many are worth 20 others; of fewer, all
 DESIGNS = ("common", "rotating", "independent")
 
 
@@ -63,9 +63,10 @@ def trial(cell: Cell, number: int, variants: Sequence[Variant] = VARIANTS) -> It
     cases: dict[tuple[str, int], Array] = {}
     for design in DESIGNS:
         for n in (*SIZES, *(MORE if design == "independent" else ())):
-            if n < cell.items:
+            if n < cell.items or design == "independent":
                 random = generator(design, n, cell.key, number)
-                cases[design, n] = answered(cell, repeat, windows(cell, len(truth), n, design, random))
+                asked = windows(cell, len(truth), min(n, cell.items), design, random)
+                cases[design, n] = answered(cell, repeat, asked)
     for variant in variants:
         own = [case for case in cases if case[0] != "independent" or variant is MEAN]
         estimates = variant.estimates(cell, repeat, [cases[case] for case in own])

@@ -9,10 +9,10 @@ from pathlib import Path
 from evomerge.executors._shared.response_table import read_table
 from experiments import json_lines
 from experiments.estimation import campaign, choosing, ranking, smooth
-from experiments.estimation.cells import LOCAL, Cell, cells, ranked
+from experiments.estimation.cells import LOCAL, PROBES, TARGETS, Cell, cells, ranked
 from experiments.estimation.measures import Measures
 
-__all__ = ["PARTS", "Unit", "record"]
+__all__ = ["PARTS", "Population", "Unit", "record"]
 
 Trial = Callable[[Cell, int], Iterable[tuple[str, Measures]]]
 PARTS: dict[str, Trial] = {
@@ -45,11 +45,36 @@ class Unit:
         """The population that was ranked."""
         return self.cell.rpartition("/")[2]
 
+    @property
+    def table(self) -> str:
+        """The response table that it is of."""
+        return self.cell.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Population:
+    """What is told of a cell.
+
+    Attributes:
+        spread: Standard deviation of true scores.
+        targets: Members that are ranked in a repeat.
+        items: Items of its task.
+    """
+
+    spread: float
+    targets: int
+    items: int
+
+    @classmethod
+    def of(cls, cell: Cell) -> Population:
+        """The population of a cell."""
+        return cls(cell.spread, min(len(cell.members) - PROBES, TARGETS), cell.items)
+
 
 def record(
     folders: Sequence[Path], work: Path, repeats: int, say: Callable[[str], None], parts: Mapping[str, Trial] = PARTS
-) -> tuple[list[Unit], dict[str, float]]:
-    """All repeats, those that are missing being made now, and the standard deviation of true scores in each cell.
+) -> tuple[list[Unit], dict[str, Population]]:
+    """All repeats, those that are missing being made now, and the population of each cell.
 
     Args:
         folders: Response tables.
@@ -74,7 +99,7 @@ def record(
                         json_lines.append(file, unit.__dict__)
                     units.append(unit)
                 say(f"{part} {cell.key}")
-    return units, {cell.key: cell.spread for found in tables.values() for cell in found}
+    return units, {cell.key: Population.of(cell) for found in tables.values() for cell in found}
 
 
 def read(file: Path) -> list[Unit]:

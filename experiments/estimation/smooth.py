@@ -10,7 +10,7 @@ from evomerge.analysis.allocation.proxy import ALONE, TOGETHER, kendall
 from evomerge.analysis.estimators import Answers, estimate
 from evomerge.search.allocation import TaskAnswers, policies
 from experiments.estimation.cells import Array, Cell, Draw, Rows, draw, generator
-from experiments.estimation.measures import Measures, ranking
+from experiments.estimation.measures import CEILING, Measures, ranking
 from experiments.estimation.ranking import SIZES, windows
 
 PROXY, ACCURACY = "gold_logprob", "right or wrong"
@@ -30,7 +30,7 @@ def trial(cell: Cell, number: int) -> Iterator[tuple[str, Measures]]:
         full = values.mean(axis=1)
         measured[name] = kendall(full[repeat.probes], cell.truth[repeat.probes])
         ceiling = kendall(full[repeat.targets], truth)
-        yield f"{name}|ceiling|{cell.items}", {"tau": ceiling, "measured": measured[name]}
+        yield f"{name}|{CEILING}|{cell.items}", {"tau": ceiling, "measured": measured[name]}
     known = TaskAnswers(cell.values[np.concatenate([cell.baselines, repeat.probes])])
     policy = policies.load("informative")
     for n in (n for n in SIZES if n < cell.items):

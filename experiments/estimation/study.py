@@ -17,34 +17,38 @@ from experiments.estimation.cells import LEAST_SPREAD, PROBES, TARGETS
 from experiments.estimation.figures import campaign_figure, ranking_figure
 from experiments.estimation.page import page
 from experiments.estimation.ranking import SIZES
-from experiments.estimation.records import Unit, record
-from experiments.estimation.summary import rows
+from experiments.estimation.records import Population, Unit, record
+from experiments.estimation.summary import rows, shared, throughout
 from experiments.estimation.verdicts import factors, gaps, verdicts
 
 
-def about(units: Sequence[Unit], tables: Sequence[str], spreads: Mapping[str, float]) -> str:
+def about(units: Sequence[Unit], tables: Sequence[str], populations: Mapping[str, Population]) -> str:
     """What the results rest on."""
     count = {part: sum(unit.part == part for unit in units) for part in ("ranking", "campaign")}
     named = ", ".join(f"`{name}`" for name in tables)
+    fewest = min((one.targets for one in populations.values()), default=TARGETS)
+    ranked = (
+        f"{TARGETS} candidates" if fewest == TARGETS else f"{fewest} to {TARGETS} candidates (as many as there are)"
+    )
     return (
-        f"Response tables {named}. In each repeat {TARGETS} candidates of a population are ranked from their answers "
+        f"Response tables {named}. In each repeat {ranked} of a population are ranked from their answers "
         f"to a few items; {PROBES} others and baselines have answered everything. Truth is the mean over all items. "
         f"{count['ranking']} repeats, and {count['campaign']} campaigns of each procedure and budget. "
         "Figures: [ranking](ranking.png), [equal budgets](campaign.png).\n\n"
         "Populations, with the standard deviation of true scores in points: "
-        f"{', '.join(f'{cell} {100 * spread:.1f}' for cell, spread in spreads.items())}. "
+        f"{', '.join(f'{cell} {100 * one.spread:.1f}' for cell, one in populations.items())}. "
         f"Those below {100 * LEAST_SPREAD:.2f} are left out."
     )
 
 
-def write(out: Path, units: Sequence[Unit], tables: Sequence[str], spreads: Mapping[str, float]) -> None:
+def write(out: Path, units: Sequence[Unit], tables: Sequence[str], populations: Mapping[str, Population]) -> None:
     """Writes page, data and figures."""
     found = rows(units)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "estimation.md").write_text(page(found, units, about(units, tables, spreads)), encoding="utf-8")
+    (out / "estimation.md").write_text(page(found, units, about(units, tables, populations)), encoding="utf-8")
     data = {
         "tables": list(tables),
-        "spreads": {cell: round(spread, 5) for cell, spread in spreads.items()},
+        "spreads": {cell: round(one.spread, 5) for cell, one in populations.items()},
         "targets": [one.__dict__ for one in verdicts(found, units, SIZES)],
         "worst_differences": [one.__dict__ for one in gaps(units, SIZES)],
         "factors": {
@@ -54,8 +58,8 @@ def write(out: Path, units: Sequence[Unit], tables: Sequence[str], spreads: Mapp
         "rows": [row.to_json() for row in found],
     }
     (out / "estimation.json").write_text(_lines(data), encoding="utf-8")
-    ranking_figure(found, out / "ranking.png")
-    campaign_figure(found, out / "campaign.png")
+    ranking_figure(shared(found), out / "ranking.png")
+    campaign_figure(rows(throughout(units, "campaign")), out / "campaign.png")
 
 
 def _lines(data: Mapping[str, object]) -> str:
@@ -81,8 +85,8 @@ def main(words: Sequence[str] | None = None) -> None:
     def say(text: str) -> None:
         print(f"{time.process_time() - started:.0f} s: {text}", flush=True)
 
-    units, spreads = record(arguments.tables, arguments.work, arguments.repeats, say)
-    write(arguments.out, units, [folder.name for folder in arguments.tables], spreads)
+    units, populations = record(arguments.tables, arguments.work, arguments.repeats, say)
+    write(arguments.out, units, [folder.name for folder in arguments.tables], populations)
     say(f"written to {arguments.out}")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.estimation.cells import LOCAL
-from experiments.estimation.measures import Measures
+from experiments.estimation.measures import CEILING, Measures
 from experiments.estimation.records import Unit
 
 GROUPS = {"local": LOCAL, "search": ("search",), "broad": ("broad",)}
@@ -24,8 +24,9 @@ class Row:
         group: A key of :data:`GROUPS`.
         label: Estimator, policy, score or procedure.
         design: Common or rotating items, or what goes with the label.
-        n: Items asked.
+        n: Items asked; 0 for all.
         repeats: How many repeats are behind it.
+        cells: The cells behind it.
         means: Measure to mean.
         errors: Measure to standard error of the mean over repeats.
     """
@@ -36,6 +37,7 @@ class Row:
     design: str
     n: int
     repeats: int
+    cells: tuple[str, ...]
     means: Measures
     errors: Measures
 
@@ -47,8 +49,14 @@ class Row:
             for name, value in self.errors.items()
             if name in ("tau", "regret", "optimism")
         }
-        own = {"part": self.part, "population": self.group, "label": self.label, "design": self.design, "n": self.n}
-        return {**own, "repeats": self.repeats, **rounded, **errors}
+        own = {
+            "part": self.part,
+            "population": self.group,
+            "label": self.label,
+            "design": self.design,
+            "n": self.n or None,
+        }
+        return {**own, "repeats": self.repeats, "populations": len(self.cells), **rounded, **errors}
 
 
 def rows(units: Sequence[Unit]) -> list[Row]:
@@ -57,17 +65,44 @@ def rows(units: Sequence[Unit]) -> list[Row]:
     for part in dict.fromkeys(unit.part for unit in units):
         for group, populations in GROUPS.items():
             own = [unit for unit in units if unit.part == part and unit.population in populations]
+            keys: dict[tuple[str, str, int], list[str]] = {}
             for key in dict.fromkeys(key for unit in own for key in unit.found):
-                found.append(_row(part, group, key, own))
+                label, design, n = key.split("|")
+                # A ceiling is that of all items, however many a table has.
+                keys.setdefault((label, design, 0 if design == CEILING else int(n)), []).append(key)
+            found += [_row(part, group, place, same, own) for place, same in keys.items()]
     return found
 
 
-def _row(part: str, group: str, key: str, own: Iterable[Unit]) -> Row:
+def shared(found: Iterable[Row]) -> list[Row]:
+    """The rows that can be compared: those of the most cells among what was tried at the same n in the same design.
+
+    A table may lack what a row needs: options to choose from, or as many items as a procedure takes.
+    """
+    rows = list(found)
+    most: dict[tuple[str, str, str, int], int] = {}
+    for row in rows:
+        place = row.part, row.group, row.design, row.n
+        most[place] = max(most.get(place, 0), len(row.cells))
+    return [row for row in rows if len(row.cells) == most[row.part, row.group, row.design, row.n]]
+
+
+def throughout(units: Iterable[Unit], part: str) -> list[Unit]:
+    """The units of a part whose cells have been asked as many numbers of items as any cell."""
+    own = [unit for unit in units if unit.part == part]
+    sizes: dict[str, set[str]] = {}
+    for unit in own:
+        sizes.setdefault(unit.cell, set()).update(key.rpartition("|")[2] for key in unit.found)
+    most = max(map(len, sizes.values()), default=0)
+    return [unit for unit in own if len(sizes[unit.cell]) == most]
+
+
+def _row(part: str, group: str, place: tuple[str, str, int], keys: Iterable[str], own: Iterable[Unit]) -> Row:
     by_cell: dict[str, list[Measures]] = {}
     for unit in own:
-        if key in unit.found:
+        for key in unit.found.keys() & set(keys):
             by_cell.setdefault(unit.cell, []).append(unit.found[key])
-    label, design, n = key.split("|")
+    label, design, n = place
     names = next(iter(by_cell.values()))[0]
     means, errors = {}, {}
     for name in names:
@@ -75,7 +110,7 @@ def _row(part: str, group: str, key: str, own: Iterable[Unit]) -> Row:
         means[name] = float(np.mean([one.mean() for one in values]))
         squares = [one.var(ddof=1) / len(one) if len(one) > 1 else 0.0 for one in values]
         errors[name] = float(np.sqrt(np.sum(squares)) / len(values))
-    return Row(part, group, label, design, int(n), sum(map(len, by_cell.values())), means, errors)
+    return Row(part, group, label, design, n, sum(map(len, by_cell.values())), tuple(by_cell), means, errors)
 
 
 def find(found: Iterable[Row], **wanted: object) -> list[Row]:

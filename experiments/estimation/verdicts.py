@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from experiments.estimation.choosing import POLICIES
 from experiments.estimation.records import Unit
 from experiments.estimation.smooth import ACCURACY
-from experiments.estimation.summary import MARGIN, Gap, Row, curve, find, gap, worth
+from experiments.estimation.summary import MARGIN, Gap, Row, curve, find, gap, shared, worth
 from experiments.estimation.variants import MEAN, VARIANTS
 
 RANDOM = POLICIES[0]
@@ -35,6 +35,7 @@ def factors(found: Sequence[Row], group: str, n: int = COMPARED) -> dict[str, tu
 
     The reference is the plain mean with every candidate asked its own random items.
     """
+    found = shared(found)
     reference = curve(found, part="ranking", group=group, label=MEAN.label, design="independent")
     if not reference:
         return {}
@@ -68,7 +69,7 @@ def gaps(units: Sequence[Unit], sizes: Sequence[int]) -> list[Gap]:
 
 def verdicts(found: Sequence[Row], units: Sequence[Unit], sizes: Sequence[int]) -> list[Verdict]:
     """All targets; where the best of several is named, it is the best in hindsight."""
-    judged = []
+    found, judged = shared(found), list[Verdict]()
     for n, wanted in ((20, 0.80), (50, 0.88)):
         judged.append(_best(found, f"tau ≥ {wanted:.2f}, local, {n} common items", n, wanted))
     for n, wanted in ((20, 0.50), (50, 0.70)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from evomerge.config import compose
 from evomerge.errors import InputError
 from evomerge.search import AllocationSettings
 
+ROOT = Path(__file__).parents[2]
+PRESETS = sorted(file.stem for file in (ROOT / "conf" / "fitness").glob("*.yaml"))
 GOOD = ("models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]")
 
 
@@ -63,3 +66,18 @@ def test_settings_that_do_not_go_together(settings: dict[str, Any], expected: st
 def test_a_comparison_of_nobody_cannot_be_shared_out(desk: Path) -> None:
     (found,) = problems("promote.allocation=ocba", "promote.candidates=0")
     assert "promote.candidates=0 is nothing" in found
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_composes_and_is_told_of(desk: Path, name: str) -> None:
+    found = compose.search([*GOOD, f"fitness={name}"]).allocation
+    assert found.problems() == []
+    assert found != AllocationSettings(), "something is set, so that nothing is settled later"
+    (row,) = [line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+              if line.startswith("| `") and f"`{name}`" in line.split("|")[1]]  # fmt: skip
+    assert row.count("|") == 4
+
+
+def test_growing_is_rotating_with_growth(desk: Path) -> None:
+    rotating, growing = (compose.search([*GOOD, f"fitness={name}"]).allocation for name in ("rotating", "growing"))
+    assert growing == replace(rotating, growth="converging")

@@ -130,15 +130,15 @@ def test_a_small_study_goes_on_where_it_was_killed(table: ResponseTable, tmp_pat
     folder = tmp_path / "part"
     parquet.write(folder, table)
     said: list[str] = []
-    units, spreads = records.record([folder], tmp_path / "work", 1, said.append, PARTS)
+    units, populations = records.record([folder], tmp_path / "work", 1, said.append, PARTS)
     file = tmp_path / "work" / "part.jsonl"
     whole = json_lines.read(file)
     file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])  # killed while it wrote a line
     assert len(json_lines.read(file)) < len(whole)
-    assert records.record([folder], tmp_path / "work", 1, said.append, PARTS) == (units, spreads)
+    assert records.record([folder], tmp_path / "work", 1, said.append, PARTS) == (units, populations)
     assert json_lines.read(file) == whole
-    study.write(tmp_path / "out", units, ["part"], spreads)
-    assert list(spreads) == list(dict.fromkeys(unit.cell for unit in units if unit.part == "ranking"))
+    study.write(tmp_path / "out", units, ["part"], populations)
+    assert list(populations) == list(dict.fromkeys(unit.cell for unit in units if unit.part == "ranking"))
     data = json.loads((tmp_path / "out" / "estimation.json").read_text(encoding="utf-8"))
     row = find(rows(units), part="ranking", group="local", label="mean", design="common", n=20)[0]
     taus = [unit.found["mean|common|20"]["tau"] for unit in units if "mean|common|20" in unit.found]

@@ -99,7 +99,7 @@ def test_shared_out_selection_items_are_told_of(tmp_path: Path) -> None:
     assert plain([expected.note]) == [
         "No interval for what such a search gives on fresh items: of a task, the candidates that were compared were "
         "all asked 5 selection items (what belongs together counts once), and to choose by halves of them takes 10. "
-        "promote.allocation=equal asks all of them everything, and items_per_task and splits.selection say how many "
+        "promote.allocation=equal asks all of them everything, and items_per_task and fitness.splits say how many "
         "there are."
     ]
 

@@ -61,7 +61,7 @@ class Procedure:
         return (
             "No interval for what such a search gives on fresh items: of a task, the candidates that were compared "
             f"were all asked {count(self.fewest, 'selection item')} (what belongs together counts once), and to "
-            f"choose by halves of them takes {LEAST_ITEMS}. {equal}items_per_task and splits.selection say how many "
+            f"choose by halves of them takes {LEAST_ITEMS}. {equal}items_per_task and fitness.splits say how many "
             "there are."
         )
 
@@ -75,7 +75,7 @@ class Procedure:
         return (
             f"Selection items were shared out by how candidates answered; this rests on the {self.items} that all were "
             "asked in the first round, before any answer decided who is asked more. The run chose by more than these, "
-            "so on average its choice gives as much or more; promote.allocation=equal measures it on all of them."
+            "so on average its choice gives as much or more; promote.allocation=equal asks all of them everything."
         )
 
 
