@@ -99,7 +99,7 @@ def verdicts(found: Sequence[Row], units: Sequence[Unit], sizes: Sequence[int]) 
         f"never worse than the plain mean in tau by more than {MARGIN}, in any cell, at any n (by two standard errors)"
     )
     text = f"{len(fine)} of {len(worst)} ways to rank" + (f": {', '.join(fine)}" if fine else "")
-    judged.append(Verdict(target, text, len(fine) == len(worst)))
+    judged.append(Verdict(target, text, bool(worst) and len(fine) == len(worst)))
     return judged
 
 
