@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
-from evomerge.errors import a_number, suggest
+from evomerge.errors import InputError, a_number, suggest
 
-__all__ = ["Option", "model_numbers", "problems", "stated", "with_defaults"]
+__all__ = ["Option", "RecipeOptions", "model_numbers", "problems", "with_defaults"]
 
 _KINDS = {bool: "true or false", str: "a text"}
 
@@ -93,16 +93,48 @@ def with_defaults(declared: Mapping[str, Option], given: Mapping[str, Any]) -> d
     return {name: given.get(name, option.default) for name, option in declared.items()}
 
 
-def stated(declared: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The same without later options (:attr:`Option.later`) that have their defaults."""
-    values = with_defaults(declared, given)
-    return {
-        name: value for name, value in values.items() if not declared[name].later or value != declared[name].default
-    }
-
-
 def model_numbers(declared: Mapping[str, Option], given: Mapping[str, Any]) -> list[str]:
     """Names of the options that are the number of a model (:attr:`Option.of_model`) and are set."""
     return [
         name for name, value in with_defaults(declared, given).items() if declared[name].of_model and value is not None
     ]
+
+
+class RecipeOptions:
+    """A merge method or a step after the merge, as far as recipes state its options.
+
+    Args:
+        sort: What instances of the class are called in messages, before their name.
+    """
+
+    name: str
+    options: Mapping[str, Option]
+    _sort: ClassVar[str]
+
+    def __init_subclass__(cls, *, sort: str) -> None:
+        """Says what its instances are called."""
+        cls._sort = sort
+
+    def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Fills in default options.
+
+        Raises:
+            InputError: If options are unknown or have wrong values; names all of them.
+        """
+        found = problems(f"{self._sort} {self.name}", self.options, options)
+        if found:
+            raise InputError(found)
+        return with_defaults(self.options, options)
+
+    def stated(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Options as new recipes state them: resolved, without later ones that have their defaults.
+
+        Raises:
+            InputError: As :meth:`resolve`.
+        """
+        declared = self.options
+        return {
+            name: value
+            for name, value in self.resolve(options).items()
+            if not declared[name].later or value != declared[name].default
+        }

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from evomerge import methods
+from evomerge import methods, post
+from evomerge.errors import InputError
 
 DELTAS = {"rescale": "none", "votes": "weighted", "tie": "positive", "normalise": "weight"}
 WINDOW = {"scope": "row", "yields": "density", "small": "keep"}
@@ -33,6 +34,13 @@ STATED: dict[str, dict[str, Any]] = {
     "task_arithmetic": {"normalise": "none"},
     "ties": {"scope": "tensor", "kept": "exact"} | DELTAS,
 }
+# The same of steps.
+STATED_BY_STEPS: dict[str, dict[str, Any]] = {
+    "lines": {"alpha_from": "norm"},
+    "scale": {},
+    "sparsify": {"kept": "exact", "rescale": "none"},
+    "svc": {"side": "left", "target": None, "embeddings": "calibrate"},
+}
 
 
 @pytest.mark.parametrize("name", sorted(STATED))
@@ -46,3 +54,18 @@ def test_later_options_are_stated_where_they_are_not_the_default() -> None:
     ties = methods.load("ties")
     assert ties.stated({"rounding": "up"}) == STATED["ties"] | {"rounding": "up"}
     assert ties.stated({"rounding": "down", "scope": "global"}) == STATED["ties"] | {"scope": "global"}
+
+
+@pytest.mark.parametrize("name", sorted(STATED_BY_STEPS))
+def test_steps_state_what_they_always_did(name: str) -> None:
+    assert post.load(name).stated({}) == STATED_BY_STEPS[name]
+
+
+def test_methods_and_steps_refuse_options_in_the_same_words() -> None:
+    for owner, option, known in (("method ties", "scop", "scope"), ("step sparsify", "keept", "kept")):
+        room = methods if owner.startswith("method") else post
+        with pytest.raises(InputError) as caught:
+            room.load(owner.split()[1]).resolve({option: 1, "rescale": "none of these"})
+        unknown, wrong = caught.value.problems
+        assert unknown.startswith(f"{owner} has no option {option!r}; did you mean {known!r}? (it has ")
+        assert wrong == f"{owner}: option rescale is 'none of these'; it is one of none, inverse, l1"

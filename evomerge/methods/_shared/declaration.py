@@ -20,8 +20,7 @@ from evomerge.methods._shared.inputs import (
 )
 from evomerge.methods._shared.mergekit import MergekitParameters
 from evomerge.methods._shared.whole_tensor import whole_tensor_bytes
-from evomerge.options import Option, model_numbers, stated, with_defaults
-from evomerge.options import problems as option_problems
+from evomerge.options import Option, RecipeOptions, model_numbers
 from evomerge.recipe import Coefficient, Recipe
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def _not_in_mergekit(options: Options) -> Mapping[str, Any] | None:
 
 
 @dataclass(frozen=True)
-class MergeMethod:
+class MergeMethod(RecipeOptions, sort="method"):
     """Declares one merge method: what it needs, what can be searched, and the functions that do the work.
 
     All functions get resolved options (:meth:`resolve`). Tensors of models and base have the same shape, any floating
@@ -136,25 +135,6 @@ class MergeMethod:
     def working_bytes(self, shape: Sequence[int], n_inputs: int, options: Options) -> int:
         """Memory, beside blocks, that merging one tensor of this shape from base and models takes."""
         return whole_tensor_bytes(self.merge, math.prod(shape), n_inputs) + self.scratch_bytes(shape, n_inputs, options)
-
-    def resolve(self, options: Options) -> dict[str, Any]:
-        """Fills in default options.
-
-        Raises:
-            InputError: If options are unknown or have wrong values; names all of them.
-        """
-        problems = option_problems(f"method {self.name}", self.options, options)
-        if problems:
-            raise InputError(problems)
-        return with_defaults(self.options, options)
-
-    def stated(self, options: Options) -> dict[str, Any]:
-        """Options as new recipes state them: resolved, without those that older recipes do not have.
-
-        Raises:
-            InputError: As :meth:`resolve`.
-        """
-        return stated(self.options, self.resolve(options))
 
     def symmetric_under(self, options: Options) -> bool:
         """Whether models can be reordered together with their coefficients under these options."""

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from evomerge.errors import InputError
 from evomerge.methods import TensorSet, TensorSources
-from evomerge.options import Option, stated, with_defaults
-from evomerge.options import problems as option_problems
+from evomerge.options import Option, RecipeOptions
 from evomerge.recipe import Coefficient
 
 if TYPE_CHECKING:
@@ -69,7 +67,7 @@ def _no_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
 
 
 @dataclass(frozen=True)
-class PostProcess:
+class PostProcess(RecipeOptions, sort="step"):
     """Declares one step after the merge: a function of the merged delta, whatever method has merged it.
 
     The merged delta of a tensor is the merged tensor minus the base's, float32, before anything is rounded. All
@@ -115,22 +113,3 @@ class PostProcess:
     working_bytes: Callable[[Sequence[int], int, Options], int] = _no_bytes
     agrees_with: str = ""
     cost: str = "a pass over the merged delta"
-
-    def resolve(self, options: Options) -> dict[str, Any]:
-        """Fills in default options.
-
-        Raises:
-            InputError: If options are unknown or have wrong values; names all of them.
-        """
-        problems = option_problems(f"step {self.name}", self.options, options)
-        if problems:
-            raise InputError(problems)
-        return with_defaults(self.options, options)
-
-    def stated(self, options: Options) -> dict[str, Any]:
-        """Options as new recipes state them: resolved, without those that older recipes do not have.
-
-        Raises:
-            InputError: As :meth:`resolve`.
-        """
-        return stated(self.options, self.resolve(options))
