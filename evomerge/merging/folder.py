@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 from collections.abc import Mapping
@@ -18,7 +17,6 @@ from evomerge.merging.checkpoints import Checkpoints, matching_of
 from evomerge.merging.companions import write_companions
 from evomerge.merging.footprint import export_bytes
 from evomerge.merging.loop import Merger
-from evomerge.merging.plan.recipe_source import RecipeSource
 from evomerge.merging.plan.unbuilt import unbuilt
 from evomerge.recipe import Recipe
 from evomerge.settings import parse_size
@@ -69,7 +67,7 @@ def merge_to_folder(
     with appearing(out) as folder:
         write_companions(checkpoints.reference, plan.outputs, folder, recipe.out_dtype)
         _check_companions(folder, checkpoints.reference.path)
-        check_loadable(RecipeSource(plan, functools.partial(merger.tensor, recipe)))
+        check_loadable(merger.as_source(recipe))
         hold_back_config(folder)
         recipe.save(folder / "recipe.json")
         for name, text in (texts or {}).items():

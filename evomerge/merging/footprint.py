@@ -14,13 +14,16 @@ from evomerge.merging.loop import Merger
 from evomerge.merging.plan.inputs import Input
 from evomerge.merging.plan.outputs import DTYPES, Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource
-from evomerge.merging.prepared import Place, PreparedSettings, prepared_bound, prepared_bounds
+from evomerge.merging.prepared import Place, PreparedSettings, inner_sources, places, prepared_bound, prepared_bounds
 from evomerge.recipe import Recipe
 
 # Config, tokenizer, recipe and card of a large vocabulary stay well below this.
 _COMPANIONS = 64_000_000
 # Where the system does not say: Python 3.11, torch 2.13 for the CPU, transformers 5.23 and lm-eval 0.4.13, loaded.
 _PROGRAM = 550_000_000
+
+Places = Mapping[str, Mapping[str, Place]]
+"""Where the prepared arrays of each method find room, by tensor."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,9 @@ class Footprint:
             take. Blocks that other methods compute in are a few megabytes.
         mapped: Weights of all checkpoints, and of adapters on them their own tensors. They are mapped files: the
             workers of a machine share them, and the system takes their memory back where it is short.
-        prepared: The most that the method prepares, by place: ``disk`` is mapped as well, ``memory`` is each worker's
-            own, ``nowhere`` is what the limits have no room for, so that it is prepared anew for every candidate.
+        prepared: The most that the method prepares, and the methods of recipes inside, by place: ``disk`` is mapped as
+            well, ``memory`` is each worker's own, ``nowhere`` is what the limits have no room for, so that it is
+            prepared anew for every candidate.
         export: An exported model folder on disk.
     """
 
@@ -87,19 +91,14 @@ def footprint(
         tensor.spec.numel * (computing if tensor.spec.dtype.is_floating_point else tensor.spec.dtype).itemsize
         for tensor in outputs.tensors.values()
     )
-    bounds = prepared_bounds(outputs)
-    places = (prepared or PreparedSettings()).plan(bounds)
+    found = places(outputs, prepared or PreparedSettings())
     working = 0
-    for name, tensor in outputs.tensors.items():
+    for tensor in outputs.tensors.values():
         buffer = 0 if tensor.row is None or computing == tensor.spec.dtype else tensor.spec.nbytes
-        anew = bounds[name] if places.get(name) == "nowhere" else 0
-        working = max(working, buffer + anew + _working(outputs, tensor))
+        working = max(working, buffer + _working(outputs, tensor, found))
     opened = {id(checkpoint): checkpoint for checkpoint in checkpoints.by_ref.values()}.values()
     mapped = sum(map(stored_bytes, opened))
-    kept: dict[Place, int] = {"disk": 0, "memory": 0, "nowhere": 0}
-    for name, place in places.items():
-        kept[place] += bounds[name]
-    return Footprint(_resident(), live, working, mapped, kept, export_bytes(outputs.specs))
+    return Footprint(_resident(), live, working, mapped, _kept(outputs, found), export_bytes(outputs.specs))
 
 
 def export_bytes(specs: Mapping[str, TensorSpec]) -> int:
@@ -107,9 +106,19 @@ def export_bytes(specs: Mapping[str, TensorSpec]) -> int:
     return sum(spec.nbytes for spec in specs.values()) + _COMPANIONS
 
 
-def _working(outputs: Outputs, tensor: OutputTensor) -> int:
+def _kept(outputs: Outputs, found: Places) -> dict[Place, int]:
+    """Bytes that the methods of a recipe and of those inside prepare, by place; what two share is counted once."""
+    every = (*(source.plan.outputs for source in inner_sources(outputs)), outputs)
+    bounds = {(own.prepared_key, name): most for own in every for name, most in prepared_bounds(own).items()}
+    kept: dict[Place, int] = {"disk": 0, "memory": 0, "nowhere": 0}
+    for (key, name), most in bounds.items():
+        kept[found[key][name]] += most
+    return kept
+
+
+def _working(outputs: Outputs, tensor: OutputTensor, found: Places) -> int:
     """Memory, beside the result and blocks, that merging one tensor takes."""
-    read = sum(map(_read, tensor.reads))
+    read = sum(_read(entry, found) for entry in tensor.reads)
     if tensor.context is None:
         return read
     if tensor.sum is not None:
@@ -117,7 +126,8 @@ def _working(outputs: Outputs, tensor: OutputTensor) -> int:
     shape, method = tensor.merged_spec.shape, outputs.method
     left_out = method.prepares is not None and not method.prepares(tensor.context, shape, outputs.options)
     own = 0 if left_out else method.working_bytes(shape, len(tensor.inputs), outputs.options)
-    return own + read + _stepping(outputs, tensor)
+    anew = found[outputs.prepared_key].get(tensor.name) == "nowhere"
+    return own + read + (prepared_bound(outputs, tensor) if anew else 0) + _stepping(outputs, tensor)
 
 
 def _stepping(outputs: Outputs, tensor: OutputTensor) -> int:
@@ -129,18 +139,18 @@ def _stepping(outputs: Outputs, tensor: OutputTensor) -> int:
     return 4 * spec.numel + most
 
 
-def _read(entry: Input) -> int:
+def _read(entry: Input, found: Places) -> int:
     """Memory that one input takes: none where it is mapped, else a copy, or all that computing it takes."""
-    return entry.copied_bytes + sum(_computed(source, name) for source, name in entry.read_from)
+    return entry.copied_bytes + sum(_computed(source, name, found) for source, name in entry.read_from)
 
 
-def _computed(source: CheckpointSource, name: str) -> int:
+def _computed(source: CheckpointSource, name: str, found: Places) -> int:
     """Memory that a source's tensor takes: none where it is mapped, else all that computing it takes."""
     if not isinstance(source, RecipeSource):
         return computed_bytes(source, name)
     outputs = source.plan.outputs
     inner = outputs.tensors[outputs.aliases.get(name, name)]
-    return inner.spec.nbytes + prepared_bound(outputs, inner) + _working(outputs, inner)
+    return inner.spec.nbytes + _working(outputs, inner, found)
 
 
 def _resident() -> int:

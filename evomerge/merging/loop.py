@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Container, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -24,7 +24,7 @@ from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.plan.outputs import Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource
 from evomerge.merging.plan.unbuilt import unbuilt
-from evomerge.merging.prepared import Arrays, PreparedSettings, PreparedStore, prepared_bounds
+from evomerge.merging.prepared import Arrays, PreparedArrays, PreparedSettings
 from evomerge.merging.stepping import Merged, Stepping
 from evomerge.merging.weight_cache import WeightCache
 from evomerge.methods import TensorContext, TensorSources
@@ -59,7 +59,7 @@ class Merger:
         self.checkpoints = checkpoints
         self.device = torch.device(device)
         self._weights = weights or WeightCache(self.device)
-        self._prepared = PreparedStore(prepared or PreparedSettings())
+        self._prepared = PreparedArrays(prepared or PreparedSettings(), self.device)
         self._plan: MergePlan | None = None
         self._outputs: OrderedDict[Hashable, Outputs] = OrderedDict()
         # Of methods that prepare or survey, and of those that do neither: baselines come in between candidates.
@@ -72,11 +72,11 @@ class Merger:
         if (device.type, device.index or 0) == (self.device.type, self.device.index or 0):
             return self
         if device not in self._elsewhere:
-            weights, prepared = self._weights.on(device), self._prepared.settings
-            self._elsewhere[device] = Merger(self.checkpoints, device=device, prepared=prepared, weights=weights)
+            there = Merger(self.checkpoints, device=device, weights=self._weights.on(device))
+            there._prepared = self._prepared.on(device)
             if device.type == self.device.type:
-                self._elsewhere[device]._prepared = self._prepared
-                self._elsewhere[device]._stepping = Stepping(device, self._stepping.known)
+                there._stepping = Stepping(device, self._stepping.known)
+            self._elsewhere[device] = there
         return self._elsewhere[device]
 
     def plan(self, recipe: Recipe) -> MergePlan:
@@ -168,6 +168,11 @@ class Merger:
                 yield name, out
         unread.check()
 
+    def as_source(self, recipe: Recipe) -> RecipeSource:
+        """The model of a recipe as a source of tensors, which are merged when they are asked for."""
+        plan = self.plan(recipe)
+        return RecipeSource(plan, partial(self.tensor, recipe), partial(self._prepare, plan))
+
     def tensor(self, recipe: Recipe, name: str) -> torch.Tensor:
         """One merged tensor, in new memory.
 
@@ -180,9 +185,9 @@ class Merger:
     def _source(self, source: Source) -> CheckpointSource:
         """An opened source; the model of a recipe merges its tensors when they are asked for, on the CPU."""
         if isinstance(source, Recipe):
-            # No room for prepared arrays, which would be a model's size for each recipe: they are prepared anew.
-            inner = Merger(self.checkpoints, prepared=PreparedSettings(None, disk=0, memory=0))
-            return RecipeSource(inner.plan(source), partial(inner.tensor, source))
+            inner = Merger(self.checkpoints)
+            inner._prepared = self._prepared.inside()
+            return inner.as_source(source)
         return self.checkpoints[source]
 
     def _fetched(
@@ -241,8 +246,7 @@ class Merger:
 
     def _stays(self, plan: MergePlan, tensor: OutputTensor) -> bool:
         """Whether a tensor's inputs stay valid across candidates: weights that stay, and prepared arrays that do."""
-        method, key = plan.outputs.method, self._prepared_key(plan)
-        kept = method.prepare is None or self._prepared.get(key, tensor.name) is not None
+        kept = plan.outputs.method.prepare is None or self._prepared.stay(plan.outputs, tensor.name)
         return kept and tensor.tail is None and self._weights.stays(tensor.reads)
 
     def _with_prepared(
@@ -255,34 +259,29 @@ class Merger:
             base, *models = models
         if plan.outputs.method.prepare is None:
             return context, TensorSources(base, models, plan.outputs.options)
-        key = self._prepared_key(plan)
-        arrays = self._prepared.get(key, tensor.name)
+        arrays = self._prepared.get(plan.outputs, tensor.name)
         if arrays is not None:
-            placed = partial(self._weights.placed, (key, tensor.name), arrays)
+            placed = partial(self._weights.placed, (plan.outputs.prepared_key, tensor.name), arrays)
             return context, TensorSources(base, models, plan.outputs.options, arrays, placed=placed)
         # Without keys: what is prepared serves every seed.
         arrays = plan.outputs.method.prepare(replace(context, keys=()), base, models, plan.outputs.options)
         return context, TensorSources(base, models, plan.outputs.options, arrays)
 
-    def _prepare(self, plan: MergePlan, names: Iterable[str]) -> Iterator[tuple[str, Arrays]]:
+    def _prepare(self, plan: MergePlan, names: Sequence[str]) -> Iterator[tuple[str, Arrays]]:
         for tensor, inputs in self._fetched([plan.outputs.tensors[name] for name in names]):
             yield tensor.name, self._with_prepared(plan, tensor, inputs)[1].prepared
-
-    def _prepared_key(self, plan: MergePlan) -> str:
-        return f"{plan.outputs.prepared_key} on {self.device.type}"
 
     def _get_ready(self, plan: MergePlan) -> Common:
         """Makes the state that candidates share, unless the last candidate's serves."""
         method, outputs = plan.outputs.method, plan.outputs
         large = method.prepare is not None or method.survey is not None
-        if large in self._commons and self._commons[large].key == outputs.survey_key:
-            return self._commons[large]
+        found = self._commons.get(large)
+        if found is not None and found.key == outputs.survey_key and self._prepared.hold(outputs):
+            return found
         self._commons.pop(large, None)  # before more is made
         if method.prepare is not None:
             self._weights.forget_arrays()  # of another method, other options or sources
-            prepare = partial(self._prepare, plan)
-            bounds = prepared_bounds(outputs)
-            self._prepared.fill(self._prepared_key(plan), bounds, prepare, everywhere=outputs.known_by_content)
+        self._prepared.fill(outputs, partial(self._prepare, plan))
         survey = None if method.survey is None else method.survey(_Surveyed(self, plan), plan.outputs.options)
         self._commons[large] = Common(outputs.survey_key, survey)
         return self._commons[large]

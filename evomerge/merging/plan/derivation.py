@@ -117,9 +117,9 @@ class _Derivation:
         known = all(source is None or source.known_by_content for source in (self.recipe.base, *self.recipe.sources))
         tokenizer, templates = self._tokens(problems)
         return Outputs(
-            self.method, self.options, tensors, frozenset(more), self.template.aliases, self.template,
-            config, config != self.reference.config, prepared_key, survey_key, known, tuple(problems),
-            tokenizer, templates, self.steps, count_layers(tensors, self.recipe.groups.layer_pattern),
+            self.method, self.options, tensors, frozenset(more), self.template.aliases, self.template, config,
+            config != self.reference.config, prepared_key, survey_key, known, tuple(problems), tokenizer, templates,
+            self.steps, count_layers(tensors, self.recipe.groups.layer_pattern), tuple(self._named().values()),
         )  # fmt: skip
 
     def _tokens(self, problems: list[str]) -> tuple[MergedTokenizer | None, Mapping[str, str] | None]:

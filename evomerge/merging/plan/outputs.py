@@ -91,6 +91,7 @@ class Outputs:
         chat_templates: The model's chat templates by name; None for its tokenizer's own.
         steps: The recipe's steps after the merge, without their coefficients.
         layers: Number of layers that the tensors' names show.
+        sources: The opened base and sources.
     """
 
     method: MergeMethod
@@ -109,6 +110,7 @@ class Outputs:
     chat_templates: Mapping[str, str] | None = None
     steps: tuple[Step, ...] = ()
     layers: int = 0
+    sources: tuple[CheckpointSource, ...] = ()
 
     @functools.cached_property
     def merged(self) -> Mapping[str, OutputTensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,30 @@ from evomerge.checkpoints import TensorSpec
 from evomerge.checkpoints.tensor_files.mapped import content_digest
 from evomerge.merging.plan.merge_plan import MergePlan
 
+Prepare = Callable[[Sequence[str]], Iterable[tuple[str, Mapping[str, torch.Tensor]]]]
+"""Gives the prepared arrays of tensors, by name."""
+
 
 class RecipeSource:
     """The model of a recipe, of which each tensor is merged when it is asked for.
 
-    Nothing is written and nothing is kept: the source takes no memory but that of the tensors which it has given and
-    their readers still hold, and the blocks that one merge computes in. What the recipe's method prepares is prepared
-    anew for every tensor. See :class:`~evomerge.checkpoints.CheckpointSource`.
+    No merged tensor is kept: the source takes no memory but that of the tensors which it has given and their readers
+    still hold, and the blocks that one merge computes in. What the recipe's method prepares is kept by whoever merges
+    with it, else prepared anew for every tensor. See :class:`~evomerge.checkpoints.CheckpointSource`.
 
     Args:
         plan: The recipe's plan.
         merge: Merges one tensor of it on the CPU, into new memory.
+        prepare: Prepares what its method needs, for tensors by name.
+
+    Attributes:
+        plan: The recipe's plan.
+        prepare: See above.
     """
 
-    def __init__(self, plan: MergePlan, merge: Callable[[str], torch.Tensor]) -> None:
+    def __init__(self, plan: MergePlan, merge: Callable[[str], torch.Tensor], prepare: Prepare) -> None:
         self.plan = plan
+        self.prepare = prepare
         self._merge = merge
 
     @property

@@ -12,7 +12,7 @@ import hashlib
 import secrets
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,10 +25,10 @@ from evomerge.checkpoints import map_arrays, write_arrays
 from evomerge.errors import InputError
 from evomerge.lease import Lease
 from evomerge.merging.plan.outputs import Outputs, OutputTensor
+from evomerge.merging.plan.recipe_source import Prepare
 from evomerge.merging.prepared.notice import PreparationNotice
 
 Arrays = Mapping[str, torch.Tensor]
-Prepare = Callable[[Sequence[str]], Iterable[tuple[str, Arrays]]]
 Place = Literal["disk", "memory", "nowhere"]
 
 # Data of one file; with less, an interruption loses less.
@@ -63,6 +63,20 @@ class PreparedSettings:
                 left[plan[name]] -= bound
         return plan
 
+    def without(self, bounds: Mapping[str, int], plan: Mapping[str, Place]) -> PreparedSettings:
+        """The limits that are left to other arrays, when these have found the places of a plan."""
+        taken = {at: sum(bounds[name] for name, place in plan.items() if place == at) for at in ("disk", "memory")}
+        return replace(self, disk=self.disk - taken["disk"], memory=self.memory - taken["memory"])
+
+    def shared(self, everywhere: bool) -> PreparedSettings:
+        """The same without the folder, where others cannot use it or this machine does not see it.
+
+        Args:
+            everywhere: Whether the arrays' key means the same in other processes.
+        """
+        seen = self.folder is not None and Path(self.folder).parent.is_dir()
+        return self if everywhere and seen else replace(self, folder=None)
+
 
 class PreparedStore:
     """The prepared arrays of one method, its options and its models: those used last.
@@ -81,7 +95,15 @@ class PreparedStore:
         """The arrays of a tensor, or None if they are not kept."""
         return self._kept.get(name) if key == self._key else None
 
-    def fill(self, key: str, bounds: Mapping[str, int], prepare: Prepare, *, everywhere: bool) -> None:
+    def fill(
+        self,
+        key: str,
+        bounds: Mapping[str, int],
+        prepare: Prepare,
+        *,
+        everywhere: bool,
+        room: PreparedSettings | None = None,
+    ) -> None:
         """Makes sure that arrays are there, as far as there is room: found on disk, or prepared now.
 
         Another worker that fills the same folder is waited for, and what it prepared is used.
@@ -91,14 +113,13 @@ class PreparedStore:
             bounds: Most bytes for each tensor, by name.
             prepare: Prepares the arrays of the tensors that it is given the names of.
             everywhere: Whether the key means the same in other processes, so that they may share the arrays.
+            room: Limits that are narrower than the store's own.
         """
         if key != self._key:
             self._key, self._kept, self._seen = key, {}, set()
         if bounds.keys() <= self._seen:
             return
-        settings = self.settings
-        if not everywhere or (settings.folder is not None and not Path(settings.folder).parent.is_dir()):
-            settings = replace(settings, folder=None)
+        settings = (room or self.settings).shared(everywhere)
         plan = settings.plan(bounds)
         if settings.folder is None or "disk" not in plan.values():
             self._prepare(plan, bounds, prepare, None)
@@ -145,6 +166,11 @@ def prepared_bound(outputs: Outputs, tensor: OutputTensor) -> int:
     return bound(shape, tensor.slots, outputs.options)
 
 
+def prepared_key(outputs: Outputs, device: torch.device) -> str:
+    """Everything that prepared arrays depend on, besides their tensor and the code."""
+    return f"{outputs.prepared_key} on {device.type}"
+
+
 def code_digest() -> str:
     """SHA-256 over the code of all methods and kernels: arrays that other code prepared may be other arrays."""
     digest = hashlib.sha256(torch.__version__.encode())
@@ -175,7 +201,10 @@ class _Folder:
             try:
                 self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
                 lease = Lease.take(self._path)
-            except InputError:  # another worker fills it; what it prepares is used
+            except (
+                InputError,
+                FileNotFoundError,
+            ):  # another worker fills it, and what it prepares is used; or empties it
                 time.sleep(_POLL)
             except OSError:  # no room for a lease is no room for arrays either: they are prepared in memory
                 break

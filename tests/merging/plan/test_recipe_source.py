@@ -12,7 +12,16 @@ from safetensors.torch import load_file
 
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
-from evomerge.merging import Checkpoints, LiveModel, Merger, NonFinite, WeightCache, footprint, merge_to_folder
+from evomerge.merging import (
+    Checkpoints,
+    LiveModel,
+    Merger,
+    NonFinite,
+    PreparedSettings,
+    WeightCache,
+    footprint,
+    merge_to_folder,
+)
 from evomerge.merging.prepared import prepared_bounds
 from evomerge.recipe import CheckpointRef, OutputLayer, Recipe
 from tests.building import tiny
@@ -181,5 +190,9 @@ def test_predicted_memory(family: Callable[..., Family]) -> None:
     largest = max(spec.nbytes for spec in checkpoints.reference.specs.values())
     assert footprint(checkpoints, recipe, model_dtype="bfloat16").working == largest
     deep = replace(recipe, sources=(recipe, recipe))
-    anew = max(prepared_bounds(Merger(checkpoints).outputs(recipe)).values())  # there is no room for it inside
-    assert footprint(checkpoints, deep, model_dtype="bfloat16").working == 2 * (2 * largest + anew)
+    found = footprint(checkpoints, deep, model_dtype="bfloat16")
+    assert found.working == 2 * 2 * largest
+    bounds = prepared_bounds(Merger(checkpoints).outputs(recipe))
+    assert found.prepared["memory"] == 2 * sum(bounds.values()), "of the outer recipe, and once for both inner ones"
+    nowhere = footprint(checkpoints, deep, model_dtype="bfloat16", prepared=PreparedSettings(disk=0, memory=0))
+    assert nowhere.working == 2 * (2 * largest + max(bounds.values())) + max(bounds.values())

@@ -1,0 +1,142 @@
+"""Prepared arrays of recipes inside of recipes.
+
+An inner recipe is merged tensor by tensor whenever one of its tensors is read, once for every candidate. What its
+method prepares does not depend on coefficients, so it is kept like that of the outer method, under the same limits and
+beside it on disk. What the merge gives is not kept: that takes a model's size for each inner recipe, and where
+candidates differ in these it would be written once for each candidate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from evomerge.errors import InputError
+from evomerge.lease import Lease
+from evomerge.merging.plan.outputs import Outputs
+from evomerge.merging.plan.recipe_source import RecipeSource
+from evomerge.merging.prepared.store import (
+    Arrays,
+    Place,
+    PreparedSettings,
+    PreparedStore,
+    prepared_bounds,
+    prepared_key,
+)
+
+_CPU = torch.device("cpu")  # where inner recipes are merged, wherever the outer one is
+_FOLDERS = "inside-"
+
+
+def inner_sources(outputs: Outputs) -> Iterator[RecipeSource]:
+    """The recipes inside of one, at any depth, those first that others are merged from."""
+    for source in outputs.sources:
+        if isinstance(source, RecipeSource):
+            yield from inner_sources(source.plan.outputs)
+            yield source
+
+
+def inner_bounds(outputs: Outputs) -> Iterator[tuple[str, RecipeSource, Mapping[str, int]]]:
+    """Arrays that recipes inside prepare: their key, who prepares them, and the most bytes for each tensor.
+
+    Two recipes that differ in coefficients alone share what is prepared; it comes once.
+    """
+    found: dict[str, set[str]] = {}
+    for source in inner_sources(outputs):
+        key = prepared_key(source.plan.outputs, _CPU)
+        known = found.setdefault(key, set())
+        bounds = {name: most for name, most in prepared_bounds(source.plan.outputs).items() if name not in known}
+        known |= bounds.keys()
+        if bounds:
+            yield key, source, bounds
+
+
+def places(outputs: Outputs, settings: PreparedSettings) -> dict[str, dict[str, Place]]:
+    """The place of what a recipe and those inside prepare, by :attr:`Outputs.prepared_key` and tensor."""
+    found: dict[str, dict[str, Place]] = {source.plan.outputs.prepared_key: {} for source in inner_sources(outputs)}
+    for _, source, bounds in inner_bounds(outputs):
+        plan = settings.plan(bounds)
+        found.setdefault(source.plan.outputs.prepared_key, {}).update(plan)
+        settings = settings.without(bounds, plan)
+    own = settings.plan(prepared_bounds(outputs))
+    return {**found, outputs.prepared_key: own | found.get(outputs.prepared_key, {})}
+
+
+class InnerArrays:
+    """The prepared arrays of recipes inside, for the recipe that was merged last.
+
+    Args:
+        settings: Where they are kept, each method's in a folder of its own.
+    """
+
+    def __init__(self, settings: PreparedSettings) -> None:
+        self._settings = settings
+        self._stores: dict[str, PreparedStore] = {}
+
+    def get(self, key: str, name: str) -> Arrays | None:
+        """The arrays of a tensor, or None if they are not kept."""
+        return self._stores[key].get(key, name) if key in self._stores else None
+
+    def holds(self, outputs: Outputs) -> bool:
+        """Whether all that a recipe needs was looked after, and has not been forgotten since."""
+        return all(key in self._stores for key, _, _ in inner_bounds(outputs))
+
+    def fill(self, outputs: Outputs) -> PreparedSettings:
+        """Makes sure that the arrays of all recipes inside of one are there, as far as there is room.
+
+        Where it needs some that are not there, those that only other recipes need are forgotten.
+
+        Args:
+            outputs: The outer recipe's.
+
+        Returns:
+            The limits that are left to what the outer recipe's own method prepares.
+        """
+        wanted = list(inner_bounds(outputs))
+        if any(key not in self._stores for key, _, _ in wanted):
+            self._forget_others({key for key, _, _ in wanted})
+        left = self._settings
+        for key, source, bounds in wanted:
+            known = source.plan.outputs.known_by_content
+            room = self._within(left, key)
+            plan = room.shared(known).plan(bounds)
+            store = self._stores.setdefault(key, PreparedStore(room))
+            store.fill(key, bounds, source.prepare, everywhere=known, room=room)
+            left = left.without(bounds, plan)
+        return left
+
+    def _within(self, settings: PreparedSettings, key: str) -> PreparedSettings:
+        """Limits with the folder for one key, of which the parent is made where this machine sees the run's folder."""
+        if settings.folder is None:
+            return settings
+        folder = Path(settings.folder)
+        if folder.parent.is_dir() and not folder.exists():
+            try:
+                folder.mkdir(mode=0o700, exist_ok=True)
+            except OSError:
+                return replace(settings, folder=None)
+        return replace(settings, folder=str(folder / _folder_name(key)))
+
+    def _forget_others(self, keys: Collection[str]) -> None:
+        """Forgets all but some keys, their files too, unless another worker writes them just now."""
+        self._stores = {key: store for key, store in self._stores.items() if key in keys}
+        stay = set(map(_folder_name, keys))
+        home = None if self._settings.folder is None else Path(self._settings.folder)
+        for folder in [] if home is None else home.glob(f"{_FOLDERS}*"):
+            if folder.name in stay:
+                continue
+            try:
+                lease = Lease.take(folder)
+            except (InputError, OSError):
+                continue
+            shutil.rmtree(folder, ignore_errors=True)
+            lease.release()
+
+
+def _folder_name(key: str) -> str:
+    return _FOLDERS + hashlib.sha256(key.encode()).hexdigest()[:16]

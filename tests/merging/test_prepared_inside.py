@@ -1,0 +1,213 @@
+"""Methods of recipes inside of recipes prepare once for all candidates, within the limits that hold for all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from evomerge.checkpoints import open_source, read_header
+from evomerge.lease import Lease
+from evomerge.merging import Checkpoints, Merger, PreparedSettings, footprint
+from evomerge.recipe import Recipe
+from tests.apart import Apart
+from tests.merging.conftest import Family, make_recipe
+from tests.merging.test_prepared_store import CHILD, METHOD
+
+
+@dataclass
+class Inside:
+    """Recipes with a method inside that writes its calls down, by a letter for each option."""
+
+    outer: Recipe
+    inner: Recipe
+    checkpoints: Checkpoints
+    code: Path
+    folder: Path
+
+    def calls(self) -> Counter[str]:
+        """How often each tensor was prepared since this was last asked."""
+        file = self.code / "calls.txt"
+        names = file.read_text().split() if file.exists() else []
+        file.unlink(missing_ok=True)
+        return Counter(names)
+
+    def merger(self, **limits: int) -> Merger:
+        return Merger(self.checkpoints, prepared=PreparedSettings(str(self.folder), **limits))
+
+    def once(self, times: int = 1) -> Counter[str]:
+        return Counter(dict.fromkeys(self.checkpoints.merged_names, times))
+
+    def candidates(self, outer: Recipe | None = None) -> Iterator[Recipe]:
+        """Three recipes that differ in outer coefficients alone."""
+        outer = outer or self.outer
+        for scale in (1.0, 0.75, 0.5):
+            yield replace(outer, coefficients={name: own * scale for name, own in outer.coefficients.items()})
+
+    def parts(self) -> list[Path]:
+        return sorted(self.folder.glob("*/part-*.safetensors"))
+
+
+def merged(merger: Merger, recipe: Recipe) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in merger.stream(recipe)}
+
+
+def scaled(recipe: Recipe, factor: float) -> Recipe:
+    return replace(recipe, coefficients={name: own * factor for name, own in recipe.coefficients.items()})
+
+
+@pytest.fixture
+def inside(family: Callable[..., Family], tmp_path: Path, own_methods: Path) -> Inside:
+    (own_methods / "written_down.py").write_text(METHOD, encoding="utf-8")
+    base, one, two = family()
+    inner = make_recipe("written_down", [one, two], base)
+    known = {ref: replace(ref, fingerprint=open_source(ref.source).fingerprint()) for ref in inner.references}
+    assert inner.base is not None
+    inner = replace(inner, base=known[inner.base], sources=tuple(known[ref] for ref in inner.sources))
+    plain = make_recipe("task_arithmetic", [one, two], base)
+    outer = replace(plain, base=inner.base, sources=(inner, inner.sources[1]))
+    return Inside(outer, inner, Checkpoints.open(outer), own_methods, tmp_path / "prepared")
+
+
+def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.mark.parametrize("outer", ["task_arithmetic", "ties", "tsvm", "linear"])
+def test_once_for_all_candidates(inside: Inside, outer: str) -> None:
+    """Whatever the outer method prepares or surveys, and with baselines in between."""
+    options = {"scope": "global"} if outer == "ties" else {}
+    like = make_recipe(outer, [Path("a"), Path("b")], Path("c"), options=options)
+    base = None if outer == "linear" else inside.outer.base
+    recipe = replace(like, base=base, sources=inside.outer.sources)
+    baseline = replace(make_recipe("linear", [Path("a")]), sources=(inside.inner,))
+    merger = inside.merger()
+    merged(merger, baseline)
+    assert inside.calls() == inside.once()
+    for candidate in inside.candidates(recipe):
+        merged(merger, candidate)
+        merged(merger, baseline)
+        assert inside.calls() == Counter()
+
+
+def test_at_any_depth(inside: Inside) -> None:
+    """What is prepared for the middle of three takes the innermost model, and that is prepared once too."""
+    middle = replace(inside.inner, sources=(inside.inner, inside.inner.sources[1]))
+    recipe = replace(inside.outer, sources=(middle, inside.outer.sources[1]))
+    merger = inside.merger()
+    for candidate in inside.candidates(recipe):
+        merged(merger, candidate)
+    assert inside.calls() == inside.once(2), "once inside, and once in the middle"
+
+
+def test_inner_recipes_that_differ_in_coefficients_share_it(inside: Inside) -> None:
+    merger = inside.merger()
+    both = replace(inside.outer, sources=(inside.inner, scaled(inside.inner, 0.5)))
+    nothing = Merger(inside.checkpoints, prepared=PreparedSettings(disk=0, memory=0))
+    expected = merged(nothing, both)
+    inside.calls()
+    assert same(merged(merger, both), expected)
+    merged(merger, replace(both, sources=(scaled(inside.inner, 0.25), inside.inner)))
+    assert inside.calls() == inside.once()
+
+
+def test_limits_hold_for_all_methods_together(inside: Inside) -> None:
+    """What finds no room is prepared anew for each candidate, with the same result."""
+    recipe = replace(inside.inner, sources=inside.outer.sources)  # the same method outside, with other models
+    expected = merged(inside.merger(), recipe)
+    inside.calls()
+    names = inside.checkpoints.merged_names
+    own = sum(4 * inside.checkpoints.reference.specs[name].numel + 2 for name in names)
+    for disk, memory, kept in ((3 * own // 2, 0, 1.5), (own, own, 2.0), (0, own, 1.0), (0, 0, 0.0)):
+        for part in (*inside.parts(), *inside.folder.glob("part-*")):
+            part.unlink()
+        merger = inside.merger(disk=disk, memory=memory)
+        assert same(merged(merger, recipe), expected)
+        inside.calls()
+        assert same(merged(merger, recipe), expected)
+        again = sum(inside.calls().values())
+        on_disk = [*inside.parts(), *inside.folder.glob("part-*")]
+        stored = sum(info.nbytes for part in on_disk for info in read_header(part).values())
+        assert stored <= disk
+        places = footprint(
+            inside.checkpoints, recipe, prepared=PreparedSettings(str(inside.folder), disk=disk, memory=memory)
+        ).prepared
+        assert sum(places.values()) == 2 * own
+        assert places["disk"] == stored
+        assert places["memory"] <= memory
+        assert (again == 0) == (kept == 2.0)
+        assert (places["nowhere"] == 0) == (again == 0)
+
+
+def test_other_processes_prepare_nothing(inside: Inside, apart: Apart) -> None:
+    """Neither at the same time nor later."""
+    path = inside.code / "recipe.json"
+    inside.outer.save(path)
+    child = (CHILD, str(inside.code), str(path), str(inside.folder))
+    inside.folder.mkdir()
+    children = [apart.start(*child), apart.start(*child)]
+    answers = {other.output() for other in children}
+    assert inside.calls() == inside.once()
+    answers.add(apart.run(*child))
+    assert inside.calls() == Counter()
+    assert len(answers) == 1
+
+
+def test_a_process_that_begins_with_a_baseline_leaves_the_outer_methods_files(inside: Inside) -> None:
+    """As workers do that join later: they are compared with the first one by a baseline."""
+    recipe = replace(inside.inner, sources=inside.outer.sources)
+    merged(inside.merger(), recipe)
+    inside.calls()
+    later = inside.merger()
+    merged(later, replace(make_recipe("linear", [Path("a")]), sources=(inside.inner,)))
+    merged(later, recipe)
+    assert inside.calls() == Counter()
+
+
+def test_it_is_forgotten_when_others_are_needed(inside: Inside) -> None:
+    """So that recipes which change with every candidate do not fill the disk; what all of them need stays."""
+    merger = inside.merger()
+    turned = replace(inside.inner, sources=inside.inner.sources[::-1])
+    both = replace(inside.outer, sources=(inside.inner, turned))
+    merged(merger, inside.outer)
+    (first,) = inside.parts()
+    merged(merger, both)
+    assert inside.calls() == inside.once(2)
+    assert len(inside.parts()) == 2
+    assert first in inside.parts(), "what was there is not made again"
+    merged(merger, replace(inside.outer, sources=(turned, inside.outer.sources[1])))
+    assert inside.calls() == Counter()
+    rounded = replace(inside.inner, dtype="bfloat16")
+    merged(merger, replace(inside.outer, sources=(rounded, inside.outer.sources[1])))
+    assert inside.calls() == inside.once()
+    assert len(inside.parts()) == 1
+    assert first not in inside.parts()
+    merged(merger, both)
+    assert inside.calls() == inside.once(2)
+
+
+def test_what_another_worker_writes_just_now_is_left_to_it(inside: Inside) -> None:
+    folder = inside.folder / "inside-0123456789abcdef"
+    folder.mkdir(parents=True)
+    lease = Lease.take(folder)
+    merger = inside.merger()
+    merged(merger, inside.outer)
+    assert folder.is_dir()
+    lease.release()
+    merged(merger, replace(inside.outer, sources=(replace(inside.inner, dtype="bfloat16"), inside.outer.sources[1])))
+    assert not folder.exists()
+
+
+def test_without_a_folder_it_stays_in_memory(inside: Inside) -> None:
+    merger = inside.merger()
+    inside.folder = inside.folder / "of a machine" / "that does not see the run"
+    elsewhere = inside.merger()
+    for one in (merger, elsewhere, Merger(inside.checkpoints)):
+        for candidate in inside.candidates():
+            merged(one, candidate)
+        assert inside.calls() == inside.once()
+    assert not inside.folder.parent.exists()
