@@ -35,8 +35,10 @@ def from_recipe(
     """Builds the search space of a recipe.
 
     Its groups, layers, frozen groups, inner recipes and steps are those of every candidate. A number that its file
-    gives once is one gene, or part of a proportion where only the proportions between the models matter. The bounds are
-    those of the method, widened to hold the recipe's own values.
+    gives once is one gene, or part of a proportion where only the proportions between the models matter. What is one
+    for the whole model (:attr:`Coefficient.whole`) is one gene, whatever the file says it in; where the file gives
+    groups unlike values of it, one for each value. The bounds are those of the method, widened to hold the recipe's own
+    values.
 
     Args:
         settings: The user's choices: ``bounds`` and ``searched``.
@@ -83,6 +85,8 @@ def _unknown(settings: GenomeSettings, declared: Mapping[str, Coefficient], grou
         name, at, pattern = mark.partition("@")
         if name not in declared:
             yield f"genome.searched names the coefficient {name!r}; the method has {known}{suggest(name, declared)}"
+        elif at and declared[name].whole:
+            yield f"genome.searched names {mark!r}, but {name} is one for the whole model; leave out @{pattern}"
         elif at and not any(_is_in(pattern, group) for group in groups):
             labels = [group.label for group in groups]
             shown = ", ".join(labels[:6]) + (", ..." if labels[6:] else "")
@@ -123,6 +127,8 @@ class _Part:
         if not own and not settings.bounds.get(coefficient.name) and not self._said():
             self.cells = []
         found = set(self.cells)
+        if coefficient.whole:
+            numbers = list(_joined(numbers, self.values, self.cells, [group.label for group in recipe.groups.groups]))
         kept = ((number, {cell: s for cell, s in number.shares.items() if cell in found}) for number in numbers)
         self.numbers = [replace(number, shares=shares) for number, shares in kept if any(shares.values())]
         # Of what a file gives no number for, the value is the method's own.
@@ -184,6 +190,29 @@ class _Part:
             return None
         found = tuple(label for labels in kept for label in labels)
         return ShareBlock(self.coefficient.name, np.array(rows, dtype=np.intp), weights, totals, values, found)
+
+
+def _joined(
+    numbers: Sequence[Number], values: Matrix, cells: Sequence[Cell], groups: Sequence[str]
+) -> Iterator[Number]:
+    """One number for all groups that have one value, of a coefficient that says something of the whole model.
+
+    Args:
+        numbers: The numbers as the file gives them.
+        values: The recipe's own values.
+        cells: The places that are searched.
+        groups: Label by row.
+    """
+    places: dict[tuple[float, ...], list[Cell]] = {}
+    for row, *slot in cells:
+        places.setdefault((*slot, float(values[row, *slot])), []).append((row, *slot))
+    for found in places.values():
+        given = [number for number in numbers if any(cell in number.shares for cell in found)]
+        if given:
+            label = given[0].label
+            if len(places) == 1:
+                label = label.removesuffix(f" {groups[found[0][0]]}")
+            yield Number(label, given[0].coefficient, dict.fromkeys(found, 1.0))
 
 
 def _connected(numbers: Sequence[Number], *, by_row: bool) -> list[list[Number]]:

@@ -57,6 +57,33 @@ def test_a_number_away_from_neutral_is_searched_whatever_the_method_says() -> No
     assert "lambda rest" in space(recipe(**{"lambda": [1, 1, 0.8]}), (LAMBDA,)).labels
 
 
+WHOLE = Coefficient("lines.alpha", 0.0, 1.5, 1.0, per_model=False, whole=True)
+
+
+def test_what_is_one_for_the_whole_model_is_one_gene() -> None:
+    """JSON names a value for each group all the same; those of frozen groups are left as they are."""
+    own = recipe(weight=[[9, 9], [1, 2], [1, 2]], **{"lines.alpha": [0.3, 0.7, 0.7]})
+    found = space(own, (WEIGHT, WHOLE))
+    assert found.labels[-1] == "lines.alpha"
+    assert found.n_var == 5, "weights of two groups, and one alpha"
+    assert found.decode(found.encode(own)) == own
+    for end, value in ((0.0, 0.0), (1.0, 1.5)):
+        alpha = found.decode(np.array([0.5, 0.5, 0.5, 0.5, end])).coefficients["lines.alpha"]
+        assert alpha.tolist() == [0.3, value, value]
+    (only,) = space(own, (WEIGHT, WHOLE), searched=("lines.alpha",)).labels
+    assert only == "lines.alpha"
+    with pytest.raises(InputError, match=r"'lines.alpha@rest', but lines.alpha is one for the whole model; leave out"):
+        space(own, (WEIGHT, WHOLE), searched=("lines.alpha@rest",))
+
+
+def test_groups_whose_file_gives_the_whole_model_several_values_keep_them_apart() -> None:
+    """The recipe itself is where the search starts, so it has to be in the space."""
+    own = recipe(weight=[[9, 9], [1, 2], [1, 2]], **{"lines.alpha": [1.0, 0.7, 0.4]})
+    found = space(own, (WHOLE,))
+    assert found.labels == ("lines.alpha layers 0-1", "lines.alpha rest")
+    assert found.decode(found.encode(own)) == own
+
+
 def test_marks_choose_coefficients_and_groups() -> None:
     declared = (WEIGHT, DENSITY, LAMBDA)
     found = space(FREE, declared, searched=("weight@layers*", "lambda"))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -88,6 +89,23 @@ def test_the_recipe_is_the_first_candidate_and_the_others_differ_in_its_numbers_
     manifest = RunStore.read(searched).manifest
     assert manifest["starts"] == ["recipe"]
     assert manifest["genome"]["n_var"] == len(manifest["genome"]["labels"]) == 10
+
+
+def test_a_step_of_the_whole_model_has_one_gene(family: Family, tmp_path: Path) -> None:
+    own = ties(family)
+    own["post"] = [
+        {
+            "name": "lines",
+            "options": {"alpha_from": "value"},
+            "coefficients": {"alpha": [1, 0.8, 0.8], "beta": [0, 0.4, 0.4]},
+        }
+    ]
+    words = family.words(tmp_path / "run", recipe=written(tmp_path, own), **SMALL)
+    found = assemble(compose.search(words)).spec
+    assert found.labels[-2:] == ("lines.alpha", "lines.beta")
+    drawn = found.decode(np.full(found.n_var, 0.25))
+    for values in drawn.post[0].coefficients.values():
+        assert len(set(values[1:])) == 1, "one for all groups that are merged"
 
 
 def test_it_goes_on_where_it_was_and_its_members_are_exported(family: Family, searched: Path, tmp_path: Path) -> None:
