@@ -13,7 +13,7 @@ import torch
 from evomerge.checkpoints import open_source, read_header
 from evomerge.lease import Lease
 from evomerge.merging import Checkpoints, Merger, PreparedSettings, footprint
-from evomerge.recipe import Recipe
+from evomerge.recipe import CheckpointRef, Recipe
 from tests.apart import Apart
 from tests.merging.conftest import Family, make_recipe
 from tests.merging.test_prepared_store import CHILD, METHOD
@@ -65,9 +65,10 @@ def inside(family: Callable[..., Family], tmp_path: Path, own_methods: Path) -> 
     (own_methods / "written_down.py").write_text(METHOD, encoding="utf-8")
     base, one, two = family()
     inner = make_recipe("written_down", [one, two], base)
-    known = {ref: replace(ref, fingerprint=open_source(ref.source).fingerprint()) for ref in inner.references}
-    assert inner.base is not None
-    inner = replace(inner, base=known[inner.base], sources=tuple(known[ref] for ref in inner.sources))
+    known = {ref: replace(ref, fingerprint=open_source(ref.source).fingerprint()) for ref in inner.models}
+    assert isinstance(inner.base, CheckpointRef)
+    own = replace(inner.base, fingerprint=open_source(base).fingerprint())
+    inner = replace(inner, base=own, sources=tuple(known.values()))
     plain = make_recipe("task_arithmetic", [one, two], base)
     outer = replace(plain, base=inner.base, sources=(inner, inner.sources[1]))
     return Inside(outer, inner, Checkpoints.open(outer), own_methods, tmp_path / "prepared")

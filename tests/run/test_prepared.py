@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable
@@ -34,8 +35,9 @@ def scored(run: Path) -> int:
     return log.read_bytes().count(b'"evaluation":') if log.exists() else 0
 
 
-def parts(run: Path) -> list[tuple[str, int]]:
-    return sorted((path.name, path.stat().st_mtime_ns) for path in run.glob("prepared/part-*.safetensors"))
+def parts(run: Path, inside: str = ".") -> list[tuple[str, int]]:
+    found = run.glob(f"prepared/{inside}/part-*.safetensors")
+    return sorted((path.name, path.stat().st_mtime_ns) for path in found)
 
 
 def test_kept_until_the_search_is_over(family: Family, tmp_path: Path, program: Program) -> None:
@@ -51,6 +53,33 @@ def test_kept_until_the_search_is_over(family: Family, tmp_path: Path, program: 
     assert family.search(run, method="ties", evaluations=18) == 0
     assert not (run / "prepared").exists()
     assert family.search(whole, method="ties", evaluations=18, model__prepared_disk="0") == 0
+    assert records(run) == records(whole)
+    assert answers(run) == answers(whole)
+
+
+def test_what_recipes_inside_prepare_is_kept_as_well(family: Family, tmp_path: Path, program: Program) -> None:
+    """An optimised merge inside of the recipe whose numbers are searched; scores are those of a search without room."""
+    one, two, base = (str(family.folder / name) for name in ("one", "two", "base"))
+    every = {"groups": {"groups": [{"label": "all"}]}}
+    inner = {
+        "method": "wudi", "options": {"steps": 5}, "sources": [one, two], "base": base, **every,
+        "coefficients": {"lambda": [0.8]},
+    }  # fmt: skip
+    outer = {
+        "method": "task_arithmetic", "sources": [{"recipe": inner}, two], "base": base, **every,
+        "coefficients": {"weight": [[0.6, 0.4]], "lambda": [1.0]},
+    }  # fmt: skip
+    path, run, whole = tmp_path / "own.json", tmp_path / "run", tmp_path / "whole"
+    path.write_text(json.dumps(outer))
+    named = {"recipe": path, "models": None, "base": None, "method": None}
+    interrupt(program, family.words(run, **named, evaluations=60), run)
+    kept = parts(run, "inside-*")
+    assert kept
+    interrupt(program, family.words(run, **named, evaluations=120), run)
+    assert parts(run, "inside-*") == kept, "nothing was prepared again"
+    assert family.search(run, **named, evaluations=18) == 0
+    assert not (run / "prepared").exists()
+    assert family.search(whole, **named, evaluations=18, model__prepared_disk="0", model__prepared_memory="0") == 0
     assert records(run) == records(whole)
     assert answers(run) == answers(whole)
 
