@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +13,7 @@ from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
 from evomerge.search.allocation import AllocationSettings
 from evomerge.search.folding import Aggregate
-from evomerge.search.searchers import Bounded, ExpertPool, Problem, SearcherFactory
+from evomerge.search.searchers import Bounded, ExpertPool, Paced, Problem, Searcher, SearcherFactory
 from evomerge.settings import setting
 
 __all__ = [
@@ -165,12 +165,22 @@ class SearchPlan:
         return wanted if self.finalists and self.asks("selection") else 0
 
     @property
-    def most(self) -> int | None:
-        """The most candidates that the searcher can propose; None where that is not known beforehand."""
+    def chooser(self) -> Searcher | None:
+        """A fresh searcher that chooses among models, to ask what it will do; None where numbers are searched."""
         if self.pool is None:
             return None
-        searcher = self.searcher(Problem(self.genome.n_var, len(self.objectives), 1, pool=self.pool))
-        return searcher.left() if isinstance(searcher, Bounded) else None
+        return self.searcher(Problem(self.genome.n_var, len(self.objectives), 1, pool=self.pool))
+
+    @property
+    def most(self) -> int | None:
+        """The most candidates that the searcher can propose; None where that is not known beforehand."""
+        chooser = self.chooser
+        return chooser.left() if isinstance(chooser, Bounded) else None
+
+    def batches(self) -> Iterator[int] | None:
+        """Sizes of the batches that the searcher will propose; None where they are as large as the user says."""
+        chooser = self.chooser
+        return chooser.batches() if isinstance(chooser, Paced) else None
 
 
 @dataclass(frozen=True)

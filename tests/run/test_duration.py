@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,8 @@ from evomerge.evaluation import count_items
 from evomerge.run.assemble import assemble
 from evomerge.run.forecast.duration import Pace, duration
 from evomerge.run.search import search_plan
+from evomerge.store import RunStore, candidates
+from tests.building import perturbed
 from tests.run.family import Family
 
 # Two candidates at a time in 3 s, of which a quarter is merging, on 24 items each.
@@ -47,6 +50,51 @@ def test_windows_are_asked_of_survivors_too(family: Family, tmp_path: Path) -> N
     pace = replace(PACE, items=12)
     found = duration(assemble(compose.search(words)), pace)
     assert found.search == pytest.approx(pace.seconds(4, 24) + (1 + 2) * 3 * 3.0)
+
+
+@pytest.fixture
+def among(family: Family, tmp_path: Path) -> dict[str, Any]:
+    """Words of a search among three models."""
+    third = perturbed(family.folder / "base", tmp_path / "three", 3)
+    models = f"[{family.folder / 'one'},{family.folder / 'two'},{third}]"
+    return {"models": models, "objectives": "[first.acc]", "searcher__population": None, "evaluations": 100}
+
+
+def test_a_soup_is_a_batch_for_each_further_model(family: Family, tmp_path: Path, among: dict[str, Any]) -> None:
+    """Two batches of three shares, in each of which a worker idles; windows are asked of the soup so far too."""
+    words = [*family.words(tmp_path, **among, searcher="greedy_soup"), "searcher.options={grid: 3}"]
+    assembly = assemble(compose.search(words))
+    found = duration(assembly, PACE)
+    models = len({recipe.digest for recipe in search_plan(assembly).baselines.values()})
+    assert found.candidates == 6
+    assert found.search == PACE.seconds(models, 24) + 2 * PACE.seconds(3, 24)
+    fewer = replace(assembly, config=replace(assembly.config, budgets=replace(assembly.config.budgets, evaluations=4)))
+    assert duration(fewer, PACE).search == PACE.seconds(models, 24) + PACE.seconds(3, 24) + PACE.seconds(1, 24)
+    pace = replace(PACE, items=12)
+    windows = assemble(compose.search([*words, "allocation.policy=informative", "allocation.items=6"]))
+    assert duration(windows, pace).search == pytest.approx(
+        pace.seconds(models, 24) + 2 * pace.seconds(3, 12) + pace.seconds(1, 12)
+    )
+
+
+def test_a_soup_takes_no_more_than_was_counted(family: Family, tmp_path: Path, among: dict[str, Any]) -> None:
+    words = family.words(tmp_path / "run", **among, searcher="greedy_soup", method="linear")
+    counted = duration(assemble(compose.search(words)), PACE).candidates
+    assert main(["search", *words]) == 0
+    merged = [one for one in candidates(RunStore.read(tmp_path / "run")) if one.recipe["sources"][1:]]
+    assert counted == 2
+    assert len(merged) <= counted
+    assert max(one.order[0] for one in merged) <= 1 + counted, "the models, then a batch for each candidate"
+
+
+def test_generations_of_kin_are_a_few_pairs_each(family: Family, tmp_path: Path, among: dict[str, Any]) -> None:
+    """Three pairs and one with a stranger; then two with the new child, and one with a stranger."""
+    changes = {**among, "evaluations": 9}
+    words = family.words(tmp_path, **changes, searcher="kinship", method="slerp")
+    assembly = assemble(compose.search(words))
+    models = len({recipe.digest for recipe in search_plan(assembly).baselines.values()})
+    pairs = PACE.seconds(4, 24) + PACE.seconds(3, 24) + PACE.seconds(2, 24)
+    assert duration(assembly, PACE).search == PACE.seconds(models, 24) + pairs
 
 
 def test_shared_out_selection_items_cost_a_share(family: Family, tmp_path: Path) -> None:

@@ -9,7 +9,16 @@ import numpy as np
 
 from evomerge.contracts import landscape
 from evomerge.contracts._searcher.cases import Trace, disturbed, expert_pool, identical, refused
-from evomerge.search.searchers import Bounded, Observation, Problem, Proposal, Recommends, Searcher, SearcherSpec
+from evomerge.search.searchers import (
+    Bounded,
+    Observation,
+    Paced,
+    Problem,
+    Proposal,
+    Recommends,
+    Searcher,
+    SearcherSpec,
+)
 
 __all__ = ["N_VAR", "OptionalContract", "PartialContract"]
 
@@ -161,6 +170,12 @@ class OptionalContract(Subject):
         silent = [not size for size in sizes[1:]]
         assert silent == sorted(silent)
         assert all(bound is None or sum(sizes[ask:]) <= bound for ask, bound in enumerate(left))
+        fresh = self.make()
+        if isinstance(fresh, Paced) and isinstance(fresh, Bounded):
+            foreseen = list(fresh.batches())
+            assert sum(foreseen) == fresh.left()
+            assert sum(sizes) <= sum(foreseen)
+            assert sum(map(bool, sizes)) <= len(foreseen)
 
     def test_searchers_among_models_keep_what_is_feasible(self) -> None:
         """Merges of feasible models may be infeasible; of those that are kept some are feasible, if any are known."""

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from statistics import mean
 
@@ -139,7 +140,7 @@ def duration(assembly: Assembly, pace: Pace) -> Duration:
     candidates, search = _candidates(assembly, plan, pace), None
     if candidates is not None:
         pool = count_items(plan.items["search"])
-        search = pace.seconds(models, pool) + sum(_batches(assembly, candidates, pace, pool))
+        search = pace.seconds(models, pool) + sum(_batches(assembly, plan, candidates, pace))
         if plan.budgets.seconds is not None:
             search = min(search, plan.budgets.seconds)
     compared, confirmed = plan.shortlisted, plan.finalists if plan.asks("test") else 0
@@ -152,17 +153,27 @@ def duration(assembly: Assembly, pace: Pace) -> Duration:
     )
 
 
-def _batches(assembly: Assembly, candidates: int, pace: Pace, pool: int) -> Iterator[float]:
+def _batches(assembly: Assembly, plan: SearchPlan, candidates: int, pace: Pace) -> Iterator[float]:
     """Wall seconds of each batch, survivors that are asked the batch's window included; no race cuts any short."""
+    chooser, again = plan.chooser, _asked_again(assembly)
+    # A searcher among models learns from these alone, which are baselines, before it merges any.
+    probe = policies.load(assembly.config.allocation.policy).probe and chooser is None
+    kept = None if chooser is None else chooser.selection().places
+    for number, size in enumerate(_sizes(assembly, plan, candidates)):
+        items = count_items(plan.items["search"]) if probe and not number else pace.items
+        yield pace.seconds(size, items)
+        if number and again:
+            yield pace.seconds(size if kept is None else kept, pace.items)
+
+
+def _sizes(assembly: Assembly, plan: SearchPlan, candidates: int) -> Iterator[int]:
+    """How many new candidates each batch has, the last one cut to the budget."""
     whole = assembly.config.asynchronous  # nobody waits for a batch
-    batch = max(candidates if whole else searcher_settings(assembly.config).population or candidates, 1)
-    probe = policies.load(assembly.config.allocation.policy).probe
-    again = _asked_again(assembly)
-    for first in range(0, candidates, batch):
-        size = min(batch, candidates - first)
-        yield pace.seconds(size, pace.items if first or not probe else pool)
-        if first and again:
-            yield pace.seconds(size, pace.items)
+    usual = candidates if whole else searcher_settings(assembly.config).population or candidates
+    sizes = plan.batches() or repeat(max(usual, 1))
+    while candidates > 0 and (size := min(next(sizes, 0), candidates)):
+        yield size
+        candidates -= size
 
 
 def _asked_again(assembly: Assembly) -> bool:
@@ -188,6 +199,7 @@ def _candidates(assembly: Assembly, plan: SearchPlan, pace: Pace) -> int | None:
     """How many candidates budgets allow and the searcher can propose; None where neither tells."""
     budgets = plan.budgets
     limits = [limit for limit in (budgets.evaluations, plan.most) if limit is not None]
-    each = max(pace.items, 1) * (2 if _asked_again(assembly) else 1)
+    # Of those who choose among models it is not known how many are asked again: this is the most that is affordable.
+    each = max(pace.items, 1) * (2 if _asked_again(assembly) and plan.pool is None else 1)
     limits += [] if budgets.items is None else [budgets.items // each]
     return min(limits, default=None)

@@ -10,7 +10,7 @@ name, the number of objectives it takes, how it handles constraints, its options
 searches) `Steady`; one of pymoo's is a call of ``_shared.pymoo_adapter``. One that chooses among models instead of
 searching numbers proposes recipes (``recipes=True``), which the problem's `ExpertPool` makes. A searcher that would
 rather return something else than its best observation has a method `Recommends.recommend`, one that knows how much it
-can still propose `Bounded.left`. Names with a leading
+can still propose `Bounded.left`, one that knows the sizes of its batches `Paced.batches`. Names with a leading
 underscore are shared parts.
 Besides, README's table of searchers gets what `table` says; nothing else is edited: `load` finds the file, the command
 line takes ``searcher.name=mysearcher``, and ``tests/contracts`` runs the contract (:mod:`evomerge.contracts.searcher`)
@@ -30,6 +30,7 @@ from evomerge.search.searchers._shared.protocol import (
     Array,
     Bounded,
     Observation,
+    Paced,
     Problem,
     Proposal,
     Recommends,
@@ -49,6 +50,7 @@ __all__ = [
     "ExpertPool",
     "Generational",
     "Observation",
+    "Paced",
     "Parents",
     "Problem",
     "Proposal",

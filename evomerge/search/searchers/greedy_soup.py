@@ -15,7 +15,7 @@ A method that merges two models takes a chain, whatever ``form`` says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,6 +115,11 @@ class GreedySoup(Generational):
         else:
             untried = sum(len(soup.left) for soup in self._soups if self._fits(soup))
         return untried * (len(self._steps) or 1)
+
+    def batches(self) -> Iterator[int]:
+        """One batch for each expert that has not been tried, as if there were one soup; see `Paced.batches`."""
+        each = len(self._steps) or 1
+        return iter([each] * (self.left() // each))
 
     def _begun(self, members: Sequence[int]) -> _Soup:
         ordered = sorted(members, key=lambda expert: (self._rank[f"1.{expert}"], expert))

@@ -16,9 +16,10 @@ The paper merges pairs by SLERP: ``method=slerp``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, repeat
+from math import comb
 
 import numpy as np
 
@@ -114,6 +115,13 @@ class Kinship(Generational):
     def selection(self) -> Selection:
         """The best are kept and compete with their children."""
         return Selection(self._best, self._top if self._best else min(self._top, len(self._pool.experts)))
+
+    def batches(self) -> Iterator[int]:
+        """Pairs of the best, then generations in which one child is among the best; see `Paced.batches`."""
+        stranger = self._explore == "always"
+        if not self._merged:
+            yield comb(min(self._top, len(self._pool.experts)), 2) + stranger
+        yield from repeat(self._top - 1 + stranger)
 
     def _may(self, pair: tuple[str, ...]) -> bool:
         """Whether a pair has not been merged, and can be."""

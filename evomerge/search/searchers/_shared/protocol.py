@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -175,6 +175,18 @@ class Bounded(Protocol):
         """The most proposals whose values it has not been told yet, models alone not counted: these cost nothing.
 
         It never grows, and asking changes nothing.
+        """
+        ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A searcher whose batches have no size that the user sets, and that knows what size they will have."""
+
+    def batches(self) -> Iterator[int]:
+        """Sizes of the batches to come, models alone left out: these cost nothing.
+
+        Of a `Bounded` searcher it is the slowest course that the search can take; others need not end.
         """
         ...
 
