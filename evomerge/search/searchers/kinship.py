@@ -118,9 +118,9 @@ class Kinship(Generational):
 
     def batches(self) -> Iterator[int]:
         """Pairs of the best, then generations in which one child is among the best; see `Paced.batches`."""
-        stranger = self._explore == "always"
+        stranger, experts = self._explore == "always", len(self._pool.experts)
         if not self._merged:
-            yield comb(min(self._top, len(self._pool.experts)), 2) + stranger
+            yield comb(min(self._top, experts), 2) + (stranger and experts > self._top)
         yield from repeat(self._top - 1 + stranger)
 
     def _may(self, pair: tuple[str, ...]) -> bool:
