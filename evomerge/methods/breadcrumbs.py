@@ -13,7 +13,9 @@ normalise   none                                        none, or weight
 
 The defaults are the paper's, which keeps a density of 0.05 to 0.2 below a gamma of 0.001 to 0.01 and adds all deltas
 with one scale. mergekit drops the whole delta of a tensor that has less than 1 / gamma elements (``small: zero``), as
-norms easily have; nothing speaks for it but equal results. At least one element of each row or tensor is kept else.
+norms easily have; nothing speaks for it but equal results. Else at least one element of each row or tensor is kept,
+where the code of the paper keeps none of a row so short that its density means less than one: of under 7 elements at a
+density of 0.15.
 
 At gamma 0 this is pruning by magnitude. With ``scope: tensor`` and ``rounding: up`` that is what the code of DARE drops
 elements by where its strategy is ``magnitude``, without rescaling.
@@ -43,7 +45,7 @@ def starts(n_models: int, options: Options) -> Starts:
 
 METHOD = MergeMethod(
     name="breadcrumbs",
-    summary="leave out the largest and the smallest elements of deltas, add a weighted sum",
+    summary="leave out the largest and the smallest elements of deltas, but not all of a row, add a weighted sum",
     paper="Davari and Belilovsky 2023, Model breadcrumbs, https://arxiv.org/abs/2312.06795",
     merge=merging(medium),
     coefficients=coefficients,

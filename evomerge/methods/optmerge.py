@@ -18,7 +18,9 @@ momentum        0.9
 steps           300                     300
 ==============  ======================  ==============================
 
-mergekit has no such method. The defaults are the paper's, whose ``lambda`` is 0.1 to 1.
+mergekit has no such method. The defaults are the paper's, whose ``lambda`` is 0.1 to 1. Of a matrix with fewer singular
+values than there are experts the largest of each is kept, where the code of the paper keeps none: nothing interferes
+there, and such a matrix gets the start, the mean delta.
 
 Once per search and matrix the largest singular vectors of each expert are found, then the end of the descent from an
 eigendecomposition, all in float64 (``adam``: step by step, see WUDI). The matrices of a model of 135 million parameters
@@ -49,7 +51,8 @@ RANK = Option(
     None,
     None,
     float,
-    "fraction of the singular values that is kept of projectors and targets; left out, 1 / number of experts",
+    "fraction of the singular values, at least one, that is kept of projectors and targets; left out, 1 / number of "
+    "experts",
     low=0.0,
     high=1.0,
 )
@@ -85,7 +88,7 @@ def scratch_bytes(shape: Sequence[int], n_inputs: int, options: Options) -> int:
 
 METHOD = descending(
     name="optmerge",
-    summary="merged delta of least interference with the large singular values of all experts",
+    summary="merged delta of least interference with the large singular values of all experts, at least one of each",
     paper="Wei et al. 2025, Unifying multimodal large language model capabilities, https://arxiv.org/abs/2505.19892",
     objective_of=objective,
     scratch_bytes=scratch_bytes,

@@ -15,9 +15,10 @@ stored                                          float32, or float16
 ==========  ==================================  ==========================
 
 The defaults are the paper's; their alpha, 1, is ``lambda``. Of a matrix with fewer directions than models one triple of
-each delta is kept, where the code of the paper keeps none. Directions whose singular value is zero are left out, where
-that code takes arbitrary ones, and so are directions that two deltas share to the last digit: what is the same in n
-deltas is added once. A model of weight zero still has its part in which directions are orthogonal.
+each delta is kept, where the code of the paper keeps none, which leaves such a matrix the base's. Directions whose
+singular value is zero are left out, where that code takes arbitrary ones, and so are directions that two deltas share
+to the last digit: what is the same in n deltas is added once. A model of weight zero still has its part in which
+directions are orthogonal.
 
 What is prepared with ``ranks: fixed`` is one array of a model's size, and a candidate is one pass over the base and it;
 with ``weights: searched`` one array for each model. With ``ranks: searched`` the triples that may be kept are prepared,
@@ -43,7 +44,7 @@ def leading(deltas: Sequence[torch.Tensor], options: Options) -> list[Svd]:
 
 METHOD = orthogonalising(
     name="tsvm",
-    summary="leading singular triples of deltas, made orthogonal across deltas and added up",
+    summary="leading singular triples of deltas, at least one of each, made orthogonal across deltas and added up",
     paper="Gargiulo et al. 2025, Task singular vectors, https://arxiv.org/abs/2412.00081",
     leading=leading,
     options=TASK_OPTIONS,

@@ -52,6 +52,15 @@ def test_which_gives_way_where_both_do_not_fit() -> None:
     assert delta_of(ROW, delta, at(1.0, 0.4)).tolist() == [0, 0, 3, 2, 1]
 
 
+def test_of_a_short_row_one_element_is_kept() -> None:
+    """Where the density means less than one, of which the paper's code keeps none: rows of under 7 at 0.15."""
+    delta = torch.tensor([[5.0, 1, 2, 3, 4, 6, 0.5], [1, 2, 3, 4, 5, 6, 7]])
+    for columns, kept in ((7, [6, 7]), (6, [6, 6]), (1, [5, 1])):
+        found = delta_of(ROW, delta[:, :columns].contiguous(), at(0.15, 0.006))
+        assert (found != 0).sum(1).tolist() == [1, 1]
+        assert found.sum(1).tolist() == kept
+
+
 def test_published_counts() -> None:
     """Of 2000 elements mergekit keeps 1000 at density .5 and gamma .01; of 64 elements it keeps none."""
     large = torch.randn(2000, generator=torch.Generator().manual_seed(0))

@@ -34,7 +34,8 @@ KEEP = Option(
     "share",
     ("share", "all"),
     str,
-    "the most triples of a delta that take part: an n-th of the rank with n models, or all (the lossless variant)",
+    "the most triples of a delta that take part: an n-th of the rank with n models, at least one, or all (the lossless "
+    "variant)",
 )
 RANKS = Option(
     "fixed", ("fixed", "searched"), str, "whether all that may be kept is, or a fraction of it that can be searched"
