@@ -76,6 +76,15 @@ def test_few_candidates_leave_a_proxy_unmeasured(tmp_path: Path) -> None:
     assert unmeasured.endswith("had answered enough to compare the two, which is too few.")
 
 
+def test_a_race_that_nobody_left_early_is_said_to_have_asked_all(tmp_path: Path) -> None:
+    """A test that is nearly never wrong drops nobody."""
+    options = {"race_options": {"level": 1e-6}}
+    found = results(tmp_path, allocated("ga", 16, race="sequential", rungs=2, **options))
+    chosen, cost, *_ = plain(scoring(found))
+    assert chosen == "All candidates have come to be asked every search item: race sequential, estimator mean."
+    assert cost.startswith("A candidate was asked 48.0 of 48 search items on average")
+
+
 def test_shared_out_selection_items_are_told_of(tmp_path: Path) -> None:
     """Six candidates were asked half of the 40 items on average, up to rounding to items of each task."""
     plan = allocated("ga", 24)

@@ -29,6 +29,9 @@ def _chosen(results: Results) -> str:
     found = results.store.manifest.get("allocation")
     parts = list(_parts(found)) if isinstance(found, Mapping) else []
     how = f": {', '.join(parts)}" if parts else ""
+    total, candidates, pool = _asked(results, "search")
+    if total == candidates * pool:  # a race that nobody could be dropped from, windows that have grown
+        return f"All candidates have come to be asked every search item{how}."
     return f"Candidates were not all asked every search item{how}."
 
 
@@ -44,13 +47,18 @@ def _parts(settings: Mapping[str, object]) -> Iterator[str]:
         yield f"proxy {settings['proxy']}"
 
 
-def _cost(results: Results, split: str) -> str:
+def _asked(results: Results, split: str) -> tuple[int, int, int]:
+    """How many items candidates were asked in all, how many candidates there are, and how many items."""
     store = results.store
     evaluations = store.evaluations(split)
     named = {e.digest for e in evaluations if e.name is not None}
     own = [e for e in evaluations if e.digest not in named and not e.recommended]
-    total, candidates = sum(newly_asked(store, e) for e in own), len({e.digest for e in own})
     pool = max((e.items for e in evaluations), default=0)
+    return sum(newly_asked(store, e) for e in own), len({e.digest for e in own}), pool
+
+
+def _cost(results: Results, split: str) -> str:
+    total, candidates, pool = _asked(results, split)
     return (
         f"A candidate was asked {total / max(candidates, 1):.1f} of {count(pool, f'{split} item')} on average, "
         f"{count(total, 'item')} in all."
