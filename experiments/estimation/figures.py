@@ -123,7 +123,7 @@ def _coverage(axis: Axes, found: Sequence[Row]) -> None:
     axis.axvspan(93, 97, color="#e6e5e1", zorder=0)
     axis.set_yticks(range(len(labels)), labels)
     axis.set(title="Coverage of 95 % intervals", xlabel="%", xlim=(None, 100.5))
-    axis.legend(fontsize=8, frameon=False, loc="upper left")
+    axis.legend(fontsize=8, frameon=False, loc="lower right")
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=8)
 
