@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,16 @@ def test_inspect_logs_with_unequal_truncation_get_no_verdict(tmp_path: Path) -> 
     assert (found["verdict"], found["truncated"]) == ("truncation differs", [0.0, 0.5])
     assert found["low"] > 0.0
     assert any("no verdict: raise the limit" in warning for warning in found["warnings"])
+
+
+def test_the_data_are_written_though_nobody_reads_the_page(tmp_path: Path) -> None:
+    good, bad = inspect_log(tmp_path / "good.json", 55), inspect_log(tmp_path / "bad.json", 30)
+    out = tmp_path / "audit.json"
+    words = [sys.executable, "-m", "evomerge", "audit", f"a={good}", f"b={bad}", "metric=match", f"json={out}"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+    assert json.loads(out.read_text())["verdict"] == "scores higher"
 
 
 def generated(folder: Path, name: str, right: int, limit: int) -> Path:

@@ -14,9 +14,10 @@ from evomerge.texts import printable
 def run(config: AuditConfig) -> int:
     """Prints the page, and writes the same as data if asked to."""
     found = audit(config)
+    if config.json:  # first: whoever reads the page may stop reading
+        write_json(Path(config.json), found.to_json())
     for line in as_text(found):
         print(printable(line))
     if config.json:
-        write_json(Path(config.json), found.to_json())
         print(config.json)
     return 0
