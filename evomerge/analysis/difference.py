@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from evomerge.analysis.intervals import Interval, Labels, effective, interval, is_binary, mean_se, vector
 
-__all__ = ["paired_difference"]
+__all__ = ["paired_difference", "paired_differences"]
 
 _ROUNDING = 1e-12  # of the larger values, below which differences are taken for equal
 
@@ -36,22 +37,39 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95, clus
     Raises:
         ValueError: if the lengths differ, or as for `interval`.
     """
+    return paired_differences(a, b, clusters)(confidence)
+
+
+def paired_differences(a: ArrayLike, b: ArrayLike, clusters: Labels = None) -> Callable[[float], Interval]:
+    """As `paired_difference`, by confidence: what does not depend on that is computed once."""
     first, second = vector(a), vector(b)
     if first.shape != second.shape:
         raise ValueError(f"expected the same items in both, got {first.size} and {second.size} values")
     if not (is_binary(first) and is_binary(second)):
-        found = interval(first - second, binary=False, confidence=confidence, clusters=clusters)
-        if not _constant(first, second):
-            return found
-        if abs(found.mean) <= _rounding(first, second):
-            return Interval(0.0, 0.0, 0.0, 0.0)
-        return Interval(found.mean, math.inf, -math.inf, math.inf)
-    mean, se = mean_se(first - second, clusters)
-    n, _, z = effective(first - second, confidence, clusters)
-    # With fewer independent items than items there are as many times fewer that tell the two apart.
-    share = n / first.size
-    low, high = _tango(share * int(np.sum(first > second)), share * int(np.sum(second > first)), n, z)
-    return Interval(mean, se, min(low, mean), max(high, mean))
+        return functools.partial(_mean_difference, first, second, clusters)
+    gaps = first - second
+    mean, se = mean_se(gaps, clusters)
+    only_first, only_second = int(np.sum(first > second)), int(np.sum(second > first))
+
+    def at(confidence: float) -> Interval:
+        n, _, z = effective(gaps, confidence, clusters)
+        # With fewer independent items than items there are as many times fewer that tell the two apart.
+        share = n / first.size
+        low, high = _tango(share * only_first, share * only_second, n, z)
+        return Interval(mean, se, min(low, mean), max(high, mean))
+
+    return at
+
+
+def _mean_difference(
+    first: NDArray[np.float64], second: NDArray[np.float64], clusters: Labels, confidence: float
+) -> Interval:
+    found = interval(first - second, binary=False, confidence=confidence, clusters=clusters)
+    if not _constant(first, second):
+        return found
+    if abs(found.mean) <= _rounding(first, second):
+        return Interval(0.0, 0.0, 0.0, 0.0)
+    return Interval(found.mean, math.inf, -math.inf, math.inf)
 
 
 def _constant(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
@@ -63,15 +81,20 @@ def _rounding(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     return _ROUNDING * max(float(np.abs(first).max()), float(np.abs(second).max()))
 
 
+# A p-value asks for many intervals, and comparisons of a run are often of the same counts.
+@functools.lru_cache(maxsize=1 << 14)
 def _tango(only_first: float, only_second: float, n: float, z: float) -> tuple[float, float]:
     """Both ends of Tango's interval: the differences whose score statistic is z and -z."""
+    apart, between, slope = -only_first - only_second, only_first - only_second, 2 * n - only_first + only_second
+    four, eight = 4.0 * n, 8.0 * n
 
     def score(delta: float) -> float:
-        b = -only_first - only_second + (2 * n - only_first + only_second) * delta
+        b = apart + slope * delta
         c = -only_second * delta * (1.0 - delta)
-        q01 = (math.sqrt(max(b * b - 8.0 * n * c, 0.0)) - b) / (4.0 * n)
+        root = b * b - eight * c
+        q01 = ((math.sqrt(root) if root > 0.0 else 0.0) - b) / four
         variance = n * (2.0 * q01 + delta * (1.0 - delta))
-        distance = only_first - only_second - n * delta
+        distance = between - n * delta
         if variance <= 0.0:
             return math.copysign(math.inf, distance) if distance else 0.0
         return distance / math.sqrt(variance)
@@ -84,6 +107,8 @@ def _crossing(score: Callable[[float], float], level: float, low: float, high: f
     """Argument at which a falling function passes a level, by bisection; the near end when it never does."""
     for _ in range(80):
         middle = 0.5 * (low + high)
+        if middle in (low, high):  # neighbours
+            break
         if score(middle) > level:
             low = middle
         else:

@@ -52,7 +52,7 @@ def vector(values: ArrayLike) -> NDArray[np.float64]:
 def is_binary(values: ArrayLike) -> bool:
     """Whether every value is 0 or 1, as for accuracy and exact match."""
     array = np.asarray(values, dtype=np.float64)
-    return bool(np.isin(array, (0.0, 1.0)).all())
+    return bool(((array == 0.0) | (array == 1.0)).all())
 
 
 def mean_se(values: ArrayLike, clusters: Labels = None) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from evomerge.analysis.intervals import Interval
 from evomerge.analysis.significance import holm, one_sided_p_value
-from evomerge.analysis.strata import CONFIDENCE, Stratum, stratified_difference
+from evomerge.analysis.strata import CONFIDENCE, Stratum, stratified_differences
 from evomerge.analysis.student import normal_quantile
 
 __all__ = ["FAILS", "HOLDS", "LEVEL", "OPEN", "MarginTest", "factor_to_settle", "joint_verdicts", "margin_test"]
@@ -61,15 +61,15 @@ def margin_test(first: Sequence[Stratum], second: Sequence[Stratum], margin: flo
     Returns:
         The test; None where the two were not asked the same items.
     """
+    at = stratified_differences(first, second)
+    if at is None:
+        return None
 
     def difference_at(confidence: float) -> Interval:
-        found = stratified_difference(first, second, confidence)
-        assert found is not None
+        found = at(confidence)
         ends = sorted((sign * found.low, sign * found.high))
         return Interval(sign * found.mean, found.se, *ends)
 
-    if stratified_difference(first, second) is None:
-        return None
     holds = one_sided_p_value(difference_at, -margin)
     return MarginTest(difference_at(CONFIDENCE), margin, holds, None if holds is None else 1.0 - holds)
 

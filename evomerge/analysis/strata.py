@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.analysis.difference import paired_difference
+from evomerge.analysis.difference import paired_differences
 from evomerge.analysis.intervals import Interval, interval, is_binary, weighted_sum
 from evomerge.analysis.significance import p_value
 
@@ -17,6 +17,7 @@ __all__ = [
     "Stratum",
     "common_strata",
     "stratified_difference",
+    "stratified_differences",
     "stratified_p_value",
     "stratified_score",
 ]
@@ -100,10 +101,16 @@ def stratified_difference(
     Returns:
         The difference with its interval; None when the two were not asked the same items.
     """
+    at = stratified_differences(first, second)
+    return None if at is None else at(confidence)
+
+
+def stratified_differences(first: Sequence[Stratum], second: Sequence[Stratum]) -> Callable[[float], Interval] | None:
+    """As `stratified_difference`, by confidence: what does not depend on that is computed once."""
     if not first or [(s.task, s.items) for s in first] != [(s.task, s.items) for s in second]:
         return None
-    pairs = zip(first, second, strict=True)
-    return _combined([paired_difference(a.values, b.values, confidence, a.clusters) for a, b in pairs], first)
+    parts = [paired_differences(a.values, b.values, a.clusters) for a, b in zip(first, second, strict=True)]
+    return lambda confidence: _combined([part(confidence) for part in parts], first)
 
 
 def stratified_p_value(first: Sequence[Stratum], second: Sequence[Stratum]) -> float | None:
@@ -112,13 +119,8 @@ def stratified_p_value(first: Sequence[Stratum], second: Sequence[Stratum]) -> f
     Returns:
         The p-value; None when the two were not asked the same items, or the items say nothing.
     """
-
-    def difference_at(confidence: float) -> Interval:
-        found = stratified_difference(first, second, confidence)
-        assert found is not None
-        return found
-
-    return None if stratified_difference(first, second) is None else p_value(difference_at)
+    at = stratified_differences(first, second)
+    return None if at is None else p_value(at)
 
 
 def _combined(single: Sequence[Interval], strata: Sequence[Stratum]) -> Interval:
