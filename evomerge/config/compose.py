@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from evomerge.config import groups, parse, schema, validate, value_types
@@ -211,17 +212,22 @@ def _overridden(
 
 
 def _composed(choices: Sequence[str], *, with_hydra: bool = False) -> dict[str, Any]:
+    composed = OmegaConf.to_container(_config(tuple(choices), with_hydra), resolve=not with_hydra)
+    assert isinstance(composed, dict)
+    return {str(name): value for name, value in composed.items()}
+
+
+@functools.lru_cache(maxsize=64)
+def _config(choices: tuple[str, ...], with_hydra: bool) -> DictConfig:
+    """What Hydra composes; jobs of a sweep, which differ in settings, have their groups in common."""
     register()
     # Hydra keeps one instance per process; a program that is itself run by Hydra gets its own back.
     outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
     try:
         with initialize_config_dir(config_dir=str(groups.conf_folder()), job_name="evomerge", version_base="1.3"):
-            found = hydra_compose(CONFIG, overrides=list(choices), return_hydra_config=with_hydra)
-            composed = OmegaConf.to_container(found, resolve=not with_hydra)
+            return hydra_compose(CONFIG, overrides=list(choices), return_hydra_config=with_hydra)
     finally:
         GlobalHydra.instance().hydra = outer
-    assert isinstance(composed, dict)
-    return {str(name): value for name, value in composed.items()}
 
 
 def _apply(flat: dict[str, Any], key: str, value: Any, known: Mapping[str, Key], problems: list[str]) -> None:
