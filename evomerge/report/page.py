@@ -7,6 +7,7 @@ a script draws. The policy in the page's head allows that one script, by its has
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import math
@@ -14,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from evomerge.analysis import Interval
@@ -35,6 +36,20 @@ def report_page(facts: Facts) -> str:
     """The page as one string of HTML."""
     script = "(() => {\n'use strict';\n" + "".join(asset(name) for name in _SCRIPTS) + "})();\n"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _template().render(
+        facts=facts,
+        settings=settings(facts),
+        scales={o.label: _scale(facts, o.label) for o in facts.results.objectives},
+        policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'",
+        style=Markup(asset("report.css")),
+        script=Markup(script),
+        data=Markup(json_block(_data(facts))),
+    )
+
+
+@functools.cache
+def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "duration": wording.duration,
@@ -53,16 +68,7 @@ def report_page(facts: Facts) -> str:
         "WORSE": WORSE,
         "SAME": SAME,
     }
-    return environment.from_string(asset("report.html.j2")).render(
-        facts=facts,
-        settings=settings(facts),
-        scales={o.label: _scale(facts, o.label) for o in facts.results.objectives},
-        policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; "
-        "base-uri 'none'; form-action 'none'",
-        style=Markup(asset("report.css")),
-        script=Markup(script),
-        data=Markup(json_block(_data(facts))),
-    )
+    return environment.from_string(asset("report.html.j2"))
 
 
 def json_block(data: Any) -> str:
