@@ -247,11 +247,13 @@ class MethodContract:
     def test_candidates_share_what_is_prepared(self, options: Options) -> None:
         """A candidate's result does not depend on those before it."""
         base, models = family(self.count)
+        points = [self.values(options, seed) for seed in range(3)]
+        alone = [self.merge(options, base, models, values) for values in points]
         context, sources = prepared(self.method, options, base, models)
-        for seed in (0, 1, 2, 1, 0):
-            values, out = self.values(options, seed), torch.empty(base.shape)
-            self.method.merge(context, sources, values, out)
-            assert same_bits(out, self.merge(options, base, models, values))
+        for which in (0, 1, 2, 1, 0):
+            out = torch.empty(base.shape)
+            self.method.merge(context, sources, points[which], out)
+            assert same_bits(out, alone[which])
 
     @in_every_variant
     def test_what_is_prepared_is_plain_and_bounded(self, options: Options) -> None:
@@ -281,12 +283,19 @@ class MethodContract:
         """Whichever form of the kernels is in use."""
         base, models = family(self.count, (300, 70))
         base, models = base.bfloat16(), [model.bfloat16() for model in models]
-        for seed in range(3):
-            values = self.values(options, seed)
-            merged = self.merge(options, base, models, values, out=torch.empty_like(base))
-            with torch_only():
-                plain = self.merge(options, base, models, values, out=torch.empty_like(base))
-            assert same_bits(merged, plain)
+        points = [self.values(options, seed) for seed in range(3)]
+
+        def merged() -> list[torch.Tensor]:
+            context, sources = prepared(self.method, options, base, models)
+            results = [torch.empty_like(base) for _ in points]
+            for values, out in zip(points, results, strict=True):
+                self.method.merge(context, sources, values, out)
+            return results
+
+        native = merged()
+        with torch_only():
+            plain = merged()
+        assert all(map(same_bits, native, plain))
 
     @in_every_variant
     def test_what_is_not_finite_is_never_hidden(self, options: Options) -> None:
