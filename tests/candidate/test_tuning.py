@@ -51,20 +51,37 @@ def test_the_number_type_follows_weights_and_machine(
     assert resolve_dtype("float16", reference, device) == "float16"
 
 
-def tuned(folder: Path, hidden: int, threads: Sequence[int], generating: bool = False) -> tuning.Tuning:
-    """The runtime that is found for a model of that width."""
-    changes: dict[str, Any] = {"hidden_size": hidden, "head_dim": 4}
-    base = tiny("llama", folder / "base", 0, **changes)
-    write_task(folder, "first", 10)
-    if generating:
-        place = folder / "first.yaml"
-        text = place.read_text().replace("multiple_choice", "generate_until").replace("doc_to_choice: options\n", "")
-        place.write_text(text.replace("metric: acc", "metric: exact_match") + "generation_kwargs: {max_gen_toks: 2}\n")
-    fitness = FitnessSettings(("first",), (str(folder),), max_length=64)
-    suite = TaskSuite.build(fitness, load_tokenizer(base), config=open_source(base).config)
-    reference = CheckpointRef(str(base))
-    settings = WorkerSettings(reference, ((reference, str(base)),), fitness, suite_digest(suite))
-    return tune(settings, suite, threads)
+class Tuned:
+    """The runtime that is found for a model of some width, each of which is made once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[tuple[int, bool], tuple[WorkerSettings, TaskSuite]] = {}
+
+    def __call__(self, hidden: int, threads: Sequence[int], generating: bool = False) -> tuning.Tuning:
+        key = (hidden, generating)
+        if key not in self._made:
+            self._made[key] = self._make(self._folder / str(len(self._made)), hidden, generating)
+        return tune(*self._made[key], threads)
+
+    def _make(self, folder: Path, hidden: int, generating: bool) -> tuple[WorkerSettings, TaskSuite]:
+        changes: dict[str, Any] = {"hidden_size": hidden, "head_dim": 4}
+        base = tiny("llama", folder / "base", 0, **changes)
+        write_task(folder, "first", 10)
+        if generating:
+            place = folder / "first.yaml"
+            text = place.read_text().replace("multiple_choice", "generate_until")
+            text = text.replace("doc_to_choice: options\n", "").replace("metric: acc", "metric: exact_match")
+            place.write_text(text + "generation_kwargs: {max_gen_toks: 2}\n")
+        fitness = FitnessSettings(("first",), (str(folder),), max_length=64)
+        suite = TaskSuite.build(fitness, load_tokenizer(base), config=open_source(base).config)
+        reference = CheckpointRef(str(base))
+        return WorkerSettings(reference, ((reference, str(base)),), fitness, suite_digest(suite)), suite
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory: pytest.TempPathFactory) -> Tuned:
+    return Tuned(tmp_path_factory.mktemp("tuned"))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +95,7 @@ def tuned(folder: Path, hidden: int, threads: Sequence[int], generating: bool = 
     ],
 )
 def test_threads_follow_from_measured_seconds(
-    tmp_path: Path,
+    tuned: Tuned,
     monkeypatch: pytest.MonkeyPatch,
     seconds: Mapping[int, float],
     chosen: int,
@@ -87,15 +104,15 @@ def test_threads_follow_from_measured_seconds(
 ) -> None:
     clock = Clock.by_threads(seconds)
     monkeypatch.setattr(tuning, "time", clock)
-    found = tuned(tmp_path, 256, (1, 2))
+    found = tuned(256, (1, 2))
     assert found.threads == chosen
     assert found.seconds == pytest.approx({count: seconds[count] for count in measured})
     assert clock.readings == readings
 
 
-def test_tasks_that_only_generate_are_timed_by_a_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tasks_that_only_generate_are_timed_by_a_prompt(tuned: Tuned, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "time", Clock.by_threads({1: 1.0, 2: 0.5}))
-    found = tuned(tmp_path, 256, (1, 2), generating=True)
+    found = tuned(256, (1, 2), generating=True)
     assert (found.threads, set(found.seconds)) == (2, {1, 2})
 
 
@@ -109,12 +126,12 @@ def test_a_width_that_no_configuration_names_is_that_of_the_weights(tmp_path: Pa
 
 @pytest.mark.parametrize(("hidden", "threads", "chosen"), [(16, (1, 2), 1), (256, (2,), 2)])
 def test_where_there_is_nothing_to_choose_nothing_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hidden: int, threads: Sequence[int], chosen: int
+    tuned: Tuned, monkeypatch: pytest.MonkeyPatch, hidden: int, threads: Sequence[int], chosen: int
 ) -> None:
     """A narrow model, or threads that the user has chosen."""
     clock = Clock.by_threads({1: 1.0, 2: 0.1})
     monkeypatch.setattr(tuning, "time", clock)
-    found = tuned(tmp_path, hidden, threads)
+    found = tuned(hidden, threads)
     assert (found.threads, found.seconds, clock.readings) == (chosen, {}, 0)
 
 

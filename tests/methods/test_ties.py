@@ -211,6 +211,7 @@ POINTS = [
 @pytest.mark.parametrize("votes", CHOICES["votes"])
 def test_every_combination_agrees_with_sorting_whole_tensors(scope: str, kept: str, votes: str) -> None:
     roundings = itertools.cycle(CHOICES["rounding"])  # of which an election knows nothing
+    halves = itertools.cycle((POINTS[::2], POINTS[::2], POINTS[1::2], POINTS[1::2]))
     for rescale, tie, normalise in itertools.product(CHOICES["rescale"], CHOICES["tie"], CHOICES["normalise"]):
         options = {
             "scope": scope, "kept": kept, "rounding": next(roundings), "rescale": rescale, "votes": votes, "tie": tie,
@@ -218,7 +219,8 @@ def test_every_combination_agrees_with_sorting_whole_tensors(scope: str, kept: s
         }  # fmt: skip
         # Once rescaled, votes that cancel do so up to rounding only; the order of summation would decide.
         tensors = EQUAL_MAGNITUDES if rescale == "none" else DISTINCT_MAGNITUDES
-        for point, merged in zip(POINTS, merge_all(options, *tensors, *POINTS), strict=True):
+        points = next(halves)
+        for point, merged in zip(points, merge_all(options, *tensors, *points), strict=True):
             torch.testing.assert_close(merged, oracle(options, *tensors, point), rtol=1e-5, atol=1e-5)
 
 
