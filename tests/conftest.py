@@ -1,13 +1,21 @@
 """Folders as users have them: experts, their base and tasks of their own; empty ones to name, real ones to run."""
 
+import gc
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.apart import Apart
+from tests.apart import LARGE, Apart
 from tests.building import perturbed, tiny_llama
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays: a search, which collects garbage, need not look at it each time."""
+    gc.collect()
+    gc.freeze()
+
 
 TASK = """\
 task: {name}
@@ -55,7 +63,15 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def apart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
+    """Runs code in processes of its own, which have imported PyTorch, but nothing of ours and of Hugging Face's."""
+    with Apart(tmp_path_factory.mktemp("bare"), *LARGE) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def apart(bare: Apart, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
     """Runs code in processes of its own, which have imported what a search imports."""
-    with Apart(tmp_path_factory.mktemp("apart"), "evomerge.merging", "evomerge.run.search", "lm_eval.tasks") as server:
+    names = ("evomerge.merging", "evomerge.run.search", "lm_eval.tasks")
+    with Apart(tmp_path_factory.mktemp("apart"), *names, within=bare) as server:
         yield server

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import pytest
 
 from evomerge.checkpoints import locate
 from evomerge.errors import InputError
+from tests.apart import Apart
 
 
 def test_absolute_relative_and_home(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,7 +58,7 @@ def test_offline_hub_id_that_is_not_cached() -> None:
     assert "hf download" in message
 
 
-def test_cached_snapshot_is_found_offline(llama: Path, tmp_path: Path) -> None:
+def test_cached_snapshot_is_found_offline(bare: Apart, llama: Path, tmp_path: Path) -> None:
     snapshot = tmp_path / "hub" / "models--someone--tiny" / "snapshots" / ("0" * 40)
     snapshot.mkdir(parents=True)
     for path in llama.iterdir():
@@ -69,11 +67,11 @@ def test_cached_snapshot_is_found_offline(llama: Path, tmp_path: Path) -> None:
     reference.parent.mkdir()
     reference.write_text("0" * 40)
     code = "from evomerge.checkpoints import locate; print(locate('someone/tiny', offline=True))"
-    done = run(code, HF_HUB_CACHE=str(tmp_path / "hub"))
-    assert done.stdout.strip() == str(snapshot), done.stderr
+    printed, said = bare.start(code, err=True, HF_HUB_CACHE=str(tmp_path / "hub")).communicate()
+    assert printed.strip() == str(snapshot), said
 
 
-def test_unreachable_hub_is_asked_once(tmp_path: Path) -> None:
+def test_unreachable_hub_is_asked_once(bare: Apart, tmp_path: Path) -> None:
     """A listener that hangs up on every connection counts how often the hub is asked."""
     connections = []
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -96,15 +94,10 @@ def test_unreachable_hub_is_asked_once(tmp_path: Path) -> None:
             "except InputError as error:\n    print(error)\n"
         )
         endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
-        done = run(code, HF_ENDPOINT=endpoint, HF_HUB_OFFLINE="0", HF_HUB_CACHE=str(tmp_path), NO_PROXY="127.0.0.1")
+        settings = {"HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "HF_HUB_CACHE": str(tmp_path)}
+        printed, said = bare.start(code, err=True, NO_PROXY="127.0.0.1", **settings).communicate()
         server.shutdown(socket.SHUT_RDWR)
     thread.join(10)
-    assert "the hub could not be reached" in done.stdout, done.stderr
+    assert "the hub could not be reached" in printed, said
     # The hub library may ask for a list of programs of its own; the model is asked for once.
     assert sum(b"some-model" in request for request in connections) == 1
-
-
-def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    root = Path(__file__).parents[2]
-    merged = {**os.environ, "PYTHONPATH": str(root), **environment}
-    return subprocess.run([sys.executable, "-c", code], env=merged, capture_output=True, text=True, check=False)

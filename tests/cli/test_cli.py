@@ -9,6 +9,7 @@ import pytest
 
 import evomerge
 from evomerge.cli.main import main
+from tests.apart import Apart
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 HEAVY = ("torch", "transformers", "lm_eval", "hydra", "pymoo", "matplotlib", "datasets", "huggingface_hub")
@@ -132,7 +133,7 @@ def test_an_interrupt_says_what_is_kept(desk: Path, capsys: pytest.CaptureFixtur
 SEARCH = ("models=[A,B]", "base=base", "tasks=[sums]", "task_path=tasks", "items_per_task=10")
 
 
-def test_check_says_what_a_search_would_do_offline_and_writes_nothing(workshop: Path) -> None:
+def test_check_says_what_a_search_would_do_offline_and_writes_nothing(workshop: Path, bare: Apart) -> None:
     """The Hugging Face libraries read their variables once, on import, so what they hold tells which came first."""
     code = (
         "import sys; from evomerge.cli.main import main; "
@@ -140,14 +141,14 @@ def test_check_says_what_a_search_would_do_offline_and_writes_nothing(workshop: 
         "import datasets, huggingface_hub; "
         "print(huggingface_hub.constants.HF_HUB_OFFLINE, datasets.config.HF_DATASETS_OFFLINE); sys.exit(code)"
     )
-    clean = {name: value for name, value in ENVIRONMENT.items() if not name.endswith("_OFFLINE")}
     before = sorted(workshop.rglob("*"))
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=workshop, env=clean, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "genes: 10" in done.stdout
-    assert "executor local: in this process" in done.stdout
-    assert "\n  method_options.normalise=none (none | weight): what the sum over" in done.stdout
-    assert "no problems found" in done.stdout
-    assert done.stdout.splitlines()[-1] == "True True"
+    unset = dict.fromkeys(name for name in os.environ if name.endswith("_OFFLINE"))
+    process = bare.start(code, err=True, cwd=workshop, **unset)
+    printed, said = process.communicate()
+    assert process.returncode == 0, said
+    assert "genes: 10" in printed
+    assert "executor local: in this process" in printed
+    assert "\n  method_options.normalise=none (none | weight): what the sum over" in printed
+    assert "no problems found" in printed
+    assert printed.splitlines()[-1] == "True True"
     assert sorted(workshop.rglob("*")) == before

@@ -7,6 +7,8 @@ from zipfile import ZipFile
 
 import pytest
 
+from tests.apart import Apart
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -28,11 +30,12 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(site: Path, cwd: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Runs Python with the installed wheel before everything else."""
-    code = f"import sys; sys.path.insert(0, {str(site)!r}); " + words[0]
-    command = [sys.executable, "-c", code, *words[1:]]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+def run(bare: Apart, site: Path, cwd: Path, *words: str) -> str:
+    """What Python prints with the installed wheel before everything else."""
+    process = bare.start(f"import sys; sys.path.insert(0, {str(site)!r}); " + words[0], *words[1:], err=True, cwd=cwd)
+    printed, said = process.communicate()
+    assert process.returncode == 0, said
+    return printed
 
 
 COMMAND = (
@@ -52,16 +55,17 @@ def test_it_holds_the_package_and_its_configuration(wheel: Path) -> None:
     assert names == package | conf
 
 
-def test_it_composes_the_same_configuration(site: Path, tmp_path: Path) -> None:
-    say = "from evomerge.config import compose; print(compose.search(['experiment=example']).to_json())"
-    installed = run(site, tmp_path, say)
-    checkout = run(ROOT, tmp_path, say)
-    assert installed.returncode == 0, installed.stderr
-    assert installed.stdout == checkout.stdout
+def test_it_composes_the_same_configuration(bare: Apart, site: Path, tmp_path: Path) -> None:
+    say = (
+        "import evomerge; from evomerge.config import compose; print(evomerge.__file__.startswith(sys.path[0])); "
+        "print(compose.search(['experiment=example']).to_json())"
+    )
+    installed = run(bare, site, tmp_path, say)
+    assert installed.startswith("True\n")
+    assert installed == run(bare, ROOT, tmp_path, say)
 
 
-def test_its_commands_answer(site: Path, tmp_path: Path) -> None:
-    done = run(site, tmp_path, COMMAND, "check", "experiment=example")
-    assert done.returncode == 0, done.stderr
-    assert "no problems found" in done.stdout
+def test_its_commands_answer(bare: Apart, site: Path, tmp_path: Path) -> None:
+    printed = run(bare, site, tmp_path, COMMAND, "check", "experiment=example")
+    assert "no problems found" in printed
     assert not list(tmp_path.iterdir())

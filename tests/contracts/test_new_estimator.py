@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.apart import Apart
 from tests.contracts.copied_package import run_tests_in_a_copy
 
 SMOOTHED = '''
@@ -52,6 +53,6 @@ def test_is_found_by_its_name():
 
 
 @pytest.mark.slow
-def test_a_new_estimator_keeps_the_contract(tmp_path: Path) -> None:
-    done = run_tests_in_a_copy(tmp_path, {"analysis/estimators/smoothed.py": SMOOTHED}, TEST)
-    assert done.returncode == 0, done.stdout[-3000:]
+def test_a_new_estimator_keeps_the_contract(bare: Apart, tmp_path: Path) -> None:
+    code, printed = run_tests_in_a_copy(bare, tmp_path, {"analysis/estimators/smoothed.py": SMOOTHED}, TEST)
+    assert code == 0, printed[-3000:]

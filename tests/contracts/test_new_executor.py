@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.apart import Apart
 from tests.contracts.copied_package import run_tests_in_a_copy
 
 THREADS = '''
@@ -110,6 +111,6 @@ def test_is_found_by_its_name_and_offered_on_the_command_line():
 """
 
 
-def test_a_new_executor_keeps_the_contract(tmp_path: Path) -> None:
-    done = run_tests_in_a_copy(tmp_path, {"executors/threads.py": THREADS}, TEST)
-    assert done.returncode == 0, done.stdout[-3000:]
+def test_a_new_executor_keeps_the_contract(bare: Apart, tmp_path: Path) -> None:
+    code, printed = run_tests_in_a_copy(bare, tmp_path, {"executors/threads.py": THREADS}, TEST)
+    assert code == 0, printed[-3000:]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
+from evomerge.contracts.method import MethodContract
+from tests.apart import Apart
 from tests.contracts.copied_package import run_tests_in_a_copy
 
 MAGMAX = '''
@@ -50,29 +53,36 @@ class TestLargest(MethodContract):
     method = methods.load("largest")
 
 
-def test_is_found_by_its_name():
+def test_largest_is_found_by_its_name():
     assert "largest" in methods.names()
 """
 
 
-# What is asked of all methods, after which the new one's own test comes.
+def named(text: str, name: str) -> str:
+    """The text of another method, or of its test."""
+    return text.replace("largest", name).replace("Largest", name.capitalize())
+
+
+# What is asked of all methods, after which the new ones' own tests come.
 OF_ALL = (Path(__file__).parents[1] / "methods" / "test_registry.py").read_text(encoding="utf-8")
 
 
-def test_the_method_of_the_readme_keeps_the_contract(tmp_path: Path) -> None:
+def test_new_methods_keep_the_contract_and_a_wrong_one_is_found_out(bare: Apart, tmp_path: Path) -> None:
+    """That of the README, another one, and one that adds zeros to the base's negative zeros."""
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     section = readme.split("## To add something")[1].split("\n## ")[0]
-    (code,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
-    test = OF_ALL + TEST.replace("largest", "mymethod").replace("Largest", "Mine")
-    done = run_tests_in_a_copy(tmp_path / "readme", {"methods/mymethod.py": code}, test)
-    assert done.returncode == 0, done.stdout[-3000:]
-
-
-def test_a_new_method_keeps_the_contract_and_a_wrong_one_is_found_out(tmp_path: Path) -> None:
-    done = run_tests_in_a_copy(tmp_path / "right", {"methods/largest.py": MAGMAX}, OF_ALL + TEST)
-    assert done.returncode == 0, done.stdout[-3000:]
-    # It adds zeros to the base's negative zeros.
+    (mymethod,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
     wrong = MAGMAX.replace("torch.where(chosen == 0, base, base + chosen)", "base + chosen")
-    done = run_tests_in_a_copy(tmp_path / "wrong", {"methods/largest.py": wrong}, TEST)
-    failed = set(re.findall(r"FAILED \S+::(\w+)", done.stdout))
-    assert failed == {"test_the_base_stays_where_nothing_is_added"}, done.stdout[-3000:]
+    assert wrong != MAGMAX
+    added = {
+        "methods/mymethod.py": mymethod,
+        "methods/largest.py": MAGMAX,
+        "methods/wrong.py": wrong.replace('name="largest"', 'name="wrong"'),
+    }
+    tests = [OF_ALL, TEST, named(TEST, "mymethod"), named(TEST, "wrong")]
+    _, printed = run_tests_in_a_copy(bare, tmp_path, added, "".join(tests))
+    failed = re.findall(r"^(?:FAILED|ERROR) \S+?::(\S+)", printed, flags=re.MULTILINE)
+    assert failed == ["TestWrong::test_the_base_stays_where_nothing_is_added"], printed[-3000:]
+    kept = len(re.findall(r"^    def test_", inspect.getsource(MethodContract), flags=re.MULTILINE))
+    found = len(re.findall(r"^def test_", "".join(tests), flags=re.MULTILINE))
+    assert f"1 failed, {3 * kept + found - 1} passed" in printed, printed[-3000:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.apart import Apart
 from tests.contracts.copied_package import run_tests_in_a_copy
 
 MAP_ELITES = '''
@@ -110,7 +111,7 @@ def test_is_found_by_its_name_and_offered_on_the_command_line():
 """
 
 
-def test_a_new_searcher_keeps_the_contract(tmp_path: Path) -> None:
+def test_a_new_searcher_keeps_the_contract(bare: Apart, tmp_path: Path) -> None:
     """With measures, told in pieces and corrected, which none of ours does all at once."""
-    done = run_tests_in_a_copy(tmp_path, {"search/searchers/map_elites.py": MAP_ELITES}, TEST)
-    assert done.returncode == 0, done.stdout[-3000:]
+    code, printed = run_tests_in_a_copy(bare, tmp_path, {"search/searchers/map_elites.py": MAP_ELITES}, TEST)
+    assert code == 0, printed[-3000:]

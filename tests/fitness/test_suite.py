@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
-import subprocess
-import sys
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from evomerge.fitness import (
     MetricInfo,
     TaskSuite,
 )
+from tests.apart import Apart
 from tests.fitness.conftest import build, choice_rows, scored, write_jsonl
 
 
@@ -130,16 +128,12 @@ print(json.dumps([suite.items, suite.content, attempts]))
 
 
 def test_another_process_asks_the_same_and_nobody_else(
-    tasks: Path, checkpoint: Path, tokenizer: Any, model: Any
+    bare: Apart, tasks: Path, checkpoint: Path, tokenizer: Any, model: Any
 ) -> None:
     # Nothing is fetched for data of this machine, even where the network is allowed.
-    environment = {**os.environ, "PYTHONHASHSEED": "77", "HF_HUB_OFFLINE": "0"}
-    command = [sys.executable, "-c", SHOW_ITEMS, str(tasks), str(checkpoint)]
-    run = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
-    )
+    said = bare.start(SHOW_ITEMS, str(tasks), str(checkpoint), HF_HUB_OFFLINE="0").output()
     suite = build(tasks, tokenizer, model, ("choice", "echo"), items_per_task=5, num_fewshot=1)
-    assert json.loads(run.stdout) == json.loads(json.dumps([suite.items, suite.content, []]))
+    assert json.loads(said) == json.loads(json.dumps([suite.items, suite.content, []]))
 
 
 HOSTILE = """

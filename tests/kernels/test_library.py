@@ -6,8 +6,6 @@ import _ctypes
 import ctypes
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from evomerge.errors import InputError
 from evomerge.kernels.form import Kernels, choose
 from evomerge.kernels.native.library import Library, open_library
+from tests.apart import Apart
 
 COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler")
@@ -125,13 +124,9 @@ print(out.tolist(), in_use().name)
 
 
 @needs_compiler
-def test_two_processes_at_once(quick: dict[str, str]) -> None:
-    inherited = {name: value for name, value in os.environ.items() if name != "EVOMERGE_KERNELS"}
-    command = [sys.executable, "-c", CHILD]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=inherited | quick) for _ in range(2)]
-    outputs = [process.communicate(timeout=120)[0] for process in both]
-    assert outputs == ["[1.0, 1.5, 2.5] native\n"] * 2
-    assert all(process.returncode == 0 for process in both)
+def test_two_processes_at_once(bare: Apart, quick: dict[str, str]) -> None:
+    both = [bare.start(CHILD, **{"EVOMERGE_KERNELS": None, **quick}) for _ in range(2)]
+    assert [process.output() for process in both] == ["[1.0, 1.5, 2.5] native\n"] * 2
     assert len(libraries(quick)) == 1
 
 
@@ -161,6 +156,5 @@ print(all(found), len(found), merged(6.0), os.waitpid(child, 0)[1])
 """
 
 
-def test_threads_of_python_and_forked_processes_merge_as_well() -> None:
-    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=120)
-    assert done.stdout.split() == ["True", "60", "True", "0"], done.stderr
+def test_threads_of_python_and_forked_processes_merge_as_well(bare: Apart) -> None:
+    assert bare.run(FORKED).split() == ["True", "60", "True", "0"]

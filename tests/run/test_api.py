@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,8 @@ import pytest
 import evomerge
 from evomerge.cli.main import main
 from evomerge.config import compose
-from tests.run.family import ROOT, Family, records
+from tests.apart import Apart
+from tests.run.family import Family, records
 
 _FRESH = """
 import json, sys
@@ -93,17 +92,12 @@ def test_merge_takes_a_recipe_its_json_or_its_file(finished: Path, tmp_path: Pat
         assert (out / "model.safetensors").read_bytes() == (exported / "model.safetensors").read_bytes()
 
 
-def test_local_models_keep_a_python_search_off_the_hub(family: Family, tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.endswith("_OFFLINE")}
-    done = subprocess.run(
-        [sys.executable, "-c", _FRESH, json.dumps(values(family, tmp_path / "run"))],
-        env={**environment, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split()[-2:] == ["True", "True"]
+def test_local_models_keep_a_python_search_off_the_hub(family: Family, tmp_path: Path, bare: Apart) -> None:
+    unset = dict.fromkeys(name for name in os.environ if name.endswith("_OFFLINE"))
+    process = bare.start(_FRESH, json.dumps(values(family, tmp_path / "run")), err=True, **unset)
+    printed, said = process.communicate()
+    assert process.returncode == 0, said
+    assert printed.split()[-2:] == ["True", "True"]
 
 
 def test_members_of_a_front_outlive_the_folder(family: Family, tmp_path: Path) -> None:

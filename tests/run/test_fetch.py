@@ -9,9 +9,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
+from evomerge.contracts.watching import wait_for
+from tests.apart import Apart, Forked
 from tests.hub import Hub
 from tests.run.family import ROOT, Family, records, write_task
 
@@ -30,11 +33,13 @@ _FAR = re.compile(r"sa_family=AF_INET6?,.*?(?:inet_addr\(\"(?!127\.)|inet_pton\(
 _SOCKET = re.compile(r"socket\(AF_INET6?,")
 # One process, since what the hub's library knows of its address it reads once, on import.
 PROGRAM = """
-import sys
+import os, sys
 from evomerge.cli.main import main
 
-for _ in sys.stdin:
-    print("exit code", main(sys.argv[1:]), flush=True)
+os.dup2(1, 2)
+with open(sys.argv[1]) as orders:
+    for _ in orders:
+        print("exit code", main(sys.argv[2:]), flush=True)
 """
 
 
@@ -56,21 +61,24 @@ def searched_without_network(searches: list[list[str]], trace: Path, hub: Path) 
     return subprocess.run(command, env=settings, capture_output=True, text=True, cwd=trace.parent, check=False)
 
 
-def told(process: subprocess.Popen[str]) -> str:
+def told(process: Forked, orders: TextIO) -> str:
     """Lets the program fetch once; everything that it prints."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-    lines: list[str] = []
-    while not lines or not lines[-1].startswith("exit code"):
-        lines.append(process.stdout.readline())
-        assert lines[-1], "".join(lines)
-    return "".join(lines)
+    before = len(process.printed())
+    orders.write("\n")
+    orders.flush()
+
+    def fetched() -> str:
+        return process.printed()[before:]
+
+    wait_for(lambda: bool(re.search(r"^exit code \d+\n", fetched(), re.MULTILINE)) or process.poll() is not None, 600.0)
+    assert process.poll() is None, fetched()
+    return fetched()
 
 
 @pytest.mark.network
-def test_faults_are_told_and_mended_and_the_search_then_opens_no_socket(family: Family, tmp_path: Path) -> None:
+def test_faults_are_told_and_mended_and_the_search_then_opens_no_socket(
+    bare: Apart, family: Family, tmp_path: Path
+) -> None:
     data, tasks = tmp_path / "data", tmp_path / "tasks"
     for folder in (data, tasks):
         folder.mkdir()
@@ -86,13 +94,12 @@ def test_faults_are_told_and_mended_and_the_search_then_opens_no_socket(family: 
     }
     with Hub(**models, **{"datasets/someone/data": data}) as hub:
         settings = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "hub"), "NO_PROXY": "127.0.0.1"}
-        settings |= dict.fromkeys(OFFLINE, "0") | {"PYTHONPATH": str(ROOT)}
+        settings |= dict.fromkeys(OFFLINE, "0")
         hub.cut, hub.changed, hub.lost = {"notes.txt"}, {"tokenizer.json"}, {"test.jsonl"}
-        with subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, "fetch", *words], env=os.environ | settings, cwd=tmp_path, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        ) as process:  # fmt: skip
-            first = told(process)
+        os.mkfifo(tmp_path / "orders")
+        process = bare.start(PROGRAM, str(tmp_path / "orders"), "fetch", *words, cwd=tmp_path, **settings)
+        with (tmp_path / "orders").open("w") as orders:
+            first = told(process, orders)
             assert first.endswith("exit code 2\n"), first
             for name in ("base", "one", "two"):
                 assert f"tokenizer.json of 'someone/{name}' is not what the hub has" in first
@@ -101,18 +108,18 @@ def test_faults_are_told_and_mended_and_the_search_then_opens_no_socket(family: 
             assert not list(tmp_path.glob("hub/hub/**/snapshots/*/tokenizer.json"))
 
             hub.changed, hub.asked = set(), []
-            second = told(process)
+            second = told(process, orders)
             assert second.endswith("exit code 2\n"), second
             assert "task 'far'" in second
             assert not [path for method, path, _ in hub.asked if method == "GET" and path.endswith(".safetensors")]
 
             hub.lost = set()
-            third = told(process)
+            third = told(process, orders)
             assert third.endswith("exit code 0\n"), third
             assert "fetched someone/data: 1 files" in third
             assert f"task_path={tasks}" in third.splitlines()[-2]
             assert "offline=true" in third.splitlines()[-2]
-            process.stdin.close()  # type: ignore[union-attr]
+        assert process.wait() == 0
     local = family.words(tmp_path / "local", evaluations=2, items_per_task=4)
     done = searched_without_network([local, [*words, "offline=true"]], tmp_path / "trace", tmp_path / "hub")
     assert done.returncode == 0, done.stderr

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.run.family import Family, start
+from tests.apart import Apart
+from tests.run.conftest import PROGRAM
+from tests.run.family import Family
 
 
 @pytest.mark.parametrize(("offline", "most"), [("false", 1), ("true", 0)])
-def test_a_hub_that_cannot_serve_is_one_clear_problem(family: Family, tmp_path: Path, offline: str, most: int) -> None:
+def test_a_hub_that_cannot_serve_is_one_clear_problem(
+    family: Family, tmp_path: Path, bare: Apart, offline: str, most: int
+) -> None:
     """A hub id and a hub that is busy: refused after one request, or offline after none, and no retries."""
     asked: list[str] = []
 
@@ -38,7 +42,7 @@ def test_a_hub_that_cannot_serve_is_one_clear_problem(family: Family, tmp_path: 
             "HF_HUB_OFFLINE": "0",
             "NO_PROXY": "127.0.0.1",
         }
-        process = start(words, env=settings)
+        process = bare.start(PROGRAM, *words, err=True, **settings)
         _, printed = process.communicate()
         server.shutdown()
     assert process.returncode == 2, printed

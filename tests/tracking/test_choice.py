@@ -16,6 +16,7 @@ from evomerge.config import compose, help
 from evomerge.errors import InputError
 from evomerge.options import Option
 from evomerge.tracking.wandb import known
+from tests.apart import Apart
 from tests.contracts.copied_package import run_tests_in_a_copy
 
 WORDS = ["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]"]
@@ -105,10 +106,10 @@ def test_names_that_become_one_are_kept_apart() -> None:
 
 
 @pytest.mark.slow
-def test_the_example_of_a_new_tracker_keeps_the_contract(tmp_path: Path) -> None:
+def test_the_example_of_a_new_tracker_keeps_the_contract(bare: Apart, tmp_path: Path) -> None:
     text = (tracking.__doc__ or "").split("::\n", 1)[1].split("\n\nNothing else")[0]
-    done = run_tests_in_a_copy(tmp_path, {"tracking/mytracker.py": textwrap.dedent(text)}, EXAMPLE)
-    assert done.returncode == 0, done.stdout[-3000:]
+    code, printed = run_tests_in_a_copy(bare, tmp_path, {"tracking/mytracker.py": textwrap.dedent(text)}, EXAMPLE)
+    assert code == 0, printed[-3000:]
 
 
 EXAMPLE = """

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from evomerge.fitness.inference.memory import ModelShape, logit_bytes
+from tests.apart import Apart
 
 CHILD = """
 import json, re, sys, threading, time
@@ -95,17 +93,10 @@ print(json.dumps({"predicted": predicted, "used": used, "positions": plan.most_p
     ],
 )
 def test_a_large_vocabulary_and_a_long_context_stay_within_the_prediction(
-    kind: str, share: str, attention: str, built: str
+    bare: Apart, kind: str, share: str, attention: str, built: str
 ) -> None:
     """A vocabulary of 150 000 and 4096 tokens: in float32 all logits at one time would be 2.5 GB."""
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, kind, attention, share, built],
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = json.loads(done.stdout)
+    found = json.loads(bare.run(CHILD, kind, attention, share, built))
     assert found["logits"] == {"usual": "portions", "closed": "all", "kept": "kept"}[built]
     # What is read whole by a model that computes all logits cannot be cut; a portion of them is copied.
     whole = {"plain": 4096 if kind == "text" else 2580, "shared": 447}[share] if built == "closed" else 0

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +12,10 @@ import pytest
 from transformers import AutoTokenizer
 
 from evomerge.fitness import FitnessSettings, TaskSuite
+from tests.apart import Apart
 from tests.fitness.conftest import choice_rows, write_jsonl
 
+ROOT = Path(__file__).parents[3]
 CODE = """
 from tests.fitness.tasks.test_judging import open_suite
 import json, sys
@@ -56,12 +55,10 @@ def open_suite(folder: str, checkpoint: str) -> TaskSuite:
     return TaskSuite.build(settings, AutoTokenizer.from_pretrained(checkpoint))
 
 
-def elsewhere(checkpoint: Path, *folders: Path) -> list[Mapping[str, str]]:
+def elsewhere(apart: Apart, checkpoint: Path, *folders: Path) -> list[Mapping[str, str]]:
     """What another process says, folder by folder."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "PYTHONHASHSEED": "2"}
-    words = [sys.executable, "-c", CODE, str(checkpoint), *map(str, folders)]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
-    found: list[Mapping[str, str]] = json.loads(done.stdout.rpartition("JUDGING")[2])
+    printed = apart.start(CODE, str(checkpoint), *map(str, folders), cwd=ROOT).output()
+    found: list[Mapping[str, str]] = json.loads(printed.rpartition("JUDGING")[2])
     return found
 
 
@@ -104,7 +101,7 @@ def test_only_what_is_judged_otherwise_has_another_digest(
     assert after.content == before.content
 
 
-def test_other_processes_and_other_places_agree(folder: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_other_processes_and_other_places_agree(apart: Apart, folder: Path, checkpoint: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "another" / "place")
     here: Any = dict(open_suite(str(folder), str(checkpoint)).judging)
-    assert elsewhere(checkpoint, folder, tmp_path / "another" / "place") == [here, here]
+    assert elsewhere(apart, checkpoint, folder, tmp_path / "another" / "place") == [here, here]

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ import pytest
 
 from evomerge.errors import InputError
 from evomerge.fitness import FitnessSettings, TaskSuite
+from tests.apart import Apart
 from tests.fitness.conftest import choice_rows, write_jsonl
 from tests.fitness.tasks.declaring import INLINE, SIMPLE, declare, inspect, problems, simple
 
@@ -129,16 +127,9 @@ print(json.dumps([attempts, told]))
 """
 
 
-def test_data_that_is_not_here_is_one_clear_problem_offline(folder: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-c", LISTEN, "arc_easy", str(folder)],
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[3],
-    )
-    attempts, told = json.loads(run.stdout)
+def test_data_that_is_not_here_is_one_clear_problem_offline(bare: Apart, folder: Path) -> None:
+    process = bare.start(LISTEN, "arc_easy", str(folder), HF_HUB_OFFLINE="1")
+    attempts, told = json.loads(process.output())
     assert attempts == []
     assert told.startswith("task 'arc_easy': its data could not be loaded")
     assert len(told.splitlines()) == 1
