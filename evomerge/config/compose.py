@@ -219,7 +219,7 @@ def _composed(choices: Sequence[str], *, with_hydra: bool = False) -> dict[str, 
 
 @functools.lru_cache(maxsize=64)
 def _config(choices: tuple[str, ...], with_hydra: bool) -> DictConfig:
-    """What Hydra composes; jobs of a sweep, which differ in settings, have their groups in common."""
+    """The configuration that Hydra composes; jobs of a sweep differ in settings and have their groups in common."""
     register()
     # Hydra keeps one instance per process; a program that is itself run by Hydra gets its own back.
     outer, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None

@@ -16,6 +16,7 @@ from evomerge.contracts.method_cases import (
     Untouchable,
     family,
     in_every_variant_of,
+    merge_prepared,
     merge_tensor,
     prepared,
     random_values,
@@ -249,11 +250,9 @@ class MethodContract:
         base, models = family(self.count)
         points = [self.values(options, seed) for seed in range(3)]
         alone = [self.merge(options, base, models, values) for values in points]
-        context, sources = prepared(self.method, options, base, models)
-        for which in (0, 1, 2, 1, 0):
-            out = torch.empty(base.shape)
-            self.method.merge(context, sources, points[which], out)
-            assert same_bits(out, alone[which])
+        order = (0, 1, 2, 1, 0)
+        shared = merge_prepared(self.method, options, (base, models), [points[which] for which in order])
+        assert all(same_bits(out, alone[which]) for which, out in zip(order, shared, strict=True))
 
     @in_every_variant
     def test_what_is_prepared_is_plain_and_bounded(self, options: Options) -> None:
@@ -282,19 +281,11 @@ class MethodContract:
     def test_torch_and_native_kernels_give_the_same_bytes(self, options: Options) -> None:
         """Whichever form of the kernels is in use."""
         base, models = family(self.count, (300, 70))
-        base, models = base.bfloat16(), [model.bfloat16() for model in models]
+        tensors = base.bfloat16(), [model.bfloat16() for model in models]
         points = [self.values(options, seed) for seed in range(3)]
-
-        def merged() -> list[torch.Tensor]:
-            context, sources = prepared(self.method, options, base, models)
-            results = [torch.empty_like(base) for _ in points]
-            for values, out in zip(points, results, strict=True):
-                self.method.merge(context, sources, values, out)
-            return results
-
-        native = merged()
+        native = merge_prepared(self.method, options, tensors, points)
         with torch_only():
-            plain = merged()
+            plain = merge_prepared(self.method, options, tensors, points)
         assert all(map(same_bits, native, plain))
 
     @in_every_variant

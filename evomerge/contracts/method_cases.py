@@ -17,6 +17,7 @@ __all__ = [
     "Untouchable",
     "family",
     "in_every_variant_of",
+    "merge_prepared",
     "merge_tensor",
     "prepared",
     "random_values",
@@ -77,6 +78,20 @@ def merge_tensor(
     out = torch.full(sources.models[0].shape, torch.nan) if out is None else out
     method.merge(context, sources, values, out)
     return out
+
+
+def merge_prepared(
+    method: MergeMethod,
+    options: Mapping[str, Any],
+    tensors: tuple[torch.Tensor | None, Sequence[torch.Tensor]],
+    points: Sequence[Mapping[str, Any]],
+) -> list[torch.Tensor]:
+    """Merges the only tensor of a model with several coefficients in turn, prepared once; results have its dtype."""
+    context, sources = prepared(method, options, *tensors)
+    results = [torch.empty_like(tensors[1][0]) for _ in points]
+    for values, out in zip(points, results, strict=True):
+        method.merge(context, sources, values, out)
+    return results
 
 
 def prepared(
