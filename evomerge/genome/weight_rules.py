@@ -4,9 +4,11 @@
 rule            weights
 ==============  =========================================================================================
 ``layer_swap``  the first model's in the middle, the second's in the first and last layers, means of both in between
-                (Bandarkar et al. 2025, Layer swapping, https://arxiv.org/abs/2410.01335)
+                (Bandarkar et al. 2025, Layer swapping, https://arxiv.org/abs/2410.01335; that both count the same in
+                between, and how many layers there may be, is ours)
 ``trajectory``  the models are checkpoints of one run, oldest first: which is the newest, their spacing, how many, how
-                weights fall with age (Li et al. 2025, Model merging in pre-training, https://arxiv.org/abs/2505.12082)
+                weights fall with age (Li et al. 2025, Model merging in pre-training, https://arxiv.org/abs/2505.12082;
+                ``free``, and the bounds of all genes, are ours)
 ``metric``      a power of each model's own score, for one exponent (metrics-weighted averaging, Yu and Choi 2025,
                 https://arxiv.org/abs/2504.18580; its single-parameter form in our reading)
 ==============  =========================================================================================

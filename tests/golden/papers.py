@@ -3,8 +3,8 @@
     python -m tests.golden.papers FOLDER
 
 A case is a folder with ``case.json``, ``expected.safetensors`` and sometimes ``stats.safetensors``, beside the folders
-of models that they were computed from. Prints the cases that disagree beyond their tolerance, or that are not in the
-table, then how many agree, and exits with 0 if all do.
+of models that they were computed from. Prints the cases that disagree beyond their tolerance, and those that are not in
+the table, with the reason where that is known; then how many agree. Exits with 0 if all do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from tests.golden.table import CASES
+from tests.golden.table import CASES, WITHOUT
 from tests.golden.table.case import Family, differences, write_family
 
 
@@ -39,7 +39,7 @@ def disagreements(folder: Path, name: str, case: Mapping[str, Any], models: Path
         models: Folder for the families as checkpoints; those that are there are used again.
     """
     if name not in CASES:
-        return ["is not in the table"]
+        return [f"is not in the table: {WITHOUT[name]}" if name in WITHOUT else "is not in the table"]
     inputs = folder / case["inputs"]
     if not (models / case["inputs"]).exists():
         write_family(inputs, models / case["inputs"])

@@ -1,4 +1,7 @@
-"""The table of cases: name to what evomerge computes for it. Every file here has some of them, ``CASES``."""
+"""The table of cases: name to what evomerge computes for it. Every file here has some of them, ``CASES``.
+
+Those that nothing here computes are in ``WITHOUT``, with the reason.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import importlib
 import pkgutil
 
 from tests.golden.table.case import Compute
+from tests.golden.table.without import WITHOUT
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "WITHOUT"]
 
 
 def _all() -> dict[str, Compute]:
