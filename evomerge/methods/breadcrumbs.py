@@ -19,6 +19,9 @@ density of 0.15.
 
 At gamma 0 this is pruning by magnitude. With ``scope: tensor`` and ``rounding: up`` that is what the code of DARE drops
 elements by where its strategy is ``magnitude``, without rescaling.
+
+Prepared are the ranks of elements within rows, 2 bytes for each element and model, or with ``scope: tensor`` histograms
+of their magnitudes; a candidate costs one pass over base and models.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 The combination is mergekit's. Options as in :mod:`evomerge.methods.breadcrumbs` and :mod:`evomerge.methods.ties`;
 mergekit's ``breadcrumbs_ties`` is ``scope: tensor``, ``yields: gamma`` and ``small: zero`` with the other defaults.
+
+Prepared are, as there, ranks within rows or histograms; a candidate costs one pass over base and models.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 The paper divides what is left by the density (``rescale: inverse``, the default), which keeps the expectation of every
 element. mergekit scales to the sum of absolute values before (``l1``) or not at all (``none``), and can normalise by
 weights. Masks are this project's own: they never equal mergekit's, only their statistics do.
+
+Nothing is prepared: masks are drawn anew, element by element, and a candidate costs one pass over base and models.
 """
 
 from __future__ import annotations

@@ -13,6 +13,9 @@ The defaults are the paper's. It keeps a density of 0.3 to 0.7 and tunes lambda 
 last dimension; a vector is one row. Its ``epsilon``, and mergekit's, is the half-width of the range of probabilities
 itself, which most densities forbid. Here it is a fraction of the widest range that the density allows, so every pair
 is valid.
+
+Prepared are the ranks of elements within rows, 2 bytes for each element and model; a candidate costs one pass over
+base, models and ranks.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 The step that the paper calls MAGPRUNE alone, as mergekit's ``della_linear`` has it. Options as in
 :mod:`evomerge.methods.della`: the paper divides what is kept by its own probability (``rescale: own``, the default),
 mergekit scales to the sum of absolute values before (``l1``) or not at all (``none``).
+
+Prepared are ranks, as there; a candidate costs one pass over base, models and ranks.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The unit vectors' mean on the sphere is found by steps in its tangent space (Karcher 1977), from their weighted average
 on. mergekit's ``karcher`` is the same with equal weights; a ``base_model`` is one of the models there. All steps happen
-within the span of the models, so a candidate is worked out from inner products and costs one pass. A base is not looked
-at.
+within the span of the models: inner products are prepared, from which a candidate is worked out, and it costs one pass.
+A base is not looked at.
 """
 
 from __future__ import annotations

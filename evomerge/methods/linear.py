@@ -1,6 +1,8 @@
 """Weighted average of the models, without a base: model soups.
 
 mergekit's ``linear`` is the same with the same ``normalise`` (theirs is called ``normalize``).
+
+Nothing is prepared; a candidate costs one pass over the models.
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ shares  proportional
 ======  =====================================================================
 
 They have no coefficients: ``weight`` is the same for all, ``sharpness`` and ``lambda`` are 1.
+
+Prepared is one number for each model and tensor; a candidate costs one pass over base and models.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ unit     absolute
 
 mergekit's threshold ``t`` is a difference of weights, so what it means depends on the model and the tensor. By default
 (``unit: rms``) it is a multiple of the root mean square of the tensor's delta.
+
+Prepared is the root mean square of each tensor's delta; a candidate costs one pass over the base and the model.
 """
 
 from __future__ import annotations

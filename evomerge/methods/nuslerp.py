@@ -14,6 +14,9 @@ columns     ``nuslerp_flatten: false`` and ``nuslerp_row_wise: true``
 
 Only the proportions of the weights matter; a negative one goes beyond the other model. As in mergekit, weights that
 cancel give the middle; a recipe whose weights are all zero is refused.
+
+Prepared are inner products of the vectors, 8 bytes for each pair of models and vector; a candidate costs one pass over
+base and models.
 """
 
 from __future__ import annotations

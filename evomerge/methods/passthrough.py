@@ -2,6 +2,8 @@
 
 Which model's tensor goes where is said by the recipe's layers. Scales below 1 of the projections that end a residual
 branch soften a repeated layer; a scale of 0 writes zeros.
+
+Nothing is prepared; a candidate costs one pass over the model.
 """
 
 from __future__ import annotations

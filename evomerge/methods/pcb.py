@@ -25,6 +25,9 @@ Fractions of the elements are whole numbers of them rounded down, and where a de
 scores than a histogram has bins, a quantile is rounded down to a neighbour that differs in the lower bits. With
 ``quantile: exact`` they are the published code's to the element, at a pass over all scores for every new ratio.
 Agreements other than ``product`` are computed by torch alone, several times slower than the others.
+
+Prepared are limits of magnitudes and histograms of scores, 12 bytes for each bin and model; a candidate costs one pass
+over base and models, and where a ratio is new and its quantile exact, one more.
 """
 
 from __future__ import annotations

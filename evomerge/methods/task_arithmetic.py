@@ -2,6 +2,8 @@
 
 The paper adds every delta with one scale; per-model weights say the same and more. mergekit's ``task_arithmetic`` is
 the same with the same ``normalise`` (theirs is called ``normalize``).
+
+Nothing is prepared; a candidate costs one pass over base and models.
 """
 
 from __future__ import annotations

@@ -16,6 +16,9 @@ The paper keeps a density of 0.2, has no weights (all are 1) and tunes lambda. T
 recipes can be exchanged; a threshold per tensor also leaves no layer empty. Where mergekit would keep no element of a
 tiny tensor and fail, one is kept. The other columns are the copies of TIES in the code of other papers; fusion_bench's
 is the paper's with ``normalise: none``.
+
+Prepared are histograms of every delta's magnitudes; a candidate costs one pass over base and models, and one more where
+the sign of cancelling votes has to be counted (``tie: majority``).
 """
 
 from __future__ import annotations

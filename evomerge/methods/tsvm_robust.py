@@ -9,8 +9,8 @@ and says nothing about it.
   where all are as large, 0 towards a single one. With ``keep: share`` the shares of all deltas make up the matrix's
   rank; with ``keep: all`` the densest keeps all of its triples.
 
-Everything else is :mod:`~evomerge.methods.tsvm`, its options and costs among it. Deltas of equal density without
-outliers give what that gives.
+Everything else is :mod:`~evomerge.methods.tsvm`, its options, what is prepared and what a candidate costs among it.
+Deltas of equal density without outliers give what that gives.
 """
 
 from __future__ import annotations

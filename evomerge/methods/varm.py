@@ -12,6 +12,8 @@ unchanged  even: where one model's delta is zero, all weigh the same; nothing: t
 They have no coefficients: ``weight`` is the same for all, ``sharpness`` and ``lambda`` are 1; with ``scope: element``
 there is no sharpness. The published script reads one file of sizes for all models, so that all weigh the same; here
 each model has its own. With ``element`` it divides by no less than 1e-13, here by what there is.
+
+Prepared is one number for each model and tensor; a candidate costs one pass over base and models.
 """
 
 from __future__ import annotations

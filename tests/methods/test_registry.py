@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ SHIPPED = {
     "expo": False,
     "iwudi": False,
     "karcher": False,
+    "knots": False,
     "linear": False,
     "magmax": False,
     "metagpt": False,
@@ -35,6 +38,7 @@ SHIPPED = {
     "multislerp": False,
     "nearswap": False,
     "nuslerp": False,
+    "opcm": False,
     "optmerge": False,
     "passthrough": False,
     "pcb": False,
@@ -80,3 +84,11 @@ def test_methods_that_are_shipped_name_their_publication_and_have_starting_point
 
 def test_what_is_random_says_so() -> None:
     assert {name: methods.load(name).stochastic for name in SHIPPED} == SHIPPED
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_every_file_says_its_source_what_is_prepared_and_what_a_candidate_costs(name: str) -> None:
+    method, said = methods.load(name), sys.modules[f"evomerge.methods.{name}"].__doc__ or ""
+    assert "https://" in method.paper
+    assert re.search(r"\bcandidates? ", said), "what a candidate costs"
+    assert re.search(r"\b(P|p)repare|\bkept\b", said), "what is prepared, or that nothing is"
