@@ -44,11 +44,22 @@ def model() -> Any:
     return loud("llama")
 
 
+def drawn(seed: int) -> Sequence[Continuation]:
+    return tangled(seed) if seed % 2 else choices(seed, 7, shots=10 * seed)
+
+
+@pytest.fixture(scope="module", params=range(6))
+def plainly(model: Any, request: pytest.FixtureRequest) -> tuple[Sequence[Continuation], Sequence[Any]]:
+    """Requests, and their answers where each is scored alone."""
+    asked = drawn(request.param)
+    return asked, [answers(model, plan_batches([r], LIMITS, share=False))[0] for r in asked]
+
+
 @pytest.mark.parametrize("limits", TIGHT)
-@pytest.mark.parametrize("seed", range(6))
-def test_any_requests_get_the_answers_of_plain_scoring(model: Any, limits: Limits, seed: int) -> None:
-    asked = tangled(seed) if seed % 2 else choices(seed, 7, shots=10 * seed)
-    one_by_one = [answers(model, plan_batches([r], LIMITS, share=False))[0] for r in asked]
+def test_any_requests_get_the_answers_of_plain_scoring(
+    model: Any, limits: Limits, plainly: tuple[Sequence[Continuation], Sequence[Any]]
+) -> None:
+    asked, one_by_one = plainly
     for share in (True, False):
         plan = plan_batches(asked, limits, share=share)
         found = answers(model, plan)
@@ -60,7 +71,7 @@ def test_any_requests_get_the_answers_of_plain_scoring(model: Any, limits: Limit
 @pytest.mark.parametrize("share", [True, False])
 @pytest.mark.parametrize("seed", range(6))
 def test_passes_keep_to_their_limits(limits: Limits, share: bool, seed: int) -> None:
-    asked = tangled(seed) if seed % 2 else choices(seed, 7, shots=10 * seed)
+    asked = drawn(seed)
     plan = plan_batches(asked, limits, share=share)
     assert plan.least_tokens == least_tokens(asked)
     assert plan.forward_tokens >= plan.least_tokens
