@@ -11,6 +11,8 @@ from evomerge.errors import suggest
 
 EXAMPLE = "example:"
 _ADAPTER = "adapter_config.json"
+_MOUNTS = Path("/proc/self/mountinfo")  # on Linux
+_OCTAL = re.compile(r"\\([0-7]{3})")
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 
 
@@ -113,10 +115,20 @@ def new_folder_problem(path: Path) -> str | None:
             return f"{path} exists and is not empty; name a new folder, or remove it first"
     except OSError as error:
         return f"{path}: {(error.strerror or str(error)).lower()}"
-    if path.is_mount():
+    if _is_mount(path):
         return f"{path} is where a disk is mounted and cannot be replaced; name a new folder in it, {path / 'NAME'}"
     beside = path.resolve().parent
     return None if os.access(beside, os.W_OK | os.X_OK) else f"nothing may be written to {beside}, beside {path}"
+
+
+def _is_mount(path: Path) -> bool:
+    """Whether something is mounted on a folder. One that is bound from the same disk is only in the system's table."""
+    try:
+        lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return path.is_mount()
+    places = {_OCTAL.sub(lambda found: chr(int(found[1], 8)), line.split()[4]) for line in lines}
+    return path.is_mount() or str(path.resolve()) in places
 
 
 def new_file_problem(path: Path) -> str | None:
