@@ -2,10 +2,14 @@
 
 import gc
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# On two cores threads of two processes would wait for each other at full speed. It is read as PyTorch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from tests.apart import LARGE, Apart
 from tests.building import perturbed, tiny_llama
