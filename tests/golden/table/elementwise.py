@@ -45,6 +45,11 @@ def _consensus(limits: float | tuple[float, ...], k: int, scale: float) -> Merge
     return Merge("consensus", {"mask_lambda": limits, "lambda": scale}, {"k": k})
 
 
+def _consensus_ties() -> Merge:
+    values = {"density": 0.2, "mask_lambda": 0.4, "lambda": 0.3}
+    return Merge("consensus", values, {"k": 2, "vector": "ties"})
+
+
 CASES: dict[str, Compute] = {
     "magmax_a05": Merge("magmax", {"lambda": 0.5}),
     "magmax_a05_edge": Merge("magmax", {"lambda": 0.5}),
@@ -53,6 +58,8 @@ CASES: dict[str, Compute] = {
     "consensus_ta_lam04_k2_a03": _consensus(0.4, 2, 0.3),
     "consensus_ta_lam04_k2_a03_edge": _consensus(0.4, 2, 0.3),
     "consensus_ta_lams_k1_a05": _consensus((0.2, 0.4, 0.6), 1, 0.5),
+    "consensus_ties_lam04_k2_a03": _consensus_ties(),
+    "consensus_ties_lam04_k2_a03_edge": _consensus_ties(),
     "tall_mask_lam04": Computed("consensus", _tall),
     "varm_avg_param_square": Merge("varm"),
     "metagpt_star_repo": Merge("metagpt"),
