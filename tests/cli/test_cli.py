@@ -104,19 +104,27 @@ def test_output_needs_no_utf8_and_no_open_stream(tmp_path: Path) -> None:
     assert (told.returncode, "No space left on device" in told.stderr) == (1, True)
 
 
-def test_a_failure_is_exit_code_1_and_one_line(
-    desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+TWICE = """
+import os, sys
+from evomerge.cli.main import main
+
+os.rmdir(os.getcwd())
+plain = main(sys.argv[1:])
+print("again", file=sys.stderr)
+sys.exit(10 * plain + main([*sys.argv[1:], "--debug"]))
+"""
+
+
+def test_a_failure_is_exit_code_1_and_one_line(desk: Path, bare: Apart) -> None:
     """A current folder that is gone is nobody's bad input."""
-    gone = desk / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
+    (desk / "gone").mkdir()
     words = ["search", "models=[example:base]", "tasks=[a]", "task_path=[b]"]
-    assert main(words) == 1
-    assert "--debug shows where" in capsys.readouterr().err
-    assert main([*words, "--debug"]) == 1
-    assert "Traceback" in capsys.readouterr().err
+    process = bare.start(TWICE, *words, err=True, cwd=desk / "gone")
+    plain, _, debugged = process.communicate()[1].partition("again\n")
+    assert process.returncode == 11, plain + debugged
+    assert "--debug shows where" in plain
+    assert len(plain.splitlines()) == 1
+    assert "Traceback" in debugged
 
 
 @pytest.mark.parametrize(("verb", "said"), [("search", "; the same command goes on from here"), ("evaluate", "")])
