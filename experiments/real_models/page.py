@@ -21,23 +21,24 @@ Searches = Sequence[Mapping[str, Any]]
 
 
 def write(families: Sequence[Family], work: Path, out: Path) -> None:
-    """Writes ``study.md`` and ``study.json``.
+    """Writes ``study.md`` and ``study.json``; what these told before and the work does not have stays.
 
     Args:
         families: The families, of which some may have nothing yet.
         work: What has been made.
         out: Folder of the page.
     """
-    text = _introduction()
+    text, told = _introduction(), _told(out)
     found: dict[str, Any] = {"machine": machine("torch", "transformers", "lm-eval", "pymoo"), "families": {}}
     for family in families:
         points = read(work / f"{family.name}_grid.jsonl")
-        searches = sorted(
-            json_lines.read(work / f"{family.name}_searches.jsonl"), key=lambda entry: (entry["seed"], entry["way"])
-        )
-        if not points and not searches:
+        before = told.get(family.name, {"grid": None, "searches": []})
+        made = [*before["searches"], *json_lines.read(work / f"{family.name}_searches.jsonl")]
+        latest = {(entry["seed"], entry["way"]): entry for entry in made}
+        searches = [latest[key] for key in sorted(latest)]
+        judged = judge(points) if _corners(points) else before["grid"]
+        if not judged and not searches:
             continue
-        judged = judge(points) if _corners(points) else None
         text += ["", f"## {family.name}", "", f"{family.about[0].upper()}{family.about[1:]}."]
         text += _grid(family, judged) if judged else []
         text += _searches(family, searches) if searches else []
@@ -45,6 +46,12 @@ def write(families: Sequence[Family], work: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "study.md").write_text("\n".join(text) + "\n", encoding="utf-8")
     (out / "study.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _told(out: Path) -> Mapping[str, Any]:
+    """The families of the page that is there."""
+    file = out / "study.json"
+    return json.loads(file.read_text(encoding="utf-8"))["families"] if file.exists() else {}
 
 
 def _corners(points: Mapping[str, Any]) -> bool:

@@ -64,6 +64,7 @@ WAYS: Mapping[str, Way] = {
         ("genome=auto", "allocation.proxy=gold_logprob"),
         frugal=True,
     ),
+    "today": Way("nothing set but objectives and budget: `genome=auto`, informative items that grow", ()),
     "defaults": Way("`genome=layer`, all of the items", ("genome=layer", "fitness=all")),
     # What more genes than the grid's two can do at all, as far as one search tells.
     "long": Way(

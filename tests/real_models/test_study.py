@@ -81,6 +81,28 @@ def test_the_page_compares_ways_seed_by_seed(tmp_path: Path) -> None:
     assert "| frugal | 0 | 2 | 5 | 100 | 30 | 1 | 50.0 | 60.0 | 0.900 (0.800 to 0.950) | missed |" in text
 
 
+def test_a_page_keeps_what_it_told_and_takes_what_is_new(tmp_path: Path) -> None:
+    def found(way: str, value: float) -> dict[str, object]:
+        return {
+            "way": way,
+            "seed": 0,
+            "genes": 4,
+            "candidates": 40,
+            "items": {"search": 100, "selection": 10, "baselines": 10},
+            "seconds": 1.0,
+            "accuracies": [0.5, 0.5],
+            "share": {"value": value, "low": value - 0.1, "high": value + 0.1},
+        }
+
+    for work, ways in ("first", {"frugal": 0.5, "defaults": 0.6}), ("second", {"frugal": 0.7}), ("third", {}):
+        (tmp_path / work).mkdir()
+        for way, value in ways.items():
+            json_lines.append(tmp_path / work / "toy_searches.jsonl", found(way, value))
+        page.write([TOY], tmp_path / work, tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "study.json").read_text(encoding="utf-8"))["families"]["toy"]["searches"]
+    assert {entry["way"]: entry["share"]["value"] for entry in told} == {"frugal": 0.7, "defaults": 0.6}
+
+
 def test_families_name_tasks_that_are_there() -> None:
     for family in families(Path("models")).values():
         assert len(family.skills) >= 2
