@@ -22,8 +22,7 @@ def write_page(known: Mapping[str, Any], path: Path) -> str:
         "",
         "Candidates are scored by formulas, so all time is the search's own. The driver's CPU time stands for the "
         "first and the last tenth of the search, which must be alike; its memory grows by what it keeps of each "
-        "evaluation. There was other work beside it, several times what two cores can do: rates and wall seconds are "
-        "of no quiet machine; CPU seconds stand beside them.",
+        "evaluation. Wall seconds count what else the machine does meanwhile; CPU seconds stand beside them.",
         "",
         "| executor | evaluations per second | driver's CPU per evaluation, ms: first tenth / last | driver's memory "
         "in the end, MB | of it per evaluation, kB | replay, s: wall / CPU | report, s: wall / CPU | its page, MB | "
