@@ -215,7 +215,8 @@ def _factors(found: Sequence[Row]) -> list[str]:
     return [
         *_table(("what ranks", "tau", "factor"), lines),
         "Items that the plain mean needs for the same tau when every candidate has its own random ones, over those "
-        f"that were asked, {COMPARED}.",
+        f"that were asked, {COMPARED}. A task with fewer items than the 400 and 800 of that reference counts with all "
+        "of them, so that factors reaching so far are rather low.",
     ]
 
 
@@ -236,11 +237,9 @@ def _campaign(found: Sequence[Row]) -> list[str]:
     worst = max(row.errors["regret"] for row in own)
     most = max(len(row.cells) for row in own)
     fewer = {row.n: len(row.cells) for row in own if len(row.cells) < most}
-    few = ", ".join(f"{n} items rest on {count}" for n, count in sorted(fewer.items()))
-    note = (
-        f" Budgets of more than a quarter of a task's items are not played: of {most} populations, columns of "
-        f"{few}. The figure shows those that have all budgets."
-    )
+    few = ", ".join(f"{count} at {n} items" for n, count in sorted(fewer.items()))
+    note = f" Budgets of more than a quarter of a task's items are not played: of {most} populations {few}."
+    note = f"{note} The figure shows those that have all budgets." if fewer else ""
     return [
         *parts,
         "Items a candidate, everything that was asked counted but the baselines. Standard errors of regrets are "

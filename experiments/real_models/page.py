@@ -30,11 +30,12 @@ def write(families: Sequence[Family], work: Path, out: Path) -> None:
     """
     text, told = _introduction(), _told(out)
     found: dict[str, Any] = {"machine": machine("torch", "transformers", "lm-eval", "pymoo"), "families": {}}
+    today = found["machine"]["date"]
     for family in families:
         points = read(work / f"{family.name}_grid.jsonl")
         before = told.get(family.name, {"grid": None, "searches": []})
-        made = [*before["searches"], *json_lines.read(work / f"{family.name}_searches.jsonl")]
-        latest = {(entry["seed"], entry["way"]): entry for entry in made}
+        made = [{"made": today, **entry} for entry in json_lines.read(work / f"{family.name}_searches.jsonl")]
+        latest = {(entry["seed"], entry["way"]): entry for entry in (*before["searches"], *made)}
         searches = [latest[key] for key in sorted(latest)]
         judged = judge(points) if _corners(points) else before["grid"]
         if not judged and not searches:
@@ -49,9 +50,14 @@ def write(families: Sequence[Family], work: Path, out: Path) -> None:
 
 
 def _told(out: Path) -> Mapping[str, Any]:
-    """The families of the page that is there."""
+    """The families of the page that is there, each search with the day that it was made."""
     file = out / "study.json"
-    return json.loads(file.read_text(encoding="utf-8"))["families"] if file.exists() else {}
+    if not file.exists():
+        return {}
+    told = json.loads(file.read_text(encoding="utf-8"))
+    for family in told["families"].values():
+        family["searches"] = [{"made": told["machine"]["date"], **entry} for entry in family["searches"]]
+    return told["families"]
 
 
 def _corners(points: Mapping[str, Any]) -> bool:
@@ -103,7 +109,8 @@ def _introduction() -> list[str]:
         f"same held-out items; the target is {TARGET}. Intervals are 95 %, by a bootstrap of items. Of the candidates",
         "that a search compared on selection items the one with the largest share there is taken, and scored once on",
         "the held-out items. *Other items* are those of the baselines and of that comparison; seconds are those of one",
-        "core beside other work, for candidates alone.",
+        "core beside other work, for candidates alone. Searches made before 2026-11-27 began with base, experts and",
+        "their averages, later ones with those of subsets of experts too.",
     ]
 
 
@@ -158,8 +165,8 @@ def _searches(family: Family, searches: Searches) -> list[str]:
     text += [
         "",
         "| search | seed | genes | candidates | search items | other items | seconds | "
-        f"{' | '.join(family.skills[:2])} | share of both at once | target |",
-        "|---" * 11 + "|",
+        f"{' | '.join(family.skills[:2])} | share of both at once | target | made |",
+        "|---" * 12 + "|",
     ]
     for entry in searches:
         items, accuracies = entry["items"], " | ".join(f"{100 * value:.1f}" for value in entry["accuracies"])
@@ -167,7 +174,7 @@ def _searches(family: Family, searches: Searches) -> list[str]:
         text.append(
             f"| {entry['way']} | {entry['seed']} | {entry['genes']} | {entry['candidates']} | {items['search']} | "
             f"{other} | {entry['seconds']:.0f} | {accuracies} | "
-            f"{_share(entry['share'])} | {Share(**entry['share']).verdict} |"
+            f"{_share(entry['share'])} | {Share(**entry['share']).verdict} | {entry['made']} |"
         )
     text += ["", *_means(searches)]
     return text

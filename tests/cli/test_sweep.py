@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -154,8 +155,9 @@ def test_an_interrupt_lets_the_job_finish_its_batch_and_starts_no_other(workshop
         table = running.stdout.read()
     assert running.returncode == 130, rest
     assert rest.count("finishing the batch") == 1
-    assert "| seed-0 | interrupted | 16 |" in table
+    (evaluations,) = map(int, re.findall(r"^\| seed-0 \| interrupted \| (\d+) \|", table, flags=re.MULTILINE))
+    assert evaluations % 16 == 0, "whole batches"
     assert "| seed-1 | not started |" in table
     status = json.loads((workshop / "cut" / "seed-0" / "status.json").read_text())
-    assert (status["finished"], status["evaluations"]) == (False, 16)
+    assert (status["finished"], status["evaluations"]) == (False, evaluations)
     assert (workshop / "cut" / "seed-0" / "report.html").is_file()

@@ -74,7 +74,7 @@ def test_the_page_says_what_rests_on_some_tables(made: tuple[list[Unit], str]) -
     assert [line.split("|")[1].strip() for line in page.split("| ceiling |")[1].split("\n\n")[0].splitlines()[2:]] == [
         "gold_logprob", "gold_logprob, from -2", "gold_prob", "brier_score (2 of 4 populations)"
     ]  # fmt: skip
-    assert "of 2 populations, columns of 20 items rest on 1. The figure" in page
+    assert "of 2 populations 1 at 20 items. The figure" in page
     head, _, first, *_ = page.split("### Table by table")[1].split("\n\n")[1].splitlines()
     assert head == "| what ranks | `large` | `small` |"
     by_hand = []
