@@ -121,6 +121,7 @@ class SteadySearch:
         for turn in self._store.turns:
             if turn.digest is None:
                 self._repeat(turn.ask)
+                self._over()  # as after every answer: one that was at work when patience ended may have improved
             elif not self._over():
                 self._ask(turn)
         self._write()

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evomerge.evaluation import Ask, Failure, Job, Outcome
+from evomerge.evaluation import Ask, Evaluation, Failure, Job, Outcome
 from evomerge.executors import ExecutorError, Result, Worker
 from evomerge.search import Budgets, RepeatedFailures, ReplayError, SearchPlan, SearchResult, run
 from evomerge.search.events import Event, Told
@@ -188,19 +188,37 @@ def test_a_searcher_with_nothing_to_say_ends_the_search(tmp_path: Path) -> None:
     assert search(tmp_path, made)[0] == result
 
 
-def test_patience_counts_as_many_candidates_as_a_batch_has(tmp_path: Path) -> None:
+def improvements(evaluations: Sequence[Evaluation]) -> list[bool]:
+    """Whether each is no failure and no earlier one is at least as good in both objectives; by hand."""
+    found, points = [], list[tuple[float, float]]()
+    for one in evaluations:
+        point = (-one.metrics["north.acc"], one.metrics["south.loss"]) if one.error is None else None
+        found.append(point is not None and not any(p[0] <= point[0] and p[1] <= point[1] for p in points))
+        points += [point] if point else []
+    return found
+
+
+@pytest.mark.parametrize("straggler", [False, True])
+def test_patience_counts_as_many_candidates_as_a_batch_has(straggler: bool, tmp_path: Path) -> None:
+    """Where 16 in a row have brought nothing, no more is asked; the three at work are told, though one may improve."""
     heard: list[Event] = []
     made = work("random", budgets=Budgets(evaluations=400, patience=2))
-    result, _ = search(tmp_path, made, listeners=[heard.append])
+    best = Ask("search", 1, 0)  # the uniform average, which nothing beats in both objectives
+    late = [Ask("search", batch, index) for batch in range(1, 51) for index in range(SIZE)][1:] if straggler else None
+    result, _ = search(tmp_path, made, listeners=[heard.append], order=late)
     assert result.reason == "patience"
     store = RunStore.read(tmp_path)
-    found = [store.at(ask) for ask in order(tmp_path)]
-    front = {member.ask for member in result.front}
-    after = [evaluation for evaluation in found if evaluation][-(2 * SIZE) :]
-    assert not front & {evaluation.ask for evaluation in after}, "the last 16 brought nothing"
+    came = order(tmp_path)
+    improved = improvements([store.at(ask) or pytest.fail("lost") for ask in came])
+    end = next(n for n in range(2 * SIZE, len(came) + 1) if not any(improved[n - 2 * SIZE : n]))
+    assert result.evaluations == len(came) == end + 3, "of four at work three were left"
+    if straggler:
+        assert came[-1] == best
+        assert improved[-1]
+        assert best in {member.ask for member in result.front}
     told = [event.batch for event in heard if isinstance(event, Told)]
     assert told == list(range(1, result.evaluations // SIZE + 1))
-    assert search(tmp_path, made)[0] == result
+    assert search(tmp_path, made) == (result, []), "it ends where it ended, whatever came after"
     longer, _ = search(tmp_path, replace(made, budgets=Budgets(evaluations=400, patience=4)))
     assert longer.evaluations > result.evaluations
 
