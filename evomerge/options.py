@@ -104,16 +104,18 @@ class RecipeOptions:
     """A merge method or a step after the merge, as far as recipes state its options.
 
     Args:
-        sort: What instances of the class are called in messages, before their name.
+        sort: What instances of the class are called in messages, before their name; that of its parent where empty.
     """
 
     name: str
     options: Mapping[str, Option]
-    _sort: ClassVar[str]
+    _sort: ClassVar[str] = "plugin"
 
-    def __init_subclass__(cls, *, sort: str) -> None:
+    def __init_subclass__(cls, *, sort: str = "", **arguments: Any) -> None:
         """Says what its instances are called."""
-        cls._sort = sort
+        super().__init_subclass__(**arguments)
+        if sort:
+            cls._sort = sort
 
     def resolve(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Fills in default options.

@@ -8,6 +8,7 @@ import pytest
 
 from evomerge import methods, post
 from evomerge.errors import InputError
+from evomerge.options import RecipeOptions
 
 DELTAS = {"rescale": "none", "votes": "weighted", "tie": "positive", "normalise": "weight"}
 WINDOW = {"scope": "row", "yields": "density", "small": "keep"}
@@ -143,3 +144,34 @@ def test_methods_and_steps_refuse_options_in_the_same_words() -> None:
         unknown, wrong = caught.value.problems
         assert unknown.startswith(f"{owner} has no option {option!r}; did you mean {known!r}? (it has ")
         assert wrong == f"{owner}: option rescale is 'none of these'; it is one of none, inverse, l1"
+
+
+class OwnMethod(methods.MergeMethod):
+    """A method of a kind of its own, as a third party may declare one."""
+
+
+class OwnStep(post.PostProcess, sort="own step"):
+    """The same of a step, which is called otherwise in messages."""
+
+
+def test_subclasses_of_methods_and_steps_are_called_as_their_parents_unless_they_say_so() -> None:
+    ties, scale = methods.load("ties"), post.load("scale")
+    own = OwnMethod(ties.name, ties.summary, ties.paper, ties.merge, ties.coefficients, options=ties.options)
+    with pytest.raises(InputError, match="method ties has no option 'scop'"):
+        own.resolve({"scop": 1})
+    step = OwnStep(scale.name, scale.summary, scale.paper, scale.apply, scale.coefficients)
+    with pytest.raises(InputError, match="own step scale has no option 'x'"):
+        step.resolve({"x": 1})
+
+
+def test_a_class_beside_the_options_hears_of_subclasses_too() -> None:
+    heard: list[str] = []
+
+    class Registered:
+        def __init_subclass__(cls, *, registry: list[str]) -> None:
+            registry.append(cls.__name__)
+
+    class Own(RecipeOptions, Registered, sort="own", registry=heard):
+        pass
+
+    assert heard == [Own.__name__]
