@@ -138,12 +138,11 @@ def _procedure(facts: Facts) -> list[str]:
     if not facts.procedure.note:
         return []
     lines = []
-    for label, (interval, optimism) in facts.procedure.scores.items():
+    for label, expected in facts.procedure.scores.items():
         percent = facts.percent[label]
-        drop = f"{number(optimism, percent, signed=True)}{' points' if percent else ''}"
-        lines.append(
-            f"- {code(label)}: {text(whole(interval, percent))}; the best {facts.procedure.score} flatters by {drop}"
-        )
+        drop = f"{number(expected.optimism, percent, signed=True)}{' points' if percent else ''}"
+        score = text(whole(expected.interval, percent))
+        lines.append(f"- {code(label)}: {score}; the best {facts.procedure.score} flatters by {drop}")
     return ["## What such a search gives", "", text(facts.procedure.note), "", *lines, ""]
 
 

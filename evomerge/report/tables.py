@@ -27,8 +27,8 @@ def front_json(facts: Facts) -> dict[str, Any]:
         "items": {split: facts.items(split) for split in SPLITS},
         "comparisons": facts.comparisons,
         "procedure": {
-            label: {**interval.to_json(), "optimism": optimism, "items": facts.procedure.items}
-            for label, (interval, optimism) in facts.procedure.scores.items()
+            label: {**expected.interval.to_json(), "optimism": expected.optimism, "items": expected.items}
+            for label, expected in facts.procedure.scores.items()
         },
         "optimism": {
             label: {split: {"members": drops[0], "baselines": drops[1]} for split, drops in splits.items()}

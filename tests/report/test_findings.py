@@ -17,6 +17,7 @@ from evomerge.report import front_members, write
 from evomerge.report.facts import Facts
 from evomerge.report.findings.holding import FAILS, HOLDS, OPEN
 from evomerge.report.members import choice
+from evomerge.report.tables import front_json
 from evomerge.run.members import find_member
 from evomerge.store import RunStore
 from tests.report.run_folders import acc
@@ -244,7 +245,7 @@ def test_what_the_choice_gives_is_below_its_best_selection_score(tmp_path: Path)
     models[-1] = selected((10,), (right[-1],), (30,))
     numbers = {"search": (20,), "selection": (60,), "test": (60,)}
     facts = Facts(made(tmp_path, models, numbers, acc("one.acc")))
-    found, optimism = facts.procedure.scores["one.acc"]
+    found, optimism = facts.procedure.scores["one.acc"].interval, facts.procedure.scores["one.acc"].optimism
     assert found.low < found.mean < found.high
     assert found.mean == pytest.approx(max(right) / 60 - optimism)
     assert optimism > 0.02
@@ -256,3 +257,38 @@ def test_what_the_choice_gives_is_below_its_best_selection_score(tmp_path: Path)
     assert Facts(RunStore.read(tmp_path)).asked == f"parts of 20{SPACE}search items", "windows of them"
     alone = made(tmp_path / "alone", [*models[:2], models[-1]], numbers, acc("one.acc"))
     assert Facts(alone).procedure.scores == {}, "of one there is no choice"
+
+
+def of_two_objectives(
+    folder: Path, asked: tuple[int, int], objectives: Sequence[Objective] = acc("one.acc", "two.acc")
+) -> Facts:
+    """A run of six selected candidates, with so many selection items of each task."""
+    models = baselines({"expert:a": (30, 20), "expert:b": (20, 30)})
+    models += [selected((10, 10), (asked[0] // 2 - i, asked[1] // 2 + i % 3), None, first=i) for i in range(5)]
+    models += [selected((10, 10), (asked[0] // 2, asked[1] // 2), (30, 30))]
+    return Facts(made(folder, models, {"search": (20, 20), "selection": asked, "test": (60, 60)}, objectives))
+
+
+def test_each_objective_counts_the_items_that_its_own_score_rests_on(tmp_path: Path) -> None:
+    facts = of_two_objectives(tmp_path, (40, 30))
+    given = front_json(facts)["procedure"]
+    assert {label: one["items"] for label, one in given.items()} == {"one.acc": 40, "two.acc": 30}
+    assert (facts.procedure.items, facts.procedure.missing) == (70, {})
+    assert facts.procedure.note.startswith("Expected score, on fresh items, of the best in one objective of the 6 ")
+    assert "No interval" not in facts.procedure.note
+
+
+def test_an_objective_of_too_few_items_is_named_beside_those_that_have_an_interval(tmp_path: Path) -> None:
+    facts = of_two_objectives(tmp_path, (40, 8))
+    given = front_json(facts)["procedure"]
+    assert {label: one["items"] for label, one in given.items()} == {"one.acc": 40}
+    assert (facts.procedure.items, facts.procedure.missing) == (40, {"two.acc": 8}), "what is left out counts nowhere"
+    note = facts.procedure.note.replace(SPACE, " ")
+    assert note.startswith("Expected score, on fresh items, of the best in one objective of the 6 candidates")
+    assert note.endswith(
+        " No interval for two.acc: of a task, the candidates that were compared were all asked 8 selection items (what "
+        "belongs together counts once), and to choose by halves of them takes 10."
+    )
+    write(tmp_path)
+    for name in ("report.html", "report.md"):
+        assert "No interval for two.acc: " in (tmp_path / name).read_text(encoding="utf-8")

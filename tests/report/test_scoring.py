@@ -125,7 +125,7 @@ def test_what_the_choice_gives_rests_on_the_items_that_all_were_asked(tmp_path: 
     asked = {"equal": 60, "ocba": 12}[allocation]
     assert (expected.compared, expected.items) == (6, asked), "of the objective's task"
     assert expected.shared_out == (allocation == "ocba")
-    interval, optimism = expected.scores["south.loss"]
+    interval, optimism = expected.scores["south.loss"].interval, expected.scores["south.loss"].optimism
     assert interval.low < interval.mean < interval.high
     # The same by hand, from the answers to the items that all have.
     answers: dict[str, dict[str, float]] = {}

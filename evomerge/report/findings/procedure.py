@@ -8,7 +8,7 @@ its items alone. That is a choice by fewer items than the run had, which on aver
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,24 @@ from evomerge.report.results import Results
 from evomerge.report.scorecard import Scorecard
 from evomerge.report.wording import count
 
-__all__ = ["LEAST_ITEMS", "Procedure", "procedure"]
+__all__ = ["LEAST_ITEMS", "Expected", "Procedure", "procedure"]
 
 LEAST_ITEMS = 10  # or clusters of a task, below which halves of them choose nothing
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The expected score, on fresh items, of the candidate that is best in an objective.
+
+    Attributes:
+        interval: The score with its interval.
+        optimism: By how much the best score on the items exceeds it, in natural units, above zero being better.
+        items: Selection items that it rests on, over the tasks of the objective.
+    """
+
+    interval: Interval
+    optimism: float
+    items: int
 
 
 @dataclass(frozen=True)
@@ -30,45 +45,55 @@ class Procedure:
     """The yield, on fresh items, of a choice such as the run's.
 
     Attributes:
-        scores: Objective label to the expected score with its interval, and by how much the best score on the items it
-            rests on exceeds it, in natural units, above zero being better.
+        scores: Objective label to the expected score.
         compared: Candidates that were compared on selection items and could be scored.
-        items: Selection items that it rests on, over all tasks.
+        items: Selection items that the scores rest on, over all objectives.
         shared_out: Whether some of them were asked more items than these.
-        fewest: Items, or whole clusters, of the task with the fewest.
+        missing: Label of an objective without an expected score to the items, or whole clusters, of its task with the
+            fewest; to 0 where no items that all were asked make it up.
     """
 
-    scores: Mapping[str, tuple[Interval, float]]
+    scores: Mapping[str, Expected]
     compared: int = 0
     items: int = 0
     shared_out: bool = False
-    fewest: int = 0
+    missing: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def note(self) -> str:
         """The meaning of the scores, or why there are none, in sentences; empty where nobody chose."""
         if self.scores:
-            best = "best in one objective" if len(self.scores) > 1 else "best"
+            best = "best in one objective" if len(self.scores) + len(self.missing) > 1 else "best"
             asked = "the selection items" if not self.shared_out else "the items that all of them were asked"
             what = (
                 f"Expected score, on fresh items, of the {best} of the {self.compared} candidates that were compared: "
                 f"chosen by a random half of {asked} and scored on the other half, over many halves."
             )
-            return f"{what} {self._rests_on}" if self.shared_out else what
-        if self.compared < 2 or not 0 < self.fewest < LEAST_ITEMS:
+            without = (f"No interval for {label}: {self._why(fewest)}." for label, fewest in self.missing.items())
+            return " ".join([what, *([self._rests_on] if self.shared_out else []), *without])
+        fewest = min(filter(None, self.missing.values()), default=0)
+        if self.compared < 2 or not fewest:
             return ""
         equal = "promote.allocation=equal asks all of them everything, and " if self.shared_out else ""
         return (
-            "No interval for what such a search gives on fresh items: of a task, the candidates that were compared "
-            f"were all asked {count(self.fewest, 'selection item')} (what belongs together counts once), and to "
-            f"choose by halves of them takes {LEAST_ITEMS}. {equal}items_per_task and fitness.splits say how many "
-            "there are."
+            f"No interval for what such a search gives on fresh items: {self._why(fewest)}. {equal}items_per_task and "
+            "fitness.splits say how many there are."
         )
 
     @property
     def score(self) -> str:
         """The scores whose best one is compared with the expected one, in words."""
         return "score on these items" if self.shared_out else "selection score"
+
+    def _why(self, fewest: int) -> str:
+        """The reason for which an objective has no expected score."""
+        if not fewest:
+            return "it is not made up of selection items that all of them were asked"
+        return (
+            "of a task, the candidates that were compared were all asked "
+            f"{count(fewest, 'selection item')} (what belongs together counts once), and to choose by halves of them "
+            f"takes {LEAST_ITEMS}"
+        )
 
     @property
     def _rests_on(self) -> str:
@@ -101,19 +126,20 @@ def procedure(results: Results) -> Procedure:
     cards = [card for card in map(results.scorecard, firsts) if card is not None]
     if len(cards) < 2:
         return Procedure({}, len(cards))
-    found: dict[str, tuple[Interval, float]] = {}
-    items, fewest = set[str](), 0
+    found: dict[str, Expected] = {}
+    missing: dict[str, int] = {}
+    items = set[str]()
     for objective in results.objectives:
         strata = _common(cards, objective)
-        if not strata:
+        independent = [len(set(stratum.clusters or stratum.items)) for stratum in strata[0]] if strata else []
+        fewest = min(independent, default=0)
+        if fewest < LEAST_ITEMS:
+            missing[objective.label] = fewest
             continue
         items.update(item for stratum in strata[0] for item in stratum.items)
-        own = min(len(set(stratum.clusters or stratum.items)) for stratum in strata[0])
-        fewest = min(fewest or own, own)
-        if own >= LEAST_ITEMS:
-            found[objective.label] = _expected(results, objective, strata)
+        found[objective.label] = _expected(results, objective, strata)
     shared_out = any(one.ask.rung for own in last for one in own)
-    return Procedure(found, len(cards), len(items), shared_out, fewest)
+    return Procedure(found, len(cards), len(items), shared_out, missing)
 
 
 def _common(cards: Sequence[Scorecard], objective: Objective) -> list[tuple[Stratum, ...]]:
@@ -124,13 +150,14 @@ def _common(cards: Sequence[Scorecard], objective: Objective) -> list[tuple[Stra
     return strata if whole else []
 
 
-def _expected(results: Results, objective: Objective, strata: Sequence[Sequence[Stratum]]) -> tuple[Interval, float]:
+def _expected(results: Results, objective: Objective, strata: Sequence[Sequence[Stratum]]) -> Expected:
     tasks = [np.stack([own[t].values for own in strata]) for t in range(len(strata[0]))]
     random = np.random.default_rng([_seed(results.store.manifest), *objective.label.encode()])
     shares = [stratum.weight for stratum in strata[0]]
     clusters = [stratum.clusters or stratum.items for stratum in strata[0]]
     estimate = repeated_splits(tasks, shares, random, clusters=clusters, higher=objective.higher_is_better)
-    return estimate.interval, estimate.optimism
+    asked = {item for stratum in strata[0] for item in stratum.items}
+    return Expected(estimate.interval, estimate.optimism, len(asked))
 
 
 def _seed(manifest: Mapping[str, Any]) -> int:
