@@ -10,7 +10,8 @@ from evomerge.search.searchers._shared.spec import ONE, SearcherSettings, Search
 
 def make(problem: Problem, settings: SearcherSettings) -> Searcher:
     """Makes the searcher; it keeps as many particles as the initial population has."""
-    from evomerge.search.searchers._shared.pymoo_adapter import PymooSearcher, algorithm
+    from evomerge.search.searchers._shared.pymoo_adapter import algorithm
+    from evomerge.search.searchers._shared.pymoo_searcher import PymooSearcher
 
     first = initial_population(problem, settings)
     made = algorithm(

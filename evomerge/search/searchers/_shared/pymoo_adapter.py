@@ -25,7 +25,7 @@ from pymoo.operators.selection.tournament import TournamentSelection  # noqa: E4
 from pymoo.problems.static import StaticProblem  # noqa: E402
 from pymoo.util.ref_dirs import get_reference_directions  # noqa: E402
 
-from evomerge.search.searchers._shared.generational import Generational, Parents  # noqa: E402
+from evomerge.search.searchers._shared.generational import Parents  # noqa: E402
 from evomerge.search.searchers._shared.initial_population import generator, initial_population  # noqa: E402
 from evomerge.search.searchers._shared.protocol import Array, Problem, Proposal, Selection  # noqa: E402
 from evomerge.search.searchers._shared.spec import SearcherSettings  # noqa: E402
@@ -34,13 +34,11 @@ from evomerge.search.searchers._shared.steady import Steady  # noqa: E402
 __all__ = [
     "PARENTS",
     "PROPOSAL",
-    "ImprovementReplacement",
-    "Population",
     "Pymoo",
-    "PymooSearcher",
     "SteadyGenetic",
     "algorithm",
     "genetic",
+    "individuals",
     "reference_directions",
     "tournament",
 ]
@@ -80,15 +78,25 @@ class Pymoo:
             return None
         return population
 
-    def advance(self, population: Any, ids: Sequence[str], F: Array, G: Array) -> None:
+    def advance(self, population: Sequence[Any], ids: Sequence[str], F: Array, G: Array) -> None:
         """Gives individuals their ids and values, and the algorithm the individuals."""
         self.evaluate(population, ids, F, G)
-        self.algorithm.tell(infills=population)
+        self.tell(population)
 
-    def evaluate(self, population: Any, ids: Sequence[str], F: Array, G: Array) -> None:
+    def evaluate(self, members: Sequence[Any], ids: Sequence[str], F: Array, G: Array) -> None:
         """Gives individuals their ids and values."""
+        population = Population.create(*members)
         population.set(PROPOSAL, ids)
         Evaluator().eval(StaticProblem(self._problem, F=F, G=G), population)
+
+    def tell(self, members: Sequence[Any]) -> None:
+        """Gives the algorithm individuals that have their values."""
+        self.algorithm.tell(infills=Population.create(*members))
+
+    def better(self, new: Any, old: Any) -> bool:
+        """Whether an individual would take the place of another, as DE replaces."""
+        both = [Population.create(one) for one in (old, new)]
+        return bool(ImprovementReplacement().do(self.algorithm.problem, *both, return_indices=True)[0])
 
     def correct(self, members: Sequence[Any], ids: Sequence[str], F: Array, G: Array) -> bool:
         """Gives those of the members that are named corrected values; whether any is."""
@@ -141,37 +149,6 @@ class Pymoo:
         algorithm._set_optimum()
 
 
-class PymooSearcher(Generational):
-    """One of pymoo's algorithms as a searcher of whole batches; arguments as of the algorithm behind it."""
-
-    def __init__(self, name: str, problem: Problem, seed: int, algorithm: Any, paired: bool = False) -> None:
-        super().__init__(name)
-        self._pymoo = Pymoo(name, problem, seed, algorithm, paired)
-        self._n_var = problem.n_var
-        self._asked: Any = None
-
-    def propose(self) -> tuple[Array, Parents]:
-        """The next batch; empty when mating finds nothing but copies of the population."""
-        population = self._pymoo.next()
-        if population is None:
-            return np.zeros((0, self._n_var)), ()
-        self._asked = population
-        return np.array(population.get("X"), dtype=np.float64), self._pymoo.lineage(population)
-
-    def learn(self, ids: Sequence[str], F: Array, G: Array) -> None:
-        """Evaluates the last batch with the values told and advances the algorithm."""
-        population, self._asked = self._asked, None
-        self._pymoo.advance(population, ids, F, G)
-
-    def revise(self, ids: Sequence[str], F: Array, G: Array) -> None:
-        """Gives members of the population corrected values, and ranks them anew."""
-        self._pymoo.revise(ids, F, G)
-
-    def selection(self) -> Selection:
-        """Who is kept; see `Searcher.selection`."""
-        return self._pymoo.selection()
-
-
 class SteadyGenetic(Steady):
     """One of pymoo's genetic algorithms, in generations or in a steady state.
 
@@ -218,7 +195,7 @@ class SteadyGenetic(Steady):
 
     def learn(self, ids: Sequence[str], F: Array, G: Array) -> None:
         """Those told join the population, and the fittest survive."""
-        self._pymoo.advance(Population.create(*(self._waiting.pop(id) for id in ids)), ids, F, G)
+        self._pymoo.advance([self._waiting.pop(id) for id in ids], ids, F, G)
 
     def revise(self, ids: Sequence[str], F: Array, G: Array) -> None:
         """Gives members of the population corrected values, and ranks them anew."""
@@ -230,7 +207,7 @@ class SteadyGenetic(Steady):
 
     def _children(self, count: int) -> list[Any]:
         if len(self._pymoo.members()) < 2:
-            return list(Population.new(X=self._random.random((count, self._n_var))))
+            return individuals(self._random.random((count, self._n_var)))
         self._pymoo.algorithm.n_offsprings = count
         self._distinct.others = Population.create(*self._waiting.values(), *self._asked)
         found = self._pymoo.next()
@@ -286,6 +263,11 @@ def genetic(name: str, path: str, problem: Problem, settings: SearcherSettings, 
         **arguments,
     )
     return SteadyGenetic(name, problem, settings.seed, made, distinct)
+
+
+def individuals(X: Array) -> list[Any]:
+    """New individuals with these genomes ``(n, n_var)``, without values."""
+    return list(Population.new(X=X))
 
 
 def reference_directions(n_obj: int, partitions: int) -> Array:

@@ -10,13 +10,7 @@ import numpy as np
 from evomerge.search.searchers._shared.generational import Parents
 from evomerge.search.searchers._shared.initial_population import generator
 from evomerge.search.searchers._shared.protocol import Array, Problem, Proposal, Selection
-from evomerge.search.searchers._shared.pymoo_adapter import (
-    PARENTS,
-    PROPOSAL,
-    ImprovementReplacement,
-    Population,
-    Pymoo,
-)
+from evomerge.search.searchers._shared.pymoo_adapter import PARENTS, PROPOSAL, Pymoo, individuals
 from evomerge.search.searchers._shared.steady import Steady
 
 __all__ = ["SteadyDifferential"]
@@ -68,14 +62,13 @@ class SteadyDifferential(Steady):
         self._asked, self._first = self._first[:wanted], self._first[wanted:]
         while len(self._asked) < wanted:
             self._asked += self._trials(wanted - len(self._asked))
-        population = Population.create(*self._asked)
         parents = [individual.get(PARENTS) or () for individual in self._asked]
-        return np.array(population.get("X"), dtype=np.float64), parents
+        return np.array([individual.X for individual in self._asked], dtype=np.float64), parents
 
     def _trials(self, count: int) -> list[Any]:
         members = self._members()
         if len(members) < _MATING:
-            found = list(Population.new(X=self._random.random((count, self._n_var))))
+            found = individuals(self._random.random((count, self._n_var)))
             places = [self._next(range(self._size)) for _ in found]
         else:
             places = [self._next(members) for _ in range(min(count, len(members)))]
@@ -101,28 +94,23 @@ class SteadyDifferential(Steady):
     def learn(self, ids: Sequence[str], F: Array, G: Array) -> None:
         """Each takes its place if that is free, or if it is better than who has it."""
         told = [self._waiting.pop(id) for id in ids]
-        self._pymoo.evaluate(Population.create(*told), ids, F, G)
+        self._pymoo.evaluate(told, ids, F, G)
         if not self._pymoo.algorithm.is_initialized:
             told = self._seated(told)
         for group in _apart(told):
-            self._pymoo.algorithm.tell(infills=Population.create(*group))
+            self._pymoo.tell(group)
 
     def _seated(self, told: list[Any]) -> list[Any]:
         """Seats individuals until all places are taken, when the algorithm begins; those that are left."""
         for number, individual in enumerate(told):
             before = self._early.get(individual.get(_PLACE))
-            if before is None or self._better(individual, before):
+            if before is None or self._pymoo.better(individual, before):
                 self._early[individual.get(_PLACE)] = individual
             if len(self._early) == self._size:
-                self._pymoo.algorithm.tell(infills=Population.create(*self._members().values()))
+                self._pymoo.tell(list(self._members().values()))
                 self._early.clear()
                 return told[number + 1 :]
         return []
-
-    def _better(self, new: Any, old: Any) -> bool:
-        problem = self._pymoo.algorithm.problem
-        both = [Population.create(one) for one in (old, new)]
-        return bool(ImprovementReplacement().do(problem, *both, return_indices=True)[0])
 
     def revise(self, ids: Sequence[str], F: Array, G: Array) -> None:
         """Gives members corrected values, and ranks them anew."""
