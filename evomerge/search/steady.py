@@ -203,9 +203,8 @@ class SteadySearch:
             self._check(recorded, Ask("search", number + 1, index), "")
             return
         proposal = proposals[0]
-        parents = [proposal.parents]
         recipe = recipe_of(self._plan, proposal)
-        batch = Batch([recipe], "search", number + 1, self._items, parents=parents, indices=[index])
+        batch = Batch([recipe], "search", number + 1, self._items, parents=[proposal.parents], indices=[index])
         self._check(recorded, batch.ask(0), recipe.digest)
         self._idle += 1
         known = self._evaluator.seen(recipe.digest, "search", self._item_set)
