@@ -279,7 +279,7 @@ class Merger:
         if found is not None and found.key == outputs.survey_key and self._prepared.hold(outputs):
             return found
         self._commons.pop(large, None)  # before more is made
-        if method.prepare is not None:
+        if outputs.prepared:
             self._weights.forget_arrays()  # of another method, other options or sources
         self._prepared.fill(outputs, partial(self._prepare, plan))
         survey = None if method.survey is None else method.survey(_Surveyed(self, plan), plan.outputs.options)

@@ -116,6 +116,38 @@ def test_inner_recipes_that_differ_in_coefficients_share_it(inside: Inside) -> N
     assert inside.calls() == inside.once()
 
 
+@pytest.mark.parametrize("method", ["consensus", "swudi"])
+def test_what_nothing_is_prepared_for_is_read_by_the_merge_alone(inside: Inside, method: str) -> None:
+    """The inner method's arrays never find room, so it prepares a tensor whenever that is read."""
+    anew = METHOD.replace("written_down", "read_anew").replace("4 * torch.Size(shape).numel()", "1 << 60")
+    (inside.code / "read_anew.py").write_text(anew, encoding="utf-8")
+    sources = (replace(inside.inner, method="read_anew"), inside.inner.sources[1])
+    like = make_recipe(method, [Path("a"), Path("b")], Path("c"))
+    recipe = replace(like, base=inside.outer.base, sources=sources)
+    merger = inside.merger()
+    prepared = merger.outputs(recipe).prepared
+    assert prepared.keys() < inside.once().keys()
+    assert bool(prepared) == (method == "swudi")
+    expected = inside.once() + Counter(prepared.keys())
+    for candidate in inside.candidates(recipe):
+        merged(merger, candidate)
+        assert inside.calls() == expected
+        expected = inside.once()
+
+
+def test_a_method_that_prepares_nothing_leaves_alone_what_others_have_prepared(inside: Inside) -> None:
+    """Though it could prepare, under other options."""
+    like = make_recipe("consensus", [Path("a"), Path("b")], Path("c"))
+    other = replace(like, base=inside.inner.base, sources=inside.inner.sources)
+    merger = inside.merger(disk=0)
+    merged(merger, inside.inner)
+    assert inside.calls() == inside.once()
+    merged(merger, other)
+    merged(merger, inside.inner)
+    assert inside.calls() == Counter()
+    assert not inside.folder.exists()
+
+
 def test_limits_hold_for_all_methods_together(inside: Inside) -> None:
     """What finds no room is prepared anew for each candidate, with the same result."""
     recipe = replace(inside.inner, sources=inside.outer.sources)  # the same method outside, with other models

@@ -118,6 +118,18 @@ class Outputs:
         return {name: tensor for name, tensor in self.tensors.items() if tensor.context is not None}
 
     @functools.cached_property
+    def prepared(self) -> Mapping[str, OutputTensor]:
+        """The merged tensors that the method prepares arrays for, however small these are."""
+        if self.method.prepare is None:
+            return {}
+        prepares = self.method.prepares or (lambda context, shape, options: True)
+        return {
+            name: tensor
+            for name, tensor in self.tensors.items()
+            if tensor.context is not None and prepares(tensor.context, tensor.merged_spec.shape, self.options)
+        }
+
+    @functools.cached_property
     def specs(self) -> Mapping[str, TensorSpec]:
         """Type and shape by name, a repeated head right after the tensor that it repeats."""
         heads: dict[str, list[str]] = {}

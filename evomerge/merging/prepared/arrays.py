@@ -52,7 +52,9 @@ class PreparedArrays:
         return PreparedArrays(self._settings, torch.device("cpu"), self._inner, inside=True)
 
     def get(self, outputs: Outputs, name: str) -> Arrays | None:
-        """The arrays of a tensor, or None if they are not kept."""
+        """The arrays of a tensor, none where the method prepares none; or None if they are not kept."""
+        if name not in outputs.prepared:
+            return {}
         key = prepared_key(outputs, self._device)
         return self._inner.get(key, name) if self._inside else self._own.get(key, name)
 
@@ -74,6 +76,6 @@ class PreparedArrays:
         if self._inside:
             return
         room = self._inner.fill(outputs)
-        if outputs.method.prepare is not None:
+        if outputs.prepared:
             key, known = prepared_key(outputs, self._device), outputs.known_by_content
             self._own.fill(key, prepared_bounds(outputs), prepare, everywhere=known, room=room)

@@ -85,7 +85,7 @@ class InnerArrays:
     def holds(self, outputs: Outputs) -> bool:
         """Whether all that a recipe needs was looked after, and has not been forgotten since."""
         inside = (source.plan.outputs for source in inner_sources(outputs))
-        return all(prepared_key(own, _CPU) in self._stores for own in inside if own.method.prepare and own.merged)
+        return all(prepared_key(own, _CPU) in self._stores for own in inside if own.prepared)
 
     def fill(self, outputs: Outputs) -> PreparedSettings:
         """Makes sure that the arrays of all recipes inside of one are there, as far as there is room.

@@ -149,21 +149,16 @@ class PreparedStore:
 
 
 def prepared_bounds(outputs: Outputs) -> dict[str, int]:
-    """The most bytes that the method prepares for each merged tensor; none if it prepares nothing."""
-    if outputs.method.prepared_bytes is None:
-        return {}
-    return {name: prepared_bound(outputs, tensor) for name, tensor in outputs.merged.items()}
+    """The most bytes that the method prepares, for each tensor that it prepares any arrays for."""
+    return {name: prepared_bound(outputs, tensor) for name, tensor in outputs.prepared.items()}
 
 
 def prepared_bound(outputs: Outputs, tensor: OutputTensor) -> int:
     """The most bytes that the method prepares for one tensor."""
-    bound, prepares = outputs.method.prepared_bytes, outputs.method.prepares
-    if bound is None or tensor.context is None:
+    bound = outputs.method.prepared_bytes
+    if bound is None or tensor.name not in outputs.prepared:
         return 0
-    shape = tensor.merged_spec.shape
-    if prepares is not None and not prepares(tensor.context, shape, outputs.options):
-        return 0
-    return bound(shape, tensor.slots, outputs.options)
+    return bound(tensor.merged_spec.shape, tensor.slots, outputs.options)
 
 
 def prepared_key(outputs: Outputs, device: torch.device) -> str:
