@@ -48,6 +48,15 @@ class Inside:
         for scale in (1.0, 0.75, 0.5):
             yield replace(outer, coefficients={name: own * scale for name, own in outer.coefficients.items()})
 
+    def bounds(self) -> dict[str, int]:
+        """Bytes that the method prepares for each tensor."""
+        specs = self.checkpoints.reference.specs
+        return {name: 4 * specs[name].numel + 2 for name in self.checkpoints.merged_names}
+
+    def stored(self) -> int:
+        """Bytes of arrays on disk, of whatever method."""
+        return sum(info.nbytes for part in self.folder.rglob("part-*") for info in read_header(part).values())
+
     def parts(self) -> list[Path]:
         return sorted(self.folder.glob("*/part-*.safetensors"))
 
@@ -153,8 +162,7 @@ def test_limits_hold_for_all_methods_together(inside: Inside) -> None:
     recipe = replace(inside.inner, sources=inside.outer.sources)  # the same method outside, with other models
     expected = merged(inside.merger(), recipe)
     inside.calls()
-    names = inside.checkpoints.merged_names
-    own = sum(4 * inside.checkpoints.reference.specs[name].numel + 2 for name in names)
+    own = sum(inside.bounds().values())
     for disk, memory, kept in ((3 * own // 2, 0, 1.5), (own, own, 2.0), (0, own, 1.0), (0, 0, 0.0)):
         for part in (*inside.parts(), *inside.folder.glob("part-*")):
             part.unlink()
@@ -163,8 +171,7 @@ def test_limits_hold_for_all_methods_together(inside: Inside) -> None:
         inside.calls()
         assert same(merged(merger, recipe), expected)
         again = sum(inside.calls().values())
-        on_disk = [*inside.parts(), *inside.folder.glob("part-*")]
-        stored = sum(info.nbytes for part in on_disk for info in read_header(part).values())
+        stored = inside.stored()
         assert stored <= disk
         places = footprint(
             inside.checkpoints, recipe, prepared=PreparedSettings(str(inside.folder), disk=disk, memory=memory)
@@ -174,6 +181,46 @@ def test_limits_hold_for_all_methods_together(inside: Inside) -> None:
         assert places["memory"] <= memory
         assert (again == 0) == (kept == 2.0)
         assert (places["nowhere"] == 0) == (again == 0)
+
+
+def test_limits_hold_when_recipes_change(inside: Inside) -> None:
+    """What only the last recipe needed makes room for what this one's own method prepares, or is counted."""
+    turned, rounded = replace(inside.inner, sources=inside.inner.sources[::-1]), replace(inside.inner, dtype="bfloat16")
+    both = replace(inside.outer, sources=(inside.inner, turned))
+    own = sum(inside.bounds().values())
+    merger = inside.merger(disk=2 * own, memory=0)
+    merged(merger, replace(inside.inner, sources=both.sources))
+    assert inside.stored() == 2 * own
+    inside.calls()
+    one = replace(inside.inner, sources=inside.outer.sources)
+    for again in (inside.once(), Counter[str]()):
+        merged(merger, one)
+        assert inside.stored() == 2 * own
+        assert inside.calls() == again
+    merged(merger, replace(inside.outer, sources=(turned, inside.outer.sources[1])))
+    assert inside.stored() == 2 * own, "the outer method's, which may come again, and one of those inside"
+    inside.folder = inside.folder.with_name("elsewhere")
+    merger = inside.merger(disk=own, memory=own)
+    merged(merger, both)
+    assert len(inside.parts()) == 1
+    inside.calls()
+    merged(merger, replace(both, sources=(turned, rounded)))
+    assert inside.calls() == inside.once()
+    assert inside.stored() == own, "there is room on disk alone, as the first of them is still in memory"
+    merged(merger, replace(both, sources=(turned, rounded)))
+    assert inside.calls() == Counter()
+
+
+def test_what_found_no_room_finds_it_once_there_is_some(inside: Inside) -> None:
+    turned = replace(inside.inner, sources=inside.inner.sources[::-1])
+    merger = inside.merger(disk=sum(inside.bounds().values()), memory=0)
+    merged(merger, replace(inside.outer, sources=(inside.inner, turned)))
+    assert inside.calls() == inside.once(2)
+    rounded = replace(inside.inner, dtype="bfloat16")
+    merged(merger, replace(inside.outer, sources=(turned, rounded)))
+    assert inside.calls() == inside.once(2)
+    merged(merger, replace(inside.outer, sources=(turned, inside.outer.sources[1])))
+    assert inside.calls() == Counter()
 
 
 def test_other_processes_prepare_nothing(inside: Inside, apart: Apart) -> None:

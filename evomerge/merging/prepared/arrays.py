@@ -75,7 +75,10 @@ class PreparedArrays:
         """
         if self._inside:
             return
-        room = self._inner.fill(outputs)
+        key, known = prepared_key(outputs, self._device), outputs.known_by_content
         if outputs.prepared:
-            key, known = prepared_key(outputs, self._device), outputs.known_by_content
+            self._own.turn_to(key)
+        self._inner.fill(outputs, self._own.less(self._settings))
+        if outputs.prepared:
+            room = self._inner.less(self._settings)
             self._own.fill(key, prepared_bounds(outputs), prepare, everywhere=known, room=room)

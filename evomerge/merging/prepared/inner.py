@@ -87,29 +87,29 @@ class InnerArrays:
         inside = (source.plan.outputs for source in inner_sources(outputs))
         return all(prepared_key(own, _CPU) in self._stores for own in inside if own.prepared)
 
-    def fill(self, outputs: Outputs) -> PreparedSettings:
+    def less(self, limits: PreparedSettings, but: str | None = None) -> PreparedSettings:
+        """What limits leave to others beside all that is kept here, but for one key's."""
+        for key, store in self._stores.items():
+            limits = limits if key == but else store.less(limits)
+        return limits
+
+    def fill(self, outputs: Outputs, limits: PreparedSettings) -> None:
         """Makes sure that the arrays of all recipes inside of one are there, as far as there is room.
 
-        Where it needs some that are not there, those that only other recipes need are forgotten.
+        Where arrays are to come, of these or of the outer recipe's own method, those that only other recipes need are
+        forgotten: they would take the room.
 
         Args:
             outputs: The outer recipe's.
-
-        Returns:
-            The limits that are left to what the outer recipe's own method prepares.
+            limits: The limits for all recipes inside.
         """
         wanted = list(inner_bounds(outputs))
-        if any(key not in self._stores for key, _, _ in wanted):
+        if outputs.prepared or any(key not in self._stores for key, _, _ in wanted):
             self._forget_others({key for key, _, _ in wanted})
-        left = self._settings
         for key, source, bounds in wanted:
-            known = source.plan.outputs.known_by_content
-            room = self._within(left, key)
-            plan = room.shared(known).plan(bounds)
+            room = self._within(self.less(limits, but=key), key)
             store = self._stores.setdefault(key, PreparedStore(room))
-            store.fill(key, bounds, source.prepare, everywhere=known, room=room)
-            left = left.without(bounds, plan)
-        return left
+            store.fill(key, bounds, source.prepare, everywhere=source.plan.outputs.known_by_content, room=room)
 
     def _within(self, settings: PreparedSettings, key: str) -> PreparedSettings:
         """Limits with the folder for one key, of which the parent is made where this machine sees the run's folder."""

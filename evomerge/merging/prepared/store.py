@@ -89,11 +89,21 @@ class PreparedStore:
         self.settings = settings
         self._key: str | None = None
         self._kept: dict[str, Arrays] = {}
-        self._seen: set[str] = set()  # names that are kept, or that there is no room for
+        self._plan: dict[str, Place] = {}  # of what is kept, which takes at most so many bytes:
+        self._bounds: dict[str, int] = {}
 
     def get(self, key: str, name: str) -> Arrays | None:
         """The arrays of a tensor, or None if they are not kept."""
         return self._kept.get(name) if key == self._key else None
+
+    def turn_to(self, key: str) -> None:
+        """Forgets the arrays of any other key; their files go when arrays of this one are filled."""
+        if key != self._key:
+            self._key, self._kept, self._plan, self._bounds = key, {}, {}, {}
+
+    def less(self, limits: PreparedSettings) -> PreparedSettings:
+        """What limits leave to others beside this store."""
+        return limits.without(self._bounds, self._plan)
 
     def fill(
         self,
@@ -113,14 +123,15 @@ class PreparedStore:
             bounds: Most bytes for each tensor, by name.
             prepare: Prepares the arrays of the tensors that it is given the names of.
             everywhere: Whether the key means the same in other processes, so that they may share the arrays.
-            room: Limits that are narrower than the store's own.
+            room: Limits that are narrower than the store's own, for all that it keeps.
         """
-        if key != self._key:
-            self._key, self._kept, self._seen = key, {}, set()
-        if bounds.keys() <= self._seen:
-            return
+        self.turn_to(key)
         settings = (room or self.settings).shared(everywhere)
-        plan = settings.plan(bounds)
+        # What found no room before is asked for again: others may have made some.
+        found = self.less(settings).plan({name: most for name, most in bounds.items() if name not in self._plan})
+        plan = {name: place for name, place in found.items() if place != "nowhere"}
+        if not plan:
+            return
         if settings.folder is None or "disk" not in plan.values():
             self._prepare(plan, bounds, prepare, None)
         else:
@@ -128,12 +139,13 @@ class PreparedStore:
             with folder.alone():
                 self._kept |= folder.read()
                 self._prepare(plan, bounds, prepare, folder)
-        self._seen |= bounds.keys()
+        self._plan |= plan
+        self._bounds |= {name: bounds[name] for name in plan}
 
     def _prepare(
         self, plan: Mapping[str, Place], bounds: Mapping[str, int], prepare: Prepare, folder: _Folder | None
     ) -> None:
-        missing = [name for name, place in plan.items() if place != "nowhere" and name not in self._kept]
+        missing = [name for name in plan if name not in self._kept]
         pending: dict[str, Arrays] = {}
         notice = PreparationNotice({name: bounds[name] for name in missing})
         for name, arrays in notice.over(prepare(missing)):
