@@ -71,8 +71,13 @@ def scaled(recipe: Recipe, factor: float) -> Recipe:
 
 @pytest.fixture
 def inside(family: Callable[..., Family], tmp_path: Path, own_methods: Path) -> Inside:
+    return one_inside(family(), tmp_path / "prepared", own_methods)
+
+
+def one_inside(family: Family, folder: Path, own_methods: Path) -> Inside:
+    """A merge of an expert with a merge."""
     (own_methods / "written_down.py").write_text(METHOD, encoding="utf-8")
-    base, one, two = family()
+    base, one, two = family
     inner = make_recipe("written_down", [one, two], base)
     known = {ref: replace(ref, fingerprint=open_source(ref.source).fingerprint()) for ref in inner.models}
     assert isinstance(inner.base, CheckpointRef)
@@ -80,7 +85,7 @@ def inside(family: Callable[..., Family], tmp_path: Path, own_methods: Path) -> 
     inner = replace(inner, base=own, sources=tuple(known.values()))
     plain = make_recipe("task_arithmetic", [one, two], base)
     outer = replace(plain, base=inner.base, sources=(inner, inner.sources[1]))
-    return Inside(outer, inner, Checkpoints.open(outer), own_methods, tmp_path / "prepared")
+    return Inside(outer, inner, Checkpoints.open(outer), own_methods, folder)
 
 
 def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:

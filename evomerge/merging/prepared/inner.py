@@ -9,8 +9,10 @@ candidates differ in these it would be written once for each candidate.
 from __future__ import annotations
 
 import hashlib
+import secrets
 import shutil
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from evomerge.merging.prepared.store import (
 
 _CPU = torch.device("cpu")  # where inner recipes are merged, wherever the outer one is
 _FOLDERS = "inside-"
+_ASIDE = ".removed-"
 
 
 def inner_sources(outputs: Outputs) -> Iterator[RecipeSource]:
@@ -129,13 +132,23 @@ class InnerArrays:
         stay = set(map(_folder_name, keys))
         home = None if self._settings.folder is None else Path(self._settings.folder)
         for folder in [] if home is None else home.glob(f"{_FOLDERS}*"):
-            if folder.name in stay:
-                continue
-            try:
-                lease = Lease.take(folder)
-            except (InputError, OSError):
-                continue
+            if folder.name not in stay:
+                _set_aside(folder)
+        for folder in [] if home is None else home.glob(f"{_ASIDE}*"):  # those of a killed process too
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _set_aside(folder: Path) -> None:
+    """Gives a folder a name that nobody looks for, unless another worker writes it just now.
+
+    Under its own name it goes at once, its lease with it: whoever wants that name meanwhile gets a folder of its own,
+    in which nothing is removed.
+    """
+    with suppress(InputError, OSError):
+        lease = Lease.take(folder)
+        try:
+            folder.rename(folder.with_name(f"{_ASIDE}{secrets.token_hex(8)}"))
+        finally:
             lease.release()
 
 
