@@ -91,7 +91,7 @@ class InnerArrays:
         return all(prepared_key(own, _CPU) in self._stores for own in inside if own.prepared)
 
     def less(self, limits: PreparedSettings, but: str | None = None) -> PreparedSettings:
-        """What limits leave to others beside all that is kept here, but for one key's."""
+        """The part of limits that is left to others beside all that is kept here, but for one key's."""
         for key, store in self._stores.items():
             limits = limits if key == but else store.less(limits)
         return limits

@@ -102,7 +102,7 @@ class PreparedStore:
             self._key, self._kept, self._plan, self._bounds = key, {}, {}, {}
 
     def less(self, limits: PreparedSettings) -> PreparedSettings:
-        """What limits leave to others beside this store."""
+        """The part of limits that is left to others beside this store."""
         return limits.without(self._bounds, self._plan)
 
     def fill(
