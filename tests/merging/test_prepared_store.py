@@ -112,10 +112,11 @@ def same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> bool:
 def test_other_processes_prepare_nothing(setting: Setting, apart: Apart) -> None:
     """Neither after the first one nor, waiting for it, at the same time."""
     names = sorted(setting.checkpoints.merged_names)
-    children = [apart.start(*setting.child()), apart.start(*setting.child())]
+    words = setting.child()  # once: no process may read the recipe while it is written
+    children = [apart.start(*words), apart.start(*words)]
     answers = [child.output() for child in children]
     assert sorted(setting.calls()) == names
-    answers.append(apart.run(*setting.child()))
+    answers.append(apart.run(*words))
     assert setting.calls() == []
     assert len(set(answers)) == 1
     assert len(answers[0]) == 65
