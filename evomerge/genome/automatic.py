@@ -84,17 +84,18 @@ def laid_out(settings: GenomeSettings, depth: str) -> GenomeSettings:
     return replace(settings, depth=depth, own_groups=(), ends="nearest")
 
 
-def few_for(genes: int, evaluations: int) -> str | None:
+def few_for(genes: int, evaluations: int, *, automatic: bool = False) -> str | None:
     """The warning where genes are many and candidates few; None where they are not.
 
     Args:
         genes: Number of genes.
         evaluations: How many candidates will be scored.
+        automatic: Whether the layout is the one that the budget chose, so that there is none of fewer genes.
     """
     if evaluations >= FEW * genes:
         return None
+    fewer = "" if automatic else f"genome={AUTO}, which chooses a layout of fewer genes where there is one, or "
     return (
         f"{genes} genes for {evaluations} candidates: with fewer than {FEW:g} candidates for each gene a search can "
-        f"hardly tell what a gene does; write genome={AUTO}, which chooses a layout of fewer genes where there is one, "
-        f"or evaluations={math.ceil(FEW * genes)} or more"
+        f"hardly tell what a gene does; write {fewer}evaluations={math.ceil(FEW * genes)} or more"
     )

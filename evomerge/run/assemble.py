@@ -160,7 +160,7 @@ def assemble(config: RunConfig) -> Assembly:
         config, layout = found.attempt(lambda: laid_out(config, checkpoints, method)) or (config, None)
         spec = found.attempt(lambda: build_spec(config, checkpoints, method, searched))
         if spec is not None:
-            warnings += [*tower_notes(config, checkpoints, spec), *few_evaluations(config, spec.n_var)]
+            warnings += [*tower_notes(config, checkpoints, spec), *few_evaluations(config, spec.n_var, layout)]
     suite, metrics = asked.tasks(config, checkpoints, spec, found)
     if metrics is None:
         found.settle()

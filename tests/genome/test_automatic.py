@@ -66,4 +66,10 @@ def test_few_candidates_for_many_genes_are_warned_of() -> None:
     said = few_for(10, int(FEW * 10) - 1)
     assert said is not None
     assert f"10 genes for {int(FEW * 10) - 1} candidates" in said
-    assert "genome=auto" in said
+    assert (
+        f"write genome=auto, which chooses a layout of fewer genes where there is one, or evaluations={FEW * 10:g}"
+        in said
+    )
+    said = few_for(10, int(FEW * 10) - 1, automatic=True)
+    assert said is not None
+    assert f"what a gene does; write evaluations={FEW * 10:g} or more" in said

@@ -57,9 +57,9 @@ def laid_out(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod) -
     return replace(config, genome=chosen.settings), chosen
 
 
-def few_evaluations(config: RunConfig, genes: int) -> list[str]:
+def few_evaluations(config: RunConfig, genes: int, chosen: Chosen | None) -> list[str]:
     """The warning where genes are many and candidates few, as a list."""
-    warning = few_for(genes, evaluations_of(config))
+    warning = few_for(genes, evaluations_of(config), automatic=chosen is not None)
     return [] if warning is None else [warning]
 
 
