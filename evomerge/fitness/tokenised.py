@@ -8,7 +8,7 @@ from typing import Any
 
 from evomerge.errors import InputError
 from evomerge.fitness.inference.encoding import Encoder
-from evomerge.fitness.inference.generation_settings import CHECKPOINT, asked_tokens, most_tokens, token_limits
+from evomerge.fitness.inference.generation.settings import CHECKPOINT, asked_tokens, most_tokens, token_limits
 from evomerge.fitness.inference.requests import Request
 from evomerge.fitness.splits import canonical
 from evomerge.fitness.tasks.checks.findings import shown

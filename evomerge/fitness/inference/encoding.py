@@ -14,7 +14,7 @@ import numpy as np
 from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
 from evomerge.errors import InputError
-from evomerge.fitness.inference import generation_settings
+from evomerge.fitness.inference.generation import settings as generation_settings
 from evomerge.fitness.inference.requests import Continuation, Prompt, Request
 
 DEFAULT_LENGTH = 2048

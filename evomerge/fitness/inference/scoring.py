@@ -12,7 +12,7 @@ import torch
 from transformers import DynamicCache
 
 from evomerge.fitness.inference.batches import BatchPlan, LikelihoodPass, Limits
-from evomerge.fitness.inference.generate import Generator, PrefixCache
+from evomerge.fitness.inference.generation.plain import Generator, PrefixCache
 from evomerge.fitness.inference.kv_cache import cache_arguments, expanded, takes
 from evomerge.fitness.inference.logits import last_only, portions
 from evomerge.fitness.inference.masks import attention_mask

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from evomerge.fitness.inference.generation_settings import (
+from evomerge.fitness.inference.generation.settings import (
     asked_tokens,
     model_arguments,
     most_tokens,

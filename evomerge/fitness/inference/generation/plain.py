@@ -1,8 +1,7 @@
-"""Greedy generation in batches, with stop texts."""
+"""Greedy generation by transformers' own loop, in batches, with stop texts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +17,11 @@ from transformers import (
 
 from evomerge.fitness.inference.batches import PromptBatch
 from evomerge.fitness.inference.encoding import embedding_rows
-from evomerge.fitness.inference.generation_settings import NEUTRAL, reads_prompt
+from evomerge.fitness.inference.generation.ends import Ends, end_tokens
+from evomerge.fitness.inference.generation.settings import NEUTRAL, reads_prompt
 from evomerge.fitness.inference.kv_cache import cache_arguments, expanded, generation_arguments, takes
 from evomerge.fitness.inference.masks import windows
 from evomerge.fitness.inference.requests import Generated
-
-# A stop text may be spelled with more tokens than the tokenizer would choose, so a few more are decoded.
-LOOK_BACK = 2
 
 
 class PrefixCache:
@@ -59,7 +56,7 @@ class Generator:
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        self._windows: dict[tuple[str, ...], int] = {}
+        self._ends: dict[tuple[str, ...], Ends] = {}
 
     def generate(self, model: torch.nn.Module, batch: PromptBatch, prefixes: PrefixCache) -> list[Generated]:
         """Continues prompts that share stop texts, length limit and options.
@@ -79,10 +76,10 @@ class Generator:
         if batch.shared and (slides or reads_prompt(settings)):
             batch = replace(batch, shared=0)
         device = next(model.parameters()).device
-        stop = (*first.stop, *self._end_texts())
+        ends = self.ends(first.stop)
         pad = self._padding(model)
         tokens, mask = _padded(batch, pad)
-        ended = _StopTexts(self._tokenizer, stop, self._window(stop), tokens.shape[1], len(batch.prompts))
+        ended = _StopTexts(ends, tokens.shape[1], len(batch.prompts))
         finite = _Finite(len(batch.prompts), device)
         made = model.generate(  # type: ignore[operator]
             input_ids=tokens.to(device),
@@ -96,22 +93,22 @@ class Generator:
             **first.options,
         )
         made = made[:, tokens.shape[1] :].tolist()
-        ends = _end_tokens(settings)
+        final = end_tokens(settings)
         healthy = finite.rows.tolist()
         answers = []
         for row, stopped_at, ok in zip(made, ended.lengths, healthy, strict=True):
-            ended_at = next((place + 1 for place, token in enumerate(row) if token in ends), None)
+            ended_at = next((place + 1 for place, token in enumerate(row) if token in final), None)
             count = min((length for length in (ended_at, stopped_at) if length is not None), default=None)
-            # An end token that is no special one is part of the text, as in lm-eval.
-            text = str(self._tokenizer.decode(row[:count], skip_special_tokens=True))
-            for term in stop:
-                text = text.split(term)[0]
-            answers.append(Generated(text, truncated=count is None, finite=ok, ids=tuple(row[:count])))
+            answers.append(
+                Generated(ends.text(row[:count]), truncated=count is None, finite=ok, ids=tuple(row[:count]))
+            )
         return answers
 
-    def _end_texts(self) -> tuple[str, ...]:
-        end = self._tokenizer.eos_token_id
-        return () if end is None else (str(self._tokenizer.decode(end, skip_special_tokens=False)),)
+    def ends(self, stop: tuple[str, ...]) -> Ends:
+        """The ends of answers to prompts with some stop texts."""
+        if stop not in self._ends:
+            self._ends[stop] = Ends(self._tokenizer, stop)
+        return self._ends[stop]
 
     def _padding(self, model: torch.nn.Module) -> int:
         """A token that the model has an embedding of; nothing attends to it."""
@@ -119,29 +116,21 @@ class Generator:
         known = (self._tokenizer.pad_token_id, self._tokenizer.unk_token_id, self._tokenizer.eos_token_id)
         return next((int(token) for token in known if token is not None and (rows is None or token < rows)), 0)
 
-    def _window(self, stop: tuple[str, ...]) -> int:
-        if stop not in self._windows:
-            lengths = [len(self._tokenizer.encode(text, add_special_tokens=False)) for text in stop]
-            self._windows[stop] = max(lengths, default=0) + LOOK_BACK
-        return self._windows[stop]
-
 
 class _StopTexts(StoppingCriteria):
     """Stops rows whose text contains a stop text, and records after how many tokens."""
 
-    def __init__(self, tokenizer: Any, stop: tuple[str, ...], window: int, start: int, rows: int) -> None:
-        self._tokenizer = tokenizer
-        self._stop = stop
-        self._window = window
+    def __init__(self, ends: Ends, start: int, rows: int) -> None:
+        self._ends = ends
         self._start = start
         self.lengths: list[int | None] = [None] * rows
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:  # type: ignore[override]
         made = input_ids[:, self._start :]
         unfinished = [row for row, length in enumerate(self.lengths) if length is None]
-        recent = made[unfinished, -self._window :].tolist()
-        for row, text in zip(unfinished, self._tokenizer.batch_decode(recent), strict=True):
-            if any(term in text for term in self._stop):
+        recent = made[unfinished, -self._ends.window :].tolist()
+        for row, stopped in zip(unfinished, self._ends.stopped(recent), strict=True):
+            if stopped:
                 self.lengths[row] = made.shape[1]
         return torch.tensor([length is not None for length in self.lengths], device=input_ids.device)
 
@@ -170,10 +159,3 @@ def _padded(batch: PromptBatch, pad: int) -> tuple[torch.Tensor, torch.Tensor]:
             tokens[row, place] = torch.from_numpy(part.astype(np.int64))
             mask[row, place] = 1
     return tokens, mask
-
-
-def _end_tokens(settings: Mapping[str, Any]) -> set[int]:
-    ends = settings.get("eos_token_id")
-    if ends is None:
-        return set()
-    return {int(ends)} if isinstance(ends, int) else {int(end) for end in ends}

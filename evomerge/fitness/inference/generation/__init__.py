@@ -1,0 +1,1 @@
+"""Greedy generation: plain, by transformers' own loop, and with drafts, many rows in one pass."""
