@@ -154,7 +154,9 @@ class Worker:
     def _answers(self, job: Job) -> list[Response]:
         """Scores the installed candidate on the job's items, then by the user's functions if the job names them."""
         items = {task: ids for task, ids in job.items.items() if task != PYTHON}
-        responses = self.scorer.score(self.live.model, job.split, items) if items and self.scorer else []
+        responses: list[Response] = []
+        if items and self.scorer:
+            responses = self.scorer.score(self.live.model, job.split, items, job.drafts)
         if PYTHON in job.items:
             self.live.forget()  # a function may do to the weights what it likes
             values = {

@@ -7,6 +7,7 @@ who made them nor who will read them. A `Job` is asked of a worker, whose `Outco
 
 from evomerge.evaluation.ask import SPLITS, Ask
 from evomerge.evaluation.baselines import BASE, EXPERT, SCALED, UNIFORM, expert_names
+from evomerge.evaluation.drafts import DRAFTS_KEPT, Drafts
 from evomerge.evaluation.items import PYTHON, PYTHON_ITEMS, ItemLists, count_items, item_set_digest
 from evomerge.evaluation.json_text import JsonText, compact
 from evomerge.evaluation.objective import Constraint, Objective
@@ -15,6 +16,7 @@ from evomerge.evaluation.record import RECOMMENDED, Evaluation, Provenance, Resp
 
 __all__ = [
     "BASE",
+    "DRAFTS_KEPT",
     "ERROR_KINDS",
     "EXPERT",
     "PYTHON",
@@ -25,6 +27,7 @@ __all__ = [
     "UNIFORM",
     "Ask",
     "Constraint",
+    "Drafts",
     "Evaluation",
     "Failure",
     "ItemLists",

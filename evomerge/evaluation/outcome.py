@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evomerge.evaluation.ask import Ask
+from evomerge.evaluation.drafts import Drafts
 from evomerge.evaluation.items import count_items
 from evomerge.recipe import Recipe
 
@@ -114,8 +115,8 @@ class Job:
         items: Task name to item ids. Functions of the whole model are the task ``python`` with the item ``""``.
         ask: Where in the run it is asked.
         variant: The form the model is served in: ``""`` as it is merged, or a name such as ``int4``.
-        history: The last finished batch, whose answers the worker may read; None where it may read none. Reserved:
-            no worker reads any yet.
+        drafts: What earlier candidates answered to the items, as far as they generated text; one mapping for all jobs
+            that are asked together.
     """
 
     id: str
@@ -123,7 +124,7 @@ class Job:
     items: Mapping[str, tuple[str, ...]]
     ask: Ask
     variant: str = ""
-    history: int | None = None
+    drafts: Drafts = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -132,13 +133,12 @@ class Job:
         items: Mapping[str, tuple[str, ...]],
         ask: Ask,
         variant: str = "",
-        history: int | None = None,
+        drafts: Drafts | None = None,
     ) -> Job:
         """A job with the id that follows from ask, recipe and variant."""
         place = f"{ask.round}-{ask.batch}-{ask.index}-{ask.rung}"
-        return cls(
-            "-".join([place, recipe.digest[:12], *([variant] if variant else [])]), recipe, items, ask, variant, history
-        )
+        id = "-".join([place, recipe.digest[:12], *([variant] if variant else [])])
+        return cls(id, recipe, items, ask, variant, drafts if drafts is not None else {})
 
     @property
     def split(self) -> str:

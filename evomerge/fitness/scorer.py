@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from evomerge.evaluation import Response
+from evomerge.evaluation import Drafts, Response
 from evomerge.fitness.inference.batches import BatchPlan
 from evomerge.fitness.inference.memory import scoring_bytes
 from evomerge.fitness.inference.probe import Sharing
@@ -40,13 +40,16 @@ class Scorer:
         """A scorer for models like this one, which is probed now."""
         return cls(suite, ModelTraits.probe(model, suite))
 
-    def score(self, model: torch.nn.Module, split: str, items: ItemLists | None = None) -> list[Response]:
+    def score(
+        self, model: torch.nn.Module, split: str, items: ItemLists | None = None, drafts: Drafts | None = None
+    ) -> list[Response]:
         """Asks a model items of a split.
 
         Args:
             model: A causal language model of ``transformers`` with the suite's tokenizer, in evaluation mode.
             split: ``search``, ``selection`` or ``test``.
             items: Ids by task; all of the split by default.
+            drafts: What earlier candidates answered, by item; not read yet.
 
         Returns:
             One response per item, task by task.

@@ -92,7 +92,7 @@ class Asks:
         if failure is not None:  # final, whatever it was asked
             return Outcome(error=failure)
         _, missing = self.store.find(recipe.digest, batch.items)
-        return Job.of(recipe, missing, batch.ask(place), history=batch.history) if missing else Outcome()
+        return Job.of(recipe, missing, batch.ask(place)) if missing else Outcome()
 
     def came(self, ask: Ask, result: Result) -> Provenance:
         """How a result came about; that it took several attempts is told."""

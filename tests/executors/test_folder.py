@@ -256,7 +256,7 @@ class _Two(LocalExecutor):
 
 
 def test_jobs_and_results_are_the_same_as_json() -> None:
-    job = replace(workers.job(3), history=7, variant="int4")
+    job = replace(workers.job(3), drafts={"a": ((5, 6), (7,))}, variant="int4")
     assert messages.job_from_json(json.loads(json.dumps(messages.job_to_json(job)))) == job
     response = Response(
         "t", "i", {"acc": 0.1, "pair": [1, 0.25]}, (-1.5, 1e-300), (True,), ("é\ud800",), True, (3,), ((1,),)

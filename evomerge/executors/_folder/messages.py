@@ -22,7 +22,7 @@ def job_to_json(job: Job) -> dict[str, Any]:
         "items": {task: list(ids) for task, ids in job.items.items()},
         "ask": job.ask.to_json(),
         "variant": job.variant,
-        "history": job.history,
+        "drafts": {item: [list(ids) for ids in answers] for item, answers in job.drafts.items()},
     }
 
 
@@ -30,7 +30,8 @@ def job_from_json(data: Mapping[str, Any]) -> Job:
     """Reads what :func:`job_to_json` wrote."""
     items = {task: tuple(ids) for task, ids in data["items"].items()}
     recipe, ask = Recipe.from_json(data["recipe"]), Ask.from_json(data["ask"])
-    return Job(data["id"], recipe, items, ask, data["variant"], data["history"])
+    drafts = {item: tuple(tuple(ids) for ids in answers) for item, answers in data["drafts"].items()}
+    return Job(data["id"], recipe, items, ask, data["variant"], drafts)
 
 
 def key_of(data: Mapping[str, Any]) -> str:

@@ -184,6 +184,7 @@ class Benchmark:
             texts=tuple(answer.text for answer in generated),
             truncated=any(answer.truncated for answer in generated),
             tokens=tuple(len(answer.ids) for answer in generated),
+            ids=tuple(tuple(answer.ids) for answer in generated),
         )
 
     def _smooth(self, item: Item, logprobs: Sequence[float]) -> Mapping[str, float]:

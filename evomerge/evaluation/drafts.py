@@ -1,0 +1,15 @@
+"""Drafts: what earlier candidates answered to an item, for a later one to verify instead of writing it anew.
+
+A candidate is seldom far from those before it, so much of what it will write has been written already. Speculative
+decoding (Leviathan et al. 2023, arXiv:2211.17192) with these answers in place of a draft model's changes no answer but
+where numbers are rounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# Item to token ids of the distinct answers that earlier candidates gave to it, the oldest first.
+Drafts = Mapping[str, tuple[tuple[int, ...], ...]]
+
+DRAFTS_KEPT = 16  # most answers of an item that are kept, the last ones
