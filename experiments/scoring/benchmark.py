@@ -19,8 +19,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ import transformers
 from evomerge.fitness import FitnessSettings, Scorer, TaskSuite
 from evomerge.fitness.inference.batches import BatchPlan
 from evomerge.fitness.inference.prefix_tree import build
+from experiments.counting import counted
 from experiments.machine import machine
 from experiments.scoring.tasks import Case, single_tokens, write
 
@@ -72,21 +72,6 @@ def random_llama(billions: float) -> Any:
     )
     torch.manual_seed(0)
     return transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-
-
-@contextmanager
-def counted(model: Any) -> Iterator[list[int]]:
-    """Counts the tokens that go through a model, padding included."""
-    seen: list[int] = [0]
-
-    def count(module: Any, given: Any, made: torch.Tensor) -> None:
-        seen[0] += made.shape[0] * made.shape[1]
-
-    handle = model.get_input_embeddings().register_forward_hook(count)
-    try:
-        yield seen
-    finally:
-        handle.remove()
 
 
 def timed(work: Callable[[], Any], repeats: int) -> tuple[float, Any]:
@@ -136,13 +121,18 @@ class Bench:
         )
         suite = TaskSuite.build(settings, self.tokenizer, config=self.model.config)
         scorer = Scorer.of(self.model, suite)
-        with counted(self.model) as tokens:
+        with counted(self.model) as count:
             scorer.score(self.model, "search")  # lays requests out, which a run does once
         seconds, responses = timed(lambda: scorer.score(self.model, "search"), self.repeats)
         plan = scorer.plan("search")
         answers = [value for response in responses for value in (response.logprobs or response.texts)]
         least = plan.least_tokens or self._least(plan, answers)
-        return {"seconds": seconds, "tokens": tokens[0], "least_tokens": least, "shared": scorer.sharing.share}, answers
+        return {
+            "seconds": seconds,
+            "tokens": count.tokens,
+            "least_tokens": least,
+            "shared": scorer.sharing.share,
+        }, answers
 
     def _least(self, plan: BatchPlan, texts: list[str]) -> int:
         """For generation: every token that prompts begin with once, and each generated token but the last once."""
@@ -163,10 +153,10 @@ class Bench:
         for batch_size in BATCH_SIZES[case.examples]:
             lm = HFLM(pretrained=self.model, tokenizer=self.tokenizer, batch_size=batch_size)
             ask = getattr(lm, kind)
-            with counted(self.model) as tokens:
+            with counted(self.model) as count:
                 seconds, answers = timed(lambda ask=ask: ask(task.instances, disable_tqdm=True), 1)
             if not best or seconds < best["seconds"]:
-                best = {"seconds": seconds, "tokens": tokens[0], "batch_size": batch_size, "ask": ask}
+                best = {"seconds": seconds, "tokens": count.tokens, "batch_size": batch_size, "ask": ask}
         ask = best.pop("ask")
         seconds, answers = timed(lambda: ask(task.instances, disable_tqdm=True), max(1, self.repeats - 1))
         best["seconds"] = min(seconds, best["seconds"])

@@ -13,7 +13,7 @@ import argparse
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -26,6 +26,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
+from experiments.generation import problems
 from experiments.smollm2 import data
 from experiments.smollm2.data import SEED
 from experiments.smollm2.dictionaries import items
@@ -33,6 +34,8 @@ from experiments.smollm2.prepare import DEFAULT_WORK
 
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 SAVE_EVERY = 50
+# Modules with training examples of their own skills; those of all others are in data.
+HOMES: tuple[tuple[Any, Collection[str]], ...] = ((items, items.QUESTIONS), (problems, problems.KINDS))
 MODEL_CARD = """---
 license: apache-2.0
 base_model:
@@ -74,6 +77,8 @@ RECIPES = {
     "zovian": Training(steps=320),
     "kinds": Training(steps=150),
     "sounds": Training(steps=150),
+    "money": Training(steps=120, batch=12, max_tokens=192),
+    "rates": Training(steps=120, batch=12, max_tokens=192),
 }
 
 
@@ -131,7 +136,8 @@ def collate(examples: list[tuple[str, str]], tokenizer: PreTrainedTokenizerBase,
 
 def batches(skill: str, recipe: Training, tokenizer: PreTrainedTokenizerBase) -> Iterator[Batch]:
     """The endless stream of a skill's batches, the same at every call."""
-    examples = (items if skill in items.QUESTIONS else data).training_examples(skill)
+    home = next((room for room, skills in HOMES if skill in skills), data)
+    examples = home.training_examples(skill)
     while True:
         yield collate(list(islice(examples, recipe.batch)), tokenizer, recipe.max_tokens)
 
