@@ -27,10 +27,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import torch
 import transformers
 
-from evomerge.evaluation import DRAFTS_KEPT, Drafts, Response
+from evomerge.evaluation import Drafts, Response
 from evomerge.recipe import Recipe
 from experiments import json_lines
 from experiments.generation import page, population
+from experiments.generation.population import drafts_of
 from experiments.generation.ways import TASKS, Asked, Measured
 from experiments.machine import machine
 from experiments.smollm2.prepare import DEFAULT_WORK
@@ -39,21 +40,6 @@ AFTER = (1, 10, 50)
 PROBES = 4
 ITEMS = 24
 RESULTS = Path("results/generation")
-
-
-def drafts_of(answers: Sequence[dict[str, list[int]]]) -> Drafts:
-    """The distinct answers to each item, the oldest first, as a search keeps them.
-
-    Args:
-        answers: Candidate by candidate, token ids by item.
-    """
-    found: dict[str, dict[tuple[int, ...], None]] = {}
-    for given in answers:
-        for item, ids in given.items():
-            distinct = found.setdefault(item, {})
-            distinct.pop(tuple(ids), None)
-            distinct[tuple(ids)] = None
-    return {item: tuple(distinct)[-DRAFTS_KEPT:] for item, distinct in found.items()}
 
 
 def ids_of(responses: Sequence[Response]) -> dict[str, list[int]]:

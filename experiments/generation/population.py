@@ -10,13 +10,14 @@ Before the first candidate come the baselines, as in every search. Of the candid
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.evaluation import DRAFTS_KEPT, Drafts
 from evomerge.recipe import Recipe
 from evomerge.search import Problem, SearcherSettings, make
 from evomerge.search.searchers import Observation
@@ -31,6 +32,21 @@ SPREAD, SHRINKING = 0.3, 0.75  # of the weights in the first batch, and from eac
 POPULATIONS = ("search", "cloud")
 Array = NDArray[np.float64]
 Scored = Callable[[Recipe], float]
+
+
+def drafts_of(answers: Sequence[dict[str, list[int]]]) -> Drafts:
+    """The distinct answers to each item, the oldest first, as a search keeps them.
+
+    Args:
+        answers: Candidate by candidate, token ids by item.
+    """
+    found: dict[str, dict[tuple[int, ...], None]] = {}
+    for given in answers:
+        for item, ids in given.items():
+            distinct = found.setdefault(item, {})
+            distinct.pop(tuple(ids), None)
+            distinct[tuple(ids)] = None
+    return {item: tuple(distinct)[-DRAFTS_KEPT:] for item, distinct in found.items()}
 
 
 def cloud(asked: Asked) -> Iterator[Array]:
