@@ -14,6 +14,7 @@ figures; a repeated command goes on with what is missing.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -126,7 +127,7 @@ def record(arguments: argparse.Namespace) -> None:
         return found
 
     found = population.search(asked, arguments.out / "search.jsonl", score)
-    for _ in range(max(AFTER) + arguments.probes):
+    for _ in range(max(arguments.after) + arguments.probes):
         next(found)
 
 
@@ -171,6 +172,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)  # it warns of every model that is given as an object
     for folder in (arguments.work, arguments.out):
         folder.mkdir(parents=True, exist_ok=True)
     if arguments.record:

@@ -25,9 +25,9 @@ HEAD = (
     "| times stock | times ours | texts that differ: ours | with drafts |"
 )
 NOTE = """Per measured candidate; means over {probes} candidates for each row, ratios of seconds as geometric means with
-95 % t intervals over these. *Seconds* are {clock}. *Drafts of*: how many candidates had answered before, beside the
-baselines. *Tokens* go through the model, padding included; *least* is every beginning that prompts share once, and
-every answer once. *Texts that differ* do so from stock's, which rounds in another arrangement of rows."""
+95 % t intervals over these. *Seconds* are {clock}. *Drafts of*: how many candidates had answered
+before, beside the baselines. *Tokens* go through the model, padding included; *least* is every beginning that prompts
+share once, and every answer once. *Texts that differ* do so from stock's, which rounds in another arrangement."""
 AIMS: tuple[tuple[str, Callable[[Line], bool], Callable[[Line], float], Callable[[float], bool]], ...] = (
     (
         "worked answers after 10 candidates at least 5 times as fast as stock",
@@ -146,8 +146,8 @@ def write(figures: Path) -> None:
         text += [
             f"## {key[0]}, population `{key[1]}`",
             "",
-            f"SmolLM2-135M merges, {of[0]['items']} items a task, {about['cpu']}, {about['device']}, one thread; "
-            f"{versions}; {about['date']}.",
+            f"SmolLM2-135M merges, {of[0]['items']} items a task, {about['cpu'] if own else about['device']}, one "
+            f"thread; {versions}; {about['date']}.",
             "",
             *table(of),
             "",

@@ -52,9 +52,8 @@ def drafts_of(answers: Sequence[dict[str, list[int]]]) -> Drafts:
 def cloud(asked: Asked) -> Iterator[Array]:
     """Genomes around the uniform average, without an end, ``(n_var,)`` each."""
     rng = np.random.default_rng([SEED, *b"generation"])
-    uniform, one, nothing = (
-        asked.spec.encode(asked.spec.recipe({"weight": weight})) for weight in (1 / len(asked.spec.labels), 1.0, 0.0)
-    )
+    average = 1 / len(asked.spec.template.sources)
+    uniform, one, nothing = (asked.spec.encode(asked.spec.recipe({"weight": weight})) for weight in (average, 1.0, 0.0))
     unit = np.abs(one - nothing).max()
     for batch in itertools.count():
         for _ in range(BATCH):

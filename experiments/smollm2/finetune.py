@@ -77,8 +77,8 @@ RECIPES = {
     "zovian": Training(steps=320),
     "kinds": Training(steps=150),
     "sounds": Training(steps=150),
-    "money": Training(steps=120, batch=12, max_tokens=192),
-    "rates": Training(steps=120, batch=12, max_tokens=192),
+    "money": Training(steps=80, batch=12, max_tokens=192),
+    "rates": Training(steps=80, batch=12, max_tokens=192),
 }
 
 
