@@ -1,4 +1,4 @@
-"""Drafts: what earlier candidates answered to an item, for a later one to verify instead of writing it anew.
+"""Drafts: answers of earlier candidates to an item, for a later one to verify instead of writing them anew.
 
 A candidate is seldom far from those before it, so much of what it will write has been written already. Speculative
 decoding (Leviathan et al. 2023, arXiv:2211.17192) with these answers in place of a draft model's changes no answer but

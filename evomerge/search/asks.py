@@ -8,6 +8,7 @@ from typing import Any
 
 from evomerge.evaluation import (
     Ask,
+    Drafts,
     Evaluation,
     Failure,
     ItemLists,
@@ -85,14 +86,20 @@ class Asks:
             f"{_versions_changed(self.store.manifest)}"
         )
 
-    def job(self, batch: Batch, place: int) -> Job | Outcome:
-        """The job that asks a recipe what it has not answered; where there is nothing to ask, the outcome."""
+    def job(self, batch: Batch, place: int, drafts: Drafts) -> Job | Outcome:
+        """The job that asks a recipe what it has not answered; where there is nothing to ask, the outcome.
+
+        Args:
+            batch: The batch.
+            place: The recipe's place in it.
+            drafts: What earlier candidates answered to the batch's items.
+        """
         recipe = batch.recipes[place]
         failure = self.store.failure(recipe.digest)
         if failure is not None:  # final, whatever it was asked
             return Outcome(error=failure)
         _, missing = self.store.find(recipe.digest, batch.items)
-        return Job.of(recipe, missing, batch.ask(place)) if missing else Outcome()
+        return Job.of(recipe, missing, batch.ask(place), drafts=drafts) if missing else Outcome()
 
     def came(self, ask: Ask, result: Result) -> Provenance:
         """How a result came about; that it took several attempts is told."""

@@ -24,7 +24,8 @@ class Batch:
         parents: Per recipe, the ids of the proposals it descends from; empty when there are none.
         indices: The place of each recipe in the batch; empty where that is its place in ``recipes``.
         limit: At most so many of the recipes that are new to the run are scored; None for all.
-        history: The last finished batch, whose answers workers may read.
+        history: The last batch of the split whose answers are drafts for these recipes, see `DraftBook`; None where
+            nobody was asked before: so it is in the split's batch 0.
         rung: How often these recipes have been asked other items of this batch before.
         probabilities: Task to the inclusion probability of each of its items; None where all are 1.
     """

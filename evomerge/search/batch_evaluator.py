@@ -10,6 +10,7 @@ from evomerge.evaluation import Evaluation, Job, Outcome, Provenance, Response, 
 from evomerge.executors import Executor, run
 from evomerge.search.asks import Asks
 from evomerge.search.batch import Batch, BatchResult
+from evomerge.search.draft_book import DraftBook
 from evomerge.search.events import Asked
 from evomerge.search.failures import ConsecutiveFailures, HeldFailures
 
@@ -55,6 +56,7 @@ class BatchEvaluator:
         max_failures: So many failures in a row end the run.
         stop: Asked between outcomes: ``none``, ``finish`` or ``now``.
         expired: Whether the wall-time budget is spent; asked before anything new is scored.
+        book: What was written so far, for jobs to verify.
     """
 
     asks: Asks
@@ -62,6 +64,7 @@ class BatchEvaluator:
     max_failures: int
     stop: Callable[[], str]
     expired: Callable[[], bool]
+    book: DraftBook
     _seen: dict[tuple[str, str], dict[str, Evaluation]] = field(default_factory=dict)  # by split and items, digest
     _row: ConsecutiveFailures = field(default_factory=ConsecutiveFailures)
 
@@ -73,18 +76,29 @@ class BatchEvaluator:
         """Lets an evaluation as it was written stand for what was taken for seen before that."""
         self._of(evaluation.split, evaluation.item_set)[evaluation.digest] = evaluation
 
-    def passed(self, evaluation: Evaluation, provenance: Provenance, *, fresh: bool) -> None:
+    def passed(
+        self,
+        batch: Batch,
+        evaluation: Evaluation,
+        provenance: Provenance,
+        given: Sequence[Response] = (),
+        *,
+        fresh: bool,
+    ) -> None:
         """Takes an evaluation for seen that was asked by itself, not in a batch.
 
         Args:
+            batch: It alone, in its place.
             evaluation: The evaluation, as it was kept.
             provenance: How it came about.
+            given: What was answered for it, where that is not on disk yet.
             fresh: Whether it was made now.
 
         Raises:
             RepeatedFailures: if it was made now and is one consecutive failure too many.
         """
         self.replace(evaluation)
+        self.book.add(batch, [evaluation], given, number=0)
         self._row.begin([evaluation.digest])
         self._row.add(evaluation, fresh=fresh, scored=provenance.attempt > 0)
         self._row.check(self.max_failures)
@@ -104,6 +118,7 @@ class BatchEvaluator:
         new = tuple(work.known[digest] for digest in work.places if digest in work.known)
         seen = self._of(batch.split, work.item_set)
         seen.update({evaluation.digest: evaluation for evaluation in new})
+        self.book.add(batch, new, number=0 if batch.history is None else batch.history + 1)
         found = tuple(seen.get(recipe.digest) for recipe in batch.recipes)
         return BatchResult(found, new, work.fresh, expired=bool(work.missing))
 
@@ -137,8 +152,9 @@ class BatchEvaluator:
     def _run(self, work: _Work) -> None:
         """Scores what is missing and keeps each evaluation as it comes; leaving early abandons what still runs."""
         jobs: list[Job] = []
+        drafts = self.book.drafts(work.batch)
         for digest in work.missing:
-            job = self.asks.job(work.batch, work.places[digest])
+            job = self.asks.job(work.batch, work.places[digest], drafts)
             if isinstance(job, Job):
                 jobs.append(job)
             else:

@@ -21,6 +21,7 @@ from evomerge.search.asks import Asks
 from evomerge.search.batch import Batch
 from evomerge.search.batch_evaluator import BatchEvaluator
 from evomerge.search.criteria import Criteria
+from evomerge.search.draft_book import DraftBook
 from evomerge.search.events import Ended, Event, Listener, Phase, Told
 from evomerge.search.folding import Fold
 from evomerge.search.front import Front
@@ -132,7 +133,8 @@ class _Search:
         self._known: dict[str, Evaluation] = {}  # the baselines
         self._searcher: Searcher | None = None
         asks = Asks(store, Fold.of(plan.aggregate, plan.objectives, plan.constraints), emit)
-        self._evaluator = BatchEvaluator(asks, executor, plan.budgets.max_failures, stop, self._expired)
+        book = DraftBook(store, plan.drafts)
+        self._evaluator = BatchEvaluator(asks, executor, plan.budgets.max_failures, stop, self._expired, book)
 
     def run(self) -> SearchResult:
         """All phases."""

@@ -133,6 +133,7 @@ class SearchPlan:
         steady: In an asynchronous search, how many candidates count as a batch; None where batches are asked and told
             whole.
         pool: The experts, for searchers that propose recipes.
+        drafts: Whether candidates write text, and later ones verify what earlier ones wrote.
         later_starts: From the baselines' evaluations to further genomes of the initial population, ``(k, n_var)``.
     """
 
@@ -152,6 +153,7 @@ class SearchPlan:
     clusters: Mapping[str, str] = field(default_factory=dict)
     steady: int | None = None
     pool: ExpertPool | None = None
+    drafts: bool = False
     later_starts: Callable[[Mapping[str, Evaluation]], NDArray[np.float64]] | None = None
 
     def asks(self, split: str) -> bool:

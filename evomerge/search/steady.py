@@ -15,16 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from evomerge.evaluation import (
-    Ask,
-    Evaluation,
-    Outcome,
-    Provenance,
-    Response,
-    ToldValues,
-    count_items,
-    item_set_digest,
-)
+from evomerge.evaluation import Ask, Evaluation, Outcome, Provenance, Response, ToldValues, count_items, item_set_digest
+from evomerge.evaluation.drafts import Drafts
 from evomerge.executors import ExecutorError
 from evomerge.search.batch import Batch
 from evomerge.search.batch_evaluator import BatchEvaluator
@@ -46,10 +38,12 @@ class _Open:
     Attributes:
         batch: It alone, in its place.
         proposals: The proposals that wait for it, first the one that it was asked for.
+        drafts: What had been told when it was asked; nothing where its evaluation is recorded.
     """
 
     batch: Batch
     proposals: list[Proposal]
+    drafts: Drafts
 
 
 class SteadySearch:
@@ -204,7 +198,8 @@ class SteadySearch:
             return
         proposal = proposals[0]
         recipe = recipe_of(self._plan, proposal)
-        batch = Batch([recipe], "search", number + 1, self._items, parents=[proposal.parents], indices=[index])
+        parents = [proposal.parents]
+        batch = Batch([recipe], "search", number + 1, self._items, parents=parents, indices=[index], history=0)
         self._check(recorded, batch.ask(0), recipe.digest)
         self._idle += 1
         known = self._evaluator.seen(recipe.digest, "search", self._item_set)
@@ -214,7 +209,7 @@ class SteadySearch:
             self._open[recipe.digest].proposals.append(proposal)
         else:
             self._idle = 0
-            self._begin(_Open(batch, [proposal]), recorded)
+            self._begin(batch, proposal, recorded)
 
     def _check(self, recorded: Turn | None, ask: Ask, digest: str) -> None:
         """Keeps a turn, or makes sure that it is the recorded one."""
@@ -224,17 +219,17 @@ class SteadySearch:
         if recorded is None:
             self._later.append(partial(self._store.asked, ask, digest))
 
-    def _begin(self, opened: _Open, recorded: Turn | None) -> None:
+    def _begin(self, batch: Batch, proposal: Proposal, recorded: Turn | None) -> None:
         """Opens a recipe that the run has not seen; what is repeated has its evaluation come in a later turn."""
-        batch = opened.batch
         fresh = self._asks.stored(batch, 0, self._item_set) is None
+        opened = _Open(batch, [proposal], self._evaluator.book.drafts(batch) if fresh else {})
         self._open[batch.recipes[0].digest] = opened
         self._emit(Asked("search", batch.number, 1, int(fresh), (batch.ask(0),), fresh=recorded is None))
         if recorded is None:
             self._start(opened)
 
     def _start(self, opened: _Open) -> None:
-        job = self._asks.job(opened.batch, 0)
+        job = self._asks.job(opened.batch, 0, opened.drafts)
         if isinstance(job, Outcome):
             self._keep(opened, job, Provenance())
             return
@@ -247,7 +242,7 @@ class SteadySearch:
         evaluation = replace(made, items=count_items(self._items), item_set=self._item_set)
         place = len(self.candidates)
         self._later.append(partial(self._append, place, opened.batch, evaluation, responses, provenance))
-        self._evaluator.passed(evaluation, provenance, fresh=True)
+        self._evaluator.passed(opened.batch, evaluation, provenance, responses, fresh=True)
         self._close(evaluation, fresh=True)
 
     def _append(
@@ -268,7 +263,7 @@ class SteadySearch:
         how = self._store.provenance(evaluation)
         self._write()
         self._asks.report(evaluation, how, fresh=False)
-        self._evaluator.passed(evaluation, how, fresh=False)
+        self._evaluator.passed(opened.batch, evaluation, how, fresh=False)
         self._close(evaluation, fresh=False)
 
     def _close(self, evaluation: Evaluation, *, fresh: bool) -> None:

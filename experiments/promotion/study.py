@@ -27,6 +27,7 @@ from evomerge.search import Criteria, PromoteSettings, SearchPlan
 from evomerge.search.asks import Asks
 from evomerge.search.batch import Batch
 from evomerge.search.batch_evaluator import BatchEvaluator
+from evomerge.search.draft_book import DraftBook
 from evomerge.search.folding import Fold
 from evomerge.search.promotion.rations import Rations
 from evomerge.search.promotion.shortlist import finalists
@@ -108,7 +109,8 @@ def by_ocba(data: Recorded, listed: NDArray[np.int_], share: float, seed: int) -
         RunStore.open(Path(folder), {}, {}) as store,
     ):
         executor = executors.make("local", lambda: data.worker("selection"))
-        evaluator = BatchEvaluator(Asks(store, fold, lambda _: None), executor, 10, lambda: "none", lambda: False)
+        asks = Asks(store, fold, lambda _: None)
+        evaluator = BatchEvaluator(asks, executor, 10, lambda: "none", lambda: False, DraftBook(store))
         recipes, names = list(plan.baselines.values()), list(plan.baselines)
         baselines = evaluator.score(Batch(recipes, "selection", 1, plan.items["selection"], names)).evaluations
         recipes = [data.recipes[row] for row in listed]

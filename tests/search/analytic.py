@@ -7,7 +7,7 @@ offset of its own, so responses, metrics and splits behave as with models.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from zlib import crc32
 
@@ -42,11 +42,13 @@ class Analytic:
         broken: Share of recipes, chosen by digest, that fail.
         everything_fails: Whether every candidate fails; single-model recipes never do.
         noise: Standard deviation of what recipe and item add to an answer, the same whenever it is asked.
+        writes: Whether answers have texts: tokens that near recipes share, and what drafts the job brought.
     """
 
     broken: float = 0.0
     everything_fails: bool = False
     noise: float = 0.0
+    writes: bool = False
 
     def __call__(self, job: Job) -> Outcome:
         weights = weights_of(job.recipe)
@@ -62,7 +64,16 @@ class Analytic:
             for key in values
             for item in job.items.get(key.split(".")[0], ())
         ]
+        if self.writes:
+            ids = tuple(int(8 * weight) for weight in weights.flat)
+            responses = [replace(one, ids=((len(one.item), *ids),), texts=(told(job, one.item),)) for one in responses]
         return Outcome(tuple(responses), None, {"merge": 0.0, "score": 0.0})
+
+
+def told(job: Job, item: str) -> str:
+    """The drafts of an item in few words: how many, and which in which order."""
+    drafts = job.drafts.get(item, ())
+    return f"{len(drafts)} {crc32(repr(drafts).encode()):x}"
 
 
 def weights_of(recipe: Recipe) -> NDArray[np.float64]:
@@ -93,9 +104,11 @@ def _own(digest: str, item: str) -> float:
     return float(np.random.default_rng(crc32(f"{digest} {item}".encode())).standard_normal())
 
 
-def analytic(broken: float = 0.0, everything_fails: bool = False, noise: float = 0.0) -> Analytic:
+def analytic(
+    broken: float = 0.0, everything_fails: bool = False, noise: float = 0.0, *, writes: bool = False
+) -> Analytic:
     """Makes the worker; ``partial`` of it is a factory for any executor."""
-    return Analytic(broken, everything_fails, noise)
+    return Analytic(broken, everything_fails, noise, writes)
 
 
 def more_items(count: int) -> dict[str, dict[str, tuple[str, ...]]]:

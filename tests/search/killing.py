@@ -77,6 +77,7 @@ def search_plan(name: str, evaluations: int = 26) -> SearchPlan:
         plan(searcher, budgets=budgets, seed=3, constraints=CONSTRAINTS, depth="linear"),
         finalists=3,
         steady=8 if at_work else None,
+        drafts=True,
     )
     if not allocation:
         return made
@@ -109,8 +110,8 @@ def executor_of(name: str) -> Executor:
 
 
 def worker_of(name: str) -> Callable[[], Analytic]:
-    """Makes the worker of a search; where items differ, so do answers to them."""
-    return partial(analytic, 0.2, noise=0.05 if "+" in name else 0.0)
+    """Makes the worker of a search; where items differ, so do answers to them. It writes which drafts it was given."""
+    return partial(analytic, 0.2, noise=0.05 if "+" in name else 0.0, writes=True)
 
 
 def process(folder: Path, name: str, evaluations: int = 26, blow: Blow | None = None) -> int | None:

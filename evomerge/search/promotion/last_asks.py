@@ -91,6 +91,7 @@ class LastAsks:
             names=names,
             parents=[parents] * len(recipes) if parents else (),
             indices=places(self._store, "search", number, recipes, first, item_set_digest(items)),
+            history=number or None,
         )
         return self._evaluator.score(batch).evaluations
 

@@ -150,6 +150,7 @@ class Rations:
                 self._number,
                 prefix.items,
                 indices=[places[row] for row in rows],
+                history=0,
                 rung=rung,
                 probabilities=prefix.probabilities,
             )

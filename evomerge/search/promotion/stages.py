@@ -161,5 +161,31 @@ class Promotion:
             rows = [row for row, name in enumerate(names) if name is not None]
             recipes, names = [recipes[row] for row in rows], [names[row] for row in rows]
         indices = places(self._store, split, self._number, recipes)
-        batch = Batch(recipes, split, self._number, plan.items[split], names, indices=indices)
-        return list(self._evaluator.score(batch).new)
+        found: dict[str, Evaluation] = {}
+        for rows, history in _parts(names, apart=plan.drafts):
+            batch = Batch(
+                [recipes[row] for row in rows],
+                split,
+                self._number,
+                plan.items[split],
+                [names[row] for row in rows],
+                indices=[indices[row] for row in rows],
+                history=history,
+            )
+            found |= {evaluation.digest: evaluation for evaluation in self._evaluator.score(batch).new}
+        return [found[digest] for digest in dict.fromkeys(recipe.digest for recipe in recipes) if digest in found]
+
+
+def _parts(names: Sequence[str | None], *, apart: bool) -> list[tuple[list[int], int | None]]:
+    """Rows that are asked one part after the other, each with what `Batch.history` says of it.
+
+    Args:
+        names: One per recipe, None for candidates.
+        apart: Whether candidates wait for what the others write; these are the same in every session of a run, so that
+            what candidates verify is the same too.
+    """
+    named = [row for row, name in enumerate(names) if name is not None]
+    others = [row for row, name in enumerate(names) if name is None]
+    if not apart:
+        return [(list(range(len(names))), None)]
+    return [(named, None), (others, 0)] if others else [(named, None)]
