@@ -19,6 +19,7 @@ DEFAULT_SPLITS: Mapping[str, float] = {"search": 0.5, "selection": 0.2, "test": 
 FEWSHOT_SEED = 1234
 
 PREFIXES = ("auto", "shared", "plain")
+DRAFTS = ("auto", "off")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class FitnessSettings:
         fewshot_seed: Of the draw of few-shot examples.
         prefixes: ``shared`` runs shared prefixes once, ``plain`` reads every sequence whole, ``auto`` shares
             where the model is seen to answer the same.
+        drafts: ``auto`` verifies what earlier candidates wrote before anything is written anew, where the model allows
+            it; ``off`` generates as transformers does, as in runs that began before there was a choice.
         split_rule: What an item's split follows: 2, its document alone, whatever task asks it; 1, the task's name too,
             as in runs that began before there was a choice.
     """
@@ -94,6 +97,12 @@ class FitnessSettings:
     prefixes: str = field(
         default="auto",
         metadata=setting("run shared prefixes once; auto: where the model answers the same", choices=PREFIXES),
+    )
+    drafts: str = field(
+        default="auto",
+        metadata=setting(
+            "verify what earlier candidates wrote to generate faster; auto: where the model allows it", choices=DRAFTS
+        ),
     )
     split_rule: int = field(
         default=2,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -93,14 +93,17 @@ class TaskSuite:
             f"task {name!r}: {count} items are longer than {encoder.max_length} tokens and lose their beginnings"
             for name, count in tokenised.cut.items()
         ]
-        if settings.gen_kwargs and not any(one.output_type == "generate_until" for one in benchmarks.values()):
+        suite = cls(settings, benchmarks, opened.groups, opened.items, encoder, tokenised.requests)
+        if settings.gen_kwargs and not suite.generates:
             warnings.append("gen_kwargs has no effect: no task generates text")
         if told := reads_ahead(config):
             warnings.append(told)
-        requests = tokenised.requests
-        return cls(
-            settings, benchmarks, opened.groups, opened.items, encoder, requests, (*warnings, *tokenised.warnings)
-        )
+        return replace(suite, warnings=(*warnings, *tokenised.warnings))
+
+    @property
+    def generates(self) -> bool:
+        """Whether any task has models generate text."""
+        return any(benchmark.output_type == "generate_until" for benchmark in self.benchmarks.values())
 
     @property
     def tokenizer(self) -> Any:

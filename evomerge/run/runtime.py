@@ -73,7 +73,9 @@ def tuned(
         tuning = Tuning(int(began["model"]["threads"]), str(began["fitness"].get("prefixes", "plain")))
         dtype = str(began["model"]["dtype"]) if model.dtype == "auto" else model.dtype
         attention = str(began["model"]["attention"]) if model.attention == "auto" else model.attention
+        settings = _with_drafts(settings, assembly, str(began["fitness"].get("drafts", "off")))
         return _told(with_tuning(replace(settings, dtype=dtype, attention=attention), tuning), assembly), notes
+    settings = _with_drafts(settings, assembly, "auto" if assembly.suite.generates else "off")
     reference = assembly.checkpoints.reference
     settings = replace(settings, dtype=resolve_dtype(model.dtype, reference, assembly.device))
     if not executors.load(assembly.config.executor.name).needs_model:
@@ -97,6 +99,13 @@ def _told(settings: WorkerSettings, assembly: Assembly) -> WorkerSettings:
     prefixes = assembly.config.fitness.prefixes
     fitness = settings.fitness if prefixes == "auto" else replace(settings.fitness, prefixes=prefixes)
     return replace(settings, threads=threads, fitness=fitness)
+
+
+def _with_drafts(settings: WorkerSettings, assembly: Assembly, otherwise: str) -> WorkerSettings:
+    """Whether candidates verify what earlier ones wrote: not where the user says so, or nobody writes."""
+    runs_models = executors.load(assembly.config.executor.name).needs_model
+    drafts = otherwise if runs_models and assembly.config.fitness.drafts == "auto" else "off"
+    return replace(settings, fitness=replace(settings.fitness, drafts=drafts))
 
 
 def _workers(assembly: Assembly) -> int:

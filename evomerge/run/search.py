@@ -78,8 +78,10 @@ def prepare(config: RunConfig, say: Callable[[str], None] = lambda _: None) -> R
 def _default_folder(assembly: Assembly, settings: WorkerSettings, tasks: Sequence[Any]) -> tuple[Assembly, Path]:
     """The folder named by the search's identity, or by the one that it had before there were starts from subsets.
 
-    The name leaves the threads out, so that the same command finds its run on another machine.
+    The name leaves the threads out, so that the same command finds its run on another machine; and drafts, as they were
+    in no name before there were any.
     """
+    settings = replace(settings, fitness=replace(settings.fitness, drafts="off"))
 
     def named(one: Assembly) -> Path:
         return Path("runs") / identity.digest(worded(run_identity(one, settings), tasks, None))[:12]
@@ -129,9 +131,10 @@ def search(
         executor = make_executor(assembly, prepared.settings, folder)
         if isinstance(executor, SharedFolder):
             executor.check = store.check
+        plan = replace(search_plan(assembly), drafts=prepared.settings.fitness.drafts != "off")
         with tracked.follow(store, assembly.written, assembly.objectives, warn) as followed:
             try:
-                result = run(search_plan(assembly), executor, store, progress, stop, (followed,))
+                result = run(plan, executor, store, progress, stop, (followed,))
             except LeaseLost:
                 raise  # the folder is another process's, and so is its report
             except BaseException as error:

@@ -27,7 +27,7 @@ INSIDE = {
         f"fitness.{name}": f"fitness.{name}"
         for name in (
             "num_fewshot", "apply_chat_template", "fewshot_as_multiturn", "system_instruction", "gen_kwargs", "splits",
-            "batch_size", "max_length", "fewshot_seed", "prefixes", "split_rule",
+            "batch_size", "max_length", "fewshot_seed", "prefixes", "drafts", "split_rule",
         )
     },
     "items_per_task": "items",
@@ -134,6 +134,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "fitness.system_instruction": "Think.", "fitness.gen_kwargs": "{max_gen_toks: 7}",
         "fitness.splits": "{search: 0.6, selection: 0.2, test: 0.2}", "fitness.batch_size": 3,
         "fitness.max_length": 99, "fitness.fewshot_seed": 5, "fitness.prefixes": "shared", "fitness.split_rule": 1,
+        "fitness.drafts": "off",
         "items_per_task": 11, "test_items_per_task": 9, "objectives": "[second.gold_logprob]",
         "constraints": "['python.size >= 0']", "patterns": "[[attention, 'self_attn']]",
         "unmatched": "keep", "embeddings": "base", "tokenizer": "base", "layer_pattern": "'layers\\.(\\d+)\\.'",

@@ -33,9 +33,10 @@ def verify(store: RunStore, split: str, answers: Sequence[Response], folder: Pat
     model_settings = manifest["identity"]["model"]
     tokenizer = load_tokenizer(folder, ran_remote_code(store))
     source = open_source(folder)
-    # Of runs that began before it was recorded, nothing was shared.
-    prefixes = manifest["identity"]["fitness"].get("prefixes", "plain")
-    settings = replace(recorded_fitness(manifest["config"]), prefixes=prefixes)
+    # Of runs that began before it was recorded, nothing was shared, and no draft verified.
+    began = manifest["identity"]["fitness"]
+    prefixes, drafts = began.get("prefixes", "plain"), began.get("drafts", "off")
+    settings = replace(recorded_fitness(manifest["config"]), prefixes=prefixes, drafts=drafts)
     suite = build_suite(settings, source, tokenizer)
     if suite_digest(suite) != manifest["identity"]["items"]:
         raise InputError(
