@@ -18,7 +18,7 @@ import transformers
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 from transformers.utils import ModelOutput
 
-from evomerge.fitness.inference.batches import Logits
+from evomerge.fitness.inference.batches import Limits, Logits
 from evomerge.fitness.inference.encoding import field_of
 from evomerge.fitness.inference.kv_cache import takes
 
@@ -26,6 +26,34 @@ _ASKED = (2, 8)  # rows and tokens that a model is tried with
 _PORTION = 5
 _TOLERANCE = 1e-4  # of the largest logit, in float32
 _ROUNDING = 4.0  # times the precision of a shorter number type
+
+
+def logits_at(
+    model: torch.nn.Module, keep: torch.Tensor, count: int, limits: Limits, arguments: Mapping[str, Any]
+) -> Iterator[torch.Tensor]:
+    """Logits at some positions of one forward pass, in one piece or in portions.
+
+    Args:
+        model: A causal language model.
+        keep: ``(rows, length)``, true where logits are wanted.
+        count: Number of these positions, known without asking a GPU.
+        limits: How the model computes logits, and at how many positions at one time.
+        arguments: Of the forward pass, without ``logits_to_keep``.
+
+    Yields:
+        ``(positions, vocabulary)`` in the model's dtype, together one for each position, row by row.
+    """
+    selects = takes(model, "logits_to_keep")
+    if limits.logits == "portions" and not (selects and count <= limits.positions):
+        yield from portions(model, keep, limits.positions, arguments)
+        return
+    logits = model(**arguments, **({"logits_to_keep": keep} if selects else {})).logits
+    if logits.ndim == 2:  # at the kept positions alone
+        yield logits
+        return
+    # At all positions: a copy of all scored ones may be nearly as large again, so portions are copied.
+    for part in keep.flatten().nonzero()[:, 0].split(limits.positions):
+        yield logits.flatten(0, 1)[part]
 
 
 def portions(model: Any, keep: torch.Tensor, most: int, arguments: Mapping[str, Any]) -> Iterator[torch.Tensor]:

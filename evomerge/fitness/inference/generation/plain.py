@@ -18,7 +18,7 @@ from transformers import (
 from evomerge.fitness.inference.batches import PromptBatch
 from evomerge.fitness.inference.encoding import embedding_rows
 from evomerge.fitness.inference.generation.ends import Ends, end_tokens
-from evomerge.fitness.inference.generation.settings import NEUTRAL, reads_prompt
+from evomerge.fitness.inference.generation.settings import NEUTRAL, reads_prompt, settings_of
 from evomerge.fitness.inference.kv_cache import cache_arguments, expanded, generation_arguments, takes
 from evomerge.fitness.inference.masks import windows
 from evomerge.fitness.inference.requests import Generated
@@ -70,7 +70,7 @@ class Generator:
             One answer per prompt, in their order.
         """
         first = batch.prompts[0]
-        settings = {**model.generation_config.to_dict(), **first.options}  # type: ignore[operator, union-attr]
+        settings = settings_of(model, first)
         # For sliding-window layers transformers needs caches of its own.
         slides = not all(size is None for size in windows(model.config).values()) if batch.shared else False
         if batch.shared and (slides or reads_prompt(settings)):

@@ -17,6 +17,7 @@ from typing import Any
 from transformers import GenerationConfig
 
 from evomerge.errors import suggest
+from evomerge.fitness.inference.requests import Prompt
 
 DEFAULT_MAX_NEW = 256
 CHECKPOINT = "generation_config.json"
@@ -137,6 +138,39 @@ def model_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def reads_prompt(settings: Mapping[str, Any]) -> bool:
     """True where a logits processor reads the prompt, so that padding inside it would change the text."""
     return any(settings.get(name) not in (None, neutral) for name, neutral in _PROMPT_READERS.items())
+
+
+# Settings without effect on which token is the most probable: of sampling, of ends, of what is stored, of beams and
+# assistants, which are not there.
+_SILENT_NAMES = frozenset(
+    {
+        *_SAMPLING_NAMES, *_LM_EVAL_NAMES, *NEUTRAL, "max_length", "max_cache_len", "cache_config", "early_stopping",
+        "length_penalty", "renormalize_logits", "diversity_penalty", "num_beam_groups", "low_memory", "compile_config",
+        "disable_compile", "continuous_batching_config", "bos_token_id", "eos_token_id", "pad_token_id",
+        "decoder_start_token_id", "_from_model_config", "transformers_version", "num_assistant_tokens",
+        "num_assistant_tokens_schedule", "assistant_confidence_threshold", "assistant_lookbehind", "target_lookbehind",
+        "max_matching_ngram_size", "assistant_ensemble_weight", "speculation_type",
+    }
+)  # fmt: skip
+
+
+def settings_of(model: Any, prompt: Prompt) -> Mapping[str, Any]:
+    """The settings by which a model continues a prompt: the checkpoint's, and the task's over them."""
+    return {**model.generation_config.to_dict(), **prompt.options}
+
+
+def beyond_greedy(settings: Mapping[str, Any]) -> list[str]:
+    """Names of settings for which an answer is more than a model's most probable tokens one after the other.
+
+    Args:
+        settings: Of the checkpoint and the task, without problems. Names that nobody knows are among the found.
+    """
+    neutral = {**_PROMPT_READERS, **{name: refusal.neutral for name, refusal in _REFUSED.items()}, "min_new_tokens": 0}
+    return sorted(
+        name
+        for name, value in settings.items()
+        if name not in _SILENT_NAMES and value not in (None, [], {}) and value != neutral.get(name)
+    )
 
 
 def problems(arguments: Mapping[str, Any], checkpoint: Mapping[str, Any], rows: int | None = None) -> list[str]:

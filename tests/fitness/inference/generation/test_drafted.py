@@ -1,0 +1,151 @@
+"""Answers with drafts are those of plain generation, whatever is drafted; what is drafted well is read once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from evomerge.fitness.inference.batches import Limits
+from evomerge.fitness.inference.requests import Generated, Prompt
+from evomerge.fitness.inference.scoring import BatchScorer
+from tests.building import MODEL_TYPES
+from tests.fitness.inference.building import NARROW, READ_WHOLE, VOCABULARY, loud
+from tests.fitness.inference.generation.counting import Digits, counted, drafted, plainly, questions
+
+# Those whose attention is not chosen by name are refused, see test_eligibility.
+KINDS = sorted(set(MODEL_TYPES) - {*READ_WHOLE, "falcon", "llava"})
+SHOTS = 9
+
+
+def model_of(kind: str) -> Any:
+    model = loud(kind, **NARROW.get(kind, {}))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(0.5)  # loud enough for answers that differ, and not stuck at one token
+    return model
+
+
+@pytest.fixture(scope="module")
+def llama() -> Any:
+    return model_of("llama")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_are_those_of_plain_generation(kind: str) -> None:
+    model, prompts = model_of(kind), questions(8)
+    expected = plainly(model, prompts)
+    assert len({answer.ids for answer in expected}) > 1
+    own = [[answer.ids] for answer in expected]
+    wrong = [[(*one.ids[:9], 5, *one.ids[10:]), other.ids] for one, other in zip(expected, expected[::-1], strict=True)]
+    for known in (None, own, wrong):
+        for shared in (0, SHOTS):
+            assert drafted(model, prompts, known, shared=shared, cached=200) == expected
+
+
+def test_what_is_known_is_read_in_one_pass(llama: Any) -> None:
+    prompts = questions(6)
+    expected = plainly(llama, prompts)
+    with counted(llama) as alone:
+        assert drafted(llama, prompts) == expected
+    with counted(llama) as told:
+        assert drafted(llama, prompts, [[answer.ids] for answer in expected]) == expected
+    with counted(llama) as forked:
+        assert (
+            drafted(llama, prompts, [[(5, *answer.ids[1:])] * 3 + [answer.ids] * 3 for answer in expected]) == expected
+        )
+    least = sum(len(prompt.tokens) + len(answer.ids) for prompt, answer in zip(prompts, expected, strict=True))
+    assert told.passes == 1
+    assert told.tokens == least - len(prompts)  # nothing is read behind the last token
+    assert told.passes < alone.passes / 4
+    assert forked.passes <= 2
+
+
+def test_an_answer_goes_on_where_it_left_what_is_known(llama: Any) -> None:
+    prompts = questions(6)
+    expected = plainly(llama, prompts)
+    changed = [[(*answer.ids[:4], 63, *answer.ids[5:])] for answer in expected]
+    with counted(llama) as alone:
+        drafted(llama, prompts)
+    with counted(llama) as told:
+        assert drafted(llama, prompts, changed) == expected
+    assert told.passes < alone.passes / 2
+
+
+def test_shared_beginnings_are_read_once_and_rows_leave(llama: Any) -> None:
+    prompts = questions(7)
+    expected = plainly(llama, prompts)
+    known = [[answer.ids] for answer in expected]
+    with counted(llama) as count:
+        # Caches for two rows: five prompts wait until others have ended.
+        assert drafted(llama, prompts, known, shared=SHOTS, cached=90) == expected
+    own = sum(
+        len(prompt.tokens) - SHOTS + len(answer.ids) - 1 for prompt, answer in zip(prompts, expected, strict=True)
+    )
+    assert count.tokens == SHOTS + own
+    assert count.passes == 1 + 4
+
+
+def test_ties_are_what_plain_generation_makes_of_them() -> None:
+    model = model_of("llama")
+    with torch.no_grad():  # every token has a twin with equal logits
+        model.lm_head.weight[VOCABULARY // 2 :] = model.lm_head.weight[: VOCABULARY // 2]
+    prompts = questions(4)
+    assert drafted(model, prompts) == [None] * 4
+    scorer = BatchScorer(Digits(), Limits(VOCABULARY), verify=True)
+    assert scorer.answer(model, scorer.plan(prompts)) == plainly(model, prompts)
+
+
+def test_stop_texts_and_limits_end_answers_where_they_do_in_plain_generation(llama: Any) -> None:
+    (free,) = plainly(llama, questions(1))
+    for place in (0, 3, len(free.ids) - 1):
+        prompts = questions(1, stop=(f" {free.ids[place]} ",))
+        expected = plainly(llama, prompts)
+        assert not expected[0].truncated
+        for known in (None, [[free.ids]], [[expected[0].ids]]):
+            assert drafted(llama, prompts, known) == expected
+    short = questions(1, limit=5)
+    assert drafted(llama, short, [[free.ids]]) == plainly(llama, short) == [free_of(free, 5)]
+
+
+def free_of(answer: Generated, count: int) -> Generated:
+    return Generated(Digits().decode(answer.ids[:count]), True, True, answer.ids[:count])
+
+
+def test_end_tokens_end_answers(llama: Any) -> None:
+    (free,) = plainly(llama, questions(1))
+    prompts = [
+        Prompt(prompt.tokens, prompt.stop, prompt.max_new, {"eos_token_id": [free.ids[6]]}) for prompt in questions(1)
+    ]
+    expected = plainly(llama, prompts)
+    assert expected[0].ids == free.ids[: free.ids.index(free.ids[6]) + 1]
+    assert drafted(llama, prompts, [[free.ids]]) == expected
+
+
+def test_logits_that_are_no_numbers_are_seen() -> None:
+    model = model_of("llama")
+    with torch.no_grad():
+        model.model.norm.weight[:] = torch.nan
+    answers = drafted(model, questions(3))
+    assert [answer is not None and answer.finite for answer in answers] == [False] * 3
+
+
+def test_the_model_is_left_as_it_was(llama: Any) -> None:
+    before = llama.config._attn_implementation
+    drafted(llama, questions(2))
+    assert llama.config._attn_implementation == before
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_half_precision_differs_no_more_than_batches_do(attention: str) -> None:
+    model = model_of("llama").bfloat16()
+    model.set_attn_implementation(attention)
+    prompts = questions(40)
+    expected = plainly(model, prompts)
+    scorer = BatchScorer(Digits(), Limits(VOCABULARY, rows=8))
+    batched = scorer.answer(model, scorer.plan(prompts))
+    found = drafted(model, prompts, [[answer.ids] for answer in expected])
+    differing = [sum(one != other for one, other in zip(expected, ways, strict=True)) for ways in (batched, found)]
+    assert differing[1] <= max(differing[0], 2)
