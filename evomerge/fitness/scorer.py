@@ -49,7 +49,7 @@ class Scorer:
             model: A causal language model of ``transformers`` with the suite's tokenizer, in evaluation mode.
             split: ``search``, ``selection`` or ``test``.
             items: Ids by task; all of the split by default.
-            drafts: What earlier candidates answered, by item; not read yet.
+            drafts: What earlier candidates answered, by item: it is verified where the model allows it.
 
         Returns:
             One response per item, task by task.
@@ -59,7 +59,9 @@ class Scorer:
             ValueError: If an item does not belong to the split.
         """
         asked = self.suite.asked(split, items)
-        answers = iter(self._batches.answer(model, self._plan(asked, self.sharing.share)))
+        plan = self._plan(asked, self.sharing.share)
+        known = [(drafts or {}).get(item, ()) for item in asked for part in self.suite.requests[item] for _ in part]
+        answers = iter(self._batches.answer(model, plan, known))
         given = {
             item: [
                 join(item, self.suite.task[item], [next(answers) for _ in part]) for part in self.suite.requests[item]
@@ -92,4 +94,6 @@ class Scorer:
         settled = {"shared": {True}, "plain": {False}}.get(self.suite.settings.prefixes, {True, False})
         ways = {self.sharing.share} if self.traits.sharing is not None else settled
         plans = [self._plan(self.suite.asked(split), share) for share in ways]
-        return max(scoring_bytes(plan, self.traits.shape, itemsize, eager=eager) for plan in plans)
+        drafting = self.traits.drafting
+        verify = getattr(self.suite.settings, "drafts", "auto") != "off" if drafting is None else drafting.drafts
+        return max(scoring_bytes(plan, self.traits.shape, itemsize, eager=eager, verify=verify) for plan in plans)

@@ -23,4 +23,4 @@ def test_traits_are_found_out_once_and_given_on(suite: TaskSuite, model: Any) ->
     assert plain.sharing == Sharing(False, "")
     assert Scorer(suite, plain).plan("search").forward_tokens > Scorer(suite, traits).plan("search").forward_tokens
     expected = ModelTraits.expected(suite.tokenizer, model.config)
-    assert replace(traits, sharing=None, logits=expected.logits) == expected
+    assert replace(traits, sharing=None, drafting=None, logits=expected.logits) == expected

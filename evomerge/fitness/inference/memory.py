@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evomerge.fitness.inference.batches import BatchPlan, PromptBatch
+from evomerge.fitness.inference.batches import BatchPlan, Limits, PromptBatch
 from evomerge.fitness.inference.encoding import field_of
+from evomerge.fitness.inference.generation.drafted import most_drafted, room
+from evomerge.fitness.inference.prompts import rejoined
 
 # Activations alive in one layer: the residual stream, its float32 norm, queries, keys, values, the attention output.
 _HIDDEN, _HIDDEN_FLOAT32 = 5, 2
@@ -122,7 +124,9 @@ def logit_bytes(positions: int, vocabulary: int, itemsize: int = 4) -> int:
     return positions * vocabulary * itemsize
 
 
-def scoring_bytes(plan: BatchPlan, shape: ModelShape, itemsize: int = 4, *, eager: bool = False) -> int:
+def scoring_bytes(
+    plan: BatchPlan, shape: ModelShape, itemsize: int = 4, *, eager: bool = False, verify: bool = False
+) -> int:
     """Peak memory of answering a plan, beside the weights.
 
     Args:
@@ -130,6 +134,7 @@ def scoring_bytes(plan: BatchPlan, shape: ModelShape, itemsize: int = 4, *, eage
         shape: The model's sizes.
         itemsize: Bytes per element of the model's dtype.
         eager: Whether attention materialises its weights.
+        verify: Whether drafts of generated answers are verified.
     """
     most = 0
     kept: Mapping[int, int] = {}
@@ -148,6 +153,8 @@ def scoring_bytes(plan: BatchPlan, shape: ModelShape, itemsize: int = 4, *, eage
         if batch.shared:
             kept = {**kept, index: width}
     generating = [_generation_bytes(plan, batch, shape, itemsize, eager=eager) for batch in plan.prompts]
+    if verify:
+        generating += [_drafted_bytes(plan.limits, batch, shape, itemsize) for batch in rejoined(plan.prompts)]
     return max([most, *generating]) + _SCRATCH
 
 
@@ -159,6 +166,18 @@ def _generation_bytes(plan: BatchPlan, batch: PromptBatch, shape: ModelShape, it
     prefill += shape.weight_bytes(seen, itemsize) if eager else 0
     # Appending a token to the cache copies one layer of it.
     return prefill + shape.cache_bytes(whole, itemsize) * (shape.layers + 1) // max(shape.layers, 1)
+
+
+def _drafted_bytes(limits: Limits, batch: PromptBatch, shape: ModelShape, itemsize: int) -> int:
+    limit, longest = batch.prompts[0].max_new, max(len(prompt.tokens) for prompt in batch.prompts)
+    rows, capacity = room(limits, longest, limit, len(batch.prompts))
+    own = longest - batch.shared
+    # A prompt that is longer than a pass may be, and the shared beginning, have passes of their own.
+    tokens = max(longest, min(limits.pass_tokens, rows * (own + most_drafted(limit))))
+    positions = tokens if limits.logits == "all" else min(limits.positions, rows * most_drafted(limit))
+    seen = tokens * capacity  # masks are made for a whole pass, and one of them repeated for heads that share keys
+    states = shape.pass_bytes(tokens, 0, positions, itemsize, masked=False)
+    return states + 2 * seen * itemsize + shape.cache_bytes((rows + (batch.shared > 0)) * capacity, itemsize)
 
 
 def _first(config: Any, *names: str) -> Any:

@@ -66,7 +66,7 @@ def choose(model: torch.nn.Module, scorer: BatchScorer, requests: Sequence[Reque
     found = obstacle(model, _length(longest))
     if found is not None:
         return Sharing(False, f"{WHOLE}: {found}")
-    exact = _exact(model)
+    exact = exact_copy(model)
     try:
         difference, same = _compared(exact, scorer, list(_forked(longest)))
         prompts = [request for request in requests if isinstance(request, Prompt)]
@@ -115,7 +115,7 @@ def _length(request: Request) -> int:
     return len(request.tokens) + (request.max_new if isinstance(request, Prompt) else 0)
 
 
-def _exact(model: torch.nn.Module) -> torch.nn.Module:
+def exact_copy(model: torch.nn.Module) -> torch.nn.Module:
     """The model, or a float32 copy where that is small."""
     parameters = list(model.parameters())
     if parameters[0].dtype == torch.float32 or 4 * sum(p.numel() for p in parameters) > _COPY_BYTES:
@@ -150,6 +150,29 @@ def _compared(model: torch.nn.Module, scorer: BatchScorer, asked: Sequence[Conti
     wide = _answers(model, scorer, asked, share=False, overhead=10**9)
     noise = max(_scatter(alone, plain), _scatter(wide, alone), torch.finfo(next(model.parameters()).dtype).eps)
     return difference, max(_scatter(packed, plain), _scatter(passes, plain)) <= _NOISE * noise
+
+
+def agrees(found: torch.Tensor, plain: torch.Tensor, again: torch.Tensor) -> bool:
+    """Whether rounding explains how logits of another arrangement differ from plain ones.
+
+    Args:
+        found: Logits of the arrangement.
+        plain: Logits of sequences that are read whole.
+        again: The same in another plain arrangement, which shows how much half precision rounds.
+    """
+    if not (found.isfinite().all() and plain.isfinite().all()):
+        return False
+    exact, precision = found.dtype == torch.float32, torch.finfo(found.dtype).eps
+    found, plain, again = found.float(), plain.float(), again.float()
+    largest = max(1.0, float(plain.abs().max()))
+    if exact:
+        return bool((found - plain).abs().max() <= _TOLERANCE * largest)
+    noise = max(_root_mean_square(again - plain), precision * largest)
+    return _root_mean_square(found - plain) <= _NOISE * noise
+
+
+def _root_mean_square(values: torch.Tensor) -> float:
+    return float(values.square().mean().sqrt())
 
 
 def _scatter(one: np.ndarray, other: np.ndarray) -> float:

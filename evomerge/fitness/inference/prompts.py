@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from evomerge.fitness.inference.batches import Limits, PromptBatch
 from evomerge.fitness.inference.requests import Prompt
@@ -27,11 +28,31 @@ def prompt_batches(prompts: Sequence[Asked], limits: Limits, *, share: bool) -> 
     """
     kinds: dict[str, list[Asked]] = defaultdict(list)
     for index, prompt in prompts:
-        kinds[repr((prompt.stop, prompt.max_new, sorted(prompt.options.items())))].append((index, prompt))
+        kinds[_kind(prompt)].append((index, prompt))
     for kind in sorted(kinds):
         for shared, members in _by_prefix(kinds[kind]) if share else [(0, kinds[kind])]:
             for part in _cut(members, limits):
                 yield PromptBatch(tuple(prompt for _, prompt in part), tuple(index for index, _ in part), shared)
+
+
+def rejoined(batches: Sequence[PromptBatch]) -> list[PromptBatch]:
+    """Batches that were cut for their size, put together again: equal stop texts, limits, options and shared prefix."""
+    found: dict[Any, list[PromptBatch]] = defaultdict(list)
+    for batch in batches:
+        first = batch.prompts[0]
+        found[_kind(first), batch.shared, first.tokens[: batch.shared].tobytes()].append(batch)
+    return [
+        PromptBatch(
+            tuple(prompt for batch in parts for prompt in batch.prompts),
+            tuple(request for batch in parts for request in batch.requests),
+            shared,
+        )
+        for (_, shared, _), parts in found.items()
+    ]
+
+
+def _kind(prompt: Prompt) -> str:
+    return repr((prompt.stop, prompt.max_new, sorted(prompt.options.items())))
 
 
 def _by_prefix(prompts: Sequence[Asked]) -> Iterator[tuple[int, list[Asked]]]:

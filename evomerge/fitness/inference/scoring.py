@@ -11,13 +11,18 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
-from evomerge.fitness.inference.batches import BatchPlan, LikelihoodPass, Limits
+from evomerge.fitness.inference.batches import BatchPlan, LikelihoodPass, Limits, PromptBatch
+from evomerge.fitness.inference.generation.drafted import DraftedGeneration
 from evomerge.fitness.inference.generation.plain import Generator, PrefixCache
+from evomerge.fitness.inference.generation.settings import beyond_greedy, settings_of
 from evomerge.fitness.inference.kv_cache import cache_arguments, expanded, takes
-from evomerge.fitness.inference.logits import last_only, portions
+from evomerge.fitness.inference.logits import last_only, logits_at
 from evomerge.fitness.inference.masks import attention_mask
 from evomerge.fitness.inference.planner import plan_batches
-from evomerge.fitness.inference.requests import Answer, Likelihood, Request
+from evomerge.fitness.inference.prompts import rejoined
+from evomerge.fitness.inference.requests import Answer, Generated, Likelihood, Request
+
+Tokens = tuple[int, ...]
 
 CPU_BLOCK, GPU_BLOCK = 4 * 2**20, 256 * 2**20
 
@@ -32,30 +37,35 @@ class BatchScorer:
         tokenizer: Decodes generated tokens.
         limits: Bounds of a forward pass.
         share: Whether shared prefixes are run once, see :mod:`evomerge.fitness.inference.probe`.
+        verify: Whether drafts are verified, see :mod:`evomerge.fitness.inference.generation.eligibility`.
     """
 
-    def __init__(self, tokenizer: Any, limits: Limits, *, share: bool = True) -> None:
+    def __init__(self, tokenizer: Any, limits: Limits, *, share: bool = True, verify: bool = False) -> None:
         self.limits = limits
         self.share = share
+        self.verify = verify
         self._tokenizer = tokenizer
         self._placed: WeakKeyDictionary[BatchPlan, tuple[torch.device, list[LikelihoodPass]]] = WeakKeyDictionary()
         self._generator = Generator(tokenizer)
 
     def with_limits(self, limits: Limits, *, share: bool) -> BatchScorer:
         """A scorer with the same tokenizer and other limits."""
-        return BatchScorer(self._tokenizer, limits, share=share)
+        return BatchScorer(self._tokenizer, limits, share=share, verify=self.verify)
 
     def plan(self, requests: Sequence[Request]) -> BatchPlan:
         """Plans the forward passes that answer requests."""
         return plan_batches(requests, self.limits, share=self.share)
 
     @torch.inference_mode()
-    def answer(self, model: torch.nn.Module, plan: BatchPlan) -> list[Answer]:
+    def answer(
+        self, model: torch.nn.Module, plan: BatchPlan, known: Sequence[Sequence[Tokens]] | None = None
+    ) -> list[Answer]:
         """Answers the requests of a plan.
 
         Args:
             model: A causal language model of ``transformers``, in evaluation mode, on any device.
             plan: From :meth:`plan`.
+            known: For each request, answers that are known of its item, the newest last.
 
         Returns:
             One answer per request, in their order.
@@ -63,15 +73,31 @@ class BatchScorer:
         answers: list[Answer | None] = [None] * plan.count
         for index, likelihood in self._likelihoods(model, plan):
             answers[index] = likelihood
-        prefixes = PrefixCache(model)  # for the current weights; gone with this call
-        bounded = plan.limits.logits == "portions" and not takes(model, "logits_to_keep")
-        with last_only(model) if bounded and plan.prompts else nullcontext():
-            for batch in plan.prompts:
-                generated = self._generator.generate(model, batch, prefixes)
-                for index, answer in zip(batch.requests, generated, strict=True):
-                    answers[index] = answer
+        for index, generated in self._generated(model, plan, known or [()] * plan.count):
+            answers[index] = generated
         assert all(answer is not None for answer in answers)
         return cast(list[Answer], answers)
+
+    def _generated(
+        self, model: torch.nn.Module, plan: BatchPlan, known: Sequence[Sequence[Tokens]]
+    ) -> Iterator[tuple[int, Generated]]:
+        plain = list(plan.prompts)
+        if self.verify:
+            plain = [batch for batch in plan.prompts if beyond_greedy(settings_of(model, batch.prompts[0]))]
+            for batch in rejoined([batch for batch in plan.prompts if batch not in plain]):
+                ends = self._generator.ends(batch.prompts[0].stop)
+                drafted = DraftedGeneration(model, ends, plan.limits, batch.shared)
+                made = drafted.answer(batch.prompts, [known[index] for index in batch.requests])
+                for prompt, index, answer in zip(batch.prompts, batch.requests, made, strict=True):
+                    if answer is not None:
+                        yield index, answer
+                    else:
+                        plain.append(PromptBatch((prompt,), (index,)))
+        prefixes = PrefixCache(model)  # for the current weights; gone with this call
+        bounded = plan.limits.logits == "portions" and not takes(model, "logits_to_keep")
+        with last_only(model) if bounded and plain else nullcontext():
+            for batch in plain:
+                yield from zip(batch.requests, self._generator.generate(model, batch, prefixes), strict=True)
 
     def _likelihoods(self, model: torch.nn.Module, plan: BatchPlan) -> list[tuple[int, Likelihood]]:
         if not plan.likelihoods:
@@ -113,8 +139,6 @@ class _Run:
         self._model = model
         self._plan = plan
         self._passes = passes
-        # Whether the forward pass takes the positions that need logits.
-        self._selects = takes(model, "logits_to_keep")
         self._positions = [batch.positions for batch in plan.likelihoods]  # counted where they are not on a GPU
         self._last = {batch.past: index for index, batch in enumerate(passes) if batch.past is not None}
         self._caches: dict[int, DynamicCache] = {}
@@ -160,19 +184,7 @@ class _Run:
             past = 0 if cache is None else cache.get_seq_length()
             arguments["attention_mask"] = attention_mask(self._model, batch, past)
             arguments["position_ids"] = batch.position_ids
-        at_once = self._positions[index] <= limits.positions
-        if limits.logits == "portions" and not (self._selects and at_once):
-            yield from portions(self._model, batch.keep, limits.positions, arguments)
-            return
-        if self._selects:
-            arguments["logits_to_keep"] = batch.keep
-        logits = self._model(**arguments).logits
-        if logits.ndim == 2:  # at the kept positions alone
-            yield logits
-            return
-        # At all positions: a copy of all scored ones may be nearly as large again, so portions are copied.
-        for part in batch.keep.flatten().nonzero()[:, 0].split(limits.positions):
-            yield logits.flatten(0, 1)[part]
+        yield from logits_at(self._model, batch.keep, self._positions[index], limits, arguments)
 
 
 def _normalise(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
