@@ -83,9 +83,9 @@ class Bench:
         """
         drafts = self.drafts(after)
         self.asked.install(self.recipes[candidate])
-        plain, responses = self.asked.ours()
+        off, responses = self.asked.ours(off=True)
         stock, rows = self.asked.stock()
-        ways = {"stock": stock, "plain": plain, "drafts": self.asked.ours(drafts)[0]}
+        ways = {"stock": stock, "off": off, "none": self.asked.ours()[0], "drafts": self.asked.ours(drafts)[0]}
         lengths = [len(response.ids[0]) for response in responses]
         if continuous:
             ways["continuous"] = self.asked.continuous(lengths)

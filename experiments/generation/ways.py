@@ -1,4 +1,4 @@
-"""A task asked of one live model in several ways: stock lm-eval, evomerge without and with drafts, continuous batching.
+"""A task asked of one live model in several ways: stock lm-eval, evomerge with and without drafts, and others.
 
 All ways get the same model object, the same items and the same prompts as text or tokens. What is counted is what a
 candidate costs beside its merge; tasks are built beforehand.
@@ -21,6 +21,7 @@ from lm_eval.models.huggingface import HFLM
 from evomerge.candidate import Worker
 from evomerge.config import compose
 from evomerge.evaluation import Drafts, Response
+from evomerge.fitness import ModelTraits, Scorer
 from evomerge.fitness.inference.prefix_tree import build
 from evomerge.recipe import Recipe
 from evomerge.run.search import prepare
@@ -92,6 +93,7 @@ class Asked:
         self.spec, self.baselines, self.starts = assembly.spec, assembly.baselines, assembly.starts
         self._suite = assembly.suite
         self._worker = Worker(prepared.settings, assembly.suite)
+        self._off = Scorer(assembly.suite, ModelTraits.probe(self.model, assembly.suite, drafts="off"))
         (self._task,) = assembly.suite.benchmarks
         self.items = tuple(assembly.suite.items["search"][self._task])
         self._asked = {self._task: self.items}
@@ -121,13 +123,19 @@ class Asked:
         """Makes the model a recipe's candidate."""
         self._worker.live.install(self._worker.merger, recipe)
 
-    def ours(self, drafts: Drafts | None = None) -> tuple[Measured, list[Response]]:
-        """What a worker of a search does, without drafts or with those given."""
-        assert self._worker.scorer is not None
+    def ours(self, drafts: Drafts | None = None, *, off: bool = False) -> tuple[Measured, list[Response]]:
+        """What a worker of a search does.
+
+        Args:
+            drafts: What earlier candidates answered.
+            off: As with ``fitness.drafts=off``, where transformers' own loop generates.
+        """
+        scorer = self._off if off else self._worker.scorer
+        assert scorer is not None
         responses: list[Response] = []
 
         def work() -> Sequence[str]:
-            responses[:] = self._worker.scorer.score(self.model, "search", self._asked, drafts)
+            responses[:] = scorer.score(self.model, "search", self._asked, drafts)
             return [response.texts[0] for response in responses]
 
         return self._measured(work), responses

@@ -20,7 +20,7 @@ MACHINE = {
 
 def line(after: int, candidate: int, **cpu: float) -> dict[str, Any]:
     ways = {
-        way: {"seconds": 99.0, "cpu": spent, "passes": 20, "tokens": 300, "differ": 0.5 if way == "plain" else 0.0}
+        way: {"seconds": 99.0, "cpu": spent, "passes": 20, "tokens": 300, "differ": 0.5 if way == "off" else 0.0}
         for way, spent in cpu.items()
     }
     found = {"task": "worked", "dtype": "float32", "population": "cloud", "after": after, "candidate": candidate}
@@ -36,16 +36,16 @@ def test_drafts_are_the_last_distinct_answers_the_oldest_first() -> None:
 def test_the_page_tells_ratios_of_processor_seconds_and_which_aims_are_met(tmp_path: Path) -> None:
     figures = tmp_path / "figures.jsonl"
     for candidate, drafts in ((10, 1.0), (11, 2.0)):
-        json_lines.append(figures, line(10, candidate, stock=8.0, plain=4.0, drafts=drafts))
-    json_lines.append(figures, line(1, 1, stock=8.0, plain=4.0, drafts=5.0, continuous=9.0))
+        json_lines.append(figures, line(10, candidate, stock=8.0, off=4.0, none=3.0, drafts=drafts))
+    json_lines.append(figures, line(1, 1, stock=8.0, off=4.0, none=4.5, drafts=5.0, continuous=9.0))
     page.write(figures)
     text = (tmp_path / "generation.md").read_text(encoding="utf-8")
     rows = [row.split(" | ") for row in text.splitlines() if row.startswith("| worked answers, 5-shot")]
-    assert [row[1] for row in rows] == ["1", "10", "8.00"]  # the last one is of continuous batching
+    assert [row[1] for row in rows] == ["1", "10", "8.00 / 4.00 / 4.50 / 9.00"]  # the last: continuous batching
     once, ten, _ = rows
-    assert once[8:14] == ["1.50", "8.00", "4.00", "5.00", "1.60", "0.80"]
-    assert ten[12].startswith("5.66 [")  # the geometric mean of 8 and 4
-    assert ten[14:] == ["50 %", "0 % |"]
+    assert once[4:9] == ["8.00 / 4.00 / 4.50 / 5.00", "1.50", "1.60", "0.80", "0.90"]
+    assert ten[6].startswith("5.66 [")  # the geometric mean of 8 and 4
+    assert ten[9] == "50% / 0% / 0% |"
     assert "at least 5 times as fast as stock: 5.66, met" in text
     assert "at most 1.5 times the least: 1.50, met" in text
     assert "0.80 times as fast at worst (worked answers, 5-shot after 1), missed" in text
