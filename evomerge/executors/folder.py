@@ -15,6 +15,7 @@ from typing import Any
 
 from evomerge.evaluation import Job
 from evomerge.executors._folder import messages
+from evomerge.executors._folder.packed_drafts import PackedDrafts
 from evomerge.executors._folder.pause import Pause
 from evomerge.executors._folder.work import WorkFolder
 from evomerge.executors._folder.worker import FolderWorker, PolledExecutor
@@ -55,6 +56,7 @@ class SharedFolder:
         self._keys: dict[str, str] = {}  # id to digest, of those that are listed
         self._ids: dict[str, str] = {}  # and the reverse
         self._unlisted: list[str] = []  # ids
+        self._packed = PackedDrafts()
         self._lists: dict[str, set[str]] = {}  # digests of the jobs that are outstanding
         self._place: dict[str, str] = {}  # digest to list, of all jobs of lists that are there
         self._dropped = False
@@ -138,7 +140,7 @@ class SharedFolder:
             self.check()
         fresh = {}
         for id in self._unlisted:
-            data = messages.job_to_json(self._jobs[id])
+            data = messages.job_to_json(self._jobs[id], self._packed)
             key = messages.key_of(data)
             self._keys[id], self._ids[key], fresh[key] = key, id, data
             self._attempts.given(id)
@@ -173,11 +175,12 @@ class SharedFolder:
     def _rewrite(self, fresh: dict[str, Any], changed: Sequence[str]) -> None:
         """Writes lists of new jobs, and of those that other ones were taken away from, before old ones are removed."""
         moved = set().union(*(self._lists[name] for name in changed)) & self._ids.keys()
-        jobs = {key: messages.job_to_json(self._jobs[self._ids[key]]) for key in moved} | fresh
+        jobs = {key: messages.job_to_json(self._jobs[self._ids[key]], self._packed) for key in moved} | fresh
         written = {}
         for begin in range(0, len(jobs), _LIST):
             part = dict(list(jobs.items())[begin : begin + _LIST])
-            written[self._work.write_list(part)] = set(part)
+            drafts = self._packed.texts(self._jobs[self._ids[key]].drafts for key in part)
+            written[self._work.write_list({"jobs": part, "drafts": drafts})] = set(part)
         for name in changed:
             del self._lists[name]
             self._remove(name, keep=moved)

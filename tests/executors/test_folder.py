@@ -18,9 +18,10 @@ from evomerge import executors
 from evomerge.contracts import workers
 from evomerge.contracts.executor import ExecutorContract, WorkerContract
 from evomerge.contracts.watching import wait_for
-from evomerge.evaluation import Failure, Outcome, Response
+from evomerge.evaluation import Failure, Job, Outcome, Response
 from evomerge.executors import ExecutorError, MakeWorker, run
 from evomerge.executors._folder import messages
+from evomerge.executors._folder.packed_drafts import PackedDrafts
 from evomerge.executors._folder.work import Signature
 from evomerge.executors.folder import FolderWorker, SharedFolder, WorkFolder
 from evomerge.executors.local import LocalExecutor
@@ -138,7 +139,7 @@ def test_a_worker_of_another_machine_is_gone_when_it_gives_no_sign_of_life(tmp_p
     executor.submit(workers.job(1))
     executor._list()
     work, far = WorkFolder(tmp_path), Signature("far.1", json.dumps({"worker": "far.1", "machine": "another"}))
-    (key,) = work.read_list(work.lists(work.names())[0]) or ()
+    (key,) = (work.read_list(work.lists(work.names())[0]) or {})["jobs"]
     work.sign(far)
     assert work.claim(key, far)
     executor._watch()
@@ -208,7 +209,7 @@ def test_a_result_that_a_power_cut_tore_is_a_loss(tmp_path: Path) -> None:
     executor.submit(workers.job(1))
     executor._list()
     work = WorkFolder(tmp_path)
-    (key,) = work.read_list(work.lists(work.names())[0]) or ()
+    (key,) = (work.read_list(work.lists(work.names())[0]) or {})["jobs"]
     work.write_result(key, "\0" * 20)
     with joined(tmp_path):
         assert [result.attempt for result in executor.results()] == [2]
@@ -257,7 +258,10 @@ class _Two(LocalExecutor):
 
 def test_jobs_and_results_are_the_same_as_json() -> None:
     job = replace(workers.job(3), drafts={"a": ((5, 6), (7,))}, variant="int4")
-    assert messages.job_from_json(json.loads(json.dumps(messages.job_to_json(job)))) == job
+    packed = PackedDrafts()
+    sent = [messages.job_to_json(job, packed), packed.texts([job.drafts])]
+    assert messages.job_from_json(*json.loads(json.dumps(sent))) == job
+    assert messages.job_from_json(messages.job_to_json(workers.job(3)), {}) == workers.job(3)
     response = Response(
         "t", "i", {"acc": 0.1, "pair": [1, 0.25]}, (-1.5, 1e-300), (True,), ("é\ud800",), True, (3,), ((1,),)
     )
@@ -268,3 +272,29 @@ def test_jobs_and_results_are_the_same_as_json() -> None:
     error = messages.read_result(messages.result_text(odd)).outcome.error
     assert error is not None
     assert error.kind == "error"
+
+
+def _drafted(job: Job) -> Outcome:
+    """Answers with the drafts that it was given."""
+    return Outcome((Response("task", "item", {}, ids=job.drafts["item"]),))
+
+
+def test_the_drafts_of_a_batch_lie_in_its_list_once_and_come_with_every_job(tmp_path: Path) -> None:
+    drafts = {"item": tuple(tuple(range(start, start + 150)) for start in range(16))}
+    jobs = [replace(workers.job(number), drafts=drafts) for number in range(3)]
+    other = replace(workers.job(3), drafts={"item": ((7,),)})
+    executor, work = SharedFolder(tmp_path), WorkFolder(tmp_path)
+    for job in (*jobs, other):
+        executor.submit(job)
+    executor._list()
+    (name,) = work.lists(work.names())
+    listed = work.read_list(name) or {}
+    assert len(listed["jobs"]) == 4
+    assert len(listed["drafts"]) == 2, "one for all jobs that bring the same"
+    keys = {messages.key_of(messages.job_to_json(job)) for job in (*jobs, other)}
+    assert keys == set(listed["jobs"]), "the same job in any session"
+    assert messages.key_of(messages.job_to_json(workers.job(3))) not in keys, "with other drafts it is another"
+    with joined(tmp_path, lambda: _drafted, count=2):
+        brought = {result.job: result.outcome.responses[0].ids for result in executor.results()}
+    assert brought == {**{job.id: drafts["item"] for job in jobs}, other.id: ((7,),)}
+    assert files(tmp_path) == []

@@ -34,7 +34,7 @@ work, me = WorkFolder(pathlib.Path(sys.argv[1])), Signature.of("doomed")
 while not (lists := work.lists(work.names())):
     time.sleep(0.05)
 work.sign(me)
-assert work.claim(next(iter(work.read_list(lists[0]))), me)
+assert work.claim(next(iter(work.read_list(lists[0])["jobs"])), me)
 """
 
 

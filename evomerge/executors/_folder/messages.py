@@ -8,30 +8,41 @@ from collections.abc import Mapping
 from typing import Any
 
 from evomerge.evaluation import Ask, Failure, Job, Outcome, Response, compact
+from evomerge.executors._folder.packed_drafts import PackedDrafts, unpacked
 from evomerge.executors._shared.protocol import Result
 from evomerge.recipe import Recipe
 
 __all__ = ["job_from_json", "job_to_json", "key_of", "read_result", "result_text"]
 
 
-def job_to_json(job: Job) -> dict[str, Any]:
-    """All of a job."""
+def job_to_json(job: Job, packed: PackedDrafts | None = None) -> dict[str, Any]:
+    """All of a job.
+
+    Args:
+        job: The job.
+        packed: Packs its drafts, which it names by their digest: they lie in the list that it stands in.
+    """
     return {
         "id": job.id,
         "recipe": job.recipe.to_json(),
         "items": {task: list(ids) for task, ids in job.items.items()},
         "ask": job.ask.to_json(),
         "variant": job.variant,
-        "drafts": {item: [list(ids) for ids in answers] for item, answers in job.drafts.items()},
+        "drafts": (packed or PackedDrafts()).digest(job.drafts),
     }
 
 
-def job_from_json(data: Mapping[str, Any]) -> Job:
-    """Reads what :func:`job_to_json` wrote."""
+def job_from_json(data: Mapping[str, Any], drafts: Mapping[str, str]) -> Job:
+    """Reads what :func:`job_to_json` wrote.
+
+    Args:
+        data: The job.
+        drafts: The packed drafts of the list that it stands in.
+    """
     items = {task: tuple(ids) for task, ids in data["items"].items()}
     recipe, ask = Recipe.from_json(data["recipe"]), Ask.from_json(data["ask"])
-    drafts = {item: tuple(tuple(ids) for ids in answers) for item, answers in data["drafts"].items()}
-    return Job(data["id"], recipe, items, ask, data["variant"], drafts)
+    known = unpacked(drafts[data["drafts"]]) if data["drafts"] else {}
+    return Job(data["id"], recipe, items, ask, data["variant"], known)
 
 
 def key_of(data: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The folder that driver and workers of a run meet in: which file means what.
 
-    work/jobs/N-TOKEN.list          jobs, one JSON object each, under the digests that follow from them
+    work/jobs/N-TOKEN.list          jobs under the digests that follow from them, and the drafts that they refer to
     work/jobs/DIGEST.claim          the worker that has taken the job
     work/jobs/DIGEST.result         how the job ended
     work/jobs/DIGEST.done           the same, when it has been recorded; it stays until the job's list is removed
@@ -85,11 +85,11 @@ class WorkFolder:
 
     # Lists
 
-    def write_list(self, jobs: Mapping[str, Any]) -> str:
-        """Writes a list, digest to job, after all that are there; gives its name, which no other list has or had."""
+    def write_list(self, content: Mapping[str, Any]) -> str:
+        """Writes a list after all that are there; gives its name, which no other list has or had."""
         number = max((int(name.partition("-")[0]) for name in self.lists(self.names())), default=0) + 1
         name = f"{number:06}-{secrets.token_hex(4)}"
-        write_text(self._list(name), json.dumps(jobs, separators=(",", ":")))
+        write_text(self._list(name), json.dumps(content, separators=(",", ":")))
         return name
 
     def read_list(self, name: str) -> Mapping[str, Any] | None:

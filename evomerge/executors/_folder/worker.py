@@ -145,19 +145,20 @@ class FolderWorker:
         claimed, ended = self._work.claimed(names), self._work.ended(names) | self._work.done(names)
         self._give_up(ended)
         changed = False
-        for name, jobs in self._lists.items():
-            free = [key for key in jobs if key not in claimed and key not in ended]
+        for name, found in self._lists.items():
+            free = [key for key in found["jobs"] if key not in claimed and key not in ended]
             while free and len(self._taken) < self._executor.capacity:
                 key = free.pop(self._random.randrange(len(free)))
-                changed = self._claim(key, name, jobs[key]) or changed
+                changed = self._claim(key, name, found) or changed
         return changed
 
     def _read_lists(self, names: Sequence[str]) -> None:
         """Reads the lists that it has not seen; they never change."""
         found = {name: self._lists.get(name) or self._work.read_list(name) for name in names}
-        self._lists = {name: jobs for name, jobs in found.items() if jobs}
+        self._lists = {name: content for name, content in found.items() if content and "jobs" in content}
 
-    def _claim(self, key: str, name: str, data: Mapping[str, Any]) -> bool:
+    def _claim(self, key: str, name: str, found: Mapping[str, Any]) -> bool:
+        data = found["jobs"][key]
         if data["id"] in self._taken:
             return False  # the same place of the run, asked otherwise; what was asked first is given up by then
         if not self._work.claim(key, self._worker):
@@ -165,14 +166,14 @@ class FolderWorker:
         if not self._work.has_list(name):  # since the look; whoever is slow may claim what ended long ago
             self._work.release(key, self._worker)
             return False
-        job = messages.job_from_json(data)
+        job = messages.job_from_json(data, found["drafts"])
         self._taken[job.id] = _Taken(key, job)
         self._executor.submit(job)
         return True
 
     def _give_up(self, ended: set[str]) -> None:
         """Gives up jobs that are asked no more, that another worker has ended, or whose claim was taken away."""
-        listed = {key for jobs in self._lists.values() for key in jobs}
+        listed = {key for found in self._lists.values() for key in found["jobs"]}
         for id, taken in list(self._taken.items()):
             # Read, not listed: another worker may have claimed it by now.
             lost = not self._work.holds(taken.key, self._worker)
