@@ -1,4 +1,4 @@
-"""Chooses how models run on this machine: dtype, threads, and whether shared prefixes are run once.
+"""Chooses how models run on this machine: dtype, threads, what is run once, and whether drafts are verified.
 
 Each choice changes the last digits of scores, so short measurements make it once, at the start of a run, and it then
 belongs to the run.
@@ -16,7 +16,7 @@ import torch
 from evomerge.candidate.threads import WORTHWHILE, describe_threads, time_threads, worthwhile_threads
 from evomerge.candidate.worker import WorkerSettings, live_model
 from evomerge.checkpoints import CheckpointSource, open_source, stored_dtype
-from evomerge.fitness import WHOLE, ModelTraits, Scorer, Sharing, TaskSuite, takes
+from evomerge.fitness import WHOLE, FitnessSettings, ModelTraits, Scorer, Sharing, TaskSuite, takes
 
 _REPEATS = 3
 _LONG = 2.0  # seconds; one run as long as this is measurement enough
@@ -34,12 +34,14 @@ class Tuning:
     Attributes:
         threads: Threads of a worker.
         prefixes: ``shared`` or ``plain``, see :class:`evomerge.fitness.FitnessSettings`.
+        drafts: ``auto`` where answers of earlier candidates are verified, else ``off``; None leaves it as it is.
         notes: Sentences that people should read.
         seconds: Wall seconds of the timed pass by number of threads, of those that were timed.
     """
 
     threads: int
     prefixes: str
+    drafts: str | None = None
     notes: tuple[str, ...] = ()
     seconds: Mapping[int, float] = field(default_factory=dict)
 
@@ -54,6 +56,8 @@ class Tuning:
         threads, hint = describe_threads(self.threads, self.seconds, cores, workers)
         reading = "shared prefixes are run once" if self.prefixes == "shared" else WHOLE
         text = f"models run in {dtype} with {threads} per worker; {reading}"
+        if self.drafts == "auto":
+            text += "; answers that earlier candidates wrote are verified"
         return f"{text}; {hint}" if hint else text
 
 
@@ -93,25 +97,27 @@ def tune(settings: WorkerSettings, suite: TaskSuite, threads: Sequence[int]) -> 
     reference = open_source(dict(settings.folders)[settings.reference])
     torch.set_num_threads(threads[-1])
     model = live_model(settings, settings.open()).model
-    traits, notes = _traits(suite, model, settings.fitness.prefixes)
+    traits, notes = _traits(suite, model, settings.fitness)
     prefixes = "shared" if traits.sharing is not None and traits.sharing.share else "plain"
+    drafts = "auto" if traits.drafting is not None and traits.drafting.drafts else "off"
     if len(threads) == 1 or torch.device(settings.device).type != "cpu":
-        return Tuning(threads[-1], prefixes, notes)
+        return Tuning(threads[-1], prefixes, drafts, notes)
     timed = _timed_pass(Scorer(suite, traits)) if width(reference) >= _NARROW else None
     if timed is None:
-        return Tuning(threads[0], prefixes, notes)
+        return Tuning(threads[0], prefixes, drafts, notes)
     seconds = time_threads(threads, lambda count: _pass_seconds(model, timed, count))
-    return Tuning(worthwhile_threads(seconds), prefixes, notes, seconds)
+    return Tuning(worthwhile_threads(seconds), prefixes, drafts, notes, seconds)
 
 
-def _traits(suite: TaskSuite, model: Any, wanted: str) -> tuple[ModelTraits, tuple[str, ...]]:
+def _traits(suite: TaskSuite, model: Any, fitness: FitnessSettings) -> tuple[ModelTraits, tuple[str, ...]]:
     """The traits of a model, and sentences about them; who insists on sharing is told what it changes."""
-    found = ModelTraits.probe(model, suite, "plain" if wanted == "plain" else "auto")
+    found = ModelTraits.probe(model, suite, "plain" if fitness.prefixes == "plain" else "auto", fitness.drafts)
     reason = found.sharing.reason if found.sharing is not None else ""
-    if wanted != "shared":
-        return found, (reason,) if reason else ()
-    notes = (f"fitness.prefixes=shared against advice: {reason}",) if reason else ()
-    return replace(found, sharing=Sharing(True, "")), notes
+    plainly = found.drafting.reason if found.drafting is not None else ""
+    if fitness.prefixes == "shared":
+        found = replace(found, sharing=Sharing(True, ""))
+        reason = f"fitness.prefixes=shared against advice: {reason}" if reason else ""
+    return found, tuple(note for note in (reason, plainly) if note)
 
 
 def width(reference: CheckpointSource) -> int:
@@ -162,4 +168,6 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 def with_tuning(settings: WorkerSettings, tuning: Tuning) -> WorkerSettings:
     """Settings that say how models are run."""
-    return replace(settings, threads=tuning.threads, fitness=replace(settings.fitness, prefixes=tuning.prefixes))
+    drafts = settings.fitness.drafts if tuning.drafts is None else tuning.drafts
+    fitness = replace(settings.fitness, prefixes=tuning.prefixes, drafts=drafts)
+    return replace(settings, threads=tuning.threads, fitness=fitness)

@@ -102,7 +102,8 @@ class Worker:
         # Now, with weights that are numbers; a candidate's may not be.
         self.scorer: Scorer | None = None
         if settings.has_tasks:
-            self.scorer = Scorer(suite, ModelTraits.probe(self.live.model, suite, settings.fitness.prefixes))
+            asked = settings.fitness
+            self.scorer = Scorer(suite, ModelTraits.probe(self.live.model, suite, asked.prefixes, asked.drafts))
         self.device = torch.device(settings.device)
         reserve = _reserved(self.scorer, settings) if self.device.type == "cuda" else 0
         room = WeightCache(self.device, reserve=reserve)

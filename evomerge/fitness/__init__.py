@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from evomerge.fitness.settings import FitnessSettings
 
 if TYPE_CHECKING:
+    from evomerge.fitness.inference.generation.eligibility import PLAINLY
     from evomerge.fitness.inference.kv_cache import takes
     from evomerge.fitness.inference.memory import logit_bytes
     from evomerge.fitness.inference.probe import WHOLE, Sharing
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from evomerge.fitness.traits import ModelTraits
 
 __all__ = [
+    "PLAINLY",
     "WHOLE",
     "Continuation",
     "FitnessSettings",
@@ -51,6 +53,7 @@ _HOMES = {
     "MetricInfo": "suite",
     "ModelTraits": "traits",
     "NonFiniteScore": "inference.requests",
+    "PLAINLY": "inference.generation.eligibility",
     "Prompt": "inference.requests",
     "Scorer": "scorer",
     "Sharing": "inference.probe",

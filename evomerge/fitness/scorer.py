@@ -95,5 +95,5 @@ class Scorer:
         ways = {self.sharing.share} if self.traits.sharing is not None else settled
         plans = [self._plan(self.suite.asked(split), share) for share in ways]
         drafting = self.traits.drafting
-        verify = getattr(self.suite.settings, "drafts", "auto") != "off" if drafting is None else drafting.drafts
+        verify = self.suite.settings.drafts != "off" if drafting is None else drafting.drafts
         return max(scoring_bytes(plan, self.traits.shape, itemsize, eager=eager, verify=verify) for plan in plans)

@@ -57,19 +57,16 @@ class ModelTraits:
             suite: The tasks.
             prefixes: ``shared`` or ``plain`` where that is settled, ``auto`` to probe; ``None`` takes the suite's
                 setting.
-            drafts: ``on`` or ``off`` where that is settled, ``auto`` to probe; ``None`` takes the suite's setting.
+            drafts: ``off`` where that is settled, ``auto`` to probe; ``None`` takes the suite's setting.
         """
         wanted = prefixes or suite.settings.prefixes
-        drafts = drafts or getattr(suite.settings, "drafts", "auto")
+        drafts = drafts or suite.settings.drafts
         requests = suite.requests_of(suite.split)
         tried = logits_of(model, max((one.tokens for one in requests), key=len)) if requests else None
         shape = ModelShape.of(model.config, vocabulary_size(model.config, suite.tokenizer))
         found = cls(shape, tried or unasked(takes(model, "logits_to_keep")))
-        if drafts == "auto":
-            prompts = [request for request in requests if isinstance(request, Prompt)]
-            found = replace(found, drafting=choose_drafting(model, prompts))
-        else:
-            found = replace(found, drafting=Drafting(drafts == "on"))
+        prompts = [request for request in requests if isinstance(request, Prompt)]
+        found = replace(found, drafting=Drafting(False) if drafts == "off" else choose_drafting(model, prompts))
         if wanted != "auto":
             return replace(found, sharing=Sharing(wanted == "shared", ""))
         return replace(found, sharing=choose(model, found.scorer(suite, share=False), requests))

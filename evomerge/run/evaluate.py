@@ -94,8 +94,9 @@ def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: Non
         [split for split in SPLITS if any(suite.items[split].values())] if config.split == "all" else [config.split]
     )
     scorer = Scorer.of(model, suite)
-    if reason := scorer.sharing.reason:
-        warn(reason)
+    for told in (scorer.sharing, scorer.traits.drafting):
+        if told is not None and told.reason:
+            warn(told.reason)
     responses = [response for split in splits for response in scorer.score(model, split)]
     ran = {
         "dtype": dtype,

@@ -29,7 +29,7 @@ from evomerge.candidate import (
 from evomerge.checkpoints import folder_of
 from evomerge.errors import InputError
 from evomerge.evaluation import UNIFORM
-from evomerge.fitness import WHOLE
+from evomerge.fitness import PLAINLY, WHOLE
 from evomerge.merging import PreparedSettings
 from evomerge.run import environment
 from evomerge.run.assemble import Assembly
@@ -69,7 +69,10 @@ def tuned(
     with contextlib.suppress(InputError, KeyError):
         # Of runs that began before they were recorded, nothing was shared.
         manifest = RunStore.read(folder).manifest
-        began, notes = manifest["identity"], tuple(text for text in manifest.get("warnings", ()) if WHOLE in text)
+        began, notes = (
+            manifest["identity"],
+            tuple(text for text in manifest.get("warnings", ()) if WHOLE in text or PLAINLY in text),
+        )
         tuning = Tuning(int(began["model"]["threads"]), str(began["fitness"].get("prefixes", "plain")))
         dtype = str(began["model"]["dtype"]) if model.dtype == "auto" else model.dtype
         attention = str(began["model"]["attention"]) if model.attention == "auto" else model.attention

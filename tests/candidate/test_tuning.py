@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 from evomerge.candidate import WorkerSettings, load_tokenizer, resolve_dtype, suite_digest, tune, tuning
 from evomerge.candidate.tuning import width
 from evomerge.checkpoints import open_source
-from evomerge.fitness import FitnessSettings, TaskSuite
+from evomerge.fitness import PLAINLY, FitnessSettings, TaskSuite
 from evomerge.recipe import CheckpointRef
 from tests.building import tiny
 from tests.candidate.clock import Clock
@@ -59,10 +60,13 @@ class Tuned:
         self._made: dict[tuple[int, bool], tuple[WorkerSettings, TaskSuite]] = {}
 
     def __call__(self, hidden: int, threads: Sequence[int], generating: bool = False) -> tuning.Tuning:
+        return tune(*self.made(hidden, generating), threads)
+
+    def made(self, hidden: int, generating: bool) -> tuple[WorkerSettings, TaskSuite]:
         key = (hidden, generating)
         if key not in self._made:
             self._made[key] = self._make(self._folder / str(len(self._made)), hidden, generating)
-        return tune(*self._made[key], threads)
+        return self._made[key]
 
     def _make(self, folder: Path, hidden: int, generating: bool) -> tuple[WorkerSettings, TaskSuite]:
         changes: dict[str, Any] = {"hidden_size": hidden, "head_dim": 4}
@@ -147,3 +151,15 @@ def test_the_number_type_must_be_worth_it(
     assert clock.readings == 2 * READINGS
     assert resolve_dtype("float32", reference, "cpu") == "float32"
     assert clock.readings == 2 * READINGS
+
+
+def test_answers_are_verified_where_something_is_generated_and_the_model_allows_it(tuned: Tuned) -> None:
+    assert tuned(16, (1,), generating=True).drafts == "auto"
+    assert "are verified" in tuned(16, (1,), generating=True).describe("float32", 1, 1)
+    assert tuned(16, (1,)).drafts == "off"
+    settings, suite = tuned.made(16, generating=True)
+    bloom = tiny("bloom", Path(settings.folders[0][1]).parent / "bloom", 0)
+    other = replace(settings, folders=((settings.reference, str(bloom)),))
+    found = tune(other, suite, (1,))
+    assert found.drafts == "off"
+    assert any(PLAINLY in note for note in found.notes)

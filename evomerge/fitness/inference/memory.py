@@ -152,9 +152,13 @@ def scoring_bytes(
         kept = {place: tokens for place, tokens in kept.items() if plan.needed_after(place, index)}
         if batch.shared:
             kept = {**kept, index: width}
-    generating = [_generation_bytes(plan, batch, shape, itemsize, eager=eager) for batch in plan.prompts]
+    plainly = list(plan.prompts)
     if verify:
-        generating += [_drafted_bytes(plan.limits, batch, shape, itemsize) for batch in rejoined(plan.prompts)]
+        drafted = [batch for batch in plainly if not batch.prompts[0].options]
+        most = max([most, *(_drafted_bytes(plan.limits, batch, shape, itemsize) for batch in rejoined(drafted))])
+        # A row whose choice rounding might change is generated again, alone.
+        plainly = [PromptBatch(batch.prompts[:1], (0,)) if batch in drafted else batch for batch in plainly]
+    generating = [_generation_bytes(plan, batch, shape, itemsize, eager=eager) for batch in plainly]
     return max([most, *generating]) + _SCRATCH
 
 

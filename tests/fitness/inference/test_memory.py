@@ -18,7 +18,7 @@ from evomerge.fitness.inference.planner import plan_batches
 from evomerge.fitness.inference.memory import ModelShape, scoring_bytes
 from evomerge.fitness.inference.logits import logits_of
 from evomerge.fitness.inference.batches import Limits
-from evomerge.fitness.inference.requests import Continuation
+from evomerge.fitness.inference.requests import Continuation, Prompt
 from evomerge.fitness.inference.scoring import BatchScorer
 
 torch.set_num_threads(1)
@@ -40,6 +40,11 @@ draw = np.random.default_rng(0)
 examples = draw.integers(3, 1000, 2500)
 
 def asked(kind, size):
+    if kind == "answers":
+        return [
+            Prompt(np.concatenate([examples[:size], draw.integers(3, 1000, 40)]).astype(np.int32), (), 60)
+            for _ in range(6 if size > 100 else 2)
+        ]
     if kind == "text":
         return [Continuation(draw.integers(3, 1000, size).astype(np.int32), size - 1)]
     many = 4 if size > 100 else 2
@@ -53,7 +58,14 @@ def anonymous():
     return int(re.search(r"RssAnon:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
 
 logits = logits_of(model, examples) if built != "kept" else "kept"
-scorer = BatchScorer(None, Limits(150_000, logits=logits), share=share)
+class Ids:
+    eos_token_id = pad_token_id = unk_token_id = None
+    encode = lambda self, text, **_: []
+    decode = lambda self, ids, **_: ""
+    batch_decode = lambda self, rows: ["" for _ in rows]
+
+verify = kind == "answers"
+scorer = BatchScorer(Ids(), Limits(150_000, logits=logits), share=share, verify=verify)
 few = scorer.plan(asked(kind, 20))
 scorer.answer(model, few)  # what is set up once
 plan = scorer.plan(asked(kind, 4097 if kind == "text" else 2500))
@@ -66,10 +78,11 @@ def watch():
 
 thread = threading.Thread(target=watch)
 thread.start()
-scorer.answer(model, plan)
+known = [[tuple(draw.integers(3, 1000, 60).tolist())] for _ in range(plan.count)] if verify else None
+scorer.answer(model, plan, known)
 done.set()
 thread.join()
-predicted = scoring_bytes(plan, ModelShape.of(config, 150_000), 2, eager=attention == "eager")
+predicted = scoring_bytes(plan, ModelShape.of(config, 150_000), 2, eager=attention == "eager", verify=verify)
 used = most[0] - before
 print(json.dumps({"predicted": predicted, "used": used, "positions": plan.most_positions, "logits": logits}))
 """
@@ -82,6 +95,9 @@ print(json.dumps({"predicted": predicted, "used": used, "positions": plan.most_p
         pytest.param("text", "plain", "sdpa", "usual", marks=pytest.mark.slow),
         pytest.param("text", "plain", "sdpa", "closed", marks=pytest.mark.slow),
         ("questions", "shared", "sdpa", "usual"),
+        ("answers", "shared", "sdpa", "usual"),
+        pytest.param("answers", "plain", "sdpa", "usual", marks=pytest.mark.slow),
+        pytest.param("answers", "shared", "eager", "usual", marks=pytest.mark.slow),
         pytest.param("questions", "plain", "eager", "usual", marks=pytest.mark.slow),
         pytest.param("text", "plain", "sdpa", "kept", marks=pytest.mark.slow),
         pytest.param("text", "shared", "sdpa", "closed", marks=pytest.mark.slow),
