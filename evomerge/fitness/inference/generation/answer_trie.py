@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from evomerge.fitness.inference.generation.draft_tree import DraftTree
@@ -35,14 +35,14 @@ def trie(answers: Sequence[Tokens]) -> TrieNode:
     return root
 
 
-def branches(node: TrieNode, follows: float, least: float, most: int) -> DraftTree:
+def branches(node: TrieNode, follows: Callable[[int], float], least: float, most: int) -> DraftTree:
     """The tokens below a node that a row will probably come to, in depth-first order, the heaviest first.
 
     The last token of an answer is not among them, as nothing is known of what follows it.
 
     Args:
         node: Where the row is.
-        follows: Probability that a row which is here goes on with a known token.
+        follows: Probability that a row goes on with a known token where it has come with so many answers.
         least: Least probability of a token to be drafted.
         most: Most tokens.
     """
@@ -50,9 +50,10 @@ def branches(node: TrieNode, follows: float, least: float, most: int) -> DraftTr
     stack: list[tuple[TrieNode, int, int, float]] = []
 
     def push(above: TrieNode, parent: int, chance: float) -> None:
+        going = chance * follows(above.weight)
         likely = sorted(above.children.items(), key=lambda pair: pair[1].weight)  # the heaviest is on top of the stack
         for token, child in likely:
-            own = chance * follows * child.weight / above.weight
+            own = going * child.weight / above.weight
             if own >= least and child.children:
                 stack.append((child, token, parent, own))
 

@@ -12,7 +12,7 @@ from evomerge.fitness.inference.generation.draft_tree import DraftTree
 from evomerge.fitness.inference.generation.ends import Ends
 from evomerge.fitness.inference.generation.lookup import Lookup
 from evomerge.fitness.inference.generation.segments import Segment
-from evomerge.fitness.inference.generation.trust import KNOWN, Trust
+from evomerge.fitness.inference.generation.trust import Source, Trust
 from evomerge.fitness.inference.requests import Generated, Prompt
 
 Tokens = tuple[int, ...]
@@ -65,7 +65,7 @@ class Row:
     _node: TrieNode | None = None
     _lookup: Lookup | None = None
     _draft: DraftTree = field(default_factory=DraftTree)
-    _source: int | None = None
+    _source: Source | None = None
 
     def __post_init__(self) -> None:
         """Stands at the beginning of what is known."""
@@ -92,9 +92,9 @@ class Row:
         ends = np.concatenate([np.full(count, len(tokens)), count + drafted.ends()])
         return Segment(self.slot, self.length, tokens, depths, ends)
 
-    def _drafted(self, trust: Trust, least: float, most: int) -> tuple[DraftTree, int | None]:
+    def _drafted(self, trust: Trust, least: float, most: int) -> tuple[DraftTree, Source | None]:
         if self._node is not None and self._node.children:
-            return branches(self._node, trust.of(KNOWN), least, most), KNOWN
+            return branches(self._node, lambda weight: trust.of(Source(True, weight)), least, most), None
         if most < 1 or not self.answer:
             return DraftTree(), None
         if self._lookup is None:
@@ -103,7 +103,8 @@ class Row:
         found, agreed = self._lookup.find(most)
         if not agreed:
             return DraftTree(), None
-        return DraftTree.chain(found[: trust.length(agreed, least)]), agreed
+        source = Source(False, agreed)
+        return DraftTree.chain(found[: trust.length(source, least)]), source
 
     def take(self, choices: Choices, trust: Trust) -> list[int]:
         """Takes what the model chose behind the last pending token and behind each drafted one.
@@ -149,12 +150,12 @@ class Row:
         if self._node is None or not self._node.children:
             self._node = None
             return
-        self._node = self._node.children.get(token)
-        trust.learn(KNOWN, self._node is not None, self._node is None)
+        source, self._node = Source(True, self._node.weight), self._node.children.get(token)
+        trust.learn(source, self._node is not None, missed=self._node is None)
 
     def _learn(self, trust: Trust, *, taken: int, missed: bool) -> None:
-        if self._source is not None and self._source != KNOWN:
-            trust.learn(self._source, taken, missed and not self.ended)
+        if self._source is not None:
+            trust.learn(self._source, taken, missed=missed and not self.ended)
 
     def generated(self) -> Generated:
         """The answer, once it has ended."""

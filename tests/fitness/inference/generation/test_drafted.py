@@ -51,10 +51,10 @@ def test_what_is_known_is_read_in_one_pass(llama: Any) -> None:
     with counted(llama) as alone:
         assert drafted(llama, prompts) == expected
     with counted(llama) as told:
-        assert drafted(llama, prompts, [[answer.ids] for answer in expected]) == expected
+        assert drafted(llama, prompts, [[answer.ids] * 8 for answer in expected]) == expected
     with counted(llama) as forked:
         assert (
-            drafted(llama, prompts, [[(5, *answer.ids[1:])] * 3 + [answer.ids] * 3 for answer in expected]) == expected
+            drafted(llama, prompts, [[(5, *answer.ids[1:])] * 8 + [answer.ids] * 8 for answer in expected]) == expected
         )
     least = sum(len(prompt.tokens) + len(answer.ids) for prompt, answer in zip(prompts, expected, strict=True))
     assert told.passes == 1
@@ -77,7 +77,7 @@ def test_an_answer_goes_on_where_it_left_what_is_known(llama: Any) -> None:
 def test_shared_beginnings_are_read_once_and_rows_leave(llama: Any) -> None:
     prompts = questions(7)
     expected = plainly(llama, prompts)
-    known = [[answer.ids] for answer in expected]
+    known = [[answer.ids] * 8 for answer in expected]
     with counted(llama) as count:
         # Caches for two rows: five prompts wait until others have ended.
         assert drafted(llama, prompts, known, shared=SHOTS, cached=90) == expected
