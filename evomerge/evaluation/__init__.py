@@ -11,7 +11,17 @@ from evomerge.evaluation.drafts import DRAFTS_KEPT, Drafts
 from evomerge.evaluation.items import PYTHON, PYTHON_ITEMS, ItemLists, count_items, item_set_digest
 from evomerge.evaluation.json_text import JsonText, compact
 from evomerge.evaluation.objective import Constraint, Objective
-from evomerge.evaluation.outcome import ERROR_KINDS, Failure, Job, Outcome, Response, Unusable
+from evomerge.evaluation.outcome import (
+    ERROR_KINDS,
+    LENGTH_METRICS,
+    TOKENS,
+    TRUNCATED,
+    Failure,
+    Job,
+    Outcome,
+    Response,
+    Unusable,
+)
 from evomerge.evaluation.record import RECOMMENDED, Evaluation, Provenance, ResponseRef, ToldValues
 
 __all__ = [
@@ -19,11 +29,14 @@ __all__ = [
     "DRAFTS_KEPT",
     "ERROR_KINDS",
     "EXPERT",
+    "LENGTH_METRICS",
     "PYTHON",
     "PYTHON_ITEMS",
     "RECOMMENDED",
     "SCALED",
     "SPLITS",
+    "TOKENS",
+    "TRUNCATED",
     "UNIFORM",
     "Ask",
     "Constraint",

@@ -11,6 +11,10 @@ from evomerge.evaluation.drafts import Drafts
 from evomerge.evaluation.items import count_items
 from evomerge.recipe import Recipe
 
+# Metrics of the lengths of generated answers, beside those of the tasks; less of both is better.
+TOKENS, TRUNCATED = "tokens", "truncated"
+LENGTH_METRICS = (TOKENS, TRUNCATED)
+
 ERROR_KINDS = ("oom", "nonfinite", "timeout", "invalid", "error")
 
 
@@ -25,9 +29,9 @@ class Response:
             ``gold_logprob``); metrics that aggregate pairs keep their raw pair as a list.
         logprobs: Log-likelihoods in nats, one per request of the item.
         greedy: Whether each scored continuation was the greedy one.
-        texts: Generated answers, for generation tasks.
+        texts: Generated answers as they were judged, without thinking, for generation tasks.
         truncated: Whether a generated answer reached its length limit.
-        tokens: Number of tokens of each generated answer.
+        tokens: Number of tokens that were generated for each answer, its thinking included.
         ids: Token ids of each generated answer, where they are kept.
     """
 

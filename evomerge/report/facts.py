@@ -77,9 +77,9 @@ class Facts:
         return [member for member in self.members if member.test_scores]
 
     @cached_property
-    def percent(self) -> dict[str, bool]:
-        """Objective label to whether it is shown as per cent."""
-        return {o.label: self.results.percent(o) for o in self.results.objectives}
+    def unit(self) -> dict[str, str]:
+        """Objective label to the unit of its scores; empty where they have none."""
+        return {o.label: self.results.unit(o) for o in self.results.objectives}
 
     @property
     def headline(self) -> str:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from evomerge.analysis import Interval
 from evomerge.report.facts import Facts
-from evomerge.report.wording import shortened
+from evomerge.report.wording import PERCENT, shortened
 
 # Okabe & Ito's palette, which people with any colour vision can tell apart.
 INK, QUIET, BLUE, RED, GREEN = "#1b1b1a", "#8a8a86", "#0072B2", "#D55E00", "#009E73"
@@ -117,7 +117,7 @@ def _member_label(wins: bool) -> str:
 
 
 def _scaled(facts: Facts, label: str, interval: Interval) -> Interval:
-    scale = 100.0 if facts.percent[label] else 1.0
+    scale = 100.0 if facts.unit[label] == PERCENT else 1.0
     return Interval(*(scale * value for value in (interval.mean, interval.se, interval.low, interval.high)))
 
 
@@ -128,7 +128,7 @@ def _bar(interval: Interval) -> list[list[float]]:
 
 def _axis(facts: Facts, label: str) -> str:
     objective = next(o for o in facts.results.objectives if o.label == label)
-    unit = " (%)" if facts.percent[label] else ""
+    unit = " (%)" if facts.unit[label] == PERCENT else ""
     return _plain(label, 60) + unit + ("" if objective.higher_is_better else ", lower is better")
 
 

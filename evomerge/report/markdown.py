@@ -8,7 +8,7 @@ from typing import Any
 
 from evomerge.report.facts import Facts
 from evomerge.report.results import short_name
-from evomerge.report.wording import SPLIT_WORDS, count, duration, gap, number, score, whole
+from evomerge.report.wording import SPLIT_WORDS, count, drop, duration, gap, score, whole
 
 _SPACES = re.compile(r"[^\S\u00a0\u202f]+")  # line ends and spaces, but those that hold a number and its unit together
 
@@ -92,14 +92,14 @@ def _members(facts: Facts) -> list[str]:
         )
         row = [code(member.id) + "".join(notes)]
         for label in (o.label for o in facts.results.objectives):
-            percent = facts.percent[label]
+            unit = facts.unit[label]
             test, versus = member.test_scores.get(label), member.versus_expert.get(label)
-            row.append(score(member.search_scores[label].mean, percent))
+            row.append(score(member.search_scores[label].mean, unit))
             if facts.compared:
                 selection = member.selection_scores.get(label)
-                row.append(score(selection.mean, percent) if selection else "–")
-            row.append(text(whole(test, percent)) if test else "–")
-            row.append(text(gap(versus.interval, percent)) if versus else "–")
+                row.append(score(selection.mean, unit) if selection else "–")
+            row.append(text(whole(test, unit)) if test else "–")
+            row.append(text(gap(versus.interval, unit)) if versus else "–")
             row.append(versus.mark if versus else "not scored on held-out items" if not test else "–")
         rows.append(row)
     return ["## Members", "", *(table(header, rows) if rows else ["The front is empty.", ""])]
@@ -113,9 +113,9 @@ def _baselines(facts: Facts) -> list[str]:
         row = [text(baseline.short)]
         for label in labels:
             for split in facts.splits:
-                percent = facts.percent[label]
+                unit = facts.unit[label]
                 found = baseline.scores(split).get(label)
-                row.append(text(whole(found, percent)) if found else "–")
+                row.append(text(whole(found, unit)) if found else "–")
         rows.append(row)
     return ["## Baselines", "", *table(header, rows)] if rows else []
 
@@ -123,11 +123,10 @@ def _baselines(facts: Facts) -> list[str]:
 def _optimism(facts: Facts) -> list[str]:
     lines = []
     for label, splits in facts.optimism.items():
-        percent = facts.percent[label]
-        unit = " points" if percent else ""
+        unit = facts.unit[label]
         for split, (members, baselines) in splits.items():
             of = {"members": members} | ({"baselines": baselines} if baselines is not None else {})
-            drops = (f"of the {who} {number(drop, percent, signed=True)}{unit}" for who, drop in of.items())
+            drops = (f"of the {who} {drop(value, unit)}" for who, value in of.items())
             lines.append(f"- {code(label)}, {split} scores: {', '.join(drops)}")
     what = "How much better scores are than held-out scores, on average, of the members, which were selected by them."
     found = ["## Optimism of selected scores", "", what, "", *lines, ""] if lines else []
@@ -139,10 +138,11 @@ def _procedure(facts: Facts) -> list[str]:
         return []
     lines = []
     for label, expected in facts.procedure.scores.items():
-        percent = facts.percent[label]
-        drop = f"{number(expected.optimism, percent, signed=True)}{' points' if percent else ''}"
-        score = text(whole(expected.interval, percent))
-        lines.append(f"- {code(label)}: {score}; the best {facts.procedure.score} flatters by {drop}")
+        unit = facts.unit[label]
+        score = text(whole(expected.interval, unit))
+        lines.append(
+            f"- {code(label)}: {score}; the best {facts.procedure.score} flatters by {drop(expected.optimism, unit)}"
+        )
     return ["## What such a search gives", "", text(facts.procedure.note), "", *lines, ""]
 
 

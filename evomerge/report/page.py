@@ -61,6 +61,8 @@ def _template() -> Template:
         "score": wording.score,
         "bounds": wording.bounds,
         "gap": wording.gap,
+        "drop": wording.drop,
+        "unit_of_gaps": wording.unit_of_gaps,
         "number": wording.number,
         "estimate": wording.estimate,
         "strip": _strip,
@@ -87,7 +89,7 @@ def _data(facts: Facts) -> dict[str, Any]:
     labels = [o.label for o in facts.results.objectives]
     return {
         "objectives": [
-            {"label": o.label, "percent": facts.percent[o.label], "higher": o.higher_is_better}
+            {"label": o.label, "unit": facts.unit[o.label], "higher": o.higher_is_better}
             for o in facts.results.objectives
         ],
         "members": [_member(member, labels) for member in facts.members],

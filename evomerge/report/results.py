@@ -12,8 +12,21 @@ from numpy.typing import NDArray
 
 from evomerge.analysis import Interval
 from evomerge.errors import InputError
-from evomerge.evaluation import BASE, EXPERT, PYTHON, SCALED, UNIFORM, Constraint, Evaluation, Objective, Response
+from evomerge.evaluation import (
+    BASE,
+    EXPERT,
+    PYTHON,
+    SCALED,
+    TOKENS,
+    TRUNCATED,
+    UNIFORM,
+    Constraint,
+    Evaluation,
+    Objective,
+    Response,
+)
 from evomerge.report.scorecard import Scorecard, scorecard
+from evomerge.report.wording import PERCENT
 from evomerge.store import RunStore, baselines, candidates, clusters_of, described_items, estimates
 
 _NORMAL = 1.959964  # standard errors to either side of an estimate
@@ -43,7 +56,7 @@ class Results:
         splits = dict.fromkeys(e.split for e in store.evaluations())
         self._baselines = {(name, split): e for split in splits for name, e in baselines(store, split).items()}
         self._scorecards: dict[tuple[str, str, str], Scorecard | None] = {}
-        self._percent: dict[str, bool] = {}
+        self._units: dict[str, str] = {}
         self._items: dict[str, int] = {}
 
     @functools.cached_property
@@ -158,18 +171,20 @@ class Results:
         """Whether a scored candidate is known to meet every constraint on its split."""
         return all(self._meets(constraint, evaluation) for constraint in self.constraints)
 
-    def percent(self, objective: Objective) -> bool:
-        """Whether an objective is a share of items, shown as per cent.
+    def unit(self, objective: Objective) -> str:
+        """The unit of an objective's scores: ``tokens`` of lengths of answers, per cent of shares of items, else empty.
 
-        It is where every score lies in [0, 1], and so does every item's value as far as baselines were asked.
+        It is a share where every score lies in [0, 1], and so does every item's value as far as baselines were asked.
         """
-        if objective.label not in self._percent:
-            self._percent[objective.label] = self._is_share(objective)
-        return self._percent[objective.label]
+        if objective.label not in self._units:
+            lengths = _lengths(objective) == {TOKENS}
+            self._units[objective.label] = TOKENS if lengths else PERCENT if self._is_share(objective) else ""
+        return self._units[objective.label]
 
     def _is_share(self, objective: Objective) -> bool:
         weights = [weight for weight, _ in objective.terms]
-        if not objective.higher_is_better or min(weights) < 0 or sum(weights) > 1.0 + 1e-9:
+        upward = objective.higher_is_better or _lengths(objective) == {TRUNCATED}
+        if not upward or min(weights) < 0 or sum(weights) > 1.0 + 1e-9:
             return False
         if not all(0.0 <= objective.value(self.metrics(e)) <= 1.0 for e in self.candidates if self.scored(e)):
             return False
@@ -210,6 +225,11 @@ def _interval(
         variance += share * asked.se**2
     se = math.sqrt(variance)
     return Interval(value, se, value - _NORMAL * se, value + _NORMAL * se)
+
+
+def _lengths(objective: Objective) -> set[str]:
+    """The metrics that an objective is made of, where less of each is better."""
+    return set() if objective.higher_is_better else {key.rpartition(".")[2] for _, key in objective.terms}
 
 
 def better(objective: Objective, difference: float) -> bool:

@@ -7,6 +7,7 @@ import math
 from evomerge.analysis import Interval
 
 SPLIT_WORDS = {"search": "search", "selection": "selection", "test": "held-out"}
+PERCENT = "%"  # the unit of shares; most scores have none
 NBSP, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
 
 
@@ -35,33 +36,47 @@ def decimals(interval: Interval) -> int | None:
     return min(6, max(0, 1 - math.floor(math.log10(half)))) if 0.0 < half < math.inf else None
 
 
-def score(value: float, percent: bool) -> str:
+def score(value: float, unit: str) -> str:
     """A score with its unit."""
-    return number(value, percent) + (f"{NBSP}%" if percent and math.isfinite(value) else "")
+    return number(value, unit == PERCENT) + (_after(unit) if math.isfinite(value) else "")
 
 
-def estimate(interval: Interval, percent: bool, signed: bool = False) -> str:
+def estimate(interval: Interval, unit: str, signed: bool = False) -> str:
     """An estimate without its unit, as precise as its interval makes sensible."""
-    return number(interval.mean, percent, signed, decimals(interval))
+    return number(interval.mean, unit == PERCENT, signed, decimals(interval))
 
 
-def bounds(interval: Interval, percent: bool, signed: bool = False) -> str:
+def bounds(interval: Interval, unit: str, signed: bool = False) -> str:
     """An interval's ends in brackets; empty when it is not known."""
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return ""
-    ends = (number(end, percent, signed, decimals(interval)) for end in (interval.low, interval.high))
+    ends = (number(end, unit == PERCENT, signed, decimals(interval)) for end in (interval.low, interval.high))
     return f"[{', '.join(ends)}]"
 
 
-def whole(interval: Interval, percent: bool) -> str:
+def whole(interval: Interval, unit: str) -> str:
     """An estimate with its unit and interval."""
-    return f"{estimate(interval, percent)}{f'{NBSP}%' if percent else ''} {bounds(interval, percent)}".strip()
+    return f"{estimate(interval, unit)}{_after(unit)} {bounds(interval, unit)}".strip()
 
 
-def gap(interval: Interval, percent: bool) -> str:
+def gap(interval: Interval, unit: str) -> str:
     """A difference with its unit and interval."""
-    unit = f"{NBSP}points" if percent else ""
-    return f"{estimate(interval, percent, signed=True)}{unit} {bounds(interval, percent, signed=True)}".strip()
+    shown = f"{estimate(interval, unit, signed=True)}{_after(unit_of_gaps(unit))}"
+    return f"{shown} {bounds(interval, unit, signed=True)}".strip()
+
+
+def drop(value: float, unit: str, signed: bool = True) -> str:
+    """A difference without an interval, with its unit."""
+    return number(value, unit == PERCENT, signed) + _after(unit_of_gaps(unit))
+
+
+def unit_of_gaps(unit: str) -> str:
+    """The unit of differences between scores with a unit."""
+    return "points" if unit == PERCENT else unit
+
+
+def _after(unit: str) -> str:
+    return f"{NBSP}{unit}" if unit else ""
 
 
 def shortened(name: str, length: int = 40) -> str:

@@ -109,7 +109,7 @@ def test_without_baselines_there_is_no_hypervolume(run_of: RunOf, tmp_path: Path
 
 
 def test_a_score_above_one_is_no_share(run_of: RunOf, tmp_path: Path) -> None:
-    assert Facts(RunStore.read(run_of("two"))).percent == {"reverse_b.acc": True, "sort_b.acc": True}
+    assert Facts(RunStore.read(run_of("two"))).unit == {"reverse_b.acc": "%", "sort_b.acc": "%"}
 
     def change(line: dict[str, Any]) -> dict[str, Any]:
         if (line["evaluation"]["split"], line["evaluation"]["batch"], line["evaluation"]["index"]) == ("search", 1, 0):
@@ -117,7 +117,7 @@ def test_a_score_above_one_is_no_share(run_of: RunOf, tmp_path: Path) -> None:
         return line
 
     folder = edited(run_of("two"), tmp_path / "run", change)
-    assert Facts(RunStore.read(folder)).percent == {"reverse_b.acc": True, "sort_b.acc": False}
+    assert Facts(RunStore.read(folder)).unit == {"reverse_b.acc": "%", "sort_b.acc": ""}
 
 
 def test_what_is_shown_first_had_least_part_in_choosing(run_of: RunOf, tmp_path: Path) -> None:

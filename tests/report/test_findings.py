@@ -196,7 +196,7 @@ def test_the_chosen_member_is_a_finalist_by_the_scores_that_made_it_one(tmp_path
     facts = Facts(store)
     assert (facts.recommended, facts.choice) == (1, "selection")
     assert "The member with the best selection score" in facts.sentences["one.acc"]
-    assert "its search score was 35.0 points better" in facts.sentences["one.acc"]
+    assert "its search score was 35.0\N{NO-BREAK SPACE}points better" in facts.sentences["one.acc"]
     without = [Model(m.name, {s: r for s, r in m.right.items() if s != "selection"}) for m in models]
     members = front_members(made(tmp_path / "2", without, {"search": (20, 20), "test": (20, 20)}))
     (knee,) = [member for member in members if member.knee]

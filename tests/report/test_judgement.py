@@ -74,7 +74,7 @@ def test_values_that_are_no_shares_are_compared_with_students_t() -> None:
     found = judged(model(first.tolist(), "a"), model((first + random.normal(1.0, 0.5, 80)).tolist(), "b"))
     assert found.versus[0].verdict == LOWER
     assert found.versus[0].counts is None
-    assert not found.percent
+    assert not found.unit
     assert "%" not in next(line for line in as_text(found) if line.startswith("a minus b"))
 
 

@@ -25,7 +25,8 @@ from evomerge.fitness.tasks.checks.fields import ANY_ERROR, first_line
 from evomerge.fitness.tasks.checks.rehearsal import rehearse, right_answers
 from evomerge.fitness.tasks.items import Item, build_items
 from evomerge.fitness.tasks.judging import task_digest
-from evomerge.fitness.tasks.smooth_metrics import SMOOTH, ItemScores, smooth_metrics
+from evomerge.fitness.tasks.metrics.lengths import length_metrics, missing
+from evomerge.fitness.tasks.metrics.smooth import SMOOTH, ItemScores, smooth_metrics
 from evomerge.fitness.tasks.values import plain, total
 
 PLAIN = "none"  # lm-eval's name for the answers as they are
@@ -137,6 +138,8 @@ class Benchmark:
                     f"metric {self.name}.{key} does not say whether more is better; more is taken as better"
                 )
             directions[key] = better is not False
+        if "generate_until" in item.kind:
+            directions |= dict.fromkeys(missing(keys), False)
         return replace(self, metrics=directions, warnings=(*self.warnings, *warnings))
 
     def _key(self, metric: str, chain: str) -> str:
@@ -174,7 +177,7 @@ class Benchmark:
     def _response(self, item: Item, answers: Sequence[Answer], metrics: dict[str, Any]) -> Response:
         likelihoods = [answer for answer in answers if isinstance(answer, Likelihood)]
         generated = [answer for answer in answers if isinstance(answer, Generated)]
-        extra = self._smooth(item, [answer.logprob for answer in likelihoods])
+        extra = self._smooth(item, [answer.logprob for answer in likelihoods]) | length_metrics(generated, metrics)
         return Response(
             task=self.name,
             item=item.id,
@@ -187,7 +190,7 @@ class Benchmark:
             ids=tuple(tuple(answer.ids) for answer in generated),
         )
 
-    def _smooth(self, item: Item, logprobs: Sequence[float]) -> Mapping[str, float]:
+    def _smooth(self, item: Item, logprobs: Sequence[float]) -> dict[str, float]:
         if judges_itself(self.task):
             return {}  # only the task knows what its options mean
         if self.output_type == "multiple_choice" and item.gold:

@@ -16,6 +16,9 @@ function fill(node, attributes, children) {
 }
 function clear(node) { node.replaceChildren(); return node; }
 
+const isShare = (objective) => objective.unit === '%';
+// Beside a label that does not say the unit, as TASK.tokens does.
+const inUnit = (objective) => (isShare(objective) ? ', %' : '');
 function number(value, percent, signed, decimals) {
   if (value === null || value === undefined || !isFinite(value)) return '–';
   let shown = percent ? (100 * value).toFixed(1) : decimals !== undefined ? value.toFixed(decimals) : String(Number(value.toPrecision(4)));
@@ -23,17 +26,18 @@ function number(value, percent, signed, decimals) {
   if (signed && Number(shown) > 0) shown = '+' + shown;
   return shown.replace('-', '−');
 }
-const withUnit = (value, i) => number(value, objectives[i].percent) + (objectives[i].percent ? '\u00a0%' : '');
+const after = (unit) => (unit ? `\u00a0${unit}` : '');
+const withUnit = (value, i) => number(value, isShare(objectives[i])) + after(objectives[i].unit);
 // Two digits of the interval's half-width.
 function decimalsOf(score) {
   const half = score[1] === null || score[2] === null ? 0 : (score[2] - score[1]) / 2;
   return half > 0 ? Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(half)))) : undefined;
 }
-const estimate = (score, i, signed) => number(score[0], objectives[i].percent, signed, decimalsOf(score));
-const withUnits = (score, i) => estimate(score, i) + (objectives[i].percent ? '\u00a0%' : '');
+const estimate = (score, i, signed) => number(score[0], isShare(objectives[i]), signed, decimalsOf(score));
+const withUnits = (score, i) => estimate(score, i) + after(objectives[i].unit);
 function ends(score, i, signed) {
   if (!score || score[1] === null || score[2] === null) return '';
-  return `[${[score[1], score[2]].map((v) => number(v, objectives[i].percent, signed, decimalsOf(score))).join(', ')}]`;
+  return `[${[score[1], score[2]].map((v) => number(v, isShare(objectives[i]), signed, decimalsOf(score))).join(', ')}]`;
 }
 function short(text, length) {
   if (text.length <= length) return text;

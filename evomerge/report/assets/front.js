@@ -78,11 +78,11 @@ function frame(x, y, box, xi, yi) {
   g.append(draw('rect', { class: `ground ${state.split}`, x: left, y: top, width: right - left, height: bottom - top }));
   for (const t of x.ticks) {
     g.append(draw('line', { class: 'grid', x1: x(t), x2: x(t), y1: top, y2: bottom }));
-    g.append(draw('text', { x: x(t), y: bottom + 17, 'text-anchor': 'middle' }, tickLabel(t, x.step, objectives[xi].percent)));
+    g.append(draw('text', { x: x(t), y: bottom + 17, 'text-anchor': 'middle' }, tickLabel(t, x.step, isShare(objectives[xi]))));
   }
   if (y) for (const t of y.ticks) {
     g.append(draw('line', { class: 'grid', x1: left, x2: right, y1: y(t), y2: y(t) }));
-    g.append(draw('text', { x: left - 7, y: y(t) + 4, 'text-anchor': 'end' }, tickLabel(t, y.step, objectives[yi].percent)));
+    g.append(draw('text', { x: left - 7, y: y(t) + 4, 'text-anchor': 'end' }, tickLabel(t, y.step, isShare(objectives[yi]))));
   }
   g.append(draw('line', { class: 'axis', x1: left, x2: right, y1: bottom, y2: bottom }));
   g.append(draw('text', { class: 'strong', x: right, y: bottom + 36, 'text-anchor': 'end' }, axisName(xi, right - left)));
@@ -91,7 +91,7 @@ function frame(x, y, box, xi, yi) {
 }
 function axisName(i, width) {
   const o = objectives[i];
-  return short(o.label, Math.max(12, Math.floor(width / 8) - 12)) + (o.percent ? ', %' : '') + (o.higher ? ' →' : ' (← lower is better)');
+  return short(o.label, Math.max(12, Math.floor(width / 8) - 12)) + inUnit(o) + (o.higher ? ' →' : ' (← lower is better)');
 }
 
 function plane(width) {
@@ -110,7 +110,7 @@ function plane(width) {
   const svg = draw('svg', { width, height, role: 'radiogroup', 'aria-label': `Members of the front: ${objectives[xi].label} against ${objectives[yi].label}. Arrow keys choose a member.` });
   svg.append(frame(x, y, box, xi, yi));
   svg.append(draw('text', { class: 'strong', x: 0, y: 12, 'aria-hidden': 'true' },
-    short(objectives[yi].label, Math.max(12, Math.floor(width / 8) - 10)) + (objectives[yi].percent ? ', %' : '') + (objectives[yi].higher ? ' ↑' : ' (↓ lower is better)')));
+    short(objectives[yi].label, Math.max(12, Math.floor(width / 8) - 10)) + inUnit(objectives[yi]) + (objectives[yi].higher ? ' ↑' : ' (↓ lower is better)')));
   let outside = 0;
   if (state.split === 'search') {
     const cloud = draw('g', { 'aria-hidden': 'true' });

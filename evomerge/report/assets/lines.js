@@ -1,5 +1,6 @@
 // Progress over evaluations, and parallel coordinates.
-function progressPanel(title, i, steps, levels, points, percent) {
+function progressPanel(title, i, steps, levels, points, unit) {
+  const percent = unit === '%';
   const host = make('div', null, make('h3', null, title));
   const width = Math.max(240, panelWidth());
   const height = 190;
@@ -13,7 +14,7 @@ function progressPanel(title, i, steps, levels, points, percent) {
   const x = scale(0, total, 46, width - 8, 4);
   const y = scale(...extent(values, 0.06), height - 26, 8, 4);
   const last = steps.length ? steps[steps.length - 1][1] : null;
-  const svg = draw('svg', { width, height, role: 'img', 'aria-label': `${title} over ${total} candidates; last ${number(last, percent)}${percent ? ' %' : ''}` });
+  const svg = draw('svg', { width, height, role: 'img', 'aria-label': `${title} over ${total} candidates; last ${number(last, percent)}${after(unit)}` });
   for (const t of y.ticks) {
     svg.append(draw('line', { class: 'grid', x1: 46, x2: width - 8, y1: y(t), y2: y(t) }));
     svg.append(draw('text', { x: 39, y: y(t) + 4, 'text-anchor': 'end' }, tickLabel(t, y.step, percent)));
@@ -47,8 +48,8 @@ function drawProgress() {
   if (!host) return;
   clear(host);
   const t = data.trace;
-  objectives.forEach((o, i) => host.append(progressPanel(o.label + (o.percent ? ', %' : '') + (o.higher ? '' : ' (lower is better)'), i, t.best[i], levelsOf(i), t.points.map((p) => [p[0], p[2 + i]]), o.percent)));
-  if (t.hypervolume.length) host.append(progressPanel('Hypervolume', 0, t.hypervolume, t.baselines === null ? [] : [{ kind: 'uniform', name: 'baselines alone', value: t.baselines }], [], false));
+  objectives.forEach((o, i) => host.append(progressPanel(o.label + inUnit(o) + (o.higher ? '' : ' (lower is better)'), i, t.best[i], levelsOf(i), t.points.map((p) => [p[0], p[2 + i]]), o.unit)));
+  if (t.hypervolume.length) host.append(progressPanel('Hypervolume', 0, t.hypervolume, t.baselines === null ? [] : [{ kind: 'uniform', name: 'baselines alone', value: t.baselines }], [], ''));
 }
 views.push(() => { if (byId('progress') && !byId('progress').firstChild) drawProgress(); });
 
@@ -78,8 +79,8 @@ function drawParallel() {
     const anchor = i === 0 ? 'start' : i === objectives.length - 1 ? 'end' : 'middle';
     const name = short(o.label, Math.max(8, Math.floor((width / objectives.length) / 7.2)));
     svg.append(draw('text', { class: 'strong', x: i === 0 ? 0 : i === objectives.length - 1 ? width : at(i), y: 14, 'text-anchor': anchor }, name, draw('title', null, o.label)));
-    svg.append(draw('text', { x: i === 0 ? 0 : i === objectives.length - 1 ? width : at(i), y: 30, 'text-anchor': anchor, style: 'font-size:11px' }, (o.percent ? '%' : '') + (o.higher ? '' : ' lower is better')));
-    for (const t of axes[i].ticks) svg.append(draw('text', { x: at(i) - 6, y: axes[i](t) + 4, 'text-anchor': 'end', class: 'halo', style: 'font-size:11px' }, tickLabel(t, axes[i].step, o.percent)));
+    svg.append(draw('text', { x: i === 0 ? 0 : i === objectives.length - 1 ? width : at(i), y: 30, 'text-anchor': anchor, style: 'font-size:11px' }, (isShare(o) ? '%' : '') + (o.higher ? '' : ' lower is better')));
+    for (const t of axes[i].ticks) svg.append(draw('text', { x: at(i) - 6, y: axes[i](t) + 4, 'text-anchor': 'end', class: 'halo', style: 'font-size:11px' }, tickLabel(t, axes[i].step, isShare(o))));
   });
   const end = objectives.length - 1;
   for (const b of references) svg.append(draw('g', { class: `baseline ${b.kind}`, 'aria-hidden': 'true' }, glyph(b.kind, at(end) + 12, axes[end](scoresOf(b)[end][0]), b.digit)));

@@ -8,8 +8,7 @@ const searchStamp = 'search scores · optimistic';
 // The categories that runs are told apart by: settings, or the values of one key.
 function categories(g) { return g.by === 'setting' ? g.settings : g.keys[g.by]; }
 function categoryOf(g, run) { return g.by === 'setting' ? run.setting : run.levels[Object.keys(g.keys).indexOf(g.by)]; }
-const unitOf = (o) => (o.percent ? ', %' : '');
-const valueOf = (o, v) => number(v, o.percent) + (o.percent ? '\u00a0%' : '');
+const valueOf = (o, v) => number(v, isShare(o)) + after(o.unit);
 
 // Marks of categories differ in shape as well as in colour.
 function dot(n, x, y, r = 4) {
@@ -29,17 +28,17 @@ function ground(x, y, box, ox, oy, split) {
   const g = draw('g', { 'aria-hidden': 'true' }, draw('rect', { class: `ground ${split}`, x: left, y: top, width: right - left, height: bottom - top }));
   for (const t of x.ticks) {
     g.append(draw('line', { class: 'grid', x1: x(t), x2: x(t), y1: top, y2: bottom }));
-    g.append(draw('text', { x: x(t), y: bottom + 17, 'text-anchor': 'middle' }, tickLabel(t, x.step, ox.percent)));
+    g.append(draw('text', { x: x(t), y: bottom + 17, 'text-anchor': 'middle' }, tickLabel(t, x.step, isShare(ox))));
   }
   if (y) for (const t of y.ticks) {
     g.append(draw('line', { class: 'grid', x1: left, x2: right, y1: y(t), y2: y(t) }));
-    g.append(draw('text', { x: left - 7, y: y(t) + 4, 'text-anchor': 'end' }, tickLabel(t, y.step, oy.percent)));
+    g.append(draw('text', { x: left - 7, y: y(t) + 4, 'text-anchor': 'end' }, tickLabel(t, y.step, isShare(oy))));
   }
   g.append(draw('line', { class: 'axis', x1: left, x2: right, y1: bottom, y2: bottom }));
   const room = Math.max(12, Math.floor((right - left) / 8) - 12);
   const arrow = (o, more, less) => (o.plain ? '' : o.higher ? more : less);
-  g.append(draw('text', { class: 'strong', x: right, y: bottom + 36, 'text-anchor': 'end' }, short(ox.label, room) + unitOf(ox) + arrow(ox, ' →', ' (← lower is better)')));
-  if (y) g.append(draw('text', { class: 'strong', x: 0, y: 12 }, short(oy.label, room) + unitOf(oy) + arrow(oy, ' ↑', ' (↓ lower is better)')));
+  g.append(draw('text', { class: 'strong', x: right, y: bottom + 36, 'text-anchor': 'end' }, short(ox.label, room) + inUnit(ox) + arrow(ox, ' →', ' (← lower is better)')));
+  if (y) g.append(draw('text', { class: 'strong', x: 0, y: 12 }, short(oy.label, room) + inUnit(oy) + arrow(oy, ' ↑', ' (↓ lower is better)')));
   if (split === 'search') g.append(draw('text', { class: 'stamp', x: right - 6, y: top - 7, 'text-anchor': 'end' }, searchStamp));
   return g;
 }
@@ -166,7 +165,7 @@ function drawSurfaces(g, i) {
   const [a, b] = [Math.min(g.x, g.y), Math.max(g.x, g.y)];
   const split = several(g) ? g.split : 'search';
   const surfaces = !several(g) ? g.courses : a === b ? null : (g.surfaces[split] || {})[`${a}-${b}`];
-  const axes = several(g) ? [g.objectives[a], g.objectives[b]] : [{ label: 'candidates', percent: false, higher: false, plain: true }, g.objectives[0]];
+  const axes = several(g) ? [g.objectives[a], g.objectives[b]] : [{ label: 'candidates', unit: '', higher: false, plain: true }, g.objectives[0]];
   clear(host).append(...(surfaces ? g.settings.map((_, n) => surfacePanel(g, n, surfaces, ...axes, split)) : [make('p', { class: 'note' }, 'Choose two different objectives.')]));
 }
 

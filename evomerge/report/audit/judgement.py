@@ -22,9 +22,10 @@ from evomerge.analysis import (
     truncation,
 )
 from evomerge.analysis.strata import CONFIDENCE
+from evomerge.evaluation import TOKENS
 from evomerge.evaluation.samples import Samples
 from evomerge.report.audit.pairing import Paired
-from evomerge.report.wording import count, number
+from evomerge.report.wording import PERCENT, count, number
 
 FEW_ITEMS, FEW_CLUSTERS = 100, 30
 HIGHER, LOWER, SAME = "scores higher", "scores lower", "not distinguishable"
@@ -84,7 +85,7 @@ class Audit:
         confidence: Confidence of each corrected interval, so that all of them hold together at 95 %.
         scores: Each model's name and score with its 95 % interval, the first model's first.
         versus: The first model against each other one.
-        percent: Whether scores are shares of items.
+        unit: The unit of the scores: per cent of shares of items, tokens of lengths of answers, else empty.
         warnings: Sentences to read before the numbers.
     """
 
@@ -97,7 +98,7 @@ class Audit:
     confidence: float
     scores: tuple[tuple[str, Interval], ...]
     versus: tuple[Versus, ...]
-    percent: bool
+    unit: str
     warnings: tuple[str, ...]
 
     @property
@@ -155,7 +156,7 @@ def judge(files: Sequence[Samples], paired: Paired, metric: str, tried: int | No
         _versus(file.where, first, other, confidence, trials) for file, other in zip(files[1:], others, strict=True)
     )
     scores = tuple((file.where, stratified_score(own)) for file, own in zip(files, paired.strata, strict=True))
-    percent = all(s.values.min() >= 0.0 and s.values.max() <= 1.0 for own in paired.strata for s in own)
+    share = all(s.values.min() >= 0.0 and s.values.max() <= 1.0 for own in paired.strata for s in own)
     told += [*paired.warnings, *_few(paired), *_lengths(files, versus, tasks)]
     told += [
         f"{file.where} and {files[0].where} have the same value on every item: are they two models?"
@@ -172,7 +173,7 @@ def judge(files: Sequence[Samples], paired: Paired, metric: str, tried: int | No
         confidence=confidence,
         scores=scores,
         versus=versus,
-        percent=percent,
+        unit=TOKENS if metric == TOKENS else PERCENT if share else "",
         warnings=tuple(dict.fromkeys(told)),
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from evomerge.analysis.strata import CONFIDENCE
 from evomerge.report.audit.judgement import HIGHER, LOWER, SAME, TRUNCATED, Audit, Versus
-from evomerge.report.wording import NBSP, count, gap, number, whole
+from evomerge.report.wording import NBSP, PERCENT, count, drop, gap, number, whole
 
 _WIDTH = 100
 _SPACES = {ord(NBSP): " ", ord("\N{NARROW NO-BREAK SPACE}"): " "}  # which terminals show in many ways
@@ -31,15 +31,15 @@ def _head(audit: Audit) -> Iterator[str]:
     yield ""
     width = max(len(name) for name, _ in audit.scores)
     for letter, (name, score) in zip(_LETTERS, audit.scores, strict=False):
-        yield f"  {letter}  {name:{width}}  {whole(score, audit.percent)}"
+        yield f"  {letter}  {name:{width}}  {whole(score, audit.unit)}"
     yield ""
 
 
 def _versus(audit: Audit, versus: Versus, letter: str) -> Iterator[str]:
-    percent = audit.percent
-    yield f"a minus {letter}: {gap(versus.plain, percent)}, standard error {number(versus.plain.se, percent)}"
+    unit = audit.unit
+    yield f"a minus {letter}: {gap(versus.plain, unit)}, standard error {number(versus.plain.se, unit == PERCENT)}"
     if audit.confidence > CONFIDENCE:
-        yield f"  corrected for {_trials(audit)}: {gap(versus.difference, percent)}"
+        yield f"  corrected for {_trials(audit)}: {gap(versus.difference, unit)}"
     if versus.counts is not None:
         both, first, other, neither = versus.counts
         yield f"  solved by both {both}, by a alone {first}, by {letter} alone {other}, by neither {neither}"
@@ -65,7 +65,7 @@ def _verdict(audit: Audit, versus: Versus, letter: str) -> str:
     if versus.verdict == SAME:
         luck = (
             f" The best of {audit.tried} models as good as {letter} would lead by about "
-            f"{number(audit.luck, audit.percent)}{' points' if audit.percent else ''} by luck."
+            f"{drop(audit.luck, audit.unit, signed=False)} by luck."
             if audit.luck > 0.0
             else ""
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from evomerge.report.findings.holding import FAILS, HOLDS, points
 from evomerge.report.members import WORSE, Member
 from evomerge.report.results import Results
-from evomerge.report.wording import count, number, shortened
+from evomerge.report.wording import PERCENT, count, number, shortened
 
 
 def headline(results: Results, members: Sequence[Member]) -> str:
@@ -33,7 +33,7 @@ def headline(results: Results, members: Sequence[Member]) -> str:
 
 def margin_words(results: Results) -> str:
     """The run's margin in words: points, or per cent where an objective is no share of items."""
-    value, shares = points(results), [results.percent(objective) for objective in results.objectives]
+    value, shares = points(results), [results.unit(objective) == PERCENT for objective in results.objectives]
     unit = "points" if all(shares) else "per cent" if not any(shares) else "points or per cent"
     return f"{number(value)} {'point' if value == 1.0 and all(shares) else unit}"
 

@@ -12,6 +12,7 @@ from evomerge.analysis.margin import FAILS, HOLDS, LEVEL, OPEN, MarginTest, fact
 from evomerge.evaluation import Evaluation, Objective
 from evomerge.report.findings.comparison import pairs
 from evomerge.report.results import Results
+from evomerge.report.wording import PERCENT
 
 MARGIN = 5.0  # points, in runs whose manifest does not say
 
@@ -73,7 +74,7 @@ def margin(results: Results, objective: Objective, expert: float) -> float:
         objective: The objective.
         expert: The best expert's score.
     """
-    return points(results) / 100.0 * (1.0 if results.percent(objective) else abs(expert))
+    return points(results) / 100.0 * (1.0 if results.unit(objective) == PERCENT else abs(expert))
 
 
 def hold(results: Results, test: Evaluation | None) -> Holding:

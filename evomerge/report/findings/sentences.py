@@ -11,7 +11,7 @@ from evomerge.report.findings.headline import margin_words
 from evomerge.report.findings.holding import FAILS, HOLDS
 from evomerge.report.members import BEATS, WORSE, Member, choice
 from evomerge.report.results import Results, short_name
-from evomerge.report.wording import SPLIT_WORDS, count, gap, number, score, shortened, whole
+from evomerge.report.wording import SPLIT_WORDS, count, drop, gap, score, shortened, whole
 
 _MOST_ITEMS = 1_000_000
 
@@ -35,13 +35,13 @@ def _compared(results: Results, member: Member) -> list[Objective]:
 
 def _beside(results: Results, member: Member, objective: Objective) -> str:
     """``t.acc 38.8 % beside 42.9 % of expert_a``, with the difference."""
-    label, percent = objective.label, results.percent(objective)
+    label, unit = objective.label, results.unit(objective)
     comparison = member.versus_expert[label]
     expert = results.baseline_scorecard(comparison.against, "test")
-    reached = score(expert.values[label], percent) if expert else "–"
-    ours = score(member.test_scores[label].mean, percent)
+    reached = score(expert.values[label], unit) if expert else "–"
+    ours = score(member.test_scores[label].mean, unit)
     who = shortened(short_name(comparison.against))
-    return f"{shortened(label)}: {ours} beside {reached} of {who}, a difference of {gap(comparison.interval, percent)}"
+    return f"{shortened(label)}: {ours} beside {reached} of {who}, a difference of {gap(comparison.interval, unit)}"
 
 
 def _held(results: Results, member: Member) -> list[str]:
@@ -89,7 +89,7 @@ def _without_search(results: Results, member: Member) -> list[str]:
         references.append((short_name(results.tuned), member.versus_tuned))
     for name, comparisons in references:
         gaps = [
-            f"{shortened(objective.label)} {gap(comparisons[objective.label].interval, results.percent(objective))}"
+            f"{shortened(objective.label)} {gap(comparisons[objective.label].interval, results.unit(objective))}"
             for objective in _compared(results, member)
             if objective.label in comparisons
         ]
@@ -104,7 +104,7 @@ def objective_sentence(results: Results, members: Sequence[Member], objective: O
     The member that is quoted is the one with the best score of those by which one is chosen, see `choice`: picking the
     largest held-out difference would make that number optimistic again.
     """
-    label, percent = objective.label, results.percent(objective)
+    label, unit = objective.label, results.unit(objective)
     tested = [m for m in members if label in m.versus_expert]
     if not tested:
         return ""
@@ -115,15 +115,14 @@ def objective_sentence(results: Results, members: Sequence[Member], objective: O
     expert = results.baseline_scorecard(comparison.against, "test")
     wins = sum(m.versus_expert[label].mark == BEATS for m in tested)
     losses = sum(m.versus_expert[label].mark == WORSE for m in tested)
-    reached = score(expert.values[label], percent) if expert else "–"
-    drop = sign * (quoted.test_scores[label].mean - quoted.search_scores[label].mean)
-    unit = " points" if percent else ""
-    said = "better" if drop > 0 else "worse"
-    flattered = f"; its search score was {number(abs(drop), percent)}{unit} {said}" if abs(drop) > 0.0 else ""
+    reached = score(expert.values[label], unit) if expert else "–"
+    lost = sign * (quoted.test_scores[label].mean - quoted.search_scores[label].mean)
+    said = "better" if lost > 0 else "worse"
+    flattered = f"; its search score was {drop(abs(lost), unit, signed=False)} {said}" if abs(lost) > 0.0 else ""
     return (
         f"{wins} of {len(tested)} {'beats' if wins == 1 else 'beat'} the best expert, "
         f"{shortened(short_name(comparison.against))} ({reached}), {losses} "
         f"{'is' if losses == 1 else 'are'} worse. The member with the best {SPLIT_WORDS[split]} score, {quoted.id}, "
-        f"reaches {whole(quoted.test_scores[label], percent)} on held-out items, a difference of "
-        f"{gap(comparison.interval, percent)}{flattered}."
+        f"reaches {whole(quoted.test_scores[label], unit)} on held-out items, a difference of "
+        f"{gap(comparison.interval, unit)}{flattered}."
     )

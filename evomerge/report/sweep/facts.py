@@ -10,7 +10,7 @@ from evomerge.analysis.sweeps import Spread
 from evomerge.evaluation import Objective
 from evomerge.report.sweep.group import SEED, Group, Measure
 from evomerge.report.sweep.runs import SweepRun, read_run
-from evomerge.report.wording import NBSP, bounds, count, decimals, number, score, shortened
+from evomerge.report.wording import NBSP, PERCENT, bounds, count, decimals, number, score, shortened
 from evomerge.store import Sweep
 from evomerge.store.sweep import FINISHED
 
@@ -28,8 +28,8 @@ class SweepFacts:
 
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
-        self._shares: dict[tuple[Objective, ...], dict[str, bool]] = {}
-        self.runs = tuple(read_run(sweep.folder, job, self._shares) for job in sweep.jobs)
+        self._units: dict[tuple[Objective, ...], dict[str, str]] = {}
+        self.runs = tuple(read_run(sweep.folder, job, self._units) for job in sweep.jobs)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -39,7 +39,7 @@ class SweepFacts:
             if run.fronts:
                 found.setdefault(run.objectives, []).append(run)
         return tuple(
-            Group(runs, self.sweep.keys, self._shares.get(objectives, {})) for objectives, runs in found.items()
+            Group(runs, self.sweep.keys, self._units.get(objectives, {})) for objectives, runs in found.items()
         )
 
     @cached_property
@@ -59,7 +59,7 @@ class SweepFacts:
         """Each number that a run is compared by, with its unit; none of a run that has no score."""
         found = [(group, group.runs.index(run)) for group in self.groups if run in group.runs]
         return [
-            (measure.label, score(measure.values[row], measure.percent))
+            (measure.label, score(measure.values[row], measure.unit))
             for group, row in found
             for measure in group.measures
             if math.isfinite(measure.values[row])
@@ -102,9 +102,9 @@ def measured(measure: Measure, rows: Sequence[int]) -> str:
     if not found.n:
         return "no score"
     if found.n == 1:
-        return f"{score(found.mean, measure.percent)} (one run)"
-    mean, sd = (number(value, measure.percent, decimals=places(found)) for value in (found.mean, found.sd))
-    unit = f"{NBSP}%" if measure.percent else ""
+        return f"{score(found.mean, measure.unit)} (one run)"
+    mean, sd = (number(value, measure.unit == PERCENT, decimals=places(found)) for value in (found.mean, found.sd))
+    unit = f"{NBSP}{measure.unit}" if measure.unit else ""
     return f"{mean} ± {sd}{unit} ({count(found.n, 'run')})"
 
 
@@ -115,11 +115,11 @@ def places(found: Spread) -> int | None:
 
 def difference(group: Group, setting: str) -> str:
     """A setting's difference to the best one, in words; empty for that one, and where it is not known."""
-    found, percent = group.behind.get(setting), group.measures[0].percent
+    found, unit = group.behind.get(setting), group.measures[0].unit
     if found is None or not math.isfinite(found.low):
         return ""
-    shown = number(found.mean, percent, True, decimals(found))
-    return f"{shown} {bounds(found, percent, True)}"
+    shown = number(found.mean, unit == PERCENT, True, decimals(found))
+    return f"{shown} {bounds(found, unit, True)}"
 
 
 def _finding(group: Group) -> str:

@@ -28,13 +28,13 @@ class Measure:
     Attributes:
         label: The objective, or ``hypervolume``.
         higher: Whether more is better.
-        percent: Whether it is shown as per cent.
+        unit: The unit of its values; empty where they have none.
         values: One per run, natural units; NaN where a run has none.
     """
 
     label: str
     higher: bool
-    percent: bool
+    unit: str
     values: tuple[float, ...]
 
     def of(self, rows: Sequence[int]) -> Spread:
@@ -49,15 +49,15 @@ class Group:
         runs: The runs.
         keys: The keys that the sweep varies.
         objectives: What all of them searched for.
-        percent: Objective label to whether it is shown as per cent.
+        unit: Objective label to the unit of its scores; empty where they have none.
         split: The split whose scores they are compared by: the test split where any has been confirmed.
     """
 
-    def __init__(self, runs: Sequence[SweepRun], keys: Sequence[str], shares: Mapping[str, bool]) -> None:
+    def __init__(self, runs: Sequence[SweepRun], keys: Sequence[str], units: Mapping[str, str]) -> None:
         self.runs = tuple(runs)
         self.keys = tuple(keys)
         self.objectives: tuple[Objective, ...] = runs[0].objectives
-        self.percent = {o.label: shares.get(o.label, False) for o in self.objectives}
+        self.unit = {o.label: units.get(o.label, "") for o in self.objectives}
         self.split = next((split for split in SPLITS if any(split in run.fronts for run in runs)), "search")
 
     @property
@@ -121,12 +121,12 @@ class Group:
             Measure(
                 o.label,
                 o.higher_is_better,
-                self.percent[o.label],
+                self.unit[o.label],
                 tuple(math.nan if row is None else float(self.signs[i] * row[i]) for row in chosen),
             )
             for i, o in enumerate(self.objectives)
         ]
-        return (Measure(HYPERVOLUME, True, False, self._volumes()), *found) if self.several else tuple(found)
+        return (Measure(HYPERVOLUME, True, "", self._volumes()), *found) if self.several else tuple(found)
 
     def _volumes(self) -> tuple[float, ...]:
         reference = self.reference.get(self.split)

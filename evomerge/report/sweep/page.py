@@ -87,8 +87,7 @@ def _data(group: Group) -> dict[str, Any]:
     splits = [split for split in SPLITS if any(split in run.fronts for run in group.runs)]
     return {
         "objectives": [
-            {"label": o.label, "percent": group.percent[o.label], "higher": o.higher_is_better}
-            for o in group.objectives
+            {"label": o.label, "unit": group.unit[o.label], "higher": o.higher_is_better} for o in group.objectives
         ],
         "shown": group.split,
         "settings": names,

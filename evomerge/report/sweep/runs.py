@@ -53,13 +53,13 @@ class SweepRun:
     reported: bool = False
 
 
-def read_run(folder: Path, job: SweepJob, shares: dict[tuple[Objective, ...], dict[str, bool]]) -> SweepRun:
+def read_run(folder: Path, job: SweepJob, units: dict[tuple[Objective, ...], dict[str, str]]) -> SweepRun:
     """A job's run; one that cannot be read holds the reason.
 
     Args:
         folder: The sweep's folder.
         job: The job.
-        shares: Objectives to label to whether it is a share of items, of the runs read before; added to where this is
+        units: Objectives to label to the unit of its scores, of the runs read before; added to where this is
             the first scored one with its objectives, as that takes reading answers.
     """
     own = folder / job.name
@@ -76,8 +76,8 @@ def read_run(folder: Path, job: SweepJob, shares: dict[tuple[Objective, ...], di
         values = results.minimised(searched)
         fronts["search"] = values[non_dominated(values)]
         chosen["search"] = values.min(axis=0)
-        if results.objectives not in shares:
-            shares[results.objectives] = {o.label: results.percent(o) for o in results.objectives}
+        if results.objectives not in units:
+            units[results.objectives] = {o.label: results.unit(o) for o in results.objectives}
     if tested:
         fronts["test"] = results.minimised(tested)
         if (best := _chosen(results, tested)) is not None:

@@ -27,7 +27,7 @@ def test_jsonl_with_generated_answers(folder: Path, tokenizer: Any, model: Any) 
     settings = FitnessSettings((spec | {"max_gen_toks": 4, "stop": ["a"]},), max_length=64)
     suite = TaskSuite.build(settings, tokenizer, config=model.config)
     metrics, responses = scored(suite, model)
-    assert list(metrics) == ["free.exact_match"]
+    assert list(metrics) == ["free.exact_match", "free.tokens", "free.truncated"]
     assert all("a" not in response.texts[0] for response in responses)
 
 

@@ -90,7 +90,7 @@ def test_code_that_dislikes_an_empty_answer_is_warned_of(folder: Path) -> None:
     lines = f"process_results: !function code.only_words\n{METRIC.format('!function code.ratio')}"
     declare(folder, "t", TASK.format(lines=lines))
     found = inspect(folder, "t")
-    assert found.metrics == {"t.acc": True}
+    assert found.metrics == {"t.acc": True, "t.tokens": False, "t.truncated": False}
     said = [warning for warning in found.warnings if "raises an error" in warning]
     assert said == [
         "task 't': the code that judges 40 of 40 items raises an error where the answer is ''; the first is item 1, "

@@ -8,7 +8,7 @@ the same name, as those with lm-eval's ``brier_score`` do, the task's own value 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -97,7 +97,7 @@ def brier_score(scored: ItemScores) -> float:
     return float(((scored.probabilities - right) ** 2).sum())
 
 
-def smooth_metrics(kind: str, scored: ItemScores) -> Mapping[str, float]:
+def smooth_metrics(kind: str, scored: ItemScores) -> dict[str, float]:
     """All metrics of an item.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evomerge.fitness.tasks.smooth_metrics import SMOOTH, ItemScores, smooth, smooth_metrics
+from evomerge.fitness.tasks.metrics.smooth import SMOOTH, ItemScores, smooth, smooth_metrics
 from tests.fitness.tasks.declaring import inspect
 
 
@@ -35,7 +35,7 @@ def test_smooth_metrics_by_hand() -> None:
 
 
 def test_a_new_metric_is_one_function(tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evomerge.fitness.tasks.smooth_metrics.SMOOTH", known := dict(SMOOTH))
+    monkeypatch.setattr("evomerge.fitness.tasks.metrics.smooth.SMOOTH", known := dict(SMOOTH))
     monkeypatch.setattr("evomerge.fitness.tasks.benchmark.SMOOTH", known)
 
     @smooth("multiple_choice", higher_is_better=False)
