@@ -65,7 +65,8 @@ def inspect_tasks(settings: FitnessSettings, tokenizer: Any = None) -> Inspectio
     Raises:
         InputError: With everything that is wrong.
     """
-    encoder = None if tokenizer is None else Encoder(tokenizer, settings.max_length or DEFAULT_LENGTH)
+    length, given = settings.max_length or DEFAULT_LENGTH, settings.chat_template_args
+    encoder = None if tokenizer is None else Encoder(tokenizer, length, chat_arguments=given)
     opened = open_tasks(settings, encoder)
     items = opened.items
     listings = []

@@ -11,12 +11,16 @@ from typing import Any
 from evomerge import settings as declarations
 from evomerge.errors import InputError, suggest
 from evomerge.evaluation import SPLITS
+from evomerge.fitness.inference.generation.thinking import AUTO
 from evomerge.settings import setting
 
 DEFAULT_SPLITS: Mapping[str, float] = {"search": 0.5, "selection": 0.2, "test": 0.3}
 
 # lm-eval's own seed for drawing few-shot examples: prompts stay comparable with its runs, and between ours.
 FEWSHOT_SEED = 1234
+
+# Arguments of a chat template that are ours to give.
+CHAT_FLAGS = ("tokenize", "add_generation_prompt", "continue_final_message")
 
 PREFIXES = ("auto", "shared", "plain")
 DRAFTS = ("auto", "off")
@@ -36,6 +40,9 @@ class FitnessSettings:
         fewshot_as_multiturn: Whether few-shot examples become turns of a conversation (needs the chat template).
         system_instruction: Text put before every prompt, as the system's turn under a chat template.
         gen_kwargs: Overrides of the generation arguments of every generating task, such as ``max_gen_toks``.
+        think_end: The end of a model's thinking, up to which generated text is not judged; ``None`` judges all of it,
+            ``auto`` takes ``</think>`` where the chat template is applied and speaks of it.
+        chat_template_args: Further arguments of the chat template, such as ``enable_thinking``.
         splits: Fraction of the items per split; they sum to one.
         items_per_task: Items sampled per task for search and for selection; ``None`` takes all.
         test_items_per_task: The same for the test split.
@@ -68,6 +75,15 @@ class FitnessSettings:
     system_instruction: str | None = field(default=None, metadata=setting("the system message"))
     gen_kwargs: Mapping[str, Any] = field(
         default_factory=dict, metadata=setting("settings of generation, over the task's own")
+    )
+    think_end: str | None = field(
+        default=AUTO,
+        metadata=setting(
+            "text that ends thinking, which is not judged; null: none, auto: </think> where the chat template has it"
+        ),
+    )
+    chat_template_args: Mapping[str, Any] = field(
+        default_factory=dict, metadata=setting("arguments of the chat template, such as enable_thinking")
     )
     splits: Mapping[str, float] = field(
         default_factory=lambda: dict(DEFAULT_SPLITS),
@@ -122,6 +138,15 @@ class FitnessSettings:
         arguments: Any = self.gen_kwargs
         if not isinstance(arguments, Mapping):
             found.append(f"gen_kwargs: expected a mapping, came {arguments!r}")
+        if self.think_end is not None and self.think_end.strip().lower() in ("", "off", "none", "false"):
+            found.append(f"think_end: expected auto, null (all text is judged) or a text, came {self.think_end!r}")
+        if self.chat_template_args and not self.apply_chat_template:
+            found.append("chat_template_args: they need a chat template; set apply_chat_template=true as well")
+        found += [
+            f"chat_template_args: {name} is set by evomerge itself; leave it out"
+            for name in CHAT_FLAGS
+            if name in self.chat_template_args
+        ]
         if self.fewshot_as_multiturn and not self.apply_chat_template:
             found.append("fewshot_as_multiturn: turns need a chat template; set apply_chat_template=true as well")
         return found

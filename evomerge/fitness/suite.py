@@ -11,8 +11,10 @@ from typing import Any
 from evomerge.errors import InputError
 from evomerge.evaluation import SPLITS, Response
 from evomerge.fitness.inference.encoding import Encoder, field_of, reads_ahead
-from evomerge.fitness.inference.requests import Answer, Request
+from evomerge.fitness.inference.generation.thinking import ThinkEnd
+from evomerge.fitness.inference.requests import Answer, Prompt, Request
 from evomerge.fitness.settings import FitnessSettings
+from evomerge.fitness.splits import digest
 from evomerge.fitness.tasks.benchmark import Benchmark
 from evomerge.fitness.tasks.build import ItemSplits, open_tasks
 from evomerge.fitness.tasks.clusters import cluster_field
@@ -81,7 +83,8 @@ class TaskSuite:
             InputError: With everything that is wrong with the settings or the tasks.
         """
         _check_models(settings, tokenizer, config)
-        encoder = Encoder.of_model(tokenizer, config, generation, settings.max_length)
+        given = settings.chat_template_args
+        encoder = Encoder.of_model(tokenizer, config, generation, settings.max_length, given)
         opened = open_tasks(settings, encoder)
         asked = {task: [item for split in SPLITS for item in opened.items[split][task]] for task in opened.benchmarks}
         benchmarks = {name: benchmark.keep(set(asked[name])) for name, benchmark in opened.benchmarks.items()}
@@ -98,7 +101,7 @@ class TaskSuite:
             warnings.append("gen_kwargs has no effect: no task generates text")
         if told := reads_ahead(config):
             warnings.append(told)
-        return replace(suite, warnings=(*warnings, *tokenised.warnings))
+        return replace(suite, warnings=(*warnings, *tokenised.warnings, *suite._thinking_warnings()))
 
     @property
     def generates(self) -> bool:
@@ -109,6 +112,13 @@ class TaskSuite:
     def tokenizer(self) -> Any:
         """The tokenizer of the models that are scored; None where there are no tasks."""
         return self.encoder and self.encoder.tokenizer
+
+    @cached_property
+    def think_end(self) -> ThinkEnd | None:
+        """The end of thinking in generated answers; None where nothing is left out of them, or none is generated."""
+        if not self._prompts:
+            return None
+        return ThinkEnd.of(self.tokenizer, self.settings.think_end, chat=self.settings.apply_chat_template)
 
     @cached_property
     def split(self) -> Mapping[str, str]:
@@ -149,7 +159,33 @@ class TaskSuite:
         Scores whose digests differ cannot be compared, though the items be the same. Digests are the same in every
         process and on every machine.
         """
-        return {name: task.judging for name, task in self.benchmarks.items()} | self.groups.judging
+        end = self.think_end
+        found = {name: task.judging for name, task in self.benchmarks.items()}
+        if end is not None:
+            found |= {name: digest(found[name], end.text) for name in self._prompts}
+        return found | self.groups.judging
+
+    @cached_property
+    def _prompts(self) -> Mapping[str, Prompt]:
+        """The first prompt that a model continues, of each task that has one."""
+        found: dict[str, Prompt] = {}
+        for item, parts in self.requests.items():
+            prompts = (request for part in parts for request in part if isinstance(request, Prompt))
+            if self.task[item] not in found and (first := next(prompts, None)) is not None:
+                found[self.task[item]] = first
+        return found
+
+    def _thinking_warnings(self) -> list[str]:
+        """Tasks whose stop texts surely come in the thinking of a model, and end it."""
+        if self.think_end is None:
+            return []
+        blank = {name: [text for text in prompt.stop if not text.strip()] for name, prompt in self._prompts.items()}
+        return [
+            f"task {name!r}: its stop text {texts[0]!r} ends an answer in the thinking before {self.think_end.text} "
+            "too, as in lm-eval; name others with fitness.gen_kwargs={until: [TEXT]}"
+            for name, texts in blank.items()
+            if texts
+        ]
 
     def describe(self, item: str) -> dict[str, Any]:
         """An item as people read it.

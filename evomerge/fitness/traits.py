@@ -77,4 +77,4 @@ class ModelTraits:
         tokens = sys.maxsize if rows else TOKEN_BUDGET  # an explicit batch_size overrides the budget
         limits = Limits(self.shape.vocabulary, tokens, rows, attention=self.shape.attention_tokens, logits=self.logits)
         verify = self.drafting is not None and self.drafting.drafts
-        return BatchScorer(suite.tokenizer, limits, share=share, verify=verify)
+        return BatchScorer(suite.tokenizer, limits, share=share, verify=verify, think_end=suite.think_end)

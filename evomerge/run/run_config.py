@@ -289,6 +289,6 @@ def fitness_settings(fitness: FitnessSettings, seed: int) -> FitnessSettings:
 
 
 def recorded_fitness(config: Mapping[str, Any]) -> FitnessSettings:
-    """The same from a manifest's ``config``; one from before there was a choice of split rules had the first."""
-    known = {**config, "fitness": {"split_rule": 1, **config["fitness"]}}
+    """The same from a manifest's ``config``; one from before there was a choice had rule 1 and judged thinking."""
+    known = {**config, "fitness": {"split_rule": 1, "think_end": None, **config["fitness"]}}
     return fitness_settings(from_json(FitnessSettings, known, "fitness."), config["seed"])

@@ -27,7 +27,8 @@ INSIDE = {
         f"fitness.{name}": f"fitness.{name}"
         for name in (
             "num_fewshot", "apply_chat_template", "fewshot_as_multiturn", "system_instruction", "gen_kwargs", "splits",
-            "batch_size", "max_length", "fewshot_seed", "prefixes", "drafts", "split_rule",
+            "batch_size", "max_length", "fewshot_seed", "prefixes", "drafts", "split_rule", "think_end",
+            "chat_template_args",
         )
     },
     "items_per_task": "items",
@@ -132,6 +133,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "tasks": "[second]", "fitness.num_fewshot": 1,
         "fitness.apply_chat_template": "true", "fitness.fewshot_as_multiturn": "true",
         "fitness.system_instruction": "Think.", "fitness.gen_kwargs": "{max_gen_toks: 7}",
+        "fitness.chat_template_args": "{enable_thinking: false}",
         "fitness.splits": "{search: 0.6, selection: 0.2, test: 0.2}", "fitness.batch_size": 3,
         "fitness.max_length": 99, "fitness.fewshot_seed": 5, "fitness.prefixes": "shared", "fitness.split_rule": 1,
         "fitness.drafts": "off",
@@ -155,7 +157,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
     # A recipe has its own models and groups, see test_recipe_search; filters are another way to split than kinds.
     # And an asynchronous search asks every candidate all items, and weights that follow a rule have no bounds.
     rules = {"genome.weights", "genome.averaging", "genome.metrics"}
-    alone = {"start_from", "recipe", "genome.searched", "genome.filters", "mode", *rules}
+    alone = {"start_from", "recipe", "genome.searched", "genome.filters", "mode", "fitness.think_end", *rules}
     assert set(inside) == set(INSIDE) - alone
     started = identity(family, start_from=finished)  # by itself: such a run has the same models and method
     assert {name for name in plain if started[name] != plain[name]} == {"starts"}
@@ -164,6 +166,15 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
     ruled = {"genome.weights": "metric", "genome.averaging": "sma", "genome.metrics": "[1, 2]"}
     followed = identity(family, base=str(family.folder / "base"), **ruled)
     assert not [name for name in rules if at(plain, INSIDE[name]) == at(followed, INSIDE[name])]
+    # Where nothing is generated, as here, nothing ends thinking.
+    free = "[{task: free, data: %s, question: '{{question}}', answer: '{{answer}}'}]"
+    written = {
+        "tasks": free % (family.folder / "tasks" / "first.jsonl"), "objectives": "[free.exact_match,free.tokens]",
+    }  # fmt: skip
+    judged, thought = (identity(family, **written, **{"fitness.think_end": end}) for end in ("auto", "'</think>'"))
+    assert {name for name in judged if judged[name] != thought[name]} == {"fitness", "judging"}
+    assert at(judged, INSIDE["fitness.think_end"]) is None, "as in runs that began before there was a choice"
+    assert at(thought, INSIDE["fitness.think_end"]) == "</think>"
     other = identity(family, **inside)
     paths = {key: path for key, path in INSIDE.items() if key not in alone - {"start_from"}}
     same = [key for key, path in paths.items() if at(plain, path) == at(other, path)]

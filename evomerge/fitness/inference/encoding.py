@@ -106,6 +106,7 @@ class Encoder:
         max_length: Longest sequence of the model, in tokens.
         generation: What the checkpoint sets for generation.
         rows: Rows of the model's embedding; ``None`` where nobody knows.
+        chat_arguments: Further arguments of the chat template.
 
     Attributes:
         calls: How often the tokenizer was asked to encode.
@@ -117,7 +118,12 @@ class Encoder:
 
     @classmethod
     def of_model(
-        cls, tokenizer: Any, config: Any, generation: Mapping[str, Any] | None, max_length: int | None
+        cls,
+        tokenizer: Any,
+        config: Any,
+        generation: Mapping[str, Any] | None,
+        max_length: int | None,
+        chat_arguments: Mapping[str, Any] | None = None,
     ) -> Encoder:
         """An encoder for a model.
 
@@ -126,13 +132,15 @@ class Encoder:
             config: Its configuration, an object or a mapping; ``None`` leaves the tokenizer to say what it can.
             generation: What its checkpoint sets for generation.
             max_length: Longest sequence that the user allows; ``None`` is the model's own limit.
+            chat_arguments: Further arguments of the chat template.
 
         Raises:
             InputError: If the model cannot see so much, or the tokenizer lacks a token.
         """
         check_length(max_length, config)
         length = max_length or context_length(config, tokenizer)
-        return cls(tokenizer, length, generation=generation, rows=embedding_rows(config))
+        rows = embedding_rows(config)
+        return cls(tokenizer, length, generation=generation, rows=rows, chat_arguments=chat_arguments)
 
     def __init__(
         self,
@@ -141,11 +149,13 @@ class Encoder:
         *,
         generation: Mapping[str, Any] | None = None,
         rows: int | None = None,
+        chat_arguments: Mapping[str, Any] | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.generation = generation or {}
         self.rows = rows
+        self._chat_arguments = chat_arguments or {}
         self.calls = 0
         self.cut = 0
         prefix = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
@@ -277,6 +287,7 @@ class Encoder:
     def chat(self, messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """Text of a conversation by the chat template; without the system's turn if the template refuses one."""
         flags = {
+            **self._chat_arguments,
             "tokenize": False,
             "add_generation_prompt": add_generation_prompt,
             "continue_final_message": not add_generation_prompt,

@@ -60,10 +60,10 @@ class Generated:
     """Answer to a ``Prompt``.
 
     Args:
-        text: What was generated, up to the first stop text.
+        text: What was generated after the end of thinking, up to the first stop text.
         truncated: Whether the limit of tokens ended it.
         finite: Whether all logits on the way were finite.
-        ids: Tokens that were generated, the end token or those of the stop text included.
+        ids: Tokens that were generated, thinking and the end token or those of the stop text included.
     """
 
     text: str

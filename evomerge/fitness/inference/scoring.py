@@ -15,6 +15,7 @@ from evomerge.fitness.inference.batches import BatchPlan, LikelihoodPass, Limits
 from evomerge.fitness.inference.generation.drafted import DraftedGeneration
 from evomerge.fitness.inference.generation.plain import Generator, PrefixCache
 from evomerge.fitness.inference.generation.settings import beyond_greedy, settings_of
+from evomerge.fitness.inference.generation.thinking import ThinkEnd
 from evomerge.fitness.inference.kv_cache import cache_arguments, expanded, takes
 from evomerge.fitness.inference.logits import last_only, logits_at
 from evomerge.fitness.inference.masks import attention_mask
@@ -38,19 +39,29 @@ class BatchScorer:
         limits: Bounds of a forward pass.
         share: Whether shared prefixes are run once, see :mod:`evomerge.fitness.inference.probe`.
         verify: Whether drafts are verified, see :mod:`evomerge.fitness.inference.generation.eligibility`.
+        think_end: What comes before it is left out of generated answers; None leaves nothing out.
     """
 
-    def __init__(self, tokenizer: Any, limits: Limits, *, share: bool = True, verify: bool = False) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        limits: Limits,
+        *,
+        share: bool = True,
+        verify: bool = False,
+        think_end: ThinkEnd | None = None,
+    ) -> None:
         self.limits = limits
         self.share = share
         self.verify = verify
         self._tokenizer = tokenizer
         self._placed: WeakKeyDictionary[BatchPlan, tuple[torch.device, list[LikelihoodPass]]] = WeakKeyDictionary()
-        self._generator = Generator(tokenizer)
+        self._generator = Generator(tokenizer, think_end)
+        self._think_end = think_end
 
     def with_limits(self, limits: Limits, *, share: bool) -> BatchScorer:
         """A scorer with the same tokenizer and other limits."""
-        return BatchScorer(self._tokenizer, limits, share=share, verify=self.verify)
+        return BatchScorer(self._tokenizer, limits, share=share, verify=self.verify, think_end=self._think_end)
 
     def plan(self, requests: Sequence[Request]) -> BatchPlan:
         """Plans the forward passes that answer requests."""

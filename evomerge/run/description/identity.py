@@ -21,7 +21,10 @@ from evomerge.run.recipes.steps import WrittenSteps
 # Settings of the fitness that say where files lie or how many items are used (the items are in the identity),
 # or that enter only where they are not what runs had before them. A new setting of the fitness enters by itself, and so
 # refuses every run that began without it, unless it is named here and added below as prefixes and others are.
-_NOT_IDENTITY = ("task_path", "items_per_task", "test_items_per_task", "prefixes", "drafts", "split_rule")
+_NOT_IDENTITY = (
+    "task_path", "items_per_task", "test_items_per_task", "prefixes", "drafts", "split_rule", "think_end",
+    "chat_template_args",
+)  # fmt: skip
 
 
 def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]:
@@ -52,7 +55,9 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         "fitness": {name: plain(value) for name, value in fitness.items() if name not in _NOT_IDENTITY}
         | ({"prefixes": "shared"} if settings.fitness.prefixes == "shared" else {})
         | ({"drafts": settings.fitness.drafts} if settings.fitness.drafts != "off" else {})
-        | ({"split_rule": settings.fitness.split_rule} if settings.fitness.split_rule != 1 else {}),
+        | ({"split_rule": settings.fitness.split_rule} if settings.fitness.split_rule != 1 else {})
+        | ({"think_end": end.text} if (end := assembly.suite.think_end) is not None else {})
+        | ({"chat_template_args": plain(given)} if (given := settings.fitness.chat_template_args) else {}),
         "items": settings.items,
         "judging": dict(assembly.suite.judging),
         "searcher": plain(asdict(searcher_settings(config))),

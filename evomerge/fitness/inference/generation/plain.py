@@ -19,6 +19,7 @@ from evomerge.fitness.inference.batches import PromptBatch
 from evomerge.fitness.inference.encoding import embedding_rows
 from evomerge.fitness.inference.generation.ends import Ends, end_tokens
 from evomerge.fitness.inference.generation.settings import NEUTRAL, reads_prompt, settings_of
+from evomerge.fitness.inference.generation.thinking import ThinkEnd
 from evomerge.fitness.inference.kv_cache import cache_arguments, expanded, generation_arguments, takes
 from evomerge.fitness.inference.masks import windows
 from evomerge.fitness.inference.requests import Generated
@@ -52,10 +53,12 @@ class Generator:
 
     Args:
         tokenizer: Encodes stop texts and decodes answers.
+        think_end: What comes before it is left out of answers; None leaves nothing out.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, think_end: ThinkEnd | None = None) -> None:
         self._tokenizer = tokenizer
+        self._think_end = think_end
         self._ends: dict[tuple[str, ...], Ends] = {}
 
     def generate(self, model: torch.nn.Module, batch: PromptBatch, prefixes: PrefixCache) -> list[Generated]:
@@ -107,7 +110,7 @@ class Generator:
     def ends(self, stop: tuple[str, ...]) -> Ends:
         """The ends of answers to prompts with some stop texts."""
         if stop not in self._ends:
-            self._ends[stop] = Ends(self._tokenizer, stop)
+            self._ends[stop] = Ends(self._tokenizer, stop, self._think_end)
         return self._ends[stop]
 
     def _padding(self, model: torch.nn.Module) -> int:
