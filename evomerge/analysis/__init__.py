@@ -26,7 +26,7 @@ from evomerge.analysis.models.losses import loss_weights
 from evomerge.analysis.significance import holm
 from evomerge.analysis.strata import Stratum, common_strata, stratified_difference, stratified_p_value, stratified_score
 from evomerge.analysis.student import student_quantile
-from evomerge.analysis.truncation import Truncation, truncation
+from evomerge.analysis.truncation import Truncation, UnevenTruncation, truncation, uneven_truncation
 
 __all__ = [
     "Interval",
@@ -35,6 +35,7 @@ __all__ = [
     "Stratum",
     "Sums",
     "Truncation",
+    "UnevenTruncation",
     "common_strata",
     "fusion_ratio",
     "holm",
@@ -48,5 +49,6 @@ __all__ = [
     "stratified_score",
     "student_quantile",
     "truncation",
+    "uneven_truncation",
     "weighted_sum",
 ]

@@ -6,14 +6,14 @@ their scores may be one of lengths, which another limit would take away.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evomerge.analysis.strata import Stratum, stratified_difference, stratified_p_value
+from evomerge.analysis.strata import Stratum, common_strata, stratified_difference, stratified_p_value
 
-__all__ = ["Truncation", "truncation"]
+__all__ = ["Truncation", "UnevenTruncation", "truncation", "uneven_truncation"]
 
 _LEVEL = 0.05
 
@@ -61,6 +61,47 @@ def truncation(first: Sequence[Stratum], second: Sequence[Stratum]) -> Truncatio
     tied = [_tied(a, b) for a, b in zip(first, second, strict=True)]
     apart = between.low > 0.0 or between.high < 0.0
     return Truncation(_share(ours), _share(theirs), apart, stratified_p_value(tied, second))
+
+
+@dataclass(frozen=True)
+class UnevenTruncation:
+    """One task on which a model was cut more often than another, by more than chance.
+
+    Attributes:
+        task: The task.
+        most: The model that was cut most often.
+        least: The one that was cut least often.
+        shares: Share of the answers of both that reached the length limit, in this order.
+        p: Two-sided p-value of the paired difference, corrected for all pairs of models and all tasks (Bonferroni).
+    """
+
+    task: str
+    most: str
+    least: str
+    shares: tuple[float, float]
+    p: float
+
+
+def uneven_truncation(models: Mapping[str, Mapping[str, Stratum]]) -> list[UnevenTruncation]:
+    """Finds the tasks on which limits cut some models more often than others.
+
+    Of each task the model that was cut most often is compared with the one that was cut least often, on the items that
+    both were asked. These are the extremes of all models, so the p-value counts every pair.
+
+    Args:
+        models: Model to task to whether each of its generated answers was cut, 0 or 1.
+    """
+    tasks = dict.fromkeys(task for cuts in models.values() for task in cuts)
+    found = []
+    for task in tasks:
+        shares = {name: float(cuts[task].values.mean()) for name, cuts in models.items() if task in cuts}
+        most, least = max(shares, key=shares.__getitem__), min(shares, key=shares.__getitem__)
+        pairs = len(shares) * (len(shares) - 1) // 2
+        p = stratified_p_value(*common_strata([[models[most][task]], [models[least][task]]]))
+        if shares[most] > shares[least] and p is not None and p * pairs * len(tasks) < _LEVEL:
+            corrected = p * pairs * len(tasks)
+            found.append(UnevenTruncation(task, most, least, (shares[most], shares[least]), corrected))
+    return found
 
 
 def _cuts(stratum: Stratum, count: int) -> Stratum:

@@ -17,15 +17,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evomerge.report import caveats
 from evomerge.report.facts import Facts
 from evomerge.report.figure import front_figure
 from evomerge.report.markdown import report_markdown
 from evomerge.report.members import Comparison, Member, choice, front_members
 from evomerge.report.page import report_page
+from evomerge.report.results import Results
 from evomerge.report.tables import front_csv, front_json
 from evomerge.store import RunStore
 
-__all__ = ["Comparison", "Member", "choice", "front_members", "write"]
+__all__ = ["Comparison", "Member", "choice", "front_members", "uneven_baselines", "write"]
+
+
+def uneven_baselines(store: RunStore) -> list[str]:
+    """Sentences on tasks whose limits cut one baseline's answers more often than another's, by more than chance.
+
+    Args:
+        store: The run's store, with the baselines scored.
+    """
+    return caveats.uneven_baselines(Results(store))
 
 
 def write(folder: str | Path) -> tuple[Path, ...]:

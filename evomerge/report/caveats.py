@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from evomerge.analysis import pareto
+from evomerge.analysis import pareto, uneven_truncation
 from evomerge.report.costs import MESSAGE
 from evomerge.report.members import TRUNCATED, Comparison, Member
 from evomerge.report.results import Results, short_name
+from evomerge.report.scorecard import Scorecard
 from evomerge.report.wording import SPLIT_WORDS, count, number
 
 FEW_ITEMS, FEW_CLUSTERS = 100, 30
@@ -85,16 +86,52 @@ def warnings(results: Results, members: Sequence[Member]) -> list[str]:
     found += _few_items(results, members)
     if (results.store.manifest.get("config") or {}).get("start_from"):
         found.append("The search began with another run's front: the candidates scored there are not counted here.")
-    cards = {short_name(n): results.baseline_scorecard(n, "test") for n in results.names}
-    cards |= {m.id: results.scorecard(m.test) for m in members}
-    cut = {name: card.truncated for name, card in cards.items() if card is not None and card.truncated > 0.0}
-    if cut:
-        worst = max(cut, key=lambda name: cut[name])
-        found.append(
-            f"{count(len(cut), 'model')} of {len(cards)} reached the length limit in generated answers, most often "
-            f"{worst} ({number(cut[worst], percent=True)} % of its answers): truncated answers are scored as they are."
-        )
-    return found + _marks_withheld(results, members)
+    return found + _truncated(results, members) + _marks_withheld(results, members)
+
+
+def _truncated(results: Results, members: Sequence[Member]) -> list[str]:
+    """How often answers reached the length limit, and where models differ in that; on the items that all models share.
+
+    Those are the held-out ones, and before any model was asked these the search items of the baselines.
+    """
+    cards = _cards(results, "test") | {m.id: card for m in members if (card := results.scorecard(m.test)) is not None}
+    cards = cards or _cards(results, "search")
+    cut = {name: card.truncated for name, card in cards.items() if card.truncated > 0.0}
+    if not cut:
+        return []
+    worst = max(cut, key=lambda name: cut[name])
+    told = (
+        f"{count(len(cut), 'model')} of {len(cards)} reached the length limit in generated answers, most often "
+        f"{worst} ({number(cut[worst], percent=True)} % of its answers): truncated answers are scored as they are."
+    )
+    return [" ".join([told, *(f"{text[0].upper()}{text[1:]}." for text in _uneven(cards))])]
+
+
+def uneven_baselines(results: Results) -> list[str]:
+    """Tasks on whose search items limits cut one baseline more often than another, by more than chance."""
+    return _uneven(_cards(results, "search"))
+
+
+def _cards(results: Results, split: str) -> dict[str, Scorecard]:
+    """The scorecards of the baselines; those that share a record, as their weights are equal, count once."""
+    found: dict[str, Scorecard] = {}
+    seen: set[str] = set()
+    for name in results.names:
+        record, card = results.baseline(name, split), results.baseline_scorecard(name, split)
+        if record is not None and card is not None and record.digest not in seen:
+            seen.add(record.digest)
+            found[short_name(name)] = card
+    return found
+
+
+def _uneven(cards: Mapping[str, Scorecard]) -> list[str]:
+    return [
+        f"limits cut {one.most} more often than {one.least} on {one.task}, by more than chance: "
+        f"{number(one.shares[0], percent=True)} % against {number(one.shares[1], percent=True)} % of the answers to "
+        "the same items, so their scores compare lengths too; set a larger limit with "
+        "fitness.gen_kwargs={max_gen_toks: N}"
+        for one in uneven_truncation({name: card.cuts for name, card in cards.items()})
+    ]
 
 
 def _marks_withheld(results: Results, members: Sequence[Member]) -> list[str]:

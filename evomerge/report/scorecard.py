@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.analysis import Interval, Stratum, stratified_score
 from evomerge.analysis.contributions import contributions, group_weights
-from evomerge.evaluation import Evaluation, Objective, Response
+from evomerge.evaluation import LENGTH_METRICS, Evaluation, Objective, Response
 
 Answers = Mapping[str, Mapping[str, Response]]  # by task and item
 
@@ -25,11 +25,13 @@ class Scorecard:
         strata: Objective label to its items by task; empty where the metric is not explained by its items (a Python
             objective, an aggregate of unknown kind) and so has no interval.
         truncated: Share of the responses that reached their length limit.
+        cuts: Task to whether each of its answers did, as far as they were generated; of all tasks that were asked.
     """
 
     values: Mapping[str, float]
     strata: Mapping[str, tuple[Stratum, ...]]
     truncated: float = 0.0
+    cuts: Mapping[str, Stratum] = field(default_factory=dict)
 
     def interval(self, label: str) -> Interval:
         """The score with its interval; unbounded where the items do not explain the metric."""
@@ -67,7 +69,8 @@ def scorecard(
         objective.label: _strata(objective, evaluation.metrics, answers, clusters or {}) for objective in objectives
     }
     truncated = sum(response.truncated for response in responses) / len(responses) if responses else 0.0
-    return Scorecard(values, strata, truncated)
+    cuts = {task: cut for task, own in answers.items() if (cut := _cuts(task, own, clusters or {})) is not None}
+    return Scorecard(values, strata, truncated, cuts)
 
 
 def _strata(
@@ -81,15 +84,31 @@ def _strata(
             if values is None:
                 return ()
             columns.setdefault(task, []).append((weight * share, values))
+    lengths = all(key.rpartition(".")[2] in LENGTH_METRICS for _, key in objective.terms)
     strata = []
     for task, column in columns.items():
         items = tuple(sorted(answers[task]))
         weight, values = column[0]
         if len(column) > 1:  # several metrics of the same items are not independent: they are added item by item
             weight, values = 1.0, np.sum([weight * values for weight, values in column], axis=0)
-        labels = tuple(clusters.get(item, item) for item in items) if any(map(clusters.__contains__, items)) else None
-        strata.append(Stratum(task, items, values, weight, labels, _truncated(answers[task], items)))
+        # Of a length itself truncation is no rival explanation.
+        truncated = None if lengths else _truncated(answers[task], items)
+        strata.append(Stratum(task, items, values, weight, _labels(items, clusters), truncated))
     return tuple(strata)
+
+
+def _labels(items: Sequence[str], clusters: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The cluster of each item; None where each stands alone."""
+    return tuple(clusters.get(item, item) for item in items) if any(map(clusters.__contains__, items)) else None
+
+
+def _cuts(task: str, answers: Mapping[str, Response], clusters: Mapping[str, str]) -> Stratum | None:
+    """Whether each answer of a task reached its length limit, 0 or 1; None where none was generated."""
+    items = tuple(sorted(answers))
+    truncated = _truncated(answers, items)
+    if truncated is None:
+        return None
+    return Stratum(task, items, truncated.astype(np.float64), 1.0, _labels(items, clusters))
 
 
 def _truncated(answers: Mapping[str, Response], items: Sequence[str]) -> NDArray[np.bool_] | None:

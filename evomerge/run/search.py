@@ -30,6 +30,7 @@ from evomerge.run.recipes.starts import by_losses, without_subsets
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.runtime import tuned, with_verification, worker_settings
 from evomerge.search import Progress, RepeatedFailures, SearchPlan, SearchResult, factory, run
+from evomerge.search.events import Event, Phase
 from evomerge.store import LeaseLost, RunStore, identity, read_manifest
 
 # In the run's folder and not in a cache of the user's: it is then private to the run, on a disk that was chosen for it,
@@ -134,7 +135,8 @@ def search(
         plan = replace(search_plan(assembly), drafts=prepared.settings.fitness.drafts != "off")
         with tracked.follow(store, assembly.written, assembly.objectives, warn) as followed:
             try:
-                result = run(plan, executor, store, progress, stop, (followed,))
+                listeners = (followed, functools.partial(_warn_of_limits, store, warn))
+                result = run(plan, executor, store, progress, stop, listeners)
             except LeaseLost:
                 raise  # the folder is another process's, and so is its report
             except BaseException as error:
@@ -149,6 +151,13 @@ def search(
             # Much larger than the rest of the folder, and soon made again if the run is extended.
             shutil.rmtree(folder / PREPARED, ignore_errors=True)
         return result
+
+
+def _warn_of_limits(store: RunStore, warn: Callable[[str], None], event: Event) -> None:
+    """Warns once the baselines are scored, while it is early to choose another limit, if theirs cut them unevenly."""
+    if isinstance(event, Phase) and event.phase == "search":
+        for text in report.uneven_baselines(store):
+            warn(text)
 
 
 def _ended(folder: Path, error: BaseException, *, shared: bool) -> None:

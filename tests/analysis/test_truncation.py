@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evomerge.analysis import Stratum, stratified_difference, truncation
+from evomerge.analysis import Stratum, stratified_difference, stratified_p_value, truncation, uneven_truncation
 
 
 def stratum(values: list[float], cut: list[int] | None, task: str = "t") -> Stratum:
@@ -64,3 +64,38 @@ def test_tasks_that_generate_nothing_are_left_out_of_the_shares() -> None:
     found = truncation(ours, theirs)
     assert found is not None
     assert (found.first, found.second) == (0.0, 0.4)
+
+
+def cuts(share: float, task: str = "t", items: int = 100) -> Stratum:
+    """The cuts of a model on a task: of that share of its answers, the first ones."""
+    names = tuple(f"{n:03d}" for n in range(items))
+    return Stratum(task, names, (np.arange(items) < share * items).astype(float), 1.0)
+
+
+def test_limits_that_cut_models_unevenly_are_found_by_task() -> None:
+    models = {
+        "base": {"t": cuts(0.0), "u": cuts(0.3, "u")},
+        "long": {"t": cuts(0.4), "u": cuts(0.32, "u")},
+        "middle": {"t": cuts(0.1), "u": cuts(0.31, "u")},
+    }
+    (found,) = uneven_truncation(models)
+    assert (found.task, found.most, found.least, found.shares) == ("t", "long", "base", (0.4, 0.0))
+    alone = stratified_p_value([models["long"]["t"]], [models["base"]["t"]])
+    assert alone is not None
+    assert found.p == pytest.approx(alone * 3 * 2), "three pairs of models, two tasks"
+
+
+def test_chance_among_many_models_is_no_finding() -> None:
+    """Six answers of a hundred are more than chance between two models, and not between the extremes of twenty."""
+    two = {"a": {"t": cuts(0.06)}, "b": {"t": cuts(0.0)}}
+    assert [one.task for one in uneven_truncation(two)] == ["t"]
+    assert uneven_truncation(two | {f"c{n}": {"t": cuts(0.03)} for n in range(18)}) == []
+
+
+def test_models_are_compared_where_both_were_asked() -> None:
+    assert uneven_truncation({}) == []
+    assert uneven_truncation({"a": {"t": cuts(1.0)}}) == []
+    assert uneven_truncation({"a": {"t": cuts(1.0)}, "b": {"u": cuts(0.0, "u")}}) == []
+    assert uneven_truncation({"a": {"t": cuts(1.0)}, "b": {"t": cuts(1.0)}}) == []
+    other = Stratum("t", ("x", "y"), np.zeros(2), 1.0)
+    assert uneven_truncation({"a": {"t": cuts(1.0)}, "b": {"t": other}}) == []
