@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-# Item to token ids of the distinct answers that earlier candidates gave to it, the oldest first.
+# Item to token ids of the last answers that earlier candidates gave to it, the oldest first. One that several gave is
+# there as often: how many agree says how likely the next candidate is to follow.
 Drafts = Mapping[str, tuple[tuple[int, ...], ...]]
 
 DRAFTS_KEPT = 16  # most answers of an item that are kept, the last ones

@@ -8,6 +8,7 @@ An asynchronous search has no batches that end: its candidates get what was told
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -41,7 +42,7 @@ class _Unread:
 
 @dataclass
 class DraftBook:
-    """The last distinct answers to each item, of all batches that this session has come past.
+    """The last answers to each item, of all batches that this session has come past.
 
     Attributes:
         store: The run's store.
@@ -52,7 +53,7 @@ class DraftBook:
     wanted: bool = False
     _unread: list[_Unread] = field(default_factory=list)
     _read: dict[str, tuple[ItemLists, ...]] = field(default_factory=dict)  # by digest, which items
-    _answers: dict[str, dict[tuple[int, ...], None]] = field(default_factory=dict)  # by item, the oldest first
+    _answers: dict[str, deque[tuple[int, ...]]] = field(default_factory=dict)  # by item, the oldest first
 
     def add(
         self, batch: Batch, evaluations: Iterable[Evaluation], given: Sequence[Response] = (), *, number: int
@@ -91,12 +92,10 @@ class DraftBook:
                 missing.setdefault(task, []).append(item)
         known = self.store.find(unread.digest, missing)[0] if missing else []
         for response in (*given, *known):
-            own = self._answers.setdefault(response.item, {}) if response.ids else {}
-            for ids in response.ids:
-                own.pop(ids, None)
-                own[ids] = None
-                if len(own) > DRAFTS_KEPT:
-                    del own[next(iter(own))]
+            if response.ids:
+                own = self._answers.setdefault(response.item, deque(maxlen=DRAFTS_KEPT))
+                for ids in response.ids:
+                    own.append(next((same for same in own if same == ids), ids))  # one value in memory
         self._read[unread.digest] = (*self._read.get(unread.digest, ()), unread.items)
 
 

@@ -35,18 +35,16 @@ Scored = Callable[[Recipe], float]
 
 
 def drafts_of(answers: Sequence[dict[str, list[int]]]) -> Drafts:
-    """The distinct answers to each item, the oldest first, as a search keeps them.
+    """The last answers to each item, the oldest first, as a search keeps them.
 
     Args:
         answers: Candidate by candidate, token ids by item.
     """
-    found: dict[str, dict[tuple[int, ...], None]] = {}
+    found: dict[str, list[tuple[int, ...]]] = {}
     for given in answers:
         for item, ids in given.items():
-            distinct = found.setdefault(item, {})
-            distinct.pop(tuple(ids), None)
-            distinct[tuple(ids)] = None
-    return {item: tuple(distinct)[-DRAFTS_KEPT:] for item, distinct in found.items()}
+            found.setdefault(item, []).append(tuple(ids))
+    return {item: tuple(own[-DRAFTS_KEPT:]) for item, own in found.items()}
 
 
 def cloud(asked: Asked) -> Iterator[Array]:

@@ -21,17 +21,15 @@ __all__ = ["tmp_path"]
 
 
 def written(store: RunStore, evaluations: Sequence[Evaluation], item: str) -> tuple[tuple[int, ...], ...]:
-    """The last distinct answers of some evaluations to an item, an answer that is repeated where it came last."""
-    found: dict[tuple[int, ...], None] = {}
+    """The last answers of some evaluations to an item."""
+    found = list[tuple[int, ...]]()
     answered = set[str]()
     for evaluation in evaluations:
         if evaluation.digest in answered or not any(item in ids for ids in store.items(evaluation).values()):
             continue  # who is asked other items later does not answer this one again
         for response in store.find(evaluation.digest, {task: [item] for task in ("north", "south")})[0]:
             answered.add(evaluation.digest)
-            for ids in response.ids:
-                found.pop(ids, None)
-                found[ids] = None
+            found += response.ids
     return tuple(found)[-DRAFTS_KEPT:]
 
 
