@@ -26,13 +26,12 @@ from pymoo.problems.static import StaticProblem  # noqa: E402
 from pymoo.util.ref_dirs import get_reference_directions  # noqa: E402
 
 from evomerge.search.searchers._shared.generational import Parents  # noqa: E402
-from evomerge.search.searchers._shared.initial_population import generator, initial_population  # noqa: E402
-from evomerge.search.searchers._shared.protocol import Array, Problem, Proposal, Selection  # noqa: E402
+from evomerge.search.searchers._shared.initial_population import initial_population  # noqa: E402
+from evomerge.search.searchers._shared.protocol import Array, Problem, Selection  # noqa: E402
 from evomerge.search.searchers._shared.spec import SearcherSettings  # noqa: E402
-from evomerge.search.searchers._shared.steady import Steady  # noqa: E402
+from evomerge.search.searchers._shared.steady_individuals import PARENTS, SteadyIndividuals  # noqa: E402
 
 __all__ = [
-    "PARENTS",
     "PROPOSAL",
     "Pymoo",
     "SteadyGenetic",
@@ -43,7 +42,7 @@ __all__ = [
     "tournament",
 ]
 
-PROPOSAL, PARENTS = "proposal", "parents"  # what individuals carry beyond pymoo's own data
+PROPOSAL = "proposal"  # what individuals carry beyond pymoo's own data, beside their parents
 
 
 class Pymoo:
@@ -149,7 +148,7 @@ class Pymoo:
         algorithm._set_optimum()
 
 
-class SteadyGenetic(Steady):
+class SteadyGenetic(SteadyIndividuals):
     """One of pymoo's genetic algorithms, in generations or in a steady state.
 
     The initial population may be asked in pieces. Whoever is told joins the population, in which as many survive as it
@@ -165,33 +164,17 @@ class SteadyGenetic(Steady):
     """
 
     def __init__(self, name: str, problem: Problem, seed: int, algorithm: Any, distinct: _Distinct) -> None:
-        super().__init__(name)
-        self._pymoo = Pymoo(name, problem, seed, algorithm)
-        self._n_var = problem.n_var
+        super().__init__(name, Pymoo(name, problem, seed, algorithm), problem, seed)
         self._distinct = distinct
-        self._random = generator(seed, f"{name} beyond the initial population")
-        self._first: list[Any] | None = None  # what is left of the initial population; None before the first ask
-        self._waiting: dict[str, Any] = {}  # id to individual
-        self._asked: list[Any] = []
 
-    def ask(self, n: int | None = None) -> list[Proposal]:
-        """As many as are wanted; see `Searcher.ask`."""
-        proposals = super().ask(n)
-        self._waiting.update({one.id: individual for one, individual in zip(proposals, self._asked, strict=True)})
-        return proposals
-
-    def propose(self, n: int | None) -> tuple[Array, Parents]:
-        """The rest of the initial population, then children; empty where mating finds nothing but copies."""
-        if self._first is None:
-            self._first = list(self._pymoo.next())
-        wanted = n if n is not None else len(self._first) or self._pymoo.algorithm.pop_size
-        self._asked, self._first = self._first[:wanted], self._first[wanted:]
-        if wanted > len(self._asked):
-            self._asked += self._children(wanted - len(self._asked))
-        if not self._asked:
-            return np.zeros((0, self._n_var)), ()
-        population = Population.create(*self._asked)
-        return np.array(population.get("X"), dtype=np.float64), self._pymoo.lineage(population)
+    def further(self, count: int) -> list[Any]:
+        """Children; empty where mating finds nothing but copies."""
+        if len(self._pymoo.members()) < 2:
+            return individuals(self._random.random((count, self._n_var)))
+        self._pymoo.algorithm.n_offsprings = count
+        self._distinct.others = Population.create(*self._waiting.values(), *self._asked)
+        found = self._pymoo.next()
+        return [] if found is None else list(found)
 
     def learn(self, ids: Sequence[str], F: Array, G: Array) -> None:
         """Those told join the population, and the fittest survive."""
@@ -200,18 +183,6 @@ class SteadyGenetic(Steady):
     def revise(self, ids: Sequence[str], F: Array, G: Array) -> None:
         """Gives members of the population corrected values, and ranks them anew."""
         self._pymoo.revise(ids, F, G)
-
-    def selection(self) -> Selection:
-        """Who is kept; see `Searcher.selection`."""
-        return self._pymoo.selection()
-
-    def _children(self, count: int) -> list[Any]:
-        if len(self._pymoo.members()) < 2:
-            return individuals(self._random.random((count, self._n_var)))
-        self._pymoo.algorithm.n_offsprings = count
-        self._distinct.others = Population.create(*self._waiting.values(), *self._asked)
-        found = self._pymoo.next()
-        return [] if found is None else list(found)
 
 
 class _Distinct(DefaultDuplicateElimination):  # type: ignore[misc]

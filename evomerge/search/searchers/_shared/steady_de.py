@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
-from evomerge.search.searchers._shared.generational import Parents
-from evomerge.search.searchers._shared.initial_population import generator
-from evomerge.search.searchers._shared.protocol import Array, Problem, Proposal, Selection
-from evomerge.search.searchers._shared.pymoo_adapter import PARENTS, PROPOSAL, Pymoo, individuals
-from evomerge.search.searchers._shared.steady import Steady
+from evomerge.search.searchers._shared.protocol import Array, Problem
+from evomerge.search.searchers._shared.pymoo_adapter import PROPOSAL, Pymoo, individuals
+from evomerge.search.searchers._shared.steady_individuals import PARENTS, SteadyIndividuals
 
 __all__ = ["SteadyDifferential"]
 
@@ -19,7 +15,7 @@ _MATING = 4  # a target and the three members whose difference it gets
 _PLACE = "index"  # of the target, as pymoo calls it
 
 
-class SteadyDifferential(Steady):
+class SteadyDifferential(SteadyIndividuals):
     """Members have places; a trial is made for each in turn, and takes its target's place if it is better.
 
     Asked and told in whole batches it is the algorithm of the paper. Asked for one and told one it is its asynchronous
@@ -35,35 +31,22 @@ class SteadyDifferential(Steady):
     """
 
     def __init__(self, name: str, problem: Problem, seed: int, algorithm: Any) -> None:
-        super().__init__(name)
-        self._pymoo = Pymoo(name, problem, seed, algorithm, paired=True)
+        super().__init__(name, Pymoo(name, problem, seed, algorithm, paired=True), problem, seed)
         self._size = int(algorithm.pop_size)
-        self._n_var = problem.n_var
-        self._random = generator(seed, f"{name} beyond the initial population")
-        self._first: list[Any] | None = None  # what is left of the initial population; None before the first ask
         self._early: dict[int, Any] = {}  # place to member, as long as not all places are taken
         self._turn = 0  # the next target's place
-        self._waiting: dict[str, Any] = {}  # id to individual
-        self._asked: list[Any] = []
 
-    def ask(self, n: int | None = None) -> list[Proposal]:
-        """As many as are wanted; see `Searcher.ask`."""
-        proposals = super().ask(n)
-        self._waiting.update({one.id: individual for one, individual in zip(proposals, self._asked, strict=True)})
-        return proposals
+    def begin(self, initial: list[Any]) -> None:
+        """Gives each of the initial population its place."""
+        for place, individual in enumerate(initial):
+            individual.set(_PLACE, place)
 
-    def propose(self, n: int | None) -> tuple[Array, Parents]:
-        """The rest of the initial population, then trials."""
-        if self._first is None:
-            self._first = list(self._pymoo.next())
-            for place, individual in enumerate(self._first):
-                individual.set(_PLACE, place)
-        wanted = n if n is not None else len(self._first) or self._size
-        self._asked, self._first = self._first[:wanted], self._first[wanted:]
-        while len(self._asked) < wanted:
-            self._asked += self._trials(wanted - len(self._asked))
-        parents = [individual.get(PARENTS) or () for individual in self._asked]
-        return np.array([individual.X for individual in self._asked], dtype=np.float64), parents
+    def further(self, count: int) -> list[Any]:
+        """Trials for the places whose turn it is."""
+        found = list[Any]()
+        while len(found) < count:
+            found += self._trials(count - len(found))
+        return found
 
     def _trials(self, count: int) -> list[Any]:
         members = self._members()
@@ -118,10 +101,6 @@ class SteadyDifferential(Steady):
             self._pymoo.revise(ids, F, G)
         else:
             self._pymoo.correct(list(self._early.values()), ids, F, G)
-
-    def selection(self) -> Selection:
-        """Who is kept; see `Searcher.selection`."""
-        return self._pymoo.selection()
 
 
 def _apart(told: Sequence[Any]) -> Iterator[list[Any]]:
