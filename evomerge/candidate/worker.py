@@ -127,7 +127,8 @@ class Worker:
             memory, a recipe that cannot be built, or any other error.
 
         Raises:
-            Unusable: If the device computes no more in this process, as after an access to memory that was not there.
+            Unusable: If the device computes no more in this process, as after an access to memory that was not there,
+                or answers that are programs cannot be run, where the system had allowed it before.
         """
         seconds: dict[str, float] = {}
         try:
@@ -139,6 +140,8 @@ class Worker:
                 _wait(self.live.model)
             with _timed(seconds, "score"):
                 responses = self._answers(job)
+        except Unusable:
+            raise
         except (NonFinite, NonFiniteScore, NonFiniteMetric) as error:
             return Outcome(error=Failure("nonfinite", str(error)), seconds=seconds)
         except (torch.OutOfMemoryError, MemoryError) as error:

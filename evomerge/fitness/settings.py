@@ -24,6 +24,7 @@ CHAT_FLAGS = ("tokenize", "add_generation_prompt", "continue_final_message")
 
 PREFIXES = ("auto", "shared", "plain")
 DRAFTS = ("auto", "off")
+CODE = ("refuse", "sandbox")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class FitnessSettings:
             it; ``off`` generates as transformers does, as in runs that began before there was a choice.
         split_rule: What an item's split follows: 2, its document alone, whatever task asks it; 1, the task's name too,
             as in runs that began before there was a choice.
+        code: What is done about tasks whose answers are programs, which judging runs: ``refuse`` them, or run each
+            answer in a ``sandbox``, see :mod:`evomerge.fitness.tasks.code.sandbox`.
     """
 
     tasks: tuple[str | Mapping[str, Any], ...] = field(
@@ -127,6 +130,10 @@ class FitnessSettings:
             low=1,
             high=2,
         ),
+    )
+    code: str = field(
+        default="refuse",
+        metadata=setting("tasks whose answers are programs: refuse them, or run each in a sandbox", choices=CODE),
     )
 
     def problems(self) -> list[str]:

@@ -18,6 +18,7 @@ from evomerge.fitness.splits import digest
 from evomerge.fitness.tasks.benchmark import Benchmark
 from evomerge.fitness.tasks.build import ItemSplits, open_tasks
 from evomerge.fitness.tasks.clusters import cluster_field
+from evomerge.fitness.tasks.code.stand_in import permitted
 from evomerge.fitness.tasks.documents import doc_hash
 from evomerge.fitness.tasks.groups import Groups
 from evomerge.fitness.tasks.isolated_rng import isolated_rng
@@ -97,6 +98,8 @@ class TaskSuite:
             for name, count in tokenised.cut.items()
         ]
         suite = cls(settings, benchmarks, opened.groups, opened.items, encoder, tokenised.requests)
+        if settings.code != "refuse" and not any(one.runs_answers for one in benchmarks.values()):
+            warnings.append(f"fitness.code={settings.code} has no effect: no task's answers are programs")
         if settings.gen_kwargs and not suite.generates:
             warnings.append("gen_kwargs has no effect: no task generates text")
         if told := reads_ahead(config):
@@ -243,7 +246,7 @@ class TaskSuite:
         by_task: dict[str, dict[str, Sequence[Answer]]] = {}
         for item, given in answers.items():
             by_task.setdefault(self.task[item], {})[item] = given
-        with isolated_rng(self.settings.fewshot_seed):
+        with isolated_rng(self.settings.fewshot_seed), permitted(self.settings.code):
             return [one for task, given in by_task.items() for one in self.benchmarks[task].judge(given)]
 
     def aggregate(self, responses: Iterable[Response]) -> dict[str, float]:

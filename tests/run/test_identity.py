@@ -28,7 +28,7 @@ INSIDE = {
         for name in (
             "num_fewshot", "apply_chat_template", "fewshot_as_multiturn", "system_instruction", "gen_kwargs", "splits",
             "batch_size", "max_length", "fewshot_seed", "prefixes", "drafts", "split_rule", "think_end",
-            "chat_template_args",
+            "chat_template_args", "code",
         )
     },
     "items_per_task": "items",
@@ -136,7 +136,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "fitness.chat_template_args": "{enable_thinking: false}",
         "fitness.splits": "{search: 0.6, selection: 0.2, test: 0.2}", "fitness.batch_size": 3,
         "fitness.max_length": 99, "fitness.fewshot_seed": 5, "fitness.prefixes": "shared", "fitness.split_rule": 1,
-        "fitness.drafts": "off",
+        "fitness.drafts": "off", "fitness.code": "sandbox",
         "items_per_task": 11, "test_items_per_task": 9, "objectives": "[second.gold_logprob]",
         "constraints": "['python.size >= 0']", "patterns": "[[attention, 'self_attn']]",
         "unmatched": "keep", "embeddings": "base", "tokenizer": "base", "layer_pattern": "'layers\\.(\\d+)\\.'",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from lm_eval.api.metrics import mean
@@ -23,6 +24,9 @@ from evomerge.fitness.settings import FitnessSettings
 from evomerge.fitness.tasks.checks.documents import judges_itself
 from evomerge.fitness.tasks.checks.fields import ANY_ERROR, first_line
 from evomerge.fitness.tasks.checks.rehearsal import rehearse, right_answers
+from evomerge.fitness.tasks.code.pool import in_order
+from evomerge.fitness.tasks.code.recognition import runs_answers
+from evomerge.fitness.tasks.code.solutions import solution_forms
 from evomerge.fitness.tasks.items import Item, build_items
 from evomerge.fitness.tasks.judging import task_digest
 from evomerge.fitness.tasks.metrics.lengths import length_metrics, missing
@@ -91,6 +95,11 @@ class Benchmark:
             raise InputError(f"task {name!r}: its prompts could not be built: {first_line(error)}") from error
         return cls(name, task, items, judging)._with_metrics()
 
+    @cached_property
+    def runs_answers(self) -> bool:
+        """Whether its answers are programs, which judging runs."""
+        return runs_answers(self.task)
+
     @property
     def output_type(self) -> str:
         """Kind of the task in lm-eval's words."""
@@ -111,7 +120,9 @@ class Benchmark:
 
     def rehearse(self) -> tuple[list[str], list[str]]:
         """Problems and warnings of judging made-up answers; see :mod:`evomerge.fitness.tasks.checks.rehearsal`."""
-        return rehearse(self.name, self.items, self.judge, self.aggregate)
+        if not self.runs_answers:
+            return rehearse(self.name, self.items, self.judge, self.aggregate)
+        return rehearse(self.name, self.items, self.judge, self.aggregate, solution_forms(self.task))
 
     def _with_metrics(self) -> Benchmark:
         """Finds the metrics that items will have, by judging made-up answers of the first one."""
@@ -161,7 +172,11 @@ class Benchmark:
         ]
         for chain in self.task._filters:
             chain.apply([one for group in answered for one in group])
-        metrics = [self._item_metrics(item, group) for (item, _), group in zip(chosen, answered, strict=True)]
+        pairs = [(item, group) for (item, _), group in zip(chosen, answered, strict=True)]
+        if self.runs_answers:
+            metrics = in_order(lambda pair: self._item_metrics(*pair), pairs)
+        else:
+            metrics = [self._item_metrics(*pair) for pair in pairs]
         return [self._response(item, given, values) for (item, given), values in zip(chosen, metrics, strict=True)]
 
     def _item_metrics(self, item: Item, answered: Sequence[_Answered]) -> dict[str, Any]:

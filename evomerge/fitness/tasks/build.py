@@ -19,6 +19,7 @@ from evomerge.fitness.tasks.checks import contamination, examples, overlap
 from evomerge.fitness.tasks.checks.documents import check_examples, check_items, is_declared
 from evomerge.fitness.tasks.checks.fields import ANY_ERROR, compiled_once, first_line
 from evomerge.fitness.tasks.clusters import cluster_labels, document_of
+from evomerge.fitness.tasks.code.stand_in import permitted
 from evomerge.fitness.tasks.documents import document_keys, source
 from evomerge.fitness.tasks.isolated_rng import isolated_rng, quiet
 
@@ -68,7 +69,7 @@ def open_tasks(settings: FitnessSettings, encoder: Encoder | None) -> Opened:
     benchmarks = _warn_of_overlap(benchmarks, items)
     for name, benchmark in tuple(benchmarks.items()):
         asked = benchmark.keep({item for split in SPLITS for item in items[split][name]})
-        with isolated_rng(settings.fewshot_seed), quiet():
+        with isolated_rng(settings.fewshot_seed), quiet(), permitted(settings.code):
             wrong, fragile = asked.rehearse()
         problems += wrong
         benchmarks[name] = replace(benchmark, warnings=(*benchmark.warnings, *fragile))
@@ -82,7 +83,7 @@ def _open(name: str, task: Task, settings: FitnessSettings, encoder: Encoder | N
     # Each task starts from the same numbers, whichever tasks were built before it, and whatever was looked at first.
     with isolated_rng(settings.fewshot_seed), quiet(), compiled_once():
         warnings += _checked(name, task, builtin=builtin)
-    with isolated_rng(settings.fewshot_seed), quiet(), compiled_once():
+    with isolated_rng(settings.fewshot_seed), quiet(), compiled_once(), permitted(settings.code):
         benchmark = Benchmark.build(name, task, settings, encoder)
     docs = [item.doc for item in benchmark.items.values()]
     with isolated_rng(settings.fewshot_seed), quiet():

@@ -1,7 +1,8 @@
 """Tasks declared over the user's own JSONL file: a file and a few template fields instead of a task file.
 
 ``{task: capitals, data: capitals.jsonl, question: "{{question}} Answer:", choices: "{{options}}", answer: "{{gold}}"}``
-is a multiple-choice task; without ``choices`` the answer is generated and compared. A template that is one field alone,
+is a multiple-choice task; without ``choices`` the answer is generated and compared, or, where there are ``tests``, run
+(see :mod:`evomerge.fitness.tasks.code.declaration`). A template that is one field alone,
 such as ``"{{options}}"``, hands the field over as it is: a list stays a list and a number an index.
 """
 
@@ -16,12 +17,14 @@ import jinja2
 import jinja2.meta
 
 from evomerge.errors import InputError, suggest
+from evomerge.fitness.tasks.code import declaration
 from evomerge.fitness.tasks.data_files import find, read_rows
 
 OUTPUT_TYPES = ("multiple_choice", "loglikelihood", "loglikelihood_rolling", "generate_until")
 _OWN = (
     *("task", "data", "question", "choices", "answer", "output_type", "fewshot"),
     *("metrics", "stop", "max_gen_toks", "cluster"),
+    *declaration.KEYS,
 )
 _PASSED = (
     "description",
@@ -53,8 +56,14 @@ def problems(spec: Mapping[str, Any]) -> list[str]:
     }
     missing += [key for key in needed.get(str(kind), ("question", "answer")) if key not in spec]
     found += [f"tasks: {where}: needs the key {key!r}" for key in missing]
-    found += [f"tasks: {where}: {told}" for told in (*_wrong_types(spec, set(missing)), *_without_effect(spec))]
+    found += [f"tasks: {where}: {told}" for told in _wrong_keys(spec, set(missing))]
     return found
+
+
+def _wrong_keys(spec: Mapping[str, Any], missing: set[str]) -> Iterator[str]:
+    yield from _wrong_types(spec, missing)
+    yield from _without_effect(spec)
+    yield from declaration.problems(spec)
 
 
 def _without_effect(spec: Mapping[str, Any]) -> Iterator[str]:
@@ -100,6 +109,8 @@ _WANTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "stop": ("a text or a list of texts", _is_texts),
     "metrics": ("a name or a list of names", _is_texts),
     "cluster": ("the name of a field", _is_text),
+    "tests": ("a text with {{fields}}", _is_text),
+    "program": ("a text with {{fields}}", _is_text),
     "max_gen_toks": ("a whole number of at least 1", lambda value: _is_count(value) and value > 0),
     "num_fewshot": ("a whole number", _is_count),
     "generation_kwargs": ("a mapping", lambda value: isinstance(value, Mapping)),
@@ -108,7 +119,7 @@ _WANTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 
 def warning(spec: Mapping[str, Any]) -> str | None:
     """Predicate of a sentence about a declaration that became a generation task because nobody said what it is."""
-    if "choices" in spec or spec.get("output_type"):
+    if "choices" in spec or "tests" in spec or spec.get("output_type"):
         return None
     return "has no choices: taken as a generation task"
 
@@ -152,10 +163,11 @@ def config(spec: Mapping[str, Any], folders: Sequence[Path]) -> dict[str, Any]:
     if "metrics" in spec:
         fields["metric_list"] = [{"metric": name} for name in _listed(spec["metrics"])]
     if kind == "generate_until" and "generation_kwargs" not in spec:
-        fields["generation_kwargs"] = {"until": _listed(spec.get("stop", "\n")), "do_sample": False}
+        stop = _listed(spec.get("stop", [] if "tests" in spec else "\n"))  # programs have more than one line
+        fields["generation_kwargs"] = {"until": stop, "do_sample": False}
         if "max_gen_toks" in spec:
             fields["generation_kwargs"]["max_gen_toks"] = int(spec["max_gen_toks"])
-    return fields
+    return fields | (declaration.fields(spec, rows["test"]) if "tests" in spec else {})
 
 
 def _rows(spec: Mapping[str, Any], folders: Sequence[Path]) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
@@ -178,7 +190,7 @@ def _unknown_fields(spec: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], 
     """Fields that templates name and the rows do not have."""
     environment = jinja2.Environment(autoescape=False)  # only read here, never rendered
     found = []
-    for key in ("question", "choices", "answer"):
+    for key in ("question", "choices", "answer", *declaration.KEYS):
         template = spec.get(key)
         if not isinstance(template, str):
             continue
@@ -187,7 +199,8 @@ def _unknown_fields(spec: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], 
         except jinja2.TemplateSyntaxError as error:
             found.append(f"task {spec['task']!r}: {key} is not a template: {error.message}")
             continue
-        unknown = sorted(named - set(rows[0]) - set(environment.globals))
+        given = {declaration.COMPLETION} if key == "program" else set()
+        unknown = sorted(named - given - set(rows[0]) - set(environment.globals))
         found += [
             f"task {spec['task']!r}: {key} names the field {name!r}, which {where} not have{suggest(name, rows[0])}; "
             f"the fields are {', '.join(rows[0])}"

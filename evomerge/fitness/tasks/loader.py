@@ -21,6 +21,8 @@ from evomerge.fitness.tasks import jsonl_task
 from evomerge.fitness.tasks.checks import validate
 from evomerge.fitness.tasks.checks.documents import check_items, is_declared
 from evomerge.fitness.tasks.checks.fields import ANY_ERROR, first_line
+from evomerge.fitness.tasks.code import recognition
+from evomerge.fitness.tasks.code.stand_in import permitted
 from evomerge.fitness.tasks.data_files import read_rows
 from evomerge.fitness.tasks.task_index import DeclarationIndex
 
@@ -64,13 +66,16 @@ def load(settings: FitnessSettings) -> Loaded:
     entries = list(index.closure(wanted))
     asked = [*(entry.name for entry in entries if entry.name in index.own), *(str(spec.get("task")) for spec in specs)]
     found += [problem for name in dict.fromkeys(asked) for problem in validate.name_problems(name)]
-    for entry in entries:
-        found += _prepare(entry, index)
+    with permitted(settings.code):
+        for entry in entries:
+            found += _prepare(entry, index, settings.code)
+    if told := recognition.problem_of_setting(settings.code) if any("tests" in spec for spec in specs) else None:
+        found += [f"task {spec.get('task')!r}: {told}" for spec in specs if "tests" in spec]
     folders = [folder if folder.is_dir() else folder.parent for folder in _paths(settings)]
     configs, wrong = _inline_configs(specs, folders) if not found else ([], [])
     if found := found + wrong:
         raise InputError(found)
-    with _unseen():
+    with _unseen(), permitted(settings.code):
         return _build([*wanted, *configs], index)
 
 
@@ -98,13 +103,17 @@ def _paths(settings: FitnessSettings) -> list[Path]:
     return [Path(path).expanduser() for path in settings.task_path]
 
 
-def _prepare(entry: Entry, index: DeclarationIndex) -> list[str]:
+def _prepare(entry: Entry, index: DeclarationIndex, code: str) -> list[str]:
     """Resolves and checks an entry's configuration and puts it in the place of its file."""
     if entry.yaml_path is None:
         return []
     path = Path(entry.yaml_path)
     try:
-        config = load_yaml(path, resolve_func=True)
+        if told := recognition.problem(load_yaml(path, resolve_func=False), code):
+            return [f"task {entry.name!r}: {told}"]  # its code would run some answer as it is imported
+        config = recognition.with_metrics(load_yaml(path, resolve_func=True))
+    except InputError as error:
+        return [f"task {entry.name!r}: {problem}" for problem in error.problems]
     except ANY_ERROR as error:  # code of the task ran
         return [f"task {entry.name!r} ({path}): could not be read: {first_line(error)}"]
     entry.cfg, entry.yaml_path = config, None

@@ -23,7 +23,7 @@ from evomerge.run.recipes.steps import WrittenSteps
 # refuses every run that began without it, unless it is named here and added below as prefixes and others are.
 _NOT_IDENTITY = (
     "task_path", "items_per_task", "test_items_per_task", "prefixes", "drafts", "split_rule", "think_end",
-    "chat_template_args",
+    "chat_template_args", "code",
 )  # fmt: skip
 
 
@@ -57,7 +57,8 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         | ({"drafts": settings.fitness.drafts} if settings.fitness.drafts != "off" else {})
         | ({"split_rule": settings.fitness.split_rule} if settings.fitness.split_rule != 1 else {})
         | ({"think_end": end.text} if (end := assembly.suite.think_end) is not None else {})
-        | ({"chat_template_args": plain(given)} if (given := settings.fitness.chat_template_args) else {}),
+        | ({"chat_template_args": plain(given)} if (given := settings.fitness.chat_template_args) else {})
+        | ({"code": settings.fitness.code} if settings.fitness.code != "refuse" else {}),
         "items": settings.items,
         "judging": dict(assembly.suite.judging),
         "searcher": plain(asdict(searcher_settings(config))),

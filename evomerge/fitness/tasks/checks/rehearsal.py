@@ -11,18 +11,24 @@ from evomerge.evaluation import Response
 from evomerge.fitness.inference.requests import Answer, Generated, Likelihood
 from evomerge.fitness.tasks.checks.fields import ANY_ERROR, first_line
 from evomerge.fitness.tasks.checks.findings import Case, Findings, shown
+from evomerge.fitness.tasks.checks.unsolved import unsolved
 from evomerge.fitness.tasks.items import Item
 
 # Some tasks judge with a computer algebra system; what was not reached in this time is judged with candidates.
 _SECONDS, _PORTION = 20.0, 256
+# Running an answer takes much longer than comparing it.
+_PORTION_RUN, _LIKELY_RUN = 32, 2
 # Texts that models give: none at all, and one that is neither a number nor a word.
 _LIKELY = ("", "?")
 
 Judge = Callable[[Mapping[str, Sequence[Answer]]], list[Response]]
 Aggregate = Callable[[Sequence[Response]], dict[str, float]]
+Forms = Callable[[Item], Sequence[str]]
 
 
-def rehearse(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggregate) -> tuple[list[str], list[str]]:
+def rehearse(
+    name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggregate, forms: Forms | None = None
+) -> tuple[list[str], list[str]]:
     """Judges two made-up answers of each item, of which a task has to accept one, and aggregates what came of them.
 
     Args:
@@ -30,15 +36,16 @@ def rehearse(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggr
         items: Its items by id.
         judge: Judges answers of items.
         aggregate: Makes metrics of judged answers.
+        forms: Where answers are programs: texts of which one passes, if the item is sound.
 
     Returns:
         What failed, by item and by metric; and texts that a model may well generate and the task cannot judge.
     """
     ids, judged, start = list(items), list[Response](), 0
-    end = time.monotonic() + _SECONDS
+    end, portion = time.monotonic() + _SECONDS, _PORTION if forms is None else _PORTION_RUN
     try:
-        for start in range(0, len(ids), _PORTION):
-            judged += judge({item: right_answers(items[item]) for item in ids[start : start + _PORTION]})
+        for start in range(0, len(ids), portion):
+            judged += judge({item: right_answers(items[item], forms) for item in ids[start : start + portion]})
             if time.monotonic() > end:
                 break
         totals = aggregate(judged)
@@ -51,13 +58,17 @@ def rehearse(name: str, items: Mapping[str, Item], judge: Judge, aggregate: Aggr
     endless = [key for key, total in totals.items() if not math.isfinite(total)]
     warnings = [f"task {name!r}: metric {key!r} is not a finite number where every answer is right" for key in endless]
     generated = [item for item in items.values() if "generate_until" in item.kind]
+    if forms is not None:
+        warnings += unsolved(name, items, judged, judge, forms)
+        generated = generated[:_LIKELY_RUN]
     return [], warnings + _fragile(name, generated[:_PORTION], judge, end)
 
 
-def right_answers(item: Item) -> list[Answer]:
+def right_answers(item: Item, forms: Forms | None = None) -> list[Answer]:
     """Answers that are right where an answer is generated, and of falling likelihood elsewhere."""
+    text = next(iter(forms(item)), item.target) if forms is not None else item.target
     return [
-        Generated(item.target, False) if kind == "generate_until" else Likelihood(-1.0 - place / 8, place == 0)
+        Generated(text, False) if kind == "generate_until" else Likelihood(-1.0 - place / 8, place == 0)
         for place, kind in enumerate(item.kind)
     ]
 

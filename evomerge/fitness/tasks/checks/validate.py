@@ -17,6 +17,7 @@ from lm_eval.api.registry import AGGREGATION_REGISTRY, FILTER_REGISTRY, METRIC_A
 from lm_eval.api.task import ALL_OUTPUT_TYPES, Task, TaskConfig
 
 from evomerge.errors import InputError, suggest
+from evomerge.fitness.tasks.code.recognition import is_sandboxed
 from evomerge.fitness.tasks.data_files import read_text
 
 # Loaders of the datasets library that read plain files.
@@ -50,6 +51,7 @@ def problems(name: str, config: Mapping[str, Any]) -> list[str]:
     kind = config.get("output_type")
     if kind is not None and kind not in ALL_OUTPUT_TYPES:
         found.append(f"task {name!r}: unknown output_type {kind!r}{suggest(str(kind), ALL_OUTPUT_TYPES)}")
+    found += unsafe_code_problems(name, config) if config.get("unsafe_code") else []
     for entry in config.get("metric_list") or []:
         found += _metric_problems(name, entry, custom=callable(config.get("process_results")))
     for filters in config.get("filter_list") or []:
@@ -184,8 +186,18 @@ def kind_problems(name: str, task: Task) -> list[str]:
     if getattr(task, "MULTIMODAL", False):
         found.append(f"task {name!r} needs images or sound; only texts are scored")
     if getattr(task, "UNSAFE_CODE", False):
-        found.append(f"task {name!r} runs code that models write; such tasks are not scored")
+        found += unsafe_code_problems(name, vars(task.config) if isinstance(task.config, TaskConfig) else {})
     return found
+
+
+def unsafe_code_problems(name: str, config: Mapping[str, Any]) -> list[str]:
+    """Refuses a task that runs what models write by code of its own."""
+    if is_sandboxed(config):
+        return []
+    return [
+        f"task {name!r} runs its answers by code of its own, out of reach of the sandbox; let it judge by code_eval of "
+        "the evaluate library, or by the metric pass_at_k"
+    ]
 
 
 def resolve_files(name: str, config: dict[str, Any], folder: Path) -> list[str]:

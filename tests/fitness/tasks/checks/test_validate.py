@@ -135,7 +135,7 @@ def test_code_from_the_network_and_code_of_models_are_refused(folder: Path) -> N
     simple(folder, "odd", extra="metric_list: [{metric: acc, hf_evaluate: true, aggregation: mean}]\n")
     assert "asks for hf_evaluate" in problems(folder, "odd")
     simple(folder, "odd", extra="unsafe_code: true\n")
-    assert "runs code that models write" in problems(folder, "odd")
+    assert "its answers are programs, which judging runs" in problems(folder, "odd")
 
 
 def test_a_direction_is_true_or_false(folder: Path) -> None:
