@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from lm_eval.models.huggingface import HFLM
 from evomerge.candidate import Worker
 from evomerge.config import compose
 from evomerge.evaluation import Drafts, Response
-from evomerge.fitness import ModelTraits, Scorer
+from evomerge.fitness import ModelTraits, Prompt, Scorer
 from evomerge.fitness.inference.prefix_tree import build
 from evomerge.recipe import Recipe
 from evomerge.run.search import prepare
@@ -78,6 +78,7 @@ class Asked:
         dtype: What the model computes in.
         items: How many items of the search split.
         work: Folder for what a run keeps.
+        further: Further words of the search.
 
     Attributes:
         spec: The search space.
@@ -86,8 +87,8 @@ class Asked:
         items: Ids of the items.
     """
 
-    def __init__(self, task: str, models: Path, dtype: str, items: int, work: Path) -> None:
-        told = [*words(task, models, dtype, items), "model.threads=1", f"run_dir={work / 'run'}"]
+    def __init__(self, task: str, models: Path, dtype: str, items: int, work: Path, *further: str) -> None:
+        told = [*words(task, models, dtype, items), "model.threads=1", f"run_dir={work / 'run'}", *further]
         prepared = prepare(compose.search(told), lambda _: None)
         assembly = prepared.assembly
         self.spec, self.baselines, self.starts = assembly.spec, assembly.baselines, assembly.starts
@@ -118,6 +119,11 @@ class Asked:
     def metric(self) -> str:
         """Name of the task's metric."""
         return next(iter(self._suite.benchmarks[self._task].metrics))
+
+    def prompts(self, limit: int) -> list[Prompt]:
+        """The prompts of the items, answered by at most so many tokens."""
+        requests = self._suite.requests_of(self.items)
+        return [replace(request, max_new=limit) for request in requests if isinstance(request, Prompt)]
 
     def install(self, recipe: Recipe) -> None:
         """Makes the model a recipe's candidate."""
