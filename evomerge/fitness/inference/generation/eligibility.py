@@ -12,6 +12,7 @@ from evomerge.fitness.inference.generation.draft_tree import DraftTree
 from evomerge.fitness.inference.generation.packed import PackedAttention
 from evomerge.fitness.inference.generation.segments import Segment
 from evomerge.fitness.inference.generation.settings import beyond_greedy, settings_of
+from evomerge.fitness.inference.masks import windows
 from evomerge.fitness.inference.probe import agrees, exact_copy, obstacle
 from evomerge.fitness.inference.requests import Prompt
 
@@ -48,8 +49,7 @@ def choose_drafting(model: torch.nn.Module, prompts: Sequence[Prompt]) -> Drafti
     found = obstacle(model, len(longest.tokens) + longest.max_new)
     if found is None:
         try:
-            if not _same_logits(exact_copy(model), longest.tokens):
-                found = "reading several rows in one pass changes what the model answers"
+            found = _hindrance(exact_copy(model), longest)
         except (torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:  # each architecture fails in its own way; plain generation needs none of this
@@ -61,9 +61,9 @@ def choose_drafting(model: torch.nn.Module, prompts: Sequence[Prompt]) -> Drafti
 
 
 @torch.inference_mode()
-def _same_logits(model: torch.nn.Module, prompt: np.ndarray) -> bool:
-    """Whether packed passes give the logits of sequences that are read alone."""
-    tokens = prompt[-_TOKENS:].astype(np.int64)
+def _hindrance(model: torch.nn.Module, prompt: Prompt) -> str | None:
+    """What keeps packed passes from giving the logits of sequences that are read alone, if anything does."""
+    tokens = prompt.tokens[-_TOKENS:].astype(np.int64)
     tokens = np.resize(tokens, max(8, len(tokens)))
     whole, half = len(tokens) * 3 // 4, len(tokens) // 2
     endings = tokens[whole:], np.roll(tokens, 1)[whole:]
@@ -79,7 +79,15 @@ def _same_logits(model: torch.nn.Module, prompt: np.ndarray) -> bool:
     stems = (*((tokens[:whole], ending) for ending in endings), (tokens[:half], tokens[half:]))
     alone = torch.cat(list(_alone(model, stems)))
     again = torch.cat(list(_alone(model, stems, rows=2)))
-    return agrees(found, alone, again)
+    if not agrees(found, alone, again):
+        return "reading several rows in one pass changes what the model answers"
+    # What is read here is too short to show it. Some architectures have windows in their masks alone.
+    length = len(prompt.tokens) + prompt.max_new
+    meant, told = (
+        {size for size in sizes if size is not None and size < length}
+        for sizes in (windows(model.config).values(), packed.windows.values())
+    )
+    return None if meant == told else "the attention function is not told the sliding windows of the configuration"
 
 
 def _read(model: torch.nn.Module, packed: PackedAttention, segments: Sequence[Segment]) -> torch.Tensor:

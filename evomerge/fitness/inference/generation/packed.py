@@ -31,6 +31,9 @@ class PackedAttention:
         slots: Number of rows that have a cache at one time.
         capacity: Most tokens of a row, drafts that are not taken included.
         pad: Whether short segments are attended to together; by default where the model is not on a CPU.
+
+    Attributes:
+        windows: The number of tokens that a token attends to, itself included, by layer, as the last pass was told.
     """
 
     def __init__(self, slots: int, capacity: int, *, pad: bool | None = None) -> None:
@@ -41,7 +44,7 @@ class PackedAttention:
         self._groups: Sequence[Group] = ()
         self._places: tuple[torch.Tensor, torch.Tensor] | None = None
         self._masks: dict[int | None, list[torch.Tensor | None]] = {}
-        self._called: set[int] = set()
+        self.windows: dict[int, int | None] = {}
         self._eager = False
 
     @contextmanager
@@ -58,7 +61,7 @@ class PackedAttention:
         device = next(model.parameters()).device
         columns = np.concatenate([np.arange(one.before, one.width) for one in segments])
         rows = np.repeat([one.slot for one in segments], [len(one.tokens) for one in segments])
-        self._masks, self._called = {}, set()
+        self._masks, self.windows = {}, {}
         self._padded = device.type != "cpu" if self._pad is None else self._pad
         self._groups = grouped(segments, device, pad=self._padded)
         self._places = torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device)
@@ -83,9 +86,9 @@ class PackedAttention:
                 config._attn_implementation_internal = name
             del ALL_ATTENTION_FUNCTIONS[NAME]
         layers = model.config.get_text_config().num_hidden_layers  # type: ignore[operator, union-attr]
-        if self._called != set(range(layers)):
+        if set(self.windows) != set(range(layers)):
             raise ValueError(
-                f"{len(self._called)} of {layers} layers use the attention function that is chosen by name"
+                f"{len(self.windows)} of {layers} layers use the attention function that is chosen by name"
             )
 
     def keep(self, slot: int, before: int, kept: Sequence[int]) -> None:
@@ -101,6 +104,12 @@ class PackedAttention:
         for keys, values in self._layers.values():
             for cache in (keys, values):
                 cache[slot, before : before + len(kept)] = cache[slot, [before + index for index in kept]]
+
+    def blank(self, slot: int, before: int) -> None:
+        """Makes all but the first tokens of a row's cache zero: what is no number spoils what it is masked from."""
+        for caches in self._layers.values():
+            for cache in caches:
+                cache[slot, before:] = 0
 
     def copy(self, source: int, target: int, count: int) -> None:
         """Copies the first tokens of one row's cache to another's."""
@@ -136,6 +145,7 @@ class PackedAttention:
         scaling, window, softcap = (said.pop(name, None) for name in ("scaling", "sliding_window", "softcap"))
         if unknown := [name for name, given in said.items() if name not in _SILENT and given is not None]:
             raise ValueError(f"attention with {', '.join(sorted(unknown))}")
+        self.windows[module.layer_idx] = window
         keys, values = self._extended(module.layer_idx, key, value)
         if window not in self._masks:
             self._masks[window] = [group.mask(window, query.dtype) for group in self._groups]
@@ -167,7 +177,6 @@ class PackedAttention:
 
     def _extended(self, layer: int, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The caches of a layer, ``(slots, capacity, key heads, size)``, with this pass's keys and values."""
-        self._called.add(layer)
         if layer not in self._layers:
             shapes = [(self.slots, self.capacity, given.shape[1], given.shape[3]) for given in (key, value)]
             # Padding attends to what nobody wrote; it has to be numbers there.

@@ -32,6 +32,18 @@ def test_models_are_tried(kind: str) -> None:
     assert found.drafts or found.reason.startswith(PLAINLY)
 
 
+def test_windows_that_are_in_masks_alone_are_found_where_prompts_are_longer_than_what_is_tried() -> None:
+    inner = {"sliding_window": 220, "layer_types": ["sliding_attention", "full_attention"]}
+    model = loud("qwen2_moe", **inner)
+    long, short = (
+        Prompt(np.arange(count, dtype=np.int32) % VOCABULARY, ("zz",), limit) for count, limit in ((210, 30), (190, 30))
+    )
+    found = choose_drafting(model, [long])
+    assert (found.drafts, "sliding windows" in found.reason) == (False, True)
+    assert choose_drafting(model, [short]).drafts
+    assert choose_drafting(loud("gemma3", **inner), [long]).drafts
+
+
 def test_half_precision_is_tried_too() -> None:
     assert choose_drafting(loud("llama").bfloat16(), questions(2)).drafts
 
