@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 import torch
 
 from evomerge.fitness.inference.batches import Limits
+from evomerge.fitness.inference.encoding import embedding_rows
 from evomerge.fitness.inference.generation.ends import Ends, end_tokens
 from evomerge.fitness.inference.generation.packed import PackedAttention
 from evomerge.fitness.inference.generation.row import Choices, Row
@@ -70,6 +72,7 @@ class DraftedGeneration:
         slots, capacity = room(self._limits, longest, first.max_new, len(prompts))
         cache = PackedAttention(slots + (self._shared > 0), capacity)
         final = end_tokens(settings_of(self._model, first))
+        tokens_known = embedding_rows(self._model.config)
         if self._shared:
             self._read(cache, [Segment.chain(slots, 0, first.tokens[: self._shared])], [self._shared - 1])
         waiting = deque(enumerate(prompts))
@@ -85,7 +88,8 @@ class DraftedGeneration:
                     break
                 waiting.popleft()
                 tokens += len(own)
-                row = Row(index, prompt, free.pop(), self._shared, own, self._ends, final, known[index])
+                drafts = _embedded(known[index], tokens_known)
+                row = Row(index, prompt, free.pop(), self._shared, own, self._ends, final, drafts)
                 if self._shared:
                     cache.copy(slots, row.slot, self._shared)
                 rows.append(row)
@@ -100,6 +104,8 @@ class DraftedGeneration:
         """One pass over all rows."""
         least = len(rows) / (len(rows) + self._pass_tokens)
         left = max(0, self._limits.pass_tokens - certain)
+        if self._limits.logits == "kept":  # all at one time, one for each row and for each drafted token
+            left = min(left, max(0, self._limits.positions - len(rows)))
         segments, keep, start = [], [], 0
         for row in rows:
             count = len(row.pending)
@@ -114,6 +120,8 @@ class DraftedGeneration:
             own = slice(start, start + len(part))
             taken = row.take(Choices(choices.tokens[own], choices.close[own], choices.finite[own]), self._trust)
             cache.keep(row.slot, segment.before, taken)
+            if not all(choices.finite[own]):
+                cache.blank(row.slot, segment.before)  # nothing of the pass is kept, or the row has ended
             start += len(part)
 
     def _read(self, cache: PackedAttention, segments: Sequence[Segment], keep: Sequence[int]) -> Choices:
@@ -134,6 +142,13 @@ class DraftedGeneration:
                 del logits  # before the next ones are made
         tokens, close, finite = (torch.cat(part).tolist() for part in zip(*parts, strict=True))
         return Choices(tokens, close, finite)
+
+
+def _embedded(answers: Sequence[Tokens], rows: int | None) -> Sequence[Tokens]:
+    """Answers as far as a model has embeddings of their tokens; candidates may have different numbers of them."""
+    if rows is None or all(min(answer) >= 0 and max(answer) < rows for answer in answers if answer):
+        return answers
+    return [tuple(takewhile(lambda token: 0 <= token < rows, answer)) for answer in answers]
 
 
 def most_drafted(limit: int) -> int:

@@ -62,6 +62,7 @@ class Row:
     stopped: bool = False
     close: bool = False
     finite: bool = True
+    _alone: bool = False
     _node: TrieNode | None = None
     _lookup: Lookup | None = None
     _draft: DraftTree = field(default_factory=DraftTree)
@@ -93,6 +94,8 @@ class Row:
         return Segment(self.slot, self.length, tokens, depths, ends)
 
     def _drafted(self, trust: Trust, least: float, most: int) -> tuple[DraftTree, Source | None]:
+        if self._alone:
+            return DraftTree(), None
         if self._node is not None and self._node.children:
             return branches(self._node, lambda weight: trust.of(Source(True, weight)), least, most), None
         if most < 1 or not self.answer:
@@ -116,6 +119,11 @@ class Row:
         Returns:
             Indices in the segment of the tokens whose keys and values are kept.
         """
+        # A drafted token that overflows spoils the tokens before it too, as masks are added. Without drafts it is seen
+        # whether the answer itself comes to it.
+        if self._draft.tokens and not all(choices.finite):
+            self._alone = True
+            return []
         count, children = len(self.pending), self._draft.children()
         kept, at = list(range(count)), -1
         new: list[int] = []

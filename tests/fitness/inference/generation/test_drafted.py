@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
 
 from evomerge.fitness.inference.batches import Limits
+from evomerge.fitness.inference.generation import drafted as drafted_generation
+from evomerge.fitness.inference.generation.drafted import DraftedGeneration
+from evomerge.fitness.inference.generation.packed import PackedAttention
+from evomerge.fitness.inference.generation.plain import Generator
 from evomerge.fitness.inference.requests import Generated, Prompt
 from evomerge.fitness.inference.scoring import BatchScorer
 from tests.building import MODEL_TYPES
@@ -130,6 +136,52 @@ def test_logits_that_are_no_numbers_are_seen() -> None:
         model.model.norm.weight[:] = torch.nan
     answers = drafted(model, questions(3))
     assert [answer is not None and answer.finite for answer in answers] == [False] * 3
+
+
+def unread(answers: Sequence[Generated], prompts: Sequence[Prompt]) -> int:
+    """A token that plain generation does not come past."""
+    read = {token for answer in answers for token in answer.ids}
+    return min(set(range(3, VOCABULARY)) - read - {int(token) for prompt in prompts for token in prompt.tokens})
+
+
+@pytest.mark.parametrize("pad", [False, True])
+def test_what_overflows_in_drafts_alone_spoils_no_answer(pad: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, prompts = model_of("llama"), questions(4)
+    expected = plainly(model, prompts)
+    token = unread(expected, prompts)
+    with torch.no_grad():
+        model.model.embed_tokens.weight[token] = torch.nan
+    monkeypatch.setattr(drafted_generation, "PackedAttention", functools.partial(PackedAttention, pad=pad))
+    known = [[(*answer.ids[:4], token, *answer.ids[5:])] * 4 for answer in expected[:2]]
+    assert drafted(model, prompts, [*known, (), ()], cached=100) == expected
+
+
+def test_drafts_of_tokens_that_the_model_does_not_have_end_before_them(llama: Any) -> None:
+    prompts = questions(3)
+    expected = plainly(llama, prompts)
+    known = [[(*answer.ids[:9], other, *answer.ids[10:]), ()] for answer in expected for other in (VOCABULARY, -70)]
+    with counted(llama) as count:
+        assert drafted(llama, prompts, known[::2]) == expected
+    assert drafted(llama, prompts, known[1::2]) == expected
+    with counted(llama) as alone:
+        assert drafted(llama, prompts) == expected
+    assert count.passes < alone.passes
+
+
+@pytest.mark.parametrize("limit", [1, 2, 24])
+def test_logits_of_drafts_stay_within_their_limit_where_all_are_there_at_one_time(llama: Any, limit: int) -> None:
+    prompts, most = questions(3, limit=limit), []
+    ends = Generator(Digits()).ends(("zz",))
+    limits = Limits(VOCABULARY, logit_bytes=4 * VOCABULARY * 8, logits="kept")
+    expected = plainly(llama, prompts)
+    handle = llama.lm_head.register_forward_hook(lambda _module, _given, made: most.append(made.numel() // VOCABULARY))
+    try:
+        with torch.inference_mode():
+            known = [[answer.ids] * 8 for answer in expected]
+            assert DraftedGeneration(llama, ends, limits).answer(prompts, known) == expected
+    finally:
+        handle.remove()
+    assert max(most) == (3 if limit == 1 else min(8, 3 * limit))
 
 
 def test_the_model_is_left_as_it_was(llama: Any) -> None:
