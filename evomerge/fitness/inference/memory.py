@@ -155,7 +155,7 @@ def scoring_bytes(
     plainly = list(plan.prompts)
     if verify:
         drafted = [batch for batch in plainly if not batch.prompts[0].options]
-        most = max([most, *(_drafted_bytes(plan.limits, batch, shape, itemsize) for batch in rejoined(drafted))])
+        most = max([most, *(_drafted_bytes(plan.limits, b, shape, itemsize, eager=eager) for b in rejoined(drafted))])
         # A row whose choice rounding might change is generated again, alone.
         plainly = [PromptBatch(batch.prompts[:1], (0,)) if batch in drafted else batch for batch in plainly]
     generating = [_generation_bytes(plan, batch, shape, itemsize, eager=eager) for batch in plainly]
@@ -172,16 +172,19 @@ def _generation_bytes(plan: BatchPlan, batch: PromptBatch, shape: ModelShape, it
     return prefill + shape.cache_bytes(whole, itemsize) * (shape.layers + 1) // max(shape.layers, 1)
 
 
-def _drafted_bytes(limits: Limits, batch: PromptBatch, shape: ModelShape, itemsize: int) -> int:
+def _drafted_bytes(limits: Limits, batch: PromptBatch, shape: ModelShape, itemsize: int, *, eager: bool) -> int:
     limit, longest = batch.prompts[0].max_new, max(len(prompt.tokens) for prompt in batch.prompts)
     rows, capacity = room(limits, longest, limit, len(batch.prompts))
     own = longest - batch.shared
     # A prompt that is longer than a pass may be, and the shared beginning, have passes of their own.
     tokens = max(longest, min(limits.pass_tokens, rows * (own + most_drafted(limit))))
-    positions = tokens if limits.logits == "all" else min(limits.positions, rows * most_drafted(limit))
-    seen = tokens * capacity  # masks are made for a whole pass, and one of them repeated for heads that share keys
-    states = shape.pass_bytes(tokens, 0, positions, itemsize, masked=False)
-    return states + 2 * seen * itemsize + shape.cache_bytes((rows + (batch.shared > 0)) * capacity, itemsize)
+    positions = tokens if limits.logits == "all" else min(limits.positions, rows * (1 + most_drafted(limit)))
+    states = shape.pass_bytes(tokens, tokens * capacity, positions, itemsize, masked=True)
+    # Masks are made for a whole pass; that of one row is repeated for heads that share keys.
+    widest = min(tokens, longest + most_drafted(limit)) * capacity
+    repeated = widest * itemsize * (shape.width // max(shape.keys, 1))
+    weights = shape.weight_bytes(widest, itemsize) if eager else 0
+    return states + repeated + weights + shape.cache_bytes((rows + (batch.shared > 0)) * capacity, itemsize)
 
 
 def _first(config: Any, *names: str) -> Any:

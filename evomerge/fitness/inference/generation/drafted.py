@@ -153,7 +153,7 @@ def _embedded(answers: Sequence[Tokens], rows: int | None) -> Sequence[Tokens]:
 
 def most_drafted(limit: int) -> int:
     """Most drafted tokens of a row in one pass, whose answer has at most so many tokens."""
-    return min(_MOST_DRAFTED, 2 * limit)
+    return min(_MOST_DRAFTED, limit - 1)
 
 
 def room(limits: Limits, longest: int, limit: int, prompts: int) -> tuple[int, int]:
@@ -167,7 +167,7 @@ def room(limits: Limits, longest: int, limit: int, prompts: int) -> tuple[int, i
     """
     fit = limits.cached // (longest + limit)
     slots = max(1, min([prompts, fit, *([limits.rows] if limits.rows else [])]))
-    return slots, longest + limit + most_drafted(limit)
+    return slots, longest + limit
 
 
 def _chosen(logits: torch.Tensor, *, exact: bool) -> Iterator[tuple[torch.Tensor, ...]]:

@@ -47,6 +47,8 @@ def choose_drafting(model: torch.nn.Module, prompts: Sequence[Prompt]) -> Drafti
         return Drafting(False, f"{PLAINLY}: generation settings ask for {', '.join(barred)}")
     longest = max(prompts, key=lambda prompt: len(prompt.tokens) + prompt.max_new)
     found = obstacle(model, len(longest.tokens) + longest.max_new)
+    if len({parameter.device for parameter in model.parameters()}) > 1:
+        found = "its layers lie on several devices"
     if found is None:
         try:
             found = _hindrance(exact_copy(model), longest)
@@ -62,7 +64,7 @@ def choose_drafting(model: torch.nn.Module, prompts: Sequence[Prompt]) -> Drafti
 
 @torch.inference_mode()
 def _hindrance(model: torch.nn.Module, prompt: Prompt) -> str | None:
-    """What keeps packed passes from giving the logits of sequences that are read alone, if anything does."""
+    """Reason why packed passes do not give the logits of sequences that are read alone; None where they do."""
     tokens = prompt.tokens[-_TOKENS:].astype(np.int64)
     tokens = np.resize(tokens, max(8, len(tokens)))
     whole, half = len(tokens) * 3 // 4, len(tokens) // 2
