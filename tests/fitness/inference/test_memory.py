@@ -78,7 +78,7 @@ def watch():
 
 thread = threading.Thread(target=watch)
 thread.start()
-known = [[tuple(draw.integers(3, 1000, 60).tolist())] for _ in range(plan.count)] if verify else None
+known = [[tuple(draw.integers(3, 1000, 60).tolist())] * 8 for _ in range(plan.count)] if verify else None
 scorer.answer(model, plan, known)
 done.set()
 thread.join()
