@@ -12,6 +12,8 @@ from evomerge.fitness.inference.requests import Prompt
 
 TOKEN_BUDGET = 2048
 CACHED_TOKENS = 8192
+# With drafts a candidate spends few passes on answers, and the more prompts share each of them the fewer they are.
+ANSWERED_TOKENS = 4 * CACHED_TOKENS
 LOGIT_BUDGET = 256 * 2**20
 
 # How a model computes logits: "kept" at the scored positions of a pass, all at one time; "portions" in chunks of
@@ -37,6 +39,7 @@ class Limits:
         attention: Context length at which attention costs a token as much as everything else.
         cached: Most tokens in the KV cache of a pass or a batched generation: a shared prefix counts once per row, and
             so do the tokens to be generated.
+        answered: The same for prompts that are answered with drafts.
         overhead: Fixed cost of a pass, in tokens.
         logits: How the model computes logits, see :mod:`evomerge.fitness.inference.logits`.
     """
@@ -48,6 +51,7 @@ class Limits:
     row: int = 0
     attention: int = ATTENTION_TOKENS
     cached: int = CACHED_TOKENS
+    answered: int = ANSWERED_TOKENS
     overhead: int = PASS_TOKENS
     logits: Logits = "kept"
 

@@ -165,7 +165,7 @@ def room(limits: Limits, longest: int, limit: int, prompts: int) -> tuple[int, i
         limit: Most tokens of an answer.
         prompts: How many there are.
     """
-    fit = limits.cached // (longest + limit)
+    fit = limits.answered // (longest + limit)
     slots = max(1, min([prompts, fit, *([limits.rows] if limits.rows else [])]))
     return slots, longest + limit
 

@@ -78,10 +78,10 @@ def plainly(model: Any, prompts: Sequence[Prompt]) -> list[Generated]:
 
 @torch.inference_mode()
 def drafted(
-    model: Any, prompts: Sequence[Prompt], known: Known | None = None, *, shared: int = 0, cached: int = 10**6
+    model: Any, prompts: Sequence[Prompt], known: Known | None = None, *, shared: int = 0, answered: int = 10**6
 ) -> list[Generated | None]:
     """With drafts."""
     ends = Generator(Digits()).ends(prompts[0].stop)
-    return DraftedGeneration(model, ends, Limits(VOCABULARY, cached=cached), shared).answer(
+    return DraftedGeneration(model, ends, Limits(VOCABULARY, answered=answered), shared).answer(
         prompts, known or [()] * len(prompts)
     )

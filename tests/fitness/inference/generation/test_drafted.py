@@ -48,7 +48,7 @@ def test_answers_are_those_of_plain_generation(kind: str) -> None:
     wrong = [[(*one.ids[:9], 5, *one.ids[10:]), other.ids] for one, other in zip(expected, expected[::-1], strict=True)]
     for known in (None, own, wrong):
         for shared in (0, SHOTS):
-            assert drafted(model, prompts, known, shared=shared, cached=200) == expected
+            assert drafted(model, prompts, known, shared=shared, answered=200) == expected
 
 
 def test_what_is_known_is_read_in_one_pass(llama: Any) -> None:
@@ -86,7 +86,7 @@ def test_shared_beginnings_are_read_once_and_rows_leave(llama: Any) -> None:
     known = [[answer.ids] * 8 for answer in expected]
     with counted(llama) as count:
         # Caches for two rows: five prompts wait until others have ended.
-        assert drafted(llama, prompts, known, shared=SHOTS, cached=90) == expected
+        assert drafted(llama, prompts, known, shared=SHOTS, answered=90) == expected
     own = sum(
         len(prompt.tokens) - SHOTS + len(answer.ids) - 1 for prompt, answer in zip(prompts, expected, strict=True)
     )
@@ -153,7 +153,7 @@ def test_what_overflows_in_drafts_alone_spoils_no_answer(pad: bool, monkeypatch:
         model.model.embed_tokens.weight[token] = torch.nan
     monkeypatch.setattr(drafted_generation, "PackedAttention", functools.partial(PackedAttention, pad=pad))
     known = [[(*answer.ids[:4], token, *answer.ids[5:])] * 4 for answer in expected[:2]]
-    assert drafted(model, prompts, [*known, (), ()], cached=100) == expected
+    assert drafted(model, prompts, [*known, (), ()], answered=100) == expected
 
 
 def test_drafts_of_tokens_that_the_model_does_not_have_end_before_them(llama: Any) -> None:
