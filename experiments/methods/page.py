@@ -20,6 +20,12 @@ TITLES = {
 _CRITICAL = 1.96  # of held-out items, of which there are hundreds
 
 
+def committed(out: Path) -> list[Entry]:
+    """The searches that ``study.json`` holds; none where there is no such file."""
+    file = out / "study.json"
+    return list(json.loads(file.read_text(encoding="utf-8"))["searches"]) if file.exists() else []
+
+
 def write(work: Path, out: Path) -> None:
     """Writes ``study.md`` and ``study.json``."""
     entries = json_lines.read(work / "searches.jsonl")
@@ -27,7 +33,11 @@ def write(work: Path, out: Path) -> None:
     about = machine("torch", "transformers", "pymoo")
     lines = ["# Every merge method at equal budget", "", *_introduction()]
     for family in dict.fromkeys(entry["family"] for entry in entries):
-        lines += ["", f"## {TITLES[family]}", "", *_table([entry for entry in entries if entry["family"] == family])]
+        own = [entry for entry in entries if entry["family"] == family]
+        missing = len({entry["way"] for entry in entries}) - len({entry["way"] for entry in own})
+        lines += ["", f"## {TITLES[family]}", ""]
+        lines += [f"Not finished: {missing} ways are still to be searched.", ""] if missing else []
+        lines += _table(own)
     lines += ["", f"Made on {about['date']}, one core of {about['cpu']} with other work beside it."]
     (out / "study.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (out / "study.json").write_text(

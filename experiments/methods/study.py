@@ -3,7 +3,8 @@
     python -m experiments.methods.study [--family smollm2 --models FOLDER] [--work FOLDER]
     python -m experiments.methods.study --page
 
-Each search's figures are a line of FOLDER/searches.jsonl as soon as it is over; a repeated command goes on.
+Each search's figures are a line of FOLDER/searches.jsonl as soon as it is over; a repeated command goes on, in a new folder
+from the committed figures.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from evomerge import methods
 from evomerge.analysis.pareto import hypervolume
 from evomerge.evaluation import Evaluation
 from experiments import json_lines
-from experiments.methods.page import write
+from experiments.methods.page import committed, write
 
 CANDIDATES, ITEMS = 60, 64
 RESULTS, WORK = Path("results/methods"), Path("experiments/methods/work")
@@ -159,6 +160,9 @@ def main() -> None:
     arguments = parser.parse_args()
     file, family = arguments.work / "searches.jsonl", families(arguments.models)[arguments.family]
     arguments.work.mkdir(parents=True, exist_ok=True)
+    if not file.exists():  # elsewhere a part may be done, and committed
+        for entry in committed(arguments.out):
+            json_lines.append(file, entry)
     done = {(entry["family"], entry["way"], entry["seed"]) for entry in json_lines.read(file)}
     for seed in range(0 if arguments.page else family.seeds):
         for way in ways():
