@@ -3,8 +3,8 @@
     python -m experiments.methods.study [--family smollm2 --models FOLDER] [--work FOLDER]
     python -m experiments.methods.study --page
 
-Each search's figures are a line of FOLDER/searches.jsonl as soon as it is over; a repeated command goes on, and in a new
-folder it goes on from the committed figures.
+Each search's figures are a line of FOLDER/searches.jsonl as soon as it is over. A repeated command goes on;
+in a new folder it goes on from the committed figures.
 """
 
 from __future__ import annotations
