@@ -75,6 +75,7 @@ class DraftedGeneration:
         tokens_known = embedding_rows(self._model.config)
         if self._shared:
             self._read(cache, [Segment.chain(slots, 0, first.tokens[: self._shared])], [self._shared - 1])
+        copied = self._shared if self._shared and not cache.lend(slots, self._shared) else 0
         waiting = deque(enumerate(prompts))
         answers: list[Generated | None] = [None] * len(prompts)
         rows: list[Row] = []
@@ -90,8 +91,8 @@ class DraftedGeneration:
                 tokens += len(own)
                 drafts = _embedded(known[index], tokens_known)
                 row = Row(index, prompt, free.pop(), self._shared, own, self._ends, final, drafts)
-                if self._shared:
-                    cache.copy(slots, row.slot, self._shared)
+                if copied:
+                    cache.copy(slots, row.slot, copied)
                 rows.append(row)
             self._step(cache, rows, tokens)
             for row in [row for row in rows if row.ended]:

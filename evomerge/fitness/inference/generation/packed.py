@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from evomerge.fitness.inference.generation.lent import DTYPES, folded, in_two
 from evomerge.fitness.inference.generation.segments import Group, Segment, grouped
 
 NAME = "evomerge_packed"
@@ -39,7 +40,8 @@ class PackedAttention:
     def __init__(self, slots: int, capacity: int, *, pad: bool | None = None) -> None:
         self.slots, self.capacity = slots, capacity
         self._pad = pad
-        self._padded = False
+        self._padded = self._capped = False
+        self._lent: tuple[int, int] | None = None  # slot and number of the tokens that all rows begin with
         self._layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self._groups: Sequence[Group] = ()
         self._places: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -63,7 +65,7 @@ class PackedAttention:
         rows = np.repeat([one.slot for one in segments], [len(one.tokens) for one in segments])
         self._masks, self.windows = {}, {}
         self._padded = device.type != "cpu" if self._pad is None else self._pad
-        self._groups = grouped(segments, device, pad=self._padded)
+        self._groups = grouped(segments, device, pad=self._padded, first=self._lent[1] if self._lent else 0)
         self._places = torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device)
         tokens = np.concatenate([one.tokens for one in segments]).astype(np.int64)
         positions = np.concatenate([one.before + one.depths for one in segments]).astype(np.int64)
@@ -117,6 +119,22 @@ class PackedAttention:
             for cache in (keys, values):
                 cache[target, :count] = cache[source, :count]
 
+    def lend(self, source: int, count: int) -> bool:
+        """Lets all other rows attend to the first tokens of one where they lie, in one call for all of them.
+
+        Args:
+            source: Slot of the row, which has been read.
+            count: Number of its tokens that the others begin with.
+
+        Returns:
+            Whether they do; they need copies where attention is more than a softmax over all that came before.
+        """
+        windowed = any(window is not None for window in self.windows.values())
+        whole = self._padded or self._eager or self._capped or windowed
+        alike = all(keys.shape == values.shape and keys.dtype in DTYPES for keys, values in self._layers.values())
+        self._lent = (source, count) if alike and not whole else None
+        return self._lent is not None
+
     def _attend(
         self,
         module: Any,
@@ -146,14 +164,17 @@ class PackedAttention:
         if unknown := [name for name, given in said.items() if name not in _SILENT and given is not None]:
             raise ValueError(f"attention with {', '.join(sorted(unknown))}")
         self.windows[module.layer_idx] = window
+        self._capped = self._capped or softcap is not None
         keys, values = self._extended(module.layer_idx, key, value)
         if window not in self._masks:
             self._masks[window] = [group.mask(window, query.dtype) for group in self._groups]
+        if self._lent is not None:
+            return in_two(query[0], (keys, values), self._groups, self._masks[window], self._lent, scaling)[None], None
         made = query.new_empty(query.shape[2], query.shape[1], value.shape[3])
         for group, mask in zip(self._groups, self._masks[window], strict=True):
             given = group.queries(query[0]), group.cached(keys, window), group.cached(values, window)
-            folded = _folded(given[0], given[1].shape[1], mask)
-            result = self._weighed(folded[0], *given[1:], folded[1], scaling, softcap)
+            queries, mask = folded(given[0], given[1].shape[1], mask)
+            result = self._weighed(queries, *given[1:], mask, scaling, softcap)
             group.put(made, result.reshape(*given[0].shape[:3], -1))
         return made[None], None
 
@@ -185,22 +206,3 @@ class PackedAttention:
         for cache, given in zip(self._layers[layer], (key, value), strict=True):
             cache[self._places] = given[0].transpose(0, 1)  # type: ignore[index]
         return self._layers[layer]
-
-
-def _folded(query: torch.Tensor, heads: int, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Queries whose heads share keys as further queries of so many heads, so that no key is repeated.
-
-    Args:
-        query: ``(rows, query heads, length, size)``.
-        heads: Of the keys.
-        mask: ``(rows, length, seen)``.
-
-    Returns:
-        ``(rows, heads, sharing * length, size)`` queries, and ``(rows, 1, sharing * length, seen)``.
-    """
-    rows, count, length, size = query.shape
-    sharing = count // heads
-    folded = query.reshape(rows, heads, sharing * length, size)
-    if mask is not None:
-        mask = mask[:, None].expand(-1, sharing, -1, -1).reshape(rows, 1, sharing * length, -1)
-    return folded, mask

@@ -41,13 +41,18 @@ class Segment:
         """Tokens that its last one may attend to, itself included."""
         return self.before + len(self.tokens)
 
-    def first_seen(self, window: int | None) -> int:
-        """The first token in the cache that any token attends to, which attends to so many, itself included."""
-        return 0 if window is None else max(0, self.before - window + 1)
+    def first_seen(self, window: int | None, start: int = 0) -> int:
+        """The first token in the cache, from one on, that any token attends to.
 
-    def seen(self, window: int | None) -> np.ndarray:
+        Args:
+            window: Number of tokens that a token attends to, itself included; None for all.
+            start: The first that is in this cache.
+        """
+        return start if window is None else max(start, self.before - window + 1)
+
+    def seen(self, window: int | None, start: int = 0) -> np.ndarray:
         """``(length, width - first_seen)``, true where a token attends to one in the cache."""
-        index, first = np.arange(len(self.tokens)), self.first_seen(window)
+        index, first = np.arange(len(self.tokens)), self.first_seen(window, start)
         own = (index[None] <= index[:, None]) & (self.ends[None] > index[:, None])
         seen = np.concatenate([np.ones((len(index), self.before - first), dtype=bool), own], axis=1)
         if window is not None:
@@ -63,10 +68,14 @@ class Group:
         segments: One or more.
         starts: Place of the first token of each in the pass.
         device: Of the model.
+        first: The first token that is in the caches of these segments; those before lie elsewhere.
     """
 
-    def __init__(self, segments: Sequence[Segment], starts: Sequence[int], device: torch.device) -> None:
+    def __init__(
+        self, segments: Sequence[Segment], starts: Sequence[int], device: torch.device, first: int = 0
+    ) -> None:
         self.segments = segments
+        self._first = first
         self.length = max(len(one.tokens) for one in segments)
         self._device = device
         self._slots = torch.tensor([one.slot for one in segments], device=device)
@@ -89,7 +98,7 @@ class Group:
         """``(rows, heads, seen, size)`` of a ``(slots, capacity, heads, size)`` cache."""
         if len(self.segments) == 1:
             (one,) = self.segments
-            return cache[one.slot, one.first_seen(window) : one.width].transpose(0, 1)[None]
+            return cache[one.slot, one.first_seen(window, self._first) : one.width].transpose(0, 1)[None]
         return cache[self._slots, : max(one.width for one in self.segments)].transpose(1, 2)
 
     def put(self, target: torch.Tensor, made: torch.Tensor) -> None:
@@ -103,7 +112,7 @@ class Group:
         """Numbers that are added to products, ``(rows, length, seen)``; None where everything is seen."""
         if len(self.segments) == 1:
             (one,) = self.segments
-            seen = None if len(one.tokens) == 1 else one.seen(window)[None]
+            seen = None if len(one.tokens) == 1 else one.seen(window, self._first)[None]
         else:
             width = max(one.width for one in self.segments)
             seen = np.zeros((len(self.segments), self.length, width), dtype=bool)
@@ -117,19 +126,20 @@ class Group:
         return mask.masked_fill_(torch.from_numpy(~seen), torch.finfo(dtype).min).to(self._device)
 
 
-def grouped(segments: Sequence[Segment], device: torch.device, *, pad: bool) -> list[Group]:
+def grouped(segments: Sequence[Segment], device: torch.device, *, pad: bool, first: int = 0) -> list[Group]:
     """Groups of the segments of a pass.
 
     Args:
         segments: In the order of the pass.
         device: Of the model.
         pad: Whether short segments are padded to one call, which saves a GPU launches; a CPU would work on the padding.
+        first: As in :class:`Group`; 0 where they are padded.
     """
     starts = np.cumsum([0, *(len(one.tokens) for one in segments)]).tolist()
     places = list(zip(segments, starts, strict=False))
     short = [pair for pair in places if pad and len(pair[0].tokens) <= _SHORT]
     alone = [[pair] for pair in places if not (pad and len(pair[0].tokens) <= _SHORT)]
     return [
-        Group([one for one, _ in part], [start for _, start in part], device)
+        Group([one for one, _ in part], [start for _, start in part], device, first)
         for part in ([*alone, short] if short else alone)
     ]

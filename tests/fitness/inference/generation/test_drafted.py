@@ -48,6 +48,8 @@ def test_answers_are_those_of_plain_generation(kind: str) -> None:
     wrong = [[(*one.ids[:9], 5, *one.ids[10:]), other.ids] for one, other in zip(expected, expected[::-1], strict=True)]
     for known in (None, own, wrong):
         for shared in (0, SHOTS):
+            # In the second case the beginning is attended to where it lies, unless there are windows or caps.
+            model.set_attn_implementation("sdpa" if shared and kind != "gemma2" else "eager")
             assert drafted(model, prompts, known, shared=shared, answered=200) == expected
 
 

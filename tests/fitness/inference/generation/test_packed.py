@@ -64,3 +64,28 @@ def test_a_model_whose_layers_do_not_come_to_it_is_refused_and_left_as_it_was() 
     with pytest.raises(ValueError, match="0 of 2 layers"):
         read(model, PackedAttention(1, 40), [Segment.chain(0, 0, ROWS[0])])
     assert model.config._attn_implementation == "eager"
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen2"])
+def test_a_beginning_that_all_rows_share_is_attended_to_where_it_lies(kind: str) -> None:
+    model = loud(kind)
+    model.set_attn_implementation("sdpa")
+    packed, rows = PackedAttention(3, 40), [np.concatenate([ROWS[0][:9], row]) for row in ROWS[1:]]
+    read(model, packed, [Segment.chain(2, 0, ROWS[0][:9])])
+    assert packed.lend(2, 9)
+    found = read(model, packed, [Segment.chain(slot, 9, row[9:15]) for slot, row in enumerate(rows)])
+    expected = [alone(model, row[:15], 6) for row in rows]
+    torch.testing.assert_close(found, torch.cat(expected), rtol=1e-4, atol=1e-4)
+    found = read(model, packed, [Segment.chain(1, 15, rows[1][15:]), Segment.chain(0, 15, rows[0][15:16])])
+    expected = [alone(model, rows[1], len(rows[1]) - 15), alone(model, rows[0][:16], 1)]
+    torch.testing.assert_close(found, torch.cat(expected), rtol=1e-4, atol=1e-4)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "mistral"])
+def test_attention_that_is_more_than_that_needs_copies(kind: str) -> None:
+    model = loud(kind, **NARROW.get(kind, {}))  # eager attention, and a cap, or windows
+    packed = PackedAttention(2, 40)
+    read(model, packed, [Segment.chain(1, 0, ROWS[0])])
+    assert not packed.lend(1, 9)
