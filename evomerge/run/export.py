@@ -14,7 +14,7 @@ from evomerge.recipe import ModelRef, Recipe
 from evomerge.run import paths
 from evomerge.run.members import find_member, recorded_answers
 from evomerge.run.model_folder.card import Measured, inherited_licence, licence_of, measured, model_card, uncited
-from evomerge.run.model_folder.verification import ran_remote_code, verify, verify_weights
+from evomerge.run.model_folder.verification import Compared, ran_remote_code, verify, verify_weights
 from evomerge.run.recipe_files.writing import as_mergekit
 from evomerge.settings import parse_size
 from evomerge.store import RunStore, baselines, clusters_of, described_items
@@ -144,12 +144,16 @@ def export_member(
     warnings += uncited(recipe)
     with appearing(out, made=False) as draft:
         build(recipe, draft, max_shard_size=shard_bytes, offline=offline, scores=_scores(store, digest))
-        if answers:
-            difference, tolerance = verify(store, recorded.split, answers, draft)
-        else:
-            difference, tolerance = 0.0, 0.0
+        compared = verify(store, recorded.split, answers, draft) if answers else Compared(0.0, 0.0)
+        if compared.rewritten or not answers:
             verify_weights(store, Merger(checkpoints), recipe, draft)
-    return Exported(out, digest[:12], recorded.split, recorded.items, difference, tolerance, tuple(warnings))
+    if compared.rewritten:
+        warnings.append(
+            f"{compared.rewritten} of {recorded.items} items got other generated texts, as rounding makes of other "
+            "arrangements; the exported weights are the candidate's, bit for bit",
+        )
+    found = compared.difference, compared.tolerance
+    return Exported(out, digest[:12], recorded.split, recorded.items, *found, tuple(warnings))
 
 
 def _why_nonfinite(checkpoints: Checkpoints, error: NonFinite) -> list[str]:

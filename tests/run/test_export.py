@@ -115,8 +115,8 @@ def test_a_mismatch_exits_non_zero_and_leaves_nothing(
 
 def test_a_log_likelihood_that_is_no_number_is_a_mismatch() -> None:
     one, nan = (Response("t", "i", {}, (value,)) for value in (1.0, math.nan))
-    assert largest_difference([one], [one]) == 0.0
-    assert largest_difference([one], [nan]) == math.inf
+    assert largest_difference([one], [one]) == (0.0, 0)
+    assert largest_difference([one], [nan])[0] == math.inf
 
 
 def test_a_program_that_is_told_to_end_leaves_nothing(
