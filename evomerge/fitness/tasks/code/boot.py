@@ -66,4 +66,5 @@ def _main() -> None:
     leave(0)
 
 
-_main()
+if __name__ == "__main__":  # its text is the command of a Python of its own
+    _main()

@@ -1,6 +1,6 @@
 """Tries, inside a sandbox with room for four processes, what programs must not be able to do; passes if nothing works.
 
-Run as an answer by :func:`evomerge.fitness.tasks.code.sandbox.refusal`, never imported.
+Run as an answer by :func:`evomerge.fitness.tasks.code.sandbox.refusal`; importing it tries nothing.
 """
 
 from __future__ import annotations
@@ -49,11 +49,16 @@ def _see_processes() -> bool:
     return os.path.exists("/proc/self")
 
 
-assert not _write_outside(), "it can write outside its folder"
-assert not _reach(socket.AF_INET, ("192.0.2.1", 9)), "it can reach a network"
-assert not _reach(socket.AF_INET, ("127.0.0.1", 9)), "it can reach the machine's own services"
-assert not _see_processes(), "it can see processes"
-assert os.getpid() == 2 and os.getuid() not in (0, 65534), "it is in the machine's own namespaces"  # noqa: PT018
-assert resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY, "its memory has no limit"
-assert os.statvfs("/tmp").f_blocks * os.statvfs("/tmp").f_frsize <= 64 << 20, "its folder has no limit"
-assert not _fork_freely(), "it can start processes without limit"
+def _try_all() -> None:
+    assert not _write_outside(), "it can write outside its folder"
+    assert not _reach(socket.AF_INET, ("192.0.2.1", 9)), "it can reach a network"
+    assert not _reach(socket.AF_INET, ("127.0.0.1", 9)), "it can reach the machine's own services"
+    assert not _see_processes(), "it can see processes"
+    assert os.getpid() == 2 and os.getuid() not in (0, 65534), "it is in the machine's own namespaces"  # noqa: PT018
+    assert resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY, "its memory has no limit"
+    assert os.statvfs("/tmp").f_blocks * os.statvfs("/tmp").f_frsize <= 64 << 20, "its folder has no limit"
+    assert not _fork_freely(), "it can start processes without limit"
+
+
+if __name__ == "answer":  # the name of programs in a sandbox; elsewhere nothing may be tried
+    _try_all()
