@@ -15,20 +15,10 @@ from evomerge.evaluation import Job
 from evomerge.run.search import prepare, search_plan
 from evomerge.search import run
 from evomerge.store import RunStore
+from tests.candidate.verified import TOLD
 from tests.run.family import Family, answers, records
 from tests.search.sessions import Counting
 
-TOLD = """
-task: told
-dataset_path: json
-dataset_kwargs: {data_files: {test: first.jsonl}}
-test_split: test
-output_type: generate_until
-doc_to_text: '{{question}}'
-doc_to_target: '{{options[0]}}'
-generation_kwargs: {until: ["\\n"], max_gen_toks: 6, do_sample: false}
-metric_list: [{metric: exact_match, aggregation: mean, higher_is_better: true}]
-"""
 SMALL = {
     "tasks": "[told,second]",
     "evaluations": 8,
