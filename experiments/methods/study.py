@@ -78,6 +78,10 @@ def families(models: Path) -> dict[str, Family]:
         "tasks": ["smollm2_kinds", "smollm2_sounds"],
         "task_path": ["experiments/smollm2/tasks"],
         "genome.frozen": ["embedding", "norm"],
+        "model.dtype": "bfloat16",
+        # Most of the work is answering held-out items, of which there are 720: fewer candidates come so far.
+        "promote.candidates": 8,
+        "confirm.finalists": 3,
     }
     return {
         "example": Family({"experiment": "example"}, ("exam_a", "exam_b"), 3),
