@@ -12,7 +12,7 @@ from evomerge.config.value_types import Kind
 from evomerge.errors import suggest
 from evomerge.run.audit.config import AuditConfig
 from evomerge.run.cluster.settings import SubmitSettings, WorkerConfig
-from evomerge.run.run_config import (
+from evomerge.run.configs.verbs import (
     CompareConfig,
     EvaluateConfig,
     ExplainConfig,
@@ -20,8 +20,8 @@ from evomerge.run.run_config import (
     MergeConfig,
     MethodsConfig,
     ReportConfig,
-    RunConfig,
 )
+from evomerge.run.run_config import RunConfig
 from evomerge.run.status.config import StatusConfig
 from evomerge.settings import Declared, declared
 

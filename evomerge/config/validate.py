@@ -14,8 +14,7 @@ from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run import environment
 from evomerge.run.audit.config import AuditConfig, answers_kept
 from evomerge.run.cluster.settings import WorkerConfig
-from evomerge.run.paths import expanded, is_file, is_folder, new_file_problem, new_folder_problem, sibling
-from evomerge.run.run_config import (
+from evomerge.run.configs.verbs import (
     CompareConfig,
     EvaluateConfig,
     ExplainConfig,
@@ -23,8 +22,9 @@ from evomerge.run.run_config import (
     MergeConfig,
     MethodsConfig,
     ReportConfig,
-    RunConfig,
 )
+from evomerge.run.paths import expanded, is_file, is_folder, new_file_problem, new_folder_problem, sibling
+from evomerge.run.run_config import RunConfig
 from evomerge.run.status.config import StatusConfig
 from evomerge.settings import build
 from evomerge.store import read_manifest

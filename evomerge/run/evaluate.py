@@ -23,9 +23,10 @@ from evomerge.evaluation import SPLITS, Response
 from evomerge.fitness import FitnessSettings, Scorer, TaskSuite, inspect_tasks
 from evomerge.merging import Checkpoints, Merger
 from evomerge.recipe import AdapterRef
+from evomerge.run.configs.verbs import EvaluateConfig
 from evomerge.run.recipes.models import Folders, as_adapter, other_bases
 from evomerge.run.recipes.space import alone
-from evomerge.run.run_config import EvaluateConfig, fitness_settings
+from evomerge.run.run_config import fitness_settings
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from evomerge.errors import InputError, suggest
 from evomerge.merging import Merger
 from evomerge.merging.plan import Input, MergePlan, OutputTensor, RecipeSource
 from evomerge.recipe import Recipe
+from evomerge.run.configs.verbs import ExplainConfig
 from evomerge.run.export import open_sources
 from evomerge.run.recipe_files import RecipeFile
 from evomerge.run.recipe_files.model_facts import facts_of
-from evomerge.run.run_config import ExplainConfig
 
 _SHOWN = 5  # names of tensors in an error
 _INDENT = "  "

@@ -12,8 +12,9 @@ from evomerge.errors import InputError
 from evomerge.merging import Checkpoints
 from evomerge.recipe import DEFAULT_LAYER_PATTERN, ParameterGroups, UnknownTensorName, patterns_of
 from evomerge.report.likeness import Compared, likeness_page
+from evomerge.run.configs.verbs import CompareConfig
 from evomerge.run.recipes.models import Folders, open_models, other_bases, with_adapters
-from evomerge.run.run_config import CompareConfig, RunConfig
+from evomerge.run.run_config import RunConfig
 from evomerge.store import write_text
 
 _EVERY = 2.0  # seconds between two words on how far it is

@@ -1,4 +1,4 @@
-"""The configurations of the verbs: frozen values whose fields declare the keys of the command line."""
+"""The configuration of a search: a frozen value whose fields declare the keys of the command line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from evomerge.candidate.settings import ModelSettings, RuntimeSettings
-from evomerge.evaluation import SPLITS
+from evomerge.candidate.settings import ModelSettings
 from evomerge.executors import ExecutorSettings
 from evomerge.fitness.settings import FitnessSettings
 from evomerge.genome import GenomeSettings
@@ -21,16 +20,13 @@ from evomerge.tracking import TrackingSettings
 
 SEED = setting("the one seed that everything random follows from", low=0, high=2**63 - 1)
 OFFLINE = setting("never ask the hub; null: unless a hub id or a built-in task needs it")
-OUT_FOLDER = setting("the folder to make")
-SHARD_SIZE = setting("largest file, such as 5GB", low=1, form="bytes")
-RUN_FOLDER = setting("a run's folder")
-_UNMATCHED = (
+UNMATCHED_HELP = (
     "tensors that not all models have in one shape: freeze: the reference's stay and others are left out; keep: others "
     "are copied too"
 )
 
-_EMBEDDINGS = "input and output embeddings; base: the base's, whatever the other models' tokens are"
-_TOKENIZER = (
+EMBEDDINGS_HELP = "input and output embeddings; base: the base's, whatever the other models' tokens are"
+TOKENIZER_HELP = (
     "whose tokens the merged model has; reference: the reference's, embeddings merged row by row; base: the same, "
     "merged token by token; union: those of all models, token by token"
 )
@@ -127,9 +123,9 @@ class RunConfig:
         default=None,
         metadata=setting("finds the layer index in tensor names; null: built in", form="regular expression"),
     )
-    unmatched: str = field(default="refuse", metadata=setting(_UNMATCHED, choices=UNMATCHED))
-    embeddings: str = field(default="merge", metadata=setting(_EMBEDDINGS, choices=EMBEDDINGS))
-    tokenizer: str = field(default="reference", metadata=setting(_TOKENIZER, choices=TOKENIZERS))
+    unmatched: str = field(default="refuse", metadata=setting(UNMATCHED_HELP, choices=UNMATCHED))
+    embeddings: str = field(default="merge", metadata=setting(EMBEDDINGS_HELP, choices=EMBEDDINGS))
+    tokenizer: str = field(default="reference", metadata=setting(TOKENIZER_HELP, choices=TOKENIZERS))
     functions: tuple[str, ...] = field(
         default=(),
         metadata=setting(
@@ -181,95 +177,6 @@ class RunConfig:
     def to_json(self) -> dict[str, Any]:
         """The resolved configuration as a JSON object, for the manifest; without the command."""
         return as_json(self)
-
-
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """The configuration of ``evaluate``; fields mean what they mean in :class:`RunConfig`."""
-
-    model: ModelRef = field(metadata=setting("the model or LoRA adapter: a folder or a hub id", form="checkpoint"))
-    fitness: FitnessSettings = field(
-        default_factory=FitnessSettings, metadata=section(omit=("items_per_task", "test_items_per_task"))
-    )
-    split: str = field(default="test", metadata=setting("which items", choices=(*SPLITS, "all")))
-    items_per_task: int | None = field(default=None, metadata=setting("items per task; null: all", low=1))
-    seed: int = field(default=0, metadata=SEED)
-    offline: bool | None = field(default=None, metadata=OFFLINE)
-    out: str | None = field(default=None, metadata=setting("a JSON file for the scores and answers"))
-    runtime: RuntimeSettings = field(default_factory=RuntimeSettings, metadata=section("model"))
-
-
-@dataclass(frozen=True)
-class MergeConfig:
-    """The configuration of ``merge``."""
-
-    recipe: str = field(metadata=setting("a recipe: recipe.json, or mergekit's YAML"))
-    out: str = field(metadata=OUT_FOLDER)
-    max_shard_size: int = field(default=5_000_000_000, metadata=SHARD_SIZE)
-    offline: bool | None = field(default=None, metadata=OFFLINE)
-    device: str = field(default="cpu", metadata=setting("where tensors are merged: cpu, cuda, ..."))
-    unmatched: str | None = field(
-        default=None, metadata=setting(f"{_UNMATCHED}; null: what the recipe says, or refuse", choices=UNMATCHED)
-    )
-    embeddings: str | None = field(
-        default=None, metadata=setting(f"{_EMBEDDINGS}; null: what the recipe says, or merge", choices=EMBEDDINGS)
-    )
-    tokenizer: str | None = field(
-        default=None, metadata=setting(f"{_TOKENIZER}; null: what the recipe says", choices=TOKENIZERS)
-    )
-
-
-@dataclass(frozen=True)
-class CompareConfig:
-    """The configuration of ``compare``; models and base are as in :class:`RunConfig`."""
-
-    models: tuple[ModelRef, ...] = field(
-        metadata=setting("the models to compare: folders or hub ids, of LoRA adapters too", form="checkpoints")
-    )
-    base: ModelRef | None = field(
-        default=None, metadata=setting("the model that the others were fine-tuned from", form="checkpoint")
-    )
-    out: str = field(default="comparison.html", metadata=setting("the page to write"))
-    offline: bool | None = field(default=None, metadata=OFFLINE)
-
-
-@dataclass(frozen=True)
-class ExplainConfig:
-    """The configuration of ``explain``."""
-
-    recipe: str = field(metadata=setting("a recipe: recipe.json, or mergekit's YAML"))
-    tensor: str = field(metadata=setting("a tensor's name in the files of the merged model"))
-    offline: bool | None = field(default=None, metadata=OFFLINE)
-
-
-@dataclass(frozen=True)
-class ReportConfig:
-    """The configuration of ``report``."""
-
-    run: str = field(metadata=setting("the folder of a run, or of a sweep"))
-
-
-@dataclass(frozen=True)
-class MethodsConfig:
-    """The configuration of ``methods``."""
-
-    name: str | None = field(default=None, metadata=setting("one method, with all of its options; null: all methods"))
-    json: str | None = field(default=None, metadata=setting("a JSON file for the same as data"))
-    markdown: str | None = field(default=None, metadata=setting("a Markdown file for the table of all methods"))
-
-
-@dataclass(frozen=True)
-class ExportConfig:
-    """The configuration of ``export``."""
-
-    run: str = field(metadata=RUN_FOLDER)
-    member: str = field(metadata=setting("an id from front.json, knee, or best:TASK"))
-    out: str = field(metadata=OUT_FOLDER)
-    max_shard_size: int = field(default=5_000_000_000, metadata=SHARD_SIZE)
-    offline: bool | None = field(default=None, metadata=OFFLINE)
-    trust_remote_code: bool = field(
-        default=False, metadata=setting("run model code that comes with the checkpoints, if the run did")
-    )
 
 
 def child_seed(seed: int, name: str) -> int:

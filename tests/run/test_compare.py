@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from evomerge.cli.main import main
 from evomerge.recipe import CheckpointRef
+from evomerge.run.configs.verbs import CompareConfig
 from evomerge.run.likeness import compare
-from evomerge.run.run_config import CompareConfig
 from tests.adapters import lora
 from tests.run.family import Family
 

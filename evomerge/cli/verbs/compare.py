@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from evomerge.report.likeness import as_text
+from evomerge.run.configs.verbs import CompareConfig
 from evomerge.run.likeness import compare
-from evomerge.run.run_config import CompareConfig
 
 
 def run(config: CompareConfig) -> int:

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from evomerge.run.configs.verbs import EvaluateConfig
 from evomerge.run.evaluate import evaluate, table
-from evomerge.run.run_config import EvaluateConfig
 from evomerge.store import write_json
 from evomerge.texts import printable
 

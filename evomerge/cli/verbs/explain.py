@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from evomerge.run.configs.verbs import ExplainConfig
 from evomerge.run.explain import explain
-from evomerge.run.run_config import ExplainConfig
 
 
 def run(config: ExplainConfig) -> int:

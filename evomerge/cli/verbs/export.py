@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from evomerge.run.configs.verbs import ExportConfig
 from evomerge.run.export import export_member
 from evomerge.run.model_folder.verification import ExportMismatch
-from evomerge.run.run_config import ExportConfig
 from evomerge.texts import printable
 
 

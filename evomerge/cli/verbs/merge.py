@@ -8,8 +8,8 @@ from dataclasses import replace
 from evomerge.candidate import resolve_device
 from evomerge.recipe import Tokenizer
 from evomerge.run import recipe_files
+from evomerge.run.configs.verbs import MergeConfig
 from evomerge.run.export import build, notes
-from evomerge.run.run_config import MergeConfig
 from evomerge.texts import printable
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evomerge.run.configs.verbs import MethodsConfig
 from evomerge.run.description.method_table import as_json, details, markdown, overview
-from evomerge.run.run_config import MethodsConfig
 from evomerge.store import write_json
 from evomerge.texts import printable
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evomerge import report
 from evomerge.report import sweep
-from evomerge.run.run_config import ReportConfig
+from evomerge.run.configs.verbs import ReportConfig
 from evomerge.store import is_sweep
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from evomerge.run.run_config import RUN_FOLDER
+from evomerge.run.configs.verbs import RUN_FOLDER
 from evomerge.settings import setting
 
 __all__ = ["SubmitSettings", "WorkerConfig"]
