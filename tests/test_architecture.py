@@ -29,7 +29,8 @@ ALLOWED: dict[str, set[str]] = {
     "fitness": {"evaluation"},
     "dialects": {"recipe", "evaluation", "methods"},
     "search": {"recipe", "evaluation", "analysis", "store", "genome", "executors"},
-    "candidate": {"recipe", "evaluation", "merging", "methods", "checkpoints", "fitness"},
+    "statistics": {"recipe", "checkpoints", "merging", "methods", "fitness", "kernels"},
+    "candidate": {"recipe", "evaluation", "merging", "methods", "checkpoints", "fitness", "statistics"},
     "report": {"recipe", "evaluation", "analysis", "store"},
     "tracking": {"evaluation", "analysis", "search"},
 }
@@ -39,6 +40,7 @@ FLOORS = (
     {"evaluation", "methods", "genome", "checkpoints"},
     {"store", "executors", "fitness", "dialects", "post"},
     {"merging"},
+    {"statistics"},
     {"candidate", "search", "report"},
     {"tracking"},
     {"run", "contracts"},
@@ -55,10 +57,20 @@ ALLOWED |= {"errors": set()} | {name: {"errors"} for name in GROUND - {"errors"}
 TOP = {"api", "__init__", "__main__"}  # may import everything below
 
 # Rooms (or folders inside a room) that alone may import a library.
-TORCH_ROOMS = {"kernels", "methods", "post", "checkpoints", "merging", "fitness", "candidate", "contracts"}
+TORCH_ROOMS = {
+    "kernels",
+    "methods",
+    "post",
+    "checkpoints",
+    "merging",
+    "fitness",
+    "statistics",
+    "candidate",
+    "contracts",
+}
 HOMES: dict[str, set[str]] = {
     "torch": TORCH_ROOMS,
-    "transformers": {"checkpoints", "merging", "fitness/inference", "candidate"},
+    "transformers": {"checkpoints", "merging", "fitness/inference", "statistics", "candidate"},
     "safetensors": {"checkpoints"},
     "triton": {"kernels/fused/program"},
     "huggingface_hub": {"checkpoints"},
@@ -131,6 +143,18 @@ def test_rooms_import_only_what_lies_below() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_statistics_know_tokens_and_what_methods_need_but_no_task_and_no_method() -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {name}"
+        for path, room, tree in modules()
+        if room == "statistics"
+        for name in imported_modules(tree)
+        if (name.startswith("evomerge.fitness.") and not name.startswith("evomerge.fitness.inference"))
+        or (name.startswith("evomerge.methods") and name not in ("evomerge.methods", "evomerge.methods.Need"))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize("library", sorted(HOMES))
 def test_big_libraries_have_one_home(library: str) -> None:
     users = {
@@ -185,7 +209,7 @@ def imported_modules(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-REGISTRIES = {"methods", "post", "searchers", "executors", "tracking"}  # folders with one file per plugin
+REGISTRIES = {"methods", "post", "searchers", "executors", "statistics", "tracking"}  # folders with one file per plugin
 
 
 def test_no_folder_is_crowded() -> None:
