@@ -22,6 +22,7 @@ from evomerge.contracts.method_cases import (
     random_values,
     same_bits,
 )
+from evomerge.contracts.statistics_cases import statistics_for
 from evomerge.errors import InputError
 from evomerge.kernels import BLOCK, random_key, torch_only
 from evomerge.methods import MergeMethod
@@ -265,7 +266,8 @@ class MethodContract:
                 method.merge(context, replace(sources, prepared=Untouchable()), self.values(options), base.clone())
                 continue
             contexts = [replace(CONTEXT, keys=(seed,) * self.count) for seed in (1, 2)]
-            first, second = (method.prepare(context, base, models, options) for context in contexts)
+            known = statistics_for(method.needs(options), base, models)
+            first, second = (method.sources(own, base, models, options, known).prepared for own in contexts)
             sizes.append(sum(array.nbytes for array in first.values()))
             assert sizes[-1] <= method.prepared_bytes(shape, self.count, options), shape
             assert set(first) == set(second)

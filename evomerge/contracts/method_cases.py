@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from evomerge.contracts.statistics_cases import statistics_for
 from evomerge.kernels import random_key
 from evomerge.methods import MergeMethod, TensorContext, TensorSources
 from evomerge.post import PostProcess
@@ -102,9 +103,9 @@ def prepared(
     *,
     keys: Sequence[int] | None = None,
 ) -> tuple[TensorContext, TensorSources]:
-    """Context and sources of the only tensor of a model, with a survey where the method has one."""
+    """Context and sources of the only tensor of a model, with statistics and a survey where the method has them."""
     context = replace(CONTEXT, keys=tuple(keys or (random_key(0, i, "x") for i in range(len(models)))))
-    sources = method.sources(context, base, models, options)
+    sources = method.sources(context, base, models, options, statistics_for(method.needs(options), base, models))
     if method.survey is not None:
         sources = replace(sources, survey=method.survey([(context, sources)], options))
     return context, sources

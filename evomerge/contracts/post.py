@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from evomerge.contracts.method_cases import family, in_every_variant_of, random_values, same_bits
+from evomerge.contracts.statistics_cases import statistics_for
 from evomerge.errors import InputError
 from evomerge.kernels import BLOCK, torch_only
 from evomerge.methods import TensorContext, TensorSources
@@ -55,7 +56,8 @@ class PostContract:
         """
         base, models = tensors
         sources, own = TensorSources(base, models, {}), delta.clone()
-        context = StepContext("x", 1, "mlp", LAYERS, options)
+        known = statistics_for(self.step.needs(options), base, models)
+        context = StepContext("x", 1, "mlp", LAYERS, options, statistics=known)
         survey = None
         if self.step.survey is not None:
             survey = self.step.survey([(TensorContext("x", 1, "mlp"), sources)], options)

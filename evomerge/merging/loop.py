@@ -264,8 +264,7 @@ class Merger:
             placed = partial(self._weights.placed, (plan.outputs.prepared_key, tensor.name), arrays)
             return context, TensorSources(base, models, plan.outputs.options, arrays, placed=placed)
         # Without keys: what is prepared serves every seed.
-        arrays = plan.outputs.method.prepare(replace(context, keys=()), base, models, plan.outputs.options)
-        return context, TensorSources(base, models, plan.outputs.options, arrays)
+        return context, plan.outputs.method.sources(replace(context, keys=()), base, models, plan.outputs.options)
 
     def _prepare(self, plan: MergePlan, names: Sequence[str]) -> Iterator[tuple[str, Arrays]]:
         for tensor, inputs in self._fetched([plan.outputs.tensors[name] for name in names]):

@@ -11,6 +11,7 @@ from evomerge.methods._shared.coefficient_problems import coefficient_problems
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, TensorContext, TensorSet, TensorSources
 from evomerge.methods._shared.mergekit import MergekitParameters
+from evomerge.methods._shared.needs import Need, Statistics
 from evomerge.methods._shared.whole_tensor import whole_tensor
 from evomerge.options import Option
 from evomerge.registry import Registry
@@ -19,7 +20,9 @@ __all__ = [
     "Coefficients",
     "MergeMethod",
     "MergekitParameters",
+    "Need",
     "Option",
+    "Statistics",
     "TensorContext",
     "TensorSet",
     "TensorSources",

@@ -1,6 +1,7 @@
 """Shared parts of merge methods: their declaration, options and coefficients, and sparsified task vectors.
 
-- :mod:`.declaration`: :class:`MergeMethod`; :mod:`.inputs`: what its functions are given.
+- :mod:`.declaration`: :class:`MergeMethod`; :mod:`.inputs`: what its functions are given;
+  :mod:`.needs`: the statistics of activations and gradients that it reads.
 - :mod:`.options`, :mod:`.coefficients`, :mod:`.mergekit`: one word for one thing in all methods.
 - :mod:`.task_vector`: the merge of all methods on deltas; :mod:`.sparsify`: the masks that tell them apart.
 - :mod:`.ranks`: ranks of a delta's elements within rows.

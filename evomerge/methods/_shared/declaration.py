@@ -19,6 +19,7 @@ from evomerge.methods._shared.inputs import (
     TensorSources,
 )
 from evomerge.methods._shared.mergekit import MergekitParameters
+from evomerge.methods._shared.needs import Need, Statistics, chosen
 from evomerge.methods._shared.whole_tensor import whole_tensor_bytes
 from evomerge.options import Option, RecipeOptions, model_numbers
 from evomerge.recipe import Coefficient, Recipe
@@ -36,6 +37,10 @@ def _no_bytes(shape: Sequence[int], n_inputs: int, options: Options) -> int:
 
 
 def _any_count(n_models: int, options: Options) -> Sequence[str]:
+    return ()
+
+
+def _no_needs(options: Options) -> tuple[Need, ...]:
     return ()
 
 
@@ -68,7 +73,9 @@ class MergeMethod(RecipeOptions, sort="method"):
         prepare: ``prepare(context, base, models, options)`` computes everything independent of coefficients, once per
             tensor: named contiguous tensors on the CPU, a function of nothing but the tensors, the options and the
             tensor's name, layer and kind (not of the random keys). They can be stored, mapped into memory and shared
-            between processes.
+            between processes. Of a method with needs it is called with the statistics of the tensor after these.
+        needs: ``needs(options)`` names the statistics that ``prepare`` reads. They are gone once it has: ``merge`` sees
+            nothing but what was prepared.
         prepared_bytes: ``prepared_bytes(shape, n_models, options)`` is the most that the prepared tensors take; given
             where ``prepare`` is.
         scratch_bytes: ``scratch_bytes(shape, n_inputs, options)`` is the memory beside blocks that ``merge``, or
@@ -113,6 +120,7 @@ class MergeMethod(RecipeOptions, sort="method"):
     count_problems: Callable[[int, Options], Sequence[str]] = _any_count
     stochastic: bool = False
     prepare: Callable[..., Mapping[str, torch.Tensor]] | None = None
+    needs: Callable[[Options], tuple[Need, ...]] = _no_needs
     prepared_bytes: Callable[[Sequence[int], int, Options], int] | None = None
     scratch_bytes: Callable[[Sequence[int], int, Options], int] = _no_bytes
     prepares: Callable[[TensorContext, Sequence[int], Options], bool] | None = None
@@ -146,9 +154,26 @@ class MergeMethod(RecipeOptions, sort="method"):
         base: torch.Tensor | None,
         models: Sequence[torch.Tensor],
         options: Options,
+        statistics: Statistics | None = None,
     ) -> TensorSources:
-        """Inputs of :attr:`merge`, freshly prepared; without a survey."""
-        prepared = {} if self.prepare is None else self.prepare(context, base, models, options)
+        """Inputs of :attr:`merge`, freshly prepared; without a survey.
+
+        Args:
+            context: The tensor's identity.
+            base: The base's tensor, or None.
+            models: The models' tensors.
+            options: Resolved options.
+            statistics: Those of the tensor, of a method that needs some.
+
+        Raises:
+            InputError: If a statistic that the method needs is not there.
+        """
+        prepared: Mapping[str, torch.Tensor] = {}
+        if self.prepare is not None and (needs := self.needs(options)):
+            known = chosen(f"method {self.name}", context.name, needs, statistics, len(models))
+            prepared = self.prepare(context, base, models, options, known)
+        elif self.prepare is not None:
+            prepared = self.prepare(context, base, models, options)
         return TensorSources(base, models, options, prepared)
 
     def problems(self, recipe: Recipe) -> list[str]:

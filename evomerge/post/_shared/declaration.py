@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from evomerge.methods import TensorSet, TensorSources
+from evomerge.methods import Need, Statistics, TensorSet, TensorSources
 from evomerge.options import Option, RecipeOptions
 from evomerge.recipe import Coefficient
 
@@ -30,6 +30,7 @@ class StepContext:
         options: The step's options, resolved.
         survey: The step's findings about all sources.
         measured: The step's findings about the whole merged delta of this candidate.
+        statistics: The statistics of the tensor that the step needs.
     """
 
     name: str
@@ -39,6 +40,7 @@ class StepContext:
     options: Options = field(default_factory=dict)
     survey: Any = None
     measured: Any = None
+    statistics: Statistics = field(default_factory=dict)
 
 
 Apply = Callable[[StepContext, TensorSources, "torch.Tensor", Values], "torch.Tensor | None"]
@@ -47,6 +49,10 @@ DeltaSet = Iterable[tuple[StepContext, TensorSources, "torch.Tensor"]]
 
 
 def _no_coefficients(options: Options) -> tuple[Coefficient, ...]:
+    return ()
+
+
+def _no_needs(options: Options) -> tuple[Need, ...]:
     return ()
 
 
@@ -86,6 +92,7 @@ class PostProcess(RecipeOptions, sort="step"):
         options: The options it takes.
         count_problems: ``count_problems(n_models, options)`` gives the reasons why these options do not fit so many
             merged models, one sentence each.
+        needs: ``needs(options)`` names the statistics that ``apply`` finds in its context.
         identity: ``identity(values, options)`` says whether the step changes nothing under these coefficients of a
             group. It is then left out there, so that the merge is bit for bit the one without it.
         survey: ``survey(tensors, options)`` computes findings about base and models of all tensors, independent of all
@@ -106,6 +113,7 @@ class PostProcess(RecipeOptions, sort="step"):
     coefficients: Callable[[Options], tuple[Coefficient, ...]] = _no_coefficients
     options: Mapping[str, Option] = field(default_factory=dict)
     count_problems: Callable[[int, Options], Sequence[str]] = _any_count
+    needs: Callable[[Options], tuple[Need, ...]] = _no_needs
     identity: Callable[[Values, Options], bool] = _never
     survey: Callable[[TensorSet, Options], Any] | None = None
     measure: Callable[[DeltaSet, Any, Options], Any] | None = None
