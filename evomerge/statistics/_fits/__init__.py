@@ -1,0 +1,1 @@
+"""Numbers of several models together that are fitted or measured on their texts."""

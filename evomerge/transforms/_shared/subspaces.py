@@ -1,0 +1,61 @@
+"""Merging of matrices in task subspaces: MaTS (Tam et al. 2024, arXiv:2312.04339).
+
+The merged matrix is the one that all models' quadratic losses add up to the least for. The curvature of a model's loss
+is a Kronecker product: inner products of the inputs on one side, and of the gradients at the outputs on the other. With
+the input side alone this is RegMean.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+
+import torch
+
+from evomerge.transforms._shared.conjugate_gradients import TOLERANCE, Solved, solve
+
+
+def scaled_off_diagonal(gram: torch.Tensor, factor: float) -> torch.Tensor:
+    """A matrix of inner products in float64, whose entries off the diagonal are scaled."""
+    gram = gram.double()
+    return factor * gram + (1.0 - factor) * torch.diag(gram.diagonal())
+
+
+def merge_matrices(
+    weights: Sequence[torch.Tensor],
+    inputs: Sequence[torch.Tensor],
+    gradients: Sequence[torch.Tensor] | None,
+    start: torch.Tensor,
+    *,
+    iterations: int,
+    tolerance: float = TOLERANCE,
+) -> Solved:
+    """The matrix W with ``sum B_i W A_i = sum B_i W_i A_i``, by conjugate gradients.
+
+    Args:
+        weights: Each model's, (out, in).
+        inputs: ``A_i``, inner products of its inputs, (in, in); as they are to be used, see `scaled_off_diagonal`.
+        gradients: ``B_i``, inner products of the gradients at its outputs, (out, out); None is the identity.
+        start: Where to begin, (out, in).
+        iterations: The most.
+        tolerance: Of the residual, relative to the right side.
+    """
+    grams = [gram.double() for gram in inputs]
+    total = sum_of(grams)
+    if gradients is None:
+        right = sum_of(weight.double() @ gram for weight, gram in zip(weights, grams, strict=True))
+        return solve(lambda matrix: matrix @ total, right, start, iterations=iterations, tolerance=tolerance)
+    pairs = list(zip(grams, (gram.double() for gram in gradients), strict=True))
+    right = sum_of(b @ weight.double() @ a for (a, b), weight in zip(pairs, weights, strict=True))
+    return solve(
+        lambda matrix: sum_of(b @ matrix @ a for a, b in pairs),
+        right,
+        start,
+        iterations=iterations,
+        tolerance=tolerance,
+    )
+
+
+def sum_of(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+    """The sum of tensors, added up in their order."""
+    return functools.reduce(torch.add, tensors)
