@@ -31,6 +31,7 @@ ALLOWED: dict[str, set[str]] = {
     "search": {"recipe", "evaluation", "analysis", "store", "genome", "executors"},
     "statistics": {"recipe", "checkpoints", "merging", "methods", "fitness", "kernels"},
     "candidate": {"recipe", "evaluation", "merging", "methods", "checkpoints", "fitness", "statistics"},
+    "transforms": {"recipe", "merging", "methods", "checkpoints", "statistics"},
     "report": {"recipe", "evaluation", "analysis", "store"},
     "tracking": {"evaluation", "analysis", "search"},
 }
@@ -41,7 +42,7 @@ FLOORS = (
     {"store", "executors", "fitness", "dialects", "post"},
     {"merging"},
     {"statistics"},
-    {"candidate", "search", "report"},
+    {"candidate", "search", "report", "transforms"},
     {"tracking"},
     {"run", "contracts"},
     {"config"},
@@ -65,6 +66,7 @@ TORCH_ROOMS = {
     "merging",
     "fitness",
     "statistics",
+    "transforms",
     "candidate",
     "contracts",
 }
@@ -79,6 +81,7 @@ HOMES: dict[str, set[str]] = {
     "hydra": {"config"},
     "omegaconf": {"config"},
     "moocore": {"analysis"},
+    "scipy": {"transforms/_shared"},
     "matplotlib": {"report"},
     "pyarrow": {"executors/_shared/response_table"},
     "ray": {"executors/ray"},
@@ -209,7 +212,8 @@ def imported_modules(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-REGISTRIES = {"methods", "post", "searchers", "executors", "statistics", "tracking"}  # folders with one file per plugin
+# Folders with one file per plugin.
+REGISTRIES = {"methods", "post", "searchers", "executors", "statistics", "tracking", "transforms"}
 
 
 def test_no_folder_is_crowded() -> None:

@@ -84,9 +84,7 @@ class LeastSquares:
     @classmethod
     def empty(cls, outputs: int, inputs: int) -> LeastSquares:
         """No tokens yet."""
-        return cls(
-            torch.zeros(inputs, inputs, dtype=torch.float64), torch.zeros(outputs, inputs, dtype=torch.float64)
-        )
+        return cls(torch.zeros(inputs, inputs, dtype=torch.float64), torch.zeros(outputs, inputs, dtype=torch.float64))
 
     def add(self, inputs: torch.Tensor, targets: torch.Tensor) -> None:
         """Counts tokens: inputs (tokens, in), and what is wanted of them (tokens, out)."""
@@ -107,7 +105,7 @@ class LeastSquares:
         return solve(lambda matrix: matrix @ self.gram, self.cross, start, iterations=iterations, tolerance=tolerance)
 
     def descended(self, start: torch.Tensor, *, steps: int, rate: float = RATE) -> tuple[torch.Tensor, list[float]]:
-        """What steps of Adam on all tokens make of a start, and the loss before each, as published."""
+        """A start after steps of Adam on all tokens, and the loss before each step, as published."""
         found = start.double().clone()
         first, second, losses = torch.zeros_like(found), torch.zeros_like(found), []
         for step in range(1, steps + 1):
