@@ -18,6 +18,7 @@ from evomerge.merging.plan.outputs import Outputs
 from evomerge.merging.prepared import PreparedSettings
 from evomerge.merging.spread import Spread, shares
 from evomerge.merging.weight_cache import WeightCache
+from evomerge.merging.weight_map import Piece
 
 __all__ = [
     "Blueprint",
@@ -29,6 +30,7 @@ __all__ = [
     "Merger",
     "NonFinite",
     "Outputs",
+    "Piece",
     "PreparedSettings",
     "Spread",
     "WeightCache",

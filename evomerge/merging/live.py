@@ -155,9 +155,9 @@ class LiveModel:
         self.model.to("meta")  # type: ignore[arg-type]
 
     @property
-    def names(self) -> frozenset[str]:
-        """Names on disk of the tensors that the model takes."""
-        return frozenset(self._pieces)
+    def places(self) -> Mapping[str, tuple[Piece, ...]]:
+        """Where each tensor that the model takes lies in its parameters and buffers, by its name on disk."""
+        return self._pieces
 
     @torch.no_grad()
     def install(self, merger: Merger, recipe: Recipe) -> tuple[str, ...]:

@@ -54,12 +54,14 @@ class Piece:
         sizes: Sizes of both views.
         source: The elements of the disk tensor.
         destination: The elements of the parameter, in the same order.
+        shape: Shape of the whole disk tensor.
     """
 
     target: str
     sizes: Shape
     source: View
     destination: View
+    shape: Shape
 
     @functools.cached_property
     def is_stretch(self) -> bool:
@@ -224,7 +226,7 @@ def _meaning(unit: _Unit) -> str:
 def _whole(target: str, shape: Shape) -> Piece:
     size = int(np.prod(shape, dtype=np.int64))
     view = View((1,), 0)
-    return Piece(target, (size,), view, view)
+    return Piece(target, (size,), view, view, shape)
 
 
 def _traced(unit: _Unit, model: PreTrainedModel, shapes: Mapping[str, Shape]) -> list[tuple[int, int, Piece]]:
@@ -253,7 +255,8 @@ def _traced(unit: _Unit, model: PreTrainedModel, shapes: Mapping[str, Shape]) ->
             taken = np.flatnonzero(destination >= 0)
             covered += taken.size
             if taken.size:
-                found.append((source, position, _piece(target, names[source], taken, destination[taken])))
+                piece = _piece(target, names[source], taken, destination[taken])
+                found.append((source, position, replace(piece, shape=shapes[names[source]])))
         if covered != indices.size:
             raise InputError(f"transformers repeats elements of {names[0]!r} in {target!r}, which is not supported")
     return found
@@ -279,12 +282,8 @@ def _piece(target: str, name: str, source: np.ndarray, destination: np.ndarray) 
         strides.append((int(step[0, 0]), int(step[1, 0])))
         both = np.ascontiguousarray(rows[:, :, 0])
     sizes, strides = sizes[::-1] or [1], strides[::-1] or [(1, 1)]
-    return Piece(
-        target,
-        tuple(sizes),
-        View(tuple(a for a, _ in strides), first[0]),
-        View(tuple(b for _, b in strides), first[1]),
-    )
+    here, there = (View(tuple(pair[side] for pair in strides), first[side]) for side in (0, 1))
+    return Piece(target, tuple(sizes), here, there, ())
 
 
 def _run(both: np.ndarray, step: np.ndarray) -> int:

@@ -6,8 +6,9 @@ of tensors under a memory limit, and the folder where arrays are kept. This is t
 with backward passes. Merging reads finished arrays through :class:`StatisticsFolder`, by key and tensor name.
 """
 
-from evomerge.statistics._shared.collection import Limits, Progress, Window, collect, fill
-from evomerge.statistics._shared.key import Wanted, key_of
+from evomerge.statistics._shared.collection import Collection, Limits, Progress, Window, collect
+from evomerge.statistics._shared.filling import fill
+from evomerge.statistics._shared.key import Keyed, Wanted, key_of
 from evomerge.statistics._shared.registry import load, names
 from evomerge.statistics._shared.settings import StatisticsSettings, default_folder
 from evomerge.statistics._shared.statistic import Counts, Site, Statistic
@@ -16,7 +17,9 @@ from evomerge.statistics._shared.texts import Calibration, Passage
 
 __all__ = [
     "Calibration",
+    "Collection",
     "Counts",
+    "Keyed",
     "Limits",
     "Passage",
     "Progress",

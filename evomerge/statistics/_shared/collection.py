@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection as Names
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 
+from evomerge.errors import InputError
 from evomerge.merging import LiveModel
 from evomerge.statistics._shared.key import Wanted
-from evomerge.statistics._shared.store import StatisticsFolder
+from evomerge.statistics._shared.passes import run, weight_of
+from evomerge.statistics._shared.sites import Taps, find_taps
+from evomerge.statistics._shared.statistic import Counts
 from evomerge.statistics._shared.texts import Calibration
+from evomerge.statistics._shared.windows import Pass, Plan, plan
 
 
 @dataclass(frozen=True)
@@ -46,45 +54,122 @@ class Progress:
 
 @dataclass(frozen=True)
 class Window:
-    """Arrays of one pass: statistic name to the tensor's name on disk to its array."""
+    """Results of one pass.
+
+    Attributes:
+        arrays: By key, the tensor's name on disk to its array, float32 on the CPU.
+        unseen: By key, tensors that no text reached; they have no array.
+    """
 
     arrays: Mapping[str, Mapping[str, torch.Tensor]]
+    unseen: Mapping[str, tuple[str, ...]]
 
 
 Report = Callable[[Progress], None]
 
 
-def collect(
-    live: LiveModel, calibration: Calibration, wanted: Sequence[Wanted], limits: Limits, report: Report | None = None
-) -> Iterator[Window]:
-    """Computes statistics of a live model, window by window.
+@dataclass(frozen=True)
+class Collection:
+    """A collection that has been planned and not yet run.
 
-    Args:
-        live: The model as it is now.
+    Attributes:
+        live: The model, as it is when the windows are asked for.
         calibration: The texts.
-        wanted: The statistics.
-        limits: Bounds.
-        report: Told of progress.
+        taps: The model's tensors.
+        plan: The passes.
     """
-    raise NotImplementedError
+
+    live: LiveModel
+    calibration: Calibration
+    taps: Taps
+    plan: Plan
+
+    @classmethod
+    def of(
+        cls,
+        live: LiveModel,
+        calibration: Calibration,
+        wanted: Mapping[str, Wanted],
+        limits: Limits,
+        done: Mapping[str, Names] | None = None,
+    ) -> Self:
+        """Plans a collection.
+
+        Args:
+            live: The model.
+            calibration: The texts.
+            wanted: Statistics under keys of the caller's choice.
+            limits: Bounds.
+            done: By key, tensors that are left out.
+
+        Raises:
+            InputError: If a statistic has a problem, or there are no texts; all problems.
+        """
+        if not calibration.passages:
+            raise InputError("there are no calibration texts; name a file with calibration=[FILE.jsonl]")
+        taps = find_taps(live, calibration.passages[0].ids.tolist())
+        return cls(live, calibration, taps, plan(taps, wanted, limits.memory, done))
+
+    def windows(self, report: Report | None = None) -> Iterator[Window]:
+        """Runs the passes.
+
+        Args:
+            report: Told of progress after each sequence.
+        """
+        passages = self.calibration.passages
+        pace = _Pace(len(passages) * len(self.plan.passes), report)
+        for one in self.plan.passes:
+            run(self.live, self.taps, one, passages, pace.step)
+            yield self._finished(one)
+
+    @torch.no_grad()
+    def _finished(self, one: Pass) -> Window:
+        arrays: dict[str, dict[str, torch.Tensor]] = {}
+        unseen: dict[str, tuple[str, ...]] = {}
+        for found in one.sums:
+            name = found.taps[0].site.name
+            total, found.total = found.total, None
+            if total is None:
+                unseen[found.key] = (*unseen.get(found.key, ()), name)
+                continue
+            counts = Counts(found.tokens, found.batches)
+            weight = functools.partial(weight_of, self.live, found.taps[0].pieces)
+            made = found.statistic.finish(total, counts, weight, found.options)
+            arrays.setdefault(found.key, {})[name] = made.float().cpu().contiguous()
+        return Window(arrays, unseen)
 
 
-def fill(
-    folder: StatisticsFolder,
+class _Pace:
+    """Counts sequences and tells of them."""
+
+    def __init__(self, total: int, report: Report | None) -> None:
+        self._total, self._report, self._done = total, report, 0
+        self._start = time.monotonic()
+
+    def step(self) -> None:
+        """One sequence more."""
+        self._done += 1
+        if self._report is not None:
+            self._report(Progress(self._done, self._total, time.monotonic() - self._start))
+
+
+def collect(
     live: LiveModel,
     calibration: Calibration,
     wanted: Mapping[str, Wanted],
-    limits: Limits,
+    limits: Limits | None = None,
     report: Report | None = None,
-) -> None:
-    """Makes sure that statistics are in a folder: found there, or collected now.
+) -> Iterator[Window]:
+    """Computes statistics of a live model, window by window, and keeps nothing.
 
     Args:
-        folder: The folder.
         live: The model as it is now.
         calibration: The texts.
-        wanted: Key to statistic.
+        wanted: Statistics under keys of the caller's choice.
         limits: Bounds.
         report: Told of progress.
+
+    Raises:
+        InputError: If a statistic has a problem, or there are no texts; all problems.
     """
-    raise NotImplementedError
+    return Collection.of(live, calibration, wanted, limits or Limits()).windows(report)

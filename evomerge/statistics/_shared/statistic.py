@@ -58,7 +58,10 @@ class Counts:
     batches: int
 
 
-def _options_as_given(site: Site, options: Options) -> None:
+BATCH = Option(1, None, int, "Sequences whose losses are averaged before a gradient is taken.", low=1)
+
+
+def _nothing(site: Site, options: Options) -> str | None:
     return None
 
 
@@ -75,7 +78,7 @@ class Statistic(RecipeOptions, sort="statistic"):
         shape: ``shape(site, options)`` is the shape of a tensor's array; None where the tensor has none.
         add: ``add(total, seen, options)`` adds to an accumulator of that shape, in place.
         finish: ``finish(total, counts, weight, options)`` makes the result of the sums; ``weight()`` is the tensor
-            itself, as it is on disk.
+            itself, in the shape that it has on disk.
         options: The options it takes; they are part of its key.
         dtype: Type of the accumulator. Results are float32.
         note: ``note(site, options)`` is a sentence about a tensor whose array is another than one would expect.
@@ -90,7 +93,7 @@ class Statistic(RecipeOptions, sort="statistic"):
     finish: Callable[[torch.Tensor, Counts, Callable[[], torch.Tensor], Options], torch.Tensor]
     options: Mapping[str, Option] = field(default_factory=dict)
     dtype: torch.dtype = torch.float32
-    note: Callable[[Site, Options], str | None] = _options_as_given
+    note: Callable[[Site, Options], str | None] = _nothing
 
     @property
     def backward(self) -> bool:

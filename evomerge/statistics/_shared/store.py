@@ -19,6 +19,7 @@ from evomerge.checkpoints import TensorInfo, map_arrays, read_header, read_objec
 from evomerge.errors import InputError
 
 DESCRIPTION = "statistic.json"
+ORIGIN = "evomerge.statistic"
 _KEY = re.compile(r"[0-9a-f]{64}")
 
 
@@ -82,7 +83,7 @@ class StatisticsFolder:
             return None
         path = files[stored]
         if path not in self._mapped:
-            self._mapped[path] = map_arrays(path, {"evomerge.statistic": key})
+            self._mapped[path] = map_arrays(path, {ORIGIN: key})
         return self._mapped[path][stored]
 
     def bytes(self, key: str) -> int:
