@@ -15,6 +15,7 @@ from evomerge.merging.live import LiveModel
 from evomerge.merging.loop import Merger
 from evomerge.merging.plan.account import Entry
 from evomerge.merging.plan.outputs import Outputs
+from evomerge.merging.plan.statistics import StatisticsSource, needs_of
 from evomerge.merging.prepared import PreparedSettings
 from evomerge.merging.spread import Spread, shares
 from evomerge.merging.weight_cache import WeightCache
@@ -33,11 +34,13 @@ __all__ = [
     "Piece",
     "PreparedSettings",
     "Spread",
+    "StatisticsSource",
     "WeightCache",
     "companions",
     "footprint",
     "matching_of",
     "merge_to_folder",
+    "needs_of",
     "shares",
     "write_companions",
 ]

@@ -7,8 +7,6 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-
 from evomerge.checkpoints import appearing, give_config, hold_back_config, unreadable_companions, write_shards
 from evomerge.errors import InputError
 from evomerge.merging.blueprint import check_loadable
@@ -26,10 +24,9 @@ def merge_to_folder(
     recipe: Recipe,
     out: str | Path,
     *,
-    checkpoints: Checkpoints | None = None,
+    merger: Merger | None = None,
     max_shard_size: str | int = "5GB",
     texts: Mapping[str, str] | None = None,
-    device: torch.device | str = "cpu",
 ) -> Path:
     """Builds a recipe's model on disk.
 
@@ -41,10 +38,9 @@ def merge_to_folder(
     Args:
         recipe: The recipe.
         out: The new folder. It must not exist, or be empty.
-        checkpoints: The recipe's opened checkpoints; opened here if None, without a connection.
+        merger: Of the recipe's opened checkpoints; these are opened here if None, without a connection.
         max_shard_size: Most bytes in one weight file, such as ``5GB``.
         texts: Further files by name, such as the model card ``README.md`` or the recipe as another tool writes it.
-        device: Where merging is computed.
 
     Returns:
         ``out``, as an absolute path.
@@ -58,10 +54,10 @@ def merge_to_folder(
     problems = [*_destination_problems(out), *unbuilt(recipe)]
     if problems:
         raise InputError(problems)
-    checkpoints = Checkpoints.open(recipe, offline=True) if checkpoints is None else checkpoints
+    merger = Merger(Checkpoints.open(recipe, offline=True)) if merger is None else merger
+    checkpoints = merger.checkpoints
     depth, how = not recipe.has_layers, matching_of(recipe)
     checkpoints.compare(same_depth=depth, unmatched=recipe.unmatched, matching=how).check()
-    merger = Merger(checkpoints, device=device)
     plan = merger.plan(recipe)
     _check_space(out, export_bytes(plan.specs))
     with appearing(out) as folder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Container, Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -18,11 +18,12 @@ from evomerge.merging.buffers import Memory, new_memory
 from evomerge.merging.checkpoints import Checkpoints
 from evomerge.merging.finiteness import NonFinite, Unread
 from evomerge.merging.plan.account import Entry, account
-from evomerge.merging.plan.common import Common, Inputs, outputs_key
+from evomerge.merging.plan.common import Common, Inputs, Passes, outputs_key
 from evomerge.merging.plan.derivation import derive_outputs
 from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.plan.outputs import Outputs, OutputTensor
 from evomerge.merging.plan.recipe_source import RecipeSource
+from evomerge.merging.plan.statistics import StatisticsReader, StatisticsSource
 from evomerge.merging.plan.unbuilt import unbuilt
 from evomerge.merging.prepared import Arrays, PreparedArrays, PreparedSettings
 from evomerge.merging.stepping import Merged, Stepping
@@ -46,6 +47,7 @@ class Merger:
         device: Where merging is computed.
         prepared: Where prepared arrays are kept.
         weights: Where the checkpoints' weights are meanwhile, on the same device.
+        statistics: Collected statistics, for methods and steps that need some.
     """
 
     def __init__(
@@ -55,10 +57,12 @@ class Merger:
         device: torch.device | str = "cpu",
         prepared: PreparedSettings | None = None,
         weights: WeightCache | None = None,
+        statistics: StatisticsSource | None = None,
     ) -> None:
         self.checkpoints = checkpoints
         self.device = torch.device(device)
         self._weights = weights or WeightCache(self.device)
+        self._statistics = StatisticsReader(statistics, self.device)
         self._prepared = PreparedArrays(prepared or PreparedSettings(), self.device)
         self._plan: MergePlan | None = None
         self._outputs: OrderedDict[Hashable, Outputs] = OrderedDict()
@@ -72,7 +76,8 @@ class Merger:
         if (device.type, device.index or 0) == (self.device.type, self.device.index or 0):
             return self
         if device not in self._elsewhere:
-            there = Merger(self.checkpoints, device=device, weights=self._weights.on(device))
+            known = self._statistics.source
+            there = Merger(self.checkpoints, device=device, weights=self._weights.on(device), statistics=known)
             there._prepared = self._prepared.on(device)
             if device.type == self.device.type:
                 there._stepping = Stepping(device, self._stepping.known)
@@ -143,10 +148,11 @@ class Merger:
             Name and tensor.
 
         Raises:
-            InputError: If the recipe does not fit its method or these checkpoints; before the first tensor.
+            InputError: Before the first tensor, if the recipe does not fit its method, these checkpoints or statistics.
             NonFinite: If a merged tensor is not finite, the first; the memory that was given for it then holds it.
         """
         plan, unread = self.plan(recipe), Unread()
+        self._statistics.check(plan)
         memory = memory or new_memory(self.device)
         common = self._with_findings(plan, self._get_ready(plan))
         given = plan.outputs.given(names)
@@ -185,7 +191,7 @@ class Merger:
     def _source(self, source: Source) -> CheckpointSource:
         """An opened source; the model of a recipe merges its tensors when they are asked for, on the CPU."""
         if isinstance(source, Recipe):
-            inner = Merger(self.checkpoints)
+            inner = Merger(self.checkpoints, statistics=self._statistics.source)
             inner._prepared = self._prepared.inside()
             return inner.as_source(source)
         return self.checkpoints[source]
@@ -233,11 +239,12 @@ class Merger:
 
     def _with_findings(self, plan: MergePlan, common: Common) -> Common:
         """The state with what the candidate's steps have to know of whole models."""
-        surveyed, merged = _Surveyed(self, plan), partial(self._all_merged, plan, common)
-        return replace(common, findings=self._stepping.findings(plan, surveyed, merged))
+        merged = partial(self._all_merged, plan, common)
+        return replace(common, findings=self._stepping.findings(plan, self._surveyed(plan), merged))
 
     def _merged(self, plan: MergePlan, tensor: OutputTensor, inputs: Inputs) -> Merged:
-        return Merged(tensor, inputs[1], partial(self._by_method, plan, tensor, inputs))
+        known = partial(self._statistics.of, plan, tensor)
+        return Merged(tensor, inputs[1], partial(self._by_method, plan, tensor, inputs), known)
 
     def _all_merged(self, plan: MergePlan, common: Common) -> Iterator[Merged]:
         for tensor, read in self._fetched(list(plan.outputs.merged.values()), known=common.inputs):
@@ -264,7 +271,9 @@ class Merger:
             placed = partial(self._weights.placed, (plan.outputs.prepared_key, tensor.name), arrays)
             return context, TensorSources(base, models, plan.outputs.options, arrays, placed=placed)
         # Without keys: what is prepared serves every seed.
-        return context, plan.outputs.method.sources(replace(context, keys=()), base, models, plan.outputs.options)
+        method, options = plan.outputs.method, plan.outputs.options
+        known = self._statistics.of(plan, tensor, method.needs(options))
+        return context, method.sources(replace(context, keys=()), base, models, options, known)
 
     def _prepare(self, plan: MergePlan, names: Sequence[str]) -> Iterator[tuple[str, Arrays]]:
         for tensor, inputs in self._fetched([plan.outputs.tensors[name] for name in names]):
@@ -281,18 +290,11 @@ class Merger:
         if outputs.prepared:
             self._weights.forget_arrays()  # of another method, other options or sources
         self._prepared.fill(outputs, partial(self._prepare, plan))
-        survey = None if method.survey is None else method.survey(_Surveyed(self, plan), plan.outputs.options)
-        self._commons[large] = Common(outputs.survey_key, survey)
-        return self._commons[large]
+        self._statistics.release()
+        survey = None if method.survey is None else method.survey(self._surveyed(plan), outputs.options)
+        return self._commons.setdefault(large, Common(outputs.survey_key, survey))
 
-
-@dataclass(frozen=True)
-class _Surveyed:
-    """The tensors that are merged, each with what was prepared for it. Every iteration is a fresh pass."""
-
-    merger: Merger
-    plan: MergePlan
-
-    def __iter__(self) -> Iterator[tuple[TensorContext, TensorSources]]:
-        for tensor, inputs in self.merger._fetched(list(self.plan.outputs.merged.values())):
-            yield self.merger._with_prepared(self.plan, tensor, inputs)
+    def _surveyed(self, plan: MergePlan) -> Passes:
+        """The tensors that are merged, each with what was prepared for it."""
+        tensors = list(plan.outputs.merged.values())
+        return Passes(lambda: (self._with_prepared(plan, *found) for found in self._fetched(tensors)))

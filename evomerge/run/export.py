@@ -77,9 +77,8 @@ def build(
     with contextlib.suppress(InputError):  # mergekit has no words for it
         texts["mergekit_config.yml"] = as_mergekit(recipe, checkpoints)
     try:
-        return merge_to_folder(
-            recipe, out, checkpoints=checkpoints, max_shard_size=shard_bytes, texts=texts, device=device
-        )
+        merger = Merger(checkpoints, device=device)
+        return merge_to_folder(recipe, out, merger=merger, max_shard_size=shard_bytes, texts=texts)
     except NonFinite as error:
         raise InputError(_why_nonfinite(checkpoints, error)) from error
 

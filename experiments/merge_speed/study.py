@@ -125,7 +125,7 @@ def with_mergekit(python: Path, name: str, folders: list[Path], layers: int, thr
         start = min(run("--help") for _ in range(2))
         words = (str(file), str(Path(folder) / "theirs"), "--no-copy-tokenizer", "--quiet", "-j", str(threads))
         theirs = run(*words)
-        ours = _timed(lambda: merge_to_folder(flat, Path(folder) / "ours", checkpoints=checkpoints))
+        ours = _timed(lambda: merge_to_folder(flat, Path(folder) / "ours", merger=Merger(checkpoints)))
     return {"whole": theirs, "starting": start, "ours_to_a_folder": ours}
 
 

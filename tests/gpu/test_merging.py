@@ -95,7 +95,7 @@ def test_a_folder_merged_on_the_device_is_the_candidate_installed_there(
 ) -> None:
     folders = family("qwen2", torch.bfloat16)
     recipe = recipe_of("dare_ties", folders)
-    out = merge_to_folder(recipe, tmp_path / "out", device="cuda")
+    out = merge_to_folder(recipe, tmp_path / "out", merger=Merger(Checkpoints.open(recipe), device="cuda"))
     live = LiveModel.load(folders[0], dtype="bfloat16", device=CUDA)
     live.install(Merger(Checkpoints.open(recipe), device=CUDA), recipe)
     assert LiveModel.load(tmp_path / "out", dtype="bfloat16", device=CUDA).checksum() == live.checksum(), out

@@ -76,7 +76,7 @@ class TestNothingIsLeftBehind:
         checkpoints = Checkpoints.open(recipe)
         (expert / "model.safetensors").unlink()
         with pytest.raises(OSError, match="No such file"):
-            merge_to_folder(recipe, tmp_path / "here" / "out", checkpoints=checkpoints)
+            merge_to_folder(recipe, tmp_path / "here" / "out", merger=Merger(checkpoints))
         assert not (tmp_path / "here").exists()
 
     def test_checkpoints_that_do_not_fit(self, family: Callable[..., Family], tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_installed_is_exported(
     live.install(merger, make_recipe("linear", [one, two], base))
     live.install(merger, recipe)
     assert pointers(live.model) == storage
-    assert_same(live, merge_to_folder(recipe, tmp_path / "out", checkpoints=checkpoints))
+    assert_same(live, merge_to_folder(recipe, tmp_path / "out", merger=Merger(checkpoints)))
 
 
 @pytest.mark.parametrize("model_type", TYPES)
@@ -64,7 +64,7 @@ def test_a_model_of_other_layers_is_built(family: Callable[..., Family], tmp_pat
         plain.install(merger, recipe)
     live = plain.rebuilt(plan)
     assert set(live.install(merger, recipe)) == live.places.keys()
-    out = merge_to_folder(recipe, tmp_path / "out", checkpoints=checkpoints)
+    out = merge_to_folder(recipe, tmp_path / "out", merger=Merger(checkpoints))
     loaded = type(live.model).from_pretrained(out, dtype=torch.float32)
     assert loaded.config.get_text_config().num_hidden_layers == 5
     ours, theirs = live.model.state_dict(), loaded.state_dict()

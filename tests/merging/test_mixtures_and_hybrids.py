@@ -109,7 +109,7 @@ def test_placed_merged_by_hand_and_exported(model: str, tmp_path: Path) -> None:
     )
     checkpoints = Checkpoints.open(recipe)
     assert checkpoints.compare().problems == ()
-    out = merge_to_folder(recipe, tmp_path / "out", checkpoints=checkpoints)
+    out = merge_to_folder(recipe, tmp_path / "out", merger=Merger(checkpoints))
     merged = weights(out)
     assert merged.keys() == start.keys()
     for name, tensor in merged.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,21 @@ from evomerge.recipe import Recipe
 
 Inputs = tuple[TensorContext, TensorSources]
 """Context and inputs of a tensor that a method merges."""
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The tensors that are merged, for surveys. Every iteration is a fresh pass.
+
+    Attributes:
+        make: Begins one.
+    """
+
+    make: Callable[[], Iterator[Inputs]]
+
+    def __iter__(self) -> Iterator[Inputs]:
+        """A fresh pass."""
+        return self.make()
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,18 @@ def outputs_key(recipe: Recipe) -> Hashable:
     return (
         recipe.method, json.dumps(dict(recipe.options), sort_keys=True), recipe.sources, recipe.base, recipe.groups,
         recipe.layers, recipe.ends, recipe.dtype, recipe.out_dtype, recipe.seed, recipe.unmatched, recipe.embeddings,
-        json.dumps(recipe.tokenizer.to_json(), sort_keys=True), recipe.chat_template,
+        recipe.statistics, json.dumps(recipe.tokenizer.to_json(), sort_keys=True), recipe.chat_template,
         json.dumps([[step.name, dict(step.options)] for step in recipe.post], sort_keys=True),
     )  # fmt: skip
+
+
+def how(recipe: Recipe, options: Mapping[str, Any]) -> str:
+    """Everything that a method's work on one tensor depends on, besides the tensors and coefficients.
+
+    Args:
+        recipe: The recipe.
+        options: Its method's options, resolved.
+    """
+    groups = [recipe.groups.patterns, recipe.groups.layer_pattern]
+    known = [recipe.statistics] if recipe.statistics else []
+    return json.dumps([recipe.method, options, recipe.dtype, groups, *known], sort_keys=True)

@@ -15,6 +15,7 @@ from evomerge.checkpoints import CheckpointSource, TensorSpec, dtype_at_rest, is
 from evomerge.errors import InputError
 from evomerge.kernels import random_key
 from evomerge.merging.checkpoints import Checkpoints, is_weight
+from evomerge.merging.plan.common import how
 from evomerge.merging.plan.inputs import Input
 from evomerge.merging.plan.origins import Origin, origins
 from evomerge.merging.plan.output_config import output_config
@@ -58,7 +59,6 @@ class _Derivation:
         self.reference = checkpoints.reference
         self.template = (self.base or self.sources[0]) if isinstance(recipe.first, Recipe) else self.reference
         self.most = stored_dtype(self.template)
-        groups = [recipe.groups.patterns, recipe.groups.layer_pattern]
         try:
             self.options = self.method.resolve(recipe.options)
         except InputError:
@@ -66,7 +66,7 @@ class _Derivation:
         self.steps: tuple[Step, ...] = ()
         with contextlib.suppress(InputError):  # here as well
             self.steps = steps_of([replace(step, coefficients={}) for step in recipe.post])
-        self.how = json.dumps([recipe.method, self.options, recipe.dtype, groups], sort_keys=True)
+        self.how = how(recipe, self.options)
         # Of the base, and of each source.
         self.identities = [source and json.dumps(source.identity()) for source in (recipe.base, *recipe.sources)]
         self.matching: TokenMatching | None = None
@@ -165,10 +165,8 @@ class _Derivation:
             copied = ("copied", self._identity(origin), name)
             return OutputTensor(origin.name, spec, (Input(model, name),), None, None, False, copied)
         spec = TensorSpec(self._stored(dtype_at_rest(model, name)), model.specs[name].shape)
-        based = self.base is not None and origin.base is not None
-        named = [(index + 1, name) for index, name in origin.inputs]
-        if self.base is not None and origin.base is not None:
-            named.insert(0, (0, origin.base))
+        own = [(0, origin.base)] if self.base is not None and origin.base is not None else []
+        named = [*own, *((index + 1, name) for index, name in origin.inputs)]
         apart = self._unmatched(origin)
         by_token = self.matching is not None and origin.layer is None and is_vocabulary(origin.name)
         if apart and not by_token:
@@ -190,8 +188,9 @@ class _Derivation:
         context = self._context(origin)
         key = (survey_key if self.method.survey is not None else self.how, context, names, *out)
         summed = self.method.sums is not None and rows.tail is None and not self.steps  # steps see whole models
-        parts = LowRankSum.of(rows.inputs, based) if summed else None
-        return OutputTensor(origin.name, spec, rows.inputs, row, context, based, key, rows.tail, parts)
+        based, parts = bool(own), LowRankSum.of(rows.inputs, bool(own)) if summed else None
+        places, like = tuple(place for place, _ in named), (spec, rows.inputs, row, context)
+        return OutputTensor(origin.name, *like, based, key, rows.tail, parts, places)
 
     def _rows(self, inputs: Sequence[tuple[int, Input]], model: Input, by_token: bool) -> Rows:
         """The rows that are read of an output tensor's inputs, which come with the places of their sources."""

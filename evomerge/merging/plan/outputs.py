@@ -38,6 +38,7 @@ class OutputTensor:
         key: Everything that its bytes depend on, but for coefficients and the device.
         tail: Its last rows, where not all of them are merged: those that some vocabulary does not have.
         sum: The parts of its inputs, where the method adds these up, adapters are among them, and no step follows.
+        places: For each input of a merged tensor the place of its source: 0 is the base, the first source is 1.
     """
 
     name: str
@@ -49,6 +50,7 @@ class OutputTensor:
     key: Hashable
     tail: Input | None = None
     sum: LowRankSum | None = None
+    places: tuple[int, ...] = ()
 
     @property
     def reads(self) -> tuple[Input, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from evomerge.merging.plan.statistics import miscounted
 from evomerge.post import step_problems
 from evomerge.recipe import Recipe
 
@@ -17,5 +18,4 @@ def unbuilt(recipe: Recipe) -> Iterator[str]:
         if layer.scale != 1.0:
             yield f"layers[{number}].scale is {layer.scale:g}; this version scales no layers"
     yield from step_problems(recipe.post, recipe.groups)
-    if recipe.statistics:
-        yield f"statistics names {len(recipe.statistics)} data sets that the method reads; this version reads none"
+    yield from miscounted(recipe)

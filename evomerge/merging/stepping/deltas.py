@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from evomerge.kernels import fill, flat, spans
 from evomerge.merging.plan.outputs import OutputTensor
-from evomerge.methods import TensorSources
+from evomerge.methods import Need, Statistics, TensorSources
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,13 @@ class Merged:
         tensor: The tensor.
         sources: The inputs that the method gets, the base among them.
         write: Lets the method write the merged tensor into memory.
+        statistics: Gives the statistics that a step needs.
     """
 
     tensor: OutputTensor
     sources: TensorSources
     write: Callable[[torch.Tensor], object]
+    statistics: Callable[[Sequence[Need]], Statistics]
 
     def delta(self, memory: torch.Tensor) -> torch.Tensor:
         """Merges, and takes the base off.

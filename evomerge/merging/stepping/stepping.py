@@ -12,7 +12,6 @@ from evomerge.merging.buffers import Buffer
 from evomerge.merging.finiteness import NonFinite
 from evomerge.merging.plan.common import Finding
 from evomerge.merging.plan.merge_plan import MergePlan
-from evomerge.merging.plan.outputs import OutputTensor
 from evomerge.merging.stepping.deltas import Merged
 from evomerge.merging.stepping.findings import Findings
 from evomerge.methods import TensorSet, TensorSources
@@ -69,7 +68,7 @@ class Stepping:
         delta = merged.delta(memory)
         for place in plan.active[tensor.row]:
             if place < len(findings):
-                step, context = plan.steps[place], _context(plan, tensor, place, findings[place])
+                step, context = plan.steps[place], _context(plan, merged, place, findings[place])
                 found = step.process.apply(context, merged.sources, delta, step.values(tensor.row))
                 delta = delta if found is None else _checked(found, delta, f"step {step.process.name}", tensor.name)
         return delta
@@ -81,14 +80,15 @@ class Stepping:
             delta = self._stepped(plan, own, findings)
             if not is_finite(delta):
                 raise NonFinite(own.tensor.name, delta.dtype)
-            yield _context(plan, own.tensor, len(findings), Finding()), own.sources, delta
+            yield _context(plan, own, len(findings), Finding()), own.sources, delta
 
 
-def _context(plan: MergePlan, tensor: OutputTensor, place: int, finding: Finding) -> StepContext:
-    assert tensor.context is not None
-    name, layer, kind = tensor.context.name, tensor.context.layer, tensor.context.kind
-    options = plan.steps[place].options
-    return StepContext(name, layer, kind, plan.outputs.layers, options, finding.survey, finding.measured)
+def _context(plan: MergePlan, merged: Merged, place: int, finding: Finding) -> StepContext:
+    own, step = merged.tensor.context, plan.steps[place]
+    assert own is not None
+    known = merged.statistics(step.process.needs(step.options))
+    found = finding.survey, finding.measured, known
+    return StepContext(own.name, own.layer, own.kind, plan.outputs.layers, step.options, *found)
 
 
 def _checked(found: torch.Tensor, delta: torch.Tensor, who: str, name: str) -> torch.Tensor:

@@ -86,6 +86,10 @@ class StatisticsFolder:
             self._mapped[path] = map_arrays(path, {ORIGIN: key})
         return self._mapped[path][stored]
 
+    def release(self) -> None:
+        """Lets go of the files that are mapped; they are mapped again when they are read."""
+        self._mapped.clear()
+
     def bytes(self, key: str) -> int:
         """Bytes on disk."""
         return sum(path.stat().st_size for path in (self.path / key).glob("*"))

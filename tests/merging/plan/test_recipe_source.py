@@ -86,7 +86,7 @@ def test_installed_is_exported(family: Callable[..., Family], tmp_path: Path) ->
     live, merger = LiveModel.load(base), Merger(checkpoints)
     assert live.fits(merger.plan(recipe)), "an inner recipe changes no shapes"
     live.install(merger, recipe)
-    out = merge_to_folder(recipe, tmp_path / "out", checkpoints=checkpoints)
+    out = merge_to_folder(recipe, tmp_path / "out", merger=Merger(checkpoints))
     assert Recipe.load(out / "recipe.json") == recipe
     loaded = type(live.model).from_pretrained(out, dtype=torch.float32).state_dict()
     assert [name for name, tensor in live.model.state_dict().items() if not torch.equal(tensor, loaded[name])] == []
@@ -176,7 +176,7 @@ def test_what_is_wrong_inside(family: Callable[..., Family]) -> None:
     broken = replace(recipe, sources=(replace(inner, coefficients={}), replace(inner, statistics=("5a" * 32,))))
     with pytest.raises(InputError) as caught:
         Merger(Checkpoints.open(recipe)).plan(broken)
-    assert "sources[1].recipe: statistics names" in str(caught.value)
+    assert "sources[1].recipe: statistics: dare_ties read 0" in str(caught.value)
     broken = replace(recipe, sources=(replace(inner, coefficients={}), inner))
     with pytest.raises(InputError, match=r"sources\[0\]: .*no values for coefficient 'weight'"):
         Merger(Checkpoints.open(recipe)).plan(broken)

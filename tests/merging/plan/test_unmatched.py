@@ -69,7 +69,7 @@ def test_every_tensor_is_accounted_for(odd: Family, tmp_path: Path, unmatched: s
     base, first, second = map(weights, odd)
     recipe = recipe_of(odd, unmatched)
     checkpoints = Checkpoints.open(recipe)
-    out = merge_to_folder(recipe, tmp_path / "out", checkpoints=checkpoints)
+    out = merge_to_folder(recipe, tmp_path / "out", merger=Merger(checkpoints))
     merged = weights(out)
     assert torch.equal(merged[NORM], base[NORM])
     assert torch.equal(merged[GATE], base[GATE])
@@ -139,7 +139,7 @@ class TestOutputEmbeddings:
             checkpoints = Checkpoints.open(recipe)
             told = base == "untied" and expert != "untied_in_words"
             assert bool(checkpoints.compare().warnings) == told
-            out = merge_to_folder(recipe, tmp_path / base, checkpoints=checkpoints)
+            out = merge_to_folder(recipe, tmp_path / base, merger=Merger(checkpoints))
             merged = weights(out)
             torch.testing.assert_close(merged[EMBEDDING], theirs, atol=1e-6, rtol=0)
             assert (HEAD in merged) == (base == "untied")
@@ -189,7 +189,7 @@ def test_a_language_model_and_one_that_also_sees(tmp_path: Path) -> None:
             merge_to_folder(replace(recipe, unmatched="refuse"), tmp_path / "out")
         checkpoints = Checkpoints.open(recipe)
         assert "their language models are merged" in checkpoints.compare(unmatched=unmatched).warnings[0]
-        out = merge_to_folder(recipe, tmp_path / f"{base.name} {unmatched}", checkpoints=checkpoints)
+        out = merge_to_folder(recipe, tmp_path / f"{base.name} {unmatched}", merger=Merger(checkpoints))
         live = LiveModel.load(base)
         live.install(Merger(checkpoints), recipe)
         loaded = type(live.model).from_pretrained(out)

@@ -1,0 +1,184 @@
+"""The statistics that a recipe's method and steps read: which key is whose, and the arrays of one tensor.
+
+A recipe names statistics by keys, which say everything that they were computed from. Their order is fixed: the needs of
+the method, then those of the steps, each once; for each need one key, or one for every source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+
+from evomerge import methods
+from evomerge.errors import InputError
+from evomerge.merging.plan.inputs import Input
+from evomerge.merging.plan.merge_plan import MergePlan
+from evomerge.merging.plan.outputs import Outputs, OutputTensor
+from evomerge.merging.plan.recipe_source import RecipeSource
+from evomerge.methods import MergeMethod, Need, Statistics
+from evomerge.post import Step, steps_of
+from evomerge.recipe import Recipe
+
+COLLECT = "`evomerge statistics collect` with the words of a search collects it where its texts are; copy it from there"
+
+
+class StatisticsSource(Protocol):
+    """Collected statistics, by key and by the name of a tensor."""
+
+    def missing(self, keys: Iterable[str]) -> tuple[str, ...]:
+        """The keys that are not there, or not complete."""
+
+    def tensor(self, key: str, name: str) -> torch.Tensor | None:
+        """The array of a tensor, float32 on the CPU, to be read only; None where the tensor has none.
+
+        Args:
+            key: The statistic's key.
+            name: The tensor's name on disk, in the form of the checkpoints that are merged.
+
+        Raises:
+            InputError: If the statistic is not there, or its files are broken.
+        """
+
+    def release(self) -> None:
+        """Gives up what is kept for reading."""
+
+
+def needs_of(method: MergeMethod, options: Mapping[str, Any], steps: Sequence[Step]) -> tuple[Need, ...]:
+    """The needs of a method and of the steps after it, in the order of a recipe's keys.
+
+    Args:
+        method: The method.
+        options: Its options, resolved.
+        steps: The steps, options resolved.
+    """
+    wanted = [*method.needs(options), *(need for step in steps for need in step.process.needs(step.options))]
+    return tuple(dict.fromkeys(wanted))
+
+
+def keyed(needs: Sequence[Need], recipe: Recipe) -> dict[Need, tuple[str, ...]]:
+    """The keys of a recipe by what needs them; fewer than are needed where it names too few.
+
+    Args:
+        needs: As :func:`needs_of` gives them.
+        recipe: The recipe.
+    """
+    found, start = {}, 0
+    for need in needs:
+        end = start + need.count(len(recipe.sources))
+        found[need] = recipe.statistics[start:end]
+        start = end
+    return found
+
+
+def outputs_needs(outputs: Outputs) -> tuple[Need, ...]:
+    """The needs of the method and the steps of some outputs."""
+    return needs_of(outputs.method, outputs.options, outputs.steps)
+
+
+@dataclass(frozen=True)
+class StatisticsReader:
+    """Reads what one merger's recipes need.
+
+    Attributes:
+        source: Where statistics are; None: nowhere.
+        device: Where merging is computed.
+    """
+
+    source: StatisticsSource | None
+    device: torch.device
+
+    def check(self, plan: MergePlan) -> None:
+        """Makes sure that everything is there that a plan, and recipes inside of it, need.
+
+        Raises:
+            InputError: Naming each statistic that is not.
+        """
+        if problems := list(self._problems(plan)):
+            raise InputError(problems)
+
+    def of(self, plan: MergePlan, tensor: OutputTensor, needs: Sequence[Need]) -> Statistics:
+        """The arrays of one tensor, by :attr:`Need.key`, on the device of the merger.
+
+        Args:
+            plan: The plan.
+            tensor: One of its merged tensors.
+            needs: Of the method, or of a step.
+        """
+        keys = keyed(outputs_needs(plan.outputs), plan.recipe) if needs else {}
+        return {need.key: tuple(self._arrays(need, keys[need], tensor)) for need in needs}
+
+    def release(self) -> None:
+        """Gives up what is kept for reading."""
+        if self.source is not None:
+            self.source.release()
+
+    def _arrays(self, need: Need, keys: Sequence[str], tensor: OutputTensor) -> Iterator[torch.Tensor | None]:
+        base = tensor.inputs[0] if tensor.based else None
+        if need.count(2) == 1:
+            yield self._array(keys[0], base)
+            return
+        for place, entry in zip(tensor.places[tensor.based :], tensor.inputs[tensor.based :], strict=True):
+            yield self._array(keys[place - 1], base if need.of == "base" else entry)
+
+    def _array(self, key: str, entry: Input | None) -> torch.Tensor | None:
+        """The array of an input; of rows that are gathered token by token there is none."""
+        if entry is None or not isinstance(entry.rows, tuple | None):
+            return None
+        assert self.source is not None
+        found = self.source.tensor(key, entry.name)
+        if found is not None and entry.rows is not None and found.shape == entry.source.specs[entry.name].shape:
+            found = found[slice(*entry.rows)]
+        return None if found is None else found.to(self.device)
+
+    def _problems(self, plan: MergePlan) -> Iterator[str]:
+        recipe, needs = plan.recipe, outputs_needs(plan.outputs)
+        if needs and not recipe.statistics:
+            yield _miscounted(recipe, needs)
+        for need, keys in keyed(needs, recipe).items():
+            missing = set(keys if self.source is None else self.source.missing(keys))
+            for place, key in enumerate(keys):
+                if key in missing:
+                    yield f"statistics: {_named(recipe, need, place)} ({key}) is not here; {COLLECT}"
+        for inner in plan.outputs.sources:
+            if isinstance(inner, RecipeSource):
+                yield from self._problems(inner.plan)
+
+
+def miscounted(recipe: Recipe) -> Iterator[str]:
+    """Says so where a recipe names more or fewer statistics than its method and steps need; none is no number yet."""
+    if not recipe.statistics:
+        return
+    try:
+        method = methods.load(recipe.method)
+        steps = steps_of([replace(step, coefficients={}) for step in recipe.post])
+        needs = needs_of(method, method.resolve(recipe.options), steps)
+    except InputError:
+        return  # the plan says what is wrong with method, options and steps
+    if sum(need.count(len(recipe.sources)) for need in needs) != len(recipe.statistics):
+        yield _miscounted(recipe, needs)
+
+
+def _miscounted(recipe: Recipe, needs: Sequence[Need]) -> str:
+    reads = ", ".join(f"{need.statistic} of {_whose(need)}" for need in needs) or "none"
+    steps = "".join(f", {step.name}" for step in recipe.post)
+    count = sum(need.count(len(recipe.sources)) for need in needs)
+    return (
+        f"statistics: {recipe.method}{steps} read {count} ({reads}), but the recipe names {len(recipe.statistics)}; "
+        "a search fills them in by itself"
+    )
+
+
+def _whose(need: Need) -> str:
+    base = "the base" if need.texts == "shared" else "the base on the texts of every source"
+    return base if need.of == "base" else "every source"
+
+
+def _named(recipe: Recipe, need: Need, place: int) -> str:
+    """The words for what one key stands for."""
+    source = recipe.sources[place] if need.count(2) == 2 else None
+    about = recipe.base if need.of == "base" else source
+    texts = "the shared texts" if need.texts == "shared" else f"the texts of {source.label if source else 'it'}"
+    return f"{need.statistic} of {about.label if about is not None else 'the base'} on {texts}"
