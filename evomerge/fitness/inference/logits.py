@@ -87,7 +87,9 @@ def portions(model: Any, keep: torch.Tensor, most: int, arguments: Mapping[str, 
     rows, output = made.pop()
     for start in range(most, len(rows), most):
         with _standing_in(model.base_model, _with_states(output, rows[None, start : start + most])):
-            yield model(**arguments).logits[0]
+            logits = model(**arguments).logits
+        yield logits[0]  # whatever becomes of whoever asked, the backbone is in its place
+        del logits
 
 
 @contextmanager

@@ -232,6 +232,18 @@ def test_a_portion_that_fails_leaves_the_model_as_it_was() -> None:
     assert torch.equal(model(**given).logits, before)
 
 
+def test_the_model_is_itself_between_portions() -> None:
+    """Whoever takes them may fail there, and keep what is left of them."""
+    model = of_kind("llama")
+    given = {"input_ids": torch.arange(3, 15)[None], "use_cache": False}
+    whole = model(**given).logits[0]
+    taken = portions(model, torch.ones(1, 12, dtype=torch.bool), 5, given)
+    for start in (0, 5, 10):
+        torch.testing.assert_close(next(taken), whole[start : start + 5])
+        assert "forward" not in vars(model.model)
+        assert torch.equal(model(**given).logits[0], whole)
+
+
 @pytest.mark.parametrize("share", [True, False])
 def test_generation_computes_the_last_logits_only(tokenizer: Any, share: bool) -> None:
     model = built(Plain, max_position_embeddings=256)
