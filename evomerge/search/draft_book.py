@@ -52,7 +52,7 @@ class DraftBook:
     store: RunStore
     wanted: bool = False
     _unread: list[_Unread] = field(default_factory=list)
-    _read: dict[str, tuple[ItemLists, ...]] = field(default_factory=dict)  # by digest, which items
+    _asked: dict[str, tuple[ItemLists, ...]] = field(default_factory=dict)  # by digest, which items
     _answers: dict[str, deque[tuple[int, ...]]] = field(default_factory=dict)  # by item, the oldest first
 
     def add(
@@ -76,27 +76,41 @@ class DraftBook:
             return {}
         before = [one for one in self._unread if one.split == batch.split and one.number <= batch.history]
         self._unread = [one for one in self._unread if one.split != batch.split or one.number > batch.history]
-        for one in before:
-            self._take(one)
+        self._read(before)
         items = (item for ids in batch.items.values() for item in ids)
         return {item: tuple(self._answers[item]) for item in items if item in self._answers}
 
-    def _take(self, unread: _Unread) -> None:
-        """Reads what a recipe had not answered in a batch or rung before that one, each answer once."""
-        earlier = {key for items in self._read.get(unread.digest, ()) for key in _keys(items)}
-        new = {key for key in _keys(unread.items) if key not in earlier}
-        given = [response for response in unread.given if response.key in new]
+    def _read(self, before: Sequence[_Unread]) -> None:
+        """Takes answers in; the newest are read first, and no more than are kept, however long the run is."""
+        first = [self._first_asked(one) for one in before]
+        last: dict[str, list[tuple[int, ...]]] = {}
+        silent = set[str]()  # items that nobody writes to
+        for one, keys in zip(reversed(before), reversed(first), strict=True):
+            wanted = [key for key in keys if key[1] not in silent and len(last.get(key[1], ())) < DRAFTS_KEPT]
+            found: dict[str, list[tuple[int, ...]]] = {}
+            for response in self._responses(one, wanted):
+                found.setdefault(response.item, []).extend(response.ids)
+            silent |= {item for item, answers in found.items() if not answers}
+            last |= {item: [*answers, *last.get(item, ())] for item, answers in found.items() if answers}
+        for item, answers in last.items():
+            own = self._answers.setdefault(item, deque(maxlen=DRAFTS_KEPT))
+            for ids in answers[-DRAFTS_KEPT:]:
+                own.append(next((same for same in own if same == ids), ids))  # one value in memory
+
+    def _first_asked(self, unread: _Unread) -> list[_Key]:
+        """Items that a recipe had not answered in a batch or rung before that one, as each answer counts once."""
+        earlier = {key for items in self._asked.get(unread.digest, ()) for key in _keys(items)}
+        self._asked[unread.digest] = (*self._asked.get(unread.digest, ()), unread.items)
+        return [key for key in _keys(unread.items) if key not in earlier]
+
+    def _responses(self, unread: _Unread, wanted: Sequence[_Key]) -> list[Response]:
+        keys = set(wanted)
+        given = [response for response in unread.given if response.key in keys]
+        keys -= {response.key for response in given}
         missing: dict[str, list[str]] = {}
-        for task, item in _keys(unread.items):
-            if (task, item) in new - {response.key for response in given}:
-                missing.setdefault(task, []).append(item)
-        known = self.store.find(unread.digest, missing)[0] if missing else []
-        for response in (*given, *known):
-            if response.ids:
-                own = self._answers.setdefault(response.item, deque(maxlen=DRAFTS_KEPT))
-                for ids in response.ids:
-                    own.append(next((same for same in own if same == ids), ids))  # one value in memory
-        self._read[unread.digest] = (*self._read.get(unread.digest, ()), unread.items)
+        for task, item in (key for key in wanted if key in keys):
+            missing.setdefault(task, []).append(item)
+        return [*given, *(self.store.find(unread.digest, missing)[0] if missing else ())]
 
 
 def _keys(items: ItemLists) -> list[_Key]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from evomerge.evaluation import DRAFTS_KEPT, Evaluation, Job
+from evomerge.evaluation import DRAFTS_KEPT, Evaluation, ItemLists, Job, Response
 from evomerge.search import run
+from evomerge.search.batch import Batch
+from evomerge.search.draft_book import DraftBook
 from evomerge.store import RunStore
 from tests.search.analytic import Analytic
 from tests.search.killing import search_plan, worker_of
@@ -88,6 +91,33 @@ def test_an_asynchronous_candidate_gets_what_was_told_before_it_was_asked(tmp_pa
 def test_a_run_without_drafts_reads_and_sends_none(name: str, tmp_path: Path) -> None:
     _, jobs = search(tmp_path, replace(search_plan(name), drafts=False), worker_of(name)())
     assert not any(job.drafts for job in jobs)
+
+
+class Reading:
+    """A store, counting whose answers are read."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self.read: list[str] = []
+
+    def find(self, digest: str, items: ItemLists) -> tuple[list[Response], dict[str, tuple[str, ...]]]:
+        self.read.append(digest)
+        return self._store.find(digest, items)
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_run_that_goes_on_reads_no_more_than_it_keeps(writes: bool, tmp_path: Path) -> None:
+    work = replace(search_plan("nsga2", 60), finalists=0)
+    search(tmp_path, work, replace(worker_of("nsga2")(), writes=writes))
+    reading = Reading(RunStore.read(tmp_path))
+    store, items = reading._store, work.items["search"]
+    book, evaluations = DraftBook(cast(RunStore, reading), wanted=True), store.evaluations("search")
+    for one in evaluations:
+        book.add(Batch([], "search", one.batch, items), [one], number=one.batch)
+    drafts = book.drafts(Batch([], "search", 99, items, history=98))
+    asked = [item for ids in items.values() for item in ids]
+    assert drafts == {item: written(store, evaluations, item) for item in asked if writes}
+    assert len(reading.read) == (DRAFTS_KEPT if writes else 1) < len(evaluations) / 3
 
 
 def test_failures_and_answers_without_text_are_no_drafts(tmp_path: Path) -> None:
