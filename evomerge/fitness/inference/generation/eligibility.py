@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from evomerge.fitness.inference.generation.draft_tree import DraftTree
+from evomerge.fitness.inference.generation.jumps import Jumps
 from evomerge.fitness.inference.generation.packed import PackedAttention
 from evomerge.fitness.inference.generation.segments import Segment
 from evomerge.fitness.inference.generation.settings import beyond_greedy, settings_of
@@ -51,7 +52,11 @@ def choose_drafting(model: torch.nn.Module, prompts: Sequence[Prompt]) -> Drafti
         found = "its layers lie on several devices"
     if found is None:
         try:
-            found = _hindrance(exact_copy(model), longest)
+            with Jumps() as jumps:
+                found = _hindrance(exact_copy(model), longest)
+            if found is None and jumps.found and next(model.parameters()).dtype == torch.float32:
+                # Whether a choice of tokens is close says nothing of it; a large model's routers are close too often.
+                found = f"rounding may lead layers that choose ({', '.join(sorted(jumps.found))}) to another expert"
         except (torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:  # each architecture fails in its own way; plain generation needs none of this

@@ -23,18 +23,21 @@ def asking(options: dict[str, Any]) -> Prompt:
     return Prompt(prompt.tokens, prompt.stop, prompt.max_new, options)
 
 
+ROUTED = ("mixtral", "qwen2_moe", "qwen3_moe")
+
+
 @pytest.mark.parametrize("kind", sorted(set(MODEL_TYPES) - {"llava"}))
 def test_models_are_tried(kind: str) -> None:
     model = loud(kind, **NARROW.get(kind, {}))
     found = choose_drafting(model, questions(2))
-    assert found.drafts == (kind not in (*READ_WHOLE, "falcon"))
+    assert found.drafts == (kind not in (*READ_WHOLE, "falcon", *ROUTED))
     assert bool(found.reason) != found.drafts
     assert found.drafts or found.reason.startswith(PLAINLY)
 
 
 def test_windows_that_are_in_masks_alone_are_found_where_prompts_are_longer_than_what_is_tried() -> None:
     inner = {"sliding_window": 220, "layer_types": ["sliding_attention", "full_attention"]}
-    model = loud("qwen2_moe", **inner)
+    model = loud("qwen2_moe", **inner).bfloat16()
     long, short = (
         Prompt(np.arange(count, dtype=np.int32) % VOCABULARY, ("zz",), limit) for count, limit in ((210, 30), (190, 30))
     )
@@ -44,8 +47,15 @@ def test_windows_that_are_in_masks_alone_are_found_where_prompts_are_longer_than
     assert choose_drafting(loud("gemma3", **inner), [long]).drafts
 
 
-def test_half_precision_is_tried_too() -> None:
-    assert choose_drafting(loud("llama").bfloat16(), questions(2)).drafts
+@pytest.mark.parametrize("kind", ["llama", *ROUTED])
+def test_half_precision_is_tried_too(kind: str) -> None:
+    assert choose_drafting(loud(kind).bfloat16(), questions(2)).drafts
+
+
+@pytest.mark.parametrize("kind", ROUTED)
+def test_experts_that_rounding_may_choose_are_left_to_plain_generation_where_it_is_exact(kind: str) -> None:
+    found = choose_drafting(loud(kind), questions(2))
+    assert found.reason == f"{PLAINLY}: rounding may lead layers that choose (topk) to another expert"
 
 
 def test_nothing_is_said_where_nothing_is_generated() -> None:
