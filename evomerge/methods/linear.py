@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from evomerge.kernels import Finite, Mixture, Part, mix
+from evomerge.kernels import Finite
+from evomerge.methods._shared.averages import add_models
 from evomerge.methods._shared.coefficients import model_starts, per_model, proportions, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
@@ -25,12 +26,7 @@ def merge(
     context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
 ) -> Finite | None:
     """Writes the weighted sum of the models; a model of weight zero takes no part."""
-    weights = _weights(context.name, coefficients, sources.options)
-    parts = [Part(model, weight) for model, weight in zip(sources.flat_models, weights, strict=True) if weight != 0]
-    if parts:
-        return mix(Mixture(None, parts), out).finite
-    out.detach().zero_()
-    return True
+    return add_models(sources, _weights(context.name, coefficients, sources.options), out)
 
 
 def sums(name: str, coefficients: Coefficients, options: Options) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -2,9 +2,10 @@
 
     python -m tests.golden.papers FOLDER
 
-A case is a folder with ``case.json``, ``expected.safetensors`` and sometimes ``stats.safetensors``, beside the folders
-of models that they were computed from. Prints the cases that disagree beyond their tolerance, and those that are not in
-the table, with the reason where that is known; then how many agree. Exits with 0 if all do.
+A case is a folder with ``case.json``, ``expected.safetensors`` and sometimes statistics, beside the folders of models
+that they were computed from. Cases of methods that look at data have a table of their own; a folder may hold either
+kind. Prints the cases that disagree beyond their tolerance, and those that are not in the table, with the reason where
+that is known; then how many agree. Exits with 0 if all do.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from tests.golden.data_table import CASES as DATA_CASES
+from tests.golden.data_table.case import INPUTS, DataFamily
 from tests.golden.table import CASES, WITHOUT
-from tests.golden.table.case import Family, differences, write_family
+from tests.golden.table.case import Family, Tensors, differences, write_family
 
 
 def cases(folder: Path) -> dict[str, Mapping[str, Any]]:
@@ -38,20 +41,33 @@ def disagreements(folder: Path, name: str, case: Mapping[str, Any], models: Path
         case: What its ``case.json`` says.
         models: Folder for the families as checkpoints; those that are there are used again.
     """
-    if name not in CASES:
+    table = DATA_CASES if of_data(case) else CASES
+    if name not in table:
         return [f"is not in the table: {WITHOUT[name]}" if name in WITHOUT else "is not in the table"]
-    inputs = folder / case["inputs"]
-    if not (models / case["inputs"]).exists():
-        write_family(inputs, models / case["inputs"])
-    statistics = folder / name / "stats.safetensors"
-    given = load_file(statistics) if statistics.exists() else {}
     expected = load_file(folder / name / "expected.safetensors")
     try:
         with torch.no_grad():
-            found = CASES[name](Family(models / case["inputs"], case, inputs, given))
+            found = computed(folder, name, case, models)
     except Exception as error:  # the other cases are still of interest
         return [f"failed: {type(error).__name__}: {error}"]
     return list(differences(case, expected, found))
+
+
+def of_data(case: Mapping[str, Any]) -> bool:
+    """Whether a case is one of those that look at data."""
+    return "family" in case
+
+
+def computed(folder: Path, name: str, case: Mapping[str, Any], models: Path) -> Tensors:
+    """What evomerge computes for a case."""
+    inputs = INPUTS if of_data(case) else case["inputs"]
+    if not (models / inputs).exists():
+        write_family(folder / inputs, models / inputs)
+    if of_data(case):
+        return DATA_CASES[name](DataFamily(folder, name, case, models / inputs))
+    statistics = folder / name / "stats.safetensors"
+    given = load_file(statistics) if statistics.exists() else {}
+    return CASES[name](Family(models / inputs, case, folder / inputs, given))
 
 
 def main(folder: Path) -> int:

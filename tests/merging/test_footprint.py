@@ -96,6 +96,8 @@ def test_prepared_arrays_stay_within_the_bound(family: Callable[..., Family], tm
     counted = 0
     for name in methods.names():
         declared = methods.load(name)
+        if declared.needs(declared.resolve({})):  # these are measured with their statistics
+            continue
         recipe = make_recipe(name, [one, two][: declared.models[1]], None if declared.base == "none" else base)
         known = [replace(ref, fingerprint=prints[Path(ref.source)]) for ref in recipe.sources]
         own = None if recipe.base is None else replace(recipe.base, fingerprint=prints[base])

@@ -11,7 +11,7 @@ import torch
 from evomerge.contracts.statistics_cases import statistics_for
 from evomerge.errors import InputError
 from evomerge.methods import Coefficients, MergeMethod, Need, Statistics, TensorContext, TensorSources
-from evomerge.methods._shared.needs import shape_problems
+from evomerge.methods._shared.needs import sound
 from evomerge.recipe import Coefficient
 
 CONTEXT = TensorContext("model.layers.0.mlp.up_proj.weight", layer=0, kind="mlp")
@@ -73,9 +73,15 @@ def test_one_statistic_of_base_and_models_has_two_names() -> None:
 
 
 def test_arrays_of_another_model_are_refused() -> None:
-    assert not shape_problems("gram", "x", [None, torch.ones(2)], [(2, 2), (2,)])
-    (problem,) = shape_problems("gram", "x", [None, torch.ones(3)], [(2, 2), (2,)])
-    assert "'gram' of model 1 for tensor 'x' has shape (3,); expected (2, 2) or (2,)" in problem
+    found = sound("x", "gram", [torch.ones(2).double(), torch.ones(2, 2)], [(2, 2), (2,)])
+    assert found is not None
+    assert [array.dtype for array in found] == [torch.float32] * 2
+    assert sound("x", "gram", [None, torch.ones(2)], [(2,)]) is None
+    with pytest.raises(InputError) as caught:
+        sound("x", "gram", [None, torch.ones(3), torch.tensor([1.0, torch.nan])], [(2, 2), (2,)])
+    first, second = caught.value.problems
+    assert "'gram' of model 1 for tensor 'x' has shape (3,); expected (2, 2) or (2,)" in first
+    assert "'gram' of model 2 for tensor 'x' is not finite" in second
 
 
 def test_made_up_statistics_have_the_layout_of_real_ones() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from evomerge import methods, post
 from evomerge.cli.main import main
+from tests.golden.data_table import CASES as DATA_CASES
+from tests.golden.data_table.case import OfMethod, OfStep
 from tests.golden.table import CASES
 from tests.golden.table.case import Computed, Merge
 from tests.golden.table.given_numbers import Drawn
@@ -70,7 +72,9 @@ def test_methods_say_that_they_agree_with_the_authors_where_a_case_shows_it() ->
     official = [own for name, own in CASES.items() if not name.startswith(THIRD_PARTY)]
     official = [own.merge if isinstance(own, Drawn) else own for own in official]
     shown = {own.method for own in official if isinstance(own, Merge | Computed)}
+    shown |= {own.method for own in DATA_CASES.values() if isinstance(own, OfMethod)}
     said = {name for name in methods.names() if "authors' code" in methods.load(name).agrees_with}
     assert said == shown
     steps = {step.name for own in official if isinstance(own, Merge) for step in own.post}
+    steps |= {own.step for own in DATA_CASES.values() if isinstance(own, OfStep)}
     assert {name for name in post.names() if "authors' code" in post.load(name).agrees_with} == steps

@@ -7,6 +7,7 @@
 - :mod:`.ranks`: ranks of a delta's elements within rows.
 - :mod:`.elementwise`: element-wise merges that no kernel has, from blocks of all deltas; :mod:`.tasks`: the option
   ``task`` of methods that keep a model for each expert's task.
+- :mod:`.averages`: weighted sums of models without a base.
 - :mod:`.delta_sizes`: averages of deltas by their sizes; :mod:`.activity`: elements that one or several models changed.
 - :mod:`.vectors`: inner products of tensors, rows or columns, and their weighted sums.
 - :mod:`.matrices`: which tensors methods on matrices alone treat, and deltas row by row; :mod:`.interference`: what

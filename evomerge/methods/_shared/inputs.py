@@ -26,8 +26,14 @@ Merge = Callable[["TensorContext", "TensorSources", Coefficients, "torch.Tensor"
 """Writes the merged tensor and may say whether it is finite, see :class:`evomerge.methods.MergeMethod`."""
 
 
-def by_model(found: Iterable[Sequence[T]]) -> list[tuple[T, ...]]:
+def by_model(
+    found: Iterable[Sequence[T]], option: tuple[str, str, str] = ("scope", "global", "tensor")
+) -> list[tuple[T, ...]]:
     """Findings about every model over all tensors, from those about every tensor of all models.
+
+    Args:
+        found: The findings about each tensor, one for each model.
+        option: The option that asks for it, for messages: its name, its value, and the value without whole models.
 
     Raises:
         InputError: If tensors are merged from different numbers of models, so that none is a whole model's.
@@ -37,9 +43,9 @@ def by_model(found: Iterable[Sequence[T]]) -> list[tuple[T, ...]]:
     if len(counts) > 1:
         numbers = f"{', '.join(map(str, counts[:-1]))} and {counts[-1]}"
         raise InputError(
-            f"scope is 'global', so the k-th input of every tensor counts as one model, but the recipe's layers have "
-            f"tensors of {numbers} inputs; set method option scope to tensor, or give all layers as many inputs as "
-            "there are sources"
+            f"{option[0]} is {option[1]!r}, so the k-th input of every tensor counts as one model, but the recipe's "
+            f"layers have tensors of {numbers} inputs; set method option {option[0]} to {option[2]}, or give all "
+            "layers as many inputs as there are sources"
         )
     return list(zip(*rows, strict=True))
 

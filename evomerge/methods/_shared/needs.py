@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+import torch
 
 from evomerge.errors import InputError
+from evomerge.kernels import is_finite
 
-if TYPE_CHECKING:
-    import torch
-
-Statistics = Mapping[str, "tuple[torch.Tensor | None, ...]"]
+Statistics = Mapping[str, tuple[torch.Tensor | None, ...]]
 """The statistics of one tensor by :attr:`Need.key`: one array per model, or exactly one of the base.
 
 None where a tensor has none, such as the Gram matrix of a norm."""
@@ -86,14 +86,30 @@ def chosen(who: str, tensor: str, needs: Sequence[Need], given: Statistics | Non
     return {need.key: given[need.key] for need in needs}
 
 
-def shape_problems(
-    statistic: str, tensor: str, arrays: Sequence[torch.Tensor | None], shapes: Sequence[Sequence[int]]
-) -> list[str]:
-    """Arrays that have none of the shapes that a statistic of a tensor may have, one sentence each."""
-    wanted = [tuple(shape) for shape in shapes]
-    return [
-        f"statistic {statistic!r} of model {number} for tensor {tensor!r} has shape {tuple(array.shape)}; expected "
-        f"{' or '.join(map(str, wanted))}: it was collected of another model"
-        for number, array in enumerate(arrays)
-        if array is not None and tuple(array.shape) not in wanted
-    ]
+def sound(
+    name: str, statistic: str, arrays: Sequence[torch.Tensor | None], shapes: Sequence[Sequence[int]]
+) -> list[torch.Tensor] | None:
+    """The arrays of a tensor, float32 and on the CPU; None where a model has none.
+
+    Args:
+        name: The tensor's name.
+        statistic: The statistic's.
+        arrays: One for each model, or that of the base.
+        shapes: The shapes that an array may have.
+
+    Raises:
+        InputError: If arrays have other shapes, or elements that are not finite; all of them.
+    """
+    found = [None if array is None else array.detach().to(device="cpu", dtype=torch.float32) for array in arrays]
+    wanted, problems = [tuple(shape) for shape in shapes], []
+    for number, array in enumerate(found):
+        what = f"statistic {statistic!r} of model {number} for tensor {name!r}"
+        if array is not None and tuple(array.shape) not in wanted:
+            known = " or ".join(map(str, wanted))
+            problems.append(f"{what} has shape {tuple(array.shape)}; expected {known}: it is another model's")
+        elif array is not None and not is_finite(array):
+            problems.append(f"{what} is not finite; collect it again, in float32, on texts that the model can read")
+    if problems:
+        raise InputError(problems)
+    arrays_of_all = [array for array in found if array is not None]
+    return arrays_of_all if len(arrays_of_all) == len(found) else None
