@@ -14,6 +14,7 @@ import torch
 from evomerge.errors import InputError
 from evomerge.merging import LiveModel
 from evomerge.statistics._shared.key import Wanted
+from evomerge.statistics._shared.observation import plain_experts
 from evomerge.statistics._shared.passes import run, weight_of
 from evomerge.statistics._shared.sites import Taps, find_taps
 from evomerge.statistics._shared.statistic import Counts
@@ -119,7 +120,8 @@ class Collection:
         passages = self.calibration.passages
         pace = _Pace(len(passages) * len(self.plan.passes), report)
         for one in self.plan.passes:
-            run(self.live, self.taps, one, passages, pace.step)
+            with plain_experts(self.live.model):
+                run(self.live, self.taps, one, passages, pace.step)
             yield self._finished(one)
 
     @torch.no_grad()

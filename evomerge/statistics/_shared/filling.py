@@ -21,6 +21,7 @@ from evomerge.statistics._shared.texts import Calibration
 from evomerge.texts import write_text
 
 _POLL = 0.1  # seconds between looks at whether another collector is done
+_UNSEEN = "no text reached it, or the model computes something else with it than a plain product"
 _LIBRARIES = ("torch", "transformers")
 
 

@@ -57,6 +57,24 @@ def observing(
             handle.remove()
 
 
+@contextmanager
+def plain_experts(model: Any) -> Iterator[None]:
+    """A context in which mixtures of experts compute one expert after the other, so that the inputs of each are seen.
+
+    Args:
+        model: A transformers model.
+    """
+    before = model.get_experts_implementation()
+    if all(name is None for name in before.values()):
+        yield
+        return
+    model.set_experts_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_experts_implementation(before)
+
+
 def _told(seen: Seen, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     given = next((value for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor)), None)
     if given is not None:

@@ -13,7 +13,7 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 from evomerge.merging import LiveModel, Piece
-from evomerge.statistics._shared.observation import Use, observing
+from evomerge.statistics._shared.observation import Use, observing, plain_experts
 from evomerge.statistics._shared.regions import Match, Part, Product, match, parts_of, storage_of
 from evomerge.statistics._shared.statistic import Site
 
@@ -133,7 +133,7 @@ def _probed(live: LiveModel, norms: Mapping[str, torch.nn.Module], ids: Sequence
     storages = frozenset(storage_of(parameter) for parameter in live.model.parameters())
     device = live.model.get_input_embeddings().weight.device
     given = torch.tensor([list(ids[:_PROBED])], device=device)
-    with torch.no_grad(), observing(norms, storages, seen):
+    with torch.no_grad(), plain_experts(live.model), observing(norms, storages, seen):
         live.model(input_ids=given, use_cache=False)
     return groups
 
