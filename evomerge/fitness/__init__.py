@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from evomerge.fitness.settings import FitnessSettings
 
 if TYPE_CHECKING:
+    from evomerge.fitness.calibration import gold_texts, held_out_problems
     from evomerge.fitness.inference.generation.eligibility import PLAINLY
     from evomerge.fitness.inference.kv_cache import takes
     from evomerge.fitness.inference.memory import logit_bytes
@@ -39,6 +40,8 @@ __all__ = [
     "TaskListing",
     "TaskSuite",
     "forget_tables",
+    "gold_texts",
+    "held_out_problems",
     "inspect_tasks",
     "isolated_rng",
     "logit_bytes",
@@ -61,6 +64,8 @@ _HOMES = {
     "TaskSuite": "suite",
     "WHOLE": "inference.probe",
     "forget_tables": "tasks.loader",
+    "gold_texts": "calibration",
+    "held_out_problems": "calibration",
     "isolated_rng": "tasks.isolated_rng",
     "inspect_tasks": "inspection",
     "logit_bytes": "inference.memory",

@@ -13,7 +13,7 @@ from evomerge.statistics._shared.registry import load, names
 from evomerge.statistics._shared.settings import StatisticsSettings, default_folder
 from evomerge.statistics._shared.statistic import Counts, Site, Statistic
 from evomerge.statistics._shared.store import StatisticsFolder
-from evomerge.statistics._shared.texts import Calibration, Passage
+from evomerge.statistics._shared.texts import Calibration, Passage, parts_of_text, read_lines
 
 __all__ = [
     "Calibration",
@@ -35,4 +35,6 @@ __all__ = [
     "key_of",
     "load",
     "names",
+    "parts_of_text",
+    "read_lines",
 ]

@@ -153,10 +153,11 @@ def _windows(batch: int, units: Iterable[Sequence[Sum]], memory: int) -> list[Pa
     for unit in units:
         need = unit_bytes(batch, unit)
         if need > memory:
+            named = ", ".join(dict.fromkeys(one.statistic.name for one in unit))
+            square = any(one.shape[0] == one.shape[-1] == one.taps[0].site.inputs for one in unit)
             problems.append(
-                f"{unit[0].statistic.name} of {unit[0].taps[0].site.name!r} needs {need} bytes at one time, but "
-                f"statistics.memory is {memory}; raise it, or leave the tensor to the diagonal with "
-                "statistics.gram_limit where it has a Gram matrix"
+                f"{named} of {unit[0].taps[0].site.name!r} needs {need} bytes at one time, but statistics.memory is "
+                f"{memory}; raise it" + (", or set statistics.gram_limit lower" if square else "")
             )
         if not windows or filled + need > memory:
             windows.append([])
