@@ -59,10 +59,10 @@ def merge_to_folder(
     depth, how = not recipe.has_layers, matching_of(recipe)
     checkpoints.compare(same_depth=depth, unmatched=recipe.unmatched, matching=how).check()
     plan = merger.plan(recipe)
-    _check_space(out, export_bytes(plan.specs))
+    check_space(out, export_bytes(plan.specs))
     with appearing(out) as folder:
         write_companions(checkpoints.reference, plan.outputs, folder, recipe.out_dtype)
-        _check_companions(folder, checkpoints.reference.path)
+        check_companions(folder, checkpoints.reference.path)
         check_loadable(merger.as_source(recipe))
         hold_back_config(folder)
         recipe.save(folder / "recipe.json")
@@ -74,7 +74,7 @@ def merge_to_folder(
     return out
 
 
-def _check_companions(folder: Path, origin: Path) -> None:
+def check_companions(folder: Path, origin: Path) -> None:
     """Refuses what transformers could not load, before any weight is merged."""
     problems = unreadable_companions(folder)
     if problems:
@@ -98,7 +98,7 @@ def _existing_parent(out: Path) -> Path:
     return next(parent for parent in out.parents if parent.exists())
 
 
-def _check_space(out: Path, needed: int) -> None:
+def check_space(out: Path, needed: int) -> None:
     free = shutil.disk_usage(_existing_parent(out.resolve())).free
     if free < needed:
         raise InputError(
