@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from evomerge.config import groups, parse, schema, validate, value_types
+from evomerge.config import groups, mixtures, parse, schema, validate, value_types
 from evomerge.config.overrides import expanded, flattened, overrides_of
 from evomerge.config.parse import Override
 from evomerge.config.schema import Key
@@ -151,6 +151,8 @@ def _verb(check: Callable[[dict[str, Any], list[str]], T], known: Mapping[str, K
 
 evaluate = _verb(validate.evaluate_config, schema.EVALUATE)
 merge = _verb(validate.merge_config, schema.MERGE)
+build = _verb(mixtures.build_config, schema.BUILD)
+condense = _verb(mixtures.condense_config, schema.CONDENSE)
 compare = _verb(validate.compare_config, schema.COMPARE)
 audit = _verb(validate.audit_config, schema.AUDIT)
 explain = _verb(validate.explain_config, schema.EXPLAIN)

@@ -81,9 +81,7 @@ class CondensedMixture:
             elif part[1] < self.experts:  # the group of that number has its place
                 layer, group, projection = part
                 members = self._groupings[layer].groups[group]
-                own = (
-                    f"{layer}mlp.{projection}.weight" if self.dense else self.family.expert(layer, group, projection)
-                )
+                own = f"{layer}mlp.{projection}.weight" if self.dense else self.family.expert(layer, group, projection)
                 names = [self.family.expert(layer, member, projection) for member in members]
                 self._made[own] = (names, [self._groupings[layer].weights[member] for member in members])
                 found[own] = TensorSpec(spec.dtype, tuple(spec.shape))
@@ -153,7 +151,9 @@ def _problems(
         if absent:
             problems.append(f"{str(source.path)!r} has no tensor {absent[0]!r}: are its experts stacked? Save it anew")
         if sorted(member for group in grouping.groups for member in group) != list(range(count)):
-            problems.append(f"{layer.rstrip('.')}: expected each of {count} experts in one group, got {grouping.groups}")
+            problems.append(
+                f"{layer.rstrip('.')}: expected each of {count} experts in one group, got {grouping.groups}"
+            )
         if len(grouping.weights) != count:
             problems.append(f"{layer.rstrip('.')}: expected {count} weights, got {len(grouping.weights)}")
     return problems

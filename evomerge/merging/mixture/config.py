@@ -46,7 +46,7 @@ def mixture_config(
     alien = [
         f"{where}: config.json says {name}={value!r}, for which a model of type {family.model_type} has no place"
         for name, value in given.items()
-        if name not in known and value != plain.get(name) and value is not None
+        if name in plain.keys() - known and value != plain[name]
     ]
     if alien:
         raise InputError(alien)
@@ -91,9 +91,7 @@ def dense_config(config: Mapping[str, Any], family: MixtureFamily, where: str) -
     return _as_read(data, data, found, f"{where}: transformers reads {{}} otherwise in {kind}")
 
 
-def _as_read(
-    data: dict[str, Any], wanted: Mapping[str, Any], found: Mapping[str, Any], problem: str
-) -> dict[str, Any]:
+def _as_read(data: dict[str, Any], wanted: Mapping[str, Any], found: Mapping[str, Any], problem: str) -> dict[str, Any]:
     """A config that transformers reads as it is meant; that there is none of something may be said in several ways."""
     unlike = [n for n, value in wanted.items() if n not in _ABOUT and (found.get(n) or None) != (value or None)]
     if unlike:

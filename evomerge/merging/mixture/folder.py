@@ -14,8 +14,8 @@ from evomerge.checkpoints import CheckpointSource, appearing, give_config, hold_
 from evomerge.merging.blueprint import check_loadable
 from evomerge.merging.companions import write_companions
 from evomerge.merging.finiteness import NonFinite
-from evomerge.merging.footprint import export_bytes
 from evomerge.merging.folder import check_companions, check_space
+from evomerge.merging.footprint import export_bytes
 from evomerge.merging.plan.outputs import DTYPES, Outputs
 from evomerge.recipe import Group, ModelRef, ParameterGroups, Recipe
 
@@ -76,4 +76,3 @@ def _finite(source: CheckpointSource, name: str) -> torch.Tensor:
     if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
         raise NonFinite(name, tensor.dtype)
     return tensor
-
