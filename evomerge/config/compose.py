@@ -15,10 +15,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from evomerge.config import groups, mixtures, parse, schema, validate, value_types
+from evomerge.config import groups, parse, schema, validate, value_types
 from evomerge.config.overrides import expanded, flattened, overrides_of
 from evomerge.config.parse import Override
 from evomerge.config.schema import Key
+from evomerge.config.verbs import mixtures
 from evomerge.errors import InputError
 from evomerge.run.cluster.settings import SubmitSettings
 from evomerge.run.run_config import RunConfig

@@ -1,7 +1,6 @@
 """Routers of a mixture of experts from prompts: the rules of mergekit-moe.
 
-A row is what the model makes of an expert's prompts, less what it makes of prompts that are not for it, of length one:
-so tokens go to the experts whose prompts they are like. https://github.com/arcee-ai/mergekit (docs/moe.md)
+A row is the model's state at an expert's prompts, less that at prompts which are not for it, of length one: so tokens go to the experts whose prompts they are like. https://github.com/arcee-ai/mergekit (docs/moe.md)
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class ExpertPrompts:
 
 
 def hidden_last(states: torch.Tensor) -> torch.Tensor:
-    """What enters each layer at the last token, ``(layers, hidden)``."""
+    """The input of each layer at the last token, ``(layers, hidden)``."""
     return states[:-1, -1]
 
 

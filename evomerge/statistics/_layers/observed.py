@@ -44,7 +44,7 @@ def gates_of(model: PreTrainedModel) -> dict[str, torch.nn.Module]:
 
 @torch.no_grad()
 def layer_states(model: PreTrainedModel, ids: Sequence[int]) -> torch.Tensor:
-    """What enters each layer and what the last one gives, float32, ``(layers + 1, tokens, hidden)``.
+    """The input of each layer and the output of the last, float32, ``(layers + 1, tokens, hidden)``.
 
     Args:
         model: The model.
@@ -62,7 +62,7 @@ def layer_states(model: PreTrainedModel, ids: Sequence[int]) -> torch.Tensor:
 
 @torch.no_grad()
 def router_logits(model: PreTrainedModel, ids: Sequence[int]) -> dict[str, torch.Tensor]:
-    """What each router says of the tokens of one text, float32, ``(tokens, experts)``, by layer; see :func:`gates_of`.
+    """The logits of each router on one text, float32, ``(tokens, experts)``, by layer as in :func:`gates_of`.
 
     Args:
         model: A mixture of experts.

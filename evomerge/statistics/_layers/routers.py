@@ -74,7 +74,7 @@ def loaded(merger: Merger, recipe: Recipe) -> LiveModel:
 
 
 def logits_of(folder: Path, texts: Sequence[Ids], device: Any = "cpu") -> dict[str, np.ndarray]:
-    """What each router of a mixture says of all tokens of some texts, float64 ``(tokens, experts)``, by layer.
+    """The logits of each router of a mixture on all tokens of some texts, float64 ``(tokens, experts)``, by layer.
 
     Args:
         folder: The mixture's checkpoint.
