@@ -1,6 +1,7 @@
 """Routers of a mixture of experts from prompts: the rules of mergekit-moe.
 
-A row is the model's state at an expert's prompts, less that at prompts which are not for it, of length one: so tokens go to the experts whose prompts they are like. https://github.com/arcee-ai/mergekit (docs/moe.md)
+A row is the state at an expert's prompts, less that at prompts which are not for it, of length one: so tokens go
+to the experts whose prompts they are like. See docs/moe.md of https://github.com/arcee-ai/mergekit.
 """
 
 from __future__ import annotations
