@@ -12,7 +12,6 @@ from evomerge.config.value_types import Kind
 from evomerge.errors import suggest
 from evomerge.run.audit.config import AuditConfig
 from evomerge.run.cluster.settings import SubmitSettings, WorkerConfig
-from evomerge.run.configs.mixtures import BuildConfig, CondenseConfig
 from evomerge.run.configs.verbs import (
     CompareConfig,
     EvaluateConfig,
@@ -21,6 +20,7 @@ from evomerge.run.configs.verbs import (
     MergeConfig,
     MethodsConfig,
     ReportConfig,
+    TransformConfig,
 )
 from evomerge.run.run_config import RunConfig
 from evomerge.run.status.config import StatusConfig
@@ -54,11 +54,10 @@ def _keys(config: type) -> Mapping[str, Key]:
 SEARCH = _keys(RunConfig)
 EVALUATE = _keys(EvaluateConfig)
 MERGE = _keys(MergeConfig)
-BUILD = _keys(BuildConfig)
-CONDENSE = _keys(CondenseConfig)
 COMPARE = _keys(CompareConfig)
 AUDIT = _keys(AuditConfig)
 EXPLAIN = _keys(ExplainConfig)
+TRANSFORM = _keys(TransformConfig)
 REPORT = _keys(ReportConfig)
 STATUS = _keys(StatusConfig)
 METHODS = _keys(MethodsConfig)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from evomerge.config import checks, model_names, recipe_keys, schema, value_types
 from evomerge.config.schema import Key
 from evomerge.errors import InputError
+from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run import environment
 from evomerge.run.audit.config import AuditConfig, answers_kept
 from evomerge.run.cluster.settings import WorkerConfig
@@ -21,6 +22,7 @@ from evomerge.run.configs.verbs import (
     MergeConfig,
     MethodsConfig,
     ReportConfig,
+    TransformConfig,
 )
 from evomerge.run.paths import expanded, is_file, is_folder, new_file_problem, new_folder_problem, sibling
 from evomerge.run.run_config import RunConfig
@@ -114,15 +116,15 @@ def evaluate_config(flat: Mapping[str, Any], problems: list[str]) -> EvaluateCon
     Raises:
         InputError: With all problems.
     """
-    require(flat, ("model",), schema.EVALUATE, problems)
+    _require(flat, ("model",), schema.EVALUATE, problems)
     values = read_values(flat, schema.EVALUATE, problems)
     problems += checks.tasks(values) + checks.split(values)
     if "model" in values:
         problems += [f"model: {problem}" for problem in [model_names.missing(values["model"])] if problem]
-    problems += out_problems(values, new_file_problem)
+    problems += _out_problems(values, new_file_problem)
     if not problems:
         values["offline"] = _offline(values, [values["model"], model_names.base_of([values["model"]])])
-    return built(EvaluateConfig, values, problems)
+    return _built(EvaluateConfig, values, problems)
 
 
 def merge_config(flat: Mapping[str, Any], problems: list[str]) -> MergeConfig:
@@ -131,11 +133,11 @@ def merge_config(flat: Mapping[str, Any], problems: list[str]) -> MergeConfig:
     Raises:
         InputError: With all problems.
     """
-    require(flat, ("recipe", "out"), schema.MERGE, problems)
+    _require(flat, ("recipe", "out"), schema.MERGE, problems)
     values = read_values(flat, schema.MERGE, problems)
-    read_recipe(values, problems)
-    problems += out_problems(values, new_folder_problem)
-    return built(MergeConfig, values, problems)
+    _read_recipe(values, problems)
+    problems += _out_problems(values, new_folder_problem)
+    return _built(MergeConfig, values, problems)
 
 
 def explain_config(flat: Mapping[str, Any], problems: list[str]) -> ExplainConfig:
@@ -144,10 +146,10 @@ def explain_config(flat: Mapping[str, Any], problems: list[str]) -> ExplainConfi
     Raises:
         InputError: With all problems.
     """
-    require(flat, ("recipe", "tensor"), schema.EXPLAIN, problems)
+    _require(flat, ("recipe", "tensor"), schema.EXPLAIN, problems)
     values = read_values(flat, schema.EXPLAIN, problems)
-    read_recipe(values, problems)
-    return built(ExplainConfig, values, problems)
+    _read_recipe(values, problems)
+    return _built(ExplainConfig, values, problems)
 
 
 def compare_config(flat: Mapping[str, Any], problems: list[str]) -> CompareConfig:
@@ -156,16 +158,38 @@ def compare_config(flat: Mapping[str, Any], problems: list[str]) -> CompareConfi
     Raises:
         InputError: With all problems.
     """
-    require(flat, ("models",), schema.COMPARE, problems)
+    _require(flat, ("models",), schema.COMPARE, problems)
     values = read_values(flat, schema.COMPARE, problems)
     problems += _fill_base(values)
     if values.get("base", ...) is None and "models" in values and "base" not in _told(problems):
         problems.append("base: missing; deltas are taken from it: base=FOLDER")
-    problems += checks.models(values) + out_problems(values, new_file_problem)
+    problems += checks.models(values) + _out_problems(values, new_file_problem)
     if not problems and values["offline"] is None:
         refs = [*values["models"], values["base"]]
-        values["offline"] = environment.offline_for(place for ref in refs for place in model_names.sources_of(ref))
-    return built(CompareConfig, values, problems)
+        values["offline"] = environment.offline_for(place for ref in refs for place in _sources(ref))
+    return _built(CompareConfig, values, problems)
+
+
+def transform_config(flat: Mapping[str, Any], problems: list[str]) -> TransformConfig:
+    """Checks the configuration of ``transform`` and builds it.
+
+    Raises:
+        InputError: With all problems.
+    """
+    _require(flat, ("kind", "models", "out"), schema.TRANSFORM, problems)
+    values = read_values(flat, schema.TRANSFORM, problems)
+    problems += _fill_base(values)
+    problems += checks.models(values) + _out_problems(values, new_folder_problem)
+    files = [*values.get("calibration", ()), *map(str, (values.get("calibration_of") or {}).values())]
+    problems += [
+        f"calibration: there is no file {file}{sibling(expanded(file))}"
+        for file in files
+        if not is_file(expanded(file))
+    ]
+    if not problems and values["offline"] is None:
+        refs = [*values["models"], *([values["base"]] if values["base"] is not None else [])]
+        values["offline"] = environment.offline_for(place for ref in refs for place in _sources(ref))
+    return _built(TransformConfig, values, problems)
 
 
 def audit_config(flat: Mapping[str, Any], problems: list[str]) -> AuditConfig:
@@ -174,10 +198,10 @@ def audit_config(flat: Mapping[str, Any], problems: list[str]) -> AuditConfig:
     Raises:
         InputError: With all problems.
     """
-    require(flat, ("a", "b"), schema.AUDIT, problems)
+    _require(flat, ("a", "b"), schema.AUDIT, problems)
     values = read_values(flat, schema.AUDIT, problems)
-    problems += out_problems(values, new_file_problem, "json") + answers_kept(values)
-    return built(AuditConfig, values, problems)
+    problems += _out_problems(values, new_file_problem, "json") + answers_kept(values)
+    return _built(AuditConfig, values, problems)
 
 
 def _of_folder(
@@ -186,10 +210,10 @@ def _of_folder(
     """Checks and builds the configuration of a verb that looks at a folder; InputError has all problems."""
 
     def config(flat: Mapping[str, Any], problems: list[str]) -> T:
-        require(flat, ("run",), known, problems)
+        _require(flat, ("run",), known, problems)
         values = read_values(flat, known, problems)
-        problems += check(values) + out_problems(values, new_file_problem, "json")
-        return built(kind, values, problems)
+        problems += check(values) + _out_problems(values, new_file_problem, "json")
+        return _built(kind, values, problems)
 
     return config
 
@@ -202,9 +226,9 @@ worker_config = _of_folder(WorkerConfig, schema.WORKER, checks.shared_run)
 def methods_config(flat: Mapping[str, Any], problems: list[str]) -> MethodsConfig:
     """Checks the configuration of ``methods`` and builds it; InputError has all problems."""
     values = read_values(flat, schema.METHODS, problems)
-    files = [problem for key in ("json", "markdown") for problem in out_problems(values, new_file_problem, key)]
+    files = [problem for key in ("json", "markdown") for problem in _out_problems(values, new_file_problem, key)]
     problems += checks.known_method(values) + files
-    return built(MethodsConfig, values, problems)
+    return _built(MethodsConfig, values, problems)
 
 
 def export_config(flat: Mapping[str, Any], problems: list[str]) -> ExportConfig:
@@ -213,24 +237,23 @@ def export_config(flat: Mapping[str, Any], problems: list[str]) -> ExportConfig:
     Raises:
         InputError: With all problems.
     """
-    require(flat, ("run", "member", "out"), schema.EXPORT, problems)
+    _require(flat, ("run", "member", "out"), schema.EXPORT, problems)
     values = read_values(flat, schema.EXPORT, problems)
     missing = checks.run_folder(values, "run")
     problems += missing
     if "run" in values and not missing:
         folder = expanded(values["run"])
         _settle_offline(values, "run", lambda: environment.offline_for_run(read_manifest(folder)), problems)
-    problems += out_problems(values, new_folder_problem)
-    return built(ExportConfig, values, problems)
+    problems += _out_problems(values, new_folder_problem)
+    return _built(ExportConfig, values, problems)
 
 
-def out_problems(values: Mapping[str, Any], look: Callable[[Path], str | None], key: str = "out") -> list[str]:
-    """Why something cannot be written where a key says; nothing where it can, or the key is not set."""
+def _out_problems(values: Mapping[str, Any], look: Callable[[Path], str | None], key: str = "out") -> list[str]:
     problem = None if values.get(key) is None else look(expanded(values[key]))
     return [f"{key}: {problem}"] if problem else []
 
 
-def read_recipe(values: dict[str, Any], problems: list[str]) -> None:
+def _read_recipe(values: dict[str, Any], problems: list[str]) -> None:
     """Reads a recipe's file as far as it can be without its models, and settles whether the hub may be asked."""
     if "recipe" not in values:
         return
@@ -244,7 +267,7 @@ def read_recipe(values: dict[str, Any], problems: list[str]) -> None:
     _settle_offline(values, "recipe", lambda: RecipeFile.read(path).offline, problems)
 
 
-def built(kind: type[T], values: Mapping[str, Any], problems: list[str]) -> T:
+def _built(kind: type[T], values: Mapping[str, Any], problems: list[str]) -> T:
     """The configuration of a verb that keeps no word as it was written: places are those that they stand for."""
     if problems:
         raise InputError(problems)
@@ -254,8 +277,7 @@ def built(kind: type[T], values: Mapping[str, Any], problems: list[str]) -> T:
     return build(kind, {**values, **places})
 
 
-def require(flat: Mapping[str, Any], names: tuple[str, ...], known: Mapping[str, Key], problems: list[str]) -> None:
-    """Names the keys that have to be given and are not."""
+def _require(flat: Mapping[str, Any], names: tuple[str, ...], known: Mapping[str, Key], problems: list[str]) -> None:
     absent = [name for name in names if flat.get(name) is None and name not in _told(problems)]
     problems += [f"{name}: missing; write {name}=... ({known[name].doc})" for name in absent]
 
@@ -264,11 +286,15 @@ def _offline(values: Mapping[str, Any], refs: Iterable[Any]) -> bool:
     """Offline as asked; else unless a model is named by hub id, or a task is none of the user's own."""
     if values["offline"] is not None:
         return values["offline"]
-    if not environment.offline_for(place for ref in refs if ref is not None for place in model_names.sources_of(ref)):
+    if not environment.offline_for(place for ref in refs if ref is not None for place in _sources(ref)):
         return False
     local = model_names.local_tasks(values["task_path"])
     named = [task for task in values["tasks"] if isinstance(task, str)]
     return all(task in local or task.endswith((".yaml", ".yml")) for task in named)
+
+
+def _sources(ref: ModelRef) -> tuple[str, ...]:
+    return (ref.source, ref.on.source) if isinstance(ref, AdapterRef) else (ref.source,)
 
 
 def _fill_base(values: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from evomerge.merging.folder import merge_to_folder
 from evomerge.merging.footprint import Footprint, footprint
 from evomerge.merging.live import LiveModel
 from evomerge.merging.loop import Merger
+from evomerge.merging.new_model import NewModel, model_to_folder
 from evomerge.merging.plan.account import Entry
 from evomerge.merging.plan.outputs import Outputs
 from evomerge.merging.plan.statistics import StatisticsSource, needs_of
@@ -29,6 +30,7 @@ __all__ = [
     "Footprint",
     "LiveModel",
     "Merger",
+    "NewModel",
     "NonFinite",
     "Outputs",
     "Piece",
@@ -40,6 +42,7 @@ __all__ = [
     "footprint",
     "matching_of",
     "merge_to_folder",
+    "model_to_folder",
     "needs_of",
     "shares",
     "write_companions",

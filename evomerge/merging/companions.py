@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from evomerge.checkpoints import TEMPLATES, CheckpointSource, read_object
 from evomerge.errors import InputError
-from evomerge.merging.plan.outputs import Outputs
+from evomerge.merging.vocabulary.merged import MergedTokenizer
 from evomerge.merging.vocabulary.stored import is_tokenizer_file
 from evomerge.merging.vocabulary.templates import write_templates
 
@@ -28,7 +28,26 @@ _GENERATION = "generation_config.json"
 _MODULES = "modules.json"
 
 
-def write_companions(reference: CheckpointSource, outputs: Outputs, folder: Path, out_dtype: str) -> None:
+class Described(Protocol):
+    """A model as far as the files beside its weights say something of it."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The content of its ``config.json``."""
+        ...
+
+    @property
+    def tokenizer(self) -> MergedTokenizer | None:
+        """Its tokenizer; None for the reference's own."""
+        ...
+
+    @property
+    def chat_templates(self) -> Mapping[str, str] | None:
+        """Its chat templates by name; None for its tokenizer's own."""
+        ...
+
+
+def write_companions(reference: CheckpointSource, outputs: Described, folder: Path, out_dtype: str) -> None:
     """Writes all that makes a model folder besides weights.
 
     Args:

@@ -51,7 +51,7 @@ def merge_to_folder(
     """
     out = Path(out).expanduser().absolute()
     shard_bytes = parse_size(max_shard_size)
-    problems = [*_destination_problems(out), *unbuilt(recipe)]
+    problems = [*destination_problems(out), *unbuilt(recipe)]
     if problems:
         raise InputError(problems)
     merger = Merger(Checkpoints.open(recipe, offline=True)) if merger is None else merger
@@ -81,7 +81,8 @@ def check_companions(folder: Path, origin: Path) -> None:
         raise InputError([problem.replace(str(folder), str(origin)) for problem in problems])
 
 
-def _destination_problems(out: Path) -> list[str]:
+def destination_problems(out: Path) -> list[str]:
+    """Reasons why a folder cannot be made, one sentence each."""
     if out.is_dir() and any(out.iterdir()):
         return [f"{str(out)!r} exists and is not empty; name a new folder, or remove it first"]
     if out.exists() and not out.is_dir():
@@ -99,7 +100,7 @@ def _existing_parent(out: Path) -> Path:
 
 
 def check_space(out: Path, needed: int) -> None:
-    """Refuses a folder that the disk has no room for."""
+    """Refuses what the disk has no room for."""
     free = shutil.disk_usage(_existing_parent(out.resolve())).free
     if free < needed:
         raise InputError(

@@ -6,21 +6,31 @@ of tensors under a memory limit, and the folder where arrays are kept. This is t
 with backward passes. Merging reads finished arrays through :class:`StatisticsFolder`, by key and tensor name.
 """
 
-from evomerge.statistics._shared.collection import Collection, Limits, Progress, Window, collect
-from evomerge.statistics._shared.filling import fill
-from evomerge.statistics._shared.key import Keyed, Wanted, key_of
-from evomerge.statistics._shared.registry import load, names
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from evomerge.statistics._shared.settings import StatisticsSettings, default_folder
-from evomerge.statistics._shared.statistic import Counts, Site, Statistic
-from evomerge.statistics._shared.store import StatisticsFolder
-from evomerge.statistics._shared.texts import Calibration, Passage, parts_of_text, read_lines
+
+if TYPE_CHECKING:
+    from evomerge.statistics._layerwise.layers import Flow, Layers
+    from evomerge.statistics._layerwise.matrices import Matrix, inputs_of, matrices, write
+    from evomerge.statistics._shared.collection import Collection, Limits, Progress, Window, collect
+    from evomerge.statistics._shared.filling import fill
+    from evomerge.statistics._shared.key import Keyed, Wanted, key_of
+    from evomerge.statistics._shared.registry import load, names
+    from evomerge.statistics._shared.statistic import Counts, Site, Statistic
+    from evomerge.statistics._shared.store import StatisticsFolder
+    from evomerge.statistics._shared.texts import Calibration, Passage, parts_of_text, read_lines
 
 __all__ = [
     "Calibration",
     "Collection",
     "Counts",
+    "Flow",
     "Keyed",
+    "Layers",
     "Limits",
+    "Matrix",
     "Passage",
     "Progress",
     "Site",
@@ -32,9 +42,48 @@ __all__ = [
     "collect",
     "default_folder",
     "fill",
+    "inputs_of",
     "key_of",
     "load",
+    "matrices",
     "names",
     "parts_of_text",
     "read_lines",
+    "write",
 ]
+
+# Imported when first asked for: they bring torch, which the settings do without.
+_HOMES = {
+    "Calibration": "_shared.texts",
+    "Collection": "_shared.collection",
+    "Counts": "_shared.statistic",
+    "Flow": "_layerwise.layers",
+    "Keyed": "_shared.key",
+    "Layers": "_layerwise.layers",
+    "Limits": "_shared.collection",
+    "Matrix": "_layerwise.matrices",
+    "Passage": "_shared.texts",
+    "Progress": "_shared.collection",
+    "Site": "_shared.statistic",
+    "Statistic": "_shared.statistic",
+    "StatisticsFolder": "_shared.store",
+    "Wanted": "_shared.key",
+    "Window": "_shared.collection",
+    "collect": "_shared.collection",
+    "fill": "_shared.filling",
+    "inputs_of": "_layerwise.matrices",
+    "key_of": "_shared.key",
+    "load": "_shared.registry",
+    "matrices": "_layerwise.matrices",
+    "names": "_shared.registry",
+    "parts_of_text": "_shared.texts",
+    "read_lines": "_shared.texts",
+    "write": "_layerwise.matrices",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for from its file."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

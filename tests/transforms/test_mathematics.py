@@ -7,9 +7,10 @@ import torch
 
 from evomerge.transforms._shared.conjugate_gradients import solve
 from evomerge.transforms._shared.heads import assign_heads
-from evomerge.transforms._shared.matching import assign, feature_similarity, weight_similarity
+from evomerge.transforms._shared.matching import assign, feature_similarity
 from evomerge.transforms._shared.partial import Blocks, LeastSquares
 from evomerge.transforms._shared.subspaces import merge_matrices, scaled_off_diagonal
+from evomerge.transforms._shared.units import inner
 from evomerge.transforms._shared.zipit import zip_features
 
 
@@ -64,10 +65,11 @@ def test_without_output_gradients_it_is_regmean() -> None:
 def test_shuffled_neurons_find_back_and_unshuffled_ones_gain_nothing() -> None:
     up, down = normal(8, 3), normal(3, 8, seed=1)
     order = torch.tensor([3, 0, 7, 1, 2, 6, 5, 4])
-    found = assign(weight_similarity([(up, up[order], 0), (down, down[:, order], 1)]))
+    axes = (("up", 0), ("down", 1))
+    found = assign(inner({"up": up, "down": down}, {"up": up[order], "down": down[:, order]}, axes, 8))
     assert found.gains
     assert torch.equal(order[found.order], torch.arange(8))
-    same = assign(weight_similarity([(up, up, 0)]))
+    same = assign(up @ up.T)
     assert not same.gains
     assert torch.equal(same.order, torch.arange(8))
     features = normal(40, 8)
@@ -92,7 +94,7 @@ def test_heads_move_within_their_group_and_with_it() -> None:
 @pytest.mark.parametrize("ratio", [0.0, 0.25, 1.0])
 def test_pairs_become_means_and_the_rest_stays_side_by_side(ratio: float) -> None:
     first, second = normal(8, 3), normal(8, 3, seed=1)
-    similar = weight_similarity([(first, second, 0)])
+    similar = first @ second.T
     blocks = Blocks.of(similar, assign(similar).order, ratio)
     alone = {0.0: 0, 0.25: 2, 1.0: 7}[ratio]
     assert blocks.width == 8 + alone

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from evomerge.candidate.settings import RuntimeSettings
 from evomerge.evaluation import SPLITS
@@ -10,6 +13,7 @@ from evomerge.fitness.settings import FitnessSettings
 from evomerge.recipe import EMBEDDINGS, TOKENIZERS, UNMATCHED, ModelRef
 from evomerge.run.run_config import EMBEDDINGS_HELP, OFFLINE, SEED, TOKENIZER_HELP, UNMATCHED_HELP
 from evomerge.settings import section, setting
+from evomerge.statistics import StatisticsSettings
 
 OUT_FOLDER = setting("the folder to make")
 SHARD_SIZE = setting("largest file, such as 5GB", low=1, form="bytes")
@@ -50,6 +54,56 @@ class MergeConfig:
     tokenizer: str | None = field(
         default=None, metadata=setting(f"{TOKENIZER_HELP}; null: what the recipe says", choices=TOKENIZERS)
     )
+
+
+def transform_names() -> tuple[str, ...]:
+    """Names of the transformations: the files of their folder, read without importing any."""
+    folder = Path(__file__).resolve().parents[2] / "transforms"
+    return tuple(sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")))
+
+
+@dataclass(frozen=True)
+class TransformConfig:
+    """The configuration of ``transform``; models and base are as in :class:`RunConfig`.
+
+    Attributes:
+        kind: Name of the transformation.
+        models: The experts.
+        base: The base, where there is one.
+        out: The folder to make; of a model of each expert, the folder of their folders.
+        options: Settings of the transformation, as given; it fills in the others.
+        calibration: Files with texts for all experts.
+        calibration_of: Label of an expert to the file with texts of its own.
+        statistics: Where statistics are kept, and what collecting them may take.
+        max_shard_size: Largest weight file, bytes.
+        offline: Whether the hub is out of bounds; None only before that is settled.
+        device: Where models run.
+    """
+
+    kind: str = field(metadata=setting("what to make of the models", choices=transform_names))
+    models: tuple[ModelRef, ...] = field(
+        metadata=setting("the experts: folders or hub ids, of LoRA adapters too", form="checkpoints")
+    )
+    out: str = field(metadata=OUT_FOLDER)
+    base: ModelRef | None = field(
+        default=None, metadata=setting("the model that the others were fine-tuned from", form="checkpoint")
+    )
+    options: Mapping[str, Any] = field(
+        default_factory=dict, metadata=setting("settings of the transformation: options.alpha=0.9")
+    )
+    calibration: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            "JSONL files with texts that all experts read: lines with text, or prompt and answer", form="paths"
+        ),
+    )
+    calibration_of: Mapping[str, Any] = field(
+        default_factory=dict, metadata=setting("a model's own texts: calibration_of.MODEL=FILE.jsonl")
+    )
+    statistics: StatisticsSettings = field(default_factory=StatisticsSettings, metadata=section())
+    max_shard_size: int = field(default=5_000_000_000, metadata=SHARD_SIZE)
+    offline: bool | None = field(default=None, metadata=OFFLINE)
+    device: str = field(default="cpu", metadata=setting("where models run: cpu, cuda, ..."))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ layer, on inner products of weights (Ainsworth et al. 2023, arXiv:2209.04836) or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -46,20 +45,6 @@ def assign(similarity: torch.Tensor) -> Matched:
     return Matched(order, float(values.diagonal().sum()), float(values[rows, order].sum()))
 
 
-def weight_similarity(pairs: Sequence[tuple[torch.Tensor, torch.Tensor, int]]) -> torch.Tensor:
-    """Inner products of units over all tensors that belong to them, float64.
-
-    Args:
-        pairs: The reference's tensor, the other model's, and the dimension along which units lie.
-    """
-    total: torch.Tensor | None = None
-    for reference, other, axis in pairs:
-        mine, theirs = _units(reference, axis), _units(other, axis)
-        total = mine @ theirs.T if total is None else total + mine @ theirs.T
-    assert total is not None, "units without a tensor"
-    return total
-
-
 def feature_similarity(reference: torch.Tensor, other: torch.Tensor, *, distance: bool = False) -> torch.Tensor:
     """Similarity of features over the same tokens, float64.
 
@@ -72,7 +57,3 @@ def feature_similarity(reference: torch.Tensor, other: torch.Tensor, *, distance
     if not distance:
         return mine.T @ theirs
     return -torch.cdist(mine.T, theirs.T, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-def _units(tensor: torch.Tensor, axis: int) -> torch.Tensor:
-    return tensor.double().movedim(axis, 0).reshape(tensor.shape[axis], -1)

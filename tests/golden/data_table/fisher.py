@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.golden.data_table.case import Compute, DataFamily, of_model
-from tests.golden.table.case import Merge, Tensors
+from tests.golden.given_statistics import DataMerge
+from tests.golden.table.case import Tensors
 
 Rule = Callable[[Mapping[str, Any]], tuple[Sequence[float], Mapping[str, Any]]]
 """Weights and options from the settings of a case."""
@@ -57,8 +58,9 @@ def merged(
 ) -> Tensors:
     """The merge of some experts."""
     fishers = {expert: of_model(family.statistics(), expert) for expert in experts}
-    merge = Merge("fisher", {"weight": weights}, {"stored": "float32", **options}, sources=tuple(experts))
-    return merge.given(family.folder, {"fisher": lambda model, tensor: fishers[model].get(tensor)})
+    merge = DataMerge("fisher", {"weight": weights}, {"stored": "float32", **options}, experts)
+    models = {name: family.model(name) for name in ("base", *experts)}
+    return merge.of(models, {"fisher": lambda model, tensor: fishers[model].get(tensor)})
 
 
 @dataclass(frozen=True)

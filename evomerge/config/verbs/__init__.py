@@ -1,1 +1,0 @@
-"""Checks of the verbs beside ``search`` whose configurations are made of more than single values."""

@@ -1,0 +1,1 @@
+"""Transformations of models, as the verb ``transform`` runs them."""

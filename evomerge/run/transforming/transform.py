@@ -1,0 +1,191 @@
+"""From experts to further experts: a transformation's models as ordinary folders."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from evomerge import transforms
+from evomerge.candidate import load_tokenizer, resolve_device
+from evomerge.checkpoints import TensorSpec, read_config
+from evomerge.errors import InputError
+from evomerge.fitness.inference.encoding import Encoder
+from evomerge.merging import Checkpoints, LiveModel, NewModel, model_to_folder
+from evomerge.recipe import ModelRef
+from evomerge.run import paths
+from evomerge.run.configs.verbs import TransformConfig
+from evomerge.run.recipes.models import Folders, open_models, with_adapters
+from evomerge.run.run_config import RunConfig
+from evomerge.run.transforming.card import transform_card
+from evomerge.statistics import Calibration, Keyed, Limits, StatisticsFolder, Wanted, fill, write
+from evomerge.transforms import Arrays, Made, Transform, Work
+
+_DTYPE = "float32"
+
+
+@dataclass(frozen=True)
+class Transformed:
+    """A model that was written.
+
+    Attributes:
+        folder: Its folder.
+        notes: What people should know of it.
+    """
+
+    folder: Path
+    notes: tuple[str, ...]
+
+
+def transform(config: TransformConfig, say: Callable[[str], None] = lambda _: None) -> list[Transformed]:
+    """Makes further experts of experts.
+
+    Args:
+        config: Which transformation of which models, and where to.
+        say: Told of progress.
+
+    Returns:
+        The models; none where the transformation has nothing to gain.
+
+    Raises:
+        InputError: If models or texts cannot be read, do not go together, or the folder cannot be made.
+    """
+    kind = transforms.load(config.kind)
+    options = kind.resolve(config.options)
+    out = paths.expanded(config.out).absolute()
+    problems = [f"out: {problem}" for problem in [paths.new_folder_problem(out)] if problem]
+    problems += _count_problems(kind, config) + _text_problems(kind, config)
+    if problems:
+        raise InputError(problems)
+    find = Folders(config.offline)
+    named = with_adapters(RunConfig(models=config.models, base=config.base, offline=config.offline), find)
+    checkpoints = open_models(named, find, None)
+    checkpoints.compare(trust_remote_code=False).check()
+    texts = _calibrations(kind, config, checkpoints)
+    device = resolve_device(config.device, "device")
+    load = functools.partial(LiveModel.load, checkpoints.reference.path, dtype=_DTYPE, device=device)
+    work = Work(
+        base=None if named.base is None else checkpoints[named.base],
+        experts=[checkpoints[ref] for ref in named.models],
+        labels=_labels(named.models),
+        texts=[[passage.ids.tolist() for passage in own.passages] for own in texts],
+        options=options,
+        load=load,
+        say=say,
+    )
+    work = _with_statistics(kind, config, work, texts)
+    return [_written(made, out / made.label if kind.several else out, config, work, named) for made in kind.make(work)]
+
+
+def _count_problems(kind: Transform, config: TransformConfig) -> list[str]:
+    least, most = kind.models
+    count = len(config.models)
+    if count >= least and (most is None or count <= most):
+        return []
+    wanted = f"{least}" if least == most else f"{least} or more" if most is None else f"{least} to {most}"
+    return [f"models: {kind.name} takes {wanted} models; {count} are named"]
+
+
+def _text_problems(kind: Transform, config: TransformConfig) -> list[str]:
+    """Reasons why texts are wanted that nobody names, or named that nobody reads."""
+    labels = _labels(config.models)
+    problems = [
+        f"calibration_of: {label} is none of the models ({', '.join(labels)})"
+        for label in config.calibration_of
+        if label not in labels
+    ]
+    if kind.texts == "none":
+        return problems
+    silent = [label for label in labels if label not in config.calibration_of]
+    if silent and not config.calibration:
+        problems.append(
+            f"calibration: {kind.name} reads texts of every model, and there are none of {', '.join(silent)}; write "
+            "calibration=[FILE.jsonl], or calibration_of.MODEL=FILE.jsonl"
+        )
+    return problems
+
+
+def _labels(models: Sequence[ModelRef]) -> list[str]:
+    """Labels of models, told apart by their numbers where folders have one name."""
+    labels = [ref.label for ref in models]
+    return [label if labels.count(label) == 1 else f"{label}_{index}" for index, label in enumerate(labels)]
+
+
+def _calibrations(kind: Transform, config: TransformConfig, checkpoints: Checkpoints) -> list[Calibration]:
+    """The texts of each expert, as tokens of the reference; none where the transformation reads none."""
+    if kind.texts == "none":
+        return []
+    reference = checkpoints.reference
+    tokenizer = load_tokenizer(reference.path, False)
+    encoder = Encoder.of_model(tokenizer, read_config(reference) or reference.config, None, None)
+    settings = config.statistics
+    read = functools.partial(Calibration.read, encoder=encoder, tokens=settings.tokens, sequences=settings.sequences)
+    shared = read([paths.expanded(file) for file in config.calibration]) if config.calibration else None
+    found = []
+    for label in _labels(config.models):
+        own = config.calibration_of.get(label)
+        calibration = shared if own is None else read([paths.expanded(str(own))])
+        assert calibration is not None
+        found.append(calibration)
+    return found
+
+
+def _with_statistics(kind: Transform, config: TransformConfig, work: Work, texts: Sequence[Calibration]) -> Work:
+    """The work with the statistics that the transformation reads: found in the folder, or collected now."""
+    if not kind.statistics:
+        return work
+    folder = StatisticsFolder(config.statistics.path)
+    limits = Limits(config.statistics.memory)
+    arrays: dict[str, list[Arrays]] = {name: [] for name in kind.statistics}
+    transposed: set[str] = set()
+    live: LiveModel | None = None
+    for label, expert, calibration in zip(work.labels, work.experts, texts, strict=True):
+        wanted = [
+            Keyed.of(Wanted(name, _options_of(name, config)), expert.fingerprint(), calibration, _DTYPE)
+            for name in kind.statistics
+        ]
+        if folder.missing([one.key for one in wanted]):
+            work.say(f"{label}: {' and '.join(kind.statistics)} are collected")
+            live = work.load() if live is None else live
+            write(live, {name: expert.tensor(name) for name in live.places})
+            fill(folder, live, calibration, wanted, limits)
+        for one in wanted:
+            arrays[one.wanted.statistic].append(functools.partial(folder.tensor, one.key))
+            transposed |= set(folder.about(one.key)["transposed"])
+    return replace(work, statistics=arrays, transposed=frozenset(transposed))
+
+
+def _options_of(statistic: str, config: TransformConfig) -> Mapping[str, Any]:
+    return {"limit": config.statistics.gram_limit} if statistic in ("gram", "output_gram") else {}
+
+
+def _written(made: Made, out: Path, config: TransformConfig, work: Work, named: RunConfig) -> Transformed:
+    """Writes one model."""
+    template = made.template
+    specs: dict[str, TensorSpec] = {}
+    for name, spec in template.specs.items():
+        changed = made.changed.get(template.aliases.get(name, name))
+        specs[name] = spec if changed is None else TensorSpec(spec.dtype, tuple(changed.shape))
+
+    def tensors() -> Iterator[tuple[str, Any]]:
+        for name, spec in specs.items():
+            own = template.aliases.get(name, name)
+            yield name, made.changed[own].to(spec.dtype) if own in made.changed else template.tensor(name)
+
+    about = {
+        "transform": config.kind,
+        "options": dict(work.options),
+        "models": {label: expert.fingerprint() for label, expert in zip(work.labels, work.experts, strict=True)},
+        "base": None if work.base is None else work.base.fingerprint(),
+        "notes": list(made.notes),
+    }
+    texts = {
+        "transform.json": json.dumps(about, indent=2) + "\n",
+        "README.md": transform_card(out.name, transforms.load(config.kind), named.models, named.base, made.notes),
+    }
+    model = NewModel(template, {**template.config, **made.config}, specs, tensors)
+    folder = model_to_folder(model, out, max_shard_size=config.max_shard_size, texts=texts)
+    return Transformed(folder, made.notes)

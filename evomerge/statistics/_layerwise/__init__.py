@@ -1,0 +1,1 @@
+"""Models that are looked at layer by layer, with weights that change in between."""

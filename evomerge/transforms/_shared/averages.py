@@ -1,0 +1,34 @@
+"""Means of the experts' tensors, and where a tensor stands."""
+
+from __future__ import annotations
+
+import torch
+
+from evomerge.checkpoints import CheckpointSource
+from evomerge.merging.checkpoints import is_weight
+from evomerge.recipe import DEFAULT_LAYER_PATTERN, ParameterGroups, Place, UnknownTensorName, patterns_of
+from evomerge.transforms._shared.declaration import Work
+from evomerge.transforms._shared.subspaces import sum_of
+
+
+def mean_of(work: Work, name: str) -> torch.Tensor:
+    """The mean of the experts' tensors, float32."""
+    return sum_of(expert.tensor(name).float() for expert in work.experts) / len(work.experts)
+
+
+def merged_names(source: CheckpointSource) -> list[str]:
+    """Names of the tensors that are merged: floating point, no repeated heads, no computed tables."""
+    return [name for name, spec in source.specs.items() if name not in source.aliases and is_weight(name, spec)]
+
+
+def places(source: CheckpointSource) -> dict[str, Place]:
+    """Layer and module kind of each merged tensor, by its name; ``other`` where no pattern knows the name."""
+    names = merged_names(source)
+    groups = ParameterGroups((), patterns_of(names), DEFAULT_LAYER_PATTERN)
+    found = {}
+    for name in names:
+        try:
+            found[name] = groups.place(name)
+        except UnknownTensorName:
+            found[name] = Place(None, "other")
+    return found

@@ -1,0 +1,98 @@
+"""RegMean, with the inputs of each layer as the merged layers below it make them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+import torch
+
+from evomerge.options import Option
+from evomerge.recipe import Place
+from evomerge.statistics import Flow, Layers, Matrix, inputs_of, matrices, write
+from evomerge.transforms._shared.averages import mean_of, places
+from evomerge.transforms._shared.declaration import Made, Transform, Work
+from evomerge.transforms._shared.regression import regression
+
+
+def _make(work: Work) -> Iterator[Made]:
+    reference, options = work.reference, work.options
+    where = places(reference)
+    layers = sorted({place.layer for place in where.values() if place.layer is not None})
+    live = work.load()
+    stack, linear = Layers(live, len(layers)), matrices(live)
+    merged = {name: _rounded(work, name, mean_of(work, name)) for name in _outside(work, where)}
+    write(live, merged)
+    flows = [stack.begin(texts) for texts in work.texts]
+    averaged: list[str] = []
+    for position, layer in enumerate(layers):
+        work.say(f"layer {position + 1} of {len(layers)}")
+        names = [name for name, place in where.items() if place.layer == layer]
+        within = {name: linear[name] for name in names if name in linear and where[name].kind != "norm"}
+        grams = []
+        for expert, own in zip(work.experts, flows, strict=True):
+            write(live, {name: expert.tensor(name) for name in names})
+            grams.append(_grams(stack, position, own, within))
+        found = {name: _merge(work, name, within.get(name), grams, options["alpha"]) for name in names}
+        averaged += [name for name in names if name not in within and len(reference.specs[name].shape) > 1]
+        write(live, found)
+        for flow in (flow for own in flows for flow in own):
+            flow.hidden = stack.run(position, flow)
+        merged |= found
+    yield Made("regmean_plusplus", reference, merged, notes=tuple(_notes(averaged)))
+
+
+def _outside(work: Work, where: Mapping[str, Place]) -> list[str]:
+    """Tensors outside the layers that are averaged: embeddings; the rest stays the base's, if there is one."""
+    every = work.base is None or work.options["rest"] == "mean"
+    return [name for name, place in where.items() if place.layer is None and (every or place.kind == "embedding")]
+
+
+def _grams(stack: Layers, layer: int, flows: list[Flow], within: Mapping[str, Matrix]) -> dict[str, torch.Tensor]:
+    """Means over tokens of inner products of inputs, where one layer runs with the weights that it has now."""
+    sums: dict[str, torch.Tensor] = {}
+    counts: dict[str, int] = defaultdict(int)
+    with inputs_of(within.values()) as seen:
+        for flow in flows:
+            seen.clear()
+            stack.run(layer, flow)
+            for name, inputs in seen.items():
+                own = inputs.float().T @ inputs.float()
+                sums[name] = sums[name].add_(own) if name in sums else own
+                counts[name] += len(inputs)
+    return {name: total / counts[name] for name, total in sums.items()}
+
+
+def _merge(
+    work: Work, name: str, matrix: Matrix | None, grams: list[dict[str, torch.Tensor]], alpha: float
+) -> torch.Tensor:
+    mean = mean_of(work, name)
+    if matrix is None or not all(name in own for own in grams):
+        return _rounded(work, name, mean)
+    weights = [expert.tensor(name).float() for expert in work.experts]
+    turned = (lambda tensor: tensor.T) if matrix.transposed else (lambda tensor: tensor)
+    found = regression([turned(weight) for weight in weights], [own[name].cpu() for own in grams], alpha, turned(mean))
+    return _rounded(work, name, turned(found))
+
+
+def _rounded(work: Work, name: str, values: torch.Tensor) -> torch.Tensor:
+    """Values as they are stored, which is how the layers above are to see them."""
+    return values.to(work.reference.specs[name].dtype).contiguous()
+
+
+def _notes(averaged: list[str]) -> Iterator[str]:
+    if averaged:
+        yield f"{len(averaged)} matrices are no modules of their own and were averaged, such as {averaged[0]}"
+
+
+TRANSFORM = Transform(
+    name="regmean_plusplus",
+    summary="RegMean layer by layer: inputs of a layer are those that the merged layers below it make.",
+    paper="Nguyen et al. 2025, RegMean++, https://arxiv.org/abs/2508.03121",
+    make=_make,
+    options={
+        "alpha": Option(0.95, None, float, "factor on entries of X'X off the diagonal", low=0.0, high=1.0),
+        "rest": Option("base", ("base", "mean"), str, "final norm and head: the base's, as published, or the mean"),
+    },
+    agrees_with="the authors' code",
+)
