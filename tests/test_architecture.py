@@ -213,7 +213,7 @@ def imported_modules(tree: ast.Module) -> Iterator[str]:
 
 
 # Folders with one file per plugin.
-REGISTRIES = {"methods", "post", "searchers", "executors", "statistics", "tracking", "transforms"}
+REGISTRIES = {"methods", "post", "searchers", "executors", "statistics", "tracking", "transforms", "verbs"}
 
 
 def test_no_folder_is_crowded() -> None:

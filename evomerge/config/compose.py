@@ -19,6 +19,7 @@ from evomerge.config import groups, parse, schema, validate, value_types
 from evomerge.config.overrides import expanded, flattened, overrides_of
 from evomerge.config.parse import Override
 from evomerge.config.schema import Key
+from evomerge.config.verbs import mixtures
 from evomerge.errors import InputError
 from evomerge.run.cluster.settings import SubmitSettings
 from evomerge.run.run_config import RunConfig
@@ -151,6 +152,8 @@ def _verb(check: Callable[[dict[str, Any], list[str]], T], known: Mapping[str, K
 
 evaluate = _verb(validate.evaluate_config, schema.EVALUATE)
 merge = _verb(validate.merge_config, schema.MERGE)
+build = _verb(mixtures.build_config, schema.BUILD)
+condense = _verb(mixtures.condense_config, schema.CONDENSE)
 compare = _verb(validate.compare_config, schema.COMPARE)
 transform = _verb(validate.transform_config, schema.TRANSFORM)
 audit = _verb(validate.audit_config, schema.AUDIT)

@@ -84,6 +84,11 @@ def base_of(models: Iterable[ModelRef]) -> CheckpointRef | None:
     return next((CheckpointRef(*base) for base in named), None)
 
 
+def sources_of(ref: ModelRef) -> tuple[str, ...]:
+    """The places that a model is read from: its own, and that of an adapter's base."""
+    return (ref.source, ref.on.source) if isinstance(ref, AdapterRef) else (ref.source,)
+
+
 def missing(ref: ModelRef) -> str | None:
     """Why a model's folder, or that of an adapter's base, cannot be there; None when it exists or is a hub id."""
     if isinstance(ref, AdapterRef) and (problem := missing(ref.on)):

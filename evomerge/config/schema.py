@@ -12,6 +12,7 @@ from evomerge.config.value_types import Kind
 from evomerge.errors import suggest
 from evomerge.run.audit.config import AuditConfig
 from evomerge.run.cluster.settings import SubmitSettings, WorkerConfig
+from evomerge.run.configs.mixtures import BuildConfig, CondenseConfig
 from evomerge.run.configs.verbs import (
     CompareConfig,
     EvaluateConfig,
@@ -54,6 +55,8 @@ def _keys(config: type) -> Mapping[str, Key]:
 SEARCH = _keys(RunConfig)
 EVALUATE = _keys(EvaluateConfig)
 MERGE = _keys(MergeConfig)
+BUILD = _keys(BuildConfig)
+CONDENSE = _keys(CondenseConfig)
 COMPARE = _keys(CompareConfig)
 AUDIT = _keys(AuditConfig)
 EXPLAIN = _keys(ExplainConfig)

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from evomerge.config import checks, model_names, recipe_keys, schema, value_types
 from evomerge.config.schema import Key
 from evomerge.errors import InputError
-from evomerge.recipe import AdapterRef, ModelRef
 from evomerge.run import environment
 from evomerge.run.audit.config import AuditConfig, answers_kept
 from evomerge.run.cluster.settings import WorkerConfig
@@ -116,15 +115,15 @@ def evaluate_config(flat: Mapping[str, Any], problems: list[str]) -> EvaluateCon
     Raises:
         InputError: With all problems.
     """
-    _require(flat, ("model",), schema.EVALUATE, problems)
+    require(flat, ("model",), schema.EVALUATE, problems)
     values = read_values(flat, schema.EVALUATE, problems)
     problems += checks.tasks(values) + checks.split(values)
     if "model" in values:
         problems += [f"model: {problem}" for problem in [model_names.missing(values["model"])] if problem]
-    problems += _out_problems(values, new_file_problem)
+    problems += out_problems(values, new_file_problem)
     if not problems:
         values["offline"] = _offline(values, [values["model"], model_names.base_of([values["model"]])])
-    return _built(EvaluateConfig, values, problems)
+    return built(EvaluateConfig, values, problems)
 
 
 def merge_config(flat: Mapping[str, Any], problems: list[str]) -> MergeConfig:
@@ -133,11 +132,11 @@ def merge_config(flat: Mapping[str, Any], problems: list[str]) -> MergeConfig:
     Raises:
         InputError: With all problems.
     """
-    _require(flat, ("recipe", "out"), schema.MERGE, problems)
+    require(flat, ("recipe", "out"), schema.MERGE, problems)
     values = read_values(flat, schema.MERGE, problems)
-    _read_recipe(values, problems)
-    problems += _out_problems(values, new_folder_problem)
-    return _built(MergeConfig, values, problems)
+    read_recipe(values, problems)
+    problems += out_problems(values, new_folder_problem)
+    return built(MergeConfig, values, problems)
 
 
 def explain_config(flat: Mapping[str, Any], problems: list[str]) -> ExplainConfig:
@@ -146,10 +145,10 @@ def explain_config(flat: Mapping[str, Any], problems: list[str]) -> ExplainConfi
     Raises:
         InputError: With all problems.
     """
-    _require(flat, ("recipe", "tensor"), schema.EXPLAIN, problems)
+    require(flat, ("recipe", "tensor"), schema.EXPLAIN, problems)
     values = read_values(flat, schema.EXPLAIN, problems)
-    _read_recipe(values, problems)
-    return _built(ExplainConfig, values, problems)
+    read_recipe(values, problems)
+    return built(ExplainConfig, values, problems)
 
 
 def compare_config(flat: Mapping[str, Any], problems: list[str]) -> CompareConfig:
@@ -158,16 +157,16 @@ def compare_config(flat: Mapping[str, Any], problems: list[str]) -> CompareConfi
     Raises:
         InputError: With all problems.
     """
-    _require(flat, ("models",), schema.COMPARE, problems)
+    require(flat, ("models",), schema.COMPARE, problems)
     values = read_values(flat, schema.COMPARE, problems)
     problems += _fill_base(values)
     if values.get("base", ...) is None and "models" in values and "base" not in _told(problems):
         problems.append("base: missing; deltas are taken from it: base=FOLDER")
-    problems += checks.models(values) + _out_problems(values, new_file_problem)
+    problems += checks.models(values) + out_problems(values, new_file_problem)
     if not problems and values["offline"] is None:
         refs = [*values["models"], values["base"]]
-        values["offline"] = environment.offline_for(place for ref in refs for place in _sources(ref))
-    return _built(CompareConfig, values, problems)
+        values["offline"] = environment.offline_for(place for ref in refs for place in model_names.sources_of(ref))
+    return built(CompareConfig, values, problems)
 
 
 def transform_config(flat: Mapping[str, Any], problems: list[str]) -> TransformConfig:
@@ -198,10 +197,10 @@ def audit_config(flat: Mapping[str, Any], problems: list[str]) -> AuditConfig:
     Raises:
         InputError: With all problems.
     """
-    _require(flat, ("a", "b"), schema.AUDIT, problems)
+    require(flat, ("a", "b"), schema.AUDIT, problems)
     values = read_values(flat, schema.AUDIT, problems)
-    problems += _out_problems(values, new_file_problem, "json") + answers_kept(values)
-    return _built(AuditConfig, values, problems)
+    problems += out_problems(values, new_file_problem, "json") + answers_kept(values)
+    return built(AuditConfig, values, problems)
 
 
 def _of_folder(
@@ -210,10 +209,10 @@ def _of_folder(
     """Checks and builds the configuration of a verb that looks at a folder; InputError has all problems."""
 
     def config(flat: Mapping[str, Any], problems: list[str]) -> T:
-        _require(flat, ("run",), known, problems)
+        require(flat, ("run",), known, problems)
         values = read_values(flat, known, problems)
-        problems += check(values) + _out_problems(values, new_file_problem, "json")
-        return _built(kind, values, problems)
+        problems += check(values) + out_problems(values, new_file_problem, "json")
+        return built(kind, values, problems)
 
     return config
 
@@ -226,9 +225,9 @@ worker_config = _of_folder(WorkerConfig, schema.WORKER, checks.shared_run)
 def methods_config(flat: Mapping[str, Any], problems: list[str]) -> MethodsConfig:
     """Checks the configuration of ``methods`` and builds it; InputError has all problems."""
     values = read_values(flat, schema.METHODS, problems)
-    files = [problem for key in ("json", "markdown") for problem in _out_problems(values, new_file_problem, key)]
+    files = [problem for key in ("json", "markdown") for problem in out_problems(values, new_file_problem, key)]
     problems += checks.known_method(values) + files
-    return _built(MethodsConfig, values, problems)
+    return built(MethodsConfig, values, problems)
 
 
 def export_config(flat: Mapping[str, Any], problems: list[str]) -> ExportConfig:
@@ -237,23 +236,24 @@ def export_config(flat: Mapping[str, Any], problems: list[str]) -> ExportConfig:
     Raises:
         InputError: With all problems.
     """
-    _require(flat, ("run", "member", "out"), schema.EXPORT, problems)
+    require(flat, ("run", "member", "out"), schema.EXPORT, problems)
     values = read_values(flat, schema.EXPORT, problems)
     missing = checks.run_folder(values, "run")
     problems += missing
     if "run" in values and not missing:
         folder = expanded(values["run"])
         _settle_offline(values, "run", lambda: environment.offline_for_run(read_manifest(folder)), problems)
-    problems += _out_problems(values, new_folder_problem)
-    return _built(ExportConfig, values, problems)
+    problems += out_problems(values, new_folder_problem)
+    return built(ExportConfig, values, problems)
 
 
-def _out_problems(values: Mapping[str, Any], look: Callable[[Path], str | None], key: str = "out") -> list[str]:
+def out_problems(values: Mapping[str, Any], look: Callable[[Path], str | None], key: str = "out") -> list[str]:
+    """Why something cannot be written where a key says; nothing where it can, or the key is not set."""
     problem = None if values.get(key) is None else look(expanded(values[key]))
     return [f"{key}: {problem}"] if problem else []
 
 
-def _read_recipe(values: dict[str, Any], problems: list[str]) -> None:
+def read_recipe(values: dict[str, Any], problems: list[str]) -> None:
     """Reads a recipe's file as far as it can be without its models, and settles whether the hub may be asked."""
     if "recipe" not in values:
         return
@@ -267,7 +267,7 @@ def _read_recipe(values: dict[str, Any], problems: list[str]) -> None:
     _settle_offline(values, "recipe", lambda: RecipeFile.read(path).offline, problems)
 
 
-def _built(kind: type[T], values: Mapping[str, Any], problems: list[str]) -> T:
+def built(kind: type[T], values: Mapping[str, Any], problems: list[str]) -> T:
     """The configuration of a verb that keeps no word as it was written: places are those that they stand for."""
     if problems:
         raise InputError(problems)
@@ -277,7 +277,8 @@ def _built(kind: type[T], values: Mapping[str, Any], problems: list[str]) -> T:
     return build(kind, {**values, **places})
 
 
-def _require(flat: Mapping[str, Any], names: tuple[str, ...], known: Mapping[str, Key], problems: list[str]) -> None:
+def require(flat: Mapping[str, Any], names: tuple[str, ...], known: Mapping[str, Key], problems: list[str]) -> None:
+    """Names the keys that have to be given and are not."""
     absent = [name for name in names if flat.get(name) is None and name not in _told(problems)]
     problems += [f"{name}: missing; write {name}=... ({known[name].doc})" for name in absent]
 
@@ -286,15 +287,11 @@ def _offline(values: Mapping[str, Any], refs: Iterable[Any]) -> bool:
     """Offline as asked; else unless a model is named by hub id, or a task is none of the user's own."""
     if values["offline"] is not None:
         return values["offline"]
-    if not environment.offline_for(place for ref in refs if ref is not None for place in _sources(ref)):
+    if not environment.offline_for(place for ref in refs if ref is not None for place in model_names.sources_of(ref)):
         return False
     local = model_names.local_tasks(values["task_path"])
     named = [task for task in values["tasks"] if isinstance(task, str)]
     return all(task in local or task.endswith((".yaml", ".yml")) for task in named)
-
-
-def _sources(ref: ModelRef) -> tuple[str, ...]:
-    return (ref.source, ref.on.source) if isinstance(ref, AdapterRef) else (ref.source,)
 
 
 def _fill_base(values: dict[str, Any]) -> list[str]:

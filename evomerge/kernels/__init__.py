@@ -15,7 +15,7 @@ A kernel is ``reference/NAME.py``, ``native/csrc/NAME.c`` and ``native/NAME.py``
 methods or checkpoints. No result depends on the number of threads or on earlier computations.
 """
 
-from evomerge.kernels.blocks import BLOCK, CHUNK, fill, flat, spans, take
+from evomerge.kernels.blocks import BLOCK, CHUNK, channel_factors, fill, flat, spans, spread, take
 from evomerge.kernels.dispatch import (
     absolute_sum,
     bin_histogram,
@@ -97,6 +97,7 @@ __all__ = [
     "absolute_sum",
     "bin_histogram",
     "bin_holding",
+    "channel_factors",
     "chunk_counts_bytes",
     "chunk_counts_of",
     "cumulative_square_sums",
@@ -121,6 +122,7 @@ __all__ = [
     "random_key",
     "row_ranks",
     "spans",
+    "spread",
     "square_sums",
     "take",
     "top_k",

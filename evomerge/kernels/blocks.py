@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -61,3 +61,43 @@ def fill(out: torch.Tensor, compute: Callable[[slice], torch.Tensor], block: int
         memory[span].copy_(compute(span))
     if not contiguous:
         target.copy_(memory.view(target.shape))
+
+
+def spread(factor: torch.Tensor, span: slice, vectors: str, width: int) -> torch.Tensor:
+    """The factors of some elements, from those of their vectors.
+
+    Args:
+        factor: One factor for each vector.
+        span: The elements.
+        vectors: ``rows`` or ``columns``.
+        width: Number of elements in a row.
+    """
+    count = span.stop - span.start
+    if vectors == "rows":
+        first, last = span.start // width, (span.stop - 1) // width
+        lengths = torch.full((last - first + 1,), width, device=factor.device)
+        lengths[0] -= span.start - first * width
+        lengths[-1] -= (last + 1) * width - span.stop
+        return factor[first : last + 1].repeat_interleave(lengths, output_size=count)
+    offset = span.start % width
+    if offset + count <= width:
+        return factor[offset : offset + count]
+    if count <= width:
+        return torch.cat([factor[offset:], factor[: offset + count - width]])
+    return factor.repeat(-(-(offset + count) // width))[offset : offset + count]
+
+
+def channel_factors(factor: torch.Tensor, span: slice, shape: Sequence[int]) -> torch.Tensor:
+    """The factors of some elements of a tensor, from those of its input channels.
+
+    Args:
+        factor: One factor for each channel, in a shape that spreads over the tensor: ``(channels,)`` along its last
+            dimension, or ``(channels, 1)`` along the rows of a matrix that is stored as (inputs, outputs).
+        span: The elements.
+        shape: The tensor's shape.
+    """
+    if factor.numel() == 1:
+        return factor.reshape(1)
+    if factor.dim() == 1:
+        return spread(factor, span, "columns", len(factor))
+    return spread(factor.reshape(-1), span, "rows", shape[-1])

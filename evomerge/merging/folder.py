@@ -100,7 +100,7 @@ def _existing_parent(out: Path) -> Path:
 
 
 def check_space(out: Path, needed: int) -> None:
-    """Refuses what the disk has no room for."""
+    """Refuses a folder that the disk has no room for."""
     free = shutil.disk_usage(_existing_parent(out.resolve())).free
     if free < needed:
         raise InputError(

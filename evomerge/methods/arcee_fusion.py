@@ -22,12 +22,12 @@ from typing import Any
 
 import torch
 
-from evomerge.kernels import BLOCK, Finite, fill, flat, magnitude_bits, spans
+from evomerge.kernels import BLOCK, Finite, fill, flat, magnitude_bits, spans, spread
 from evomerge.methods._shared.coefficients import shared
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
 from evomerge.methods._shared.mergekit import MergekitParameters
-from evomerge.methods._shared.vectors import folded, spread
+from evomerge.methods._shared.vectors import folded
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
 

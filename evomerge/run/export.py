@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from evomerge.candidate import resolve_device
-from evomerge.checkpoints import appearing, find_nonfinite, folder_of, locate, open_all
+from evomerge.checkpoints import CheckpointSource, appearing, find_nonfinite, folder_of, locate, open_all
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, Merger, NonFinite, matching_of, merge_to_folder
 from evomerge.recipe import ModelRef, Recipe
@@ -192,6 +193,13 @@ def open_sources(recipe: Recipe, *, offline: bool = True, verify: bool = True) -
     Raises:
         InputError: With everything that is wrong.
     """
+    return Checkpoints(open_references(recipe.references, offline=offline, verify=verify))
+
+
+def open_references(
+    references: Iterable[ModelRef], *, offline: bool = True, verify: bool = True
+) -> dict[ModelRef, CheckpointSource]:
+    """Opens checkpoints and adapters as :func:`open_sources` does, by reference."""
 
     def find(ref: ModelRef) -> Path:
         try:
@@ -199,7 +207,7 @@ def open_sources(recipe: Recipe, *, offline: bool = True, verify: bool = True) -
         except InputError as error:
             raise InputError(_relative(ref, offline) or error.problems) from error
 
-    return Checkpoints(open_all(recipe.references, find, verify=verify))
+    return open_all(references, find, verify=verify)
 
 
 def _relative(ref: ModelRef, offline: bool) -> list[str]:

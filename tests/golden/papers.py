@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.golden.data_table import CASES as DATA_CASES
+from tests.golden.data_table import WITHOUT as DATA_WITHOUT
 from tests.golden.data_table.case import INPUTS, DataFamily
 from tests.golden.table import CASES, WITHOUT
 from tests.golden.table.case import Family, Tensors, differences, write_family
@@ -43,7 +44,8 @@ def disagreements(folder: Path, name: str, case: Mapping[str, Any], models: Path
     """
     table = DATA_CASES if of_data(case) else CASES
     if name not in table:
-        return [f"is not in the table: {WITHOUT[name]}" if name in WITHOUT else "is not in the table"]
+        why = (DATA_WITHOUT if of_data(case) else WITHOUT).get(name)
+        return ["is not in the table" if why is None else f"is not in the table: {why}"]
     expected = load_file(folder / name / "expected.safetensors")
     try:
         with torch.no_grad():

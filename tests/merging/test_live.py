@@ -89,7 +89,7 @@ def test_the_cases_cover_what_transformers_changes(family: Callable[..., Family]
         ("llava", "language_model.model.embed_tokens.weight", "model.language_model.embed_tokens.weight"),
     ):
         live = LiveModel.load(family(model_type)[0])
-        assert disk in live.places.keys()
+        assert disk in live.places
         assert disk not in live.model.state_dict()
         assert memory in live.model.state_dict()
 
@@ -158,7 +158,7 @@ def test_older_files_with_computed_tables(family: Callable[..., Family], tmp_pat
     table = "model.layers.0.self_attn.rotary_emb.inv_freq"
     rewrite(old, lambda tensors: tensors.update({table: torch.rand(4)}))
     live = LiveModel.load(old)
-    assert table not in live.places.keys()
+    assert table not in live.places
     recipe = make_recipe("task_arithmetic", [one, two], old)
     live.install(Merger(Checkpoints.open(recipe)), recipe)
     assert_same(live, merge_to_folder(recipe, tmp_path / "out"))

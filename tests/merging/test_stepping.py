@@ -233,6 +233,28 @@ def test_keys_have_what_a_survey_depends_on(models: Family, own_steps: Path) -> 
         assert all((first[name] == second[name]) == same for name in rows[0])
 
 
+@pytest.mark.parametrize("out_dtype", ["float32", "bfloat16"])
+def test_factors_of_the_last_step_are_multiplied_in_bit_by_bit(models: Family, own_steps: Path, out_dtype: str) -> None:
+    """As the same step by itself, also where other steps come before it or after it."""
+    apart = "lambda context, sources, delta, values: delta.mul_(channels(context, delta.shape, values))"
+    text = (
+        "import torch\nfrom evomerge.post import PostProcess\n"
+        "def channels(context, shape, values):\n"
+        "    return torch.linspace(0, 1, shape[-1]) if len(shape) == 1 else torch.linspace(0, 2, shape[0])[:, None]\n"
+        f"STEP = PostProcess('NAME', 'each channel its own', 'nowhere', {apart}"
+    )
+    (own_steps / "within.py").write_text(text.replace("NAME", "within") + ", factors=channels)\n")
+    (own_steps / "apart.py").write_text(text.replace("NAME", "apart") + ")\n")
+    for before, after in (((), ()), ((HALF,), ()), ((LINES,), (HALF,)), ((), IDLE)):
+        one, other = (
+            merged(replace(recipe_of(models, *before, PostStep(name), *after), out_dtype=out_dtype))
+            for name in ("within", "apart")
+        )
+        assert all(same_bits(tensor, other[name]) for name, tensor in one.items())
+    plain = merged(replace(recipe_of(models), out_dtype=out_dtype))
+    assert not all(same_bits(tensor, one[name]) for name, tensor in plain.items())
+
+
 def test_one_more_step_is_one_more_file(models: Family, own_steps: Path) -> None:
     (own_steps / "flip.py").write_text(
         "from evomerge.post import PostProcess\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.golden.data_table import CASES as DATA_CASES
+from tests.golden.data_table import WITHOUT as DATA_WITHOUT
 from tests.golden.papers import cases, disagreements, of_data
 from tests.golden.table import CASES, WITHOUT
 
@@ -29,6 +30,7 @@ def test_every_case_is_in_the_table() -> None:
     assert not CASES.keys() & WITHOUT.keys()
     assert CASES.keys() | WITHOUT.keys() == FOUND.keys()
     assert DATA_CASES.keys() <= FOUND_OF_DATA.keys()
+    assert not DATA_CASES.keys() & DATA_WITHOUT.keys()
     assert not any(map(of_data, FOUND.values()))
     assert all(map(of_data, FOUND_OF_DATA.values()))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from evomerge.kernels import fill, flat, spans
+from evomerge.kernels import channel_factors, fill, flat, spans
 from evomerge.merging.plan.outputs import OutputTensor
 from evomerge.methods import Need, Statistics, TensorSources
 
@@ -43,13 +43,23 @@ class Merged:
             own[span].sub_(base[span].to(torch.float32))
         return memory
 
-    def put_back(self, delta: torch.Tensor, out: torch.Tensor) -> None:
+    def put_back(self, delta: torch.Tensor, out: torch.Tensor, factors: torch.Tensor | None = None) -> None:
         """Writes base plus delta, rounded once; where the delta is zero the base stays bit by bit.
 
         Args:
             delta: The delta, float32.
             out: Overwritten; may be the delta's own memory.
+            factors: The delta is multiplied by them first, see :func:`evomerge.kernels.channel_factors`.
         """
         own, base = flat(delta), self.sources.flat_base
-        # Negated and taken off, with no negative zeros: so the base's own negative zeros stay where nothing is added.
-        fill(out, lambda span: base[span].to(torch.float32) - own[span].neg().add_(0.0))
+        factors = None if factors is None else factors.to(own.device)
+
+        def added(span: slice) -> torch.Tensor:
+            block = own[span]
+            if factors is not None:
+                block = block * channel_factors(factors, span, delta.shape)
+            # Negated and taken off, with no negative zeros: so the base's own negative zeros stay where nothing is
+            # added.
+            return base[span].to(torch.float32) - block.neg().add_(0.0)
+
+        fill(out, added)

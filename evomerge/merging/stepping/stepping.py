@@ -54,8 +54,19 @@ class Stepping:
             findings: Of all steps.
             out: Overwritten.
         """
-        reused = out.dtype == torch.float32 and out.is_contiguous()
-        merged.put_back(self._stepped(plan, merged, findings, out if reused else None), out)
+        memory = out if out.dtype == torch.float32 and out.is_contiguous() else None
+        assert merged.tensor.row is not None
+        last = max(plan.active[merged.tensor.row], default=None)
+        factors = None if last is None else plan.steps[last].process.factors
+        if last is None or factors is None:
+            merged.put_back(self._stepped(plan, merged, findings, memory), out)
+            return
+        context, values = (
+            _context(plan, merged, last, findings[last]),
+            plan.steps[last].values(merged.tensor.row),
+        )
+        delta = self._stepped(plan, merged, findings[:last], memory)
+        merged.put_back(delta, out, factors(context, delta.shape, values))
 
     def _stepped(
         self, plan: MergePlan, merged: Merged, findings: Sequence[Finding], memory: torch.Tensor | None = None

@@ -11,6 +11,9 @@ one array of each model. The layout of the arrays, for a weight of shape ``(out,
 ``snip``         the tensor's own shape: the magnitude of each weight times the sum of its gradients' magnitudes
 ``dam``          ``(in,)``: factors of this model's columns; None is 1 over the number of models for all of them
 ===============  =========================================================================================
+
+What has one number for each channel spreads over the tensor: where a matrix is stored as ``(in, out)``, as in GPT-2, it
+is ``(in, 1)``. A Gram matrix is ``(in, in)`` there as well, and :attr:`TensorContext.transposed` says so.
 """
 
 from __future__ import annotations
@@ -113,3 +116,9 @@ def sound(
         raise InputError(problems)
     arrays_of_all = [array for array in found if array is not None]
     return arrays_of_all if len(arrays_of_all) == len(found) else None
+
+
+def channel_shapes(shape: Sequence[int]) -> list[tuple[int, ...]]:
+    """The shapes of arrays with one number for each input channel of a tensor."""
+    columns = [(shape[-1],)] if shape else []
+    return [*columns, (shape[0], 1)] if len(shape) == 2 else columns

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from evomerge.kernels import BLOCK, Finite, Mixture, Part, Variance, dot, fill, flat, mix, square_sums
+from evomerge.kernels import BLOCK, Finite, Mixture, Part, Variance, dot, fill, flat, mix, spread, square_sums
 from evomerge.methods._shared.inputs import Options, TensorContext
 from evomerge.options import Option
 
@@ -156,27 +156,3 @@ def _square(upper: torch.Tensor, count: int) -> torch.Tensor:
     above, right = torch.triu_indices(count, count)
     grams[:, above, right] = grams[:, right, above] = upper.t().cpu()
     return grams
-
-
-def spread(factor: torch.Tensor, span: slice, vectors: str, width: int) -> torch.Tensor:
-    """The factors of some elements, from those of their vectors.
-
-    Args:
-        factor: One factor for each vector.
-        span: The elements.
-        vectors: ``rows`` or ``columns``.
-        width: Number of elements in a row.
-    """
-    count = span.stop - span.start
-    if vectors == "rows":
-        first, last = span.start // width, (span.stop - 1) // width
-        lengths = torch.full((last - first + 1,), width, device=factor.device)
-        lengths[0] -= span.start - first * width
-        lengths[-1] -= (last + 1) * width - span.stop
-        return factor[first : last + 1].repeat_interleave(lengths, output_size=count)
-    offset = span.start % width
-    if offset + count <= width:
-        return factor[offset : offset + count]
-    if count <= width:
-        return torch.cat([factor[offset:], factor[: offset + count - width]])
-    return factor.repeat(-(-(offset + count) // width))[offset : offset + count]

@@ -44,6 +44,7 @@ class StepContext:
 
 
 Apply = Callable[[StepContext, TensorSources, "torch.Tensor", Values], "torch.Tensor | None"]
+Factors = Callable[[StepContext, Sequence[int], Values], "torch.Tensor | None"]
 DeltaSet = Iterable[tuple[StepContext, TensorSources, "torch.Tensor"]]
 """Merged deltas of all tensors; each is valid until the next one is asked for."""
 
@@ -100,6 +101,11 @@ class PostProcess(RecipeOptions, sort="step"):
         measure: ``measure(deltas, survey, options)`` computes findings about the whole merged delta, as the steps
             before this one have left it. It takes one more merge of all tensors for every candidate.
         measures: ``measures(options)`` says whether these options need what is measured.
+        factors: Of a step that does nothing but multiply elements by factors of their channels:
+            ``factors(context, shape, values)`` gives these for a tensor of some shape, see
+            :func:`evomerge.kernels.channel_factors`, or None where there is nothing to multiply. They are then
+            multiplied in while base plus delta is written, where no step comes after it; the bits are those of
+            ``apply``.
         working_bytes: ``working_bytes(shape, n_models, options)`` is the memory that ``apply`` takes beside the delta.
         agrees_with: Whose results its own are held to in the tests, such as ``the authors' code``; empty where they are
             held to an example that was worked by hand alone.
@@ -118,6 +124,7 @@ class PostProcess(RecipeOptions, sort="step"):
     survey: Callable[[TensorSet, Options], Any] | None = None
     measure: Callable[[DeltaSet, Any, Options], Any] | None = None
     measures: Callable[[Options], bool] = _always
+    factors: Factors | None = None
     working_bytes: Callable[[Sequence[int], int, Options], int] = _no_bytes
     agrees_with: str = ""
     cost: str = "a pass over the merged delta"

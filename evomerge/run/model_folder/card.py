@@ -122,23 +122,8 @@ def model_card(
         tensors: The account of the merge.
     """
     parents = _parents(recipe)
-    licence, warnings = inherited_licence(licences)
-    header: dict[str, Any] = {
-        "base_model": [_hub_id(parent) or parent.label for parent in parents],
-        "base_model_relation": "merge",
-        "library_name": "transformers",
-        "tags": ["merge", "evomerge"],
-    }
-    if licence:
-        header["license"] = licence
-    lines = [
-        "---",
-        yaml.safe_dump(header, sort_keys=False, allow_unicode=True).rstrip(),
-        "---",
-        "",
-        f"# {_plain(title)}",
-        "",
-    ]
+    _, warnings = inherited_licence(licences)
+    lines = [card_header(title, parents, licences)]
     origin = "built with evomerge" if scores is None else "found and checked with evomerge"
     count = f"{len(recipe.sources)} model{'s' if len(recipe.sources) != 1 else ''}"
     lines += [f"A merge of {count} by `{recipe.method}`, {origin}.", ""]
@@ -160,6 +145,27 @@ def model_card(
     lines += _tensors(tensors)
     lines += ["## Recipe", "", *_recipe(recipe), ""]
     return "\n".join(lines)
+
+
+def card_header(title: str, parents: Sequence[ModelRef], licences: Mapping[str, str | None]) -> str:
+    """The beginning of a card: what hubs read of it, and the heading.
+
+    Args:
+        title: Heading; of a path the last part.
+        parents: The models that it is made of.
+        licences: Parent label to licence.
+    """
+    licence, _ = inherited_licence(licences)
+    header: dict[str, Any] = {
+        "base_model": [_hub_id(parent) or parent.label for parent in parents],
+        "base_model_relation": "merge",
+        "library_name": "transformers",
+        "tags": ["merge", "evomerge"],
+    }
+    if licence:
+        header["license"] = licence
+    text = yaml.safe_dump(header, sort_keys=False, allow_unicode=True).rstrip()
+    return f"---\n{text}\n---\n\n# {_plain(Path(title).name)}\n"
 
 
 def _plain(text: str) -> str:

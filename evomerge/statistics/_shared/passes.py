@@ -14,7 +14,7 @@ import torch
 from evomerge.fitness.inference.kv_cache import takes
 from evomerge.merging import LiveModel, Piece
 from evomerge.statistics._shared.observation import Use, observing
-from evomerge.statistics._shared.sites import Taps
+from evomerge.statistics._shared.sites import Taps, entrance
 from evomerge.statistics._shared.texts import Passage
 from evomerge.statistics._shared.windows import Pass, Sum
 
@@ -67,8 +67,8 @@ def gathered(pieces: Sequence[Piece], parameters: Mapping[str, torch.Tensor]) ->
 def _by_use(sums: Sequence[Sum], taps: Taps) -> dict[Use, list[Sum]]:
     """The sums that are added to when a use is seen: of uses with the same input the first alone."""
     first: dict[int, Use] = {}
-    for use, group in taps.groups.items():
-        first.setdefault(group, use)
+    for use, number in taps.groups.items():
+        first.setdefault(number, use)
     told: dict[Use, list[Sum]] = defaultdict(list)
     for one in sums:
         group = one.taps[0].group
@@ -82,8 +82,7 @@ def _norms(taps: Taps, told: Mapping[Use, Any]) -> dict[str, torch.nn.Module]:
 
 
 def _ids(live: LiveModel, passage: Passage) -> torch.Tensor:
-    device = live.model.get_input_embeddings().weight.device
-    return torch.from_numpy(passage.ids.astype(np.int64))[None].to(device)
+    return torch.from_numpy(passage.ids.astype(np.int64))[None].to(entrance(live))
 
 
 def _backward(live: LiveModel, taps: Taps, one: Pass, passages: Sequence[Passage], after: Callable[[], None]) -> None:

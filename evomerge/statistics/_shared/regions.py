@@ -50,7 +50,7 @@ class Product:
     def of(cls, matrix: torch.Tensor, *, transposed: bool = False) -> Self:
         """The product with a matrix ``(outputs, inputs)``, or ``(inputs, outputs)`` where it is transposed."""
         own = matrix.t() if transposed else matrix
-        return cls(storage_of(own), own.storage_offset(), *own.shape, *own.stride())
+        return cls(storage_of(own), int(own.storage_offset()), *own.shape, *own.stride())
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,13 @@ def find_taps(live: LiveModel, ids: Sequence[int]) -> Taps:
     return Taps(found, _aliases(live), groups, {name: norms[name] for name in norms if name in uses}, seen)
 
 
+def entrance(live: LiveModel) -> torch.device:
+    """The device that token ids go to."""
+    embeddings: Any = live.model.get_input_embeddings()
+    device: torch.device = embeddings.weight.device
+    return device
+
+
 def _aliases(live: LiveModel) -> dict[str, str]:
     """Tensors that lie where another one does: tied ones."""
     first: dict[Any, str] = {}
@@ -131,8 +138,7 @@ def _probed(live: LiveModel, norms: Mapping[str, torch.nn.Module], ids: Sequence
         groups[use] = inputs.setdefault(entry, len(inputs))
 
     storages = frozenset(storage_of(parameter) for parameter in live.model.parameters())
-    device = live.model.get_input_embeddings().weight.device
-    given = torch.tensor([list(ids[:_PROBED])], device=device)
+    given = torch.tensor([list(ids[:_PROBED])], device=entrance(live))
     with torch.no_grad(), plain_experts(live.model), observing(norms, storages, seen):
         live.model(input_ids=given, use_cache=False)
     return groups

@@ -1,7 +1,8 @@
 """The table of cases that look at data: name to what evomerge computes for it. Every file here has some, ``CASES``.
 
 An entry takes a :class:`DataFamily` and gives the tensors that the case expects, under their names. Nothing in it
-depends on shapes, seeds or the number of experts: settings are read from the case.
+depends on shapes, seeds or the number of experts: settings are read from the case. Those that nothing here computes are
+in ``WITHOUT``, with the reason.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import importlib
 import pkgutil
 
 from tests.golden.data_table.case import Compute
+from tests.golden.data_table.without import WITHOUT
 
-__all__ = ["CASES"]
+__all__ = ["CASES", "WITHOUT"]
 
 
 def _all() -> dict[str, Compute]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.golden.data_table.case import Compute, DataFamily, of_model
-from tests.golden.given_statistics import DataMerge
-from tests.golden.table.case import Tensors
+from tests.golden.table.case import Merge, Tensors
 
 Rule = Callable[[Mapping[str, Any]], tuple[Sequence[float], Mapping[str, Any]]]
 """Weights and options from the settings of a case."""
@@ -58,9 +57,8 @@ def merged(
 ) -> Tensors:
     """The merge of some experts."""
     fishers = {expert: of_model(family.statistics(), expert) for expert in experts}
-    merge = DataMerge("fisher", {"weight": weights}, {"stored": "float32", **options}, experts)
-    models = {name: family.model(name) for name in ("base", *experts)}
-    return merge.of(models, {"fisher": lambda model, tensor: fishers[model].get(tensor)})
+    merge = Merge("fisher", {"weight": weights}, {"stored": "float32", **options}, sources=tuple(experts))
+    return merge.given(family.folder, {"fisher": lambda model, tensor: fishers[model].get(tensor)})
 
 
 @dataclass(frozen=True)

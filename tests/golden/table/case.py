@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ import torch
 from safetensors.torch import load_file
 
 from evomerge import methods
-from evomerge.merging import Checkpoints, Merger
+from evomerge.merging import Checkpoints, Merger, needs_of
+from evomerge.post import steps_of
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
 from evomerge.recipe.finishing import PostStep
 
@@ -57,6 +60,32 @@ Compute = Callable[[Family], Tensors]
 """Gives the tensors of a case, under the names that the case expects."""
 
 
+Given = Mapping[str, Callable[[str, str], "torch.Tensor | None"]]
+"""For each need, by its key: an array by the name of the model and of the tensor."""
+
+
+@dataclass
+class GivenStatistics:
+    """Statistics from a case.
+
+    Attributes:
+        found: For each key a function of the tensor's name.
+    """
+
+    found: dict[str, Callable[[str], torch.Tensor | None]]
+
+    def missing(self, keys: Iterable[str]) -> tuple[str, ...]:
+        """Those that the case has not."""
+        return tuple(key for key in keys if key not in self.found)
+
+    def tensor(self, key: str, name: str) -> torch.Tensor | None:
+        """The array of a tensor."""
+        return self.found[key](name)
+
+    def release(self) -> None:
+        """Nothing is kept."""
+
+
 @dataclass(frozen=True)
 class Merge:
     """A merge by recipe.
@@ -82,6 +111,17 @@ class Merge:
     def __call__(self, family: Family) -> Tensors:
         recipe = self.recipe(family.folder)
         return dict(Merger(Checkpoints.open(recipe)).stream(recipe))
+
+    def given(self, folder: Path, statistics: Given) -> Tensors:
+        """The merge of models in a folder by a method or steps that are given statistics."""
+        recipe, arrays = self.recipe(folder), GivenStatistics({})
+        for need in needs_of(methods.load(recipe.method), recipe.options, steps_of(recipe.post)):
+            of = (self.base or "base",) if need.count(2) == 1 else self.sources
+            for model in of:
+                key = hashlib.sha256(f"{need.key} {model}".encode()).hexdigest()
+                arrays.found[key] = functools.partial(statistics[need.key], model)
+        recipe = replace(recipe, statistics=tuple(arrays.found))
+        return dict(Merger(Checkpoints.open(recipe), statistics=arrays).stream(recipe))
 
     def recipe(self, folder: Path) -> Recipe:
         """The recipe, of models in a folder."""

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from tests.golden.given_statistics import DataMerge
-from tests.golden.table.case import EXPERTS, Compute, Computed, Family, Tensors
+import numpy as np
+import torch
+
+from evomerge.recipe import PostStep
+from tests.golden.table.case import EXPERTS, Compute, Computed, Family, Merge, Tensors
 
 
 def _fisher(family: Family) -> Tensors:
     """MergeLM's rule with lengths of models."""
-    settings = family.settings
-    options = {"floor": settings["minimal_fisher_weight"], "stored": "float32"}
-    merge = DataMerge("fisher", {"weight": settings["fisher_scaling_coefficients"]}, options, EXPERTS)
-    models = {name: family.model(name) for name in ("base", *EXPERTS)}
-    return merge.of(
-        models,
-        {"fisher": lambda model, name: family.statistics.get(f"fisher{EXPERTS.index(model)}.{name}")},
-    )
+    options = {"floor": family.settings["minimal_fisher_weight"], "stored": "float32"}
+    merge = Merge("fisher", {"weight": family.settings["fisher_scaling_coefficients"]}, options)
+
+    def fisher(model: str, name: str) -> torch.Tensor | None:
+        return family.statistics.get(f"fisher{EXPERTS.index(model)}.{name}")
+
+    return merge.given(family.folder, {"fisher": fisher})
+
+
+def _aim(family: Family) -> Tensors:
+    """Task arithmetic, then AIM."""
+    post = (PostStep("aim", {}, {"omega": np.array([family.settings["omega"]])}),)
+
+    def importance(model: str, name: str) -> torch.Tensor | None:
+        return family.statistics.get(f"importance.{name.removesuffix('.weight')}")
+
+    merge = Merge("task_arithmetic", {"weight": family.settings["lamb"]}, post=post)
+    return merge.given(family.folder, {"base:channel_abs": importance})
 
 
 CASES: dict[str, Compute] = {
+    "aim_ta04_omega04": Computed("task_arithmetic", _aim),
     "fisher_given_normalized": Computed("fisher", _fisher),
 }

@@ -23,11 +23,11 @@ def test_what_changed_is_merged(family: Callable[..., Family]) -> None:
     live.install(merger, recipe)
     values = {name: array.copy() for name, array in recipe.coefficients.items()}
     values["weight"][1] *= 0.5
-    assert {name for name in live.places.keys() if in_layer(name, 2)} == set(
+    assert {name for name in live.places if in_layer(name, 2)} == set(
         live.install(merger, replace(recipe, coefficients=values))
     )
     swapped = replace(recipe, coefficients=values, layers=(*STACKED[:3], STACKED[0], STACKED[4]))
-    assert {name for name in live.places.keys() if in_layer(name, 3)} == set(live.install(merger, swapped))
+    assert {name for name in live.places if in_layer(name, 3)} == set(live.install(merger, swapped))
 
 
 def test_a_plan_is_made_once_and_shares_its_outputs(family: Callable[..., Family]) -> None:

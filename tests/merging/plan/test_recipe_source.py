@@ -101,11 +101,11 @@ def test_what_changed_is_merged(family: Callable[..., Family]) -> None:
     values = {name: array.copy() for name, array in recipe.coefficients.items()}
     values["weight"][0] *= 0.5
     changed = replace(recipe, coefficients=values)
-    assert {name for name in live.places.keys() if ".layers.0." in name} == set(live.install(merger, changed))
+    assert {name for name in live.places if ".layers.0." in name} == set(live.install(merger, changed))
     inner = recipe.sources[0]
     assert isinstance(inner, Recipe)
     other = replace(changed, sources=(replace(inner, seed=4), recipe.sources[1]))
-    assert set(live.install(merger, other)) == live.places.keys()
+    assert set(live.install(merger, other)) == live.places
 
 
 def test_stacked_inside(family: Callable[..., Family], tmp_path: Path) -> None:

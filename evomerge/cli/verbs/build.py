@@ -1,0 +1,12 @@
+"""``evomerge build``: dense models become a mixture of experts."""
+
+from __future__ import annotations
+
+from evomerge.run.configs.mixtures import BuildConfig
+from evomerge.run.mixtures.build import build_mixture
+
+
+def run(config: BuildConfig) -> int:
+    """Makes the folder and says where it is."""
+    print(build_mixture(config))
+    return 0

@@ -1,0 +1,12 @@
+"""``evomerge condense``: a mixture of experts becomes one with fewer of them."""
+
+from __future__ import annotations
+
+from evomerge.run.configs.mixtures import CondenseConfig
+from evomerge.run.mixtures.condense import condense
+
+
+def run(config: CondenseConfig) -> int:
+    """Makes the folder and says where it is."""
+    print(condense(config))
+    return 0

@@ -1,0 +1,1 @@
+"""Checks of the verbs beside ``search`` whose configurations are made of more than single values."""

@@ -1,0 +1,24 @@
+"""Mixtures of experts made of dense models, and mixtures with fewer experts made of larger ones.
+
+Both are sources of tensors that are made when they are asked for, so that one writer (`folder`) makes a model folder of
+either. What transformers calls the parts of such a model, and where its config says how many experts there are, is in
+`families`: that cannot be read off a dense checkpoint.
+"""
+
+from evomerge.merging.mixture.built import BuiltMixture
+from evomerge.merging.mixture.condensed import CondensedMixture, Grouping, gate_names
+from evomerge.merging.mixture.families import FAMILIES, MixtureFamily, family_for, family_of
+from evomerge.merging.mixture.folder import copy_recipe, write_source
+
+__all__ = [
+    "FAMILIES",
+    "BuiltMixture",
+    "CondensedMixture",
+    "Grouping",
+    "MixtureFamily",
+    "copy_recipe",
+    "family_for",
+    "family_of",
+    "gate_names",
+    "write_source",
+]

@@ -1,0 +1,165 @@
+"""Structural methods: deltas of low rank, routers and groups of experts, layers that become one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import transformers
+
+from evomerge import methods
+from evomerge.analysis.expert_groups import groups_of, likeness_of, shared_counts, usage_of, weights_within
+from evomerge.merging import Checkpoints, Merger
+from evomerge.recipe import CheckpointRef, Group, OutputLayer, ParameterGroups, Recipe, Source, fused_layers
+from evomerge.statistics._layers.gates import (
+    ExpertPrompts,
+    hidden_last,
+    hidden_mean,
+    rows_from_embeddings,
+    rows_from_states,
+)
+from evomerge.transforms._shared.matching import assign, weight_similarity
+from tests.golden.data_table.case import INPUTS, Compute, Computed, DataFamily
+from tests.golden.given_statistics import DataMerge
+from tests.golden.table.case import Tensors
+
+EXACT = {"stored": "float32"}
+STATES = {"hidden": hidden_last, "hidden_avg": hidden_mean}
+
+
+def twin(family: DataFamily) -> Tensors:
+    """The model merged by task arithmetic, and what each expert knows beyond it, truncated, weighted by the router."""
+    settings, experts = family.settings, family.experts
+    models = {name: family.model(name) for name in ("base", *experts)}
+    shared = DataMerge("task_arithmetic", {"weight": settings["scaling"]}).of(models, {})
+    weights = torch.softmax(torch.tensor(settings["router_logits"], dtype=torch.float64), 0).tolist()
+    values = {"weight": weights, "rank": 1 - settings["mask_rate"]}
+    return DataMerge("truncated_svd", values, EXACT).of({**models, "base": shared}, {})
+
+
+def tsv_compress(family: DataFamily) -> Tensors:
+    """Each expert's own delta."""
+    wanted = family.expected(family.name)
+    base, found = family.model("base"), {}
+    for expert in family.experts:
+        own = {name for name in base if f"{expert}/{name}" in wanted}
+        models = {one: {n: t for n, t in family.model(one).items() if n in own} for one in ("base", expert)}
+        merge = DataMerge("truncated_svd", {"rank": family.settings["sv_reduction"]}, EXACT)
+        found |= {f"{expert}/{name}": tensor - base[name] for name, tensor in merge.of(models, {}).items()}
+    return found
+
+
+def gates(family: DataFamily) -> Tensors:
+    """Routers from prompts."""
+    settings = family.settings
+    every = zip(settings["positive_prompts"], settings["negative_prompts"], strict=True)
+    prompts = [ExpertPrompts(tuple(map(tuple, positive)), tuple(map(tuple, negative))) for positive, negative in every]
+    weights = family.model(settings["model"])
+    config = transformers.LlamaConfig.from_json_file(family.root / INPUTS / "config.json")
+    if settings["mode"] == "cheap_embed":
+        rows = rows_from_embeddings(weights["model.embed_tokens.weight"], prompts)
+        return {"gate": rows.expand(config.num_hidden_layers, -1, -1)}
+    model = transformers.LlamaForCausalLM(config).eval()
+    model.load_state_dict(dict(weights))
+    return {"gate": rows_from_states(model, prompts, STATES[settings["mode"]])}
+
+
+def mixtral(family: DataFamily) -> Tensors:
+    """Groups of experts with their usage and likeness, each under its lowest member's number."""
+    settings, given = family.settings, family.statistics()
+    layers = range(settings["layers"])
+    said = [given[f"router_logits/{layer}"].double().numpy() for layer in layers]
+    usages, likenesses = [usage_of(one, 2) for one in said], [likeness_of(one) for one in said]
+    counts = shared_counts(usages, settings["num_average_groups"])
+    found: dict[str, torch.Tensor] = {}
+    for layer, count in zip(layers, counts, strict=True):
+        groups = groups_of(usages[layer], likenesses[layer], count)
+        found |= {f"usage/{layer}": torch.from_numpy(usages[layer]), f"group/{layer}": torch.from_numpy(groups)}
+        found[f"similarity/{layer}"] = torch.from_numpy(likenesses[layer])
+        weights = weights_within(groups, usages[layer])
+        names = [name for name in given if name.startswith(f"model.layers.{layer}.") and ".experts.0." in name]
+        for group in range(count):
+            members = np.flatnonzero(groups == group).tolist()
+            for name in names:
+                own = {str(i): {name: given[name.replace(".experts.0.", f".experts.{i}.")]} for i in members}
+                merge = DataMerge("linear", {"weight": weights[members].tolist()}, base=None)
+                found[name.replace(".experts.0.", f".experts.{members[0]}.")] = merge.of(own, {})[name]
+    return found
+
+
+def switch(family: DataFamily) -> Tensors:
+    """The order of neurons in which one expert of Switch is most like another."""
+    given, found = family.statistics(), {}
+    for with_outputs in family.settings["include_wo"]:
+        axes = {"wi": 0, "wo": 1} if with_outputs else {"wi": 0}
+        pairs = [(given[f"a.{name}.weight"], given[f"b.{name}.weight"], axis) for name, axis in axes.items()]
+        found[f"perm_include_wo_{with_outputs}"] = assign(weight_similarity(pairs)).order
+    return found
+
+
+def fusion(family: DataFamily) -> Tensors:
+    """The last two layers become one, again and again; norms are the earlier layer's."""
+    source: Source = CheckpointRef(str(family.folder / family.settings["model"]))
+    left = depth(family)
+    for ratio in family.settings["ratios"]:
+        groups = (Group("fused", kinds=("attention", "mlp")), Group("rest", frozen=True))
+        values = {"weight": np.array([[ratio, 1 - ratio]] * 2)}
+        source = _recipe("linear", source, ParameterGroups(groups), values, fused_layers(left, (left - 2, left - 1)))
+        left -= 1
+    assert isinstance(source, Recipe)
+    return dict(Merger(Checkpoints.open(source)).stream(source))
+
+
+def removal(family: DataFamily) -> Tensors:
+    """The last layers go, and those that stay are as they were."""
+    source = CheckpointRef(str(family.folder / family.settings["model"]))
+    stay = depth(family) - len(family.settings["ratios"])
+    layers = tuple(OutputLayer(((0, layer),)) for layer in range(stay))
+    recipe = _recipe("passthrough", source, ParameterGroups((Group("all"),)), {"scale": np.ones(1)}, layers)
+    return dict(Merger(Checkpoints.open(recipe)).stream(recipe))
+
+
+def depth(family: DataFamily) -> int:
+    """Number of layers."""
+    found: int = transformers.LlamaConfig.from_json_file(family.root / INPUTS / "config.json").num_hidden_layers
+    return found
+
+
+def _recipe(
+    method: str,
+    source: Source,
+    groups: ParameterGroups,
+    values: Mapping[str, np.ndarray],
+    layers: tuple[OutputLayer, ...],
+) -> Recipe:
+    options = methods.load(method).resolve({})
+    return Recipe(method, options, (source,), None, groups, values, layers=layers, out_dtype="float32")
+
+
+def constant_router(family: DataFamily) -> Tensors:
+    """A router without layers says the same of every text: task arithmetic on one MLP."""
+    given, prefix = family.statistics(), "model.layers.0.mlp."
+    models = {
+        name: {own: tensor for own, tensor in family.model(name).items() if own.startswith(prefix)}
+        for name in ("base", *family.experts)
+    }
+    merged = DataMerge("task_arithmetic", {"weight": given["gate.weight"].tolist()}).of(models, {})
+    gate, up, down = (merged[f"{prefix}{name}_proj.weight"] for name in ("gate", "up", "down"))
+    x = given["x"]
+    return {"y": (torch.nn.functional.silu(x @ gate.T) * (x @ up.T)) @ down.T}
+
+
+CASES: dict[str, Compute] = {
+    "twin_svd_mask0.5": Computed("truncated_svd", twin),
+    "twin_svd_mask0.9": Computed("truncated_svd", twin),
+    "tsv_compress": Computed("truncated_svd", tsv_compress),
+    "moe_gate_cheap_embed": gates,
+    "moe_gate_hidden": gates,
+    "moe_gate_hidden_avg": gates,
+    "mcsmoe_mixtral": mixtral,
+    "mcsmoe_switch_permutation": switch,
+    "mka_fusion": fusion,
+    "mka_fusion_as_coded": removal,
+    "wemoe_router0": constant_router,
+}
