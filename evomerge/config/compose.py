@@ -20,6 +20,7 @@ from evomerge.config.overrides import expanded, flattened, overrides_of
 from evomerge.config.parse import Override
 from evomerge.config.schema import Key
 from evomerge.config.verbs import mixtures
+from evomerge.config.verbs import transform as transforming
 from evomerge.errors import InputError
 from evomerge.run.cluster.settings import SubmitSettings
 from evomerge.run.run_config import RunConfig
@@ -155,7 +156,7 @@ merge = _verb(validate.merge_config, schema.MERGE)
 build = _verb(mixtures.build_config, schema.BUILD)
 condense = _verb(mixtures.condense_config, schema.CONDENSE)
 compare = _verb(validate.compare_config, schema.COMPARE)
-transform = _verb(validate.transform_config, schema.TRANSFORM)
+transform = _verb(transforming.transform_config, schema.TRANSFORM)
 audit = _verb(validate.audit_config, schema.AUDIT)
 explain = _verb(validate.explain_config, schema.EXPLAIN)
 report = _verb(validate.report_config, schema.REPORT)

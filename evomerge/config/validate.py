@@ -21,7 +21,6 @@ from evomerge.run.configs.verbs import (
     MergeConfig,
     MethodsConfig,
     ReportConfig,
-    TransformConfig,
 )
 from evomerge.run.paths import expanded, is_file, is_folder, new_file_problem, new_folder_problem, sibling
 from evomerge.run.run_config import RunConfig
@@ -99,7 +98,7 @@ def run_config(
     """
     values = read_values(flat, schema.SEARCH, problems)
     problems += recipe_keys.fill(values, given)
-    problems += _fill_base(values)
+    problems += fill_base(values)
     for check in (checks.models, checks.tasks, checks.places, checks.method, checks.post, checks.genome, checks.search):
         problems += check(values)
     if problems:
@@ -159,7 +158,7 @@ def compare_config(flat: Mapping[str, Any], problems: list[str]) -> CompareConfi
     """
     require(flat, ("models",), schema.COMPARE, problems)
     values = read_values(flat, schema.COMPARE, problems)
-    problems += _fill_base(values)
+    problems += fill_base(values)
     if values.get("base", ...) is None and "models" in values and "base" not in _told(problems):
         problems.append("base: missing; deltas are taken from it: base=FOLDER")
     problems += checks.models(values) + out_problems(values, new_file_problem)
@@ -167,28 +166,6 @@ def compare_config(flat: Mapping[str, Any], problems: list[str]) -> CompareConfi
         refs = [*values["models"], values["base"]]
         values["offline"] = environment.offline_for(place for ref in refs for place in model_names.sources_of(ref))
     return built(CompareConfig, values, problems)
-
-
-def transform_config(flat: Mapping[str, Any], problems: list[str]) -> TransformConfig:
-    """Checks the configuration of ``transform`` and builds it.
-
-    Raises:
-        InputError: With all problems.
-    """
-    _require(flat, ("kind", "models", "out"), schema.TRANSFORM, problems)
-    values = read_values(flat, schema.TRANSFORM, problems)
-    problems += _fill_base(values)
-    problems += checks.models(values) + _out_problems(values, new_folder_problem)
-    files = [*values.get("calibration", ()), *map(str, (values.get("calibration_of") or {}).values())]
-    problems += [
-        f"calibration: there is no file {file}{sibling(expanded(file))}"
-        for file in files
-        if not is_file(expanded(file))
-    ]
-    if not problems and values["offline"] is None:
-        refs = [*values["models"], *([values["base"]] if values["base"] is not None else [])]
-        values["offline"] = environment.offline_for(place for ref in refs for place in _sources(ref))
-    return _built(TransformConfig, values, problems)
 
 
 def audit_config(flat: Mapping[str, Any], problems: list[str]) -> AuditConfig:
@@ -294,7 +271,7 @@ def _offline(values: Mapping[str, Any], refs: Iterable[Any]) -> bool:
     return all(task in local or task.endswith((".yaml", ".yml")) for task in named)
 
 
-def _fill_base(values: dict[str, Any]) -> list[str]:
+def fill_base(values: dict[str, Any]) -> list[str]:
     """Fills in the base that LoRA adapters name, where the user names none; what stands against it is returned."""
     if values.get("base", ...) is not None or not values.get("models"):
         return []

@@ -92,7 +92,7 @@ class Aligned:
 
     @property
     def words(self) -> str:
-        """What was gained, in a sentence."""
+        """The gain, in a sentence."""
         gain = f"{self.before:.4g} to {self.after:.4g}"
         return f"{self.layers[0]} MLPs and {self.layers[1]} attention modules got another order: similarity {gain}"
 

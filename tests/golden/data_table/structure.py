@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 import transformers
+from tests.golden.given_statistics import DataMerge
 
 from evomerge import methods
 from evomerge.analysis.expert_groups import groups_of, likeness_of, shared_counts, usage_of, weights_within
@@ -21,7 +22,6 @@ from evomerge.statistics._layers.gates import (
 )
 from evomerge.transforms._shared.matching import assign, weight_similarity
 from tests.golden.data_table.case import INPUTS, Compute, Computed, DataFamily
-from tests.golden.given_statistics import DataMerge
 from tests.golden.table.case import Tensors
 
 EXACT = {"stored": "float32"}
