@@ -4,8 +4,8 @@
 
 A case is a folder with ``case.json``, ``expected.safetensors`` and sometimes statistics, beside the folders of models
 that they were computed from. Cases of methods that look at data have a table of their own; a folder may hold either
-kind. Prints the cases that disagree beyond their tolerance, and those that are not in the table, with the reason where
-that is known; then how many agree. Exits with 0 if all do.
+kind. Prints the cases that disagree beyond their tolerance, and those that are not in the table, with the reason
+where that is known; then how many agree. Exits with 0 if all do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 from tests.golden.data_table import CASES as DATA_CASES
 from tests.golden.data_table import WITHOUT as DATA_WITHOUT
 from tests.golden.data_table.case import INPUTS, DataFamily
-from tests.golden.table import CASES, WITHOUT
+from tests.golden.table import CASES
 from tests.golden.table.case import Family, Tensors, differences, write_family
 
 
@@ -44,7 +44,7 @@ def disagreements(folder: Path, name: str, case: Mapping[str, Any], models: Path
     """
     table = DATA_CASES if of_data(case) else CASES
     if name not in table:
-        why = (DATA_WITHOUT if of_data(case) else WITHOUT).get(name)
+        why = DATA_WITHOUT.get(name)
         return ["is not in the table" if why is None else f"is not in the table: {why}"]
     expected = load_file(folder / name / "expected.safetensors")
     try:

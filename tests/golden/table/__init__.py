@@ -1,7 +1,4 @@
-"""The table of cases: name to what evomerge computes for it. Every file here has some of them, ``CASES``.
-
-Those that nothing here computes are in ``WITHOUT``, with the reason.
-"""
+"""The table of cases: name to what evomerge computes for it. Every file here has some of them, ``CASES``."""
 
 from __future__ import annotations
 
@@ -9,9 +6,8 @@ import importlib
 import pkgutil
 
 from tests.golden.table.case import Compute
-from tests.golden.table.without import WITHOUT
 
-__all__ = ["CASES", "WITHOUT"]
+__all__ = ["CASES"]
 
 
 def _all() -> dict[str, Compute]:

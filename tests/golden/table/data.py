@@ -31,7 +31,18 @@ def _aim(family: Family) -> Tensors:
     return merge.given(family.folder, {"base:channel_abs": importance})
 
 
+def _regmean(family: Family) -> Tensors:
+    """MergeLM's rule."""
+    merge = Merge("regmean", {"alpha": family.settings["reduce_non_diagonal_ratio"]})
+
+    def gram(model: str, name: str) -> torch.Tensor | None:
+        return family.statistics.get(f"gram{EXPERTS.index(model)}.{name.removesuffix('.weight')}")
+
+    return merge.given(family.folder, {"gram": gram})
+
+
 CASES: dict[str, Compute] = {
     "aim_ta04_omega04": Computed("task_arithmetic", _aim),
     "fisher_given_normalized": Computed("fisher", _fisher),
+    "regmean_given_a09": Computed("regmean", _regmean),
 }
