@@ -5,7 +5,6 @@ import os
 import pickle
 import re
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,9 +17,12 @@ from evomerge.cli.sweep_job import Interruptions, JobRunner, this_process
 from evomerge.cli.sweep_summary import summarise
 from evomerge.config import multirun
 from evomerge.config.sweep import plan
+from evomerge.contracts.watching import wait_for
 from evomerge.evaluation import Constraint
+from tests.apart import Apart
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+# Messages and tables in one text.
+SWEEP = "import os, sys; os.dup2(1, 2); from evomerge.cli.main import main; sys.exit(main(sys.argv[1:]))"
 SEARCH = ["base=base", "tasks=[sums]", "task_path=tasks", "items_per_task=8", "evaluations=6", "searcher=random"]
 
 
@@ -139,25 +141,18 @@ def test_a_job_that_an_interrupt_ended_before_it_could_catch_any_is_no_failure(
     assert "| seed-1 | failed (-11): last words |" in printed
 
 
-def test_an_interrupt_lets_the_job_finish_its_batch_and_starts_no_other(workshop: Path) -> None:
-    words = ["models=[A,B]", *SEARCH, "evaluations=5000", "seed=0,1", "run_dir=cut", "progress=lines"]
-    command = [sys.executable, "-m", "evomerge", "search", "-m", *words]
-    with subprocess.Popen(
-        command, cwd=workshop, env=ENVIRONMENT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as running:
-        assert running.stderr is not None
-        assert running.stdout is not None
-        for line in running.stderr:
-            if line.startswith("search 1/"):
-                running.send_signal(signal.SIGINT)
-                break
-        rest = running.stderr.read()
-        table = running.stdout.read()
-    assert running.returncode == 130, rest
-    assert rest.count("finishing the batch") == 1
-    (evaluations,) = map(int, re.findall(r"^\| seed-0 \| interrupted \| (\d+) \|", table, flags=re.MULTILINE))
+def test_an_interrupt_lets_the_job_finish_its_batch_and_starts_no_other(workshop: Path, apart: Apart) -> None:
+    """The sweep is a fork of a process with all libraries; its jobs are started as they are everywhere."""
+    words = ["search", "-m", "models=[A,B]", *SEARCH, "evaluations=5000", "seed=0,1", "run_dir=cut", "progress=lines"]
+    running = apart.start(SWEEP, *words, cwd=workshop)
+    wait_for(lambda: "\nsearch 1/" in running.printed() or running.poll() is not None, 600.0)
+    running.send_signal(signal.SIGINT)
+    assert running.wait() == 130, running.printed()
+    printed = running.printed()
+    assert printed.count("finishing the batch") == 1
+    (evaluations,) = map(int, re.findall(r"^\| seed-0 \| interrupted \| (\d+) \|", printed, flags=re.MULTILINE))
     assert evaluations % 16 == 0, "whole batches"
-    assert "| seed-1 | not started |" in table
+    assert "| seed-1 | not started |" in printed
     status = json.loads((workshop / "cut" / "seed-0" / "status.json").read_text())
     assert (status["finished"], status["evaluations"]) == (False, evaluations)
     assert (workshop / "cut" / "seed-0" / "report.html").is_file()

@@ -58,6 +58,8 @@ def searched_without_network(searches: list[list[str]], trace: Path, hub: Path) 
     command += ["-o", str(trace), sys.executable, "-c", SEARCHES, json.dumps(searches)]
     settings = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": str(trace.parent), "OMP_NUM_THREADS": "1"}
     settings["HF_HOME"] = str(hub)
+    # Kernels that are compiled and fonts that are listed already: neither is what is looked at here.
+    settings["XDG_CACHE_HOME"] = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return subprocess.run(command, env=settings, capture_output=True, text=True, cwd=trace.parent, check=False)
 
 
