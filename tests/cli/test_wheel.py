@@ -25,7 +25,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that the wheel is installed in."""
     folder = tmp_path_factory.mktemp("site")
-    words = ["install", "--quiet", "--no-deps", "--no-index", "--target", str(folder), str(wheel)]
+    words = ["install", "--quiet", "--no-deps", "--no-index", "--no-compile", "--target", str(folder), str(wheel)]
     subprocess.run([sys.executable, "-m", "pip", *words], check=True)
     return folder
 

@@ -33,7 +33,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [
         f"models=[{folder / 'like'},{folder / 'endless'}]", f"base={folder / 'base'}", f"tasks=[{task}]",
         "method=task_arithmetic", "objectives=[free.exact_match,free.tokens]", "evaluations=5", "searcher.population=5",
-        "progress=none", "model.threads=1", "model.device=cpu",
+        "confirm.scales=[]", "confirm.finalists=2", "progress=none", "model.threads=1", "model.device=cpu",
     ]  # fmt: skip
 
 
