@@ -13,6 +13,7 @@ from evomerge.fitness.settings import FitnessSettings
 if TYPE_CHECKING:
     from evomerge.fitness.calibration import gold_texts, held_out_problems
     from evomerge.fitness.inference.generation.eligibility import PLAINLY
+    from evomerge.fitness.inference.generation.packed_weights import packed_bytes
     from evomerge.fitness.inference.kv_cache import takes
     from evomerge.fitness.inference.memory import logit_bytes
     from evomerge.fitness.inference.probe import WHOLE, Sharing
@@ -45,6 +46,7 @@ __all__ = [
     "inspect_tasks",
     "isolated_rng",
     "logit_bytes",
+    "packed_bytes",
     "takes",
 ]
 
@@ -69,6 +71,7 @@ _HOMES = {
     "isolated_rng": "tasks.isolated_rng",
     "inspect_tasks": "inspection",
     "logit_bytes": "inference.memory",
+    "packed_bytes": "inference.generation.packed_weights",
     "takes": "inference.kv_cache",
 }
 

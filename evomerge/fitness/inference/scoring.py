@@ -13,6 +13,7 @@ from transformers import DynamicCache
 
 from evomerge.fitness.inference.batches import BatchPlan, LikelihoodPass, Limits, PromptBatch
 from evomerge.fitness.inference.generation.drafted import DraftedGeneration
+from evomerge.fitness.inference.generation.packed_weights import packed_weights
 from evomerge.fitness.inference.generation.plain import Generator, PrefixCache
 from evomerge.fitness.inference.generation.settings import beyond_greedy, settings_of
 from evomerge.fitness.inference.generation.thinking import ThinkEnd
@@ -84,8 +85,9 @@ class BatchScorer:
         answers: list[Answer | None] = [None] * plan.count
         for index, likelihood in self._likelihoods(model, plan):
             answers[index] = likelihood
-        for index, generated in self._generated(model, plan, known or [()] * plan.count):
-            answers[index] = generated
+        with packed_weights(model) if plan.prompts else nullcontext():
+            for index, generated in self._generated(model, plan, known or [()] * plan.count):
+                answers[index] = generated
         assert all(answer is not None for answer in answers)
         return cast(list[Answer], answers)
 

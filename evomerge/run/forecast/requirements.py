@@ -10,7 +10,7 @@ from pathlib import Path
 from evomerge import executors
 from evomerge.candidate import device_rooms, place_of, resolve_dtype
 from evomerge.evaluation import SPLITS
-from evomerge.fitness import ModelTraits, Scorer
+from evomerge.fitness import ModelTraits, Scorer, packed_bytes
 from evomerge.merging import Blueprint, PreparedSettings, footprint, shares
 from evomerge.run.assemble import Assembly
 from evomerge.run.paths import expanded
@@ -67,6 +67,7 @@ def requirements(assembly: Assembly) -> Requirements:
         traits = ModelTraits.expected(assembly.suite.tokenizer, assembly.outputs.config)
         scorer = Scorer(assembly.suite, traits)
         scoring = max(scorer.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
+        scoring += packed_bytes(found.live, dtype, assembly.device) if assembly.suite.generates else 0
     return Requirements(
         worker=found.worker + scoring,
         program=found.program,

@@ -173,9 +173,13 @@ class PackedAttention:
         made = query.new_empty(query.shape[2], query.shape[1], value.shape[3])
         for group, mask in zip(self._groups, self._masks[window], strict=True):
             given = group.queries(query[0]), group.cached(keys, window), group.cached(values, window)
-            queries, mask = folded(given[0], given[1].shape[1], mask)
-            result = self._weighed(queries, *given[1:], mask, scaling, softcap)
-            group.put(made, result.reshape(*given[0].shape[:3], -1))
+            if softcap is None and not self._eager and group.causal(window):  # half of the products
+                shared = given[0].shape[1] != given[1].shape[1]
+                result = F.scaled_dot_product_attention(*given, is_causal=True, scale=scaling, enable_gqa=shared)
+            else:
+                queries, mask = folded(given[0], given[1].shape[1], mask)
+                result = self._weighed(queries, *given[1:], mask, scaling, softcap).reshape(*given[0].shape[:3], -1)
+            group.put(made, result)
         return made[None], None
 
     def _weighed(

@@ -86,6 +86,12 @@ class Group:
         self._tokens = torch.from_numpy(offsets + np.repeat(np.asarray(starts), lengths)).to(device)
         self._single = slice(starts[0], starts[0] + lengths[0])
 
+    def causal(self, window: int | None) -> bool:
+        """Whether it is one sequence from its first token on, each token of which attends to all before it."""
+        one = self.segments[0]
+        whole = len(self.segments) == 1 and one.before == self._first == 0 and window is None
+        return whole and len(one.tokens) > 1 and bool((one.ends == len(one.tokens)).all())
+
     def queries(self, query: torch.Tensor) -> torch.Tensor:
         """``(rows, heads, length, size)`` of ``(heads, tokens, size)`` queries of the pass."""
         if len(self.segments) == 1:
