@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 import transformers
-from tests.golden.given_statistics import DataMerge
 
 from evomerge import methods
 from evomerge.analysis.expert_groups import groups_of, likeness_of, shared_counts, usage_of, weights_within
@@ -20,9 +19,11 @@ from evomerge.statistics._layers.gates import (
     rows_from_embeddings,
     rows_from_states,
 )
-from evomerge.transforms._shared.matching import assign, weight_similarity
+from evomerge.transforms._shared.matching import assign
+from evomerge.transforms._shared.units import inner
 from tests.golden.data_table.case import INPUTS, Compute, Computed, DataFamily
 from tests.golden.table.case import Tensors
+from tests.golden.tensor_merge import TensorMerge
 
 EXACT = {"stored": "float32"}
 STATES = {"hidden": hidden_last, "hidden_avg": hidden_mean}
@@ -32,10 +33,10 @@ def twin(family: DataFamily) -> Tensors:
     """The model merged by task arithmetic, and what each expert knows beyond it, truncated, weighted by the router."""
     settings, experts = family.settings, family.experts
     models = {name: family.model(name) for name in ("base", *experts)}
-    shared = DataMerge("task_arithmetic", {"weight": settings["scaling"]}).of(models, {})
+    shared = TensorMerge("task_arithmetic", {"weight": settings["scaling"]}).of(models)
     weights = torch.softmax(torch.tensor(settings["router_logits"], dtype=torch.float64), 0).tolist()
     values = {"weight": weights, "rank": 1 - settings["mask_rate"]}
-    return DataMerge("truncated_svd", values, EXACT).of({**models, "base": shared}, {})
+    return TensorMerge("truncated_svd", values, EXACT).of({**models, "base": shared})
 
 
 def tsv_compress(family: DataFamily) -> Tensors:
@@ -45,8 +46,8 @@ def tsv_compress(family: DataFamily) -> Tensors:
     for expert in family.experts:
         own = {name for name in base if f"{expert}/{name}" in wanted}
         models = {one: {n: t for n, t in family.model(one).items() if n in own} for one in ("base", expert)}
-        merge = DataMerge("truncated_svd", {"rank": family.settings["sv_reduction"]}, EXACT)
-        found |= {f"{expert}/{name}": tensor - base[name] for name, tensor in merge.of(models, {}).items()}
+        merge = TensorMerge("truncated_svd", {"rank": family.settings["sv_reduction"]}, EXACT)
+        found |= {f"{expert}/{name}": tensor - base[name] for name, tensor in merge.of(models).items()}
     return found
 
 
@@ -83,8 +84,8 @@ def mixtral(family: DataFamily) -> Tensors:
             members = np.flatnonzero(groups == group).tolist()
             for name in names:
                 own = {str(i): {name: given[name.replace(".experts.0.", f".experts.{i}.")]} for i in members}
-                merge = DataMerge("linear", {"weight": weights[members].tolist()}, base=None)
-                found[name.replace(".experts.0.", f".experts.{members[0]}.")] = merge.of(own, {})[name]
+                merge = TensorMerge("linear", {"weight": weights[members].tolist()}, base=None)
+                found[name.replace(".experts.0.", f".experts.{members[0]}.")] = merge.of(own)[name]
     return found
 
 
@@ -93,8 +94,9 @@ def switch(family: DataFamily) -> Tensors:
     given, found = family.statistics(), {}
     for with_outputs in family.settings["include_wo"]:
         axes = {"wi": 0, "wo": 1} if with_outputs else {"wi": 0}
-        pairs = [(given[f"a.{name}.weight"], given[f"b.{name}.weight"], axis) for name, axis in axes.items()]
-        found[f"perm_include_wo_{with_outputs}"] = assign(weight_similarity(pairs)).order
+        first, second = ({name: given[f"{own}.{name}.weight"] for name in axes} for own in "ab")
+        similar = inner(first, second, tuple(axes.items()), len(first["wi"]))
+        found[f"perm_include_wo_{with_outputs}"] = assign(similar).order
     return found
 
 
@@ -144,7 +146,7 @@ def constant_router(family: DataFamily) -> Tensors:
         name: {own: tensor for own, tensor in family.model(name).items() if own.startswith(prefix)}
         for name in ("base", *family.experts)
     }
-    merged = DataMerge("task_arithmetic", {"weight": given["gate.weight"].tolist()}).of(models, {})
+    merged = TensorMerge("task_arithmetic", {"weight": given["gate.weight"].tolist()}).of(models)
     gate, up, down = (merged[f"{prefix}{name}_proj.weight"] for name in ("gate", "up", "down"))
     x = given["x"]
     return {"y": (torch.nn.functional.silu(x @ gate.T) * (x @ up.T)) @ down.T}

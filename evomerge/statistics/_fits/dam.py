@@ -1,0 +1,206 @@
+"""DAM's coefficients: for each expert one factor of each input column of each matrix, fitted once by gradient.
+
+Gauthier-Caron et al. 2024, Merging in a Bottle (arXiv:2410.08371). On the texts of each expert the merged model is to
+give what that expert gives; experts' logits are computed as they are needed, of the whole vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.func import functional_call
+
+from evomerge.checkpoints import CheckpointSource
+from evomerge.merging import LiveModel
+from evomerge.statistics._fits.dam_terms import Terms, divergence, entropy, of_coefficients, squared_difference
+from evomerge.statistics._fits.mofo import Mofo
+from evomerge.statistics._layerwise.matrices import Matrix, matrices, write
+
+Ids = Sequence[int]
+Columns = Sequence[Mapping[str, torch.Tensor]]
+"""Of each expert, the factors of its columns by the matrix's name on disk."""
+
+
+@dataclass(frozen=True)
+class DamSettings:
+    """How coefficients are fitted. Defaults are those published.
+
+    Attributes:
+        epochs: Passes over the texts.
+        batch: Texts of each expert in a step.
+        rate: Learning rate.
+        share: Share of a vector's entries that move in a step.
+        decay: Weight decay.
+        largest: Largest norm of all gradients together.
+        terms: Weights of the terms of the loss.
+    """
+
+    epochs: int = 1
+    batch: int = 1
+    rate: float = 1e-3
+    share: float = 0.3
+    decay: float = 0.01
+    largest: float = 1.0
+    terms: Terms = field(default_factory=Terms)
+
+
+class DamFit:
+    """A merged model as a function of its coefficients.
+
+    It keeps the weights of all experts in memory, and those of the merged model with its gradients.
+
+    Args:
+        live: A model of the experts' form; its own weights are overwritten.
+        experts: The experts, in that form.
+        others: Name on disk to tensors that are no matrix with coefficients; their mean where they are not given.
+
+    Attributes:
+        names: Names on disk of the matrices that have coefficients: those of linear modules, without a head that is
+            the input embedding.
+    """
+
+    def __init__(
+        self,
+        live: LiveModel,
+        experts: Sequence[CheckpointSource],
+        others: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
+        self._model = live.model
+        self._experts: list[dict[str, torch.Tensor]] = []
+        for expert in experts:
+            write(live, {name: expert.tensor(name) for name in live.places})
+            self._experts.append({name: one.detach().clone() for name, one in self._model.named_parameters()})
+        embedded = {id(one.weight) for one in self._model.modules() if isinstance(one, torch.nn.Embedding)}
+        known = {name: one for name, one in matrices(live).items() if id(one.module.weight) not in embedded}
+        self._matrices: dict[str, Matrix] = known
+        self._targets = {name: live.places[name][0].target for name in known}
+        self.names = tuple(known)
+        write(live, {name: _mean(experts, name) for name in live.places})
+        write(live, others or {})
+        self._rest = {name: one.detach().clone() for name, one in self._model.named_parameters()}
+
+    def uniform(self) -> list[dict[str, torch.Tensor]]:
+        """Coefficients of the mean: one over the number of experts."""
+        count = len(self._experts)
+        return [{name: torch.full((self._width(name),), 1.0 / count) for name in self.names} for _ in range(count)]
+
+    def logits(self, columns: Columns, ids: Ids) -> torch.Tensor:
+        """Logits of the merged model, (tokens, vocabulary); gradients flow to the coefficients."""
+        return self._run({**self._rest, **self._merged(columns)}, ids)
+
+    @torch.no_grad()
+    def expert_logits(self, expert: int, ids: Ids) -> torch.Tensor:
+        """Logits of one expert."""
+        return self._run(self._experts[expert], ids)
+
+    def text_terms(self, merged: torch.Tensor, expert: torch.Tensor, terms: Terms) -> torch.Tensor:
+        """The terms of one text, as sums over its tokens; see `gradient` for what they are divided by."""
+        total = merged.new_zeros(())
+        if terms.squares:
+            total = total + terms.squares * squared_difference(merged, expert)
+        if terms.entropy:
+            total = total + terms.entropy * entropy(merged, terms.temperature)
+        return total
+
+    @torch.enable_grad()
+    def gradient(
+        self, columns: Columns, batch: Sequence[Sequence[Ids]], terms: Terms
+    ) -> tuple[float, list[dict[str, torch.Tensor]]]:
+        """Loss and gradient.
+
+        The divergence is divided by the texts and by the tokens of an expert's batch, as published; squares and entropy
+        by the tokens alone.
+
+        Args:
+            columns: Coefficients.
+            batch: Of each expert, some of its texts.
+            terms: Weights of the terms.
+        """
+        leaves = [{name: one.detach().clone().requires_grad_() for name, one in own.items()} for own in columns]
+        flat = [one for own in leaves for one in own.values()]
+        loss = of_coefficients([[own[name] for own in leaves] for name in self.names], terms)
+        parts = [loss] if loss.requires_grad else []
+        total, sums = float(loss.detach()), [torch.zeros_like(one) for one in flat]
+        for expert, texts in enumerate(batch):
+            tokens = sum(map(len, texts))
+            for ids in texts:
+                merged, wanted = self.logits(leaves, ids), self.expert_logits(expert, ids)
+                one = terms.divergence * divergence(merged, wanted, terms.temperature) / (len(texts) * tokens)
+                one = one + self.text_terms(merged, wanted, terms) / tokens
+                total += float(one.detach())
+                _add(sums, torch.autograd.grad(one, flat, allow_unused=True))
+        for part in parts:
+            _add(sums, torch.autograd.grad(part, flat, allow_unused=True))
+        given = iter(sums)
+        return total, [{name: next(given) for name in own} for own in leaves]
+
+    def _merged(self, columns: Columns) -> dict[str, torch.Tensor]:
+        found = {}
+        for name, target in self._targets.items():
+            parts = [
+                expert[target] * (own[name][:, None] if self._matrices[name].transposed else own[name])
+                for expert, own in zip(self._experts, columns, strict=True)
+            ]
+            found[target] = torch.stack(parts).sum(0)
+        return found
+
+    def _run(self, parameters: Mapping[str, torch.Tensor], ids: Ids) -> torch.Tensor:
+        device = self._model.device
+        given = {"input_ids": torch.tensor([list(ids)], device=device), "use_cache": False}
+        logits: torch.Tensor = functional_call(self._model, dict(parameters), (), given).logits
+        return logits[0].float()
+
+    def _width(self, name: str) -> int:
+        weight: Any = self._matrices[name].module.weight
+        return int(weight.shape[0 if self._matrices[name].transposed else 1])
+
+
+def fit(
+    model: DamFit,
+    texts: Sequence[Sequence[Ids]],
+    settings: DamSettings | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[dict[str, torch.Tensor]]:
+    """Fits coefficients, beginning at the mean.
+
+    Args:
+        model: The merged model.
+        texts: Of each expert, its texts as token ids; whoever has fewer begins again.
+        settings: How.
+        say: Told of progress.
+
+    Returns:
+        Of each expert, the factors of its columns, (in,) float32 on the CPU, by the matrix's name on disk.
+    """
+    settings = settings or DamSettings()
+    columns = model.uniform()
+    flat = [one for own in columns for one in own.values()]
+    optimiser = Mofo(settings.rate, settings.share, settings.decay, settings.largest)
+    steps = list(_batches(texts, settings.batch)) * settings.epochs
+    for step, batch in enumerate(steps):
+        loss, slopes = model.gradient(columns, batch, settings.terms)
+        optimiser.step(flat, [one for own in slopes for one in own.values()])
+        say(f"step {step + 1} of {len(steps)}: loss {loss:.4g}")
+    return columns
+
+
+def _batches(texts: Sequence[Sequence[Ids]], size: int) -> Iterator[list[list[Ids]]]:
+    most = max(map(len, texts))
+    for start in range(0, most, size):
+        yield [[own[place % len(own)] for place in range(start, min(start + size, most))] for own in texts]
+
+
+def _mean(experts: Sequence[CheckpointSource], name: str) -> torch.Tensor:
+    total = experts[0].tensor(name).float().clone()
+    for expert in experts[1:]:
+        total += expert.tensor(name).float()
+    return total / len(experts)
+
+
+def _add(sums: Sequence[torch.Tensor], more: Sequence[torch.Tensor | None]) -> None:
+    for total, one in zip(sums, more, strict=True):
+        if one is not None:
+            total += one.detach().to(total.device)
