@@ -19,7 +19,6 @@ from pathlib import Path
 
 from evomerge.report import caveats
 from evomerge.report.facts import Facts
-from evomerge.report.figure import front_figure
 from evomerge.report.markdown import report_markdown
 from evomerge.report.members import Comparison, Member, choice, front_members
 from evomerge.report.page import report_page
@@ -51,6 +50,9 @@ def write(folder: str | Path) -> tuple[Path, ...]:
     Raises:
         InputError: If the folder holds no run.
     """
+    # Not before: checks, merges and workers import this room and draw nothing.
+    from evomerge.report.figure import front_figure
+
     store = RunStore.read(folder)
     facts = Facts(store)
     return (
