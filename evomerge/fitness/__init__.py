@@ -13,9 +13,9 @@ from evomerge.fitness.settings import FitnessSettings
 if TYPE_CHECKING:
     from evomerge.fitness.calibration import gold_texts, held_out_problems
     from evomerge.fitness.inference.generation.eligibility import PLAINLY
-    from evomerge.fitness.inference.generation.packed_weights import packed_bytes
     from evomerge.fitness.inference.kv_cache import takes
     from evomerge.fitness.inference.memory import logit_bytes
+    from evomerge.fitness.inference.packed_weights import packed_bytes
     from evomerge.fitness.inference.probe import WHOLE, Sharing
     from evomerge.fitness.inference.requests import Continuation, Generated, Likelihood, NonFiniteScore, Prompt
     from evomerge.fitness.inspection import TaskListing, inspect_tasks
@@ -71,7 +71,7 @@ _HOMES = {
     "isolated_rng": "tasks.isolated_rng",
     "inspect_tasks": "inspection",
     "logit_bytes": "inference.memory",
-    "packed_bytes": "inference.generation.packed_weights",
+    "packed_bytes": "inference.packed_weights",
     "takes": "inference.kv_cache",
 }
 

@@ -13,13 +13,13 @@ from transformers import DynamicCache
 
 from evomerge.fitness.inference.batches import BatchPlan, LikelihoodPass, Limits, PromptBatch
 from evomerge.fitness.inference.generation.drafted import DraftedGeneration
-from evomerge.fitness.inference.generation.packed_weights import packed_weights
 from evomerge.fitness.inference.generation.plain import Generator, PrefixCache
 from evomerge.fitness.inference.generation.settings import beyond_greedy, settings_of
 from evomerge.fitness.inference.generation.thinking import ThinkEnd
 from evomerge.fitness.inference.kv_cache import cache_arguments, expanded, takes
 from evomerge.fitness.inference.logits import last_only, logits_at
 from evomerge.fitness.inference.masks import attention_mask
+from evomerge.fitness.inference.packed_weights import packed_weights
 from evomerge.fitness.inference.planner import plan_batches
 from evomerge.fitness.inference.prompts import rejoined
 from evomerge.fitness.inference.requests import Answer, Generated, Likelihood, Request

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from evomerge.fitness.inference.generation import packed_weights as packing
-from evomerge.fitness.inference.generation.packed_weights import packed_bytes, packed_weights
-from tests.fitness.inference.building import loud
+from evomerge.fitness.inference import packed_weights as packing
+from evomerge.fitness.inference.packed_weights import packed_bytes, packed_weights
+from tests.fitness.inference.building import VOCABULARY, loud
 
 SUPPORTED = pytest.mark.skipif(not packing._supported(), reason="no products of bfloat16 on this processor")
 
@@ -27,7 +27,7 @@ def packed(model: nn.Module) -> list[nn.Linear]:
 @pytest.mark.parametrize("tokens", [1, 7, 130])
 def test_logits_are_the_same_bits(kind: str, tokens: int) -> None:
     model = loud(kind).to(torch.bfloat16)
-    ids = torch.arange(3, 3 + tokens)[None] % 90 + 3
+    ids = torch.arange(tokens)[None] % (VOCABULARY - 3) + 3
     plain = model(input_ids=ids).logits
     with packed_weights(model):
         assert packed(model) == layers(model)
