@@ -154,6 +154,7 @@ def _verb(check: Callable[[dict[str, Any], list[str]], T], known: Mapping[str, K
 evaluate = _verb(validate.evaluate_config, schema.EVALUATE)
 merge = _verb(validate.merge_config, schema.MERGE)
 build = _verb(mixtures.build_config, schema.BUILD)
+layers = _verb(mixtures.layers_config, schema.LAYERS)
 condense = _verb(mixtures.condense_config, schema.CONDENSE)
 compare = _verb(validate.compare_config, schema.COMPARE)
 transform = _verb(transforming.transform_config, schema.TRANSFORM)

@@ -22,6 +22,7 @@ VERBS = {
     "build": "build a mixture of experts (Mixtral, Qwen-MoE) of dense models, everything else by any recipe",
     "condense": "merge the experts of a mixture in groups, so that fewer are left, or one: a dense model",
     "transform": "make further experts of experts: by RegMean++, MaTS, PLeaS, or alignment of neurons and heads",
+    "layers": "say how much each layer of a model does to its hidden states on texts, so which could go",
     "explain": "say what one tensor of a recipe's model is merged from, and where each value stands",
     "compare": "say whether models can be merged and how alike their deltas are, as a page",
     "evaluate": "score one model on tasks",
@@ -44,6 +45,7 @@ _KEYS: Mapping[str, Mapping[str, Key]] = {
     "build": schema.BUILD,
     "condense": schema.CONDENSE,
     "transform": schema.TRANSFORM,
+    "layers": schema.LAYERS,
     "explain": schema.EXPLAIN,
     "compare": schema.COMPARE,
     "evaluate": schema.EVALUATE,
@@ -77,6 +79,10 @@ _EXAMPLES = {
     "transform": (
         "evomerge transform kind=regmean_plusplus models=[A,B] base=C calibration=[texts.jsonl] out=merged",
         "evomerge transform kind=align models=[A,B] base=C out=aligned (only what gets more alike; no texts)",
+    ),
+    "layers": (
+        "evomerge layers model=A calibration=[texts.jsonl] out=influence.yaml",
+        "evomerge search models=[A] method=linear genome.layers=merged genome.influence=influence.yaml tasks=[t1]",
     ),
     "explain": ("evomerge explain recipe=recipe.yml tensor=model.layers.3.mlp.up_proj.weight",),
     "compare": ("evomerge compare models=[A,B] base=C out=comparison.html",),

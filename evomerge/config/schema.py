@@ -12,6 +12,7 @@ from evomerge.config.value_types import Kind
 from evomerge.errors import suggest
 from evomerge.run.audit.config import AuditConfig
 from evomerge.run.cluster.settings import SubmitSettings, WorkerConfig
+from evomerge.run.configs.layers import LayersConfig
 from evomerge.run.configs.mixtures import BuildConfig, CondenseConfig
 from evomerge.run.configs.verbs import (
     CompareConfig,
@@ -57,6 +58,7 @@ EVALUATE = _keys(EvaluateConfig)
 MERGE = _keys(MergeConfig)
 BUILD = _keys(BuildConfig)
 CONDENSE = _keys(CondenseConfig)
+LAYERS = _keys(LayersConfig)
 COMPARE = _keys(CompareConfig)
 AUDIT = _keys(AuditConfig)
 EXPLAIN = _keys(ExplainConfig)

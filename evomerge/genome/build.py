@@ -13,6 +13,7 @@ from evomerge.errors import InputError, suggest
 from evomerge.genome import curves
 from evomerge.genome.gene_block import Block, GeneBlock
 from evomerge.genome.groups import DepthProfile, grouped, matching, own_kinds
+from evomerge.genome.layer_fusion import fusion_of
 from evomerge.genome.ruled import follows_rule, laid_out_by_rule, rule_problems, ruled
 from evomerge.genome.settings import SEARCHED, GenomeSettings
 from evomerge.genome.spec import GenomeSpec, is_number, spread
@@ -60,12 +61,14 @@ def build(
     ]
     groups = _without_idle(groups, rows)
     plan = without_values(replace(template, groups=groups))
+    fusion, too_short = fusion_of(settings, names, groups.layer_pattern)
     problems = [
         *_unknown(settings, coefficients),
         *_layer_problems(settings, profiles),
         *_pattern_problems(settings, [group.label for group in groups.groups]),
         *_module_problems(settings, template.method, declared),
         *rule_problems(written, template, coefficients, groups),
+        *too_short,
     ]
     constants, pinned, fix_problems = _fixed(settings, coefficients, groups.groups, len(plan.sources))
     if problems or fix_problems:
@@ -81,10 +84,10 @@ def build(
             gene_blocks += [SwitchedBlock(tuple(own), on, c.off)]
         else:
             gene_blocks += ruled(settings, plan, pinned[c.name]) if follows_rule(settings, c) else own
-    if not gene_blocks:
+    if not gene_blocks and fusion is None:
         raise InputError("there is nothing to search: every group is frozen or fixed, or one model is merged alone")
     members = {name: groups.index(name) for name in names}
-    return GenomeSpec(plan, coefficients, tuple(gene_blocks), constants, pinned, members, symmetric)
+    return GenomeSpec(plan, coefficients, tuple(gene_blocks), constants, pinned, members, symmetric, fusion)
 
 
 def _without_idle(groups: ParameterGroups, changed: Sequence[frozenset[int] | None]) -> ParameterGroups:

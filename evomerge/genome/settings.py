@@ -8,6 +8,7 @@ from typing import Any
 
 from evomerge import settings
 from evomerge.errors import suggest
+from evomerge.genome.layer_fusion import KEPT, MERGED, REMOVED
 from evomerge.genome.weight_rules import AGES, FREE, RULES
 from evomerge.recipe import MODULE_KINDS
 from evomerge.settings import setting
@@ -19,7 +20,10 @@ DEPTHS = (AUTO, "model", "blocks", "layer", "linear", "smooth")
 BASES = ("points", "cosine")
 ENDS = ("own", "nearest")
 # Settings that runs which began before there were any do not have.
-_LATER = ("filters", "ends", "control_every", "searched", "modules", "weights", "averaging", "metrics")
+_LATER = (
+    "filters", "ends", "control_every", "searched", "modules", "weights", "averaging", "metrics", "layers", "fewer",
+    "influence",
+)  # fmt: skip
 ALL, SEARCHED = "all", "searched"
 WEIGHT = "weight"  # the coefficient that rules give
 
@@ -57,6 +61,12 @@ class GenomeSettings:
         averaging: How weights fall with a checkpoint's age where ``weights`` is ``trajectory``: ``sma``, ``wma``,
             ``ema``, or ``free``.
         metrics: The models' own scores where ``weights`` is ``metric``.
+        layers: ``kept`` as they are; ``merged``: genes say which layers are merged into the layer before, so that fewer
+            are left, and how much of that layer is kept; ``removed``: which are left out. What is merged of several
+            models is shortened then.
+        fewer: The fewest and the most layers that go; empty: one to a quarter of them.
+        influence: How much each layer changes what it gets, for the order in which the search's first models let
+            layers go; ``evomerge layers`` measures it.
         searched: Numbers of a given recipe that are searched: coefficients, or ``COEFFICIENT@GROUP``, where the group
             is a pattern of group labels, a module kind or a filter of groups. Empty: all.
     """
@@ -108,6 +118,28 @@ class GenomeSettings:
         default=(),
         metadata=setting("each model's own score, higher ones better, where weights is metric", form="numbers"),
     )
+    layers: str = field(
+        default=KEPT,
+        metadata=setting(
+            "fewer layers: some are merged into the layer before them, or removed; genes say which, how many, and how "
+            "much is kept",
+            choices=(KEPT, MERGED, REMOVED),
+        ),
+    )
+    fewer: tuple[float, ...] = field(
+        default=(),
+        metadata=setting(
+            "fewest and most layers that go, [1,4]; none: one to a quarter of them", form="numbers", low=0
+        ),
+    )
+    influence: tuple[float, ...] = field(
+        default=(),
+        metadata=setting(
+            "block influence of each layer, as `evomerge layers` measures it: those with least go first in the "
+            "search's first models",
+            form="numbers",
+        ),
+    )
     searched: tuple[str, ...] = field(
         default=(), metadata=setting("numbers of recipe= that are searched: [weight,'density@mlp']; none: all")
     )
@@ -123,8 +155,17 @@ class GenomeSettings:
             yield "genome.filters and genome.split_kinds both divide layers into parts; choose one of them"
         if self.weights != FREE:
             yield from self._rule_problems()
+        yield from self._depth_problems()
         for part in sorted({part for part in self.filters if self.filters.count(part) > 1}):
             yield f"genome.filters names {part!r} twice"
+
+    def _depth_problems(self) -> Iterator[str]:
+        if self.layers == KEPT and (self.fewer or self.influence):
+            yield "genome.fewer and genome.influence say which layers go; write genome.layers=merged or removed"
+        if self.fewer and (len(self.fewer) > 2 or any(n != int(n) for n in self.fewer) or self.fewer[-1] < 1):
+            yield f"genome.fewer is {list(self.fewer)}; expected two whole numbers, the fewest and the most"
+        elif list(self.fewer) != sorted(self.fewer):
+            yield f"genome.fewer is {list(self.fewer)}; expected the smaller number first"
 
     def _rule_problems(self) -> Iterator[str]:
         rule = f"genome.weights={self.weights}"

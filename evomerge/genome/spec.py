@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evomerge.genome.gene_block import TOLERANCE, Block, NotExpressible
+from evomerge.genome.layer_fusion import LayerFusion
 from evomerge.recipe import Coefficient, Group, Recipe, Source, step_labels, values_of, with_values, without_values
 
 __all__ = ["GenomeSpec", "NotExpressible"]
@@ -27,6 +28,7 @@ class GenomeSpec:
         pinned: Coefficient to mask over groups: where the user fixed a value.
         members: Tensor name to index of its group.
         symmetric: Whether method and steps take models in any order, if their coefficients go with them.
+        fusion: The genes that let layers go, which come last; None where all layers stay.
     """
 
     template: Recipe
@@ -36,16 +38,18 @@ class GenomeSpec:
     pinned: Mapping[str, NDArray[np.bool_]]
     members: Mapping[str, int]
     symmetric: bool
+    fusion: LayerFusion | None = None
 
     @property
     def n_var(self) -> int:
         """Number of genes."""
-        return sum(block.n_genes for block in self.gene_blocks)
+        return len(self.labels)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Meaning of each gene, for example ``weight[expert_s] layer 3 attention``."""
-        return tuple(label for block in self.gene_blocks for label in block.labels)
+        own = tuple(label for block in self.gene_blocks for label in block.labels)
+        return own if self.fusion is None else (*own, *self.fusion.labels)
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -76,7 +80,8 @@ class GenomeSpec:
             stop = start + block.n_genes
             block.put(genes[start:stop], values[block.coefficient])
             start = stop
-        return with_values(self.template, values)
+        recipe = with_values(self.template, values)
+        return recipe if self.fusion is None else self.fusion.applied(recipe, genes[start:])
 
     def encode(self, recipe: Recipe) -> NDArray[np.float64]:
         """A genome that decodes to a recipe.
@@ -95,6 +100,9 @@ class GenomeSpec:
         Raises:
             NotExpressible: naming what has no counterpart here.
         """
+        if self.fusion is not None:
+            inner, last = self.fusion.read(recipe, with_values(self.template, self.constants))
+            return np.concatenate([self._whole.encode(inner), last])
         values = values_of(recipe)
         alike = {name: array.shape for name, array in values.items()}
         same = alike == {name: array.shape for name, array in self.constants.items()}
@@ -109,7 +117,7 @@ class GenomeSpec:
             for row, group in enumerate(self.groups):
                 if off[row].any() and not group.frozen:
                     raise NotExpressible(f"{name} of {group.label} is not searched and differs from {constant[row]}")
-        return np.concatenate([block.take(values[block.coefficient]) for block in self.gene_blocks])
+        return np.concatenate([np.zeros(0), *(block.take(values[block.coefficient]) for block in self.gene_blocks)])
 
     def recipe(self, coefficients: Mapping[str, float | Sequence[float]]) -> Recipe:
         """The recipe with the same values everywhere, save where the user fixed others.
@@ -168,6 +176,12 @@ class GenomeSpec:
         Returns:
             The names that are expressible, and their genomes, ``(names, n_var)``, each genome once.
         """
+        if self.fusion is not None:
+            names, rows = self._whole.starts(points)
+            last = list(self.fusion.starts())
+            whole = [(name, row, n, more) for name, row in zip(names, rows, strict=True) for n, more in last]
+            shortened = np.array([[*row, *more] for _, row, _, more in whole]).reshape(len(whole), self.n_var)
+            return tuple(f"{name}-{n} layers" for name, _, n, _ in whole), shortened
         found: dict[bytes, tuple[str, NDArray[np.float64]]] = {}
         for name, coefficients in points.items():
             try:
@@ -175,8 +189,13 @@ class GenomeSpec:
             except NotExpressible:
                 continue
             found.setdefault(genes.tobytes(), (name, genes))
-        rows = [genes for _, genes in found.values()]
-        return tuple(name for name, _ in found.values()), np.array(rows).reshape(len(rows), self.n_var)
+        genomes = [genes for _, genes in found.values()]
+        return tuple(name for name, _ in found.values()), np.array(genomes).reshape(len(genomes), self.n_var)
+
+    @property
+    def _whole(self) -> GenomeSpec:
+        """The space of the models with all layers."""
+        return replace(self, fusion=None)
 
     def _model_order(self, recipe: Recipe) -> list[int]:
         """For each of our models, its index in the recipe."""

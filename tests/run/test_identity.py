@@ -49,7 +49,7 @@ INSIDE = {
         for name in (
             "depth", "block_size", "control_points", "basis", "split_kinds", "own_groups", "frozen", "fixed", "bounds",
             "shared", "filters", "ends", "control_every", "searched", "modules",
-            "weights", "averaging", "metrics",
+            "weights", "averaging", "metrics", "layers", "fewer", "influence",
         )
     },
     **{f"searcher.{name}": f"searcher.{name}" for name in ("name", "population", "options")},

@@ -1,4 +1,4 @@
-"""From values by key to the checked configurations of ``build`` and ``condense``."""
+"""From values by key to the checked configurations of ``build``, ``condense`` and ``layers``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 from evomerge.config import model_names, schema
 from evomerge.config.validate import built, out_problems, read_recipe, read_values, require
 from evomerge.run import environment
+from evomerge.run.configs.layers import LayersConfig
 from evomerge.run.configs.mixtures import PROMPTED, BuildConfig, CondenseConfig
-from evomerge.run.paths import expanded, is_file, new_folder_problem, sibling
+from evomerge.run.paths import expanded, is_file, new_file_problem, new_folder_problem, sibling
 
 
 def build_config(flat: Mapping[str, Any], problems: list[str]) -> BuildConfig:
@@ -60,6 +61,25 @@ def condense_config(flat: Mapping[str, Any], problems: list[str]) -> CondenseCon
     """
     require(flat, ("model", "experts", "calibration", "out"), schema.CONDENSE, problems)
     values = read_values(flat, schema.CONDENSE, problems)
+    _model_and_texts(values, problems)
+    problems += out_problems(values, new_folder_problem)
+    return built(CondenseConfig, values, problems)
+
+
+def layers_config(flat: Mapping[str, Any], problems: list[str]) -> LayersConfig:
+    """Checks the configuration of ``layers`` and builds it.
+
+    Raises:
+        InputError: With all problems.
+    """
+    require(flat, ("model", "calibration"), schema.LAYERS, problems)
+    values = read_values(flat, schema.LAYERS, problems)
+    _model_and_texts(values, problems)
+    problems += out_problems(values, new_file_problem)
+    return built(LayersConfig, values, problems)
+
+
+def _model_and_texts(values: dict[str, Any], problems: list[str]) -> None:
     if "model" in values:
         problems += [f"model: {problem}" for problem in [model_names.missing(values["model"])] if problem]
         if values.get("offline") is None:
@@ -67,5 +87,3 @@ def condense_config(flat: Mapping[str, Any], problems: list[str]) -> CondenseCon
     for name in values.get("calibration", ()):
         if not is_file(expanded(name)):
             problems.append(f"calibration: there is no file {name}{sibling(expanded(name))}")
-    problems += out_problems(values, new_folder_problem)
-    return built(CondenseConfig, values, problems)

@@ -10,16 +10,13 @@ import numpy as np
 
 from evomerge.analysis.expert_groups import groups_of, likeness_of, usage_of, weights_within
 from evomerge.candidate import resolve_device
-from evomerge.checkpoints import read_tokenizer
 from evomerge.errors import InputError
-from evomerge.fitness.inference.encoding import Encoder
 from evomerge.merging import Checkpoints, Merger
 from evomerge.merging.mixture import CondensedMixture, Grouping, copy_recipe, gate_names, write_source
-from evomerge.run import paths
 from evomerge.run.configs.mixtures import CondenseConfig
 from evomerge.run.export import open_references
+from evomerge.run.layers import token_ids
 from evomerge.run.mixtures.card import condensed_card
-from evomerge.statistics import Calibration
 from evomerge.statistics._layers.routers import logits_of
 
 
@@ -38,10 +35,8 @@ def condense(config: CondenseConfig) -> Path:
     count = min((source.specs[name].shape[0] for name in gate_names(source).values()), default=0)
     if not 1 <= config.experts < count:
         raise InputError(f"experts: expected 1 to {count - 1}, since the model has {count}; came {config.experts}")
-    encoder = Encoder.of_model(read_tokenizer(source.path, trust_remote_code=False), source.config, None, None)
-    files = [paths.expanded(name) for name in config.calibration]
-    texts = Calibration.read(files, encoder, tokens=config.tokens, sequences=config.sequences)
-    logits = logits_of(source.path, [passage.ids.tolist() for passage in texts.passages], device)
+    texts = token_ids(source, config.calibration, config.tokens, config.sequences)
+    logits = logits_of(source.path, texts, device)
     groupings = groupings_of(logits, config.experts, int(source.config.get("num_experts_per_tok", 2)), config.power)
     recipe = copy_recipe(config.model, source)
     merger = Merger(checkpoints, device=device)

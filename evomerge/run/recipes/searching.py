@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from evomerge.errors import Findings, InputError
 from evomerge.evaluation import expert_names
-from evomerge.genome import GenomeSpec
+from evomerge.genome import KEPT, GenomeSpec
 from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
 from evomerge.run import paths
@@ -77,6 +77,8 @@ def _misplaced(config: RunConfig) -> list[str]:
         return []
     instead = "leave it out, or choose a searcher of coefficients, such as cmaes"
     starts = {"start_temperature": config.start_temperature, "start_from": config.start_from}
+    if config.genome.layers != KEPT:
+        return [f"genome.layers: searcher {name} proposes models alone, with all of their layers; {instead}"]
     problems = [
         f"{key}: searcher {name} starts from each model alone and takes no other start; {instead}"
         for key, value in starts.items()

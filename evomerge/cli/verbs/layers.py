@@ -1,0 +1,12 @@
+"""``evomerge layers``: how much each layer of a model does."""
+
+from __future__ import annotations
+
+from evomerge.run.configs.layers import LayersConfig
+from evomerge.run.layers import compare_layers, lines
+
+
+def run(config: LayersConfig) -> int:
+    """Prints a line for each layer."""
+    print("\n".join(lines(compare_layers(config))))
+    return 0

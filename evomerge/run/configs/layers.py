@@ -1,0 +1,26 @@
+"""The configuration of ``layers``, which says how much each layer of a model does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from evomerge.recipe import ModelRef
+from evomerge.run.run_config import OFFLINE
+from evomerge.settings import setting
+
+
+@dataclass(frozen=True)
+class LayersConfig:
+    """The configuration of ``layers``."""
+
+    model: ModelRef = field(metadata=setting("the model: a folder or a hub id", form="checkpoint"))
+    calibration: tuple[str, ...] = field(
+        metadata=setting("JSONL files with texts, on which layers are compared", form="paths")
+    )
+    out: str | None = field(
+        default=None, metadata=setting("a YAML file for the block influence of each layer, for genome.influence")
+    )
+    sequences: int = field(default=64, metadata=setting("most texts", low=1))
+    tokens: int = field(default=512, metadata=setting("most tokens of a text", low=2))
+    device: str = field(default="cpu", metadata=setting("where texts are read: cpu, cuda, ..."))
+    offline: bool | None = field(default=None, metadata=OFFLINE)
