@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evomerge.run.configs.mixtures import BuildConfig
-from evomerge.run.mixtures.build import build_mixture
+from evomerge.run.structure.build import build_mixture
 
 
 def run(config: BuildConfig) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evomerge.run.configs.mixtures import CondenseConfig
-from evomerge.run.mixtures.condense import condense
+from evomerge.run.structure.condense import condense
 
 
 def run(config: CondenseConfig) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evomerge.run.configs.layers import LayersConfig
-from evomerge.run.layers import compare_layers, lines
+from evomerge.run.structure.layers import compare_layers, lines
 
 
 def run(config: LayersConfig) -> int:

@@ -15,8 +15,8 @@ from evomerge.merging import Checkpoints, Merger
 from evomerge.merging.mixture import CondensedMixture, Grouping, copy_recipe, gate_names, write_source
 from evomerge.run.configs.mixtures import CondenseConfig
 from evomerge.run.export import open_references
-from evomerge.run.layers import token_ids
-from evomerge.run.mixtures.card import condensed_card
+from evomerge.run.structure.card import condensed_card
+from evomerge.run.structure.layers import token_ids
 from evomerge.statistics._layers.routers import logits_of
 
 

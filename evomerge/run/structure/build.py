@@ -16,7 +16,7 @@ from evomerge.recipe import Recipe
 from evomerge.run import paths, recipe_files
 from evomerge.run.configs.mixtures import PROMPTED, BuildConfig
 from evomerge.run.export import open_references
-from evomerge.run.mixtures.card import built_card
+from evomerge.run.structure.card import built_card
 from evomerge.statistics._layers.gates import ExpertPrompts
 from evomerge.statistics._layers.routers import gates_for
 

@@ -1,1 +1,0 @@
-"""Mixtures of experts as model folders: built of dense models, and condensed to fewer experts."""
