@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evomerge import transforms
+from evomerge import statistics, transforms
 from evomerge.candidate import load_tokenizer, resolve_device
-from evomerge.checkpoints import TensorSpec, read_config
+from evomerge.checkpoints import TensorSpec, is_vocabulary, read_config
 from evomerge.errors import InputError
 from evomerge.fitness.inference.encoding import Encoder
 from evomerge.merging import Checkpoints, LiveModel, NewModel, model_to_folder
@@ -144,7 +144,7 @@ def _with_statistics(kind: Transform, config: TransformConfig, work: Work, texts
     live: LiveModel | None = None
     for label, expert, calibration in zip(work.labels, work.experts, texts, strict=True):
         wanted = [
-            Keyed.of(Wanted(name, _options_of(name, config)), expert.fingerprint(), calibration, _DTYPE)
+            Keyed.of(Wanted(name, _options_of(name, config, work)), expert.fingerprint(), calibration, _DTYPE)
             for name in kind.statistics
         ]
         if folder.missing([one.key for one in wanted]):
@@ -158,8 +158,11 @@ def _with_statistics(kind: Transform, config: TransformConfig, work: Work, texts
     return replace(work, statistics=arrays, transposed=frozenset(transposed))
 
 
-def _options_of(statistic: str, config: TransformConfig) -> Mapping[str, Any]:
-    return {"limit": config.statistics.gram_limit} if statistic in ("gram", "output_gram") else {}
+def _options_of(statistic: str, config: TransformConfig, work: Work) -> Mapping[str, Any]:
+    """Options that follow from the settings; a limit that changes nothing is left out, so that keys are a search's."""
+    limit, specs = config.statistics.gram_limit, work.reference.specs
+    widest = max((max(s.shape) for name, s in specs.items() if len(s.shape) > 1 and not is_vocabulary(name)), default=0)
+    return {"limit": limit} if widest > limit and "limit" in statistics.load(statistic).options else {}
 
 
 def _written(made: Made, out: Path, config: TransformConfig, work: Work, named: RunConfig) -> Transformed:

@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch.func import functional_call
 
 from evomerge.checkpoints import CheckpointSource
 from evomerge.merging import LiveModel
 from evomerge.statistics._fits.dam_terms import Terms, divergence, entropy, of_coefficients, squared_difference
+from evomerge.statistics._fits.experts import Experts, Ids
 from evomerge.statistics._fits.mofo import Mofo
 from evomerge.statistics._layerwise.matrices import Matrix, matrices, write
 
-Ids = Sequence[int]
 Columns = Sequence[Mapping[str, torch.Tensor]]
 """Of each expert, the factors of its columns by the matrix's name on disk."""
 
@@ -68,19 +67,15 @@ class DamFit:
         experts: Sequence[CheckpointSource],
         others: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
-        self._model = live.model
-        self._experts: list[dict[str, torch.Tensor]] = []
-        for expert in experts:
-            write(live, {name: expert.tensor(name) for name in live.places})
-            self._experts.append({name: one.detach().clone() for name, one in self._model.named_parameters()})
-        embedded = {id(one.weight) for one in self._model.modules() if isinstance(one, torch.nn.Embedding)}
+        self._experts = Experts(live, experts)
+        embedded = {id(one.weight) for one in live.model.modules() if isinstance(one, torch.nn.Embedding)}
         known = {name: one for name, one in matrices(live).items() if id(one.module.weight) not in embedded}
         self._matrices: dict[str, Matrix] = known
         self._targets = {name: live.places[name][0].target for name in known}
         self.names = tuple(known)
         write(live, {name: _mean(experts, name) for name in live.places})
         write(live, others or {})
-        self._rest = {name: one.detach().clone() for name, one in self._model.named_parameters()}
+        self._rest = {name: one.detach().clone() for name, one in live.model.named_parameters()}
 
     def uniform(self) -> list[dict[str, torch.Tensor]]:
         """Coefficients of the mean: one over the number of experts."""
@@ -89,12 +84,11 @@ class DamFit:
 
     def logits(self, columns: Columns, ids: Ids) -> torch.Tensor:
         """Logits of the merged model, (tokens, vocabulary); gradients flow to the coefficients."""
-        return self._run({**self._rest, **self._merged(columns)}, ids)
+        return self._experts.run({**self._rest, **self._merged(columns)}, ids)
 
-    @torch.no_grad()
     def expert_logits(self, expert: int, ids: Ids) -> torch.Tensor:
         """Logits of one expert."""
-        return self._run(self._experts[expert], ids)
+        return self._experts.logits(expert, ids)
 
     def text_terms(self, merged: torch.Tensor, expert: torch.Tensor, terms: Terms) -> torch.Tensor:
         """The terms of one text, as sums over its tokens; see `gradient` for what they are divided by."""
@@ -142,16 +136,10 @@ class DamFit:
         for name, target in self._targets.items():
             parts = [
                 expert[target] * (own[name][:, None] if self._matrices[name].transposed else own[name])
-                for expert, own in zip(self._experts, columns, strict=True)
+                for expert, own in zip(self._experts.parameters, columns, strict=True)
             ]
             found[target] = torch.stack(parts).sum(0)
         return found
-
-    def _run(self, parameters: Mapping[str, torch.Tensor], ids: Ids) -> torch.Tensor:
-        device = self._model.device
-        given = {"input_ids": torch.tensor([list(ids)], device=device), "use_cache": False}
-        logits: torch.Tensor = functional_call(self._model, dict(parameters), (), given).logits
-        return logits[0].float()
 
     def _width(self, name: str) -> int:
         weight: Any = self._matrices[name].module.weight
