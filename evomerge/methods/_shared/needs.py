@@ -120,5 +120,5 @@ def sound(
 
 def channel_shapes(shape: Sequence[int]) -> list[tuple[int, ...]]:
     """The shapes of arrays with one number for each input channel of a tensor."""
-    columns = [(shape[-1],)] if shape else []
+    columns: list[tuple[int, ...]] = [(shape[-1],)] if shape else []
     return [*columns, (shape[0], 1)] if len(shape) == 2 else columns
