@@ -85,9 +85,9 @@ def router_logits(model: PreTrainedModel, ids: Sequence[int]) -> dict[str, torch
 
 
 def _run(model: PreTrainedModel, ids: Sequence[int]) -> None:
-    device = model.get_input_embeddings().weight.device
-    own: Any = model.base_model  # logits are not needed
-    own(input_ids=torch.tensor([list(ids)], device=device), use_cache=False)
+    whole: Any = model
+    device = whole.get_input_embeddings().weight.device
+    whole.base_model(input_ids=torch.tensor([list(ids)], device=device), use_cache=False)  # logits are not needed
 
 
 def _keep_input(seen: list[torch.Tensor]) -> Any:
