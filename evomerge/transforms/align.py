@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -143,8 +144,8 @@ def _verify(live: LiveModel, expert: CheckpointSource, changed: dict[str, torch.
 
 @torch.no_grad()
 def _logits(live: LiveModel) -> torch.Tensor:
-    model = live.model
-    rows = model.get_input_embeddings().weight.shape[0]
+    model: Any = live.model
+    rows = len(model.get_input_embeddings().weight)
     ids = (torch.arange(_TOKENS) * _STEP) % rows
     return model(input_ids=ids[None].to(model.device), use_cache=False).logits.float()  # type: ignore[no-any-return]
 

@@ -49,8 +49,10 @@ class Joined:
         """Inputs and targets of a matrix, (tokens, channels), from those of both experts."""
         outputs = [one @ weight.T for one, weight in zip(inputs, weights, strict=True)]
         pairs, axis = self.blocks.get(name, (None, 0))
-        given = pairs.join(*inputs, 1) if pairs is not None and axis == 1 else (inputs[0] + inputs[1]) / 2
-        wanted = pairs.join(*outputs, 1) if pairs is not None and axis == 0 else (outputs[0] + outputs[1]) / 2
+        given = pairs.join(inputs[0], inputs[1], 1) if pairs is not None and axis == 1 else (inputs[0] + inputs[1]) / 2
+        wanted = (
+            pairs.join(outputs[0], outputs[1], 1) if pairs is not None and axis == 0 else (outputs[0] + outputs[1]) / 2
+        )
         return [given, wanted]
 
 

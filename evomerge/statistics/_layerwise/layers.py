@@ -66,7 +66,7 @@ class Layers:
         Raises:
             InputError: If more than hidden states goes from layer to layer.
         """
-        flows = []
+        flows: list[Flow] = []
         for ids in sequences:
             with self._recorded() as calls:
                 self.live.model(input_ids=torch.tensor([list(ids)], device=self.live.model.device), use_cache=False)
