@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from evomerge.candidate.settings import ModelSettings, RuntimeSettings
 
 if TYPE_CHECKING:
+    from evomerge.candidate.collected import CollectedStatistics
     from evomerge.candidate.devices import (
         device_info,
         device_rooms,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANSWERS",
+    "CollectedStatistics",
     "KnownAnswers",
     "ModelSettings",
     "RuntimeSettings",
@@ -60,6 +62,7 @@ __all__ = [
 # Imported when first asked for: they bring torch, which the room's settings do without.
 _HOMES = {
     "ANSWERS": "known_answers",
+    "CollectedStatistics": "collected",
     "KnownAnswers": "known_answers",
     "Tuning": "tuning",
     "UserFunction": "functions",

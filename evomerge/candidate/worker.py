@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from evomerge.candidate.collected import CollectedStatistics
 from evomerge.candidate.devices import computes, device_details, place_of
 from evomerge.candidate.functions import NonFiniteMetric, UserFunction, call_function
 from evomerge.candidate.loading import build_suite, first_line, load_tokenizer, model_files
@@ -42,6 +43,7 @@ class WorkerSettings:
         trust_remote_code: Whether code that comes with a checkpoint may run.
         functions: The user's own metrics.
         prepared: Where workers keep what the method prepares.
+        statistics: Collected statistics that the method and steps of candidates read; None where they read none.
         candidate: A candidate, where these have other tokens or templates than the reference; None where they do not.
         verification: What a worker is compared with before its first job; None where it is not.
     """
@@ -59,6 +61,7 @@ class WorkerSettings:
     trust_remote_code: bool = False
     functions: tuple[UserFunction, ...] = ()
     prepared: PreparedSettings = field(default_factory=PreparedSettings)
+    statistics: CollectedStatistics | None = None
     candidate: Recipe | None = None
     verification: Verification | None = None
 
@@ -107,7 +110,9 @@ class Worker:
         self.device = torch.device(settings.device)
         reserve = _reserved(self.scorer, settings) if self.device.type == "cuda" else 0
         room = WeightCache(self.device, reserve=reserve)
-        self.merger = Merger(checkpoints, device=self.device, prepared=settings.prepared, weights=room)
+        known = None if settings.statistics is None else settings.statistics.open()
+        kept = settings.prepared
+        self.merger = Merger(checkpoints, device=self.device, prepared=kept, weights=room, statistics=known)
         self._functions = {function.name: function.load() for function in settings.functions}
         if settings.verification is not None:
             items = suite.items["search"] if settings.has_tasks else {}

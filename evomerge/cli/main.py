@@ -27,6 +27,7 @@ DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 EXAMPLE = ("experiment=example",)
 _HELP, _VERSION, _DEBUG, _MULTIRUN = ("-h", "--help", "help"), ("--version", "-V"), "--debug", ("-m", "--multirun")
 _HEADERS = "--headers"
+_STATISTICS = "statistics"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,6 +109,8 @@ def _run_verb(verb: str, rest: list[str]) -> int:
         options = {"measured": False} if verb == "check" and _HEADERS in words else {}
         words = [word for word in words if not (options and word == _HEADERS)]
         return _search(words, ("evomerge", "search", *words), verb, options)
+    if verb == _STATISTICS:
+        return _statistics(rest)
     from evomerge.config import compose
     from evomerge.run import environment
 
@@ -129,6 +132,22 @@ def _search(
     config = compose.search(words, command)
     environment.prepare(offline=bool(config.offline) and verb != "fetch", bars=verb == "fetch")
     return _call(verb, config, options)
+
+
+def _statistics(rest: Sequence[str]) -> int:
+    """A word says what is done with statistics; ``collect`` takes the words of a search."""
+    actions = {"list": "listing", "collect": "collect", "remove": "remove"}
+    action, words = (rest[0], rest[1:]) if rest else ("", ())
+    if action not in actions:
+        what = f"{action}: not a word for what to do" if action else "a word for what to do is missing"
+        raise InputError(f"{what}{suggest(action, actions)}; write evomerge statistics {' | '.join(actions)}")
+    from evomerge.config import compose
+    from evomerge.run import environment
+
+    searched = action == "collect"
+    config: Any = compose.search(words, ("evomerge", "search", *words)) if searched else compose.statistics(words)
+    environment.prepare(offline=bool(getattr(config, "offline", True)))
+    return int(getattr(importlib.import_module(f"evomerge.cli.verbs.{_STATISTICS}"), actions[action])(config))
 
 
 def _call(verb: str, config: object, options: Mapping[str, bool] | None = None) -> int:

@@ -15,6 +15,7 @@ from evomerge.executors import ExecutorSettings
 from evomerge.genome import GenomeSettings, is_number
 from evomerge.run.attach import WORK
 from evomerge.run.paths import EXAMPLE, expanded, folder_problem, is_file, is_folder, resolve, sibling, there
+from evomerge.run.statistics import words
 from evomerge.search import AllocationSettings, searchers
 from evomerge.search.searchers import SearcherSettings
 from evomerge.settings import declared
@@ -292,3 +293,6 @@ def _mode_problems(values: Mapping[str, Any]) -> list[str]:
             "leave allocation and fitness out, or write fitness=all, so that every candidate is asked all items"
         )
     return problems
+
+
+OF_SEARCH = (models, tasks, places, words.problems, method, post, genome, search)

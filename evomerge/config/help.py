@@ -32,6 +32,7 @@ VERBS = {
     "submit": "check a search and write its folder with a job for SLURM and one for Kubernetes, whose workers run it",
     "worker": "take candidates of a run that several machines work at, on this one; join and leave at any time",
     "export": "make a model folder of one member of a run's front, and verify it",
+    "statistics": "list what methods know of models on texts, collect what a search reads, or remove some of it",
     "methods": "list the merge methods: what each does and needs, its coefficients and options, paper, and cost",
 }
 
@@ -55,6 +56,7 @@ _KEYS: Mapping[str, Mapping[str, Key]] = {
     "submit": {**schema.SUBMIT, **schema.SEARCH},
     "worker": schema.WORKER,
     "export": schema.EXPORT,
+    "statistics": {**schema.STATISTICS, **schema.SEARCH},
     "methods": schema.METHODS,
 }
 _EXAMPLES = {
@@ -96,6 +98,11 @@ _EXAMPLES = {
     "submit": ("evomerge submit models=[A,B] base=C tasks=[t1,t2] run_dir=/shared/x submit.workers=16 submit.gpus=2",),
     "worker": ("evomerge worker run=runs/x workers=4",),
     "export": ("evomerge export run=runs/x member=knee out=merged",),
+    "statistics": (
+        "evomerge statistics list",
+        "evomerge statistics collect models=[A,B] base=C method=fisher tasks=[t1] calibration=[texts.jsonl]",
+        "evomerge statistics remove key=[3f2a81] (the beginnings of keys, or key=[all])",
+    ),
     "methods": (
         "evomerge methods",
         "evomerge methods name=ties (all of its options)",

@@ -99,7 +99,7 @@ def run_config(
     values = read_values(flat, schema.SEARCH, problems)
     problems += recipe_keys.fill(values, given)
     problems += fill_base(values)
-    for check in (checks.models, checks.tasks, checks.places, checks.method, checks.post, checks.genome, checks.search):
+    for check in checks.OF_SEARCH:
         problems += check(values)
     if problems:
         raise InputError(problems)

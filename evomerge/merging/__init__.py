@@ -15,8 +15,8 @@ from evomerge.merging.live import LiveModel
 from evomerge.merging.loop import Merger
 from evomerge.merging.new_model import NewModel, model_to_folder
 from evomerge.merging.plan.account import Entry
-from evomerge.merging.plan.outputs import Outputs
-from evomerge.merging.plan.statistics import StatisticsSource, needs_of
+from evomerge.merging.plan.outputs import Outputs, needs_of
+from evomerge.merging.plan.statistics import StatisticsSource
 from evomerge.merging.prepared import PreparedSettings
 from evomerge.merging.spread import Spread, shares
 from evomerge.merging.weight_cache import WeightCache

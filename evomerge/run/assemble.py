@@ -34,6 +34,9 @@ from evomerge.run.recipes.space import (
 )
 from evomerge.run.recipes.starts import known_starts, loss_notes
 from evomerge.run.run_config import RunConfig
+from evomerge.run.statistics.required import Required
+from evomerge.run.statistics.search_texts import calibration, keyed_spec, required_of, unread
+from evomerge.run.statistics.texts import Texts
 from evomerge.search import ExpertPool, Problem
 from evomerge.store import foreign_problem
 
@@ -61,6 +64,9 @@ class Assembly:
         searched: The recipe whose numbers are searched, if there is one.
         layout: The layout of the genome where that was left to us.
         stamps: Stamp by folder of the checkpoints whose weights have been read.
+        texts: The calibration texts, where method or steps read statistics.
+        statistics: The statistics that candidates read, in the order of their keys; keys are right once the weights
+            have been read. None where a recipe names keys of its own.
     """
 
     written: RunConfig
@@ -80,6 +86,8 @@ class Assembly:
     searched: SearchedRecipe | None = None
     layout: Chosen | None = None
     stamps: Mapping[str, FolderStamp] = field(default_factory=dict)
+    texts: Texts | None = None
+    statistics: tuple[Required, ...] = ()
 
     @property
     def template(self) -> Recipe:
@@ -178,11 +186,14 @@ def assemble(config: RunConfig) -> Assembly:
     found.settle()
     if checkpoints is None or method is None or spec is None or suite is None or device is None or attention is None:
         raise AssertionError("a stage that failed has reported a problem")
-    warnings += suite.warnings if config.fitness.tasks else [asked.FUNCTIONS_ALONE]
+    texts = found.attempt(lambda: calibration(config, checkpoints, suite, spec))
+    found.settle()
+    warnings += [*(suite.warnings if config.fitness.tasks else [asked.FUNCTIONS_ALONE]), *unread(config, texts)]
     config = replace(config, allocation=asked.allocation(config, suite))
     return Assembly(
         written, config, checkpoints, spec, method, suite, functions, objectives, constraints, start_names, starts,
-        device, attention, tuple(dict.fromkeys(warnings)), searched, layout,
+        device, attention, tuple(dict.fromkeys(warnings)), searched, layout, texts=texts,
+        statistics=required_of(spec, texts, config, checkpoints),
     )  # fmt: skip
 
 
@@ -249,12 +260,15 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
         raise InputError(problems)
     checkpoints = Checkpoints(known, next(r for r in known if known[r] is assembly.checkpoints.reference))
     spec = build_spec(assembly.config, checkpoints, assembly.method, assembly.searched)
+    statistics = required_of(spec, assembly.texts, assembly.config, checkpoints)
+    spec = keyed_spec(spec, statistics)
     names, starts = assembly.start_names, assembly.starts
     if assembly.config.start_from:
         # Another run's recipes are recognised by their models' weights, which are known only now.
         more, rows = front_of(assembly.config.start_from, spec)
         names, starts = (*names, *more), np.vstack([starts, rows])
-    return replace(assembly, checkpoints=checkpoints, spec=spec, start_names=names, starts=starts, stamps=stamps)
+    known = {"start_names": names, "starts": starts, "stamps": stamps, "statistics": statistics}
+    return replace(assembly, checkpoints=checkpoints, spec=spec, **known)
 
 
 def _attention(config: RunConfig, checkpoints: Checkpoints) -> str:

@@ -11,6 +11,7 @@ from evomerge.dialects.provenance import Said, provenance
 from evomerge.errors import InputError, suggest
 from evomerge.merging import Merger
 from evomerge.merging.plan import Input, MergePlan, OutputTensor, RecipeSource
+from evomerge.merging.plan.statistics import keyed, words_for
 from evomerge.recipe import Recipe
 from evomerge.run.configs.verbs import ExplainConfig
 from evomerge.run.export import open_sources
@@ -18,6 +19,7 @@ from evomerge.run.recipe_files import RecipeFile
 from evomerge.run.recipe_files.model_facts import facts_of
 
 _SHOWN = 5  # names of tensors in an error
+_DIGITS = 12  # of a key
 _INDENT = "  "
 
 
@@ -105,6 +107,8 @@ def _tensor(plan: MergePlan, tensor: OutputTensor) -> Iterator[str]:
         yield f"input {slot} {_input(entry)}{': ' if numbers else ''}{', '.join(numbers)}"
         yield from _inner(entry)
     yield from _steps(plan, tensor)
+    for need, keys in keyed(plan.outputs.needs, recipe).items():
+        yield from (f"reads {words_for(recipe, need, place)} ({key[:_DIGITS]})" for place, key in enumerate(keys))
     if tensor.tail is not None:
         yield f"its last {tensor.tail.shape[0]} rows are those of {_input(tensor.tail)}"
 

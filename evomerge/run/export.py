@@ -17,6 +17,7 @@ from evomerge.run.members import find_member, recorded_answers
 from evomerge.run.model_folder.card import Measured, inherited_licence, licence_of, measured, model_card, uncited
 from evomerge.run.model_folder.verification import Compared, ran_remote_code, verify, verify_weights
 from evomerge.run.recipe_files.writing import as_mergekit
+from evomerge.run.statistics.folders import folders_with
 from evomerge.settings import parse_size
 from evomerge.store import RunStore, baselines, clusters_of, described_items
 
@@ -51,7 +52,7 @@ def build(
     max_shard_size: str | int = "5GB",
     offline: bool = True,
     device: str = "cpu",
-    scores: Measured | None = None,
+    statistics: str | None = None,
 ) -> Path:
     """Builds one recipe's model folder with its card.
 
@@ -61,24 +62,31 @@ def build(
         max_shard_size: Largest weight file, such as ``5GB``, or in bytes.
         offline: Never ask the hub.
         device: Where tensors are merged.
-        scores: What a search measured, for the card; None for a recipe that is only built.
+        statistics: The folder of collected statistics, of which the recipe may read some; None is the user's cache.
 
     Raises:
-        InputError: If checkpoints are missing, are not those the recipe names, or the folder cannot be made.
+        InputError: If checkpoints or statistics are missing, are not those the recipe names, or the folder cannot be
+            made.
     """
     out = _new_folder(out)
     device = resolve_device(device, "device")
     shard_bytes = parse_size(max_shard_size)
-    checkpoints = open_sources(recipe, offline=offline)
+    known = folders_with(recipe, [statistics])
+    merger = Merger(open_sources(recipe, offline=offline), device=device, statistics=known)
+    return _build(recipe, out, merger, shard_bytes, None)
+
+
+def _build(recipe: Recipe, out: Path, merger: Merger, shard_bytes: int, scores: Measured | None) -> Path:
+    """Builds a model folder, whose card says what a search measured; None for a recipe that is only built."""
+    checkpoints = merger.checkpoints
     try:
-        account = Merger(checkpoints).account(recipe)
+        account = merger.account(recipe)
     except InputError:  # which the merge itself tells, with all others
         account = ()
     texts = {"README.md": model_card(out.name, recipe, _licences(recipe, checkpoints), scores, account)}
     with contextlib.suppress(InputError):  # mergekit has no words for it
         texts["mergekit_config.yml"] = as_mergekit(recipe, checkpoints)
     try:
-        merger = Merger(checkpoints, device=device)
         return merge_to_folder(recipe, out, merger=merger, max_shard_size=shard_bytes, texts=texts)
     except NonFinite as error:
         raise InputError(_why_nonfinite(checkpoints, error)) from error
@@ -140,13 +148,15 @@ def export_member(
     recipe = Recipe.from_json(recorded.recipe)
     # Asked before anything is built, so that what is not there is told at once.
     checkpoints = open_sources(recipe, offline=offline, verify=False)
+    known = folders_with(recipe, [store.manifest["config"].get("statistics", {}).get("folder"), None])
     _, warnings = inherited_licence(_licences(recipe, checkpoints))
     warnings += uncited(recipe)
     with appearing(out, made=False) as draft:
-        build(recipe, draft, max_shard_size=shard_bytes, offline=offline, scores=_scores(store, digest))
+        merger = Merger(open_sources(recipe, offline=offline), statistics=known)
+        _build(recipe, draft, merger, shard_bytes, _scores(store, digest))
         compared = verify(store, recorded.split, answers, draft) if answers else Compared(0.0, 0.0)
         if compared.rewritten or not answers:
-            verify_weights(store, Merger(checkpoints), recipe, draft)
+            verify_weights(store, merger, recipe, draft)
     if compared.rewritten:
         warnings.append(
             f"{compared.rewritten} of {recorded.items} items got other generated texts, as rounding makes of other "

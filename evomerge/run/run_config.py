@@ -16,6 +16,7 @@ from evomerge.recipe import EMBEDDINGS, TOKENIZERS, UNMATCHED, ModelRef
 from evomerge.run import paths
 from evomerge.search import AllocationSettings, Budgets, ConfirmSettings, PromoteSettings, SearcherSettings
 from evomerge.settings import as_json, from_json, section, setting
+from evomerge.statistics import StatisticsSettings
 from evomerge.tracking import TrackingSettings
 
 SEED = setting("the one seed that everything random follows from", low=0, high=2**63 - 1)
@@ -33,6 +34,10 @@ TOKENIZER_HELP = (
 _POST = (
     "steps on any method's merged delta, [lines,{step: sparsify, density: 0.5}]: names, or mappings with options and "
     "values; STEP.NAME is searched where no value is given"
+)
+_CALIBRATION = (
+    "texts for methods that read statistics of models, [FILE.jsonl] of objects with text, prompt and answer, or "
+    "messages; none: the search items with their right answers"
 )
 
 
@@ -62,6 +67,9 @@ class RunConfig:
         embeddings: Whether input and output embeddings are merged, or the base's.
         tokenizer: Whose tokens the merged models have, and whether embeddings are merged row by row.
         functions: The user's own metrics, ``FILE.py:NAME``.
+        calibration: Files of texts that statistics of models are computed on; none: the search items.
+        calibration_of: Files of texts of single models, by label.
+        statistics: Where statistics are kept, and what collecting them may take.
         seed: The root seed.
         run_dir: The run's folder; None is ``runs/`` and the run's identity.
         start_from: A run whose front joins the initial population.
@@ -133,6 +141,14 @@ class RunConfig:
             "model may be of any kind"
         ),
     )
+    calibration: tuple[str, ...] = field(default=(), metadata=setting(_CALIBRATION, form="paths"))
+    calibration_of: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=setting(
+            "the same for single models: {A: a.jsonl}; a model that is not named has those of calibration"
+        ),
+    )
+    statistics: StatisticsSettings = field(default_factory=StatisticsSettings, metadata=section())
     budgets: Budgets = field(default_factory=Budgets, metadata=section())
     promote: PromoteSettings = field(default_factory=PromoteSettings, metadata=section())
     confirm: ConfirmSettings = field(default_factory=ConfirmSettings, metadata=section())

@@ -13,6 +13,7 @@ from pathlib import Path
 from evomerge import executors, kernels
 from evomerge.candidate import (
     ANSWERS,
+    CollectedStatistics,
     KnownAnswers,
     Tuning,
     Verification,
@@ -57,8 +58,15 @@ def worker_settings(assembly: Assembly, threads: int) -> WorkerSettings:
         trust_remote_code=model.trust_remote_code,
         functions=assembly.functions,
         prepared=PreparedSettings(None, model.prepared_disk, model.prepared_memory),
+        statistics=_statistics(assembly),
         candidate=next(iter(assembly.baselines.values())) if assembly.has_own_tokens else None,
     )
+
+
+def _statistics(assembly: Assembly) -> CollectedStatistics | None:
+    """Where workers find what candidates read; None where they read none."""
+    keys, folder = assembly.template.statistics, assembly.config.statistics.path.absolute()
+    return CollectedStatistics(str(folder), tuple(dict.fromkeys(keys))) if keys else None
 
 
 def tuned(

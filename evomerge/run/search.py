@@ -29,6 +29,7 @@ from evomerge.run.recipes.searching import searcher_settings
 from evomerge.run.recipes.starts import by_losses, without_subsets
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.runtime import tuned, with_verification, worker_settings
+from evomerge.run.statistics.collecting import Collector
 from evomerge.search import Progress, RepeatedFailures, SearchPlan, SearchResult, factory, run
 from evomerge.search.events import Event, Phase
 from evomerge.store import LeaseLost, RunStore, identity, read_manifest
@@ -107,6 +108,7 @@ def search(
     progress: Callable[[Progress], None] = lambda _: None,
     stop: Callable[[], str] = lambda: "none",
     warn: Callable[[str], None] = tracked.warned,
+    say: Callable[[str], None] = lambda _: None,
 ) -> SearchResult:
     """Runs a prepared search, or goes on with it, and writes its report.
 
@@ -115,6 +117,7 @@ def search(
         progress: Told after every outcome.
         stop: Asked whether to stop, see `evomerge.search.run`.
         warn: Told of what goes wrong beside the search, such as a tracker that fails.
+        say: Told of the statistics that are collected before the first candidate.
 
     Raises:
         InputError: If the folder holds another run.
@@ -126,6 +129,8 @@ def search(
     shared = executors.load(assembly.config.executor.name).external
     with RunStore.open(folder, manifest, prepared.identity) as store:
         store.write_json("items.json", _items(assembly.suite))
+        if executors.load(assembly.config.executor.name).needs_model:
+            collector_of(assembly, stop).collect(assembly.statistics, say)
         if shared:
             sharing.begin(folder, assembly.written, prepared.settings)
         sharing.reopen(folder)
@@ -151,6 +156,17 @@ def search(
             # Much larger than the rest of the folder, and soon made again if the run is extended.
             shutil.rmtree(folder / PREPARED, ignore_errors=True)
         return result
+
+
+def collector_of(assembly: Assembly, stop: Callable[[], str] = lambda: "none") -> Collector:
+    """Collects the statistics of a search.
+
+    Args:
+        assembly: The search.
+        stop: Asked whether to stop, see :func:`search`.
+    """
+    config, checkpoints = assembly.config, assembly.checkpoints
+    return Collector(config, checkpoints, assembly.device, assembly.attention, stop)
 
 
 def _warn_of_limits(store: RunStore, warn: Callable[[str], None], event: Event) -> None:

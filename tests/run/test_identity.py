@@ -41,6 +41,8 @@ INSIDE = {
     "embeddings": "embeddings",
     "tokenizer": "tokenizer",
     "functions": "functions",
+    **dict.fromkeys(("calibration", "calibration_of"), "statistics"),
+    **{f"statistics.{name}": "statistics" for name in ("gram_limit", "sequences", "tokens")},
     "seed": "seed",
     "start_from": "starts",
     "start_temperature": "starts",
@@ -84,6 +86,8 @@ OUTSIDE = {
     "confirm.scales": AFTER,
     "run_dir": SAME,
     "offline": SAME,
+    "statistics.folder": "statistics are known by their keys, which are inside, wherever they lie",
+    "statistics.memory": SAME,
     "executor.name": f"{SAME}; one that makes scores up says so itself, see ExecutorSpec.identity",
     "executor.workers": SAME,
     "executor.retries": SAME,
@@ -118,6 +122,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "task_path": tmp_path / "elsewhere", "evaluations": 99, "budgets.items": 9999, "budgets.seconds": 99,
         "budgets.patience": 9, "max_failures": 9, "promote.candidates": 5, "promote.allocation": "ocba",
         "promote.share": 0.3, "confirm.finalists": 2,
+        "statistics.folder": tmp_path / "statistics", "statistics.memory": "1GB",
         "confirm.margin": 2.0, "confirm.scales": "[0.4]", "run_dir": tmp_path / "other", "offline": "true",
         "executor.name": "processes", "executor.workers": 2, "executor.retries": 1,
         "executor.timeout": 99, "executor.memory": "9G", "executor.options": None,
@@ -157,7 +162,9 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
     # A recipe has its own models and groups, see test_recipe_search; filters are another way to split than kinds.
     # And an asynchronous search asks every candidate all items, and weights that follow a rule have no bounds.
     rules = {"genome.weights", "genome.averaging", "genome.metrics"}
-    alone = {"start_from", "recipe", "genome.searched", "genome.filters", "mode", "fitness.think_end", *rules}
+    # What statistics are computed on counts for methods that read some, see test_statistics.
+    read = {key for key, place in INSIDE.items() if place == "statistics"}
+    alone = {"start_from", "recipe", "genome.searched", "genome.filters", "mode", "fitness.think_end", *rules, *read}
     assert set(inside) == set(INSIDE) - alone
     started = identity(family, start_from=finished)  # by itself: such a run has the same models and method
     assert {name for name in plain if started[name] != plain[name]} == {"starts"}

@@ -9,6 +9,8 @@ from typing import Any
 from evomerge import executors, kernels
 from evomerge.analysis import estimators
 from evomerge.checkpoints import AdapterSource, adapter_of, stored_dtype, untied_heads
+from evomerge.cli.sizes import amount, span
+from evomerge.cli.verbs.statistics import collecting, statistic_lines
 from evomerge.evaluation import SCALED, SPLITS
 from evomerge.fitness import TaskSuite
 from evomerge.options import Option
@@ -36,12 +38,14 @@ def run(config: RunConfig, *, measured: bool = True) -> int:
         print(note)
     assembly = assemble(config)
     needs = requirements(assembly)
-    told = (*_models(assembly), *_genes(assembly), *_tasks(assembly), *_needs(assembly, needs), *_warnings(assembly))
+    asked = (*_tasks(assembly), *statistic_lines(assembly))
+    told = (*_models(assembly), *_genes(assembly), *asked, *_needs(assembly, needs), *_warnings(assembly))
     for line in told:
         print(printable(line))
     if measured:
         print("measuring how long candidates take here", file=sys.stderr, flush=True)
-        for line in _seconds(assembly, needs):
+        assembly, missing = collecting(assembly)
+        for line in missing or _seconds(assembly, needs):
             print(printable(line))
     print("no problems found")
     return 0
@@ -176,29 +180,29 @@ def _needs(assembly: Assembly, needs: Requirements) -> Iterator[str]:
     used = kernels.in_use(assembly.device)
     yield f"merging: {used.name} kernels ({used.reason})"
     yield (
-        f"memory: {_size(needs.worker)} per worker (program {_size(needs.program)}, live model {_size(needs.live)}, "
-        f"merging {_size(needs.working)}, scoring {_size(needs.scoring)}, mapped checkpoints {_size(needs.mapped)}, "
-        f"prepared {_size(needs.prepared['disk'] + needs.prepared['memory'])})"
+        f"memory: {amount(needs.worker)} per worker (program {amount(needs.program)}, live model {amount(needs.live)}, "
+        f"merging {amount(needs.working)}, scoring {amount(needs.scoring)}, mapped checkpoints {amount(needs.mapped)}, "
+        f"prepared {amount(needs.prepared['disk'] + needs.prepared['memory'])})"
     )
     for device, weights in needs.devices.items():
         room = needs.rooms.get(device)
-        free = "" if room is None else f" of {_size(room)}" + (", which do not fit" if weights > room else "")
-        yield f"  {device}: {_size(weights)} of weights{free}, beside scoring and what merging reads"
+        free = "" if room is None else f" of {amount(room)}" + (", which do not fit" if weights > room else "")
+        yield f"  {device}: {amount(weights)} of weights{free}, beside scoring and what merging reads"
     if needs.workers > 1:
-        yield f"  {_size(needs.together)} for {needs.workers} workers, which share what is mapped"
+        yield f"  {amount(needs.together)} for {needs.workers} workers, which share what is mapped"
     if needs.prepared["nowhere"]:
         yield (
-            f"  {_size(needs.prepared['nowhere'])} of what the method prepares find no room, so they are prepared anew "
-            "for every candidate; raise model.prepared_disk or model.prepared_memory"
+            f"  {amount(needs.prepared['nowhere'])} of what the method prepares find no room, so they are prepared "
+            "anew for every candidate; raise model.prepared_disk or model.prepared_memory"
         )
-    kept = f"{_size(needs.prepared['disk'])} while the search goes on; " if needs.prepared["disk"] else ""
-    yield f"disk: nothing per candidate; {kept}{_size(needs.exported)} per exported member ({_size(needs.free)} free)"
+    kept = f"{amount(needs.prepared['disk'])} while the search goes on; " if needs.prepared["disk"] else ""
+    yield f"disk: nothing per candidate; {kept}{amount(needs.exported)} per exported member ({amount(needs.free)} free)"
 
 
 def _seconds(assembly: Assembly, needs: Requirements) -> Iterator[str]:
     """The seconds of a search, at the pace of candidates that are merged and scored now."""
     if needs.available is not None and needs.together > needs.available:
-        yield f"seconds: not measured, as it takes {_size(needs.together)} and {_size(needs.available)} are free"
+        yield f"seconds: not measured, as it takes {amount(needs.together)} and {amount(needs.available)} are free"
         return
     try:
         pace = measure(assembly)
@@ -207,12 +211,12 @@ def _seconds(assembly: Assembly, needs: Requirements) -> Iterator[str]:
         return
     found = duration(assembly, pace)
     about = "about" if assembly.config.allocation.race == "none" else "at most about"
-    whole = "no budget counts candidates" if found.whole is None else f"{about} {_time(found.whole)}"
+    whole = "no budget counts candidates" if found.whole is None else f"{about} {span(found.whole)}"
     yield f"seconds: {whole}{_phases(found)}"
     each = pace.round / pace.capacity
-    parts = f": merging {_time(pace.merge)}, scoring {_time(pace.score)}" if pace.merge or pace.score else ""
+    parts = f": merging {span(pace.merge)}, scoring {span(pace.score)}" if pace.merge or pace.score else ""
     at_once = f", {pace.capacity} at a time" if pace.capacity > 1 else ""
-    yield f"  {_time(each)} per candidate of {pace.items} items{at_once}{parts}"
+    yield f"  {span(each)} per candidate of {pace.items} items{at_once}{parts}"
     count = "one candidate" if pace.capacity == 1 else f"{pace.capacity} candidates"
     yield f"  measured just now on {count} after as many that warmed up"
     yield (
@@ -227,24 +231,9 @@ def _phases(found: Duration) -> str:
     count = f"{found.candidates} candidates" if found.candidates is not None else "the budget of seconds"
     phases = [(found.start, "start"), (found.search, f"base, experts and {count}")]
     phases += [(found.promotion, "selection items"), (found.confirmation, "held-out items")]
-    return " (" + ", ".join(f"{name} {_time(seconds)}" for seconds, name in phases if seconds) + ")"
-
-
-def _time(seconds: float) -> str:
-    """Seconds in the unit that people would choose."""
-    if seconds < 120.0:
-        return f"{seconds:.2g} s" if seconds < 99.5 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200.0 else f"{seconds / 3600:.1f} h"
+    return " (" + ", ".join(f"{name} {span(seconds)}" for seconds, name in phases if seconds) + ")"
 
 
 def _warnings(assembly: Assembly) -> Iterator[str]:
     for warning in assembly.warnings:
         yield f"warning: {warning}"
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 999.5:  # which three digits would round to a thousand
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"

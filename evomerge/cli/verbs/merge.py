@@ -26,7 +26,12 @@ def run(config: MergeConfig) -> int:
     device = resolve_device(config.device, "device")
     with recipe_files.named(config.recipe):
         folder = build(
-            recipe, config.out, max_shard_size=config.max_shard_size, offline=bool(config.offline), device=device
+            recipe,
+            config.out,
+            max_shard_size=config.max_shard_size,
+            offline=bool(config.offline),
+            device=device,
+            statistics=config.statistics,
         )
     for note in (*said, *notes(recipe, offline=bool(config.offline))):
         print(printable(f"warning: {note}"), file=sys.stderr)

@@ -32,7 +32,8 @@ def run(config: RunConfig) -> int:
         _say(_header(prepared))
         display = ProgressLine(config.progress)
         try:
-            result = search.search(prepared, display, interrupts.stop, lambda text: _say(f"warning: {text}"))
+            warn = lambda text: _say(f"warning: {text}")  # noqa: E731
+            result = search.search(prepared, display, interrupts.stop, warn, _say)
         except RepeatedFailures as error:
             _say(f"evomerge: {error}")
             return FAILED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from evomerge.checkpoints import CheckpointSource, TensorSpec
 from evomerge.merging.plan.inputs import Input
 from evomerge.merging.plan.sums import LowRankSum
 from evomerge.merging.vocabulary.merged import MergedTokenizer
-from evomerge.methods import MergeMethod, TensorContext
+from evomerge.methods import MergeMethod, Need, TensorContext
 from evomerge.post import Step
 
 DTYPES: Mapping[str, torch.dtype] = {
@@ -132,6 +132,11 @@ class Outputs:
         }
 
     @functools.cached_property
+    def needs(self) -> tuple[Need, ...]:
+        """The needs of method and steps, in the order of a recipe's keys."""
+        return needs_of(self.method, self.options, self.steps)
+
+    @functools.cached_property
     def specs(self) -> Mapping[str, TensorSpec]:
         """Type and shape by name, a repeated head right after the tensor that it repeats."""
         heads: dict[str, list[str]] = {}
@@ -156,3 +161,15 @@ class Outputs:
             if name != stored:
                 also.append(name)
         return given
+
+
+def needs_of(method: MergeMethod, options: Mapping[str, Any], steps: Sequence[Step]) -> tuple[Need, ...]:
+    """The needs of a method and of the steps after it, each once.
+
+    Args:
+        method: The method.
+        options: Its options, resolved.
+        steps: The steps, options resolved.
+    """
+    wanted = [*method.needs(options), *(need for step in steps for need in step.process.needs(step.options))]
+    return tuple(dict.fromkeys(wanted))

@@ -6,9 +6,9 @@ the method, then those of the steps, each once; for each need one key, or one fo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
@@ -16,10 +16,10 @@ from evomerge import methods
 from evomerge.errors import InputError
 from evomerge.merging.plan.inputs import Input
 from evomerge.merging.plan.merge_plan import MergePlan
-from evomerge.merging.plan.outputs import Outputs, OutputTensor
+from evomerge.merging.plan.outputs import OutputTensor, needs_of
 from evomerge.merging.plan.recipe_source import RecipeSource
-from evomerge.methods import MergeMethod, Need, Statistics
-from evomerge.post import Step, steps_of
+from evomerge.methods import Need, Statistics
+from evomerge.post import steps_of
 from evomerge.recipe import Recipe
 
 COLLECT = "`evomerge statistics collect` with the words of a search collects it where its texts are; copy it from there"
@@ -46,23 +46,11 @@ class StatisticsSource(Protocol):
         """Gives up what is kept for reading."""
 
 
-def needs_of(method: MergeMethod, options: Mapping[str, Any], steps: Sequence[Step]) -> tuple[Need, ...]:
-    """The needs of a method and of the steps after it, in the order of a recipe's keys.
-
-    Args:
-        method: The method.
-        options: Its options, resolved.
-        steps: The steps, options resolved.
-    """
-    wanted = [*method.needs(options), *(need for step in steps for need in step.process.needs(step.options))]
-    return tuple(dict.fromkeys(wanted))
-
-
 def keyed(needs: Sequence[Need], recipe: Recipe) -> dict[Need, tuple[str, ...]]:
     """The keys of a recipe by what needs them; fewer than are needed where it names too few.
 
     Args:
-        needs: As :func:`needs_of` gives them.
+        needs: Of its method and steps, in their order.
         recipe: The recipe.
     """
     found, start = {}, 0
@@ -71,11 +59,6 @@ def keyed(needs: Sequence[Need], recipe: Recipe) -> dict[Need, tuple[str, ...]]:
         found[need] = recipe.statistics[start:end]
         start = end
     return found
-
-
-def outputs_needs(outputs: Outputs) -> tuple[Need, ...]:
-    """The needs of the method and the steps of some outputs."""
-    return needs_of(outputs.method, outputs.options, outputs.steps)
 
 
 @dataclass(frozen=True)
@@ -107,7 +90,7 @@ class StatisticsReader:
             tensor: One of its merged tensors.
             needs: Of the method, or of a step.
         """
-        keys = keyed(outputs_needs(plan.outputs), plan.recipe) if needs else {}
+        keys = keyed(plan.outputs.needs, plan.recipe) if needs else {}
         return {need.key: tuple(self._arrays(need, keys[need], tensor)) for need in needs}
 
     def release(self) -> None:
@@ -134,14 +117,14 @@ class StatisticsReader:
         return None if found is None else found.to(self.device)
 
     def _problems(self, plan: MergePlan) -> Iterator[str]:
-        recipe, needs = plan.recipe, outputs_needs(plan.outputs)
+        recipe, needs = plan.recipe, plan.outputs.needs
         if needs and not recipe.statistics:
             yield _miscounted(recipe, needs)
         for need, keys in keyed(needs, recipe).items():
             missing = set(keys if self.source is None else self.source.missing(keys))
             for place, key in enumerate(keys):
                 if key in missing:
-                    yield f"statistics: {_named(recipe, need, place)} ({key}) is not here; {COLLECT}"
+                    yield f"statistics: {words_for(recipe, need, place)} ({key}) is not here; {COLLECT}"
         for inner in plan.outputs.sources:
             if isinstance(inner, RecipeSource):
                 yield from self._problems(inner.plan)
@@ -176,8 +159,14 @@ def _whose(need: Need) -> str:
     return base if need.of == "base" else "every source"
 
 
-def _named(recipe: Recipe, need: Need, place: int) -> str:
-    """The words for what one key stands for."""
+def words_for(recipe: Recipe, need: Need, place: int) -> str:
+    """The words for what one of the keys of a need stands for.
+
+    Args:
+        recipe: The recipe.
+        need: The need.
+        place: The position of the key among those of the need.
+    """
     source = recipe.sources[place] if need.count(2) == 2 else None
     about = recipe.base if need.of == "base" else source
     texts = "the shared texts" if need.texts == "shared" else f"the texts of {source.label if source else 'it'}"

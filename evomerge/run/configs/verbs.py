@@ -17,6 +17,9 @@ from evomerge.statistics import StatisticsSettings
 
 OUT_FOLDER = setting("the folder to make")
 SHARD_SIZE = setting("largest file, such as 5GB", low=1, form="bytes")
+STATISTICS_FOLDER = setting(
+    "folder of collected statistics; null: evomerge/statistics in the user's cache", key="statistics.folder"
+)
 RUN_FOLDER = setting("a run's folder")
 
 
@@ -45,6 +48,7 @@ class MergeConfig:
     max_shard_size: int = field(default=5_000_000_000, metadata=SHARD_SIZE)
     offline: bool | None = field(default=None, metadata=OFFLINE)
     device: str = field(default="cpu", metadata=setting("where tensors are merged: cpu, cuda, ..."))
+    statistics: str | None = field(default=None, metadata=STATISTICS_FOLDER)
     unmatched: str | None = field(
         default=None, metadata=setting(f"{UNMATCHED_HELP}; null: what the recipe says, or refuse", choices=UNMATCHED)
     )

@@ -51,6 +51,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         **({"unmatched": config.unmatched} if config.unmatched != "refuse" else {}),
         **({"embeddings": template.embeddings} if template.embeddings != "merge" else {}),
         **_tokenizer(assembly),
+        **({"statistics": list(template.statistics)} if template.statistics else {}),
         "functions": {function.name: function.content for function in assembly.functions},
         "fitness": {name: plain(value) for name, value in fitness.items() if name not in _NOT_IDENTITY}
         | ({"prefixes": "shared"} if settings.fitness.prefixes == "shared" else {})

@@ -38,6 +38,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
             "paper": assembly.method.paper,
         },
         **({"post": [_step(step) for step in assembly.outputs.steps]} if template.post else {}),
+        **({"statistics": statistics} if (statistics := _statistics(assembly)) else {}),
         "models": [_model(ref, assembly) for ref in assembly.experts],
         "base": _model(assembly.known(config.base), assembly) if config.base else None,
         "genome": {
@@ -70,6 +71,11 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
         "budgets": asdict(config.budgets),
         "warnings": list(assembly.warnings),
     }
+
+
+def _statistics(assembly: Assembly) -> list[dict[str, Any]]:
+    """What candidates read, with the texts that it was computed on; by key alone where a recipe names keys."""
+    return [one.to_json() for one in assembly.statistics] or [{"key": key} for key in assembly.template.statistics]
 
 
 def _step(step: Step) -> dict[str, Any]:

@@ -85,6 +85,11 @@ def _problems(template: Recipe, method: MergeMethod, count: int) -> list[str]:
         )
     if most is not None and most < 2:
         problems.append(f"it merges models, and method {method.name} takes one at a time; choose another method")
+    if any(need.of == "models" or need.texts == "own" for need in method.needs(method.resolve(template.options))):
+        problems.append(
+            f"method {method.name} reads statistics of the models that it merges, and candidates are models of which "
+            "none are collected; choose another method"
+        )
     if template.embeddings != "merge":
         problems.append(
             f"it takes a model alone as it is, so candidates would differ by embeddings={template.embeddings}; leave "

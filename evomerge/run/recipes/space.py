@@ -172,7 +172,7 @@ def _with_tokens_of(template: Recipe, models: Sequence[ModelRef], groups: Parame
     options = methods.load("linear").stated({})
     return replace(
         template, method="linear", options=options, sources=sources, groups=groups, coefficients={"weight": weight},
-        seed=0, post=(),
+        seed=0, post=(), statistics=(),
     )  # fmt: skip
 
 
@@ -196,11 +196,11 @@ def scaled(
         return {}
     plain = template
     if not tokens:
-        plain = replace(template, ends=None, chat_template=None, statistics=())
+        plain = replace(template, ends=None, chat_template=None)
     plain = replace(
         plain, method="task_arithmetic", options=methods.load("task_arithmetic").stated({}), sources=tuple(experts),
         base=base, groups=ParameterGroups((Group("all"),), template.groups.patterns, template.groups.layer_pattern),
-        seed=0, post=(),
+        seed=0, post=(), statistics=(),
     )  # fmt: skip
     found = {}
     for scale in scales:

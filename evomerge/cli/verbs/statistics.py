@@ -1,0 +1,118 @@
+"""``evomerge statistics``: what has been collected, collecting what a search reads, and removing it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from evomerge.cli.interrupts import Interrupts
+from evomerge.cli.sizes import amount, span
+from evomerge.errors import InputError
+from evomerge.run.assemble import Assembly, assemble, with_fingerprints
+from evomerge.run.configs.statistics import StatisticsFolderConfig
+from evomerge.run.run_config import RunConfig
+from evomerge.run.search import collector_of
+from evomerge.run.statistics.forecast import forecast, most_bytes
+from evomerge.statistics import StatisticsFolder, default_folder
+from evomerge.texts import printable
+
+__all__ = ["collect", "collecting", "listing", "remove", "statistic_lines"]
+
+_SHOWN = 12  # digits of a key
+
+
+def listing(config: StatisticsFolderConfig) -> int:
+    """Lists the statistics in a folder, a line each."""
+    folder = _folder(config)
+    total = 0
+    kept = folder.keys()
+    for key in kept:
+        about = folder.about(key)
+        own, size = about["key"], folder.bytes(key)
+        total += size
+        read = f"{about['sequences']} texts, {about['tokens']} tokens" if about.get("complete") else "not complete"
+        print(f"{key[:_SHOWN]}  {own['statistic']:<14} of model {str(own['model'])[:_SHOWN]}  {read}, {amount(size)}")
+    print(f"{len(kept)} statistics, {amount(total)}, in {folder.path}")
+    return 0
+
+
+def remove(config: StatisticsFolderConfig) -> int:
+    """Removes statistics by the beginnings of their keys, or all of them."""
+    folder = _folder(config)
+    problems: list[str] = []
+    chosen: list[str] = []
+    for name in config.keys:
+        kept = folder.keys()
+        found = kept if name == "all" else tuple(key for key in kept if key.startswith(name))
+        if len(found) != 1 and name != "all":
+            what = "none" if not found else f"{len(found)} that begin so"
+            problems.append(f"key: {name!r} is in {folder.path} the key of {what}; see `evomerge statistics list`")
+        chosen += found
+    if problems:
+        raise InputError(problems)
+    for key in dict.fromkeys(chosen):
+        folder.remove(key)
+        print(f"removed {key}")
+    return 0
+
+
+def collect(config: RunConfig) -> int:
+    """Collects what the candidates of a search read, and says its keys."""
+    with Interrupts() as interrupts:
+        assembly = with_fingerprints(assemble(config), _say)
+        if not assembly.statistics:
+            raise InputError(f"method: neither {assembly.method.name} nor a step reads statistics of texts")
+        collector = collector_of(assembly, interrupts.stop)
+        collected = {one.key for one in collector.collect(assembly.statistics, _say)}
+    for one in {one.key: one for one in assembly.statistics}.values():
+        print(printable(f"{one.key}  {one.describe()}{'' if one.key in collected else ' (was there)'}"))
+    print(printable(f"in {collector.folder.path}"))
+    return 0
+
+
+def statistic_lines(assembly: Assembly) -> Iterator[str]:
+    """The statistics that candidates read, and how many bytes they take at most, from headers; none without any."""
+    own, config = assembly.statistics, assembly.config
+    if not own:
+        return
+    each: dict[tuple[str, str, int], list[str]] = {}
+    for one in {one.key: one for one in own}.values():
+        place = one.name, one.origin, len(one.calibration.passages)
+        each.setdefault(place, []).append(one.model.label)
+    for (name, origin, count), labels in each.items():
+        yield f"statistic {name} of {', '.join(dict.fromkeys(labels))}: {count} texts, {origin}"
+    most = most_bytes(own, assembly.checkpoints.reference)
+    yield f"  at most {amount(most)} in {config.statistics.path}, collected once before the first candidate"
+    cut = {one.calibration.digest: one.calibration for one in own if one.calibration.cut}
+    for calibration in cut.values():
+        yield f"  {calibration.cut} of {len(calibration.passages)} texts are longer than statistics.tokens and are cut"
+
+
+def collecting(assembly: Assembly) -> tuple[Assembly, list[str]]:
+    """What a search has to collect first.
+
+    Returns:
+        The search with what its candidates read known by key, and the lines for people; none where all is there.
+    """
+    if not assembly.statistics:
+        return assembly, []
+    assembly = with_fingerprints(assembly, _say)
+    collector = collector_of(assembly)
+    missing = collector.missing(assembly.statistics)
+    if not missing:
+        return assembly, []
+    found = forecast(collector, missing)
+    return assembly, [
+        f"statistics: {len(missing)} to collect: {amount(found.bytes)} in {found.passes} passes, about "
+        f"{span(found.seconds)}",
+        "seconds: not measured, as candidates read these; `evomerge statistics collect` with the same words collects "
+        "them, and so does the search",
+    ]
+
+
+def _folder(config: StatisticsFolderConfig) -> StatisticsFolder:
+    return StatisticsFolder(default_folder() if config.folder is None else config.path)
+
+
+def _say(text: str) -> None:
+    print(printable(text), file=sys.stderr, flush=True)
