@@ -183,11 +183,10 @@ def assemble(config: RunConfig) -> Assembly:
         choose = functools.partial(pool_of, config, spec, method, checkpoints) if searched is None else lambda: None
         check_searcher(config, Problem(spec.n_var, len(objectives), 1, starts), choose, found)
         warnings += loss_notes(config, method, spec, metrics)
+    texts = found.attempt(lambda: calibration(config, checkpoints, suite, spec))
     found.settle()
     if checkpoints is None or method is None or spec is None or suite is None or device is None or attention is None:
         raise AssertionError("a stage that failed has reported a problem")
-    texts = found.attempt(lambda: calibration(config, checkpoints, suite, spec))
-    found.settle()
     warnings += [*(suite.warnings if config.fitness.tasks else [asked.FUNCTIONS_ALONE]), *unread(config, texts)]
     config = replace(config, allocation=asked.allocation(config, suite))
     return Assembly(
@@ -267,8 +266,8 @@ def with_fingerprints(assembly: Assembly, say: Callable[[str], None] = lambda _:
         # Another run's recipes are recognised by their models' weights, which are known only now.
         more, rows = front_of(assembly.config.start_from, spec)
         names, starts = (*names, *more), np.vstack([starts, rows])
-    known = {"start_names": names, "starts": starts, "stamps": stamps, "statistics": statistics}
-    return replace(assembly, checkpoints=checkpoints, spec=spec, **known)
+    found = replace(assembly, checkpoints=checkpoints, spec=spec, statistics=statistics)
+    return replace(found, start_names=names, starts=starts, stamps=stamps)
 
 
 def _attention(config: RunConfig, checkpoints: Checkpoints) -> str:

@@ -89,7 +89,7 @@ def statistic_lines(assembly: Assembly) -> Iterator[str]:
 
 
 def collecting(assembly: Assembly) -> tuple[Assembly, list[str]]:
-    """What a search has to collect first.
+    """The part of a check that says what a search has to collect first.
 
     Returns:
         The search with what its candidates read known by key, and the lines for people; none where all is there.

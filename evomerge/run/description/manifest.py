@@ -74,7 +74,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
 
 
 def _statistics(assembly: Assembly) -> list[dict[str, Any]]:
-    """What candidates read, with the texts that it was computed on; by key alone where a recipe names keys."""
+    """The statistics that candidates read, each with its texts; by key alone where a recipe names keys."""
     return [one.to_json() for one in assembly.statistics] or [{"key": key} for key in assembly.template.statistics]
 
 

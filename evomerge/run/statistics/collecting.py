@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from evomerge.candidate import load_live, place_of
 from evomerge.checkpoints import folder_of
 from evomerge.merging import Checkpoints, LiveModel, Merger
@@ -101,7 +99,7 @@ class Collector:
             trust_remote_code=runtime.trust_remote_code,
         )
         if not own:  # an adapter, or weights that lie in another form
-            live.install(Merger(self.checkpoints, device=torch.device(self.device)), alone(model, self.checkpoints))
+            live.install(Merger(self.checkpoints, device=self.device), alone(model, self.checkpoints))
         return live
 
 

@@ -21,7 +21,7 @@ _ITEM = 4  # bytes of a result's element
 
 @dataclass(frozen=True)
 class CollectionForecast:
-    """What collecting statistics takes.
+    """Cost of collecting statistics.
 
     Attributes:
         bytes: Disk.
@@ -92,7 +92,7 @@ def _measured(collection: Collection) -> tuple[int, int, float]:
 
 
 def _together(required: Sequence[Required]) -> Iterator[list[Required]]:
-    """What goes through one model on the same texts."""
+    """The statistics that go through one model on the same texts together."""
     found: dict[tuple[str, str], dict[str, Required]] = {}
     for one in required:
         place = (str(one.keyed.about["model"]), one.calibration.digest)

@@ -16,7 +16,9 @@ from evomerge.run.statistics.required import Required, required
 from evomerge.run.statistics.texts import Texts, read_texts
 
 
-def calibration(config: RunConfig, checkpoints: Checkpoints, suite: TaskSuite, spec: GenomeSpec) -> Texts | None:
+def calibration(
+    config: RunConfig, checkpoints: Checkpoints | None, suite: TaskSuite | None, spec: GenomeSpec | None
+) -> Texts | None:
     """The texts that the statistics of a search are computed on; None where candidates read none.
 
     A recipe that is searched and names its statistics keeps them, unless texts are named beside it.
@@ -25,11 +27,13 @@ def calibration(config: RunConfig, checkpoints: Checkpoints, suite: TaskSuite, s
         config: The search.
         checkpoints: Its opened checkpoints.
         suite: Its tasks.
-        spec: Its space.
+        spec: Its space. What a problem has kept from being known is None, and then nothing is read here either.
 
     Raises:
         InputError: With everything that is wrong with texts and statistics.
     """
+    if checkpoints is None or suite is None or spec is None:
+        return None
     template = spec.template
     if not _needs(spec, checkpoints) or (template.statistics and not config.calibration and not config.calibration_of):
         return None
