@@ -83,6 +83,9 @@ class Collected:
             shape = (self.rows[key], *shape[1:])
         return torch.full(shape, self.numbers[key])
 
+    def transposed(self, key: str, name: str) -> bool:
+        return False
+
     def release(self) -> None:
         pass
 
@@ -244,3 +247,37 @@ def test_rows_of_statistics_are_those_of_the_weights(models: Family, tmp_path: P
     assert head.shape == Checkpoints.open(recipe).reference.specs["lm_head.weight"].shape
     by_token = replace(recipe, tokenizer=Tokenizer("union"))
     assert "lm_head.weight" in merged(by_token, source)
+
+
+@dataclass
+class _Turned:
+    """Gram matrices of one matrix that is stored as (inputs, outputs)."""
+
+    grams: dict[str, torch.Tensor]
+    name: str
+
+    def missing(self, keys: Iterable[str]) -> tuple[str, ...]:
+        return tuple(key for key in keys if key not in self.grams)
+
+    def tensor(self, key: str, name: str) -> torch.Tensor | None:
+        return self.grams[key] if name == self.name else None
+
+    def transposed(self, key: str, name: str) -> bool:
+        return name == self.name
+
+    def release(self) -> None:
+        pass
+
+
+def test_of_matrices_stored_the_other_way_round_gram_matrices_are_their_diagonals(models: Family) -> None:
+    _, one, two = models
+    recipe = make_recipe("regmean", [one, two], None, out_dtype="float32", statistics=KEYS[:2])
+    checkpoints, square = Checkpoints.open(recipe), "model.layers.0.self_attn.o_proj.weight"
+    width = checkpoints.reference.specs[square].shape[0]
+    noise = torch.randn(2, 3 * width, width, generator=torch.Generator().manual_seed(0))
+    grams = dict(zip(KEYS[:2], (own.t() @ own for own in noise), strict=True))
+    merged = Merger(checkpoints, statistics=_Turned(grams, square)).tensor(recipe, square)
+    factors = torch.stack([own.diagonal() for own in grams.values()])[:, :, None]
+    shares = torch.tensor(recipe.coefficients["weight"][-1]).float()[:, None, None] * factors
+    tensors = torch.stack([checkpoints[source].tensor(square) for source in recipe.sources]).float()
+    torch.testing.assert_close(merged, (shares * tensors).sum(0) / shares.sum(0))

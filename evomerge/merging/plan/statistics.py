@@ -42,6 +42,9 @@ class StatisticsSource(Protocol):
             InputError: If the statistic is not there, or its files are broken.
         """
 
+    def transposed(self, key: str, name: str) -> bool:
+        """Whether a tensor is a matrix that is stored as (inputs, outputs)."""
+
     def release(self) -> None:
         """Gives up what is kept for reading."""
 
@@ -99,19 +102,29 @@ class StatisticsReader:
             self.source.release()
 
     def _arrays(self, need: Need, keys: Sequence[str], tensor: OutputTensor) -> Iterator[torch.Tensor | None]:
-        base = tensor.inputs[0] if tensor.based else None
+        base, whole = tensor.inputs[0] if tensor.based else None, need.statistic == "gram"
         if need.count(2) == 1:
-            yield self._array(keys[0], base)
+            yield self._array(keys[0], base, whole)
             return
         for place, entry in zip(tensor.places[tensor.based :], tensor.inputs[tensor.based :], strict=True):
-            yield self._array(keys[place - 1], base if need.of == "base" else entry)
+            yield self._array(keys[place - 1], base if need.of == "base" else entry, whole)
 
-    def _array(self, key: str, entry: Input | None) -> torch.Tensor | None:
-        """The array of an input; of rows that are gathered token by token there is none."""
+    def _array(self, key: str, entry: Input | None, whole: bool) -> torch.Tensor | None:
+        """The array of an input; of rows that are gathered token by token there is none.
+
+        Args:
+            key: The statistic's key.
+            entry: The input.
+            whole: Whether it may be a Gram matrix, ``(inputs, inputs)``.
+        """
         if entry is None or not isinstance(entry.rows, tuple | None):
             return None
         assert self.source is not None
         found = self.source.tensor(key, entry.name)
+        is_gram = found is not None and whole and found.dim() == 2 and found.shape[1] == found.shape[0]
+        if found is not None and is_gram and self.source.transposed(key, entry.name):
+            # Methods take rows to be outputs, and could not tell: of those that are inputs they get the diagonal.
+            found = found.diagonal()[:, None]
         if found is not None and entry.rows is not None and found.shape == entry.source.specs[entry.name].shape:
             found = found[slice(*entry.rows)]
         return None if found is None else found.to(self.device)

@@ -60,14 +60,12 @@ class TensorContext:
         kind: Module kind, see :data:`evomerge.recipe.MODULE_KINDS`.
         keys: One 64-bit random key per model, from the recipe's seed, the model and the tensor's name, see
             :func:`evomerge.kernels.random_key`.
-        transposed: Whether it is a matrix that is stored as (inputs, outputs), as far as statistics tell.
     """
 
     name: str
     layer: int | None = None
     kind: str = "other"
     keys: tuple[int, ...] = ()
-    transposed: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ one array of each model. The layout of the arrays, for a weight of shape ``(out,
 ===============  =========================================================================================
 
 What has one number for each channel spreads over the tensor: where a matrix is stored as ``(in, out)``, as in GPT-2, it
-is ``(in, 1)``. A Gram matrix is ``(in, in)`` there as well, and :attr:`TensorContext.transposed` says so.
+is ``(in, 1)``. Of the Gram matrix there is the diagonal alone.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def sound(
     Raises:
         InputError: If arrays have other shapes, or elements that are not finite; all of them.
     """
-    found = [None if array is None else array.detach().to(device="cpu", dtype=torch.float32) for array in arrays]
+    found = [None if array is None else array.detach().to("cpu", torch.float32).contiguous() for array in arrays]
     wanted, problems = [tuple(shape) for shape in shapes], []
     for number, array in enumerate(found):
         what = f"statistic {statistic!r} of model {number} for tensor {name!r}"

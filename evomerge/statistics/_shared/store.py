@@ -86,6 +86,10 @@ class StatisticsFolder:
             self._mapped[path] = map_arrays(path, {ORIGIN: key})
         return self._mapped[path][stored]
 
+    def transposed(self, key: str, name: str) -> bool:
+        """Whether a tensor is a matrix that is stored as (inputs, outputs)."""
+        return name in self.about(key)["transposed"]
+
     def release(self) -> None:
         """Lets go of the files that are mapped; they are mapped again when they are read."""
         self._mapped.clear()

@@ -82,6 +82,10 @@ class GivenStatistics:
         """The array of a tensor."""
         return self.found[key](name)
 
+    def transposed(self, key: str, name: str) -> bool:
+        """All matrices are those of linear layers."""
+        return False
+
     def release(self) -> None:
         """Nothing is kept."""
 
