@@ -11,7 +11,7 @@ from evomerge.merging.companions import companions, write_companions
 from evomerge.merging.finiteness import NonFinite
 from evomerge.merging.folder import merge_to_folder
 from evomerge.merging.footprint import Footprint, footprint
-from evomerge.merging.live import LiveModel
+from evomerge.merging.live import LiveModel, ModelSettings
 from evomerge.merging.loop import Merger
 from evomerge.merging.new_model import NewModel, model_to_folder
 from evomerge.merging.plan.account import Entry
@@ -20,7 +20,7 @@ from evomerge.merging.plan.statistics import StatisticsSource
 from evomerge.merging.prepared import PreparedSettings
 from evomerge.merging.spread import Spread, shares
 from evomerge.merging.weight_cache import WeightCache
-from evomerge.merging.weight_map import Piece
+from evomerge.merging.weight_map import Piece, weight_map
 
 __all__ = [
     "Blueprint",
@@ -30,6 +30,7 @@ __all__ = [
     "Footprint",
     "LiveModel",
     "Merger",
+    "ModelSettings",
     "NewModel",
     "NonFinite",
     "Outputs",
@@ -45,5 +46,6 @@ __all__ = [
     "model_to_folder",
     "needs_of",
     "shares",
+    "weight_map",
     "write_companions",
 ]

@@ -98,7 +98,7 @@ def footprint(
         working = max(working, buffer + _working(outputs, tensor, found))
     opened = {id(checkpoint): checkpoint for checkpoint in checkpoints.by_ref.values()}.values()
     mapped = sum(map(stored_bytes, opened))
-    return Footprint(_resident(), live, working, mapped, _kept(outputs, found), export_bytes(outputs.specs))
+    return Footprint(resident(), live, working, mapped, _kept(outputs, found), export_bytes(outputs.specs))
 
 
 def export_bytes(specs: Mapping[str, TensorSpec]) -> int:
@@ -153,7 +153,7 @@ def _computed(source: CheckpointSource, name: str, found: Places) -> int:
     return inner.spec.nbytes + _working(outputs, inner, found)
 
 
-def _resident() -> int:
+def resident() -> int:
     """Resident memory of this process as it is now."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])

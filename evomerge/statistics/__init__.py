@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evomerge.statistics._layerwise.matrices import Matrix, inputs_of, matrices, write
     from evomerge.statistics._shared.collection import Collection, Limits, Progress, Window, collect
     from evomerge.statistics._shared.filling import fill
+    from evomerge.statistics._shared.forecast import Forecast, forecast
     from evomerge.statistics._shared.key import Keyed, Wanted, key_of
     from evomerge.statistics._shared.registry import load, names
     from evomerge.statistics._shared.statistic import Counts, Site, Statistic
@@ -27,6 +28,7 @@ __all__ = [
     "Collection",
     "Counts",
     "Flow",
+    "Forecast",
     "Keyed",
     "Layers",
     "Limits",
@@ -42,6 +44,7 @@ __all__ = [
     "collect",
     "default_folder",
     "fill",
+    "forecast",
     "inputs_of",
     "key_of",
     "load",
@@ -58,6 +61,7 @@ _HOMES = {
     "Collection": "_shared.collection",
     "Counts": "_shared.statistic",
     "Flow": "_layerwise.layers",
+    "Forecast": "_shared.forecast",
     "Keyed": "_shared.key",
     "Layers": "_layerwise.layers",
     "Limits": "_shared.collection",
@@ -71,6 +75,7 @@ _HOMES = {
     "Window": "_shared.collection",
     "collect": "_shared.collection",
     "fill": "_shared.filling",
+    "forecast": "_shared.forecast",
     "inputs_of": "_layerwise.matrices",
     "key_of": "_shared.key",
     "load": "_shared.registry",

@@ -54,22 +54,23 @@ def shapes(config: LlamaConfig) -> dict[str, tuple[int, ...]]:
     return found | {"model.norm.weight": (hidden,)}
 
 
-def generate(size: str, out: Path) -> tuple[Path, ...]:
-    """Writes ``base`` and three experts under ``out``, where they are not there yet.
+def generate(size: str, out: Path, experts: tuple[str, ...] = EXPERTS) -> tuple[Path, ...]:
+    """Writes ``base`` and experts under ``out``, where they are not there yet.
 
     Args:
         size: A key of :data:`SIZES`.
-        out: The folder of the four; each folder appears when it is complete.
+        out: The folder of all; each folder appears when it is complete.
+        experts: Names of the experts.
 
     Returns:
-        The four folders, the base first.
+        The folders, the base first.
     """
     config = SIZES[size]
     config.architectures = ["LlamaForCausalLM"]
     config.dtype = torch.bfloat16
     specs = {name: TensorSpec(torch.bfloat16, shape) for name, shape in shapes(config).items()}
     folders = []
-    for expert, name in enumerate(("base", *EXPERTS)):
+    for expert, name in enumerate(("base", *experts)):
         folder = out / name
         folders.append(folder)
         if folder.exists():

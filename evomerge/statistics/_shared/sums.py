@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 _BLOCK = 1 << 20  # elements
 
 
 def blocks(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Consecutive parts of contiguous tensors of one size, as views."""
+    """Consecutive parts of contiguous tensors of one size, as views; of tensors without values the first alone."""
     flat = [tensor.view(-1) if tensor.is_contiguous() else tensor.reshape(-1) for tensor in tensors]
     for start in range(0, flat[0].numel(), _BLOCK):
         yield tuple(tensor[start : start + _BLOCK] for tensor in flat)
+        if isinstance(flat[0], FakeTensor):
+            return  # the others would take the same memory
 
 
 def add_squares(total: torch.Tensor, seen: torch.Tensor) -> None:

@@ -1,0 +1,95 @@
+"""Memory and arithmetic of a computation that is not carried out: tensors without values, counted as they come and go.
+
+The very code that will run runs on tensors that have shapes and no memory, so a prediction knows every architecture
+that the code knows. Small workspaces inside of kernels are not seen.
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+
+class Meter(TorchDispatchMode):
+    """Counts the bytes of tensors that are made while it is active, and floating-point operations.
+
+    Args:
+        there: Tensors that are there before; their memory is not counted.
+
+    Attributes:
+        peak: Most bytes alive at one time.
+        operations: Floating-point operations of matrix products.
+    """
+
+    def __init__(self, there: Iterable[torch.Tensor]) -> None:
+        super().__init__()
+        self.peak = 0
+        self.operations = 0
+        self._alive = 0
+        self._known: dict[int, Any] = {}
+        for tensor in there:
+            self._known[_memory(tensor)] = None
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Runs an operation and counts what it makes."""
+        kwargs = kwargs or {}
+        for given in tree_leaves((args, kwargs)):
+            if isinstance(given, torch.Tensor):
+                self._known.setdefault(_memory(given), None)  # values from outside
+        made = func(*args, **kwargs)
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            self.operations += int(count(*args, **kwargs, out_val=made))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, torch.Tensor):
+                self._count(tensor)
+        return made
+
+    def _count(self, tensor: torch.Tensor) -> None:
+        key = _memory(tensor)
+        if key in self._known:
+            return
+        storage = tensor.untyped_storage()
+        size = int(storage.nbytes())
+        self._known[key] = weakref.finalize(storage, self._gone, key, size)
+        self._alive += size
+        self.peak = max(self.peak, self._alive)
+
+    def _gone(self, key: int, size: int) -> None:
+        self._known.pop(key, None)
+        self._alive -= size
+
+
+def spread_evenly(model: torch.nn.Module) -> None:
+    """Has the experts of a model without values get equal shares of the tokens: where they go is not known of it."""
+    for module in model.modules():
+        if hasattr(module, "_apply_gate") and hasattr(module, "has_gate"):
+            module.forward = functools.partial(_even_experts, module)  # type: ignore[method-assign]
+
+
+def _even_experts(module: Any, states: torch.Tensor, chosen: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """One expert after the other, as transformers computes them without further kernels."""
+    made = torch.zeros_like(states)
+    first = module.gate_up_proj if module.has_gate else module.up_proj
+    rows = torch.arange(min(len(states), -(-chosen.numel() // len(first))))
+    for index in range(len(first)):
+        inner = _product(states[rows], first[index], module.is_transposed)
+        inner = module._apply_gate(inner) if module.has_gate else module.act_fn(inner)
+        outer = _product(inner, module.down_proj[index], module.is_transposed)
+        made.index_add_(0, rows, (outer * weights[rows, 0, None]).to(made.dtype))
+    return made
+
+
+def _product(states: torch.Tensor, matrix: torch.Tensor, transposed: bool) -> torch.Tensor:
+    return states @ matrix if transposed else torch.nn.functional.linear(states, matrix)
+
+
+def _memory(tensor: torch.Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
