@@ -137,7 +137,7 @@ def merge(
 
 
 def _elected(ranks: torch.Tensor, bounds: tuple[int, int], takes_zeros: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """What an expert elects for itself, and what it takes from others: 1, and 0 elsewhere, float32."""
+    """The elements that an expert elects for itself, and those that it takes from others: 1, else 0, float32."""
     whole, (own, others) = bounds == (LEVELS, LEVELS), bounds
     ranks = ranks.to(torch.int32)  # which holds a limit of all ranks, too
     scored = ranks >= 0

@@ -278,6 +278,6 @@ def test_of_matrices_stored_the_other_way_round_gram_matrices_are_their_diagonal
     grams = dict(zip(KEYS[:2], (own.t() @ own for own in noise), strict=True))
     merged = Merger(checkpoints, statistics=_Turned(grams, square)).tensor(recipe, square)
     factors = torch.stack([own.diagonal() for own in grams.values()])[:, :, None]
-    shares = torch.tensor(recipe.coefficients["weight"][-1]).float()[:, None, None] * factors
+    shares = torch.tensor(recipe.coefficients["weight"][recipe.groups.index(square)]).float()[:, None, None] * factors
     tensors = torch.stack([checkpoints[source].tensor(square) for source in recipe.sources]).float()
     torch.testing.assert_close(merged, (shares * tensors).sum(0) / shares.sum(0))
