@@ -18,7 +18,7 @@ from evomerge.merging.vocabulary.templates import write_templates
 _COPIED = (".json", ".jinja", ".txt", ".model", ".tiktoken", ".py")
 _LEGAL = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY")
 # Ours to write, or about weights and training that the merged model does not have.
-_OURS = ("config.json", "recipe.json", "mergekit_config.yml", "README.md")
+_OURS = ("config.json", "recipe.json", "mixture.json", "mergekit_config.yml", "README.md")
 _FOREIGN = ("adapter_config.json", "trainer_state.json", "all_results.json", "train_results.json", "eval_results.json")
 # Records of the reference's own training. They stay among the companions, by which a run is known, but are not copied.
 _TRAINING = ("training.json", "training_args.json", "trainer_log.json")

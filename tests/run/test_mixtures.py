@@ -61,6 +61,7 @@ def test_two_mixtures_are_searched_on(family: Family, tmp_path: Path) -> None:
     assert main(["search", *words]) == 0
     assert main(["export", f"run={run}", "member=knee", f"out={tmp_path / 'member'}"]) == 0
     assert transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "member").config.num_local_experts == 2
+    assert not (tmp_path / "member" / "mixture.json").exists()  # how its parents were built
 
 
 def test_everything_that_is_wrong_is_told_at_once(

@@ -27,7 +27,7 @@ def built_card(config: BuildConfig, recipe: Recipe, checkpoints: Checkpoints) ->
         f"Routers began as `{config.gate}`. How it was built is in `mixture.json`.",
         "",
     ]
-    return card_header(config.out, parents, _licences(parents, checkpoints)) + "\n".join(lines)
+    return "\n".join([card_header(config.out, parents, _licences(parents, checkpoints)), *lines])
 
 
 def condensed_card(config: CondenseConfig, checkpoints: Checkpoints) -> str:
@@ -39,7 +39,7 @@ def condensed_card(config: CondenseConfig, checkpoints: Checkpoints) -> str:
         f"were used, to the power of {config.power:g}. The groups are in `mixture.json`.",
         "",
     ]
-    return card_header(config.out, parents, _licences(parents, checkpoints)) + "\n".join(lines)
+    return "\n".join([card_header(config.out, parents, _licences(parents, checkpoints)), *lines])
 
 
 def _licences(parents: Iterable[ModelRef], checkpoints: Checkpoints) -> Mapping[str, str | None]:
