@@ -261,3 +261,22 @@ def test_a_recipe_that_names_its_statistics_is_searched_with_them(
     again = with_fingerprints(assemble(config_of(family, cache, **more, calibration=f"[{own}]")))
     assert list(again.template.statistics) != found.recipe["statistics"]
     assert build(assembly.spec.decode([0.5] * assembly.spec.n_var), tmp_path / "out", statistics=str(cache))
+
+
+@pytest.mark.parametrize(
+    ("more", "read"),
+    [
+        ({"method": "regmean", "post": "[aim]"}, ["gram one", "gram two", "channel_abs base"]),
+        pytest.param({"method": "led"}, ["snip one", "snip two", "snip base", "snip base"], marks=pytest.mark.slow),
+        pytest.param({"method": "ties", "post": "[aim,lines]"}, ["channel_abs base"], marks=pytest.mark.slow),
+    ],
+)
+def test_methods_and_steps_are_searched_and_exported(
+    family: Family, cache: Path, tmp_path: Path, more: dict[str, str], read: list[str]
+) -> None:
+    run = tmp_path / "run"
+    assert family.search(run, **changes(cache, evaluations=5, promote__candidates=0, **more)) == 0
+    store = RunStore.read(run)
+    assert [f"{one['statistic']} {one['model']}" for one in store.manifest["statistics"]] == read
+    assert [one.error for one in store.evaluations()] == [None] * len(store.evaluations())
+    assert export_member(run, "knee", tmp_path / "out").difference == 0.0

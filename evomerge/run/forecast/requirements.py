@@ -14,6 +14,7 @@ from evomerge.fitness import ModelTraits, Scorer, packed_bytes
 from evomerge.merging import Blueprint, PreparedSettings, footprint, shares
 from evomerge.run.assemble import Assembly
 from evomerge.run.paths import expanded
+from evomerge.run.statistics.forecast import most_bytes
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Requirements:
         live: The live model.
         working: Merging.
         scoring: Scoring.
-        mapped: The checkpoints. Base, experts and their average are scored too: whatever the method needs, all
+        mapped: The checkpoints, and statistics that what is prepared is made of. Base, experts and their average are scored too: whatever the method needs, all
             checkpoints are mapped.
         prepared: What the method prepares: on ``disk``, in ``memory``, and what finds room ``nowhere``.
         workers: Number of workers.
@@ -61,6 +62,7 @@ def requirements(assembly: Assembly) -> Requirements:
     dtype = resolve_dtype(model.dtype, assembly.checkpoints.reference, assembly.device)
     prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
     found = footprint(assembly.checkpoints, assembly.template, model_dtype=dtype, prepared=prepared)
+    read = most_bytes(assembly.statistics, assembly.checkpoints.reference)
     itemsize, eager = 4 if dtype == "float32" else 2, assembly.attention == "eager"
     scoring = 0  # of functions nobody knows it
     if assembly.config.fitness.tasks:
@@ -69,15 +71,15 @@ def requirements(assembly: Assembly) -> Requirements:
         scoring = max(scorer.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
         scoring += packed_bytes(found.live, dtype, assembly.device) if assembly.suite.generates else 0
     return Requirements(
-        worker=found.worker + scoring,
+        worker=found.worker + scoring + read,
         program=found.program,
         live=found.live,
         working=found.working,
         scoring=scoring,
-        mapped=found.mapped,
+        mapped=found.mapped + read,
         prepared={str(place): count for place, count in found.prepared.items()},
         workers=workers,
-        together=(found.own + scoring) * workers + found.shared,
+        together=(found.own + scoring) * workers + found.shared + read,
         exported=found.export,
         free=_free(expanded(assembly.config.run_dir or ".")),
         available=_available(),
