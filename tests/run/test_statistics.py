@@ -227,8 +227,9 @@ def test_check_and_the_verb(
     assert main(["check", *words]) == 0
     said = capsys.readouterr().out
     assert "statistic fisher of one, two: 24 texts, prompts of the search items with their right answers" in said
-    assert "statistics: 2 to collect: " in said
-    assert " in 2 passes, about " in said
+    assert "collected before the first candidate, where it is not there yet: " in said
+    assert ", 2 passes, about " in said
+    assert "seconds: not measured, as candidates read statistics of which 2 are not there yet" in said
     assert not (tmp_path / "own").exists(), "check writes nothing"
     assert main(["statistics", "collect", *words]) == 0
     keys = [one["key"] for one in RunStore.read(looked).manifest["statistics"]]

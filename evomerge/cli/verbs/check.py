@@ -38,7 +38,7 @@ def run(config: RunConfig, *, measured: bool = True) -> int:
         print(note)
     assembly = assemble(config)
     needs = requirements(assembly)
-    asked = (*_tasks(assembly), *statistic_lines(assembly))
+    asked = (*_tasks(assembly), *statistic_lines(assembly, needs.collected))
     told = (*_models(assembly), *_genes(assembly), *asked, *_needs(assembly, needs), *_warnings(assembly))
     for line in told:
         print(printable(line))

@@ -12,7 +12,7 @@ from evomerge.run.assemble import Assembly, assemble, with_fingerprints
 from evomerge.run.configs.statistics import StatisticsFolderConfig
 from evomerge.run.run_config import RunConfig
 from evomerge.run.search import collector_of
-from evomerge.run.statistics.forecast import forecast, most_bytes
+from evomerge.run.statistics.forecast import CollectionForecast
 from evomerge.statistics import StatisticsFolder, default_folder
 from evomerge.texts import printable
 
@@ -70,26 +70,29 @@ def collect(config: RunConfig) -> int:
     return 0
 
 
-def statistic_lines(assembly: Assembly) -> Iterator[str]:
-    """The statistics that candidates read, and how many bytes they take at most, from headers; none without any."""
+def statistic_lines(assembly: Assembly, cost: CollectionForecast | None) -> Iterator[str]:
+    """The statistics that candidates read, and what collecting them takes; none without any."""
     own, config = assembly.statistics, assembly.config
-    if not own:
-        return
     each: dict[tuple[str, str, int], list[str]] = {}
     for one in {one.key: one for one in own}.values():
         place = one.name, one.origin, len(one.calibration.passages)
         each.setdefault(place, []).append(one.model.label)
     for (name, origin, count), labels in each.items():
         yield f"statistic {name} of {', '.join(dict.fromkeys(labels))}: {count} texts, {origin}"
-    most = most_bytes(own, assembly.checkpoints.reference)
-    yield f"  at most {amount(most)} in {config.statistics.path}, collected once before the first candidate"
+    if cost is not None:
+        yield (
+            f"  collected before the first candidate, where it is not there yet: {amount(cost.bytes)} in "
+            f"{config.statistics.path}, {amount(cost.memory)} of memory, {cost.passes} passes, about "
+            f"{span(cost.seconds)}"
+        )
+        yield from (f"  {note}" for note in cost.notes)
     cut = {one.calibration.digest: one.calibration for one in own if one.calibration.cut}
     for calibration in cut.values():
         yield f"  {calibration.cut} of {len(calibration.passages)} texts are longer than statistics.tokens and are cut"
 
 
 def collecting(assembly: Assembly) -> tuple[Assembly, list[str]]:
-    """The part of a check that says what a search has to collect first.
+    """The part of a check that says whether a search has to collect first.
 
     Returns:
         The search with what its candidates read known by key, and the lines for people; none where all is there.
@@ -97,16 +100,12 @@ def collecting(assembly: Assembly) -> tuple[Assembly, list[str]]:
     if not assembly.statistics:
         return assembly, []
     assembly = with_fingerprints(assembly, _say)
-    collector = collector_of(assembly)
-    missing = collector.missing(assembly.statistics)
+    missing = collector_of(assembly).missing(assembly.statistics)
     if not missing:
         return assembly, []
-    found = forecast(collector, missing)
     return assembly, [
-        f"statistics: {len(missing)} to collect: {amount(found.bytes)} in {found.passes} passes, about "
-        f"{span(found.seconds)}",
-        "seconds: not measured, as candidates read these; `evomerge statistics collect` with the same words collects "
-        "them, and so does the search",
+        f"seconds: not measured, as candidates read statistics of which {len(missing)} are not there yet; `evomerge "
+        "statistics collect` with the same words collects them, and so does the search"
     ]
 
 

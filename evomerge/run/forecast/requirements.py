@@ -14,7 +14,7 @@ from evomerge.fitness import ModelTraits, Scorer, packed_bytes
 from evomerge.merging import Blueprint, PreparedSettings, footprint, shares
 from evomerge.run.assemble import Assembly
 from evomerge.run.paths import expanded
-from evomerge.run.statistics.forecast import most_bytes
+from evomerge.run.statistics.forecast import CollectionForecast, forecast
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Requirements:
         live: The live model.
         working: Merging.
         scoring: Scoring.
-        mapped: The checkpoints, and statistics that what is prepared is made of. Base, experts and their average are scored too: whatever the method needs, all
-            checkpoints are mapped.
+        mapped: The checkpoints, and the statistics that the method prepares from. Base, experts and their average are
+            scored too: whatever the method needs, all checkpoints are mapped.
         prepared: What the method prepares: on ``disk``, in ``memory``, and what finds room ``nowhere``.
         workers: Number of workers.
         together: Memory of all workers, which share what is mapped.
@@ -36,6 +36,7 @@ class Requirements:
         free: Free disk where the run's folder is.
         devices: Bytes of weights by device, of a model whose layers are spread over several.
         rooms: Bytes of memory that each of these devices has, of GPUs.
+        collected: Cost of collecting what candidates read; None where they read nothing.
         available: Memory that can be had without pushing out other programs; None where the system does not say.
     """
 
@@ -53,6 +54,7 @@ class Requirements:
     available: int | None = None
     devices: Mapping[str, int] = field(default_factory=dict)
     rooms: Mapping[str, int] = field(default_factory=dict)
+    collected: CollectionForecast | None = None
 
 
 def requirements(assembly: Assembly) -> Requirements:
@@ -62,7 +64,8 @@ def requirements(assembly: Assembly) -> Requirements:
     dtype = resolve_dtype(model.dtype, assembly.checkpoints.reference, assembly.device)
     prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
     found = footprint(assembly.checkpoints, assembly.template, model_dtype=dtype, prepared=prepared)
-    read = most_bytes(assembly.statistics, assembly.checkpoints.reference)
+    collected = forecast(assembly.statistics, assembly.checkpoints, assembly.config)
+    read = collected.bytes if collected is not None else 0
     itemsize, eager = 4 if dtype == "float32" else 2, assembly.attention == "eager"
     scoring = 0  # of functions nobody knows it
     if assembly.config.fitness.tasks:
@@ -85,6 +88,7 @@ def requirements(assembly: Assembly) -> Requirements:
         available=_available(),
         devices=(devices := _devices(assembly, dtype)),
         rooms=device_rooms(devices),
+        collected=collected,
     )
 
 
