@@ -85,21 +85,25 @@ def prepare(
     found = sound(context.name, "gram", statistics["gram"], [(width, width), (width,), (height, 1)])
     if found is None:
         return {}
-    matrices = [model.detach().contiguous() for model in models]
     if options["alpha"] == 0 or any(own.shape != (width, width) for own in found):
         diagonals = [own.diagonal() if own.shape == (width, width) else own for own in found]
         return {
             f"diagonal.{number}": own.float().contiguous() for number, own in enumerate(regression.alive(diagonals))
         }
-    grams = regression.alive(found)
+    grams = regression.alive([own.to(models[0].device) for own in found])
+    arrays = _prepare_form([model.detach().contiguous() for model in models], grams, options)
+    return {name: array.cpu() for name, array in arrays.items()}
+
+
+def _prepare_form(models: Sequence[torch.Tensor], grams: Sequence[torch.Tensor], options: Options) -> regression.Arrays:
     if options["weights"] == "fixed":
-        return regression.prepare_spectral(matrices, grams)
+        return regression.prepare_spectral(models, grams)
     if options["alpha"] is None:
-        return regression.prepare_general(matrices, grams)
+        return regression.prepare_general(models, grams)
     if len(models) == 2:
-        return regression.prepare_pair(matrices, grams, options["alpha"])
+        return regression.prepare_pair(models, grams, options["alpha"])
     # Shrunk once: to a candidate's alpha of 1 nothing is left to do.
-    return regression.prepare_general(matrices, [regression.shrunk(own, options["alpha"]) for own in grams])
+    return regression.prepare_general(models, [regression.shrunk(own, options["alpha"]) for own in grams])
 
 
 def prepared_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:

@@ -15,6 +15,7 @@ from evomerge.recipe import AdapterRef, CheckpointRef, Recipe
 from tests.adapters import lora
 from tests.building import perturbed, tiny_llama
 from tests.merging.conftest import Family, make_recipe
+from tests.merging.made_up import MadeUp, with_keys
 
 CUDA = torch.device("cuda")
 
@@ -23,7 +24,7 @@ def recipe_of(method: str, folders: Family) -> Recipe:
     """A recipe of two models, or of as many as the method takes, with other numbers for every layer."""
     declared = methods.load(method)
     base, *experts = folders
-    return make_recipe(method, experts[: declared.models[1]], base if declared.base == "required" else None)
+    return with_keys(make_recipe(method, experts[: declared.models[1]], base if declared.base == "required" else None))
 
 
 # Hundreds of steps in float32, each of which divides by how large gradients were.
@@ -34,7 +35,7 @@ def installed(recipe: Recipe, device: torch.device, dtype: str) -> dict[str, tor
     """The weights of the recipe's candidate, brought back to the CPU."""
     checkpoints = Checkpoints.open(recipe)
     live = LiveModel.load(checkpoints.reference.path, dtype=dtype, device=device)
-    live.install(Merger(checkpoints, device=device), recipe)
+    live.install(Merger(checkpoints, device=device, statistics=MadeUp(recipe, checkpoints)), recipe)
     assert all(tensor.device.type == device.type for tensor in live.model.state_dict().values())
     return {name: tensor.cpu() for name, tensor in live.model.state_dict().items()}
 
