@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from evomerge.statistics._shared.settings import StatisticsSettings, default_folder
 
 if TYPE_CHECKING:
+    from evomerge.statistics._fits.sensitivity import Sensitivities, measure
+    from evomerge.statistics._fits.store import FITTED, fill_fitted, fitted_keys, forecast_fitted
     from evomerge.statistics._layerwise.layers import Flow, Layers
     from evomerge.statistics._layerwise.matrices import Matrix, inputs_of, matrices, write
     from evomerge.statistics._shared.collection import Collection, Limits, Progress, Window, collect
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from evomerge.statistics._shared.texts import Calibration, Passage, parts_of_text, read_lines
 
 __all__ = [
+    "FITTED",
     "Calibration",
     "Collection",
     "Counts",
@@ -35,6 +38,7 @@ __all__ = [
     "Matrix",
     "Passage",
     "Progress",
+    "Sensitivities",
     "Site",
     "Statistic",
     "StatisticsFolder",
@@ -44,11 +48,15 @@ __all__ = [
     "collect",
     "default_folder",
     "fill",
+    "fill_fitted",
+    "fitted_keys",
     "forecast",
+    "forecast_fitted",
     "inputs_of",
     "key_of",
     "load",
     "matrices",
+    "measure",
     "names",
     "parts_of_text",
     "read_lines",
@@ -57,6 +65,12 @@ __all__ = [
 
 # Imported when first asked for: they bring torch, which the settings do without.
 _HOMES = {
+    "FITTED": "_fits.store",
+    "Sensitivities": "_fits.sensitivity",
+    "fill_fitted": "_fits.store",
+    "fitted_keys": "_fits.store",
+    "forecast_fitted": "_fits.store",
+    "measure": "_fits.sensitivity",
     "Calibration": "_shared.texts",
     "Collection": "_shared.collection",
     "Counts": "_shared.statistic",

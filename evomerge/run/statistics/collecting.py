@@ -15,7 +15,7 @@ from evomerge.run import environment
 from evomerge.run.recipes.space import alone
 from evomerge.run.run_config import RunConfig
 from evomerge.run.statistics.required import Required, computing
-from evomerge.statistics import Calibration, Limits, Progress, StatisticsFolder, fill
+from evomerge.statistics import FITTED, Calibration, Limits, Progress, StatisticsFolder, fill, fill_fitted
 from evomerge.texts import duration
 
 _FIRST, _EVERY = 5.0, 30.0  # seconds until the first line of progress, and between lines
@@ -66,7 +66,9 @@ class Collector:
             KeyboardInterrupt: If told to stop; what is collected stays, and the next time goes on from there.
         """
         missing = self.missing(required)
-        for model, own in _by_model(missing):
+        for name in dict.fromkeys(one.name for one in missing if one.name in FITTED):
+            self._fit([one for one in required if one.name == name], say)
+        for model, own in _by_model([one for one in missing if one.name not in FITTED]):
             live = self.load(model)
             for calibration, wanted in _by_texts(own):
                 what = f"{', '.join(dict.fromkeys(one.name for one in wanted))} of {model.label}"
@@ -77,6 +79,17 @@ class Collector:
             del live
             environment.give_back_memory()
         return missing
+
+    def _fit(self, together: Sequence[Required], say: Say) -> None:
+        """Fits what is of all models together."""
+        labels = ", ".join(one.model.label for one in together)
+        say(f"fitting {together[0].name} of {labels} on {sum(len(one.calibration.passages) for one in together)} texts")
+        live = self.load(together[0].model)
+        notice = _Steps(say, self.stop)
+        experts, texts = [self.checkpoints[one.model] for one in together], [one.calibration for one in together]
+        fill_fitted(self.folder, live, experts, texts, [one.keyed for one in together], notice.say)
+        del live
+        environment.give_back_memory()
 
     def load(self, model: ModelRef) -> LiveModel:
         """A model alone, whose tensors have the reference's names.
@@ -122,6 +135,26 @@ class _Notice:
             self._due = time.monotonic() + _EVERY
             left = duration(progress.left)
             self._say(f"collecting {self._what}: {progress.done} of {progress.total} texts, about {left} left")
+
+
+class _Steps:
+    """Lines about a fit's steps, now and then."""
+
+    def __init__(self, say: Say, stop: Callable[[], str]) -> None:
+        self._say, self._stop = say, stop
+        self._due = time.monotonic() + _FIRST
+
+    def say(self, text: str) -> None:
+        """Told of each step.
+
+        Raises:
+            KeyboardInterrupt: If told to stop.
+        """
+        if self._stop() != "none":
+            raise KeyboardInterrupt
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + _EVERY
+            self._say(text)
 
 
 def _by_model(required: Sequence[Required]) -> Iterator[tuple[ModelRef, list[Required]]]:

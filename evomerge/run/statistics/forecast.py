@@ -55,6 +55,10 @@ def forecast(required: Sequence[Required], checkpoints: Checkpoints, config: Run
             wanted = [one.keyed.wanted for one in own]
             known[key] = statistics.forecast(checkpoints.reference, own[0].calibration, wanted, limits, settings)
         found.append(known[key])
+    fitted = list({one.key: one for one in required if one.name in statistics.FITTED}.values())
+    if fitted:
+        texts = [one.calibration for one in fitted]
+        found.append(statistics.forecast_fitted(checkpoints.reference, texts, limits, settings))
     if not found:
         return None
     notes = dict.fromkeys(f"{name}: {text}" for one in known.values() for name, text in one.notes)
@@ -68,10 +72,10 @@ def forecast(required: Sequence[Required], checkpoints: Checkpoints, config: Run
 
 
 def _together(required: Sequence[Required]) -> Iterator[list[Required]]:
-    """The statistics that go through one model on the same texts together; of fits nothing is foretold."""
+    """The statistics that go through one model on the same texts together, apart from fits."""
     found: dict[tuple[str, str], dict[str, Required]] = {}
     for one in required:
-        if one.name not in statistics.names():
+        if one.name in statistics.FITTED:
             continue
         place = (str(one.keyed.about["model"]), one.calibration.digest)
         found.setdefault(place, {})[one.key] = one

@@ -73,6 +73,9 @@ def required(
     problems: list[str] = []
     found: list[Required] = []
     for need in needs:
+        if need.statistic in statistics.FITTED:
+            found += _fitted(need, recipe, texts, config, problems)
+            continue
         for model, label in _readers(need, recipe, problems):
             wanted = _wanted(need, config, checkpoints)
             try:
@@ -85,6 +88,22 @@ def required(
     if problems:
         raise InputError(list(dict.fromkeys(problems)))
     return tuple(found)
+
+
+def _fitted(need: Need, recipe: Recipe, texts: Texts, config: RunConfig, problems: list[str]) -> Iterator[Required]:
+    """A statistic that is fitted to all models together, on the texts of all of them."""
+    readers = list(_readers(need, recipe, problems))
+    own: list[Calibration] = []
+    for model, label in readers:
+        try:
+            own.append(texts.calibration(label, model))
+        except InputError as error:
+            problems += error.problems
+    if not own or len(own) < len(readers):
+        return
+    keys = statistics.fitted_keys([fingerprint_of_ref(model) for model, _ in readers], own, computing(config))
+    for (model, label), calibration, keyed in zip(readers, own, keys, strict=True):
+        yield Required(model, calibration, texts.of(label).origin, keyed)
 
 
 def computing(config: RunConfig) -> str:

@@ -55,7 +55,7 @@ def fill(
         raise ValueError("a key names other texts, or another type of the model, than those that are given")
     by_key = {one.key: one for one in wanted}
     absent = folder.missing(by_key)
-    with _alone(folder.path, absent):
+    with alone(folder.path, absent):
         missing = [by_key[key] for key in folder.missing(absent)]  # another process may have been faster
         if missing:
             _collect(folder.path, live, calibration, missing, limits or Limits(), report)
@@ -116,7 +116,7 @@ def _described(collection: Collection, key: str, unseen: Sequence[str]) -> dict[
 
 
 @contextmanager
-def _alone(path: Path, keys: Sequence[str]) -> Iterator[None]:
+def alone(path: Path, keys: Sequence[str]) -> Iterator[None]:
     """Waits until no other process collects any of these, and keeps others waiting until this one is done, or dies."""
     with ExitStack() as stack:
         for key in sorted(keys):  # in one order, so that two never wait for each other
