@@ -25,7 +25,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 
 import evomerge
-from evomerge import methods
+from evomerge import methods, statistics
 from evomerge.analysis.pareto import hypervolume
 from evomerge.evaluation import Evaluation
 from experiments import json_lines
@@ -33,7 +33,7 @@ from experiments.methods.page import committed, write
 
 CANDIDATES, ITEMS = 60, 64
 RESULTS, WORK = Path("results/methods"), Path("experiments/methods/work")
-STEPS: Mapping[str, tuple[str, ...]] = {"task_arithmetic": ("lines", "svc"), "ties": ("lines", "svc")}
+STEPS: Mapping[str, tuple[str, ...]] = dict.fromkeys(("task_arithmetic", "ties"), ("lines", "svc", "aim"))
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,10 @@ def families(models: Path) -> dict[str, Family]:
 def ways() -> Iterator[Way]:
     """All methods that merge two models, and some with steps after the merge."""
     for name in methods.names():
-        least, most = methods.load(name).models
-        if least <= 2 and (most is None or most >= 2):
+        method = methods.load(name)
+        least, most = method.models
+        read = {need.statistic for need in method.needs(method.resolve({}))}
+        if least <= 2 and (most is None or most >= 2) and read <= set(statistics.names()):
             yield Way(name)
             yield from (Way(name, (step,)) for step in STEPS.get(name, ()))
 
@@ -105,6 +107,8 @@ def search(family: Family, way: Way, seed: int, folder: Path) -> dict[str, Any]:
         **family.values,
         **({"post": list(way.post)} if way.post else {}),
         method=way.method,
+        # Of the search items, which is what all other methods see; kept for the next search of the same models.
+        **{"statistics.folder": str(folder.parent / "statistics")},
         genome="auto",
         objectives=[f"{task}.acc" for task in family.tasks],
         evaluations=CANDIDATES,
