@@ -124,12 +124,21 @@ def _plain(found: MergeMethod | PostProcess) -> dict[str, Any]:
 
 def _needs(method: MergeMethod | PostProcess) -> list[str]:
     if isinstance(method, PostProcess):
-        return ["a base"]
+        return ["a base", *_statistics(method)]
     base = {"required": "a base", "optional": "no base", "either": "models, or deltas with a base", "none": "no base"}
     least, most = method.models
     count = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
     found = [base[method.base], f"{count} model{'' if most == least == 1 else 's'}"]
-    return [*found, "random masks"] if method.stochastic else found
+    return [*found, *(["random masks"] if method.stochastic else []), *_statistics(method)]
+
+
+def _statistics(found: MergeMethod | PostProcess) -> list[str]:
+    """The statistics of texts that it reads, each with whose they are."""
+    whose = {"models": "each model", "base": "the base"}
+    read: dict[str, list[str]] = {}
+    for need in found.needs(found.resolve({})):
+        read.setdefault(need.statistic, []).append(whose[need.of])
+    return [f"statistic `{name}` of {' and '.join(of)}" for name, of in read.items()]
 
 
 def _cost(method: MergeMethod | PostProcess) -> str:
