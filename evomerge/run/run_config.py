@@ -73,6 +73,7 @@ class RunConfig:
         seed: The root seed.
         run_dir: The run's folder; None is ``runs/`` and the run's identity.
         start_from: A run whose front joins the initial population.
+        start_sensitivity: Temperatures of Sens-Merging's softmax over experts, layer by layer, each one more start.
         start_temperature: Of the softmax over the experts' losses that weighs them in one more start; None: none.
         offline: Whether the hub is out of bounds; None only before that is settled.
         genome: The search space.
@@ -161,6 +162,16 @@ class RunConfig:
         default=None,
         metadata=setting(
             "also start from experts weighted by softmax(-loss / this); null: not", form="positive number"
+        ),
+    )
+    start_sensitivity: tuple[float, ...] = field(
+        default=(),
+        metadata=setting(
+            "also start from experts weighted layer by layer by their sensitivity to their own texts, as Sens-Merging "
+            "does, at these temperatures: [0.03,0.1,0.3]; []: not",
+            form="numbers",
+            low=0.001,
+            high=100.0,
         ),
     )
     offline: bool | None = field(default=None, metadata=OFFLINE)

@@ -26,10 +26,12 @@ from evomerge.run.cluster import sharing
 from evomerge.run.description.identity import run_identity, worded
 from evomerge.run.description.manifest import run_manifest
 from evomerge.run.recipes.searching import searcher_settings
+from evomerge.run.recipes.sensitive_starts import Shares, by_sensitivities
 from evomerge.run.recipes.starts import by_losses, without_subsets
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.runtime import tuned, with_verification, worker_settings
 from evomerge.run.statistics.collecting import Collector
+from evomerge.run.statistics.sensitivities import shares_of
 from evomerge.search import Progress, RepeatedFailures, SearchPlan, SearchResult, factory, run
 from evomerge.search.events import Event, Phase
 from evomerge.store import LeaseLost, RunStore, identity, read_manifest
@@ -129,15 +131,18 @@ def search(
     shared = executors.load(assembly.config.executor.name).external
     with RunStore.open(folder, manifest, prepared.identity) as store:
         store.write_json("items.json", _items(assembly.suite))
+        collector: Collector | None = None
         if executors.load(assembly.config.executor.name).needs_model:
-            collector_of(assembly, stop).collect(assembly.statistics, say)
+            collector = collector_of(assembly, stop)
+            collector.collect(assembly.statistics, say)
+        shares = shares_of(assembly, store, collector, say)
         if shared:
             sharing.begin(folder, assembly.written, prepared.settings)
         sharing.reopen(folder)
         executor = make_executor(assembly, prepared.settings, folder)
         if isinstance(executor, SharedFolder):
             executor.check = store.check
-        plan = replace(search_plan(assembly), drafts=prepared.settings.fitness.drafts != "off")
+        plan = replace(search_plan(assembly, shares), drafts=prepared.settings.fitness.drafts != "off")
         with tracked.follow(store, assembly.written, assembly.objectives, warn) as followed:
             try:
                 listeners = (followed, functools.partial(_warn_of_limits, store, warn))
@@ -188,8 +193,13 @@ def _ended(folder: Path, error: BaseException, *, shared: bool) -> None:
         sharing.end(folder, str(error), failed=True)
 
 
-def search_plan(assembly: Assembly) -> SearchPlan:
-    """The plan that the loop follows."""
+def search_plan(assembly: Assembly, shares: Shares = ()) -> SearchPlan:
+    """The plan that the loop follows.
+
+    Args:
+        assembly: The search.
+        shares: Of each start by sensitivity, the shares of the experts by group; see `by_sensitivities`.
+    """
     config = assembly.config
     return SearchPlan(
         genome=assembly.spec,
@@ -208,14 +218,24 @@ def search_plan(assembly: Assembly) -> SearchPlan:
         clusters=assembly.suite.cluster,
         steady=searcher_settings(config).population if config.asynchronous else None,
         pool=assembly.pool,
-        later_starts=_later_starts(assembly),
+        later_starts=_later_starts(assembly, shares),
     )
 
 
-def _later_starts(assembly: Assembly) -> Callable[[Mapping[str, Evaluation]], NDArray[np.float64]] | None:
-    """The start that follows from the experts' losses, where one is wanted."""
-    temperature = assembly.config.start_temperature
-    return None if temperature is None else functools.partial(by_losses, assembly.spec, assembly.method, temperature)
+def _later_starts(
+    assembly: Assembly, shares: Shares
+) -> Callable[[Mapping[str, Evaluation]], NDArray[np.float64]] | None:
+    """The starts that follow from the experts' losses and sensitivities, where they are wanted."""
+    spec, method, temperature = assembly.spec, assembly.method, assembly.config.start_temperature
+    if temperature is None and not shares:
+        return None
+    sensitive = by_sensitivities(spec, method, assembly.checkpoints.merged_names, shares)
+
+    def starts(baselines: Mapping[str, Evaluation]) -> NDArray[np.float64]:
+        by_loss = sensitive[:0] if temperature is None else by_losses(spec, method, temperature, baselines)
+        return np.vstack([by_loss, sensitive])
+
+    return starts
 
 
 def aggregate(suite: TaskSuite, responses: Sequence[Response]) -> dict[str, float]:

@@ -46,6 +46,7 @@ INSIDE = {
     "seed": "seed",
     "start_from": "starts",
     "start_temperature": "starts",
+    "start_sensitivity": "starts",
     **{
         f"genome.{name}": f"genome.settings.{name}"
         for name in (
@@ -145,7 +146,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "items_per_task": 11, "test_items_per_task": 9, "objectives": "[second.gold_logprob]",
         "constraints": "['python.size >= 0']", "patterns": "[[attention, 'self_attn']]",
         "unmatched": "keep", "embeddings": "base", "tokenizer": "base", "layer_pattern": "'layers\\.(\\d+)\\.'",
-        "functions": f"[{tmp_path / 'own.py'}:size]", "seed": 3, "start_temperature": 5,
+        "functions": f"[{tmp_path / 'own.py'}:size]", "seed": 3, "start_temperature": 5, "start_sensitivity": "[0.1]",
         "genome.depth": "smooth", "genome.block_size": 2, "genome.control_points": 2,
         "genome.basis": "cosine", "genome.split_kinds": "true", "genome.own_groups": "[norm]",
         "genome.frozen": "[norm]", "genome.fixed": "{layer * mlp: {density: 0.5}}", "genome.bounds": "{weight: [0, 1]}",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from evomerge import methods
@@ -19,6 +20,7 @@ from evomerge.run.description.identity import run_identity, worded
 from evomerge.run.recipes.starts import SUBSET, by_losses, loss_notes, subset_starts, without_subsets
 from evomerge.run.runtime import worker_settings
 from evomerge.run.search import prepare, search
+from evomerge.statistics import Sensitivities
 from evomerge.store import RunStore, identity
 from tests.building import perturbed
 from tests.run.family import Family
@@ -143,3 +145,23 @@ def test_runs_from_before_there_were_subsets_go_on(
         assert manifest["starts"] == list(names)
         assert first_batch(folder)[: len(began)] == began
         assert len([e for e in RunStore.read(folder).evaluations("search") if e.batch]) >= 12
+
+
+def test_a_search_begins_at_the_experts_weighted_by_sensitivity(family: Family, tmp_path: Path) -> None:
+    """Layer by layer and at each temperature; what was measured is kept, and resuming finds the same."""
+    changes = {"start_sensitivity": "[0.03,0.1]", "confirm.finalists": 0, "genome": "layer", "evaluations": 9}
+    changes |= {"statistics.sequences": 3}
+    assert family.search(tmp_path / "run", **changes) == 0
+    store = RunStore.read(tmp_path / "run")
+    kept = store.read_json("sensitivities.json")
+    assert kept is not None
+    measured = Sensitivities(tuple(kept["groups"]), np.array(kept["alpha"]), np.array(kept["tau"]))
+    rows = [Recipe.from_json(e.recipe) for e in store.evaluations("search") if e.batch == 1]
+    for temperature in (0.03, 0.1):
+        wanted = 2 * measured.shares(temperature)[:, measured.groups.index("layer 1")]
+        labels = [group.label for group in rows[0].groups.groups]
+        row = next(place for place, label in enumerate(labels) if label == "layer 1")
+        assert any(recipe.coefficients["weight"][row] == pytest.approx(wanted, abs=1e-6) for recipe in rows)
+    before = (tmp_path / "run" / "evaluations.jsonl").read_bytes()
+    assert family.search(tmp_path / "run", **changes) == 0
+    assert (tmp_path / "run" / "evaluations.jsonl").read_bytes() == before

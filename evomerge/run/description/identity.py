@@ -45,6 +45,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
             "points": list(assembly.start_names),
             "genomes": hashlib.sha256(assembly.starts.tobytes()).hexdigest(),
             **({LOSSES: config.start_temperature} if config.start_temperature is not None else {}),
+            **_sensitivities(assembly),
         },
         "objectives": [objective.to_json() for objective in assembly.objectives],
         "constraints": [constraint.to_json() for constraint in assembly.constraints],
@@ -135,3 +136,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): plain(inner) for name, inner in value.items()}
     return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _sensitivities(assembly: Assembly) -> dict[str, Any]:
+    """Temperatures of starts by sensitivity, and the texts that it is measured on."""
+    temperatures, texts = assembly.config.start_sensitivity, assembly.texts
+    if not temperatures or texts is None:
+        return {}
+    digests = [texts.calibration(model.label, model).digest for model in assembly.experts]
+    return {"sensitivity": list(temperatures), "sensitivity_texts": digests}

@@ -70,13 +70,21 @@ def check_searcher(config: RunConfig, problem: Problem, pool: Callable[[], Exper
 def _misplaced(config: RunConfig) -> list[str]:
     """Settings that would change nothing, or mean something else from one candidate to the next."""
     if config.recipe is not None:
-        text = "start_temperature: weighs the models of models=, and a recipe's numbers are its start"
-        return [] if config.start_temperature is None else [text]
+        given = {"start_temperature": config.start_temperature, "start_sensitivity": config.start_sensitivity or None}
+        return [
+            f"{key}: weighs the models of models=, and a recipe's numbers are its start"
+            for key, value in given.items()
+            if value is not None
+        ]
     name = config.searcher.name
     if not searchers.load(name).recipes:
         return []
     instead = "leave it out, or choose a searcher of coefficients, such as cmaes"
-    starts = {"start_temperature": config.start_temperature, "start_from": config.start_from}
+    starts = {
+        "start_temperature": config.start_temperature,
+        "start_sensitivity": config.start_sensitivity or None,
+        "start_from": config.start_from,
+    }
     if config.genome.layers != KEPT:
         return [f"genome.layers: searcher {name} proposes models alone, with all of their layers; {instead}"]
     problems = [

@@ -35,7 +35,8 @@ def calibration(
     if checkpoints is None or suite is None or spec is None:
         return None
     template = spec.template
-    if not _needs(spec, checkpoints) or (template.statistics and not config.calibration and not config.calibration_of):
+    keyed = template.statistics and not config.calibration and not config.calibration_of
+    if (not _needs(spec, checkpoints) or keyed) and not config.start_sensitivity:
         return None
     unlike = template.tokenizer != Tokenizer() or template.embeddings != "merge"
     texts = read_texts(config, checkpoints, suite, unlike=unlike)
