@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ def shares_of(assembly: Assembly, store: RunStore, collector: Collector | None, 
     temperatures = assembly.config.start_sensitivity
     if not temperatures or assembly.texts is None:
         return ()
-    kept: Mapping[str, Any] | None = store.read_json(FILE)
+    kept = store.read_json(FILE)
     if kept is None:
         if collector is None:
             return ()
@@ -41,7 +41,7 @@ def shares_of(assembly: Assembly, store: RunStore, collector: Collector | None, 
     return [dict(zip(found.groups, found.shares(one).T.tolist(), strict=True)) for one in temperatures]
 
 
-def _measured(assembly: Assembly, collector: Collector, say: Callable[[str], None]) -> dict[str, object]:
+def _measured(assembly: Assembly, collector: Collector, say: Callable[[str], None]) -> dict[str, Any]:
     assert assembly.texts is not None
     models, checkpoints = assembly.experts, assembly.checkpoints
     groups = {name: group_of(assembly.spec, name) for name in checkpoints.merged_names}
