@@ -161,11 +161,23 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "model.threads": 2, "model.merge_dtype": "bfloat16", "model.out_dtype": "float16",
     }  # fmt: skip
     # A recipe has its own models and groups, see test_recipe_search; filters are another way to split than kinds.
+    # Layers that go have a space of their own, too.
+    fewer = {"genome.layers", "genome.fewer", "genome.influence"}
     # And an asynchronous search asks every candidate all items, and weights that follow a rule have no bounds.
     rules = {"genome.weights", "genome.averaging", "genome.metrics"}
     # What statistics are computed on counts for methods that read some, see test_statistics.
     read = {key for key, place in INSIDE.items() if place == "statistics"}
-    alone = {"start_from", "recipe", "genome.searched", "genome.filters", "mode", "fitness.think_end", *rules, *read}
+    alone = {
+        "start_from",
+        "recipe",
+        "genome.searched",
+        "genome.filters",
+        "mode",
+        "fitness.think_end",
+        *rules,
+        *read,
+        *fewer,
+    }
     assert set(inside) == set(INSIDE) - alone
     started = identity(family, start_from=finished)  # by itself: such a run has the same models and method
     assert {name for name in plain if started[name] != plain[name]} == {"starts"}
@@ -174,6 +186,9 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
     ruled = {"genome.weights": "metric", "genome.averaging": "sma", "genome.metrics": "[1, 2]"}
     followed = identity(family, base=str(family.folder / "base"), **ruled)
     assert not [name for name in rules if at(plain, INSIDE[name]) == at(followed, INSIDE[name])]
+    gone = {"genome.layers": "removed", "genome.fewer": "[1, 1]", "genome.influence": "[0.2, 0.1]"}
+    shorter = identity(family, base=str(family.folder / "base"), **gone)
+    assert not [name for name in fewer if at(plain, INSIDE[name]) == at(shorter, INSIDE[name])]
     # Where nothing is generated, as here, nothing ends thinking.
     free = "[{task: free, data: %s, question: '{{question}}', answer: '{{answer}}'}]"
     written = {
