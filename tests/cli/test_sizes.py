@@ -1,10 +1,10 @@
-"""The words of ``check``."""
+"""Sizes and times in words."""
 
 from __future__ import annotations
 
 import pytest
 
-from evomerge.cli.verbs import check
+from evomerge.cli.sizes import amount, span
 
 
 @pytest.mark.parametrize(
@@ -21,11 +21,11 @@ from evomerge.cli.verbs import check
     ],
 )
 def test_sizes_have_three_digits_and_a_unit(count: float, text: str) -> None:
-    assert check._size(count) == text
+    assert amount(count) == text
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.0123, "0.012 s"), (7.26, "7.3 s"), (99.6, "100 s"), (150, "2 min"), (9000, "2.5 h")]
 )
 def test_seconds_have_the_unit_that_people_would_choose(seconds: float, text: str) -> None:
-    assert check._time(seconds) == text
+    assert span(seconds) == text
