@@ -129,10 +129,13 @@ class TestNothingIsLeftBehind:
 
     def test_unbuilt_fields_and_size(self, family: Callable[..., Family], tmp_path: Path) -> None:
         base, one, two = family()
-        recipe = make_recipe("linear", [one, two], base, statistics=("5a" * 32,), post=(PostStep("widen"),))
+        recipe = make_recipe("linear", [one, two], base, post=(PostStep("widen"), PostStep("shrink")))
         with pytest.raises(InputError) as caught:
             merge_to_folder(recipe, tmp_path / "out")
         assert len(caught.value.problems) == 2
+        read = make_recipe("linear", [one, two], base, statistics=("5a" * 32,))
+        with pytest.raises(InputError, match="statistics"):
+            merge_to_folder(read, tmp_path / "out")
         with pytest.raises(InputError, match="is not a size"):
             merge_to_folder(recipe, tmp_path / "out", max_shard_size="huge")
         assert self.nothing_in(tmp_path)
