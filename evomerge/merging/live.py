@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from evomerge.checkpoints import CheckpointSource, TensorSpec, open_source
 from evomerge.errors import InputError
 from evomerge.merging.blueprint import AUTO, Blueprint, is_computed_weight, missing_weights
-from evomerge.merging.buffers import Buffer, checksum
+from evomerge.merging.buffers import Buffer, checksum, same_places
 from evomerge.merging.loop import Merger
 from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.spread import Spread, first, put
@@ -256,10 +256,7 @@ class LiveModel:
         for name, pieces in self._pieces.items():
             tensor = checkpoint.tensor(name)
             for piece in pieces:
-                there = piece.of_target(self._state[piece.target])
-                # NaN equals nothing; comparing as loaded keeps this a check of places, not of values.
-                here = piece.of_source(tensor).to(there.device, there.dtype)
-                if not torch.equal(there.nan_to_num(), here.nan_to_num()):
+                if not same_places(piece.of_target(self._state[piece.target]), piece.of_source(tensor)):
                     unlike.append(f"tensor {name!r} does not reach parameter {piece.target!r} by moving elements alone")
         unfilled = [name for name in self._unfilled() if not is_computed_weight(self.model, name)]
         unlike += [f"parameter {name!r} is not filled by any tensor of {str(checkpoint.path)!r}" for name in unfilled]
