@@ -78,6 +78,7 @@ def _collect(
         _write(path, window)
         for key, names in window.unseen.items():
             unseen[key] = (*unseen.get(key, ()), *names)
+        del window  # its arrays go before the next ones come
     for one in wanted:
         about = {"key": one.about, "complete": True, **_described(collection, one.key, unseen.get(one.key, ()))}
         write_text(path / one.key / DESCRIPTION, described_text(about))
