@@ -14,9 +14,9 @@ import torch
 from evomerge.errors import InputError
 from evomerge.merging import LiveModel
 from evomerge.statistics._shared.key import Wanted
-from evomerge.statistics._shared.observation import plain_experts
+from evomerge.statistics._shared.observing.observation import plain_experts
+from evomerge.statistics._shared.observing.sites import Taps, find_taps
 from evomerge.statistics._shared.passes import run, weight_of
-from evomerge.statistics._shared.sites import Taps, find_taps
 from evomerge.statistics._shared.statistic import Counts
 from evomerge.statistics._shared.texts import Calibration
 from evomerge.statistics._shared.windows import Pass, Plan, plan

@@ -16,7 +16,7 @@ from evomerge.checkpoints import CheckpointSource, stored_bytes
 from evomerge.merging import Blueprint, LiveModel, ModelSettings, weight_map
 from evomerge.statistics._shared.collection import Collection, Limits
 from evomerge.statistics._shared.key import Wanted
-from evomerge.statistics._shared.regions import storage_of
+from evomerge.statistics._shared.observing.regions import storage_of
 from evomerge.statistics._shared.simulation import Meter, spread_evenly
 from evomerge.statistics._shared.texts import Calibration, Passage
 from evomerge.statistics._shared.windows import Pass, Plan, Sum

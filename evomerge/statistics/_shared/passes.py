@@ -13,8 +13,8 @@ import torch
 
 from evomerge.fitness.inference.kv_cache import takes
 from evomerge.merging import LiveModel, Piece
-from evomerge.statistics._shared.observation import Use, observing
-from evomerge.statistics._shared.sites import Taps, entrance
+from evomerge.statistics._shared.observing.observation import Use, observing
+from evomerge.statistics._shared.observing.sites import Taps, entrance
 from evomerge.statistics._shared.texts import Passage
 from evomerge.statistics._shared.windows import Pass, Sum
 

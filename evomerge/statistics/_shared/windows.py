@@ -12,8 +12,8 @@ import torch
 
 from evomerge.errors import InputError
 from evomerge.statistics._shared.key import Wanted
+from evomerge.statistics._shared.observing.sites import Tap, Taps
 from evomerge.statistics._shared.registry import load
-from evomerge.statistics._shared.sites import Tap, Taps
 from evomerge.statistics._shared.statistic import Options, Shape, Statistic
 
 

@@ -13,8 +13,8 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 from evomerge.merging import LiveModel, Piece
-from evomerge.statistics._shared.observation import Use, observing, plain_experts
-from evomerge.statistics._shared.regions import Match, Part, Product, match, parts_of, storage_of
+from evomerge.statistics._shared.observing.observation import Use, observing, plain_experts
+from evomerge.statistics._shared.observing.regions import Match, Part, Product, match, parts_of, storage_of
 from evomerge.statistics._shared.statistic import Site
 
 _PROBED = 8  # tokens of the pass that shows what shares an input

@@ -15,7 +15,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.overrides import TorchFunctionMode
 
-from evomerge.statistics._shared.regions import Product, storage_of
+from evomerge.statistics._shared.observing.regions import Product, storage_of
 
 Use = Product | str
 """A product, or the name of a norm's module."""
