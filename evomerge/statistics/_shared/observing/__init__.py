@@ -1,1 +1,1 @@
-"""What tensors on disk are used for in a live model, and how their inputs and outputs are seen."""
+"""Uses of the tensors on disk in a live model, and how inputs and outputs of these uses are seen."""
