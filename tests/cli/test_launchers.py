@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_sweep import ENVIRONMENT, SEARCH
+from tests.cli.test_sweep import SEARCH
 
 pytestmark = pytest.mark.slow
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 LAUNCHERS = {
     "joblib": ("hydra_joblib_launcher", ["hydra.launcher.n_jobs=2"]),
     "submitit_local": ("hydra_submitit_launcher", []),

@@ -9,8 +9,8 @@ from pathlib import Path
 from tests.run.family import ROOT
 
 # Only where a run goes on with other versions than it began with, where not all candidates are asked all items, and
-# where steps follow the merge.
-SOMETIMES = {"versions_at_start", "allocation", "post"}
+# where steps follow the merge, and where statistics are read.
+SOMETIMES = {"versions_at_start", "allocation", "post", "statistics"}
 
 
 def test_readme_tells_the_fields(finished: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import transformers
@@ -49,14 +50,17 @@ def test_merge_and_evaluate(
     assert "first.acc" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("named", "problem"),
+    [
+        ({"post": [{"name": "low_rank"}]}, "there is no step after the merge 'low_rank'"),
+        ({"statistics": ["5a" * 32]}, "statistics names 1"),
+    ],
+)
 def test_what_is_not_built_is_refused_by_name(
-    plain: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    plain: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str], named: dict[str, Any], problem: str
 ) -> None:
-    data = plain.to_json()
-    data |= {"post": [{"name": "low_rank"}], "statistics": ["5a" * 32]}
-    (tmp_path / "recipe.json").write_text(json.dumps(data))
+    (tmp_path / "recipe.json").write_text(json.dumps(plain.to_json() | named))
     assert main(["merge", f"recipe={tmp_path / 'recipe.json'}", f"out={tmp_path / 'out'}"]) == 2
-    said = capsys.readouterr().err
-    assert "there is no step after the merge 'low_rank'" in said
-    assert "statistics names 1" in said
+    assert problem in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["recipe.json"]

@@ -158,12 +158,13 @@ def miscounted(recipe: Recipe) -> Iterator[str]:
 
 
 def _miscounted(recipe: Recipe, needs: Sequence[Need]) -> str:
-    reads = ", ".join(f"{need.statistic} of {_whose(need)}" for need in needs) or "none"
-    steps = "".join(f", {step.name}" for step in recipe.post)
+    reads = ", ".join(f"{need.statistic} of {_whose(need)}" for need in needs)
     count = sum(need.count(len(recipe.sources)) for need in needs)
+    wanted = f"{count} ({reads})" if count else "none"
+    steps = "".join(f", {step.name}" for step in recipe.post)
     return (
-        f"statistics: {recipe.method}{steps} read {count} ({reads}), but the recipe names {len(recipe.statistics)}; "
-        "a search fills them in by itself"
+        f"statistics names {len(recipe.statistics)}; expected {wanted}, which is what {recipe.method}{steps} reads; "
+        "recipes of a search name theirs by themselves"
     )
 
 
