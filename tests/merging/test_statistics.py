@@ -229,9 +229,11 @@ def test_what_is_missing_is_named_before_the_first_tensor(models: Family, tmp_pa
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match=r"fisher of one on the texts of one"):
         list(Merger(Checkpoints.open(recipe)).stream(recipe))
-    with pytest.raises(InputError, match=r"told read 4 \(fisher of every source, fisher of the base on .*names 0"):
+    with pytest.raises(
+        InputError, match=r"names 0; expected 4 \(fisher of every source, fisher of the base on .*told reads"
+    ):
         list(Merger(Checkpoints.open(recipe), statistics=source).stream(replace(recipe, statistics=())))
-    with pytest.raises(InputError, match=r"told read 4 .*names 3"):
+    with pytest.raises(InputError, match=r"names 3; expected 4 .*told reads"):
         Merger(Checkpoints.open(recipe)).plan(replace(recipe, statistics=KEYS[:3]))
 
 

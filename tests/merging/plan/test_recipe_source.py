@@ -176,7 +176,7 @@ def test_what_is_wrong_inside(family: Callable[..., Family]) -> None:
     broken = replace(recipe, sources=(replace(inner, coefficients={}), replace(inner, statistics=("5a" * 32,))))
     with pytest.raises(InputError) as caught:
         Merger(Checkpoints.open(recipe)).plan(broken)
-    assert "sources[1].recipe: statistics: dare_ties read 0" in str(caught.value)
+    assert "sources[1].recipe: statistics names 1; expected none" in str(caught.value)
     broken = replace(recipe, sources=(replace(inner, coefficients={}), inner))
     with pytest.raises(InputError, match=r"sources\[0\]: .*no values for coefficient 'weight'"):
         Merger(Checkpoints.open(recipe)).plan(broken)

@@ -29,7 +29,9 @@ def everything(recipe: Recipe) -> Recipe:
 def test_each_is_named() -> None:
     plain = make_recipe("ties", [Path("one"), Path("two")], Path("base"))
     assert list(unbuilt(plain)) == []
-    surplus = "statistics: ties read 0 (none), but the recipe names 1; a search fills them in by itself"
+    surplus = (
+        "statistics names 1; expected none, which is what ties reads; recipes of a search name theirs by themselves"
+    )
     assert list(unbuilt(everything(plain))) == [
         f"sources[1].recipe: {surplus}",
         "layers[0].scale is 2; this version scales no layers",
