@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from evomerge.kernels import Finite, channel_factors, fill
-from evomerge.methods._shared.averages import add_models
+from evomerge.methods._shared.averaging.averages import add_models
 from evomerge.methods._shared.coefficients import shared
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources

@@ -25,8 +25,8 @@ from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options, Starts
 from evomerge.methods._shared.mergekit import delta_mergekit, delta_parameters
 from evomerge.methods._shared.options import NORMALISE, RESCALE_OWN, TIE, VOTES
-from evomerge.methods._shared.ranks import prepare_ranks, ranks_bytes
 from evomerge.methods._shared.sparsify.magprune import EPSILON, magprune
+from evomerge.methods._shared.sparsify.ranks import prepare_ranks, ranks_bytes
 from evomerge.methods._shared.task_vector import each, merging
 from evomerge.recipe import Coefficient
 

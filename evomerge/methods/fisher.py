@@ -31,7 +31,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from evomerge.kernels import Finite, dot, fill
-from evomerge.methods._shared.averages import add_models
+from evomerge.methods._shared.averaging.averages import add_models
 from evomerge.methods._shared.coefficients import alone, per_model, proportions, shared, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.elementwise import summed

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from evomerge.kernels import Finite
-from evomerge.methods._shared.averages import add_models
+from evomerge.methods._shared.averaging.averages import add_models
 from evomerge.methods._shared.coefficients import model_starts, per_model, proportions, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources

@@ -19,8 +19,8 @@ wider than the user's limit on Gram matrices, and where a matrix is stored as (i
 used, whatever alpha. A channel that no model uses is averaged. The output head is a linear layer; tied to the
 embeddings, it is averaged.
 
-Forms and what they cost are told in :mod:`evomerge.methods._shared.regression`. Weights and alpha both searched take a
-decomposition of each matrix for each candidate; ``weights: fixed``, or two models and an ``alpha`` that is set, one
+Forms and what they cost are told in :mod:`evomerge.methods._shared.averaging.regression`. Weights and alpha both
+searched take a decomposition of each matrix for each candidate; ``weights: fixed``, or two models and an ``alpha`` that is set, one
 product of matrices; ``alpha: 0`` a pass over the models. Prepared are n arrays of the size of a matrix and of its Gram
 matrix each, one of each for two models and a set alpha, two and one with fixed weights.
 """
@@ -34,8 +34,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from evomerge.kernels import Finite, channel_factors, fill
-from evomerge.methods._shared import regression
-from evomerge.methods._shared.averages import add_models
+from evomerge.methods._shared.averaging import regression
+from evomerge.methods._shared.averaging.averages import add_models
 from evomerge.methods._shared.coefficients import alone, per_model, proportions, shared, weight
 from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources

@@ -5,8 +5,8 @@ from __future__ import annotations
 from evomerge.kernels import BernoulliMask
 from evomerge.methods._shared.coefficients import per_model
 from evomerge.methods._shared.inputs import Coefficients, TensorContext, TensorSources
-from evomerge.methods._shared.ranks import ranks_of
 from evomerge.methods._shared.sparsify.random_drop import random_key_of
+from evomerge.methods._shared.sparsify.ranks import ranks_of
 from evomerge.recipe import Coefficient
 
 # Above it the smallest elements would be kept with a probability so near zero that what is kept of them explodes when

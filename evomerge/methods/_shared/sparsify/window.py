@@ -10,7 +10,7 @@ from evomerge.kernels import NOTHING, Mask, RankWindow, Window
 from evomerge.methods._shared.coefficients import per_model
 from evomerge.methods._shared.inputs import Coefficients, Options, TensorContext, TensorSources
 from evomerge.methods._shared.options import ROUNDING
-from evomerge.methods._shared.ranks import prepare_ranks, ranks_bytes, ranks_of
+from evomerge.methods._shared.sparsify.ranks import prepare_ranks, ranks_bytes, ranks_of
 from evomerge.methods._shared.sparsify.top_k import (
     TopK,
     chunks_of,
