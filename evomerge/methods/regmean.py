@@ -20,9 +20,9 @@ used, whatever alpha. A channel that no model uses is averaged. The output head 
 embeddings, it is averaged.
 
 Forms and what they cost are told in :mod:`evomerge.methods._shared.averaging.regression`. Weights and alpha both
-searched take a decomposition of each matrix for each candidate; ``weights: fixed``, or two models and an ``alpha`` that is set, one
-product of matrices; ``alpha: 0`` a pass over the models. Prepared are n arrays of the size of a matrix and of its Gram
-matrix each, one of each for two models and a set alpha, two and one with fixed weights.
+searched take a decomposition of each matrix for each candidate; ``weights: fixed``, or two models and an ``alpha`` that
+is set, one product of matrices; ``alpha: 0`` a pass over the models. Prepared are n arrays of the size of a matrix and
+of its Gram matrix each, one of each for two models and a set alpha, two and one with fixed weights.
 """
 
 from __future__ import annotations
