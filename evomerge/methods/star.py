@@ -26,21 +26,18 @@ parameters 3.5 GB, and 1.1 GB with ``sums: 0``; of 1.2 billion 32 and 9.5 GB, wh
 from __future__ import annotations
 
 import numpy as np
-import torch
 
-from evomerge.kernels import Finite, Mixture, mix
-from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts, per_model, shared
+from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
 from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
+from evomerge.methods._shared.inputs import Options, Starts
 from evomerge.methods._shared.options import NORMALISE
-from evomerge.methods._shared.spectral.matrices import decomposing_bytes, stack_of
+from evomerge.methods._shared.spectral.matrices import decomposing_bytes
 from evomerge.methods._shared.spectral.options import STORED
 from evomerge.methods._shared.spectral.partial_sums import (
-    add_truncated,
     partial_sums_bytes,
     prepare_partial_sums,
 )
-from evomerge.methods._shared.task_vector import merging
+from evomerge.methods._shared.spectral.truncating import truncating
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
 
@@ -61,7 +58,6 @@ OTHERS = Option(
     "what tensors that are no matrices become: the base plus the deltas, weighted as those of matrices, or the base",
 )
 SUMS = Option(3, None, int, "number of partial sums of singular triples that are stored of each delta", low=0, high=64)
-_PLAIN = merging()
 
 
 def truncation(sums: np.ndarray, eta: float) -> tuple[int, float]:
@@ -73,21 +69,6 @@ def truncation(sums: np.ndarray, eta: float) -> tuple[int, float]:
     """
     rank = min(int(np.searchsorted(sums, eta * sums[-1])) + 1, len(sums))
     return rank, float(sums[-1] / sums[rank - 1])
-
-
-def merge(
-    context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
-) -> Finite | None:
-    """Writes the base plus lambda times the weighted truncated deltas; a model of weight zero takes no part."""
-    eta, weights = shared(coefficients["eta"]), per_model(coefficients["weight"])
-    if out.numel() and sources.options["others"] == "base" and stack_of(out.shape, context.kind) is None:
-        return mix(Mixture(sources.flat_base, []), out).finite
-    if eta >= 1 or not sources.prepared or not any(weights):
-        return _PLAIN(context, sources, coefficients, out)
-    divisor = (sum(weights) or 1.0) if sources.options["normalise"] == "weight" else 1.0
-    scale = shared(coefficients["lambda"]) / divisor
-    add_truncated(sources, lambda sums: truncation(sums, eta), [scale * weight for weight in weights], out)
-    return None
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
@@ -104,7 +85,7 @@ METHOD = MergeMethod(
     name="star",
     summary="leading singular triples of each delta, rescaled to its nuclear norm, averaged",
     paper="Lee et al. 2025, STAR: spectral truncation and rescale for model merging, https://arxiv.org/abs/2502.10339",
-    merge=merge,
+    merge=truncating("eta", lambda sums, eta, _: truncation(sums, eta)),
     coefficients=coefficients,
     options={
         "normalise": NORMALISE.choosing("weight", among=("weight", "none")),

@@ -20,17 +20,16 @@ Prepared is what :mod:`evomerge.methods.star` prepares, and a candidate costs th
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 
-from evomerge.kernels import Finite, Mixture, mix
-from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts, per_model, shared
+from evomerge.methods._shared.coefficients import delta_coefficients, delta_starts
 from evomerge.methods._shared.declaration import MergeMethod
-from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
+from evomerge.methods._shared.inputs import Options, Starts
 from evomerge.methods._shared.options import NORMALISE
-from evomerge.methods._shared.spectral.matrices import decomposing_bytes, stack_of
+from evomerge.methods._shared.spectral.matrices import decomposing_bytes
 from evomerge.methods._shared.spectral.options import STORED
-from evomerge.methods._shared.spectral.partial_sums import add_truncated, partial_sums_bytes, prepare_partial_sums
-from evomerge.methods._shared.task_vector import merging
+from evomerge.methods._shared.spectral.partial_sums import partial_sums_bytes, prepare_partial_sums
+from evomerge.methods._shared.spectral.truncating import truncating
 from evomerge.methods.star import OTHERS, SUMS
 from evomerge.recipe import Coefficient
 
@@ -44,23 +43,17 @@ RANK = Coefficient(
     maximum=1.0,
     doc="fraction of the rank that each delta's matrix can have, of which the largest singular triples are kept",
 )
-_PLAIN = merging()
 
 
-def merge(
-    context: TensorContext, sources: TensorSources, coefficients: Coefficients, out: torch.Tensor
-) -> Finite | None:
-    """Writes the base plus lambda times the weighted truncated deltas; a model of weight zero takes no part."""
-    rank, weights = shared(coefficients["rank"]), per_model(coefficients["weight"])
-    if out.numel() and sources.options["others"] == "base" and stack_of(out.shape, context.kind) is None:
-        return mix(Mixture(sources.flat_base, []), out).finite
-    if rank >= 1 or not sources.prepared or not any(weights):
-        return _PLAIN(context, sources, coefficients, out)
-    divisor = (sum(weights) or 1.0) if sources.options["normalise"] == "weight" else 1.0
-    scale = shared(coefficients["lambda"]) / divisor
-    kept = int(rank * min(out.shape[-2:]))
-    add_truncated(sources, lambda sums: (min(kept, len(sums)), 1.0), [scale * weight for weight in weights], out)
-    return None
+def truncation(sums: np.ndarray, rank: float, most: int) -> tuple[int, float]:
+    """Number of singular triples that are kept, and their factor, which is 1.
+
+    Args:
+        sums: One for each triple whose singular value is not zero.
+        rank: A fraction of the rank that the matrix can have.
+        most: That rank.
+    """
+    return min(int(rank * most), len(sums)), 1.0
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:
@@ -78,7 +71,7 @@ METHOD = MergeMethod(
     summary="base plus weighted sum of deltas, of each the leading singular triples, a fraction of its rank",
     paper="the compression of Lu et al. 2024, Twin-Merging, https://arxiv.org/abs/2406.15479, and of Gargiulo et al. "
     "2025, Task singular vectors (TSV-Compress), https://arxiv.org/abs/2412.00081",
-    merge=merge,
+    merge=truncating("rank", truncation),
     coefficients=coefficients,
     options={
         "normalise": NORMALISE.choosing("none", among=("none", "weight")),
