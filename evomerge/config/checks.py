@@ -119,7 +119,9 @@ def shared_run(values: Mapping[str, Any]) -> list[str]:
 
 def run_or_sweep(values: Mapping[str, Any]) -> list[str]:
     """The folder of a run, or of the runs of a sweep."""
-    return [] if _is_sweep(values) else run_folder(values, "run")
+    if _is_sweep(values):
+        return ["prefer: picks a member of one run; leave it out for a sweep"] if values.get("prefer") else []
+    return run_folder(values, "run")
 
 
 def any_run(values: Mapping[str, Any]) -> list[str]:

@@ -97,7 +97,10 @@ _EXAMPLES = {
     "status": ("evomerge status run=runs/x", "evomerge status run=runs/x watch=2 (again every two seconds)"),
     "submit": ("evomerge submit models=[A,B] base=C tasks=[t1,t2] run_dir=/shared/x submit.workers=16 submit.gpus=2",),
     "worker": ("evomerge worker run=runs/x workers=4",),
-    "export": ("evomerge export run=runs/x member=knee out=merged",),
+    "export": (
+        "evomerge export run=runs/x member=knee out=merged",
+        "evomerge export run=runs/x member=weights:0.7,0.3 out=merged (in the order of the objectives)",
+    ),
     "statistics": (
         "evomerge statistics list",
         "evomerge statistics collect models=[A,B] base=C method=fisher tasks=[t1] calibration=[texts.jsonl]",

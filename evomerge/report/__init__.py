@@ -38,23 +38,24 @@ def uneven_baselines(store: RunStore) -> list[str]:
     return caveats.uneven_baselines(Results(store))
 
 
-def write(folder: str | Path) -> tuple[Path, ...]:
+def write(folder: str | Path, prefer: str | None = None) -> tuple[Path, ...]:
     """Writes a run's report into its folder.
 
     Args:
         folder: A run's folder; the search may still be going on.
+        prefer: Whom the findings are about: ``weights:0.7,0.3``, ``reference:0.6,0.5``, or None for the knee.
 
     Returns:
         The paths of ``report.html``, ``report.md``, ``front.json``, ``front.csv`` and ``front.png``.
 
     Raises:
-        InputError: If the folder holds no run.
+        InputError: If the folder holds no run, or the preference cannot be read.
     """
     # Not before: checks, merges and workers import this room and draw nothing.
     from evomerge.report.figure import front_figure
 
     store = RunStore.read(folder)
-    facts = Facts(store)
+    facts = Facts(store, prefer)
     return (
         store.write_text("report.html", report_page(facts)),
         store.write_text("report.md", report_markdown(facts)),

@@ -12,6 +12,8 @@ from evomerge.analysis import Interval
 from evomerge.evaluation import SPLITS
 from evomerge.report import caveats, costs
 from evomerge.report.findings.headline import headline, margin_words
+from evomerge.report.findings.indicators import Indicators, indicator_words, indicators
+from evomerge.report.findings.preference import read_preference
 from evomerge.report.findings.procedure import Procedure, procedure
 from evomerge.report.findings.scoring import scoring
 from evomerge.report.findings.sentences import chosen_sentences, objective_sentence
@@ -55,15 +57,21 @@ class Baseline:
 class Facts:
     """A run's facts.
 
+    Args:
+        store: The run.
+        prefer: Whom to choose instead of the knee, see :mod:`evomerge.report.findings.preference`; None is the knee.
+
     Attributes:
         results: The run's records.
+        preference: The preference as it was read; None where there is none.
         members: Its front.
         baselines: Base, experts, uniform average and tuned reference.
     """
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RunStore, prefer: str | None = None) -> None:
         self.results = Results(store)
-        self.members = front_members(self.results)
+        self.preference = None if prefer is None else read_preference("prefer", prefer, self.results.objectives)
+        self.members = front_members(self.results, self.preference)
         self.baselines = [self._baseline(name) for name in self.results.names]
 
     @property
@@ -84,7 +92,7 @@ class Facts:
     @property
     def headline(self) -> str:
         """The sentence to take away."""
-        return headline(self.results, self.members)
+        return headline(self.results, self.members, self.preference is not None)
 
     @property
     def sentences(self) -> dict[str, str]:
@@ -112,6 +120,31 @@ class Facts:
     def trace(self) -> Trace:
         """Course of the search."""
         return trace(self.results)
+
+    @cached_property
+    def indicators(self) -> dict[str, Indicators]:
+        """Split to indicators of the front there: of all feasible candidates, then of members by their own scores."""
+        records = {
+            "search": [e for e in self.results.candidates if self.results.scored(e) and self.results.feasible(e)],
+            "selection": [m.selection for m in self.members if m.selection is not None and m.selection_scores],
+            "test": [m.test for m in self.members if m.test is not None and m.test_scores],
+        }
+        found = {split: indicators(self.results, split, front) for split, front in records.items()}
+        return {split: one for split, one in found.items() if one is not None}
+
+    @property
+    def indicator_note(self) -> str:
+        """The points that indicators are measured from, in words; those of the scores that are shown first."""
+        split = next((split for split in reversed(self.indicators)), None)
+        return "" if split is None else indicator_words(self.results, self.indicators[split], split, self.unit)
+
+    @property
+    def preferring(self) -> tuple[str, str]:
+        """Preferences as a person may write them: more of the first objective, and the best scores there are."""
+        some = next(iter(self.indicators.values()), None)
+        n = len(self.results.objectives)
+        wished = some.ideal if some is not None else (0.5,) * n
+        return f"weights:{','.join(['2', *['1'] * (n - 1)])}", f"reference:{','.join(f'{v:.3g}' for v in wished)}"
 
     @cached_property
     def samples(self) -> dict[str, Any]:
@@ -166,6 +199,8 @@ class Facts:
     @property
     def knee(self) -> str:
         """The name for people of the chosen member: of a single objective that with the best score it is chosen by."""
+        if self.preference is not None:
+            return self.preference.words
         return "knee" if len(self.results.objectives) > 1 else f"best {SPLIT_WORDS[self.choice]} score"
 
     @property

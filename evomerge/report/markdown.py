@@ -8,7 +8,7 @@ from typing import Any
 
 from evomerge.report.facts import Facts
 from evomerge.report.results import short_name
-from evomerge.report.wording import SPLIT_WORDS, count, drop, duration, gap, score, whole
+from evomerge.report.wording import SPLIT_WORDS, count, drop, duration, gap, number, score, whole
 
 _SPACES = re.compile(r"[^\S\u00a0\u202f]+")  # line ends and spaces, but those that hold a number and its unit together
 
@@ -22,6 +22,7 @@ def report_markdown(facts: Facts) -> str:
         ["![Scores of the front's members and of the baselines](front.png)", ""],
         _members(facts),
         _baselines(facts),
+        _indicators(facts),
         _optimism(facts),
         _costs(facts),
         _failures(facts),
@@ -118,6 +119,17 @@ def _baselines(facts: Facts) -> list[str]:
                 row.append(text(whole(found, unit)) if found else "–")
         rows.append(row)
     return ["## Baselines", "", *table(header, rows)] if rows else []
+
+
+def _indicators(facts: Facts) -> list[str]:
+    if not facts.indicators:
+        return []
+    header = ["scores on", "hypervolume", "of the baselines alone", "R2", "of the baselines alone"]
+    rows = [
+        [f"{SPLIT_WORDS[split]} items", *map(number, (f.hypervolume, f.baselines[0], f.r2, f.baselines[1]))]
+        for split, f in facts.indicators.items()
+    ]
+    return ["## The front in one number", "", *table(header, rows), text(facts.indicator_note), ""]
 
 
 def _optimism(facts: Facts) -> list[str]:

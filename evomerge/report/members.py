@@ -22,6 +22,7 @@ from evomerge.report.findings.comparison import (
     marked,
 )
 from evomerge.report.findings.holding import Holding, hold, with_needed
+from evomerge.report.findings.preference import Preference
 from evomerge.report.results import Results
 from evomerge.store import RunStore
 
@@ -48,7 +49,7 @@ class Member:
         versus_tuned: Objective label to the comparison with the tuned reference; empty where there is none.
         holding: Whether it holds what the best expert of every objective reaches, to within the margin.
         knee: Whether it is what a person gets who asks for one model: the knee of the finalists, by the scores that
-            they were chosen by, see `choice`.
+            they were chosen by, see `choice`; where a preference was given, what it picks among them.
         on_test_front: Whether no other member dominates it on held-out items.
         dominated_by: Baselines at least as good in every objective, and better in one, on held-out items.
     """
@@ -85,11 +86,12 @@ class Member:
         return {label: comparison.mark == BEATS for label, comparison in self.versus_expert.items()}
 
 
-def front_members(source: RunStore | Results) -> list[Member]:
+def front_members(source: RunStore | Results, preference: Preference | None = None) -> list[Member]:
     """The members of a run's front: feasible candidates that none dominates on search scores, and all confirmed ones.
 
     Args:
         source: The run.
+        preference: Whom to choose instead of the knee.
 
     Returns:
         Members, best in the first objective first, those without held-out scores last.
@@ -100,7 +102,7 @@ def front_members(source: RunStore | Results) -> list[Member]:
         return []
     ids = _identifiers([e.digest for e in chosen])
     members = [_member(results, evaluation, identifier) for evaluation, identifier in zip(chosen, ids, strict=True)]
-    return _held(results, _marked(results, _with_test_front(results, _with_knee(results, members))))
+    return _held(results, _marked(results, _with_test_front(results, _with_chosen(results, members, preference))))
 
 
 def choice(members: Sequence[Member]) -> tuple[list[Member], str]:
@@ -137,13 +139,16 @@ def _non_dominated(results: Results, evaluations: Sequence[Evaluation]) -> list[
     return [e for e, keep in zip(evaluations, mask, strict=True) if keep]
 
 
-def _with_knee(results: Results, members: list[Member]) -> list[Member]:
+def _with_chosen(results: Results, members: list[Member], preference: Preference | None) -> list[Member]:
     pool, split = choice(members)
     asked = {member.digest: getattr(member, split) for member in pool}
     feasible = [e for e in asked.values() if results.feasible(e)] or (list(asked.values()) if split != "search" else [])
     front = _non_dominated(results, feasible)
-    knee = front[pareto.knee(results.minimised(front))].digest if front else None
-    return [replace(member, knee=member.digest == knee) for member in members]
+    if not front:
+        return members
+    points = results.minimised(front)
+    row = pareto.knee(points) if preference is None else preference.choose(points, results.objectives)
+    return [replace(member, knee=member.digest == front[row].digest) for member in members]
 
 
 def _identifiers(digests: Sequence[str]) -> list[str]:

@@ -69,6 +69,7 @@ def _template() -> Template:
         "BEATS": BEATS,
         "WORSE": WORSE,
         "SAME": SAME,
+        "SPLIT_WORDS": wording.SPLIT_WORDS,
     }
     return environment.from_string(asset("report.html.j2"))
 

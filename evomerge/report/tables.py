@@ -34,6 +34,8 @@ def front_json(facts: Facts) -> dict[str, Any]:
             label: {split: {"members": drops[0], "baselines": drops[1]} for split, drops in splits.items()}
             for label, splits in facts.optimism.items()
         },
+        "preference": None if facts.preference is None else facts.preference.words,
+        "indicators": {split: found.to_json() for split, found in facts.indicators.items()},
         "members": [_member(member) for member in facts.members],
         "baselines": [_baseline(baseline) for baseline in facts.baselines],
     }

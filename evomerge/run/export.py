@@ -124,8 +124,8 @@ def export_member(
 
     Args:
         run: The run's folder.
-        member: An id or digest prefix, ``knee``, or ``best:TASK`` (by search score: picking by held-out score would
-            make that score optimistic).
+        member: An id or digest prefix, ``knee``, ``best:TASK`` or a preference, see
+            :func:`~evomerge.run.members.find_member` (never by held-out score: that would make it optimistic).
         out: The folder to make.
         max_shard_size: Largest weight file, such as ``5GB``, or in bytes.
         offline: Never ask the hub.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from evomerge.errors import InputError, suggest
 from evomerge.evaluation import PYTHON, Constraint, Evaluation, Objective, Response
 from evomerge.report import Member, choice, front_members
+from evomerge.report.findings.preference import FORMS, is_preference, read_preference
 from evomerge.search import Criteria
 from evomerge.store import RunStore, baselines, candidates
 
@@ -18,19 +19,22 @@ def find_member(store: RunStore, wanted: str) -> str:
 
     Args:
         store: The run.
-        wanted: An id or digest prefix, ``knee``, or ``best:TASK``.
+        wanted: An id or digest prefix, ``knee``, ``best:TASK``, or a preference: ``weights:0.7,0.3`` or
+            ``reference:0.6,0.5``, numbers in the order of the objectives or each with its name.
 
     Raises:
         InputError: If there is none, or several.
     """
     members = front_members(store)
-    if not members and (wanted == "knee" or wanted.startswith("best:")):
+    if not members and (wanted == "knee" or wanted.startswith("best:") or is_preference(wanted)):
         raise InputError(
             f"member: there is nothing to export: {empty_front(store)}. A candidate that is not on the front can be "
             "exported by its digest, see evaluations.jsonl"
         )
     if wanted == "knee":
         found = [member.digest for member in members if member.knee]
+    elif is_preference(wanted):
+        found = [member.digest for member in _preferred(store, wanted) if member.knee]
     elif wanted.startswith("best:"):
         found = [_best(store, members, wanted.removeprefix("best:"))]
     else:
@@ -39,12 +43,18 @@ def find_member(store: RunStore, wanted: str) -> str:
     if len(found) == 1:
         return found[0]
     ids = [member.id for member in members]
-    known = f"members are {', '.join(ids[:8])}{', ...' if len(ids) > 8 else ''}; also knee and best:TASK"
+    known = f"members are {', '.join(ids[:8])}{', ...' if len(ids) > 8 else ''}; also knee, best:TASK, {FORMS}"
     known = known if members else empty_front(store)
     what = "stands for several candidates" if found else "is no member of this run"
     if len(wanted) < _SHORTEST_PREFIX and any(digest.startswith(wanted) for digest in ids):
         what = f"is too short for a digest; write {_SHORTEST_PREFIX} digits or more"
     raise InputError(f"member: {wanted!r} {what}{suggest(wanted, [*ids, 'knee'] if ids else [])} ({known})")
+
+
+def _preferred(store: RunStore, wanted: str) -> list[Member]:
+    """The members, with the one that a preference picks as the chosen one."""
+    objectives = [Objective.from_json(data) for data in store.manifest["objectives"]]
+    return front_members(store, read_preference("member", wanted, objectives))
 
 
 def _best(store: RunStore, members: Sequence[Member], task: str) -> str:

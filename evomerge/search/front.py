@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.analysis.archive import Archive
+from evomerge.analysis.pareto import hypervolume
 from evomerge.evaluation import Evaluation
 from evomerge.search.criteria import Criteria
 
@@ -60,6 +61,20 @@ class Front:
     def points(self) -> NDArray[np.float64]:
         """Objective values of the members, minimised, ``(members, objectives)``."""
         return self._archive.points
+
+    def hypervolume(self, baselines: Iterable[Evaluation]) -> float | None:
+        """Volume of score space that the front dominates, from the worst baseline score of each objective on.
+
+        Args:
+            baselines: Baselines on the same split; failed ones do not count.
+
+        Returns:
+            The volume, in natural units; None of a single objective, and where no baseline was scored.
+        """
+        rows = [self._criteria.minimised(evaluation) for evaluation in baselines if evaluation.error is None]
+        if len(self._criteria.objectives) < 2 or not rows:
+            return None
+        return hypervolume(self.points(), np.max(rows, axis=0))
 
     def best(self) -> dict[str, float]:
         """Objective label to the best score of a feasible candidate, in natural units; empty while there is none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from evomerge.evaluation import Evaluation
 from evomerge.search.events import Event, Phase, Scored, Told
 from evomerge.search.front import Front
 from evomerge.search.status.stopwatch import Stopwatch
@@ -61,6 +62,7 @@ class Watch:
         self._fresh = 0
         self._seconds = {"merge": 0.0, "score": 0.0}
         self._front: Front | None = None
+        self._baselines: list[Evaluation] = []
         self._phase = Phase("", None)
         self._phase_begin = clock.elapsed()
         self._phase_fresh = 0
@@ -83,6 +85,8 @@ class Watch:
     def _scored(self, event: Scored) -> None:
         self._done.add(event.evaluation.digest)
         self._asked += event.asked
+        if self._phase.phase == "baselines":
+            self._baselines.append(event.evaluation)
         if self._front is not None and self._phase.criteria is not None:
             self._front.add(event.evaluation)
         self._batch = event.evaluation.batch
@@ -92,6 +96,10 @@ class Watch:
             for part in self._seconds:
                 self._seconds[part] += event.seconds.get(part, 0.0)
             self._report(self.progress())
+
+    def hypervolume(self) -> float | None:
+        """Hypervolume of the front now, see :meth:`Front.hypervolume`; None before there is a front."""
+        return self._front.hypervolume(self._baselines) if self._front is not None else None
 
     def progress(self) -> Progress:
         """The state now; there is no remaining time before something was made in this phase and session."""

@@ -60,14 +60,17 @@ def test_numbers_are_those_of_the_runs_own_reports(sweep_of: SweepOf) -> None:
     for name, front in fronts.items():
         tested = [member for member in front["members"] if member["test"]]
         if not tested:
-            assert group["runs"][name] == dict.fromkeys(["hypervolume", *labels])
+            assert group["runs"][name] == dict.fromkeys(["hypervolume", "R2", *labels])
             continue
         volumes[name] = area([[m["test"][label]["mean"] for label in labels] for m in tested], worst)
         assert group["runs"][name]["hypervolume"] == pytest.approx(volumes[name])
+        assert group["runs"][name]["R2"] >= 0.0
         for label in labels:  # of the member that is best on search items, there being no selection items
             best = max(m["search"][label]["mean"] for m in tested)
             scores = [m["test"][label]["mean"] for m in tested if m["search"][label]["mean"] == best]
             assert any(group["runs"][name][label] == pytest.approx(score) for score in scores)
+    order = sorted(volumes, key=lambda name: volumes[name])
+    assert group["runs"][order[0]]["R2"] >= group["runs"][order[-1]]["R2"], "less is better"
     ties = [volume for name, volume in volumes.items() if "ties" in name]
     found = group["settings"]["method=ties"]["hypervolume"]
     assert found["n"] == 3
@@ -111,7 +114,8 @@ def test_runs_are_compared_with_those_of_the_same_objectives(sweep_of: SweepOf) 
 
 def test_importance_is_said_or_said_to_be_unknown(sweep_of: SweepOf) -> None:
     many = data(sweep_of("three"))["groups"][0]["importance"]
-    assert list(many) == ["hypervolume", "gsm_made.exact_match,strict-match", "arc_made.acc", "wiki_made.perplexity"]
+    labels = ["gsm_made.exact_match,strict-match", "arc_made.acc", "wiki_made.perplexity"]
+    assert list(many) == ["hypervolume", "R2", *labels]
     keys = [effect["keys"] for effect in many["hypervolume"]["effects"]]
     assert keys == [["genome"], ["method"], ["seed"], ["genome", "method"]]
     few = data(sweep_of("once"))["groups"][0]

@@ -23,6 +23,7 @@ from evomerge.evaluation import Ask, Job, Outcome
 from evomerge.executors import ExecutorSettings
 from evomerge.executors._folder.work import Signature
 from evomerge.executors.folder import WorkFolder
+from evomerge.report.facts import Facts
 from evomerge.run.attach import WORK, write_config
 from evomerge.run.cluster import sharing
 from evomerge.run.run_config import RunConfig
@@ -153,6 +154,9 @@ def test_a_finished_run_says_what_its_records_say(tmp_path: Path) -> None:
         "south.loss": min(metrics["south.loss"] for metrics in scored),
     }
     assert state.items == 200
+    volume = Facts(store).trace.hypervolume[-1][1]
+    assert state.hypervolume == pytest.approx(volume)
+    assert any(f"; hypervolume {volume:.4g}" in line for line in lines_of(state))
     status = json.loads((tmp_path / "status.json").read_text())
     kept = {name: status[name] for name in ("phase", "batches", "evaluations", "finished", "reason", "seconds")}
     (tmp_path / "status.json").write_text(json.dumps(kept))

@@ -10,6 +10,6 @@ from evomerge.store import is_sweep
 
 def run(config: ReportConfig) -> int:
     """Writes the report and says where it is."""
-    for path in sweep.write(config.run) if is_sweep(config.run) else report.write(config.run):
+    for path in sweep.write(config.run) if is_sweep(config.run) else report.write(config.run, config.prefer):
         print(path)
     return 0

@@ -10,9 +10,10 @@ from evomerge.report.results import Results
 from evomerge.report.wording import PERCENT, count, number, shortened
 
 
-def headline(results: Results, members: Sequence[Member]) -> str:
-    """The one sentence to take away, from held-out items alone."""
+def headline(results: Results, members: Sequence[Member], preferred: bool = False) -> str:
+    """The one sentence to take away, from held-out items alone; ``preferred``: the chosen one is not the knee."""
     tested = [member for member in members if member.test_scores]
+    chosen = "the chosen one" if preferred or len(results.objectives) == 1 else "the knee"
     early = _before_held_out(results, members, tested)
     if early:
         return early
@@ -24,10 +25,10 @@ def headline(results: Results, members: Sequence[Member]) -> str:
             "against the best expert."
         )
     if len(judged) == len(labels):
-        return _verdict(tested, len(labels), "objective", margin_words(results))
+        return _verdict(tested, len(labels), "objective", margin_words(results), chosen)
     left = ", ".join(shortened(label) for label in labels if label not in judged)
     shown = ", ".join(shortened(label) for label in judged)
-    verdict = _verdict(tested, len(judged), "compared objective", margin_words(results))
+    verdict = _verdict(tested, len(judged), "compared objective", margin_words(results), chosen)
     return f"{verdict} Compared: {shown}; cannot be compared: {left}."
 
 
@@ -60,10 +61,10 @@ def _judged(member: Member, label: str) -> bool:
     return label in member.versus_expert and member.versus_expert[label].judged
 
 
-def _verdict(tested: Sequence[Member], objectives: int, one: str, margin: str) -> str:
-    """The verdict on what members beat and hold; ``one`` is the word for an objective."""
+def _verdict(tested: Sequence[Member], objectives: int, one: str, margin: str, chosen: str) -> str:
+    """The verdict on what members beat and hold; ``one`` and ``chosen`` are words for an objective and a member."""
     beats, everywhere = _beats(tested, objectives, one)
-    holds = "" if everywhere else _holds(tested, objectives, one, margin)
+    holds = "" if everywhere else _holds(tested, objectives, one, margin, chosen)
     return f"{beats}{holds}."
 
 
@@ -90,7 +91,7 @@ def _beats(tested: Sequence[Member], objectives: int, one: str) -> tuple[str, bo
     return f"{first} of at least one {one} on held-out items, {all_of_them or 'none'} of every {one}", False
 
 
-def _holds(tested: Sequence[Member], objectives: int, one: str, margin: str) -> str:
+def _holds(tested: Sequence[Member], objectives: int, one: str, margin: str, chosen: str) -> str:
     """The objectives that are held, as a second half of the sentence; empty where an objective cannot be tested."""
     compared = [member for member in tested if member.holding.verdict]
     if not compared:
@@ -105,7 +106,7 @@ def _holds(tested: Sequence[Member], objectives: int, one: str, margin: str) -> 
         who = "it" if len(tested) == 1 else "all" if len(holders) == len(tested) else str(len(holders))
         return f"; {who} stay{'s' if len(holders) == 1 else ''} {reach}{at_once}"
     lead = next((member for member in compared if member.knee), compared[0])
-    who = "it" if len(tested) == 1 else "the knee" if objectives > 1 else "the chosen one"
+    who = "it" if len(tested) == 1 else chosen
     if lead.holding.verdict == FAILS:
         return f", and {who} does not stay {reach}"
     if lead.holding.level:

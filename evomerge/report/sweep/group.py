@@ -14,9 +14,10 @@ from evomerge.analysis import Interval
 from evomerge.analysis.pareto import hypervolume
 from evomerge.analysis.sweeps import LEVELS, Importance, Spread, attainment_surface, importance, paired_by, spread
 from evomerge.evaluation import Objective
+from evomerge.report.findings.indicators import scaled_r2
 from evomerge.report.sweep.runs import SPLITS, SweepRun
 
-SEED, HYPERVOLUME, DEFAULT = "seed", "hypervolume", "as by default"
+SEED, HYPERVOLUME, R2, DEFAULT = "seed", "hypervolume", "R2", "as by default"
 _BUDGETS = {"evaluations", "budgets.evaluations"}
 Array = NDArray[np.float64]
 
@@ -26,7 +27,7 @@ class Measure:
     """One number of every run.
 
     Attributes:
-        label: The objective, or ``hypervolume``.
+        label: The objective, ``hypervolume`` or ``R2``.
         higher: Whether more is better.
         unit: The unit of its values; empty where they have none.
         values: One per run, natural units; NaN where a run has none.
@@ -115,7 +116,7 @@ class Group:
 
     @cached_property
     def measures(self) -> tuple[Measure, ...]:
-        """The numbers that runs are compared by: of several objectives the hypervolume, then the score of each."""
+        """The numbers that runs are compared by: of several objectives hypervolume and R2, then the score of each."""
         chosen = [run.chosen.get(self.split) for run in self.runs]
         found = [
             Measure(
@@ -126,7 +127,28 @@ class Group:
             )
             for i, o in enumerate(self.objectives)
         ]
-        return (Measure(HYPERVOLUME, True, "", self._volumes()), *found) if self.several else tuple(found)
+        if not self.several:
+            return tuple(found)
+        return (Measure(HYPERVOLUME, True, "", self._volumes()), Measure(R2, False, "", self._distances()), *found)
+
+    @cached_property
+    def ideal(self) -> dict[str, Array]:
+        """Split to the best score of each objective that any run's front or baseline has, less being better."""
+        found = {}
+        for split in self.reference:
+            points = [scores for run in self.runs for scores in run.baselines.get(split, {}).values()]
+            points += [point for run in self.runs if split in run.fronts for point in run.fronts[split]]
+            found[split] = np.min(points, axis=0)
+        return found
+
+    def _distances(self) -> tuple[float, ...]:
+        reference, ideal = self.reference.get(self.split), self.ideal.get(self.split)
+        return tuple(
+            math.nan
+            if reference is None or ideal is None or not len(run.fronts.get(self.split, ()))
+            else scaled_r2(run.fronts[self.split], ideal, reference)
+            for run in self.runs
+        )
 
     def _volumes(self) -> tuple[float, ...]:
         reference = self.reference.get(self.split)

@@ -31,7 +31,8 @@ def read_run(where: str, folder: Path, name: str, split: str) -> Samples:
     Args:
         where: What to call it.
         folder: The run's folder.
-        name: The model: ``base``, ``expert:LABEL``, ``uniform``, a member's id, ``knee`` or ``best:TASK``.
+        name: The model: ``base``, ``expert:LABEL``, ``uniform``, a member's id, ``knee``, ``best:TASK``
+            or a preference, see :func:`~evomerge.run.members.find_member`.
         split: The split whose items are compared.
 
     Raises:
@@ -63,7 +64,7 @@ def model_names(folder: Path) -> str:
     """The models of a run that can be named, for messages."""
     store = RunStore.read(folder)
     names = list(dict.fromkeys(name for split in SPLITS for name in baselines(store, split)))
-    return ", ".join([*names, "knee", "best:TASK", "a member's id"])
+    return ", ".join([*names, "knee", "best:TASK", "weights:0.7,0.3", "reference:0.6,0.5", "a member's id"])
 
 
 def _evaluation(where: str, store: RunStore, name: str, split: str) -> Evaluation:

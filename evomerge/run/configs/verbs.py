@@ -138,6 +138,12 @@ class ReportConfig:
     """The configuration of ``report``."""
 
     run: str = field(metadata=setting("the folder of a run, or of a sweep"))
+    prefer: str | None = field(
+        default=None,
+        metadata=setting(
+            "whom the findings are about, of a run's finalists: weights:0.7,0.3 or reference:0.6,0.5; null: the knee"
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -154,7 +160,9 @@ class ExportConfig:
     """The configuration of ``export``."""
 
     run: str = field(metadata=RUN_FOLDER)
-    member: str = field(metadata=setting("an id from front.json, knee, or best:TASK"))
+    member: str = field(
+        metadata=setting("an id from front.json, knee, best:TASK, weights:0.7,0.3 or reference:0.6,0.5")
+    )
     out: str = field(metadata=OUT_FOLDER)
     max_shard_size: int = field(default=5_000_000_000, metadata=SHARD_SIZE)
     offline: bool | None = field(default=None, metadata=OFFLINE)

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from evomerge.errors import InputError
-from evomerge.evaluation import Constraint, Objective
+from evomerge.evaluation import SCALED, Constraint, Objective
 from evomerge.run.cluster import sharing
 from evomerge.run.status.driver import Driver, driver_of, joined
 from evomerge.search import STATUS, Criteria
+from evomerge.search.front import Front
 from evomerge.store import RunStore, baselines, candidates, read_json, read_manifest
 
 __all__ = ["AtWork", "RunState", "state_of"]
@@ -66,6 +67,7 @@ class RunState:
         rate: Evaluations per second in this session, or None.
         remaining: Expected seconds until the end of the phase, or None.
         best: Objective to the best score of a feasible candidate.
+        hypervolume: Volume of score space that the front dominates, from the worst baseline on; None of one objective.
         failures: Kind of failure to how many.
         retried: Attempts beyond the first.
         workers: Who is at what; empty where nobody drives.
@@ -88,6 +90,7 @@ class RunState:
     rate: float | None = None
     remaining: float | None = None
     best: Mapping[str, float] | None = None
+    hypervolume: float | None = None
     failures: Mapping[str, int] | None = None
     retried: int = 0
     workers: Sequence[AtWork] = ()
@@ -144,6 +147,7 @@ def _state(
         rate=session.get("rate"),
         remaining=session.get("remaining"),
         best={name: float(value) for name, value in status["best"].items()},
+        hypervolume=None if (volume := status.get("hypervolume")) is None else float(volume),
         failures={kind: int(count) for kind, count in status["failures"].items()},
         retried=int(status.get("retried", 0)),
         workers=tuple(_at_work(worker) for worker in session.get("workers", ())),
@@ -193,20 +197,19 @@ def _counted(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "evaluations": len(searched),
         "items": sum(one.items for one in searched),
-        "best": _best(store, manifest),
+        **_best(store, manifest),
         "failures": dict(sorted(failed.items())),
         "retried": sum(further),
     }
 
 
-def _best(store: RunStore, manifest: Mapping[str, Any]) -> dict[str, float]:
+def _best(store: RunStore, manifest: Mapping[str, Any]) -> dict[str, Any]:
     objectives = [Objective.from_json(data) for data in manifest.get("objectives", [])]
     constraints = [Constraint.from_json(data) for data in manifest.get("constraints", [])]
     try:
-        criteria = Criteria(objectives, constraints, baselines(store, "search"))
+        front = Front(Criteria(objectives, constraints, baselines(store, "search")))
     except InputError:  # it ended before the baselines that constraints are relative to were scored
-        return {}
-    feasible = [one.metrics for one in candidates(store) if criteria.feasible(one)]
-    if not feasible:
-        return {}
-    return {one.label: (max if one.higher_is_better else min)(map(one.value, feasible)) for one in objectives}
+        return {"best": {}}
+    front.extend(candidates(store))
+    fixed = [one for name, one in baselines(store, "search").items() if not name.startswith(SCALED)]
+    return {"best": front.best(), "hypervolume": front.hypervolume(fixed)}

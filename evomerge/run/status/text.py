@@ -32,7 +32,8 @@ def lines_of(state: RunState) -> Iterator[str]:
     yield f"  used: {_used(state)}"
     if state.best:
         best = ", ".join(f"{name} {value:.4g}" for name, value in state.best.items())
-        yield f"  best so far, on search items: {best}"
+        volume = f"; hypervolume {state.hypervolume:.4g}" if state.hypervolume is not None else ""
+        yield f"  best so far, on search items: {best}{volume}"
     kinds = ", ".join(f"{count} {kind}" for kind, count in (state.failures or {}).items())
     retried = f"; further attempts after lost workers: {state.retried}" if state.retried else ""
     yield f"  failed: {kinds or 'none'}{retried}"
@@ -53,6 +54,7 @@ def sweep_lines(sweep: Sweep, states: Sequence[RunState | None]) -> Iterator[str
 
 def _line_of(state: RunState) -> str:
     best = "".join(f", {name} {value:.4g}" for name, value in (state.best or {}).items())
+    best += f", hypervolume {state.hypervolume:.4g}" if state.hypervolume is not None else ""
     failed = sum((state.failures or {}).values())
     return f"{_headline(state)}; {state.evaluations} candidates{best}{f', {failed} failed' if failed else ''}"
 

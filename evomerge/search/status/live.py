@@ -140,6 +140,7 @@ class LiveStatus:
             "total": now.total,
             "best": dict(now.best),
             "front": now.front,
+            "hypervolume": self._watch.hypervolume(),
             "items": self._items,
             "failures": dict(sorted(self._failures.items())),
             "retried": self._retried,
