@@ -2,7 +2,7 @@
 
 The rules of Li et al. 2024, Merge, then compress (MC-SMoE), https://arxiv.org/abs/2310.01334: experts that are used
 most are at the heart of a group each, all others join the group whose heart got logits most like theirs. An expert's
-weight in its group is how often it was used.
+weight in its group is how often it was used. Both come from the statistics ``router_logits`` and ``router_usage``.
 """
 
 from __future__ import annotations
@@ -19,22 +19,14 @@ Array = NDArray[np.float64]
 _LEAST = float(np.finfo(np.float32).eps)
 
 
-def usage_of(logits: Array, per_token: int) -> Array:
-    """How often each expert is among those with the largest logits, as shares of all choices.
+def likeness_of(products: Array) -> Array:
+    """Cosines of what routers say of two experts, from 0 (opposite) to 1, ``(experts, experts)``.
 
     Args:
-        logits: What the router said, ``(tokens, experts)``.
-        per_token: How many experts a token goes through; of equal logits the first experts.
+        products: Of the logits of two experts, added up or averaged over tokens, ``(experts, experts)``.
     """
-    chosen = np.argsort(-logits, axis=1, kind="stable")[:, :per_token]
-    counts = np.bincount(chosen.ravel(), minlength=logits.shape[1]).astype(np.float64)
-    return counts / max(1.0, counts.sum())
-
-
-def likeness_of(logits: Array) -> Array:
-    """Cosines of the experts' columns of logits, from 0 (opposite) to 1, ``(experts, experts)``."""
-    lengths = np.maximum(np.linalg.norm(logits, axis=0), _LEAST)
-    found = (logits.T @ logits / np.outer(lengths, lengths) + 1.0) / 2.0
+    lengths = np.maximum(np.sqrt(products.diagonal()), _LEAST)
+    found = (products / np.outer(lengths, lengths) + 1.0) / 2.0
     np.fill_diagonal(found, 1.0)
     return found
 

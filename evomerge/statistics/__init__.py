@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from evomerge.statistics._shared.forecast import Forecast, forecast
     from evomerge.statistics._shared.key import Keyed, Wanted, key_of
     from evomerge.statistics._shared.registry import load, names
-    from evomerge.statistics._shared.statistic import Counts, Site, Statistic
+    from evomerge.statistics._shared.statistic import LAYERS, Counts, Site, Statistic
     from evomerge.statistics._shared.store import StatisticsFolder
     from evomerge.statistics._shared.texts import Calibration, Passage, parts_of_text, read_lines
 
 __all__ = [
     "FITTED",
+    "LAYERS",
     "Calibration",
     "Collection",
     "Counts",
@@ -71,6 +72,7 @@ _HOMES = {
     "fitted_keys": "_fits.store",
     "forecast_fitted": "_fits.store",
     "measure": "_fits.sensitivity",
+    "LAYERS": "_shared.statistic",
     "Calibration": "_shared.texts",
     "Collection": "_shared.collection",
     "Counts": "_shared.statistic",

@@ -138,7 +138,8 @@ def test_gradients_at_outputs(llama: LiveModel) -> None:
 @pytest.mark.parametrize("name", names())
 def test_windows_change_no_bit(llama: LiveModel, name: str) -> None:
     wanted, small = Wanted(name), {"fisher": 40_000, "snip": 20_000}.get(name, 9_000)
-    assert len(Collection.of(llama, TEXTS, {"": wanted}, Limits(small)).plan.passes) > (name != "channel_abs")
+    if name in ("fisher", "gram", "output_gram", "snip"):  # the others are small, or not of this model
+        assert len(Collection.of(llama, TEXTS, {"": wanted}, Limits(small)).plan.passes) > 1
     whole, cut = collected(llama, TEXTS, wanted), collected(llama, TEXTS, wanted, small)
     assert whole.keys() == cut.keys()
     assert all(torch.equal(whole[one], cut[one]) for one in whole)

@@ -1,76 +1,121 @@
-"""Hidden states and router logits are those of transformers; rows of routers are worked by hand."""
+"""Hidden states and what routers say are those of transformers; statistics of layers are worked by hand."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
 
-from evomerge.statistics._layers.gates import (
-    ExpertPrompts,
-    hidden_last,
-    hidden_mean,
-    random_rows,
-    rows_from_embeddings,
-    rows_from_states,
-)
-from evomerge.statistics._layers.observed import gates_of, layer_states, router_logits
-from tests.building import tiny
+from evomerge.errors import InputError
+from evomerge.merging import LiveModel
+from evomerge.statistics import LAYERS, Calibration, Collection, Limits, Wanted, load
+from evomerge.statistics._shared.observing.layers import layers_of, watching
+from evomerge.statistics.layer_cka import u_centred
+from tests.statistics.conftest import calibration, collected
 
-IDS = (5, 9, 30, 77, 4)
+LiveOf = Callable[[str], LiveModel]
+FolderOf = Callable[[str], Path]
+TEXTS = calibration(9, 5, 7)
+LOGITS = torch.tensor([[3.0, 2.9, 0.0, -1.0], [2.0, 2.1, 0.5, -1.0], [3.0, 2.8, 2.9, 0.0], [-1.0, -1.0, 0.0, 4.0]])
 
 
 def loaded(folder: Path) -> transformers.PreTrainedModel:
-    return transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    """Another one than that which is looked at: telling of states leaves hooks in it."""
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+def told(model: Any, texts: Calibration, what: str) -> list[list[torch.Tensor]]:
+    """What transformers tells of each text: hidden states of each layer, or logits of each router."""
+    with torch.no_grad():
+        asked = [torch.from_numpy(one.ids).long()[None] for one in texts.passages]
+        return [list(model(ids, **{f"output_{what}": True})[what]) for ids in asked]
+
+
+def added(name: str, *seen: torch.Tensor, site: tuple[int, ...], **options: Any) -> torch.Tensor:
+    statistic = load(name)
+    resolved = statistic.resolve(options)
+    total = torch.zeros(site, dtype=statistic.dtype)
+    for one in seen:
+        statistic.add(total, one, resolved)
+    return total
 
 
 @pytest.mark.parametrize("model_type", ["llama", "gpt2"])
-def test_states_are_those_that_transformers_tells(tmp_path: Path, model_type: str) -> None:
+def test_states_are_those_that_transformers_tells(folder_of: FolderOf, live_of: LiveOf, model_type: str) -> None:
     """But for the last, which transformers gives after the final norm."""
-    model = loaded(tiny(model_type, tmp_path / "m", 0))
-    with torch.no_grad():
-        told = model(torch.tensor([IDS]), output_hidden_states=True).hidden_states
-        found = layer_states(model, IDS)
-        assert found.shape == (3, len(IDS), 16)
-        for own, theirs in zip(found[:-1], told[:-1], strict=True):
-            assert torch.equal(own, theirs[0])
-        norm = model.get_submodule("model.norm" if model_type == "llama" else "transformer.ln_f")
-        torch.testing.assert_close(norm(found[-1]), told[-1][0])
+    live, model = live_of(model_type), loaded(folder_of(model_type))
+    found: list[torch.Tensor] = []
+    with torch.no_grad(), watching(layers_of(model), found.append):
+        expected = told(model, TEXTS, "hidden_states")
+    norm = live.model.get_submodule("model.norm" if model_type == "llama" else "transformer.ln_f")
+    for own, theirs in zip(found, expected, strict=True):
+        assert torch.equal(own[:-1], torch.cat(theirs[:-1]))
+        torch.testing.assert_close(norm(own[-1]), theirs[-1][0])
+    last, mean = (collected(live, TEXTS, Wanted(name))[LAYERS] for name in ("hidden_last", "hidden_mean"))
+    torch.testing.assert_close(last, torch.stack([own[:-1, -1] for own in found]).mean(0))
+    torch.testing.assert_close(mean, torch.stack([own[:-1].mean(1) for own in found]).mean(0))
 
 
 @pytest.mark.parametrize("model_type", ["mixtral", "qwen2_moe", "qwen3_moe"])
-def test_logits_are_those_that_transformers_tells(tmp_path: Path, model_type: str) -> None:
-    model = loaded(tiny(model_type, tmp_path / "m", 0))
-    assert list(gates_of(model)) == ["model.layers.0.", "model.layers.1."]
-    with torch.no_grad():
-        told = model(torch.tensor([IDS]), output_router_logits=True).router_logits
-    for own, theirs in zip(router_logits(model, IDS).values(), told, strict=True):
-        torch.testing.assert_close(own, theirs)
+def test_logits_are_those_that_transformers_tells(folder_of: FolderOf, live_of: LiveOf, model_type: str) -> None:
+    live, model = live_of(model_type), loaded(folder_of(model_type))
+    said = [torch.cat(one).double() for one in zip(*told(model, TEXTS, "router_logits"), strict=True)]
+    products, usage = (collected(live, TEXTS, Wanted(name)) for name in ("router_logits", "router_usage"))
+    assert list(products) == list(usage)
+    assert [name.endswith(".gate.weight") for name in products] == [True, True]
+    for own, found, used in zip(said, products.values(), usage.values(), strict=True):
+        torch.testing.assert_close(found.double(), own.T @ own / len(own), rtol=1e-5, atol=1e-7)
+        chosen = torch.zeros_like(own).scatter_(1, own.topk(2).indices, 1.0).sum(0)
+        torch.testing.assert_close(used.double(), chosen / chosen.sum(), rtol=1e-6, atol=1e-9)
 
 
-def test_rows_point_from_what_is_not_meant_to_what_is() -> None:
-    embeddings = torch.tensor([[3.0, 0.0], [0.0, 4.0], [0.0, -1.0]])
-    prompts = [ExpertPrompts(((0, 0), (1,))), ExpertPrompts(((0,),), ((1, 1),))]
-    rows = rows_from_embeddings(embeddings, prompts)
-    torch.testing.assert_close(rows[0], torch.tensor([6.0, 4.0]) / 52**0.5)
-    torch.testing.assert_close(rows[1], torch.tensor([1.0, -1.0]) / 2**0.5)
+def test_a_model_without_routers_has_no_arrays_of_them(llama: LiveModel) -> None:
+    assert not collected(llama, TEXTS, Wanted("router_logits"))
 
 
-def test_rows_from_states(tmp_path: Path) -> None:
-    model = loaded(tiny("llama", tmp_path / "m", 0))
-    first, second, third = (layer_states(model, ids)[:-1] for ids in (IDS, IDS[:3], IDS[1:4]))
-    prompts = [ExpertPrompts((IDS, IDS[:3])), ExpertPrompts((IDS,), (IDS[1:4],))]
-    last, mean = (rows_from_states(model, prompts, of) for of in (hidden_last, hidden_mean))
-    for rows, of in ((last, lambda s: s[:, -1]), (mean, lambda s: s.mean(1))):
-        assert rows.shape == (2, 2, 16)
-        for expert, wanted in enumerate(((of(first) + of(second)) / 2, of(first) - of(third))):
-            unit = wanted / wanted.norm(dim=1, keepdim=True)
-            torch.testing.assert_close(rows[:, expert], unit)
+def test_usage_counts_the_largest_and_of_equal_ones_the_first() -> None:
+    assert added("router_usage", LOGITS, site=(4,), per_token=1).tolist() == [2, 1, 0, 1]
+    assert added("router_usage", LOGITS, site=(4,)).tolist() == [3, 2, 2, 1]
+    assert added("router_usage", torch.zeros(3, 4), site=(4,)).tolist() == [3, 3, 0, 0]
 
 
-def test_chance_repeats() -> None:
-    assert torch.equal(random_rows(2, 3, 8, 5), random_rows(2, 3, 8, 5))
-    torch.testing.assert_close(random_rows(2, 3, 8, 5).norm(dim=-1), torch.ones(2, 3))
-    assert not torch.equal(random_rows(2, 3, 8, 5), random_rows(2, 3, 8, 6))
+def test_influence_is_how_far_states_turn() -> None:
+    states = torch.tensor([[[1.0, 0.0], [0.0, 2.0]], [[3.0, 0.0], [0.0, -1.0]], [[0.0, 1.0], [0.0, -5.0]]])
+    assert added("block_influence", states, site=(2,)).tolist() == [0.0, 1.0]
+
+
+def test_cka_knows_no_rotation_and_no_scale() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, other = torch.randn(2, 50, 4, generator=generator)
+    turn = torch.linalg.qr(torch.randn(4, 4, generator=generator))[0]
+    seen = torch.stack([torch.zeros(50, 4), first, 3 * first @ turn + 1, other])  # what enters does not count
+    total = added("layer_cka", seen[:, :20], seen[:, 20:], seen[:, :3], site=(3, 3))
+    found = total / total.diagonal().sqrt().outer(total.diagonal().sqrt())
+    np.testing.assert_allclose(found[:2, :2], 1.0, atol=1e-5)
+    assert (found[2, :2].abs() < 0.3).all()
+    assert torch.equal(found, found.T)
+
+
+def test_centring_gives_the_unbiased_estimate() -> None:
+    """Of Song et al. 2012, written out."""
+    generator = torch.Generator().manual_seed(1)
+    rows = torch.randn(2, 6, 3, generator=generator, dtype=torch.float64)
+    first, second = rows @ rows.mT
+    own, other = (u_centred(one.clone()) for one in (first, second))
+    assert own.sum(0).abs().max() < 1e-12
+    a, b = (one - one.diag().diag() for one in (first, second))
+    expected = (a @ b).trace() + a.sum() * b.sum() / (5 * 4) - 2 / 4 * (a @ b).sum()
+    torch.testing.assert_close((own * other).sum(), expected)
+
+
+def test_layers_that_cannot_be_told_apart_are_refused(llama: LiveModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evomerge.statistics._shared.observing.sites.layers_of", lambda model: ())
+    wanted = {"a": Wanted("block_influence"), "b": Wanted("gram", {"limit": None})}
+    with pytest.raises(InputError, match="block_influence: the layers of the model cannot be told apart") as caught:
+        Collection.of(llama, TEXTS, wanted, Limits(10))
+    assert "statistics.memory is 10" in str(caught.value)

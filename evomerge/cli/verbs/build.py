@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from evomerge.cli.said import say
 from evomerge.run.configs.mixtures import BuildConfig
 from evomerge.run.structure.build import build_mixture
 
 
 def run(config: BuildConfig) -> int:
     """Makes the folder and says where it is."""
-    print(build_mixture(config))
+    print(build_mixture(config, say))
     return 0

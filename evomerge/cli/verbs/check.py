@@ -9,7 +9,6 @@ from typing import Any
 from evomerge import executors, kernels
 from evomerge.analysis import estimators
 from evomerge.checkpoints import AdapterSource, adapter_of, stored_dtype, untied_heads
-from evomerge.cli.sizes import amount, span
 from evomerge.cli.verbs.statistics import collecting, statistic_lines
 from evomerge.evaluation import SCALED, SPLITS
 from evomerge.fitness import TaskSuite
@@ -22,6 +21,7 @@ from evomerge.run.run_config import RunConfig
 from evomerge.run.search import search_plan
 from evomerge.search import searchers
 from evomerge.search.allocation import MEAN, policies, races
+from evomerge.sizes import amount, span
 from evomerge.texts import printable
 
 _SHOWN_GENES = 40

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from evomerge.cli.said import say
 from evomerge.run.configs.mixtures import CondenseConfig
 from evomerge.run.structure.condense import condense
 
 
 def run(config: CondenseConfig) -> int:
     """Makes the folder and says where it is."""
-    print(condense(config))
+    print(condense(config, say))
     return 0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from evomerge.cli.said import say
 from evomerge.run.configs.layers import LayersConfig
 from evomerge.run.structure.layers import compare_layers, lines
 
 
 def run(config: LayersConfig) -> int:
     """Prints a line for each layer."""
-    print("\n".join(lines(compare_layers(config))))
+    print("\n".join(lines(compare_layers(config, say))))
     return 0

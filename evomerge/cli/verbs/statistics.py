@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 
 from evomerge.cli.interrupts import Interrupts
-from evomerge.cli.sizes import amount, span
+from evomerge.cli.said import say
 from evomerge.errors import InputError
 from evomerge.run.assemble import Assembly, assemble, with_fingerprints
 from evomerge.run.configs.statistics import StatisticsFolderConfig
 from evomerge.run.run_config import RunConfig
 from evomerge.run.search import collector_of
 from evomerge.run.statistics.forecast import CollectionForecast
+from evomerge.run.statistics.told import forecast_text
+from evomerge.sizes import amount
 from evomerge.statistics import StatisticsFolder, default_folder
 from evomerge.texts import printable
 
@@ -59,11 +60,11 @@ def remove(config: StatisticsFolderConfig) -> int:
 def collect(config: RunConfig) -> int:
     """Collects what the candidates of a search read, and says its keys."""
     with Interrupts() as interrupts:
-        assembly = with_fingerprints(assemble(config), _say)
+        assembly = with_fingerprints(assemble(config), say)
         if not assembly.statistics:
             raise InputError(f"method: neither {assembly.method.name} nor a step reads statistics of texts")
         collector = collector_of(assembly, interrupts.stop)
-        collected = {one.key for one in collector.collect(assembly.statistics, _say)}
+        collected = {one.key for one in collector.collect(assembly.statistics, say)}
     for one in {one.key: one for one in assembly.statistics}.values():
         print(printable(f"{one.key}  {one.describe()}{'' if one.key in collected else ' (was there)'}"))
     print(printable(f"in {collector.folder.path}"))
@@ -81,9 +82,8 @@ def statistic_lines(assembly: Assembly, cost: CollectionForecast | None) -> Iter
         yield f"statistic {name} of {', '.join(dict.fromkeys(labels))}: {count} texts, {origin}"
     if cost is not None:
         yield (
-            f"  collected before the first candidate, where it is not there yet: {amount(cost.bytes)} in "
-            f"{config.statistics.path}, {amount(cost.memory)} of memory, {cost.passes} passes, about "
-            f"{span(cost.seconds)}"
+            f"  collected before the first candidate, where it is not there yet: {forecast_text(cost)}; in "
+            f"{config.statistics.path}"
         )
         yield from (f"  {note}" for note in cost.notes)
     cut = {one.calibration.digest: one.calibration for one in own if one.calibration.cut}
@@ -99,7 +99,7 @@ def collecting(assembly: Assembly) -> tuple[Assembly, list[str]]:
     """
     if not assembly.statistics:
         return assembly, []
-    assembly = with_fingerprints(assembly, _say)
+    assembly = with_fingerprints(assembly, say)
     missing = collector_of(assembly).missing(assembly.statistics)
     if not missing:
         return assembly, []
@@ -111,7 +111,3 @@ def collecting(assembly: Assembly) -> tuple[Assembly, list[str]]:
 
 def _folder(config: StatisticsFolderConfig) -> StatisticsFolder:
     return StatisticsFolder(default_folder() if config.folder is None else config.path)
-
-
-def _say(text: str) -> None:
-    print(printable(text), file=sys.stderr, flush=True)

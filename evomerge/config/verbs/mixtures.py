@@ -11,6 +11,7 @@ from evomerge.run import environment
 from evomerge.run.configs.layers import LayersConfig
 from evomerge.run.configs.mixtures import PROMPTED, BuildConfig, CondenseConfig
 from evomerge.run.paths import expanded, is_file, new_file_problem, new_folder_problem, sibling
+from evomerge.run.statistics import words
 
 
 def build_config(flat: Mapping[str, Any], problems: list[str]) -> BuildConfig:
@@ -34,6 +35,7 @@ def build_config(flat: Mapping[str, Any], problems: list[str]) -> BuildConfig:
     refs = {f"experts[{place}]": ref for place, ref in enumerate(experts)} | ({} if base is None else {"base": base})
     problems += [f"{name}: {problem}" for name, ref in refs.items() if (problem := model_names.missing(ref))]
     problems += _gate_problems(values, len(experts)) + out_problems(values, new_folder_problem)
+    problems += words.problems(values)
     offline = all(environment.offline_for(model_names.sources_of(ref)) for ref in refs.values())
     values["offline"] = offline if values.get("offline") is None else values["offline"] and offline
     return built(BuildConfig, values, problems)
@@ -84,6 +86,4 @@ def _model_and_texts(values: dict[str, Any], problems: list[str]) -> None:
         problems += [f"model: {problem}" for problem in [model_names.missing(values["model"])] if problem]
         if values.get("offline") is None:
             values["offline"] = environment.offline_for(model_names.sources_of(values["model"]))
-    for name in values.get("calibration", ()):
-        if not is_file(expanded(name)):
-            problems.append(f"calibration: there is no file {name}{sibling(expanded(name))}")
+    problems += words.problems(values)

@@ -9,16 +9,32 @@ from evomerge.merging.mixture.built import BuiltMixture
 from evomerge.merging.mixture.condensed import CondensedMixture, Grouping, gate_names
 from evomerge.merging.mixture.families import FAMILIES, MixtureFamily, family_for, family_of
 from evomerge.merging.mixture.folder import copy_recipe, write_source
+from evomerge.merging.mixture.gates import (
+    ExpertPrompts,
+    Rows,
+    States,
+    random_rows,
+    rows_from_embeddings,
+    rows_from_states,
+    uniform_rows,
+)
 
 __all__ = [
     "FAMILIES",
     "BuiltMixture",
     "CondensedMixture",
+    "ExpertPrompts",
     "Grouping",
     "MixtureFamily",
+    "Rows",
+    "States",
     "copy_recipe",
     "family_for",
     "family_of",
     "gate_names",
+    "random_rows",
+    "rows_from_embeddings",
+    "rows_from_states",
+    "uniform_rows",
     "write_source",
 ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from evomerge.recipe import ModelRef
+from evomerge.run.configs.verbs import KEPT
 from evomerge.run.run_config import OFFLINE
 from evomerge.settings import setting
+from evomerge.statistics import StatisticsSettings
 
 
 @dataclass(frozen=True)
@@ -22,5 +24,6 @@ class LayersConfig:
     )
     sequences: int = field(default=64, metadata=setting("most texts", low=1))
     tokens: int = field(default=512, metadata=setting("most tokens of a text", low=2))
+    statistics: StatisticsSettings = field(default_factory=StatisticsSettings, metadata=KEPT)
     device: str = field(default="cpu", metadata=setting("where texts are read: cpu, cuda, ..."))
     offline: bool | None = field(default=None, metadata=OFFLINE)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from evomerge.recipe import ModelRef
-from evomerge.run.configs.verbs import OUT_FOLDER, SHARD_SIZE
+from evomerge.run.configs.verbs import KEPT, OUT_FOLDER, SHARD_SIZE
 from evomerge.run.run_config import OFFLINE, SEED
 from evomerge.settings import setting
+from evomerge.statistics import StatisticsSettings
 
 PROMPTED = ("hidden", "hidden_mean", "embedding")
 """Ways in which routers begin that read prompts."""
@@ -43,6 +44,7 @@ class BuildConfig:
         ),
     )
     per_token: int = field(default=2, metadata=setting("number of experts that a token goes through", low=1))
+    statistics: StatisticsSettings = field(default_factory=StatisticsSettings, metadata=KEPT)
     seed: int = field(default=0, metadata=SEED)
     device: str = field(
         default="cpu", metadata=setting("where prompts are read and tensors are merged: cpu, cuda, ...")
@@ -71,6 +73,7 @@ class CondenseConfig:
     )
     sequences: int = field(default=256, metadata=setting("most texts", low=1))
     tokens: int = field(default=512, metadata=setting("most tokens of a text", low=2))
+    statistics: StatisticsSettings = field(default_factory=StatisticsSettings, metadata=KEPT)
     device: str = field(default="cpu", metadata=setting("where texts are read: cpu, cuda, ..."))
     max_shard_size: int = field(default=5_000_000_000, metadata=SHARD_SIZE)
     offline: bool | None = field(default=None, metadata=OFFLINE)

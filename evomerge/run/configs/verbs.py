@@ -20,6 +20,7 @@ SHARD_SIZE = setting("largest file, such as 5GB", low=1, form="bytes")
 STATISTICS_FOLDER = setting(
     "folder of collected statistics; null: evomerge/statistics in the user's cache", key="statistics.folder"
 )
+KEPT = section(omit=("gram_limit", "sequences", "tokens"))  # where statistics are kept, for verbs of one kind of them
 RUN_FOLDER = setting("a run's folder")
 
 

@@ -18,14 +18,14 @@ class CollectionForecast:
     """Cost of collecting statistics where none is there yet.
 
     Attributes:
-        bytes: Disk.
+        disk: Bytes of its files.
         passes: How often texts go through a model, over all models.
         seconds: Seconds of that.
         memory: Most memory at one time, beside the program: of one model after the other.
         notes: Sentences about tensors whose array is another than one would expect.
     """
 
-    bytes: int
+    disk: int
     passes: int
     seconds: float
     memory: int
@@ -63,7 +63,7 @@ def forecast(required: Sequence[Required], checkpoints: Checkpoints, config: Run
         return None
     notes = dict.fromkeys(f"{name}: {text}" for one in known.values() for name, text in one.notes)
     return CollectionForecast(
-        bytes=sum(one.disk for one in found),
+        disk=sum(one.disk for one in found),
         passes=sum(one.passes for one in found),
         seconds=sum(one.seconds for one in found),
         memory=max(one.memory for one in found),

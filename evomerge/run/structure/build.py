@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,25 @@ from evomerge.candidate import resolve_device
 from evomerge.checkpoints import read_tokenizer
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, Merger, matching_of
-from evomerge.merging.mixture import BuiltMixture, copy_recipe, write_source
+from evomerge.merging.mixture import BuiltMixture, ExpertPrompts, copy_recipe, write_source
 from evomerge.recipe import Recipe
 from evomerge.run import paths, recipe_files
 from evomerge.run.configs.mixtures import PROMPTED, BuildConfig
 from evomerge.run.export import open_references
+from evomerge.run.statistics.of_model import LookedAt
 from evomerge.run.structure.card import built_card
-from evomerge.statistics._layers.gates import ExpertPrompts
-from evomerge.statistics._layers.routers import gates_for
+from evomerge.run.structure.gates import STATES, Gates, loaded
 
 Texts = tuple[tuple[str, ...], tuple[str, ...]]
 """The prompts that are for an expert, and those that are not."""
 
 
-def build_mixture(config: BuildConfig) -> Path:
+def build_mixture(config: BuildConfig, say: Callable[[str], None] = lambda _: None) -> Path:
     """Builds the folder of a mixture of experts; it appears when it is complete.
 
     Args:
         config: Of the verb; ``base`` or ``recipe`` says what everything but experts and routers comes from.
+        say: Told what is collected for the routers.
 
     Raises:
         InputError: With everything that is wrong with models, prompts or the recipe.
@@ -47,7 +49,16 @@ def build_mixture(config: BuildConfig) -> Path:
     merger = Merger(checkpoints, device=resolve_device(config.device, "device"))
     source = merger.as_source(recipe)
     tokens = _encoded(prompts, source.path)
-    gates = gates_for(merger, recipe, config.gate, tokens, experts=len(config.experts), seed=config.seed)
+    content = opened[config.base] if config.recipe is None and config.base is not None else source
+    looked = LookedAt(
+        label="the base" if config.recipe is None else "the recipe's model",
+        source=source,
+        fingerprint=content.fingerprint() if config.gate in STATES else "",
+        load=functools.partial(loaded, merger, recipe),
+        settings=config.statistics,
+        say=say,
+    )
+    gates = Gates(config, merger, recipe, looked).rows(tokens)
     experts = [(f"experts[{i}] ({ref.label})", checkpoints[ref]) for i, ref in enumerate(config.experts)]
     mixture = BuiltMixture(source, experts, gates, config.per_token)
     return write_source(

@@ -2,38 +2,68 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from evomerge.candidate import resolve_device
 from evomerge.checkpoints import CheckpointSource, read_tokenizer
 from evomerge.fitness.inference.encoding import Encoder
-from evomerge.merging import Checkpoints
+from evomerge.merging import Checkpoints, LiveModel
 from evomerge.run import paths
 from evomerge.run.configs.layers import LayersConfig
 from evomerge.run.export import open_references
-from evomerge.statistics import Calibration
-from evomerge.statistics._layers.similarity import LayerSimilarity, layer_similarity
+from evomerge.run.statistics.of_model import Asked, LookedAt
+from evomerge.statistics import LAYERS, Calibration, Wanted
+
+_STATISTICS = ("block_influence", "layer_cka")
 
 
-def compare_layers(config: LayersConfig) -> LayerSimilarity:
+@dataclass(frozen=True)
+class LayerSimilarity:
+    """Facts about a model's layers.
+
+    Attributes:
+        influence: Block influence of each layer, ``(layers,)``: 0 where it only scales what it gets, at most 2.
+        cka: Linear CKA of what leaves two layers, ``(layers, layers)``, 1 for equal ones.
+        tokens: Number of tokens that they are over.
+    """
+
+    influence: NDArray[np.float32]
+    cka: NDArray[np.float32]
+    tokens: int
+
+
+def compare_layers(config: LayersConfig, say: Callable[[str], None] = lambda _: None) -> LayerSimilarity:
     """Compares the layers of a model, and writes their influence where that is asked for.
+
+    Args:
+        config: Of the verb.
+        say: Told what is collected.
 
     Raises:
         InputError: With everything that is wrong with the model or the texts.
     """
     device = resolve_device(config.device, "device")
     source = Checkpoints(open_references((config.model,), offline=bool(config.offline))).reference
-    texts = token_ids(source, config.calibration, config.tokens, config.sequences)
-    found = layer_similarity(source.path, texts, device)
+    texts = read_texts(source, config.calibration, config.tokens, config.sequences)
+    load = functools.partial(LiveModel.load, source.path, device=device)
+    looked = LookedAt(config.model.label, source, source.fingerprint(), load, config.statistics, say)
+    [keyed] = looked.collect([Asked(texts, tuple(map(Wanted, _STATISTICS)))])
+    arrays = [looked.folder.tensor(one.key, LAYERS) for one in keyed]
+    influence, cka = (one.numpy() for one in arrays if one is not None)
     if config.out is not None:
-        values = [round(float(value), 6) for value in found.influence]
+        values = [round(float(value), 6) for value in influence]
         Path(config.out).write_text(json.dumps(values) + "\n", encoding="utf-8")  # a list in JSON is one in YAML
-    return found
+    return LayerSimilarity(influence, cka, sum(len(passage.ids) for passage in texts.passages))
 
 
-def token_ids(source: CheckpointSource, files: tuple[str, ...], tokens: int, sequences: int) -> list[list[int]]:
+def read_texts(source: CheckpointSource, files: tuple[str, ...], tokens: int, sequences: int) -> Calibration:
     """The texts of JSONL files as tokens of a model.
 
     Args:
@@ -46,8 +76,7 @@ def token_ids(source: CheckpointSource, files: tuple[str, ...], tokens: int, seq
         InputError: If they cannot be read.
     """
     encoder = Encoder.of_model(read_tokenizer(source.path, trust_remote_code=False), source.config, None, None)
-    read = Calibration.read([paths.expanded(name) for name in files], encoder, tokens=tokens, sequences=sequences)
-    return [passage.ids.tolist() for passage in read.passages]
+    return Calibration.read([paths.expanded(name) for name in files], encoder, tokens=tokens, sequences=sequences)
 
 
 def lines(found: LayerSimilarity) -> Iterator[str]:

@@ -13,6 +13,7 @@ import torch
 
 from evomerge.fitness.inference.kv_cache import takes
 from evomerge.merging import LiveModel, Piece
+from evomerge.statistics._shared.observing.layers import watching
 from evomerge.statistics._shared.observing.observation import Use, observing
 from evomerge.statistics._shared.observing.sites import Taps, entrance
 from evomerge.statistics._shared.texts import Passage
@@ -32,15 +33,24 @@ def run(live: LiveModel, taps: Taps, one: Pass, passages: Sequence[Passage], aft
     if one.batch:
         _backward(live, taps, one, passages, after)
         return
-    told = _by_use(one.sums, taps)
+    told = _by_use([found for found in one.sums if found.statistic.at == "input"], taps)
+    outputs = _by_product(one.sums, "output")
+    between = [found for found in one.sums if found.statistic.at == "states"]
 
-    def seen(use: Use, given: torch.Tensor, _made: torch.Tensor | None) -> None:
+    def seen(use: Use, given: torch.Tensor, made: torch.Tensor | None) -> None:
         rows = given.reshape(-1, given.shape[-1])
         for found in told.get(use, ()):
             if rows.shape[-1] == found.taps[0].site.inputs and len(rows):
                 found.add(rows, len(rows))
+        if made is not None and use in outputs:
+            _add_outputs(outputs[use], made)
 
-    with torch.no_grad(), observing(_norms(taps, told), taps.storages, seen, taps.head):
+    def passed(states: torch.Tensor) -> None:
+        for found in between:
+            found.add(states, states.shape[1])
+
+    layers = watching(taps.layers if between else (), passed)
+    with torch.no_grad(), observing(_norms(taps, told), taps.storages, seen, taps.head), layers:
         for passage in passages:
             live.model(input_ids=_ids(live, passage), use_cache=False)
             after()
@@ -77,6 +87,15 @@ def _by_use(sums: Sequence[Sum], taps: Taps) -> dict[Use, list[Sum]]:
     return told
 
 
+def _by_product(sums: Sequence[Sum], at: str) -> dict[Use, list[Sum]]:
+    """The sums of outputs of products, or of gradients there, by the product."""
+    found: dict[Use, list[Sum]] = defaultdict(list)
+    for one in sums:
+        if one.statistic.at == at:
+            found[one.taps[0].uses[0]].append(one)
+    return found
+
+
 def _norms(taps: Taps, told: Mapping[Use, Any]) -> dict[str, torch.nn.Module]:
     return {name: module for name, module in taps.norms.items() if name in told}
 
@@ -88,10 +107,7 @@ def _ids(live: LiveModel, passage: Passage) -> torch.Tensor:
 def _backward(live: LiveModel, taps: Taps, one: Pass, passages: Sequence[Passage], after: Callable[[], None]) -> None:
     """The loss of a batch is the mean over its scored tokens, whatever sequences these are in."""
     weights = [found for found in one.sums if found.statistic.at == "weight_gradient"]
-    outputs: dict[Use, list[Sum]] = defaultdict(list)
-    for found in one.sums:
-        if found.statistic.at == "output_gradient":
-            outputs[found.taps[0].uses[0]].append(found)
+    outputs = _by_product(one.sums, "output_gradient")
 
     def seen(use: Use, _given: torch.Tensor, made: torch.Tensor | None) -> torch.Tensor | None:
         wanted = outputs.get(use)
@@ -99,7 +115,7 @@ def _backward(live: LiveModel, taps: Taps, one: Pass, passages: Sequence[Passage
             return None
         # Where nothing below takes a gradient, the graph begins here.
         made = made if made.requires_grad else made.detach().requires_grad_()
-        made.register_hook(partial(_add_gradient, wanted))
+        made.register_hook(partial(_add_outputs, wanted))
         return made
 
     with torch.enable_grad(), _learning(live, weights, one.batch) as consume:
@@ -115,8 +131,9 @@ def _backward(live: LiveModel, taps: Taps, one: Pass, passages: Sequence[Passage
             consume()
 
 
-def _add_gradient(wanted: Sequence[Sum], gradient: torch.Tensor) -> None:
-    rows = gradient.reshape(-1, gradient.shape[-1])
+def _add_outputs(wanted: Sequence[Sum], seen: torch.Tensor) -> None:
+    """Adds the outputs of a product, or the gradient there: each sum the channels of its own tensor."""
+    rows = seen.reshape(-1, seen.shape[-1])
     for found in wanted:
         channels = found.taps[0].channels
         own = channels is None or len(channels) == rows.shape[-1]

@@ -12,7 +12,9 @@ from evomerge.options import Option, RecipeOptions
 
 Shape = tuple[int, ...]
 Options = Mapping[str, Any]
-Place = Literal["input", "output_gradient", "weight_gradient"]
+LAYERS = "layers"
+"""The name under which an array of all layers together is kept."""
+Place = Literal["input", "output", "states", "output_gradient", "weight_gradient"]
 
 
 @dataclass(frozen=True)
@@ -23,21 +25,24 @@ class Site:
         name: The tensor's name on disk.
         shape: Its shape on disk.
         kind: ``linear`` multiplies a matrix, ``norm`` scales channels, ``embedding`` looks rows up; ``other`` is
-            everything whose use is not known.
+            everything whose use is not known. ``layers`` is no tensor but the stack of all layers, under the name
+            :data:`LAYERS`, with the shape (layers, channels).
         inputs: Channels of the module's input; None where that has none (embeddings).
         outputs: Channels of the module's output.
         axis: The axis of the tensor that runs over input channels: the last, or the first where a matrix is stored
             as (inputs, outputs), as in GPT-2.
         head: Whether it makes logits.
+        router: Whether it says which experts tokens go to.
     """
 
     name: str
     shape: Shape
-    kind: Literal["linear", "norm", "embedding", "other"] = "other"
+    kind: Literal["linear", "norm", "embedding", "layers", "other"] = "other"
     inputs: int | None = None
     outputs: int | None = None
     axis: int = -1
     head: bool = False
+    router: bool = False
 
     @property
     def transposed(self) -> bool:
@@ -51,7 +56,7 @@ class Counts:
 
     Attributes:
         tokens: Tokens that went through the module.
-        batches: Batches whose gradients were taken.
+        batches: Batches whose gradients were taken; of forward passes, sequences.
     """
 
     tokens: int
@@ -73,8 +78,10 @@ class Statistic(RecipeOptions, sort="statistic"):
         name: Name of the statistic and of its file.
         version: Part of its key; counted up when the same texts give other values.
         summary: One sentence for people.
-        at: What it adds up: the ``input`` of a module or the gradient at its output, both ``(tokens, channels)``, or
-            the gradient of a tensor in the tensor's own shape, of one batch. Gradients take a backward pass.
+        at: What it adds up: the ``input`` or ``output`` of a module or the gradient at its output, all ``(tokens,
+            channels)``; the ``states`` between layers, ``(layers + 1, tokens, channels)`` in float32, of one sequence:
+            what enters each layer and what leaves the last; or the gradient of a tensor in the tensor's own shape, of
+            one batch. Gradients take a backward pass.
         shape: ``shape(site, options)`` is the shape of a tensor's array; None where the tensor has none.
         add: ``add(total, seen, options)`` adds to an accumulator of that shape, in place.
         finish: ``finish(total, counts, weight, options)`` makes the result of the sums; ``weight()`` is the tensor
@@ -98,4 +105,4 @@ class Statistic(RecipeOptions, sort="statistic"):
     @property
     def backward(self) -> bool:
         """Whether it takes a backward pass."""
-        return self.at != "input"
+        return self.at in ("output_gradient", "weight_gradient")

@@ -103,28 +103,43 @@ def plan(
     absent: dict[str, tuple[str, ...]] = {}
     notes: dict[str, dict[str, str]] = {}
     units: dict[int, dict[Any, list[Sum]]] = defaultdict(lambda: defaultdict(list))
+    problems: list[str] = []
     for key, one in wanted.items():
         statistic = load(one.statistic)
         options = statistic.resolve(one.options)
+        if statistic.at == "states" and taps.stack is None:
+            problems.append(
+                f"{statistic.name}: the layers of the model cannot be told apart by the names of its parameters, or "
+                "more than hidden states goes from one to the next"
+            )
         sums = _sums(taps, key, statistic, options)
         stored = {tap.site.name for found in sums for tap in found.taps[:1]}
         aliases[key] = {tap.site.name: found.taps[0].site.name for found in sums for tap in found.taps[1:]}
         aliases[key] |= {name: aliases[key].get(other, other) for name, other in taps.aliases.items()}
         aliases[key] = {name: other for name, other in aliases[key].items() if other in stored}
-        absent[key] = tuple(name for name in taps.of if name not in stored and name not in aliases[key])
+        named = () if statistic.at == "states" else taps.of
+        absent[key] = tuple(name for name in named if name not in stored and name not in aliases[key])
         told = {name: statistic.note(tap.site, options) for name, tap in taps.of.items() if name not in absent[key]}
         notes[key] = {name: text for name, text in told.items() if text is not None}
         for found in sums:
             if found.taps[0].site.name not in (done or {}).get(key, ()):
                 batch = int(options.get("batch", 1)) if statistic.backward else 0
                 units[batch][_unit(found)].append(found)
-    passes = [one for batch, found in sorted(units.items()) for one in _windows(batch, found.values(), memory)]
+    passes: list[Pass] = []
+    for batch, of_batch in sorted(units.items()):
+        problems += [problem for unit in of_batch.values() if (problem := _room_problem(batch, unit, memory))]
+        passes += _windows(batch, of_batch.values(), memory)
+    if problems:
+        raise InputError(problems)
     return Plan(tuple(passes), aliases, absent, notes)
 
 
 def _sums(taps: Taps, key: str, statistic: Statistic, options: Options) -> list[Sum]:
-    """The accumulators of a statistic, in the order of the tensors."""
+    """The accumulators of a statistic, in the order of the tensors; one of all layers together."""
     found: dict[Any, Sum] = {}
+    if statistic.at == "states":
+        shape = None if taps.stack is None else statistic.shape(taps.stack.site, options)
+        return [] if taps.stack is None or shape is None else [Sum(key, statistic, options, shape, [taps.stack])]
     for name, tap in taps.of.items():
         shape = statistic.shape(tap.site, options)
         if shape is None or name in taps.aliases:
@@ -145,27 +160,30 @@ def _unit(found: Sum) -> Any:
     return (found.statistic.at, tap.group) if found.statistic.at == "input" else (found.statistic.at, tap.site.name)
 
 
+def _room_problem(batch: int, unit: Sequence[Sum], memory: int) -> str | None:
+    """The reason why sums find no room, or None."""
+    need = unit_bytes(batch, unit)
+    if need <= memory:
+        return None
+    named = ", ".join(dict.fromkeys(one.statistic.name for one in unit))
+    square = any(one.shape[0] == one.shape[-1] == one.taps[0].site.inputs for one in unit)
+    return (
+        f"{named} of {unit[0].taps[0].site.name!r} needs {need} bytes at one time, but statistics.memory is {memory}; "
+        "raise it" + (", or set statistics.gram_limit lower" if square else "")
+    )
+
+
 def _windows(batch: int, units: Iterable[Sequence[Sum]], memory: int) -> list[Pass]:
     """Consecutive units, as many at a time as fit."""
     windows: list[list[Sum]] = []
     filled = 0
-    problems = []
     for unit in units:
         need = unit_bytes(batch, unit)
-        if need > memory:
-            named = ", ".join(dict.fromkeys(one.statistic.name for one in unit))
-            square = any(one.shape[0] == one.shape[-1] == one.taps[0].site.inputs for one in unit)
-            problems.append(
-                f"{named} of {unit[0].taps[0].site.name!r} needs {need} bytes at one time, but statistics.memory is "
-                f"{memory}; raise it" + (", or set statistics.gram_limit lower" if square else "")
-            )
         if not windows or filled + need > memory:
             windows.append([])
             filled = 0
         windows[-1] += unit
         filled += need
-    if problems:
-        raise InputError(problems)
     return [Pass(batch, tuple(window)) for window in windows]
 
 

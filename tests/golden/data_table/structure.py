@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 import transformers
 
 from evomerge import methods
-from evomerge.analysis.expert_groups import groups_of, likeness_of, shared_counts, usage_of, weights_within
+from evomerge.analysis.expert_groups import Array, groups_of, likeness_of, shared_counts, weights_within
 from evomerge.merging import Checkpoints, Merger
+from evomerge.merging.mixture import ExpertPrompts, rows_from_embeddings, rows_from_states
 from evomerge.recipe import CheckpointRef, Group, OutputLayer, ParameterGroups, Recipe, Source, fused_layers
-from evomerge.statistics._layers.gates import (
-    ExpertPrompts,
-    hidden_last,
-    hidden_mean,
-    rows_from_embeddings,
-    rows_from_states,
-)
+from evomerge.run.structure.gates import calibration_of
+from evomerge.statistics import LAYERS, Counts, Site, Wanted, load
 from evomerge.transforms._shared.matching import assign
 from evomerge.transforms._shared.units import inner
 from tests.golden.data_table.case import INPUTS, Compute, Computed, DataFamily
+from tests.golden.data_table.collectors import arrays
 from tests.golden.table.case import Tensors
 from tests.golden.tensor_merge import TensorMerge
 
 EXACT = {"stored": "float32"}
-STATES = {"hidden": hidden_last, "hidden_avg": hidden_mean}
+STATES = {"hidden": "hidden_last", "hidden_avg": "hidden_mean"}
 
 
 def twin(family: DataFamily) -> Tensors:
@@ -61,17 +58,22 @@ def gates(family: DataFamily) -> Tensors:
     if settings["mode"] == "cheap_embed":
         rows = rows_from_embeddings(weights["model.embed_tokens.weight"], prompts)
         return {"gate": rows.expand(config.num_hidden_layers, -1, -1)}
-    model = transformers.LlamaForCausalLM(config).eval()
-    model.load_state_dict(dict(weights))
-    return {"gate": rows_from_states(model, prompts, STATES[settings["mode"]])}
+    wanted = Wanted(STATES[settings["mode"]])
+
+    def states(texts: Sequence[Sequence[int]]) -> torch.Tensor:
+        return dict(arrays(family, settings["model"], calibration_of(texts), wanted))[LAYERS]
+
+    found = [(states(own.positive), states(own.negative) if own.negative else None) for own in prompts]
+    return {"gate": rows_from_states(found)}
 
 
 def mixtral(family: DataFamily) -> Tensors:
     """Groups of experts with their usage and likeness, each under its lowest member's number."""
     settings, given = family.settings, family.statistics()
     layers = range(settings["layers"])
-    said = [given[f"router_logits/{layer}"].double().numpy() for layer in layers]
-    usages, likenesses = [usage_of(one, 2) for one in said], [likeness_of(one) for one in said]
+    said = [given[f"router_logits/{layer}"] for layer in layers]
+    usages = [of_router("router_usage", one) for one in said]
+    likenesses = [likeness_of(of_router("router_logits", one)) for one in said]
     counts = shared_counts(usages, settings["num_average_groups"])
     found: dict[str, torch.Tensor] = {}
     for layer, count in zip(layers, counts, strict=True):
@@ -86,6 +88,18 @@ def mixtral(family: DataFamily) -> Tensors:
                 own = {str(i): {name: given[name.replace(".experts.0.", f".experts.{i}.")]} for i in members}
                 merge = TensorMerge("linear", {"weight": weights[members].tolist()}, base=None)
                 found[name.replace(".experts.0.", f".experts.{members[0]}.")] = merge.of(own)[name]
+    return found
+
+
+def of_router(name: str, logits: torch.Tensor) -> Array:
+    """A statistic of what a router said, ``(tokens, experts)``."""
+    statistic, tokens = load(name), len(logits)
+    site, options = Site("router", logits.shape, outputs=logits.shape[1], router=True), statistic.resolve({})
+    shape = statistic.shape(site, options)
+    assert shape is not None
+    total = torch.zeros(shape, dtype=statistic.dtype)
+    statistic.add(total, logits, options)
+    found: Array = statistic.finish(total, Counts(tokens, 1), lambda: logits, options).numpy()
     return found
 
 

@@ -13,9 +13,10 @@ import torch
 from transformers.pytorch_utils import Conv1D
 
 from evomerge.merging import LiveModel, Piece
+from evomerge.statistics._shared.observing.layers import layers_of, routers_of, watching
 from evomerge.statistics._shared.observing.observation import Use, observing, plain_experts
-from evomerge.statistics._shared.observing.regions import Match, Part, Product, match, parts_of, storage_of
-from evomerge.statistics._shared.statistic import Site
+from evomerge.statistics._shared.observing.regions import Match, Part, Product, Shape, match, parts_of, storage_of
+from evomerge.statistics._shared.statistic import LAYERS, Site
 
 _PROBED = 8  # tokens of the pass that shows what shares an input
 
@@ -49,6 +50,9 @@ class Taps:
         groups: The group of each use.
         norms: Modules that scale channels, by name.
         head: The product that makes logits, where it is known.
+        layers: The layers, in order; none where they cannot be told apart, or more than states goes from one to the
+            next.
+        stack: All of them together, as a site.
     """
 
     of: Mapping[str, Tap]
@@ -56,6 +60,8 @@ class Taps:
     groups: Mapping[Use, int]
     norms: Mapping[str, torch.nn.Module] = field(repr=False, default_factory=dict)
     head: Product | None = None
+    layers: tuple[torch.nn.Module, ...] = field(repr=False, default=())
+    stack: Tap | None = None
 
     @property
     def storages(self) -> frozenset[int]:
@@ -73,7 +79,7 @@ def find_taps(live: LiveModel, ids: Sequence[int]) -> Taps:
     model: Any = live.model
     state = model.state_dict(keep_vars=True)
     norms = _norms(model)
-    uses = _probed(live, norms, ids)
+    uses, stack = _probed(live, norms, ids)
     products: dict[int, list[Product]] = defaultdict(list)
     groups, fresh = dict(uses), itertools.count(len(uses) * 2)
     for product in dict.fromkeys([*(use for use in uses if isinstance(use, Product)), *_structural(model, uses)]):
@@ -81,6 +87,7 @@ def find_taps(live: LiveModel, ids: Sequence[int]) -> Taps:
         groups.setdefault(product, next(fresh))
     logits = getattr(model.get_output_embeddings(), "weight", None)
     scaled = {id(module.weight): name for name, module in norms.items() if name in uses}
+    routers = {id(module.weight) for module in routers_of(model)}
     looked_up = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
     found: dict[str, Tap] = {}
     for name, pieces in live.places.items():
@@ -88,14 +95,17 @@ def find_taps(live: LiveModel, ids: Sequence[int]) -> Taps:
         bound = _bound(shape, parts_of(shape, pieces, state), products)
         norm = scaled.get(next(iter(targets))) if len(targets) == 1 else None
         if bound:
+            tap = _linear(name, pieces, bound, groups)
             head = logits is not None and id(logits) in targets
-            found[name] = _linear(name, pieces, bound, groups, head)
+            found[name] = replace(tap, site=replace(tap.site, head=head, router=targets <= routers))
         elif norm is not None:
             found[name] = Tap(Site(name, shape, "norm", shape[0], shape[0]), (norm,), None, groups[norm], pieces)
         else:
             found[name] = Tap(Site(name, shape, "embedding" if targets <= looked_up else "other"), pieces=pieces)
     seen = None if logits is None or logits.ndim != 2 else Product.of(logits)
-    return Taps(found, _aliases(live), groups, {name: norms[name] for name in norms if name in uses}, seen)
+    used = {name: norms[name] for name in norms if name in uses}
+    layers = layers_of(model) if stack is not None else ()
+    return Taps(found, _aliases(live), groups, used, seen, layers, stack)
 
 
 def entrance(live: LiveModel) -> torch.device:
@@ -119,8 +129,10 @@ def _aliases(live: LiveModel) -> dict[str, str]:
     return found
 
 
-def _probed(live: LiveModel, norms: Mapping[str, torch.nn.Module], ids: Sequence[int]) -> dict[Use, int]:
-    """The group of each use in a short forward pass, in the order of the pass."""
+def _probed(
+    live: LiveModel, norms: Mapping[str, torch.nn.Module], ids: Sequence[int]
+) -> tuple[dict[Use, int], Tap | None]:
+    """The group of each use in a short forward pass, in the order of the pass; and the stack of layers."""
     groups: dict[Use, int] = {}
     inputs: dict[Any, int] = {}
     last: dict[Use, Any] = {}
@@ -139,9 +151,12 @@ def _probed(live: LiveModel, norms: Mapping[str, torch.nn.Module], ids: Sequence
 
     storages = frozenset(storage_of(parameter) for parameter in live.model.parameters())
     given = torch.tensor([list(ids[:_PROBED])], device=entrance(live))
-    with torch.no_grad(), plain_experts(live.model), observing(norms, storages, seen):
+    shapes: list[Shape] = []
+    layers = watching(layers_of(live.model), lambda states: shapes.append((len(states) - 1, states.shape[-1])))
+    with torch.no_grad(), plain_experts(live.model), observing(norms, storages, seen), layers:
         live.model(input_ids=given, use_cache=False)
-    return groups
+    one = len(shapes) == 1
+    return groups, Tap(Site(LAYERS, shapes[0], "layers", shapes[0][1])) if one else None
 
 
 def _structural(model: Any, uses: Mapping[Use, int]) -> Iterator[Product]:
@@ -193,12 +208,12 @@ def _near(product: Product, start: int) -> bool:
 
 
 def _linear(
-    name: str, pieces: Sequence[Piece], bound: Sequence[tuple[Product, Match]], groups: Mapping[Use, int], head: bool
+    name: str, pieces: Sequence[Piece], bound: Sequence[tuple[Product, Match]], groups: Mapping[Use, int]
 ) -> Tap:
     uses = tuple(dict.fromkeys(product for product, _ in bound))
     channels = bound[0][1].channels if len(bound) == 1 else None
     shape, axis = pieces[0].shape, bound[0][1].axis
     of_inputs = {groups[use] for use in uses}
     outputs = None if channels is None else len(channels)
-    site = Site(name, shape, "linear", shape[axis], outputs, axis, head)
+    site = Site(name, shape, "linear", shape[axis], outputs, axis)
     return Tap(site, uses, channels, of_inputs.pop() if len(of_inputs) == 1 else None, tuple(pieces))

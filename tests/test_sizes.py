@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evomerge.cli.sizes import amount, span
+from evomerge.sizes import amount, span
 
 
 @pytest.mark.parametrize(
