@@ -19,7 +19,8 @@ PROMPTS = [{"positive": ["what is one and two?", "add"]}, {"positive": ["a rhyme
 def build(family: Family, folder: Path, name: str, **words: object) -> Path:
     (folder / "prompts.json").write_text(json.dumps(PROMPTS))
     experts = f"[{family.folder / 'one'},{family.folder / 'two'}]"
-    given = {"base": family.folder / "base", "prompts": folder / "prompts.json"} | words
+    given = {"base": family.folder / "base", "prompts": folder / "prompts.json", "statistics.folder": folder / "kept"}
+    given |= words
     said = [f"{key}={value}" for key, value in given.items() if value is not None]
     assert main(["build", f"experts={experts}", f"out={folder / name}", *said]) == 0
     return folder / name
@@ -29,21 +30,28 @@ def merged(family: Family, folder: Path) -> Path:
     """A mixture with everything else of the mean of its experts."""
     mean = plain_recipe(str(family.folder / "one"), str(family.folder / "two"))
     (folder / "mean.json").write_text(json.dumps(mean))
-    return build(family, folder, "merged", base=None, recipe=folder / "mean.json", gate="embedding")
+    return build(family, folder, "merged", base=None, recipe=folder / "mean.json", gate="hidden_mean")
 
 
 def test_built_and_condensed(family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     mixture = merged(family, tmp_path)
     about = json.loads((mixture / "mixture.json").read_text())
-    assert about["gate"] == "embedding"
+    assert about["gate"] == "hidden_mean"
     assert [Path(expert["source"]).name for expert in about["experts"]] == ["one", "two"]
     assert "1. `two`" in (mixture / "README.md").read_text()
     texts = tmp_path / "texts.jsonl"
     texts.write_text("".join(json.dumps({"text": f"number {n} and {n * n}"}) + "\n" for n in range(6)))
-    capsys.readouterr()
-    words = [f"model={mixture}", f"calibration=[{texts}]", f"out={tmp_path / 'dense'}", "experts=1"]
-    assert main(["condense", *words]) == 0
-    assert capsys.readouterr().out.strip() == str(tmp_path / "dense")
+    kept = f"statistics.folder={tmp_path / 'kept'}"
+    words = [f"model={mixture}", f"calibration=[{texts}]", "experts=1", kept]
+    assert len(list((tmp_path / "kept").glob("*/statistic.json"))) == 3, (
+        "of each expert's prompts, and of those not for it"
+    )
+    assert "collecting hidden_mean of the recipe's model on 4 texts: " in capsys.readouterr().err
+    for out, collected in (("dense", True), ("again", False)):
+        assert main(["condense", *words, f"out={tmp_path / out}"]) == 0
+        told = capsys.readouterr()
+        assert told.out.strip() == str(tmp_path / out)
+        assert ("collecting router_logits and router_usage of merged on 6 texts: " in told.err) == collected
     model, said = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "dense", output_loading_info=True)
     assert not any(said.values())
     assert model.config.model_type == "mistral"

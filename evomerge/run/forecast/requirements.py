@@ -65,7 +65,7 @@ def requirements(assembly: Assembly) -> Requirements:
     prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
     found = footprint(assembly.checkpoints, assembly.template, model_dtype=dtype, prepared=prepared)
     collected = forecast(assembly.statistics, assembly.checkpoints, assembly.config)
-    read = collected.bytes if collected is not None else 0
+    read = collected.disk if collected is not None else 0
     itemsize, eager = 4 if dtype == "float32" else 2, assembly.attention == "eager"
     scoring = 0  # of functions nobody knows it
     if assembly.config.fitness.tasks:

@@ -28,16 +28,18 @@ def layers_of(model: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
 
 def routers_of(model: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
     """The modules of which transformers records what they say of experts, and whose weight is a matrix."""
-    kinds: dict[type, str | None] = {}
+    kinds: dict[type, str] = {}
     for module in model.modules():
         recorded = (getattr(module, "_can_record_outputs", None) or {}).get("router_logits", ())
         for one in recorded if isinstance(recorded, list | tuple) else (recorded,):
-            kinds[getattr(one, "target_class", one)] = getattr(one, "layer_name", None)
-    named = ((name, module) for name, module in model.named_modules() if type(module) in kinds)
+            kind: Any = getattr(one, "target_class", one)
+            kinds[kind] = getattr(one, "layer_name", None) or ""
     return tuple(
         module
-        for name, module in named
-        if (kinds[type(module)] or "") in name and getattr(getattr(module, "weight", None), "ndim", 0) == 2
+        for name, module in model.named_modules()
+        if type(module) in kinds
+        and kinds[type(module)] in name
+        and getattr(getattr(module, "weight", None), "ndim", 0) == 2
     )
 
 
