@@ -83,6 +83,18 @@ def _steps(_: Setting) -> Kind:
     return Kind(expected, lambda value: _named(listed(value), "step"), many=True)
 
 
+def _points(_: Setting) -> Kind:
+    """Points by name, one of each where only names are given."""
+
+    def read(value: Any) -> dict[str, float]:
+        entries = value.items() if isinstance(value, Mapping) else [(name, 1.0) for name in listed(value)]
+        if not all(isinstance(name, str) and name for name, _ in entries):
+            raise ValueError
+        return {name: value_types.number(0, 100).read(points) for name, points in entries}
+
+    return Kind("tasks such as [refusals], or with points, {refusals: 2}", read, many=True, free=True)
+
+
 _FORMS: Mapping[str, Callable[[Setting], Kind]] = {
     "bytes": lambda setting: value_types.size(none=not setting.low),
     "checkpoint": _checkpoint,
@@ -91,6 +103,7 @@ _FORMS: Mapping[str, Callable[[Setting], Kind]] = {
     "numbers": lambda setting: value_types.numbers(setting.low, setting.high),
     "paths": lambda _: value_types.paths(),
     "patterns": lambda _: value_types.patterns(),
+    "points": _points,
     "positive number": lambda setting: value_types.number(setting.low, setting.high, above=0),
     "regular expression": lambda _: value_types.regular_expression(),
     "shares": lambda setting: value_types.shares(setting.names() or ()),

@@ -14,6 +14,7 @@ from evomerge.errors import InputError, suggest
 from evomerge.evaluation import Constraint, Objective
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_SHARES = ("acc", "exact_match")  # shares of right answers, the metric that is meant where only a task is named
 _TERM = re.compile(rf"^(?:(?P<weight>{_NUMBER})\s*\*\s*)?(?P<key>[^\s*]+)$")
 _CONSTRAINT = re.compile(
     rf"^(?P<key>\S+)\s*(?P<sense>>=|<=)\s*"
@@ -76,12 +77,57 @@ def read_constraints(texts: Sequence[str], metrics: Mapping[str, bool]) -> tuple
     return tuple(found)
 
 
+def safety_constraints(safety: Mapping[str, float], metrics: Mapping[str, bool]) -> list[str]:
+    """The constraints that a preset of safety stands for: no task may score worse than the base by more than so much.
+
+    Args:
+        safety: Task, or metric key, to the points (hundredths of a score) that it may lose.
+        metrics: Known metric keys, and whether higher is better.
+
+    Returns:
+        Constraints in the grammar of :func:`read_constraints`.
+
+    Raises:
+        InputError: Naming every task that there is not, or whose metric must be named.
+    """
+    problems: list[str] = []
+    found: list[str] = []
+    for name, points in safety.items():
+        key = _safety_key(name, metrics, problems)
+        if key is not None:
+            sense, sign = (">=", "-") if metrics[key] else ("<=", "+")
+            found.append(f"{key} {sense} base {sign} {points / 100.0:.12g}")
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def _safety_key(name: str, metrics: Mapping[str, bool], problems: list[str]) -> str | None:
+    own = [key for key in metrics if key.rpartition(".")[0] == name]
+    if not own and name.rpartition(".")[0]:
+        return resolve_key(name, metrics, "safety", problems)
+    tasks = sorted({key.rpartition(".")[0] for key in metrics})
+    if not own:
+        problems.append(
+            f"safety: there is no task {name!r} in this run{suggest(name, tasks)} (tasks: {', '.join(tasks)})"
+        )
+        return None
+    chosen = default_objectives(metrics, [name])[0]
+    if _metric(chosen).split(",")[0] in _SHARES:
+        return chosen
+    shown = ", ".join(sorted(map(_metric, own)))
+    problems.append(
+        f"safety: {name} has no accuracy, of which points can be lost; name its metric, {name}.METRIC ({shown})"
+    )
+    return None
+
+
 def default_objectives(metrics: Mapping[str, bool], tasks: Iterable[str]) -> list[str]:
     """One objective per task when the user named none: its accuracy or exact match, else its first metric."""
     chosen = []
     for task in tasks:
         own = [key for key in metrics if key.rpartition(".")[0] == task]
-        favourite = [key for name in ("acc", "exact_match") for key in own if _metric(key).split(",")[0] == name]
+        favourite = [key for name in _SHARES for key in own if _metric(key).split(",")[0] == name]
         chosen += (favourite or own)[:1]
     return chosen
 

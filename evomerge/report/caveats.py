@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from evomerge.analysis import pareto, uneven_truncation
+from evomerge.evaluation import Objective
 from evomerge.report.costs import MESSAGE
 from evomerge.report.members import TRUNCATED, Comparison, Member
 from evomerge.report.results import Results, short_name
-from evomerge.report.scorecard import Scorecard
+from evomerge.report.scorecard import Scorecard, scorecard
 from evomerge.report.wording import SPLIT_WORDS, count, number
 
 FEW_ITEMS, FEW_CLUSTERS = 100, 30
@@ -84,9 +85,27 @@ def warnings(results: Results, members: Sequence[Member]) -> list[str]:
         found.append(f"{failed} of {count(total, 'candidate')} failed: {_reasons(results)}.")
     found += _unconfirmed(results, members)
     found += _few_items(results, members)
+    found += _narrow(results)
     if (results.store.manifest.get("config") or {}).get("start_from"):
         found.append("The search began with another run's front: the candidates scored there are not counted here.")
     return found + _truncated(results, members) + _marks_withheld(results, members)
+
+
+def _narrow(results: Results) -> list[str]:
+    """Constraints relative to a baseline that allow less than the standard error of the score they start from."""
+    found = []
+    for constraint in results.constraints:
+        names = [name for name in results.names if constraint.refers_to(name)]
+        records = [e for name in names if (e := results.baseline(name, "search")) is not None and not e.error]
+        metric = (Objective(constraint.label, ((1.0, constraint.metric),), constraint.sense == ">="),)
+        cards = [scorecard(e, results.responses(e), metric, results.clusters) for e in records[:1]]
+        errors = [card.interval(constraint.label).se for card in cards if card is not None]
+        if constraint.bound and errors and errors[0] > abs(constraint.bound):
+            found.append(
+                f"The constraint {constraint.label} allows less than the standard error of the score that it starts "
+                f"from, {number(errors[0])}: on these search items chance has a part in who meets it."
+            )
+    return found
 
 
 def _truncated(results: Results, members: Sequence[Member]) -> list[str]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from evomerge.candidate import UserFunction, build_suite, find_function, load_tokenizer, model_files
 from evomerge.errors import Findings, InputError, suggest
 from evomerge.evaluation import Constraint, Objective
-from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
+from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives, safety_constraints
 from evomerge.fitness import TaskSuite, inspect_tasks
 from evomerge.genome import GenomeSpec
 from evomerge.merging import Checkpoints
@@ -91,13 +92,30 @@ def wishes(
     tasks = list(suite.items["search"]) if suite is not None else []
     texts = list(config.objectives) or (default_objectives(metrics, tasks) if config.fitness.tasks else list(metrics))
     objectives = found.attempt(lambda: read_objectives(texts, metrics)) or ()
-    constraints = found.attempt(lambda: read_constraints(config.constraints, metrics)) or ()
+    safety = found.attempt(lambda: safety_constraints(config.safety, metrics)) or []
+    constraints = found.attempt(lambda: read_constraints([*config.constraints, *safety], metrics)) or ()
     for constraint in constraints:
         if constraint.relative_to == "base" and config.base is None:
             found.problems.append(
                 f"constraint {constraint.label!r} is relative to base, and there is none; write base=FOLDER"
             )
     return objectives, constraints
+
+
+def notes(config: RunConfig, metrics: Mapping[str, bool], suite: TaskSuite) -> list[str]:
+    """Warnings of the tasks, or that there are none; and of those of ``safety`` whose items are too few to tell."""
+    found = [*suite.warnings] if config.fitness.tasks else [FUNCTIONS_ALONE]
+    for (name, points), text in zip(config.safety.items(), safety_constraints(config.safety, metrics), strict=True):
+        items = len(suite.items["search"].get(text.split(maxsplit=1)[0].rpartition(".")[0], ()))
+        errors = [100.0 * math.sqrt(share * (1.0 - share) / items) for share in (0.95, 0.5)] if items else [0.0]
+        if errors[0] > points:
+            least = f"; {0.0475 * (100.0 / points) ** 2:.0f} items or more would do" if points else ""
+            found.append(
+                f"safety: {name} may lose {points:g} points, but on {items} search items the standard error of its "
+                f"score is {errors[0]:.1f} points where 95 % are right and {errors[1]:.1f} where half are, so chance "
+                f"decides who stays within{least}"
+            )
+    return found
 
 
 def proxy_problems(config: RunConfig, objectives: Sequence[Objective], metrics: Mapping[str, bool]) -> list[str]:

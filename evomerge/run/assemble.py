@@ -187,7 +187,7 @@ def assemble(config: RunConfig) -> Assembly:
     found.settle()
     if checkpoints is None or method is None or spec is None or suite is None or device is None or attention is None:
         raise AssertionError("a stage that failed has reported a problem")
-    warnings += [*(suite.warnings if config.fitness.tasks else [asked.FUNCTIONS_ALONE]), *unread(config, texts)]
+    warnings += [*asked.notes(config, metrics, suite), *unread(config, texts)]
     config = replace(config, allocation=asked.allocation(config, suite))
     return Assembly(
         written, config, checkpoints, spec, method, suite, functions, objectives, constraints, start_names, starts,

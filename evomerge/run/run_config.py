@@ -61,6 +61,7 @@ class RunConfig:
         fitness: Tasks, prompts, splits and samples; ``task_path`` as written, and the seed is still the root seed's.
         objectives: As written; empty means one per task, or per function where there are no tasks.
         constraints: As written.
+        safety: Task, or metric, to the points that it may lose against the base.
         patterns: Pairs of module kind and regular expression over tensor names, tried before the built-in ones.
         layer_pattern: Finds the layer index in tensor names; None is the built-in one.
         unmatched: What becomes of tensors that not all models have.
@@ -121,6 +122,14 @@ class RunConfig:
     )
     constraints: tuple[str, ...] = field(
         default=(), metadata=setting("what must hold: ['all.acc >= base - 0.01']", form="metrics")
+    )
+    safety: Mapping[str, float] = field(
+        default_factory=dict,
+        metadata=setting(
+            "tasks that may not get worse than the base by more than a point, [refusals], or so many, {refusals: 2}; a "
+            "constraint for each",
+            form="points",
+        ),
     )
     patterns: tuple[tuple[str, str], ...] = field(
         default=(),

@@ -6,7 +6,12 @@ import pytest
 
 from evomerge.config.value_types import metric_texts
 from evomerge.errors import InputError
-from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives
+from evomerge.evaluation.grammar import (
+    default_objectives,
+    read_constraints,
+    read_objectives,
+    safety_constraints,
+)
 
 METRICS = {
     "sort.acc": True,
@@ -130,3 +135,25 @@ def test_default_objectives_take_accuracy_where_there_is_one() -> None:
         "gsm8k.exact_match,strict-match",
         "qa.f1,custom",
     ]
+
+
+def test_safety_is_a_constraint_for_each_task_relative_to_the_base() -> None:
+    texts = safety_constraints({"sort": 1.0, "sort.perplexity": 20.0, "gsm8k.exact_match,strict-match": 0.5}, METRICS)
+    assert texts == [
+        "sort.acc >= base - 0.01",
+        "sort.perplexity <= base + 0.2",
+        "gsm8k.exact_match,strict-match >= base - 0.005",
+    ]
+    kept, _, _ = read_constraints(texts, METRICS)
+    assert (kept.metric, kept.sense, kept.bound, kept.relative_to) == ("sort.acc", ">=", -0.01, "base")
+    assert kept.violation({"sort.acc": 0.89}, 0.90) == 0.0
+    assert kept.violation({"sort.acc": 0.88}, 0.90) == pytest.approx(0.01)
+
+
+def test_safety_of_what_is_not_there_or_has_no_points_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        safety_constraints({"srot": 1.0, "qa": 1.0, "sort.ac": 1.0}, METRICS)
+    absent, unclear, metric = caught.value.problems
+    assert "there is no task 'srot' in this run; did you mean 'sort'?" in absent
+    assert "qa has no accuracy, of which points can be lost; name its metric, qa.METRIC (f1,custom)" in unclear
+    assert "task 'sort' has no metric 'ac'" in metric
