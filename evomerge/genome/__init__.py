@@ -3,14 +3,15 @@
 A genome is a vector in ``[0, 1]^n``; `GenomeSpec.decode` turns it into a recipe and `GenomeSpec.encode` goes back.
 Decoding is linear over depth (see `curves`), proportions between models use one gene less than there are models (see
 `simplex`), and nothing is ever clamped: different genomes inside the cube are different recipes. Switches alone, which
-take an expert out of a kind of modules, know no more than on and off (see `switches`), and of the genes that let layers
-go only the order counts (see `layer_fusion`).
+take an expert out of a kind of modules, know no more than on and off (see `switches`), of the genes that let layers go
+only the order counts (see `layers.fusion`), and those of paths through layers are whole numbers (see `layers.walks`).
 """
 
 from evomerge.genome.automatic import Chosen, choose, few_for
 from evomerge.genome.build import build
 from evomerge.genome.from_recipe import from_recipe
-from evomerge.genome.layer_fusion import KEPT
+from evomerge.genome.layers.fusion import KEPT
+from evomerge.genome.layers.genes import PathGenes
 from evomerge.genome.settings import AUTO, BASES, DEPTHS, GenomeSettings
 from evomerge.genome.spec import GenomeSpec, NotExpressible, is_number
 
@@ -23,6 +24,7 @@ __all__ = [
     "GenomeSettings",
     "GenomeSpec",
     "NotExpressible",
+    "PathGenes",
     "build",
     "choose",
     "few_for",

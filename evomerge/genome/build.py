@@ -13,7 +13,7 @@ from evomerge.errors import InputError, suggest
 from evomerge.genome import curves
 from evomerge.genome.gene_block import Block, GeneBlock
 from evomerge.genome.groups import DepthProfile, grouped, matching, own_kinds
-from evomerge.genome.layer_fusion import fusion_of
+from evomerge.genome.layers.depth import depth_of
 from evomerge.genome.ruled import follows_rule, laid_out_by_rule, rule_problems, ruled
 from evomerge.genome.settings import SEARCHED, GenomeSettings
 from evomerge.genome.spec import GenomeSpec, is_number, spread
@@ -56,24 +56,24 @@ def build(
     if problems:
         raise InputError([*problems, *_unknown(settings, coefficients)])
     groups, profiles = grouped(settings, template.groups, names)
-    rows = [
-        None if own is None else frozenset(map(groups.index, own)) for own in changed or [None] * len(template.sources)
-    ]
+    known = changed or [None] * len(template.sources)
+    rows = [None if own is None else frozenset(map(groups.index, own)) for own in known]
     groups = _without_idle(groups, rows)
     plan = without_values(replace(template, groups=groups))
-    fusion, too_short = fusion_of(settings, names, groups.layer_pattern)
+    depth, misshapen = depth_of(settings, plan, names)
     problems = [
         *_unknown(settings, coefficients),
-        *_layer_problems(settings, profiles),
+        *(_layer_problems(settings, profiles) if settings.merges else ()),
         *_pattern_problems(settings, [group.label for group in groups.groups]),
         *_module_problems(settings, template.method, declared),
         *rule_problems(written, template, coefficients, groups),
-        *too_short,
+        *misshapen,
     ]
     constants, pinned, fix_problems = _fixed(settings, coefficients, groups.groups, len(plan.sources))
     if problems or fix_problems:
         raise InputError([*problems, *fix_problems])
-    searched = [c for c in declared if c.searched or c.name in settings.bounds or c.name in settings.shared]
+    more = {*settings.bounds, *settings.shared}
+    searched = [c for c in declared if settings.merges and (c.searched or c.name in more)]
     by_layer = joined(profiles, groups.groups) if settings.modules == SEARCHED and not _split(settings) else profiles
     gene_blocks: list[Block] = []
     for c in searched:
@@ -84,10 +84,10 @@ def build(
             gene_blocks += [SwitchedBlock(tuple(own), on, c.off)]
         else:
             gene_blocks += ruled(settings, plan, pinned[c.name]) if follows_rule(settings, c) else own
-    if not gene_blocks and fusion is None:
+    if not gene_blocks and depth is None:
         raise InputError("there is nothing to search: every group is frozen or fixed, or one model is merged alone")
     members = {name: groups.index(name) for name in names}
-    return GenomeSpec(plan, coefficients, tuple(gene_blocks), constants, pinned, members, symmetric, fusion)
+    return GenomeSpec(plan, coefficients, tuple(gene_blocks), constants, pinned, members, symmetric, depth)
 
 
 def _without_idle(groups: ParameterGroups, changed: Sequence[frozenset[int] | None]) -> ParameterGroups:

@@ -8,7 +8,8 @@ from typing import Any
 
 from evomerge import settings
 from evomerge.errors import suggest
-from evomerge.genome.layer_fusion import KEPT, MERGED, REMOVED
+from evomerge.genome.layers.fusion import KEPT, MERGED, REMOVED
+from evomerge.genome.layers.genes import MODELS, THROUGH
 from evomerge.genome.weight_rules import AGES, FREE, RULES
 from evomerge.recipe import MODULE_KINDS
 from evomerge.settings import setting
@@ -19,12 +20,14 @@ AUTO = "auto"
 DEPTHS = (AUTO, "model", "blocks", "layer", "linear", "smooth")
 BASES = ("points", "cosine")
 ENDS = ("own", "nearest")
+_OF_PATHS = ("through", "jumps", "longest", "repeats", "scales", "outside")
 # Settings that runs which began before there were any do not have.
 _LATER = (
     "filters", "ends", "control_every", "searched", "modules", "weights", "averaging", "metrics", "layers", "fewer",
-    "influence",
+    "influence", *_OF_PATHS,
 )  # fmt: skip
-ALL, SEARCHED = "all", "searched"
+ALL, SEARCHED, NONE = "all", "searched", "none"
+PATHS = ("path", "data_flow")
 WEIGHT = "weight"  # the coefficient that rules give
 
 
@@ -63,10 +66,18 @@ class GenomeSettings:
         metrics: The models' own scores where ``weights`` is ``metric``.
         layers: ``kept`` as they are; ``merged``: genes say which layers are merged into the layer before, so that fewer
             are left, and how much of that layer is kept; ``removed``: which are left out. What is merged of several
-            models is shortened then.
+            models is shortened then. ``path`` and ``data_flow``: genes say which layers of which models follow each
+            other, see :mod:`evomerge.genome.layers.walks`.
         fewer: The fewest and the most layers that go; empty: one to a quarter of them.
         influence: How much each layer changes what it gets, for the order in which the search's first models let
             layers go; ``evomerge layers`` measures it.
+        through: What a path goes through: the ``models`` as they are, so that nothing is merged; their ``merge`` alone;
+            or ``both``, the merge being one more model.
+        jumps: Jumps of a ``path``.
+        longest: Most layers of a path; None is half as many again as the models have.
+        repeats: How often all layers are repeated as slots in ``data_flow``.
+        scales: Whether the scale of the hidden state at a jump is ``searched``, or ``none``.
+        outside: Position, from 0, of the model whose embeddings, last norm and head all paths have; None: a gene.
         searched: Numbers of a given recipe that are searched: coefficients, or ``COEFFICIENT@GROUP``, where the group
             is a pattern of group labels, a module kind or a filter of groups. Empty: all.
     """
@@ -121,9 +132,9 @@ class GenomeSettings:
     layers: str = field(
         default=KEPT,
         metadata=setting(
-            "fewer layers: some are merged into the layer before them, or removed; genes say which, how many, and how "
-            "much is kept",
-            choices=(KEPT, MERGED, REMOVED),
+            "fewer layers: some are merged into the layer before them, or removed; or a path through the layers of the "
+            "models: of few jumps, or data_flow with a gene for each layer",
+            choices=(KEPT, MERGED, REMOVED, *PATHS),
         ),
     )
     fewer: tuple[float, ...] = field(
@@ -140,9 +151,30 @@ class GenomeSettings:
             form="numbers",
         ),
     )
+    through: str = field(
+        default=MODELS,
+        metadata=setting("what a path goes through: models as they are, their merge, or both", choices=THROUGH),
+    )
+    jumps: int = field(default=2, metadata=setting("jumps of a path, where layers is path", low=1))
+    longest: int | None = field(
+        default=None, metadata=setting("most layers of a path; none: half as many again as the models have", low=1)
+    )
+    repeats: int = field(default=2, metadata=setting("how often layers may come, where layers is data_flow", low=1))
+    scales: str = field(
+        default=SEARCHED, metadata=setting("scale of the hidden state at jumps of a path", choices=(SEARCHED, NONE))
+    )
+    outside: int | None = field(
+        default=None,
+        metadata=setting("place of the model with the embeddings and head of all paths, from 0; none: a gene", low=0),
+    )
     searched: tuple[str, ...] = field(
         default=(), metadata=setting("numbers of recipe= that are searched: [weight,'density@mlp']; none: all")
     )
+
+    @property
+    def merges(self) -> bool:
+        """Whether models are merged, so that there are coefficients; paths may take layers as they are."""
+        return self.layers not in PATHS or self.through != MODELS
 
     def problems(self) -> Iterator[str]:
         """Says what is wrong with the settings by themselves, before any model or method is known."""
@@ -160,8 +192,14 @@ class GenomeSettings:
             yield f"genome.filters names {part!r} twice"
 
     def _depth_problems(self) -> Iterator[str]:
-        if self.layers == KEPT and (self.fewer or self.influence):
+        if self.layers not in (MERGED, REMOVED) and (self.fewer or self.influence):
             yield "genome.fewer and genome.influence say which layers go; write genome.layers=merged or removed"
+        paths = [name for name in _OF_PATHS if getattr(self, name) != getattr(type(self), name)]
+        if self.layers not in PATHS and paths:
+            yield f"genome.{' and genome.'.join(paths)} shape a path; write genome.layers=path or data_flow"
+        for name, other in (("jumps", PATHS[0]), ("repeats", PATHS[1])):
+            if self.layers in PATHS and name in paths and self.layers != other:
+                yield f"genome.{name} belongs to genome.layers={other}, but genome.layers is {self.layers}"
         if self.fewer and (len(self.fewer) > 2 or any(n != int(n) for n in self.fewer) or self.fewer[-1] < 1):
             yield f"genome.fewer is {list(self.fewer)}; expected two whole numbers, the fewest and the most"
         elif list(self.fewer) != sorted(self.fewer):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evomerge.genome.gene_block import TOLERANCE, Block, NotExpressible
-from evomerge.genome.layer_fusion import LayerFusion
+from evomerge.genome.layers.genes import DepthGenes
 from evomerge.recipe import Coefficient, Group, Recipe, Source, step_labels, values_of, with_values, without_values
 
 __all__ = ["GenomeSpec", "NotExpressible"]
@@ -28,7 +28,7 @@ class GenomeSpec:
         pinned: Coefficient to mask over groups: where the user fixed a value.
         members: Tensor name to index of its group.
         symmetric: Whether method and steps take models in any order, if their coefficients go with them.
-        fusion: The genes that let layers go, which come last; None where all layers stay.
+        depth: The genes of the layers, which come last; None where they are those of the models.
     """
 
     template: Recipe
@@ -38,7 +38,7 @@ class GenomeSpec:
     pinned: Mapping[str, NDArray[np.bool_]]
     members: Mapping[str, int]
     symmetric: bool
-    fusion: LayerFusion | None = None
+    depth: DepthGenes | None = None
 
     @property
     def n_var(self) -> int:
@@ -49,7 +49,7 @@ class GenomeSpec:
     def labels(self) -> tuple[str, ...]:
         """Meaning of each gene, for example ``weight[expert_s] layer 3 attention``."""
         own = tuple(label for block in self.gene_blocks for label in block.labels)
-        return own if self.fusion is None else (*own, *self.fusion.labels)
+        return own if self.depth is None else (*own, *self.depth.labels)
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -63,7 +63,8 @@ class GenomeSpec:
             x: Genes in [0, 1], ``(n_var,)``.
 
         Returns:
-            The recipe. Different genomes of the open cube give different recipes, but for genes that are switches.
+            The recipe. Different genomes of the open cube give different recipes, but for genes that are switches
+            or that say which layers come.
 
         Raises:
             ValueError: if ``x`` has another shape, is not finite, or leaves [0, 1]; nothing is clamped.
@@ -81,7 +82,7 @@ class GenomeSpec:
             block.put(genes[start:stop], values[block.coefficient])
             start = stop
         recipe = with_values(self.template, values)
-        return recipe if self.fusion is None else self.fusion.applied(recipe, genes[start:])
+        return recipe if self.depth is None else self.depth.applied(recipe, genes[start:])
 
     def encode(self, recipe: Recipe) -> NDArray[np.float64]:
         """A genome that decodes to a recipe.
@@ -100,8 +101,8 @@ class GenomeSpec:
         Raises:
             NotExpressible: naming what has no counterpart here.
         """
-        if self.fusion is not None:
-            inner, last = self.fusion.read(recipe, with_values(self.template, self.constants))
+        if self.depth is not None:
+            inner, last = self.depth.read(recipe, with_values(self.template, self.constants))
             return np.concatenate([self._whole.encode(inner), last])
         values = values_of(recipe)
         alike = {name: array.shape for name, array in values.items()}
@@ -176,12 +177,12 @@ class GenomeSpec:
         Returns:
             The names that are expressible, and their genomes, ``(names, n_var)``, each genome once.
         """
-        if self.fusion is not None:
+        if self.depth is not None:
             names, rows = self._whole.starts(points)
-            last = list(self.fusion.starts())
-            whole = [(name, row, n, more) for name, row in zip(names, rows, strict=True) for n, more in last]
-            shortened = np.array([[*row, *more] for _, row, _, more in whole]).reshape(len(whole), self.n_var)
-            return tuple(f"{name}-{n} layers" for name, _, n, _ in whole), shortened
+            if not self.gene_blocks:
+                names, rows = names or ("alone",), np.zeros((max(1, len(names)), 0))
+            names, rows = self.depth.started(names, rows)
+            return names, rows.reshape(len(names), self.n_var)
         found: dict[bytes, tuple[str, NDArray[np.float64]]] = {}
         for name, coefficients in points.items():
             try:
@@ -195,7 +196,7 @@ class GenomeSpec:
     @property
     def _whole(self) -> GenomeSpec:
         """The space of the models with all layers."""
-        return replace(self, fusion=None)
+        return replace(self, depth=None)
 
     def _model_order(self, recipe: Recipe) -> list[int]:
         """For each of our models, its index in the recipe."""

@@ -22,6 +22,7 @@ from evomerge.recipe import AdapterRef, ModelRef, Recipe
 from evomerge.run import asked, paths
 from evomerge.run.recipes.layout import few_evaluations, laid_out
 from evomerge.run.recipes.models import Folders, equal_weights, open_models, other_bases, with_adapters
+from evomerge.run.recipes.path_scales import checked_spec
 from evomerge.run.recipes.searched import SearchedRecipe, read_recipe
 from evomerge.run.recipes.searching import check_searcher, pool_of
 from evomerge.run.recipes.space import (
@@ -166,7 +167,7 @@ def assemble(config: RunConfig) -> Assembly:
     spec, layout = None, None
     if checkpoints is not None and method is not None:
         config, layout = found.attempt(lambda: laid_out(config, checkpoints, method)) or (config, None)
-        spec = found.attempt(lambda: build_spec(config, checkpoints, method, searched))
+        spec = found.attempt(lambda: checked_spec(config, checkpoints, method, searched))
         if spec is not None:
             warnings += [*tower_notes(config, checkpoints, spec), *few_evaluations(config, spec.n_var, layout)]
     suite, metrics = asked.tasks(config, checkpoints, spec, found)

@@ -54,6 +54,7 @@ INSIDE = {
             "depth", "block_size", "control_points", "basis", "split_kinds", "own_groups", "frozen", "fixed", "bounds",
             "shared", "filters", "ends", "control_every", "searched", "modules",
             "weights", "averaging", "metrics", "layers", "fewer", "influence",
+            "through", "jumps", "longest", "repeats", "scales", "outside",
         )
     },
     **{f"searcher.{name}": f"searcher.{name}" for name in ("name", "population", "options")},
@@ -164,6 +165,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
     # A recipe has its own models and groups, see test_recipe_search; filters are another way to split than kinds.
     # Layers that go have a space of their own, too.
     fewer = {"genome.layers", "genome.fewer", "genome.influence"}
+    paths = {f"genome.{name}" for name in ("through", "jumps", "longest", "repeats", "scales", "outside")}
     # And an asynchronous search asks every candidate all items, and weights that follow a rule have no bounds.
     rules = {"genome.weights", "genome.averaging", "genome.metrics"}
     # What statistics are computed on counts for methods that read some, see test_statistics.
@@ -178,6 +180,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         *rules,
         *read,
         *fewer,
+        *paths,
     }
     assert set(inside) == set(INSIDE) - alone
     started = identity(family, start_from=finished)  # by itself: such a run has the same models and method
@@ -190,6 +193,13 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
     gone = {"genome.layers": "removed", "genome.fewer": "[1, 1]", "genome.influence": "[0.2, 0.1]"}
     shorter = identity(family, base=str(family.folder / "base"), **gone)
     assert not [name for name in fewer if at(plain, INSIDE[name]) == at(shorter, INSIDE[name])]
+    led = {"genome.layers": "path", "genome.jumps": 1, "genome.through": "both", "genome.outside": 0}
+    led |= {"genome.scales": "none", "genome.longest": 4}
+    walked = identity(family, base=str(family.folder / "base"), **led)
+    repeated = identity(family, base=str(family.folder / "base"), **{"genome.layers": "data_flow", "genome.repeats": 3})
+    same = [name for name in paths if at(plain, INSIDE[name]) == at(walked, INSIDE[name])]
+    assert same == ["genome.repeats"]
+    assert at(repeated, INSIDE["genome.repeats"]) == 3
     # Where nothing is generated, as here, nothing ends thinking.
     free = "[{task: free, data: %s, question: '{{question}}', answer: '{{answer}}'}]"
     written = {

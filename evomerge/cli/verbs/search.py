@@ -53,12 +53,13 @@ def _header(prepared: search.ReadySearch) -> str:
     if assembly.pool is not None:
         genes, sources = "some of them", assembly.experts
     models = ", ".join(ref.label for ref in sources)
+    how = assembly.template.method if assembly.config.genome.merges else "paths through layers"
     items = {task: len(ids) for task, ids in assembly.suite.items["search"].items()}
     asked = " + ".join(f"{count} {task}" for task, count in items.items()) + f" = {sum(items.values())}"
     some = "" if assembly.config.allocation.plain else "some of "
     budget = assembly.config.budgets.evaluations
     lines = [
-        f"{assembly.template.method} of {models}: {genes}, {assembly.config.searcher.name}",
+        f"{how} of {models}: {genes}, {assembly.config.searcher.name}",
         f"items per candidate: {some + asked if items else 'none, functions alone'}; budget: {budget} candidates",
         f"run folder: {prepared.folder}",
     ]

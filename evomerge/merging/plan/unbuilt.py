@@ -16,6 +16,10 @@ def unbuilt(recipe: Recipe) -> Iterator[str]:
             yield from (f"{name}.recipe: {problem}" for problem in unbuilt(source))
     for number, layer in enumerate(recipe.layers):
         if layer.scale != 1.0:
-            yield f"layers[{number}].scale is {layer.scale:g}; this version scales no layers"
+            yield (
+                f"layers[{number}].scale is {layer.scale:g}, but models do not scale hidden states between layers; "
+                "divide instead what this layer and all later ones add to them: the scale of method passthrough, in "
+                "groups of the projections that end a block"
+            )
     yield from step_problems(recipe.post, recipe.groups)
     yield from miscounted(recipe)

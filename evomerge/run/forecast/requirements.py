@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evomerge import executors
 from evomerge.candidate import device_rooms, place_of, resolve_dtype
 from evomerge.evaluation import SPLITS
 from evomerge.fitness import ModelTraits, Scorer, packed_bytes
+from evomerge.genome import PathGenes
 from evomerge.merging import Blueprint, PreparedSettings, footprint, shares
 from evomerge.run.assemble import Assembly
 from evomerge.run.paths import expanded
@@ -64,6 +65,9 @@ def requirements(assembly: Assembly) -> Requirements:
     dtype = resolve_dtype(model.dtype, assembly.checkpoints.reference, assembly.device)
     prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
     found = footprint(assembly.checkpoints, assembly.template, model_dtype=dtype, prepared=prepared)
+    if isinstance(genes := assembly.spec.depth, PathGenes):  # models may be longer than those they are made of
+        longest = footprint(assembly.checkpoints, genes.longest(assembly.template), model_dtype=dtype)
+        found = replace(found, live=longest.live, export=longest.export)
     collected = forecast(assembly.statistics, assembly.checkpoints, assembly.config)
     read = collected.disk if collected is not None else 0
     itemsize, eager = 4 if dtype == "float32" else 2, assembly.attention == "eager"

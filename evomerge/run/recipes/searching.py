@@ -76,6 +76,8 @@ def _misplaced(config: RunConfig) -> list[str]:
             for key, value in given.items()
             if value is not None
         ]
+    if not config.genome.merges and (config.start_temperature is not None or config.start_sensitivity):
+        return ["start_temperature, start_sensitivity: paths through models as they are have no weights of models"]
     name = config.searcher.name
     if not searchers.load(name).recipes:
         return []

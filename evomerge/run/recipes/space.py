@@ -52,6 +52,11 @@ def build_spec(
             "embeddings=base is set, but no base is merged; write base=FOLDER"
             + (f", and another method than {method.name}" if method.base == "none" else "")
         )
+    if not config.genome.merges and method.needs(method.resolve(config.method_options)):
+        raise InputError(
+            f"genome.through=models merges nothing, so method {method.name} would read texts for nothing; write "
+            "method=linear, or genome.through=both"
+        )
     steps = WrittenSteps.read(config.post)
     options = method.stated(config.method_options)
     refs = {ref.place: ref for ref in checkpoints.by_ref}

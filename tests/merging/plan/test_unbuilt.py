@@ -32,9 +32,13 @@ def test_each_is_named() -> None:
     surplus = (
         "statistics names 1; expected none, which is what ties reads; recipes of a search name theirs by themselves"
     )
+    unscaled = (
+        "layers[0].scale is 2, but models do not scale hidden states between layers; divide instead what this layer "
+        "and all later ones add to them: the scale of method passthrough, in groups of the projections that end a block"
+    )
     assert list(unbuilt(everything(plain))) == [
         f"sources[1].recipe: {surplus}",
-        "layers[0].scale is 2; this version scales no layers",
+        unscaled,
         surplus,
     ]
 

@@ -10,7 +10,7 @@ is searched. It is the second place where different genomes are the same recipe:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.genome.gene_block import NotExpressible
+from evomerge.genome.layers.genes import unwrapped
 from evomerge.genome.weight_rules import middle_of, whole
-from evomerge.recipe import Group, OutputLayer, ParameterGroups, Recipe, Source, count_layers
+from evomerge.recipe import Group, OutputLayer, ParameterGroups, Recipe, count_layers
 
 __all__ = ["KEPT", "MERGED", "REMOVED", "LayerFusion", "fusion_of"]
 
@@ -103,7 +104,13 @@ class LayerFusion:
         keys = [_GOES if layer in gone else _STAYS for layer in range(1, self.layers)]
         return inner, np.array([*number, *shares, *keys])
 
-    def starts(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    def started(self, names: Sequence[str], rows: NDArray[np.float64]) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+        """Known points of all layers with the fewest and the most of them gone, those of least influence."""
+        last, known = list(self._starts()), list(zip(names, rows, strict=True))
+        whole = [(f"{name}-{n} layers", [*row, *more]) for name, row in known for n, more in last]
+        return tuple(name for name, _ in whole), np.array([row for _, row in whole])
+
+    def _starts(self) -> Iterator[tuple[int, NDArray[np.float64]]]:
         """Numbers of layers that go, fewest and most, and genes that let those of least influence go."""
         order = sorted(range(1, self.layers), key=self._rank)
         keys = [1.0 - (order.index(layer) + 0.5) / len(order) for layer in range(1, self.layers)]
@@ -134,7 +141,7 @@ class LayerFusion:
         return Recipe(
             _METHOD,
             dict(_OPTIONS),
-            (_source(recipe),),
+            (unwrapped(recipe),),
             None,
             ParameterGroups((*groups, Group("rest", frozen=True)), known.patterns, known.layer_pattern),
             {"weight": values},
@@ -142,12 +149,6 @@ class LayerFusion:
             dtype=recipe.dtype,
             out_dtype=recipe.out_dtype,
         )
-
-
-def _source(recipe: Recipe) -> Source:
-    """The model of a recipe: that which it names, where it is one model as it is."""
-    alone = recipe.method == _METHOD and len(recipe.sources) == 1 and recipe.base is None
-    return recipe.sources[0] if alone and not (recipe.post or recipe.layers) else recipe
 
 
 def fusion_of(settings: Any, names: Iterable[str], layer_pattern: str) -> tuple[LayerFusion | None, list[str]]:
