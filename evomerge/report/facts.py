@@ -11,6 +11,7 @@ from typing import Any
 from evomerge.analysis import Interval
 from evomerge.evaluation import SPLITS
 from evomerge.report import caveats, costs
+from evomerge.report.findings.genes import Genes, genes
 from evomerge.report.findings.headline import headline, margin_words
 from evomerge.report.findings.indicators import Indicators, indicator_words, indicators
 from evomerge.report.findings.preference import read_preference
@@ -131,6 +132,11 @@ class Facts:
         }
         found = {split: indicators(self.results, split, front) for split, front in records.items()}
         return {split: one for split, one in found.items() if one is not None}
+
+    @cached_property
+    def genes(self) -> Genes | None:
+        """Genes that search scores hang on; None of a run without scored candidates."""
+        return genes(self.results)
 
     @property
     def indicator_note(self) -> str:

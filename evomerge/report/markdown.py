@@ -24,6 +24,7 @@ def report_markdown(facts: Facts) -> str:
         _baselines(facts),
         _indicators(facts),
         _optimism(facts),
+        _genes(facts),
         _costs(facts),
         _failures(facts),
         _commands(facts),
@@ -130,6 +131,21 @@ def _indicators(facts: Facts) -> list[str]:
         for split, f in facts.indicators.items()
     ]
     return ["## The front in one number", "", *table(header, rows), text(facts.indicator_note), ""]
+
+
+def _genes(facts: Facts) -> list[str]:
+    found = facts.genes
+    if found is None:
+        return []
+    lines = ["## Which genes mattered", ""]
+    for label in found.found:
+        lines += [f"{code(label)}: {text(found.sentence(label))}", ""]
+        rows = [
+            [code(name), text(whole(share.used, "%")), text(whole(share.own, "%")), number(share.trend, False, True, 2)]
+            for _, name, share in found.rows(label)
+        ]
+        lines += table(["gene", "part of the variance", "own part", "trend"], rows) if rows else []
+    return [*lines, text(found.note), ""]
 
 
 def _optimism(facts: Facts) -> list[str]:

@@ -19,6 +19,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from evomerge.analysis import Interval
+from evomerge.analysis.importance import Share
 from evomerge.evaluation import SPLITS
 from evomerge.recipe import Recipe, values_of
 from evomerge.report import wording
@@ -66,6 +67,7 @@ def _template() -> Template:
         "number": wording.number,
         "estimate": wording.estimate,
         "strip": _strip,
+        "gene_scale": _gene_scale,
         "BEATS": BEATS,
         "WORSE": WORSE,
         "SAME": SAME,
@@ -211,6 +213,12 @@ def _scale(facts: Facts, label: str) -> tuple[float, float]:
     ends = [0.0, *(end for i in found for end in (i.low, i.mean, i.high) if math.isfinite(end))]
     margin = 0.04 * (max(ends) - min(ends)) or 1.0
     return min(ends) - margin, max(ends) + margin
+
+
+def _gene_scale(rows: Sequence[tuple[str, str, Share]]) -> tuple[float, float]:
+    """The common axis of the parts that genes have in a score, which begins at zero."""
+    ends = [end for _, _, share in rows for end in (share.used.low, share.used.high) if math.isfinite(end)]
+    return min(0.0, *ends), max(ends, default=0.0) or 1.0
 
 
 def _strip(interval: Interval, scale: tuple[float, float], mark: str) -> Markup:
