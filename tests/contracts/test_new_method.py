@@ -71,7 +71,8 @@ def test_new_methods_keep_the_contract_and_a_wrong_one_is_found_out(bare: Apart,
     """That of the README, another one, and one that adds zeros to the base's negative zeros."""
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     section = readme.split("## To add something")[1].split("\n## ")[0]
-    (mymethod,) = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    (mymethod,) = [block for block in blocks if "\nMETHOD = " in block]
     wrong = MAGMAX.replace("torch.where(chosen == 0, base, base + chosen)", "base + chosen")
     assert wrong != MAGMAX
     added = {

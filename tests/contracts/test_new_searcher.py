@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from evomerge.contracts.searcher import SearcherContract
 from tests.apart import Apart
 from tests.contracts.copied_package import run_tests_in_a_copy
 
@@ -109,6 +111,35 @@ def test_is_found_by_its_name_and_offered_on_the_command_line():
     assert choices()["searcher"]["map_elites"]["options"] == {"step": 0.1, "cells": 8}
     assert "| `map_elites` | MAP-Elites (Mouret & Clune 2015) | one | native: less violation first" in searchers.table()
 """
+
+SEARCHES = """
+def test_it_finds_the_bottom_of_a_bowl():
+    def lowest(name):
+        searcher = searchers.make(name, Problem(n_var=6, n_obj=1), SearcherSettings(population=10, seed=1))
+        found = []
+        for _ in range(20):
+            asked = searcher.ask()
+            values = [float(((one.x - 0.3) ** 2).sum()) for one in asked]
+            searcher.tell([Observation(one.id, np.array([f]), np.zeros(0)) for one, f in zip(asked, values)])
+            found += values
+        return min(found)
+
+    assert lowest("crossentropy") < 0.2 * lowest("random")
+"""
+
+
+def test_the_searcher_of_the_readme_keeps_the_contract_and_searches(bare: Apart, tmp_path: Path) -> None:
+    """Its file and its test as they are printed there; and a search with it finds what random search does not."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    section = readme.split("## To add something")[1].split("\n## ")[0]
+    blocks = re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)
+    (file,) = [block for block in blocks if "\nSEARCHER = " in block]
+    (test,) = [block for block in blocks if "SearcherContract" in block]
+    added = {"search/searchers/crossentropy.py": file}
+    code, printed = run_tests_in_a_copy(bare, tmp_path, added, f"{test}\n{SEARCHES}")
+    assert code == 0, printed[-3000:]
+    kept = len([name for name in dir(SearcherContract) if name.startswith("test_")])
+    assert f"{kept + 2} passed" in printed
 
 
 def test_a_new_searcher_keeps_the_contract(bare: Apart, tmp_path: Path) -> None:
