@@ -13,7 +13,7 @@ items get score intervals (Wilson) at the number of items that the standard erro
 where all answers agree. ``experiments/claims`` holds it against its rivals.
 
 The items must be the same for all candidates, and chosen before anyone had answered. Where items are shared out by how
-candidates answer, the first round is; means over what each was asked are too low for whoever was unlucky at first.
+candidates answer, the first rung is; means over what each was asked are too low for whoever was unlucky at first.
 """
 
 from __future__ import annotations

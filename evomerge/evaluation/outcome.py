@@ -140,14 +140,14 @@ class Job:
         drafts: Drafts | None = None,
     ) -> Job:
         """A job with the id that follows from ask, recipe and variant."""
-        place = f"{ask.round}-{ask.batch}-{ask.index}-{ask.rung}"
+        place = f"{ask.split}-{ask.batch}-{ask.index}-{ask.rung}"
         id = "-".join([place, recipe.digest[:12], *([variant] if variant else [])])
         return cls(id, recipe, items, ask, variant, drafts if drafts is not None else {})
 
     @property
     def split(self) -> str:
         """The split that the items belong to."""
-        return self.ask.round
+        return self.ask.split
 
     @property
     def n_items(self) -> int:

@@ -78,7 +78,7 @@ class Evaluation:
     @property
     def split(self) -> str:
         """The split that the items belong to."""
-        return self.ask.round
+        return self.ask.split
 
     @property
     def recommended(self) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 
 from evomerge.evaluation import Evaluation
 from evomerge.executors import Executor
-from evomerge.search.allocated_rounds import AllocatedRounds
+from evomerge.search.allocated_play import AllocatedPlay
 from evomerge.search.asks import Asks
 from evomerge.search.batch import Batch
 from evomerge.search.batch_evaluator import BatchEvaluator
@@ -26,9 +26,9 @@ from evomerge.search.events import Ended, Event, Listener, Phase, Told
 from evomerge.search.folding import Fold
 from evomerge.search.front import Front
 from evomerge.search.plan import RepeatedFailures, SearchPlan, SearchResult
+from evomerge.search.play import PlainPlay, Play, Played
 from evomerge.search.progress import Progress, Watch
 from evomerge.search.promotion import Promotion
-from evomerge.search.rounds import PlainRounds, Round, Rounds
 from evomerge.search.searchers import Problem, Searcher
 from evomerge.search.status.event_log import EventLog
 from evomerge.search.status.live import LiveStatus
@@ -139,16 +139,16 @@ class _Search:
     def run(self) -> SearchResult:
         """All phases."""
         criteria = self._baselines()
-        rounds = self._rounds(criteria)
-        with _kept(partial(rounds.keep, self._store)):
-            reason = self._search(criteria, rounds)
+        play = self._play_of(criteria)
+        with _kept(partial(play.keep, self._store)):
+            reason = self._search(criteria, play)
         self._searching = False
         promotion = Promotion(self._plan, self._store, self._evaluator, self._emit, self._told)
-        candidates = rounds.current(self._candidates)
+        candidates = play.current(self._candidates)
         if reason != "stopped" and not promotion.run(criteria, candidates, self._searcher, self._stop):
             reason = "stopped"
-        rounds.front.extend(promotion.recommended)
-        members = [self._store.at(member.ask) or member for member in rounds.front.members()]
+        play.front.extend(promotion.recommended)
+        members = [self._store.at(member.ask) or member for member in play.front.members()]
         self._emit(Ended(reason))
         selected, confirmed = tuple(promotion.selected), tuple(promotion.confirmed)
         found = len(self._candidates)
@@ -165,13 +165,13 @@ class _Search:
         self._known = known
         return criteria
 
-    def _rounds(self, criteria: Criteria) -> Rounds:
+    def _play_of(self, criteria: Criteria) -> Play:
         """How batches are asked."""
         if self._plan.allocation.plain:
-            return PlainRounds(self._plan, self._evaluator, criteria)
-        return AllocatedRounds(self._plan, self._evaluator, criteria, self._known)
+            return PlainPlay(self._plan, self._evaluator, criteria)
+        return AllocatedPlay(self._plan, self._evaluator, criteria, self._known)
 
-    def _search(self, criteria: Criteria, rounds: Rounds) -> str:
+    def _search(self, criteria: Criteria, play: Play) -> str:
         """Asks, scores and tells until something ends it; returns what."""
         plan = self._plan
         starts = plan.starts if plan.starts is not None else np.zeros((0, plan.genome.n_var))
@@ -181,13 +181,13 @@ class _Search:
         searcher = self._searcher = plan.searcher(problem)
         self._searching = True
         plain = plan.allocation.plain
-        limits = [limit for limit in (self._allowance(rounds, 0)[0], plan.most) if limit is not None]
+        limits = [limit for limit in (self._allowance(play, 0)[0], plan.most) if limit is not None]
         self._emit(Phase("search", min(limits, default=None), criteria if plain else None))
         if plan.steady is not None:
-            return self._steady(criteria, searcher, rounds)
+            return self._steady(criteria, searcher, play)
         idle = stale = 0
         while True:
-            limit, budget = self._allowance(rounds, len(self._candidates))
+            limit, budget = self._allowance(play, len(self._candidates))
             if self._stop() != "none":
                 return "stopped"
             if limit == 0:
@@ -200,41 +200,41 @@ class _Search:
             if not proposals and plan.pool is not None:
                 return "exhausted"  # it is told nothing of an empty batch, so the next would be empty too
             self._asks += 1
-            found = rounds.play(self._asks, proposals, searcher, limit)
+            found = play.play(self._asks, proposals, searcher, limit)
             self._candidates += found.new
-            improved = rounds.improved(found)
+            improved = play.improved(found)
             if not found.complete:
                 self._cut = bool(found.new)
                 return "seconds" if found.expired else found.short or budget
-            self._tell(searcher, found, None if plain else rounds.front)
+            self._tell(searcher, found, None if plain else play.front)
             idle = 0 if found.new else idle + 1
             stale = 0 if improved else stale + 1
 
-    def _tell(self, searcher: Searcher, found: Round, front: Front | None) -> None:
+    def _tell(self, searcher: Searcher, found: Played, front: Front | None) -> None:
         if found.observations:
             searcher.tell(found.observations)
             self._store.tell(dict(found.told))
         self._told = self._asks
         self._emit(Told(self._told, len(self._candidates), front, fresh=found.fresh))
 
-    def _steady(self, criteria: Criteria, searcher: Searcher, rounds: Rounds) -> str:
+    def _steady(self, criteria: Criteria, searcher: Searcher, play: Play) -> str:
         """The same without batches."""
-        allowance = partial(self._allowance, rounds)
-        search = SteadySearch(self._plan, self._evaluator, criteria, searcher, rounds.front, allowance)
+        allowance = partial(self._allowance, play)
+        search = SteadySearch(self._plan, self._evaluator, criteria, searcher, play.front, allowance)
         try:
             return search.run(EMPTY_BATCHES)
         finally:
             self._candidates = sorted(search.candidates, key=lambda candidate: candidate.order)
             self._told = search.batches
 
-    def _allowance(self, rounds: Rounds, found: int) -> tuple[int | None, str]:
+    def _allowance(self, play: Play, found: int) -> tuple[int | None, str]:
         """How many new candidates the budgets allow after so many, and the name of the tightest budget."""
         budgets = self._plan.budgets
         left: list[tuple[int, str]] = []
         if budgets.evaluations is not None:
             left.append((max(budgets.evaluations - found, 0), "evaluations"))
         if budgets.items is not None:
-            allowed = rounds.allowance(budgets.items, found)
+            allowed = play.allowance(budgets.items, found)
             left += [] if allowed is None else [(allowed, "items")]
         return min(left) if left else (None, "seconds")
 

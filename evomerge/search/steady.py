@@ -24,7 +24,7 @@ from evomerge.search.criteria import Criteria
 from evomerge.search.events import Asked, Event, Told
 from evomerge.search.front import Front
 from evomerge.search.plan import SearchPlan
-from evomerge.search.rounds import recipe_of
+from evomerge.search.play import recipe_of
 from evomerge.search.searchers import Observation, Proposal, Searcher
 from evomerge.store import Turn
 

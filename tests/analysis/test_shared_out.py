@@ -1,4 +1,4 @@
-"""The choice from a shortlist whose items were shared out by its answers: the first round, which all were asked."""
+"""The choice from a shortlist whose items were shared out by its answers: the first rung, which all were asked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evomerge.analysis.allocation.ocba import additions, shares
 from evomerge.analysis.repeated_splits import repeated_splits
 
-UNITS, FIRST, BUDGET = 120, 40, 80  # selection items, those of the first round, what is asked on average
+UNITS, FIRST, BUDGET = 120, 40, 80  # selection items, those of the first rung, what is asked on average
 SKILLS = np.linspace(-0.3, 0.3, 6)  # of standard normal items: accuracies of 40 to 58 %
 SEARCHES = 300
 
@@ -29,7 +29,7 @@ class Search:
 
 
 def search(draw: np.random.Generator) -> Search:
-    """Asks all the first items, and shares out the rest by OCBA in four rounds."""
+    """Asks all the first items, and shares out the rest by OCBA in four rungs."""
     hard = draw.normal(size=UNITS)  # items that are hard for one are hard for all
     answers = (draw.normal(size=(len(SKILLS), UNITS)) + hard < np.sqrt(2.0) * SKILLS[:, None]).astype(float)
     counts = np.full(len(SKILLS), FIRST)
@@ -41,7 +41,7 @@ def search(draw: np.random.Generator) -> Search:
     return Search(answers, counts)
 
 
-def test_the_interval_of_the_first_round_keeps_its_promise_and_its_low_end_that_of_the_run_s_choice() -> None:
+def test_the_interval_of_the_first_rung_keeps_its_promise_and_its_low_end_that_of_the_run_s_choice() -> None:
     draw, truth = np.random.default_rng(5), np.array([_share(skill) for skill in SKILLS])
     searches, found, given = [], [], []
     for _ in range(SEARCHES):
@@ -50,7 +50,7 @@ def test_the_interval_of_the_first_round_keeps_its_promise_and_its_low_end_that_
         assert one.counts.min() >= FIRST
         found.append(repeated_splits([one.answers[:, :FIRST]], [1.0], draw).interval)
         given.append(truth[one.means.argmax()])
-    # Half of the first round chooses: that is the target, and its mean over searches is the mean of the estimates.
+    # Half of the first rung chooses: that is the target, and its mean over searches is the mean of the estimates.
     target = float(np.mean([truth[_first_half_chooses(draw)] for _ in range(2000)]))
     assert abs(np.mean([one.mean for one in found]) - target) < 0.012
     assert 0.93 <= np.mean([one.low <= target <= one.high for one in found]) <= 0.985

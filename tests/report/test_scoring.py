@@ -104,7 +104,7 @@ def test_shared_out_selection_items_are_told_of(tmp_path: Path) -> None:
         assert card is not None
         assert 2 * len(card.strata["south.loss"][0].items) == evaluation.items
     expected = procedure(found)
-    assert expected.scores == {}, "five of a task in the first round"
+    assert expected.scores == {}, "five of a task in the first rung"
     assert plain([expected.note]) == [
         "No interval for what such a search gives on fresh items: of a task, the candidates that were compared were "
         "all asked 5 selection items (what belongs together counts once), and to choose by halves of them takes 10. "
@@ -140,7 +140,7 @@ def test_what_the_choice_gives_rests_on_the_items_that_all_were_asked(tmp_path: 
         best = min(np.mean([own[item] for item in everyone]) for own in answers.values())
         assert interval.mean == pytest.approx(best + optimism)
     page = report_markdown(facts)
-    assert ("this rests on the 12 that all were asked in the first round" in page) == (allocation == "ocba")
+    assert ("this rests on the 12 that all were asked in the first rung" in page) == (allocation == "ocba")
     assert ("the best score on these items flatters by" in page) == (allocation == "ocba")
     assert ("the best selection score flatters by" in page) == (allocation == "equal")
 

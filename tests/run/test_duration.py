@@ -19,12 +19,12 @@ from tests.building import perturbed
 from tests.run.family import Family
 
 # Two candidates at a time in 3 s, of which a quarter is merging, on 24 items each.
-PACE = Pace(start=5.0, round=3.0, capacity=2, items=24, merge=0.5, score=1.5)
+PACE = Pace(start=5.0, wave=3.0, capacity=2, items=24, merge=0.5, score=1.5)
 
 
-def test_a_pace_scales_with_rounds_and_items() -> None:
+def test_a_pace_scales_with_waves_and_items() -> None:
     assert PACE.seconds(2, 24) == 3.0
-    assert PACE.seconds(3, 24) == 6.0  # one worker idles in the second round
+    assert PACE.seconds(3, 24) == 6.0  # one worker idles in the second wave
     assert PACE.seconds(2, 48) == pytest.approx(3.0 * (0.25 + 2 * 0.75))
 
 

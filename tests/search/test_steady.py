@@ -132,14 +132,14 @@ def test_an_extended_search_repeats_its_order_and_goes_on(tmp_path: Path) -> Non
         lines = (tmp_path / "records" / "main.jsonl").read_bytes().splitlines()
         assert lines[: len(before)] == before, "nothing that was recorded is changed"
         before = lines
-        assert len({job.recipe.digest for job in jobs if job.ask.round == "search"}) == len(jobs) - sum(
-            job.ask.round != "search" for job in jobs
+        assert len({job.recipe.digest for job in jobs if job.ask.split == "search"}) == len(jobs) - sum(
+            job.ask.split != "search" for job in jobs
         )
     smaller, jobs = search(tmp_path, work(evaluations=21))
     assert (smaller.reason, smaller.evaluations) == ("evaluations", 21)
-    assert {job.ask.round for job in jobs} <= {"selection", "test"}
+    assert {job.ask.split for job in jobs} <= {"selection", "test"}
     again, jobs = search(tmp_path, work(evaluations=37))
-    assert (again, [job for job in jobs if job.ask.round == "search"]) == (result, [])
+    assert (again, [job for job in jobs if job.ask.split == "search"]) == (result, [])
 
 
 def test_a_recipe_is_asked_once_and_told_to_all_who_proposed_it(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_an_answer_is_kept_whatever_ends_the_search_then(tmp_path: Path) -> None
 
     class Full(Shuffled):
         def submit(self, job: Job) -> None:
-            if job.ask.round == "search" and job.ask.batch and self.ended == 11:
+            if job.ask.split == "search" and job.ask.batch and self.ended == 11:
                 raise ExecutorError("no worker can be started")
             super().submit(job)
 
@@ -274,7 +274,7 @@ def test_an_answer_is_kept_whatever_ends_the_search_then(tmp_path: Path) -> None
     executor = Full(analytic, 4)
 
     def count(job: Job) -> Outcome:
-        executor.ended += bool(job.ask.round == "search" and job.ask.batch)
+        executor.ended += bool(job.ask.split == "search" and job.ask.batch)
         return Analytic()(job)
 
     executor._worker = count
@@ -282,14 +282,14 @@ def test_an_answer_is_kept_whatever_ends_the_search_then(tmp_path: Path) -> None
         run(work(), executor, store)
     assert len(order(tmp_path)) == 11
     result, jobs = search(tmp_path, work(), worker=Analytic())
-    assert (result.evaluations, sum(job.ask.round == "search" and job.ask.batch > 0 for job in jobs)) == (40, 29)
+    assert (result.evaluations, sum(job.ask.split == "search" and job.ask.batch > 0 for job in jobs)) == (40, 29)
 
 
 def test_failures_in_a_row_are_counted_as_they_come(tmp_path: Path) -> None:
     made = work(budgets=Budgets(40, max_failures=5))
 
     def failing(job: Job) -> Outcome:
-        late = job.ask.round == "search" and job.ask.batch >= 2
+        late = job.ask.split == "search" and job.ask.batch >= 2
         return Outcome(error=Failure("error", "no")) if late else Analytic()(job)
 
     with pytest.raises(RepeatedFailures, match="5 candidates in a row failed"):

@@ -165,7 +165,7 @@ def test_what_follows_a_gap_waits(tmp_path: Path) -> None:
     heard: list[Event] = []
     search(tmp_path, WORK, WORKER, listeners=[heard.append])
     gap = next(e for e in heard if isinstance(e, Scored) and (e.evaluation.batch, e.evaluation.index) == (2, 3))
-    before = sum(e.batch == 1 or (e.batch == 2 and e.index < 3) for e in evaluations(heard) if e.ask.round == "search")
+    before = sum(e.batch == 1 or (e.batch == 2 and e.index < 3) for e in evaluations(heard) if e.ask.split == "search")
     kept = course_of([event for event in heard if event is not gap])
     assert len(kept) == 1 + before
 

@@ -213,7 +213,7 @@ def _seconds(assembly: Assembly, needs: Requirements) -> Iterator[str]:
     about = "about" if assembly.config.allocation.race == "none" else "at most about"
     whole = "no budget counts candidates" if found.whole is None else f"{about} {span(found.whole)}"
     yield f"seconds: {whole}{_phases(found)}"
-    each = pace.round / pace.capacity
+    each = pace.wave / pace.capacity
     parts = f": merging {span(pace.merge)}, scoring {span(pace.score)}" if pace.merge or pace.score else ""
     at_once = f", {pace.capacity} at a time" if pace.capacity > 1 else ""
     yield f"  {span(each)} per candidate of {pace.items} items{at_once}{parts}"

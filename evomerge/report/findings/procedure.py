@@ -1,7 +1,7 @@
 """The yield of such a search on fresh items: the choice from the shortlist, repeated over halves of its items.
 
 Where items were shared out by how candidates answered (OCBA), what one was asked depends on its answers, so means over
-them are biased. The first round was the same for all and planned before anyone had answered: the choice is repeated on
+them are biased. The first rung was the same for all and planned before anyone had answered: the choice is repeated on
 its items alone. That is a choice by fewer items than the run had, which on average gives as much as its own or less.
 """
 
@@ -99,7 +99,7 @@ class Procedure:
     def _rests_on(self) -> str:
         return (
             f"Selection items were shared out by how candidates answered; this rests on the {self.items} that all were "
-            "asked in the first round, before any answer decided who is asked more. The run chose by more than these, "
+            "asked in the first rung, before any answer decided who is asked more. The run chose by more than these, "
             "so on average its choice gives as much or more; promote.allocation=equal asks all of them everything."
         )
 
@@ -121,7 +121,7 @@ def procedure(results: Results) -> Procedure:
         if evaluation.name is None:
             asked.setdefault(evaluation.digest, []).append(evaluation)
     last = [own for own in asked.values() if results.scorecard(own[-1]) is not None]
-    # What is asked first is the least, whatever comes later; sets of later rounds follow from answers.
+    # What is asked first is the least, whatever comes later; sets of later rungs follow from answers.
     firsts = [min(own, key=lambda one: (one.error is not None, one.items)) for own in last]
     cards = [card for card in map(results.scorecard, firsts) if card is not None]
     if len(cards) < 2:

@@ -37,11 +37,11 @@ class NotMeasured(RuntimeError):
 
 @dataclass(frozen=True)
 class Pace:
-    """One round of candidates, as many as run at one time, after a first round that warmed everything up.
+    """One wave of candidates, as many as run at one time, after a first wave that warmed everything up.
 
     Attributes:
-        start: Wall seconds until the first round was over: workers started, models loaded, one candidate each.
-        round: Wall seconds of the round.
+        start: Wall seconds until the first wave was over: workers started, models loaded, one candidate each.
+        wave: Wall seconds of the wave.
         capacity: Candidates in it.
         items: Items that each was asked: a window, or all of the search items.
         merge: Mean seconds of merging a candidate, inside a worker; 0 where the executor does not say.
@@ -49,7 +49,7 @@ class Pace:
     """
 
     start: float
-    round: float
+    wave: float
     capacity: int
     items: int
     merge: float
@@ -59,7 +59,7 @@ class Pace:
         """Wall seconds of some candidates at one go on so many items each; scoring takes as long as it has items."""
         share = self.score / (self.merge + self.score) if self.merge + self.score else 1.0
         length = items / self.items if self.items else 1.0  # functions of the whole model see no items
-        return math.ceil(candidates / self.capacity) * self.round * (1.0 - share + share * length)
+        return math.ceil(candidates / self.capacity) * self.wave * (1.0 - share + share * length)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Duration:
 
 
 def measure(assembly: Assembly) -> Pace:
-    """Merges and scores two rounds of random candidates on the items of a search, in workers as a search has them.
+    """Merges and scores two waves of random candidates on the items of a search, in workers as a search has them.
 
     Raises:
         InputError: If a worker cannot be made because of what the user asked for.
@@ -103,10 +103,10 @@ def measure(assembly: Assembly) -> Pace:
     executor = make_executor(assembly, settings, folder)
     try:
         count = executor.capacity
-        rounds = [_jobs(assembly, plan, number, random.random((count, plan.genome.n_var))) for number in (1, 2)]
-        first = _outcomes(executor, rounds[0])
+        waves = [_jobs(assembly, plan, number, random.random((count, plan.genome.n_var))) for number in (1, 2)]
+        first = _outcomes(executor, waves[0])
         ready = time.perf_counter()
-        outcomes = _outcomes(executor, rounds[1])
+        outcomes = _outcomes(executor, waves[1])
         ended = time.perf_counter()
     except ExecutorError as error:
         raise NotMeasured(str(error)) from error

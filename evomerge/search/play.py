@@ -17,11 +17,11 @@ from evomerge.search.plan import SearchPlan
 from evomerge.search.searchers import Observation, Proposal, Searcher
 from evomerge.store import RunStore
 
-__all__ = ["PlainRounds", "Round", "Rounds", "recipe_of"]
+__all__ = ["PlainPlay", "Play", "Played", "recipe_of"]
 
 
 @dataclass(frozen=True)
-class Round:
+class Played:
     """The result of a batch.
 
     Attributes:
@@ -43,7 +43,7 @@ class Round:
     short: str | None = None
 
 
-class Rounds(Protocol):
+class Play(Protocol):
     """How the candidates of a batch are asked, and what the searcher is told of them.
 
     Attributes:
@@ -52,7 +52,7 @@ class Rounds(Protocol):
 
     front: Front
 
-    def play(self, number: int, proposals: Sequence[Proposal], searcher: Searcher, limit: int | None) -> Round:
+    def play(self, number: int, proposals: Sequence[Proposal], searcher: Searcher, limit: int | None) -> Played:
         """Scores a batch.
 
         Args:
@@ -63,7 +63,7 @@ class Rounds(Protocol):
         """
         ...
 
-    def improved(self, round: Round) -> bool:
+    def improved(self, played: Played) -> bool:
         """Brings the front up to date with a batch; whether new candidates improved it."""
         ...
 
@@ -88,7 +88,7 @@ def recipe_of(plan: SearchPlan, proposal: Proposal) -> Recipe:
     return plan.genome.decode(proposal.x)
 
 
-class PlainRounds:
+class PlainPlay:
     """Every candidate is asked all items, once: values of all batches are comparable as they are.
 
     Args:
@@ -103,8 +103,8 @@ class PlainRounds:
         self._evaluator = evaluator
         self._criteria = criteria
 
-    def play(self, number: int, proposals: Sequence[Proposal], searcher: Searcher, limit: int | None) -> Round:
-        """Scores a batch; see `Rounds.play`."""
+    def play(self, number: int, proposals: Sequence[Proposal], searcher: Searcher, limit: int | None) -> Played:
+        """Scores a batch; see `Play.play`."""
         scored = self._evaluator.score(
             Batch(
                 [recipe_of(self._plan, proposal) for proposal in proposals],
@@ -117,27 +117,27 @@ class PlainRounds:
             )
         )
         if not scored.complete or not scored.found:
-            return Round(scored.new, scored.complete, scored.fresh, scored.expired)
+            return Played(scored.new, scored.complete, scored.fresh, scored.expired)
         F, G = self._criteria.columns(scored.evaluations)
         rows = list(zip(proposals, F, G, scored.evaluations, strict=True))
         new = {evaluation.digest for evaluation in scored.new}
         # A recipe proposed again has a record of what was told first.
         told = [(e.ask, ToldValues(tuple(f.tolist()), tuple(g.tolist()))) for _, f, g, e in rows if e.digest in new]
         observations = [Observation(p.id, f, g, items=evaluation.items) for p, f, g, evaluation in rows]
-        return Round(scored.new, True, scored.fresh, scored.expired, observations, tuple(told))
+        return Played(scored.new, True, scored.fresh, scored.expired, observations, tuple(told))
 
-    def improved(self, round: Round) -> bool:
-        """Adds the new candidates to the front; see `Rounds.improved`."""
-        return self.front.extend(round.new)
+    def improved(self, played: Played) -> bool:
+        """Adds the new candidates to the front; see `Play.improved`."""
+        return self.front.extend(played.new)
 
     def current(self, candidates: Sequence[Evaluation]) -> list[Evaluation]:
         """The evaluations as they are."""
         return list(candidates)
 
     def keep(self, store: RunStore) -> None:
-        """Nothing; see `Rounds.keep`."""
+        """Nothing; see `Play.keep`."""
 
     def allowance(self, budget: int, candidates: int) -> int | None:
-        """All candidates cost the same; see `Rounds.allowance`."""
+        """All candidates cost the same; see `Play.allowance`."""
         each = count_items(self._plan.items["search"])
         return max(budget // max(each, 1) - candidates, 0)

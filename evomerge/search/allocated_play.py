@@ -23,14 +23,14 @@ from evomerge.search.batch_evaluator import BatchEvaluator
 from evomerge.search.criteria import Criteria
 from evomerge.search.front import Front
 from evomerge.search.plan import SearchPlan
-from evomerge.search.rounds import Round, recipe_of
+from evomerge.search.play import Played, recipe_of
 from evomerge.search.searchers import Observation, Proposal, Searcher, Selection
 from evomerge.store import ESTIMATES, PROXIES, RunStore
 
-__all__ = ["AllocatedRounds"]
+__all__ = ["AllocatedPlay"]
 
 
-class AllocatedRounds:
+class AllocatedPlay:
     """Batches that are asked the window of a policy, in the rungs of a race.
 
     Args:
@@ -94,7 +94,7 @@ class AllocatedRounds:
         }
 
     def keep(self, store: RunStore) -> None:
-        """Estimates, and what became of a proxy; see `Rounds.keep`."""
+        """Estimates, and what became of a proxy; see `Play.keep`."""
         # Where a session ends between two rungs, answers are there that have no weight yet, and so no estimates.
         finite = {
             digest: {key: pair for key, pair in own.items() if np.isfinite(pair).all()}
@@ -105,14 +105,14 @@ class AllocatedRounds:
             store.write_json(PROXIES, {key: use.to_json() for key, use in self._scores.proxies.items()})
 
     def allowance(self, budget: int, candidates: int) -> int | None:
-        """Items are counted one by one, so this says only whether any are left; see `Rounds.allowance`."""
+        """Items are counted one by one, so this says only whether any are left; see `Play.allowance`."""
         return 0 if self._spent >= budget else None
 
-    def play(self, number: int, proposals: Sequence[Proposal], searcher: Searcher, limit: int | None) -> Round:
-        """Scores a batch; see `Rounds.play`."""
+    def play(self, number: int, proposals: Sequence[Proposal], searcher: Searcher, limit: int | None) -> Played:
+        """Scores a batch; see `Play.play`."""
         if not proposals:
             self._evaluator.score(Batch([], "search", number, self._plan.items["search"]))
-            return Round((), True, False, False)
+            return Played((), True, False, False)
         selection = _selection(searcher)
         entrants = self._entrants(proposals, selection)
         current = [self._known[id].digest for id in selection.kept] or self._last
@@ -120,17 +120,17 @@ class AllocatedRounds:
         window = self._allocator.window(history)
         self._scores.measure_ceilings()
         heat = self._heat(entrants, proposals, selection)
-        round = self._rungs(number, entrants, window, heat, limit)
+        played = self._rungs(number, entrants, window, heat, limit)
         for row, evaluation in entrants.found.items():
             if evaluation.error is None:
                 self._book.weigh(evaluation.digest, entrants.answered[row])
-        if not round.complete:
-            return round
+        if not played.complete:
+            return played
         self._book.close(window)
         self._last = [entrants.recipes[entrants.row[proposal.id]].digest for proposal in proposals]
         self._known |= {proposal.id: entrants.recipes[entrants.row[proposal.id]] for proposal in proposals}
         self._known = {id: recipe for id, recipe in self._known.items() if id in entrants.row}
-        return self._told(round, entrants, proposals, selection)
+        return self._told(played, entrants, proposals, selection)
 
     def _entrants(self, proposals: Sequence[Proposal], selection: Selection) -> Entrants:
         entrants = Entrants()
@@ -150,7 +150,7 @@ class AllocatedRounds:
         plan = self._plan
         return Heat(plan.allocation, self._scores, plan.constraints, self._baselines, selection.places, rivals)
 
-    def _rungs(self, number: int, entrants: Entrants, window: Window, heat: Heat, limit: int | None) -> Round:
+    def _rungs(self, number: int, entrants: Entrants, window: Window, heat: Heat, limit: int | None) -> Played:
         """Asks rung after rung, whoever is still in the race."""
         settings = self._plan.allocation
         prefixes = window.rungs(settings.rungs if settings.race != "none" else 1)
@@ -163,7 +163,7 @@ class AllocatedRounds:
             fresh = fresh or result.fresh
             new += self._registered(number, entrants, asked, result, prefix)
             if short is not None or not result.complete:
-                return Round(tuple(new), False, fresh, result.expired, short=short)
+                return Played(tuple(new), False, fresh, result.expired, short=short)
             entrants.rungs.append((rows, prefix))
             if rung + 1 < len(prefixes):
                 random = random_of(settings.seed, "race", number, rung)
@@ -171,7 +171,7 @@ class AllocatedRounds:
                 rows = heat.going_on(rows, found, prefix, len(prefixes) - 1, random)
             if not len(rows):
                 break
-        return Round(tuple(new), True, fresh, False)
+        return Played(tuple(new), True, fresh, False)
 
     def _affordable(
         self, entrants: Entrants, rows: NDArray[np.int_], prefix: Prefix, limit: int | None
@@ -229,7 +229,7 @@ class AllocatedRounds:
                 entrants.asks.pop(row, None)
         return first
 
-    def _told(self, round: Round, entrants: Entrants, proposals: Sequence[Proposal], selection: Selection) -> Round:
+    def _told(self, played: Played, entrants: Entrants, proposals: Sequence[Proposal], selection: Selection) -> Played:
         """The values that the searcher is told: comparable within the batch, whatever each was asked."""
         failed = entrants.failed()
         F, se, missed = told(entrants, self._scores, self._plan.constraints, self._baselines)
@@ -244,14 +244,14 @@ class AllocatedRounds:
             (ask, ToldValues(tuple(F[row].tolist()), tuple(G[row].tolist()), _tuple(errors[row])))
             for row, ask in entrants.asks.items()
         )
-        return replace(round, observations=observations, told=kept)
+        return replace(played, observations=observations, told=kept)
 
-    def improved(self, round: Round) -> bool:
+    def improved(self, played: Played) -> bool:
         """Makes the front anew, as all values move; whether a new candidate is on it."""
         self.front = Front(self._criteria)
         self.front.extend(self.current(list(self._candidates.values())))
         members = {member.digest for member in self.front.members()}
-        return any(evaluation.digest in members for evaluation in round.new)
+        return any(evaluation.digest in members for evaluation in played.new)
 
     def current(self, candidates: Sequence[Evaluation]) -> list[Evaluation]:
         """Evaluations with estimates from all that each candidate has answered, drawn towards those of its batch."""
