@@ -81,6 +81,11 @@ class AllocatedPlay:
         store = self._evaluator.asks.store
         self._book.add(evaluation, store.responses(evaluation), store.items(evaluation))
 
+    def enter(self, plan: SearchPlan) -> None:
+        """Takes the space of a further round, of which nobody asked so far has a genome; see `Play.enter`."""
+        self._plan = plan
+        self._book.turn_to(plan.genome.n_var)
+
     def estimates(self) -> dict[str, dict[str, tuple[float, float]]]:
         """Digest to metric key to the estimate that a candidate is compared by, and its standard error.
 

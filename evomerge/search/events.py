@@ -10,7 +10,7 @@ from evomerge.evaluation import Ask, Evaluation
 from evomerge.search.criteria import Criteria
 from evomerge.search.front import Front
 
-__all__ = ["Asked", "Ended", "Event", "Failed", "Listener", "Phase", "Promoted", "Retried", "Scored", "Told"]
+__all__ = ["Asked", "Ended", "Event", "Failed", "Listener", "Phase", "Promoted", "Retried", "Round", "Scored", "Told"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,23 @@ class Phase(Event):
     def to_json(self) -> dict[str, Any]:
         """Phase and total."""
         return {"phase": self.phase, "total": self.total}
+
+
+@dataclass(frozen=True)
+class Round(Event):
+    """A further round of the search begins.
+
+    Attributes:
+        number: Its number, 2 or more.
+        elites: Digests of the recipes that it merges.
+    """
+
+    number: int
+    elites: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, digests shortened."""
+        return {"number": self.number, "elites": [digest[:12] for digest in self.elites]}
 
 
 @dataclass(frozen=True)

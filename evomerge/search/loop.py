@@ -4,31 +4,37 @@ Resuming has no code of its own. The loop starts from the beginning, finds in th
 arrives where it stopped, in the middle of a batch too, with a searcher that has been told exactly the same. A budget
 cuts the last batch: what fits is scored and kept but the batch is not told, so a larger budget later completes and
 tells it, as if it had been there from the start. A search without batches is `SteadySearch`; all else is the same.
+Of a search in rounds each begins with a new searcher, over what was best so far; batches go on counting.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evomerge.evaluation import Evaluation
 from evomerge.executors import Executor
+from evomerge.recipe import Recipe
 from evomerge.search.allocated_play import AllocatedPlay
 from evomerge.search.asks import Asks
 from evomerge.search.batch import Batch
 from evomerge.search.batch_evaluator import BatchEvaluator
 from evomerge.search.criteria import Criteria
 from evomerge.search.draft_book import DraftBook
-from evomerge.search.events import Ended, Event, Listener, Phase, Told
+from evomerge.search.elites import Elites
+from evomerge.search.events import Ended, Event, Listener, Phase, Round, Told
 from evomerge.search.folding import Fold
 from evomerge.search.front import Front
 from evomerge.search.plan import RepeatedFailures, SearchPlan, SearchResult
 from evomerge.search.play import PlainPlay, Play, Played
 from evomerge.search.progress import Progress, Watch
 from evomerge.search.promotion import Promotion
+from evomerge.search.rounds import Continued
 from evomerge.search.searchers import Problem, Searcher
 from evomerge.search.status.event_log import EventLog
 from evomerge.search.status.live import LiveStatus
@@ -132,6 +138,8 @@ class _Search:
         self._cut = False
         self._known: dict[str, Evaluation] = {}  # the baselines
         self._searcher: Searcher | None = None
+        self._elites = Elites()
+        self._fresh = False  # whether any of the last batch was answered now
         asks = Asks(store, Fold.of(plan.aggregate, plan.objectives, plan.constraints), emit)
         book = DraftBook(store, plan.drafts)
         self._evaluator = BatchEvaluator(asks, executor, plan.budgets.max_failures, stop, self._expired, book)
@@ -172,43 +180,91 @@ class _Search:
         return AllocatedPlay(self._plan, self._evaluator, criteria, self._known)
 
     def _search(self, criteria: Criteria, play: Play) -> str:
-        """Asks, scores and tells until something ends it; returns what."""
+        """Searches round after round until something ends it; returns what."""
         plan = self._plan
         starts = plan.starts if plan.starts is not None else np.zeros((0, plan.genome.n_var))
         if plan.later_starts is not None:
             starts = np.vstack([starts, plan.later_starts(self._known)])
-        problem = Problem(plan.genome.n_var, len(plan.objectives), criteria.n_con, starts, pool=plan.pool)
-        searcher = self._searcher = plan.searcher(problem)
+        searcher = self._made(criteria, starts)
         self._searching = True
         plain = plan.allocation.plain
         limits = [limit for limit in (self._allowance(play, 0)[0], plan.most) if limit is not None]
         self._emit(Phase("search", min(limits, default=None), criteria if plain else None))
         if plan.steady is not None:
             return self._steady(criteria, searcher, play)
+        for number in range(2, plan.rounds.count + 1):
+            reason = self._round(searcher, play, plan.rounds.evaluations)
+            if reason is not None:
+                return reason
+            if not self._entered(number, criteria, play):
+                return "exhausted"
+            assert self._plan.starts is not None
+            searcher = Continued(self._made(criteria, self._plan.starts), number)
+        return self._round(searcher, play, None) or "exhausted"
+
+    def _made(self, criteria: Criteria, starts: NDArray[np.float64]) -> Searcher:
+        """Makes the searcher of a round."""
+        plan = self._plan
+        problem = Problem(plan.genome.n_var, len(plan.objectives), criteria.n_con, starts, pool=plan.pool)
+        self._searcher = plan.searcher(problem)
+        return self._searcher
+
+    def _round(self, searcher: Searcher, play: Play, share: int | None) -> str | None:
+        """Asks, scores and tells until the round or the search is over.
+
+        Args:
+            searcher: The round's.
+            play: Plays batches.
+            share: Candidates of the round; the last batch is cut to it, and nobody learns from that. None in the last
+                round, which goes on to the end of the search.
+
+        Returns:
+            What ended the search; None where only the round is over.
+        """
+        budgets, plain, begun = self._plan.budgets, self._plan.allocation.plain, len(self._candidates)
         idle = stale = 0
         while True:
             limit, budget = self._allowance(play, len(self._candidates))
+            left = None if share is None else share - (len(self._candidates) - begun)
             if self._stop() != "none":
                 return "stopped"
             if limit == 0:
                 return budget
-            if plan.budgets.patience is not None and stale >= plan.budgets.patience:
-                return "patience"
+            if left is not None and left <= 0:
+                return None
+            if budgets.patience is not None and stale >= budgets.patience:
+                return "patience" if share is None else None
             if idle >= EMPTY_BATCHES:
-                return "exhausted"
+                return "exhausted" if share is None else None
             proposals = searcher.ask()
-            if not proposals and plan.pool is not None:
+            if not proposals and self._plan.pool is not None:
                 return "exhausted"  # it is told nothing of an empty batch, so the next would be empty too
             self._asks += 1
-            found = play.play(self._asks, proposals, searcher, limit)
+            found = play.play(self._asks, proposals[:left], searcher, limit)
             self._candidates += found.new
+            self._fresh = found.fresh
             improved = play.improved(found)
             if not found.complete:
                 self._cut = bool(found.new)
                 return "seconds" if found.expired else found.short or budget
+            if left is not None and left < len(proposals):
+                return None
             self._tell(searcher, found, None if plain else play.front)
             idle = 0 if found.new else idle + 1
             stale = 0 if improved else stale + 1
+
+    def _entered(self, number: int, criteria: Criteria, play: Play) -> bool:
+        """Goes over to a further round; False where there is nothing to merge in it."""
+        plan, candidates = self._plan, play.current(self._candidates)
+        chosen = self._elites.choose(criteria, candidates, plan.rounds.elites, self._asks, plan.genome)
+        if not chosen:
+            return False
+        assert plan.next_space is not None
+        space = plan.next_space(number, [Recipe.from_json(elite.recipe) for elite in chosen])
+        self._plan = replace(plan, genome=space.genome, searcher=space.searcher, starts=space.starts, later_starts=None)
+        play.enter(self._plan)
+        self._emit(Round(number, tuple(elite.digest for elite in chosen), fresh=self._fresh))
+        return True
 
     def _tell(self, searcher: Searcher, found: Played, front: Front | None) -> None:
         if found.observations:

@@ -13,6 +13,7 @@ from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
 from evomerge.search.allocation import AllocationSettings
 from evomerge.search.folding import Aggregate
+from evomerge.search.rounds import NextSpace, RoundSettings
 from evomerge.search.searchers import Bounded, ExpertPool, Paced, Problem, Searcher, SearcherFactory
 from evomerge.settings import setting
 
@@ -135,6 +136,9 @@ class SearchPlan:
         pool: The experts, for searchers that propose recipes.
         drafts: Whether candidates write text, and later ones verify what earlier ones wrote.
         later_starts: From the baselines' evaluations to further genomes of the initial population, ``(k, n_var)``.
+        rounds: The rounds of the search, of which genome, searcher and starts are those of the one at hand; all but the
+            last have a number of candidates.
+        next_space: Gives those of a later round; None where there is one round.
     """
 
     genome: GenomeSpec
@@ -155,6 +159,8 @@ class SearchPlan:
     pool: ExpertPool | None = None
     drafts: bool = False
     later_starts: Callable[[Mapping[str, Evaluation]], NDArray[np.float64]] | None = None
+    rounds: RoundSettings = field(default_factory=RoundSettings)
+    next_space: NextSpace | None = None
 
     def asks(self, split: str) -> bool:
         """Whether there are items on a split."""

@@ -52,6 +52,10 @@ class Play(Protocol):
 
     front: Front
 
+    def enter(self, plan: SearchPlan) -> None:
+        """Goes over to the space of a further round; all that has been found so far stays."""
+        ...
+
     def play(self, number: int, proposals: Sequence[Proposal], searcher: Searcher, limit: int | None) -> Played:
         """Scores a batch.
 
@@ -102,6 +106,10 @@ class PlainPlay:
         self._plan = plan
         self._evaluator = evaluator
         self._criteria = criteria
+
+    def enter(self, plan: SearchPlan) -> None:
+        """Takes the space of a further round; see `Play.enter`."""
+        self._plan = plan
 
     def play(self, number: int, proposals: Sequence[Proposal], searcher: Searcher, limit: int | None) -> Played:
         """Scores a batch; see `Play.play`."""

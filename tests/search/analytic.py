@@ -18,7 +18,17 @@ from evomerge.contracts._searcher.cases import expert_pool
 from evomerge.evaluation import Constraint, Failure, Job, Objective, Outcome, Response
 from evomerge.genome import GenomeSettings, GenomeSpec, build
 from evomerge.recipe import CheckpointRef, Coefficient, Group, ParameterGroups, Recipe
-from evomerge.search import Budgets, SearcherSettings, SearchPlan, factory, searchers
+from evomerge.search import (
+    Budgets,
+    Problem,
+    RoundSettings,
+    Searcher,
+    SearcherSettings,
+    SearchPlan,
+    Space,
+    factory,
+    searchers,
+)
 
 LAYERS = 4
 NAMES = [f"model.layers.{i}.{part}.weight" for i in range(LAYERS) for part in ("self_attn.q_proj", "mlp.up_proj")]
@@ -169,6 +179,25 @@ def plan(
         pool=pool,
         **settings,
     )
+
+
+def in_rounds(work: SearchPlan, count: int, evaluations: int, **settings: object) -> SearchPlan:
+    """The same search in rounds: the elites of one are the models of the next, the same searcher looks for weights."""
+
+    def next_space(number: int, elites: Sequence[Recipe]) -> Space:
+        like = replace(work.genome.template, sources=tuple(elites), groups=ParameterGroups(()))
+        genome = build(GenomeSettings(depth="linear", own_groups=()), [WEIGHT], like, NAMES)
+        _, starts = genome.starts({"uniform": {"weight": 1.0 / len(elites)}})
+        return Space(genome, partial(_seeded, work.searcher, number), starts)
+
+    rounds = RoundSettings(count, evaluations=evaluations, **settings)
+    return replace(work, rounds=rounds, next_space=next_space)
+
+
+def _seeded(make: partial[Searcher], number: int, problem: Problem) -> Searcher:
+    """A searcher with a seed of the round's own."""
+    name, settings = make.args
+    return searchers.make(name, problem, replace(settings, seed=settings.seed + number))
 
 
 make_worker = partial(analytic)

@@ -23,7 +23,7 @@ from evomerge.search import AllocationSettings, Budgets, PromoteSettings, Search
 from evomerge.search.searchers import Observation, Proposal, Selection
 from evomerge.store import RunStore
 from evomerge.store.files import Log
-from tests.search.analytic import Analytic, analytic, more_items, plan
+from tests.search.analytic import Analytic, analytic, in_rounds, more_items, plan
 from tests.search.shuffled import Shuffled
 
 # A clean process that has loaded everything once; each search is a fork of it, a process of its own that starts in no
@@ -67,9 +67,15 @@ def search_plan(name: str, evaluations: int = 26) -> SearchPlan:
 
     Args:
         name: A searcher's, or with an allocation after it: ``nsga2+rotating``; or asynchronous with so many at work:
-            ``nsga2@4``.
+            ``nsga2@4``; or in so many rounds: ``nsga2^3``.
         evaluations: The budget.
     """
+    name, _, rounds = name.partition("^")
+    made = _one_round(name, evaluations)
+    return in_rounds(made, int(rounds), 11, elites=3) if rounds else made
+
+
+def _one_round(name: str, evaluations: int) -> SearchPlan:
     searcher, _, at_work = name.partition("@")
     searcher, _, allocation = searcher.partition("+")
     budgets = Budgets(evaluations=evaluations, max_failures=50)

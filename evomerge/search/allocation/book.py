@@ -95,6 +95,11 @@ class AnswerBook:
                 for grid in grids.values():
                     grid.extend(len(self._rows))
 
+    def turn_to(self, n_var: int) -> None:
+        """Goes over to genomes of another space, in which no candidate so far has one."""
+        self._n_var = n_var
+        self._genomes = [np.full(n_var, np.nan)] * len(self)
+
     def missing(self, digest: str, choices: Mapping[str, Choice]) -> int:
         """How many items of a prefix a candidate has not been asked before."""
         sizes = sum(len(choice.rows) for choice in choices.values())

@@ -1,0 +1,148 @@
+"""Searches in rounds: elites become the models of the next round, in one run with one stream of records."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from evomerge.evaluation import Ask, Evaluation
+from evomerge.recipe import Recipe
+from evomerge.search import Criteria
+from evomerge.search.elites import NEAR, elites
+from evomerge.store import RunStore
+from tests.search.analytic import NORTH, SOUTH, baselines, in_rounds, plan
+from tests.search.killing import CONSTRAINTS, Blow, process
+from tests.search.sessions import memory, search
+from tests.search.test_kill import is_recommended, records
+
+SHARE = 11
+NAMES = ("nsga2^3", "cmaes^3", "de+rotating^3")
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What a killed process has written is there for others on any disk."""
+    with memory(tmp_path_factory.mktemp("rounds")) as folder:
+        yield folder
+
+
+def depth(recipe: Recipe) -> int:
+    return 1 + max((depth(own) for own in recipe.sources if isinstance(own, Recipe)), default=0)
+
+
+def test_elites_are_the_models_of_the_next_round(tmp_path: Path) -> None:
+    work = in_rounds(plan("nsga2", evaluations=40, depth="linear"), 3, SHARE, elites=3)
+    result, _ = search(tmp_path, work)
+    store = RunStore.read(tmp_path)
+    found = [e for e in store.evaluations("search") if e.batch]
+    assert (result.reason, result.evaluations) == ("evaluations", 40)
+    sizes = Counter((e.batch + 1) // 2 for e in found)
+    assert (sizes[1], sizes[2]) == (SHARE, SHARE), "two batches of each round, of which the second is cut"
+    recipes = [Recipe.from_json(e.recipe) for e in found]
+    assert [depth(recipe) for recipe in recipes[:SHARE]] == [1] * SHARE
+    assert {depth(recipe) for recipe in recipes[SHARE : 2 * SHARE]} == {2}
+    assert {depth(recipe) for recipe in recipes[2 * SHARE :]} <= {2, 3}, "the best of both rounds before"
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    begun = [event for event in events if event["event"] == "round"]
+    assert [event["number"] for event in begun] == [2, 3]
+    for event, first in zip(begun, (SHARE, 2 * SHARE), strict=True):
+        sources = recipes[first].sources
+        assert [one.digest[:12] for one in sources if isinstance(one, Recipe)] == event["elites"]
+        assert {recipe.sources for recipe in recipes[first : first + SHARE]} == {sources}
+        assert {one.digest for one in sources} <= {e.digest for e in found[:first]}
+    assert {e.parents[0][:2] for e in found[3 * SHARE :] if e.parents} == {"3:"}, "names are those of one round alone"
+    members = {member.digest for member in result.front}
+    criteria = Criteria(work.objectives, (), {})
+    best = [e for e in found if not any(_dominates(criteria, other, e) for other in found)]
+    assert members == {e.digest for e in best}, "the front is that of all rounds"
+
+
+def _dominates(criteria: Criteria, one: Evaluation, other: Evaluation) -> bool:
+    ours, theirs = criteria.minimised(one), criteria.minimised(other)
+    return bool((ours <= theirs).all() and (ours < theirs).any())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_search_killed_in_any_round_ends_as_an_undisturbed_one(name: str, tmp_path: Path) -> None:
+    """In the second round, between the second and the third, in the third, and in the confirmation."""
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    assert process(whole, name, 30) == 0
+    blows = [Blow("record:search", 4 + SHARE + 2, 0.5), Blow("record:search", SHARE - 2, 1.0)]
+    blows += [Blow("responses:search", 5, 0.5), Blow("record:test", 2, 1.0)]
+    for blow in blows:
+        assert process(torn, name, 30, blow) == -9, f"{blow} never struck"
+    assert process(torn, name, 30) == 0
+    assert records(torn) == records(whole)
+    log = torn / "records" / "main.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(b"".join(lines[: len(lines) // 2]))
+    assert process(torn, name, 30) == 0
+    assert records(torn) == records(whole)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_extended_search_is_one_that_had_the_budget_from_the_start(name: str, tmp_path: Path) -> None:
+    """Budgets that end in the first round, at its end, in the second and in the last."""
+    assert process(tmp_path / "once", name, 34) == 0
+    for evaluations in (7, SHARE, 19, 34):
+        assert process(tmp_path / "often", name, evaluations) == 0
+    once, often = (
+        [row for row in records(tmp_path / folder) if row["split"] == "search" and not is_recommended(row)]
+        for folder in ("once", "often")
+    )
+    assert often == once
+
+
+def test_patience_ends_a_round_before_it_ends_the_search(tmp_path: Path) -> None:
+    work = in_rounds(plan("random", evaluations=400, depth="linear"), 2, 200)
+    work = replace(work, budgets=replace(work.budgets, patience=1))
+    result, _ = search(tmp_path, work)
+    found = [Recipe.from_json(e.recipe) for e in RunStore.read(tmp_path).evaluations("search") if e.batch]
+    assert result.reason == "patience"
+    assert {depth(recipe) for recipe in found} == {1, 2}
+    assert sum(depth(recipe) == 1 for recipe in found) < 200
+
+
+def scored(place: int, north: float, south: float) -> Evaluation:
+    metrics = {"north.acc": north, "south.loss": south}
+    return Evaluation(f"{place:064x}", baselines()["base"].to_json(), Ask("search", 1, place), metrics=metrics)
+
+
+def test_elites_are_the_best_that_are_not_nearly_the_same() -> None:
+    values = [0.5, 0.9, 0.89, 0.7, 0.8]
+    genomes = [np.array([0.1, 0.1]), np.array([0.5, 0.5]), np.array([0.5, 0.5 + NEAR]), np.array([1.0, 0.0])]
+    genomes.append(np.array([0.0, 1.0]))
+    candidates = [scored(place, value, 0.0) for place, value in enumerate(values)]
+
+    def genes(candidate: Evaluation) -> tuple[int, NDArray[np.float64]]:
+        return 0, genomes[candidate.index]
+
+    chosen = elites(Criteria((NORTH,), (), {}), candidates, 3, genes)
+    assert [e.index for e in chosen] == [1, 4, 3], "the third is the second but for a little"
+    apart = elites(Criteria((NORTH,), (), {}), candidates, 3, lambda e: (e.index, genomes[0]))
+    assert [e.index for e in apart] == [1, 2, 4], "genes of two rounds are not compared"
+    assert [e.index for e in elites(Criteria((NORTH,), (), {}), candidates, 9, genes)] == [1, 4, 3, 0]
+
+
+def test_elites_of_several_objectives_are_of_the_front_and_begin_with_its_knee() -> None:
+    values = [(0.9, 0.9), (0.8, 0.2), (0.1, 0.1), (0.1, 0.9), (0.7, 0.3)]
+    candidates = [scored(place, *pair) for place, pair in enumerate(values)]
+    criteria = Criteria((NORTH, SOUTH), (), {})
+    chosen = elites(criteria, candidates, 3, lambda e: (0, np.array([float(e.index)])))
+    assert [e.index for e in chosen] == [1, 0, 2]
+    assert [e.index for e in elites(criteria, candidates, 1, lambda e: (0, np.zeros(1)))] == [1]
+
+
+def test_where_none_is_feasible_elites_miss_by_least() -> None:
+    candidates = [scored(place, 0.5, south) for place, south in enumerate((0.9, 0.5, 0.7))]
+    criteria = Criteria((NORTH, SOUTH), CONSTRAINTS[1:], {})
+    chosen = elites(criteria, candidates, 2, lambda e: (0, np.array([float(e.index)])))
+    assert {e.index for e in chosen} == {1, 2}
+    assert elites(criteria, [], 2, lambda e: (0, np.zeros(1))) == []
