@@ -22,7 +22,7 @@ from evomerge.merging.plan.common import Common, Inputs, Passes, outputs_key
 from evomerge.merging.plan.derivation import derive_outputs
 from evomerge.merging.plan.merge_plan import MergePlan
 from evomerge.merging.plan.outputs import Outputs, OutputTensor
-from evomerge.merging.plan.recipe_source import RecipeSource
+from evomerge.merging.plan.recipe_source import Kept, RecipeSource
 from evomerge.merging.plan.statistics import StatisticsReader, StatisticsSource
 from evomerge.merging.plan.unbuilt import unbuilt
 from evomerge.merging.prepared import Arrays, PreparedArrays, PreparedSettings
@@ -174,10 +174,10 @@ class Merger:
                 yield name, out
         unread.check()
 
-    def as_source(self, recipe: Recipe) -> RecipeSource:
-        """The model of a recipe as a source of tensors, which are merged when they are asked for."""
+    def as_source(self, recipe: Recipe, kept: Kept | None = None) -> RecipeSource:
+        """The model of a recipe as a source of tensors, which are merged when they are asked for, unless kept."""
         plan = self.plan(recipe)
-        return RecipeSource(plan, partial(self.tensor, recipe), partial(self._prepare, plan))
+        return RecipeSource(plan, partial(self.tensor, recipe), partial(self._prepare, plan), kept)
 
     def tensor(self, recipe: Recipe, name: str) -> torch.Tensor:
         """One merged tensor, in new memory.
@@ -193,7 +193,7 @@ class Merger:
         if isinstance(source, Recipe):
             inner = Merger(self.checkpoints, statistics=self._statistics.source)
             inner._prepared = self._prepared.inside()
-            return inner.as_source(source)
+            return inner.as_source(source, self._prepared.model(source))
         return self.checkpoints[source]
 
     def _fetched(
@@ -285,6 +285,7 @@ class Merger:
         large = method.prepare is not None or method.survey is not None
         found = self._commons.get(large)
         if found is not None and found.key == outputs.survey_key and self._prepared.hold(outputs):
+            self._prepared.keep_models(outputs)  # the second candidate of these recipes: more are to be expected
             return found
         self._commons.pop(large, None)  # before more is made
         if outputs.prepared:

@@ -20,6 +20,7 @@ from evomerge.merging import Blueprint, Checkpoints, Entry, Merger, Outputs
 from evomerge.methods import MergeMethod
 from evomerge.recipe import AdapterRef, ModelRef, Recipe
 from evomerge.run import asked, paths
+from evomerge.run.recipes import rounds
 from evomerge.run.recipes.layout import few_evaluations, laid_out
 from evomerge.run.recipes.models import Folders, equal_weights, open_models, other_bases, with_adapters
 from evomerge.run.recipes.path_scales import checked_spec
@@ -29,11 +30,10 @@ from evomerge.run.recipes.space import (
     baselines,
     build_spec,
     compare_models,
-    front_of,
     scaled,
     tower_notes,
 )
-from evomerge.run.recipes.starts import known_starts, loss_notes
+from evomerge.run.recipes.starts import front_of, known_starts, loss_notes
 from evomerge.run.run_config import RunConfig
 from evomerge.run.statistics.required import Required
 from evomerge.run.statistics.search_texts import calibration, keyed_spec, required_of, unread
@@ -68,6 +68,7 @@ class Assembly:
         texts: The calibration texts, where method or steps read statistics.
         statistics: The statistics that candidates read, in the order of their keys; keys are right once the weights
             have been read. None where a recipe names keys of its own.
+        later: Number of genes of each later round, with as many elites as there may be.
     """
 
     written: RunConfig
@@ -89,6 +90,7 @@ class Assembly:
     stamps: Mapping[str, FolderStamp] = field(default_factory=dict)
     texts: Texts | None = None
     statistics: tuple[Required, ...] = ()
+    later: tuple[int, ...] = ()
 
     @property
     def template(self) -> Recipe:
@@ -165,7 +167,9 @@ def assemble(config: RunConfig) -> Assembly:
         warnings += [*equal_weights(config, checkpoints, method), *other_bases(checkpoints)]
     attention = found.attempt(lambda: _attention(config, checkpoints)) if checkpoints is not None else None
     spec, layout = None, None
+    later: tuple[int, ...] = ()
     if checkpoints is not None and method is not None:
+        config = replace(config, round=rounds.settled(config, method))
         config, layout = found.attempt(lambda: laid_out(config, checkpoints, method)) or (config, None)
         spec = found.attempt(lambda: checked_spec(config, checkpoints, method, searched))
         if spec is not None:
@@ -184,6 +188,9 @@ def assemble(config: RunConfig) -> Assembly:
         choose = functools.partial(pool_of, config, spec, method, checkpoints) if searched is None else lambda: None
         check_searcher(config, Problem(spec.n_var, len(objectives), 1, starts), choose, found)
         warnings += loss_notes(config, method, spec, metrics)
+        if config.round.count > 1:
+            later = _later(config, checkpoints, method, spec, found)
+            warnings += rounds.short_rounds(config, later)
     texts = found.attempt(lambda: calibration(config, checkpoints, suite, spec))
     found.settle()
     if checkpoints is None or method is None or spec is None or suite is None or device is None or attention is None:
@@ -193,8 +200,18 @@ def assemble(config: RunConfig) -> Assembly:
     return Assembly(
         written, config, checkpoints, spec, method, suite, functions, objectives, constraints, start_names, starts,
         device, attention, tuple(dict.fromkeys(warnings)), searched, layout, texts=texts,
-        statistics=required_of(spec, texts, config, checkpoints),
+        statistics=required_of(spec, texts, config, checkpoints), later=later,
     )  # fmt: skip
+
+
+def _later(
+    config: RunConfig, checkpoints: Checkpoints, method: MergeMethod, spec: GenomeSpec, found: Findings
+) -> tuple[int, ...]:
+    """Number of genes of each later round, after a check of all of them."""
+    if refused := rounds.problems(config, method):
+        found.problems += refused
+        return ()
+    return found.attempt(lambda: rounds.genes_of_rounds(config, checkpoints, method, spec)) or ()
 
 
 def _place(config: RunConfig, found: Findings) -> tuple[str | None, list[str]]:

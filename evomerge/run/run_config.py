@@ -14,7 +14,14 @@ from evomerge.fitness.settings import FitnessSettings
 from evomerge.genome import GenomeSettings
 from evomerge.recipe import EMBEDDINGS, TOKENIZERS, UNMATCHED, ModelRef
 from evomerge.run import paths
-from evomerge.search import AllocationSettings, Budgets, ConfirmSettings, PromoteSettings, SearcherSettings
+from evomerge.search import (
+    AllocationSettings,
+    Budgets,
+    ConfirmSettings,
+    PromoteSettings,
+    RoundSettings,
+    SearcherSettings,
+)
 from evomerge.settings import as_json, from_json, section, setting
 from evomerge.statistics import StatisticsSettings
 from evomerge.tracking import TrackingSettings
@@ -83,6 +90,7 @@ class RunConfig:
         executor: Where candidates are scored.
         model: How candidates are merged and run.
         budgets: When to stop.
+        round: The rounds of the search, of which each later one merges the best of those before.
         promote: The promotion between search and confirmation.
         confirm: The confirmation that ends a search.
         tracking: What follows the search besides the run's own files.
@@ -160,6 +168,7 @@ class RunConfig:
     )
     statistics: StatisticsSettings = field(default_factory=StatisticsSettings, metadata=section())
     budgets: Budgets = field(default_factory=Budgets, metadata=section())
+    round: RoundSettings = field(default_factory=RoundSettings, metadata=section())
     promote: PromoteSettings = field(default_factory=PromoteSettings, metadata=section())
     confirm: ConfirmSettings = field(default_factory=ConfirmSettings, metadata=section())
     seed: int = field(default=0, metadata=SEED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import torch
 from evomerge.checkpoints import open_source, read_header
 from evomerge.lease import Lease
 from evomerge.merging import Checkpoints, Merger, PreparedSettings, footprint
+from evomerge.merging.plan import RecipeSource
 from evomerge.recipe import CheckpointRef, Recipe
 from tests.apart import Apart
 from tests.merging.conftest import Family, make_recipe
@@ -109,6 +111,33 @@ def test_once_for_all_candidates(inside: Inside, outer: str) -> None:
         assert inside.calls() == Counter()
 
 
+def test_a_recipe_inside_is_merged_once_for_candidates_that_share_it(inside: Inside) -> None:
+    """From the second one on, on disk and in memory, and where there is room for a part of it alone."""
+    expected = [merged(Merger(inside.checkpoints), candidate) for candidate in inside.candidates()]
+    names = inside.checkpoints.merged_names
+    stored = sum(inside.checkpoints.reference.specs[name].nbytes for name in names)
+    room = stored + sum(inside.bounds().values())
+    for limits, least, most in (
+        ({}, len(names), len(names)),
+        ({"disk": 0}, len(names), len(names)),
+        ({"disk": room - stored // 2, "memory": 0}, 1, len(names) - 1),
+        ({"disk": 0, "memory": 0}, 0, 0),
+    ):
+        merger = inside.merger(**limits)
+        found = [merged(merger, candidate) for candidate in inside.candidates()]
+        assert all(map(same, found, expected))
+        (source,) = [one for one in merger.outputs(inside.outer).sources if isinstance(one, RecipeSource)]
+        assert least <= sum(map(source.in_place, names)) <= most
+        assert inside.stored() <= limits.get("disk", room)
+        shutil.rmtree(inside.folder, ignore_errors=True)
+    other = replace(inside.outer, sources=(scaled(inside.inner, 0.5), inside.inner.sources[1]))
+    merger = inside.merger()
+    for recipe in (inside.outer, other, inside.outer):
+        merged(merger, recipe)
+    (source,) = [one for one in merger.outputs(inside.outer).sources if isinstance(one, RecipeSource)]
+    assert not any(map(source.in_place, names)), "of candidates that each have another inside nothing is kept"
+
+
 def test_at_any_depth(inside: Inside) -> None:
     """What is prepared for the middle of three takes the innermost model, and that is prepared once too."""
     middle = replace(inside.inner, sources=(inside.inner, inside.inner.sources[1]))
@@ -132,7 +161,7 @@ def test_inner_recipes_that_differ_in_coefficients_share_it(inside: Inside) -> N
 
 @pytest.mark.parametrize("method", ["consensus", "swudi"])
 def test_what_nothing_is_prepared_for_is_read_by_the_merge_alone(inside: Inside, method: str) -> None:
-    """The inner method's arrays never find room, so it prepares a tensor whenever that is read."""
+    """The inner method's arrays never find room, so it prepares what is read, until the inner model is kept."""
     anew = METHOD.replace("written_down", "read_anew").replace("4 * torch.Size(shape).numel()", "1 << 60")
     (inside.code / "read_anew.py").write_text(anew, encoding="utf-8")
     sources = (replace(inside.inner, method="read_anew"), inside.inner.sources[1])
@@ -142,11 +171,10 @@ def test_what_nothing_is_prepared_for_is_read_by_the_merge_alone(inside: Inside,
     prepared = merger.outputs(recipe).prepared
     assert prepared.keys() < inside.once().keys()
     assert bool(prepared) == (method == "swudi")
-    expected = inside.once() + Counter(prepared.keys())
-    for candidate in inside.candidates(recipe):
+    expected = [inside.once() + Counter(prepared.keys()), inside.once(), Counter[str]()]
+    for candidate, calls in zip(inside.candidates(recipe), expected, strict=True):
         merged(merger, candidate)
-        assert inside.calls() == expected
-        expected = inside.once()
+        assert inside.calls() == calls
 
 
 def test_a_method_that_prepares_nothing_leaves_alone_what_others_have_prepared(inside: Inside) -> None:
@@ -174,10 +202,10 @@ def test_limits_hold_for_all_methods_together(inside: Inside) -> None:
         merger = inside.merger(disk=disk, memory=memory)
         assert same(merged(merger, recipe), expected)
         inside.calls()
+        stored = inside.stored()
         assert same(merged(merger, recipe), expected)
         again = sum(inside.calls().values())
-        stored = inside.stored()
-        assert stored <= disk
+        assert stored <= inside.stored() <= disk, "a second candidate keeps the inner model in what room is left"
         places = footprint(
             inside.checkpoints, recipe, prepared=PreparedSettings(str(inside.folder), disk=disk, memory=memory)
         ).prepared

@@ -100,10 +100,23 @@ def _genes(assembly: Assembly) -> Iterator[str]:
         yield f"  {label}"
     if len(labels) > _SHOWN_GENES:
         yield f"  ... and {len(labels) - _SHOWN_GENES} more"
+    yield from _rounds(assembly)
     frozen = [group.label for group in assembly.spec.groups if group.frozen]
     if frozen:
         yield f"  frozen: {', '.join(frozen)}"
     yield f"initial population holds: {', '.join(assembly.start_names) or 'no known point'}"
+
+
+def _rounds(assembly: Assembly) -> Iterator[str]:
+    """The rounds after the first, and what they cost that a single one does not."""
+    rounds = assembly.config.round
+    if rounds.count == 1:
+        return
+    experts = f" and the {len(assembly.experts)} experts" if rounds.experts else ""
+    yield f"rounds: {rounds.count}, of {rounds.evaluations} candidates each but the last, which has what is left"
+    for number, genes in enumerate(assembly.later, 2):
+        yield f"  round {number} merges at most {rounds.elites} elites{experts}: {genes} genes"
+    yield "  the models of a round's elites are made once, and kept as far as what methods prepare has room"
 
 
 def _search(assembly: Assembly) -> Iterator[str]:

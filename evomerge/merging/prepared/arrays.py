@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 
 from evomerge.merging.plan.outputs import Outputs
-from evomerge.merging.prepared.inner import InnerArrays
+from evomerge.merging.prepared.inner import InnerArrays, model_key
 from evomerge.merging.prepared.store import (
     Arrays,
     Prepare,
@@ -14,6 +17,7 @@ from evomerge.merging.prepared.store import (
     prepared_bounds,
     prepared_key,
 )
+from evomerge.recipe import Recipe
 
 
 class PreparedArrays:
@@ -65,6 +69,15 @@ class PreparedArrays:
     def hold(self, outputs: Outputs) -> bool:
         """Whether what recipes inside prepare has been looked after, and not been forgotten for others' since."""
         return self._inside or self._inner.holds(outputs)
+
+    def model(self, recipe: Recipe) -> Callable[[str], torch.Tensor | None]:
+        """Gives the merged tensors of a recipe inside by name; None where one is not kept."""
+        return partial(self._inner.model, model_key(recipe))
+
+    def keep_models(self, outputs: Outputs) -> None:
+        """Keeps the models of the recipes that a recipe is merged from, as far as there is room."""
+        if not self._inside:
+            self._inner.keep_models(outputs, self._own.less(self._settings))
 
     def fill(self, outputs: Outputs, prepare: Prepare) -> None:
         """Makes sure that the arrays of a recipe and of those inside are there, as far as there is room.

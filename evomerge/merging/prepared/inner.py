@@ -2,8 +2,9 @@
 
 An inner recipe is merged tensor by tensor whenever one of its tensors is read, once for every candidate. What its
 method prepares does not depend on coefficients, so it is kept like that of the outer method, under the same limits and
-beside it on disk. What the merge gives is not kept: that takes a model's size for each inner recipe, and where
-candidates differ in these it would be written once for each candidate.
+beside it on disk. What the merge gives takes a model's size for each inner recipe, and where candidates differ in these
+it would be written once for each candidate; so it is kept, like that, from the second candidate on that has the same
+recipes inside as the one before it: candidates of a later round of a search, whose models are elites.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import secrets
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,10 +32,12 @@ from evomerge.merging.prepared.store import (
     prepared_bounds,
     prepared_key,
 )
+from evomerge.recipe import Recipe
 
 _CPU = torch.device("cpu")  # where inner recipes are merged, wherever the outer one is
 _FOLDERS = "inside-"
 _ASIDE = ".removed-"
+_MODEL = "merged"  # the label of a tensor of a model, where methods name what they prepare
 
 
 def inner_sources(outputs: Outputs) -> Iterator[RecipeSource]:
@@ -85,6 +89,11 @@ class InnerArrays:
         """The arrays of a tensor, or None if they are not kept."""
         return self._stores[key].get(key, name) if key in self._stores else None
 
+    def model(self, key: str, name: str) -> torch.Tensor | None:
+        """A merged tensor of a recipe inside, by `model_key`; None where it is not kept."""
+        found = self.get(key, name)
+        return None if found is None else found[_MODEL]
+
     def holds(self, outputs: Outputs) -> bool:
         """Whether all that a recipe needs was looked after, and has not been forgotten since."""
         inside = (source.plan.outputs for source in inner_sources(outputs))
@@ -114,6 +123,22 @@ class InnerArrays:
             store = self._stores.setdefault(key, PreparedStore(room))
             store.fill(key, bounds, source.prepare, everywhere=source.plan.outputs.known_by_content, room=room)
 
+    def keep_models(self, outputs: Outputs, limits: PreparedSettings) -> None:
+        """Merges the models of recipes that a recipe is merged from, and keeps their tensors as far as there is room.
+
+        Args:
+            outputs: The outer recipe's.
+            limits: The limits for all that is kept here.
+        """
+        for source in outputs.sources:
+            if not isinstance(source, RecipeSource):
+                continue
+            key, own = model_key(source.plan.recipe), source.plan.outputs
+            bounds = {name: tensor.spec.nbytes for name, tensor in own.tensors.items() if tensor.row is not None}
+            room = self._within(self.less(limits, but=key), key)
+            store = self._stores.setdefault(key, PreparedStore(room))
+            store.fill(key, bounds, partial(_merged, source), everywhere=own.known_by_content, room=room)
+
     def _within(self, settings: PreparedSettings, key: str) -> PreparedSettings:
         """Limits with the folder for one key, of which the parent is made where this machine sees the run's folder."""
         if settings.folder is None:
@@ -136,6 +161,15 @@ class InnerArrays:
                 _set_aside(folder)
         for folder in [] if home is None else home.glob(f"{_ASIDE}*"):  # those of a killed process too
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def model_key(recipe: Recipe) -> str:
+    """The key of the merged tensors of a recipe inside."""
+    return f"model {recipe.digest}"
+
+
+def _merged(source: RecipeSource, names: Sequence[str]) -> Iterator[tuple[str, Arrays]]:
+    yield from ((name, {_MODEL: source.tensor(name)}) for name in names)
 
 
 def _set_aside(folder: Path) -> None:

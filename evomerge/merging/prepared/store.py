@@ -20,7 +20,7 @@ from typing import Literal
 
 import torch
 
-from evomerge import kernels, methods
+from evomerge import kernels, methods, post
 from evomerge.checkpoints import map_arrays, write_arrays
 from evomerge.errors import InputError
 from evomerge.lease import Lease
@@ -179,9 +179,9 @@ def prepared_key(outputs: Outputs, device: torch.device) -> str:
 
 
 def code_digest() -> str:
-    """SHA-256 over the code of all methods and kernels: arrays that other code prepared may be other arrays."""
+    """SHA-256 over the code of all methods, steps and kernels: arrays that other code made may be other arrays."""
     digest = hashlib.sha256(torch.__version__.encode())
-    for folder in (*methods.__path__, *kernels.__path__):
+    for folder in (*methods.__path__, *post.__path__, *kernels.__path__):
         for path in sorted(Path(folder).rglob("*")):
             if path.suffix in (".py", ".c", ".cpp", ".h"):
                 digest.update(path.name.encode() + path.read_bytes())

@@ -64,6 +64,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         "items": settings.items,
         "judging": dict(assembly.suite.judging),
         "searcher": plain(asdict(searcher_settings(config))),
+        **({"rounds": config.round.to_json()} if config.round.count > 1 else {}),
         **({"mode": config.mode} if config.asynchronous else {}),
         **({"allocation": plain(allocation)} if (allocation := config.allocation.identity()) else {}),
         "seed": config.seed,

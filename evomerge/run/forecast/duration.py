@@ -167,13 +167,15 @@ def _batches(assembly: Assembly, plan: SearchPlan, candidates: int, pace: Pace) 
 
 
 def _sizes(assembly: Assembly, plan: SearchPlan, candidates: int) -> Iterator[int]:
-    """How many new candidates each batch has, the last one cut to the budget."""
+    """How many new candidates each batch has, the last one of the budget, and of each round, cut to it."""
     whole = assembly.config.asynchronous  # nobody waits for a batch
     usual = candidates if whole else searcher_settings(assembly.config).population or candidates
     sizes = plan.batches() or repeat(max(usual, 1))
-    while candidates > 0 and (size := min(next(sizes, 0), candidates)):
-        yield size
-        candidates -= size
+    for share in [plan.rounds.evaluations or 0] * (plan.rounds.count - 1) + [candidates]:
+        left = min(share, candidates)
+        while left > 0 and (size := min(next(sizes, 0), left)):
+            yield size
+            left, candidates = left - size, candidates - size
 
 
 def _asked_again(assembly: Assembly) -> bool:

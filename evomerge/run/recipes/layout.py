@@ -23,7 +23,9 @@ _RECIPES = "layer"  # what the identities of searches of a recipe have always sa
 
 
 def evaluations_of(config: RunConfig) -> int:
-    """How many candidates a search scores; the default number where its budgets do not say."""
+    """How many candidates a search scores, or one of its rounds; the default number where its budgets do not say."""
+    if config.round.count > 1 and config.round.evaluations is not None:
+        return config.round.evaluations
     return config.budgets.evaluations or Budgets().evaluations or 0
 
 

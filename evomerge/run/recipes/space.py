@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evomerge import genome, methods
 from evomerge.checkpoints import Comparison, Matching, changed_names, differ, is_vocabulary, stored_dtype
 from evomerge.errors import InputError
 from evomerge.evaluation import BASE, SCALED, UNIFORM, expert_names
-from evomerge.genome import GenomeSpec, NotExpressible
+from evomerge.genome import GenomeSpec
 from evomerge.merging import Checkpoints, Merger, matching_of
 from evomerge.methods import MergeMethod
 from evomerge.post import coefficients_of
@@ -23,17 +22,14 @@ from evomerge.recipe import (
     OutputLayer,
     ParameterGroups,
     Recipe,
+    Source,
     Tokenizer,
     patterns_of,
 )
-from evomerge.report import front_members
-from evomerge.run import paths
-from evomerge.run.members import empty_front
 from evomerge.run.recipes.models import merges_base
 from evomerge.run.recipes.searched import SearchedRecipe, layers_of
 from evomerge.run.recipes.steps import WrittenSteps
 from evomerge.run.run_config import RunConfig, child_seed
-from evomerge.store import RunStore
 
 
 def build_spec(
@@ -46,6 +42,26 @@ def build_spec(
     """
     if searched is not None:
         return _recipe_spec(config, searched.opened(checkpoints), checkpoints, method)
+    refs = {ref.place: ref for ref in checkpoints.by_ref}
+    models = tuple(refs[ref.place] for ref in config.models)
+    return spec_over(config, checkpoints, method, models, child_seed(config.seed, "masks"))
+
+
+def spec_over(
+    config: RunConfig, checkpoints: Checkpoints, method: MergeMethod, sources: Sequence[Source], seed: int
+) -> GenomeSpec:
+    """The search space of a method over some sources: the search's models, or recipes of them.
+
+    Args:
+        config: The search.
+        checkpoints: Its opened checkpoints.
+        method: Its merge method.
+        sources: What is merged.
+        seed: Of the method's random masks.
+
+    Raises:
+        InputError: With everything that is wrong with options and genome.
+    """
     based = config.base is not None and merges_base(config, method)
     if config.embeddings == "base" and not based:
         raise InputError(
@@ -60,13 +76,12 @@ def build_spec(
     steps = WrittenSteps.read(config.post)
     options = method.stated(config.method_options)
     refs = {ref.place: ref for ref in checkpoints.by_ref}
-    models = tuple(refs[ref.place] for ref in config.models)
     base = refs[config.base.place] if config.base else None
     template = Recipe(
         method=method.name,
         options=options,
         # A searcher that chooses among models has more of them than the method merges at a time.
-        sources=models[: method.models[1]],
+        sources=tuple(sources)[: method.models[1]],
         base=base if based else None,
         groups=ParameterGroups(
             (),
@@ -80,16 +95,28 @@ def build_spec(
         tokenizer=Tokenizer.named(config.tokenizer, based),
         post=steps.named,
         # Methods without randomness give the same model for every seed, so the seed is no part of their recipes.
-        seed=child_seed(config.seed, "masks") if method.stochastic else 0,
+        seed=seed if method.stochastic else 0,
     )
     # What stays the base's has no genes.
     kept = config.embeddings == "base"
     names = tuple(name for name in checkpoints.merged_names if not (kept and is_vocabulary(name)))
     declared = (*method.coefficients(method.resolve(options)), *steps.coefficients)
-    differing = models if method.base == "required" else ()
-    changed = [changed_names(checkpoints[ref], checkpoints.reference, names) for ref in differing]
+    changed = _changed(checkpoints, sources, names) if method.base == "required" else []
     settings, symmetric = steps.settings(config.genome), method.symmetric_under(options) and not steps.model_numbers
     return genome.build(settings, declared, template, names, symmetric=symmetric, changed=changed)
+
+
+def _changed(checkpoints: Checkpoints, sources: Sequence[Source], names: Sequence[str]) -> list[Collection[str] | None]:
+    """For each source the tensors in which it may differ from the base; of a recipe, those of any of its models."""
+
+    def of(source: Source) -> Collection[str] | None:
+        if not isinstance(source, Recipe):
+            return changed_names(checkpoints[source], checkpoints.reference, names)
+        found = [of(inner) for inner in source.sources]
+        known = [own for own in found if own is not None]
+        return frozenset().union(*known) if len(known) == len(found) else None
+
+    return [of(source) for source in sources]
 
 
 def _recipe_spec(
@@ -253,31 +280,3 @@ def out_dtype(config: RunConfig, checkpoints: Checkpoints) -> str:
     """The number type of merged weights; ``auto`` is that of the reference checkpoint."""
     chosen = config.model.out_dtype
     return str(stored_dtype(checkpoints.reference)).removeprefix("torch.") if chosen == "auto" else chosen
-
-
-def front_of(folder: str, spec: GenomeSpec) -> tuple[tuple[str, ...], NDArray[np.float64]]:
-    """Genomes of the members of another run's front, as far as this space holds them.
-
-    Raises:
-        InputError: If there is no such run, or it holds none of them.
-    """
-    store = RunStore.read(paths.expanded(folder))
-    names, rows = [], []
-    members = front_members(store)
-    if not members:
-        raise InputError(f"start_from: the front in {folder} is empty: {empty_front(store)}")
-    for member in members:
-        evaluation = store.lookup(member.digest, "search")
-        if evaluation is None:
-            continue
-        try:
-            rows.append(spec.encode(Recipe.from_json(evaluation.recipe)))
-        except NotExpressible:
-            continue
-        names.append(f"{folder}:{member.id}")
-    if not rows:
-        raise InputError(
-            f"start_from: no member of the front in {folder} can be expressed in this search's genome; it needs the "
-            "same models, base and method, and groups that are at least as fine"
-        )
-    return tuple(names), np.array(rows)

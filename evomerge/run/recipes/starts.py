@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from evomerge.analysis import loss_weights
 from evomerge.errors import InputError
 from evomerge.evaluation import EXPERT, Evaluation
-from evomerge.genome import GenomeSpec
+from evomerge.genome import GenomeSpec, NotExpressible
 from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
-from evomerge.recipe import Coefficient
+from evomerge.recipe import Coefficient, Recipe
+from evomerge.report import front_members
 from evomerge.run import paths
+from evomerge.run.members import empty_front
 from evomerge.run.recipes.searched import SearchedRecipe
 from evomerge.run.recipes.steps import WrittenSteps
 from evomerge.run.run_config import RunConfig
@@ -33,6 +35,7 @@ __all__ = [
     "SUBSET",
     "at_shares",
     "by_losses",
+    "front_of",
     "known_starts",
     "loss_notes",
     "subset_starts",
@@ -210,3 +213,31 @@ def without_subsets(names: Sequence[str], starts: NDArray[np.float64]) -> tuple[
     """The starts of runs from before there were subsets."""
     places = [place for place, name in enumerate(names) if not name.startswith(SUBSET)]
     return tuple(names[place] for place in places), starts[places]
+
+
+def front_of(folder: str, spec: GenomeSpec) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Genomes of the members of another run's front, as far as this space holds them.
+
+    Raises:
+        InputError: If there is no such run, or it holds none of them.
+    """
+    store = RunStore.read(paths.expanded(folder))
+    names, rows = [], []
+    members = front_members(store)
+    if not members:
+        raise InputError(f"start_from: the front in {folder} is empty: {empty_front(store)}")
+    for member in members:
+        evaluation = store.lookup(member.digest, "search")
+        if evaluation is None:
+            continue
+        try:
+            rows.append(spec.encode(Recipe.from_json(evaluation.recipe)))
+        except NotExpressible:
+            continue
+        names.append(f"{folder}:{member.id}")
+    if not rows:
+        raise InputError(
+            f"start_from: no member of the front in {folder} can be expressed in this search's genome; it needs the "
+            "same models, base and method, and groups that are at least as fine"
+        )
+    return tuple(names), np.array(rows)

@@ -1,0 +1,184 @@
+"""Rounds of a search as the user wrote them: settled, checked before any work, and the spaces of the later ones."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from evomerge.errors import InputError
+from evomerge.genome import KEPT, GenomeSpec, few_for
+from evomerge.genome.automatic import FEW
+from evomerge.genome.weight_rules import FREE
+from evomerge.merging import Checkpoints, Merger
+from evomerge.methods import MergeMethod
+from evomerge.options import model_numbers
+from evomerge.recipe import Recipe
+from evomerge.run import paths
+from evomerge.run.recipes.searching import searcher_settings
+from evomerge.run.recipes.space import spec_over
+from evomerge.run.recipes.starts import known_starts
+from evomerge.run.recipes.steps import WrittenSteps
+from evomerge.run.run_config import RunConfig, child_seed
+from evomerge.run.statistics.required import Required
+from evomerge.run.statistics.search_texts import keyed_spec
+from evomerge.search import Budgets, RoundSettings, Space, factory, searchers
+from evomerge.search.rounds import NextSpace
+from evomerge.store import RunStore
+
+__all__ = ["genes_of_rounds", "later_spaces", "problems", "settled", "short_rounds"]
+
+
+def settled(config: RunConfig, method: MergeMethod) -> RoundSettings:
+    """The rounds of a search with what was left to us: candidates of each, and no more elites than the method merges.
+
+    A run keeps the number of candidates that its rounds began with: a larger budget goes to the last one.
+
+    Args:
+        config: The search.
+        method: Its merge method.
+    """
+    own = config.round
+    if own.count == 1:
+        return own
+    most = method.models[1]
+    room = own.elites if most is None else max(most - (len(config.models) if own.experts else 0), 1)
+    each = own.evaluations or _began(config)
+    each = each or max((config.budgets.evaluations or Budgets().evaluations or 0) // own.count, 1)
+    return replace(own, elites=min(own.elites, room), evaluations=each)
+
+
+def _began(config: RunConfig) -> int | None:
+    """Candidates of a round of the run that is gone on with; None where there is none."""
+    if config.run_dir is None:
+        return None
+    with contextlib.suppress(InputError, KeyError, TypeError):
+        return int(RunStore.read(paths.expanded(config.run_dir)).manifest["identity"]["rounds"]["evaluations"])
+    return None
+
+
+def problems(config: RunConfig, method: MergeMethod) -> list[str]:
+    """Settings that do not go with several rounds, one sentence each."""
+    if config.round.count == 1:
+        return []
+    spec, most, options = searchers.load(config.searcher.name), method.models[1], method.resolve(config.method_options)
+    refused = {
+        "mode": (config.asynchronous, "a round ends with a batch, and an asynchronous search has none"),
+        "searcher": (
+            spec.recipes,
+            f"{spec.name} makes recipes of recipes itself; choose a searcher of weights",
+        ),
+        "recipe": (config.recipe is not None, "the numbers of one recipe are searched, which has its own models"),
+        "genome.layers": (config.genome.layers != KEPT, "elites would have lost other layers each"),
+        "genome.weights": (config.genome.weights != FREE, "the rule is of models in an order, which elites have not"),
+        "tokenizer": (config.tokenizer != "reference", "elites would be merged token by token once more"),
+        "round.experts": (
+            config.round.experts and most is not None and most <= len(config.models),
+            f"method {method.name} merges at most {most} models, so that there is no room for elites beside experts",
+        ),
+    }
+    found = [f"rounds: {key}: {why}; leave one of them out" for key, (given, why) in refused.items() if given]
+    numbers = [f"method_options.{name}" for name in model_numbers(method.options, options)]
+    with contextlib.suppress(InputError):  # which is said elsewhere
+        numbers += WrittenSteps.read(config.post).model_numbers
+    found += [f"rounds: {name} is the number of a model, and elites are others; leave it out" for name in numbers]
+    if any(need.of == "models" or need.texts == "own" for need in method.needs(options)):
+        found.append(
+            f"rounds: method {method.name} reads statistics of the models that it merges, and none are collected of "
+            "elites; choose another method"
+        )
+    return found
+
+
+def later_spaces(
+    config: RunConfig, checkpoints: Checkpoints, method: MergeMethod, statistics: Sequence[Required]
+) -> NextSpace:
+    """Gives the space of each later round of a search, whose rounds are settled.
+
+    The method, its options and the genome's settings are those of the search; masks and searcher have seeds of the
+    round's own. It begins with the points of the method but for single models other than the best elite: all of them
+    have been scored.
+    """
+
+    def space(number: int, elites: Sequence[Recipe]) -> Space:
+        refs = {ref.place: ref for ref in checkpoints.by_ref}
+        experts = [refs[ref.place] for ref in config.models] if config.round.experts else []
+        spec = spec_over(
+            config, checkpoints, method, [*elites, *experts], child_seed(config.seed, f"masks of round {number}")
+        )
+        names, starts = known_starts(checkpoints, spec, method, None, replace(config, run_dir=None))
+        kept = [row for row, name in enumerate(names) if not name.startswith("model:") or _is_first(name)]
+        seeded = replace(searcher_settings(config), seed=child_seed(config.seed, f"search of round {number}"))
+        return Space(keyed_spec(spec, statistics), factory(config.searcher.name, seeded), starts[kept])
+
+    return space
+
+
+def _is_first(name: str) -> bool:
+    return name.partition("+")[0] == "model:0"
+
+
+def genes_of_rounds(
+    config: RunConfig,
+    checkpoints: Checkpoints,
+    method: MergeMethod,
+    spec: GenomeSpec,
+    statistics: Sequence[Required] = (),
+) -> tuple[int, ...]:
+    """Number of genes of each later round, which is tried with recipes of the first one in the place of elites.
+
+    Args:
+        config: The search, whose rounds are settled.
+        checkpoints: Its opened checkpoints.
+        method: Its merge method.
+        spec: The space of the first round.
+        statistics: What candidates read.
+
+    Raises:
+        InputError: With everything for which recipes of a later round could not be merged.
+    """
+    space = later_spaces(config, checkpoints, method, statistics)
+    count, found = config.round.elites, []
+    elites = [spec.decode(np.full(spec.n_var, 0.5 + 0.4 * place / count)) for place in range(count)]
+    for number in range(2, config.round.count + 1):
+        try:
+            genome = space(number, elites).genome
+            Merger(checkpoints).plan(genome.decode(np.full(genome.n_var, 0.5)))
+        except InputError as error:
+            raise InputError([f"rounds: round {number}: {problem}" for problem in error.problems]) from error
+        found.append(genome.n_var)
+    return tuple(found)
+
+
+def short_rounds(config: RunConfig, genes: Sequence[int]) -> list[str]:
+    """Warnings of rounds that are too short to search in, or do not leave the last one anything.
+
+    Args:
+        config: The search, whose rounds are settled.
+        genes: Number of genes of the later rounds.
+    """
+    rounds, budget = config.round, config.budgets.evaluations
+    each = rounds.evaluations or 0
+    if rounds.count == 1:
+        return []
+    found = []
+    if genes and few_for(max(genes), each) is not None:
+        found.append(
+            f"rounds={rounds.count}: {max(genes)} genes for {each} candidates of a round are hard to search; write "
+            f"fewer rounds or round.elites, or evaluations={math.ceil(FEW * max(genes)) * rounds.count} or more"
+        )
+    if budget is not None and each * (rounds.count - 1) >= budget:
+        found.append(
+            f"rounds={rounds.count}: all but the last take {each * (rounds.count - 1)} candidates, and evaluations is "
+            f"{budget}; write round.evaluations={max(budget // rounds.count, 1)} or less"
+        )
+    population = searcher_settings(config).population
+    if population is not None and each < population:
+        found.append(
+            f"rounds={rounds.count}: a round has {each} candidates and a batch {population}, so the searcher learns "
+            f"nothing within a round; write searcher.population={max(each // 3, 5)}, or more evaluations"
+        )
+    return found

@@ -1,0 +1,110 @@
+"""Searches in rounds on real models: killed and gone on with, exported bit for bit, refused where they do not fit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import evomerge
+from evomerge.checkpoints import open_source
+from evomerge.cli.main import main
+from evomerge.merging import Checkpoints, Merger
+from evomerge.recipe import Recipe
+from evomerge.store import RunStore
+from tests.apart import Forked
+from tests.run.family import Family, answers, records
+from tests.run.test_resume import kill_when, lines
+
+ROUNDS = {"rounds": 3, "evaluations": 18, "searcher__population": 5, "confirm__finalists": 1, "round__elites": 2}
+SHARE = 6
+
+
+@pytest.fixture(scope="module")
+def bred(family: Family, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of three rounds; to be read only."""
+    run = tmp_path_factory.mktemp("bred") / "run"
+    assert family.search(run, **ROUNDS) == 0
+    return run
+
+
+def candidates(run: Path) -> list[Recipe]:
+    """What was proposed, in the order of the asks."""
+    found = [e for e in RunStore.read(run).evaluations("search") if e.batch and e.name is None]
+    return [Recipe.from_json(one.recipe) for one in found]
+
+
+def depth(recipe: Recipe) -> int:
+    return 1 + max((depth(own) for own in recipe.sources if isinstance(own, Recipe)), default=0)
+
+
+def test_a_run_killed_in_its_second_round_ends_as_one_that_was_not(
+    family: Family, bred: Path, tmp_path: Path, program: Callable[..., Forked]
+) -> None:
+    """Another process goes on with it, with two workers, after a session that had a smaller budget."""
+    killed = tmp_path / "killed"
+    words = family.words(killed, **{**ROUNDS, "evaluations": 9, "round__evaluations": SHARE, "confirm__finalists": 0})
+    assert program(["search", *words]).wait() == 0
+    words = family.words(killed, **ROUNDS)
+    kill_when(program, words, lambda: lines(killed) >= 4 + SHARE + 4)
+    assert not (killed / "report.md").exists() or lines(killed) < lines(bred)
+    words = family.words(killed, **ROUNDS, executor="processes", executor__workers=2)
+    assert program(["search", *words]).wait() == 0
+    assert records(killed) == records(bred)
+    assert answers(killed) == answers(bred)
+
+
+def test_later_rounds_merge_elites_of_earlier_ones(bred: Path) -> None:
+    found = candidates(bred)
+    assert [depth(recipe) for recipe in found[:SHARE]] == [1] * SHARE
+    assert {depth(recipe) for recipe in found[SHARE : 2 * SHARE]} == {2}
+    for first in (SHARE, 2 * SHARE):
+        assert {own.digest for own in found[first].sources} <= {recipe.digest for recipe in found[:first]}
+    manifest = json.loads((bred / "manifest.json").read_text())
+    expected = {"count": 3, "elites": 2, "experts": False, "evaluations": SHARE}
+    assert manifest["identity"]["rounds"] == expected
+    assert "prepared" not in {path.name for path in bred.iterdir()}, "kept models go when the search is over"
+
+
+def test_an_export_of_the_last_round_is_the_candidate(bred: Path, tmp_path: Path) -> None:
+    """Bit by bit what the recipe gives, which is what its elites give when they are written out first."""
+    member = next(one for one in evomerge.Run(bred).front if depth(Recipe.from_json(dict(one.recipe))) > 1)
+    run = Path(shutil.copytree(bred, tmp_path / "run"))
+    assert main(["export", f"run={run}", f"member={member.id}", f"out={tmp_path / 'out'}"]) == 0
+    recipe = Recipe.from_json(dict(member.recipe))
+    written, merger = open_source(tmp_path / "out"), Merger(Checkpoints.open(recipe))
+    for name, tensor in merger.stream(recipe):
+        assert torch.equal(written.tensor(name), tensor), name
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert all(source.label in card for source in recipe.sources)
+
+
+def test_check_says_what_the_rounds_are(family: Family, capsys: pytest.CaptureFixture[str]) -> None:
+    words = family.words("nowhere", **{**ROUNDS, "round__experts": True})
+    assert main(["check", "--headers", *words]) == 0
+    printed = capsys.readouterr().out
+    assert "rounds: 3, of 6 candidates each but the last" in printed
+    assert "round 2 merges at most 2 elites and the 2 experts: 8 genes" in printed
+    assert "8 genes for 6 candidates of a round are hard to search" in printed
+
+
+def test_what_does_not_go_with_rounds_is_refused_at_once(
+    family: Family, problems_of: Callable[[list[str]], str]
+) -> None:
+    def refused(**changes: object) -> str:
+        return problems_of(["check", "--headers", *family.words("nowhere", **{**ROUNDS, **changes})])
+
+    assert "rounds: mode: a round ends with a batch" in refused(mode="asynchronous", evaluations=30)
+    told = refused(searcher="kinship", objectives="[first.acc]", searcher__population=None, tokenizer="union")
+    assert "rounds: searcher: kinship makes recipes of recipes itself" in told
+    assert "rounds: tokenizer: elites would be merged token by token once more" in told
+    assert "rounds: round.experts: method slerp merges at most 2" in refused(method="slerp", round__experts=True)
+    assert "rounds: post[0].target is the number of a model" in refused(post="[{step: svc, target: 0}]")
+    assert "rounds: method fisher reads statistics of the models" in refused(method="fisher")
+    each = refused(genome__fixed="{'*': {weight: [0.5, 0.5]}}", post="[scale]", round__elites=3)
+    assert "rounds: round 2: genome.fixed.*: weight is" in each
+    assert "rounds: expected" in refused(rounds=9)
