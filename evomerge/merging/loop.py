@@ -38,9 +38,8 @@ _KEPT = 16
 class Merger:
     """Builds the tensors of recipes from the same checkpoints, again and again.
 
-    Everything that does not depend on coefficients is computed once: the outputs of a recipe, the arrays that a method
-    prepares for each tensor, and the method's survey of all tensors. Of the latter two one set is kept, for the method,
-    options and sources used last.
+    Everything that does not depend on coefficients is computed once: the outputs of a recipe, arrays that its method
+    prepares for each tensor, and a survey of all tensors. Of these two one set is kept, for the sources used last.
 
     Args:
         checkpoints: The opened checkpoints.

@@ -163,13 +163,11 @@ def assemble(config: RunConfig) -> Assembly:
     if checkpoints is not None:
         comparison = compare_models(config, checkpoints, searched)
         found.problems += comparison.problems
-        warnings += comparison.warnings
-        warnings += [*equal_weights(config, checkpoints, method), *other_bases(checkpoints)]
+        warnings += [*comparison.warnings, *equal_weights(config, checkpoints, method), *other_bases(checkpoints)]
     attention = found.attempt(lambda: _attention(config, checkpoints)) if checkpoints is not None else None
     spec, layout = None, None
-    later: tuple[int, ...] = ()
     if checkpoints is not None and method is not None:
-        config = replace(config, round=rounds.settled(config, method))
+        config = rounds.settled(config, method)
         config, layout = found.attempt(lambda: laid_out(config, checkpoints, method)) or (config, None)
         spec = found.attempt(lambda: checked_spec(config, checkpoints, method, searched))
         if spec is not None:
@@ -181,16 +179,13 @@ def assemble(config: RunConfig) -> Assembly:
     metrics |= {function.metric: function.higher_is_better for function in functions}
     objectives, constraints = asked.wishes(config, metrics, suite, found)
     found.problems += asked.proxy_problems(config, objectives, metrics)
-    start_names: tuple[str, ...] = ()
-    starts = np.zeros((0, 0))
+    start_names, starts = tuple[str, ...](), np.zeros((0, 0))
     if checkpoints is not None and method is not None and spec is not None:
         start_names, starts = known_starts(checkpoints, spec, method, searched, config)
         choose = functools.partial(pool_of, config, spec, method, checkpoints) if searched is None else lambda: None
         check_searcher(config, Problem(spec.n_var, len(objectives), 1, starts), choose, found)
         warnings += loss_notes(config, method, spec, metrics)
-        if config.round.count > 1:
-            later = _later(config, checkpoints, method, spec, found)
-            warnings += rounds.short_rounds(config, later)
+    later = rounds.genes(config, checkpoints, method, spec, found, warnings)
     texts = found.attempt(lambda: calibration(config, checkpoints, suite, spec))
     found.settle()
     if checkpoints is None or method is None or spec is None or suite is None or device is None or attention is None:
@@ -202,16 +197,6 @@ def assemble(config: RunConfig) -> Assembly:
         device, attention, tuple(dict.fromkeys(warnings)), searched, layout, texts=texts,
         statistics=required_of(spec, texts, config, checkpoints), later=later,
     )  # fmt: skip
-
-
-def _later(
-    config: RunConfig, checkpoints: Checkpoints, method: MergeMethod, spec: GenomeSpec, found: Findings
-) -> tuple[int, ...]:
-    """Number of genes of each later round, after a check of all of them."""
-    if refused := rounds.problems(config, method):
-        found.problems += refused
-        return ()
-    return found.attempt(lambda: rounds.genes_of_rounds(config, checkpoints, method, spec)) or ()
 
 
 def _place(config: RunConfig, found: Findings) -> tuple[str | None, list[str]]:

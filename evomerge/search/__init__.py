@@ -17,7 +17,7 @@ from evomerge.search.plan import (
     SearchResult,
 )
 from evomerge.search.progress import Progress
-from evomerge.search.rounds import RoundSettings, Space
+from evomerge.search.rounds.settings import RoundSettings, Space
 from evomerge.search.searchers import ExpertPool, Problem, Searcher, SearcherFactory, SearcherSettings, factory, make
 from evomerge.search.status.stopwatch import STATUS
 

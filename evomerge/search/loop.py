@@ -26,7 +26,6 @@ from evomerge.search.batch import Batch
 from evomerge.search.batch_evaluator import BatchEvaluator
 from evomerge.search.criteria import Criteria
 from evomerge.search.draft_book import DraftBook
-from evomerge.search.elites import Elites
 from evomerge.search.events import Ended, Event, Listener, Phase, Round, Told
 from evomerge.search.folding import Fold
 from evomerge.search.front import Front
@@ -34,7 +33,8 @@ from evomerge.search.plan import RepeatedFailures, SearchPlan, SearchResult
 from evomerge.search.play import PlainPlay, Play, Played
 from evomerge.search.progress import Progress, Watch
 from evomerge.search.promotion import Promotion
-from evomerge.search.rounds import Continued
+from evomerge.search.rounds.continued import Continued
+from evomerge.search.rounds.elites import Elites
 from evomerge.search.searchers import Problem, Searcher
 from evomerge.search.status.event_log import EventLog
 from evomerge.search.status.live import LiveStatus

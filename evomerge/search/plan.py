@@ -13,7 +13,7 @@ from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
 from evomerge.search.allocation import AllocationSettings
 from evomerge.search.folding import Aggregate
-from evomerge.search.rounds import NextSpace, RoundSettings
+from evomerge.search.rounds.settings import NextSpace, RoundSettings
 from evomerge.search.searchers import Bounded, ExpertPool, Paced, Problem, Searcher, SearcherFactory
 from evomerge.settings import setting
 

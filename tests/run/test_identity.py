@@ -59,6 +59,8 @@ INSIDE = {
     },
     **{f"searcher.{name}": f"searcher.{name}" for name in ("name", "population", "options")},
     "mode": "mode",
+    "rounds": "rounds.count",
+    **{f"round.{name}": f"rounds.{name}" for name in ("elites", "experts", "evaluations")},
     "allocation.policy": "allocation.policy.name",
     "allocation.options": "allocation.policy.carried",
     "allocation.race": "allocation.race.name",
@@ -170,6 +172,8 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
     rules = {"genome.weights", "genome.averaging", "genome.metrics"}
     # What statistics are computed on counts for methods that read some, see test_statistics.
     read = {key for key, place in INSIDE.items() if place == "statistics"}
+    # And elites have neither tokens of their own nor fixed numbers of layers.
+    rounds = {key for key in INSIDE if key.partition(".")[0] in ("round", "rounds")}
     alone = {
         "start_from",
         "recipe",
@@ -177,6 +181,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "genome.filters",
         "mode",
         "fitness.think_end",
+        *rounds,
         *rules,
         *read,
         *fewer,
@@ -187,6 +192,10 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
     assert {name for name in plain if started[name] != plain[name]} == {"starts"}
     steady = identity(family, base=str(family.folder / "base"), mode="asynchronous")
     assert {name for name in steady if steady[name] != plain.get(name)} == {"mode"}
+    more = {"rounds": 2, "round.elites": 3, "round.experts": "true", "round.evaluations": 12}
+    several = identity(family, base=str(family.folder / "base"), **more)
+    assert {name for name in several if several[name] != plain.get(name)} == {"rounds"}
+    assert several["rounds"] == {"count": 2, "elites": 3, "experts": True, "evaluations": 12}
     ruled = {"genome.weights": "metric", "genome.averaging": "sma", "genome.metrics": "[1, 2]"}
     followed = identity(family, base=str(family.folder / "base"), **ruled)
     assert not [name for name in rules if at(plain, INSIDE[name]) == at(followed, INSIDE[name])]

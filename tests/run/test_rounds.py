@@ -45,17 +45,25 @@ def depth(recipe: Recipe) -> int:
 def test_a_run_killed_in_its_second_round_ends_as_one_that_was_not(
     family: Family, bred: Path, tmp_path: Path, program: Callable[..., Forked]
 ) -> None:
-    """Another process goes on with it, with two workers, after a session that had a smaller budget."""
     killed = tmp_path / "killed"
-    words = family.words(killed, **{**ROUNDS, "evaluations": 9, "round__evaluations": SHARE, "confirm__finalists": 0})
-    assert program(["search", *words]).wait() == 0
     words = family.words(killed, **ROUNDS)
     kill_when(program, words, lambda: lines(killed) >= 4 + SHARE + 4)
-    assert not (killed / "report.md").exists() or lines(killed) < lines(bred)
-    words = family.words(killed, **ROUNDS, executor="processes", executor__workers=2)
-    assert program(["search", *words]).wait() == 0
+    assert lines(killed) < lines(bred)
+    assert family.search(killed, **ROUNDS) == 0
     assert records(killed) == records(bred)
     assert answers(killed) == answers(bred)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_extended_has_the_same_records_with_two_workers(
+    family: Family, bred: Path, tmp_path: Path
+) -> None:
+    """A budget that ends in the second round; the next session has the elites' models made by one of two processes."""
+    run, less = tmp_path / "run", {"evaluations": 9, "round__evaluations": SHARE, "confirm__finalists": 0}
+    assert family.search(run, **{**ROUNDS, **less}) == 0
+    assert family.search(run, **ROUNDS, executor="processes", executor__workers=2) == 0
+    assert records(run) == records(bred)
+    assert answers(run) == answers(bred)
 
 
 def test_later_rounds_merge_elites_of_earlier_ones(bred: Path) -> None:
@@ -88,8 +96,8 @@ def test_check_says_what_the_rounds_are(family: Family, capsys: pytest.CaptureFi
     assert main(["check", "--headers", *words]) == 0
     printed = capsys.readouterr().out
     assert "rounds: 3, of 6 candidates each but the last" in printed
-    assert "round 2 merges at most 2 elites and the 2 experts: 8 genes" in printed
-    assert "8 genes for 6 candidates of a round are hard to search" in printed
+    assert "round 2 merges at most 2 elites and the 2 experts: 4 genes" in printed
+    assert "4 genes for 6 candidates of a round are hard to search" in printed
 
 
 def test_what_does_not_go_with_rounds_is_refused_at_once(

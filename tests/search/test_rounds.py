@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from evomerge.evaluation import Ask, Evaluation
 from evomerge.recipe import Recipe
 from evomerge.search import Criteria
-from evomerge.search.elites import NEAR, elites
+from evomerge.search.rounds.elites import NEAR, elites
 from evomerge.store import RunStore
 from tests.search.analytic import NORTH, SOUTH, baselines, in_rounds, plan
 from tests.search.killing import CONSTRAINTS, Blow, process

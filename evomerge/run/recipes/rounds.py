@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from evomerge.errors import InputError
+from evomerge.errors import Findings, InputError
 from evomerge.genome import KEPT, GenomeSpec, few_for
 from evomerge.genome.automatic import FEW
 from evomerge.genome.weight_rules import FREE
@@ -25,15 +25,15 @@ from evomerge.run.recipes.steps import WrittenSteps
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.statistics.required import Required
 from evomerge.run.statistics.search_texts import keyed_spec
-from evomerge.search import Budgets, RoundSettings, Space, factory, searchers
-from evomerge.search.rounds import NextSpace
+from evomerge.search import Budgets, Space, factory, searchers
+from evomerge.search.rounds.settings import NextSpace
 from evomerge.store import RunStore
 
-__all__ = ["genes_of_rounds", "later_spaces", "problems", "settled", "short_rounds"]
+__all__ = ["genes", "later_spaces", "settled"]
 
 
-def settled(config: RunConfig, method: MergeMethod) -> RoundSettings:
-    """The rounds of a search with what was left to us: candidates of each, and no more elites than the method merges.
+def settled(config: RunConfig, method: MergeMethod) -> RunConfig:
+    """A search with what was left to us of its rounds: candidates of each, and no more elites than the method merges.
 
     A run keeps the number of candidates that its rounds began with: a larger budget goes to the last one.
 
@@ -43,12 +43,12 @@ def settled(config: RunConfig, method: MergeMethod) -> RoundSettings:
     """
     own = config.round
     if own.count == 1:
-        return own
+        return config
     most = method.models[1]
     room = own.elites if most is None else max(most - (len(config.models) if own.experts else 0), 1)
     each = own.evaluations or _began(config)
     each = each or max((config.budgets.evaluations or Budgets().evaluations or 0) // own.count, 1)
-    return replace(own, elites=min(own.elites, room), evaluations=each)
+    return replace(config, round=replace(own, elites=min(own.elites, room), evaluations=each))
 
 
 def _began(config: RunConfig) -> int | None:
@@ -60,7 +60,7 @@ def _began(config: RunConfig) -> int | None:
     return None
 
 
-def problems(config: RunConfig, method: MergeMethod) -> list[str]:
+def _problems(config: RunConfig, method: MergeMethod) -> list[str]:
     """Settings that do not go with several rounds, one sentence each."""
     if config.round.count == 1:
         return []
@@ -93,6 +93,36 @@ def problems(config: RunConfig, method: MergeMethod) -> list[str]:
     return found
 
 
+def genes(
+    config: RunConfig,
+    checkpoints: Checkpoints | None,
+    method: MergeMethod | None,
+    spec: GenomeSpec | None,
+    found: Findings,
+    warnings: list[str],
+) -> tuple[int, ...]:
+    """Number of genes of each later round, after a check of all of them.
+
+    Args:
+        config: The search, whose rounds are settled.
+        checkpoints: Its opened checkpoints, if they could be opened.
+        method: Its merge method, if there is one.
+        spec: The space of the first round, if it could be laid out.
+        found: Told of everything that is wrong.
+        warnings: Gets what people should know.
+    """
+    if config.round.count == 1 or method is None:
+        return ()
+    if refused := _problems(config, method):
+        found.problems += refused
+        return ()
+    if checkpoints is None or spec is None:
+        return ()
+    found_genes = found.attempt(lambda: _genes(config, checkpoints, method, spec)) or ()
+    warnings += _short(config, found_genes)
+    return found_genes
+
+
 def later_spaces(
     config: RunConfig, checkpoints: Checkpoints, method: MergeMethod, statistics: Sequence[Required]
 ) -> NextSpace:
@@ -121,7 +151,7 @@ def _is_first(name: str) -> bool:
     return name.partition("+")[0] == "model:0"
 
 
-def genes_of_rounds(
+def _genes(
     config: RunConfig,
     checkpoints: Checkpoints,
     method: MergeMethod,
@@ -153,7 +183,7 @@ def genes_of_rounds(
     return tuple(found)
 
 
-def short_rounds(config: RunConfig, genes: Sequence[int]) -> list[str]:
+def _short(config: RunConfig, genes: Sequence[int]) -> list[str]:
     """Warnings of rounds that are too short to search in, or do not leave the last one anything.
 
     Args:

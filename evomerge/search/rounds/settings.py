@@ -1,15 +1,9 @@
-"""Rounds of a search: what was best in those so far is merged in the next one, so the search leaves the experts' hull.
-
-EvoGM (arXiv:2605.29295) lets elite merges serve as the experts of its next round. How many candidates a round has,
-which elites are taken, and that they are recipes whose records go on in the same run, is ours. A round has a number of
-candidates that belongs to the run's identity, but the last one, which takes what the budget leaves: so a larger budget
-later goes on as if it had been there from the start.
-"""
+"""The settings of rounds, and what each of them searches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,10 +11,10 @@ from numpy.typing import NDArray
 
 from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
-from evomerge.search.searchers import Observation, Proposal, Searcher, SearcherFactory, Selection
-from evomerge.settings import as_json, setting
+from evomerge.search.searchers import SearcherFactory
+from evomerge.settings import setting
 
-__all__ = ["Continued", "NextSpace", "RoundSettings", "Space"]
+__all__ = ["NextSpace", "RoundSettings", "Space"]
 
 MOST = 5  # rounds: a recipe of the fifth has elites inside elites inside elites inside elites
 
@@ -54,12 +48,12 @@ class RoundSettings:
 
     def to_json(self) -> dict[str, Any]:
         """The settings as a JSON object, for a run's identity."""
-        return dict(as_json(self))
+        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """What one round searches.
+    """The space of one round, and how it is searched.
 
     Attributes:
         genome: The search space.
@@ -74,35 +68,3 @@ class Space:
 
 NextSpace = Callable[[int, Sequence[Recipe]], Space]
 """The space of a round, from its number, 2 or more, and the elites that it merges, the best first."""
-
-
-class Continued:
-    """The searcher of a later round: its proposals have names that no earlier round's have.
-
-    Args:
-        searcher: The searcher.
-        number: The round's number, which begins the names: ``2:1.0``.
-    """
-
-    def __init__(self, searcher: Searcher, number: int) -> None:
-        self._searcher = searcher
-        self._prefix = f"{number}:"
-
-    def ask(self, n: int | None = None) -> list[Proposal]:
-        """The next proposals; see `Searcher.ask`."""
-        return [
-            replace(one, id=self._named(one.id), parents=tuple(map(self._named, one.parents)))
-            for one in self._searcher.ask(n)
-        ]
-
-    def tell(self, observations: Sequence[Observation]) -> None:
-        """Takes values; see `Searcher.tell`."""
-        self._searcher.tell([replace(one, id=one.id.removeprefix(self._prefix)) for one in observations])
-
-    def selection(self) -> Selection:
-        """Whom the searcher keeps; see `Searcher.selection`."""
-        found = self._searcher.selection()
-        return replace(found, kept=tuple(map(self._named, found.kept)))
-
-    def _named(self, id: str) -> str:
-        return self._prefix + id
