@@ -103,7 +103,7 @@ def run_config(
         problems += check(values)
     if problems:
         raise InputError(problems)
-    values["offline"] = _offline(values, [*values["models"], values["base"]])
+    values["offline"] = offline(values, [*values["models"], values["base"]])
     values["searcher.name"] = checks.searcher(values)
     return build(RunConfig, values, command=command, notes=notes)
 
@@ -121,7 +121,7 @@ def evaluate_config(flat: Mapping[str, Any], problems: list[str]) -> EvaluateCon
         problems += [f"model: {problem}" for problem in [model_names.missing(values["model"])] if problem]
     problems += out_problems(values, new_file_problem)
     if not problems:
-        values["offline"] = _offline(values, [values["model"], model_names.base_of([values["model"]])])
+        values["offline"] = offline(values, [values["model"], model_names.base_of([values["model"]])])
     return built(EvaluateConfig, values, problems)
 
 
@@ -260,7 +260,7 @@ def require(flat: Mapping[str, Any], names: tuple[str, ...], known: Mapping[str,
     problems += [f"{name}: missing; write {name}=... ({known[name].doc})" for name in absent]
 
 
-def _offline(values: Mapping[str, Any], refs: Iterable[Any]) -> bool:
+def offline(values: Mapping[str, Any], refs: Iterable[Any]) -> bool:
     """Offline as asked; else unless a model is named by hub id, or a task is none of the user's own."""
     if values["offline"] is not None:
         return values["offline"]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evomerge.statistics._shared.filling import fill
     from evomerge.statistics._shared.forecast import Forecast, forecast
     from evomerge.statistics._shared.key import Keyed, Wanted, key_of
+    from evomerge.statistics._shared.machine import Machine
     from evomerge.statistics._shared.registry import load, names
     from evomerge.statistics._shared.statistic import LAYERS, Counts, Site, Statistic
     from evomerge.statistics._shared.store import StatisticsFolder
@@ -36,6 +37,7 @@ __all__ = [
     "Keyed",
     "Layers",
     "Limits",
+    "Machine",
     "Matrix",
     "Passage",
     "Progress",
@@ -81,6 +83,7 @@ _HOMES = {
     "Keyed": "_shared.key",
     "Layers": "_layerwise.layers",
     "Limits": "_shared.collection",
+    "Machine": "_shared.machine",
     "Matrix": "_layerwise.matrices",
     "Passage": "_shared.texts",
     "Progress": "_shared.collection",

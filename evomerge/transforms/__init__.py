@@ -5,7 +5,7 @@ The folder is the registry: a file's name is its transformation's name. A transf
 of activations and gradients comes from the room of statistics; who writes the folders is not their business.
 """
 
-from evomerge.transforms._shared.declaration import Arrays, Made, Transform, Work
+from evomerge.transforms._shared.declaration import Arrays, Cost, Made, Transform, Work
 from evomerge.transforms._shared.registry import load, names
 
-__all__ = ["Arrays", "Made", "Transform", "Work", "load", "names"]
+__all__ = ["Arrays", "Cost", "Made", "Transform", "Work", "load", "names"]

@@ -12,7 +12,8 @@ from evomerge.errors import InputError
 from evomerge.merging import LiveModel
 from evomerge.statistics import write
 from evomerge.transforms._shared.averages import merged_names
-from evomerge.transforms._shared.declaration import Made, Transform, Work
+from evomerge.transforms._shared.costs import FLOAT, elements, matrices
+from evomerge.transforms._shared.declaration import Cost, Made, Transform, Work
 from evomerge.transforms._shared.heads import assign_heads
 from evomerge.transforms._shared.matching import assign
 from evomerge.transforms._shared.units import Attention, Axes, attentions, inner, neurons, permuted
@@ -150,11 +151,18 @@ def _logits(live: LiveModel) -> torch.Tensor:
     return model(input_ids=ids[None].to(model.device), use_cache=False).logits.float()  # type: ignore[no-any-return]
 
 
+def _cost(work: Work) -> Cost:
+    """Inner products of all units of a layer with each other, for each expert; one short pass verifies the result."""
+    each = sum(2.0 * max(shape) * shape[0] * shape[1] for shape in matrices(work))
+    return Cost(0, len(work.experts) * each, 2 * FLOAT * elements(work))
+
+
 TRANSFORM = Transform(
     name="align",
     summary="Neurons and heads in the order of the reference, where that makes an expert more alike; else nothing.",
     paper="Ainsworth et al. 2023, Git Re-Basin, https://arxiv.org/abs/2209.04836",
     make=_make,
+    cost=_cost,
     models=(1, None),
     texts="none",
     several=True,

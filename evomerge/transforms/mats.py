@@ -9,7 +9,8 @@ import torch
 from evomerge.errors import InputError
 from evomerge.options import Option
 from evomerge.transforms._shared.averages import mean_of, places
-from evomerge.transforms._shared.declaration import Arrays, Made, Transform, Work
+from evomerge.transforms._shared.costs import DOUBLE, matrices, stored
+from evomerge.transforms._shared.declaration import Arrays, Cost, Made, Transform, Work
 from evomerge.transforms._shared.subspaces import merge_matrices, scaled_off_diagonal, sum_of
 
 
@@ -77,11 +78,27 @@ def _notes(averaged: Sequence[str], unfinished: Sequence[str]) -> Iterator[str]:
         )
 
 
+def _cost(work: Work) -> Cost:
+    """Of each matrix two products per expert and iteration, in float64; all new values are held until they are written.
+
+    The arrays of statistics are mapped files.
+    """
+    count = len(work.experts)
+    each = [2.0 * count * (rows * inputs**2 + inputs * rows**2) for rows, inputs in matrices(work)]
+    solving = max(
+        ((count + 6) * DOUBLE * rows * inputs + count * DOUBLE * (rows**2 + inputs**2)
+         for rows, inputs in matrices(work)),
+        default=0,
+    )  # fmt: skip
+    return Cost(0, 2 * work.options["iterations"] * sum(each), stored(work) + solving, at_most=True)
+
+
 TRANSFORM = Transform(
     name="mats",
     summary="MaTS at convergence: experts weighted by Kronecker-factored Fisher matrices, by conjugate gradients.",
     paper="Tam, Bansal and Raffel 2024, Merging by Matching Models in Task Subspaces, https://arxiv.org/abs/2312.04339",
     make=_make,
+    cost=_cost,
     statistics=("gram", "output_gram"),
     options={
         "start": Option("average", ("average", "task_arithmetic"), str, "where conjugate gradients begin"),

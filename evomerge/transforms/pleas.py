@@ -12,7 +12,9 @@ from evomerge.merging import LiveModel
 from evomerge.options import Option
 from evomerge.statistics import Matrix, inputs_of, matrices, write
 from evomerge.transforms._shared.averages import mean_of, merged_names, places
-from evomerge.transforms._shared.declaration import Made, Transform, Work
+from evomerge.transforms._shared.costs import FLOAT, elements, forward, stored, tokens
+from evomerge.transforms._shared.costs import matrices as shapes
+from evomerge.transforms._shared.declaration import Cost, Made, Transform, Work
 from evomerge.transforms._shared.matching import assign
 from evomerge.transforms._shared.partial import Blocks, LeastSquares
 from evomerge.transforms._shared.units import Axes, inner, neurons
@@ -140,12 +142,29 @@ def _solved(work: Work, sums: LeastSquares, start: torch.Tensor) -> torch.Tensor
     return sums.solution(start, iterations=work.options["steps"]).values.float()
 
 
+def _cost(work: Work) -> Cost:
+    """Both experts read all texts once for each window of matrices, whose sums and fits are in float64."""
+    options, values = work.options, elements(work)
+    wider = 1 + options["ratio"]
+    matching = sum(3 * 2.0 * max(shape) * rows * inputs for shape in shapes(work) for rows, inputs in [shape])
+    memory = FLOAT * values + stored(work)
+    if options["fit"] == "none":
+        return Cost(0, matching, int(wider * memory))
+    sums = [int(wider * _NUMBER * (rows + inputs) * inputs) for rows, inputs in shapes(work)]
+    windows = -(-sum(sums) // max(options["memory"], *sums, 1))
+    fitting = sum(2.0 * inputs * (rows + inputs) * tokens(work) for rows, inputs in shapes(work))
+    fitting += options["steps"] * sum(2.0 * rows * inputs**2 for rows, inputs in shapes(work))
+    memory = int(wider * memory) + 2 * FLOAT * values + min(sum(sums), max(options["memory"], *sums))
+    return Cost(windows, matching + windows * 2 * forward(work) + 2 * fitting, memory, at_most=True)
+
+
 TRANSFORM = Transform(
     name="pleas",
     summary="PLeaS: two experts' neurons matched and joined, then every matrix of a layer fitted by least squares.",
     paper="Nasery et al. 2024, PLeaS - Merging Models with Permutations and Least Squares, "
     "https://arxiv.org/abs/2407.02447",
     make=_make,
+    cost=_cost,
     models=(2, 2),
     options={
         "ratio": Option(

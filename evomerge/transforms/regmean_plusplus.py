@@ -11,7 +11,17 @@ from evomerge.options import Option
 from evomerge.recipe import Place
 from evomerge.statistics import Flow, Layers, Matrix, inputs_of, matrices, write
 from evomerge.transforms._shared.averages import mean_of, places
-from evomerge.transforms._shared.declaration import Made, Transform, Work
+from evomerge.transforms._shared.costs import (
+    DOUBLE,
+    FLOAT,
+    elements,
+    forward,
+    matrices_by_layer,
+    stored,
+    tokens,
+)
+from evomerge.transforms._shared.costs import matrices as shapes
+from evomerge.transforms._shared.declaration import Cost, Made, Transform, Work
 from evomerge.transforms._shared.regression import regression
 
 
@@ -85,11 +95,32 @@ def _notes(averaged: list[str]) -> Iterator[str]:
         yield f"{len(averaged)} matrices are no modules of their own and were averaged, such as {averaged[0]}"
 
 
+def _cost(work: Work) -> Cost:
+    """Texts enter the stack once, and go through each layer as each expert's and as the merged one.
+
+    In memory are the model, the merged tensors, hidden states of all texts, and matrices of one layer and its
+    regression.
+    """
+    count, read, layers = len(work.experts), tokens(work), matrices_by_layer(work)
+    width = max((shape[1] for layer in layers.values() for shape in layer[:1]), default=0)
+    grams = max((sum(FLOAT * count * inputs**2 for _, inputs in layer) for layer in layers.values()), default=0)
+    solving = max(
+        (DOUBLE * (count + 1) * (inputs**2 + rows * inputs) for layer in layers.values() for rows, inputs in layer),
+        default=0,
+    )
+    operations = 3 * forward(work)
+    for rows, inputs in shapes(work):
+        operations += 2.0 * read * inputs**2 + 2 * ((2 * count + 2) * inputs**2 * rows + inputs**3 / 3)
+    memory = FLOAT * elements(work) + stored(work) + FLOAT * read * width + grams + solving
+    return Cost(3, operations, memory)
+
+
 TRANSFORM = Transform(
     name="regmean_plusplus",
     summary="RegMean layer by layer: inputs of a layer are those that the merged layers below it make.",
     paper="Nguyen et al. 2025, RegMean++, https://arxiv.org/abs/2508.03121",
     make=_make,
+    cost=_cost,
     options={
         "alpha": Option(0.95, None, float, "factor on entries of X'X off the diagonal", low=0.0, high=1.0),
         "rest": Option("base", ("base", "mean"), str, "final norm and head: the base's, as published, or the mean"),

@@ -61,7 +61,11 @@ def test_statistics_are_collected_once(shop: Path, tmp_path: Path, capsys: pytes
     folder = f"statistics.folder={tmp_path / 'own'}"
     for out, collected in (("first", True), ("second", False)):
         assert main(words(shop, "mats", tmp_path / out, *own_texts(shop)[:2], folder)) == 0
-        assert ("are collected" in capsys.readouterr().err) == collected
+        said = capsys.readouterr().err
+        passes = 4 if collected else 0  # a forward and a backward one of each expert
+        assert f" of memory, {passes} passes, about " in said
+        assert said.startswith("mats of A, B: ")
+        assert ("collecting gram and output_gram of A on 5 texts" in said) == collected
     first, second = (tmp_path / out / "model.safetensors" for out in ("first", "second"))
     assert first.read_bytes() == second.read_bytes()
 
@@ -72,6 +76,22 @@ def test_what_gains_nothing_writes_nothing(shop: Path, tmp_path: Path, capsys: p
     assert "nothing is gained" in told.out
     assert "A is in the order of base already" in told.err
     assert not (tmp_path / "out").exists()
+
+
+def test_search_items_are_read_and_the_others_are_refused(
+    shop: Path, workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = ("tasks=[sums]", f"task_path=[{workshop / 'tasks'}]", "statistics.sequences=3")
+    assert main(words(shop, "regmean_plusplus", tmp_path / "out", *tasks)) == 0
+    assert "regmean_plusplus of A, B: " in capsys.readouterr().err
+    questions = [json.loads(line)["question"] for line in (workshop / "tasks" / "sums.jsonl").read_text().splitlines()]
+    lines = [json.dumps({"prompt": question, "answer": " 3"}) + "\n" for question in questions]
+    (tmp_path / "all.jsonl").write_text("".join(lines))
+    assert main(words(shop, "mats", tmp_path / "none", *tasks, f"calibration=[{tmp_path / 'all.jsonl'}]")) == 2
+    said = capsys.readouterr().err
+    assert "it holds item " in said
+    assert " split; take it out" in said
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(

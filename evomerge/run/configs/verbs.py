@@ -77,8 +77,11 @@ class TransformConfig:
         base: The base, where there is one.
         out: The folder to make; of a model of each expert, the folder of their folders.
         options: Settings of the transformation, as given; it fills in the others.
-        calibration: Files with texts for all experts.
+        calibration: Files with texts for all experts; none: the search items of the tasks.
         calibration_of: Label of an expert to the file with texts of its own.
+        fitness: The tasks of the searches that the models are to join, whose search items are read, and whose other
+            items are refused.
+        seed: Of those searches.
         statistics: Where statistics are kept, and what collecting them may take.
         max_shard_size: Largest weight file, bytes.
         offline: Whether the hub is out of bounds; None only before that is settled.
@@ -99,12 +102,16 @@ class TransformConfig:
     calibration: tuple[str, ...] = field(
         default=(),
         metadata=setting(
-            "JSONL files with texts that all experts read: lines with text, or prompt and answer", form="paths"
+            "JSONL files with texts that all experts read: lines with text, or prompt and answer; none: the search "
+            "items of tasks with their right answers",
+            form="paths",
         ),
     )
     calibration_of: Mapping[str, Any] = field(
         default_factory=dict, metadata=setting("a model's own texts: calibration_of.MODEL=FILE.jsonl")
     )
+    fitness: FitnessSettings = field(default_factory=FitnessSettings, metadata=section())
+    seed: int = field(default=0, metadata=SEED)
     statistics: StatisticsSettings = field(default_factory=StatisticsSettings, metadata=section())
     max_shard_size: int = field(default=5_000_000_000, metadata=SHARD_SIZE)
     offline: bool | None = field(default=None, metadata=OFFLINE)

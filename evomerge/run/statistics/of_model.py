@@ -9,7 +9,7 @@ from evomerge import statistics
 from evomerge.checkpoints import CheckpointSource
 from evomerge.merging import LiveModel
 from evomerge.run.statistics.told import forecast_text
-from evomerge.statistics import Calibration, Keyed, Limits, StatisticsFolder, StatisticsSettings, Wanted, fill
+from evomerge.statistics import Calibration, Forecast, Keyed, Limits, StatisticsFolder, StatisticsSettings, Wanted, fill
 
 DTYPE = "float32"
 """What models compute in while they are looked at."""
@@ -54,7 +54,7 @@ class LookedAt:
         return StatisticsFolder(self.settings.path.absolute())
 
     def collect(self, asked: Sequence[Asked]) -> list[tuple[Keyed, ...]]:
-        """Makes sure that statistics are in the folder; the model is loaded at most once.
+        """Makes sure that statistics are in the folder, and says first what that takes.
 
         Args:
             asked: The statistics.
@@ -65,22 +65,42 @@ class LookedAt:
         Raises:
             InputError: If the model cannot be loaded, or a statistic not be collected of it.
         """
-        keyed = [tuple(Keyed.of(one, self.fingerprint, own.texts, DTYPE) for one in own.wanted) for own in asked]
-        folder, limits = self.folder, Limits(self.settings.memory)
-        missing = [place for place, own in enumerate(keyed) if folder.missing(one.key for one in own)]
+        cost = self.forecast(asked)
+        return self.fill(asked, "" if cost is None else f": {forecast_text(cost)}")
+
+    def forecast(self, asked: Sequence[Asked]) -> Forecast | None:
+        """Predicts the collection of what is missing, as if it were on one set of texts; None where nothing is."""
+        missing = [own for own, keyed in zip(asked, self._keyed(asked), strict=True) if self._lacks(keyed)]
         if not missing:
-            return keyed
-        self._forecast([asked[place] for place in missing], limits)
-        live = self.load()
-        for place in missing:
-            fill(folder, live, asked[place].texts, keyed[place], limits)
+            return None
+        passages = tuple(passage for own in missing for passage in own.texts.passages)
+        texts = Calibration(passages, max(own.texts.tokens for own in missing))
+        wanted = list({one.statistic: one for own in missing for one in own.wanted}.values())
+        return statistics.forecast(self.source, texts, wanted, Limits(self.settings.memory))
+
+    def fill(self, asked: Sequence[Asked], more: str = "") -> list[tuple[Keyed, ...]]:
+        """Collects what is missing; the model is loaded at most once.
+
+        Args:
+            asked: The statistics.
+            more: Follows where it is said what is collected.
+
+        Raises:
+            InputError: If the model cannot be loaded, or a statistic not be collected of it.
+        """
+        keyed = self._keyed(asked)
+        missing = [place for place, own in enumerate(keyed) if self._lacks(own)]
+        if missing:
+            texts = sum(len(asked[place].texts.passages) for place in missing)
+            names = " and ".join(dict.fromkeys(one.statistic for place in missing for one in asked[place].wanted))
+            self.say(f"collecting {names} of {self.label} on {texts} texts{more}")
+            live = self.load()
+            for place in missing:
+                fill(self.folder, live, asked[place].texts, keyed[place], Limits(self.settings.memory))
         return keyed
 
-    def _forecast(self, asked: Sequence[Asked], limits: Limits) -> None:
-        """Says what collecting takes: everything at once, as if it were one set of texts."""
-        passages = tuple(passage for own in asked for passage in own.texts.passages)
-        texts = Calibration(passages, max(own.texts.tokens for own in asked))
-        wanted = list({one.statistic: one for own in asked for one in own.wanted}.values())
-        found = statistics.forecast(self.source, texts, wanted, limits)
-        names = " and ".join(one.statistic for one in wanted)
-        self.say(f"collecting {names} of {self.label} on {len(passages)} texts: {forecast_text(found)}")
+    def _keyed(self, asked: Sequence[Asked]) -> list[tuple[Keyed, ...]]:
+        return [tuple(Keyed.of(one, self.fingerprint, own.texts, DTYPE) for one in own.wanted) for own in asked]
+
+    def _lacks(self, keyed: Sequence[Keyed]) -> bool:
+        return bool(self.folder.missing(one.key for one in keyed))

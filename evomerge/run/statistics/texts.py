@@ -82,7 +82,9 @@ def checkpoint_of(ref: ModelRef) -> CheckpointRef:
     return ref.on if isinstance(ref, AdapterRef) else ref
 
 
-def read_texts(config: RunConfig, checkpoints: Checkpoints, suite: TaskSuite, *, unlike: bool) -> Texts:
+def read_texts(
+    config: RunConfig, checkpoints: Checkpoints, suite: TaskSuite, *, unlike: bool, shared: bool = True
+) -> Texts:
     """Reads the calibration texts of a search.
 
     Args:
@@ -90,22 +92,23 @@ def read_texts(config: RunConfig, checkpoints: Checkpoints, suite: TaskSuite, *,
         checkpoints: Its opened checkpoints.
         suite: Its tasks; items of their selection and test splits are refused among the texts.
         unlike: Whether the models have tokens of their own, rather than the reference's.
+        shared: Whether somebody reads shared texts; else there need be none.
 
     Raises:
         InputError: With everything that is wrong: files, lines, and items that are held out.
     """
     found, limit = Findings(), config.statistics.sequences
-    shared = found.attempt(lambda: _shared(config, suite, limit))
+    common = found.attempt(lambda: _shared(config, suite, limit)) if shared else Written("", (), ())
     own = {
         label: found.attempt(lambda file=file, label=label: _files([file], f"calibration_of.{label}", suite, limit))  # type: ignore[misc]
         for label, file in config.calibration_of.items()
     }
     encoders = found.attempt(lambda: _encoders(config, checkpoints, suite, unlike=unlike))
     found.settle()
-    if shared is None or encoders is None:
+    if common is None or encoders is None:
         raise AssertionError("a stage that failed has reported a problem")
     known = {label: written for label, written in own.items() if written is not None}
-    return Texts(shared, known, config.statistics.tokens, encoders)
+    return Texts(common, known, config.statistics.tokens, encoders)
 
 
 def _shared(config: RunConfig, suite: TaskSuite, limit: int) -> Written:
@@ -114,7 +117,7 @@ def _shared(config: RunConfig, suite: TaskSuite, limit: int) -> Written:
     texts = tuple(gold_texts(suite, limit))
     if not texts:
         raise InputError(
-            "calibration: the method reads statistics of texts, and the search items have no right answers to make "
+            "calibration: texts are read, and the search items have no right answers to make "
             "texts of; name files, calibration=[FILE.jsonl]"
         )
     return Written(SEARCH_ITEMS, texts, tuple(f"search item {number}" for number in range(1, len(texts) + 1)))

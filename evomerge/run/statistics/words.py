@@ -17,20 +17,35 @@ def problems(values: Mapping[str, Any]) -> list[str]:
     Args:
         values: Dotted key to value, of those that could be read.
     """
-    found = [text for file in values.get("calibration", ()) for text in _file("calibration", file)]
     labels = [ref.label for ref in values.get("models", ())]
+    known = ", ".join(labels)
+    return [
+        *(
+            f"calibration_of: there is no model {label!r}{suggest(label, labels)} (there are {known})"
+            for label in values.get("calibration_of", {})
+            if labels and label not in labels
+        ),
+        *texts(values),
+        *folder(values),
+    ]
+
+
+def texts(values: Mapping[str, Any]) -> list[str]:
+    """Files of texts that are not there."""
+    found = [text for file in values.get("calibration", ()) for text in _file("calibration", file)]
     for label, file in values.get("calibration_of", {}).items():
-        if labels and label not in labels:
-            known = ", ".join(labels)
-            found.append(f"calibration_of: there is no model {label!r}{suggest(label, labels)} (there are {known})")
         if not isinstance(file, str):
             found.append(f"calibration_of.{label}: expected the name of a JSONL file, came {file!r}")
         else:
             found += _file(f"calibration_of.{label}", file)
-    folder = values.get("statistics.folder")
-    if folder is not None and (problem := folder_problem(expanded(folder))):
-        found.append(f"statistics.folder: {problem}")
     return found
+
+
+def folder(values: Mapping[str, Any]) -> list[str]:
+    """A folder of statistics that cannot be used."""
+    name = values.get("statistics.folder")
+    problem = None if name is None else folder_problem(expanded(name))
+    return [] if problem is None else [f"statistics.folder: {problem}"]
 
 
 def _file(key: str, file: str) -> Iterator[str]:

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from evomerge import statistics, transforms
-from evomerge.candidate import load_tokenizer, resolve_device
-from evomerge.checkpoints import TensorSpec, is_vocabulary, read_config
+from evomerge.candidate import build_suite, load_tokenizer, resolve_device
+from evomerge.checkpoints import CheckpointSource, TensorSpec, is_vocabulary
 from evomerge.errors import InputError
-from evomerge.fitness.inference.encoding import Encoder
 from evomerge.merging import Checkpoints, LiveModel, NewModel, model_to_folder
 from evomerge.recipe import ModelRef
 from evomerge.run import paths
 from evomerge.run.configs.verbs import TransformConfig
 from evomerge.run.recipes.models import Folders, open_models, with_adapters
-from evomerge.run.run_config import RunConfig
+from evomerge.run.run_config import RunConfig, fitness_settings
+from evomerge.run.statistics.of_model import DTYPE, Asked, LookedAt
+from evomerge.run.statistics.texts import read_texts
 from evomerge.run.transforming.card import transform_card
-from evomerge.statistics import Calibration, Keyed, Limits, StatisticsFolder, Wanted, fill, write
+from evomerge.run.transforming.forecast import forecast_line
+from evomerge.statistics import Calibration, Wanted, write
 from evomerge.transforms import Arrays, Made, Transform, Work
-
-_DTYPE = "float32"
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ def transform(config: TransformConfig, say: Callable[[str], None] = lambda _: No
     if problems:
         raise InputError(problems)
     find = Folders(config.offline)
-    named = with_adapters(RunConfig(models=config.models, base=config.base, offline=config.offline), find)
+    named = with_adapters(_run_config(config), find)
     checkpoints = open_models(named, find, None)
     checkpoints.compare(trust_remote_code=False).check()
-    texts = _calibrations(kind, config, checkpoints)
+    texts = _calibrations(kind, named, checkpoints)
     device = resolve_device(config.device, "device")
-    load = functools.partial(LiveModel.load, checkpoints.reference.path, dtype=_DTYPE, device=device)
+    load = functools.partial(LiveModel.load, checkpoints.reference.path, dtype=DTYPE, device=device)
     work = Work(
         base=None if named.base is None else checkpoints[named.base],
         experts=[checkpoints[ref] for ref in named.models],
@@ -76,8 +76,24 @@ def transform(config: TransformConfig, say: Callable[[str], None] = lambda _: No
         load=load,
         say=say,
     )
-    work = _with_statistics(kind, config, work, texts)
+    looked = list(_looked_at(kind, config, work, texts))
+    say(forecast_line(kind, work, [one.forecast([asked]) for one, asked in looked]))
+    work = _with_statistics(kind, work, looked)
     return [_written(made, out / made.label if kind.several else out, config, work, named) for made in kind.make(work)]
+
+
+def _run_config(config: TransformConfig) -> RunConfig:
+    """The search that texts are those of."""
+    return RunConfig(
+        models=config.models,
+        base=config.base,
+        offline=config.offline,
+        fitness=config.fitness,
+        seed=config.seed,
+        calibration=config.calibration,
+        calibration_of=config.calibration_of,
+        statistics=config.statistics,
+    )
 
 
 def _count_problems(kind: Transform, config: TransformConfig) -> list[str]:
@@ -100,10 +116,10 @@ def _text_problems(kind: Transform, config: TransformConfig) -> list[str]:
     if kind.texts == "none":
         return problems
     silent = [label for label in labels if label not in config.calibration_of]
-    if silent and not config.calibration:
+    if silent and not config.calibration and not config.fitness.tasks:
         problems.append(
             f"calibration: {kind.name} reads texts of every model, and there are none of {', '.join(silent)}; write "
-            "calibration=[FILE.jsonl], or calibration_of.MODEL=FILE.jsonl"
+            "calibration=[FILE.jsonl], calibration_of.MODEL=FILE.jsonl, or tasks=[...], whose search items are read"
         )
     return problems
 
@@ -114,47 +130,46 @@ def _labels(models: Sequence[ModelRef]) -> list[str]:
     return [label if labels.count(label) == 1 else f"{label}_{index}" for index, label in enumerate(labels)]
 
 
-def _calibrations(kind: Transform, config: TransformConfig, checkpoints: Checkpoints) -> list[Calibration]:
+def _calibrations(kind: Transform, config: RunConfig, checkpoints: Checkpoints) -> list[Calibration]:
     """The texts of each expert, as tokens of the reference; none where the transformation reads none."""
     if kind.texts == "none":
         return []
     reference = checkpoints.reference
-    tokenizer = load_tokenizer(reference.path, False)
-    encoder = Encoder.of_model(tokenizer, read_config(reference) or reference.config, None, None)
-    settings = config.statistics
-    read = functools.partial(Calibration.read, encoder=encoder, tokens=settings.tokens, sequences=settings.sequences)
-    shared = read([paths.expanded(file) for file in config.calibration]) if config.calibration else None
-    found = []
-    for label in _labels(config.models):
-        own = config.calibration_of.get(label)
-        calibration = shared if own is None else read([paths.expanded(str(own))])
-        assert calibration is not None
-        found.append(calibration)
-    return found
+    settings = fitness_settings(config.fitness, config.seed)
+    suite = build_suite(settings, reference, load_tokenizer(reference.path, False) if settings.tasks else None)
+    labels = _labels(config.models)
+    shared = any(label not in config.calibration_of for label in labels)
+    texts = read_texts(config, checkpoints, suite, unlike=False, shared=shared)
+    return [texts.calibration(label, ref) for label, ref in zip(labels, config.models, strict=True)]
 
 
-def _with_statistics(kind: Transform, config: TransformConfig, work: Work, texts: Sequence[Calibration]) -> Work:
+def _looked_at(
+    kind: Transform, config: TransformConfig, work: Work, texts: Sequence[Calibration]
+) -> Iterator[tuple[LookedAt, Asked]]:
+    """Each expert in the model that is loaded once for all, and its statistics that the transformation reads."""
+    loaded = functools.cache(work.load)
+
+    def filled(expert: CheckpointSource) -> LiveModel:
+        live = loaded()
+        write(live, {name: expert.tensor(name) for name in live.places})
+        return live
+
+    wanted = tuple(Wanted(name, _options_of(name, config, work)) for name in kind.statistics)
+    for label, expert, own in zip(work.labels, work.experts, texts if wanted else (), strict=bool(wanted)):
+        load = functools.partial(filled, expert)
+        looked = LookedAt(label, work.reference, expert.fingerprint(), load, config.statistics, work.say)
+        yield looked, Asked(own, wanted)
+
+
+def _with_statistics(kind: Transform, work: Work, looked: Sequence[tuple[LookedAt, Asked]]) -> Work:
     """The work with the statistics that the transformation reads: found in the folder, or collected now."""
-    if not kind.statistics:
-        return work
-    folder = StatisticsFolder(config.statistics.path)
-    limits = Limits(config.statistics.memory)
     arrays: dict[str, list[Arrays]] = {name: [] for name in kind.statistics}
     transposed: set[str] = set()
-    live: LiveModel | None = None
-    for label, expert, calibration in zip(work.labels, work.experts, texts, strict=True):
-        wanted = [
-            Keyed.of(Wanted(name, _options_of(name, config, work)), expert.fingerprint(), calibration, _DTYPE)
-            for name in kind.statistics
-        ]
-        if folder.missing([one.key for one in wanted]):
-            work.say(f"{label}: {' and '.join(kind.statistics)} are collected")
-            live = work.load() if live is None else live
-            write(live, {name: expert.tensor(name) for name in live.places})
-            fill(folder, live, calibration, wanted, limits)
-        for one in wanted:
-            arrays[one.wanted.statistic].append(functools.partial(folder.tensor, one.key))
-            transposed |= set(folder.about(one.key)["transposed"])
+    for one, asked in looked:
+        folder, [keyed] = one.folder, one.fill([asked])
+        for own in keyed:
+            arrays[own.wanted.statistic].append(functools.partial(folder.tensor, own.key))
+            transposed |= set(folder.about(own.key)["transposed"])
     return replace(work, statistics=arrays, transposed=frozenset(transposed))
 
 

@@ -16,7 +16,7 @@ from evomerge.merging import LiveModel
 from evomerge.statistics._shared.key import Wanted
 from evomerge.statistics._shared.observing.observation import plain_experts
 from evomerge.statistics._shared.observing.sites import Taps, find_taps
-from evomerge.statistics._shared.passes import run, weight_of
+from evomerge.statistics._shared.passes import gathered, run
 from evomerge.statistics._shared.statistic import Counts
 from evomerge.statistics._shared.texts import Calibration
 from evomerge.statistics._shared.windows import Pass, Plan, plan
@@ -128,6 +128,7 @@ class Collection:
     def _finished(self, one: Pass) -> Window:
         arrays: dict[str, dict[str, torch.Tensor]] = {}
         unseen: dict[str, tuple[str, ...]] = {}
+        state = self.live.model.state_dict()
         for found in one.sums:
             name = found.taps[0].site.name
             total, found.total = found.total, None
@@ -135,7 +136,7 @@ class Collection:
                 unseen[found.key] = (*unseen.get(found.key, ()), name)
                 continue
             counts = Counts(found.tokens, found.batches)
-            weight = functools.partial(weight_of, self.live, found.taps[0].pieces)
+            weight = functools.partial(gathered, found.taps[0].pieces, state)
             made = found.statistic.finish(total, counts, weight, found.options)
             arrays.setdefault(found.key, {})[name] = made.float().cpu().contiguous()
         return Window(arrays, unseen)

@@ -56,12 +56,6 @@ def run(live: LiveModel, taps: Taps, one: Pass, passages: Sequence[Passage], aft
             after()
 
 
-def weight_of(live: LiveModel, pieces: Sequence[Piece]) -> torch.Tensor:
-    """A tensor as it is in the model, in the shape that it has on disk."""
-    state = live.model.state_dict()
-    return gathered(pieces, {piece.target: state[piece.target] for piece in pieces})
-
-
 def gathered(pieces: Sequence[Piece], parameters: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """The elements of a tensor on disk, from parameters (or their gradients) by name: a view if it is one stretch."""
     first = parameters[pieces[0].target]

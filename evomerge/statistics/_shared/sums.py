@@ -7,16 +7,20 @@ from collections.abc import Iterator
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 
+from evomerge.statistics._shared.simulation import repeated
+
 _BLOCK = 1 << 20  # elements
 
 
 def blocks(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Consecutive parts of contiguous tensors of one size, as views; of tensors without values the first alone."""
+    """Consecutive parts of contiguous tensors of one size, as views; of tensors without values one for all."""
     flat = [tensor.view(-1) if tensor.is_contiguous() else tensor.reshape(-1) for tensor in tensors]
+    if isinstance(flat[0], FakeTensor):  # the others would take the same memory
+        with repeated(-(-flat[0].numel() // _BLOCK)):
+            yield tuple(tensor[:_BLOCK] for tensor in flat)
+        return
     for start in range(0, flat[0].numel(), _BLOCK):
         yield tuple(tensor[start : start + _BLOCK] for tensor in flat)
-        if isinstance(flat[0], FakeTensor):
-            return  # the others would take the same memory
 
 
 def add_squares(total: torch.Tensor, seen: torch.Tensor) -> None:

@@ -69,6 +69,23 @@ class Made:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """Prediction of a transformation's work, the collecting of its statistics apart.
+
+    Attributes:
+        passes: How often all texts go through a model.
+        operations: Floating-point operations of matrix products.
+        memory: Most bytes at one time, beside the program.
+        at_most: Whether the operations are a bound, as where iterations end when they converge.
+    """
+
+    passes: int
+    operations: float
+    memory: int
+    at_most: bool = False
+
+
+@dataclass(frozen=True)
 class Transform(RecipeOptions, sort="transform"):
     """Declares one transformation.
 
@@ -77,6 +94,7 @@ class Transform(RecipeOptions, sort="transform"):
         summary: One sentence for people.
         paper: Whose idea it is.
         make: ``make(work)`` gives the models that come out; none where there is nothing to gain.
+        cost: ``cost(work)`` predicts the work from headers and texts; nothing is loaded, and no statistic is there.
         models: Fewest and most experts; None is any number.
         texts: Whether it reads each expert's own texts, or none.
         several: Whether it makes a model of each expert, rather than one of all.
@@ -89,6 +107,7 @@ class Transform(RecipeOptions, sort="transform"):
     summary: str
     paper: str
     make: Callable[[Work], Iterator[Made]]
+    cost: Callable[[Work], Cost]
     models: tuple[int, int | None] = (2, None)
     texts: Literal["own", "none"] = "own"
     several: bool = False

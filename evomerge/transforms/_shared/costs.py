@@ -1,0 +1,53 @@
+"""Sizes from headers, of which predictions of transformations are made."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+
+from evomerge.transforms._shared.averages import merged_names, places
+from evomerge.transforms._shared.declaration import Work
+
+Shape = tuple[int, int]
+FLOAT = 4
+"""Bytes of a float32."""
+DOUBLE = 8
+"""Bytes of a float64."""
+
+
+def elements(work: Work) -> int:
+    """Number of elements of all merged tensors."""
+    return sum(work.reference.specs[name].numel for name in merged_names(work.reference))
+
+
+def stored(work: Work) -> int:
+    """Bytes of all merged tensors as they are stored."""
+    return sum(work.reference.specs[name].nbytes for name in merged_names(work.reference))
+
+
+def matrices_by_layer(work: Work) -> Mapping[int, list[Shape]]:
+    """The shapes of the matrices of each layer, (outputs, inputs) in most models."""
+    found: dict[int, list[Shape]] = defaultdict(list)
+    for name, place in places(work.reference).items():
+        shape = tuple(work.reference.specs[name].shape)
+        if place.layer is not None and len(shape) == 2:
+            found[place.layer].append((shape[0], shape[1]))
+    return found
+
+
+def matrices(work: Work) -> list[Shape]:
+    """The shapes of the matrices of all layers."""
+    return [shape for layer in matrices_by_layer(work).values() for shape in layer]
+
+
+def tokens(work: Work) -> int:
+    """Number of tokens of all experts' texts."""
+    return sum(len(ids) for texts in work.texts for ids in texts)
+
+
+def forward(work: Work) -> float:
+    """Operations of the layers' matrices, and of what makes logits, for all texts once."""
+    shapes = [tuple(spec.shape) for spec in work.reference.specs.values() if len(spec.shape) == 2]
+    vocabulary = max(map(math.prod, shapes), default=0)  # embeddings and head have one shape
+    return 2.0 * tokens(work) * (sum(map(math.prod, matrices(work))) + vocabulary)
