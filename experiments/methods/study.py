@@ -116,25 +116,39 @@ def search(family: Family, way: Way, seed: int, folder: Path) -> dict[str, Any]:
         seed=seed,
         run_dir=str(folder),
     )
-    seconds = time.perf_counter() - started
-    searched = [record for record in run.evaluations("search") if not record.name]
-    confirmed = {record.digest: record for record in run.evaluations("test")}
-    chosen = {
+    return {**returned(run, family), "seconds": round(time.perf_counter() - started, 2)}
+
+
+def best_of(run: evomerge.Run, family: Family) -> str:
+    """Digest of the confirmed candidate with the best mean on selection items."""
+    found = _compared(run, family)
+    return max(found, key=lambda digest: (found[digest], digest))
+
+
+def _compared(run: evomerge.Run, family: Family) -> dict[str, float]:
+    """Means on selection items of the candidates that were confirmed."""
+    confirmed = {record.digest for record in run.evaluations("test")}
+    return {
         record.digest: _mean(record, family)
         for record in run.evaluations("selection")
         if not record.name and record.error is None and record.digest in confirmed
     }
-    best = max(chosen, key=lambda digest: (chosen[digest], digest))
-    points = np.array([_scores(confirmed[digest], family) for digest in sorted(chosen)])
+
+
+def returned(run: evomerge.Run, family: Family) -> dict[str, Any]:
+    """Figures of what a search returns, on held-out items."""
+    searched = [record for record in run.evaluations("search") if not record.name]
+    confirmed = {record.digest: record for record in run.evaluations("test")}
+    best = confirmed[best_of(run, family)]
+    points = np.array([_scores(confirmed[digest], family) for digest in sorted(_compared(run, family))])
     shown = {record.name: _mean(record, family) for record in confirmed.values() if record.name}
     return {
-        "score": _mean(confirmed[best], family),
-        "se": _error(run, confirmed[best], family),
+        "score": _mean(best, family),
+        "se": _error(run, best, family),
         "hypervolume": hypervolume(-points, np.zeros(points.shape[1])),
         "failed": sum(record.error is not None for record in searched),
         "genes": len(run.manifest["genome"]["labels"]) if "labels" in run.manifest.get("genome", {}) else None,
         "baselines": shown,
-        "seconds": round(seconds, 2),
     }
 
 
