@@ -56,7 +56,7 @@ def choose(settings: GenomeSettings, evaluations: int, genes: Callable[[GenomeSe
     Returns:
         The layout; the coarsest where the budget carries none.
     """
-    if settings.weights != FREE or not settings.merges:  # there are as many genes whatever the layout
+    if settings.weights != FREE:  # the rule has few genes whatever the layout
         layout = laid_out(settings, "model")
         return Chosen(layout, genes(layout), evaluations)
     for depth, wanted in PER_GENE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from evomerge import settings
@@ -21,6 +21,7 @@ DEPTHS = (AUTO, "model", "blocks", "layer", "linear", "smooth")
 BASES = ("points", "cosine")
 ENDS = ("own", "nearest")
 _OF_PATHS = ("through", "jumps", "longest", "repeats", "scales", "outside")
+OF_WEIGHTS = ("bounds", "fixed", "frozen", "shared", "modules", "weights")  # and of no use where nothing is merged
 # Settings that runs which began before there were any do not have.
 _LATER = (
     "filters", "ends", "control_every", "searched", "modules", "weights", "averaging", "metrics", "layers", "fewer",
@@ -175,6 +176,20 @@ class GenomeSettings:
     def merges(self) -> bool:
         """Whether models are merged, so that there are coefficients; paths may take layers as they are."""
         return self.layers not in PATHS or self.through != MODELS
+
+    def of_round(self, number: int, count: int) -> GenomeSettings:
+        """The settings of one round of a search: of several, paths are those of the last, after merges.
+
+        Args:
+            number: Of the round, from 1.
+            count: Number of rounds.
+        """
+        if count == 1 or self.layers not in PATHS:
+            return self
+        plain = GenomeSettings()
+        if number < count:
+            return replace(self, layers=KEPT, **{name: getattr(plain, name) for name in _OF_PATHS})
+        return self if self.merges else replace(self, **{name: getattr(plain, name) for name in OF_WEIGHTS})
 
     def problems(self) -> Iterator[str]:
         """Says what is wrong with the settings by themselves, before any model or method is known."""

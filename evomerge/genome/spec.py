@@ -180,7 +180,7 @@ class GenomeSpec:
         if self.depth is not None:
             names, rows = self._whole.starts(points)
             if not self.gene_blocks:
-                names, rows = names or ("alone",), np.zeros((max(1, len(names)), 0))
+                names, rows = names or ("merge",), np.zeros((max(1, len(names)), 0))
             names, rows = self.depth.started(names, rows)
             return names, rows.reshape(len(names), self.n_var)
         found: dict[bytes, tuple[str, NDArray[np.float64]]] = {}

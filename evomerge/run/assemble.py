@@ -21,9 +21,9 @@ from evomerge.methods import MergeMethod
 from evomerge.recipe import AdapterRef, ModelRef, Recipe
 from evomerge.run import asked, paths
 from evomerge.run.recipes import rounds
+from evomerge.run.recipes.layer_paths import checked_spec
 from evomerge.run.recipes.layout import few_evaluations, laid_out
 from evomerge.run.recipes.models import Folders, equal_weights, open_models, other_bases, with_adapters
-from evomerge.run.recipes.path_scales import checked_spec
 from evomerge.run.recipes.searched import SearchedRecipe, read_recipe
 from evomerge.run.recipes.searching import check_searcher, pool_of
 from evomerge.run.recipes.space import (

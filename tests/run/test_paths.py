@@ -12,7 +12,7 @@ import evomerge
 from evomerge.cli.main import main
 from evomerge.recipe import Recipe
 from tests.building import tiny
-from tests.run.family import Family, records, write_task
+from tests.run.family import Family, records
 from tests.run.test_shorter import WORDS, deep
 
 __all__ = ["deep"]  # a fixture
@@ -68,11 +68,27 @@ def test_what_has_no_path_is_refused(deep: Family, tmp_path: Path, problems_of: 
     words = deep.words(tmp_path / "run", **{**WORDS, "genome__layers": "path", "genome__bounds": "{weight: [0, 1]}"})
     assert "genome.through=models takes layers as they are" in problems_of(["search", *words])
     tiny("olmo2", tmp_path / "normed", 0)
-    (tmp_path / "tasks").mkdir()
-    write_task(tmp_path / "tasks", "first", 10)
-    normed = {"models": f"[{tmp_path / 'normed'}]", "base": None, "method": "linear", "genome__layers": "path"}
-    normed |= {"genome__jumps": 1, "genome__longest": 3}
-    words = deep.words(tmp_path / "run", **{**WORDS, **normed})
+    alone = {**WORDS, **PATH, "genome__jumps": 1, "genome__longest": 3}
+    words = deep.words(tmp_path / "run", **{**alone, "models": f"[{tmp_path / 'normed'}]"})
     found = problems_of(["search", *words])
     assert "genome.scales: the weights of a model of type 'olmo2' cannot do" in found
     assert "write genome.scales=none for paths without scales" in found
+    tiny("qwen2_moe", tmp_path / "sparse", 0, decoder_sparse_step=2)  # every second layer is a mixture, by its number
+    words = deep.words(tmp_path / "run", **{**alone, "models": f"[{tmp_path / 'sparse'}]"})
+    found = problems_of(["search", *words])
+    assert "genome.layers=path: layers of this model cannot stand elsewhere" in found
+    assert "genome.longest=2" in found
+
+
+def test_the_last_round_is_of_paths_through_what_came_of_the_first(deep: Family, tmp_path: Path) -> None:
+    """The order of the paper in one run: the merge, then a path through the best of it and the experts."""
+    run = tmp_path / "run"
+    order = {"genome__layers": "path", "rounds": 2, "round__experts": "true", "round__elites": 1, "evaluations": 10}
+    assert deep.search(run, **{**WORDS, **order, "method": "ties", "genome__depth": "model"}) == 0
+    recipes = candidates(run)
+    assert [bool(recipe.layers) for recipe in recipes] == [False] * 5 + [True] * 5
+    through = [source for recipe in recipes[5:] for source in recipe.sources]
+    merges = {source.digest for source in through if isinstance(source, Recipe)}
+    assert len(merges) == 1
+    assert merges <= {recipe.digest for recipe in recipes[:5]}
+    assert not all(isinstance(source, Recipe) for source in through)

@@ -53,7 +53,11 @@ def _header(prepared: search.ReadySearch) -> str:
     if assembly.pool is not None:
         genes, sources = "some of them", assembly.experts
     models = ", ".join(ref.label for ref in sources)
-    how = assembly.template.method if assembly.config.genome.merges else "paths through layers"
+    how = (
+        assembly.template.method
+        if assembly.config.genome.of_round(1, assembly.config.round.count).merges
+        else "paths through layers"
+    )
     items = {task: len(ids) for task, ids in assembly.suite.items["search"].items()}
     asked = " + ".join(f"{count} {task}" for task, count in items.items()) + f" = {sum(items.values())}"
     some = "" if assembly.config.allocation.plain else "some of "

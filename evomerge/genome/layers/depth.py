@@ -8,7 +8,7 @@ from evomerge.genome.layers.fusion import fusion_of
 from evomerge.genome.layers.genes import MERGE, MODELS, DepthGenes, PathGenes
 from evomerge.genome.layers.path import writers_of
 from evomerge.genome.layers.walks import Jumps, Slots, Walk
-from evomerge.genome.settings import PATHS, SEARCHED, GenomeSettings
+from evomerge.genome.settings import OF_WEIGHTS, PATHS, SEARCHED, GenomeSettings
 from evomerge.recipe import Recipe, Tokenizer, count_layers, source_labels
 
 __all__ = ["depth_of"]
@@ -89,8 +89,7 @@ def _problems(
 def _idle(settings: GenomeSettings, plan: Recipe) -> Iterator[str]:
     """Choices about coefficients, where nothing has any."""
     plain = GenomeSettings()
-    given = [name for name in ("bounds", "fixed", "frozen", "shared", "modules", "weights") if
-             getattr(settings, name) != getattr(plain, name)]  # fmt: skip
+    given = [name for name in OF_WEIGHTS if getattr(settings, name) != getattr(plain, name)]
     if given or plan.post:
         named = " and ".join([*(f"genome.{name}" for name in given), *(["post"] if plan.post else [])])
         yield (

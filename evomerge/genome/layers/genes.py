@@ -129,8 +129,14 @@ class PathGenes:
         path = LayerPath(tuple(Step(0, place % self.layers) for place in range(self.walk.most)), 0)
         return recipe_of(path, self._sources(recipe), recipe, self.writers)
 
+    def turned(self, recipe: Recipe) -> Recipe:
+        """The recipe of a recipe's first source, backwards where layers may stand elsewhere."""
+        steps = [Step(0, layer) for layer in range(self.layers)]
+        path = LayerPath(tuple(reversed(steps) if self.walk.moves else steps), 0)
+        return recipe_of(path, recipe.sources, recipe, self.writers)
+
     def two_layers(self, recipe: Recipe, scale: float) -> Recipe:
-        """The recipe of the first model's first two layers, with a scale on the way to the second."""
+        """The recipe of the first two layers of a recipe's first source, with a scale on the way to the second."""
         path = LayerPath((Step(0, 0), Step(0, 1, scale)), 0)
         return recipe_of(path, recipe.sources, recipe, self.writers)
 

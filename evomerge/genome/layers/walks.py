@@ -49,6 +49,10 @@ class Walk(Protocol):
     def most(self) -> int:
         """Most layers of a path."""
 
+    @property
+    def moves(self) -> bool:
+        """Whether a layer may stand elsewhere than in its own model."""
+
     def labels(self, models: Sequence[str]) -> tuple[str, ...]:
         """One per gene, for models of these names."""
 
@@ -90,6 +94,11 @@ class Jumps:
     def most(self) -> int:
         """Most layers of a path."""
         return self.layers + self.count * self.reach
+
+    @property
+    def moves(self) -> bool:
+        """Whether a layer may stand elsewhere than in its own model."""
+        return self.reach > 0
 
     def labels(self, models: Sequence[str]) -> tuple[str, ...]:
         """See :meth:`Walk.labels`."""
@@ -200,6 +209,11 @@ class Slots:
     def most(self) -> int:
         """Most layers of a path."""
         return min(self.longest, self.count)
+
+    @property
+    def moves(self) -> bool:
+        """Whether a layer may stand elsewhere than in its own model."""
+        return True
 
     def labels(self, models: Sequence[str]) -> tuple[str, ...]:
         """See :meth:`Walk.labels`."""

@@ -22,7 +22,7 @@ _COUNT = "num_hidden_layers"
 # Lists whose length is not the number of layers, even if it happens to be the same.
 _NOT_BY_LAYER = ("architectures", "pad_token_id", "bos_token_id", "eos_token_id")
 # What a layer computes depends on where it stands, in a way that no list says.
-_BY_PLACE = ("num_kv_shared_layers", "kv_source_layers", "scale_attn_by_inverse_layer_idx")
+_BY_PLACE = ("num_kv_shared_layers", "hybrid_layer_ids", "kv_source_layers", "scale_attn_by_inverse_layer_idx")
 
 
 @dataclass(frozen=True)

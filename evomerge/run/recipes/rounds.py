@@ -18,6 +18,7 @@ from evomerge.methods import MergeMethod
 from evomerge.options import model_numbers
 from evomerge.recipe import Recipe
 from evomerge.run import paths
+from evomerge.run.recipes.layer_paths import check_paths
 from evomerge.run.recipes.searching import searcher_settings
 from evomerge.run.recipes.space import spec_over
 from evomerge.run.recipes.starts import known_starts
@@ -65,6 +66,9 @@ def _problems(config: RunConfig, method: MergeMethod) -> list[str]:
     if config.round.count == 1:
         return []
     spec, most, options = searchers.load(config.searcher.name), method.models[1], method.resolve(config.method_options)
+    count = config.round.count
+    first, last = (config.genome.of_round(number, count) for number in (1, count))
+    merged = count > 2 or last.merges  # in some later round
     refused = {
         "mode": (config.asynchronous, "a round ends with a batch, and an asynchronous search has none"),
         "searcher": (
@@ -72,11 +76,11 @@ def _problems(config: RunConfig, method: MergeMethod) -> list[str]:
             f"{spec.name} makes recipes of recipes itself; choose a searcher of weights",
         ),
         "recipe": (config.recipe is not None, "the numbers of one recipe are searched, which has its own models"),
-        "genome.layers": (config.genome.layers != KEPT, "elites would have lost other layers each"),
+        "genome.layers": (first.layers != KEPT, "elites would have lost other layers each"),
         "genome.weights": (config.genome.weights != FREE, "the rule is of models in an order, which elites have not"),
         "tokenizer": (config.tokenizer != "reference", "elites would be merged token by token once more"),
         "round.experts": (
-            config.round.experts and most is not None and most <= len(config.models),
+            merged and config.round.experts and most is not None and most <= len(config.models),
             f"method {method.name} merges at most {most} models, so that there is no room for elites beside experts",
         ),
     }
@@ -130,21 +134,28 @@ def later_spaces(
 
     The method, its options and the genome's settings are those of the search; masks and searcher have seeds of the
     round's own. It begins with the points of the method but for single models other than the best elite: all of them
-    have been scored.
+    have been scored. Where the genome's settings are of paths through layers, these are the last round's: through its
+    elites, and through the experts if they take part.
     """
 
     def space(number: int, elites: Sequence[Recipe]) -> Space:
         refs = {ref.place: ref for ref in checkpoints.by_ref}
         experts = [refs[ref.place] for ref in config.models] if config.round.experts else []
-        spec = spec_over(
-            config, checkpoints, method, [*elites, *experts], child_seed(config.seed, f"masks of round {number}")
-        )
+        own = _of_round(config, number)
+        masks = child_seed(config.seed, f"masks of round {number}")
+        spec = spec_over(own, checkpoints, method, [*elites, *experts], masks)
         names, starts = known_starts(checkpoints, spec, method, None, replace(config, run_dir=None))
         kept = [row for row, name in enumerate(names) if not name.startswith("model:") or _is_first(name)]
         seeded = replace(searcher_settings(config), seed=child_seed(config.seed, f"search of round {number}"))
         return Space(keyed_spec(spec, statistics), factory(config.searcher.name, seeded), starts[kept])
 
     return space
+
+
+def _of_round(config: RunConfig, number: int) -> RunConfig:
+    """The search as it is in one of its rounds; no step follows where nothing is merged."""
+    settings = config.genome.of_round(number, config.round.count)
+    return replace(config, genome=settings, post=config.post if settings.merges else ())
 
 
 def _is_first(name: str) -> bool:
@@ -176,6 +187,7 @@ def _genes(
     for number in range(2, config.round.count + 1):
         try:
             genome = space(number, elites).genome
+            check_paths(_of_round(config, number), checkpoints, genome)
             Merger(checkpoints).plan(genome.decode(np.full(genome.n_var, 0.5)))
         except InputError as error:
             raise InputError([f"rounds: round {number}: {problem}" for problem in error.problems]) from error

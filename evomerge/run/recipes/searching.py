@@ -76,7 +76,9 @@ def _misplaced(config: RunConfig) -> list[str]:
             for key, value in given.items()
             if value is not None
         ]
-    if not config.genome.merges and (config.start_temperature is not None or config.start_sensitivity):
+    if not config.genome.of_round(1, config.round.count).merges and (
+        config.start_temperature is not None or config.start_sensitivity
+    ):
         return ["start_temperature, start_sensitivity: paths through models as they are have no weights of models"]
     name = config.searcher.name
     if not searchers.load(name).recipes:

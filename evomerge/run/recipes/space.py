@@ -44,7 +44,8 @@ def build_spec(
         return _recipe_spec(config, searched.opened(checkpoints), checkpoints, method)
     refs = {ref.place: ref for ref in checkpoints.by_ref}
     models = tuple(refs[ref.place] for ref in config.models)
-    return spec_over(config, checkpoints, method, models, child_seed(config.seed, "masks"))
+    first = replace(config, genome=config.genome.of_round(1, config.round.count))
+    return spec_over(first, checkpoints, method, models, child_seed(config.seed, "masks"))
 
 
 def spec_over(
@@ -68,11 +69,6 @@ def spec_over(
             "embeddings=base is set, but no base is merged; write base=FOLDER"
             + (f", and another method than {method.name}" if method.base == "none" else "")
         )
-    if not config.genome.merges and method.needs(method.resolve(config.method_options)):
-        raise InputError(
-            f"genome.through=models merges nothing, so method {method.name} would read texts for nothing; write "
-            "method=linear, or genome.through=both"
-        )
     steps = WrittenSteps.read(config.post)
     options = method.stated(config.method_options)
     refs = {ref.place: ref for ref in checkpoints.by_ref}
@@ -81,7 +77,7 @@ def spec_over(
         method=method.name,
         options=options,
         # A searcher that chooses among models has more of them than the method merges at a time.
-        sources=tuple(sources)[: method.models[1]],
+        sources=tuple(sources)[: method.models[1] if config.genome.merges else None],
         base=base if based else None,
         groups=ParameterGroups(
             (),

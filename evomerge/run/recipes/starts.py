@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evomerge.analysis import loss_weights
 from evomerge.errors import InputError
 from evomerge.evaluation import EXPERT, Evaluation
-from evomerge.genome import GenomeSpec, NotExpressible
+from evomerge.genome import GenomeSpec, NotExpressible, PathGenes
 from evomerge.merging import Checkpoints
 from evomerge.methods import MergeMethod
 from evomerge.recipe import Coefficient, Recipe
@@ -70,6 +70,8 @@ def known_starts(
     """
     if searched is not None:
         return (RECIPE,), spec.encode(searched.opened(checkpoints).recipe)[None]
+    if isinstance(spec.depth, PathGenes) and not spec.gene_blocks:
+        return spec.starts({})  # plain paths, whatever the method has
     count, options = len(spec.template.sources), method.resolve(spec.template.options)
     points = dict(method.starts(count, options)) | subset_starts(method, options, count)
     if config is not None and config.post and (changing := WrittenSteps.read(config.post).change_alone):
