@@ -79,7 +79,8 @@ class Run:
         """Exports a member and checks the export.
 
         Args:
-            member: An id or digest prefix, ``knee``, ``best:TASK``, ``weights:0.7,0.3`` or ``reference:0.6,0.5``.
+            member: An id or digest prefix, ``knee``, ``best:TASK``, ``weights:0.7,0.3``, ``reference:0.6,0.5``, or
+                ``cell:3-7``, the elite of a cell.
             out: The folder to make.
             offline: Never ask the hub; None: unless the run names a model by its hub id.
             **options: See :func:`evomerge.run.export.export_member`.

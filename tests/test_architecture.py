@@ -87,11 +87,12 @@ HOMES: dict[str, set[str]] = {
     "ray": {"executors/ray"},
     "pymoo": {"search/searchers"},
     "cma": {"search/searchers"},
+    "ribs": {"search/searchers"},
     "tensorboardX": {"tracking"},
     "wandb": {"tracking"},
     "mlflow": {"tracking"},
 }
-ONE_FILE = ("pymoo", "cma", "tensorboardX", "wandb", "mlflow")  # libraries whose home is a single file
+ONE_FILE = ("pymoo", "cma", "ribs", "tensorboardX", "wandb", "mlflow")  # libraries whose home is a single file
 
 
 @functools.cache

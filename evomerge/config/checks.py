@@ -258,7 +258,7 @@ def _searcher_problems(values: Mapping[str, Any]) -> list[str]:
     try:
         problems = searchers.load(name).problems(settings)
         count = len(values.get("objectives", ()))
-        return problems or (searchers.misfit(name, count) if count else [])
+        return problems or (searchers.misfit(name, count, len(values.get("measures", ())) or None) if count else [])
     except InputError as error:
         return list(error.problems)
 
@@ -286,7 +286,7 @@ def _mode_problems(values: Mapping[str, Any]) -> list[str]:
     problems = []
     count = len(values["objectives"] or values["tasks"] or values["functions"])
     name = searcher(values)
-    if count and not searchers.misfit(name, count):
+    if count and not searchers.misfit(name, count, len(values.get("measures", ())) or None):
         problems += [f"mode: asynchronous, but {problem}" for problem in searchers.unsteady(name, count)]
     settings = section(values, "allocation")
     if len(settings) == len(declared(AllocationSettings)) and not AllocationSettings(**settings).plain:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from evomerge.analysis.grid import Grid
 from evomerge.contracts import landscape
 from evomerge.contracts._searcher.cases import (
     Trace,
@@ -20,6 +21,7 @@ from evomerge.contracts._searcher.cases import (
 )
 from evomerge.contracts._searcher.partial import N_VAR, OptionalContract, PartialContract
 from evomerge.search.searchers import (
+    Array,
     Observation,
     Problem,
     Proposal,
@@ -52,9 +54,14 @@ class SearcherContract(PartialContract, OptionalContract):
         """A problem with as few objectives as the searcher takes."""
         if starts is None:
             starts = np.stack([np.zeros(n_var), np.ones(n_var)])
-        measures = 2 if self.spec.measures else 0
         pool = expert_pool() if self.spec.recipes else None
-        return Problem(n_var, self.spec.objectives[0], n_con, np.asarray(starts), measures, pool)
+        n_obj = self.spec.objectives[0]
+        return Problem(n_var, n_obj, n_con, np.asarray(starts), self.grid(n_obj), pool)
+
+    def grid(self, n_obj: int) -> Grid | None:
+        """A grid over as many measures as a searcher of so many objectives takes."""
+        count = (n_obj if n_obj > 1 else 2) if self.spec.measures else 0
+        return Grid((0.0,) * count, (1.0,) * count, 5) if count else None
 
     def observe(
         self, proposals: list[Proposal], kind: str = "mixed", n_con: int = landscape.N_CON
@@ -62,8 +69,16 @@ class SearcherContract(PartialContract, OptionalContract):
         """Values of proposals on one of the landscapes of :mod:`evomerge.contracts.landscape`."""
         X = landscape.points(proposals)
         F, G = landscape.values(X, self.spec.objectives[0], kind)
-        rows = zip(proposals, X, F, G, strict=True)
-        return [Observation(p.id, f, g, None, x[:2] if self.spec.measures else None, 20) for p, x, f, g in rows]
+        rows = zip(proposals, F, G, self.measures(X, self.spec.objectives[0]), strict=True)
+        return [Observation(p.id, f, g, None, own, 20) for p, f, g, own in rows]
+
+    def measures(self, X: Array, n_obj: int) -> list[Array | None]:
+        """Measures of points: their last genes, from the end, again where there are too few.
+
+        Not the first one: constraints depend on it, and an archive over it is filled up to the border, and across.
+        """
+        grid = self.grid(n_obj)
+        return [None if grid is None else np.resize(x[::-1], len(grid)) for x in X]
 
     def trace(self, searcher: Searcher, batches: int, kind: str = "mixed") -> Iterator[Trace]:
         """Asks and tells, and yields what was proposed, batch by batch."""
@@ -179,11 +194,11 @@ class SearcherContract(PartialContract, OptionalContract):
         for n_obj in range(least, min(most or 5, 5) + 1):
             for n_con in (0, landscape.N_CON):
                 pool = expert_pool() if self.spec.recipes else None
-                searcher = self.make(Problem(4, n_obj, n_con, n_measures=2 if self.spec.measures else 0, pool=pool))
+                searcher = self.make(Problem(4, n_obj, n_con, grid=self.grid(n_obj), pool=pool))
                 for _ in range(4):
                     proposals = searcher.ask()
                     F, G = landscape.values(landscape.points(proposals), n_obj)
-                    measures = landscape.points(proposals)[:, :2] if self.spec.measures else [None] * len(proposals)
+                    measures = self.measures(landscape.points(proposals), n_obj)
                     rows = zip(proposals, F, G[:, :n_con], measures, strict=True)
                     searcher.tell([Observation(p.id, f, g, measures=m) for p, f, g, m in rows])
 

@@ -10,6 +10,7 @@ from evomerge.evaluation.baselines import BASE, EXPERT, SCALED, UNIFORM, expert_
 from evomerge.evaluation.drafts import DRAFTS_KEPT, Drafts
 from evomerge.evaluation.items import PYTHON, PYTHON_ITEMS, ItemLists, count_items, item_set_digest
 from evomerge.evaluation.json_text import JsonText, compact
+from evomerge.evaluation.measure import Measure, keys_of
 from evomerge.evaluation.objective import Constraint, Objective
 from evomerge.evaluation.outcome import (
     ERROR_KINDS,
@@ -46,6 +47,7 @@ __all__ = [
     "ItemLists",
     "Job",
     "JsonText",
+    "Measure",
     "Objective",
     "Outcome",
     "Provenance",
@@ -57,4 +59,5 @@ __all__ = [
     "count_items",
     "expert_names",
     "item_set_digest",
+    "keys_of",
 ]

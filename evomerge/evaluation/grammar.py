@@ -1,7 +1,8 @@
 """Reads objectives and constraints as people write them.
 
 An objective is a metric key, ``sort.acc``, or a weighted sum, ``0.7*sort.acc + 0.3*reverse.acc``. A constraint is a
-metric key, ``>=`` or ``<=``, and a number or a number relative to a baseline, ``all.acc >= base - 0.01``.
+metric key, ``>=`` or ``<=``, and a number or a number relative to a baseline, ``all.acc >= base - 0.01``. A measure is
+what an objective is, and may say where its grid ends, ``sort.acc from 0 to 0.75``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from evomerge.errors import InputError, suggest
-from evomerge.evaluation import Constraint, Objective
+from evomerge.evaluation import Constraint, Measure, Objective
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _SHARES = ("acc", "exact_match")  # shares of right answers, the metric that is meant where only a task is named
@@ -20,6 +21,7 @@ _CONSTRAINT = re.compile(
     rf"^(?P<key>\S+)\s*(?P<sense>>=|<=)\s*"
     rf"(?:(?P<relative>base|best_expert)\s*(?:(?P<sign>[+-])\s*(?P<shift>{_NUMBER}))?|(?P<bound>{_NUMBER}))$"
 )
+_RANGE = re.compile(rf"^(?P<score>.+?)\s+from\s+(?P<low>{_NUMBER})\s+to\s+(?P<high>{_NUMBER})$")
 
 
 def read_objectives(texts: Sequence[str], metrics: Mapping[str, bool]) -> tuple[Objective, ...]:
@@ -40,6 +42,34 @@ def read_objectives(texts: Sequence[str], metrics: Mapping[str, bool]) -> tuple[
     if problems:
         raise InputError(problems)
     return tuple(objective for objective in objectives if objective is not None)
+
+
+def read_measures(texts: Sequence[str], metrics: Mapping[str, bool]) -> tuple[Measure, ...]:
+    """Reads measures.
+
+    Args:
+        texts: What the user wrote.
+        metrics: Known metric keys, and whether higher is better.
+
+    Raises:
+        InputError: Naming every measure that cannot be read.
+    """
+    problems: list[str] = []
+    found: list[Measure] = []
+    for text in _separated(texts, metrics):
+        match = _RANGE.match(" ".join(str(text).split()))
+        ends = (float(match["low"]), float(match["high"])) if match else (None, None)
+        score = _objective(match["score"] if match else text, metrics, problems, "measure")
+        if match and not (math.isfinite(float(match["low"])) and float(match["low"]) < float(match["high"]) < math.inf):
+            problems.append(f"measure {text!r}: expected a range from less to more, as in 't1.acc from 0 to 0.75'")
+        if score is not None:
+            found.append(Measure(score.label, score.terms, *ends))
+    terms = [measure.terms for measure in found]
+    twice = dict.fromkeys(measure.label for measure in found if terms.count(measure.terms) > 1)
+    problems += [f"measure {label!r} is given twice" for label in twice]
+    if problems:
+        raise InputError(problems)
+    return tuple(found)
 
 
 def read_constraints(texts: Sequence[str], metrics: Mapping[str, bool]) -> tuple[Constraint, ...]:
@@ -176,7 +206,9 @@ def _separated(texts: Sequence[str], metrics: Mapping[str, bool]) -> list[str]:
     return found
 
 
-def _objective(text: str, metrics: Mapping[str, bool], problems: list[str]) -> Objective | None:
+def _objective(
+    text: str, metrics: Mapping[str, bool], problems: list[str], what: str = "objective"
+) -> Objective | None:
     label = " ".join(str(text).split())
     terms: list[tuple[float, str]] = []
     upward: list[bool] = []
@@ -185,16 +217,16 @@ def _objective(text: str, metrics: Mapping[str, bool], problems: list[str]) -> O
         match = _TERM.match(part.strip())
         if match is None:
             hint = "; to subtract, add a negative weight: KEY + -0.5*KEY" if re.search(r"\s-", part) else ""
-            problems.append(f"objective {text!r}: {part!r} is not a metric key or WEIGHT*KEY{hint}")
+            problems.append(f"{what} {text!r}: {part!r} is not a metric key or WEIGHT*KEY{hint}")
             continue
         weight = float(match["weight"]) if match["weight"] else 1.0
-        key = resolve_key(match["key"], metrics, f"objective {text!r}", problems)
+        key = resolve_key(match["key"], metrics, f"{what} {text!r}", problems)
         if key is None:
             continue
         if weight == 0:
-            problems.append(f"objective {text!r}: {key} has weight 0; leave it out")
+            problems.append(f"{what} {text!r}: {key} has weight 0; leave it out")
         if not math.isfinite(weight):
-            problems.append(f"objective {text!r}: the weight {match['weight']} is too large for a number")
+            problems.append(f"{what} {text!r}: the weight {match['weight']} is too large for a number")
         terms.append((weight, key))
         upward.append(metrics[key] == (weight > 0))
     if len(problems) > before:
@@ -202,7 +234,7 @@ def _objective(text: str, metrics: Mapping[str, bool], problems: list[str]) -> O
     if len(set(upward)) > 1:
         senses = ", ".join(f"{key} ({'higher' if metrics[key] else 'lower'} is better)" for _, key in terms)
         problems.append(
-            f"objective {text!r} adds scores that improve in opposite directions: {senses}; "
+            f"{what} {text!r} adds scores that improve in opposite directions: {senses}; "
             "give one of them a negative weight"
         )
         return None

@@ -18,6 +18,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evomerge.report import caveats
+from evomerge.report.archive.elites import Archive, Elite, archives, archives_json
 from evomerge.report.facts import Facts
 from evomerge.report.markdown import report_markdown
 from evomerge.report.members import Comparison, Member, choice, front_members
@@ -26,7 +27,17 @@ from evomerge.report.results import Results
 from evomerge.report.tables import front_csv, front_json
 from evomerge.store import RunStore
 
-__all__ = ["Comparison", "Member", "choice", "front_members", "uneven_baselines", "write"]
+__all__ = [
+    "Archive",
+    "Comparison",
+    "Elite",
+    "Member",
+    "archives",
+    "choice",
+    "front_members",
+    "uneven_baselines",
+    "write",
+]
 
 
 def uneven_baselines(store: RunStore) -> list[str]:
@@ -46,7 +57,8 @@ def write(folder: str | Path, prefer: str | None = None) -> tuple[Path, ...]:
         prefer: Whom the findings are about: ``weights:0.7,0.3``, ``reference:0.6,0.5``, or None for the knee.
 
     Returns:
-        The paths of ``report.html``, ``report.md``, ``front.json``, ``front.csv`` and ``front.png``.
+        The paths of ``report.html``, ``report.md``, ``front.json``, ``front.csv`` and ``front.png``, and of a searcher
+        that keeps archives of elites ``archive.json`` and ``archive.png``.
 
     Raises:
         InputError: If the folder holds no run, or the preference cannot be read.
@@ -62,4 +74,16 @@ def write(folder: str | Path, prefer: str | None = None) -> tuple[Path, ...]:
         store.write_json("front.json", front_json(facts)),
         store.write_text("front.csv", front_csv(facts)),
         front_figure(facts, store.folder / "front.png"),
+        *_archives(facts),
     )
+
+
+def _archives(facts: Facts) -> tuple[Path, ...]:
+    """Writes the archives of elites, where there are any."""
+    if not facts.archives:
+        return ()
+    from evomerge.report.archive.figure import archive_figure
+
+    store = facts.results.store
+    data = store.write_json("archive.json", archives_json(facts.archives))
+    return data, archive_figure(facts.archives, store.folder / "archive.png")

@@ -11,6 +11,7 @@ from typing import Any
 from evomerge.analysis import Interval
 from evomerge.evaluation import SPLITS
 from evomerge.report import caveats, costs
+from evomerge.report.archive.elites import OPTIMISTIC, Archive, archives
 from evomerge.report.findings.genes import Genes, genes
 from evomerge.report.findings.headline import headline, margin_words
 from evomerge.report.findings.indicators import Indicators, indicator_words, indicators
@@ -153,6 +154,16 @@ class Facts:
         return f"weights:{','.join(['2', *['1'] * (n - 1)])}", f"reference:{','.join(f'{v:.3g}' for v in wished)}"
 
     @cached_property
+    def archives(self) -> list[Archive]:
+        """Archives of elites, of a searcher that keeps some."""
+        return archives(self.results)
+
+    @property
+    def archives_note(self) -> str:
+        """A sentence on the scores of elites."""
+        return OPTIMISTIC
+
+    @cached_property
     def samples(self) -> dict[str, Any]:
         """Answers side by side."""
         return samples(self.results, self.members)
@@ -261,7 +272,7 @@ class Facts:
 
     def export_command(self, member: str) -> str:
         """The command that builds a member's model folder."""
-        out = f"merged-{member}" if member != "ID" else "FOLDER"
+        out = f"merged-{member}" if member != "ID" and ":" not in member else "FOLDER"
         return f"evomerge export {shlex.quote(f'run={self.run_dir}')} member={member} out={out}"
 
     @property

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from evomerge.analysis import Interval
+from evomerge.evaluation import Objective
 from evomerge.report.facts import Facts
 from evomerge.report.wording import PERCENT, shortened
 
@@ -47,6 +48,11 @@ def front_figure(facts: Facts, path: Path) -> Path:
     axes.tick_params(colors=INK, labelsize=8, length=3)
     (_plane if several else _rows_plot)(facts, axes, split)
     axes.set_title(f"Scores on {_TITLES[split]}", fontsize=9, color=INK, loc="left")
+    return saved(figure, path)
+
+
+def saved(figure: Figure, path: Path) -> Path:
+    """Writes a figure in one step, the same bytes everywhere; returns ``path``."""
     with warnings.catch_warnings():
         # A script that matplotlib's own font lacks is drawn as boxes: the same font everywhere keeps the bytes equal.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -78,7 +84,7 @@ def _plane(facts: Facts, axes: Axes, split: str) -> None:
         colour, marker = _STYLES.get(kind, (BLUE, "o"))
         if split == "test" and (bars or kind != "member"):
             axes.errorbar(x.mean, y.mean, xerr=_bar(x), yerr=_bar(y), color=colour, linewidth=0.7, alpha=0.45, zorder=1)
-        label = f"expert {numbers[name]}: {_plain(name)}" if kind == "expert" else _plain(name)
+        label = f"expert {numbers[name]}: {plain(name)}" if kind == "expert" else plain(name)
         label = "member" if kind == "member" else label
         label = label if split != "test" or kind != "member" else _member_label(name in winners)
         filled = kind != "member" or name in winners or split != "test"
@@ -108,7 +114,7 @@ def _rows_plot(facts: Facts, axes: Axes, split: str) -> None:
             axes.errorbar(x.mean, row, xerr=_bar(x), color=colour, linewidth=0.9, alpha=0.6)
         filled = kind != "member" or name in winners or split != "test"
         axes.plot(x.mean, row, marker, color=colour, markersize=6, markerfacecolor=colour if filled else "white")
-    axes.set_yticks(range(len(best_last)), [_plain(name) for name, _, _ in best_last])
+    axes.set_yticks(range(len(best_last)), [plain(name) for name, _, _ in best_last])
     axes.set_xlabel(_axis(facts, label), fontsize=9)
 
 
@@ -128,10 +134,15 @@ def _bar(interval: Interval) -> list[list[float]]:
 
 def _axis(facts: Facts, label: str) -> str:
     objective = next(o for o in facts.results.objectives if o.label == label)
-    unit = " (%)" if facts.unit[label] == PERCENT else ""
-    return _plain(label, 60) + unit + ("" if objective.higher_is_better else ", lower is better")
+    return axis_label(objective, facts.unit[label])
 
 
-def _plain(name: str, length: int = 32) -> str:
+def axis_label(objective: Objective, unit: str) -> str:
+    """An objective's name for an axis."""
+    shown = " (%)" if unit == PERCENT else ""
+    return plain(objective.label, 60) + shown + ("" if objective.higher_is_better else ", lower is better")
+
+
+def plain(name: str, length: int = 32) -> str:
     """A name that matplotlib neither reads as mathematics nor hides as private, shortened in the middle."""
     return shortened(name, length).replace("$", r"\$").lstrip("_") or "_"

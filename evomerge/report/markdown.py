@@ -10,6 +10,7 @@ from evomerge.report.facts import Facts
 from evomerge.report.results import short_name
 from evomerge.report.wording import SPLIT_WORDS, count, drop, duration, gap, number, score, whole
 
+_MOST_ELITES = 25
 _SPACES = re.compile(r"[^\S\u00a0\u202f]+")  # line ends and spaces, but those that hold a number and its unit together
 
 
@@ -20,6 +21,7 @@ def report_markdown(facts: Facts) -> str:
         _summary(facts),
         _warnings(facts),
         ["![Scores of the front's members and of the baselines](front.png)", ""],
+        _archives(facts),
         _members(facts),
         _baselines(facts),
         _indicators(facts),
@@ -105,6 +107,37 @@ def _members(facts: Facts) -> list[str]:
             row.append(versus.mark if versus else "not scored on held-out items" if not test else "–")
         rows.append(row)
     return ["## Members", "", *(table(header, rows) if rows else ["The front is empty.", ""])]
+
+
+def _archives(facts: Facts) -> list[str]:
+    if not facts.archives:
+        return []
+    lines = ["## Archive of elites", "", "![Elites over their measures](archive.png)", ""]
+    for archive in facts.archives:
+        over = ", ".join(code(measure.label) for measure in archive.measures)
+        lines.append(
+            f"Best {code(archive.objective.label)} over {over}: "
+            f"{len(archive.elites)} of {count(archive.cells, 'cell')}."
+        )
+        ordered = sorted(archive.elites, key=archive.share, reverse=True)
+        rows = [
+            [
+                code(elite.name),
+                score(elite.quality, archive.unit),
+                *(score(value, unit) for value, unit in zip(elite.measures, archive.units, strict=True)),
+                "–" if elite.held_out is None else score(elite.held_out, archive.unit),
+            ]
+            for elite in ordered[:_MOST_ELITES]
+        ]
+        header = [
+            "elite",
+            f"{code(archive.objective.label)} search",
+            *(code(m.label) for m in archive.measures),
+            "held-out",
+        ]
+        left = len(ordered) - len(rows)
+        lines += ["", *table(header, rows), *([f"And {left} more, see archive.json.", ""] if left else [])]
+    return [*lines, text(facts.archives_note), ""]
 
 
 def _baselines(facts: Facts) -> list[str]:

@@ -68,12 +68,19 @@ def _template() -> Template:
         "estimate": wording.estimate,
         "strip": _strip,
         "gene_scale": _gene_scale,
+        "tint": _tint,
         "BEATS": BEATS,
         "WORSE": WORSE,
         "SAME": SAME,
         "SPLIT_WORDS": wording.SPLIT_WORDS,
     }
     return environment.from_string(asset("report.html.j2"))
+
+
+def _tint(share: float) -> str:
+    """Background and text of a cell between the worst, 0, and the best, 1, readable on light and dark pages."""
+    light = 94.0 - 62.0 * share
+    return f"background: hsl(202 70% {light:.0f}%); color: {'#fdfdfb' if light < 58.0 else '#1b1b1a'}"
 
 
 def json_block(data: Any) -> str:

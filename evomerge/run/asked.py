@@ -9,16 +9,23 @@ from dataclasses import replace
 
 from evomerge.candidate import UserFunction, build_suite, find_function, load_tokenizer, model_files
 from evomerge.errors import Findings, InputError, suggest
-from evomerge.evaluation import Constraint, Objective
-from evomerge.evaluation.grammar import default_objectives, read_constraints, read_objectives, safety_constraints
+from evomerge.evaluation import Constraint, Measure, Objective
+from evomerge.evaluation.grammar import (
+    default_objectives,
+    read_constraints,
+    read_measures,
+    read_objectives,
+    safety_constraints,
+)
 from evomerge.fitness import TaskSuite, inspect_tasks
 from evomerge.genome import GenomeSpec
 from evomerge.merging import Checkpoints
 from evomerge.run import paths
 from evomerge.run.run_config import RunConfig, fitness_settings
-from evomerge.search import AllocationSettings
+from evomerge.search import AllocationSettings, searchers
 from evomerge.store import RunStore
 
+MOST_CELLS = 1_000_000
 FUNCTIONS_ALONE = (
     "no tasks: functions alone score the candidates and nothing is held out, so the scores of the best are optimistic; "
     "judge an exported member on data that the functions have not seen"
@@ -80,8 +87,8 @@ def tasks(
 
 def wishes(
     config: RunConfig, metrics: Mapping[str, bool], suite: TaskSuite | None, found: Findings
-) -> tuple[tuple[Objective, ...], tuple[Constraint, ...]]:
-    """Objectives and constraints.
+) -> tuple[tuple[Objective, ...], tuple[Constraint, ...], tuple[Measure, ...]]:
+    """Objectives, constraints and measures.
 
     Args:
         config: The user's wishes.
@@ -99,7 +106,7 @@ def wishes(
             found.problems.append(
                 f"constraint {constraint.label!r} is relative to base, and there is none; write base=FOLDER"
             )
-    return objectives, constraints
+    return objectives, constraints, _measures(config, metrics, suite, objectives, found)
 
 
 def notes(config: RunConfig, metrics: Mapping[str, bool], suite: TaskSuite) -> list[str]:
@@ -116,6 +123,41 @@ def notes(config: RunConfig, metrics: Mapping[str, bool], suite: TaskSuite) -> l
                 f"decides who stays within{least}"
             )
     return found
+
+
+def _measures(
+    config: RunConfig,
+    metrics: Mapping[str, bool],
+    suite: TaskSuite | None,
+    objectives: Sequence[Objective],
+    found: Findings,
+) -> tuple[Measure, ...]:
+    """The measures of a searcher that keeps an archive of elites; any other one refuses those that are given.
+
+    Args:
+        config: The user's wishes.
+        metrics: Whether more is better, by metric key.
+        suite: The tasks, if they could be built.
+        objectives: What to improve.
+        found: Told of everything that is wrong.
+    """
+    keeps = searchers.load(config.searcher.name).measures
+    if not config.measures and not keeps:
+        return ()
+    tasks = list(suite.items["search"]) if suite is not None else []
+    several = [objective.label for objective in objectives] if len(objectives) > 1 else []
+    texts = list(config.measures) or several or default_objectives(metrics, tasks) or [o.label for o in objectives]
+    read = found.attempt(lambda: read_measures(texts, metrics)) or ()
+    if keeps and several and read and [m.terms for m in read] != [o.terms for o in objectives]:
+        found.problems.append(
+            f"measures: with several objectives these are the measures, {', '.join(several)}; leave measures out, or "
+            "name the same in their order, with a range behind each"
+        )
+    if config.cells ** len(read) > MOST_CELLS:
+        found.problems.append(
+            f"cells: {config.cells} along each of {len(read)} measures are too many; expected {MOST_CELLS} at most"
+        )
+    return read
 
 
 def proxy_problems(config: RunConfig, objectives: Sequence[Objective], metrics: Mapping[str, bool]) -> list[str]:
@@ -137,11 +179,13 @@ def allocation(config: RunConfig, suite: TaskSuite) -> AllocationSettings:
     """Which of the search items candidates are asked, where that was left open too.
 
     A run that began when every candidate was asked all items goes on so, and an asynchronous one, which has no batches
-    to ask the same items, does so too.
+    to ask the same items, does so too. So does one that keeps an archive of elites, unless allocation is set: all
+    of them would have to be asked the items of every batch.
     """
     if config.asynchronous:
         return replace(config.allocation, policy=config.allocation.acting)
-    pools = [] if _began_with_all(config) else [len(ids) for ids in suite.items["search"].values()]
+    archived = searchers.load(config.searcher.name).measures
+    pools = [] if archived or _began_with_all(config) else [len(ids) for ids in suite.items["search"].values()]
     return config.allocation.settled(pools)
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import executors, methods
+from evomerge.analysis.grid import Grid
 from evomerge.candidate import UserFunction, gpu_count, resolve_home
 from evomerge.checkpoints import CheckpointSource, FolderStamp, find_nonfinite, fingerprint_of, folder_of
 from evomerge.errors import Findings, InputError
-from evomerge.evaluation import Constraint, Objective
+from evomerge.evaluation import Constraint, Measure, Objective
 from evomerge.fitness import TaskSuite
 from evomerge.genome import Chosen, GenomeSpec
 from evomerge.merging import Blueprint, Checkpoints, Entry, Merger, Outputs
@@ -57,6 +58,7 @@ class Assembly:
         functions: The user's own metrics.
         objectives: What to improve.
         constraints: What must hold.
+        measures: What an archive of elites is spread over; none for searchers that keep none.
         start_names: Names of the known points in the initial population.
         starts: Their genomes, ``(k, n_var)``.
         device: Where candidates live.
@@ -80,6 +82,7 @@ class Assembly:
     functions: tuple[UserFunction, ...]
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
+    measures: tuple[Measure, ...]
     start_names: tuple[str, ...]
     starts: NDArray[np.float64]
     device: str
@@ -177,13 +180,13 @@ def assemble(config: RunConfig) -> Assembly:
         found.settle()
         raise AssertionError("tasks without metrics are a problem that settle reports")
     metrics |= {function.metric: function.higher_is_better for function in functions}
-    objectives, constraints = asked.wishes(config, metrics, suite, found)
+    objectives, constraints, measures = asked.wishes(config, metrics, suite, found)
     found.problems += asked.proxy_problems(config, objectives, metrics)
     start_names, starts = tuple[str, ...](), np.zeros((0, 0))
     if checkpoints is not None and method is not None and spec is not None:
         start_names, starts = known_starts(checkpoints, spec, method, searched, config)
         choose = functools.partial(pool_of, config, spec, method, checkpoints) if searched is None else lambda: None
-        check_searcher(config, Problem(spec.n_var, len(objectives), 1, starts), choose, found)
+        check_searcher(config, _problem(config, spec.n_var, len(objectives), len(measures), starts), choose, found)
         warnings += loss_notes(config, method, spec, metrics)
     later = rounds.genes(config, checkpoints, method, spec, found, warnings)
     texts = found.attempt(lambda: calibration(config, checkpoints, suite, spec))
@@ -193,10 +196,16 @@ def assemble(config: RunConfig) -> Assembly:
     warnings += [*asked.notes(config, metrics, suite), *unread(config, texts)]
     config = replace(config, allocation=asked.allocation(config, suite))
     return Assembly(
-        written, config, checkpoints, spec, method, suite, functions, objectives, constraints, start_names, starts,
-        device, attention, tuple(dict.fromkeys(warnings)), searched, layout, texts=texts,
+        written, config, checkpoints, spec, method, suite, functions, objectives, constraints, measures, start_names,
+        starts, device, attention, tuple(dict.fromkeys(warnings)), searched, layout, texts=texts,
         statistics=required_of(spec, texts, config, checkpoints), later=later,
     )  # fmt: skip
+
+
+def _problem(config: RunConfig, n_var: int, n_obj: int, n_measures: int, starts: NDArray[np.float64]) -> Problem:
+    """The searcher's problem as far as it is known before the baselines, which the ranges of measures follow from."""
+    grid = Grid.spanning([], [(None, None)] * n_measures, config.cells) if n_measures else None
+    return Problem(n_var, n_obj, 1, starts, grid)
 
 
 def _place(config: RunConfig, found: Findings) -> tuple[str | None, list[str]]:

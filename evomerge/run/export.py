@@ -124,7 +124,7 @@ def export_member(
 
     Args:
         run: The run's folder.
-        member: An id or digest prefix, ``knee``, ``best:TASK`` or a preference, see
+        member: An id or digest prefix, ``knee``, ``best:TASK``, a preference or the elite of a cell, see
             :func:`~evomerge.run.members.find_member` (never by held-out score: that would make it optimistic).
         out: The folder to make.
         max_shard_size: Largest weight file, such as ``5GB``, or in bytes.

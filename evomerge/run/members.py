@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from evomerge.errors import InputError, suggest
 from evomerge.evaluation import PYTHON, Constraint, Evaluation, Objective, Response
-from evomerge.report import Member, choice, front_members
+from evomerge.report import Member, archives, choice, front_members
 from evomerge.report.findings.preference import FORMS, is_preference, read_preference
+from evomerge.report.results import Results
 from evomerge.search import Criteria
 from evomerge.store import RunStore, baselines, candidates
 
 _SHORTEST_PREFIX = 6
+_CELL = "cell:"
 
 
 def find_member(store: RunStore, wanted: str) -> str:
@@ -19,12 +21,14 @@ def find_member(store: RunStore, wanted: str) -> str:
 
     Args:
         store: The run.
-        wanted: An id or digest prefix, ``knee``, ``best:TASK``, or a preference: ``weights:0.7,0.3`` or
-            ``reference:0.6,0.5``, numbers in the order of the objectives or each with its name.
+        wanted: An id or digest prefix, ``knee``, ``best:TASK``, the elite of a cell, ``cell:3-7``, or a preference:
+            ``weights:0.7,0.3`` or ``reference:0.6,0.5``, numbers in the order of the objectives or each with its name.
 
     Raises:
         InputError: If there is none, or several.
     """
+    if wanted.startswith(_CELL):
+        return _elite(store, wanted)
     members = front_members(store)
     if not members and (wanted == "knee" or wanted.startswith("best:") or is_preference(wanted)):
         raise InputError(
@@ -55,6 +59,19 @@ def _preferred(store: RunStore, wanted: str) -> list[Member]:
     """The members, with the one that a preference picks as the chosen one."""
     objectives = [Objective.from_json(data) for data in store.manifest["objectives"]]
     return front_members(store, read_preference("member", wanted, objectives))
+
+
+def _elite(store: RunStore, wanted: str) -> str:
+    """The digest of a cell's elite."""
+    elites = [elite for archive in archives(Results(store)) for elite in archive.elites]
+    found = [elite.digest for elite in elites if elite.name == wanted]
+    if found:
+        return found[0]
+    names = [elite.name for elite in elites]
+    if not names:
+        raise InputError(f"member: {wanted!r} is no member of this run: its searcher keeps no archive of elites")
+    known = f"cells with an elite are {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}, see archive.json"
+    raise InputError(f"member: {wanted!r} has no elite{suggest(wanted, names)} ({known})")
 
 
 def _best(store: RunStore, members: Sequence[Member], task: str) -> str:

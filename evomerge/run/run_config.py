@@ -69,6 +69,8 @@ class RunConfig:
         objectives: As written; empty means one per task, or per function where there are no tasks.
         constraints: As written.
         safety: Task, or metric, to the points that it may lose against the base.
+        measures: As written; empty means the objectives, or of one objective one measure per task.
+        cells: Cells of an archive of elites along each measure.
         patterns: Pairs of module kind and regular expression over tensor names, tried before the built-in ones.
         layer_pattern: Finds the layer index in tensor names; None is the built-in one.
         unmatched: What becomes of tensors that not all models have.
@@ -138,6 +140,17 @@ class RunConfig:
             "constraint for each",
             form="points",
         ),
+    )
+    measures: tuple[str, ...] = field(
+        default=(),
+        metadata=setting(
+            "what an archive of elites is spread over, for searchers that keep one: [t1.acc,'t2.acc from 0 to 0.75']; "
+            "none: the objectives, or of a single one the accuracy of each task",
+            form="metrics",
+        ),
+    )
+    cells: int = field(
+        default=10, metadata=setting("cells of an archive of elites along each measure", low=2, high=1000)
     )
     patterns: tuple[tuple[str, str], ...] = field(
         default=(),

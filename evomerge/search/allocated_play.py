@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.errors import InputError
-from evomerge.evaluation import Evaluation, ToldValues
+from evomerge.evaluation import Evaluation, ToldValues, keys_of
 from evomerge.recipe import Recipe
 from evomerge.search.allocation.allocator import Allocator, random_of
 from evomerge.search.allocation.book import AnswerBook
@@ -54,7 +54,7 @@ class AllocatedPlay:
         self._criteria = criteria
         self._baselines = {name: e for name, e in baselines.items() if e.error is None}
         self._allocator = Allocator(plan.allocation, plan.items["search"], plan.clusters)
-        keys = [key for objective in plan.objectives for _, key in objective.terms]
+        keys = keys_of(plan.objectives, plan.measures)
         keys += [constraint.metric for constraint in plan.constraints]
         pool = self._allocator.pool
         proxy = plan.allocation.proxy
@@ -67,7 +67,8 @@ class AllocatedPlay:
         self._spent = 0
         self._unsearched = {evaluation.digest for evaluation in baselines.values()}
         self._enter_baselines(baselines.values())
-        self._scores = Scores(plan.objectives, plan.constraints, self._book, self._baselines.values(), plan.allocation)
+        scored = self._baselines.values()
+        self._scores = Scores(plan.objectives, plan.constraints, self._book, scored, plan.allocation, plan.measures)
 
     def _enter_baselines(self, evaluations: Iterable[Evaluation]) -> None:
         whole = Window(self._allocator.pool, {t: _all(ids) for t, ids in self._allocator.pool.items()}, {}).rungs(1)[0]
@@ -237,11 +238,12 @@ class AllocatedPlay:
     def _told(self, played: Played, entrants: Entrants, proposals: Sequence[Proposal], selection: Selection) -> Played:
         """The values that the searcher is told: comparable within the batch, whatever each was asked."""
         failed = entrants.failed()
-        F, se, missed = told(entrants, self._scores, self._plan.constraints, self._baselines)
+        F, se, missed, natural = told(entrants, self._scores, self._plan.constraints, self._baselines)
+        measured = self._criteria.placed([None if bad else row for bad, row in zip(failed, natural, strict=True)])
         F, G = self._criteria.completed(F, np.pad(missed, ((0, 0), (0, 1))), failed)
         errors = [None if failed[row] else se[row] for row in range(len(failed))]
         observations = [
-            Observation(id, F[row], G[row], errors[row], items=entrants.found[row].items)
+            Observation(id, F[row], G[row], errors[row], measured[row], entrants.found[row].items)
             for id in [*(proposal.id for proposal in proposals), *selection.kept]
             for row in [entrants.row[id]]
         ]

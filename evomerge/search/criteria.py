@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.analysis.grid import Grid
 from evomerge.errors import InputError
-from evomerge.evaluation import Constraint, Evaluation, Objective
+from evomerge.evaluation import Constraint, Evaluation, Measure, Objective
 
 __all__ = ["Criteria"]
 
@@ -25,7 +26,10 @@ class Criteria:
     Args:
         objectives: What to improve.
         constraints: What candidates must meet.
-        baselines: Name to evaluation on the items that candidates are asked too, for relative constraints.
+        baselines: Name to evaluation on the items that candidates are asked too, for relative constraints, and for the
+            ranges of measures.
+        measures: What an archive of elites is spread over.
+        cells: Number of its cells along each measure.
 
     Raises:
         InputError: if a baseline that a constraint is relative to has failed or is missing, or a metric is not
@@ -37,15 +41,19 @@ class Criteria:
         objectives: Sequence[Objective],
         constraints: Sequence[Constraint],
         baselines: Mapping[str, Evaluation],
+        measures: Sequence[Measure] = (),
+        cells: int = 1,
     ) -> None:
         self.objectives = tuple(objectives)
         self.constraints = tuple(constraints)
+        self.measures = tuple(measures)
         self.n_con = len(self.constraints) + 1
         self._check_metrics(baselines)
         self._references = [_reference(constraint, baselines) for constraint in self.constraints]
         self._low = np.full(len(self.objectives), np.inf)
         self._high = np.full(len(self.objectives), -np.inf)
         self._violation = 0.0
+        self.grid = self._grid(baselines, cells) if measures else None
 
     def minimised(self, evaluation: Evaluation) -> Array:
         """Objectives with the sign that makes less better, ``(m,)``; the evaluation must not be a failed one."""
@@ -95,6 +103,26 @@ class Criteria:
                 G[row, :-1] = self.violations(evaluation)
         return self.completed(F, G, failed)
 
+    def measured(self, batch: Sequence[Evaluation]) -> list[Array | None]:
+        """The measures of a batch, ``(measures,)`` each; None of each where there are none.
+
+        Args:
+            batch: Evaluations in the order of the ask.
+        """
+        return self.placed([[m.value(e.metrics) for m in self.measures] if e.error is None else None for e in batch])
+
+    def placed(self, rows: Sequence[Sequence[float] | None]) -> list[Array | None]:
+        """The same of measures that are known; None among them stands for a failed candidate's."""
+        if self.grid is None:
+            return [None] * len(rows)
+        return [np.array(self.grid.low if row is None else row, dtype=np.float64) for row in rows]
+
+    def _grid(self, baselines: Mapping[str, Evaluation], cells: int) -> Grid:
+        """The cells over the measures."""
+        scored = [e.metrics for e in baselines.values() if e.error is None]
+        reached = [[measure.value(metrics) for measure in self.measures] for metrics in scored]
+        return Grid.spanning(reached, [(measure.low, measure.high) for measure in self.measures], cells)
+
     def completed(self, F: Array, G: Array, failed: NDArray[np.bool_]) -> tuple[Array, Array]:
         """Fills in the values of failed candidates, and takes those of the others for seen.
 
@@ -123,6 +151,7 @@ class Criteria:
         known = set(scored[0].metrics) if scored else set()
         named = [(o.label, key) for o in self.objectives for _, key in o.terms]
         named += [(c.label, c.metric) for c in self.constraints]
+        named += [(m.label, key) for m in self.measures for _, key in m.terms]
         problems = [
             f"{label!r} needs the metric {key}, which was not recorded; recorded are {', '.join(sorted(known))}"
             for label, key in named

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evomerge.evaluation import Constraint, Failure, Objective, Response
+from evomerge.evaluation import Constraint, Failure, Measure, Objective, Response, keys_of
 
 __all__ = ["Aggregate", "Fold", "unkeepable"]
 
@@ -27,9 +27,15 @@ class Fold:
     required: tuple[str, ...]
 
     @classmethod
-    def of(cls, aggregate: Aggregate, objectives: Iterable[Objective], constraints: Iterable[Constraint]) -> Fold:
-        """A fold that requires what objectives and constraints need."""
-        keys = [key for objective in objectives for _, key in objective.terms]
+    def of(
+        cls,
+        aggregate: Aggregate,
+        objectives: Iterable[Objective],
+        constraints: Iterable[Constraint],
+        measures: Iterable[Measure] = (),
+    ) -> Fold:
+        """A fold that requires what objectives, constraints and measures need."""
+        keys = keys_of(objectives, measures)
         return cls(aggregate, tuple(dict.fromkeys([*keys, *(constraint.metric for constraint in constraints)])))
 
     def __call__(self, responses: Sequence[Response]) -> tuple[dict[str, float], Failure | None]:

@@ -140,7 +140,7 @@ class _Search:
         self._searcher: Searcher | None = None
         self._elites = Elites()
         self._fresh = False  # whether any of the last batch was answered now
-        asks = Asks(store, Fold.of(plan.aggregate, plan.objectives, plan.constraints), emit)
+        asks = Asks(store, Fold.of(plan.aggregate, plan.objectives, plan.constraints, plan.measures), emit)
         book = DraftBook(store, plan.drafts)
         self._evaluator = BatchEvaluator(asks, executor, plan.budgets.max_failures, stop, self._expired, book)
 
@@ -168,7 +168,8 @@ class _Search:
         self._emit(Phase("baselines", len({recipe.digest for recipe in recipes})))
         scored = self._evaluator.score(Batch(recipes, "search", 0, self._plan.items["search"], names))
         known = dict(zip(names, scored.evaluations, strict=True))
-        criteria = Criteria(self._plan.objectives, self._plan.constraints, known)
+        plan = self._plan
+        criteria = Criteria(plan.objectives, plan.constraints, known, plan.measures, plan.cells)
         criteria.columns(scored.evaluations)  # they are seen, though the searcher is not told of them
         self._known = known
         return criteria
@@ -205,7 +206,7 @@ class _Search:
     def _made(self, criteria: Criteria, starts: NDArray[np.float64]) -> Searcher:
         """Makes the searcher of a round."""
         plan = self._plan
-        problem = Problem(plan.genome.n_var, len(plan.objectives), criteria.n_con, starts, pool=plan.pool)
+        problem = Problem(plan.genome.n_var, len(plan.objectives), criteria.n_con, starts, criteria.grid, plan.pool)
         self._searcher = plan.searcher(problem)
         return self._searcher
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.evaluation import Constraint, Evaluation, Failure, Objective
+from evomerge.evaluation import Constraint, Evaluation, Failure, Measure, Objective
 from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
 from evomerge.search.allocation import AllocationSettings
@@ -135,6 +135,8 @@ class SearchPlan:
             whole.
         pool: The experts, for searchers that propose recipes.
         drafts: Whether candidates write text, and later ones verify what earlier ones wrote.
+        measures: What an archive of elites is spread over, for searchers that keep one.
+        cells: Number of its cells along each measure.
         later_starts: From the baselines' evaluations to further genomes of the initial population, ``(k, n_var)``.
         rounds: The rounds of the search, of which genome, searcher and starts are those of the one at hand; all but the
             last have a number of candidates.
@@ -158,6 +160,8 @@ class SearchPlan:
     steady: int | None = None
     pool: ExpertPool | None = None
     drafts: bool = False
+    measures: tuple[Measure, ...] = ()
+    cells: int = 1
     later_starts: Callable[[Mapping[str, Evaluation]], NDArray[np.float64]] | None = None
     rounds: RoundSettings = field(default_factory=RoundSettings)
     next_space: NextSpace | None = None

@@ -127,11 +127,15 @@ class PlainPlay:
         if not scored.complete or not scored.found:
             return Played(scored.new, scored.complete, scored.fresh, scored.expired)
         F, G = self._criteria.columns(scored.evaluations)
+        measured = self._criteria.measured(scored.evaluations)
         rows = list(zip(proposals, F, G, scored.evaluations, strict=True))
         new = {evaluation.digest for evaluation in scored.new}
         # A recipe proposed again has a record of what was told first.
         told = [(e.ask, ToldValues(tuple(f.tolist()), tuple(g.tolist()))) for _, f, g, e in rows if e.digest in new]
-        observations = [Observation(p.id, f, g, items=evaluation.items) for p, f, g, evaluation in rows]
+        observations = [
+            Observation(p.id, f, g, measures=own, items=evaluation.items)
+            for (p, f, g, evaluation), own in zip(rows, measured, strict=True)
+        ]
         return Played(scored.new, True, scored.fresh, scored.expired, observations, tuple(told))
 
     def improved(self, played: Played) -> bool:

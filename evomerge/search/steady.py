@@ -279,7 +279,10 @@ class SteadySearch:
     def _tell(self, evaluation: Evaluation, proposals: list[Proposal], *, fresh: bool) -> ToldValues:
         """Tells the searcher of all proposals that an evaluation is of."""
         F, G = self._criteria.columns([evaluation])
-        self._searcher.tell([Observation(one.id, F[0], G[0], items=evaluation.items) for one in proposals])
+        own = self._criteria.measured([evaluation])[0]
+        self._searcher.tell(
+            [Observation(one.id, F[0], G[0], measures=own, items=evaluation.items) for one in proposals]
+        )
         before, self.told = self.told // self._size, self.told + len(proposals)
         if self.told // self._size > before:
             self._emit(Told(self.told // self._size, len(self.candidates), fresh=fresh))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evomerge.errors import InputError
-from evomerge.evaluation import Constraint, Objective
+from evomerge.evaluation import Constraint, Measure, Objective
 from evomerge.store import format_1
 from evomerge.store.files import settle
 from evomerge.store.identity import refuse_other
@@ -80,7 +80,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 _OBJECTS = ("config", "identity", "method", "genome", "device", "tasks", "items", "seeds", "versions", "budgets")
-_LISTS = ("models", "objectives", "constraints")  # of objects
+_LISTS = ("models", "objectives", "constraints", "measures")  # of objects
 
 
 def _refuse_damaged(path: Path, manifest: Mapping[str, Any]) -> None:
@@ -102,8 +102,9 @@ def _refuse_damaged(path: Path, manifest: Mapping[str, Any]) -> None:
         try:
             _ = [Objective.from_json(data) for data in manifest.get("objectives", [])]
             _ = [Constraint.from_json(data) for data in manifest.get("constraints", [])]
+            _ = [Measure.from_json(data) for data in manifest.get("measures", [])]
         except (KeyError, TypeError, ValueError) as error:
-            found.append(f"objectives or constraints cannot be read: {error}")
+            found.append(f"objectives, constraints or measures cannot be read: {error}")
     if found:
         raise InputError([f"{path} is not the manifest of a run: {problem}" for problem in found])
 

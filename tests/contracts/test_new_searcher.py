@@ -9,7 +9,7 @@ from evomerge.contracts.searcher import SearcherContract
 from tests.apart import Apart
 from tests.contracts.copied_package import run_tests_in_a_copy
 
-MAP_ELITES = '''
+MY_ELITES = '''
 """MAP-Elites (Mouret & Clune 2015, https://arxiv.org/abs/1504.04909): the best genome of every cell of measures."""
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from evomerge.options import Option
 from evomerge.search.searchers import ONE, Proposal, SearcherSpec, Selection, initial_population, generator
 
 
-class MapElites:
+class MyElites:
     """Mutates elites by Gaussian noise; told in any order and number, it knows each proposal's latest values."""
 
-    name = "map_elites"
+    name = "my_elites"
 
     def __init__(self, problem, settings):
         self.problem, self.settings = problem, settings
@@ -77,12 +77,12 @@ class MapElites:
 
 
 SEARCHER = SearcherSpec(
-    name="map_elites",
+    name="my_elites",
     title="MAP-Elites (Mouret & Clune 2015)",
     objectives=ONE,
     constraints="native",
     handling="less violation first; only feasible elites have children where there are any",
-    make=MapElites,
+    make=MyElites,
     options={
         "step": Option(0.1, None, float, "standard deviation of mutations", 0.001, 1.0),
         "cells": Option(8, None, int, "cells per measure", 1, 100),
@@ -97,19 +97,19 @@ from evomerge.contracts.searcher import SearcherContract
 from evomerge.search import searchers
 
 
-class TestMapElites(SearcherContract):
-    spec = searchers.load("map_elites")
+class TestMyElites(SearcherContract):
+    spec = searchers.load("my_elites")
 
 
 def test_is_found_by_its_name_and_offered_on_the_command_line():
     from evomerge.config.groups import choices
 
-    assert "map_elites" in searchers.names()
-    assert searchers.misfit("map_elites", 1)[0].startswith("searcher map_elites needs measures, which searches do not")
-    assert searchers.misfit("map_elites", 1, n_measures=2) == []
-    assert "map_elites" not in searchers.fitting(1)
-    assert choices()["searcher"]["map_elites"]["options"] == {"step": 0.1, "cells": 8}
-    assert "| `map_elites` | MAP-Elites (Mouret & Clune 2015) | one | native: less violation first" in searchers.table()
+    assert "my_elites" in searchers.names()
+    assert searchers.misfit("my_elites", 1)[0].startswith("searcher my_elites needs measures, measures=[t1.acc")
+    assert searchers.misfit("my_elites", 1, n_measures=2) == []
+    assert "my_elites" not in searchers.fitting(1)
+    assert choices()["searcher"]["my_elites"]["options"] == {"step": 0.1, "cells": 8}
+    assert "| `my_elites` | MAP-Elites (Mouret & Clune 2015) | one | native: less violation first" in searchers.table()
 """
 
 SEARCHES = """
@@ -143,6 +143,6 @@ def test_the_searcher_of_the_readme_keeps_the_contract_and_searches(bare: Apart,
 
 
 def test_a_new_searcher_keeps_the_contract(bare: Apart, tmp_path: Path) -> None:
-    """With measures, told in pieces and corrected, which none of ours does all at once."""
-    code, printed = run_tests_in_a_copy(bare, tmp_path, {"search/searchers/map_elites.py": MAP_ELITES}, TEST)
+    """With measures, told in pieces and corrected."""
+    code, printed = run_tests_in_a_copy(bare, tmp_path, {"search/searchers/my_elites.py": MY_ELITES}, TEST)
     assert code == 0, printed[-3000:]

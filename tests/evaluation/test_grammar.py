@@ -6,9 +6,11 @@ import pytest
 
 from evomerge.config.value_types import metric_texts
 from evomerge.errors import InputError
+from evomerge.evaluation import Measure
 from evomerge.evaluation.grammar import (
     default_objectives,
     read_constraints,
+    read_measures,
     read_objectives,
     safety_constraints,
 )
@@ -157,3 +159,25 @@ def test_safety_of_what_is_not_there_or_has_no_points_is_refused() -> None:
     assert "there is no task 'srot' in this run; did you mean 'sort'?" in absent
     assert "qa has no accuracy, of which points can be lost; name its metric, qa.METRIC (f1,custom)" in unclear
     assert "task 'sort' has no metric 'ac'" in metric
+
+
+def test_measures_are_metrics_or_sums_with_a_range_where_one_is_given() -> None:
+    metrics = {"a.acc": True, "b.acc": True, "b.loss": False}
+    plain, ranged, summed = read_measures(
+        ["a.acc", "b.acc  from 0 to .75", "0.5*a.acc + 0.5*b.acc from -1 to 1e0"], metrics
+    )
+    assert plain == Measure("a.acc", ((1.0, "a.acc"),))
+    assert ranged == Measure("b.acc", ((1.0, "b.acc"),), 0.0, 0.75)
+    assert summed == Measure("0.5*a.acc + 0.5*b.acc", ((0.5, "a.acc"), (0.5, "b.acc")), -1.0, 1.0)
+    assert summed.value({"a.acc": 0.2, "b.acc": 0.6}) == pytest.approx(0.4)
+    assert [Measure.from_json(measure.to_json()) for measure in (plain, ranged)] == [plain, ranged]
+
+
+def test_everything_that_is_wrong_with_measures_is_told_at_once() -> None:
+    with pytest.raises(InputError) as caught:
+        read_measures(["a.ac", "b.acc from 1 to 0", "a.acc", "a.acc from 0 to 1"], {"a.acc": True, "b.acc": True})
+    assert [problem.split(":")[0] for problem in caught.value.problems] == [
+        "measure 'a.ac'",
+        "measure 'b.acc from 1 to 0'",
+        "measure 'a.acc' is given twice",
+    ]

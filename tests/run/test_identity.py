@@ -36,6 +36,8 @@ INSIDE = {
     "objectives": "objectives",
     "constraints": "constraints",
     "safety": "constraints",
+    "measures": "measures",
+    "cells": "cells",
     "patterns": "genome.patterns",
     "layer_pattern": "genome.layer_pattern",
     "unmatched": "unmatched",
@@ -186,6 +188,8 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         *read,
         *fewer,
         *paths,
+        "measures",
+        "cells",
     }
     assert set(inside) == set(INSIDE) - alone
     started = identity(family, start_from=finished)  # by itself: such a run has the same models and method
@@ -199,6 +203,9 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
     ruled = {"genome.weights": "metric", "genome.averaging": "sma", "genome.metrics": "[1, 2]"}
     followed = identity(family, base=str(family.folder / "base"), **ruled)
     assert not [name for name in rules if at(plain, INSIDE[name]) == at(followed, INSIDE[name])]
+    kept = {"searcher": "map_elites", "objectives": "[first.acc]"}
+    spread, finer = (identity(family, **kept, **own) for own in ({}, {"measures": "[second.acc]", "cells": 4}))
+    assert {name for name in spread if spread[name] != finer[name]} == {"measures", "cells"}
     gone = {"genome.layers": "removed", "genome.fewer": "[1, 1]", "genome.influence": "[0.2, 0.1]"}
     shorter = identity(family, base=str(family.folder / "base"), **gone)
     assert not [name for name in fewer if at(plain, INSIDE[name]) == at(shorter, INSIDE[name])]

@@ -10,7 +10,7 @@ from tests.run.family import ROOT
 
 # Only where a run goes on with other versions than it began with, where not all candidates are asked all items, and
 # where steps follow the merge, and where statistics are read.
-SOMETIMES = {"versions_at_start", "allocation", "post", "statistics"}
+SOMETIMES = {"versions_at_start", "allocation", "post", "statistics", "measures", "cells"}
 
 
 def test_readme_tells_the_fields(finished: Path) -> None:

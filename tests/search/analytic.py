@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge.contracts._searcher.cases import expert_pool
-from evomerge.evaluation import Constraint, Failure, Job, Objective, Outcome, Response
+from evomerge.evaluation import Constraint, Failure, Job, Measure, Objective, Outcome, Response
 from evomerge.genome import GenomeSettings, GenomeSpec, build
 from evomerge.recipe import CheckpointRef, Coefficient, Group, ParameterGroups, Recipe
 from evomerge.search import (
@@ -41,6 +41,7 @@ ITEMS = {
     "test": {"north": tuple(f"tn{i}" for i in range(7)), "south": tuple(f"ts{i}" for i in range(7))},
 }
 NORTH = Objective("north.acc", ((1.0, "north.acc"),), True)
+MEASURES = (Measure("north.acc", ((1.0, "north.acc"),)), Measure("south.loss", ((1.0, "south.loss"),)))
 SOUTH = Objective("south.loss", ((1.0, "south.loss"),), False)
 
 
@@ -177,6 +178,8 @@ def plan(
         starts=starts,
         budgets=budgets,
         pool=pool,
+        measures=MEASURES if searchers.load(searcher).measures else (),
+        cells=4,
         **settings,
     )
 

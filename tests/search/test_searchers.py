@@ -202,7 +202,7 @@ def test_declarations_are_read_without_loading_the_algorithms() -> None:
     """So that a command line is checked at once."""
     code = (
         "import sys; from evomerge.search import searchers; [searchers.load(name) for name in searchers.names()]; "
-        "print(sorted({'pymoo', 'cma', 'torch'} & set(sys.modules)))"
+        "print(sorted({'pymoo', 'cma', 'ribs', 'torch'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -149,6 +149,9 @@ def _tasks(assembly: Assembly) -> Iterator[str]:
         yield f"objective {objective.label} ({'higher' if objective.higher_is_better else 'lower'} is better)"
     for constraint in assembly.constraints:
         yield f"constraint {constraint.label}"
+    for one in assembly.measures:
+        ends = "what base and experts reach" if one.low is None else f"{one.low:g} to {one.high:g}"
+        yield f"measure {one.label}: {assembly.config.cells} cells over {ends}"
     if assembly.config.confirm.finalists and assembly.scaled:
         scales = ", ".join(name.removeprefix(SCALED) for name in assembly.scaled)
         yield f"reference without a search: task arithmetic with the best of the scales {scales} on the search items"

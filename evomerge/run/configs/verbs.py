@@ -169,7 +169,9 @@ class ExportConfig:
 
     run: str = field(metadata=RUN_FOLDER)
     member: str = field(
-        metadata=setting("an id from front.json, knee, best:TASK, weights:0.7,0.3 or reference:0.6,0.5")
+        metadata=setting(
+            "an id from front.json, knee, best:TASK, weights:0.7,0.3, reference:0.6,0.5, or an elite, cell:3-7"
+        )
     )
     out: str = field(metadata=OUT_FOLDER)
     max_shard_size: int = field(default=5_000_000_000, metadata=SHARD_SIZE)

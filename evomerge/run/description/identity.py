@@ -51,7 +51,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         "constraints": [constraint.to_json() for constraint in assembly.constraints],
         **({"unmatched": config.unmatched} if config.unmatched != "refuse" else {}),
         **({"embeddings": template.embeddings} if template.embeddings != "merge" else {}),
-        **_tokenizer(assembly),
+        **(_tokenizer(assembly) | measures_json(assembly)),
         **({"statistics": list(template.statistics)} if template.statistics else {}),
         "functions": {function.name: function.content for function in assembly.functions},
         "fitness": {name: plain(value) for name, value in fitness.items() if name not in _NOT_IDENTITY}
@@ -79,6 +79,13 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
         },
         **_executor(config.executor),
     }
+
+
+def measures_json(assembly: Assembly) -> dict[str, Any]:
+    """The measures and cells of an archive of elites, where one is kept."""
+    if not assembly.measures:
+        return {}
+    return {"measures": [measure.to_json() for measure in assembly.measures], "cells": assembly.config.cells}
 
 
 def worded(identity: Mapping[str, Any], tasks: Sequence[Any], stored: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from evomerge.evaluation import SPLITS
 from evomerge.post import Step
 from evomerge.recipe import ModelRef
 from evomerge.run.assemble import Assembly
+from evomerge.run.description.identity import measures_json
 from evomerge.run.model_folder.card import licence_of
 from evomerge.run.run_config import child_seed
 
@@ -37,8 +38,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
             "summary": assembly.method.summary,
             "paper": assembly.method.paper,
         },
-        **({"post": [_step(step) for step in assembly.outputs.steps]} if template.post else {}),
-        **({"statistics": statistics} if (statistics := _statistics(assembly)) else {}),
+        **_further(assembly),
         "models": [_model(ref, assembly) for ref in assembly.experts],
         "base": _model(assembly.known(config.base), assembly) if config.base else None,
         "genome": {
@@ -53,6 +53,7 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
         "starts": list(assembly.start_names),
         "objectives": [objective.to_json() for objective in assembly.objectives],
         "constraints": [constraint.to_json() for constraint in assembly.constraints],
+        **measures_json(assembly),
         "tasks": {
             task: {"items": {split: len(items[split][task]) for split in SPLITS}, "metrics": keys}
             | ({"cluster": suite.cluster_fields[task]} if task in suite.cluster_fields else {})
@@ -71,6 +72,12 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
         "budgets": asdict(config.budgets),
         "warnings": list(assembly.warnings),
     }
+
+
+def _further(assembly: Assembly) -> dict[str, Any]:
+    """Steps and statistics, where there are any."""
+    steps = [_step(step) for step in assembly.outputs.steps] if assembly.template.post else []
+    return {key: own for key, own in (("post", steps), ("statistics", _statistics(assembly))) if own}
 
 
 def _statistics(assembly: Assembly) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from evomerge.analysis.allocation.racing import Part
 from evomerge.analysis.allocation.shrinkage import shrunk
 from evomerge.analysis.contributions import group_weights
 from evomerge.errors import InputError
-from evomerge.evaluation import EXPERT, Constraint, Evaluation, Objective
+from evomerge.evaluation import EXPERT, Constraint, Evaluation, Measure, Objective, keys_of
 from evomerge.search.allocation.book import AnswerBook, Column
 from evomerge.search.allocation.estimate import Estimates
 from evomerge.search.allocation.pooled import PoolMeans
@@ -53,6 +53,7 @@ class Scores:
         book: The answers.
         baselines: Evaluations of the baselines on the whole pool: what groups are made of is read off them.
         settings: The estimator, and the smooth metric that ranks candidates of a batch where its ceiling allows.
+        measures: What an archive of elites is spread over.
 
     Attributes:
         objectives: What to improve.
@@ -70,10 +71,12 @@ class Scores:
         book: AnswerBook,
         baselines: Iterable[Evaluation],
         settings: AllocationSettings,
+        measures: Sequence[Measure] = (),
     ) -> None:
         self._proxy = settings.proxy
         self._blends: dict[Column, Blend] = {}
         self.objectives = tuple(objectives)
+        self.measures = tuple(measures)
         self.estimator = settings.estimator
         self._book = book
         scored = [evaluation for evaluation in baselines if evaluation.error is None]
@@ -81,15 +84,15 @@ class Scores:
         self._means = PoolMeans(settings, book, experts)
         self._sizes = {task: len(ids) for task, ids in book.pool.items()}
         self._units = {task: int(codes.max()) + 1 for task, codes in book.codes.items()}
-        keys = [key for objective in objectives for _, key in objective.terms]
+        keys = keys_of(objectives, measures)
         keys += [constraint.metric for constraint in constraints]
         self.keys = tuple(dict.fromkeys(keys))
         self._shares = {key: self._shared(key, scored) for key in self.keys}
         self._check()
 
     def _check(self) -> None:
-        """Raises an error if the estimator does not fit an objective; constraints have weighted means then."""
-        keys = dict.fromkeys(key for objective in self.objectives for _, key in objective.terms)
+        """Raises an error if the estimator fits no objective or measure; constraints have weighted means."""
+        keys = dict.fromkeys(keys_of(self.objectives, self.measures))
         columns = dict.fromkeys((task, key.rpartition(".")[2]) for key in keys for task in self._parts_of(key))
         found = [(".".join(column), problem) for column in columns for problem in self._means.misfit(column)]
         if found:
@@ -197,6 +200,10 @@ class Scores:
         """The parts of each objective, less being better."""
         return [self.parts(terms, evaluations, prefix, blended=True) for terms in self._signed()]
 
+    def measured(self, evaluations: Sequence[Evaluation], prefix: Prefix) -> list[list[Part]]:
+        """The parts of each measure in natural units, of the metrics themselves."""
+        return [self.parts(measure.terms, evaluations, prefix) for measure in self.measures]
+
     def _signed(self) -> list[Terms]:
         return [[(-w if o.higher_is_better else w, key) for w, key in o.terms] for o in self.objectives]
 
@@ -205,21 +212,25 @@ class Scores:
         return self._book.counts(self._book.rows([evaluation.digest for evaluation in evaluations]))
 
     def pooled(self, evaluations: Sequence[Evaluation]) -> list[Estimates]:
-        """Each objective, less being better, by the estimator from all that candidates have answered.
+        """Each objective, less being better, then each measure, by the estimator from all that was answered.
 
         Errors of metrics of one task are added as if they went together, those of tasks as independent.
         """
         rows = self._book.rows([evaluation.digest for evaluation in evaluations])
-        return [self._summed(terms, evaluations, rows) for terms in self._signed()]
+        found = [self._summed(terms, evaluations, rows, blended=True) for terms in self._signed()]
+        return found + [self._summed(m.terms, evaluations, rows, blended=False) for m in self.measures]
 
-    def _summed(self, terms: Terms, evaluations: Sequence[Evaluation], rows: NDArray[np.int_]) -> Estimates:
+    def _summed(
+        self, terms: Terms, evaluations: Sequence[Evaluation], rows: NDArray[np.int_], *, blended: bool
+    ) -> Estimates:
         value, errors = np.zeros(len(rows)), dict[str, NDArray[np.float64]]()
         for weight, key in terms:
             shares, metric = self._parts_of(key), key.rpartition(".")[2]
             if not shares:
                 value = value + weight * np.array([evaluation.metrics[key] for evaluation in evaluations])
             for task, share in shares.items():
-                own = self._means.of((task, metric), rows, self._blended_answers((task, metric)))
+                answers = self._blended_answers((task, metric)) if blended else None
+                own = self._means.of((task, metric), rows, answers)
                 value = value + weight * share * own.value
                 errors[task] = errors.get(task, 0.0) + abs(weight * share) * own.se
         return Estimates(value, np.sqrt(sum((own**2 for own in errors.values()), np.zeros(len(rows)))))

@@ -27,7 +27,7 @@ def told(
     scores: Scores,
     constraints: Sequence[Constraint],
     baselines: Mapping[str, Evaluation],
-) -> tuple[Matrix, Matrix, Matrix]:
+) -> tuple[Matrix, Matrix, Matrix, Matrix]:
     """The values of a batch, from the items that its candidates share, or from all answers where an estimator says so.
 
     The mean is taken over the batch's own items (`joined`). Any other estimator makes candidates comparable that were
@@ -40,29 +40,31 @@ def told(
         baselines: Name to evaluation of those that could be scored.
 
     Returns:
-        Objectives to minimise ``(n, m)``, their standard errors, and violations ``(n, constraints)``; 0 in rows of
-        failed candidates.
+        Objectives to minimise ``(n, m)``, their standard errors, violations ``(n, constraints)`` and measures
+        ``(n, measures)``; 0 in rows of failed candidates.
     """
-    n, m, failed = len(entrants.recipes), len(scores.objectives), entrants.failed()
-    F, se, missed = np.zeros((n, m)), np.zeros((n, m)), np.zeros((n, len(constraints)))
+    failed = entrants.failed()
+    n, m, k = len(entrants.recipes), len(scores.objectives), len(scores.measures)
+    values, se, missed = np.zeros((n, m + k)), np.zeros((n, m + k)), np.zeros((n, len(constraints)))
     good = [(rows[~failed[rows]], prefix) for rows, prefix in entrants.rungs]
     asked = [(rows, prefix, [entrants.found[row] for row in rows]) for rows, prefix in good if len(rows)]
     if not asked:
-        return F, se, missed
+        return values[:, :m], se[:, :m], missed, values[:, m:]
     if scores.estimator == MEAN:
-        parts = [scores.minimised(found, prefix) for _, prefix, found in asked]
-        for column in range(m):
+        parts = [scores.minimised(found, prefix) + scores.measured(found, prefix) for _, prefix, found in asked]
+        for column in range(m + k):
             rungs = [(rows, own[column]) for (rows, _, _), own in zip(asked, parts, strict=True)]
-            F[:, column], se[:, column] = joined(rungs, n)
+            values[:, column], se[:, column] = joined(rungs, n)
     else:
         rows, _, found = asked[0]
         groups = np.array([entrants.genomes[row] is None for row in rows], dtype=int)
         for column, own in enumerate(scores.pooled(found)):
             se[rows, column] = own.se
-            F[rows, column] = levelled(own.value, own.se, scores.answered(found), groups)
+            values[rows, column] = levelled(own.value, own.se, scores.answered(found), groups)
     for rows, prefix, found in asked:
         missed[rows] = violations(constraints, scores, baselines, found, prefix)
-    return np.where(failed[:, None], 0.0, F), se, missed
+    values = np.where(failed[:, None], 0.0, values)
+    return values[:, :m], se[:, :m], missed, values[:, m:]
 
 
 def joined(rungs: Sequence[tuple[NDArray[np.int_], Sequence[Part]]], n: int) -> tuple[Vector, Vector]:

@@ -120,11 +120,20 @@ def fitting(n_obj: int) -> tuple[str, ...]:
     return tuple(name for name in names() if load(name).fits(n_obj) and not load(name).measures)
 
 
-def misfit(name: str, n_obj: int, n_measures: int = 0) -> list[str]:
-    """Why a searcher does not take this number of objectives or measures, and which ones do; empty if it does."""
+def misfit(name: str, n_obj: int, n_measures: int | None = 0) -> list[str]:
+    """Why a searcher does not take this number of objectives or measures, and which ones do; empty if it does.
+
+    Args:
+        name: Its name.
+        n_obj: Number of objectives.
+        n_measures: Number of measures; None as long as a searcher that needs some may get them by default.
+    """
     spec = load(name)
-    if spec.measures and not n_measures:
-        return [f"searcher {name} needs measures, which searches do not take yet; use {', '.join(fitting(n_obj))}"]
+    if spec.measures and n_measures == 0:
+        return [f"searcher {name} needs measures, measures=[t1.acc,t2.acc]; without: {', '.join(fitting(n_obj))}"]
+    if n_measures and not spec.measures:
+        able = ", ".join(other for other in names() if load(other).measures)
+        return [f"measures: searcher {name} keeps no archive over measures; leave them out, or use {able}"]
     if spec.fits(n_obj):
         return []
     count = f"there are {n_obj}" if n_obj != 1 else "there is 1"

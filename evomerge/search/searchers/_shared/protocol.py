@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.analysis.grid import Grid
 from evomerge.recipe import Recipe
 from evomerge.search.searchers._shared.pool import ExpertPool
 
@@ -36,7 +37,7 @@ class Problem:
         n_obj: Number of objectives.
         n_con: Number of constraints ``G <= 0``, 0 or more.
         starts: Genomes that the initial population holds, ``(k, n_var)``; ``k`` may be 0.
-        n_measures: Number of measures (behaviour descriptors), 0 where none are taken.
+        grid: The cells over the measures (behaviour descriptors) of an archive of elites; None where none are taken.
         pool: The experts, for searchers that propose recipes; None where there are none to choose among.
     """
 
@@ -44,12 +45,17 @@ class Problem:
     n_obj: int
     n_con: int = 0
     starts: Array = field(default_factory=lambda: np.zeros((0, 0)))
-    n_measures: int = 0
+    grid: Grid | None = None
     pool: ExpertPool | None = None
 
     def __post_init__(self) -> None:
         """Gives the starts their shape."""
         object.__setattr__(self, "starts", np.asarray(self.starts, dtype=np.float64).reshape(-1, self.n_var))
+
+    @property
+    def n_measures(self) -> int:
+        """Number of measures, 0 where none are taken."""
+        return 0 if self.grid is None else len(self.grid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +92,8 @@ class Observation:
         G: Constraints, met where 0 or less, ``(n_con,)``. In a search the last one says whether the candidate could be
             scored: it is above every violation seen where it could not, else 0.
         se: Standard errors of ``F``, ``(n_obj,)``; None where unknown, as where all candidates answer all items.
-        measures: Behaviour descriptors, ``(n_measures,)``; None where none are taken.
+        measures: Behaviour descriptors in natural units, ``(n_measures,)``, over the same items as ``F``; of a
+            candidate that could not be scored, the low ends of the grid. None where none are taken.
         items: Number of items behind the values; 0 where unknown.
     """
 

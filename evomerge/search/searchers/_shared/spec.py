@@ -68,8 +68,8 @@ class SearcherSpec:
             is to be said.
         retell: Whether a proposal may be told again with corrected values. A searcher that keeps candidates beyond a
             batch (`Selection.kept`) has to, or it compares values on different items.
-        measures: Whether it needs measures (behaviour descriptors). Reserved: the loop supplies none, so such a
-            searcher is refused.
+        measures: Whether it needs measures (behaviour descriptors): it keeps an archive of elites over them, which is
+            then the result of a search. With several objectives the measures are these, in their order.
         recipes: Whether it proposes recipes made of the experts of the problem's pool, not genomes. The search's
             genome then only says what is frozen and fixed.
         stochastic: Whether its seed matters.

@@ -1,0 +1,1 @@
+"""Archives of elites: their facts and their picture."""

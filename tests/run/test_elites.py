@@ -1,0 +1,94 @@
+"""Archives of elites from the command line to the export's member, over recorded responses."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from evomerge.cli.main import main
+from evomerge.errors import InputError
+from evomerge.report import archives, write
+from evomerge.report.results import Results
+from evomerge.run.members import find_member
+from evomerge.store import RunStore
+
+WORDS = (
+    "experiment=example", "items_per_task=24", "test_items_per_task=24", "executor=recorded", "progress=none",
+    "executor.options.unknown=nearest", "evaluations=24",
+)  # fmt: skip
+BOTH = "objectives=['0.5*exam_a.acc + 0.5*exam_b.acc']"
+MEASURES = "measures=[exam_a.acc,'exam_b.acc from 0.5 to 1']"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search by MAP-Elites, to be read only."""
+    folder = tmp_path_factory.mktemp("elites") / "run"
+    assert main(["search", *WORDS, "searcher=map_elites", BOTH, MEASURES, "cells=6", f"run_dir={folder}"]) == 0
+    return folder
+
+
+def test_the_archive_holds_the_best_candidate_of_every_cell(run: Path) -> None:
+    store = RunStore.read(run)
+    (archive,) = archives(Results(store))
+    assert archive.grid.cells == 6
+    assert (archive.grid.low[1], archive.grid.high[1]) == (0.5, 1.0), "as it was given"
+    best: dict[tuple[int, ...], float] = {}
+    for e in store.evaluations("search"):
+        if e.name is None:
+            a, b = e.metrics["exam_a.acc"], e.metrics["exam_b.acc"]
+            cell = archive.grid.cell([a, b])
+            best[cell] = max(best.get(cell, 0.0), 0.5 * a + 0.5 * b)
+    assert {elite.cell: elite.quality for elite in archive.elites} == pytest.approx(best)
+    assert {"base", "expert_1", "expert_2", "uniform average"} <= set(archive.baselines)
+
+
+def test_the_report_shows_it_and_says_that_it_is_optimistic(run: Path) -> None:
+    written = json.loads((run / "archive.json").read_text())["archives"][0]
+    page, text = (run / "report.html").read_text(), (run / "report.md").read_text()
+    assert (run / "archive.png").stat().st_size > 5000
+    for elite in written["elites"]:
+        assert f'title="{elite["name"]}: ' in page
+        assert f"`{elite['name']}`" in text
+    assert "so these scores are optimistic" in page
+    assert "so these scores are optimistic" in text
+    assert all(path.exists() for path in write(run))
+
+
+def test_every_cell_is_a_member_by_its_name(run: Path) -> None:
+    store = RunStore.read(run)
+    (archive,) = archives(Results(store))
+    for elite in archive.elites:
+        assert elite.name == "cell:" + "-".join(str(place + 1) for place in elite.cell)
+        assert find_member(store, elite.name) == elite.digest
+    with pytest.raises(InputError, match=r"member: 'cell:9-9' has no elite.*cells with an elite are cell:"):
+        find_member(store, "cell:9-9")
+
+
+def test_measures_are_a_part_of_what_the_run_is(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = shutil.copytree(run, tmp_path / "run")
+    words = ["search", *WORDS, "searcher=map_elites", BOTH, f"run_dir={copy}"]
+    assert main([*words, "cells=6"]) == 2
+    assert "holds another run: measures is" in capsys.readouterr().err
+    assert main([*words, MEASURES]) == 2
+    assert "holds another run: cells is 6 there and 10 now" in capsys.readouterr().err
+    before = (copy / "evaluations.jsonl").read_bytes()
+    assert main([*words, MEASURES, "cells=6"]) == 0
+    assert (copy / "evaluations.jsonl").read_bytes() == before
+
+
+def test_what_does_not_fit_is_refused_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["search", *WORDS, f"run_dir={tmp_path / 'run'}"]
+    refusals = {
+        ("searcher=nsga2", "measures=[exam_a.acc]"): "measures: searcher nsga2 keeps no archive over measures",
+        ("searcher=map_elites", BOTH, "measures=[exam_c.acc]"): "measure 'exam_c.acc': there is no task 'exam_c'",
+        ("searcher=map_elites", BOTH, "measures=[exam_a.acc from 1 to 0]"): "expected a range from less to more",
+        ("searcher=map_elites", BOTH, "cells=1"): "cells: expected a whole number from 2 to 1000",
+    }
+    for more, problem in refusals.items():
+        assert main([*words, *more]) == 2
+        assert problem in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
