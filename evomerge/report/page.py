@@ -21,7 +21,7 @@ from markupsafe import Markup
 from evomerge.analysis import Interval
 from evomerge.analysis.importance import Share
 from evomerge.evaluation import SPLITS
-from evomerge.recipe import Recipe, values_of
+from evomerge.recipe import Recipe, values_of, without_values
 from evomerge.report import wording
 from evomerge.report.facts import Facts
 from evomerge.report.members import BEATS, SAME, WORSE, Member
@@ -193,14 +193,16 @@ def coefficients(facts: Facts, most: int = _MOST_COEFFICIENTS) -> dict[str, Any]
     recipe = Recipe.from_json(facts.members[0].recipe)
     labels = [model.get("label") for model in facts.manifest.get("models") or ()]
     sources = [source.label for source in recipe.sources]
+    known = not any(isinstance(source, Recipe) for source in recipe.sources)
     values = values_of(recipe)
     names = list(values)
     each = sum(array.size for array in values.values())
-    alike = facts.members[0].recipe["groups"]
-    shown = [m for m in facts.members if m.recipe["groups"] == alike][: max(1, most // max(1, each))]
+    alike = without_values(recipe)  # others, of elites or with noise, have values of something else
+    shown = [m for m in facts.members if without_values(Recipe.from_json(m.recipe)) == alike]
+    shown = shown[: max(1, most // max(1, each))]
     return {
         "groups": recipe.groups.to_json()["groups"],
-        "models": labels if len(labels) == len(sources) and all(labels) else sources,
+        "models": labels if known and len(labels) == len(sources) and all(labels) else sources,
         "names": names,
         "values": {member.id: _arrays(values_of(Recipe.from_json(member.recipe)), names) for member in shown},
     }

@@ -257,7 +257,7 @@ class _Search:
     def _entered(self, number: int, criteria: Criteria, play: Play) -> bool:
         """Goes over to a further round; False where there is nothing to merge in it."""
         plan, candidates = self._plan, play.current(self._candidates)
-        chosen = self._elites.choose(criteria, candidates, plan.rounds.elites, self._asks, plan.genome)
+        chosen = self._elites.choose(criteria, candidates, plan.rounds.wanted(number), self._asks, plan.genome)
         if not chosen:
             return False
         assert plan.next_space is not None

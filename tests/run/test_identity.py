@@ -62,7 +62,7 @@ INSIDE = {
     **{f"searcher.{name}": f"searcher.{name}" for name in ("name", "population", "options")},
     "mode": "mode",
     "rounds": "rounds.count",
-    **{f"round.{name}": f"rounds.{name}" for name in ("elites", "experts", "evaluations")},
+    **{f"round.{name}": f"rounds.{name}" for name in ("elites", "experts", "evaluations", "last", "noise")},
     "allocation.policy": "allocation.policy.name",
     "allocation.options": "allocation.policy.carried",
     "allocation.race": "allocation.race.name",
@@ -200,6 +200,11 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
     several = identity(family, base=str(family.folder / "base"), **more)
     assert {name for name in several if several[name] != plain.get(name)} == {"rounds"}
     assert several["rounds"] == {"count": 2, "elites": 3, "experts": True, "evaluations": 12}
+    more |= {"round.last": "noise", "round.noise": "{rank: 2}"}
+    noisy = identity(family, base=str(family.folder / "base"), **more)
+    assert {name: value for name, value in noisy["rounds"].items() if name not in several["rounds"]} == {
+        "last": "noise", "noise": {"rank": 2},
+    }  # fmt: skip
     ruled = {"genome.weights": "metric", "genome.averaging": "sma", "genome.metrics": "[1, 2]"}
     followed = identity(family, base=str(family.folder / "base"), **ruled)
     assert not [name for name in rules if at(plain, INSIDE[name]) == at(followed, INSIDE[name])]

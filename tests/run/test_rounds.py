@@ -91,6 +91,42 @@ def test_an_export_of_the_last_round_is_the_candidate(bred: Path, tmp_path: Path
     assert all(source.label in card for source in recipe.sources)
 
 
+NOISE = {"round__last": "noise", "round__noise": "{directions: 3, rank: 2, size: 0.4}", "rounds": 2}
+
+
+def test_noise_around_the_best_is_searched_and_exported_without_what_the_run_kept(
+    family: Family, tmp_path: Path
+) -> None:
+    """Replayed from a part of its records it is the same; the first candidate of the round is the best itself."""
+    run, changes = tmp_path / "run", {**ROUNDS, **NOISE, "evaluations": 12, "objectives": "[first.gold_prob]"}
+    changes |= {"searcher": "cmaes", "searcher__population": 5}
+    assert family.search(run, **changes) == 0
+    whole, found = (run / "evaluations.jsonl").read_bytes(), candidates(run)
+    noisy = found[SHARE:]
+    assert {(own.method, own.post[0].name, own.sources) for own in noisy} == {("linear", "noise", noisy[0].sources)}
+    assert noisy[0].sources[0] in found[:SHARE]
+    assert set(noisy[0].post[0].coefficients) == {"c1", "c2", "c3"}
+    log = run / "records" / "main.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[: 4 + SHARE + 3]))
+    assert family.search(run, **changes) == 0
+    assert (run / "evaluations.jsonl").read_bytes() == whole
+    own = {own.digest: own for own in noisy}
+    member = next((one for one in evomerge.Run(run).front if one.digest in own), None)
+    recipe = own[member.digest] if member else noisy[-1]
+    recipe.save(tmp_path / "recipe.json")
+    assert main(["merge", f"recipe={tmp_path / 'recipe.json'}", f"out={tmp_path / 'out'}"]) == 0
+    written, merger = open_source(tmp_path / "out"), Merger(Checkpoints.open(recipe))
+    best, changed = merger.as_source(recipe.sources[0]), 0
+    for name, tensor in merger.stream(recipe):
+        assert torch.equal(written.tensor(name), tensor), name
+        assert torch.equal(best.tensor(name), tensor) or tensor.dim() == 2, "vectors stay as they were"
+        changed += not torch.equal(best.tensor(name), tensor)
+    assert changed > 0
+    first = Merger(Checkpoints.open(noisy[0]))
+    if not any(values.any() for values in noisy[0].post[0].coefficients.values()):
+        assert all(torch.equal(first.as_source(noisy[0].sources[0]).tensor(n), t) for n, t in first.stream(noisy[0]))
+
+
 def test_check_says_what_the_rounds_are(family: Family, capsys: pytest.CaptureFixture[str]) -> None:
     words = family.words("nowhere", **{**ROUNDS, "round__experts": True})
     assert main(["check", "--headers", *words]) == 0
@@ -116,3 +152,6 @@ def test_what_does_not_go_with_rounds_is_refused_at_once(
     each = refused(genome__fixed="{'*': {weight: [0.5, 0.5]}}", post="[scale]", round__elites=3)
     assert "rounds: round 2: genome.fixed.*: weight is" in each
     assert "rounds: expected" in refused(rounds=9)
+    told = refused(**{**NOISE, "base": "null", "method": "linear", "round__noise": "{rank: 0, seed: 3}"})
+    assert "rounds: round.last=noise: noise is as long as a part of the delta" in told
+    assert "rounds: round.noise: post[0]: step noise: option rank is 0" in told

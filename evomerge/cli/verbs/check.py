@@ -115,7 +115,12 @@ def _rounds(assembly: Assembly) -> Iterator[str]:
     experts = f" and the {len(assembly.experts)} experts" if rounds.experts else ""
     yield f"rounds: {rounds.count}, of {rounds.evaluations} candidates each but the last, which has what is left"
     for number, genes in enumerate(assembly.later, 2):
-        yield f"  round {number} merges at most {rounds.elites} elites{experts}: {genes} genes"
+        merged = (
+            "adds low-rank noise to the best"
+            if rounds.is_noise(number)
+            else (f"merges at most {rounds.elites} elites{experts}")
+        )
+        yield f"  round {number} {merged}: {genes} genes"
     yield "  the models of a round's elites are made once, and kept as far as what methods prepare has room"
 
 

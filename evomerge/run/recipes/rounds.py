@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from evomerge import methods
 from evomerge.errors import Findings, InputError
-from evomerge.genome import KEPT, GenomeSpec, few_for
+from evomerge.genome import KEPT, GenomeSettings, GenomeSpec, few_for
 from evomerge.genome.automatic import FEW
 from evomerge.genome.weight_rules import FREE
 from evomerge.merging import Checkpoints, Merger
@@ -26,8 +27,8 @@ from evomerge.run.recipes.steps import WrittenSteps
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.statistics.required import Required
 from evomerge.run.statistics.search_texts import keyed_spec
-from evomerge.search import Budgets, Space, factory, searchers
-from evomerge.search.rounds.settings import NextSpace
+from evomerge.search import Budgets, SearcherFactory, Space, factory, searchers
+from evomerge.search.rounds.settings import NOISE, NextSpace
 from evomerge.store import RunStore
 
 __all__ = ["genes", "later_spaces", "settled"]
@@ -84,11 +85,24 @@ def _problems(config: RunConfig, method: MergeMethod) -> list[str]:
             f"method {method.name} merges at most {most} models, so that there is no room for elites beside experts",
         ),
     }
+    if config.round.last == NOISE:
+        paths = last.layers != KEPT
+        why = (
+            "the last round is of paths through layers"
+            if paths
+            else "noise is as long as a part of the delta from base="
+        )
+        refused["round.last=noise"] = (paths or config.base is None, why)
     found = [f"rounds: {key}: {why}; leave one of them out" for key, (given, why) in refused.items() if given]
     numbers = [f"method_options.{name}" for name in model_numbers(method.options, options)]
     with contextlib.suppress(InputError):  # which is said elsewhere
         numbers += WrittenSteps.read(config.post).model_numbers
     found += [f"rounds: {name} is the number of a model, and elites are others; leave it out" for name in numbers]
+    try:
+        if "seed" in WrittenSteps.read([{"step": NOISE, **config.round.noise}]).fixed or "seed" in config.round.noise:
+            found.append("rounds: round.noise.seed follows from seed; leave it out")
+    except InputError as error:
+        found += [f"rounds: round.noise: {problem}" for problem in error.problems]
     if any(need.of == "models" or need.texts == "own" for need in method.needs(options)):
         found.append(
             f"rounds: method {method.name} reads statistics of the models that it merges, and none are collected of "
@@ -139,6 +153,10 @@ def later_spaces(
     """
 
     def space(number: int, elites: Sequence[Recipe]) -> Space:
+        seeded = replace(searcher_settings(config), seed=child_seed(config.seed, f"search of round {number}"))
+        search = factory(config.searcher.name, seeded)
+        if config.round.is_noise(number):
+            return _noise_space(config, checkpoints, elites[0], search)
         refs = {ref.place: ref for ref in checkpoints.by_ref}
         experts = [refs[ref.place] for ref in config.models] if config.round.experts else []
         own = _of_round(config, number)
@@ -146,8 +164,7 @@ def later_spaces(
         spec = spec_over(own, checkpoints, method, [*elites, *experts], masks)
         names, starts = known_starts(checkpoints, spec, method, None, replace(config, run_dir=None))
         kept = [row for row, name in enumerate(names) if not name.startswith("model:") or _is_first(name)]
-        seeded = replace(searcher_settings(config), seed=child_seed(config.seed, f"search of round {number}"))
-        return Space(keyed_spec(spec, statistics), factory(config.searcher.name, seeded), starts[kept])
+        return Space(keyed_spec(spec, statistics), search, starts[kept])
 
     return space
 
@@ -156,6 +173,18 @@ def _of_round(config: RunConfig, number: int) -> RunConfig:
     """The search as it is in one of its rounds; no step follows where nothing is merged."""
     settings = config.genome.of_round(number, config.round.count)
     return replace(config, genome=settings, post=config.post if settings.merges else ())
+
+
+def _noise_space(config: RunConfig, checkpoints: Checkpoints, best: Recipe, search: SearcherFactory) -> Space:
+    """The space of noise around one recipe, in the groups of the search that are not frozen."""
+    plain, method = GenomeSettings(), methods.load("linear")
+    genome = replace(config.genome, fixed={}, bounds={}, shared=(), modules=plain.modules)
+    step = {"step": NOISE, **config.round.noise, "seed": child_seed(config.seed, NOISE)}
+    own = replace(
+        config, method=method.name, method_options={}, post=(step,), genome=genome, embeddings="merge", run_dir=None
+    )
+    spec = spec_over(own, checkpoints, method, [best], 0)
+    return Space(spec, search, known_starts(checkpoints, spec, method, None, own)[1])
 
 
 def _is_first(name: str) -> bool:
@@ -186,7 +215,7 @@ def _genes(
     elites = [spec.decode(np.full(spec.n_var, 0.5 + 0.4 * place / count)) for place in range(count)]
     for number in range(2, config.round.count + 1):
         try:
-            genome = space(number, elites).genome
+            genome = space(number, elites[: config.round.wanted(number)]).genome
             check_paths(_of_round(config, number), checkpoints, genome)
             Merger(checkpoints).plan(genome.decode(np.full(genome.n_var, 0.5)))
         except InputError as error:

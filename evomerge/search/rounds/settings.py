@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,8 +14,9 @@ from evomerge.recipe import Recipe
 from evomerge.search.searchers import SearcherFactory
 from evomerge.settings import setting
 
-__all__ = ["NextSpace", "RoundSettings", "Space"]
+__all__ = ["MERGE", "NOISE", "NextSpace", "RoundSettings", "Space"]
 
+MERGE, NOISE = "merge", "noise"
 MOST = 5  # rounds: a recipe of the fifth has elites inside elites inside elites inside elites
 
 
@@ -29,6 +30,8 @@ class RoundSettings:
         experts: Whether the experts are among the models of later rounds, too.
         evaluations: Candidates of each round but the last, which takes what the budget leaves; None, only before a run
             has begun, for equal shares of the budget.
+        last: The last round: ``merge`` is like the others, ``noise`` adds low-rank noise to the best so far.
+        noise: Options of the step `noise` there.
     """
 
     count: int = field(
@@ -46,9 +49,27 @@ class RoundSettings:
         metadata=setting("candidates of each round but the last; null: equal shares of the budget", low=1),
     )
 
+    last: str = field(
+        default=MERGE,
+        metadata=setting("the last round: noise adds low-rank noise to the best merge so far", choices=(MERGE, NOISE)),
+    )
+    noise: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata=setting("options of the step noise in the last round: {directions: 16, rank: 1, size: 0.1}"),
+    )
+
+    def is_noise(self, number: int) -> bool:
+        """Whether a round adds noise to one recipe."""
+        return self.last == NOISE and 1 < number == self.count
+
+    def wanted(self, number: int) -> int:
+        """How many elites a round takes at most."""
+        return 1 if self.is_noise(number) else self.elites
+
     def to_json(self) -> dict[str, Any]:
         """The settings as a JSON object, for a run's identity."""
-        return asdict(self)
+        found = asdict(self) | {"noise": dict(self.noise)}
+        return {name: found[name] for name in found if self.last == NOISE or name not in ("last", "noise")}
 
 
 @dataclass(frozen=True, eq=False)
