@@ -123,8 +123,8 @@ def test_noise_around_the_best_is_searched_and_exported_without_what_the_run_kep
         changed += not torch.equal(best.tensor(name), tensor)
     assert changed > 0
     first = Merger(Checkpoints.open(noisy[0]))
-    if not any(values.any() for values in noisy[0].post[0].coefficients.values()):
-        assert all(torch.equal(first.as_source(noisy[0].sources[0]).tensor(n), t) for n, t in first.stream(noisy[0]))
+    assert not any(values.any() for values in noisy[0].post[0].coefficients.values())
+    assert all(torch.equal(first.as_source(noisy[0].sources[0]).tensor(n), t) for n, t in first.stream(noisy[0]))
 
 
 def test_check_says_what_the_rounds_are(family: Family, capsys: pytest.CaptureFixture[str]) -> None:
