@@ -86,13 +86,12 @@ def _problems(config: RunConfig, method: MergeMethod) -> list[str]:
         ),
     }
     if config.round.last == NOISE:
-        paths = last.layers != KEPT
-        why = (
-            "the last round is of paths through layers"
-            if paths
-            else "noise is as long as a part of the delta from base="
+        why = "noise is as long as a part of the delta from base="
+        refused["round.last=noise"] = (config.base is None, why)
+        refused["genome.layers"] = (
+            last.layers != KEPT,
+            "the last round is of noise, and paths through layers are, too",
         )
-        refused["round.last=noise"] = (paths or config.base is None, why)
     found = [f"rounds: {key}: {why}; leave one of them out" for key, (given, why) in refused.items() if given]
     numbers = [f"method_options.{name}" for name in model_numbers(method.options, options)]
     with contextlib.suppress(InputError):  # which is said elsewhere
