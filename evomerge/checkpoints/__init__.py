@@ -45,7 +45,7 @@ from evomerge.checkpoints.open import fingerprint_of, open_all, open_source
 from evomerge.checkpoints.renamed import in_form_of
 from evomerge.checkpoints.source import CheckpointSource, TensorSpec, stored_dtype
 from evomerge.checkpoints.tensor_files.arrays import map_arrays, write_arrays
-from evomerge.checkpoints.tensor_files.header import TensorInfo, read_header
+from evomerge.checkpoints.tensor_files.header import TensorInfo, read_header, read_metadata
 from evomerge.checkpoints.tensor_files.shards import write_shards
 from evomerge.checkpoints.values.columns import column_cosines
 from evomerge.checkpoints.values.deltas import TensorDeltas, compare_deltas
@@ -97,6 +97,7 @@ __all__ = [
     "read_by_transformers",
     "read_config",
     "read_header",
+    "read_metadata",
     "read_object",
     "read_optional",
     "read_tokenizer",

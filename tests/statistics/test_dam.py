@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from evomerge.checkpoints import open_source
+from evomerge.errors import InputError
 from evomerge.merging import LiveModel
-from evomerge.statistics._fits.dam import DamFit, DamSettings, fit
-from evomerge.statistics._fits.dam_terms import Terms
+from evomerge.statistics import Keyed, StatisticsFolder, fill_fitted, fitted_keys
+from evomerge.statistics._fits.dam import DamFit, fit
 from evomerge.statistics._fits.mofo import Mofo
+from evomerge.statistics._fits.settings import DamSettings, Terms
+from evomerge.statistics._fits.state import Kept
+from tests.apart import Apart
 from tests.building import perturbed, tiny, tiny_llama
+from tests.statistics.conftest import calibration
 from tests.transforms.working import sequences
 
 TEXTS = [sequences(4, 1), sequences(2, 2)]
@@ -84,6 +91,68 @@ def test_matrices_that_lie_transposed_have_coefficients_of_their_inputs(tmp_path
 
 def test_an_optimiser_moves_the_largest_momenta_alone() -> None:
     values = [torch.zeros(4), torch.zeros(1)]
-    Mofo(rate=0.1, share=0.5, decay=0.0).step(values, [torch.tensor([0.1, -0.3, 0.2, 0.0]), torch.tensor([0.5])])
+    slopes = [torch.tensor([0.1, -0.3, 0.2, 0.0]), torch.tensor([0.5])]
+    Mofo.of(values, rate=0.1, share=0.5, decay=0.0, largest=1.0).step(values, slopes)
     assert values[0].ne(0).tolist() == [False, True, True, False]
     assert values[1].item() == pytest.approx(-0.1, rel=1e-3)  # of one value one moves
+
+
+SETTINGS = DamSettings(epochs=3, rate=1e-2)
+# Fits until the fourth of six steps, and is killed there: an epoch has ended before.
+FITTER = """
+import os, signal, sys
+from pathlib import Path
+from tests.statistics.test_dam import SETTINGS, filled
+
+def say(text):
+    if text.startswith("step 4 "):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+filled(Path(sys.argv[1]), Path(sys.argv[2]), say)
+"""
+
+
+def filled(models: Path, path: Path, say: Callable[[str], None]) -> list[Keyed]:
+    texts = [calibration(6, 5, seed=1), calibration(7, seed=2)]
+    keyed = list(fitted_keys(["A", "B"], texts, settings=SETTINGS))
+    sources, live = [open_source(models / name) for name in ("A", "B")], LiveModel.load(models / "A")
+    fill_fitted(StatisticsFolder(path), live, sources, texts, keyed, SETTINGS, say)
+    return keyed
+
+
+def test_a_killed_fit_goes_on_and_ends_the_same(family: Path, tmp_path: Path, apart: Apart) -> None:
+    told: list[str] = []
+    whole = filled(family, tmp_path / "whole", told.append)
+    assert len(told) == 6
+    assert apart.start(FITTER, str(family), str(tmp_path / "cut")).wait() == -signal.SIGKILL
+    cut = StatisticsFolder(tmp_path / "cut")
+    assert set(cut.keys()) == set(cut.missing(one.key for one in whole)) == {one.key for one in whole}
+    [kept] = (tmp_path / "cut").rglob("fit.safetensors")
+    told.clear()
+    filled(family, tmp_path / "cut", told.append)
+    assert [text.split(":")[0] for text in told] == [f"step {number} of 6" for number in (5, 6)]
+    assert not kept.exists()
+    for one in whole:
+        for name in ("lm_head.weight", "model.layers.1.mlp.up_proj.weight"):
+            first, second = (StatisticsFolder(tmp_path / own).tensor(one.key, name) for own in ("whole", "cut"))
+            assert first is not None
+            assert second is not None
+            assert torch.equal(first, second)
+
+
+def test_what_is_kept_of_another_fit_is_not_taken(tmp_path: Path) -> None:
+    Kept(tmp_path, {"of": "one"}).keep([torch.ones(2)], 5, end=True)
+    given = torch.zeros(2)
+    assert Kept(tmp_path, {"of": "other"}).restore([given]) == 0
+    assert Kept(tmp_path, {"of": "one"}).restore([torch.zeros(3)]) == 0
+    assert not given.any()
+    assert Kept(tmp_path, {"of": "one"}).restore([given]) == 5
+    assert given.tolist() == [1.0, 1.0]
+
+
+def test_settings_that_look_at_no_text_are_refused() -> None:
+    with pytest.raises(InputError, match=r"dam: divergence, squares and entropy are all 0"):
+        fitted_keys(["A"], [calibration(5)], settings=DamSettings(terms=Terms(divergence=0.0)))
+    plain = fitted_keys(["A"], [calibration(5)])[0].key
+    assert plain == fitted_keys(["A"], [calibration(5)], settings=DamSettings())[0].key
+    assert plain != fitted_keys(["A"], [calibration(5)], settings=DamSettings(epochs=2))[0].key

@@ -20,7 +20,9 @@ SHARD_SIZE = setting("largest file, such as 5GB", low=1, form="bytes")
 STATISTICS_FOLDER = setting(
     "folder of collected statistics; null: evomerge/statistics in the user's cache", key="statistics.folder"
 )
-KEPT = section(omit=("gram_limit", "sequences", "tokens"))  # where statistics are kept, for verbs of one kind of them
+KEPT = section(
+    omit=("dam", "gram_limit", "sequences", "tokens")
+)  # where statistics are kept, for verbs of one kind of them
 RUN_FOLDER = setting("a run's folder")
 
 
@@ -112,7 +114,7 @@ class TransformConfig:
     )
     fitness: FitnessSettings = field(default_factory=FitnessSettings, metadata=section())
     seed: int = field(default=0, metadata=SEED)
-    statistics: StatisticsSettings = field(default_factory=StatisticsSettings, metadata=section())
+    statistics: StatisticsSettings = field(default_factory=StatisticsSettings, metadata=section(omit=("dam",)))
     max_shard_size: int = field(default=5_000_000_000, metadata=SHARD_SIZE)
     offline: bool | None = field(default=None, metadata=OFFLINE)
     device: str = field(default="cpu", metadata=setting("where models run: cpu, cuda, ..."))

@@ -58,7 +58,7 @@ def forecast(required: Sequence[Required], checkpoints: Checkpoints, config: Run
     fitted = list({one.key: one for one in required if one.name in statistics.FITTED}.values())
     if fitted:
         texts = [one.calibration for one in fitted]
-        found.append(statistics.forecast_fitted(checkpoints.reference, texts, limits, settings))
+        found.append(statistics.forecast_fitted(checkpoints.reference, texts, limits, config.statistics.dam, settings))
     if not found:
         return None
     notes = dict.fromkeys(f"{name}: {text}" for one in known.values() for name, text in one.notes)

@@ -101,7 +101,9 @@ def _fitted(need: Need, recipe: Recipe, texts: Texts, config: RunConfig, problem
             problems += error.problems
     if not own or len(own) < len(readers):
         return
-    keys = statistics.fitted_keys([fingerprint_of_ref(model) for model, _ in readers], own, computing(config))
+    keys = statistics.fitted_keys(
+        [fingerprint_of_ref(model) for model, _ in readers], own, computing(config), config.statistics.dam
+    )
     for (model, label), calibration, keyed in zip(readers, own, keys, strict=True):
         yield Required(model, calibration, texts.of(label).origin, keyed)
 

@@ -7,43 +7,21 @@ give what that expert gives; experts' logits are computed as they are needed, of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from evomerge.checkpoints import CheckpointSource
 from evomerge.merging import LiveModel
-from evomerge.statistics._fits.dam_terms import Terms, divergence, entropy, of_coefficients, squared_difference
+from evomerge.statistics._fits.dam_terms import divergence, entropy, of_coefficients, squared_difference
 from evomerge.statistics._fits.experts import Experts, Ids
 from evomerge.statistics._fits.mofo import Mofo
+from evomerge.statistics._fits.settings import DamSettings, Terms
+from evomerge.statistics._fits.state import Kept
 from evomerge.statistics._layerwise.matrices import Matrix, matrices, write
 
 Columns = Sequence[Mapping[str, torch.Tensor]]
 """Of each expert, the factors of its columns by the matrix's name on disk."""
-
-
-@dataclass(frozen=True)
-class DamSettings:
-    """How coefficients are fitted. Defaults are those published.
-
-    Attributes:
-        epochs: Passes over the texts.
-        batch: Texts of each expert in a step.
-        rate: Learning rate.
-        share: Share of a vector's entries that move in a step.
-        decay: Weight decay.
-        largest: Largest norm of all gradients together.
-        terms: Weights of the terms of the loss.
-    """
-
-    epochs: int = 1
-    batch: int = 1
-    rate: float = 1e-3
-    share: float = 0.3
-    decay: float = 0.01
-    largest: float = 1.0
-    terms: Terms = field(default_factory=Terms)
 
 
 class DamFit:
@@ -151,14 +129,16 @@ def fit(
     texts: Sequence[Sequence[Ids]],
     settings: DamSettings | None = None,
     say: Callable[[str], None] = lambda _: None,
+    kept: Kept | None = None,
 ) -> list[dict[str, torch.Tensor]]:
-    """Fits coefficients, beginning at the mean.
+    """Fits coefficients, beginning at the mean, or where a fit that was killed has been.
 
     Args:
         model: The merged model.
         texts: Of each expert, its texts as token ids; whoever has fewer begins again.
         settings: How.
         say: Told of progress.
+        kept: Keeps how far the fit is, to go on from there; None: nothing is kept.
 
     Returns:
         Of each expert, the factors of its columns, (in,) float32 on the CPU, by the matrix's name on disk.
@@ -166,11 +146,16 @@ def fit(
     settings = settings or DamSettings()
     columns = model.uniform()
     flat = [one for own in columns for one in own.values()]
-    optimiser = Mofo(settings.rate, settings.share, settings.decay, settings.largest)
-    steps = list(_batches(texts, settings.batch)) * settings.epochs
-    for step, batch in enumerate(steps):
-        loss, slopes = model.gradient(columns, batch, settings.terms)
+    optimiser = Mofo.of(flat, settings.rate, settings.share, settings.decay, settings.largest)
+    epoch = list(_batches(texts, settings.batch))
+    steps = epoch * settings.epochs
+    done = 0 if kept is None else kept.restore([*flat, *optimiser.moments])
+    optimiser.steps = done
+    for step in range(done, len(steps)):
+        loss, slopes = model.gradient(columns, steps[step], settings.terms)
         optimiser.step(flat, [one for own in slopes for one in own.values()])
+        if kept is not None and step + 1 < len(steps):
+            kept.keep([*flat, *optimiser.moments], step + 1, end=(step + 1) % len(epoch) == 0)
         say(f"step {step + 1} of {len(steps)}: loss {loss:.4g}")
     return columns
 

@@ -7,39 +7,15 @@ alone; of these the published default has the similarity, which keeps the expert
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import torch
 from torch.nn import functional
 
+from evomerge.statistics._fits.settings import Terms
+
 _TINY = 1e-9  # inside the logarithm of a probability
 _LEAST = 1e-8  # added to norms of columns
-
-
-@dataclass(frozen=True)
-class Terms:
-    """Weights of the terms of the loss; 0 leaves a term out. Defaults are those published.
-
-    Attributes:
-        divergence: Kullback-Leibler divergence from the expert's distribution of the next token, on the expert's texts.
-        squares: Mean squared difference of the logits.
-        entropy: Entropy of the merged model's distribution.
-        similarity: Mean cosine of two experts' coefficients, summed over matrices.
-        absolute: L1 norms of the coefficients.
-        euclidean: L2 norms of the coefficients.
-        overlap: Sum over columns of the smaller of two experts' coefficients, as a mean over pairs.
-        temperature: Of the distributions.
-    """
-
-    divergence: float = 1.0
-    squares: float = 0.0
-    entropy: float = 0.0
-    similarity: float = 0.01
-    absolute: float = 0.0
-    euclidean: float = 0.0
-    overlap: float = 0.0
-    temperature: float = 2.0
 
 
 def divergence(merged: torch.Tensor, expert: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import torch
 
@@ -30,15 +31,23 @@ class Mofo:
     decay: float = 0.01
     largest: float = 1.0
     steps: int = 0
-    _first: list[torch.Tensor] = field(default_factory=list)
-    _second: list[torch.Tensor] = field(default_factory=list)
+    _first: list[torch.Tensor] = field(default_factory=list, repr=False)
+    _second: list[torch.Tensor] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def of(cls, values: Sequence[torch.Tensor], rate: float, share: float, decay: float, largest: float) -> Self:
+        """An optimiser of some values, which has taken no step; see the attributes."""
+        zeros = [[torch.zeros_like(one) for one in values] for _ in range(2)]
+        return cls(rate, share, decay, largest, 0, *zeros)
+
+    @property
+    def moments(self) -> list[torch.Tensor]:
+        """All that steps depend on beside their number: first and second moments, to be read and overwritten."""
+        return [*self._first, *self._second]
 
     @torch.no_grad()
     def step(self, values: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> None:
         """Changes values in place by one step."""
-        if not self._first:
-            self._first = [torch.zeros_like(one) for one in values]
-            self._second = [torch.zeros_like(one) for one in values]
         self.steps += 1
         size = torch.stack([one.norm() for one in gradients]).norm()
         factor = float((self.largest / (size + _ROUNDING)).clamp(max=1.0))

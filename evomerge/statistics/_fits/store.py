@@ -9,8 +9,11 @@ from dataclasses import asdict
 import torch
 
 from evomerge.checkpoints import CheckpointSource, is_vocabulary, write_arrays
+from evomerge.errors import InputError
 from evomerge.merging import LiveModel, ModelSettings
-from evomerge.statistics._fits.dam import DamFit, DamSettings, fit
+from evomerge.statistics._fits.dam import DamFit, fit
+from evomerge.statistics._fits.settings import DamSettings
+from evomerge.statistics._fits.state import Kept
 from evomerge.statistics._layerwise.matrices import matrices
 from evomerge.statistics._shared.collection import Limits
 from evomerge.statistics._shared.filling import alone
@@ -40,7 +43,12 @@ def fitted_keys(
         texts: Each model's own.
         dtype: The type that models compute in.
         settings: How coefficients are fitted.
+
+    Raises:
+        InputError: If the settings allow no fit.
     """
+    if settings is not None and (problems := settings.problems()):
+        raise InputError(problems)
     together = {
         "statistic": "dam",
         "version": _VERSION,
@@ -62,25 +70,31 @@ def fill_fitted(
     experts: Sequence[CheckpointSource],
     texts: Sequence[Calibration],
     wanted: Sequence[Keyed],
+    settings: DamSettings,
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Makes sure that DAM's coefficients are in a folder: found there, or fitted now.
+
+    A fit that is stopped or killed goes on from its last whole epoch, or from about a minute before.
 
     Args:
         folder: The folder.
         live: A model of the experts' form; its own weights are overwritten.
         experts: The models that the keys name, in their order.
         texts: Each one's own.
-        wanted: The keys, see `fitted_keys`, of the default settings.
-        say: Told of each step; what it raises ends the fit, of which nothing is kept.
+        wanted: The keys, see `fitted_keys`.
+        settings: Those of the keys.
+        say: Told of each step; what it raises ends the fit.
     """
     keys = [one.key for one in wanted]
     with alone(folder.path, folder.missing(keys)):
         if not folder.missing(keys):  # another process may have been faster
             return
         transposed = [name for name, one in matrices(live).items() if one.transposed]
-        model = DamFit(live, experts)
-        found = fit(model, [[passage.ids.tolist() for passage in own.passages] for own in texts], say=say)
+        for one in wanted:
+            write_text(folder.path / one.key / DESCRIPTION, described_text({"key": one.about, "complete": False}))
+        model, kept = DamFit(live, experts), Kept(folder.path / keys[0], {ORIGIN: keys[0]})
+        found = fit(model, [[passage.ids.tolist() for passage in own.passages] for own in texts], settings, say, kept)
         for one, columns, own in zip(wanted, found, texts, strict=True):
             place = folder.path / one.key
             for path in place.glob("window-*"):
@@ -100,10 +114,15 @@ def fill_fitted(
                 "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
             }
             write_text(place / DESCRIPTION, described_text(about))
+        kept.remove()
 
 
 def forecast_fitted(
-    source: CheckpointSource, texts: Sequence[Calibration], limits: Limits, settings: ModelSettings | None = None
+    source: CheckpointSource,
+    texts: Sequence[Calibration],
+    limits: Limits,
+    fitting: DamSettings,
+    settings: ModelSettings | None = None,
 ) -> Forecast:
     """Predicts a fit without reading any weights, from what gradients of the same texts take.
 
@@ -114,6 +133,7 @@ def forecast_fitted(
         source: The checkpoint of any of the models.
         texts: Each one's own.
         limits: Bounds of the gradients.
+        fitting: How coefficients are fitted.
         settings: How models compute; float32 by default.
     """
     passes = [forecast(source, own, [Wanted("snip")], limits, settings) for own in texts]
@@ -121,8 +141,8 @@ def forecast_fitted(
     copies = len(texts) + 2
     return Forecast(
         disk=4 * len(texts) * columns,
-        passes=DamSettings().epochs,
-        seconds=sum(one.seconds for one in passes) * _WITH_EXPERT,
+        passes=fitting.epochs,
+        seconds=sum(one.seconds for one in passes) * _WITH_EXPERT * fitting.epochs,
         live=passes[0].live * copies,
         working=max(one.working for one in passes),
     )

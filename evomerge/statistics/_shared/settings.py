@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evomerge.settings import setting
+from evomerge.settings import section, setting
+from evomerge.statistics._fits.settings import SECTION, DamSettings
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class StatisticsSettings:
         gram_limit: Widest input that has a whole Gram matrix; wider ones have its diagonal.
         sequences: Most texts.
         tokens: Most tokens of a text.
+        dam: How DAM's factors are fitted.
     """
 
     folder: str | None = field(
@@ -39,6 +41,8 @@ class StatisticsSettings:
     )
     sequences: int = field(default=256, metadata=setting("most calibration texts of a model", low=1))
     tokens: int = field(default=512, metadata=setting("most tokens of a calibration text; longer ones are cut", low=2))
+
+    dam: DamSettings = field(default_factory=DamSettings, metadata=section(SECTION))
 
     @property
     def path(self) -> Path:

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 from evomerge.checkpoints import open_source
 from evomerge.merging import LiveModel
 from evomerge.statistics._fits import dam_terms
-from evomerge.statistics._fits.dam import DamFit, DamSettings, fit
+from evomerge.statistics._fits.dam import DamFit, fit
+from evomerge.statistics._fits.settings import DamSettings, Terms
 from tests.golden.data_table.case import Compute, DataFamily
 from tests.golden.table.case import Tensors
 
@@ -56,7 +57,7 @@ def loss(family: DataFamily) -> Tensors:
         for number in range(len(family.experts))
     ]
     temperature = settings["temperature"]
-    terms = dam_terms.Terms(similarity=settings["lambda_similarity"], temperature=temperature)
+    terms = Terms(similarity=settings["lambda_similarity"], temperature=temperature)
     total, slopes = fitted.gradient(columns, batch(family), terms)
     found = {"total": torch.tensor([total])}
     for number, texts in enumerate(batch(family)):
@@ -78,9 +79,9 @@ def of_coefficients(
     """The terms that look at coefficients alone."""
     settings = family.settings
     one = {
-        "similarity_loss": dam_terms.Terms(similarity=settings["lambda_similarity"]),
-        "l1_l2_reg": dam_terms.Terms(similarity=0.0, absolute=settings["lambda_l1"], euclidean=settings["lambda_l2"]),
-        "overlap_loss": dam_terms.Terms(similarity=0.0, overlap=settings["lambda_overlap"]),
+        "similarity_loss": Terms(similarity=settings["lambda_similarity"]),
+        "l1_l2_reg": Terms(similarity=0.0, absolute=settings["lambda_l1"], euclidean=settings["lambda_l2"]),
+        "overlap_loss": Terms(similarity=0.0, overlap=settings["lambda_overlap"]),
     }
     found = {name: dam_terms.of_coefficients(coefficients, terms)[None] for name, terms in one.items()}
     weighted, base = torch.zeros(()), family.model("base")
