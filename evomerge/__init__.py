@@ -9,25 +9,42 @@ folder.
     >>> run.front[0].test_scores
     >>> run.export("knee", "merged")
 
-``search``, ``merge``, ``schedules``, ``audit``, ``as_mergekit`` and ``Run`` are imported when they are first asked for,
-since most of them load torch.
+Everything else has the name of its verb: ``merge``, ``audit``, ``collect``, ``transform``, ``build``, ``condense``,
+``layers``. All are imported when they are first asked for, since most of them load torch.
 """
 
+import importlib
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evomerge.api import Run, as_mergekit, audit, merge, search
+    from evomerge import statistics
+    from evomerge.api import Run, as_mergekit, audit, build, collect, condense, layers, merge, search, transform
     from evomerge.run.recipes import schedules
 
-__all__ = ["Run", "__version__", "as_mergekit", "audit", "merge", "schedules", "search"]
+__all__ = [
+    "Run",
+    "__version__",
+    "as_mergekit",
+    "audit",
+    "build",
+    "collect",
+    "condense",
+    "layers",
+    "merge",
+    "schedules",
+    "search",
+    "statistics",
+    "transform",
+]
+_VERBS = ("Run", "as_mergekit", "audit", "build", "collect", "condense", "layers", "merge", "transform")
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
     """Imports the Python interface on first use."""
-    if name in ("Run", "as_mergekit", "audit", "merge"):
+    if name in _VERBS:
         from evomerge import api
 
         return getattr(api, name)
@@ -35,6 +52,8 @@ def __getattr__(name: str) -> Any:
         from evomerge.run.recipes import schedules
 
         return schedules
+    if name == "statistics":
+        return importlib.import_module("evomerge.statistics")
     raise AttributeError(f"module 'evomerge' has no attribute {name!r}")
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from evomerge import report
-from evomerge.config import compose, parse
+from evomerge.config import compose
 from evomerge.evaluation import Evaluation, Response
 from evomerge.recipe import Recipe
 from evomerge.report import Member
@@ -19,6 +18,9 @@ from evomerge.store import RunStore, candidates
 if TYPE_CHECKING:
     from evomerge.report.audit.judgement import Audit
     from evomerge.run.export import Exported
+    from evomerge.run.structure.layers import LayerSimilarity
+
+T = TypeVar("T")
 
 # Modules that compute are imported inside the functions: the Hugging Face libraries behind them read once, on import,
 # whether they may use the network, so that has to be settled first.
@@ -157,11 +159,101 @@ def audit(a: str | Path, b: str | Path, **values: Any) -> Audit:
     Raises:
         InputError: With everything that is wrong with the files, or keeps them from being compared.
     """
-    given = {"a": os.fspath(a), "b": os.fspath(b), **values}
-    config = compose.audit([f"{name}={parse.written(value)}" for name, value in given.items()])
+    config = _configured(compose.audit, a=a, b=b, **values)
     from evomerge.run.audit.audit import audit
 
     return audit(config)
+
+
+def collect(**values: Any) -> dict[str, str]:
+    """Collects the statistics that the candidates of a search read, and searches nothing.
+
+    Args:
+        **values: Those of :func:`search`.
+
+    Returns:
+        Key to what it is of. ``evomerge.statistics.StatisticsFolder`` reads and removes statistics.
+
+    Raises:
+        InputError: With everything that is wrong, or where nothing is read.
+    """
+    config = compose.from_values(values)
+    environment.prepare(offline=bool(config.offline))
+    from evomerge.run.statistics.ahead import collect
+
+    return {one.key: one.describe() for one in collect(config)[0]}
+
+
+def transform(kind: str, models: Sequence[str | Path], out: str | Path, **values: Any) -> list[Path]:
+    """Makes further experts of experts.
+
+    Args:
+        kind: The transformation, such as ``regmean_plusplus``.
+        models: The experts.
+        out: The folder to make.
+        **values: The other keys of the command line: ``base``, ``tasks``, ``calibration``, ``options``, ...
+
+    Returns:
+        The folders of the new models; none where nothing is gained.
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    config = _configured(compose.transform, kind=kind, models=models, out=out, **values)
+    from evomerge.run.transforming.transform import transform
+
+    return [one.folder for one in transform(config)]
+
+
+def build(experts: Sequence[str | Path], out: str | Path, **values: Any) -> Path:
+    """Builds a mixture of experts of dense models, and returns its folder.
+
+    Args:
+        experts: The models whose feed-forward blocks become the experts.
+        out: The folder to make.
+        **values: The other keys of the command line: ``base`` or ``recipe``, ``gate``, ``prompts``, ``per_token``, ...
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    config = _configured(compose.build, experts=experts, out=out, **values)
+    from evomerge.run.structure.build import build_mixture
+
+    return build_mixture(config)
+
+
+def condense(model: str | Path, experts: int, out: str | Path, **values: Any) -> Path:
+    """Merges the experts of a mixture until fewer are left, and returns the new folder.
+
+    Args:
+        model: The mixture.
+        experts: Number of experts that are left in each layer.
+        out: The folder to make.
+        **values: The other keys of the command line: ``calibration``, ``power``, ...
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    config = _configured(compose.condense, model=model, experts=experts, out=out, **values)
+    from evomerge.run.structure.condense import condense
+
+    return condense(config)
+
+
+def layers(model: str | Path, **values: Any) -> LayerSimilarity:
+    """Compares the layers of a model on texts.
+
+    Args:
+        model: The model.
+        **values: The other keys of the command line: ``calibration``, ``out``, ...
+
+    Raises:
+        InputError: With everything that is wrong.
+    """
+    config = _configured(compose.layers, model=model, **values)
+    from evomerge.run.structure.layers import compare_layers
+
+    return compare_layers(config)
 
 
 def as_mergekit(recipe: Recipe | Mapping[str, Any] | str | Path, *, offline: bool | None = None) -> str:
@@ -195,3 +287,10 @@ def _read(recipe: Recipe | Mapping[str, Any] | str | Path, offline: bool | None)
     offline = environment.offline_for_recipe(found) if offline is None else offline
     environment.prepare(offline=offline)
     return found, offline
+
+
+def _configured(read: Callable[[Sequence[str]], T], **values: Any) -> T:
+    """The configuration of a verb from the values of its keys; the network is settled before anything is imported."""
+    config = read(compose.words_of(values))
+    environment.prepare(offline=bool(getattr(config, "offline", True)))
+    return config

@@ -132,6 +132,11 @@ def from_values(values: Mapping[str, Any]) -> RunConfig:
     return resolve(found, problems, ("evomerge", "search", *words))
 
 
+def words_of(values: Mapping[str, Any]) -> list[str]:
+    """The words of a verb from Python values by key; paths may be ``os.PathLike``."""
+    return [f"{name}={parse.written(value)}" for name, value in _without_paths(values).items()]
+
+
 def resolve(found: Sequence[Override], problems: list[str], command: Sequence[str] = ()) -> RunConfig:
     """The configuration that some overrides give.
 

@@ -31,6 +31,7 @@ from evomerge.run.recipes.sensitive_starts import Shares, by_sensitivities
 from evomerge.run.recipes.starts import by_losses, without_subsets
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.runtime import tuned, with_verification, worker_settings
+from evomerge.run.statistics.ahead import collector_of
 from evomerge.run.statistics.collecting import Collector
 from evomerge.run.statistics.sensitivities import shares_of
 from evomerge.search import Progress, RepeatedFailures, SearchPlan, SearchResult, factory, run
@@ -162,17 +163,6 @@ def search(
             # Much larger than the rest of the folder, and soon made again if the run is extended.
             shutil.rmtree(folder / PREPARED, ignore_errors=True)
         return result
-
-
-def collector_of(assembly: Assembly, stop: Callable[[], str] = lambda: "none") -> Collector:
-    """Collects the statistics of a search.
-
-    Args:
-        assembly: The search.
-        stop: Asked whether to stop, see :func:`search`.
-    """
-    config, checkpoints = assembly.config, assembly.checkpoints
-    return Collector(config, checkpoints, assembly.device, assembly.attention, stop)
 
 
 def _warn_of_limits(store: RunStore, warn: Callable[[str], None], event: Event) -> None:

@@ -19,7 +19,7 @@ from evomerge.run.assemble import assemble, with_fingerprints
 from evomerge.run.description.identity import run_identity
 from evomerge.run.export import build, export_member
 from evomerge.run.runtime import worker_settings
-from evomerge.run.search import collector_of
+from evomerge.run.statistics.ahead import collector_of
 from evomerge.store import RunStore
 from tests.apart import Forked
 from tests.run.family import Family, answers, records

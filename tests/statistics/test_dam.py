@@ -116,7 +116,7 @@ def filled(models: Path, path: Path, say: Callable[[str], None]) -> list[Keyed]:
     texts = [calibration(6, 5, seed=1), calibration(7, seed=2)]
     keyed = list(fitted_keys(["A", "B"], texts, settings=SETTINGS))
     sources, live = [open_source(models / name) for name in ("A", "B")], LiveModel.load(models / "A")
-    fill_fitted(StatisticsFolder(path), live, sources, texts, keyed, SETTINGS, say)
+    fill_fitted(StatisticsFolder(path), live, sources, texts, keyed, say)
     return keyed
 
 

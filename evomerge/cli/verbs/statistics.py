@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from evomerge.cli.interrupts import Interrupts
 from evomerge.cli.said import say
 from evomerge.errors import InputError
-from evomerge.run.assemble import Assembly, assemble, with_fingerprints
+from evomerge.run.assemble import Assembly, with_fingerprints
 from evomerge.run.configs.statistics import StatisticsFolderConfig
 from evomerge.run.run_config import RunConfig
-from evomerge.run.search import collector_of
+from evomerge.run.statistics import ahead
 from evomerge.run.statistics.forecast import CollectionForecast
 from evomerge.run.statistics.told import forecast_text
 from evomerge.sizes import amount
@@ -60,13 +60,9 @@ def remove(config: StatisticsFolderConfig) -> int:
 def collect(config: RunConfig) -> int:
     """Collects what the candidates of a search read, and says its keys."""
     with Interrupts() as interrupts:
-        assembly = with_fingerprints(assemble(config), say)
-        if not assembly.statistics:
-            raise InputError(f"method: neither {assembly.method.name} nor a step reads statistics of texts")
-        collector = collector_of(assembly, interrupts.stop)
-        collected = {one.key for one in collector.collect(assembly.statistics, say)}
-    for one in {one.key: one for one in assembly.statistics}.values():
-        print(printable(f"{one.key}  {one.describe()}{'' if one.key in collected else ' (was there)'}"))
+        read, collector, fresh = ahead.collect(config, say, interrupts.stop)
+    for one in read:
+        print(printable(f"{one.key}  {one.describe()}{'' if one.key in fresh else ' (was there)'}"))
     print(printable(f"in {collector.folder.path}"))
     return 0
 
@@ -100,7 +96,7 @@ def collecting(assembly: Assembly) -> tuple[Assembly, list[str]]:
     if not assembly.statistics:
         return assembly, []
     assembly = with_fingerprints(assembly, say)
-    missing = collector_of(assembly).missing(assembly.statistics)
+    missing = ahead.collector_of(assembly).missing(assembly.statistics)
     if not missing:
         return assembly, []
     return assembly, [

@@ -87,8 +87,7 @@ class Collector:
         live = self.load(together[0].model)
         notice = _Steps(say, self.stop)
         experts, texts = [self.checkpoints[one.model] for one in together], [one.calibration for one in together]
-        keyed, settings = [one.keyed for one in together], self.config.statistics.dam
-        fill_fitted(self.folder, live, experts, texts, keyed, settings, notice.say)
+        fill_fitted(self.folder, live, experts, texts, [one.keyed for one in together], notice.say)
         del live
         environment.give_back_memory()
 

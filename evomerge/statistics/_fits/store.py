@@ -12,7 +12,7 @@ from evomerge.checkpoints import CheckpointSource, is_vocabulary, write_arrays
 from evomerge.errors import InputError
 from evomerge.merging import LiveModel, ModelSettings
 from evomerge.statistics._fits.dam import DamFit, fit
-from evomerge.statistics._fits.settings import DamSettings
+from evomerge.statistics._fits.settings import DamSettings, Terms
 from evomerge.statistics._fits.state import Kept
 from evomerge.statistics._layerwise.matrices import matrices
 from evomerge.statistics._shared.collection import Limits
@@ -70,7 +70,6 @@ def fill_fitted(
     experts: Sequence[CheckpointSource],
     texts: Sequence[Calibration],
     wanted: Sequence[Keyed],
-    settings: DamSettings,
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Makes sure that DAM's coefficients are in a folder: found there, or fitted now.
@@ -82,8 +81,7 @@ def fill_fitted(
         live: A model of the experts' form; its own weights are overwritten.
         experts: The models that the keys name, in their order.
         texts: Each one's own.
-        wanted: The keys, see `fitted_keys`.
-        settings: Those of the keys.
+        wanted: The keys, see `fitted_keys`, which say how coefficients are fitted.
         say: Told of each step; what it raises ends the fit.
     """
     keys = [one.key for one in wanted]
@@ -94,7 +92,13 @@ def fill_fitted(
         for one in wanted:
             write_text(folder.path / one.key / DESCRIPTION, described_text({"key": one.about, "complete": False}))
         model, kept = DamFit(live, experts), Kept(folder.path / keys[0], {ORIGIN: keys[0]})
-        found = fit(model, [[passage.ids.tolist() for passage in own.passages] for own in texts], settings, say, kept)
+        found = fit(
+            model,
+            [[passage.ids.tolist() for passage in own.passages] for own in texts],
+            _settings(wanted[0]),
+            say,
+            kept,
+        )
         for one, columns, own in zip(wanted, found, texts, strict=True):
             place = folder.path / one.key
             for path in place.glob("window-*"):
@@ -115,6 +119,12 @@ def fill_fitted(
             }
             write_text(place / DESCRIPTION, described_text(about))
         kept.remove()
+
+
+def _settings(one: Keyed) -> DamSettings:
+    """The settings that a key was made of."""
+    options = dict(one.about["options"])
+    return DamSettings(**{**options, "terms": Terms(**options["terms"])})
 
 
 def forecast_fitted(
