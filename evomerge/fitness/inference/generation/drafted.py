@@ -35,6 +35,8 @@ Tokens = tuple[int, ...]
 _PASS_TOKENS = {"cpu": 32}
 _PASS_TOKENS_ELSEWHERE = 256
 _MOST_DRAFTED = 512  # of a row in one pass
+# Fewer shared tokens are copied to every row: attending to them apart saves nothing, and rounds once more.
+_LEAST_LENT = 128
 # A gap between the two largest logits below this share of the largest is one that rounding might close, in float32;
 # different arrangements of one model were seen to differ by a tenth of it.
 _CLOSE = 1e-5
@@ -73,33 +75,54 @@ class DraftedGeneration:
         cache = PackedAttention(slots + (self._shared > 0), capacity)
         final = end_tokens(settings_of(self._model, first))
         tokens_known = embedding_rows(self._model.config)
-        if self._shared:
-            self._read(cache, [Segment.chain(slots, 0, first.tokens[: self._shared])], [self._shared - 1])
-        copied = self._shared if self._shared and not cache.lend(slots, self._shared) else 0
-        waiting = deque(enumerate(prompts))
-        answers: list[Generated | None] = [None] * len(prompts)
-        rows: list[Row] = []
-        free = list(range(slots))[::-1]
-        while waiting or rows:
-            tokens = sum(len(row.pending) for row in rows)
-            while waiting and free:
-                index, prompt = waiting[0]
-                own = prompt.tokens[self._shared :].tolist()
-                if rows and tokens + len(own) > self._limits.pass_tokens:
+        queue = _Queue(prompts, slots)
+
+        def enter(shared: int) -> Row:
+            index, prompt, slot = queue.next()
+            own, drafts = prompt.tokens[shared:].tolist(), _embedded(known[index], tokens_known)
+            queue.rows.append(Row(index, prompt, slot, shared, own, self._ends, final, drafts))
+            return queue.rows[-1]
+
+        copied = 0
+        if 0 < self._shared < _LEAST_LENT:
+            copied = self._shared
+            self._begin(cache, enter(0), slots)
+            queue.leave()
+        elif self._shared and not self._lend(cache, first, slots):
+            copied = self._shared
+        while queue.waiting or queue.rows:
+            tokens = sum(len(row.pending) for row in queue.rows)
+            while queue.waiting and queue.free:
+                own = len(queue.waiting[0][1].tokens) - self._shared
+                if queue.rows and tokens + own > self._limits.pass_tokens:
                     break
-                waiting.popleft()
-                tokens += len(own)
-                drafts = _embedded(known[index], tokens_known)
-                row = Row(index, prompt, free.pop(), self._shared, own, self._ends, final, drafts)
+                row = enter(self._shared)
+                tokens += own
                 if copied:
                     cache.copy(slots, row.slot, copied)
-                rows.append(row)
-            self._step(cache, rows, tokens)
-            for row in [row for row in rows if row.ended]:
-                rows.remove(row)
-                free.append(row.slot)
-                answers[row.index] = None if row.close and row.finite else row.generated()
-        return answers
+            self._step(cache, queue.rows, tokens)
+            queue.leave()
+        return queue.answers
+
+    def _begin(self, cache: PackedAttention, row: Row, slot: int) -> None:
+        """Reads the tokens that all prompts share with the first of them, as kernels round by the number of keys.
+
+        Args:
+            cache: Of all rows.
+            row: The first prompt, of which nothing is read.
+            slot: Where the shared tokens are to lie.
+        """
+        while not row.length and not row.ended:  # a draft that overflows is left out the second time
+            self._step(cache, [row], len(row.pending))
+        if row.finite:
+            cache.copy(row.slot, slot, self._shared)
+        else:
+            self._read(cache, [Segment.chain(slot, 0, row.prompt.tokens[: self._shared])], [self._shared - 1])
+
+    def _lend(self, cache: PackedAttention, first: Prompt, slot: int) -> bool:
+        """Reads the tokens that all prompts share alone, and says whether all rows attend to them where they lie."""
+        self._read(cache, [Segment.chain(slot, 0, first.tokens[: self._shared])], [self._shared - 1])
+        return cache.lend(slot, self._shared)
 
     def _step(self, cache: PackedAttention, rows: Sequence[Row], certain: int) -> None:
         """One pass over all rows."""
@@ -143,6 +166,32 @@ class DraftedGeneration:
                 del logits  # before the next ones are made
         tokens, close, finite = (torch.cat(part).tolist() for part in zip(*parts, strict=True))
         return Choices(tokens, close, finite)
+
+
+class _Queue:
+    """Prompts that wait, rows that are open, the slots that nobody has, and the answers of rows that have ended.
+
+    Args:
+        prompts: All of them.
+        slots: How many rows can be open.
+    """
+
+    def __init__(self, prompts: Sequence[Prompt], slots: int) -> None:
+        self.waiting = deque(enumerate(prompts))
+        self.free = list(range(slots))[::-1]
+        self.rows: list[Row] = []
+        self.answers: list[Generated | None] = [None] * len(prompts)
+
+    def next(self) -> tuple[int, Prompt, int]:
+        """The next prompt, with its place before it and a slot behind it."""
+        return *self.waiting.popleft(), self.free.pop()
+
+    def leave(self) -> None:
+        """Takes the answers of rows that have ended; None where rounding might have changed one."""
+        for row in [row for row in self.rows if row.ended]:
+            self.rows.remove(row)
+            self.free.append(row.slot)
+            self.answers[row.index] = None if row.close and row.finite else row.generated()
 
 
 def _embedded(answers: Sequence[Tokens], rows: int | None) -> Sequence[Tokens]:

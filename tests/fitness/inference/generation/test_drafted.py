@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,13 +41,14 @@ def llama() -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_answers_are_those_of_plain_generation(kind: str) -> None:
+def test_answers_are_those_of_plain_generation(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, prompts = model_of(kind), questions(8)
     expected = plainly(model, prompts)
     assert len({answer.ids for answer in expected}) > 1
     own = [[answer.ids] for answer in expected]
     wrong = [[(*one.ids[:9], 5, *one.ids[10:]), other.ids] for one, other in zip(expected, expected[::-1], strict=True)]
     for known in (None, own, wrong):
+        monkeypatch.setattr(drafted_generation, "_LEAST_LENT", SHOTS + (known is own))  # copied once, lent twice
         for shared in (0, SHOTS):
             # In the second case the beginning is attended to where it lies, unless there are windows or caps.
             model.set_attn_implementation("sdpa" if shared and kind != "gemma2" else "eager")
@@ -82,7 +84,11 @@ def test_an_answer_goes_on_where_it_left_what_is_known(llama: Any) -> None:
     assert told.passes < alone.passes / 2
 
 
-def test_shared_beginnings_are_read_once_and_rows_leave(llama: Any) -> None:
+@pytest.mark.parametrize(("least", "passes"), [(SHOTS, 1 + 4), (SHOTS + 1, 1 + 3)], ids=["lent", "copied"])
+def test_shared_beginnings_are_read_once_and_rows_leave(
+    llama: Any, least: int, passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drafted_generation, "_LEAST_LENT", least)
     prompts = questions(7)
     expected = plainly(llama, prompts)
     known = [[answer.ids] * 8 for answer in expected]
@@ -93,7 +99,7 @@ def test_shared_beginnings_are_read_once_and_rows_leave(llama: Any) -> None:
         len(prompt.tokens) - SHOTS + len(answer.ids) - 1 for prompt, answer in zip(prompts, expected, strict=True)
     )
     assert count.tokens == SHOTS + own
-    assert count.passes == 1 + 4
+    assert count.passes == passes
 
 
 def test_ties_are_what_plain_generation_makes_of_them() -> None:
@@ -156,6 +162,26 @@ def test_what_overflows_in_drafts_alone_spoils_no_answer(pad: bool, monkeypatch:
     monkeypatch.setattr(drafted_generation, "PackedAttention", functools.partial(PackedAttention, pad=pad))
     known = [[(*answer.ids[:4], token, *answer.ids[5:])] * 4 for answer in expected[:2]]
     assert drafted(model, prompts, [*known, (), ()], answered=100) == expected
+
+
+@pytest.mark.parametrize("drafted_too", [False, True])
+def test_a_first_prompt_that_overflows_spoils_no_beginning_of_others(drafted_too: bool) -> None:
+    model, prompts = model_of("llama"), questions(4)
+    expected = plainly(model, prompts)
+    token = unread(expected, prompts)
+    with torch.no_grad():
+        model.model.embed_tokens.weight[token] = torch.nan
+    known = [[answer.ids] for answer in expected]
+    if drafted_too:  # the prompt is whole, and what is drafted behind it is not
+        known[0] = [(*expected[0].ids[:4], token, *expected[0].ids[5:])] * 4
+        assert drafted(model, prompts, known, shared=SHOTS) == expected
+        return
+    tokens = prompts[0].tokens.copy()
+    tokens[-1] = token
+    first, *others = drafted(model, [replace(prompts[0], tokens=tokens), *prompts[1:]], known, shared=SHOTS)
+    assert first is not None
+    assert not first.finite
+    assert others == expected[1:]
 
 
 def test_drafts_of_tokens_that_the_model_does_not_have_end_before_them(llama: Any) -> None:
