@@ -2,8 +2,9 @@
 
     python -m experiments.generation.rounding [--models FOLDER] [--work FOLDER] [--items 200]
 
-The model is the average of both experts, the task is chat; drafts are what each expert answers to the same item. Every
-way is compared with plain generation of each prompt alone.
+The models are the base plus a share of each of both experts' deltas, the task is chat; drafts are what each expert
+answers to the same item. Every way is compared with plain generation of each prompt alone, and with plain generation in
+batches item by item: on how many did it alone differ, and on how many did they?
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from experiments.smollm2.prepare import DEFAULT_WORK
 RESULTS = Path("results/generation")
 LIMIT = 48  # tokens of an answer
 ROWS = 8
+WEIGHTS = (0.5, 0.3, 0.7)
+BATCHES = f"plain, {ROWS} together"
 SPLITS = "fitness.splits={search: 0.9, selection: 0.05, test: 0.05}"  # there are 240 items
 
 
@@ -46,26 +49,47 @@ def texts(asked: Asked, rows: int, known: Sequence[Sequence[tuple[int, ...]]] | 
     return [answer for answer in made if isinstance(answer, Generated)]
 
 
-def measure(asked: Asked, dtype: str) -> dict[str, object]:
-    """Shares of texts that differ from those of prompts that are generated alone."""
+def drafts(asked: Asked) -> list[list[tuple[int, ...]]]:
+    """What each expert answers to each item."""
     known: list[list[tuple[int, ...]]] = [[] for _ in asked.items]
     for name, recipe in asked.baselines.items():
         if name.startswith("expert"):
             asked.install(recipe)
             for answers, made in zip(known, texts(asked, ROWS, known), strict=True):
                 answers.append(made.ids)
-    asked.install(asked.baselines["uniform"])
+    return known
+
+
+def measure(asked: Asked, known: Sequence[Sequence[tuple[int, ...]]], weight: float) -> dict[str, object]:
+    """Texts that differ from those of prompts that are generated alone.
+
+    Args:
+        asked: The task.
+        known: Drafts of each item.
+        weight: Of each expert's delta.
+    """
+    asked.install(asked.spec.recipe({"weight": weight}))
     alone = texts(asked, 1, None)
     ways = {
-        f"plain, {ROWS} together": texts(asked, ROWS, None),
+        BATCHES: texts(asked, ROWS, None),
         "without drafts of others": texts(asked, ROWS, [() for _ in known]),
         "with drafts of both experts": texts(asked, ROWS, known),
     }
-    shares = {
-        name: sum(one.text != other.text for one, other in zip(made, alone, strict=True)) / len(alone)
-        for name, made in ways.items()
+    differ = {
+        name: [one.text != other.text for one, other in zip(made, alone, strict=True)] for name, made in ways.items()
     }
-    return {"dtype": dtype, "items": len(alone), "tokens": LIMIT, "differ": shares}
+    batches = differ[BATCHES]
+    return {
+        "weight": weight,
+        "items": len(alone),
+        "tokens": LIMIT,
+        "differ": {name: sum(found) for name, found in differ.items()},
+        "differ alone, batches differ alone": {
+            name: [sum(a and not b for a, b in pairs), sum(b and not a for a, b in pairs)]
+            for name, found in differ.items()
+            if (pairs := list(zip(found, batches, strict=True))) and name != BATCHES
+        },
+    }
 
 
 def main() -> None:
@@ -74,6 +98,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=DEFAULT_WORK)
     parser.add_argument("--work", type=Path, default=Path("experiments/generation/work"))
     parser.add_argument("--items", type=int, default=200)
+    parser.add_argument("--weights", type=float, nargs="+", default=WEIGHTS, help="of each expert's delta")
     parser.add_argument("--dtypes", nargs="+", default=["bfloat16", "float32"])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -81,13 +106,16 @@ def main() -> None:
     file = RESULTS / "rounding.json"
     found = json.loads(file.read_text())["measured"] if file.exists() else []
     for dtype in arguments.dtypes:
-        if dtype in [one["dtype"] for one in found]:
+        left = [one for one in arguments.weights if (dtype, one) not in [(at["dtype"], at["weight"]) for at in found]]
+        if not left:
             continue
         asked = Asked("chat", arguments.models, dtype, arguments.items, arguments.work, SPLITS)
-        found.append(measure(asked, dtype))
-        about = machine("torch", "transformers")
-        file.write_text(json.dumps({"machine": about, "measured": found}, indent=1) + "\n", encoding="utf-8")
-        print(found[-1], flush=True)
+        known = drafts(asked)
+        for weight in left:
+            found.append({"dtype": dtype} | measure(asked, known, weight))
+            about = machine("torch", "transformers")
+            file.write_text(json.dumps({"machine": about, "measured": found}, indent=1) + "\n", encoding="utf-8")
+            print(found[-1], flush=True)
 
 
 if __name__ == "__main__":
