@@ -1,9 +1,9 @@
 """Costs of methods that look at data: seconds and bytes to collect, and seconds for a candidate beside `linear`.
 
-    python -m experiments.statistics.costs FOLDER|tiny|135m|1b [--work FOLDER] [--ways fisher regmean ...]
+    python -m experiments.statistics.costs FOLDER|tiny|135m|1b [--work FOLDER] [--ways fisher regmean ...] [--texts N]
 
 FOLDER holds ``base`` and experts beside it; a size stands for models with random weights, generated for the occasion.
-Each figure is a line of WORK/costs.jsonl as soon as it is there, and a repeated command goes on.
+Each figure is a line of results/statistics/costs.jsonl as soon as it is there, and a repeated command goes on.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from evomerge.post import steps_of
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, PostStep, Recipe
 from evomerge.statistics import Calibration, Keyed, Passage, StatisticsFolder, Wanted, fill
 from experiments import json_lines
+from experiments.machine import machine
 from experiments.merge_speed.models import SIZES, generate
 
 TEXTS, TOKENS, CANDIDATES = 64, 128, 4
@@ -41,10 +42,10 @@ WAYS: dict[str, tuple[str, str | None]] = {
 }
 
 
-def texts(vocabulary: int) -> Calibration:
+def texts(vocabulary: int, count: int) -> Calibration:
     """Random sequences, whose loss is on the second half."""
     draw = np.random.default_rng(0)
-    rows = draw.integers(3, vocabulary, (TEXTS, TOKENS)).astype(np.int32)
+    rows = draw.integers(3, vocabulary, (count, TOKENS)).astype(np.int32)
     scored = np.arange(TOKENS) >= TOKENS // 2
     return Calibration(tuple(Passage(row, scored) for row in rows), TOKENS)
 
@@ -70,7 +71,7 @@ def candidate(way: str, folders: Sequence[Path], seed: int) -> Recipe:
     return Recipe(name, options, tuple(experts), based, ParameterGroups(groups), own, post=steps)
 
 
-def collected(recipe: Recipe, folder: StatisticsFolder) -> tuple[Recipe, dict[str, Any]]:
+def collected(recipe: Recipe, folder: StatisticsFolder, count: int) -> tuple[Recipe, dict[str, Any]]:
     """The recipe with its keys, and what collecting them took: seconds, and bytes."""
     steps = steps_of([replace(step, coefficients={}) for step in recipe.post])
     method = methods.load(recipe.method)
@@ -81,7 +82,7 @@ def collected(recipe: Recipe, folder: StatisticsFolder) -> tuple[Recipe, dict[st
         for source in (recipe.base,) if shared or need.of == "base" else recipe.sources:
             assert isinstance(source, CheckpointRef)
             live = LiveModel.load(source.source)
-            calibration = texts(live.model.config.vocab_size)
+            calibration = texts(live.model.config.vocab_size, count)
             one = Keyed.of(Wanted(need.statistic), str(source.fingerprint), calibration)
             started = time.perf_counter()
             fill(folder, live, calibration, [one])
@@ -93,10 +94,10 @@ def collected(recipe: Recipe, folder: StatisticsFolder) -> tuple[Recipe, dict[st
     return replace(recipe, statistics=tuple(keys)), {**found, "collecting": round(found["collecting"], 2)}
 
 
-def measured(way: str, folders: Sequence[Path], work: Path) -> dict[str, Any]:
+def measured(way: str, folders: Sequence[Path], work: Path, count: int) -> dict[str, Any]:
     """Seconds of the first candidate, preparation included, and of each after it; bytes of what is prepared."""
     folder, kept = StatisticsFolder(work / "statistics"), work / "prepared"
-    recipe, found = collected(candidate(way, folders, 0), folder)
+    recipe, found = collected(candidate(way, folders, 0), folder, count)
     checkpoints = Checkpoints.open(recipe)
     merger = Merger(checkpoints, prepared=PreparedSettings(str(kept)), statistics=folder)
     live, seconds = LiveModel.load(folders[0], dtype="bfloat16"), []
@@ -119,23 +120,61 @@ def models(given: str, work: Path) -> Iterator[Path]:
     yield from sorted(path for path in folder.iterdir() if path.name.startswith("expert") and path.is_dir())[:2]
 
 
+def page(lines: Sequence[dict[str, Any]]) -> str:
+    """The figures for people."""
+    about = lines[-1]["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    rows = []
+    for line in lines:
+        linear = next(
+            (one["candidate"] for one in lines if (one["models"], one["way"]) == (line["models"], "linear")), None
+        )
+        times = "" if linear is None else f"{line['candidate'] / linear:.1f}"
+        cells = (
+            line["models"], f"`{line['way']}`", ", ".join(sorted(set(line["statistics"]))) or "-",
+            str(line["texts"] * line["tokens"]) if line["statistics"] else "-", f"{line['collecting']:.0f}",
+            f"{line['bytes'] / 1e6:.1f}", f"{line['first']:.1f}", f"{line['candidate']:.2f}", times,
+            f"{line['prepared'] / 1e6:.0f}",
+        )  # fmt: skip
+        rows.append(f"| {' | '.join(cells)} |")
+    head = "models | method | statistics | tokens a model | seconds | MB | first | next | times `linear` | prepared, MB"
+    return "\n".join(
+        [
+            "# What methods that look at data cost",
+            "",
+            f"A base and two experts, {about['cpu']}, {lines[-1]['threads']} thread; {versions}; {about['date']}. *Seconds*",
+            "and *MB* are those of collecting, once for all searches. *First* is the first candidate with what is",
+            "prepared, *next* each one after it: installing it into a live model, in seconds.",
+            "",
+            f"| {head} |",
+            "|---" * 10 + "|",
+            *rows,
+            "",
+        ]
+    )
+
+
 def main() -> None:
     """Measures what is not measured yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models")
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--texts", type=int, default=TEXTS, help=f"texts of {TOKENS} tokens")
     parser.add_argument("--work", type=Path, default=Path("experiments/statistics/work"))
+    parser.add_argument("--out", type=Path, default=Path("results/statistics"))
     given = parser.parse_args()
-    given.work.mkdir(parents=True, exist_ok=True)
-    file, name = given.work / "costs.jsonl", Path(given.models).name
+    for folder in (given.work, given.out):
+        folder.mkdir(parents=True, exist_ok=True)
+    file, name = given.out / "costs.jsonl", Path(given.models).name
     done = {(entry["models"], entry["way"]) for entry in json_lines.read(file)}
     folders = list(models(given.models, given.work))
     for way in given.ways:
         if (name, way) in done:
             continue
-        found = measured(way, folders, given.work)
-        about = {"models": name, "way": way, "texts": TEXTS, "tokens": TOKENS, "threads": torch.get_num_threads()}
-        json_lines.append(file, {**about, **found})
+        found = measured(way, folders, given.work, given.texts)
+        about = {"models": name, "way": way, "texts": given.texts, "tokens": TOKENS, "threads": torch.get_num_threads()}
+        json_lines.append(file, {**about, **found, "machine": machine("torch", "transformers")})
+        (given.out / "costs.md").write_text(page(list(json_lines.read(file))), encoding="utf-8")
         print(f"{name}, {way}: {found}", flush=True)
 
 
