@@ -142,9 +142,9 @@ def page(lines: Sequence[dict[str, Any]]) -> str:
         [
             "# What methods that look at data cost",
             "",
-            f"A base and two experts, {about['cpu']}, {lines[-1]['threads']} thread; {versions}; {about['date']}. *Seconds*",
-            "and *MB* are those of collecting, once for all searches. *First* is the first candidate with what is",
-            "prepared, *next* each one after it: installing it into a live model, in seconds.",
+            f"A base and two experts, {about['cpu']}, {lines[-1]['threads']} thread; {versions}; {about['date']}.",
+            "*Seconds* and *MB* are those of collecting, once for all searches. *First* is the first candidate with",
+            "what is prepared, *next* each one after it: installing it into a live model, in seconds.",
             "",
             f"| {head} |",
             "|---" * 10 + "|",
