@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from evomerge.errors import InputError
-from evomerge.genome import GenomeSpec, NotExpressible
+from evomerge.genome import GenomeSettings, GenomeSpec, NotExpressible, PathGenes
 from evomerge.recipe import Recipe
 from tests.genome.spaces import LAYERS, NAMES, WEIGHT, A, B, C, space
 
@@ -212,3 +213,26 @@ def test_scales_want_projections_of_a_known_name() -> None:
     with pytest.raises(InputError, match=r"o_proj or down_proj; write genome\.scales=none"):
         space((WEIGHT,), (A, B), names, layers="path")
     assert space((WEIGHT,), (A, B), names, layers="path", scales="none").n_var == 8
+
+
+def test_the_longest_path_and_the_one_backwards_are_of_the_space() -> None:
+    """By these a search is told what memory it takes, and whether layers may stand elsewhere."""
+    for spec, most in ((paths(), 8), (paths(layers="data_flow", longest=7), 7), (paths(longest=LAYERS), LAYERS)):
+        assert isinstance(spec.depth, PathGenes)
+        assert len(spec.depth.longest(spec.template).layers) == most
+    moving, staying = (paths(longest=longest).depth for longest in (8, LAYERS))
+    assert isinstance(moving, PathGenes)
+    assert isinstance(staying, PathGenes)
+    like = paths().template
+    assert [layer for _, layer in route(moving.turned(like))] == [*reversed(PLAIN)]
+    assert [layer for _, layer in route(staying.turned(like))] == PLAIN
+
+
+def test_of_several_rounds_the_last_is_of_paths() -> None:
+    asked = GenomeSettings(layers="path", jumps=1, bounds={"weight": (0.0, 1.0)}, filters=("mlp",))
+    first, last = (asked.of_round(number, 3) for number in (2, 3))
+    assert first == GenomeSettings(bounds={"weight": (0.0, 1.0)}, filters=("mlp",))
+    assert last == GenomeSettings(layers="path", jumps=1, filters=("mlp",))
+    both = replace(asked, through="both")
+    assert both.of_round(3, 3) == both
+    assert asked.of_round(1, 1) == asked

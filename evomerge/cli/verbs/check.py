@@ -69,6 +69,8 @@ def _models(assembly: Assembly) -> Iterator[str]:
     yield from (f"  {entry.line()}" for entry in assembly.account)
     yield f"method {assembly.method.name}: {assembly.method.summary}"
     yield f"  paper: {assembly.method.paper}"
+    if assembly.config.round.count == 1 and not assembly.config.genome.merges:
+        yield "  takes no part: genome.through=models takes layers as they are"
     options = assembly.method.resolve(assembly.template.options)
     yield from _options("method_options", assembly.method.options, options)
     for step in assembly.outputs.steps:

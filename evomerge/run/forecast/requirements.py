@@ -11,10 +11,10 @@ from evomerge import executors
 from evomerge.candidate import device_rooms, place_of, resolve_dtype
 from evomerge.evaluation import SPLITS
 from evomerge.fitness import ModelTraits, Scorer, packed_bytes
-from evomerge.genome import PathGenes
 from evomerge.merging import Blueprint, PreparedSettings, footprint, shares
 from evomerge.run.assemble import Assembly
 from evomerge.run.paths import expanded
+from evomerge.run.recipes.rounds import path_genes
 from evomerge.run.statistics.forecast import CollectionForecast, forecast
 
 
@@ -65,7 +65,8 @@ def requirements(assembly: Assembly) -> Requirements:
     dtype = resolve_dtype(model.dtype, assembly.checkpoints.reference, assembly.device)
     prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
     found = footprint(assembly.checkpoints, assembly.template, model_dtype=dtype, prepared=prepared)
-    if isinstance(genes := assembly.spec.depth, PathGenes):  # models may be longer than those they are made of
+    genes = path_genes(assembly.config, assembly.checkpoints, assembly.method, assembly.spec)
+    if genes is not None:  # models may be longer than those they are made of
         longest = footprint(assembly.checkpoints, genes.longest(assembly.template), model_dtype=dtype)
         found = replace(found, live=longest.live, export=longest.export)
     collected = forecast(assembly.statistics, assembly.checkpoints, assembly.config)

@@ -11,7 +11,7 @@ import numpy as np
 
 from evomerge import methods
 from evomerge.errors import Findings, InputError
-from evomerge.genome import KEPT, GenomeSettings, GenomeSpec, few_for
+from evomerge.genome import KEPT, GenomeSettings, GenomeSpec, PathGenes, few_for
 from evomerge.genome.automatic import FEW
 from evomerge.genome.weight_rules import FREE
 from evomerge.merging import Checkpoints, Merger
@@ -31,7 +31,7 @@ from evomerge.search import Budgets, SearcherFactory, Space, factory, searchers
 from evomerge.search.rounds.settings import NOISE, NextSpace
 from evomerge.store import RunStore
 
-__all__ = ["genes", "later_spaces", "settled"]
+__all__ = ["genes", "later_spaces", "path_genes", "settled"]
 
 
 def settled(config: RunConfig, method: MergeMethod) -> RunConfig:
@@ -166,6 +166,20 @@ def later_spaces(
         return Space(keyed_spec(spec, statistics), search, starts[kept])
 
     return space
+
+
+def path_genes(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod, spec: GenomeSpec) -> PathGenes | None:
+    """The genes of paths through layers, of a search or of its last round; None where there are none.
+
+    Args:
+        config: The search, whose rounds are settled.
+        checkpoints: Its opened checkpoints.
+        method: Its merge method.
+        spec: The space of the first round.
+    """
+    if config.round.count > 1:
+        spec = spec_over(_of_round(config, config.round.count), checkpoints, method, spec.template.sources, seed=0)
+    return spec.depth if isinstance(spec.depth, PathGenes) else None
 
 
 def _of_round(config: RunConfig, number: int) -> RunConfig:
