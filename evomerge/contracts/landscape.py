@@ -58,6 +58,9 @@ def _point(proposal: Proposal, width: int) -> NDArray[np.float64]:
     if proposal.x is not None:
         return proposal.x
     assert proposal.recipe is not None
+    if "point" in proposal.recipe.coefficients:  # a genome with pushes
+        found: NDArray[np.float64] = proposal.recipe.coefficients["point"]
+        return found
     return _mixed(proposal.recipe, width)
 
 

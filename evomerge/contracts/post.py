@@ -139,7 +139,7 @@ class PostContract:
 
     @in_every_variant
     def test_scalars_vectors_and_empty_tensors(self, options: Options) -> None:
-        """Every shape is taken, and what comes is finite float32 of that shape; a delta of zeros stays one."""
+        """Results are finite float32 of that shape; a delta of zeros stays one, unless the step adds to it."""
         for shape in SHAPES:
             base, models = family(3, shape)
             for delta in (models[0] - base, torch.zeros(shape)):
@@ -148,7 +148,7 @@ class PostContract:
                 assert found.dtype == torch.float32
                 assert found.isfinite().all(), shape
                 assert found.any() or not delta.any() or shape in ((), (1,)), shape
-            assert not found.any(), shape
+            assert self.step.adds or not found.any(), shape
 
     @in_every_variant
     def test_models_of_narrow_types_are_read(self, options: Options) -> None:

@@ -17,6 +17,7 @@ from evomerge.contracts._searcher.cases import (
     expert_pool,
     identical,
     other_values,
+    pushes,
     refused,
 )
 from evomerge.contracts._searcher.partial import N_VAR, OptionalContract, PartialContract
@@ -56,7 +57,7 @@ class SearcherContract(PartialContract, OptionalContract):
             starts = np.stack([np.zeros(n_var), np.ones(n_var)])
         pool = expert_pool() if self.spec.recipes else None
         n_obj = self.spec.objectives[0]
-        return Problem(n_var, n_obj, n_con, np.asarray(starts), self.grid(n_obj), pool)
+        return Problem(n_var, n_obj, n_con, np.asarray(starts), self.grid(n_obj), pool, pushes(n_obj))
 
     def grid(self, n_obj: int) -> Grid | None:
         """A grid over as many measures as a searcher of so many objectives takes."""
@@ -194,7 +195,7 @@ class SearcherContract(PartialContract, OptionalContract):
         for n_obj in range(least, min(most or 5, 5) + 1):
             for n_con in (0, landscape.N_CON):
                 pool = expert_pool() if self.spec.recipes else None
-                searcher = self.make(Problem(4, n_obj, n_con, grid=self.grid(n_obj), pool=pool))
+                searcher = self.make(Problem(4, n_obj, n_con, grid=self.grid(n_obj), pool=pool, pushes=pushes(n_obj)))
                 for _ in range(4):
                     proposals = searcher.ask()
                     F, G = landscape.values(landscape.points(proposals), n_obj)

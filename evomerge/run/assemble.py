@@ -40,6 +40,7 @@ from evomerge.run.statistics.required import Required
 from evomerge.run.statistics.search_texts import calibration, keyed_spec, required_of, unread
 from evomerge.run.statistics.texts import Texts
 from evomerge.search import ExpertPool, Problem
+from evomerge.search.searchers import Pushes, pushed
 from evomerge.store import foreign_problem
 
 
@@ -186,7 +187,7 @@ def assemble(config: RunConfig) -> Assembly:
     if checkpoints is not None and method is not None and spec is not None:
         start_names, starts = known_starts(checkpoints, spec, method, searched, config)
         choose = functools.partial(pool_of, config, spec, method, checkpoints) if searched is None else lambda: None
-        check_searcher(config, _problem(config, spec.n_var, len(objectives), len(measures), starts), choose, found)
+        check_searcher(config, _problem(config, spec, len(objectives), len(measures), starts), choose, found)
         warnings += loss_notes(config, method, spec, metrics)
     later = rounds.genes(config, checkpoints, method, spec, found, warnings)
     texts = found.attempt(lambda: calibration(config, checkpoints, suite, spec))
@@ -202,10 +203,11 @@ def assemble(config: RunConfig) -> Assembly:
     )  # fmt: skip
 
 
-def _problem(config: RunConfig, n_var: int, n_obj: int, n_measures: int, starts: NDArray[np.float64]) -> Problem:
-    """The searcher's problem as far as it is known before the baselines, which the ranges of measures follow from."""
+def _problem(config: RunConfig, spec: GenomeSpec, n_obj: int, n_measures: int, starts: NDArray[np.float64]) -> Problem:
+    """The searcher's problem but for what follows from the baselines: ranges of measures, who is the best expert."""
     grid = Grid.spanning([], [(None, None)] * n_measures, config.cells) if n_measures else None
-    return Problem(n_var, n_obj, 1, starts, grid)
+    pushes = None if spec.template.base is None else Pushes(functools.partial(pushed, spec), (0,) * n_obj)
+    return Problem(spec.n_var, n_obj, 1, starts, grid, pushes=pushes)
 
 
 def _place(config: RunConfig, found: Findings) -> tuple[str | None, list[str]]:

@@ -35,7 +35,7 @@ from evomerge.search.progress import Progress, Watch
 from evomerge.search.promotion import Promotion
 from evomerge.search.rounds.continued import Continued
 from evomerge.search.rounds.elites import Elites
-from evomerge.search.searchers import Problem, Searcher
+from evomerge.search.searchers import Searcher
 from evomerge.search.status.event_log import EventLog
 from evomerge.search.status.live import LiveStatus
 from evomerge.search.status.stopwatch import Stopwatch
@@ -206,7 +206,7 @@ class _Search:
     def _made(self, criteria: Criteria, starts: NDArray[np.float64]) -> Searcher:
         """Makes the searcher of a round."""
         plan = self._plan
-        problem = Problem(plan.genome.n_var, len(plan.objectives), criteria.n_con, starts, criteria.grid, plan.pool)
+        problem = plan.problem(criteria.n_con, criteria.grid, starts, self._known)
         self._searcher = plan.searcher(problem)
         return self._searcher
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from evomerge.analysis.grid import Grid
 from evomerge.evaluation import Constraint, Evaluation, Failure, Measure, Objective
 from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
 from evomerge.search.allocation import AllocationSettings
 from evomerge.search.folding import Aggregate
 from evomerge.search.rounds.settings import NextSpace, RoundSettings
-from evomerge.search.searchers import Bounded, ExpertPool, Paced, Problem, Searcher, SearcherFactory
+from evomerge.search.searchers import Bounded, ExpertPool, Paced, Problem, Pushes, Searcher, SearcherFactory
 from evomerge.settings import setting
 
 __all__ = [
@@ -175,6 +176,20 @@ class SearchPlan:
         """How many candidates are compared on the selection split at most; 0 where there is nothing to compare on."""
         wanted = 2 * self.finalists if self.promotion.candidates is None else self.promotion.candidates
         return wanted if self.finalists and self.asks("selection") else 0
+
+    def problem(
+        self, n_con: int, grid: Grid | None, starts: NDArray[np.float64], baselines: Mapping[str, Evaluation]
+    ) -> Problem:
+        """The problem that the searcher is made for.
+
+        Args:
+            n_con: Number of constraints, that on failed candidates included.
+            grid: The cells over the measures; None where there are none.
+            starts: Genomes of the initial population.
+            baselines: Name to evaluation on the search items.
+        """
+        pushes = Pushes.of(self.genome, self.baselines, baselines, self.objectives) if grid is not None else None
+        return Problem(self.genome.n_var, len(self.objectives), n_con, starts, grid, self.pool, pushes)
 
     @property
     def chooser(self) -> Searcher | None:

@@ -14,7 +14,7 @@ from evomerge.search import searchers
 from evomerge.search.searchers import Observation, Problem, Searcher, SearcherSettings, make
 from evomerge.search.searchers._shared.elites import Elite, Elites
 from evomerge.search.searchers._shared.initial_population import generator
-from evomerge.search.searchers._shared.reflection import reflected
+from evomerge.search.searchers._shared.variation import reflected
 from evomerge.store import RunStore, candidates
 from tests.search.allocation.watching import NOISY, allocated, watched
 from tests.search.analytic import MEASURES, plan

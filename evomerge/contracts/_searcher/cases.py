@@ -12,9 +12,9 @@ from evomerge.analysis import Sums
 from evomerge.contracts.watching import raised
 from evomerge.options import Option
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe, Source
-from evomerge.search.searchers import ExpertPool, Proposal
+from evomerge.search.searchers import Array, ExpertPool, Proposal, Push, Pushes
 
-__all__ = ["Trace", "Unseeded", "disturbed", "expert_pool", "identical", "other_values", "refused"]
+__all__ = ["Trace", "Unseeded", "disturbed", "expert_pool", "identical", "other_values", "pushes", "refused"]
 
 Trace = list[tuple[str, bytes, tuple[str, ...]]]
 
@@ -41,6 +41,20 @@ def expert_pool(count: int = 6, numel: int = 40) -> ExpertPool:
     return ExpertPool(
         experts, tuple(merge([expert], [1.0]) for expert in experts), merge, None, True, lambda: sums, lambda: cosines
     )
+
+
+def pushes(n_obj: int) -> Pushes:
+    """Pushes that move the gene of their expert's number, by their weights and keys."""
+
+    def make(x: Array, own: Sequence[Push], size: float) -> Recipe:
+        moved = x.copy()
+        for push in own:
+            draw = 0.5 if push.key is None else push.key % 1000 / 1000.0
+            moved[push.expert % len(x)] += size * push.weight * draw
+        groups = ParameterGroups(tuple(Group(f"gene {number}") for number in range(len(x))))
+        return Recipe("linear", {}, (CheckpointRef("pushed"),), None, groups, {"point": np.clip(moved, 0.0, 1.0)})
+
+    return Pushes(make, tuple(range(n_obj)))
 
 
 def _digest(proposal: Proposal) -> str:

@@ -107,6 +107,7 @@ class PostProcess(RecipeOptions, sort="step"):
             multiplied in while base plus delta is written, where no step comes after it; the bits are those of
             ``apply``.
         working_bytes: ``working_bytes(shape, n_models, options)`` is the memory that ``apply`` takes beside the delta.
+        adds: Whether it adds something of the models to the merged delta, so that one of zeros need not stay so.
         agrees_with: Whose results its own are held to in the tests, such as ``the authors' code``; empty where they are
             held to an example that was worked by hand alone.
         cost: What it adds to the cost of a candidate, in words for people.
@@ -126,5 +127,6 @@ class PostProcess(RecipeOptions, sort="step"):
     measures: Callable[[Options], bool] = _always
     factors: Factors | None = None
     working_bytes: Callable[[Sequence[int], int, Options], int] = _no_bytes
+    adds: bool = False
     agrees_with: str = ""
     cost: str = "a pass over the merged delta"

@@ -38,6 +38,7 @@ from evomerge.search.searchers._shared.protocol import (
     SearcherFactory,
     Selection,
 )
+from evomerge.search.searchers._shared.pushes import Push, Pushes, pushed
 from evomerge.search.searchers._shared.spec import ANY, ONE, SEVERAL, SearcherSettings, SearcherSpec
 from evomerge.search.searchers._shared.steady import Steady
 
@@ -54,6 +55,8 @@ __all__ = [
     "Parents",
     "Problem",
     "Proposal",
+    "Push",
+    "Pushes",
     "Recommends",
     "Searcher",
     "SearcherFactory",
@@ -69,6 +72,7 @@ __all__ = [
     "make",
     "misfit",
     "names",
+    "pushed",
     "table",
     "unsteady",
 ]

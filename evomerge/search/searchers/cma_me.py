@@ -22,8 +22,8 @@ from evomerge.search.searchers._shared.generational import Generational, Parents
 from evomerge.search.searchers._shared.initial_population import generator
 from evomerge.search.searchers._shared.protocol import Array, Observation, Problem, Searcher, Selection
 from evomerge.search.searchers._shared.ranking import ranks
-from evomerge.search.searchers._shared.reflection import reflected
 from evomerge.search.searchers._shared.spec import ONE, SearcherSettings, SearcherSpec
+from evomerge.search.searchers._shared.variation import reflected
 
 __all__ = ["SEARCHER", "CmaMe"]
 

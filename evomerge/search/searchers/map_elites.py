@@ -17,10 +17,10 @@ from evomerge.search.searchers._shared.elites import Elite, Elites, measures_of
 from evomerge.search.searchers._shared.initial_population import generator, initial_population
 from evomerge.search.searchers._shared.protocol import Array, Observation, Problem, Searcher, Selection
 from evomerge.search.searchers._shared.ranking import ranks
-from evomerge.search.searchers._shared.reflection import reflected
 from evomerge.search.searchers._shared.spec import ONE, SearcherSettings, SearcherSpec
 from evomerge.search.searchers._shared.steady import Steady
 from evomerge.search.searchers._shared.turns import Parents
+from evomerge.search.searchers._shared.variation import reflected
 
 __all__ = ["SEARCHER", "MapElites"]
 

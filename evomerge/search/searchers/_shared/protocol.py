@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from evomerge.analysis.grid import Grid
 from evomerge.recipe import Recipe
 from evomerge.search.searchers._shared.pool import ExpertPool
+from evomerge.search.searchers._shared.pushes import Pushes
 
 __all__ = [
     "Array",
@@ -39,6 +40,7 @@ class Problem:
         starts: Genomes that the initial population holds, ``(k, n_var)``; ``k`` may be 0.
         grid: The cells over the measures (behaviour descriptors) of an archive of elites; None where none are taken.
         pool: The experts, for searchers that propose recipes; None where there are none to choose among.
+        pushes: Random steps towards experts, for searchers that mutate by them; None where there is no base.
     """
 
     n_var: int
@@ -47,6 +49,7 @@ class Problem:
     starts: Array = field(default_factory=lambda: np.zeros((0, 0)))
     grid: Grid | None = None
     pool: ExpertPool | None = None
+    pushes: Pushes | None = None
 
     def __post_init__(self) -> None:
         """Gives the starts their shape."""

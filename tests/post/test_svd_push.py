@@ -1,0 +1,61 @@
+"""Pushes by hand: an expert whose singular vectors are the axes."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+
+from evomerge.errors import InputError
+from evomerge.methods import TensorSources
+from evomerge.post import StepContext, load
+
+EXPERT = torch.diag(torch.tensor([3.0, 1.0, 2.0]))
+
+
+def pushed(
+    merged: torch.Tensor, size: float, kind: str = "mlp", expert: torch.Tensor = EXPERT, **options: object
+) -> torch.Tensor:
+    """A merged delta after the step; the second model stays at the base."""
+    step, base = load("svd_push"), torch.full(expert.shape, 10.0)
+    context, after = StepContext("weight", kind=kind, options=step.resolve(options)), merged.clone()
+    assert step.apply(context, TensorSources(base, [base + expert, base], {}), after, {"size": size}) is None
+    return after
+
+
+def drawn(key: int, model: int = 0, name: str = "weight#0") -> np.ndarray:
+    place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    return np.random.default_rng([key, model, place]).random(3)
+
+
+def test_every_direction_of_the_expert_is_extrapolated_by_a_draw_of_its_own() -> None:
+    """Directions by singular value: the first axis, the third, the second. U(0, 0.1) is size 0.1 times U(0, 1)."""
+    u = drawn(17)
+    wanted = 1.0 + torch.diag(torch.tensor([0.1 * u[0] * 3.0, 0.1 * u[2] * 1.0, 0.1 * u[1] * 2.0], dtype=torch.float32))
+    torch.testing.assert_close(pushed(torch.ones(3, 3), 0.1, draws="17:1"), wanted)
+
+
+def test_draws_add_up_by_their_weights_and_forgotten_ones_by_their_mean() -> None:
+    merged = torch.zeros(3, 3)
+    u = 1.0 * drawn(5) + 0.5 * drawn(7) + 0.25 * 0.5
+    wanted = torch.diag(torch.tensor([0.2 * u[0] * 3.0, 0.2 * u[2] * 1.0, 0.2 * u[1] * 2.0], dtype=torch.float32))
+    torch.testing.assert_close(pushed(merged, 0.2, draws="5:1,7:0.5,mean:0.25"), wanted)
+    torch.testing.assert_close(pushed(merged, 0.2, draws="mean:2"), 0.2 * EXPERT)
+
+
+def test_norms_and_vectors_stay_and_so_does_all_where_the_expert_is_the_base() -> None:
+    merged = torch.ones(3, 3)
+    assert torch.equal(pushed(merged, 0.1, kind="norm"), merged)
+    assert torch.equal(pushed(merged, 0.1, model=1), merged)
+    assert torch.equal(pushed(torch.ones(3), 0.1, expert=torch.arange(3.0)), torch.ones(3))
+
+
+def test_what_cannot_be_read_is_refused() -> None:
+    step = load("svd_push")
+    for draws in ("", "17", "17:-1", "a:1", "1:1,", "mean"):
+        with pytest.raises(InputError, match=r"expected keys with weights, such as 17:1,mean:0\.5"):
+            step.coefficients(step.resolve({"draws": draws}))
+    with pytest.raises(InputError, match="option model is 2, but there are 2 models"):
+        pushed(torch.ones(3, 3), 0.1, model=2)
