@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from evomerge.candidate.functions import UserFunction, find_function
     from evomerge.candidate.known_answers import ANSWERS, KnownAnswers
     from evomerge.candidate.loading import build_suite, load_live, load_model, load_tokenizer, model_files
+    from evomerge.candidate.quantised import quantise
     from evomerge.candidate.threads import available_cores, thread_choices
     from evomerge.candidate.tuning import Tuning, resolve_dtype, tune, with_tuning
     from evomerge.candidate.verification import Verification, companion_digests
@@ -49,6 +50,7 @@ __all__ = [
     "load_tokenizer",
     "model_files",
     "place_of",
+    "quantise",
     "resolve_device",
     "resolve_dtype",
     "resolve_home",
@@ -82,6 +84,7 @@ _HOMES = {
     "load_tokenizer": "loading",
     "model_files": "loading",
     "place_of": "devices",
+    "quantise": "quantised",
     "resolve_device": "devices",
     "resolve_home": "devices",
     "resolve_dtype": "tuning",

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 from evomerge.settings import setting
 
-__all__ = ["PRECISIONS", "ModelSettings", "RuntimeSettings"]
+__all__ = ["PRECISIONS", "UNQUANTISED", "ModelSettings", "RuntimeSettings"]
 
 PRECISIONS = ("float32", "bfloat16", "float16")
+UNQUANTISED = "none"
+SCHEMES = (UNQUANTISED, "int8", "int4", "fp8")
 ATTENTION = ("auto", "sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention")
 
 
@@ -19,6 +21,7 @@ class RuntimeSettings:
     Attributes:
         dtype: Number type that it computes in; ``auto`` follows the weights and the machine.
         attention: transformers' name of the attention implementation; ``auto`` is what it chooses for the model.
+        quantise: The weight-only quantisation whose rounding of weights a model is scored with.
         device: ``auto``, ``cpu``, ``cuda``, ...
         device_map: Devices that the layers of a model are spread over; ``auto`` is all GPUs that a worker sees, none
             is ``device`` alone.
@@ -37,6 +40,14 @@ class RuntimeSettings:
     attention: str = field(
         default="auto",
         metadata=setting("attention implementation; auto: what transformers chooses for the model", choices=ATTENTION),
+    )
+    quantise: str = field(
+        default=UNQUANTISED,
+        metadata=setting(
+            "score models as they will be served: weights rounded as torchao's weight-only quantisation rounds them, "
+            "none of its speed; exports stay unquantised",
+            choices=SCHEMES,
+        ),
     )
     device: str = field(default="auto", metadata=setting("cpu, cuda, cuda:1, ... ; auto: a GPU where there is one"))
     device_map: tuple[str, ...] = field(

@@ -15,6 +15,8 @@ from evomerge.candidate.collected import CollectedStatistics
 from evomerge.candidate.devices import computes, device_details, place_of
 from evomerge.candidate.functions import NonFiniteMetric, UserFunction, call_function
 from evomerge.candidate.loading import build_suite, first_line, load_tokenizer, model_files
+from evomerge.candidate.quantised import quantise
+from evomerge.candidate.settings import UNQUANTISED
 from evomerge.candidate.verification import Examined, Verification, refuse_unlike, verify
 from evomerge.checkpoints import open_all
 from evomerge.errors import InputError
@@ -36,6 +38,7 @@ class WorkerSettings:
             file changed meanwhile, must not score.
         dtype: What the model computes in.
         attention: transformers' name of the attention implementation; ``auto`` is what transformers chooses.
+        quantise: The weight-only quantisation whose rounding of weights candidates are scored with.
         device: Where the model lives; the first of several devices.
         device_map: The user's setting of several devices, which a worker settles for itself.
         max_memory: The user's limits on each of them.
@@ -54,6 +57,7 @@ class WorkerSettings:
     items: str
     dtype: str = "float32"
     attention: str = "auto"
+    quantise: str = UNQUANTISED
     device: str = "cpu"
     device_map: tuple[str, ...] = ()
     max_memory: tuple[str, ...] = ()
@@ -113,6 +117,7 @@ class Worker:
         known = None if settings.statistics is None else settings.statistics.open()
         kept = settings.prepared
         self.merger = Merger(checkpoints, device=self.device, prepared=kept, weights=room, statistics=known)
+        self.quantise = settings.quantise
         self._functions = {function.name: function.load() for function in settings.functions}
         if settings.verification is not None:
             items = suite.items["search"] if settings.has_tasks else {}
@@ -142,6 +147,8 @@ class Worker:
                 if not self.live.fits(plan):
                     self.live = self.live.rebuilt(plan)
                 self.live.install(self.merger, job.recipe)
+                if quantise(self.live.model, self.quantise):
+                    self.live.forget()  # the next candidate's weights do not begin with rounded ones
                 _wait(self.live.model)
             with _timed(seconds, "score"):
                 responses = self._answers(job)

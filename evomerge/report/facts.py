@@ -14,11 +14,12 @@ from evomerge.report import caveats, costs
 from evomerge.report.archive.elites import OPTIMISTIC, Archive, archives
 from evomerge.report.findings.genes import Genes, genes
 from evomerge.report.findings.headline import headline, margin_words
-from evomerge.report.findings.indicators import Indicators, indicator_words, indicators
+from evomerge.report.findings.indicators import Indicators, by_split, examples, indicator_words
 from evomerge.report.findings.preference import read_preference
 from evomerge.report.findings.procedure import Procedure, procedure
 from evomerge.report.findings.scoring import scoring
 from evomerge.report.findings.sentences import chosen_sentences, objective_sentence
+from evomerge.report.findings.serving import Serving, serving, serving_words
 from evomerge.report.members import Comparison, Member, choice, compare, front_members, n_comparisons
 from evomerge.report.results import EXPERT, Results, model_label, short_name
 from evomerge.report.samples import samples
@@ -126,13 +127,7 @@ class Facts:
     @cached_property
     def indicators(self) -> dict[str, Indicators]:
         """Split to indicators of the front there: of all feasible candidates, then of members by their own scores."""
-        records = {
-            "search": [e for e in self.results.candidates if self.results.scored(e) and self.results.feasible(e)],
-            "selection": [m.selection for m in self.members if m.selection is not None and m.selection_scores],
-            "test": [m.test for m in self.members if m.test is not None and m.test_scores],
-        }
-        found = {split: indicators(self.results, split, front) for split, front in records.items()}
-        return {split: one for split, one in found.items() if one is not None}
+        return by_split(self.results, self.members)
 
     @cached_property
     def genes(self) -> Genes | None:
@@ -148,10 +143,7 @@ class Facts:
     @property
     def preferring(self) -> tuple[str, str]:
         """Preferences as a person may write them: more of the first objective, and the best scores there are."""
-        some = next(iter(self.indicators.values()), None)
-        n = len(self.results.objectives)
-        wished = some.ideal if some is not None else (0.5,) * n
-        return f"weights:{','.join(['2', *['1'] * (n - 1)])}", f"reference:{','.join(f'{v:.3g}' for v in wished)}"
+        return examples(next(iter(self.indicators.values()), None), len(self.results.objectives))
 
     @cached_property
     def archives(self) -> list[Archive]:
@@ -174,9 +166,15 @@ class Facts:
         return costs.costs(self.results)
 
     @cached_property
+    def serving(self) -> Serving | None:
+        """How quantised scores agree with unquantised ones; None where nothing was quantised."""
+        return serving(self.results)
+
+    @cached_property
     def scoring(self) -> list[str]:
-        """How candidates were scored, where not all were asked every search item."""
-        return scoring(self.results)
+        """How candidates were scored, where they were quantised, or not all were asked every search item."""
+        served = [] if self.serving is None else serving_words(self.serving, self.unit)
+        return [*served, *scoring(self.results)]
 
     @cached_property
     def failures(self) -> list[dict[str, Any]]:

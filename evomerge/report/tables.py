@@ -36,6 +36,7 @@ def front_json(facts: Facts) -> dict[str, Any]:
         },
         "preference": None if facts.preference is None else facts.preference.words,
         "indicators": {split: found.to_json() for split, found in facts.indicators.items()},
+        "quantised": None if facts.serving is None else facts.serving.to_json(),
         "importance": None if facts.genes is None else facts.genes.to_json(),
         "members": [_member(member) for member in facts.members],
         "baselines": [_baseline(baseline) for baseline in facts.baselines],

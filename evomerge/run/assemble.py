@@ -217,6 +217,8 @@ def _place(config: RunConfig, found: Findings) -> tuple[str | None, list[str]]:
         return None, []
     chosen = executors.load(config.executor.name)
     found.problems += chosen.problems(chosen.given(config.executor, device))
+    if config.model.quantise != "none" and not chosen.needs_model:
+        found.problems.append(f"model.quantise: executor={chosen.name} runs no model that could be quantised")
     problem, note = spread_thin(config, device, gpu_count())
     found.problems += [problem] if problem else []
     return device, [note] if note else []

@@ -13,6 +13,7 @@ from evomerge.candidate import (
     load_live,
     load_tokenizer,
     place_of,
+    quantise,
     resolve_dtype,
     resolve_home,
     thread_count,
@@ -91,6 +92,7 @@ def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: Non
         if isinstance(ref, AdapterRef):
             live.install(Merger(checkpoints, device=device), alone(ref, checkpoints))
     model = live.model
+    quantise(model, runtime.quantise)
     splits = (
         [split for split in SPLITS if any(suite.items[split].values())] if config.split == "all" else [config.split]
     )
@@ -101,6 +103,7 @@ def evaluate(config: EvaluateConfig, warn: Callable[[str], None] = lambda _: Non
     responses = [response for split in splits for response in scorer.score(model, split)]
     ran = {
         "dtype": dtype,
+        **({"quantise": runtime.quantise} if runtime.quantise != "none" else {}),
         "attention": str(model.config._attn_implementation),
         "device": device,
         "threads": thread_count(),

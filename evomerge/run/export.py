@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evomerge.candidate import resolve_device
@@ -255,4 +255,5 @@ def _scores(store: RunStore, digest: str) -> Measured:
     others = {name: e for name, e in baselines(store, "test").items() if e.error is None}
     columns = {"this model": member} | others
     answered = {name: (e.metrics, recorded_answers(store, e)) for name, e in columns.items()}
-    return measured(answered, clusters_of(described_items(store)))
+    found = measured(answered, clusters_of(described_items(store)))
+    return replace(found, quantised=store.manifest["identity"].get("model", {}).get("quantise", ""))

@@ -51,6 +51,7 @@ def worker_settings(assembly: Assembly, threads: int) -> WorkerSettings:
         items=suite_digest(assembly.suite),
         dtype=model.dtype,
         attention=assembly.attention,
+        quantise=model.quantise,
         device=assembly.device,
         device_map=model.device_map,
         max_memory=model.max_memory,

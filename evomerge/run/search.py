@@ -31,6 +31,7 @@ from evomerge.run.recipes.sensitive_starts import Shares, by_sensitivities
 from evomerge.run.recipes.starts import by_losses, without_subsets
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.runtime import tuned, with_verification, worker_settings
+from evomerge.run.serving.agreement import HERE, score_unquantised
 from evomerge.run.statistics.ahead import collector_of
 from evomerge.run.statistics.collecting import Collector
 from evomerge.run.statistics.sensitivities import shares_of
@@ -156,6 +157,8 @@ def search(
                 raise
             finally:
                 executor.close()
+            if result.reason != "stopped" and assembly.config.executor.name in HERE:
+                score_unquantised(store, prepared.settings, assembly.suite, plan.aggregate, warn)
             tracked.conclude(followed, store, report.write(folder))
         if result.reason != "stopped":
             if shared:

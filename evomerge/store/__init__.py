@@ -14,17 +14,20 @@ from evomerge.store.views.baselines import baselines
 from evomerge.store.views.candidates import ESTIMATES, SELECTION_ESTIMATES, candidates, estimates, newly_asked
 from evomerge.store.views.described import clusters_of, described_items
 from evomerge.store.views.proxies import PROXIES, ProxyUse, proxies
+from evomerge.store.views.unquantised import UNQUANTISED, Unquantised, unquantised
 
 __all__ = [
     "ESTIMATES",
     "PROXIES",
     "SELECTION_ESTIMATES",
+    "UNQUANTISED",
     "LeaseLost",
     "ProxyUse",
     "RunStore",
     "Sweep",
     "SweepJob",
     "Turn",
+    "Unquantised",
     "baselines",
     "candidates",
     "clusters_of",
@@ -37,6 +40,7 @@ __all__ = [
     "read_json",
     "read_manifest",
     "read_sweep",
+    "unquantised",
     "write_json",
     "write_text",
 ]

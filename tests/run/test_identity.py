@@ -72,7 +72,7 @@ INSIDE = {
     **{f"allocation.{name}": f"allocation.{name}" for name in ("items", "growth", "estimator", "proxy")},
     **{
         f"model.{name}": f"model.{name}"
-        for name in ("dtype", "attention", "device", "threads", "merge_dtype", "out_dtype")
+        for name in ("dtype", "attention", "quantise", "device", "threads", "merge_dtype", "out_dtype")
     },
 }  # fmt: skip
 BUDGET = "a run can be extended, so what ends it is not what it is"
@@ -163,7 +163,7 @@ def test_the_identity_follows_what_is_inside_and_nothing_else(family: Family, fi
         "allocation.rungs": 2, "allocation.race_options": "{level: 0.1}", "allocation.estimator": "aipw",
         "allocation.estimator_options": "{penalty: 5.0}",
         "allocation.proxy": "gold_logprob",
-        "model.dtype": "float16", "model.attention": "eager", "model.device": "cpu",
+        "model.dtype": "float16", "model.attention": "eager", "model.quantise": "int8", "model.device": "cpu",
         "model.threads": 2, "model.merge_dtype": "bfloat16", "model.out_dtype": "float16",
     }  # fmt: skip
     # A recipe has its own models and groups, see test_recipe_search; filters are another way to split than kinds.

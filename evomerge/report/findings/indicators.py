@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from evomerge.analysis.fronts import r2
 from evomerge.analysis.pareto import hypervolume
 from evomerge.evaluation import Evaluation
+from evomerge.report.members import Member
 from evomerge.report.results import Results
 from evomerge.report.wording import SPLIT_WORDS, score
 
@@ -108,3 +109,21 @@ def indicators(results: Results, split: str, front: Sequence[Evaluation]) -> Ind
         tuple((signs * reference).tolist()),
         tuple((signs * ideal).tolist()),
     )
+
+
+def by_split(results: Results, members: Sequence[Member]) -> dict[str, Indicators]:
+    """Split to indicators: of all feasible candidates on search items, elsewhere of the members asked there."""
+    records = {
+        "search": [e for e in results.candidates if results.scored(e) and results.feasible(e)],
+        "selection": [m.selection for m in members if m.selection is not None and m.selection_scores],
+        "test": [m.test for m in members if m.test is not None and m.test_scores],
+    }
+    found = {split: indicators(results, split, front) for split, front in records.items()}
+    return {split: one for split, one in found.items() if one is not None}
+
+
+def examples(found: Indicators | None, objectives: int) -> tuple[str, str]:
+    """Preferences as a person may write them: more of the first objective, and the best scores there are."""
+    wished = found.ideal if found is not None else (0.5,) * objectives
+    weights = ",".join(["2", *["1"] * (objectives - 1)])
+    return f"weights:{weights}", f"reference:{','.join(f'{value:.3g}' for value in wished)}"

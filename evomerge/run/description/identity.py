@@ -72,7 +72,7 @@ def run_identity(assembly: Assembly, settings: WorkerSettings) -> dict[str, Any]
             "dtype": settings.dtype,
             "attention": settings.attention,
             "device": device_info(settings.device)["type"],
-            **_devices(settings.device_map),
+            **_served(settings),
             "threads": settings.threads,
             "merge_dtype": template.dtype,
             "out_dtype": template.out_dtype,
@@ -114,6 +114,12 @@ def _placeless(task: Any) -> Any:
         return task
     files = {key: Path(task[key]).name for key in DATA_KEYS if isinstance(task.get(key), str)}
     return {**task, **files}
+
+
+def _served(settings: WorkerSettings) -> dict[str, Any]:
+    """How weights are rounded for scoring, where they are, and where layers lie, as far as sums depend on that."""
+    rounded = {"quantise": settings.quantise} if settings.quantise != "none" else {}
+    return rounded | _devices(settings.device_map)
 
 
 def _devices(device_map: tuple[str, ...]) -> dict[str, Any]:

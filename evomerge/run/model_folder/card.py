@@ -27,10 +27,12 @@ class Measured:
         rows: Rows of the score table: ``metric``, then one value per model. Empty if only the search's own items
             were asked.
         items: Task to number of held-out items.
+        quantised: How weights were rounded for the scores; empty where they were not.
     """
 
     rows: tuple[Mapping[str, str], ...] = ()
     items: Mapping[str, int] | None = None
+    quantised: str = ""
 
 
 def measured(
@@ -142,6 +144,9 @@ def model_card(
         asked = ", ".join(f"{count} of {_plain(task)}" for task, count in (scores.items or {}).items())
         lines += ["## Held-out scores", "", *_table(scores.rows), ""]
         lines += [f"Measured on items that the search never asked: {asked}. ± is one standard error over items.", ""]
+        if scores.quantised:
+            told = f"All of them were scored with weights rounded as {scores.quantised} weight-only quantisation does; "
+            lines += [f"{told}the weights here are not quantised.", ""]
     lines += _tensors(tensors)
     lines += ["## Recipe", "", *_recipe(recipe), ""]
     return "\n".join(lines)

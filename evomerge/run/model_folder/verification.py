@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evomerge.candidate import build_suite, load_model, load_tokenizer, place_of, resolve_device, suite_digest
+from evomerge.candidate import build_suite, load_model, load_tokenizer, place_of, quantise, resolve_device, suite_digest
 from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.evaluation import Response
@@ -65,6 +65,7 @@ def verify(store: RunStore, split: str, answers: Sequence[Response], folder: Pat
             "the run's tasks have changed since: the same settings give other items, so nothing can be compared"
         )
     model = load_model(folder, threads=int(model_settings["threads"]), **_as_scored(store))
+    quantise(model, model_settings.get("quantise", "none"))
     responses = Scorer.of(model, suite).score(model, split)
     difference, rewritten = largest_difference(answers, responses)
     tolerance = _TOLERANCES[model_settings["dtype"]]
