@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from evomerge.report.facts import Facts
+from evomerge.report.findings.family import ancestors, family
 from evomerge.report.results import short_name
 from evomerge.report.wording import SPLIT_WORDS, count, drop, duration, gap, number, score, whole
 
@@ -23,6 +24,7 @@ def report_markdown(facts: Facts) -> str:
         ["![Scores of the front's members and of the baselines](front.png)", ""],
         _archives(facts),
         _members(facts),
+        _family(facts),
         _baselines(facts),
         _indicators(facts),
         _optimism(facts),
@@ -138,6 +140,21 @@ def _archives(facts: Facts) -> list[str]:
         left = len(ordered) - len(rows)
         lines += ["", *table(header, rows), *([f"And {left} more, see archive.json.", ""] if left else [])]
     return [*lines, text(facts.archives_note), ""]
+
+
+def _family(facts: Facts) -> list[str]:
+    """The family tree of the chosen member, or of the first one that comes from other merges."""
+    relatives = family(facts.results, facts.members)
+    born = [member for member in facts.members if relatives and relatives[member.digest].depth > 1]
+    if not born:
+        return []
+    member = next((one for one in born if one.knee), born[0])
+    lines = [f"## Family tree of member {code(member.id)}", ""]
+    for key in ancestors(relatives, member.digest):
+        one = relatives[key]
+        if one.parents:
+            lines.append(f"- {code(one.name)} ({text(one.place)}): {text(one.words(relatives))}")
+    return [*lines, ""]
 
 
 def _baselines(facts: Facts) -> list[str]:

@@ -24,11 +24,12 @@ from evomerge.evaluation import SPLITS
 from evomerge.recipe import Recipe, values_of, without_values
 from evomerge.report import wording
 from evomerge.report.facts import Facts
+from evomerge.report.findings.family import Relative, family
 from evomerge.report.members import BEATS, SAME, WORSE, Member
 from evomerge.report.results import short_name
 from evomerge.report.settings import settings
 
-_SCRIPTS = ("core.js", "draw.js", "front.js", "heat.js", "lines.js", "samples.js", "main.js")
+_SCRIPTS = ("core.js", "draw.js", "front.js", "heat.js", "family.js", "lines.js", "samples.js", "main.js")
 _MOST_POINTS = 4000  # candidates drawn as points
 _MOST_COEFFICIENTS = 100_000
 
@@ -40,6 +41,7 @@ def report_page(facts: Facts) -> str:
     return _template().render(
         facts=facts,
         settings=settings(facts),
+        families=bool(family(facts.results, facts.members)),
         scales={o.label: _scale(facts, o.label) for o in facts.results.objectives},
         policy=f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:; "
         "base-uri 'none'; form-action 'none'",
@@ -117,6 +119,7 @@ def _data(facts: Facts) -> dict[str, Any]:
         "margin": facts.margin,
         "trace": _trace(facts),
         "coefficients": coefficients(facts),
+        **({"family": _family(known)} if (known := family(facts.results, facts.members)) else {}),
         "samples": facts.samples,
         "export": facts.export_command("ID"),
     }
@@ -179,33 +182,63 @@ def _trace(facts: Facts) -> dict[str, Any]:
 
 
 def coefficients(facts: Facts, most: int = _MOST_COEFFICIENTS) -> dict[str, Any] | None:
-    """Coefficients of the members by group and model; the members of a run share their groups.
+    """Coefficients of the members by group and model; members that differ in numbers alone share groups and models.
 
     Args:
         facts: The run's facts.
         most: Numbers that the page may hold; members beyond it, the last ones first, are left out.
 
     Returns:
-        ``groups``, ``models``, ``names`` and ``values`` (member to one array per name), or None without members.
+        ``groups``, ``models``, ``names`` and ``values`` (member to one array per name), of those that are like the
+        first; under ``others``, if there are any, the same of elites' merges and whatever is merged otherwise. None
+        without members.
     """
     if not facts.members:
         return None
-    recipe = Recipe.from_json(facts.members[0].recipe)
+    sets: list[tuple[Recipe, dict[str, Any]]] = []
+    for place, member in enumerate(facts.members):
+        recipe = Recipe.from_json(member.recipe)
+        values, alike = values_of(recipe), without_values(recipe)
+        most -= sum(array.size for array in values.values())
+        if place and most < 0:
+            break
+        own = next((found for like, found in sets if like == alike), None)
+        if own is None:
+            own = {**_columns(facts, recipe), "names": list(values), "values": {}}
+            sets.append((alike, own))
+        own["values"][member.id] = _arrays(values, own["names"])
+    first, *others = (own for _, own in sets)
+    return {**first, **({"others": others} if others else {})}
+
+
+def _columns(facts: Facts, recipe: Recipe) -> dict[str, Any]:
+    """Groups, and names of the models: those of the run where it merges these."""
     labels = [model.get("label") for model in facts.manifest.get("models") or ()]
     sources = [source.label for source in recipe.sources]
-    known = not any(isinstance(source, Recipe) for source in recipe.sources)
-    values = values_of(recipe)
-    names = list(values)
-    each = sum(array.size for array in values.values())
-    alike = without_values(recipe)  # others, of elites or with noise, have values of something else
-    shown = [m for m in facts.members if without_values(Recipe.from_json(m.recipe)) == alike]
-    shown = shown[: max(1, most // max(1, each))]
+    merges = any(isinstance(source, Recipe) for source in recipe.sources)
+    known = not merges and len(labels) == len(sources) and all(labels)
+    return {"groups": recipe.groups.to_json()["groups"], "models": labels if known else sources}
+
+
+def _family(relatives: Mapping[str, Relative]) -> dict[str, Any]:
+    """Relatives as the figure of a family tree reads them."""
     return {
-        "groups": recipe.groups.to_json()["groups"],
-        "models": labels if known and len(labels) == len(sources) and all(labels) else sources,
-        "names": names,
-        "values": {member.id: _arrays(values_of(Recipe.from_json(member.recipe)), names) for member in shown},
+        key: {
+            "name": one.name,
+            "note": one.place,
+            "under": "expert" if not one.depth else "" if one.batch is None else f"batch {one.batch}",
+            "depth": one.depth,
+            "lines": [f"{label} {_rounded(value)}" for label, value in one.scores.items()] + list(one.numbers),
+            "parents": [
+                [parent.key, *map(_or_none, (parent.share, parent.low, parent.high))] for parent in one.parents
+            ],
+        }
+        for key, one in relatives.items()
     }
+
+
+def _or_none(value: float | None) -> float | None:
+    return None if value is None else _rounded(float(f"{value:.4g}"))
 
 
 def _arrays(values: Mapping[str, Any], names: Sequence[str]) -> list[Any]:

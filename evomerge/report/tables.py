@@ -10,6 +10,7 @@ from typing import Any
 from evomerge.analysis import Interval
 from evomerge.evaluation import SPLITS, Evaluation
 from evomerge.report.facts import Baseline, Facts
+from evomerge.report.findings.family import family
 from evomerge.report.members import Comparison, Member
 
 FORMAT = 2
@@ -17,6 +18,7 @@ FORMAT = 2
 
 def front_json(facts: Facts) -> dict[str, Any]:
     """The front with all intervals and comparisons, as a JSON object."""
+    relatives = family(facts.results, facts.members)
     return {
         "format": FORMAT,
         "headline": facts.headline,
@@ -38,6 +40,7 @@ def front_json(facts: Facts) -> dict[str, Any]:
         "indicators": {split: found.to_json() for split, found in facts.indicators.items()},
         "quantised": None if facts.serving is None else facts.serving.to_json(),
         "importance": None if facts.genes is None else facts.genes.to_json(),
+        **({"family": {key: one.to_json() for key, one in relatives.items()}} if relatives else {}),
         "members": [_member(member) for member in facts.members],
         "baselines": [_baseline(baseline) for baseline in facts.baselines],
     }

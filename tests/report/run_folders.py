@@ -62,6 +62,7 @@ class Scenario:
     texts: Mapping[str, str] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
     together: int = 1  # items of a cluster
+    rounds: int = 1  # of as many candidates each; the models of later ones are the best so far, as many as experts
     cut: tuple[str, ...] = ()  # baselines whose wrong generated answers all reached their length limit
 
 
@@ -263,8 +264,13 @@ class _Run:
 
     def search(self, store: RunStore) -> list[Recipe]:
         found: list[tuple[list[float], Recipe]] = []
+        everyone: list[tuple[list[float], Recipe]] = []
         shape = (len(self.groups.groups), len(self.models))
         for count in range(self.scenario.candidates):
+            if found and count % -(-self.scenario.candidates // self.scenario.rounds) == 0:
+                everyone += found
+                best = sorted(everyone, key=lambda one: -sum(one[0]))[: len(self.models)]
+                self.models, found = tuple(recipe for _, recipe in best), []
             batch, index = 1 + count // self.scenario.batch, count % self.scenario.batch
             if found and self.rng.random() < 0.85:
                 scores = np.array([s for s, _ in found])
@@ -290,8 +296,9 @@ class _Run:
             found.append(
                 ([k * o.value(scored.metrics) for k, o in zip(sign, self.scenario.objectives, strict=True)], recipe)
             )
-        self.scores = {recipe.digest: score for score, recipe in found}
-        return [recipe for _, recipe in found]
+        everyone += found
+        self.scores = {recipe.digest: score for score, recipe in everyone}
+        return [recipe for _, recipe in everyone]
 
     def finalists(self, found: Sequence[Recipe]) -> list[Recipe]:
         scores = np.array([self.scores[r.digest] for r in found])

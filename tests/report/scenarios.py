@@ -105,6 +105,7 @@ HOSTILE_NAMES = replace(
     texts={"question": HOSTILE, "option": HOSTILE, "answer": HOSTILE},
     manifest={"warnings": [f"a warning {HOSTILE}"]},
 )
+BRED = replace(TWO, experts=(f"evil{HOSTILE}", "expert_l"), candidates=36, rounds=3, test_items=60, failures={})
 PYTHON = replace(TWO, objectives=acc("reverse_b.acc", "python.spread"), candidates=24, failures={}, python=True)
 ONLY_PYTHON = replace(PYTHON, objectives=acc("python.spread"))
 EVERY = {
@@ -118,6 +119,7 @@ EVERY = {
     "constrained": CONSTRAINED,
     "many": MANY,
     "hostile": HOSTILE_NAMES,
+    "bred": BRED,
     "python": PYTHON,
     "only_python": ONLY_PYTHON,
 }

@@ -13,11 +13,15 @@ function shade(value, low, high) {
 const css = (rgb) => `rgb(${rgb.join(',')})`;
 const inkOn = (rgb) => (0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2] > 140 ? '#1b1b1a' : '#ffffff');
 
+// The table that holds the chosen member: members that are merged from other models have one of their own.
+const tables = () => (data.coefficients ? [data.coefficients, ...(data.coefficients.others || [])] : []);
+const shownTable = () => tables().find((t) => t.values[state.member]);
+
 function limits(index) {
   let low = 0, high = -Infinity;
-  for (const values of Object.values(data.coefficients.values)) {
+  for (const values of Object.values(shownTable().values)) {
     values[index].forEach((row, g) => {
-      if (data.coefficients.groups[g].frozen) return;
+      if (shownTable().groups[g].frozen) return;
       for (const v of [row].flat()) { low = Math.min(low, v); high = Math.max(high, v); }
     });
   }
@@ -27,8 +31,8 @@ function limits(index) {
 // The one value that a coefficient has wherever it is used, or null.
 function constant(index) {
   const seen = new Set();
-  for (const values of Object.values(data.coefficients.values)) {
-    values[index].forEach((row, g) => { if (!data.coefficients.groups[g].frozen) [row].flat().forEach((v) => seen.add(v)); });
+  for (const values of Object.values(shownTable().values)) {
+    values[index].forEach((row, g) => { if (!shownTable().groups[g].frozen) [row].flat().forEach((v) => seen.add(v)); });
   }
   return seen.size === 1 ? [...seen][0] : null;
 }
@@ -37,7 +41,7 @@ function constant(index) {
 function facets() {
   const strips = new Map();
   const own = [];
-  data.coefficients.groups.forEach((group, g) => {
+  shownTable().groups.forEach((group, g) => {
     if (!group.layers) { own.push({ group, g }); return; }
     const key = group.kinds.join(' + ');
     if (!strips.has(key)) strips.set(key, []);
@@ -110,15 +114,15 @@ function scaleBar(range) {
   }
   const low = range[0] < 0 ? -Math.max(-range[0], range[1]) : range[0];
   return make('div', { class: 'scale' }, make('span', null, number(low)), svg, make('span', null, number(range[0] < 0 ? -low : range[1])),
-    make('span', null, 'same scale for every member'));
+    make('span', null, tables().length > 1 ? 'same scale for every member that merges these models' : 'same scale for every member'));
 }
 
 function valueTable(index, names, values) {
   const head = make('tr', null, make('th', { scope: 'col' }, 'group'), names.map((name) => make('th', { scope: 'col', class: 'num' }, make('span', { class: 'clip', title: name }, name))));
-  const lines = data.coefficients.groups.map((group, g) => make('tr', null, make('th', { scope: 'row' }, group.label),
+  const lines = shownTable().groups.map((group, g) => make('tr', null, make('th', { scope: 'row' }, group.label),
     [values[g]].flat().map((v) => make('td', { class: 'num' }, group.frozen ? 'frozen' : number(v)))));
   return make('details', null, make('summary', null, 'Values as a table'),
-    make('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `Values of ${data.coefficients.names[index]}` },
+    make('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `Values of ${shownTable().names[index]}` },
       make('table', { class: 'plain' }, make('thead', null, head), make('tbody', null, lines))));
 }
 
@@ -127,18 +131,18 @@ function drawHeat() {
   if (!host || !data.coefficients) return;
   const open = [...host.querySelectorAll('details')].map((d) => d.open);
   clear(host);
-  const all = data.coefficients.values[state.member];
+  const all = shownTable() && shownTable().values[state.member];
   if (!all) { host.append(make('p', { class: 'note' }, 'Not on this page, to keep it small: the recipe of this member is in evaluations.jsonl.')); return; }
   const { strips, own } = facets();
   const width = Math.max(240, host.clientWidth);
-  data.coefficients.names.forEach((name, index) => {
+  shownTable().names.forEach((name, index) => {
     const shared = !Array.isArray(all[index][0]);
-    const names = shared ? ['all models'] : data.coefficients.models;
+    const names = shared ? ['all models'] : shownTable().models;
     const range = limits(index);
     const nameWidth = Math.min(width * 0.32, 190, Math.max(60, 7.4 * Math.max(...names.map((n) => n.length)) + 12));
     const fixed = constant(index);
     if (fixed !== null) {
-      host.append(make('h3', null, name), make('p', { class: 'note' }, `${number(fixed)} everywhere in every member.`));
+      host.append(make('h3', null, name), make('p', { class: 'note' }, `${number(fixed)} everywhere in every member${tables().length > 1 ? ' that merges these models' : ''}.`));
       return;
     }
     host.append(make('h3', null, name));
