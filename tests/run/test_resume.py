@@ -38,8 +38,11 @@ def kill_when(program: Program, words: list[str], ready: Callable[[], bool]) -> 
     """Starts the program and kills it, as a machine that loses power would, as soon as something is true."""
     process = program(["search", *words])
     deadline = time.monotonic() + 120
-    while not ready():
-        assert process.poll() is None, f"it ended by itself: {process.communicate()[1]}"
+    while True:
+        ended = process.poll() is not None  # asked first: on a machine that waits it may end before it is looked at
+        if ready():
+            break
+        assert not ended, f"it ended by itself: {process.communicate()[1]}"
         assert time.monotonic() < deadline
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)

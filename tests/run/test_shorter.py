@@ -29,7 +29,7 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> Family:
 
 WORDS = {
     "tasks": "[first]", "evaluations": 5, "searcher": "ga", "searcher__population": 5, "items_per_task": 4,
-    "test_items_per_task": 4,
+    "test_items_per_task": 4, "model__dtype": "float32",
 }  # fmt: skip
 
 
