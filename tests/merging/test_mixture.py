@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
 
+from evomerge.checkpoints import open_source
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, Merger
-from evomerge.merging.mixture import BuiltMixture, CondensedMixture, Grouping, copy_recipe, write_source
+from evomerge.merging.mixture import BuiltMixture, CondensedMixture, Grouping, copy_recipe, one_by_one, write_source
 from evomerge.recipe import CheckpointRef
 from tests.building import MODEL_TYPES, perturbed, save_model, tiny
 
@@ -100,6 +102,20 @@ def test_groups_are_weighted_means(tmp_path: Path) -> None:
     wanted = torch.stack([rows[1], 0.25 * rows[0] + 0.75 * rows[2]])
     torch.testing.assert_close(after.tensor(f"{layer}gate.weight"), wanted)
     assert logits(out).isfinite().all()
+
+
+@pytest.mark.parametrize("kind", ["mixtral", "qwen2_moe", "qwen3_moe"])
+def test_stacked_experts_are_the_same_experts(tmp_path: Path, kind: str) -> None:
+    """As transformers saves them where it is told to keep the form that they have in memory."""
+    plain = tiny(kind, tmp_path / "plain", 0)
+    stacked = Path(shutil.copytree(plain, tmp_path / "stacked"))
+    transformers.AutoModelForCausalLM.from_pretrained(plain).save_pretrained(stacked, save_original_format=False)
+    source, other = open_source(plain), open_source(stacked)
+    assert any(name.endswith("experts.gate_up_proj") for name in other.specs)
+    assert one_by_one(source) is source
+    found = one_by_one(other)
+    assert found.specs.keys() == source.specs.keys()
+    assert all(torch.equal(found.tensor(name), source.tensor(name)) for name in source.specs)
 
 
 def test_what_makes_no_mixture_is_told_at_once(tmp_path: Path) -> None:

@@ -16,8 +16,20 @@ def searched(workshop: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """A finished run, and its words."""
     folder = tmp_path_factory.mktemp("dam")
     words = [f"models=[{workshop / 'A'},{workshop / 'B'}]", f"base={workshop / 'base'}", "method=dam"]
-    words += ["tasks=[sums]", f"task_path=[{workshop / 'tasks'}]", "evaluations=4", "model.dtype=float32", "genome=model", "progress=none"]
-    words += [f"statistics.folder={folder / 'statistics'}", "statistics.sequences=4", f"run_dir={folder / 'run'}"]
+    words += [
+        "tasks=[sums]",
+        f"task_path=[{workshop / 'tasks'}]",
+        "evaluations=4",
+        "model.dtype=float32",
+        "genome=model",
+        "progress=none",
+    ]
+    words += [
+        "model.dtype=float32",
+        f"statistics.folder={folder / 'statistics'}",
+        "statistics.sequences=4",
+        f"run_dir={folder / 'run'}",
+    ]
     assert main(["search", *words]) == 0
     return folder, words
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 import transformers
+from safetensors.torch import load_file
 
 from evomerge.cli.main import main
 from tests.building import plain_recipe, tiny_llama
@@ -52,6 +55,13 @@ def test_built_and_condensed(family: Family, tmp_path: Path, capsys: pytest.Capt
         told = capsys.readouterr()
         assert told.out.strip() == str(tmp_path / out)
         assert ("collecting router_logits and router_usage of merged on 6 texts: " in told.err) == collected
+    stacked = Path(shutil.copytree(mixture, tmp_path / "stacked"))
+    transformers.AutoModelForCausalLM.from_pretrained(mixture).save_pretrained(stacked, save_original_format=False)
+    other = [f"model={stacked}", *words[1:], f"out={tmp_path / 'of_stacked'}"]
+    assert main(["condense", *other]) == 0
+    one, two = (load_file(tmp_path / out / "model.safetensors") for out in ("dense", "of_stacked"))
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
     model, said = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "dense", output_loading_info=True)
     assert not any(said.values())
     assert model.config.model_type == "mistral"

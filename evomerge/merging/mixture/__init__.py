@@ -9,6 +9,7 @@ from evomerge.merging.mixture.built import BuiltMixture
 from evomerge.merging.mixture.condensed import CondensedMixture, Grouping, gate_names
 from evomerge.merging.mixture.families import FAMILIES, MixtureFamily, family_for, family_of
 from evomerge.merging.mixture.folder import copy_recipe, write_source
+from evomerge.merging.mixture.forms import one_by_one, stored_gate
 from evomerge.merging.mixture.gates import (
     ExpertPrompts,
     Rows,
@@ -32,9 +33,11 @@ __all__ = [
     "family_for",
     "family_of",
     "gate_names",
+    "one_by_one",
     "random_rows",
     "rows_from_embeddings",
     "rows_from_states",
+    "stored_gate",
     "uniform_rows",
     "write_source",
 ]

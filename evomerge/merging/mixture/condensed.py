@@ -149,7 +149,7 @@ def _problems(
         absent = [name for e in range(count) for p in family.matrices if (name := family.expert(layer, e, p))
                   not in source.specs]  # fmt: skip
         if absent:
-            problems.append(f"{str(source.path)!r} has no tensor {absent[0]!r}: are its experts stacked? Save it anew")
+            problems.append(f"{str(source.path)!r} has no tensor {absent[0]!r}, nor a stack of experts that is known")
         if sorted(member for group in grouping.groups for member in group) != list(range(count)):
             problems.append(
                 f"{layer.rstrip('.')}: expected each of {count} experts in one group, got {grouping.groups}"

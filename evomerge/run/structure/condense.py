@@ -14,7 +14,16 @@ from evomerge.candidate import resolve_device
 from evomerge.checkpoints import CheckpointSource
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, LiveModel, Merger
-from evomerge.merging.mixture import CondensedMixture, Grouping, copy_recipe, gate_names, write_source
+from evomerge.merging.mixture import (
+    CondensedMixture,
+    Grouping,
+    copy_recipe,
+    family_of,
+    gate_names,
+    one_by_one,
+    stored_gate,
+    write_source,
+)
 from evomerge.run.configs.mixtures import CondenseConfig
 from evomerge.run.export import open_references
 from evomerge.run.statistics.of_model import Asked, LookedAt
@@ -36,13 +45,14 @@ def condense(config: CondenseConfig, say: Callable[[str], None] = lambda _: None
     device = resolve_device(config.device, "device")
     checkpoints = Checkpoints(open_references((config.model,), offline=bool(config.offline)))
     source = checkpoints.reference
-    count = min((source.specs[name].shape[0] for name in gate_names(source).values()), default=0)
+    single = one_by_one(source)
+    count = min((single.specs[name].shape[0] for name in gate_names(single).values()), default=0)
     if not 1 <= config.experts < count:
         raise InputError(f"experts: expected 1 to {count - 1}, since the model has {count}; came {config.experts}")
     groupings = _groupings(config, source, device, say)
     recipe = copy_recipe(config.model, source)
     merger = Merger(checkpoints, device=device)
-    smaller = CondensedMixture(merger.as_source(recipe), groupings)
+    smaller = CondensedMixture(one_by_one(merger.as_source(recipe)), groupings)
     about = {layer: {"groups": grouping.groups, "weights": grouping.weights} for layer, grouping in groupings.items()}
     written = {
         "mixture.json": json.dumps({"model": config.model.to_json(), "layers": about}, indent=2) + "\n",
@@ -65,7 +75,9 @@ def _groupings(
     texts = read_texts(source, config.calibration, config.tokens, config.sequences)
     [(products, usage)] = looked.collect([Asked(texts, wanted)])
     said: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for layer, name in gate_names(source).items():
+    family = family_of(source.config, str(source.path))
+    for layer in gate_names(one_by_one(source)):
+        name = stored_gate(source, family, layer)
         found = [looked.folder.tensor(one.key, name) for one in (products, usage)]
         arrays = [one.double().numpy() for one in found if one is not None]
         if len(arrays) < len(found):
