@@ -20,10 +20,10 @@ NAMES = {
 }
 WAYS = ("stock", "off", "none", "drafts")
 HEAD = (
-    "| task | drafts of | passes per answer | tokens per answer | seconds | tokens over least "
+    "| task | drafts of | candidates | passes per answer | tokens per answer | seconds | tokens over least "
     "| times stock | times off | times none | texts that differ |"
 )
-NOTE = """Per measured candidate; means over {probes} candidates for each row. Four numbers in a cell are of *stock*
+NOTE = """Per measured candidate; means over *candidates* of them. Four numbers in a cell are of *stock*
 (lm-eval), *off* (`fitness.drafts=off`), *none* (nobody has answered before) and *drafts*; three are the last three of
 these. *Drafts of*: how many candidates had answered before, beside the baselines. *Seconds* are
 {clock}. *Times*: how many times as fast with drafts as that way, geometric means with 95 %
@@ -75,7 +75,7 @@ def row(lines: Sequence[Line]) -> str:
         return " / ".join(format(float(np.mean(values)), form) for values in found)
 
     over = np.mean([line["ways"]["drafts"]["tokens"] / line["least_tokens"] for line in lines])
-    cells = [NAMES[lines[0]["task"]], str(lines[0]["after"])]
+    cells = [NAMES[lines[0]["task"]], str(lines[0]["after"]), str(len(lines))]
     cells += [cell("passes", ".1f", each=True), cell("tokens", ".0f", each=True), cell(clock(lines[0]), ".2f")]
     cells += [f"{over:.2f}", *(times(lines, way) for way in WAYS[:3]), cell("differ", ".0%", WAYS[1:])]
     return f"| {' | '.join(cells)} |"
@@ -87,7 +87,7 @@ def table(lines: Sequence[Line]) -> list[str]:
     for line in lines:
         rows[line["task"], line["after"]].append(line)
     order = sorted(rows, key=lambda key: (list(NAMES).index(key[0]), key[1]))
-    return [HEAD, "|---" * 10 + "|", *(row(rows[key]) for key in order)]
+    return [HEAD, "|---" * 11 + "|", *(row(rows[key]) for key in order)]
 
 
 def aims(lines: Sequence[Line]) -> list[str]:
@@ -139,7 +139,6 @@ def write(figures: Path) -> None:
         about = of[-1]["machine"]
         versions = ", ".join(f"{name} {about['versions'][name]}" for name in ("torch", "transformers", "lm-eval"))
         own = clock(of[-1]) == "cpu"
-        each = {(line["task"], line["after"]) for line in of}
         text += [
             f"## {key[0]}, population `{key[1]}`",
             "",
@@ -148,10 +147,7 @@ def write(figures: Path) -> None:
             "",
             *table(of),
             "",
-            NOTE.format(
-                probes=round(len(of) / len(each)),
-                clock="processor seconds of the process" if own else "wall seconds",
-            ),
+            NOTE.format(clock="processor seconds of the process" if own else "wall seconds"),
             "",
             *aims(of),
             "",
