@@ -32,7 +32,7 @@ from evomerge.fitness.inference.requests import Generated, Prompt
 Tokens = tuple[int, ...]
 
 # Fixed cost of a pass in tokens: reading the weights on a CPU, launches on a GPU.
-_PASS_TOKENS = {"cpu": 32}
+_PASS_TOKENS = {"cpu": 20}
 _PASS_TOKENS_ELSEWHERE = 256
 _MOST_DRAFTED = 512  # of a row in one pass
 # Fewer shared tokens are copied to every row: attending to them apart saves nothing, and rounds once more.

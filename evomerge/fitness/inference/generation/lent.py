@@ -30,8 +30,8 @@ def in_two(
     Args:
         query: ``(heads, tokens, size)``.
         cached: Keys and values, ``(slots, capacity, key heads, size)``.
-        groups: Single segments, whose caches begin behind what is lent.
-        masks: Of each, ``(1, length, seen)``; None where everything is seen.
+        groups: Of segments whose caches begin behind what is lent.
+        masks: Of each, ``(rows, length, seen)``; None where everything is seen.
         lent: Slot and number of the tokens that all rows begin with.
         scaling: Of the products of queries and keys.
 
@@ -40,14 +40,14 @@ def in_two(
     """
     slot, count = lent
     keys, values = (cache[slot, :count].transpose(0, 1)[None] for cache in cached)
-    shared, shared_sums = _attended(query[None], keys, values, None, scaling)
+    shared, shared_sums = (part[0].transpose(0, 1) for part in _attended(query[None], keys, values, None, scaling))
     made = shared.new_empty(shared.shape)
     sums = shared_sums.new_empty(shared_sums.shape)
     for group, mask in zip(groups, masks, strict=True):
         own_keys, own_values = (group.cached(cache, None) for cache in cached)
         result, own_sums = _attended(group.queries(query), own_keys, own_values, mask, scaling)
-        group.put(made, result.transpose(0, 1)[None])
-        group.put(sums, own_sums.transpose(0, 1)[None])
+        group.put(made, result)
+        group.put(sums, own_sums)
     # The share of the row's own part in the sum of all exponentials.
     share = torch.sigmoid(sums - shared_sums)
     return torch.lerp(shared.float(), made.float(), share).to(query.dtype)
@@ -56,16 +56,17 @@ def in_two(
 def _attended(
     query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None, scaling: float | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention of one row: ``(1, heads, length, size)`` queries to ``(1, key heads, seen, size)`` keys and values.
+    """Attention of ``(rows, heads, length, size)`` queries to ``(rows, key heads, seen, size)`` keys and values.
 
     Returns:
-        ``(length, heads, size)``, and the logarithm of each sum of exponentials, ``(length, heads, 1)`` in float32.
+        ``(rows, heads, length, size)``, and the logarithm of each sum of exponentials, ``(rows, heads, length, 1)`` in
+        float32.
     """
-    _, heads, length, _ = query.shape
+    rows, heads, length, _ = query.shape
     query, mask = folded(query, keys.shape[1], mask)
     assert _attention_and_sums is not None
     made, sums = _attention_and_sums(query, keys, values, attn_mask=mask, scale=scaling)
-    return made.reshape(heads, length, -1).transpose(0, 1), sums.reshape(heads, length, 1).transpose(0, 1)
+    return made.reshape(rows, heads, length, -1), sums.reshape(rows, heads, length, 1)
 
 
 def folded(query: torch.Tensor, heads: int, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:

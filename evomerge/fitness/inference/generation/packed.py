@@ -205,8 +205,7 @@ class PackedAttention:
         if layer not in self._layers:
             shapes = [(self.slots, self.capacity, given.shape[1], given.shape[3]) for given in (key, value)]
             # Padding attends to what nobody wrote; it has to be numbers there.
-            blank = key.new_zeros if self._padded else key.new_empty
-            self._layers[layer] = blank(shapes[0]), blank(shapes[1])
+            self._layers[layer] = key.new_zeros(shapes[0]), key.new_zeros(shapes[1])
         for cache, given in zip(self._layers[layer], (key, value), strict=True):
             cache[self._places] = given[0].transpose(0, 1)  # type: ignore[index]
         return self._layers[layer]

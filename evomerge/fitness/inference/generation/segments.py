@@ -11,6 +11,7 @@ import torch
 from evomerge.fitness.inference.generation.draft_tree import chain_ends
 
 _SHORT = 32  # tokens; longer segments are not padded
+_ALIKE = 8  # tokens; longer segments are attended to one by one where nothing is padded, since calls cost little then
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ class Segment:
 
 
 class Group:
-    """Segments that are attended to in one call: a single one as it is, several padded to the longest.
+    """Segments that are attended to in one call: a single one as it is, several padded to the longest and widest.
 
     Args:
         segments: One or more.
@@ -105,7 +106,7 @@ class Group:
         if len(self.segments) == 1:
             (one,) = self.segments
             return cache[one.slot, one.first_seen(window, self._first) : one.width].transpose(0, 1)[None]
-        return cache[self._slots, : max(one.width for one in self.segments)].transpose(1, 2)
+        return cache[self._slots, self._first : max(one.width for one in self.segments)].transpose(1, 2)
 
     def put(self, target: torch.Tensor, made: torch.Tensor) -> None:
         """Writes ``(rows, heads, length, size)`` results to their places among ``(tokens, heads, size)``."""
@@ -120,12 +121,13 @@ class Group:
             (one,) = self.segments
             seen = None if len(one.tokens) == 1 else one.seen(window, self._first)[None]
         else:
-            width = max(one.width for one in self.segments)
+            width = max(one.width for one in self.segments) - self._first
             seen = np.zeros((len(self.segments), self.length, width), dtype=bool)
             seen[:, :, 0] = True  # of padding, which has to attend to something
             for row, one in enumerate(self.segments):
+                own = slice(one.first_seen(window, self._first) - self._first, one.width - self._first)
                 seen[row, : len(one.tokens)] = False
-                seen[row, : len(one.tokens), one.first_seen(window) : one.width] = one.seen(window)
+                seen[row, : len(one.tokens), own] = one.seen(window, self._first)
         if seen is None:
             return None
         mask = torch.zeros(seen.shape, dtype=dtype)
@@ -138,14 +140,14 @@ def grouped(segments: Sequence[Segment], device: torch.device, *, pad: bool, fir
     Args:
         segments: In the order of the pass.
         device: Of the model.
-        pad: Whether short segments are padded to one call, which saves a GPU launches; a CPU would work on the padding.
-        first: As in :class:`Group`; 0 where they are padded.
+        pad: Whether short segments of any length are one call, which saves a GPU launches; a CPU would work on the
+            padding, so there only short ones of one length are.
+        first: As in :class:`Group`.
     """
     starts = np.cumsum([0, *(len(one.tokens) for one in segments)]).tolist()
-    places = list(zip(segments, starts, strict=False))
-    short = [pair for pair in places if pad and len(pair[0].tokens) <= _SHORT]
-    alone = [[pair] for pair in places if not (pad and len(pair[0].tokens) <= _SHORT)]
-    return [
-        Group([one for one, _ in part], [start for _, start in part], device, first)
-        for part in ([*alone, short] if short else alone)
-    ]
+    parts: dict[int, list[tuple[Segment, int]]] = {}
+    for place, pair in enumerate(zip(segments, starts, strict=False)):
+        length = len(pair[0].tokens)
+        together = (0 if pad else length) if length <= (_SHORT if pad else _ALIKE) else -1 - place
+        parts.setdefault(together, []).append(pair)
+    return [Group([one for one, _ in part], [start for _, start in part], device, first) for part in parts.values()]

@@ -74,12 +74,17 @@ def test_a_beginning_that_all_rows_share_is_attended_to_where_it_lies(kind: str)
     packed, rows = PackedAttention(3, 40), [np.concatenate([ROWS[0][:9], row]) for row in ROWS[1:]]
     read(model, packed, [Segment.chain(2, 0, ROWS[0][:9])])
     assert packed.lend(2, 9)
-    found = read(model, packed, [Segment.chain(slot, 9, row[9:15]) for slot, row in enumerate(rows)])
-    expected = [alone(model, row[:15], 6) for row in rows]
-    torch.testing.assert_close(found, torch.cat(expected), rtol=1e-4, atol=1e-4)
-    found = read(model, packed, [Segment.chain(1, 15, rows[1][15:]), Segment.chain(0, 15, rows[0][15:16])])
-    expected = [alone(model, rows[1], len(rows[1]) - 15), alone(model, rows[0][:16], 1)]
-    torch.testing.assert_close(found, torch.cat(expected), rtol=1e-4, atol=1e-4)
+    read_upto = [9, 9]
+    for upto in ([15, 13], [17, 15], [18, len(rows[1])]):  # the second time as many tokens behind others
+        parts = list(zip(rows, read_upto, upto, strict=True))
+        found = read(model, packed, [Segment.chain(slot, *_part(*part)) for slot, part in enumerate(parts)])
+        expected = [alone(model, row[:stop], stop - start) for row, start, stop in parts]
+        torch.testing.assert_close(found, torch.cat(expected), rtol=1e-4, atol=1e-4)
+        read_upto = upto
+
+
+def _part(row: np.ndarray, start: int, stop: int) -> tuple[int, np.ndarray]:
+    return start, row[start:stop]
 
 
 @torch.inference_mode()
