@@ -85,13 +85,20 @@ def ranks_of(scores: Sequence[torch.Tensor]) -> torch.Tensor:
     so many. Of elements with a score of zero it is inverted bit by bit, so that it is negative.
     """
     numel = scores[0].numel()
-    ranks, zero = np.zeros(numel, np.int64), np.zeros(numel, bool)
+    count = np.int32 if numel < 2**31 else np.int64
+    ranks, zero = np.zeros(numel, count), np.zeros(numel, bool)
     for own in scores:
         falling = -own.reshape(-1).numpy()
-        np.maximum(ranks, np.searchsorted(np.sort(falling), falling), out=ranks)
+        order = np.argsort(falling)  # and no search for each element, which reads all over the memory
+        ordered = falling[order]
+        larger = np.arange(numel, dtype=count)
+        larger[1:][ordered[1:] == ordered[:-1]] = 0  # as many as before the first of its equals
+        np.maximum.accumulate(larger, out=larger)
+        ranks[order] = np.maximum(ranks[order], larger)
         zero |= falling == 0
+        del order, ordered, larger
     if numel > LEVELS:
-        ranks = ranks * LEVELS // numel
+        ranks = ranks.astype(np.int64) * LEVELS // numel
     return torch.from_numpy(np.where(zero, ~ranks, ranks).astype(np.int16))
 
 
