@@ -99,7 +99,7 @@ def ranks_of(scores: Sequence[torch.Tensor]) -> torch.Tensor:
         del order, ordered, larger
     if numel > LEVELS:
         ranks = ranks.astype(np.int64) * LEVELS // numel
-    return torch.from_numpy(np.where(zero, ~ranks, ranks).astype(np.int16))
+    return torch.from_numpy(np.where(zero, -1 - ranks, ranks).astype(np.int16))
 
 
 def limits(rate: float, numel: int) -> tuple[int, int]:
