@@ -88,11 +88,20 @@ HOMES: dict[str, set[str]] = {
     "pymoo": {"search/searchers"},
     "cma": {"search/searchers"},
     "ribs": {"search/searchers"},
+    "optuna": {"search/searchers/_shared/surrogates"},
     "tensorboardX": {"tracking"},
     "wandb": {"tracking"},
     "mlflow": {"tracking"},
 }
-ONE_FILE = ("pymoo", "cma", "ribs", "tensorboardX", "wandb", "mlflow")  # libraries whose home is a single file
+ONE_FILE = (
+    "pymoo",
+    "cma",
+    "optuna",
+    "ribs",
+    "tensorboardX",
+    "wandb",
+    "mlflow",
+)  # libraries whose home is a single file
 
 
 @functools.cache

@@ -57,7 +57,9 @@ class SearcherContract(PartialContract, OptionalContract):
             starts = np.stack([np.zeros(n_var), np.ones(n_var)])
         pool = expert_pool() if self.spec.recipes else None
         n_obj = self.spec.objectives[0]
-        return Problem(n_var, n_obj, n_con, np.asarray(starts), self.grid(n_obj), pool, pushes(n_obj))
+        starts = np.asarray(starts)
+        reach = np.linspace(0.5, 2.0, n_var)
+        return Problem(n_var, n_obj, n_con, starts, self.grid(n_obj), pool, pushes(n_obj), lambda: reach)
 
     def grid(self, n_obj: int) -> Grid | None:
         """A grid over as many measures as a searcher of so many objectives takes."""

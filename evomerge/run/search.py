@@ -25,6 +25,7 @@ from evomerge.run.attach import WORK, absolute
 from evomerge.run.cluster import sharing
 from evomerge.run.description.identity import run_identity, worded
 from evomerge.run.description.manifest import run_manifest
+from evomerge.run.recipes.reach import reach_of
 from evomerge.run.recipes.rounds import later_spaces
 from evomerge.run.recipes.searching import searcher_settings
 from evomerge.run.recipes.sensitive_starts import Shares, by_sensitivities
@@ -214,6 +215,7 @@ def search_plan(assembly: Assembly, shares: Shares = ()) -> SearchPlan:
         pool=assembly.pool,
         measures=assembly.measures,
         cells=config.cells,
+        reach=reach_of(config, assembly.spec, assembly.checkpoints),
         later_starts=_later_starts(assembly, shares),
         rounds=config.round,
         next_space=later_spaces(config, assembly.checkpoints, assembly.method, assembly.statistics),

@@ -262,7 +262,9 @@ class _Search:
             return False
         assert plan.next_space is not None
         space = plan.next_space(number, [Recipe.from_json(elite.recipe) for elite in chosen])
-        self._plan = replace(plan, genome=space.genome, searcher=space.searcher, starts=space.starts, later_starts=None)
+        self._plan = replace(
+            plan, genome=space.genome, searcher=space.searcher, starts=space.starts, later_starts=None, reach=None
+        )
         play.enter(self._plan)
         self._emit(Round(number, tuple(elite.digest for elite in chosen), fresh=self._fresh))
         return True

@@ -135,6 +135,7 @@ class SearchPlan:
         steady: In an asynchronous search, how many candidates count as a batch; None where batches are asked and told
             whole.
         pool: The experts, for searchers that propose recipes.
+        reach: Gives how far each gene moves the merge; see `Problem`.
         drafts: Whether candidates write text, and later ones verify what earlier ones wrote.
         measures: What an archive of elites is spread over, for searchers that keep one.
         cells: Number of its cells along each measure.
@@ -160,6 +161,7 @@ class SearchPlan:
     clusters: Mapping[str, str] = field(default_factory=dict)
     steady: int | None = None
     pool: ExpertPool | None = None
+    reach: Callable[[], NDArray[np.float64]] | None = None
     drafts: bool = False
     measures: tuple[Measure, ...] = ()
     cells: int = 1
@@ -189,7 +191,8 @@ class SearchPlan:
             baselines: Name to evaluation on the search items.
         """
         pushes = Pushes.of(self.genome, self.baselines, baselines, self.objectives) if grid is not None else None
-        return Problem(self.genome.n_var, len(self.objectives), n_con, starts, grid, self.pool, pushes)
+        n_var, n_obj = self.genome.n_var, len(self.objectives)
+        return Problem(n_var, n_obj, n_con, starts, grid, self.pool, pushes, self.reach)
 
     @property
     def chooser(self) -> Searcher | None:

@@ -48,7 +48,9 @@ def test_the_defaults_name_every_key(desk: Path) -> None:
 def test_every_choice_composes(desk: Path, group: str, name: str) -> None:
     single = group == "searcher" and name not in ("auto", *searchers.fitting(2))
     metrics = ["rhymes.acc"] if single else ["rhymes.acc", "rhymes.acc_norm"]
-    if group == "executor" and (library := executors.load(name).library) and importlib.util.find_spec(library) is None:
+    home = {"executor": executors, "searcher": searchers}.get(group)
+    library = home.load(name).library if home is not None and name != "auto" else None
+    if library and importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
     found = compose.search([*GOOD, f"objectives=[{','.join(metrics)}]", f"{group}={name}"]).to_json()
     chosen = {"genome": "depth", "searcher": "name", "executor": "name"}.get(group)

@@ -67,7 +67,7 @@ def test_an_asynchronous_search_goes_on_where_it_ended(tmp_path: Path, capsys: p
             "[exam_a.acc]",
             "searcher cmaes proposes whole batches and waits for all of their values: it ",
         ),
-        ("searcher=pso", "[exam_a.acc]", "change when all have moved; use de, ga, random"),
+        ("searcher=pso", "[exam_a.acc]", "change when all have moved; use de, ga, gp, random, tpe"),
         ("fitness=informative", "[exam_a.acc,exam_b.acc]", "write fitness=all, so that every candidate is asked all"),
         ("allocation.race=cut", "[exam_a.acc,exam_b.acc]", "asks the candidates of a batch some items"),
     ],

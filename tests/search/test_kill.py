@@ -25,6 +25,8 @@ CONFIRMATION = [Blow("item_set:test", 1, 1.0), Blow("responses:test", 2, 0.5), B
 EVERYWHERE = [
     *BEGINNING, *WITHIN_A_BATCH, *BETWEEN_BATCHES[:2], *WITHIN_A_RECORD, BETWEEN_BATCHES[2], *SELECTION, *CONFIRMATION,
 ]  # fmt: skip
+# A process takes seconds, and each of these tests starts several, which import PyTorch for the model of gp.
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name for name in searchers.names()]
 # What the store and the loop do about a kill depends on no searcher; what a searcher was told before it, on its own.
 BLOWS = {name: [WITHIN_A_BATCH[0], BETWEEN_BATCHES[1], CONFIRMATION[2]] for name in searchers.names()}
 BLOWS["cmaes"].insert(2, SELECTION[1])  # where what it recommends is compared
@@ -66,7 +68,7 @@ def is_recommended(row: dict[str, Any]) -> bool:
     return any(parent.startswith("recommended:") for parent in row["parents"])
 
 
-@pytest.mark.parametrize("name", searchers.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_a_killed_search_ends_as_an_undisturbed_one(
     name: str, undisturbed: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -89,7 +91,7 @@ def test_a_killed_search_ends_as_an_undisturbed_one(
     assert any(row["metrics"].get("south.loss", 0.0) > 0.12 for row in searched), "and infeasible ones"
 
 
-@pytest.mark.parametrize("name", searchers.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_a_search_cut_anywhere_replays(name: str, undisturbed: Callable[[str], Path], tmp_path: Path) -> None:
     """Records lost from the end, one, half, or all of them, come back the same."""
     run = shutil.copytree(undisturbed(name), tmp_path / "run")
@@ -102,7 +104,7 @@ def test_a_search_cut_anywhere_replays(name: str, undisturbed: Callable[[str], P
         assert records(run) == wanted
 
 
-@pytest.mark.parametrize("name", searchers.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_an_extended_search_is_one_that_had_the_budget_from_the_start(name: str, tmp_path: Path) -> None:
     """Budgets that end within the first batch, within a later one, and in the end."""
     assert process(tmp_path / "once", name, 37) == 0

@@ -71,6 +71,8 @@ def _misplaced(config: RunConfig) -> list[str]:
     """Settings that would change nothing, or mean something else from one candidate to the next."""
     if config.recipe is not None:
         given = {"start_temperature": config.start_temperature, "start_sensitivity": config.start_sensitivity or None}
+        prior = config.searcher.options.get("prior", "none")
+        given["searcher.options.prior"] = prior if prior != "none" else None
         return [
             f"{key}: weighs the models of models=, and a recipe's numbers are its start"
             for key, value in given.items()

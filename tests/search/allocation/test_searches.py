@@ -24,7 +24,11 @@ from tests.search.test_kill import tmp_path
 
 __all__ = ["tmp_path"]
 
-KEEPING = [name for name in searchers.names() if name not in ("cmaes", "random")]
+KEEPING = [
+    pytest.param(name, marks=[pytest.mark.slow] if name == "gp" else [])
+    for name in searchers.names()
+    if name not in ("cmaes", "random")
+]
 
 
 @pytest.mark.parametrize("name", KEEPING)

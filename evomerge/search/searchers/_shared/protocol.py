@@ -41,6 +41,8 @@ class Problem:
         grid: The cells over the measures (behaviour descriptors) of an archive of elites; None where none are taken.
         pool: The experts, for searchers that propose recipes; None where there are none to choose among.
         pushes: Random steps towards experts, for searchers that mutate by them; None where there is no base.
+        reach: Gives how far each gene moves the merge in the space of weights, over what is usual, ``(n_var,)``; None
+            where that is not known. Every weight is read at the first call.
     """
 
     n_var: int
@@ -50,6 +52,7 @@ class Problem:
     grid: Grid | None = None
     pool: ExpertPool | None = None
     pushes: Pushes | None = None
+    reach: Callable[[], Array] | None = None
 
     def __post_init__(self) -> None:
         """Gives the starts their shape."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -73,6 +74,7 @@ class SearcherSpec:
         recipes: Whether it proposes recipes made of the experts of the problem's pool, not genomes. The search's
             genome then only says what is frozen and fixed.
         stochastic: Whether its seed matters.
+        library: A library that it stands on and that evomerge does not require, which its extra of that name installs.
     """
 
     name: str
@@ -89,6 +91,7 @@ class SearcherSpec:
     measures: bool = False
     recipes: bool = False
     stochastic: bool = True
+    library: str | None = None
 
     def fits(self, n_obj: int) -> bool:
         """Whether it takes this number of objectives."""
@@ -108,7 +111,10 @@ class SearcherSpec:
         return {"name": self.name, "population": self.population, "options": with_defaults(self.options, {})}
 
     def problems(self, settings: SearcherSettings) -> list[str]:
-        """Problems of settings, one sentence each."""
+        """Problems of settings, one sentence each; or that the library it stands on is not installed."""
+        if self.library is not None and importlib.util.find_spec(self.library) is None:
+            remedy = f"pip install 'evomerge[{self.library}]'"
+            return [f"searcher {self.name}: {self.library} is not installed; {remedy} installs it"]
         found = problems(f"searcher {self.name}", self.options, settings.options)
         found += declarations.problems(settings, f"searcher {self.name}: ")
         seed = settings.seed

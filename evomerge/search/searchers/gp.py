@@ -1,0 +1,43 @@
+"""Bayesian optimisation with a Gaussian process, from Optuna."""
+
+from __future__ import annotations
+
+from evomerge.options import Option
+from evomerge.search.searchers._shared.surrogates.modelled import POPULATION, STARTUP, memory
+from evomerge.search.searchers._shared.protocol import Problem, Searcher
+from evomerge.search.searchers._shared.spec import ANY, SearcherSettings, SearcherSpec
+
+DELTAS = "deltas"
+
+
+def make(problem: Problem, settings: SearcherSettings) -> Searcher:
+    """Makes the searcher; where it is not known how far genes move the merge, it has no prior."""
+    from evomerge.search.searchers._shared.surrogates.optuna_adapter import gp
+
+    wanted = settings.options["prior"] == DELTAS
+    return gp(SEARCHER.name, problem, settings, problem.reach if wanted else None)
+
+
+SEARCHER = SearcherSpec(
+    name="gp",
+    title="Gaussian process with expected improvement, of hypervolume for several objectives (Ament et al. 2023, "
+    "arXiv:2310.20708; Daulton et al. 2020, arXiv:2006.05078)",
+    objectives=ANY,
+    constraints="native",
+    handling="a process of the largest constraint gives the probability that a genome is feasible",
+    make=make,
+    options={
+        "startup": STARTUP,
+        "memory": memory(100),
+        "prior": Option(
+            "none",
+            ("none", DELTAS),
+            str,
+            "length scales before anything is known: equal, or shorter where models differ more",
+        ),
+    },
+    population=POPULATION,
+    partial=True,
+    retell=True,
+    library="optuna",
+)
