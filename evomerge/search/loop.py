@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -262,9 +261,7 @@ class _Search:
             return False
         assert plan.next_space is not None
         space = plan.next_space(number, [Recipe.from_json(elite.recipe) for elite in chosen])
-        self._plan = replace(
-            plan, genome=space.genome, searcher=space.searcher, starts=space.starts, later_starts=None, reach=None
-        )
+        self._plan = plan.entering(space)
         play.enter(self._plan)
         self._emit(Round(number, tuple(elite.digest for elite in chosen), fresh=self._fresh))
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
 from evomerge.search.allocation import AllocationSettings
 from evomerge.search.folding import Aggregate
-from evomerge.search.rounds.settings import NextSpace, RoundSettings
+from evomerge.search.rounds.settings import NextSpace, RoundSettings, Space
 from evomerge.search.searchers import Bounded, ExpertPool, Paced, Problem, Pushes, Searcher, SearcherFactory
 from evomerge.settings import setting
 
@@ -193,6 +193,12 @@ class SearchPlan:
         pushes = Pushes.of(self.genome, self.baselines, baselines, self.objectives) if grid is not None else None
         n_var, n_obj = self.genome.n_var, len(self.objectives)
         return Problem(n_var, n_obj, n_con, starts, grid, self.pool, pushes, self.reach)
+
+    def entering(self, space: Space) -> SearchPlan:
+        """The same search in the space of a further round, whose models no reach is known of."""
+        return replace(
+            self, genome=space.genome, searcher=space.searcher, starts=space.starts, later_starts=None, reach=None
+        )
 
     @property
     def chooser(self) -> Searcher | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from evomerge.options import Option
-from evomerge.search.searchers._shared.surrogates.modelled import POPULATION, STARTUP, memory
 from evomerge.search.searchers._shared.protocol import Problem, Searcher
 from evomerge.search.searchers._shared.spec import ANY, SearcherSettings, SearcherSpec
+from evomerge.search.searchers._shared.surrogates.modelled import POPULATION, STARTUP, memory
 
 DELTAS = "deltas"
 

@@ -14,9 +14,9 @@ from optuna.samplers import GPSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from evomerge.search.searchers._shared.initial_population import generator
-from evomerge.search.searchers._shared.surrogates.modelled import Known, Modelled
 from evomerge.search.searchers._shared.protocol import Array, Problem
 from evomerge.search.searchers._shared.spec import SearcherSettings
+from evomerge.search.searchers._shared.surrogates.modelled import Known, Modelled
 
 __all__ = ["Prior", "Sampled", "gp", "tpe"]
 
