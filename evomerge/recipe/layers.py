@@ -53,7 +53,8 @@ class OutputLayer:
         row: The row of coefficients, and the group, of all tensors of the layer. None leaves that to the groups, which
             see the output layer's number.
         scale: Factor on the hidden state that enters the layer (Akiba et al. 2025, doi:10.1038/s42256-024-00975-8,
-            the scaling of transitions in data flow space).
+            the scaling of transitions in data flow space). It is read and refused: no model of transformers has such a
+            factor, so recipes of paths divide what this layer and all later ones add instead, as coefficients do.
     """
 
     inputs: tuple[tuple[int, int], ...]
