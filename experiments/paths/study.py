@@ -82,9 +82,9 @@ def write(entries: list[dict[str, Any]], out: Path) -> None:
         "of the difference to the merge over seeds (t). [How](../../experiments/paths/README.md).",
         "",
         "No path gains anything here. What searches of the experts' own layers return scores as the better expert "
-        "does, and where the merge is among the models nothing beats it, while the candidates that are spent on "
-        "paths are missing from its own search. These experts share a base and are six layers deep, where merging "
-        "is at its best; what paths do for deep models of other kinds is not seen here.",
+        "does, and where the merge is among the models it is on average no better than what a search of the merge "
+        "alone returns, for which paths leave fewer candidates. These experts share a base and are six layers "
+        "deep, where merging is at its best; what paths do for deep models of other kinds is not seen here.",
         "",
         "| way | genes | returned | minus the merge | seeds | layers |",
         "|---|---|---|---|---|---|",
