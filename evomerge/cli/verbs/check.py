@@ -123,7 +123,8 @@ def _rounds(assembly: Assembly) -> Iterator[str]:
             else (f"merges at most {rounds.elites} elites{experts}")
         )
         yield f"  round {number} {merged}: {genes} genes"
-    yield "  the models of a round's elites are made once, and kept as far as what methods prepare has room"
+    room = rounds.elites * sum(tensor.spec.nbytes for tensor in assembly.outputs.merged.values())
+    yield f"  models of elites are made once and kept, at most {amount(room)}, where what methods prepare leaves room"
 
 
 def _search(assembly: Assembly) -> Iterator[str]:
