@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evomerge.recipe import Recipe, Source
 from evomerge.search.searchers import Proposal
 
-__all__ = ["N_CON", "points", "values"]
+__all__ = ["N_CON", "points", "scores", "values"]
 
 N_CON = 3  # two constraints, and one that tells whether a candidate could be scored at all
 
@@ -45,6 +45,18 @@ def values(X: NDArray[np.float64], n_obj: int, kind: str = "mixed") -> tuple[NDA
     failed = (X.sum(axis=1) * 1000).astype(int) % 5 == 0
     F[failed], G[failed, :2], G[failed, 2] = 50.0, 0.0, 9.0
     return F, G
+
+
+def scores(X: NDArray[np.float64], items: int = 12) -> NDArray[np.float64]:
+    """Scores of items, more being better: nearness to a point of each, ``(n, items)``.
+
+    Args:
+        X: Genomes, ``(n, n_var)``.
+        items: Number of items.
+    """
+    at = np.random.default_rng(0).random((items, X.shape[1]))
+    found: NDArray[np.float64] = np.exp(-((X[:, None, :] - at) ** 2).sum(axis=2))
+    return found
 
 
 def points(proposals: list[Proposal]) -> NDArray[np.float64]:

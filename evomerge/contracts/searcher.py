@@ -73,13 +73,15 @@ class SearcherContract(PartialContract, OptionalContract):
         X = landscape.points(proposals)
         F, G = landscape.values(X, self.spec.objectives[0], kind)
         rows = zip(proposals, F, G, self.measures(X, self.spec.objectives[0]), strict=True)
-        return [Observation(p.id, f, g, None, own, 20) for p, f, g, own in rows]
+        scores = iter(self.scores(X))
+        return [Observation(p.id, f, g, None, own, 20, next(scores)) for p, f, g, own in rows]
+
+    def scores(self, X: Array) -> list[Array | None]:
+        """Scores of items: how near a point is to each of some others."""
+        return list(landscape.scores(X)) if self.spec.items else [None] * len(X)
 
     def measures(self, X: Array, n_obj: int) -> list[Array | None]:
-        """Measures of points: their last genes, from the end, again where there are too few.
-
-        Not the first one: constraints depend on it, and an archive over it is filled up to the border, and across.
-        """
+        """Measures of points: their last genes, again where they are few; constraints depend on the first one."""
         grid = self.grid(n_obj)
         return [None if grid is None else np.resize(x[::-1], len(grid)) for x in X]
 
@@ -202,8 +204,9 @@ class SearcherContract(PartialContract, OptionalContract):
                     proposals = searcher.ask()
                     F, G = landscape.values(landscape.points(proposals), n_obj)
                     measures = self.measures(landscape.points(proposals), n_obj)
-                    rows = zip(proposals, F, G[:, :n_con], measures, strict=True)
-                    searcher.tell([Observation(p.id, f, g, measures=m) for p, f, g, m in rows])
+                    scores = self.scores(landscape.points(proposals))
+                    rows = zip(proposals, F, G[:, :n_con], measures, scores, strict=True)
+                    searcher.tell([Observation(p.id, f, g, measures=m, scores=s) for p, f, g, m, s in rows])
 
     def test_constraints_are_handled_as_declared(self) -> None:
         """Half of the cube is infeasible: far less of the later batches is, or the constraints change nothing."""

@@ -180,11 +180,12 @@ def allocation(config: RunConfig, suite: TaskSuite) -> AllocationSettings:
 
     A run that began when every candidate was asked all items goes on so, and an asynchronous one, which has no batches
     to ask the same items, does so too. So does one that keeps an archive of elites, unless allocation is set: all
-    of them would have to be asked the items of every batch.
+    of them would have to be asked the items of every batch; and one that is told of single items.
     """
     if config.asynchronous:
         return replace(config.allocation, policy=config.allocation.acting)
-    archived = searchers.load(config.searcher.name).measures
+    chosen = searchers.load(config.searcher.name)
+    archived = chosen.measures or chosen.items
     pools = [] if archived or _began_with_all(config) else [len(ids) for ids in suite.items["search"].values()]
     return config.allocation.settled(pools)
 

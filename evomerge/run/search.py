@@ -38,6 +38,7 @@ from evomerge.run.statistics.collecting import Collector
 from evomerge.run.statistics.sensitivities import shares_of
 from evomerge.search import Progress, RepeatedFailures, SearchPlan, SearchResult, factory, run
 from evomerge.search.events import Event, Phase
+from evomerge.search.searchers import load
 from evomerge.store import LeaseLost, RunStore, identity, read_manifest
 
 # In the run's folder and not in a cache of the user's: it is then private to the run, on a disk that was chosen for it,
@@ -216,6 +217,7 @@ def search_plan(assembly: Assembly, shares: Shares = ()) -> SearchPlan:
         measures=assembly.measures,
         cells=config.cells,
         reach=reach_of(config, assembly.spec, assembly.checkpoints),
+        scored_items=load(config.searcher.name).items,
         later_starts=_later_starts(assembly, shares),
         rounds=config.round,
         next_space=later_spaces(config, assembly.checkpoints, assembly.method, assembly.statistics),

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from evomerge.analysis.grid import Grid
 from evomerge.errors import InputError
-from evomerge.evaluation import Constraint, Evaluation, Measure, Objective
+from evomerge.evaluation import Constraint, Evaluation, ItemLists, Measure, Objective, Response
 
 __all__ = ["Criteria"]
 
@@ -110,6 +110,32 @@ class Criteria:
             batch: Evaluations in the order of the ask.
         """
         return self.placed([[m.value(e.metrics) for m in self.measures] if e.error is None else None for e in batch])
+
+    def item_scores(self, evaluation: Evaluation, responses: Sequence[Response], items: ItemLists) -> Array:
+        """The scores of the first objective's items, task after task; 0 for a failed evaluation.
+
+        Args:
+            evaluation: The evaluation.
+            responses: Its answers.
+            items: The items that it was asked.
+
+        Raises:
+            InputError: If single items have no scores of 0 or more that are better the more they are.
+        """
+        objective = self.objectives[0]
+        tasks = [(key.rpartition(".")[0], key.rpartition(".")[2]) for _, key in objective.terms]
+        known = {response.key: response.metrics for response in responses}
+        wanted = [(task, item, metric) for task, metric in tasks for item in items.get(task, ())]
+        if evaluation.error is not None:
+            return np.zeros(len(wanted))
+        values = [known[task, item].get(metric) for task, item, metric in wanted]
+        sound = all(isinstance(value, int | float) and value >= 0.0 for value in values)
+        if not wanted or not sound or not objective.higher_is_better or min(w for w, _ in objective.terms) < 0.0:
+            raise InputError(
+                f"objective {objective.label!r}: the searcher needs scores of single items, 0 or more and better the "
+                "more they are, as accuracies of tasks are; choose such an objective, or another searcher"
+            )
+        return np.array(values, dtype=np.float64)
 
     def placed(self, rows: Sequence[Sequence[float] | None]) -> list[Array | None]:
         """The same of measures that are known; None among them stands for a failed candidate's."""

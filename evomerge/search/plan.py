@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evomerge.analysis.grid import Grid
 from evomerge.evaluation import Constraint, Evaluation, Failure, Measure, Objective
-from evomerge.genome import GenomeSpec
+from evomerge.genome import GenomeSpec, gene_places
 from evomerge.recipe import Recipe
 from evomerge.search.allocation import AllocationSettings
 from evomerge.search.folding import Aggregate
@@ -139,6 +139,7 @@ class SearchPlan:
         drafts: Whether candidates write text, and later ones verify what earlier ones wrote.
         measures: What an archive of elites is spread over, for searchers that keep one.
         cells: Number of its cells along each measure.
+        scored_items: Whether the searcher is told the scores of single items.
         later_starts: From the baselines' evaluations to further genomes of the initial population, ``(k, n_var)``.
         rounds: The rounds of the search, of which genome, searcher and starts are those of the one at hand; all but the
             last have a number of candidates.
@@ -165,6 +166,7 @@ class SearchPlan:
     drafts: bool = False
     measures: tuple[Measure, ...] = ()
     cells: int = 1
+    scored_items: bool = False
     later_starts: Callable[[Mapping[str, Evaluation]], NDArray[np.float64]] | None = None
     rounds: RoundSettings = field(default_factory=RoundSettings)
     next_space: NextSpace | None = None
@@ -192,7 +194,8 @@ class SearchPlan:
         """
         pushes = Pushes.of(self.genome, self.baselines, baselines, self.objectives) if grid is not None else None
         n_var, n_obj = self.genome.n_var, len(self.objectives)
-        return Problem(n_var, n_obj, n_con, starts, grid, self.pool, pushes, self.reach)
+        places = gene_places(self.genome) if self.scored_items else None
+        return Problem(n_var, n_obj, n_con, starts, grid, self.pool, pushes, self.reach, places)
 
     def entering(self, space: Space) -> SearchPlan:
         """The same search in the space of a further round, whose models no reach is known of."""

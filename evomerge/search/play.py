@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from evomerge.evaluation import Evaluation, ToldValues, count_items
 from evomerge.evaluation.ask import Ask
 from evomerge.recipe import Recipe
@@ -133,10 +136,16 @@ class PlainPlay:
         # A recipe proposed again has a record of what was told first.
         told = [(e.ask, ToldValues(tuple(f.tolist()), tuple(g.tolist()))) for _, f, g, e in rows if e.digest in new]
         observations = [
-            Observation(p.id, f, g, measures=own, items=evaluation.items)
+            Observation(p.id, f, g, None, own, evaluation.items, self._item_scores(evaluation))
             for (p, f, g, evaluation), own in zip(rows, measured, strict=True)
         ]
         return Played(scored.new, True, scored.fresh, scored.expired, observations, tuple(told))
+
+    def _item_scores(self, evaluation: Evaluation) -> NDArray[np.float64] | None:
+        if not self._plan.scored_items:
+            return None
+        responses = self._evaluator.asks.store.responses(evaluation)
+        return self._criteria.item_scores(evaluation, responses, self._plan.items["search"])
 
     def improved(self, played: Played) -> bool:
         """Adds the new candidates to the front; see `Play.improved`."""

@@ -170,7 +170,7 @@ def plan(
     return SearchPlan(
         genome=genome,
         searcher=factory(searcher, SearcherSettings(population, seed, options)),
-        objectives=(SOUTH,) if single else (NORTH, SOUTH),
+        objectives=(NORTH, SOUTH) if not single else (NORTH,) if searchers.load(searcher).items else (SOUTH,),
         baselines=baselines() | alone,
         items=ITEMS,
         aggregate=means,
@@ -180,6 +180,7 @@ def plan(
         pool=pool,
         measures=MEASURES if searchers.load(searcher).measures else (),
         cells=4,
+        scored_items=searchers.load(searcher).items,
         **settings,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -148,7 +149,7 @@ class OptionalContract(Subject):
             asked, again = with_measures.ask(), without.ask()
             assert identical(asked) == identical(again)
             told = self.observe(asked)
-            with_measures.tell([Observation(o.id, o.F, o.G, measures=np.ones(2)) for o in told])
+            with_measures.tell([replace(o, measures=np.ones(2)) for o in told])
             without.tell(told)
 
     def test_searchers_among_models_begin_with_each_alone(self) -> None:

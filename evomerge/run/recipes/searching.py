@@ -83,6 +83,8 @@ def _misplaced(config: RunConfig) -> list[str]:
     ):
         return ["start_temperature, start_sensitivity: paths through models as they are have no weights of models"]
     name = config.searcher.name
+    if searchers.load(name).items and not config.allocation.plain:
+        return [f"allocation: searcher {name} compares scores of single items, so all are asked; leave allocation out"]
     if not searchers.load(name).recipes:
         return []
     instead = "leave it out, or choose a searcher of coefficients, such as cmaes"

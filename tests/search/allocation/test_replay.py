@@ -72,7 +72,7 @@ def test_a_search_with_windows_replays_from_where_it_was_cut(name: str, tmp_path
 
 @pytest.mark.slow
 @pytest.mark.parametrize("allocation", ALLOCATIONS)
-@pytest.mark.parametrize("name", searchers.names())
+@pytest.mark.parametrize("name", [name for name in searchers.names() if not searchers.load(name).items])
 def test_a_search_with_windows_replays_from_every_record(name: str, allocation: str, tmp_path: Path) -> None:
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     search(whole, f"{name}+{allocation}")

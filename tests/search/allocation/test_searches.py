@@ -27,7 +27,7 @@ __all__ = ["tmp_path"]
 KEEPING = [
     pytest.param(name, marks=[pytest.mark.slow] if name == "gp" else [])
     for name in searchers.names()
-    if name not in ("cmaes", "random")
+    if name not in ("cmaes", "m2n2", "random")
 ]
 
 

@@ -43,6 +43,7 @@ class Problem:
         pushes: Random steps towards experts, for searchers that mutate by them; None where there is no base.
         reach: Gives how far each gene moves the merge in the space of weights, over what is usual, ``(n_var,)``; None
             where that is not known. Every weight is read at the first call.
+        places: Place of each gene among the genome's groups, 0 to 1, ``(n_var,)``; None where unknown.
     """
 
     n_var: int
@@ -53,6 +54,7 @@ class Problem:
     pool: ExpertPool | None = None
     pushes: Pushes | None = None
     reach: Callable[[], Array] | None = None
+    places: Array | None = None
 
     def __post_init__(self) -> None:
         """Gives the starts their shape."""
@@ -101,6 +103,8 @@ class Observation:
         measures: Behaviour descriptors in natural units, ``(n_measures,)``, over the same items as ``F``; of a
             candidate that could not be scored, the low ends of the grid. None where none are taken.
         items: Number of items behind the values; 0 where unknown.
+        scores: Scores of the objective's items, 0 or more, more being better, ``(n_items,)``, in the same order for all
+            proposals, for searchers that need them; 0 for a candidate that could not be scored. None where not told.
     """
 
     id: str
@@ -109,6 +113,7 @@ class Observation:
     se: Array | None = None
     measures: Array | None = None
     items: int = 0
+    scores: Array | None = None
 
 
 @dataclass(frozen=True)

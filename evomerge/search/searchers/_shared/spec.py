@@ -73,6 +73,7 @@ class SearcherSpec:
             then the result of a search. With several objectives the measures are these, in their order.
         recipes: Whether it proposes recipes made of the experts of the problem's pool, not genomes. The search's
             genome then only says what is frozen and fixed.
+        items: Whether it needs the scores of single items: candidates are then asked all of them.
         stochastic: Whether its seed matters.
         library: A library that it stands on and that evomerge does not require, which its extra of that name installs.
     """
@@ -90,6 +91,7 @@ class SearcherSpec:
     retell: bool = False
     measures: bool = False
     recipes: bool = False
+    items: bool = False
     stochastic: bool = True
     library: str | None = None
 
