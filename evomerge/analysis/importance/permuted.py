@@ -22,7 +22,7 @@ __all__ = ["LEAST_EXPLAINED", "LEAST_POINTS", "Importance", "Share", "importance
 
 LEAST_POINTS = 30  # below which nothing is fitted
 LEAST_EXPLAINED = 0.2  # of the variance of held-out points, below which a model says nothing about its inputs
-_MOST_POINTS = 300
+_MOST_POINTS = 200
 _FOLDS, _PERMUTATIONS = 5, 20
 Array = NDArray[np.float64]
 

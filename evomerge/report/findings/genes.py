@@ -18,7 +18,7 @@ from evomerge.report.results import Results, model_label
 from evomerge.report.wording import NBSP, bounds, count, estimate
 
 COEFFICIENTS, DEPTH = "coefficient", "depth"
-_MOST_CANDIDATES = 300  # spread evenly over the search
+_MOST_CANDIDATES = 200  # spread evenly over the search
 _BANDS = 4  # of layers
 _SHOWN = 8  # rows of a table
 Array = NDArray[np.float64]
