@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, replace
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -233,6 +233,7 @@ def _unreadable(word: str, known: Mapping[str, Key], groups: Mapping[str, Sequen
     named = next((group for group, names in groups.items() if word in names), None)
     if named:
         return f"{word}: expected key=value; did you mean {named}={word}?"
-    if len(known) == 1:
-        return f"{word}: expected key=value; did you mean {next(iter(known))}={word}?"
+    needed = [name for name, entry in known.items() if entry.default is MISSING]
+    if len(known) == 1 or (len(needed) == 1 and "/" in word):
+        return f"{word}: expected key=value; did you mean {(needed or list(known))[0]}={word}?"
     return f"{word}: expected key=value{suggest(word, [*known, *groups])}"
