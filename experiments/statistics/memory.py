@@ -70,7 +70,6 @@ def compared(model: Path, statistic: str, tokens: int, memory: int) -> dict[str,
     seen = json.loads(done.stdout.splitlines()[-1])
     predicted = seen["before"] + expected.memory
     return {
-        "model": model.name,
         "statistic": statistic,
         "tokens": tokens,
         "passes": expected.passes,
@@ -94,8 +93,9 @@ def main() -> None:
         folder = Path(given.model)
         model = folder if folder.is_dir() else generate(given.model, Path(made), ())[0]
         for statistic in given.statistics:
-            what = measured if given.measure else compared
-            print(json.dumps(what(model, statistic, given.tokens, given.memory)), flush=True)
+            asked = (model, statistic, given.tokens, given.memory)
+            found = measured(*asked) if given.measure else {"model": Path(given.model).name, **compared(*asked)}
+            print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":
