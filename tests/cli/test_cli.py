@@ -63,7 +63,7 @@ def test_help_shows_what_choices_allow_and_hold(desk: Path, capsys: pytest.Captu
 
     assert main(["search", "--help"]) == 0
     page = " ".join(capsys.readouterr().out.split())
-    assert "sigma cmaes: first standard deviation, of genes in [0, 1] (default 0.25)" in page
+    assert "sigma cma_me, cmaes: first standard deviation, of genes in [0, 1] (default 0.25)" in page
     assert "ga, nsga2, nsga3, smsemoa: probability that a child is mutated (default 0.9)" in page
     assert "(refuse | nearest | interpolated; default refuse)" in page
     config = compose.search(["models=[A,B]", "base=C", "tasks=[rhymes]", "task_path=[my_tasks]"]).to_json()
