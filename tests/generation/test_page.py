@@ -43,9 +43,10 @@ def test_the_page_tells_ratios_of_processor_seconds_and_which_aims_are_met(tmp_p
     rows = [row.split(" | ") for row in text.splitlines() if row.startswith("| worked answers, 5-shot")]
     assert [row[1] for row in rows] == ["1", "10", "8.00 / 4.00 / 4.50 / 9.00"]  # the last: continuous batching
     once, ten, _ = rows
-    assert once[4:9] == ["8.00 / 4.00 / 4.50 / 5.00", "1.50", "1.60", "0.80", "0.90"]
-    assert ten[6].startswith("5.66 [")  # the geometric mean of 8 and 4
-    assert ten[9] == "50% / 0% / 0% |"
+    assert (once[2], ten[2]) == ("1", "2")  # candidates
+    assert once[5:10] == ["8.00 / 4.00 / 4.50 / 5.00", "1.50", "1.60", "0.80", "0.90"]
+    assert ten[7].startswith("5.66 [")  # the geometric mean of 8 and 4
+    assert ten[10] == "50% / 0% / 0% |"
     assert "at least 5 times as fast as stock: 5.66, met" in text
     assert "at most 1.5 times the least: 1.50, met" in text
     assert "0.80 times as fast at worst (worked answers, 5-shot after 1), missed" in text

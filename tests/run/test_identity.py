@@ -46,6 +46,13 @@ INSIDE = {
     "functions": "functions",
     **dict.fromkeys(("calibration", "calibration_of"), "statistics"),
     **{f"statistics.{name}": "statistics" for name in ("gram_limit", "sequences", "tokens")},
+    **{
+        f"dam.{name}": "statistics"
+        for name in (
+            "epochs", "batch", "rate", "share", "decay", "largest", "divergence", "squares", "entropy", "similarity",
+            "absolute", "euclidean", "overlap", "temperature",
+        )
+    },
     "seed": "seed",
     "start_from": "starts",
     "start_temperature": "starts",
