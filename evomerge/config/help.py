@@ -165,7 +165,7 @@ def _plugin_options() -> Iterator[tuple[str, str]]:
     owners: dict[tuple[str, Option], list[str]] = {}
     for spec in specs:
         for name, option in spec.options.items():
-            if name not in (*SHARED, "device"):  # keys of their own
+            if spec.name in searchers.names() or name not in (*SHARED, "device"):  # executors' are keys of their own
                 owners.setdefault((name, option), []).append(spec.name)
     for (name, option), names in owners.items():
         yield name, f"{', '.join(names)}: {_explained(option)}"
