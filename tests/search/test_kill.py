@@ -26,7 +26,9 @@ EVERYWHERE = [
     *BEGINNING, *WITHIN_A_BATCH, *BETWEEN_BATCHES[:2], *WITHIN_A_RECORD, BETWEEN_BATCHES[2], *SELECTION, *CONFIRMATION,
 ]  # fmt: skip
 # A process takes seconds, and each of these tests starts several, which import PyTorch for the model of gp.
-NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "gp" else name for name in searchers.names()]
+# A process that imports pyribs takes seconds for that alone.
+LONG = ("cma_me", "gp")
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in searchers.names()]
 # What the store and the loop do about a kill depends on no searcher; what a searcher was told before it, on its own.
 BLOWS = {name: [WITHIN_A_BATCH[0], BETWEEN_BATCHES[1], CONFIRMATION[2]] for name in searchers.names()}
 BLOWS["cmaes"].insert(2, SELECTION[1])  # where what it recommends is compared
