@@ -147,8 +147,9 @@ class Worker:
                 if not self.live.fits(plan):
                     self.live = self.live.rebuilt(plan)
                 self.live.install(self.merger, job.recipe)
-                if quantise(self.live.model, self.quantise):
-                    self.live.forget()  # the next candidate's weights do not begin with rounded ones
+                if self.quantise != UNQUANTISED:
+                    self.live.forget()  # before: the next candidate must not keep rounded weights, even if this fails
+                    quantise(self.live.model, self.quantise)
                 _wait(self.live.model)
             with _timed(seconds, "score"):
                 responses = self._answers(job)

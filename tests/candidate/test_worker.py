@@ -236,3 +236,25 @@ def test_an_error_after_which_the_device_computes_no_more_is_not_the_candidates(
     worker.device = torch.device("meta")  # which computes nothing
     with pytest.raises(Unusable, match="no luck"):
         worker(job(worker, folder, 0.5))
+
+
+def test_weights_that_were_rounded_before_rounding_failed_are_not_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory ran out at the third layer; the same candidate then has the weights of an untouched worker."""
+    worker, other = make_worker(folder, quantise="int8"), make_worker(folder, quantise="int8")
+    asked, round_, left = job(worker, folder, 0.5, functions=False), torch.round, iter(range(2))
+
+    def exhausted(tensor: torch.Tensor) -> torch.Tensor:
+        if next(left, None) is None:
+            raise torch.OutOfMemoryError("out of memory")
+        return round_(tensor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "round", exhausted)
+        failed = worker(asked)
+    assert failed.error is not None
+    assert failed.error.kind == "oom"
+    found, expected = worker(asked), other(asked)
+    assert found.responses == expected.responses
+    assert worker.live.checksum() == other.live.checksum()
