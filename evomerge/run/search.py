@@ -26,7 +26,7 @@ from evomerge.run.cluster import sharing
 from evomerge.run.description.identity import run_identity, worded
 from evomerge.run.description.manifest import run_manifest
 from evomerge.run.recipes.reach import reach_of
-from evomerge.run.recipes.rounds import later_spaces
+from evomerge.run.recipes.rounds import fewest_elites, later_spaces
 from evomerge.run.recipes.searching import searcher_settings
 from evomerge.run.recipes.sensitive_starts import Shares, by_sensitivities
 from evomerge.run.recipes.starts import by_losses, without_subsets
@@ -221,6 +221,7 @@ def search_plan(assembly: Assembly, shares: Shares = ()) -> SearchPlan:
         later_starts=_later_starts(assembly, shares),
         rounds=config.round,
         next_space=later_spaces(config, assembly.checkpoints, assembly.method, assembly.statistics),
+        fewest_elites=fewest_elites(config, assembly.method),
     )
 
 

@@ -254,9 +254,11 @@ class _Search:
             stale = 0 if improved else stale + 1
 
     def _entered(self, number: int, criteria: Criteria, play: Play) -> bool:
-        """Goes over to a further round; False where there is nothing to merge in it."""
+        """Goes over to a further round; False where there are too few to merge in it."""
         plan, candidates = self._plan, play.current(self._candidates)
-        chosen = self._elites.choose(criteria, candidates, plan.rounds.wanted(number), self._asks, plan.genome)
+        self._elites.over(self._asks, plan.genome)
+        wanted = plan.rounds.wanted(number)
+        chosen = self._elites.choose(criteria, candidates, wanted, min(wanted, plan.fewest_elites))
         if not chosen:
             return False
         assert plan.next_space is not None

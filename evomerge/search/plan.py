@@ -144,6 +144,7 @@ class SearchPlan:
         rounds: The rounds of the search, of which genome, searcher and starts are those of the one at hand; all but the
             last have a number of candidates.
         next_space: Gives those of a later round; None where there is one round.
+        fewest_elites: Fewer of them a later round cannot merge, unless it is of one.
     """
 
     genome: GenomeSpec
@@ -170,6 +171,7 @@ class SearchPlan:
     later_starts: Callable[[Mapping[str, Evaluation]], NDArray[np.float64]] | None = None
     rounds: RoundSettings = field(default_factory=RoundSettings)
     next_space: NextSpace | None = None
+    fewest_elites: int = 1
 
     def asks(self, split: str) -> bool:
         """Whether there are items on a split."""

@@ -131,6 +131,33 @@ def test_elites_are_the_best_that_are_not_nearly_the_same() -> None:
     assert [e.index for e in elites(Criteria((NORTH,), (), {}), candidates, 9, genes)] == [1, 4, 3, 0]
 
 
+def test_a_round_that_needs_more_elites_gets_infeasible_ones_and_then_near_ones() -> None:
+    """Of 41 candidates the best 40 lie within `NEAR` of each other, and the constraint is met by the first 40."""
+    candidates = [scored(place, 0.9 - place / 1000, 0.0 if place < 40 else 0.9) for place in range(41)]
+    criteria = Criteria((NORTH,), (), {})
+
+    def genes(candidate: Evaluation) -> tuple[int, NDArray[np.float64]]:
+        return 0, np.array([candidate.index / 1000 if candidate.index < 40 else 1.0])
+
+    assert [e.index for e in elites(criteria, candidates, 4, genes)] == [0, 40], "beyond the first 32, too"
+    bound = Criteria((NORTH,), CONSTRAINTS[1:], {})
+    assert [bound.feasible(e) for e in candidates] == [True] * 40 + [False]
+    assert [e.index for e in elites(bound, candidates, 4, genes)] == [0]
+    assert [e.index for e in elites(bound, candidates, 4, genes, 2)] == [0, 40]
+    assert [e.index for e in elites(bound, candidates, 4, genes, 3)] == [0, 40, 1]
+    same = [replace(candidates[0], digest=str(place)) for place in range(3)]
+    assert len(elites(bound, same, 4, genes, 2)) == 1, "one model twice is no merge"
+
+
+def test_a_search_ends_where_a_round_has_too_few_elites(tmp_path: Path) -> None:
+    """As often as it is gone on with, and with the confirmation of what was found."""
+    work = replace(in_rounds(plan("random", depth="linear"), 2, 11, elites=12), fewest_elites=12)
+    for _ in range(2):
+        result, _ = search(tmp_path, work)
+        assert (result.reason, result.evaluations) == ("exhausted", 11)
+        assert result.confirmed
+
+
 def test_elites_of_several_objectives_are_of_the_front_and_begin_with_its_knee() -> None:
     values = [(0.9, 0.9), (0.8, 0.2), (0.1, 0.1), (0.1, 0.9), (0.7, 0.3)]
     candidates = [scored(place, *pair) for place, pair in enumerate(values)]

@@ -31,7 +31,7 @@ from evomerge.search import Budgets, SearcherFactory, Space, factory, searchers
 from evomerge.search.rounds.settings import NOISE, NextSpace
 from evomerge.store import RunStore
 
-__all__ = ["genes", "later_spaces", "path_genes", "settled"]
+__all__ = ["fewest_elites", "genes", "later_spaces", "path_genes", "settled"]
 
 
 def settled(config: RunConfig, method: MergeMethod) -> RunConfig:
@@ -166,6 +166,12 @@ def later_spaces(
         return Space(keyed_spec(spec, statistics), search, starts[kept])
 
     return space
+
+
+def fewest_elites(config: RunConfig, method: MergeMethod) -> int:
+    """How many elites a later round needs: two models or more, as many as the method merges, experts among them."""
+    others = len(config.models) if config.round.experts else 0
+    return max(min(max(method.models[0], 2) - others, config.round.elites), 1)
 
 
 def path_genes(config: RunConfig, checkpoints: Checkpoints, method: MergeMethod, spec: GenomeSpec) -> PathGenes | None:

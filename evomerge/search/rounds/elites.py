@@ -19,7 +19,8 @@ __all__ = ["Elites", "elites"]
 # Genes of one round whose root mean square difference is less stand for nearly the same model: a fifth of the deviation
 # that CMA-ES begins with. What it has converged to is one model, not four.
 NEAR = 0.05
-_LOOKED_AT = 8  # candidates for each elite that is wanted
+_SAME = 1e-6  # genes that differ by less are equal but for rounding
+_LOOKED_AT = 8  # candidates for each elite that is wanted, at first
 
 Genes = Callable[[Evaluation], tuple[int, NDArray[np.float64]]]
 """The round of a candidate, and its genome there."""
@@ -31,52 +32,77 @@ class Elites:
     def __init__(self) -> None:
         self._spaces: list[tuple[int, GenomeSpec]] = []
 
-    def choose(
-        self, criteria: Criteria, candidates: Sequence[Evaluation], limit: int, last: int, genome: GenomeSpec
-    ) -> list[Evaluation]:
-        """The elites of a search, see `elites`.
+    def over(self, last: int, genome: GenomeSpec) -> None:
+        """A round is over.
 
         Args:
-            criteria: What is better and what is feasible.
-            candidates: Candidates of all rounds so far, with the metrics that they are compared by.
-            limit: How many to take at most.
-            last: The last batch of the round that is over.
+            last: Its last batch.
             genome: What it searched.
         """
         self._spaces.append((last, genome))
-        return elites(criteria, candidates, limit, self._genes)
+
+    def choose(self, criteria: Criteria, candidates: Sequence[Evaluation], limit: int, fewest: int) -> list[Evaluation]:
+        """The elites of a search whose rounds so far are over, see `elites`; none where there are too few."""
+        found = elites(criteria, candidates, limit, self._genes, fewest)
+        return found if len(found) >= fewest else []
 
     def _genes(self, candidate: Evaluation) -> tuple[int, NDArray[np.float64]]:
         number = next(row for row, (last, _) in enumerate(self._spaces) if candidate.batch <= last)
         return number, self._spaces[number][1].encode(Recipe.from_json(candidate.recipe))
 
 
-def elites(criteria: Criteria, candidates: Sequence[Evaluation], limit: int, genes: Genes) -> list[Evaluation]:
+def elites(
+    criteria: Criteria, candidates: Sequence[Evaluation], limit: int, genes: Genes, fewest: int = 1
+) -> list[Evaluation]:
     """The best candidates that are not nearly the same.
 
     Of one objective those are the best; of several, members of the front, its knee among them, and then of the next
-    layers, those that spread best. Where none is feasible, those that miss the constraints by least.
+    layers, those that spread best. Where none is feasible, those that miss the constraints by least. Where that gives
+    too few to merge, others follow: first infeasible ones, then such as are nearly the same but for a little.
 
     Args:
         criteria: What is better and what is feasible.
         candidates: Candidates of all rounds so far, with the metrics that they are compared by.
         limit: How many to take at most, 1 or more.
         genes: Gives the genes of a candidate.
+        fewest: How many a round needs, at most ``limit``.
 
     Returns:
         The elites, the best first: of several objectives the knee, then in the order of the asks. Fewer than ``limit``
-        only where there are no more, and none only where no candidate could be scored.
+        only where there are no more, and fewer than ``fewest`` only where no others could be scored.
     """
     choose = shortlist if any(map(criteria.feasible, candidates)) else finalists
-    looked_at = _ranked(criteria, choose(criteria, candidates, _LOOKED_AT * limit))
     apart: list[Evaluation] = []
-    known: list[tuple[int, NDArray[np.float64]]] = []
-    for candidate in looked_at:
+    for looked_at in (_LOOKED_AT * limit, len(candidates)):
+        apart = _joined([], _ranked(criteria, choose(criteria, candidates, looked_at)), genes, NEAR)
+        if len(apart) >= limit:
+            break
+    chosen = _ranked(criteria, choose(criteria, apart, limit))
+    for gap in (NEAR, _SAME):
+        if len(chosen) < fewest:
+            chosen = _joined(chosen, _in_order(criteria, candidates), genes, gap)[:fewest]
+    return chosen
+
+
+def _joined(
+    chosen: Sequence[Evaluation], candidates: Sequence[Evaluation], genes: Genes, gap: float
+) -> list[Evaluation]:
+    """Those chosen, then candidates that lie as far from all before them as a gap."""
+    found, known = list(chosen), [genes(one) for one in chosen]
+    for candidate in candidates:
         number, own = genes(candidate)
-        if all(number != other or _distance(own, theirs) >= NEAR for other, theirs in known):
-            apart.append(candidate)
+        if all(number != other or _distance(own, theirs) >= gap for other, theirs in known):
+            found.append(candidate)
             known.append((number, own))
-    return _ranked(criteria, choose(criteria, apart, limit))
+    return found
+
+
+def _in_order(criteria: Criteria, candidates: Sequence[Evaluation]) -> list[Evaluation]:
+    """All that could be scored: feasible ones by their objectives, then the others by what they miss."""
+    scored = [one for one in candidates if one.error is None]
+    others = [one for one in scored if not criteria.feasible(one)]
+    feasible = _ranked(criteria, [one for one in scored if criteria.feasible(one)])
+    return feasible + sorted(others, key=lambda one: float(np.maximum(criteria.violations(one), 0.0).sum()))
 
 
 def _ranked(criteria: Criteria, candidates: Sequence[Evaluation]) -> list[Evaluation]:
