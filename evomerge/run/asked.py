@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from evomerge.candidate import UserFunction, build_suite, find_function, load_tokenizer, model_files
 from evomerge.errors import Findings, InputError, suggest
-from evomerge.evaluation import Constraint, Measure, Objective
+from evomerge.evaluation import PYTHON_ITEMS, Constraint, Measure, Objective
 from evomerge.evaluation.grammar import (
     default_objectives,
     read_constraints,
@@ -22,7 +22,7 @@ from evomerge.genome import GenomeSpec
 from evomerge.merging import Checkpoints
 from evomerge.run import paths
 from evomerge.run.run_config import RunConfig, fitness_settings
-from evomerge.search import AllocationSettings, searchers
+from evomerge.search import AllocationSettings, searchers, unfit_for_items
 from evomerge.store import RunStore
 
 MOST_CELLS = 1_000_000
@@ -99,6 +99,10 @@ def wishes(
     tasks = list(suite.items["search"]) if suite is not None else []
     texts = list(config.objectives) or (default_objectives(metrics, tasks) if config.fitness.tasks else list(metrics))
     objectives = found.attempt(lambda: read_objectives(texts, metrics)) or ()
+    if suite is not None and searchers.load(config.searcher.name).items and len(objectives) == 1:
+        asked = {**suite.items["search"], **(PYTHON_ITEMS if config.functions else {})}
+        unfit = unfit_for_items(objectives[0], asked)
+        found.problems += [] if unfit is None else [f"searcher {config.searcher.name}: {unfit}"]
     safety = found.attempt(lambda: safety_constraints(config.safety, metrics)) or []
     constraints = found.attempt(lambda: read_constraints([*config.constraints, *safety], metrics)) or ()
     for constraint in constraints:

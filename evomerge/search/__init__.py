@@ -4,7 +4,7 @@
 """
 
 from evomerge.search.allocation import AllocationSettings
-from evomerge.search.criteria import Criteria
+from evomerge.search.criteria import Criteria, unfit_for_items
 from evomerge.search.loop import run
 from evomerge.search.plan import (
     Budgets,
@@ -44,4 +44,5 @@ __all__ = [
     "factory",
     "make",
     "run",
+    "unfit_for_items",
 ]

@@ -11,7 +11,7 @@ from evomerge.analysis.grid import Grid
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Evaluation, ItemLists, Measure, Objective, Response
 
-__all__ = ["Criteria"]
+__all__ = ["Criteria", "unfit_for_items"]
 
 Array = NDArray[np.float64]
 
@@ -123,18 +123,16 @@ class Criteria:
             InputError: If single items have no scores of 0 or more that are better the more they are.
         """
         objective = self.objectives[0]
+        if (problem := unfit_for_items(objective, items)) is not None:
+            raise InputError(problem)
         tasks = [(key.rpartition(".")[0], key.rpartition(".")[2]) for _, key in objective.terms]
         known = {response.key: response.metrics for response in responses}
         wanted = [(task, item, metric) for task, metric in tasks for item in items.get(task, ())]
         if evaluation.error is not None:
             return np.zeros(len(wanted))
         values = [known[task, item].get(metric) for task, item, metric in wanted]
-        sound = all(isinstance(value, int | float) and value >= 0.0 for value in values)
-        if not wanted or not sound or not objective.higher_is_better or min(w for w, _ in objective.terms) < 0.0:
-            raise InputError(
-                f"objective {objective.label!r}: the searcher needs scores of single items, 0 or more and better the "
-                "more they are, as accuracies of tasks are; choose such an objective, or another searcher"
-            )
+        if not all(isinstance(value, int | float) and value >= 0.0 for value in values):
+            raise InputError(_unfit(objective, "some item has another score, or none"))
         return np.array(values, dtype=np.float64)
 
     def placed(self, rows: Sequence[Sequence[float] | None]) -> list[Array | None]:
@@ -185,6 +183,28 @@ class Criteria:
         ]
         if problems:
             raise InputError(problems)
+
+
+def unfit_for_items(objective: Objective, items: ItemLists) -> str | None:
+    """Why an objective cannot be told item by item; None where nothing speaks against it before items are scored.
+
+    Args:
+        objective: The objective.
+        items: Task to items; those that candidates are asked in the search.
+    """
+    if not objective.higher_is_better or min(weight for weight, _ in objective.terms) < 0.0:
+        return _unfit(objective, "less of it, or of a part of it, is better")
+    owners = dict.fromkeys(key.rpartition(".")[0] for _, key in objective.terms)
+    if without := [owner for owner in owners if not items.get(owner)]:
+        return _unfit(objective, f"{', '.join(without)} has no items of its own; name tasks ({', '.join(items)})")
+    return None
+
+
+def _unfit(objective: Objective, why: str) -> str:
+    return (
+        f"objective {objective.label!r}: the searcher needs scores of single items, 0 or more and better the more they "
+        f"are, as accuracies of tasks are, but {why}; choose such an objective, or another searcher"
+    )
 
 
 def _reference(constraint: Constraint, baselines: Mapping[str, Evaluation]) -> float:

@@ -176,7 +176,7 @@ class _Search:
     def _play_of(self, criteria: Criteria) -> Play:
         """How batches are asked."""
         if self._plan.allocation.plain:
-            return PlainPlay(self._plan, self._evaluator, criteria)
+            return PlainPlay(self._plan, self._evaluator, criteria, self._known)
         return AllocatedPlay(self._plan, self._evaluator, criteria, self._known)
 
     def _search(self, criteria: Criteria, play: Play) -> str:

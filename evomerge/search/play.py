@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -102,13 +102,21 @@ class PlainPlay:
         plan: The search.
         evaluator: Scores batches.
         criteria: From evaluations to values.
+        baselines: Name to evaluation.
+
+    Raises:
+        InputError: If the searcher needs scores of single items, and the baselines have none.
     """
 
-    def __init__(self, plan: SearchPlan, evaluator: BatchEvaluator, criteria: Criteria) -> None:
+    def __init__(
+        self, plan: SearchPlan, evaluator: BatchEvaluator, criteria: Criteria, baselines: Mapping[str, Evaluation]
+    ) -> None:
         self.front = Front(criteria)
         self._plan = plan
         self._evaluator = evaluator
         self._criteria = criteria
+        for evaluation in baselines.values():  # before a candidate is scored for nothing
+            self._item_scores(evaluation)
 
     def enter(self, plan: SearchPlan) -> None:
         """Takes the space of a further round; see `Play.enter`."""

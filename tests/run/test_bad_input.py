@@ -234,6 +234,25 @@ def test_an_algorithm_for_one_objective_refuses_two(family: Family, tmp_path: Pa
     assert "nsga2" in problems_of(search(family, tmp_path / "run", searcher="cmaes"))
 
 
+def test_a_searcher_told_single_items_refuses_scores_that_no_item_has(
+    own_family: Family, tmp_path: Path, problems_of: Refused
+) -> None:
+    """A group's metric, alone or beside a task's; and one of which less is better."""
+    declared = "group: both\ntask: [first, second]\naggregate_metric_list: [{metric: acc}]\n"
+    (own_family.folder / "tasks" / "both.yaml").write_text(declared)
+    for objective, why in (
+        ("both.acc", "both has no items of its own; name tasks (first, second)"),
+        ("0.5*first.acc + 0.5*both.acc", "both has no items of its own"),
+        ("first.brier_score", "less of it, or of a part of it, is better"),
+    ):
+        printed = problems_of(
+            search(own_family, tmp_path / "run", tasks="[both]", searcher="m2n2", objectives=f"['{objective}']")
+        )
+        assert f"searcher m2n2: objective {objective!r}: the searcher needs scores of single items" in printed
+        assert why in printed
+    assert not (tmp_path / "run").exists()
+
+
 def test_relative_constraints_need_what_they_are_relative_to(
     family: Family, tmp_path: Path, problems_of: Refused
 ) -> None:

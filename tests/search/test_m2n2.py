@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from evomerge import executors
 from evomerge.errors import InputError
+from evomerge.evaluation import Job, Objective, Outcome, Response
 from evomerge.genome import gene_places
+from evomerge.search import run
 from evomerge.search.searchers import Observation, Problem, Proposal, SearcherSettings, make
 from evomerge.search.searchers._shared.initial_population import generator
 from evomerge.search.searchers.m2n2 import attraction, crossed, shared
 from evomerge.store import RunStore
 from tests.search.allocation.watching import watched
-from tests.search.analytic import SOUTH, plan, space
+from tests.search.analytic import SOUTH, Analytic, means, plan, space
 from tests.search.sessions import search
 
 STARTS = np.array([[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.4, 0.4, 0.4, 0.4]])
@@ -113,6 +117,37 @@ def test_in_a_search_scores_are_the_answers_to_the_items_of_the_objective(tmp_pa
                 assert batch[id].scores.mean() == pytest.approx(-batch[id].F[0])
 
 
-def test_an_objective_without_such_scores_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="needs scores of single items, 0 or more and better the more"):
-        search(tmp_path, replace(plan("m2n2"), objectives=(SOUTH,)))
+def test_an_objective_without_such_scores_is_refused_once_baselines_are_scored(tmp_path: Path) -> None:
+    beside = Objective("sum", ((0.5, "north.acc"), (0.5, "west.acc")), True)
+    negative = Objective("offset", ((1.0, "north.acc"),), True)
+    cases = ((SOUTH, "less of it"), (beside, "west has no items of its own"), (negative, "some item has another score"))
+    for number, (objective, why) in enumerate(cases):
+        work = replace(plan("m2n2"), objectives=(objective,), aggregate=with_west)
+        executor = executors.make("local", Below if objective is negative else Analytic)
+        with (
+            RunStore.open(tmp_path / str(number), {}, {}) as store,
+            pytest.raises(InputError, match=rf"needs scores of single items, 0 or more .*{why}"),
+        ):
+            run(work, executor, store)
+        assert not [e for e in RunStore.read(tmp_path / str(number)).evaluations("search") if e.batch], "no candidate"
+
+
+def with_west(responses: Sequence[Response]) -> dict[str, float]:
+    """A group of the one task."""
+    found = dict(means(responses))
+    return found | {"west.acc": found["north.acc"]}
+
+
+class Below(Analytic):
+    """Its accuracies are less than 0."""
+
+    def __call__(self, job: Job) -> Outcome:
+        """Answers as the others do, less one."""
+        outcome = super().__call__(job)
+        return replace(
+            outcome,
+            responses=tuple(
+                replace(one, metrics={key: value - 1.0 for key, value in one.metrics.items()})
+                for one in outcome.responses
+            ),
+        )
