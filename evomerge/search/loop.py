@@ -257,8 +257,7 @@ class _Search:
         """Goes over to a further round; False where there are too few to merge in it."""
         plan, candidates = self._plan, play.current(self._candidates)
         self._elites.over(self._asks, plan.genome)
-        wanted = plan.rounds.wanted(number)
-        chosen = self._elites.choose(criteria, candidates, wanted, min(wanted, plan.fewest_elites))
+        chosen = self._elites.choose(criteria, candidates, *plan.elites_of(number))
         if not chosen:
             return False
         assert plan.next_space is not None

@@ -205,6 +205,11 @@ class SearchPlan:
             self, genome=space.genome, searcher=space.searcher, starts=space.starts, later_starts=None, reach=None
         )
 
+    def elites_of(self, number: int) -> tuple[int, int]:
+        """How many elites a later round merges, at most and at least."""
+        wanted = self.rounds.wanted(number)
+        return wanted, min(wanted, self.fewest_elites)
+
     @property
     def chooser(self) -> Searcher | None:
         """A fresh searcher that chooses among models, to ask what it will do; None where numbers are searched."""
