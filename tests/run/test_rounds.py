@@ -152,6 +152,10 @@ def test_what_does_not_go_with_rounds_is_refused_at_once(
     each = refused(genome__fixed="{'*': {weight: [0.5, 0.5]}}", post="[scale]", round__elites=3)
     assert "rounds: round 2: genome.fixed.*: weight is" in each
     assert "rounds: expected" in refused(rounds=9)
+    told = refused(searcher="cycleqd", objectives="[first.acc,second.acc]", method="fisher")
+    assert "rounds: searcher cycleqd adds pushes to its candidates" in told
+    assert "searcher.options.mutation=genes" in told
+    assert "rounds: method fisher reads" in told, "all at once"
     told = refused(**{**NOISE, "base": "null", "method": "linear", "round__noise": "{rank: 0, seed: 3}"})
     assert "rounds: round.last=noise: noise is as long as a part of the delta" in told
     assert "rounds: round.noise: post[0]: step noise: option rank is 0" in told

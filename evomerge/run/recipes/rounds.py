@@ -33,6 +33,8 @@ from evomerge.store import RunStore
 
 __all__ = ["fewest_elites", "genes", "later_spaces", "path_genes", "settled"]
 
+_PUSHES = "svd"  # a mutation of CycleQD's, of which no genome tells
+
 
 def settled(config: RunConfig, method: MergeMethod) -> RunConfig:
     """A search with what was left to us of its rounds: candidates of each, and no more elites than the method merges.
@@ -93,6 +95,12 @@ def _problems(config: RunConfig, method: MergeMethod) -> list[str]:
             "the last round is of noise, and paths through layers are, too",
         )
     found = [f"rounds: {key}: {why}; leave one of them out" for key, (given, why) in refused.items() if given]
+    with contextlib.suppress(InputError):  # which is said elsewhere
+        if spec.complete(searcher_settings(config)).options.get("mutation") == _PUSHES:
+            found.append(
+                f"rounds: searcher {spec.name} adds pushes to its candidates, so elites would have no genome; write "
+                "searcher.options.mutation=genes, or choose another searcher"
+            )
     numbers = [f"method_options.{name}" for name in model_numbers(method.options, options)]
     with contextlib.suppress(InputError):  # which is said elsewhere
         numbers += WrittenSteps.read(config.post).model_numbers
