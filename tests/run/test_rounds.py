@@ -152,6 +152,9 @@ def test_what_does_not_go_with_rounds_is_refused_at_once(
     each = refused(genome__fixed="{'*': {weight: [0.5, 0.5]}}", post="[scale]", round__elites=3)
     assert "rounds: round 2: genome.fixed.*: weight is" in each
     assert "rounds: expected" in refused(rounds=9)
+    told = refused(rounds=5, round__elites=5, evaluations=60)
+    assert "rounds=5 with round.elites=5 puts up to 625 merges into one recipe" in told
+    assert "or round.elites=4 or less" in told, "4 to the power of 4 are 256"
     told = refused(searcher="cycleqd", objectives="[first.acc,second.acc]", method="fisher")
     assert "rounds: searcher cycleqd adds pushes to its candidates" in told
     assert "searcher.options.mutation=genes" in told

@@ -34,6 +34,7 @@ from evomerge.store import RunStore
 __all__ = ["fewest_elites", "genes", "later_spaces", "path_genes", "settled"]
 
 _PUSHES = "svd"  # a mutation of CycleQD's, of which no genome tells
+_MOST_INSIDE = 300  # merges of the first round in a recipe of the last, which names each in full
 
 
 def settled(config: RunConfig, method: MergeMethod) -> RunConfig:
@@ -110,6 +111,13 @@ def _problems(config: RunConfig, method: MergeMethod) -> list[str]:
             found.append("rounds: round.noise.seed follows from seed; leave it out")
     except InputError as error:
         found += [f"rounds: round.noise: {problem}" for problem in error.problems]
+    inside = math.prod(config.round.wanted(number) for number in range(2, count + 1))
+    if inside > _MOST_INSIDE:
+        found.append(
+            f"rounds: rounds={count} with round.elites={config.round.elites} puts up to {inside} merges into one recipe, "
+            f"and more than {_MOST_INSIDE} make records too long; write fewer rounds, or "
+            f"round.elites={math.floor(_MOST_INSIDE ** (1 / (count - 1)) + 1e-9)} or less"
+        )
     if any(need.of == "models" or need.texts == "own" for need in method.needs(options)):
         found.append(
             f"rounds: method {method.name} reads statistics of the models that it merges, and none are collected of "
