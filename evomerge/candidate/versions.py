@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+import contextlib
+from importlib.metadata import PackageNotFoundError, version
 
 __all__ = ["library_versions"]
 
 _LIBRARIES = ("torch", "transformers", "lm-eval", "pymoo", "cma", "numpy", "safetensors", "datasets", "hydra-core")
 
 
-def library_versions() -> dict[str, str]:
-    """Version by library, as installed here."""
-    return {name: version(name) for name in _LIBRARIES}
+def library_versions(further: str | None = None) -> dict[str, str]:
+    """Version by library, as installed here.
+
+    Args:
+        further: A library that evomerge does not require, as a searcher's; left out where no package has its name.
+    """
+    found = {name: version(name) for name in _LIBRARIES}
+    if further is not None:
+        with contextlib.suppress(PackageNotFoundError):
+            found[further] = version(further)
+    return found

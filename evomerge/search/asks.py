@@ -151,12 +151,13 @@ class Asks:
 
 def _versions_changed(manifest: Mapping[str, Any]) -> str:
     """The versions that may be why proposals are not those of earlier sessions."""
-    now, began = manifest.get("versions", {}), manifest.get("versions_at_start")
-    if began is None:
-        return "was it made with other versions of numpy, pymoo or cma?"
-    names = [name for name in {**began, **now} if began.get(name) != now.get(name)]
-    changed = (f"{name} {began.get(name)} (now {now.get(name)})" for name in names)
-    return f"the run began with {', '.join(changed)}"
+    now = manifest.get("versions", {})
+    began = manifest.get("versions_at_start", now)
+    changed = [f"{name} {own} (now {now.get(name, 'none')})" for name, own in began.items() if now.get(name) != own]
+    if changed:
+        return f"the run began with {', '.join(changed)}"
+    unknown = [name for name in now if name not in began]  # of a run that began before they were recorded
+    return f"was it made with other versions of {', '.join(unknown) or 'numpy, pymoo or cma'}?"
 
 
 def _unanswered(missing: ItemLists, outcome: Outcome) -> Failure | None:

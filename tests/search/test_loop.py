@@ -139,6 +139,8 @@ def test_a_replay_that_fails_names_the_versions_that_changed(tmp_path: Path) -> 
     assert "versions_at_start" not in RunStore.read(tmp_path).manifest
     with pytest.raises(ReplayError, match="other versions of numpy, pymoo or cma"):
         session({"numpy": "1.26", "cma": "4.0"}, 1)
+    with pytest.raises(ReplayError, match=r"; was it made with other versions of optuna\?$"):  # not recorded then
+        session({"numpy": "1.26", "cma": "4.0", "optuna": "5.0"}, 1)
 
 
 def test_a_search_that_was_taken_over_leaves_its_successors_files_alone(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from evomerge.run.assemble import Assembly
 from evomerge.run.description.identity import measures_json
 from evomerge.run.model_folder.card import licence_of
 from evomerge.run.run_config import child_seed
+from evomerge.search import searchers
 
 
 def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> dict[str, Any]:
@@ -65,7 +66,10 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
             "root": config.seed,
             **{name: child_seed(config.seed, name) for name in ("search", "sample", "masks")},
         },
-        "versions": {"python": platform.python_version(), **library_versions()},
+        "versions": {
+            "python": platform.python_version(),
+            **library_versions(searchers.load(config.searcher.name).library),
+        },
         "device": device_info(settings.device),
         "kernels": asdict(kernels.in_use()),
         "threads": settings.threads,

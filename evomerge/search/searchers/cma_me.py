@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from evomerge.errors import InputError
 from evomerge.options import Option
 from evomerge.search.searchers._shared.elites import measures_of
 from evomerge.search.searchers._shared.generational import Generational, Parents
@@ -152,18 +151,7 @@ def _plain(own: Any) -> Any:
 
 
 def make(problem: Problem, settings: SearcherSettings) -> Searcher:
-    """Makes the searcher.
-
-    Raises:
-        InputError: If pyribs is not installed.
-    """
-    try:
-        import ribs  # noqa: F401
-    except ImportError as error:
-        raise InputError(
-            f"searcher cma_me is pyribs's, which cannot be imported ({error}); install it, pip install "
-            "'evomerge[ribs]', or use map_elites"
-        ) from error
+    """Makes the searcher."""
     random, options = generator(settings.seed, "cma_me"), settings.options
     return CmaMe(problem, settings.population, options["emitters"], options["sigma"], random)
 
@@ -183,4 +171,5 @@ SEARCHER = SearcherSpec(
     whole="it ranks samples drawn from Gaussians as they are, and late values would be of ones that have moved on",
     retell=True,
     measures=True,
+    library="ribs",
 )
