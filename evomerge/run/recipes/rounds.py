@@ -114,8 +114,8 @@ def _problems(config: RunConfig, method: MergeMethod) -> list[str]:
     inside = math.prod(config.round.wanted(number) for number in range(2, count + 1))
     if inside > _MOST_INSIDE:
         found.append(
-            f"rounds: rounds={count} with round.elites={config.round.elites} puts up to {inside} merges into one recipe, "
-            f"and more than {_MOST_INSIDE} make records too long; write fewer rounds, or "
+            f"rounds: rounds={count} with round.elites={config.round.elites} puts up to {inside} merges into one "
+            f"recipe, and more than {_MOST_INSIDE} make records too long; write fewer rounds, or "
             f"round.elites={math.floor(_MOST_INSIDE ** (1 / (count - 1)) + 1e-9)} or less"
         )
     if any(need.of == "models" or need.texts == "own" for need in method.needs(options)):
