@@ -24,6 +24,7 @@ class Entrants:
         places: Their places in the batch.
         parents: The proposals that each descends from.
         genomes: Their genomes; None where there is none.
+        proposed: Whether each is proposed in this batch; else it is kept from an earlier one.
         row: Proposal id to row.
         found: The last evaluation of each in this batch.
         answered: The items of that evaluation.
@@ -35,6 +36,7 @@ class Entrants:
     places: list[int] = field(default_factory=list)
     parents: list[tuple[str, ...]] = field(default_factory=list)
     genomes: list[NDArray[np.float64] | None] = field(default_factory=list)
+    proposed: list[bool] = field(default_factory=list)
     row: dict[str, int] = field(default_factory=dict)
     found: dict[int, Evaluation] = field(default_factory=dict)
     answered: dict[int, Prefix] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Entrants:
         self.recipes.append(recipe)
         self.places.append(place)
         self.parents.append(proposal.parents if proposal is not None else ())
+        self.proposed.append(proposal is not None)
         self.genomes.append(proposal.x if proposal is not None else None)
 
     def failed(self) -> NDArray[np.bool_]:

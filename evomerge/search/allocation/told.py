@@ -57,7 +57,7 @@ def told(
             values[:, column], se[:, column] = joined(rungs, n)
     else:
         rows, _, found = asked[0]
-        groups = np.array([entrants.genomes[row] is None for row in rows], dtype=int)
+        groups = np.array([not entrants.proposed[row] for row in rows], dtype=int)
         for column, own in enumerate(scores.pooled(found)):
             se[rows, column] = own.se
             values[rows, column] = levelled(own.value, own.se, scores.answered(found), groups)

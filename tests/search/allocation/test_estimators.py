@@ -16,6 +16,7 @@ from evomerge.errors import InputError
 from evomerge.evaluation import Evaluation, Job, Outcome
 from evomerge.recipe import Recipe
 from evomerge.search import AllocationSettings, SearchPlan
+from evomerge.search.allocation.told import levelled
 from evomerge.store import RunStore, candidates, estimates
 from tests.search.allocation.watching import NOISY, POOL, allocated, watched
 from tests.search.analytic import Analytic, baselines
@@ -115,6 +116,23 @@ def test_what_a_batch_is_told_is_the_estimator_s(runs: dict[str, Path]) -> None:
                     == 1
                 ):
                     assert np.argsort(values[group]).tolist() == np.argsort(found.value[group]).tolist()
+
+
+def test_a_proposed_recipe_is_no_survivor(tmp_path: Path) -> None:
+    """CycleQD's pushed children have no genome; they are drawn towards the mean of what is proposed all the same."""
+    search(tmp_path, uneven("cycleqd", estimator="control_variate"), Uneven())
+    store, plan = RunStore.read(tmp_path), uneven("cycleqd")
+    for batch in (2, 3):
+        rows, answers = table_of(store, plan, "south", batch)
+        told = [e for e in store.evaluations("search") if e.batch == batch and e.told is not None and e.error is None]
+        places = [rows.index(e.digest) for e in told]
+        found = estimators.estimate("control_variate", answers, places)
+        earlier = {e.digest for e in store.evaluations("search") if e.batch < batch}
+        kept = np.array([e.digest in earlier for e in told])
+        assert kept.any()
+        assert any(Recipe.from_json(e.recipe).post for e, own in zip(told, kept, strict=True) if not own)
+        wanted = levelled(found.value, found.se, answers.counts[places], kept.astype(int))
+        assert [e.told.F[1] for e in told if e.told] == pytest.approx(wanted.tolist())
 
 
 def test_cmaes_is_told_of_its_own_sample_by_an_estimator(tmp_path: Path) -> None:
