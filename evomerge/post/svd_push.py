@@ -3,9 +3,9 @@
 With ``U S V^T`` the delta of an expert it adds ``U diag(u * s) V^T``: every direction is extrapolated by a factor of
 its own. CycleQD (Kuroki et al. 2025) draws ``u`` from U(0, 0.1), always towards the expert, for every matrix that is no
 norm. Here ``u`` is ``size`` times a weighted sum of draws from U(0, 1), so that a child of many pushed ancestors is
-still one step: ``draws`` is a text like ``17:1,23:0.5,mean:0.75``, keys with weights. ``mean`` stands for draws that
-are no longer told apart, of which only the mean, one half, is left. A draw belongs to (key, expert, tensor's name,
-direction).
+still one step: ``draws`` is a text like ``17:1,23:0.5,mean:0.75``, keys with weights, which may be negative as the
+weights of parents may. ``mean`` stands for draws that are no longer told apart, of which only the mean, one half, is
+left. A draw belongs to (key, expert, tensor's name, direction).
 
 Tensors that are no matrices, and norms, stay as they were merged. Nothing is prepared: a candidate decomposes the
 expert's delta.
@@ -30,7 +30,8 @@ from evomerge.post._shared.declaration import Options, PostProcess, StepContext,
 from evomerge.recipe import Coefficient
 
 MEAN = "mean"
-_DRAWS = re.compile(r"^(?:(?:\d+|mean):\d+(?:\.\d+)?(?:e-?\d+)?)(?:,(?:\d+|mean):\d+(?:\.\d+)?(?:e-?\d+)?)*$")
+_DRAW = r"(?:\d+|mean):-?\d+(?:\.\d+)?(?:e-?\d+)?"
+_DRAWS = re.compile(rf"^{_DRAW}(?:,{_DRAW})*$")
 _SIZE = Coefficient(
     "size",
     0.0,

@@ -43,6 +43,7 @@ def test_draws_add_up_by_their_weights_and_forgotten_ones_by_their_mean() -> Non
     wanted = torch.diag(torch.tensor([0.2 * u[0] * 3.0, 0.2 * u[2] * 1.0, 0.2 * u[1] * 2.0], dtype=torch.float32))
     torch.testing.assert_close(pushed(merged, 0.2, draws="5:1,7:0.5,mean:0.25"), wanted)
     torch.testing.assert_close(pushed(merged, 0.2, draws="mean:2"), 0.2 * EXPERT)
+    torch.testing.assert_close(pushed(merged, 0.2, draws="mean:-1e-02,mean:-0.99"), -0.1 * EXPERT)
 
 
 def test_norms_and_vectors_stay_and_so_does_all_where_the_expert_is_the_base() -> None:
@@ -54,7 +55,7 @@ def test_norms_and_vectors_stay_and_so_does_all_where_the_expert_is_the_base() -
 
 def test_what_cannot_be_read_is_refused() -> None:
     step = load("svd_push")
-    for draws in ("", "17", "17:-1", "a:1", "1:1,", "mean"):
+    for draws in ("", "17", "17:--1", "a:1", "1:1,", "mean"):
         with pytest.raises(InputError, match=r"expected keys with weights, such as 17:1,mean:0\.5"):
             step.coefficients(step.resolve({"draws": draws}))
     with pytest.raises(InputError, match="option model is 2, but there are 2 models"):

@@ -102,7 +102,8 @@ def pushed(genome: GenomeSpec, x: NDArray[np.float64], pushes: Sequence[Push], s
 def forgotten(pushes: Sequence[Push], kept: int) -> tuple[Push, ...]:
     """The pushes with the largest weights, and for each expert one that stands for the mean of all others.
 
-    Every ancestor adds a push, so a lineage has more of them at every step, though of ever smaller weights.
+    Every ancestor adds a push, so a lineage has more of them at every step, though of ever smaller weights. A weight
+    may be negative, and counts as what it is without its sign.
 
     Args:
         pushes: Of a candidate, equal draws not yet added up.
@@ -113,7 +114,7 @@ def forgotten(pushes: Sequence[Push], kept: int) -> tuple[Push, ...]:
         place = (push.expert, push.key)
         weights[place] = weights.get(place, 0.0) + push.weight
     drawn = [(weight, expert, key) for (expert, key), weight in weights.items() if key is not None]
-    drawn.sort(key=lambda one: (-one[0], one[1], one[2]))
+    drawn.sort(key=lambda one: (-abs(one[0]), one[1], one[2]))
     means = {expert: weight for (expert, key), weight in weights.items() if key is None}
     for weight, expert, _ in drawn[kept:]:
         means[expert] = means.get(expert, 0.0) + weight
