@@ -232,8 +232,8 @@ class _Search:
                 return budget
             if left is not None and left <= 0:
                 return None
-            if budgets.patience is not None and stale >= budgets.patience:
-                return "patience" if share is None else None
+            if share is None and budgets.patience is not None and stale >= budgets.patience:
+                return "patience"  # where other rounds end belongs to the run, and a budget does not
             if idle >= EMPTY_BATCHES:
                 return "exhausted" if share is None else None
             proposals = searcher.ask()

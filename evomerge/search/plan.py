@@ -41,7 +41,7 @@ class Budgets:
         items: Items asked of candidates. The last batch is cut to it.
         seconds: Wall time of all sessions of the run together. Outside the promise of repeatability.
         patience: Batches in a row without a feasible candidate that no earlier one is at least as good as, in every
-            objective.
+            objective. Of a search in rounds those of the last one alone.
         max_failures: Failed candidates in a row; something other than the candidates must then be wrong.
     """
 

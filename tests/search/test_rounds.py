@@ -100,14 +100,19 @@ def test_an_extended_search_is_one_that_had_the_budget_from_the_start(name: str,
     assert often == once
 
 
-def test_patience_ends_a_round_before_it_ends_the_search(tmp_path: Path) -> None:
-    work = in_rounds(plan("random", evaluations=400, depth="linear"), 2, 200)
-    work = replace(work, budgets=replace(work.budgets, patience=1))
-    result, _ = search(tmp_path, work)
-    found = [Recipe.from_json(e.recipe) for e in RunStore.read(tmp_path).evaluations("search") if e.batch]
+def test_patience_counts_in_the_last_round_so_a_run_goes_on_with_more_of_it(tmp_path: Path) -> None:
+    """Random candidates of two weights that none of many improves."""
+    patient = in_rounds(plan("random", evaluations=400, population=5, depth="linear"), 2, 60)
+    hasty = replace(patient, budgets=replace(patient.budgets, patience=1))
+    result, _ = search(tmp_path / "often", hasty)
+    found = [Recipe.from_json(e.recipe) for e in RunStore.read(tmp_path / "often").evaluations("search") if e.batch]
     assert result.reason == "patience"
-    assert {depth(recipe) for recipe in found} == {1, 2}
-    assert sum(depth(recipe) == 1 for recipe in found) < 200
+    assert sum(depth(recipe) == 1 for recipe in found if len(recipe.sources) > 1) == 60, "patience has not cut it"
+    assert result.evaluations < 400
+    more, _ = search(tmp_path / "often", patient)
+    once, _ = search(tmp_path / "once", patient)
+    assert (more.reason, more.evaluations) == (once.reason, once.evaluations) == ("evaluations", 400)
+    assert {one.digest for one in more.front} == {one.digest for one in once.front}
 
 
 def scored(place: int, north: float, south: float) -> Evaluation:

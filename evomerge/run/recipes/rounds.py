@@ -69,8 +69,7 @@ def _problems(config: RunConfig, method: MergeMethod) -> list[str]:
     """Settings that do not go with several rounds, one sentence each."""
     if config.round.count == 1:
         return []
-    spec, most, options = searchers.load(config.searcher.name), method.models[1], method.resolve(config.method_options)
-    count = config.round.count
+    spec, most, count = searchers.load(config.searcher.name), method.models[1], config.round.count
     first, last = (config.genome.of_round(number, count) for number in (1, count))
     merged = count > 2 or last.merges  # in some later round
     refused = {
@@ -96,6 +95,17 @@ def _problems(config: RunConfig, method: MergeMethod) -> list[str]:
             "the last round is of noise, and paths through layers are, too",
         )
     found = [f"rounds: {key}: {why}; leave one of them out" for key, (given, why) in refused.items() if given]
+    return found + _elite_problems(config, method)
+
+
+def _elite_problems(config: RunConfig, method: MergeMethod) -> list[str]:
+    """Settings under which elites cannot be merged as models are, one sentence each."""
+    found: list[str] = []
+    spec, count, options = (
+        searchers.load(config.searcher.name),
+        config.round.count,
+        method.resolve(config.method_options),
+    )
     with contextlib.suppress(InputError):  # which is said elsewhere
         if spec.complete(searcher_settings(config)).options.get("mutation") == _PUSHES:
             found.append(
