@@ -158,8 +158,7 @@ class _Search:
         members = [self._store.at(member.ask) or member for member in play.front.members()]
         self._emit(Ended(reason))
         selected, confirmed = tuple(promotion.selected), tuple(promotion.confirmed)
-        found = len(self._candidates)
-        return SearchResult(reason, self._told, found, tuple(members), selected, confirmed, self._cut)
+        return SearchResult(reason, self._told, len(self._candidates), tuple(members), selected, confirmed, self._cut)
 
     def _baselines(self) -> Criteria:
         """Scores the baselines as batch 0."""
@@ -262,6 +261,7 @@ class _Search:
             return False
         assert plan.next_space is not None
         space = plan.next_space(number, [Recipe.from_json(elite.recipe) for elite in chosen])
+        self._elites.enter(chosen, space.alone)
         self._plan = plan.entering(space)
         play.enter(self._plan)
         self._emit(Round(number, tuple(elite.digest for elite in chosen), fresh=self._fresh))

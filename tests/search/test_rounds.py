@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from evomerge.evaluation import Ask, Evaluation
 from evomerge.recipe import Recipe
 from evomerge.search import Criteria
-from evomerge.search.rounds.elites import NEAR, elites
+from evomerge.search.rounds.elites import NEAR, Elites, elites
 from evomerge.store import RunStore
 from tests.search.analytic import NORTH, SOUTH, baselines, in_rounds, plan
 from tests.search.killing import CONSTRAINTS, Blow, process
@@ -152,6 +152,22 @@ def test_a_round_that_needs_more_elites_gets_infeasible_ones_and_then_near_ones(
     assert [e.index for e in elites(bound, candidates, 4, genes, 3)] == [0, 40, 1]
     same = [replace(candidates[0], digest=str(place)) for place in range(3)]
     assert len(elites(bound, same, 4, genes, 2)) == 1, "one model twice is no merge"
+
+
+def test_an_elite_that_is_merged_alone_is_the_elite_itself() -> None:
+    """Two rounds of two candidates; the first of the second round merges the best of the first one and nothing else."""
+    genome = in_rounds(plan("random", depth="linear"), 2, 11).genome
+    points = [np.full(genome.n_var, value) for value in (0.2, 0.8, 1.0, 0.5)]
+    made = [scored(place, value, 0.0) for place, value in enumerate((0.9, 0.3, 0.9, 0.5))]
+    made = [replace(e, recipe=genome.decode(x).to_json()) for e, x in zip(made, points, strict=True)]
+    made = [replace(e, ask=replace(e.ask, batch=1 + place // 2)) for place, e in enumerate(made)]
+    criteria, chooser = Criteria((NORTH,), (), {}), Elites()
+    chooser.over(1, genome)
+    chosen = chooser.choose(criteria, made[:2], 2, 2)
+    assert [e.index for e in chosen] == [0, 1]
+    chooser.enter(chosen, {0: points[2]})
+    chooser.over(2, genome)
+    assert [e.index for e in chooser.choose(criteria, made, 3, 2)] == [0, 3, 1]
 
 
 def test_a_search_ends_where_a_round_has_too_few_elites(tmp_path: Path) -> None:

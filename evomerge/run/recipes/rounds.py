@@ -74,10 +74,7 @@ def _problems(config: RunConfig, method: MergeMethod) -> list[str]:
     merged = count > 2 or last.merges  # in some later round
     refused = {
         "mode": (config.asynchronous, "a round ends with a batch, and an asynchronous search has none"),
-        "searcher": (
-            spec.recipes,
-            f"{spec.name} makes recipes of recipes itself; choose a searcher of weights",
-        ),
+        "searcher": (spec.recipes, f"{spec.name} makes recipes of recipes itself; choose a searcher of weights"),
         "recipe": (config.recipe is not None, "the numbers of one recipe are searched, which has its own models"),
         "genome.layers": (first.layers != KEPT, "elites would have lost other layers each"),
         "genome.weights": (config.genome.weights != FREE, "the rule is of models in an order, which elites have not"),
@@ -189,7 +186,9 @@ def later_spaces(
         spec = spec_over(own, checkpoints, method, [*elites, *experts], masks)
         names, starts = known_starts(checkpoints, spec, method, None, replace(config, run_dir=None))
         kept = [row for row, name in enumerate(names) if not name.startswith("model:") or _is_first(name)]
-        return Space(keyed_spec(spec, statistics), search, starts[kept])
+        places = {f"model:{place}": place for place in range(len(elites))}
+        alone = {places[name]: starts[row] for row, name in enumerate(names) if name in places}
+        return Space(keyed_spec(spec, statistics), search, starts[kept], alone)
 
     return space
 

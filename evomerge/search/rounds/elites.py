@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ class Elites:
 
     def __init__(self) -> None:
         self._spaces: list[tuple[int, GenomeSpec]] = []
+        self._copies: list[list[tuple[NDArray[np.float64], Evaluation]]] = [[]]  # of elites, in each round's genome
 
     def over(self, last: int, genome: GenomeSpec) -> None:
         """A round is over.
@@ -46,9 +47,23 @@ class Elites:
         found = elites(criteria, candidates, limit, self._genes, fewest)
         return found if len(found) >= fewest else []
 
+    def enter(self, chosen: Sequence[Evaluation], alone: Mapping[int, NDArray[np.float64]]) -> None:
+        """A round begins.
+
+        Args:
+            chosen: Its elites.
+            alone: The genomes at which it has one of them, by the place.
+        """
+        self._copies.append([(genome, chosen[place]) for place, genome in alone.items()])
+
     def _genes(self, candidate: Evaluation) -> tuple[int, NDArray[np.float64]]:
+        """The round and the genome of a candidate; where it is nearly an elite of an earlier round, those of that."""
         number = next(row for row, (last, _) in enumerate(self._spaces) if candidate.batch <= last)
-        return number, self._spaces[number][1].encode(Recipe.from_json(candidate.recipe))
+        own = self._spaces[number][1].encode(Recipe.from_json(candidate.recipe))
+        for genome, elite in self._copies[number]:
+            if _distance(own, genome) < NEAR:
+                return self._genes(elite)
+        return number, own
 
 
 def elites(

@@ -80,11 +80,13 @@ class Space:
         genome: The search space.
         searcher: Makes the searcher.
         starts: Genomes of the initial population, ``(k, n_var)``.
+        alone: The genomes at which the merge is nearly one of the elites, by its place among them, where there are any.
     """
 
     genome: GenomeSpec
     searcher: SearcherFactory
     starts: NDArray[np.float64]
+    alone: Mapping[int, NDArray[np.float64]] = field(default_factory=dict)
 
 
 NextSpace = Callable[[int, Sequence[Recipe]], Space]
