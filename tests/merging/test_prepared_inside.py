@@ -138,6 +138,26 @@ def test_a_recipe_inside_is_merged_once_for_candidates_that_share_it(inside: Ins
     assert not any(map(source.in_place, names)), "of candidates that each have another inside nothing is kept"
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_models_that_only_other_recipes_need_are_forgotten(inside: Inside, goes_on: bool) -> None:
+    """Their files too, also where another process has left them; a model inside of the one at hand stays."""
+    names = inside.checkpoints.merged_names
+    stored = sum(inside.checkpoints.reference.specs[name].nbytes for name in names)
+    two = inside.inner.sources[1]
+    inner = replace(inside.outer, sources=(inside.inner.sources[0], two))  # a method that prepares nothing
+    merger = inside.merger()
+    for factor in (1.0, 0.5):
+        for candidate in inside.candidates(replace(inside.outer, sources=(scaled(inner, factor), two))):
+            merged(merger, candidate)
+        assert inside.stored() == stored
+        merger = inside.merger() if goes_on else merger
+    middle = replace(inside.outer, sources=(scaled(inner, 0.5), two))
+    for candidate in inside.candidates(replace(inside.outer, sources=(middle, two))):
+        found = merged(merger, candidate)
+        assert same(found, merged(Merger(inside.checkpoints), candidate))
+    assert inside.stored() == 2 * stored
+
+
 def test_at_any_depth(inside: Inside) -> None:
     """What is prepared for the middle of three takes the innermost model, and that is prepared once too."""
     middle = replace(inside.inner, sources=(inside.inner, inside.inner.sources[1]))

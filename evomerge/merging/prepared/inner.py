@@ -37,6 +37,7 @@ from evomerge.recipe import Recipe
 _CPU = torch.device("cpu")  # where inner recipes are merged, wherever the outer one is
 _FOLDERS = "inside-"
 _ASIDE = ".removed-"
+_MODEL_OF = "model "  # begins the keys of models
 _MODEL = "merged"  # the label of a tensor of a model, where methods name what they prepare
 
 
@@ -126,13 +127,19 @@ class InnerArrays:
     def keep_models(self, outputs: Outputs, limits: PreparedSettings) -> None:
         """Merges the models of recipes that a recipe is merged from, and keeps their tensors as far as there is room.
 
+        Where any are to come, those of recipes that are nowhere inside of this one are forgotten: they would take the
+        room.
+
         Args:
             outputs: The outer recipe's.
             limits: The limits for all that is kept here.
         """
-        for source in outputs.sources:
-            if not isinstance(source, RecipeSource):
-                continue
+        sources = [source for source in outputs.sources if isinstance(source, RecipeSource)]
+        if any(model_key(source.plan.recipe) not in self._stores for source in sources):
+            inside = {model_key(source.plan.recipe) for source in inner_sources(outputs)}
+            arrays = {key for key in self._stores if not key.startswith(_MODEL_OF)}
+            self._forget_others(inside | arrays | {key for key, _, _ in inner_bounds(outputs)})
+        for source in sources:
             key, own = model_key(source.plan.recipe), source.plan.outputs
             bounds = {name: tensor.spec.nbytes for name, tensor in own.tensors.items() if tensor.row is not None}
             room = self._within(self.less(limits, but=key), key)
@@ -165,7 +172,7 @@ class InnerArrays:
 
 def model_key(recipe: Recipe) -> str:
     """The key of the merged tensors of a recipe inside."""
-    return f"model {recipe.digest}"
+    return f"{_MODEL_OF}{recipe.digest}"
 
 
 def _merged(source: RecipeSource, names: Sequence[str]) -> Iterator[tuple[str, Arrays]]:
