@@ -17,7 +17,7 @@ from evomerge.recipe import ModelRef
 from evomerge.run.assemble import Assembly
 from evomerge.run.description.identity import measures_json
 from evomerge.run.model_folder.card import licence_of
-from evomerge.run.run_config import child_seed
+from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.search import searchers
 
 
@@ -66,16 +66,18 @@ def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> 
             "root": config.seed,
             **{name: child_seed(config.seed, name) for name in ("search", "sample", "masks")},
         },
-        "versions": {
-            "python": platform.python_version(),
-            **library_versions(searchers.load(config.searcher.name).library),
-        },
+        "versions": _versions(config),
         "device": device_info(settings.device),
         "kernels": asdict(kernels.in_use()),
         "threads": settings.threads,
         "budgets": asdict(config.budgets),
         "warnings": list(assembly.warnings),
     }
+
+
+def _versions(config: RunConfig) -> dict[str, str]:
+    """Versions of Python and of the libraries that proposals and scores depend on, the searcher's own among them."""
+    return {"python": platform.python_version(), **library_versions(searchers.load(config.searcher.name).library)}
 
 
 def _further(assembly: Assembly) -> dict[str, Any]:
