@@ -101,6 +101,30 @@ def test_the_report_says_how_far_the_order_is_that_of_unquantised_scores(run: Pa
     assert json.loads((run / "front.json").read_text(encoding="utf-8"))["quantised"]["models"] == found.models
 
 
+def test_where_candidates_were_asked_some_items_orders_are_compared_on_selection_items(
+    wide: Family, tmp_path: Path
+) -> None:
+    wishes = {"objectives": "[first.gold_logprob,second.gold_logprob]", "model.quantise": "int8"}
+    some = {"allocation.policy": "rotating", "allocation.items": 4, "confirm.finalists": 3}
+    run = tmp_path / "run"
+    assert wide.search(run, **wishes, **some, evaluations=12) == 0
+    store = RunStore.read(run)
+    found = Facts(store).serving
+    assert found is not None
+    kept = json.loads((run / "unquantised.json").read_text(encoding="utf-8"))
+    asked = {e.digest: e for e in store.evaluations("selection")}
+    assert kept["split"] == found.split == "selection"
+    assert found.models == len(kept["scores"]) == len(asked), "baselines and the whole shortlist"
+    assert sum(e.name is None for e in asked.values()) >= 5
+    gaps = [
+        own["first.gold_logprob"] - asked[digest].metrics["first.gold_logprob"]
+        for digest, own in kept["scores"].items()
+    ]
+    assert found.loss["first.gold_logprob"] == pytest.approx(sum(gaps) / len(gaps))
+    assert all(abs(gap) < 0.5 for gap in gaps), "of the same items"
+    assert "on the same selection items" in (run / "report.md").read_text(encoding="utf-8")
+
+
 def test_evaluate_scores_a_model_as_served(wide: Family, tmp_path: Path) -> None:
     found = {}
     for scheme in ("none", "int8", "fp8"):

@@ -19,11 +19,12 @@ _FEWEST = 5  # models, below which an order says nothing
 
 @dataclass(frozen=True)
 class Serving:
-    """Scores of quantised models beside those of the same models unquantised, on the same search items.
+    """Scores of quantised models beside those of the same models unquantised, on the same items.
 
     Attributes:
         scheme: How weights were rounded.
         dtype: The number type that products were computed in.
+        split: Whose items these are.
         models: How many models were scored both ways.
         tau: Objective label to Kendall's tau-b of the two orders; empty where there are too few models.
         loss: Objective label to how much worse quantised scores are on average, in the objective's natural direction.
@@ -31,6 +32,7 @@ class Serving:
 
     scheme: str
     dtype: str
+    split: str
     models: int
     tau: Mapping[str, float]
     loss: Mapping[str, float]
@@ -47,7 +49,11 @@ def serving(results: Results) -> Serving | None:
     if scheme is None:
         return None
     known = unquantised(results.store)
-    every = {e.digest: e for e in results.store.evaluations("search") if e.digest in known.scores}
+    every = {
+        e.digest: e
+        for e in results.store.evaluations(known.split)
+        if e.digest in known.scores and known.item_set in ("", e.item_set)
+    }
     pairs = [(e, known.scores[e.digest]) for e in every.values() if results.scored(e)]
     tau, loss = {}, {}
     for objective in results.objectives:
@@ -58,7 +64,7 @@ def serving(results: Results) -> Serving | None:
             rounded, whole = (np.array([objective.value(m) for m in side]) for side in _sides(both))
             tau[objective.label] = kendall(rounded, whole)
             loss[objective.label] = float(sign * (whole - rounded).mean())
-    return Serving(str(scheme), str(model.get("dtype", "")), len(pairs), tau, loss)
+    return Serving(str(scheme), str(model.get("dtype", "")), known.split, len(pairs), tau, loss)
 
 
 def serving_words(found: Serving, unit: Mapping[str, str]) -> list[str]:
@@ -75,10 +81,11 @@ def serving_words(found: Serving, unit: Mapping[str, str]) -> list[str]:
     if not found.tau:
         return [*told, "How far that ranks as unquantised scores do was not measured."]
     parts = [f"{label}: tau {found.tau[label]:.2f}, lost {drop(found.loss[label], unit[label])}" for label in found.tau]
+    items = "search items" if found.split == "search" else "selection items, as too few were asked all search items"
     return [
         *told,
         f"{count(found.models, 'model')}, baselines and finalists among them, were scored unquantised too, on the same "
-        f"search items; Kendall's tau of the two orders, and what quantisation costs on average: {'; '.join(parts)}.",
+        f"{items}; Kendall's tau of the two orders, and what quantisation costs on average: {'; '.join(parts)}.",
     ]
 
 

@@ -18,11 +18,15 @@ class Unquantised:
 
     Attributes:
         dtype: Number type of the weights that were not rounded.
-        scores: Digest of the recipe to metric key to value, on the items of its evaluation on the search split.
+        scores: Digest of the recipe to metric key to value, on the items of its evaluation.
+        split: The split of the items.
+        item_set: Digest of the items; empty where the run did not record it.
     """
 
     dtype: str = ""
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    split: str = "search"
+    item_set: str = ""
 
 
 def unquantised(store: RunStore) -> Unquantised:
@@ -39,7 +43,8 @@ def unquantised(store: RunStore) -> Unquantised:
             str(digest): {str(key): float(value) for key, value in own.items()}
             for digest, own in data["scores"].items()
         }
-        return Unquantised(str(data["dtype"]), scores)
+        on = str(data.get("split", "search")), str(data.get("item_set", ""))
+        return Unquantised(str(data["dtype"]), scores, *on)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{store.folder / UNQUANTISED} does not hold scores of unquantised models: {error!r}. Remove it and repeat "
