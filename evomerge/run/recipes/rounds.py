@@ -1,9 +1,8 @@
-"""Rounds of a search as the user wrote them: settled, checked before any work, and the spaces of the later ones."""
+"""Rounds of a search as the user wrote them: settled, tried before any work, and the spaces of the later ones."""
 
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,30 +10,24 @@ import numpy as np
 
 from evomerge import methods
 from evomerge.errors import Findings, InputError
-from evomerge.genome import KEPT, GenomeSettings, GenomeSpec, PathGenes, few_for
-from evomerge.genome.automatic import FEW
-from evomerge.genome.weight_rules import FREE
+from evomerge.genome import GenomeSettings, GenomeSpec, PathGenes
 from evomerge.merging import Checkpoints, Merger
 from evomerge.methods import MergeMethod
-from evomerge.options import model_numbers
 from evomerge.recipe import Recipe
 from evomerge.run import paths
 from evomerge.run.recipes.layer_paths import check_paths
+from evomerge.run.recipes.round_problems import problems, shortages
 from evomerge.run.recipes.searching import searcher_settings
 from evomerge.run.recipes.space import spec_over
 from evomerge.run.recipes.starts import known_starts
-from evomerge.run.recipes.steps import WrittenSteps
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.run.statistics.required import Required
 from evomerge.run.statistics.search_texts import keyed_spec
-from evomerge.search import Budgets, SearcherFactory, Space, factory, searchers
+from evomerge.search import Budgets, SearcherFactory, Space, factory
 from evomerge.search.rounds.settings import NOISE, NextSpace
 from evomerge.store import RunStore
 
 __all__ = ["fewest_elites", "genes", "later_spaces", "path_genes", "settled"]
-
-_PUSHES = "svd"  # a mutation of CycleQD's, of which no genome tells
-_MOST_INSIDE = 300  # merges of the first round in a recipe of the last, which names each in full
 
 
 def settled(config: RunConfig, method: MergeMethod) -> RunConfig:
@@ -65,74 +58,6 @@ def _began(config: RunConfig) -> int | None:
     return None
 
 
-def _problems(config: RunConfig, method: MergeMethod) -> list[str]:
-    """Settings that do not go with several rounds, one sentence each."""
-    if config.round.count == 1:
-        return []
-    spec, most, count = searchers.load(config.searcher.name), method.models[1], config.round.count
-    first, last = (config.genome.of_round(number, count) for number in (1, count))
-    merged = count > 2 or last.merges  # in some later round
-    refused = {
-        "mode": (config.asynchronous, "a round ends with a batch, and an asynchronous search has none"),
-        "searcher": (spec.recipes, f"{spec.name} makes recipes of recipes itself; choose a searcher of weights"),
-        "recipe": (config.recipe is not None, "the numbers of one recipe are searched, which has its own models"),
-        "genome.layers": (first.layers != KEPT, "elites would have lost other layers each"),
-        "genome.weights": (config.genome.weights != FREE, "the rule is of models in an order, which elites have not"),
-        "tokenizer": (config.tokenizer != "reference", "elites would be merged token by token once more"),
-        "round.experts": (
-            merged and config.round.experts and most is not None and most <= len(config.models),
-            f"method {method.name} merges at most {most} models, so that there is no room for elites beside experts",
-        ),
-    }
-    if config.round.last == NOISE:
-        why = "noise is as long as a part of the delta from base="
-        refused["round.last=noise"] = (config.base is None, why)
-        refused["genome.layers"] = (
-            last.layers != KEPT,
-            "the last round is of noise, and paths through layers are, too",
-        )
-    found = [f"rounds: {key}: {why}; leave one of them out" for key, (given, why) in refused.items() if given]
-    return found + _elite_problems(config, method)
-
-
-def _elite_problems(config: RunConfig, method: MergeMethod) -> list[str]:
-    """Settings under which elites cannot be merged as models are, one sentence each."""
-    found: list[str] = []
-    spec, count, options = (
-        searchers.load(config.searcher.name),
-        config.round.count,
-        method.resolve(config.method_options),
-    )
-    with contextlib.suppress(InputError):  # which is said elsewhere
-        if spec.complete(searcher_settings(config)).options.get("mutation") == _PUSHES:
-            found.append(
-                f"rounds: searcher {spec.name} adds pushes to its candidates, so elites would have no genome; write "
-                "searcher.options.mutation=genes, or choose another searcher"
-            )
-    numbers = [f"method_options.{name}" for name in model_numbers(method.options, options)]
-    with contextlib.suppress(InputError):  # which is said elsewhere
-        numbers += WrittenSteps.read(config.post).model_numbers
-    found += [f"rounds: {name} is the number of a model, and elites are others; leave it out" for name in numbers]
-    try:
-        if "seed" in WrittenSteps.read([{"step": NOISE, **config.round.noise}]).fixed or "seed" in config.round.noise:
-            found.append("rounds: round.noise.seed follows from seed; leave it out")
-    except InputError as error:
-        found += [f"rounds: round.noise: {problem}" for problem in error.problems]
-    inside = math.prod(config.round.wanted(number) for number in range(2, count + 1))
-    if inside > _MOST_INSIDE:
-        found.append(
-            f"rounds: rounds={count} with round.elites={config.round.elites} puts up to {inside} merges into one "
-            f"recipe, and more than {_MOST_INSIDE} make records too long; write fewer rounds, or "
-            f"round.elites={math.floor(_MOST_INSIDE ** (1 / (count - 1)) + 1e-9)} or less"
-        )
-    if any(need.of == "models" or need.texts == "own" for need in method.needs(options)):
-        found.append(
-            f"rounds: method {method.name} reads statistics of the models that it merges, and none are collected of "
-            "elites; choose another method"
-        )
-    return found
-
-
 def genes(
     config: RunConfig,
     checkpoints: Checkpoints | None,
@@ -153,13 +78,13 @@ def genes(
     """
     if config.round.count == 1 or method is None:
         return ()
-    if refused := _problems(config, method):
+    if refused := problems(config, method):
         found.problems += refused
         return ()
     if checkpoints is None or spec is None:
         return ()
     found_genes = found.attempt(lambda: _genes(config, checkpoints, method, spec)) or ()
-    warnings += _short(config, found_genes)
+    warnings += shortages(config, found_genes)
     return found_genes
 
 
@@ -266,34 +191,3 @@ def _genes(
             raise InputError([f"rounds: round {number}: {problem}" for problem in error.problems]) from error
         found.append(genome.n_var)
     return tuple(found)
-
-
-def _short(config: RunConfig, genes: Sequence[int]) -> list[str]:
-    """Warnings of rounds that are too short to search in, or do not leave the last one anything.
-
-    Args:
-        config: The search, whose rounds are settled.
-        genes: Number of genes of the later rounds.
-    """
-    rounds, budget = config.round, config.budgets.evaluations
-    each = rounds.evaluations or 0
-    if rounds.count == 1:
-        return []
-    found = []
-    if genes and few_for(max(genes), each) is not None:
-        found.append(
-            f"rounds={rounds.count}: {max(genes)} genes for {each} candidates of a round are hard to search; write "
-            f"fewer rounds or round.elites, or evaluations={math.ceil(FEW * max(genes)) * rounds.count} or more"
-        )
-    if budget is not None and each * (rounds.count - 1) >= budget:
-        found.append(
-            f"rounds={rounds.count}: all but the last take {each * (rounds.count - 1)} candidates, and evaluations is "
-            f"{budget}; write round.evaluations={max(budget // rounds.count, 1)} or less"
-        )
-    population = searcher_settings(config).population
-    if population is not None and each < population:
-        found.append(
-            f"rounds={rounds.count}: a round has {each} candidates and a batch {population}, so the searcher learns "
-            f"nothing within a round; write searcher.population={max(each // 3, 5)}, or more evaluations"
-        )
-    return found
