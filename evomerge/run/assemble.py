@@ -189,6 +189,7 @@ def assemble(config: RunConfig) -> Assembly:
         choose = functools.partial(pool_of, config, spec, method, checkpoints) if searched is None else lambda: None
         check_searcher(config, _problem(config, spec, len(objectives), len(measures), starts), choose, found)
         warnings += loss_notes(config, method, spec, metrics)
+    warnings += rounds.extension_notes(written)
     later = rounds.genes(config, checkpoints, method, spec, found, warnings)
     texts = found.attempt(lambda: calibration(config, checkpoints, suite, spec))
     found.settle()

@@ -44,7 +44,7 @@ class Family:
 
     folder: Path
 
-    def words(self, run: Path | str, **changes: Any) -> list[str]:
+    def words(self, run: Path | str | None, **changes: Any) -> list[str]:
         """A small search; ``None`` leaves a word out."""
         values: dict[str, Any] = {
             "models": f"[{self.folder / 'one'},{self.folder / 'two'}]",

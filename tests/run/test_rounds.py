@@ -134,6 +134,11 @@ def test_check_says_what_the_rounds_are(family: Family, capsys: pytest.CaptureFi
     assert "rounds: 3, of 6 candidates each but the last" in printed
     assert "round 2 merges at most 2 elites and the 2 experts: 4 genes" in printed
     assert "4 genes for 6 candidates of a round are hard to search" in printed
+    assert "without run_dir" not in printed
+    for share in (None, 5):
+        assert main(["check", "--headers", *family.words(None, **{**ROUNDS, "round__evaluations": share})]) == 0
+        printed = capsys.readouterr().out
+        assert ("without run_dir another number of evaluations is another run" in printed) == (share is None)
 
 
 def test_what_does_not_go_with_rounds_is_refused_at_once(

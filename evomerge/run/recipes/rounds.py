@@ -27,7 +27,7 @@ from evomerge.search import Budgets, SearcherFactory, Space, factory
 from evomerge.search.rounds.settings import NOISE, NextSpace
 from evomerge.store import RunStore
 
-__all__ = ["fewest_elites", "genes", "later_spaces", "path_genes", "settled"]
+__all__ = ["extension_notes", "fewest_elites", "genes", "later_spaces", "path_genes", "settled"]
 
 
 def settled(config: RunConfig, method: MergeMethod) -> RunConfig:
@@ -47,6 +47,21 @@ def settled(config: RunConfig, method: MergeMethod) -> RunConfig:
     each = own.evaluations or _began(config)
     each = each or max((config.budgets.evaluations or Budgets().evaluations or 0) // own.count, 1)
     return replace(config, round=replace(own, elites=min(own.elites, room), evaluations=each))
+
+
+def extension_notes(written: RunConfig) -> list[str]:
+    """Says that a search cannot be gone on with under a larger budget, where its folder is named by it, as a list.
+
+    Args:
+        written: The search before its rounds were settled.
+    """
+    own = written.round
+    if own.count == 1 or own.evaluations is not None or written.run_dir is not None:
+        return []
+    return [
+        f"rounds={own.count}: without run_dir another number of evaluations is another run, as each round has its "
+        "share of them; to go on with this one later, write run_dir=FOLDER, or round.evaluations"
+    ]
 
 
 def _began(config: RunConfig) -> int | None:
