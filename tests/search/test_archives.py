@@ -126,8 +126,11 @@ def test_archives_are_filled_better_than_by_chance(name: str) -> None:
 
 def test_without_pyribs_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ribs", None)
-    with pytest.raises(InputError, match=r"pip install 'evomerge\[ribs\]', or use map_elites"):
+    wanted = "searcher cma_me: ribs is not installed; pip install 'evomerge[ribs]' installs it"
+    with pytest.raises(InputError) as caught:
         make("cma_me", Problem(3, 1, 1, grid=GRID), SearcherSettings())
+    assert caught.value.problems == (wanted,)
+    assert searchers.load("cma_me").problems(SearcherSettings()) == [wanted], "before anything is done"
 
 
 def test_searchers_and_measures_that_do_not_fit_are_told() -> None:
