@@ -69,6 +69,22 @@ def _dominates(criteria: Criteria, one: Evaluation, other: Evaluation) -> bool:
     return bool((ours <= theirs).all() and (ours < theirs).any())
 
 
+def test_a_round_that_was_not_logged_before_a_kill_is_logged_by_the_next_session(tmp_path: Path) -> None:
+    work, log = in_rounds(plan("random", evaluations=25), 2, SHARE), tmp_path / "events.jsonl"
+
+    def rounds() -> list[int]:
+        events = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+        return [event["number"] for event in events if event["event"] == "round"]
+
+    search(tmp_path, work)
+    assert rounds() == [2]
+    log.write_text("".join(line + "\n" for line in log.read_text().splitlines() if '"round"' not in line) + "torn\n")
+    assert rounds() == []
+    for _ in range(2):
+        search(tmp_path, work)
+        assert rounds() == [2]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_search_killed_in_any_round_ends_as_an_undisturbed_one(name: str, tmp_path: Path) -> None:
     """In the second round, between the second and the third, in the third, and in the confirmation."""
