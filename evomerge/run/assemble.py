@@ -188,8 +188,7 @@ def assemble(config: RunConfig) -> Assembly:
         start_names, starts = known_starts(checkpoints, spec, method, searched, config)
         choose = functools.partial(pool_of, config, spec, method, checkpoints) if searched is None else lambda: None
         check_searcher(config, _problem(config, spec, len(objectives), len(measures), starts), choose, found)
-        warnings += loss_notes(config, method, spec, metrics)
-    warnings += rounds.extension_notes(written)
+        warnings += [*loss_notes(config, method, spec, metrics), *rounds.extension_notes(written)]
     later = rounds.genes(config, checkpoints, method, spec, found, warnings)
     texts = found.attempt(lambda: calibration(config, checkpoints, suite, spec))
     found.settle()

@@ -11,10 +11,14 @@ import pytest
 import torch
 
 import evomerge
+from evomerge import methods
 from evomerge.checkpoints import open_source
 from evomerge.cli.main import main
 from evomerge.merging import Checkpoints, Merger
-from evomerge.recipe import Recipe
+from evomerge.recipe import CheckpointRef, Recipe
+from evomerge.run.recipes.rounds import fewest_elites
+from evomerge.run.run_config import RunConfig
+from evomerge.search import RoundSettings
 from evomerge.store import RunStore
 from tests.apart import Forked
 from tests.run.family import Family, answers, records
@@ -125,6 +129,18 @@ def test_noise_around_the_best_is_searched_and_exported_without_what_the_run_kep
     first = Merger(Checkpoints.open(noisy[0]))
     assert not any(values.any() for values in noisy[0].post[0].coefficients.values())
     assert all(torch.equal(first.as_source(noisy[0].sources[0]).tensor(n), t) for n, t in first.stream(noisy[0]))
+
+
+@pytest.mark.parametrize(
+    ("method", "elites", "experts", "expected"),
+    [("linear", 4, 0, 2), ("model_stock", 4, 1, 1), ("slerp", 2, 0, 2), ("ties", 1, 0, 1), ("linear", 4, 3, 1)],
+)
+def test_a_round_needs_two_models_or_what_its_method_needs(
+    method: str, elites: int, experts: int, expected: int
+) -> None:
+    models = tuple(CheckpointRef(str(place)) for place in range(experts or 3))
+    config = RunConfig(models=models, round=RoundSettings(2, elites=elites, experts=experts > 0))
+    assert fewest_elites(config, methods.load(method)) == expected
 
 
 def test_check_says_what_the_rounds_are(family: Family, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What does not go with rounds of a search, and what people should know of them."""
+"""Settings that do not go with rounds of a search, and warnings of such as hardly do."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class EventLog:
         """Whether the log has a round; lines that cannot be read are passed over, as nothing depends on any."""
         path = self._store.folder / "events.jsonl"
         for line in path.read_bytes().splitlines() if path.exists() else ():
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, AttributeError):
                 found = json.loads(line)
                 if (found.get("event"), found.get("number")) == (event.name, event.number):
                     return True
