@@ -118,7 +118,7 @@ class InnerArrays:
         """
         wanted = list(inner_bounds(outputs))
         if outputs.prepared or any(key not in self._stores for key, _, _ in wanted):
-            self._forget_others({key for key, _, _ in wanted})
+            self._forget_others({key for key, _, _ in wanted} | _models(outputs))
         for key, source, bounds in wanted:
             room = self._within(self.less(limits, but=key), key)
             store = self._stores.setdefault(key, PreparedStore(room))
@@ -136,9 +136,8 @@ class InnerArrays:
         """
         sources = [source for source in outputs.sources if isinstance(source, RecipeSource)]
         if any(model_key(source.plan.recipe) not in self._stores for source in sources):
-            inside = {model_key(source.plan.recipe) for source in inner_sources(outputs)}
             arrays = {key for key in self._stores if not key.startswith(_MODEL_OF)}
-            self._forget_others(inside | arrays | {key for key, _, _ in inner_bounds(outputs)})
+            self._forget_others(_models(outputs) | arrays | {key for key, _, _ in inner_bounds(outputs)})
         for source in sources:
             key, own = model_key(source.plan.recipe), source.plan.outputs
             bounds = {name: tensor.spec.nbytes for name, tensor in own.tensors.items() if tensor.row is not None}
@@ -173,6 +172,11 @@ class InnerArrays:
 def model_key(recipe: Recipe) -> str:
     """The key of the merged tensors of a recipe inside."""
     return f"{_MODEL_OF}{recipe.digest}"
+
+
+def _models(outputs: Outputs) -> set[str]:
+    """The keys of the models of all recipes inside, which a process before this one may have kept."""
+    return {model_key(source.plan.recipe) for source in inner_sources(outputs)}
 
 
 def _merged(source: RecipeSource, names: Sequence[str]) -> Iterator[tuple[str, Arrays]]:
