@@ -55,14 +55,14 @@ class Meter(TorchDispatchMode):
         self._alive = 0
         self._known: dict[int, Any] = {}
         for tensor in there:
-            self._known[_memory(tensor)] = None
+            self._outside(tensor)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs an operation and counts what it makes."""
         kwargs = kwargs or {}
         given = [one for one in tree_leaves((args, kwargs)) if isinstance(one, torch.Tensor)]
         for tensor in given:
-            self._known.setdefault(_memory(tensor), None)  # values from outside
+            self._outside(tensor)
         made = func(*args, **kwargs)
         count = _counting(func)
         operations = 0 if count is None else int(count(*args, **kwargs, out_val=made)) * _REPEATED.get()
@@ -77,6 +77,12 @@ class Meter(TorchDispatchMode):
             moved = (read + sum(one.nbytes for one in results)) * _REPEATED.get()
             self.seconds += self._machine.seconds(operations, moved)
         return made
+
+    def _outside(self, tensor: torch.Tensor) -> None:
+        """Knows a tensor that came from outside until it goes: its place in memory may be another's then."""
+        key = _memory(tensor)
+        if key not in self._known:
+            self._known[key] = weakref.finalize(tensor.untyped_storage(), self._gone, key, 0)
 
     def _count(self, tensor: torch.Tensor) -> None:
         key = _memory(tensor)
