@@ -76,7 +76,8 @@ def test_what_recipes_inside_prepare_is_kept_as_well(family: Family, tmp_path: P
     kept = parts(run, "inside-*")
     assert kept
     interrupt(program, family.words(run, **named, evaluations=120), run)
-    assert parts(run, "inside-*") == kept, "nothing was prepared again"
+    # The merged model inside is kept from the second candidate on, which may have come only now.
+    assert set(kept) <= set(parts(run, "inside-*")), "nothing was prepared again"
     assert family.search(run, **named, evaluations=18) == 0
     assert not (run / "prepared").exists()
     assert family.search(whole, **named, evaluations=18, model__prepared_disk="0", model__prepared_memory="0") == 0
