@@ -79,9 +79,11 @@ def families(models: Path) -> dict[str, Family]:
         "task_path": ["experiments/smollm2/tasks"],
         "genome.frozen": ["embedding", "norm"],
         "model.dtype": "bfloat16",
-        # Most of the work is answering held-out items, of which there are 720: fewer candidates come so far.
+        # Most of the work is answering held-out items: fewer candidates come so far, and are asked fewer.
         "promote.candidates": 8,
         "confirm.finalists": 3,
+        "confirm.scales": [],
+        "test_items_per_task": 240,
     }
     return {
         "example": Family({"experiment": "example"}, ("exam_a", "exam_b"), 3),
