@@ -83,7 +83,7 @@ def families(models: Path) -> dict[str, Family]:
         "promote.candidates": 8,
         "confirm.finalists": 3,
         "confirm.scales": [],
-        "test_items_per_task": 240,
+        "test_items_per_task": 160,
     }
     return {
         "example": Family({"experiment": "example"}, ("exam_a", "exam_b"), 3),
