@@ -1,25 +1,45 @@
-"""README says what is there: links, commands, keys, names and rooms."""
+"""README and the guides say what is there: links, commands, keys, names and rooms."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from evomerge import executors, methods
+import pytest
+
+from evomerge import executors
 from evomerge.config import groups, schema
 from evomerge.config.help import VERBS
-from tests.methods.test_registry import SHIPPED
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = [path for path in sorted((ROOT / "evomerge").glob("*/README.md")) if path.parent.name != "methods"]
+PAGES = {
+    path: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *GUIDES, ROOT / "results" / "README.md")
+}
+TEXT = PAGES[ROOT / "README.md"]
 MAP = TEXT.split("## The map")[1].split("\n## ")[0]
-CODE = re.findall(r"`([^`\n]+)`", TEXT)
+CODE = [code for text in PAGES.values() for code in re.findall(r"`([^`\n]+)`", text)]
 
 
-def test_links_lead_somewhere() -> None:
-    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", TEXT) if "://" not in link]
-    assert len(links) > 10
-    assert not [link for link in links if not (ROOT / link.split("#")[0]).exists()]
+def anchors(text: str) -> set[str]:
+    """The names that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]) if "://" not in link]
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), link
+
+
+def test_every_guide_is_listed() -> None:
+    listed = {(ROOT / link).resolve() for link in re.findall(r"^\| \[[^]]+\]\(([^)]+)\)", TEXT, re.MULTILINE)}
+    assert listed == set(PAGES) - {ROOT / "README.md"}
 
 
 def test_the_first_two_commands_install_and_run_the_example_and_the_tests() -> None:
@@ -52,8 +72,6 @@ def test_choices_that_are_listed_are_those_there_are() -> None:
     assert told["genome"] == set(known["genome"])
     # A method or an executor that somebody adds is one file, and no line here.
     assert {"local", "processes", "recorded"} <= told["executor"] <= set(executors.names())
-    table = TEXT.split("| method | what it does | paper |")[1].split("\n\n")[0]
-    assert set(SHIPPED) <= set(re.findall(r"`(\w+)`", table)) <= set(methods.names())
 
 
 def test_every_verb_is_shown() -> None:

@@ -41,7 +41,7 @@ class RunStore:
 
     Attributes:
         folder: The run's folder, by its absolute path.
-        manifest: What the run is: see README for the fields.
+        manifest: What the run is: see the README of this room for the fields.
         writer: Name of this process's own log files; None for a store that was opened to read.
         turns: The order of asks and evaluations, if the run is asynchronous.
     """

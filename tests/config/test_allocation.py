@@ -73,7 +73,12 @@ def test_every_preset_composes_and_is_told_of(desk: Path, name: str) -> None:
     found = compose.search([*GOOD, f"fitness={name}"]).allocation
     assert found.problems() == []
     assert found != AllocationSettings(), "something is set, so that nothing is settled later"
-    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| `fitness` |")[2].partition("\n\n")[0]
+    table = (
+        (ROOT / "evomerge" / "search" / "README.md")
+        .read_text(encoding="utf-8")
+        .partition("| `fitness` |")[2]
+        .partition("\n\n")[0]
+    )
     assert sum(f"`{name}`" in row.split("|")[1] for row in table.splitlines()[2:]) == 1
 
 

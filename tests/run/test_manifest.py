@@ -1,4 +1,4 @@
-"""The manifest holds what README says that it holds."""
+"""The manifest holds what the guide to a run's folder says that it holds."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ SOMETIMES = {"versions_at_start", "allocation", "post", "statistics", "measures"
 def test_readme_tells_the_fields(finished: Path) -> None:
     fields = set(json.loads((finished / "manifest.json").read_text(encoding="utf-8")))
     (row,) = re.findall(
-        r"^\| `manifest\.json` \|(.*)\|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE
+        r"^\| `manifest\.json` \|(.*)\|$",
+        (ROOT / "evomerge" / "store" / "README.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
     told = set(re.findall(r"`(\w+)`", row))
-    assert told - SOMETIMES == fields - SOMETIMES, "README's row of manifest.json tells every field, and no other"
+    assert told - SOMETIMES == fields - SOMETIMES, "the guide's row of manifest.json tells every field, and no other"
 
 
 def test_versions_are_those_of_the_searcher_s_library_too(family: Family, finished: Path, tmp_path: Path) -> None:

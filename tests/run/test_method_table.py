@@ -24,6 +24,7 @@ def test_every_method_is_listed_with_what_it_needs(capsys: pytest.CaptureFixture
     assert main(["methods", f"json={tmp_path / 'methods.json'}"]) == 0
     lines = capsys.readouterr().out.splitlines()
     end = lines.index("")
+    assert any(line.strip().startswith("Yadav et al. 2023; a base; 1 or more models; agrees with ") for line in lines)
     assert {line.split()[0] for line in lines[:end] if not line.startswith(" ")} == set(methods.names())
     assert {line.split()[0] for line in lines[end + 2 :] if not line.startswith(" ")} == set(post.names())
     data = json.loads((tmp_path / "methods.json").read_text())

@@ -19,7 +19,7 @@ from evomerge.run.recipes.schedules import around, chain, merging, tree
 from tests.building import perturbed
 from tests.run.family import Family
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[2] / "evomerge" / "merging" / "README.md"
 
 
 def fused(so_far: Source, model: Source) -> Recipe:
@@ -79,7 +79,7 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_tinyr1_is_two_fusions(family: Family, tmp_path: Path) -> None:
-    """As a recipe of recipes, as the README's YAML, and step by step with a model on disk in between: the same bits."""
+    """As a recipe of recipes, as the guide's YAML, and step by step with a model on disk in between: the same bits."""
     models = [family.folder / "one", family.folder / "two", perturbed(family.folder / "base", tmp_path / "three", 3)]
     nested = tensors(evomerge.merge(chain(models, fused), tmp_path / "nested"))
     first = evomerge.merge(fused_paths(models[0], models[1]), tmp_path / "first")

@@ -209,7 +209,7 @@ def test_declarations_are_read_without_loading_the_algorithms() -> None:
 
 
 def test_the_table_of_the_readme_is_made_from_the_declarations() -> None:
-    assert searchers.table() in (Path(__file__).parents[2] / "README.md").read_text()
+    assert searchers.table() in (Path(__file__).parents[2] / "evomerge" / "search" / "README.md").read_text()
     rows = searchers.table().splitlines()[2:]
     assert [row.split("`")[1] for row in rows] == list(names())
     assert set(NAMES) <= set(names())

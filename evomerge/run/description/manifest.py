@@ -1,4 +1,4 @@
-"""The manifest of a run, for people, reports and exports; README lists its fields."""
+"""The manifest of a run, for people, reports and exports; `evomerge/store/README.md` lists its fields."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from evomerge.search import searchers
 
 
 def run_manifest(assembly: Assembly, settings: WorkerSettings, folder: Path) -> dict[str, Any]:
-    """The description of a run for people, reports and exports; README lists the fields."""
+    """The description of a run for people, reports and exports; `evomerge/store/README.md` lists the fields."""
     config, suite, template = assembly.config, assembly.suite, assembly.template
     metrics = {task: sorted(k for k in suite.metrics if k.rpartition(".")[0] == task) for task in suite.items["search"]}
     items = {split: {task: list(ids) for task, ids in tasks.items()} for split, tasks in suite.items.items()}

@@ -17,7 +17,7 @@ _NAMES, _INDENT = 18, "    "
 
 
 def overview() -> Iterator[str]:
-    """A line for each method, and below it what it needs and whose results it agrees with."""
+    """A line for each method, and below it its source, what it needs and whose results it agrees with."""
     for method in _all():
         yield from _in_short(method)
     yield ""
@@ -106,7 +106,7 @@ def _step_lines() -> list[str]:
 def _in_short(found: MergeMethod | PostProcess) -> Iterator[str]:
     yield f"{found.name:<{_NAMES}} {found.summary}"
     agrees = [f"agrees with {found.agrees_with}"] if found.agrees_with else []
-    yield f"{'':<{_NAMES}} {'; '.join([*_needs(found), *agrees])}"
+    yield f"{'':<{_NAMES}} {'; '.join([found.paper.split(',')[0], *_needs(found), *agrees])}"
 
 
 def _plain(found: MergeMethod | PostProcess) -> dict[str, Any]:

@@ -12,9 +12,9 @@ searching numbers proposes recipes (``recipes=True``), which the problem's `Expe
 rather return something else than its best observation has a method `Recommends.recommend`, one that knows how much it
 can still propose `Bounded.left`, one that knows the sizes of its batches `Paced.batches`. Names with a leading
 underscore are shared parts.
-Besides, README's table of searchers gets what `table` says; nothing else is edited: `load` finds the file, the command
-line takes ``searcher.name=mysearcher``, and ``tests/contracts`` runs the contract (:mod:`evomerge.contracts.searcher`)
-on it. Its own test holds what the contract cannot know, such as a step worked by hand from the paper.
+Besides, the guide's table of searchers (`evomerge/search/README.md`) gets what `table` says; nothing else is edited:
+`load` finds the file, the command line takes ``searcher.name=mysearcher``, and ``tests/contracts`` runs the contract
+(:mod:`evomerge.contracts.searcher`) on it. Its own test holds what the contract cannot know, such as a step worked by hand from the paper.
 """
 
 from __future__ import annotations
