@@ -14,7 +14,8 @@ can still propose `Bounded.left`, one that knows the sizes of its batches `Paced
 underscore are shared parts.
 Besides, the guide's table of searchers (`evomerge/search/README.md`) gets what `table` says; nothing else is edited:
 `load` finds the file, the command line takes ``searcher.name=mysearcher``, and ``tests/contracts`` runs the contract
-(:mod:`evomerge.contracts.searcher`) on it. Its own test holds what the contract cannot know, such as a step worked by hand from the paper.
+(:mod:`evomerge.contracts.searcher`) on it. Its own test holds what the contract cannot know, such as a step worked by
+hand from the paper.
 """
 
 from __future__ import annotations
