@@ -21,6 +21,10 @@ as two more, and adds or takes off the triples between it and eta: one matrix pr
 2)`` terms for each model, and one pass. More sums make that faster and take more room: three experts of 135 million
 parameters 3.5 GB, and 1.1 GB with ``sums: 0``; of 1.2 billion 32 and 9.5 GB, where either ``sums: 0`` or a larger
 ``model.prepared_disk`` than the default is needed.
+
+With ``stored: float16`` the factors of a product that is added to a partial sum are rounded on to bfloat16 where the
+processor multiplies that itself, in less than half the time: what then comes is good to 1/400 of an update. Rounding
+the merged weights to bfloat16 changes thirty times as much.
 """
 
 from __future__ import annotations

@@ -106,13 +106,15 @@ def test_large_matrices_are_put_together_in_blocks() -> None:
     torch.testing.assert_close(found.view(20, 3000, 60)[19], found[:3000], rtol=0, atol=1e-5)
 
 
-def test_the_number_of_threads_does_not_matter() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_number_of_threads_does_not_matter(dtype: torch.dtype) -> None:
     base, models = family(2, (900, 500))
     before, found = torch.get_num_threads(), []
     try:
         for count in (1, 2):
             torch.set_num_threads(count)
-            found.append(merge(("star", ()), models, base, values(0.4)))
+            out = torch.empty(base.shape, dtype=dtype)
+            found.append(merge(("star", ()), models, base, values(0.4), out=out))
     finally:
         torch.set_num_threads(before)
     assert torch.equal(*found)

@@ -8,6 +8,7 @@
 - :mod:`.joint_update`: one update of all deltas of a matrix together, prepared or found for each candidate.
 - :mod:`.task_triples`: TSV-M's orthogonalised singular vectors of all deltas.
 - :mod:`.triples`, :mod:`.partial_sums`: singular triples as prepared arrays, and truncated deltas made of them.
+- :mod:`.products`: products of stored vectors, in bfloat16 where the result is bfloat16.
 
 Prepared arrays are large here, and those that the store has no room for are made anew for every candidate, by
 decompositions that take far longer than merging: `check` says so, and then ``model.prepared_disk`` has to be raised, or

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from evomerge.kernels import Mixture, Part, flat, mix
 from evomerge.methods._shared.inputs import Options, TensorContext, TensorSources
 from evomerge.methods._shared.spectral.decomposition import Svd, svd
 from evomerge.methods._shared.spectral.matrices import deltas_of, stack_of
+from evomerge.methods._shared.spectral.products import factor_dtype, factors
 from evomerge.methods._shared.spectral.triples import Triples, fresh, load_triples, store_triples, triples_bytes
 from evomerge.methods._shared.spectral.updates import item_bytes, pack
 
@@ -85,6 +86,7 @@ def add_truncated(sources: TensorSources, truncate: Truncate, factors: Sequence[
         for model, (sums, triples) in enumerate(parts):
             if factors[model] and len(sums):
                 matrix.add(model, triples, truncate(sums), factors[model])
+        matrix.finish()
         for start in range(0, rows, step):
             matrix.write(flat(memory), slice(start, min(start + step, rows)), columns)
     if memory is not target:
@@ -106,6 +108,9 @@ class _Matrix:
         numel: Number of its elements.
         parts: What is added up, and its factor; all of the matrix's elements, flat.
         triples: Left and right vectors as rows, these times their factors.
+        base: Factor of the base.
+        from_nothing: Whether the triples of some model are all that there is of it.
+        right: All right vectors, once there are no more to add.
     """
 
     sources: TensorSources
@@ -114,6 +119,8 @@ class _Matrix:
     parts: list[tuple[torch.Tensor, float]]
     triples: list[tuple[torch.Tensor, torch.Tensor]]
     base: float = 1.0
+    from_nothing: bool = False
+    right: torch.Tensor = field(init=False)
 
     def add(self, model: int, triples: Triples, truncation: tuple[int, float], factor: float) -> None:
         """Adds a truncated delta times a factor."""
@@ -129,17 +136,25 @@ class _Matrix:
             self.parts.append((flat(self.sources.operand(f"sum.{nearest}")[place]), factor * scale))
         span = slice(*sorted((rank, marks[nearest])))
         if span.start < span.stop:
+            self.from_nothing |= nearest == 0
             values = triples.values[span] * (factor if rank > marks[nearest] else -factor)
             right = fresh(triples.right[span])
             self.triples.append((triples.left[span], right.mul_(values.to(right)[:, None])))
+
+    def finish(self) -> None:
+        """Nothing is added any more. What adds up from nothing is most of a delta, so its factors are not rounded."""
+        if self.triples:
+            coarse = factor_dtype(self.sources.options["stored"], self.triples[0][0].device)
+            dtype = torch.float32 if self.from_nothing else coarse
+            self.right = factors([right for _, right in self.triples], dtype)
 
     def write(self, out: torch.Tensor, rows: slice, columns: int) -> None:
         """Writes some rows."""
         span = slice(rows.start * columns, rows.stop * columns)
         parts = [Part(part[span], factor) for part, factor in self.parts]
         if self.triples:
-            left = torch.cat([fresh(left[:, rows]) for left, _ in self.triples])
-            parts.append(Part((left.t() @ torch.cat([right for _, right in self.triples])).view(-1), 1.0))
+            left = factors([left[:, rows] for left, _ in self.triples], self.right.dtype)
+            parts.append(Part((left.t() @ self.right).view(-1), 1.0))
         base = self._own(self.sources.flat_base)[span]
         mix(Mixture(None, [Part(base, self.base), *parts]), self._own(out)[span])
 
