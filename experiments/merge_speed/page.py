@@ -31,11 +31,12 @@ def write_page(found: dict[str, Any], path: Path) -> None:
         f"{bandwidth / 1e9:.1f} GB/s, read and written (median over the run; {low / 1e9:.1f} to {high / 1e9:.1f}).",
         "Medians over candidates; ratios are to the floor, the time to read the method's models once and to write one "
         "at the bandwidth of copies within the same memory in between the candidates (median). *Copies* is the ratio "
-        "to copying one model.",
+        "to copying one model. The CPU ratio is of the least seconds of the processor on all threads, which other "
+        "programs change less.",
         "",
-        "| method | floor, ms | every tensor, ms | ratio | aim | copies | one layer, ms | first, s | prepared, MB "
-        "| torch, ms |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| method | floor, ms | every tensor, ms | ratio | CPU ratio | aim | copies | one layer, ms | first, s "
+        "| prepared, MB | torch, ms |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, entry in found["methods"].items():
         own = entry["native"]
@@ -44,8 +45,8 @@ def write_page(found: dict[str, Any], path: Path) -> None:
         torch = f"{median(entry['torch']['every']) * 1e3:.0f}" if "torch" in entry else ""
         aim = "" if "bare" in own else f"{AIMS.get(name.partition(':')[0], AIM_OF_OTHERS):.0f}"
         lines.append(
-            f"| `{name}` | {_milliseconds(floor)} | {_milliseconds(every)} | {every / floor:.1f} | {aim} "
-            f"| {copies:.1f} | {median(own['one_layer']) * 1e3:.1f} | {own['first']:.2f} "
+            f"| `{name}` | {_milliseconds(floor)} | {_milliseconds(every)} | {every / floor:.1f} "
+            f"| {_of_processor(own)} | {aim} | {copies:.1f} | {median(own['one_layer']) * 1e3:.1f} | {own['first']:.2f} "
             f"| {own['prepared_bytes'] / 1e6:.0f} | {torch} |"
         )
     kernels = {(entry["native"]["kernels"], entry["native"]["why"]) for entry in found["methods"].values()}
@@ -75,6 +76,13 @@ def write_page(found: dict[str, Any], path: Path) -> None:
                 f"{every:.3f} | {work / every:.0f} |"
             )
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _of_processor(own: dict[str, Any]) -> str:
+    """Least seconds of the processor over those of the floor; nothing on a GPU's page and on pages from before."""
+    if "every_processor" not in own:
+        return ""
+    return f"{min(own['every_processor']) * max(own['bandwidth_processor']) / own['bytes']:.1f}"
 
 
 def _decompositions(found: dict[str, Any]) -> list[str]:

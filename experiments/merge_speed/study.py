@@ -43,22 +43,35 @@ from experiments.merge_speed.recipes import nudged, recipe_of
 TRAINED = Path("experiments/smollm2/models")
 
 
-def copy_bandwidth(device: str) -> float:
-    """Bytes read and written per second by the best of several large copies within a device's memory."""
+def copy_bandwidth(device: str) -> tuple[float, float]:
+    """Bytes read and written by the best of several large copies within a device's memory.
+
+    Returns:
+        Per second by the clock, and per second of the processor on all threads together.
+    """
     source, target = (torch.ones(1 << 28, dtype=torch.uint8, device=device) for _ in range(2))
-    seconds = [_timed(lambda: target.copy_(source)) for _ in range(8)]
-    return 2 * source.numel() / min(seconds)
+    clock, processor = zip(*(_both(lambda: target.copy_(source)) for _ in range(8)), strict=True)
+    return 2 * source.numel() / min(clock), 2 * source.numel() / min(processor)
 
 
-def beside_copies(work: Any, repeats: int, device: str) -> tuple[list[float], list[float]]:
-    """Seconds of pieces of work, and the copy bandwidth just before, amid and just after them: machines are noisy."""
+def beside_copies(work: Any, repeats: int, device: str) -> dict[str, list[float]]:
+    """Seconds of pieces of work, and the copy bandwidth just before, amid and just after them: machines are noisy.
+
+    The same of the processor too, which other programs on the machine change less.
+    """
     bandwidth, seconds = [copy_bandwidth(device)], []
     for step in range(1, repeats + 1):
-        seconds.append(_timed(lambda step=step: work(step)))
+        seconds.append(_both(lambda step=step: work(step)))
         if step == repeats // 2:
             bandwidth.append(copy_bandwidth(device))
             work(0)  # so that the next one finds the caches as it would without the copies
-    return seconds, [*bandwidth, copy_bandwidth(device)]
+    bandwidth.append(copy_bandwidth(device))
+    named = {"every": seconds, "bandwidth": bandwidth}
+    return {
+        name + suffix: [own[kind] for own in found]
+        for name, found in named.items()
+        for kind, suffix in enumerate(("", "_processor"))
+    }
 
 
 def measure(
@@ -70,7 +83,7 @@ def measure(
     live = LiveModel.load(folders[0], dtype="bfloat16", device=device)
     first = _timed(lambda: live.install(merger, recipe))
     live.install(merger, nudged(recipe, repeats + 1))
-    every, bandwidth = beside_copies(lambda step: live.install(merger, nudged(recipe, step)), repeats, device)
+    beside = beside_copies(lambda step: live.install(merger, nudged(recipe, step)), repeats, device)
     live.install(merger, recipe)
     one = [
         _timed(lambda s=step: live.install(merger, nudged(recipe, s, slice(7, 8)))) for step in range(1, repeats + 1)
@@ -78,7 +91,7 @@ def measure(
     read = len(recipe.sources) + (recipe.base is not None)
     nbytes = sum(info.nbytes for info in merger.checkpoints.reference.specs.values())
     found = {
-        "bytes": nbytes * (read + 1), "bandwidth": bandwidth, "first": first, "every": every, "one_layer": one,
+        "bytes": nbytes * (read + 1), "first": first, **beside, "one_layer": one,
         "model_bytes": nbytes, "prepared_bytes": sum(path.stat().st_size for path in store.rglob("*part-*")),
         "kernels": in_use(device).name, "why": in_use(device).reason,
     }  # fmt: skip
@@ -207,11 +220,16 @@ def _machine(device: str) -> str:
 
 
 def _timed(work: Any) -> float:
-    start = time.perf_counter()
+    return _both(work)[0]
+
+
+def _both(work: Any) -> tuple[float, float]:
+    """Seconds by the clock, and of the processor."""
+    clock, processor = time.perf_counter(), time.process_time()
     work()
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return time.perf_counter() - clock, time.process_time() - processor
 
 
 def main() -> None:
