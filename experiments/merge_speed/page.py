@@ -46,8 +46,8 @@ def write_page(found: dict[str, Any], path: Path) -> None:
         aim = "" if "bare" in own else f"{AIMS.get(name.partition(':')[0], AIM_OF_OTHERS):.0f}"
         lines.append(
             f"| `{name}` | {_milliseconds(floor)} | {_milliseconds(every)} | {every / floor:.1f} "
-            f"| {_of_processor(own)} | {aim} | {copies:.1f} | {median(own['one_layer']) * 1e3:.1f} | {own['first']:.2f} "
-            f"| {own['prepared_bytes'] / 1e6:.0f} | {torch} |"
+            f"| {_of_processor(own)} | {aim} | {copies:.1f} | {median(own['one_layer']) * 1e3:.1f} "
+            f"| {own['first']:.2f} | {own['prepared_bytes'] / 1e6:.0f} | {torch} |"
         )
     kernels = {(entry["native"]["kernels"], entry["native"]["why"]) for entry in found["methods"].values()}
     lines += [
