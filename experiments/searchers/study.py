@@ -1,6 +1,6 @@
 """Searchers at equal budget on recorded landscapes: quality, and what their proposals cost.
 
-    python -m experiments.searchers.study            resumable, one process; about eight minutes on one idle core
+    python -m experiments.searchers.study            resumable, one process; about an hour on one idle core
     python -m experiments.searchers.study --page     results/searchers from what there is
 
 A search is told accuracies on items drawn anew for each seed, as few as a real one; what it returns is judged by all
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from evomerge.config import compose
 from evomerge.run.assemble import assemble
 from evomerge.run.recipes.reach import reach_of
 from evomerge.search import Problem, SearcherSettings, make
-from evomerge.search.searchers import Observation
+from evomerge.search.searchers import Observation, Searcher
 from experiments import json_lines
 from experiments.searchers.page import write
 from experiments.searchers.table import Array, Table
@@ -33,9 +33,9 @@ RESULTS = Path("results/searchers")
 BUDGETS = (50, 200, 1000)
 ITEMS = 30  # of each task that a candidate is asked
 SEEDS = 10
-# Objectives to searchers; those that fit models have fewer seeds where these take long.
+# Objectives to searchers.
 PLAIN = {1: ("random", "ga", "de", "pso", "cmaes"), 2: ("random", "nsga2", "nsga3", "smsemoa")}
-MODELS = {1: {"tpe": (SEEDS, 2), "gp": (SEEDS, 1)}, 2: {"tpe": (SEEDS, 1), "gp": (6, 0)}}  # at 200 and at 1,000
+MODELS = ("tpe", "gp")  # of either number; those that fit a model, and take long
 PRIOR = "gp, prior"
 PAIRED, FIRST, UNTIL = 6, 100, 104  # seeds on the first table with a prior and without, their first, and the budget
 
@@ -47,11 +47,11 @@ def cells() -> Iterator[Cell]:
     for seed in range(SEEDS):
         for objectives, searchers in PLAIN.items():
             yield from ((searcher, objectives, BUDGETS[-1], seed) for searcher in searchers)
-            yield from ((name, objectives, 200, seed) for name, (few, _) in MODELS[objectives].items() if seed < few)
+            yield from ((name, objectives, 200, seed) for name in MODELS)
     for seed in range(FIRST, FIRST + PAIRED):
         yield from ((searcher, 1, UNTIL, seed) for searcher in ("gp", PRIOR))
-    for objectives, models in MODELS.items():
-        yield from ((name, objectives, 1000, seed) for name, (_, few) in models.items() for seed in range(few))
+    longest = ((name, objectives) for objectives in PLAIN for name in MODELS)
+    yield from ((name, objectives, BUDGETS[-1], seed) for name, objectives in longest for seed in range(SEEDS))
 
 
 def search(table: Table, searcher: str, objectives: int, budget: int, seed: int) -> dict[str, Any]:
@@ -61,25 +61,42 @@ def search(table: Table, searcher: str, objectives: int, budget: int, seed: int)
     problem = Problem(table.n_var, objectives, 1, table.starts, reach=example_reach)
     options = {"prior": "deltas"} if searcher == PRIOR else {}
     algorithm = make(searcher.partition(",")[0], problem, SearcherSettings(seed=seed, options=options))
-    X, seen, spent = list[Array](), list[Array](), list[float]()
-    seconds = 0.0
+
+    def observed(name: str, x: Array) -> Observation:
+        scores = told(x)
+        return Observation(name, 1.0 - (scores if objectives == 2 else scores.mean(keepdims=True)), np.zeros(1))
+
+    X, spent = play(algorithm, observed, budget)
+    seen = np.array([told(x) for x in X])
+    judged = np.array([true(x) for x in X])
+    reached = sorted({limit for limit in BUDGETS if limit < budget} | {budget})
+    return {str(limit): returned(seen[:limit], judged[:limit], spent, limit) for limit in reached}
+
+
+def play(algorithm: Searcher, observed: Callable[[str, Array], Observation], budget: int) -> tuple[Array, list[float]]:
+    """Asks and tells until the budget is used.
+
+    Args:
+        algorithm: The searcher.
+        observed: Gives what it is told of a proposal, from its id and genome.
+        budget: How many candidates, or a few more where a batch goes beyond.
+
+    Returns:
+        All genomes, ``(n, n_var)``, and the processor seconds of all proposals until each of them.
+    """
+    X, spent, seconds = list[Array](), list[float](), 0.0
     while len(X) < budget:
         started = time.process_time()
         proposals = algorithm.ask()
         seconds += time.process_time() - started
-        genomes = [proposal.x for proposal in proposals if proposal.x is not None]
-        scores = [told(x) for x in genomes]
-        X += genomes
-        seen += scores
-        values = [1.0 - (score if objectives == 2 else score.mean(keepdims=True)) for score in scores]
-        observed = [Observation(p.id, f, np.zeros(1)) for p, f in zip(proposals, values, strict=True)]
+        genomes = {proposal.id: proposal.x for proposal in proposals if proposal.x is not None}
+        values = [observed(name, x) for name, x in genomes.items()]
         started = time.process_time()
-        algorithm.tell(observed)
+        algorithm.tell(values)
         seconds += time.process_time() - started
+        X += genomes.values()
         spent += [seconds] * len(genomes)
-    judged = np.array([true(x) for x in X])
-    reached = sorted({limit for limit in BUDGETS if limit < budget} | {budget})
-    return {str(limit): _returned(np.array(seen[:limit]), judged[:limit], spent, limit) for limit in reached}
+    return np.array(X), spent
 
 
 @functools.cache
@@ -91,7 +108,7 @@ def example_reach() -> Array:
     return reach()
 
 
-def _returned(seen: Array, true: Array, spent: list[float], limit: int) -> dict[str, float]:
+def returned(seen: Array, true: Array, spent: list[float], limit: int) -> dict[str, float]:
     """The true score of the best by the search's own, the best there was, the front, and seconds."""
     front = non_dominated(-seen)
     return {

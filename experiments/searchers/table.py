@@ -31,9 +31,10 @@ class Table:
 
     def __init__(self, folder: Path) -> None:
         table = read_table(folder)
-        rows = [row for row, one in enumerate(table.candidates) if one.genome]
+        merges = [row for row, one in enumerate(table.candidates) if one.genome]
+        rows = merges + [row for row, one in enumerate(table.candidates) if not one.genome]
         self.name = folder.name
-        self.genomes: Array = np.array([table.candidates[row].genome for row in rows])
+        self.genomes: Array = np.array([table.candidates[row].genome for row in merges])
         self._answers: dict[str, dict[str, Array]] = {}
         for split in ("search", "test"):
             self._answers[split] = {}
@@ -53,7 +54,16 @@ class Table:
         return np.stack([np.full(self.n_var, 0.5 / 1.5), np.full(self.n_var, 1.0 / 1.5)])
 
     def means(self, split: str, items: int | None = None, random: np.random.Generator | None = None) -> Array:
-        """Accuracies of the recorded merges, ``(n, 2)``, on all items of a split or on some drawn of each task."""
+        """Accuracies of the recorded models, the merges, then base, experts and their average.
+
+        Args:
+            split: Of the items.
+            items: How many of each task.
+            random: Draws them; None for all of the split.
+
+        Returns:
+            ``(merges + 4, 2)``.
+        """
         found = []
         for answers in self._answers[split].values():
             drawn = answers if random is None else answers[:, random.permutation(answers.shape[1])[:items]]
@@ -62,6 +72,7 @@ class Table:
 
     def landscape(self, means: Array) -> Callable[[Array], Array]:
         """A function from a genome to its accuracies, ``(2,)``: kernel regression with a Matern kernel of 5/2."""
+        means = means[: len(self.genomes)]
         level = means.mean(axis=0)
         kernel = np.array([self._near(x) for x in self.genomes])
         weights = np.linalg.solve(kernel + _RIDGE * np.eye(len(kernel)), means - level)
