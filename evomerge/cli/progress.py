@@ -72,6 +72,8 @@ def sentence(progress: Progress) -> str:
     """One line for people: what is done and left, the best so far, the front, seconds and items per candidate."""
     total = f"/{progress.total}" if progress.total is not None else ""
     parts = [f"{_PHASES.get(progress.phase, progress.phase)} {progress.done}{total}"]
+    if progress.round is not None and progress.phase == "search":
+        parts.append(str(progress.round))
     if progress.remaining is not None and progress.done:
         parts.append(f"{duration(progress.remaining)} left")
     parts += [f"best {label} {value:.3f}" for label, value in progress.best.items()]

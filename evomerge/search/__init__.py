@@ -18,12 +18,14 @@ from evomerge.search.plan import (
 )
 from evomerge.search.progress import Progress
 from evomerge.search.rounds.settings import RoundSettings, Space
+from evomerge.search.rounds.watched import AtRound
 from evomerge.search.searchers import ExpertPool, Problem, Searcher, SearcherFactory, SearcherSettings, factory, make
 from evomerge.search.status.stopwatch import STATUS
 
 __all__ = [
     "STATUS",
     "AllocationSettings",
+    "AtRound",
     "Budgets",
     "ConfirmSettings",
     "Criteria",

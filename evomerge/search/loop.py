@@ -80,8 +80,8 @@ def run(
         KeyboardInterrupt: if told to stop now.
     """
     clock = Stopwatch(store)
-    status = LiveStatus(store, clock, executor)
-    told: list[Listener] = [EventLog(store), status, Watch(clock, progress), *listeners]
+    status = LiveStatus(store, clock, executor, plan.rounds)
+    told: list[Listener] = [EventLog(store), status, Watch(clock, plan.rounds, progress), *listeners]
 
     def emit(event: Event) -> None:
         for listener in told:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from evomerge.evaluation import Evaluation
 from evomerge.search.events import Event, Phase, Scored, Told
 from evomerge.search.front import Front
+from evomerge.search.rounds.settings import RoundSettings
+from evomerge.search.rounds.watched import AtRound, RoundWatch
 from evomerge.search.status.stopwatch import Stopwatch
 
 __all__ = ["Progress", "Watch"]
@@ -28,9 +30,10 @@ class Progress:
         merge_seconds: Mean over this session's evaluations.
         score_seconds: Mean over this session's evaluations.
         elapsed: Wall seconds of all sessions.
-        remaining: Expected wall seconds until ``total``, or None.
+        remaining: Expected wall seconds until ``total``, those of models of later rounds' elites included, or None.
         items: Items that a candidate of the search was asked so far, on average; None where all are asked the same.
         rate: Evaluations per second of this phase in this session, or None.
+        round: The round that the search is in, or was in last; None where there is one, or none yet.
     """
 
     phase: str
@@ -46,6 +49,7 @@ class Progress:
     remaining: float | None
     items: float | None = None
     rate: float | None = None
+    round: AtRound | None = None
 
 
 class Watch:
@@ -53,11 +57,13 @@ class Watch:
 
     Args:
         clock: The run's wall time.
+        rounds: The rounds of the search.
         report: Told of every new evaluation.
     """
 
-    def __init__(self, clock: Stopwatch, report: Callable[[Progress], None]) -> None:
+    def __init__(self, clock: Stopwatch, rounds: RoundSettings, report: Callable[[Progress], None]) -> None:
         self._clock = clock
+        self._rounds = RoundWatch(rounds)
         self._report = report
         self._fresh = 0
         self._seconds = {"merge": 0.0, "score": 0.0}
@@ -72,6 +78,7 @@ class Watch:
 
     def __call__(self, event: Event) -> None:
         """Takes an event in; an evaluation that was made now is reported."""
+        self._rounds(event)
         if isinstance(event, Phase):
             self._phase, self._phase_begin = event, self._clock.elapsed()
             self._phase_fresh, self._done, self._asked = 0, set(), 0
@@ -104,7 +111,9 @@ class Watch:
     def progress(self) -> Progress:
         """The state now; there is no remaining time before something was made in this phase and session."""
         made = max(self._phase_fresh, 1)
-        each = (self._clock.elapsed() - self._phase_begin) / made
+        spent, missing = self._rounds.making()
+        elapsed = self._clock.elapsed() - self._phase_begin
+        each = max(elapsed - spent, elapsed / 2) / made  # what is a guess is at most half of it
         front, total = self._front, self._phase.total
         varied = self._phase.phase == "search" and self._phase.criteria is None
         return Progress(
@@ -118,7 +127,13 @@ class Watch:
             merge_seconds=self._seconds["merge"] / max(self._fresh, 1),
             score_seconds=self._seconds["score"] / max(self._fresh, 1),
             elapsed=self._clock.elapsed(),
-            remaining=each * max(total - len(self._done), 0) if total is not None and self._phase_fresh else None,
+            remaining=_left(total, len(self._done), each, missing) if total is not None and self._phase_fresh else None,
             items=self._asked / len(self._done) if varied and self._done else None,
             rate=1.0 / each if self._phase_fresh and each > 0.0 else None,
+            round=self._rounds.now(),
         )
+
+
+def _left(total: int, done: int, each: float, further: float) -> float:
+    """Seconds until so many are done, at so many each, and further ones; none where all are."""
+    return each * (total - done) + further if done < total else 0.0

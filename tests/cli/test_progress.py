@@ -4,7 +4,7 @@ import io
 from dataclasses import replace
 
 from evomerge.cli.progress import ProgressLine, sentence
-from evomerge.search import Progress
+from evomerge.search import AtRound, Progress
 from evomerge.texts import duration
 
 HALF = Progress(
@@ -49,6 +49,7 @@ def test_the_sentence() -> None:
     assert sentence(replace(start, items=17.6)) == "search 0, 18 items per candidate", (
         "where not all are asked the same"
     )
+    assert sentence(replace(start, round=AtRound(2, 3, 0, None))) == "search 0, round 2 of 3"
 
 
 def test_durations() -> None:

@@ -32,7 +32,7 @@ from evomerge.run.status.text import lines_of
 from evomerge.search import Budgets, RepeatedFailures, SearchPlan, run
 from evomerge.store import RunStore
 from evomerge.store.sweep import write_note, write_plan
-from tests.search.analytic import Analytic, plan
+from tests.search.analytic import Analytic, in_rounds, plan
 
 FORMAT_1 = Path(__file__).parents[1] / "fixtures" / "runs_format_1"
 _server = multiprocessing.get_context("forkserver")
@@ -53,8 +53,8 @@ def work(evaluations: int = 20) -> SearchPlan:
     return replace(plan("nsga2", budgets=Budgets(evaluations, items=1000), depth="linear"), finalists=2)
 
 
-def search(folder: Path, worker: Callable[[Job], Outcome]) -> None:
-    made = work()
+def search(folder: Path, worker: Callable[[Job], Outcome], rounds: int = 1) -> None:
+    made = in_rounds(work(), rounds, 5, elites=2) if rounds > 1 else work()
     manifest = {"budgets": asdict(made.budgets), "objectives": [one.to_json() for one in made.objectives]}
     with RunStore.open(folder, manifest, {}) as store:
         run(made, executors.make("local", lambda: worker), store)
@@ -92,6 +92,24 @@ def test_a_run_that_is_at_a_long_candidate_and_is_then_killed(tmp_path: Path) ->
     after = state_of(folder)
     assert (after.state, after.driver, after.workers, after.rate) == ("gone", None, (), None)
     assert "its driver is gone, last sign " in next(lines_of(after))
+
+
+def test_a_run_in_rounds_says_which_one_it_is_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "run"
+    driver = _server.Process(target=search, args=(folder, Blocking(), 3))
+    driver.start()
+    wait_for(lambda: bool(_workers(folder)) and _workers(folder)[0].job == "number 3 of batch 2 (search)")
+    assert main(["status", f"run={folder}", f"json={tmp_path / 'state.json'}"]) == 0
+    assert "phase search: 8 of 20 evaluations" in (printed := capsys.readouterr().out)
+    assert "  round 2 of 3: 3 of 5 evaluations\n" in printed
+    assert driver.pid is not None
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.join()
+    own = json.loads((tmp_path / "state.json").read_text())["round"]
+    assert own == {"number": 2, "count": 3, "done": 3, "total": 5}
+    status = json.loads((folder / "status.json").read_text())
+    (folder / "status.json").write_text(json.dumps({name: status[name] for name in status if name != "round"}))
+    assert state_of(folder).round is None, "a version that did not say it"
 
 
 def test_who_watches_a_shared_run_sees_its_drivers_change(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from evomerge.contracts.watching import wait_for
 from evomerge.evaluation import Ask, Failure, Job, Outcome
 from evomerge.executors import Worker, WorkerState
 from evomerge.executors.local import LocalExecutor
-from evomerge.search import Budgets, EveryBaselineFailed, run
+from evomerge.search import Budgets, EveryBaselineFailed, RoundSettings, run
 from evomerge.search.events import Asked, Ended, Event, Failed, Phase, Promoted, Retried, Scored, Told
 from evomerge.search.status import live
 from evomerge.search.status.stopwatch import Stopwatch
@@ -116,7 +116,7 @@ def test_the_status_goes_on_though_workers_cannot_be_asked(tmp_path: Path, monke
 
     executor = Away(Analytic)
     with RunStore.open(tmp_path, {}, {}) as store:
-        status = live.LiveStatus(store, Stopwatch(store), executor)
+        status = live.LiveStatus(store, Stopwatch(store), executor, RoundSettings())
         status(Phase("search", 0))
         status(Asked("search", 1, 1, 1, ()))
         wait_for(lambda: executor.asked > 4, 10.0)

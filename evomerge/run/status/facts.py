@@ -13,7 +13,7 @@ from evomerge.errors import InputError
 from evomerge.evaluation import SCALED, Constraint, Objective
 from evomerge.run.cluster import sharing
 from evomerge.run.status.driver import Driver, driver_of, joined
-from evomerge.search import STATUS, Criteria
+from evomerge.search import STATUS, AtRound, Criteria
 from evomerge.search.front import Front
 from evomerge.store import RunStore, baselines, candidates, read_json, read_manifest
 
@@ -60,6 +60,7 @@ class RunState:
         reason: Why the last session ended; None while it runs, or where nobody could say.
         done: Evaluations of the phase.
         total: Evaluations there will be in the phase, or None.
+        round: The round that the search is in, or was in last; None where it has none, or none yet.
         evaluations: Candidates scored.
         items: Items that candidates were asked; None where that is not known.
         seconds: Wall seconds of all sessions.
@@ -83,6 +84,7 @@ class RunState:
     reason: str | None = None
     done: int = 0
     total: int | None = None
+    round: AtRound | None = None
     evaluations: int = 0
     items: int | None = None
     seconds: float = 0.0
@@ -140,6 +142,7 @@ def _state(
         reason=None if driver else status.get("reason"),
         done=int(status.get("done", status.get("evaluations", 0))),
         total=status.get("total"),
+        round=None if (own := status.get("round")) is None else AtRound.of(own),
         evaluations=int(status.get("evaluations", 0)),
         items=status.get("items"),
         seconds=float(status.get("seconds", 0.0)),

@@ -29,6 +29,8 @@ def lines_of(state: RunState) -> Iterator[str]:
     rate = f", {_rate(state.rate)}" if state.rate else ""
     left = f", {duration(state.remaining)} left in this phase" if state.remaining is not None else ""
     yield f"  phase {state.phase}: {state.done}{total} evaluations{rate}{left}"
+    if (own := state.round) is not None:
+        yield f"  {own}: {own.done}{'' if own.total is None else f' of {own.total}'} evaluations"
     yield f"  used: {_used(state)}"
     if state.best:
         best = ", ".join(f"{name} {value:.4g}" for name, value in state.best.items())
@@ -56,7 +58,8 @@ def _line_of(state: RunState) -> str:
     best = "".join(f", {name} {value:.4g}" for name, value in (state.best or {}).items())
     best += f", hypervolume {state.hypervolume:.4g}" if state.hypervolume is not None else ""
     failed = sum((state.failures or {}).values())
-    return f"{_headline(state)}; {state.evaluations} candidates{best}{f', {failed} failed' if failed else ''}"
+    where = f", {state.round}" if state.round is not None and state.state != "finished" else ""
+    return f"{_headline(state)}{where}; {state.evaluations} candidates{best}{f', {failed} failed' if failed else ''}"
 
 
 def _headline(state: RunState) -> str:

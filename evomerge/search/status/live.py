@@ -12,6 +12,7 @@ from typing import Any
 from evomerge.executors import Executor, WorkerState
 from evomerge.search.events import Asked, Ended, Event, Phase, Scored, Told
 from evomerge.search.progress import Watch
+from evomerge.search.rounds.settings import RoundSettings
 from evomerge.search.status.stopwatch import STATUS, Stopwatch
 from evomerge.store import LeaseLost, RunStore
 
@@ -33,13 +34,14 @@ class LiveStatus:
         store: The run.
         clock: Its wall time.
         executor: Asked for its workers.
+        rounds: The rounds of the search.
     """
 
-    def __init__(self, store: RunStore, clock: Stopwatch, executor: Executor) -> None:
+    def __init__(self, store: RunStore, clock: Stopwatch, executor: Executor, rounds: RoundSettings) -> None:
         self._store = store
         self._clock = clock
         self._executor = executor
-        self._watch = Watch(clock, lambda _: None)
+        self._watch = Watch(clock, rounds, lambda _: None)
         self._phase = ""
         self._batches = 0
         self._candidates: set[str] = set()  # one may be evaluated on several sets of items
@@ -145,6 +147,8 @@ class LiveStatus:
             "failures": dict(sorted(self._failures.items())),
             "retried": self._retried,
         }
+        if now.round is not None:
+            data["round"] = now.round.to_json()
         if reason is None:
             data["session"] = {
                 "rate": now.rate,
