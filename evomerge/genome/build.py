@@ -31,18 +31,19 @@ def build(
     *,
     symmetric: bool = True,
     changed: Sequence[Collection[str] | None] = (),
+    depths: Sequence[int] = (),
 ) -> GenomeSpec:
     """Builds the search space.
 
     Args:
         settings: The user's choices.
         declared: The coefficients of the method, and of steps after the merge.
-        template: A recipe without coefficients: method, options, models, base, steps, dtypes, and the patterns that
-            sort tensor names. Its groups are replaced.
+        template: The recipe but for coefficients and groups; of these it has the patterns that sort tensor names.
         names: The tensors of the model.
         symmetric: Whether the method takes models in any order, if their coefficients go with them.
         changed: For each model the tensors in which it differs from the base, None if that may be all; empty if it is
             not known. Groups in which no model differs from the base are frozen.
+        depths: Number of layers of each model, where paths may go through unlike ones; empty: they have as many.
 
     Returns:
         The space.
@@ -52,15 +53,14 @@ def build(
     """
     coefficients = {coefficient.name: coefficient for coefficient in declared}
     written, settings = settings, laid_out_by_rule(settings, coefficients)
-    problems = [*settings.problems(), *bound_problems(settings, coefficients)]
-    if problems:
+    if problems := [*settings.problems(), *bound_problems(settings, coefficients)]:
         raise InputError([*problems, *_unknown(settings, coefficients)])
     groups, profiles = grouped(settings, template.groups, names)
     known = changed or [None] * len(template.sources)
     rows = [None if own is None else frozenset(map(groups.index, own)) for own in known]
     groups = _without_idle(groups, rows)
     plan = without_values(replace(template, groups=groups))
-    depth, misshapen = depth_of(settings, plan, names)
+    depth, misshapen = depth_of(settings, plan, names, depths)
     problems = [
         *_unknown(settings, coefficients),
         *(_layer_problems(settings, profiles) if settings.merges else ()),

@@ -22,18 +22,12 @@ from evomerge.methods import MergeMethod
 from evomerge.recipe import AdapterRef, ModelRef, Recipe
 from evomerge.run import asked, paths
 from evomerge.run.recipes import rounds
-from evomerge.run.recipes.layer_paths import checked_spec
+from evomerge.run.recipes.layer_paths import checked_spec, exemplar
 from evomerge.run.recipes.layout import few_evaluations, laid_out
 from evomerge.run.recipes.models import Folders, equal_weights, open_models, other_bases, with_adapters
 from evomerge.run.recipes.searched import SearchedRecipe, read_recipe
 from evomerge.run.recipes.searching import check_searcher, pool_of
-from evomerge.run.recipes.space import (
-    baselines,
-    build_spec,
-    compare_models,
-    scaled,
-    tower_notes,
-)
+from evomerge.run.recipes.space import baselines, build_spec, compare_models, scaled, tower_notes
 from evomerge.run.recipes.starts import front_of, known_starts, loss_notes
 from evomerge.run.run_config import RunConfig
 from evomerge.run.statistics.required import Required
@@ -109,8 +103,11 @@ class Assembly:
 
     @property
     def scaled(self) -> dict[str, Recipe]:
-        """Task arithmetic with one scale for all experts; none where answers are looked up that nobody recorded."""
-        if executors.load(self.config.executor.name).identity:
+        """Task arithmetic with one scale for all experts; none where answers are looked up that nobody recorded.
+
+        Nor are there any where models have no delta, being of unlike depth.
+        """
+        if executors.load(self.config.executor.name).identity or self.exemplar is not self.template:
             return {}
         base = self.config.base and self.known(self.config.base)
         return scaled(self.template, base, self.experts, self.config.confirm.scales)
@@ -126,9 +123,14 @@ class Assembly:
         return None if self.searched else pool_of(self.config, self.spec, self.method, self.checkpoints)
 
     @functools.cached_property
+    def exemplar(self) -> Recipe:
+        """A recipe that has the tensors of every candidate, but for its layers where models are of unlike depth."""
+        return exemplar(self.spec, self.checkpoints, self.config.base and self.known(self.config.base))
+
+    @functools.cached_property
     def outputs(self) -> Outputs:
         """The tensors, the config and the tokenizer of every candidate."""
-        return Merger(self.checkpoints).outputs(self.template)
+        return Merger(self.checkpoints).outputs(self.exemplar)
 
     @property
     def has_own_tokens(self) -> bool:
@@ -138,7 +140,7 @@ class Assembly:
     @functools.cached_property
     def account(self) -> tuple[Entry, ...]:
         """The account of every tensor of the models, the same for every candidate."""
-        return Merger(self.checkpoints).account(self.template)
+        return Merger(self.checkpoints).account(self.exemplar)
 
     def known(self, ref: ModelRef) -> ModelRef:
         """A reference as the checkpoints know it, with its fingerprint where that has been read."""

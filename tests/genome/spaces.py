@@ -36,6 +36,7 @@ def space(
     models: Sequence[CheckpointRef] = (A, B, C),
     names: Sequence[str] = NAMES,
     symmetric: bool = True,
+    depths: Sequence[int] = (),
     **settings: Any,
 ) -> GenomeSpec:
-    return build(GenomeSettings(**settings), declared, template(models), names, symmetric=symmetric)
+    return build(GenomeSettings(**settings), declared, template(models), names, symmetric=symmetric, depths=depths)

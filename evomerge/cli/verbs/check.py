@@ -16,6 +16,7 @@ from evomerge.options import Option
 from evomerge.run.assemble import Assembly, assemble
 from evomerge.run.forecast.duration import Duration, NotMeasured, duration, measure
 from evomerge.run.forecast.requirements import Requirements, requirements
+from evomerge.run.recipes.searched import depths_of
 from evomerge.run.recipes.searching import searcher_settings
 from evomerge.run.run_config import RunConfig
 from evomerge.run.search import search_plan
@@ -62,9 +63,10 @@ def _models(assembly: Assembly) -> Iterator[str]:
         weights = sum(info.numel for info in checkpoint.specs.values())
         kind = str(stored_dtype(checkpoint)).removeprefix("torch.")
         yield f"  {role:7} {ref.source}: {weights / 1e6:.1f} M weights in {len(checkpoint.specs)} tensors, {kind}"
-    layers = {assembly.template.groups.place(name).layer for name in assembly.checkpoints.merged_names} - {None}
+    depths = sorted(set(depths_of(list(assembly.checkpoints.by_ref), assembly.checkpoints, assembly.template.groups)))
     kind = reference.config.get("model_type", "unknown type")
-    yield f"  {kind}, {len(layers)} layers, {'untied' if untied_heads(reference) else 'tied'} embeddings"
+    ends = "untied" if untied_heads(reference) else "tied"
+    yield f"  {kind}, {' and '.join(map(str, depths))} layers, {ends} embeddings"
     yield "tensors"
     yield from (f"  {entry.line()}" for entry in assembly.account)
     yield f"method {assembly.method.name}: {assembly.method.summary}"

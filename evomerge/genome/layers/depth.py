@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from evomerge.genome.layers.fusion import fusion_of
 from evomerge.genome.layers.genes import MERGE, MODELS, DepthGenes, PathGenes
@@ -16,13 +16,16 @@ __all__ = ["depth_of"]
 _MERGE = "the merge"
 
 
-def depth_of(settings: GenomeSettings, plan: Recipe, names: Iterable[str]) -> tuple[DepthGenes | None, list[str]]:
+def depth_of(
+    settings: GenomeSettings, plan: Recipe, names: Iterable[str], depths: Sequence[int] = ()
+) -> tuple[DepthGenes | None, list[str]]:
     """The genes of a model's depth that the user's choices ask for, and why these do not fit the model.
 
     Args:
         settings: The choices.
         plan: The recipe of candidates, but for coefficients.
         names: The model's tensors.
+        depths: Number of layers of each of the plan's sources; none: as many as the model has.
 
     Returns:
         The genes, None where models keep their layers or there are problems; and these, one sentence each.
@@ -30,48 +33,42 @@ def depth_of(settings: GenomeSettings, plan: Recipe, names: Iterable[str]) -> tu
     names, pattern = list(names), plan.groups.layer_pattern
     if settings.layers not in PATHS:
         return fusion_of(settings, names, pattern)
-    layers, writers = count_layers(names, pattern), writers_of(names, pattern)
+    writers, own = writers_of(names, pattern), count_layers(names, pattern)
     labels = [] if settings.through == MERGE else source_labels(plan)
     models = (*labels, *([] if settings.through == MODELS else [_MERGE]))
+    layers = (*(depths or [own] * len(labels)), *([] if settings.through == MODELS else [own]))[-len(models) :]
     problems = list(_problems(settings, plan, layers, writers, models))
     if problems:
         return None, problems
     alone = 0 if len(models) == 1 else settings.outside
-    return PathGenes(_walk(settings, layers, len(models)), models, settings.through, writers, layers, alone), []
+    return PathGenes(_walk(settings, layers), models, settings.through, writers, layers, alone), []
 
 
-def _walk(settings: GenomeSettings, layers: int, models: int) -> Walk:
+def _walk(settings: GenomeSettings, layers: tuple[int, ...]) -> Walk:
     scaled = settings.scales == SEARCHED
     if settings.layers == PATHS[1]:
-        return Slots(models, layers, settings.repeats, _longest(settings, layers), scaled)
-    return Jumps(models, layers, settings.jumps, _reach(settings, layers), scaled)
+        return Slots(layers, settings.repeats, _longest(settings, layers), scaled)
+    reach = max((_longest(settings, layers) - max(layers)) // settings.jumps, 0)
+    while reach and Jumps(layers, settings.jumps, reach, scaled).most > _longest(settings, layers):
+        reach -= 1  # of models of unlike depth some paths are longer than the deepest, jumps apart
+    return Jumps(layers, settings.jumps, reach, scaled)
 
 
-def _longest(settings: GenomeSettings, layers: int) -> int:
-    return settings.longest or 3 * layers // 2
-
-
-def _reach(settings: GenomeSettings, layers: int) -> int:
-    """Most layers that one jump repeats, so that all jumps together give no longer path."""
-    return (_longest(settings, layers) - layers) // settings.jumps
+def _longest(settings: GenomeSettings, layers: tuple[int, ...]) -> int:
+    return settings.longest or 3 * max(layers) // 2
 
 
 def _problems(
-    settings: GenomeSettings, plan: Recipe, layers: int, writers: tuple[str, ...], models: tuple[str, ...]
+    settings: GenomeSettings, plan: Recipe, layers: tuple[int, ...], writers: tuple[str, ...], models: tuple[str, ...]
 ) -> Iterator[str]:
-    asked = f"genome.layers={settings.layers}"
-    if layers < 2:
-        yield f"{asked} needs two layers, but the tensor names show {layers}"
-    elif settings.layers == PATHS[0] and settings.jumps >= layers:
-        yield f"genome.jumps is {settings.jumps}; a path through {layers} layers has at most {layers - 1}"
-    elif settings.layers == PATHS[0] and _longest(settings, layers) < layers:
-        yield f"genome.longest is {settings.longest}, but {asked} goes through all {layers} layers; set it to as many"
-    elif settings.layers == PATHS[0] and len(models) == 1 and not _reach(settings, layers):
-        yield (
-            f"{asked} has one model and leaves no room for {settings.jumps} repeated layers, so there is one path; "
-            "raise genome.longest"
-        )
-    if settings.scales == SEARCHED and layers >= 2 and not writers:
+    asked, least = f"genome.layers={settings.layers}", min(layers)
+    if least < 2:
+        yield f"{asked} needs two layers, but the tensor names show {least}"
+    elif settings.layers == PATHS[0] and settings.jumps >= least:
+        yield f"genome.jumps is {settings.jumps}; a path through {least} layers has at most {least - 1}"
+    elif settings.layers == PATHS[0]:
+        yield from _too_short(settings, layers)
+    if settings.scales == SEARCHED and least >= 2 and not writers:
         yield (
             f"{asked} scales hidden states by the projections that add to them, and no tensor has a name of one that "
             "is known, such as o_proj or down_proj; write genome.scales=none"
@@ -84,6 +81,21 @@ def _problems(
         yield f"{asked} takes whole layers, so unmatched={plan.unmatched} has no meaning; leave it out"
     if settings.through == MODELS:
         yield from _idle(settings, plan)
+
+
+def _too_short(settings: GenomeSettings, layers: tuple[int, ...]) -> Iterator[str]:
+    """A limit that leaves no room for paths over the whole depth, or for more than one of them."""
+    walk, longest = _walk(settings, layers), _longest(settings, layers)
+    if max(layers) > longest or walk.most > longest:
+        yield (
+            f"genome.longest is {longest}, but genome.layers={settings.layers} goes through all {max(layers)} layers; "
+            f"set it to {'as many' if len(set(layers)) == 1 else f'{walk.most} or more'}"
+        )
+    elif len(layers) == 1 and not walk.moves:
+        yield (
+            f"genome.layers={settings.layers} has one model and leaves no room for {settings.jumps} repeated layers, "
+            "so there is one path; raise genome.longest"
+        )
 
 
 def _idle(settings: GenomeSettings, plan: Recipe) -> Iterator[str]:

@@ -66,7 +66,7 @@ class PathGenes:
         models: Labels of what it goes through, the merge last.
         through: ``models``, ``merge`` or ``both``.
         writers: See :func:`~evomerge.genome.layers.path.recipe_of`.
-        layers: Number of layers of each model.
+        layers: Number of layers of each model, the merge's the last.
         outside: Position of the model whose embeddings, last norm and head all paths have; None where a gene, the
             last one, says which.
     """
@@ -75,7 +75,7 @@ class PathGenes:
     models: tuple[str, ...]
     through: str
     writers: tuple[str, ...]
-    layers: int
+    layers: tuple[int, ...]
     outside: int | None = None
 
     @property
@@ -115,7 +115,7 @@ class PathGenes:
 
     def _plain(self, model: int) -> Genes:
         """Genes of all layers of one model, with what is around them where that is free."""
-        steps = [Step(model, layer) for layer in range(self.layers)]
+        steps = [Step(model, layer) for layer in range(self.layers[model])]
         around = [] if self.outside is not None else [middle_of(model, len(self.models))]
         return np.array([*self.walk.genes(steps), *around])
 
@@ -126,14 +126,19 @@ class PathGenes:
 
     def longest(self, recipe: Recipe) -> Recipe:
         """The recipe of a path with as many layers as any has, for what models of this space take."""
-        path = LayerPath(tuple(Step(0, place % self.layers) for place in range(self.walk.most)), 0)
+        path = LayerPath(tuple(Step(0, place % self.layers[0]) for place in range(self.walk.most)), 0)
         return recipe_of(path, self._sources(recipe), recipe, self.writers)
 
     def turned(self, recipe: Recipe) -> Recipe:
         """The recipe of a recipe's first source, backwards where layers may stand elsewhere."""
-        steps = [Step(0, layer) for layer in range(self.layers)]
+        steps = [Step(0, layer) for layer in range(self.layers[0])]
         path = LayerPath(tuple(reversed(steps) if self.walk.moves else steps), 0)
         return recipe_of(path, recipe.sources, recipe, self.writers)
+
+    def alone(self, recipe: Recipe) -> tuple[Recipe, ...]:
+        """The recipes of a recipe's sources as paths, each of all layers of one, with what is around the first's."""
+        paths = [LayerPath(tuple(Step(at, layer) for layer in range(count)), 0) for at, count in enumerate(self.layers)]
+        return tuple(recipe_of(path, recipe.sources, recipe, self.writers) for path in paths)
 
     def two_layers(self, recipe: Recipe, scale: float) -> Recipe:
         """The recipe of the first two layers of a recipe's first source, with a scale on the way to the second."""

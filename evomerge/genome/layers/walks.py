@@ -10,14 +10,18 @@
                 slot here, which has an effect where the path jumps to that slot.
 ==============  =======================================================================================================
 
+Models may have unlike numbers of layers: a jump to a deeper one lands as far down as it left, by the share of all
+layers, which for models of one depth is the same layer. That is ours; slots are each model's own layers.
+
 That most scales have no effect at a time, so that genes depend on other genes, is what Niloy 2026
 (https://arxiv.org/abs/2605.12326) finds hard about the published space, and why there are two.
 """
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
@@ -77,28 +81,44 @@ class Jumps:
     place of the next jump. A jump that goes on with the next layer of the same model is none, and has no scale.
 
     Attributes:
-        models: Number of models.
-        layers: Number of layers of each.
+        layers: Number of layers of each model.
         count: Number of jumps, less than that.
         reach: Most layers that are repeated or left out at one of them.
         scaled: Whether the scale of what goes along is searched.
     """
 
-    models: int
-    layers: int
+    layers: tuple[int, ...]
     count: int
     reach: int
     scaled: bool
 
     @property
+    def models(self) -> int:
+        """Number of models."""
+        return len(self.layers)
+
+    @property
     def most(self) -> int:
         """Most layers of a path."""
-        return self.layers + self.count * self.reach
+        depths = sorted(set(self.layers))
+        if len(depths) == 1:
+            return depths[0] + self.count * self.reach
+        longest = {(deep, end): end for deep in depths for end in self._ends(deep, 0)}
+        for number in range(1, self.count + 1):
+            further: dict[tuple[int, int], int] = {}
+            for (before, place), length in longest.items():
+                for deep in depths:
+                    landed = max(self._across(number - 1, place, before, deep) - self.reach, 0)
+                    for end in self._ends(deep, number):
+                        found = length + end - min(landed, end - 1)
+                        further[deep, end] = max(further.get((deep, end), 0), found)
+            longest = further
+        return max(longest.values())
 
     @property
     def moves(self) -> bool:
         """Whether a layer may stand elsewhere than in its own model."""
-        return self.reach > 0
+        return self.reach > 0 or len(set(self.layers)) > 1
 
     def labels(self, models: Sequence[str]) -> tuple[str, ...]:
         """See :meth:`Walk.labels`."""
@@ -111,44 +131,49 @@ class Jumps:
         """See :meth:`Walk.steps`."""
         model, rest = (whole(genes[0], self.models), genes[1:]) if self.models > 1 else (0, genes)
         jumps = [dict(zip(self._parts, own, strict=True)) for own in rest.reshape(self.count, -1)]
-        blocks = zip(jumps, self._blocks(), strict=True)
-        places = [start + whole(jump["place"], end - start) for jump, (start, end) in blocks]
+        models = [model, *(whole(jump["model"], self.models) if self.models > 1 else 0 for jump in jumps)]
+        ends = [self._ends(self.layers[at], number) for number, at in enumerate(models)]
+        places = [own[whole(jump["place"], len(own))] for jump, own in zip(jumps, ends[:-1], strict=True)]
         found = [Step(model, layer) for layer in range(places[0])]
-        for jump, place, following in zip(jumps, places, [*places[1:], self.layers], strict=True):
-            model = whole(jump["model"], self.models) if self.models > 1 else 0
-            landed = min(max(place + self._shift(jump.get("shift", _UNSEEN)), 0), following - 1)
+        behind = zip(jumps, pairwise(models), pairwise([*places, ends[-1][0]]), strict=True)
+        for number, (jump, (before, model), (place, end)) in enumerate(behind):
+            same = self._across(number, place, self.layers[before], self.layers[model])
+            landed = min(max(same + self._shift(jump.get("shift", _UNSEEN)), 0), end - 1)
             first = Step(model, landed)
             if not first.follows(found[-1]):
                 first = Step(model, landed, _scale(jump.get("scale", _UNSEEN)))
-            found += [first, *(Step(model, layer) for layer in range(landed + 1, following))]
+            found += [first, *(Step(model, layer) for layer in range(landed + 1, end))]
         return tuple(found)
 
     def genes(self, steps: Sequence[Step]) -> Genes:
         """See :meth:`Walk.genes`."""
         other = NotExpressible(f"the path is none of at most {self.count} jumps of this search")
-        blocks = list(self._blocks())
         found: list[dict[str, float] | None] = [None] * self.count
-        if steps[0] != Step(steps[0].source, 0) or steps[-1].layer != self.layers - 1:
+        if steps[0] != Step(steps[0].source, 0) or steps[-1].layer != self.layers[steps[-1].source] - 1:
             raise other
-        models = [steps[0].source] * self.count  # that the path is at behind each jump
+        models = [steps[0].source] * (self.count + 1)  # that the path is at before each jump, and behind the last
         for before, step in pairwise(steps):
             if step.follows(before):
                 if step.scale != 1.0:
                     raise other
                 continue
-            place = before.layer + 1
-            number = next((n for n, (start, end) in enumerate(blocks) if start <= place < end), None)
-            if number is None or found[number] is not None or abs(step.layer - place) > self.reach:
+            place, deep = before.layer + 1, self.layers[before.source]
+            number = next((n for n in range(self.count) if place in self._ends(deep, n)), None)
+            if number is None or found[number] is not None:
                 raise other
-            start, end = blocks[number]
-            found[number] = {"place": middle_of(place - start, end - start), "scale": _gene_of(step.scale),
-                             "shift": self._gene(step.layer - place)}  # fmt: skip
-            models[number:] = [step.source] * (self.count - number)
+            ends = self._ends(deep, number)
+            ahead = step.layer - self._across(number, place, deep, self.layers[step.source])
+            if abs(ahead) > self.reach:
+                raise other
+            found[number] = {"place": middle_of(place - ends[0], len(ends)), "scale": _gene_of(step.scale),
+                             "shift": self._gene(ahead)}  # fmt: skip
+            models[number + 1 :] = [step.source] * (self.count - number)
         genes = [middle_of(steps[0].source, self.models)] if self.models > 1 else []
-        for jump, model, (start, end) in zip(found, models, blocks, strict=True):
+        for number, jump in enumerate(found):
             # Where nothing is seen of a jump it comes as late as it can: the one before may land behind other places.
-            last = {"place": middle_of(end - start - 1, end - start), "shift": _UNSEEN, "scale": _UNSEEN}
-            own = {**(jump or last), "model": middle_of(model, self.models)}
+            count = len(self._ends(self.layers[models[number]], number))
+            last = {"place": middle_of(count - 1, count), "shift": _UNSEEN, "scale": _UNSEEN}
+            own = {**(jump or last), "model": middle_of(models[number + 1], self.models)}
             genes += [own[part] for part in self._parts]
         if _unlike(self.steps(np.array(genes)), steps):
             raise other
@@ -160,10 +185,16 @@ class Jumps:
         wanted = {"place": True, "model": self.models > 1, "shift": self.reach > 0, "scale": self.scaled}
         return tuple(part for part, there in wanted.items() if there)
 
-    def _blocks(self) -> Iterator[tuple[int, int]]:
-        """Places of each jump, from the first to before the last: the number of the layer that is not gone on with."""
-        bounds = [1 + number * (self.layers - 1) // self.count for number in range(self.count + 1)]
-        yield from pairwise(bounds)
+    def _ends(self, layers: int, number: int) -> range:
+        """Places at which a path leaves a model of so many layers, by its jumps before: numbers of layers not run."""
+        if number == self.count:
+            return range(layers, layers + 1)
+        first, end = (1 + at * (layers - 1) // self.count for at in (number, number + 1))
+        return range(first, end)
+
+    def _across(self, number: int, place: int, before: int, behind: int) -> int:
+        """The same place of a model of other depth: as far down, but no later than its own part for this jump ends."""
+        return min(-(-place * behind // before), self._ends(behind, number)[-1])
 
     def _shift(self, gene: float) -> int:
         """Layers ahead: none from a third of the gene's range to two thirds."""
@@ -183,19 +214,17 @@ class Jumps:
 class Slots:
     """The published space, called ``data_flow``: an indicator for each slot.
 
-    A slot ``t`` holds the ``t mod (models * layers)``-th of all layers. Where more slots are on than the path may have
+    A slot ``t`` holds the ``t mod n``-th of all ``n`` layers. Where more slots are on than the path may have
     layers, those with the largest genes are taken, of equal ones the first; where none is on, the one with the largest.
 
     Attributes:
-        models: Number of models.
-        layers: Number of layers of each.
+        layers: Number of layers of each model.
         repeats: How often all layers are repeated; 3 in the paper.
         longest: Most layers of a path.
         scaled: Whether scales are searched.
     """
 
-    models: int
-    layers: int
+    layers: tuple[int, ...]
     repeats: int
     longest: int
     scaled: bool
@@ -203,7 +232,7 @@ class Slots:
     @property
     def count(self) -> int:
         """Number of slots."""
-        return self.models * self.layers * self.repeats
+        return sum(self.layers) * self.repeats
 
     @property
     def most(self) -> int:
@@ -217,16 +246,15 @@ class Slots:
 
     def labels(self, models: Sequence[str]) -> tuple[str, ...]:
         """See :meth:`Walk.labels`."""
-        of = [f"layer {t % self.layers} of {models[self._at(t)[0]]} ({1 + t // (self.models * self.layers)})"
-              for t in range(self.count)]  # fmt: skip
+        slots = ((self._at(t), 1 + t // sum(self.layers)) for t in range(self.count))
+        of = [f"layer {layer} of {models[model]} ({time})" for (model, layer), time in slots]
         return (*of, *(f"scale into {slot}" for slot in of if self.scaled))
 
     def steps(self, genes: Genes) -> tuple[Step, ...]:
         """See :meth:`Walk.steps`."""
-        on = genes[: self.count]
-        count = min(max(int((on > 0.5).sum()), 1), self.longest)
+        count = min(max(int((genes[: self.count] > 0.5).sum()), 1), self.longest)
         found: list[Step] = []
-        for t in sorted(np.argsort(-on, kind="stable")[:count].tolist()):
+        for t in sorted(np.argsort(-genes[: self.count], kind="stable")[:count].tolist()):
             step = Step(*self._at(t))
             if self.scaled and not step.follows(found[-1] if found else None):
                 step = Step(step.source, step.layer, _scale(genes[self.count + t]))
@@ -249,7 +277,11 @@ class Slots:
 
     def _at(self, slot: int) -> tuple[int, int]:
         """Model and layer of a slot."""
-        return slot // self.layers % self.models, slot % self.layers
+        return self._each[slot % len(self._each)]
+
+    @functools.cached_property
+    def _each(self) -> list[tuple[int, int]]:
+        return [(model, layer) for model, count in enumerate(self.layers) for layer in range(count)]
 
 
 def _scale(gene: float) -> float:

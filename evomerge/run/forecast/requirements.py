@@ -64,7 +64,7 @@ def requirements(assembly: Assembly) -> Requirements:
     workers = executors.load(executor.name).workers(executor, assembly.device)
     dtype = resolve_dtype(model.dtype, assembly.checkpoints.reference, assembly.device)
     prepared = PreparedSettings("the run's folder", model.prepared_disk, model.prepared_memory)
-    found = footprint(assembly.checkpoints, assembly.template, model_dtype=dtype, prepared=prepared)
+    found = footprint(assembly.checkpoints, assembly.exemplar, model_dtype=dtype, prepared=prepared)
     genes = path_genes(assembly.config, assembly.checkpoints, assembly.method, assembly.spec)
     if genes is not None:  # models may be longer than those they are made of
         longest = footprint(assembly.checkpoints, genes.longest(assembly.template), model_dtype=dtype)

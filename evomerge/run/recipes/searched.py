@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from evomerge import methods
 from evomerge.dialects.mergekit.documents import result_of
 from evomerge.errors import InputError
-from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, Number, Recipe, Source, count_layers
+from evomerge.recipe import AdapterRef, CheckpointRef, ModelRef, Number, ParameterGroups, Recipe, Source, count_layers
 from evomerge.run.recipe_files import RecipeFile
 from evomerge.run.run_config import RunConfig
 
@@ -146,6 +146,12 @@ def read_recipe(config: RunConfig) -> SearchedRecipe | None:
 def layers_of(source: CheckpointSource, layer_pattern: str) -> int:
     """Number of layers that the names of a checkpoint's tensors show."""
     return count_layers(source.specs, layer_pattern)
+
+
+def depths_of(models: Sequence[Source], checkpoints: Checkpoints, groups: ParameterGroups) -> list[int]:
+    """Number of layers of each of some models that are opened checkpoints."""
+    opened = [checkpoints[ref] for ref in models if not isinstance(ref, Recipe)]
+    return [layers_of(source, groups.layer_pattern) for source in opened]
 
 
 def _unscored(recipe: Recipe) -> Iterator[str]:

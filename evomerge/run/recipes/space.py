@@ -27,7 +27,7 @@ from evomerge.recipe import (
     patterns_of,
 )
 from evomerge.run.recipes.models import merges_base
-from evomerge.run.recipes.searched import SearchedRecipe, layers_of
+from evomerge.run.recipes.searched import SearchedRecipe, depths_of, layers_of
 from evomerge.run.recipes.steps import WrittenSteps
 from evomerge.run.run_config import RunConfig, child_seed
 
@@ -97,9 +97,18 @@ def spec_over(
     kept = config.embeddings == "base"
     names = tuple(name for name in checkpoints.merged_names if not (kept and is_vocabulary(name)))
     declared = (*method.coefficients(method.resolve(options)), *steps.coefficients)
-    changed = _changed(checkpoints, sources, names) if method.base == "required" else []
+    alike = (
+        len({layers_of(checkpoint, template.groups.layer_pattern) for checkpoint in checkpoints.by_ref.values()}) == 1
+    )
+    changed = _changed(checkpoints, sources, names) if method.base == "required" and alike else []
     settings, symmetric = steps.settings(config.genome), method.symmetric_under(options) and not steps.model_numbers
-    return genome.build(settings, declared, template, names, symmetric=symmetric, changed=changed)
+    depths = () if _merged(config) else depths_of(sources, checkpoints, template.groups)
+    return genome.build(settings, declared, template, names, symmetric=symmetric, changed=changed, depths=depths)
+
+
+def _merged(config: RunConfig) -> bool:
+    """Whether models are merged in some round, so that they have as many layers."""
+    return config.genome.merges or config.round.count > 1
 
 
 def _changed(checkpoints: Checkpoints, sources: Sequence[Source], names: Sequence[str]) -> list[Collection[str] | None]:
@@ -140,8 +149,9 @@ def compare_models(config: RunConfig, checkpoints: Checkpoints, searched: Search
     """Compares the models of a search, or those of the recipe that is searched."""
     trust, unmatched = config.model.trust_remote_code, config.unmatched
     if searched is None:
+        whole = _merged(config)  # else layers are taken one by one
         by: Matching = "none" if config.embeddings == "base" else "row" if config.tokenizer == "reference" else "token"
-        return checkpoints.compare(trust_remote_code=trust, unmatched=unmatched, matching=by)
+        return checkpoints.compare(trust_remote_code=trust, same_depth=whole, unmatched=unmatched, matching=by)
     recipe = searched.opened(checkpoints).recipe
     # Where a recipe takes layers one by one, its models may differ in depth.
     depth, how = not recipe.has_layers, matching_of(recipe)
@@ -157,18 +167,19 @@ def baselines(
         template: The recipe of the candidates.
         base: The base, also where the method itself takes none.
         experts: The models that are merged.
-        checkpoints: All of them, opened. Where a recipe takes layers from models of unlike depth, they have no average.
+        checkpoints: All of them, opened. Models of unlike depth, whose layers are taken one by one, have no average.
     """
     options = methods.load("linear").stated({})
     groups = ParameterGroups((Group("all"),), template.groups.patterns, template.groups.layer_pattern)
-    depth = {ref: layers_of(checkpoints[ref], groups.layer_pattern) for ref in experts} if template.has_layers else {}
+    named = [*([] if base is None else [base]), *experts]
+    depth = dict(zip(named, depths_of(named, checkpoints, groups), strict=True))
     own = layers_of(checkpoints.reference, groups.layer_pattern)
 
     def linear(models: tuple[ModelRef, ...]) -> Recipe:
         if template.embeddings != "merge" or template.tokenizer != Tokenizer():
             return _with_tokens_of(template, models, groups)
         weight = np.full((1, len(models)), 1.0 / len(models))
-        layers = depth.get(models[0], own)
+        layers = depth[models[0]]
         stack = tuple(OutputLayer(((0, layer),)) for layer in range(layers)) if layers != own else ()
         return replace(
             template, method="linear", options=options, sources=models, base=None, groups=groups,
@@ -179,7 +190,7 @@ def baselines(
     names = expert_names([model.label for model in experts])
     found = {BASE: linear((base,))} if base is not None else {}
     found |= {name: linear((model,)) for name, model in zip(names, experts, strict=True)}
-    if len(experts) > 1 and len(set(depth.values())) < 2:
+    if len(experts) > 1 and len({depth[model] for model in experts}) == 1:
         found[UNIFORM] = linear(tuple(experts))
     return found
 
