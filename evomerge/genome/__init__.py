@@ -13,6 +13,7 @@ from evomerge.genome.from_recipe import from_recipe
 from evomerge.genome.layers.fusion import KEPT
 from evomerge.genome.layers.genes import PathGenes
 from evomerge.genome.layers.places import gene_places
+from evomerge.genome.model_facts import ModelFacts
 from evomerge.genome.settings import AUTO, BASES, DEPTHS, GenomeSettings
 from evomerge.genome.spec import GenomeSpec, NotExpressible, is_number
 
@@ -24,6 +25,7 @@ __all__ = [
     "Chosen",
     "GenomeSettings",
     "GenomeSpec",
+    "ModelFacts",
     "NotExpressible",
     "PathGenes",
     "build",

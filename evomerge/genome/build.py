@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from evomerge.genome import curves
 from evomerge.genome.gene_block import Block, GeneBlock
 from evomerge.genome.groups import DepthProfile, grouped, matching, own_kinds
 from evomerge.genome.layers.depth import depth_of
+from evomerge.genome.model_facts import ModelFacts
 from evomerge.genome.ruled import follows_rule, laid_out_by_rule, rule_problems, ruled
 from evomerge.genome.settings import SEARCHED, GenomeSettings
 from evomerge.genome.spec import GenomeSpec, is_number, spread
@@ -30,8 +31,7 @@ def build(
     names: Sequence[str],
     *,
     symmetric: bool = True,
-    changed: Sequence[Collection[str] | None] = (),
-    depths: Sequence[int] = (),
+    models: ModelFacts | None = None,
 ) -> GenomeSpec:
     """Builds the search space.
 
@@ -41,9 +41,7 @@ def build(
         template: The recipe but for coefficients and groups; of these it has the patterns that sort tensor names.
         names: The tensors of the model.
         symmetric: Whether the method takes models in any order, if their coefficients go with them.
-        changed: For each model the tensors in which it differs from the base, None if that may be all; empty if it is
-            not known. Groups in which no model differs from the base are frozen.
-        depths: Number of layers of each model, where paths may go through unlike ones; empty: they have as many.
+        models: What is known of the models. Groups in which no model differs from the base are frozen.
 
     Returns:
         The space.
@@ -56,11 +54,12 @@ def build(
     if problems := [*settings.problems(), *bound_problems(settings, coefficients)]:
         raise InputError([*problems, *_unknown(settings, coefficients)])
     groups, profiles = grouped(settings, template.groups, names)
-    known = changed or [None] * len(template.sources)
+    facts = models or ModelFacts()
+    known = facts.changed or [None] * len(template.sources)
     rows = [None if own is None else frozenset(map(groups.index, own)) for own in known]
     groups = _without_idle(groups, rows)
     plan = without_values(replace(template, groups=groups))
-    depth, misshapen = depth_of(settings, plan, names, depths)
+    depth, misshapen = depth_of(settings, plan, names, facts.depths)
     problems = [
         *_unknown(settings, coefficients),
         *(_layer_problems(settings, profiles) if settings.merges else ()),

@@ -75,7 +75,7 @@ class GenomeSettings:
         through: What a path goes through: the ``models`` as they are, so that nothing is merged; their ``merge`` alone;
             or ``both``, the merge being one more model.
         jumps: Jumps of a ``path``.
-        longest: Most layers of a path; None is half as many again as the deepest model has.
+        longest: Most layers of a path; None is half as many again as the deepest model.
         repeats: How often all layers are repeated as slots in ``data_flow``.
         scales: Whether the scale of the hidden state at a jump is ``searched``, or ``none``.
         outside: Position, from 0, of the model whose embeddings, last norm and head all paths have; None: a gene.
@@ -159,7 +159,7 @@ class GenomeSettings:
     jumps: int = field(default=2, metadata=setting("jumps of a path, where layers is path", low=1))
     longest: int | None = field(
         default=None,
-        metadata=setting("most layers of a path; none: half as many again as the deepest model has", low=1),
+        metadata=setting("most layers of a path; none: half as many again as the deepest model", low=1),
     )
     repeats: int = field(default=2, metadata=setting("how often layers may come, where layers is data_flow", low=1))
     scales: str = field(

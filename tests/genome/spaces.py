@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from evomerge.genome import GenomeSettings, GenomeSpec, build
+from evomerge.genome import GenomeSettings, GenomeSpec, ModelFacts, build
 from evomerge.recipe import CheckpointRef, Coefficient, ParameterGroups, Recipe
 
 LAYERS = 6
@@ -39,4 +39,5 @@ def space(
     depths: Sequence[int] = (),
     **settings: Any,
 ) -> GenomeSpec:
-    return build(GenomeSettings(**settings), declared, template(models), names, symmetric=symmetric, depths=depths)
+    facts = ModelFacts(depths=depths)
+    return build(GenomeSettings(**settings), declared, template(models), names, symmetric=symmetric, models=facts)

@@ -9,7 +9,7 @@ import pytest
 
 from evomerge import genome, methods
 from evomerge.errors import InputError
-from evomerge.genome import GenomeSettings, GenomeSpec, NotExpressible
+from evomerge.genome import GenomeSettings, GenomeSpec, ModelFacts, NotExpressible
 from evomerge.recipe import CheckpointRef, ParameterGroups, Recipe
 
 PARTS = ("self_attn.q_proj", "self_attn.o_proj", "mlp.up_proj", "input_layernorm")
@@ -38,7 +38,7 @@ def space(method: str = "task_arithmetic", changed: Any = (), options: Any = (),
     sources = tuple(CheckpointRef(name) for name in ("x", "y", "z"))
     template = Recipe(method, options, sources, CheckpointRef("base"), ParameterGroups(()))
     chosen = GenomeSettings(**{"modules": "searched", **settings})
-    return genome.build(chosen, declared.coefficients(options), template, NAMES, changed=changed)
+    return genome.build(chosen, declared.coefficients(options), template, NAMES, models=ModelFacts(changed))
 
 
 @pytest.mark.parametrize("settings", SPACES)

@@ -11,7 +11,7 @@ from evomerge import genome, methods
 from evomerge.checkpoints import Comparison, Matching, changed_names, differ, is_vocabulary, stored_dtype
 from evomerge.errors import InputError
 from evomerge.evaluation import BASE, SCALED, UNIFORM, expert_names
-from evomerge.genome import GenomeSpec
+from evomerge.genome import GenomeSpec, ModelFacts
 from evomerge.merging import Checkpoints, Merger, matching_of
 from evomerge.methods import MergeMethod
 from evomerge.post import coefficients_of
@@ -102,8 +102,9 @@ def spec_over(
     )
     changed = _changed(checkpoints, sources, names) if method.base == "required" and alike else []
     settings, symmetric = steps.settings(config.genome), method.symmetric_under(options) and not steps.model_numbers
-    depths = () if _merged(config) else depths_of(sources, checkpoints, template.groups)
-    return genome.build(settings, declared, template, names, symmetric=symmetric, changed=changed, depths=depths)
+    depths: Sequence[int] = () if _merged(config) else depths_of(sources, checkpoints, template.groups)
+    facts = ModelFacts(changed, depths)
+    return genome.build(settings, declared, template, names, symmetric=symmetric, models=facts)
 
 
 def _merged(config: RunConfig) -> bool:

@@ -35,7 +35,8 @@ class AtRound:
     def of(cls, data: Mapping[str, Any]) -> AtRound:
         """The same from a JSON object."""
         total = data["total"]
-        return cls(*(int(data[name]) for name in ("number", "count", "done")), None if total is None else int(total))
+        number, count, done = (int(data[name]) for name in ("number", "count", "done"))
+        return cls(number, count, done, None if total is None else int(total))
 
     def __str__(self) -> str:
         return f"round {self.number} of {self.count}"
