@@ -73,16 +73,18 @@ class Run:
         """A candidate's responses, item by item."""
         return self._store.responses(evaluation)
 
-    def report(self, prefer: str | None = None) -> tuple[Path, ...]:
+    def report(self, prefer: str | Mapping[str, Any] | None = None) -> tuple[Path, ...]:
         """Writes the report again and returns its files; ``prefer`` as in :func:`evomerge.report.write`."""
         return report.write(self.folder, prefer)
 
-    def export(self, member: str, out: str | Path, *, offline: bool | None = None, **options: Any) -> Exported:
+    def export(
+        self, member: str | Mapping[str, Any], out: str | Path, *, offline: bool | None = None, **options: Any
+    ) -> Exported:
         """Exports a member and checks the export.
 
         Args:
-            member: An id or digest prefix, ``knee``, ``best:TASK``, ``weights:0.7,0.3``, ``reference:0.6,0.5``, or
-                ``cell:3-7``, the elite of a cell.
+            member: An id or digest prefix, ``knee``, ``best:TASK``, ``weights:0.7,0.3``, ``{"t1.acc": 0.7,
+                "t2.acc": 0.3}``, ``reference:0.6,0.5``, or ``cell:3-7``, the elite of a cell.
             out: The folder to make.
             offline: Never ask the hub; None: unless the run names a model by its hub id.
             **options: See :func:`evomerge.run.export.export_member`.

@@ -95,6 +95,15 @@ def _points(_: Setting) -> Kind:
     return Kind("tasks such as [refusals], or with points, {refusals: 2}", read, many=True, free=True)
 
 
+def _text_or_mapping(_: Setting) -> Kind:
+    words = value_types.text()
+
+    def read(value: Any) -> Any:
+        return {str(name): inner for name, inner in value.items()} if isinstance(value, Mapping) else words.read(value)
+
+    return Kind("a text, or a mapping such as {t1.acc: 1}", read, text=True)
+
+
 _FORMS: Mapping[str, Callable[[Setting], Kind]] = {
     "bytes": lambda setting: value_types.size(none=not setting.low),
     "checkpoint": _checkpoint,
@@ -109,4 +118,5 @@ _FORMS: Mapping[str, Callable[[Setting], Kind]] = {
     "shares": lambda setting: value_types.shares(setting.names() or ()),
     "steps": _steps,
     "tasks": _tasks,
+    "text or mapping": _text_or_mapping,
 }

@@ -20,6 +20,7 @@ from pathlib import Path
 from evomerge.report import caveats
 from evomerge.report.archive.elites import Archive, Elite, archives, archives_json
 from evomerge.report.facts import Facts
+from evomerge.report.findings.preference import Written
 from evomerge.report.markdown import report_markdown
 from evomerge.report.members import Comparison, Member, choice, front_members
 from evomerge.report.page import report_page
@@ -49,12 +50,13 @@ def uneven_baselines(store: RunStore) -> list[str]:
     return caveats.uneven_baselines(Results(store))
 
 
-def write(folder: str | Path, prefer: str | None = None) -> tuple[Path, ...]:
+def write(folder: str | Path, prefer: Written | None = None) -> tuple[Path, ...]:
     """Writes a run's report into its folder.
 
     Args:
         folder: A run's folder; the search may still be going on.
-        prefer: Whom the findings are about: ``weights:0.7,0.3``, ``reference:0.6,0.5``, or None for the knee.
+        prefer: Whom the findings are about: ``weights:0.7,0.3``, ``{"t1.acc": 0.7, "t2.acc": 0.3}``,
+            ``reference:0.6,0.5``, or None for the knee.
 
     Returns:
         The paths of ``report.html``, ``report.md``, ``front.json``, ``front.csv`` and ``front.png``, and of a searcher

@@ -15,7 +15,7 @@ from evomerge.report.archive.elites import OPTIMISTIC, Archive, archives
 from evomerge.report.findings.genes import Genes, genes
 from evomerge.report.findings.headline import headline, margin_words
 from evomerge.report.findings.indicators import Indicators, by_split, examples, indicator_words
-from evomerge.report.findings.preference import read_preference
+from evomerge.report.findings.preference import Written, read_preference
 from evomerge.report.findings.procedure import Procedure, procedure
 from evomerge.report.findings.scoring import scoring
 from evomerge.report.findings.sentences import chosen_sentences, objective_sentence
@@ -71,7 +71,7 @@ class Facts:
         baselines: Base, experts, uniform average and tuned reference.
     """
 
-    def __init__(self, store: RunStore, prefer: str | None = None) -> None:
+    def __init__(self, store: RunStore, prefer: Written | None = None) -> None:
         self.results = Results(store)
         self.preference = None if prefer is None else read_preference("prefer", prefer, self.results.objectives)
         self.members = front_members(self.results, self.preference)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from evomerge.errors import InputError, suggest
 from evomerge.evaluation import PYTHON, Constraint, Evaluation, Objective, Response
 from evomerge.report import Member, archives, choice, front_members
-from evomerge.report.findings.preference import FORMS, is_preference, read_preference
+from evomerge.report.findings.preference import FORMS, Written, is_preference, read_preference
 from evomerge.report.results import Results
 from evomerge.search import Criteria
 from evomerge.store import RunStore, baselines, candidates
@@ -16,46 +16,48 @@ _SHORTEST_PREFIX = 6
 _CELL = "cell:"
 
 
-def find_member(store: RunStore, wanted: str) -> str:
+def find_member(store: RunStore, wanted: Written) -> str:
     """The digest of a member.
 
     Args:
         store: The run.
         wanted: An id or digest prefix, ``knee``, ``best:TASK``, the elite of a cell, ``cell:3-7``, or a preference:
-            ``weights:0.7,0.3`` or ``reference:0.6,0.5``, numbers in the order of the objectives or each with its name.
+            ``weights:0.7,0.3`` or ``reference:0.6,0.5``, numbers in the order of the objectives or each with its name,
+            or a mapping of objectives to weights.
 
     Raises:
         InputError: If there is none, or several.
     """
-    if wanted.startswith(_CELL):
-        return _elite(store, wanted)
+    named = wanted if isinstance(wanted, str) else ""
+    if named.startswith(_CELL):
+        return _elite(store, named)
     members = front_members(store)
-    if not members and (wanted == "knee" or wanted.startswith("best:") or is_preference(wanted)):
+    if not members and (named == "knee" or named.startswith("best:") or is_preference(wanted)):
         raise InputError(
             f"member: there is nothing to export: {empty_front(store)}. A candidate that is not on the front can be "
             "exported by its digest, see evaluations.jsonl"
         )
-    if wanted == "knee":
+    if named == "knee":
         found = [member.digest for member in members if member.knee]
     elif is_preference(wanted):
         found = [member.digest for member in _preferred(store, wanted) if member.knee]
-    elif wanted.startswith("best:"):
-        found = [_best(store, members, wanted.removeprefix("best:"))]
+    elif named.startswith("best:"):
+        found = [_best(store, members, named.removeprefix("best:"))]
     else:
         digests = {e.digest for e in store.evaluations() if e.name is None and e.error is None}
-        found = [d for d in digests if len(wanted) >= _SHORTEST_PREFIX and d.startswith(wanted)]
+        found = [d for d in digests if len(named) >= _SHORTEST_PREFIX and d.startswith(named)]
     if len(found) == 1:
         return found[0]
     ids = [member.id for member in members]
     known = f"members are {', '.join(ids[:8])}{', ...' if len(ids) > 8 else ''}; also knee, best:TASK, {FORMS}"
     known = known if members else empty_front(store)
     what = "stands for several candidates" if found else "is no member of this run"
-    if len(wanted) < _SHORTEST_PREFIX and any(digest.startswith(wanted) for digest in ids):
+    if named and len(named) < _SHORTEST_PREFIX and any(digest.startswith(named) for digest in ids):
         what = f"is too short for a digest; write {_SHORTEST_PREFIX} digits or more"
-    raise InputError(f"member: {wanted!r} {what}{suggest(wanted, [*ids, 'knee'] if ids else [])} ({known})")
+    raise InputError(f"member: {wanted!r} {what}{suggest(named, [*ids, 'knee'] if ids else [])} ({known})")
 
 
-def _preferred(store: RunStore, wanted: str) -> list[Member]:
+def _preferred(store: RunStore, wanted: Written) -> list[Member]:
     """The members, with the one that a preference picks as the chosen one."""
     objectives = [Objective.from_json(data) for data in store.manifest["objectives"]]
     return front_members(store, read_preference("member", wanted, objectives))

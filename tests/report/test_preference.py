@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import evomerge
 from evomerge.cli.main import main
 from evomerge.errors import InputError
 from evomerge.report.facts import Facts
@@ -32,7 +34,7 @@ def run(tmp_path: Path) -> RunStore:
     return made(tmp_path / "run", models, ITEMS)
 
 
-def scores(store: RunStore, wanted: str) -> tuple[float, float]:
+def scores(store: RunStore, wanted: str | dict[str, Any]) -> tuple[float, float]:
     """Selection scores of the member that is meant, as parts of 20 items."""
     found = store.lookup(find_member(store, wanted), "selection")
     assert found is not None
@@ -46,6 +48,38 @@ def test_weights_and_reference_points_pick_among_finalists_by_the_scores_that_ma
     assert scores(run, "reference:0.8,0.1") == (16, 2)
     assert scores(run, "reference:0.5,0.5") == (12, 12), "within reach: the one that is better by most in both"
     assert scores(run, "reference:two=1,one=0") == (2, 18)
+
+
+def test_a_mapping_of_objectives_is_one_of_weights(run: RunStore) -> None:
+    assert scores(run, {"one.acc": 0.8, "two.acc": 0.2}) == scores(run, {"weights": {"one": 4, "two": 1}}) == (16, 2)
+    assert scores(run, {"two": 1}) == (2, 18)
+    assert scores(run, {"reference": {"one.acc": 0.5, "two.acc": 0.5}}) == (12, 12)
+    example = r"\(write weights:0.7,0.3 and reference:0.6,0.5, or \{one.acc: 0.5, two.acc: 0.5\}\)"
+    for wanted, told in (
+        ({"ones": 1}, "member: {'ones': 1}: there is no objective 'ones'; did you mean 'one'?"),
+        ({"one.acc": "x"}, "'x' is no number"),
+        ({"one.acc": True}, "True is no number"),
+        ({"one": 1, "one.acc": 1}, "'one.acc' is given twice"),
+        ({"one": -1}, "weights must be 0 or more"),
+        ({}, "one above 0"),
+        ({"weights": {"one": 1}, "two": 1}, "there is no objective 'weights'"),
+    ):
+        with pytest.raises(InputError, match=example) as caught:
+            find_member(run, wanted)
+        assert told in str(caught.value)
+    with pytest.raises(
+        InputError, match=r"two.acc is missing \(write .* or \{reference: \{one.acc: 0.5, two.acc: 0.5\}\}"
+    ):
+        find_member(run, {"reference": {"one": 0.5}})
+
+
+def test_a_mapping_is_written_on_the_command_line_and_in_python(run: RunStore) -> None:
+    assert main(["report", f"run={run.folder}", "prefer={one.acc: 0.1, two.acc: 0.9}"]) == 0
+    text = (run.folder / "report.md").read_text(encoding="utf-8")
+    assert "(preferred by weights 0.1, 0.9)" in text
+    evomerge.Run(run.folder).report()
+    evomerge.Run(run.folder).report({"one.acc": 0.1, "two.acc": 0.9})
+    assert (run.folder / "report.md").read_text(encoding="utf-8") == text
 
 
 def test_what_is_no_preference_is_told(run: RunStore) -> None:
@@ -81,7 +115,8 @@ def test_the_report_is_about_the_preferred_member(run: RunStore, capsys: pytest.
     assert json.loads((run.folder / "front.json").read_text(encoding="utf-8"))["preference"] is None
     capsys.readouterr()
     assert main(["report", f"run={run.folder}", "prefer=knee"]) == 2
-    assert "prefer: 'knee' is no preference" in capsys.readouterr().err
+    assert "prefer: 'knee' is no preference; write weights:0.7,0.3" in (told := capsys.readouterr().err)
+    assert "or {one.acc: 0.5, two.acc: 0.5}" in told
 
 
 def test_the_front_in_one_number(run: RunStore, tmp_path: Path) -> None:

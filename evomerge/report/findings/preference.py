@@ -1,14 +1,16 @@
 """A person's preference among the finalists, as it is written: ``weights:0.7,0.3`` or ``reference:0.6,0.5``.
 
 Numbers are in the order of the objectives, or each has the objective's name, ``weights:t1=0.7,t2=0.3``; objectives that
-are not named weigh nothing, and of a reference point none may be left out.
+are not named weigh nothing, and of a reference point none may be left out. A mapping of objectives to numbers,
+``{t1.acc: 0.7, t2.acc: 0.3}``, is one of weights, and ``{reference: {t1.acc: 0.6, t2.acc: 0.5}}`` says what it is of.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,9 @@ from evomerge.evaluation import Objective
 
 WEIGHTS, REFERENCE = "weights", "reference"
 FORMS = f"{WEIGHTS}:0.7,0.3 and {REFERENCE}:0.6,0.5"
+
+Written = str | Mapping[str, Any]
+"""A preference as a person writes it."""
 
 
 @dataclass(frozen=True)
@@ -53,29 +58,30 @@ class Preference:
         return f"preferred by weights {numbers}" if self.kind == WEIGHTS else f"nearest to the reference {numbers}"
 
 
-def is_preference(text: str) -> bool:
+def is_preference(written: Written) -> bool:
     """Whether a member is named by a preference."""
-    return text.partition(":")[0] in (WEIGHTS, REFERENCE) and ":" in text
+    if isinstance(written, Mapping):
+        return True
+    return written.partition(":")[0] in (WEIGHTS, REFERENCE) and ":" in written
 
 
-def read_preference(key: str, text: str, objectives: Sequence[Objective]) -> Preference:
+def read_preference(key: str, written: Written, objectives: Sequence[Objective]) -> Preference:
     """Reads a preference.
 
     Args:
         key: The key that it was given for, which problems begin with.
-        text: As a person writes it.
+        written: As a person writes it.
         objectives: The run's objectives.
 
     Raises:
         InputError: With everything that is wrong with it.
     """
-    kind, _, rest = text.partition(":")
-    if not is_preference(text):
-        raise InputError(f"{key}: {text!r} is no preference; write {FORMS}")
-    parts = [part.strip() for part in rest.split(",")]
-    named = any("=" in part for part in parts)
+    if not is_preference(written):
+        raise InputError(f"{key}: {written!r} is no preference; write {FORMS}, or {_mapping(objectives)}")
+    kind, parts = _parts(written)
     problems: list[str] = []
-    found = _named(parts, kind, objectives, problems) if named else [_number(part, problems) for part in parts]
+    named = isinstance(written, Mapping) or any(name for name, _ in parts)
+    found = _named(parts, kind, objectives, problems) if named else [_number(part, problems) for _, part in parts]
     if not problems and len(found) != len(objectives):
         labels = ", ".join(o.label for o in objectives)
         problems.append(f"expected {len(objectives)} numbers, for {labels}, came {len(found)}")
@@ -83,8 +89,27 @@ def read_preference(key: str, text: str, objectives: Sequence[Objective]) -> Pre
         problems.append("weights must be 0 or more, and one above 0")
     if problems:
         example = f"{kind}:{','.join(f'{_names(o)[-1]}=0.5' for o in objectives)}"
-        raise InputError([f"{key}: {text!r}: {problem} (write {FORMS}, or {example})" for problem in problems])
+        if isinstance(written, Mapping):
+            example = _mapping(objectives) if kind == WEIGHTS else f"{{{kind}: {_mapping(objectives)}}}"
+        shown = written if isinstance(written, str) else dict(written)
+        raise InputError([f"{key}: {shown!r}: {problem} (write {FORMS}, or {example})" for problem in problems])
     return Preference(kind, tuple(found))
+
+
+def _parts(written: Written) -> tuple[str, list[tuple[str, Any]]]:
+    """The kind of a preference, and its numbers, each with the name that it has, or none."""
+    if isinstance(written, Mapping):
+        (kind, inside), *more = written.items() or [(WEIGHTS, {})]
+        if kind in (WEIGHTS, REFERENCE) and isinstance(inside, Mapping) and not more:
+            return kind, list(inside.items())
+        return WEIGHTS, list(written.items())
+    kind, _, rest = written.partition(":")
+    parts = [part.strip().rpartition("=") for part in rest.split(",")]
+    return kind, [(name.strip(), number.strip()) for name, _, number in parts]
+
+
+def _mapping(objectives: Sequence[Objective]) -> str:
+    return "{" + ", ".join(f"{objective.label}: 0.5" for objective in objectives) + "}"
 
 
 def _names(objective: Objective) -> list[str]:
@@ -92,26 +117,28 @@ def _names(objective: Objective) -> list[str]:
     return [objective.label, *([objective.terms[0][1].rpartition(".")[0]] if len(objective.terms) == 1 else [])]
 
 
-def _number(text: str, problems: list[str]) -> float:
+def _number(written: Any, problems: list[str]) -> float:
     try:
-        value = float(text)
-    except ValueError:
+        value = math.nan if isinstance(written, bool) else float(written)
+    except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        problems.append(f"{text!r} is no number")
+        problems.append(f"{written!r} is no number")
     return value
 
 
-def _named(parts: Sequence[str], kind: str, objectives: Sequence[Objective], problems: list[str]) -> list[float]:
+def _named(
+    parts: Sequence[tuple[str, Any]], kind: str, objectives: Sequence[Objective], problems: list[str]
+) -> list[float]:
     of: dict[str, list[int]] = {}
     for place, objective in enumerate(objectives):
         for name in _names(objective):
             of.setdefault(name, []).append(place)
     found: dict[int, float] = {}
-    for part in parts:
-        name, equals, number = (word.strip() for word in part.rpartition("="))
-        if not equals or name not in of:
-            problems.append(f"there is no objective {name or part!r}{suggest(name, of)} (there are {', '.join(of)})")
+    for name, number in parts:
+        if name not in of:
+            asked = name or str(number)
+            problems.append(f"there is no objective {asked!r}{suggest(asked, of)} (there are {', '.join(of)})")
         elif len(of[name]) > 1:
             labels = ", ".join(objectives[place].label for place in of[name])
             problems.append(f"{name!r} stands for several objectives; write {labels}")

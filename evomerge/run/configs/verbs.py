@@ -148,10 +148,12 @@ class ReportConfig:
     """The configuration of ``report``."""
 
     run: str = field(metadata=setting("the folder of a run, or of a sweep"))
-    prefer: str | None = field(
+    prefer: str | Mapping[str, Any] | None = field(
         default=None,
         metadata=setting(
-            "whom the findings are about, of a run's finalists: weights:0.7,0.3 or reference:0.6,0.5; null: the knee"
+            "whom the findings are about, of a run's finalists: weights:0.7,0.3, {t1.acc: 0.7, t2.acc: 0.3} or "
+            "reference:0.6,0.5; null: the knee",
+            form="text or mapping",
         ),
     )
 
@@ -170,9 +172,11 @@ class ExportConfig:
     """The configuration of ``export``."""
 
     run: str = field(metadata=RUN_FOLDER)
-    member: str = field(
+    member: str | Mapping[str, Any] = field(
         metadata=setting(
-            "an id from front.json, knee, best:TASK, weights:0.7,0.3, reference:0.6,0.5, or an elite, cell:3-7"
+            "an id from front.json, knee, best:TASK, weights:0.7,0.3, {t1.acc: 0.7, t2.acc: 0.3}, reference:0.6,0.5, "
+            "or an elite, cell:3-7",
+            form="text or mapping",
         )
     )
     out: str = field(metadata=OUT_FOLDER)
