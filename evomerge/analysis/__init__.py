@@ -11,7 +11,7 @@
 - :mod:`~evomerge.analysis.margin`: whether a model holds what others reach, to within a margin.
 - :mod:`~evomerge.analysis.repeated_splits`: what choosing the best of a shortlist gives on fresh items.
 - :mod:`~evomerge.analysis.pareto`, :mod:`~evomerge.analysis.archive`: non-dominated sets, hypervolume, knee.
-- :mod:`~evomerge.analysis.grid`: archives of elites over measures.
+- :mod:`~evomerge.analysis.diversity`: archives of elites over measures; models that compete for items.
 - :mod:`~evomerge.analysis.models`: likeness and kinship of deltas, weights from losses, shares of fused layers.
 - :mod:`~evomerge.analysis.estimators`: scores over all items from answers to some, a folder with one file each.
 - :mod:`~evomerge.analysis.allocation`: where answers are worth asking for: samples, informative items, races, shares.

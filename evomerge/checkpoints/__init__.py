@@ -51,6 +51,7 @@ from evomerge.checkpoints.values.columns import column_cosines
 from evomerge.checkpoints.values.deltas import TensorDeltas, compare_deltas
 from evomerge.checkpoints.values.equal import differ, same_weights
 from evomerge.checkpoints.values.nonfinite import find_nonfinite
+from evomerge.checkpoints.values.products import inner_products
 
 __all__ = [
     "DEFAULT_TEMPLATE",
@@ -83,6 +84,7 @@ __all__ = [
     "give_config",
     "hold_back_config",
     "in_form_of",
+    "inner_products",
     "is_adapter",
     "is_computed",
     "is_embedding",

@@ -79,7 +79,7 @@ def _point(proposal: Proposal, width: int) -> NDArray[np.float64]:
 def _mixed(source: Source, width: int) -> NDArray[np.float64]:
     """The mean of the points of what a recipe merges, by its weights; of a model, one that follows from its name."""
     if isinstance(source, Recipe) and "weight" in source.coefficients:
-        weight = source.coefficients["weight"][0]
+        weight = source.coefficients["weight"].mean(axis=0)
         parts = np.array([_mixed(inner, width) for inner in source.sources])
         mean: NDArray[np.float64] = weight @ parts / weight.sum()
         return mean

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from evomerge.analysis.grid import Grid
+from evomerge.analysis.diversity.grid import Grid
 from evomerge.contracts import landscape
 from evomerge.contracts._searcher.cases import (
     Trace,
     Unseeded,
+    average,
     disturbed,
     expert_pool,
     identical,
@@ -55,11 +56,9 @@ class SearcherContract(PartialContract, OptionalContract):
         """A problem with as few objectives as the searcher takes."""
         if starts is None:
             starts = np.stack([np.zeros(n_var), np.ones(n_var)])
-        pool = expert_pool() if self.spec.recipes else None
-        n_obj = self.spec.objectives[0]
-        starts = np.asarray(starts)
+        pool, n_obj, starts = expert_pool() if self.spec.recipes else None, self.spec.objectives[0], np.asarray(starts)
         reach = np.linspace(0.5, 2.0, n_var)
-        return Problem(n_var, n_obj, n_con, starts, self.grid(n_obj), pool, pushes(n_obj), lambda: reach)
+        return Problem(n_var, n_obj, n_con, starts, self.grid(n_obj), pool, pushes(n_obj), lambda: reach, average)
 
     def grid(self, n_obj: int) -> Grid | None:
         """A grid over as many measures as a searcher of so many objectives takes."""

@@ -12,7 +12,6 @@ from evomerge.genome.build import build
 from evomerge.genome.from_recipe import from_recipe
 from evomerge.genome.layers.fusion import KEPT
 from evomerge.genome.layers.genes import PathGenes
-from evomerge.genome.layers.places import gene_places
 from evomerge.genome.model_facts import ModelFacts
 from evomerge.genome.settings import AUTO, BASES, DEPTHS, GenomeSettings
 from evomerge.genome.spec import GenomeSpec, NotExpressible, is_number
@@ -32,6 +31,5 @@ __all__ = [
     "choose",
     "few_for",
     "from_recipe",
-    "gene_places",
     "is_number",
 ]

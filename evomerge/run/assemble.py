@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evomerge import executors, methods
-from evomerge.analysis.grid import Grid
+from evomerge.analysis.diversity.grid import Grid
 from evomerge.candidate import UserFunction, gpu_count, resolve_home
 from evomerge.checkpoints import CheckpointSource, FolderStamp, find_nonfinite, fingerprint_of, folder_of
 from evomerge.errors import Findings, InputError

@@ -19,7 +19,16 @@ from evomerge.search.plan import (
 from evomerge.search.progress import Progress
 from evomerge.search.rounds.settings import RoundSettings, Space
 from evomerge.search.rounds.watched import AtRound
-from evomerge.search.searchers import ExpertPool, Problem, Searcher, SearcherFactory, SearcherSettings, factory, make
+from evomerge.search.searchers import (
+    ExpertPool,
+    ModelSpan,
+    Problem,
+    Searcher,
+    SearcherFactory,
+    SearcherSettings,
+    factory,
+    make,
+)
 from evomerge.search.status.stopwatch import STATUS
 
 __all__ = [
@@ -31,6 +40,7 @@ __all__ = [
     "Criteria",
     "EveryBaselineFailed",
     "ExpertPool",
+    "ModelSpan",
     "Problem",
     "Progress",
     "PromoteSettings",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.analysis.grid import Grid
+from evomerge.analysis.diversity.grid import Grid
 from evomerge.errors import InputError
 from evomerge.evaluation import Constraint, Evaluation, ItemLists, Measure, Objective, Response
 

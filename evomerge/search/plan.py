@@ -8,14 +8,23 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.analysis.grid import Grid
+from evomerge.analysis.diversity.grid import Grid
 from evomerge.evaluation import Constraint, Evaluation, Failure, Measure, Objective
-from evomerge.genome import GenomeSpec, gene_places
+from evomerge.genome import GenomeSpec
 from evomerge.recipe import Recipe
 from evomerge.search.allocation import AllocationSettings
 from evomerge.search.folding import Aggregate
 from evomerge.search.rounds.settings import NextSpace, RoundSettings, Space
-from evomerge.search.searchers import Bounded, ExpertPool, Paced, Problem, Pushes, Searcher, SearcherFactory
+from evomerge.search.searchers import (
+    Bounded,
+    ExpertPool,
+    Paced,
+    Problem,
+    Pushes,
+    Searcher,
+    SearcherFactory,
+    average_of,
+)
 from evomerge.settings import setting
 
 __all__ = [
@@ -41,7 +50,8 @@ class Budgets:
         items: Items asked of candidates. The last batch is cut to it.
         seconds: Wall time of all sessions of the run together. Outside the promise of repeatability.
         patience: Batches in a row without a feasible candidate that no earlier one is at least as good as, in every
-            objective. Of a search in rounds those of the last one alone.
+            objective; of a searcher that keeps an archive of elites, without one that has a cell to itself or is
+            better than who had it. Of a search in rounds those of the last one alone.
         max_failures: Failed candidates in a row; something other than the candidates must then be wrong.
     """
 
@@ -51,7 +61,8 @@ class Budgets:
     items: int | None = field(default=None, metadata=setting("stop after so many scored items", low=1))
     seconds: float | None = field(default=None, metadata=setting("stop after so many seconds", form="positive number"))
     patience: int | None = field(
-        default=None, metadata=setting("stop after so many batches without improvement", low=1)
+        default=None,
+        metadata=setting("stop after so many batches without improvement, of an archive's cells if one is kept", low=1),
     )
     max_failures: int = field(
         default=10, metadata=setting("so many failed candidates in a row end the run", key="max_failures", low=1)
@@ -195,9 +206,9 @@ class SearchPlan:
             baselines: Name to evaluation on the search items.
         """
         pushes = Pushes.of(self.genome, self.baselines, baselines, self.objectives) if grid is not None else None
+        average = average_of(self.genome, self.baselines) if grid is not None else None
         n_var, n_obj = self.genome.n_var, len(self.objectives)
-        places = gene_places(self.genome) if self.scored_items else None
-        return Problem(n_var, n_obj, n_con, starts, grid, self.pool, pushes, self.reach, places)
+        return Problem(n_var, n_obj, n_con, starts, grid, self.pool, pushes, self.reach, average)
 
     def entering(self, space: Space) -> SearchPlan:
         """The same search in the space of a further round, whose models no reach is known of."""

@@ -165,7 +165,7 @@ def test_what_does_not_go_with_rounds_is_refused_at_once(
 
     assert "rounds: mode: a round ends with a batch" in refused(mode="asynchronous", evaluations=30)
     told = refused(searcher="kinship", objectives="[first.acc]", searcher__population=None, tokenizer="union")
-    assert "rounds: searcher: kinship makes recipes of recipes itself" in told
+    assert "rounds: searcher: kinship merges what it has found itself" in told
     assert "rounds: tokenizer: elites would be merged token by token once more" in told
     assert "rounds: round.experts: method slerp merges at most 2" in refused(method="slerp", round__experts=True)
     assert "rounds: post[0].target is the number of a model" in refused(post="[{step: svc, target: 0}]")

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evomerge.analysis.grid import Grid
+from evomerge.analysis.diversity.grid import Grid
 from evomerge.errors import InputError
 from evomerge.search import searchers
 from evomerge.search.searchers import Observation, Problem, Searcher, SearcherSettings, make
-from evomerge.search.searchers._shared.elites import Elite, Elites
+from evomerge.search.searchers._shared.archives.elites import Elite, Elites
 from evomerge.search.searchers._shared.initial_population import generator
 from evomerge.search.searchers._shared.variation import reflected
 from evomerge.store import RunStore, candidates

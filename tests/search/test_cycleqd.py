@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evomerge.analysis.grid import Grid
+from evomerge.analysis.diversity.grid import Grid
 from evomerge.errors import InputError
 from evomerge.post import load
 from evomerge.recipe import Recipe
 from evomerge.search.searchers import Observation, Problem, Proposal, Push, Pushes, SearcherSettings, make
+from evomerge.search.searchers._shared.archives.pushes import forgotten, pushed
 from evomerge.search.searchers._shared.initial_population import generator
-from evomerge.search.searchers._shared.pushes import forgotten, pushed
 from evomerge.search.searchers.cycleqd import appeal
 from evomerge.store import RunStore
 from tests.search.analytic import plan, space

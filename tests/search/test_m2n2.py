@@ -10,20 +10,35 @@ import numpy as np
 import pytest
 
 from evomerge import executors
+from evomerge.analysis.diversity.competition import attraction, shared, survivors
+from evomerge.contracts._searcher.cases import expert_pool
 from evomerge.errors import InputError
 from evomerge.evaluation import Job, Objective, Outcome, Response
-from evomerge.genome import gene_places
 from evomerge.search import run
-from evomerge.search.searchers import Observation, Problem, Proposal, SearcherSettings, make
+from evomerge.search.searchers import (
+    ExpertPool,
+    ModelSpan,
+    Observation,
+    Problem,
+    Proposal,
+    Searcher,
+    SearcherSettings,
+    make,
+)
 from evomerge.search.searchers._shared.initial_population import generator
-from evomerge.search.searchers.m2n2 import attraction, crossed, shared
+from evomerge.search.searchers._shared.span import angle, slerped
+from evomerge.search.searchers.m2n2 import crossed
 from evomerge.store import RunStore
 from tests.search.allocation.watching import watched
-from tests.search.analytic import SOUTH, Analytic, means, plan, space
+from tests.search.analytic import SOUTH, Analytic, means, plan
 from tests.search.sessions import search
 
-STARTS = np.array([[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [0.4, 0.4, 0.4, 0.4]])
 RIGHT = np.array([[1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 1.0, 0.0]])
+
+
+def made(pool: ExpertPool | None = None, seed: int = 0, **options: object) -> Searcher:
+    """The searcher over three models, with five children a batch."""
+    return make("m2n2", Problem(4, 1, 1, pool=pool or expert_pool(3)), SearcherSettings(5, seed, options))
 
 
 def told(proposals: list[Proposal], scores: np.ndarray, missed: float = 0.0) -> list[Observation]:
@@ -46,18 +61,56 @@ def test_who_solves_what_the_first_parent_does_not_attracts_it() -> None:
     assert attraction(resources, 2) == pytest.approx([0.0, 0.0, 0.0])
 
 
-def test_a_child_has_one_mixture_before_the_split_point_and_the_opposite_one_after_it() -> None:
-    places = np.array([0.0, 0.3, 0.7, 1.0])
-    child = crossed(np.zeros(4), np.ones(4), places, 0.5, 0.2)
-    assert child.tolist() == pytest.approx([0.2, 0.2, 0.8, 0.8])
+def test_slerp_of_sums_of_models_is_that_of_their_vectors() -> None:
+    """A quarter of the way from (3, 0, 0, 0) to (0, 0, 3, 0), at right angles: sines of 67.5 and 22.5 degrees."""
+    models = np.array([[3.0, 0.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0]])
+    products = np.array([models[:, :2] @ models[:, :2].T, models[:, 2:] @ models[:, 2:].T])
+    first, second = (np.tile(row, (2, 1)) for row in np.eye(2))
+    found = angle(first, second, products)
+    assert found == pytest.approx(np.pi / 2)
+    weights = slerped(first, second, np.array([0.25, 0.75]), found)
+    assert weights == pytest.approx(np.array([[0.923880, 0.382683], [0.382683, 0.923880]]), abs=1e-6)
+
+
+def test_weights_of_generations_are_those_of_slerp_on_the_vectors_themselves() -> None:
+    """Three models of seven parameters in three parts, their children and a grandchild, by the formula of the code."""
+    random = np.random.default_rng(4)
+    sizes, models = np.array([2, 4, 1]), random.normal(size=(3, 7))
+    cuts = np.split(models, np.cumsum(sizes)[:-1], axis=1)
+    span = ModelSpan(sizes.astype(float), lambda: np.array([cut @ cut.T for cut in cuts]), lambda _: (_ for _ in ()))
+    units = [np.tile(row, (3, 1)) for row in np.eye(3)]
+
+    def vector(weights: np.ndarray) -> np.ndarray:
+        return np.concatenate([row @ cut for row, cut in zip(weights, cuts, strict=True)])
+
+    def published(x: np.ndarray, y: np.ndarray, val: float, split: int) -> np.ndarray:
+        """slerp_w_splitpoint of github.com/SakanaAI/natural_niches."""
+        share = np.where(np.arange(len(x)) < split, val, 1 - val)
+        omega = np.arccos(np.clip(x / np.linalg.norm(x) @ (y / np.linalg.norm(y)), -1, 1))
+        return np.sin((1 - share) * omega) / np.sin(omega) * x + np.sin(share * omega) / np.sin(omega) * y
+
+    one, other = crossed(units[0], units[1], span, 0.2, 0.3), crossed(units[2], units[0], span, 0.93, 0.9)
+    assert np.allclose(vector(one), published(models[0], models[1], 0.3, 2), atol=1e-8), "0.2 * 7 is nearest to 2"
+    assert np.allclose(vector(other), published(models[2], models[0], 0.9, 7), atol=1e-8), "and 6.51 to 7: all before"
+    child = crossed(one, other, span, 0.8, 0.6)
+    assert np.allclose(vector(child), published(vector(one), vector(other), 0.6, 6), atol=1e-8)
+
+
+def test_parents_that_point_the_same_way_are_averaged_along_a_line() -> None:
+    products = np.ones((1, 2, 2))
+    first, second = np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])
+    assert angle(first, second, products) == 0.0
+    assert slerped(first, second, np.array([0.25]), 0.0).tolist() == [[0.75, 0.25]]
+    assert angle(first, second, np.zeros((1, 2, 2))) == 0.0, "models of zeros have no direction"
 
 
 def test_a_step_worked_by_hand() -> None:
     """Parents, mixture and split point are the draws of the searcher's generator, in the order of the paper."""
-    places = np.array([0.0, 0.3, 0.7, 1.0])
-    searcher = make("m2n2", Problem(4, 1, 1, STARTS, places=places), SearcherSettings(5, 3))
+    pool = expert_pool(3)
+    span = pool.span()
+    searcher = made(pool=pool, seed=3)
     first = searcher.ask()
-    assert [p.x.tolist() for p in first] == STARTS.tolist(), "the starts alone"
+    assert [p.recipe for p in first] == list(pool.alone)
     searcher.tell(told(first, RIGHT))
     random, resources = generator(3, "m2n2"), shared(RIGHT, 1.0)
     fitness, pairs = resources.sum(axis=1), []
@@ -70,13 +123,25 @@ def test_a_step_worked_by_hand() -> None:
             pairs.append((one, [k for k in range(3) if k != one][int(random.integers(2))]))
     for child, (one, other) in zip(searcher.ask(), pairs, strict=True):
         mix, split = random.random(2)
-        share = np.where(places < split, mix, 1 - mix)
-        assert np.allclose(child.x, (1 - share) * STARTS[one] + share * STARTS[other], atol=1e-12)
+        ends = np.array([0.0, 1.0, 3.0, 6.0, 10.0])
+        before = int(np.abs(ends - 10.0 * split).argmin())
+        share = np.where(np.arange(4) < before, mix, 1 - mix)[:, None]
+        between = angle(*(np.tile(np.eye(3)[row], (4, 1)) for row in (one, other)), span.products())
+        expected = np.zeros((4, 3))
+        expected[:, [one]] += np.sin((1 - share) * between) / np.sin(between)
+        expected[:, [other]] += np.sin(share * between) / np.sin(between)
+        assert child.recipe.sources == pool.experts
+        assert np.allclose(child.recipe.coefficients["weight"], expected, atol=1e-11)
         assert set(child.parents) == {f"1.{one}", f"1.{other}"}
 
 
+def test_models_that_are_not_merged_by_weights_alone_are_refused() -> None:
+    with pytest.raises(InputError, match=r"searcher m2n2 interpolates the weights of whole models.*method=linear"):
+        made(pool=replace(expert_pool(3), span=None))
+
+
 def test_the_member_with_the_least_fitness_leaves_and_whoever_misses_a_constraint_before_it() -> None:
-    searcher = make("m2n2", Problem(4, 1, 1, STARTS), SearcherSettings(5, 0, {"archive": 3}))
+    searcher = made(archive=3)
     searcher.tell(told(searcher.ask(), RIGHT))
     batch = searcher.ask()
     lone = np.array([[0.0, 0.0, 0.0, 1.0]] + [[1.0, 0.0, 0.0, 0.0]] * 4)
@@ -87,8 +152,19 @@ def test_the_member_with_the_least_fitness_leaves_and_whoever_misses_a_constrain
     assert searcher.ids == ["1.0", "1.2", "2.0"]
 
 
+def test_survivors_are_the_members_that_the_searcher_is_left_with() -> None:
+    random, searcher, scores, ids = np.random.default_rng(0), made(archive=4), list[np.ndarray](), list[str]()
+    for _ in range(6):
+        proposals = searcher.ask()
+        own = (random.random((len(proposals), 4)) > 0.5).astype(float)
+        ids += [one.id for one in proposals]
+        scores += list(own)
+        searcher.tell(told(proposals, own))
+    assert [ids[row] for row in survivors(scores, [0.0] * len(scores), 1.0, 4)] == searcher.ids
+
+
 def test_scores_of_other_items_or_none_are_refused() -> None:
-    searcher = make("m2n2", Problem(4, 1, 1, STARTS), SearcherSettings())
+    searcher = made()
     proposals = searcher.ask()
     for scores in ([None] * 3, [np.ones(4), np.ones(4), np.ones(5)]):
         with pytest.raises(RuntimeError, match="must be told the scores of the same items"):
@@ -96,12 +172,6 @@ def test_scores_of_other_items_or_none_are_refused() -> None:
                 [Observation(p.id, np.zeros(1), np.zeros(1), scores=s) for p, s in zip(proposals, scores, strict=True)]
             )
     searcher.tell(told(proposals, RIGHT))
-
-
-def test_genes_have_the_places_of_their_groups() -> None:
-    assert gene_places(space("model")).tolist() == [0.5, 0.5]
-    layers = [int(label.split("layer ")[1].split()[0]) for label in space("layer").labels]
-    assert gene_places(space("layer")) == pytest.approx(np.array(layers) / 3)
 
 
 def test_in_a_search_scores_are_the_answers_to_the_items_of_the_objective(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ from evomerge.analysis import Sums
 from evomerge.contracts.watching import raised
 from evomerge.options import Option
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe, Source
-from evomerge.search.searchers import Array, ExpertPool, Proposal, Push, Pushes
+from evomerge.search.searchers import Array, ExpertPool, ModelSpan, Proposal, Push, Pushes
 
-__all__ = ["Trace", "Unseeded", "disturbed", "expert_pool", "identical", "other_values", "pushes", "refused"]
+__all__ = ["Trace", "Unseeded", "average", "disturbed", "expert_pool", "identical", "other_values", "pushes", "refused"]
+
+_PARTS = 4  # of a model of the pool
 
 Trace = list[tuple[str, bytes, tuple[str, ...]]]
 
@@ -36,10 +38,23 @@ def expert_pool(count: int = 6, numel: int = 40) -> ExpertPool:
         weight = np.array([shares])
         return Recipe("linear", {}, tuple(sources), None, ParameterGroups((Group("all"),)), {"weight": weight})
 
+    def summed(weights: Array) -> Recipe:
+        groups = ParameterGroups(tuple(Group(f"part {part}") for part in range(len(weights))))
+        return Recipe("linear", {"normalise": "none"}, experts, None, groups, {"weight": weights})
+
+    parts = deltas.reshape(count, _PARTS, -1).transpose(1, 0, 2)
+    span = ModelSpan(np.arange(1.0, _PARTS + 1.0), lambda: parts @ parts.transpose(0, 2, 1), summed)
     family = np.arange(count) % 2
     cosines = np.where(family[:, None] == family, 0.97, 0.6)
     return ExpertPool(
-        experts, tuple(merge([expert], [1.0]) for expert in experts), merge, None, True, lambda: sums, lambda: cosines
+        experts,
+        tuple(merge([expert], [1.0]) for expert in experts),
+        merge,
+        None,
+        True,
+        lambda: sums,
+        lambda: cosines,
+        lambda: span,
     )
 
 
@@ -55,6 +70,13 @@ def pushes(n_obj: int) -> Pushes:
         return Recipe("linear", {}, (CheckpointRef("pushed"),), None, groups, {"point": np.clip(moved, 0.0, 1.0)})
 
     return Pushes(make, tuple(range(n_obj)))
+
+
+def average(members: Sequence[Array | Recipe], weights: Sequence[float]) -> Recipe:
+    """The average of the models of genomes and recipes."""
+    groups = ParameterGroups((Group("all"),))
+    named = [CheckpointRef(one.tobytes().hex()) if not isinstance(one, Recipe) else one for one in members]
+    return Recipe("linear", {}, tuple(named), None, groups, {"weight": np.array([weights])})
 
 
 def _digest(proposal: Proposal) -> str:

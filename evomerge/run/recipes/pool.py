@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from evomerge.options import model_numbers
 from evomerge.recipe import ModelRef, Recipe, Source, Tokenizer
 from evomerge.run.likeness import comparable, sums_of
 from evomerge.run.recipes.starts import at_shares
-from evomerge.search.searchers import ExpertPool
+from evomerge.search.searchers import ExpertPool, ModelSpan
 
 __all__ = ["expert_pool"]
 
@@ -29,6 +29,7 @@ def expert_pool(
     checkpoints: Checkpoints,
     base: ModelRef | None,
     alone: Mapping[ModelRef, Recipe],
+    span: Callable[[], ModelSpan] | None = None,
 ) -> ExpertPool:
     """The pool of a search.
 
@@ -38,6 +39,7 @@ def expert_pool(
         checkpoints: All models, opened.
         base: The base, also where the method itself takes none.
         alone: The experts, and each alone as a baseline.
+        span: Gives their weighted sums; None where the method does more than add weights.
 
     Raises:
         InputError: If there is nothing to choose, or recipes of some experts cannot be made or compared.
@@ -66,7 +68,7 @@ def expert_pool(
 
     weighted = "model:0" in method.starts(2, template.options)
     return ExpertPool(
-        experts, tuple(alone.values()), merge, most, weighted, sums if base is not None else None, cosines
+        experts, tuple(alone.values()), merge, most, weighted, sums if base is not None else None, cosines, span
     )
 
 

@@ -38,7 +38,7 @@ def problems(config: RunConfig, method: MergeMethod) -> list[str]:
     merged = count > 2 or last.merges  # in some later round
     refused = {
         "mode": (config.asynchronous, "a round ends with a batch, and an asynchronous search has none"),
-        "searcher": (spec.recipes, f"{spec.name} makes recipes of recipes itself; choose a searcher of weights"),
+        "searcher": (spec.recipes, f"{spec.name} merges what it has found itself; choose a searcher of weights"),
         "recipe": (config.recipe is not None, "the numbers of one recipe are searched, which has its own models"),
         "genome.layers": (first.layers != KEPT, "elites would have lost other layers each"),
         "genome.weights": (config.genome.weights != FREE, "the rule is of models in an order, which elites have not"),

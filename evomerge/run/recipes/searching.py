@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from evomerge.methods import MergeMethod
 from evomerge.run import paths
 from evomerge.run.recipes.pool import expert_pool
 from evomerge.run.recipes.space import baselines
+from evomerge.run.recipes.span import SUMMED, model_span
 from evomerge.run.run_config import RunConfig, child_seed
 from evomerge.search import ExpertPool, Problem, SearcherSettings, make, searchers
 from evomerge.store import RunStore
@@ -41,7 +43,8 @@ def pool_of(config: RunConfig, spec: GenomeSpec, method: MergeMethod, checkpoint
     names = expert_names([expert.label for expert in experts])
     alone = {expert: known[name] for expert, name in zip(experts, names, strict=True)}
     try:
-        return expert_pool(spec, method, checkpoints, base, alone)
+        span = functools.partial(model_span, config, spec, checkpoints, experts) if method.name == SUMMED else None
+        return expert_pool(spec, method, checkpoints, base, alone, span)
     except InputError as error:
         raise InputError([f"searcher {config.searcher.name}: {problem}" for problem in error.problems]) from error
 
@@ -82,11 +85,11 @@ def _misplaced(config: RunConfig) -> list[str]:
         config.start_temperature is not None or config.start_sensitivity
     ):
         return ["start_temperature, start_sensitivity: paths through models as they are have no weights of models"]
-    name = config.searcher.name
+    name, problems = config.searcher.name, list[str]()
     if searchers.load(name).items and not config.allocation.plain:
-        return [f"allocation: searcher {name} compares scores of single items, so all are asked; leave allocation out"]
+        problems = [f"allocation: searcher {name} compares scores of single items, so all are asked; leave it out"]
     if not searchers.load(name).recipes:
-        return []
+        return problems
     instead = "leave it out, or choose a searcher of coefficients, such as cmaes"
     starts = {
         "start_temperature": config.start_temperature,
@@ -94,8 +97,8 @@ def _misplaced(config: RunConfig) -> list[str]:
         "start_from": config.start_from,
     }
     if config.genome.layers != KEPT:
-        return [f"genome.layers: searcher {name} proposes models alone, with all of their layers; {instead}"]
-    problems = [
+        return [*problems, f"genome.layers: searcher {name} proposes models alone, with all of their layers; {instead}"]
+    problems += [
         f"{key}: searcher {name} starts from each model alone and takes no other start; {instead}"
         for key, value in starts.items()
         if value is not None

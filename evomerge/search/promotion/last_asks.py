@@ -98,7 +98,8 @@ class LastAsks:
 
 def recommendations(plan: SearchPlan, searcher: Searcher | None) -> list[Recipe]:
     """Recipes that a searcher recommends; none where it makes no recommendations."""
-    return [plan.genome.decode(x) for x in searcher.recommend()] if isinstance(searcher, Recommends) else []
+    found = searcher.recommend() if isinstance(searcher, Recommends) else ()
+    return [one if isinstance(one, Recipe) else plan.genome.decode(one) for one in found]
 
 
 def tuned(criteria: Criteria, scaled: Mapping[str, Evaluation]) -> str | None:

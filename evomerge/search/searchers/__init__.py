@@ -24,6 +24,9 @@ from functools import partial
 
 from evomerge.errors import InputError
 from evomerge.registry import Registry
+from evomerge.search.searchers._shared.archives.averages import average_of
+from evomerge.search.searchers._shared.archives.pushes import Push, Pushes, pushed
+from evomerge.search.searchers._shared.archives.record import CellRecord
 from evomerge.search.searchers._shared.generational import Generational, Parents
 from evomerge.search.searchers._shared.initial_population import generator, initial_population
 from evomerge.search.searchers._shared.pool import ExpertPool
@@ -39,7 +42,7 @@ from evomerge.search.searchers._shared.protocol import (
     SearcherFactory,
     Selection,
 )
-from evomerge.search.searchers._shared.pushes import Push, Pushes, pushed
+from evomerge.search.searchers._shared.span import ModelSpan
 from evomerge.search.searchers._shared.spec import ANY, ONE, SEVERAL, SearcherSettings, SearcherSpec
 from evomerge.search.searchers._shared.steady import Steady
 
@@ -49,8 +52,10 @@ __all__ = [
     "SEVERAL",
     "Array",
     "Bounded",
+    "CellRecord",
     "ExpertPool",
     "Generational",
+    "ModelSpan",
     "Observation",
     "Paced",
     "Parents",
@@ -65,6 +70,7 @@ __all__ = [
     "SearcherSpec",
     "Selection",
     "Steady",
+    "average_of",
     "factory",
     "fitting",
     "generator",

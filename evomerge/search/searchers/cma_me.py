@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from evomerge.options import Option
-from evomerge.search.searchers._shared.elites import measures_of
+from evomerge.search.searchers._shared.archives.elites import measures_of
 from evomerge.search.searchers._shared.generational import Generational, Parents
 from evomerge.search.searchers._shared.initial_population import generator
 from evomerge.search.searchers._shared.protocol import Array, Observation, Problem, Searcher, Selection

@@ -15,7 +15,11 @@ mutation               of every matrix but norms ``U diag(u s) V^T`` of     the 
                                                                             best of all in it
 ancestors' mutations   kept in the weights                                  the ``kept`` heaviest; of others the mean
 archive                15 cells a measure                                   ``cells``
-final model            mean of elites weighted by their scores              not made: the archives are the result
+final model            deltas of each archive's best elite, weighted by     the same models with the same weights, as a
+                       the softmax of their scores in its objective         mean of whole models: weights that add up
+                                                                            to 1 make both the same. It is recommended,
+                                                                            so scored on the search items, compared and
+                                                                            confirmed beside the elites
 =====================  ===================================================  =========================================
 
 ``mutation=genes`` is ours, for methods without a base: Gaussian noise on genes instead.
@@ -28,13 +32,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evomerge.analysis.grid import views
+from evomerge.analysis.diversity.grid import views
 from evomerge.errors import InputError
 from evomerge.options import Option
-from evomerge.search.searchers._shared.elites import Elite, Elites, measures_of
+from evomerge.recipe import Recipe
+from evomerge.search.searchers._shared.archives.elites import Elite, Elites, measures_of
+from evomerge.search.searchers._shared.archives.pushes import Push, forgotten
 from evomerge.search.searchers._shared.initial_population import generator, initial_population
 from evomerge.search.searchers._shared.protocol import Array, Observation, Problem, Proposal, Searcher, Selection
-from evomerge.search.searchers._shared.pushes import Push, forgotten
 from evomerge.search.searchers._shared.ranking import Rank, ranks
 from evomerge.search.searchers._shared.spec import SEVERAL, SearcherSettings, SearcherSpec
 from evomerge.search.searchers._shared.turns import Turns, columns
@@ -51,6 +56,13 @@ class _Body:
 
     x: Array
     pushes: tuple[Push, ...] = ()
+
+
+def softmax(scores: Array) -> Array:
+    """Exponentials of scores over their sum, ``(n,)``."""
+    powers = np.exp(scores - scores.max())
+    found: Array = powers / powers.sum()
+    return found
 
 
 def appeal(scores: Array) -> Array:
@@ -87,6 +99,7 @@ class CycleQD:
         self._views = views(problem.n_obj, problem.n_measures)
         self.archives = [Elites(problem.grid.over(axes)) for axes in self._views]
         self._pushes = problem.pushes if settings.options["mutation"] == "svd" else None
+        self._average = problem.average
         self._options = settings.options
         self._population = settings.population or len(first)
         self._left = first
@@ -111,10 +124,8 @@ class CycleQD:
         return proposals
 
     def _with_pushes(self, proposal: Proposal, body: _Body) -> Proposal:
-        if not body.pushes or self._pushes is None:
-            return proposal
-        recipe = self._pushes.make(body.x, body.pushes, self._options["size"])
-        return Proposal(proposal.id, None, recipe, proposal.parents)
+        made = self._decoded(body)
+        return Proposal(proposal.id, None, made, proposal.parents) if isinstance(made, Recipe) else proposal
 
     def _child(self) -> tuple[_Body, tuple[str, ...]]:
         """A child of two elites, pushed towards the expert of the objective whose turn it is."""
@@ -174,6 +185,24 @@ class CycleQD:
         assert measures is not None
         return measures[list(axes)]
 
+    def recommend(self) -> Sequence[Recipe]:
+        """The mean of each archive's best elite, weighted by the softmax of their scores in its objective."""
+        archives = [archive for archive in self.archives if len(archive)]
+        if self._average is None or len(archives) < len(self.archives):
+            return ()
+        best = [min(archive.parents, key=lambda elite: elite.rank) for archive in archives]
+        shares = softmax(-np.array([elite.rank[1] for elite in best]))
+        weights: dict[str, float] = {}
+        for elite, share in zip(best, shares.tolist(), strict=True):
+            weights[elite.id] = weights.get(elite.id, 0.0) + share
+        return [self._average([self._decoded(self._bodies[id]) for id in weights], list(weights.values()))]
+
+    def _decoded(self, body: _Body) -> Array | Recipe:
+        """A genome, or the recipe of one with pushes."""
+        if not body.pushes or self._pushes is None:
+            return body.x
+        return self._pushes.make(body.x, body.pushes, self._options["size"])
+
     def selection(self) -> Selection:
         """Every elite of any archive is kept."""
         return Selection(tuple(dict.fromkeys(id for archive in self.archives for id in archive.ids)))
@@ -204,7 +233,8 @@ def make(problem: Problem, settings: SearcherSettings) -> Searcher:
 
 SEARCHER = SearcherSpec(
     name="cycleqd",
-    title="CycleQD's cyclic archives, crossover of deltas and SVD mutation (Kuroki et al. 2025, arXiv:2410.14735)",
+    title="CycleQD: cyclic archives, crossover of deltas, SVD mutation, a mean of the best (Kuroki et al. 2025, "
+    "arXiv:2410.14735)",
     objectives=SEVERAL,
     constraints="native",
     handling="feasible before infeasible, then less violation, in every cell; children are of feasible elites",

@@ -8,18 +8,21 @@ resource       ``F(x, j) = s(x, j) / z_x^alpha``, ``z_x`` the sum   the same, ov
 fitness        sum of ``F(x, j)`` over items                        the same
 parents        the first by fitness, the second by the sum of       the same; of feasible members, if any are; where
                ``max(0, F(x, B) - F(x, A))``                        the sum is 0 for all, any other member
-crossover      SLERP of whole parameter vectors, of m before a      means of genomes with the same weights, before and
-               split point of the vector and 1 - m after it         after a split point among the genome's groups;
-                                                                    models of one base are so close that SLERP is the
-                                                                    mean (its own rule from an angle of 1e-6 on)
+crossover      SLERP of whole parameter vectors, the angle being    the same angle and the same weights. The vector's
+               that between both; m of the second parent before a   order is that of depth, and the split point lies
+               split point of the vector and 1 - m after it, both   between two parts, of which each layer's attention,
+               drawn uniformly                                      MLP and norms are one: the nearest end of one
+child          a vector in memory, rounded as the parents were      a weighted sum of the models, see below
 replacement    the child joins, z is computed anew, and the         the same, child after child of a batch
                member with the least fitness of all leaves
-first members  the models that are merged; from scratch drawn       the distinct starts, the models alone among them;
-                                                                    drawn where there is no more than one
-mutation       N(0, 0.01) on weights, from scratch only             ``noise`` on genes, none by default
+first members  the models that are merged; from scratch drawn       each model alone
+mutation       N(0, 0.01) on weights, from scratch only             none
 =============  ===================================================  ==================================================
 
-Where genes belong to all groups alike they lie in the middle, so a genome without depth is split at no gene.
+SLERP of two weighted sums of models is a weighted sum of models: its factors follow from the angle between both, and
+the angle from the inner products of the models in every part, which are measured once. So a child of any generation is
+one recipe of the models themselves, ``linear`` with weights for every part, and what its merge rounds is rounded once.
+Frozen parts are the reference model's, and count in no angle.
 """
 
 from __future__ import annotations
@@ -28,80 +31,75 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evomerge.analysis.diversity.competition import attraction, leaving, shared
+from evomerge.errors import InputError
 from evomerge.options import Option
+from evomerge.recipe import Recipe
 from evomerge.search.searchers._shared.generational import Generational, Parents
-from evomerge.search.searchers._shared.initial_population import generator, initial_population
+from evomerge.search.searchers._shared.initial_population import generator
+from evomerge.search.searchers._shared.pool import ExpertPool
 from evomerge.search.searchers._shared.protocol import Array, Observation, Problem, Searcher
+from evomerge.search.searchers._shared.span import ModelSpan, angle, slerped
 from evomerge.search.searchers._shared.spec import ONE, SearcherSettings, SearcherSpec
-from evomerge.search.searchers._shared.variation import reflected
 
-__all__ = ["M2N2", "SEARCHER", "attraction", "crossed", "shared"]
-
-
-def shared(scores: Array, alpha: float) -> Array:
-    """The part of each item that each member gets, ``(members, items)``.
-
-    Args:
-        scores: Scores of items, 0 or more, ``(members, items)``.
-        alpha: How far members share; 0: not.
-    """
-    total = scores.sum(axis=0)
-    found: Array = scores / np.where(total > 0.0, total, 1.0) ** alpha
-    return found
+__all__ = ["M2N2", "SEARCHER", "crossed"]
 
 
-def attraction(resources: Array, first: int) -> Array:
-    """The sum over items of how much more each member gets than a first one, ``(members,)``."""
-    found: Array = np.maximum(resources - resources[first], 0.0).sum(axis=1)
-    return found
-
-
-def crossed(first: Array, second: Array, places: Array, split: float, mix: float) -> Array:
-    """The child of two genomes: ``mix`` of the second before the split point, ``1 - mix`` of it from there on.
+def crossed(first: Array, second: Array, span: ModelSpan, split: float, mix: float) -> Array:
+    """The child of two models: SLERP to ``mix`` of the second before the split point, to ``1 - mix`` from there on.
 
     Args:
-        first: ``(n_var,)``.
-        second: ``(n_var,)``.
-        places: Place of each gene in the model, 0 to 1.
-        split: The same of the split point.
+        first: Weights of the first, ``(parts, models)``.
+        second: The same of the second.
+        span: What they are weights of.
+        split: Place of the split point among all parameters, 0 to 1; the nearest end of a part is taken.
         mix: 0 to 1.
     """
-    share = np.where(places < split, mix, 1.0 - mix)
-    return (1.0 - share) * first + share * second
+    ends = np.concatenate([[0.0], np.cumsum(span.sizes)])
+    before = int(np.abs(ends - split * ends[-1]).argmin())
+    share = np.where(np.arange(len(span.sizes)) < before, mix, 1.0 - mix)
+    return slerped(first, second, share, angle(first, second, span.products()))
 
 
 class M2N2(Generational):
-    """Keeps an archive of genomes with their scores of items; a batch is children of the archive as it is.
+    """Keeps an archive of models with their scores of items; a batch is children of the archive as it is.
 
     Args:
-        problem: What it is made for, of one objective, with the places of genes.
-        first: The first members, ``(n, n_var)``.
+        pool: The models.
+        span: Their weighted sums.
         settings: Complete.
-        random: Its random numbers.
+
+    Attributes:
+        ids: Proposals of the members, in the order of their joining.
+        weights: The weights of each, ``(parts, models)``.
+        scores: Its scores of items, ``(items,)``.
+        missed: By how much it misses the constraints.
     """
 
-    def __init__(self, problem: Problem, first: Array, settings: SearcherSettings, random: np.random.Generator) -> None:
+    def __init__(self, pool: ExpertPool, span: ModelSpan, settings: SearcherSettings) -> None:
         super().__init__("m2n2")
-        self._first: Array | None = first
-        self._population = settings.population or len(first)
+        self._pool = pool
+        self._span = span
+        self._population = settings.population or len(pool.experts)
         self._options = settings.options
-        self._places = problem.places if problem.places is not None else np.linspace(0.0, 1.0, problem.n_var)
-        self._random = random
-        self._asked: Array = first
+        self._random = generator(settings.seed, "m2n2")
+        self._asked: list[Array] = []
         self._scores: dict[str, Array] = {}  # of the batch that is told
         self.ids: list[str] = []
-        self.genomes: list[Array] = []
+        self.weights: list[Array] = []
         self.scores: list[Array] = []
         self.missed: list[float] = []
 
-    def propose(self) -> tuple[Array, Parents]:
-        """The first members, then children."""
-        if self._first is not None:
-            self._asked, self._first = self._first, None
-            return self._asked, ()
+    def propose(self) -> tuple[Sequence[Recipe], Parents]:
+        """Each model alone, then children."""
+        if not self._asked:
+            parts, count = len(self._span.sizes), len(self._pool.experts)
+            self._asked = [np.tile(unit, (parts, 1)) for unit in np.eye(count)]
+            return self._pool.alone, ()
         pairs = self._pairs()
-        self._asked = np.array([self._child(self.genomes[one], self.genomes[other]) for one, other in pairs])
-        return self._asked, [tuple(dict.fromkeys((self.ids[one], self.ids[other]))) for one, other in pairs]
+        self._asked = [self._child(self.weights[one], self.weights[other]) for one, other in pairs]
+        parents = [tuple(dict.fromkeys((self.ids[one], self.ids[other]))) for one, other in pairs]
+        return [self._span.make(weights) for weights in self._asked], parents
 
     def _pairs(self) -> list[tuple[int, int]]:
         """The parents of a batch: feasible members, those that miss least where there are none.
@@ -130,9 +128,7 @@ class M2N2(Generational):
 
     def _child(self, first: Array, second: Array) -> Array:
         mix, split = self._random.random(2)
-        x = crossed(first, second, self._places, split, mix)
-        noise = self._options["noise"]
-        return reflected(x + noise * self._random.standard_normal(len(x))) if noise else np.clip(x, 0.0, 1.0)
+        return crossed(first, second, self._span, split, mix)
 
     def tell(self, observations: Sequence[Observation]) -> None:
         """All values of the last batch, with scores of items; see `Searcher.tell`.
@@ -148,35 +144,36 @@ class M2N2(Generational):
 
     def learn(self, ids: Sequence[str], F: Array, G: Array) -> None:
         """Each joins in turn, and whoever is worst then leaves."""
-        for id, x, missed in zip(ids, self._asked, np.maximum(G, 0.0).sum(axis=1).tolist(), strict=True):
+        for id, weights, missed in zip(ids, self._asked, np.maximum(G, 0.0).sum(axis=1).tolist(), strict=True):
             self.ids.append(id)
-            self.genomes.append(x)
+            self.weights.append(weights)
             self.scores.append(self._scores[id])
             self.missed.append(missed)
             if len(self.ids) > self._options["archive"]:
-                self._leave(self._worst())
-
-    def _worst(self) -> int:
-        """Who misses constraints by most; where nobody does, who has the least fitness, of equal ones the last."""
-        fitness = shared(np.array(self.scores), self._options["alpha"]).sum(axis=1)
-        order = list(zip((-missed for missed in self.missed), fitness.tolist(), strict=True))
-        return len(order) - 1 - order[::-1].index(min(order))
+                self._leave(leaving(self.scores, self.missed, self._options["alpha"]))
 
     def _leave(self, place: int) -> None:
-        for column in (self.ids, self.genomes, self.scores, self.missed):
+        for column in (self.ids, self.weights, self.scores, self.missed):
             del column[place]  # type: ignore[attr-defined]
 
 
 def make(problem: Problem, settings: SearcherSettings) -> Searcher:
-    """Makes the searcher."""
-    rows = np.unique(problem.starts, axis=0, return_index=True)[1]
-    first = problem.starts[np.sort(rows)] if len(rows) > 1 else initial_population(problem, settings)
-    return M2N2(problem, first, settings, generator(settings.seed, "m2n2"))
+    """Makes the searcher.
+
+    Raises:
+        InputError: If the search does more with its models than to add up their weights, or fixes some.
+    """
+    if problem.pool is None or problem.pool.span is None:
+        raise InputError(
+            "searcher m2n2 interpolates the weights of whole models, whatever a method would do with them: write "
+            "method=linear, or choose another searcher"
+        )
+    return M2N2(problem.pool, problem.pool.span(), settings)
 
 
 SEARCHER = SearcherSpec(
     name="m2n2",
-    title="M2N2: competition for items, attraction, split points (Abrantes et al. 2025, arXiv:2508.16204)",
+    title="M2N2: competition for items, attraction, SLERP with a split point (Abrantes et al. 2025, arXiv:2508.16204)",
     objectives=ONE,
     constraints="native",
     handling="who misses constraints by most leaves the archive first; parents are feasible, if any are",
@@ -184,8 +181,8 @@ SEARCHER = SearcherSpec(
     options={
         "archive": Option(20, None, int, "members of the archive", 2, 1000),
         "alpha": Option(1.0, None, float, "how far members share what an item gives; 0: not at all", 0.0, 4.0),
-        "noise": Option(0.0, None, float, "standard deviation of noise on the genes of a child", 0.0, 1.0),
     },
     whole="it is told the scores of items batch by batch",
+    recipes=True,
     items=True,
 )

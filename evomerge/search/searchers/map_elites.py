@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evomerge.options import Option
-from evomerge.search.searchers._shared.elites import Elite, Elites, measures_of
+from evomerge.search.searchers._shared.archives.elites import Elite, Elites, measures_of
 from evomerge.search.searchers._shared.initial_population import generator, initial_population
 from evomerge.search.searchers._shared.protocol import Array, Observation, Problem, Searcher, Selection
 from evomerge.search.searchers._shared.ranking import ranks

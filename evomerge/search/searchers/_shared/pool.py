@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from evomerge.analysis import Sums
 from evomerge.errors import InputError
 from evomerge.recipe import Recipe, Source
+from evomerge.search.searchers._shared.span import ModelSpan
 
 __all__ = ["ExpertPool", "MakeRecipe"]
 
@@ -45,6 +46,8 @@ class ExpertPool:
         sums: Gives inner products of the experts' deltas over all tensors; None where there is no base. Every weight is
             read at the first call.
         cosines: Gives the mean cosine between columns of the experts' weights, ``(n, n)``; the same holds.
+        span: Gives their weighted sums, whose parts may have weights of their own; None where the method does more than
+            add weights. An `InputError` says what of the search does not go with them.
     """
 
     experts: tuple[Source, ...]
@@ -54,6 +57,7 @@ class ExpertPool:
     weighted: bool = True
     sums: Callable[[], Sums] | None = None
     cosines: Callable[[], NDArray[np.float64]] | None = None
+    span: Callable[[], ModelSpan] | None = None
 
     def __post_init__(self) -> None:
         """Refuses a single expert."""

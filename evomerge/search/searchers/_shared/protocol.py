@@ -9,10 +9,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.analysis.grid import Grid
+from evomerge.analysis.diversity.grid import Grid
 from evomerge.recipe import Recipe
+from evomerge.search.searchers._shared.archives.averages import Average
+from evomerge.search.searchers._shared.archives.pushes import Pushes
 from evomerge.search.searchers._shared.pool import ExpertPool
-from evomerge.search.searchers._shared.pushes import Pushes
 
 __all__ = [
     "Array",
@@ -43,7 +44,7 @@ class Problem:
         pushes: Random steps towards experts, for searchers that mutate by them; None where there is no base.
         reach: Gives how far each gene moves the merge in the space of weights, over what is usual, ``(n_var,)``; None
             where that is not known. Every weight is read at the first call.
-        places: Place of each gene among the genome's groups, 0 to 1, ``(n_var,)``; None where unknown.
+        average: Makes weighted averages of candidates, for searchers that return one; None where these cannot be made.
     """
 
     n_var: int
@@ -54,7 +55,7 @@ class Problem:
     pool: ExpertPool | None = None
     pushes: Pushes | None = None
     reach: Callable[[], Array] | None = None
-    places: Array | None = None
+    average: Average | None = None
 
     def __post_init__(self) -> None:
         """Gives the starts their shape."""
@@ -180,8 +181,11 @@ class Searcher(Protocol):
 class Recommends(Protocol):
     """A searcher that knows better than its best observation what to take, such as the mean that it samples around."""
 
-    def recommend(self) -> Array:
-        """Genomes that it would return now, ``(k, n_var)`` in [0, 1]; ``k`` may be 0. Asking changes nothing."""
+    def recommend(self) -> Array | Sequence[Recipe]:
+        """Genomes that it would return now, ``(k, n_var)`` in [0, 1], or recipes; there may be none.
+
+        Asking changes nothing.
+        """
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from evomerge.analysis.grid import Grid, elites, views
+from evomerge.analysis.diversity.grid import Grid, elites, views
 
 
 def test_cells_are_of_equal_size_and_the_outermost_ones_hold_what_lies_beyond() -> None:

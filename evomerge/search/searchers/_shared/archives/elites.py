@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evomerge.analysis.grid import Cell, Grid
+from evomerge.analysis.diversity.grid import Cell, Grid
 from evomerge.search.searchers._shared.protocol import Array, Observation
 from evomerge.search.searchers._shared.ranking import Rank
 

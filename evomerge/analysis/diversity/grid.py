@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Cell", "Grid", "elites", "views"]
+__all__ = ["Cell", "Grid", "elites", "spread", "views"]
 
 Cell = tuple[int, ...]
 """The place of a cell along each measure, from 0."""
@@ -78,6 +78,37 @@ def elites(grid: Grid, measures: ArrayLike, values: ArrayLike) -> dict[Cell, int
         if cell not in found or scores[row] < scores[found[cell]]:
             found[cell] = row
     return found
+
+
+def spread(cells: Sequence[Cell], values: ArrayLike, limit: int) -> list[int]:
+    """Chooses elites that lie far apart and are good: the best, and the best of each region around those furthest off.
+
+    The centres of the regions are chosen one after the other, the best elite first, then whatever lies furthest from
+    those chosen; each elite belongs to the nearest centre.
+
+    Args:
+        cells: The cell of each elite.
+        values: Less is better, ``(n,)``; of equal ones the first counts as better.
+        limit: How many to take at most.
+
+    Returns:
+        Rows, ascending.
+    """
+    if len(cells) <= limit:
+        return list(range(len(cells)))
+    if limit < 1:
+        return []
+    scores, places = np.asarray(values, dtype=np.float64), np.array(cells, dtype=np.float64)
+    centres = [int(scores.argmin())]
+    gaps = np.linalg.norm(places - places[centres[0]], axis=1)
+    region = np.zeros(len(cells), dtype=int)
+    while len(centres) < limit:
+        centres.append(int(gaps.argmax()))
+        own = np.linalg.norm(places - places[centres[-1]], axis=1)
+        region = np.where(own < gaps, len(centres) - 1, region)
+        gaps = np.minimum(gaps, own)
+    best = [min(np.flatnonzero(region == number).tolist(), key=scores.__getitem__) for number in range(limit)]
+    return sorted(best)
 
 
 def views(n_obj: int, n_measures: int) -> list[tuple[int, ...]]:

@@ -1,0 +1,1 @@
+"""Parts of searchers that keep archives of elites."""
