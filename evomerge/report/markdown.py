@@ -119,7 +119,7 @@ def _archives(facts: Facts) -> list[str]:
         over = ", ".join(code(measure.label) for measure in archive.measures)
         lines.append(
             f"Best {code(archive.objective.label)} over {over}: "
-            f"{len(archive.elites)} of {count(archive.cells, 'cell')}."
+            f"{len(archive.elites)} of {count(archive.cells, 'cell')}, {archive.confirmed} confirmed on held-out items."
         )
         ordered = sorted(archive.elites, key=archive.share, reverse=True)
         rows = [
@@ -127,7 +127,7 @@ def _archives(facts: Facts) -> list[str]:
                 code(elite.name),
                 score(elite.quality, archive.unit),
                 *(score(value, unit) for value, unit in zip(elite.measures, archive.units, strict=True)),
-                "–" if elite.held_out is None else score(elite.held_out, archive.unit),
+                *("–" if fresh is None else score(fresh, archive.unit) for fresh in (elite.selection, elite.held_out)),
             ]
             for elite in ordered[:_MOST_ELITES]
         ]
@@ -135,6 +135,7 @@ def _archives(facts: Facts) -> list[str]:
             "elite",
             f"{code(archive.objective.label)} search",
             *(code(m.label) for m in archive.measures),
+            "selection",
             "held-out",
         ]
         left = len(ordered) - len(rows)

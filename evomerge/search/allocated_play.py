@@ -24,7 +24,7 @@ from evomerge.search.criteria import Criteria
 from evomerge.search.front import Front
 from evomerge.search.plan import SearchPlan
 from evomerge.search.play import Played, recipe_of
-from evomerge.search.searchers import Observation, Proposal, Searcher, Selection
+from evomerge.search.searchers import CellRecord, Observation, Proposal, Searcher, Selection
 from evomerge.store import ESTIMATES, PROXIES, RunStore
 
 __all__ = ["AllocatedPlay"]
@@ -52,6 +52,7 @@ class AllocatedPlay:
         self._plan = plan
         self._evaluator = evaluator
         self._criteria = criteria
+        self._cells = CellRecord.of(criteria.grid, len(criteria.objectives))
         self._baselines = {name: e for name, e in baselines.items() if e.error is None}
         self._allocator = Allocator(plan.allocation, plan.items["search"], plan.clusters)
         keys = keys_of(plan.objectives, plan.measures)
@@ -254,9 +255,11 @@ class AllocatedPlay:
         return replace(played, observations=observations, told=kept)
 
     def improved(self, played: Played) -> bool:
-        """Makes the front anew, as all values move; whether a new candidate is on it."""
+        """Makes the front anew, as all values move; whether a new candidate is on it, or improves the archive."""
         self.front = Front(self._criteria)
         self.front.extend(self.current(list(self._candidates.values())))
+        if self._cells is not None:
+            return self._cells.add(played.observations)
         members = {member.digest for member in self.front.members()}
         return any(evaluation.digest in members for evaluation in played.new)
 

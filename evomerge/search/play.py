@@ -17,7 +17,7 @@ from evomerge.search.batch_evaluator import BatchEvaluator
 from evomerge.search.criteria import Criteria
 from evomerge.search.front import Front
 from evomerge.search.plan import SearchPlan
-from evomerge.search.searchers import Observation, Proposal, Searcher
+from evomerge.search.searchers import CellRecord, Observation, Proposal, Searcher
 from evomerge.store import RunStore
 
 __all__ = ["PlainPlay", "Play", "Played", "recipe_of"]
@@ -71,7 +71,7 @@ class Play(Protocol):
         ...
 
     def improved(self, played: Played) -> bool:
-        """Brings the front up to date with a batch; whether new candidates improved it."""
+        """Brings the front up to date with a batch; whether new candidates improved it, or the archive of elites."""
         ...
 
     def current(self, candidates: Sequence[Evaluation]) -> list[Evaluation]:
@@ -112,6 +112,7 @@ class PlainPlay:
         self, plan: SearchPlan, evaluator: BatchEvaluator, criteria: Criteria, baselines: Mapping[str, Evaluation]
     ) -> None:
         self.front = Front(criteria)
+        self._cells = CellRecord.of(criteria.grid, len(criteria.objectives))
         self._plan = plan
         self._evaluator = evaluator
         self._criteria = criteria
@@ -157,7 +158,8 @@ class PlainPlay:
 
     def improved(self, played: Played) -> bool:
         """Adds the new candidates to the front; see `Play.improved`."""
-        return self.front.extend(played.new)
+        improved = self.front.extend(played.new)
+        return improved if self._cells is None else self._cells.add(played.observations)
 
     def current(self, candidates: Sequence[Evaluation]) -> list[Evaluation]:
         """The evaluations as they are."""

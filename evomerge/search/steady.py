@@ -25,7 +25,7 @@ from evomerge.search.events import Asked, Event, Told
 from evomerge.search.front import Front
 from evomerge.search.plan import SearchPlan
 from evomerge.search.play import recipe_of
-from evomerge.search.searchers import Observation, Proposal, Searcher
+from evomerge.search.searchers import CellRecord, Observation, Proposal, Searcher
 from evomerge.store import Turn
 
 __all__ = ["SteadySearch"]
@@ -79,6 +79,7 @@ class SteadySearch:
         self._asks = evaluator.asks
         self._store = evaluator.asks.store
         self._criteria = criteria
+        self._cells = CellRecord.of(criteria.grid, len(criteria.objectives))
         self._searcher = searcher
         self._front = front
         self._allowance = allowance
@@ -270,23 +271,24 @@ class SteadySearch:
         proposals = self._open.pop(evaluation.digest).proposals
         self.candidates.append(evaluation)
         self._idle, self._silent = min(self._idle, self._empty - 1), False
-        self._stale = 0 if self._front.add(evaluation) else self._stale + len(proposals)
-        values = self._tell(evaluation, proposals, fresh=fresh)
+        improved, told = self._front.add(evaluation), self._tell(evaluation, proposals, fresh=fresh)
+        improved = improved if self._cells is None else self._cells.add(told)
+        self._stale = 0 if improved else self._stale + len(proposals)
+        values = ToldValues(tuple(told[0].F.tolist()), tuple(told[0].G.tolist()))
         self._later.append(partial(self._store.tell, {evaluation.ask: values}))
         if not fresh:
             self._write()
 
-    def _tell(self, evaluation: Evaluation, proposals: list[Proposal], *, fresh: bool) -> ToldValues:
-        """Tells the searcher of all proposals that an evaluation is of."""
+    def _tell(self, evaluation: Evaluation, proposals: list[Proposal], *, fresh: bool) -> list[Observation]:
+        """Tells the searcher of all proposals of an evaluation; gives what it is told."""
         F, G = self._criteria.columns([evaluation])
-        own = self._criteria.measured([evaluation])[0]
-        self._searcher.tell(
-            [Observation(one.id, F[0], G[0], measures=own, items=evaluation.items) for one in proposals]
-        )
+        (own,) = self._criteria.measured([evaluation])
+        told = [Observation(one.id, F[0], G[0], measures=own, items=evaluation.items) for one in proposals]
+        self._searcher.tell(told)
         before, self.told = self.told // self._size, self.told + len(proposals)
         if self.told // self._size > before:
             self._emit(Told(self.told // self._size, len(self.candidates), fresh=fresh))
-        return ToldValues(tuple(F[0].tolist()), tuple(G[0].tolist()))
+        return told
 
     def _emit(self, event: Event) -> None:
         self._later.append(partial(self._asks.emit, event))

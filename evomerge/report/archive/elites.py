@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evomerge.analysis.grid import Cell, Grid, elites, views
+from evomerge.analysis.diversity.grid import Cell, Grid, elites, views
 from evomerge.evaluation import Evaluation, Measure, Objective
 from evomerge.report.results import Results, short_name
 from evomerge.report.wording import PERCENT, score
@@ -18,8 +18,8 @@ __all__ = ["ARCHIVES_FORMAT", "Archive", "Elite", "archives", "archives_json"]
 ARCHIVES_FORMAT = 1
 OPTIMISTIC = (
     "An elite is the best of all candidates of its cell on the search items, so these scores are optimistic, more so "
-    "where more candidates came; a cell's own place is uncertain too. Score an exported elite on held-out items before "
-    "you believe it."
+    "where more candidates came; a cell's own place is uncertain too. Behind ✓ stands the score on held-out items of "
+    "an elite that was confirmed; score any other that you export on such items before you believe it."
 )
 
 
@@ -33,6 +33,7 @@ class Elite:
         digest: Its recipe's digest.
         quality: Its score of the objective on the search items, in natural units.
         measures: Its measures, in natural units.
+        selection: Its score of the objective on selection items; None where it was not compared there.
         held_out: Its score of the objective on held-out items; None where it was not confirmed.
     """
 
@@ -42,6 +43,7 @@ class Elite:
     quality: float
     measures: tuple[float, ...]
     held_out: float | None
+    selection: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,11 @@ class Archive:
     def cells(self) -> int:
         """Number of cells, empty ones included."""
         return self.grid.cells ** len(self.grid)
+
+    @property
+    def confirmed(self) -> int:
+        """Number of elites that were scored on held-out items."""
+        return sum(elite.held_out is not None for elite in self.elites)
 
     @property
     def best(self) -> Elite | None:
@@ -140,11 +147,14 @@ def archives(results: Results) -> list[Archive]:
 def _elite(
     results: Results, prefix: str, cell: Cell, evaluation: Evaluation, objective: Objective, point: Sequence[float]
 ) -> Elite:
-    test = results.store.lookup(evaluation.digest, "test")
-    held_out = objective.value(test.metrics) if test is not None and results.scored(test) else None
+    fresh: dict[str, float | None] = {}
+    for split in ("selection", "test"):
+        found = results.store.lookup(evaluation.digest, split)
+        scored = found is not None and results.scored(found)
+        fresh[split] = objective.value(results.metrics(found)) if found is not None and scored else None
     name = prefix + "-".join(str(place + 1) for place in cell)
     quality = objective.value(results.metrics(evaluation))
-    return Elite(name, cell, evaluation.digest, quality, tuple(point), held_out)
+    return Elite(name, cell, evaluation.digest, quality, tuple(point), fresh["test"], fresh["selection"])
 
 
 def _unit(results: Results, measure: Measure, values: Sequence[float]) -> str:
@@ -172,6 +182,7 @@ def archives_json(found: Sequence[Archive]) -> dict[str, Any]:
                         "digest": elite.digest,
                         "quality": elite.quality,
                         "measures": elite.measures,
+                        "selection": elite.selection,
                         "held_out": elite.held_out,
                     }
                     for elite in archive.elites

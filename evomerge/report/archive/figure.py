@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
 from evomerge.report.archive.elites import Archive
@@ -18,6 +19,7 @@ from evomerge.report.wording import PERCENT
 __all__ = ["archive_figure"]
 
 _COLUMNS = 3
+_TITLE = "Elites by search scores, which are optimistic; outlined: confirmed on held-out items"
 
 
 def archive_figure(archives: Sequence[Archive], path: Path) -> Path:
@@ -38,7 +40,7 @@ def archive_figure(archives: Sequence[Archive], path: Path) -> Path:
     FigureCanvasAgg(figure)
     for place, archive in enumerate(archives):
         _draw(figure, figure.add_subplot(rows, columns, place + 1), archive)
-    figure.suptitle("Elites by search scores: optimistic, not confirmed", fontsize=9, color=INK, x=0.02, ha="left")
+    figure.suptitle(_TITLE, fontsize=9, color=INK, x=0.02, ha="left")
     return saved(figure, path)
 
 
@@ -51,6 +53,11 @@ def _draw(figure: Figure, axes: Axes, archive: Archive) -> None:
     bar = figure.colorbar(drawn, ax=axes, pad=0.02, format=_percent(archive.unit))
     bar.set_label(axis_label(archive.objective, ""), fontsize=8)
     bar.ax.tick_params(labelsize=7)
+    for elite in archive.elites:
+        if elite.held_out is not None and len(archive.grid) < 3:
+            column, row = elite.cell[0], elite.cell[1] if len(elite.cell) > 1 else 0
+            size = across[column + 1] - across[column], up[row + 1] - up[row]
+            axes.add_patch(Rectangle((across[column], up[row]), *size, fill=False, edgecolor=INK, linewidth=1.6))
     axes.set_facecolor("#f4f3ee")
     axes.tick_params(colors=INK, labelsize=7, length=3)
     axes.set_xlabel(plain(archive.measures[0].label, 60), fontsize=8)

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from evomerge.analysis.diversity.grid import elites, spread, views
 from evomerge.analysis.pareto import knee, layers, normalise
 from evomerge.evaluation import Evaluation
 from evomerge.search.criteria import Criteria
 
-__all__ = ["choose", "finalists", "shortlist"]
+__all__ = ["choose", "finalists", "of_archives", "shortlist"]
 
 
 def shortlist(criteria: Criteria, candidates: Sequence[Evaluation], limit: int) -> list[Evaluation]:
@@ -31,6 +32,37 @@ def shortlist(criteria: Criteria, candidates: Sequence[Evaluation], limit: int) 
     for layer in layers(F, limit):
         chosen += [layer[row] for row in choose(F[layer], limit - len(chosen))]
     return [feasible[row] for row in sorted(chosen)]
+
+
+def of_archives(
+    criteria: Criteria, candidates: Sequence[Evaluation], limit: int, judged: Sequence[Evaluation] | None = None
+) -> list[Evaluation]:
+    """The best elites of archives, spread over their cells: of each archive as many, if there are.
+
+    Args:
+        criteria: What is better and what is feasible, with the cells over the measures.
+        candidates: Evaluations on the search items, which say who lies in which cell.
+        limit: How many to take at most.
+        judged: Evaluations of the same candidates on the items by which they are compared, all feasible there; None for
+            those on the search items, where who is infeasible is left out.
+
+    Returns:
+        Of these evaluations, in the order of ``candidates``.
+    """
+    assert criteria.grid is not None
+    feasible = [e for e in candidates if criteria.feasible(e)] if judged is None else list(candidates)
+    compared = feasible if judged is None else list(judged)
+    measures = [[measure.value(e.metrics) for measure in criteria.measures] for e in feasible]
+    F = np.array([criteria.minimised(e) for e in compared]).reshape(len(feasible), len(criteria.objectives))
+    points, archives = np.array(measures).reshape(len(feasible), -1), views(F.shape[1], len(criteria.measures))
+    chosen: list[int] = []
+    for number, axes in enumerate(archives):
+        rows = elites(criteria.grid.over(axes), points[:, axes], F[:, number])
+        left = {cell: row for cell, row in rows.items() if row not in chosen}
+        share = (limit - len(chosen)) // (len(archives) - number)
+        picked = spread(list(left), F[list(left.values()), number], share)
+        chosen += [list(left.values())[place] for place in picked]
+    return [compared[row] for row in sorted(chosen)]
 
 
 def finalists(criteria: Criteria, candidates: Sequence[Evaluation], limit: int) -> list[Evaluation]:

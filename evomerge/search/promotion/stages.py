@@ -22,7 +22,7 @@ from evomerge.search.plan import SearchPlan
 from evomerge.search.promotion.last_asks import LastAsks, recommendations, tuned
 from evomerge.search.promotion.places import places
 from evomerge.search.promotion.rations import Rations
-from evomerge.search.promotion.shortlist import finalists, shortlist
+from evomerge.search.promotion.shortlist import finalists, of_archives, shortlist
 from evomerge.search.searchers import Searcher
 from evomerge.store import SELECTION_ESTIMATES, RunStore, estimates
 
@@ -104,8 +104,10 @@ class Promotion:
         limit = self._plan.finalists
         listed = self._shortlist(criteria, candidates)
         if not listed:
-            everyone = [*candidates, *self.recommended]
-            return finalists(criteria, [e for e in everyone if criteria.feasible(e)], limit)
+            everyone = [e for e in (*candidates, *self.recommended) if criteria.feasible(e)]
+            if criteria.grid is None:
+                return finalists(criteria, everyone, limit)
+            return self._of_cells(criteria, criteria, everyone, everyone)
         compared = self._compare(listed)
         found = {e.digest: e for e in self.selected}
         # By digest, as baselines that are equal share one evaluation.
@@ -114,7 +116,30 @@ class Promotion:
             here = Criteria(self._plan.objectives, self._plan.constraints, baselines)
         except InputError:  # a baseline that was scored on the search split has failed on this one
             return finalists(criteria, [e for e in listed if found[e.digest].error is None], limit)
-        return finalists(here, compared, limit)
+        if criteria.grid is None:
+            return finalists(here, compared, limit)
+        return self._of_cells(criteria, here, listed, compared)
+
+    def _of_cells(
+        self, criteria: Criteria, here: Criteria, listed: Sequence[Evaluation], compared: Sequence[Evaluation]
+    ) -> list[Evaluation]:
+        """Finalists of archives: the best by selection scores, spread over the cells that search scores put them into.
+
+        What the searcher recommends is among them, as it has no cell that it was found in.
+
+        Args:
+            criteria: Of the search items, with the cells.
+            here: Of the selection items.
+            listed: Evaluations on the search items.
+            compared: Of the same candidates, on the selection items.
+        """
+        known, limit = {e.digest: e for e in listed}, self._plan.finalists
+        scored = [e for e in compared if e.error is None and here.feasible(e)]
+        recommended = {e.digest for e in self.recommended}
+        first = [e for e in scored if e.digest in recommended][:limit]
+        others = [e for e in scored if e.digest not in recommended]
+        chosen = of_archives(criteria, [known[e.digest] for e in others], limit - len(first), others)
+        return [*first, *chosen] if scored else finalists(here, compared, limit)
 
     def _compare(self, listed: Sequence[Evaluation]) -> list[Evaluation]:
         """Asks the shortlist selection items; evaluations of it with the metrics that it is compared by."""
@@ -135,7 +160,7 @@ class Promotion:
     def _shortlist(self, criteria: Criteria, candidates: Sequence[Evaluation]) -> list[Evaluation]:
         """The best candidates by search scores, and what is recommended; empty where nothing is compared."""
         limit = self._plan.shortlisted
-        listed = shortlist(criteria, candidates, limit)
+        listed = (shortlist if criteria.grid is None else of_archives)(criteria, candidates, limit)
         if not limit:
             return []
         # A recommendation that missed a constraint by the luck of the search items is asked all the same.
