@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from evomerge.analysis.grid import Grid, elites
+from evomerge.analysis.diversity.grid import Grid, elites
 from evomerge.config import compose
 from evomerge.run.assemble import assemble
 from evomerge.run.recipes.starts import known_starts
