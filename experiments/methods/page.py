@@ -51,7 +51,8 @@ def _introduction() -> list[str]:
         "*Score* is the mean accuracy on held-out items of what a search returns: of the candidates that it compared",
         "on selection items the one with the best mean. The interval is that of the items (95 %), which all searches",
         "of a family share. Hypervolume is that of the confirmed front from the origin. Seconds are those of a whole",
-        "search, relative to task arithmetic's. Toys show a mechanism; no claim about large models is made.",
+        "search, relative to task arithmetic's; none where other work took most of the core meanwhile. Toys show a",
+        "mechanism; no claim about large models is made.",
     ]
 
 
@@ -77,7 +78,8 @@ def _row(way: str, own: Sequence[Entry], plain: Mapping[int, Entry]) -> str:
     half = _CRITICAL * _mean(own, "se")
     pairs = [(entry, plain[entry["seed"]]) for entry in own if entry["seed"] in plain]
     less = [100 * (entry["score"] - other["score"]) for entry, other in pairs]
-    seconds = [entry["seconds"] / other["seconds"] for entry, other in pairs]
+    timed = [(entry, other) for entry, other in pairs if None not in (entry["seconds"], other["seconds"])]
+    seconds = [entry["seconds"] / other["seconds"] for entry, other in timed]
     cells = [
         f"`{way}`",
         str(len(own)),

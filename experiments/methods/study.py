@@ -97,13 +97,13 @@ def ways() -> Iterator[Way]:
         method = methods.load(name)
         least, most = method.models
         read = {need.statistic for need in method.needs(method.resolve({}))}
-        if least <= 2 and (most is None or most >= 2) and read <= set(statistics.names()):
+        if least <= 2 and (most is None or most >= 2) and read <= {*statistics.names(), *statistics.FITTED}:
             yield Way(name)
             yield from (Way(name, (step,)) for step in STEPS.get(name, ()))
 
 
-def search(family: Family, way: Way, seed: int, folder: Path) -> dict[str, Any]:
-    """One search, and what it returns."""
+def search(family: Family, way: Way, seed: int, folder: Path, *, timed: bool = True) -> dict[str, Any]:
+    """One search, and what it returns; its seconds only if they are to be compared with those of others."""
     started = time.perf_counter()
     run = evomerge.search(
         **family.values,
@@ -118,7 +118,8 @@ def search(family: Family, way: Way, seed: int, folder: Path) -> dict[str, Any]:
         seed=seed,
         run_dir=str(folder),
     )
-    return {**returned(run, family), "seconds": round(time.perf_counter() - started, 2)}
+    seconds = round(time.perf_counter() - started, 2) if timed else None
+    return {**returned(run, family), "seconds": seconds}
 
 
 def best_of(run: evomerge.Run, family: Family) -> str:
@@ -180,6 +181,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", help="only these")
     parser.add_argument("--work", type=Path, default=WORK)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--untimed", action="store_true", help="keep no seconds, as other work shares the core")
     parser.add_argument("--page", action="store_true", help="write the page from what there is, and search nothing")
     arguments = parser.parse_args()
     file, family = arguments.work / "searches.jsonl", families(arguments.models)[arguments.family]
@@ -193,10 +195,10 @@ def main() -> None:
             if (arguments.family, way.name, seed) in done or way.method not in (arguments.methods or [way.method]):
                 continue
             folder = arguments.work / f"{arguments.family}-{way.name.replace(' ', '')}-{seed}"
-            found = search(family, way, seed, folder)
+            found = search(family, way, seed, folder, timed=not arguments.untimed)
             json_lines.append(file, {"family": arguments.family, "way": way.name, "seed": seed, **found})
             shutil.rmtree(folder)
-            print(f"{way.name}, seed {seed}: {100 * found['score']:.1f} %, {found['seconds']:.1f} s", flush=True)
+            print(f"{way.name}, seed {seed}: {100 * found['score']:.1f} %, {found['seconds'] or '?'} s", flush=True)
     write(arguments.work, arguments.out)
 
 
