@@ -153,19 +153,6 @@ def _recipe(
     return Recipe(method, options, (source,), None, groups, values, layers=layers, out_dtype="float32")
 
 
-def constant_router(family: DataFamily) -> Tensors:
-    """A router without layers says the same of every text: task arithmetic on one MLP."""
-    given, prefix = family.statistics(), "model.layers.0.mlp."
-    models = {
-        name: {own: tensor for own, tensor in family.model(name).items() if own.startswith(prefix)}
-        for name in ("base", *family.experts)
-    }
-    merged = TensorMerge("task_arithmetic", {"weight": given["gate.weight"].tolist()}).of(models)
-    gate, up, down = (merged[f"{prefix}{name}_proj.weight"] for name in ("gate", "up", "down"))
-    x = given["x"]
-    return {"y": (torch.nn.functional.silu(x @ gate.T) * (x @ up.T)) @ down.T}
-
-
 CASES: dict[str, Compute] = {
     "twin_svd_mask0.5": Computed("truncated_svd", twin),
     "twin_svd_mask0.9": Computed("truncated_svd", twin),
@@ -177,5 +164,4 @@ CASES: dict[str, Compute] = {
     "mcsmoe_switch_permutation": switch,
     "mka_fusion": fusion,
     "mka_fusion_as_coded": removal,
-    "wemoe_router0": constant_router,
 }
