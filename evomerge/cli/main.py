@@ -27,7 +27,7 @@ DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 EXAMPLE = ("experiment=example",)
 _HELP, _VERSION, _DEBUG, _MULTIRUN = ("-h", "--help", "help"), ("--version", "-V"), "--debug", ("-m", "--multirun")
 _HEADERS = "--headers"
-_STATISTICS = "statistics"
+_STATISTICS, _NAMED = "statistics", ("statistic=", "model=")  # the words of statistics that are named
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,6 +105,8 @@ def _run_verb(verb: str, rest: list[str]) -> int:
         from evomerge.cli import sweep
 
         return sweep.run(words)
+    if verb == "check" and rest[:1] and rest[0] in pages.CHECKED:
+        return _check(rest[0], rest[1:])
     if verb in pages.SEARCH_VERBS:
         options = {"measured": False} if verb == "check" and _HEADERS in words else {}
         words = [word for word in words if not (options and word == _HEADERS)]
@@ -135,7 +137,7 @@ def _search(
 
 
 def _statistics(rest: Sequence[str]) -> int:
-    """A word says what is done with statistics; ``collect`` takes the words of a search."""
+    """A word says what is done with statistics; ``collect`` takes the words of a search, or names them."""
     actions = {"list": "listing", "collect": "collect", "remove": "remove"}
     action, words = (rest[0], rest[1:]) if rest else ("", ())
     if action not in actions:
@@ -144,10 +146,26 @@ def _statistics(rest: Sequence[str]) -> int:
     from evomerge.config import compose
     from evomerge.run import environment
 
-    searched = action == "collect"
-    config: Any = compose.search(words, ("evomerge", "search", *words)) if searched else compose.statistics(words)
+    config: Any
+    run = actions[action]
+    if action != "collect":
+        config = compose.statistics(words)
+    elif any(word.startswith(_NAMED) for word in words):
+        run, config = "collect_named", compose.collect(words)
+    else:
+        config = compose.search(words, ("evomerge", "search", *words))
     environment.prepare(offline=bool(getattr(config, "offline", True)))
-    return int(getattr(importlib.import_module(f"evomerge.cli.verbs.{_STATISTICS}"), actions[action])(config))
+    return int(getattr(importlib.import_module(f"evomerge.cli.verbs.{_STATISTICS}"), run)(config))
+
+
+def _check(verb: str, words: Sequence[str]) -> int:
+    """Says what a verb would take that is no search; of statistics it collects those of one model."""
+    from evomerge.config import compose
+    from evomerge.run import environment
+
+    config: Any = getattr(compose, "collect" if verb == _STATISTICS else verb)(words)
+    environment.prepare(offline=bool(config.offline))
+    return int(importlib.import_module(f"evomerge.cli.verbs.{verb}").check(config))
 
 
 def _call(verb: str, config: object, options: Mapping[str, bool] | None = None) -> int:

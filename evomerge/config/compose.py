@@ -20,13 +20,11 @@ from evomerge.config.overrides import expanded, flattened, overrides_of
 from evomerge.config.parse import Override
 from evomerge.config.schema import Key
 from evomerge.config.verbs import mixtures
+from evomerge.config.verbs import statistics as of_models
 from evomerge.config.verbs import transform as transforming
 from evomerge.errors import InputError
 from evomerge.run.cluster.settings import SubmitSettings
-from evomerge.run.configs.statistics import StatisticsFolderConfig
 from evomerge.run.run_config import RunConfig
-from evomerge.run.statistics import words
-from evomerge.settings import build as built
 from evomerge.settings import from_json
 
 CONFIG = "config"
@@ -159,15 +157,6 @@ def _verb(check: Callable[[dict[str, Any], list[str]], T], known: Mapping[str, K
     return read
 
 
-def folder_config(flat: Mapping[str, Any], problems: list[str]) -> StatisticsFolderConfig:
-    """Checks which statistics are listed or removed; InputError has all problems."""
-    values = validate.read_values(flat, schema.STATISTICS, problems)
-    problems += words.problems(values)
-    if problems:
-        raise InputError(problems)
-    return built(StatisticsFolderConfig, values)
-
-
 evaluate = _verb(validate.evaluate_config, schema.EVALUATE)
 merge = _verb(validate.merge_config, schema.MERGE)
 build = _verb(mixtures.build_config, schema.BUILD)
@@ -182,7 +171,8 @@ status = _verb(validate.status_config, schema.STATUS)
 export = _verb(validate.export_config, schema.EXPORT)
 worker = _verb(validate.worker_config, schema.WORKER)
 methods = _verb(validate.methods_config, schema.METHODS)
-statistics = _verb(folder_config, schema.STATISTICS)
+statistics = _verb(of_models.folder_config, schema.STATISTICS)
+collect = _verb(of_models.collect_config, schema.COLLECT)
 
 
 def hydra_problems(words: Sequence[str]) -> list[str]:

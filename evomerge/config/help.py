@@ -16,7 +16,7 @@ from evomerge.search import searchers
 
 VERBS = {
     "search": "search for merges of some models that score best on some tasks",
-    "check": "say what a search would do: genes, items, memory, disk, seconds, and all that is wrong",
+    "check": "say what a search, or another verb, would do: genes, items, memory, disk, seconds, and all that is wrong",
     "fetch": "bring every model, data set and metric of a search onto this machine, for a run without network",
     "merge": "make one merged model from a recipe",
     "build": "build a mixture of experts (Mixtral, Qwen-MoE) of dense models, everything else by any recipe",
@@ -32,11 +32,12 @@ VERBS = {
     "submit": "check a search and write its folder with a job for SLURM and one for Kubernetes, whose workers run it",
     "worker": "take candidates of a run that several machines work at, on this one; join and leave at any time",
     "export": "make a model folder of one member of a run's front, and verify it",
-    "statistics": "list what methods know of models on texts, collect what a search reads, or remove some of it",
+    "statistics": "list what is known of models on texts, collect what a search reads or what is named, or remove it",
     "methods": "list the merge methods: what each does and needs, its coefficients and options, paper, and cost",
 }
 
 SEARCH_VERBS = ("search", "check", "fetch", "submit")  # they take the words of a search
+CHECKED = ("build", "condense", "transform", "layers", "statistics")  # `check VERB` says what they take
 
 _KEYS: Mapping[str, Mapping[str, Key]] = {
     "search": schema.SEARCH,
@@ -56,7 +57,7 @@ _KEYS: Mapping[str, Mapping[str, Key]] = {
     "submit": {**schema.SUBMIT, **schema.SEARCH},
     "worker": schema.WORKER,
     "export": schema.EXPORT,
-    "statistics": {**schema.STATISTICS, **schema.SEARCH},
+    "statistics": {**schema.STATISTICS, **schema.COLLECT, **schema.SEARCH},
     "methods": schema.METHODS,
 }
 _EXAMPLES = {
@@ -70,6 +71,7 @@ _EXAMPLES = {
     "check": (
         "evomerge check models=[A,B] base=C method=ties tasks=[t1,t2]",
         "evomerge check --headers models=[A,B] base=C tasks=[t1,t2] (nothing is scored, so no seconds are told)",
+        "evomerge check layers model=A calibration=[texts.jsonl] (so for build, condense, transform and statistics)",
     ),
     "fetch": ("evomerge fetch models=[ORG/A,ORG/B] base=ORG/C tasks=[t1,t2]",),
     "merge": ("evomerge merge recipe=recipe.json out=merged",),
@@ -104,6 +106,7 @@ _EXAMPLES = {
     "statistics": (
         "evomerge statistics list",
         "evomerge statistics collect models=[A,B] base=C method=fisher tasks=[t1] calibration=[texts.jsonl]",
+        "evomerge statistics collect model=A statistic=[block_influence,layer_cka] calibration=[texts.jsonl]",
         "evomerge statistics remove key=[3f2a81] (the beginnings of keys, or key=[all])",
     ),
     "methods": (

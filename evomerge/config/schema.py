@@ -14,7 +14,7 @@ from evomerge.run.audit.config import AuditConfig
 from evomerge.run.cluster.settings import SubmitSettings, WorkerConfig
 from evomerge.run.configs.layers import LayersConfig
 from evomerge.run.configs.mixtures import BuildConfig, CondenseConfig
-from evomerge.run.configs.statistics import StatisticsFolderConfig
+from evomerge.run.configs.statistics import CollectConfig, StatisticsFolderConfig
 from evomerge.run.configs.verbs import (
     CompareConfig,
     EvaluateConfig,
@@ -69,6 +69,7 @@ STATUS = _keys(StatusConfig)
 METHODS = _keys(MethodsConfig)
 EXPORT = _keys(ExportConfig)
 STATISTICS = _keys(StatisticsFolderConfig)
+COLLECT = _keys(CollectConfig)
 WORKER = _keys(WorkerConfig)
 SUBMIT = {name: Key.of(setting) for name, setting in declared(SubmitSettings, "submit.").items()}
 

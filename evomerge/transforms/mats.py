@@ -9,7 +9,7 @@ import torch
 from evomerge.errors import InputError
 from evomerge.options import Option
 from evomerge.transforms._shared.averages import mean_of, places
-from evomerge.transforms._shared.costs import DOUBLE, matrices, stored
+from evomerge.transforms._shared.costs import DOUBLE, held, matrices, stored
 from evomerge.transforms._shared.declaration import Arrays, Cost, Made, Transform, Work
 from evomerge.transforms._shared.subspaces import merge_matrices, scaled_off_diagonal, sum_of
 
@@ -90,7 +90,7 @@ def _cost(work: Work) -> Cost:
          for rows, inputs in matrices(work)),
         default=0,
     )  # fmt: skip
-    return Cost(0, 2 * work.options["iterations"] * sum(each), stored(work) + solving, at_most=True)
+    return Cost(0, 2 * work.options["iterations"] * sum(each), held(stored(work), solving), at_most=True)
 
 
 TRANSFORM = Transform(

@@ -12,7 +12,7 @@ from evomerge.merging import LiveModel
 from evomerge.options import Option
 from evomerge.statistics import Matrix, inputs_of, matrices, write
 from evomerge.transforms._shared.averages import mean_of, merged_names, places
-from evomerge.transforms._shared.costs import FLOAT, elements, forward, stored, tokens
+from evomerge.transforms._shared.costs import FLOAT, elements, forward, held, logits, longest, stored, tokens
 from evomerge.transforms._shared.costs import matrices as shapes
 from evomerge.transforms._shared.declaration import Cost, Made, Transform, Work
 from evomerge.transforms._shared.matching import assign
@@ -143,18 +143,24 @@ def _solved(work: Work, sums: LeastSquares, start: torch.Tensor) -> torch.Tensor
 
 
 def _cost(work: Work) -> Cost:
-    """Both experts read all texts once for each window of matrices, whose sums and fits are in float64."""
+    """Both experts read all texts once for each window of matrices, whose sums and fits are in float64.
+
+    In memory are the joined values and, while matrices are fitted, both models, the inputs of a window's matrices in
+    each, its sums, and what has been fitted.
+    """
     options, values = work.options, elements(work)
     wider = 1 + options["ratio"]
     matching = sum(3 * 2.0 * max(shape) * rows * inputs for shape in shapes(work) for rows, inputs in [shape])
-    memory = FLOAT * values + stored(work)
     if options["fit"] == "none":
-        return Cost(0, matching, int(wider * memory))
+        return Cost(0, matching, held(wider * (FLOAT * values + stored(work))))
     sums = [int(wider * _NUMBER * (rows + inputs) * inputs) for rows, inputs in shapes(work)]
     windows = -(-sum(sums) // max(options["memory"], *sums, 1))
     fitting = sum(2.0 * inputs * (rows + inputs) * tokens(work) for rows, inputs in shapes(work))
     fitting += options["steps"] * sum(2.0 * rows * inputs**2 for rows, inputs in shapes(work))
-    memory = int(wider * memory) + 2 * FLOAT * values + min(sum(sums), max(options["memory"], *sums))
+    seen = 2 * FLOAT * longest(work) * sum(inputs for _, inputs in shapes(work)) / windows
+    fitted = FLOAT * sum(rows * inputs for rows, inputs in shapes(work))
+    window = min(sum(sums), max(options["memory"], *sums))
+    memory = held(wider * (FLOAT * values + fitted), 2 * FLOAT * values, window, seen, logits(work))
     return Cost(windows, matching + windows * 2 * forward(work) + 2 * fitting, memory, at_most=True)
 
 

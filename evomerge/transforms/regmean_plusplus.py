@@ -16,6 +16,8 @@ from evomerge.transforms._shared.costs import (
     FLOAT,
     elements,
     forward,
+    held,
+    logits,
     matrices_by_layer,
     stored,
     tokens,
@@ -98,21 +100,22 @@ def _notes(averaged: list[str]) -> Iterator[str]:
 def _cost(work: Work) -> Cost:
     """Texts enter the stack once, and go through each layer as each expert's and as the merged one.
 
-    In memory are the model, the merged tensors, hidden states of all texts, and matrices of one layer and its
-    regression.
+    In memory are the model and hidden states of all texts; at first the logits of one, later the merged tensors, and
+    matrices of one layer and its regression.
     """
     count, read, layers = len(work.experts), tokens(work), matrices_by_layer(work)
     width = max((shape[1] for layer in layers.values() for shape in layer[:1]), default=0)
     grams = max((sum(FLOAT * count * inputs**2 for _, inputs in layer) for layer in layers.values()), default=0)
     solving = max(
-        (DOUBLE * (count + 1) * (inputs**2 + rows * inputs) for layer in layers.values() for rows, inputs in layer),
+        (DOUBLE * ((count + 3) * inputs**2 + (count + 1) * rows * inputs)
+         for layer in layers.values() for rows, inputs in layer),
         default=0,
-    )
+    )  # fmt: skip
     operations = 3 * forward(work)
     for rows, inputs in shapes(work):
         operations += 2.0 * read * inputs**2 + 2 * ((2 * count + 2) * inputs**2 * rows + inputs**3 / 3)
-    memory = FLOAT * elements(work) + stored(work) + FLOAT * read * width + grams + solving
-    return Cost(3, operations, memory)
+    merging = stored(work) + grams + solving
+    return Cost(3, operations, held(FLOAT * elements(work), FLOAT * read * width, max(logits(work), merging)))
 
 
 TRANSFORM = Transform(

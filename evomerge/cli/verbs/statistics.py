@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from evomerge.cli.interrupts import Interrupts
 from evomerge.cli.said import say
 from evomerge.errors import InputError
 from evomerge.run.assemble import Assembly, with_fingerprints
-from evomerge.run.configs.statistics import StatisticsFolderConfig
+from evomerge.run.configs.statistics import CollectConfig, StatisticsFolderConfig
 from evomerge.run.run_config import RunConfig
-from evomerge.run.statistics import ahead
+from evomerge.run.statistics import ahead, named
 from evomerge.run.statistics.forecast import CollectionForecast
 from evomerge.run.statistics.told import forecast_text
 from evomerge.sizes import amount
 from evomerge.statistics import StatisticsFolder, default_folder
 from evomerge.texts import printable
 
-__all__ = ["collect", "collecting", "listing", "remove", "statistic_lines"]
+__all__ = ["check", "collect", "collect_named", "collecting", "listing", "remove", "statistic_lines"]
 
 _SHOWN = 12  # digits of a key
+_NAME = 15  # letters of a statistic's name
 
 
 def listing(config: StatisticsFolderConfig) -> int:
@@ -32,7 +34,8 @@ def listing(config: StatisticsFolderConfig) -> int:
         own, size = about["key"], folder.bytes(key)
         total += size
         read = f"{about['sequences']} texts, {about['tokens']} tokens" if about.get("complete") else "not complete"
-        print(f"{key[:_SHOWN]}  {own['statistic']:<14} of model {str(own['model'])[:_SHOWN]}  {read}, {amount(size)}")
+        model = f"{own['statistic']:<{_NAME}} of model {str(own['model'])[:_SHOWN]}"
+        print(f"{key[:_SHOWN]}  {model}  {read}{_options(own.get('options', {}))}, {amount(size)}")
     print(f"{len(kept)} statistics, {amount(total)}, in {folder.path}")
     return 0
 
@@ -64,6 +67,23 @@ def collect(config: RunConfig) -> int:
     for one in read:
         print(printable(f"{one.key}  {one.describe()}{'' if one.key in fresh else ' (was there)'}"))
     print(printable(f"in {collector.folder.path}"))
+    return 0
+
+
+def collect_named(config: CollectConfig) -> int:
+    """Collects statistics of one model by name, and says their keys."""
+    looked, asked = named.looked_at(config, say)
+    [keyed] = looked.collect([asked])
+    for one in keyed:
+        said = [f"{name}={value}" for name, value in one.about["options"].items() if value is not None]
+        print(printable(" ".join([one.key, "", one.wanted.statistic, *said, f"of {looked.label}"])))
+    print(printable(f"in {looked.folder.path}"))
+    return 0
+
+
+def check(config: CollectConfig) -> int:
+    """Says what collecting statistics of one model takes, and collects nothing."""
+    print("\n".join(named.foretell(config)))
     return 0
 
 
@@ -103,6 +123,11 @@ def collecting(assembly: Assembly) -> tuple[Assembly, list[str]]:
         f"seconds: not measured, as candidates read statistics of which {len(missing)} are not there yet; `evomerge "
         "statistics collect` with the same words collects them, and so does the search"
     ]
+
+
+def _options(values: Mapping[str, Any]) -> str:
+    """Options of a statistic that are set, after a comma; a fit's are too many for a line."""
+    return "".join(f", {name}={value}" for name, value in values.items() if isinstance(value, int | str))
 
 
 def _folder(config: StatisticsFolderConfig) -> StatisticsFolder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evomerge.cli.said import say
 from evomerge.run.configs.verbs import TransformConfig
-from evomerge.run.transforming.transform import transform
+from evomerge.run.transforming.transform import foretell, transform
 
 
 def run(config: TransformConfig) -> int:
@@ -16,4 +16,10 @@ def run(config: TransformConfig) -> int:
         print(one.folder)
     if not found:
         print("nothing is gained, so nothing was written; use the models as they are")
+    return 0
+
+
+def check(config: TransformConfig) -> int:
+    """Says what it takes, and does nothing."""
+    print("\n".join(foretell(config)))
     return 0

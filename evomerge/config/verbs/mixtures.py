@@ -63,7 +63,7 @@ def condense_config(flat: Mapping[str, Any], problems: list[str]) -> CondenseCon
     """
     require(flat, ("model", "experts", "calibration", "out"), schema.CONDENSE, problems)
     values = read_values(flat, schema.CONDENSE, problems)
-    _model_and_texts(values, problems)
+    model_and_texts(values, problems)
     problems += out_problems(values, new_folder_problem)
     return built(CondenseConfig, values, problems)
 
@@ -76,12 +76,13 @@ def layers_config(flat: Mapping[str, Any], problems: list[str]) -> LayersConfig:
     """
     require(flat, ("model", "calibration"), schema.LAYERS, problems)
     values = read_values(flat, schema.LAYERS, problems)
-    _model_and_texts(values, problems)
+    model_and_texts(values, problems)
     problems += out_problems(values, new_file_problem)
     return built(LayersConfig, values, problems)
 
 
-def _model_and_texts(values: dict[str, Any], problems: list[str]) -> None:
+def model_and_texts(values: dict[str, Any], problems: list[str]) -> None:
+    """Adds the problems of a model and of texts for it to look at, and whether the hub is out of bounds."""
     if "model" in values:
         problems += [f"model: {problem}" for problem in [model_names.missing(values["model"])] if problem]
         if values.get("offline") is None:

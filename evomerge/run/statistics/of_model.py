@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from evomerge import statistics
-from evomerge.checkpoints import CheckpointSource
+from evomerge.candidate import resolve_device
+from evomerge.checkpoints import CheckpointSource, read_tokenizer
+from evomerge.fitness.inference.encoding import Encoder
 from evomerge.merging import LiveModel
+from evomerge.recipe import ModelRef
+from evomerge.run import paths
 from evomerge.run.statistics.told import forecast_text
 from evomerge.statistics import Calibration, Forecast, Keyed, Limits, StatisticsFolder, StatisticsSettings, Wanted, fill
 
@@ -68,6 +74,15 @@ class LookedAt:
         cost = self.forecast(asked)
         return self.fill(asked, "" if cost is None else f": {forecast_text(cost)}")
 
+    def foretell(self, asked: Sequence[Asked]) -> str:
+        """Forecast of a collection as a line for people; nothing is loaded."""
+        cost = self.forecast(asked)
+        texts = sum(len(own.passages) for own in {own.texts.digest: own.texts for own in asked}.values())
+        names = " and ".join(dict.fromkeys(one.statistic for own in asked for one in own.wanted))
+        told = f"nothing to collect, all is in {self.folder.path}" if cost is None else forecast_text(cost)
+        notes = "" if cost is None else "".join(f"\n  {name}: {text}" for name, text in dict(cost.notes).items())
+        return f"{names} of {self.label} on {texts} texts: {told}{notes}"
+
     def forecast(self, asked: Sequence[Asked]) -> Forecast | None:
         """Predicts the collection of what is missing, as if it were on one set of texts; None where nothing is."""
         missing = [own for own, keyed in zip(asked, self._keyed(asked), strict=True) if self._lacks(keyed)]
@@ -77,6 +92,11 @@ class LookedAt:
         texts = Calibration(passages, max(own.texts.tokens for own in missing))
         wanted = list({one.statistic: one for own in missing for one in own.wanted}.values())
         return statistics.forecast(self.source, texts, wanted, Limits(self.settings.memory))
+
+    def size(self, asked: Sequence[Asked]) -> int:
+        """Bytes on disk of those that are there."""
+        keys = {one.key for keyed in self._keyed(asked) for one in keyed}
+        return sum(self.folder.bytes(key) for key in keys if not self.folder.missing([key]))
 
     def fill(self, asked: Sequence[Asked], more: str = "") -> list[tuple[Keyed, ...]]:
         """Collects what is missing; the model is loaded at most once.
@@ -104,3 +124,49 @@ class LookedAt:
 
     def _lacks(self, keyed: Sequence[Keyed]) -> bool:
         return bool(self.folder.missing(one.key for one in keyed))
+
+
+class Looking(Protocol):
+    """The part of a verb's configuration that says which model reads which texts."""
+
+    @property
+    def model(self) -> ModelRef:
+        """The model."""
+
+    @property
+    def calibration(self) -> tuple[str, ...]:
+        """Files with texts."""
+
+    @property
+    def sequences(self) -> int:
+        """Most texts."""
+
+    @property
+    def tokens(self) -> int:
+        """Most tokens of a text."""
+
+    @property
+    def statistics(self) -> StatisticsSettings:
+        """Where statistics are kept, and what collecting them may take."""
+
+    @property
+    def device(self) -> str:
+        """Where texts are read."""
+
+
+def looking(config: Looking, source: CheckpointSource, say: Callable[[str], None]) -> tuple[LookedAt, Calibration]:
+    """A model, and the texts that it reads as its tokens.
+
+    Args:
+        config: Of the verb.
+        source: The model that it names.
+        say: Told what is collected.
+
+    Raises:
+        InputError: If the texts cannot be read.
+    """
+    encoder = Encoder.of_model(read_tokenizer(source.path, trust_remote_code=False), source.config, None, None)
+    files = [paths.expanded(name) for name in config.calibration]
+    texts = Calibration.read(files, encoder, tokens=config.tokens, sequences=config.sequences)
+    load = functools.partial(LiveModel.load, source.path, device=resolve_device(config.device, "device"))
+    return LookedAt(config.model.label, source, source.fingerprint(), load, config.statistics, say), texts

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from evomerge.candidate import resolve_device
 from evomerge.checkpoints import read_tokenizer
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, Merger, matching_of
-from evomerge.merging.mixture import BuiltMixture, ExpertPrompts, copy_recipe, write_source
+from evomerge.merging.footprint import export_bytes
+from evomerge.merging.mixture import BuiltMixture, ExpertPrompts, Rows, copy_recipe, write_source
+from evomerge.merging.plan.recipe_source import RecipeSource
 from evomerge.recipe import Recipe
 from evomerge.run import paths, recipe_files
 from evomerge.run.configs.mixtures import PROMPTED, BuildConfig
@@ -20,9 +23,37 @@ from evomerge.run.export import open_references
 from evomerge.run.statistics.of_model import LookedAt
 from evomerge.run.structure.card import built_card
 from evomerge.run.structure.gates import STATES, Gates, loaded
+from evomerge.sizes import amount
 
 Texts = tuple[tuple[str, ...], tuple[str, ...]]
 """The prompts that are for an expert, and those that are not."""
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Everything that a mixture is made of, before a weight is read.
+
+    Attributes:
+        config: Of the verb.
+        checkpoints: The models.
+        recipe: Whose model everything but experts and routers comes from.
+        source: That model.
+        gates: Makes the routers.
+        prompts: Of each expert, as tokens.
+    """
+
+    config: BuildConfig
+    checkpoints: Checkpoints
+    recipe: Recipe
+    source: RecipeSource
+    gates: Gates
+    prompts: Sequence[ExpertPrompts]
+
+    def mixture(self, rows: Rows) -> BuiltMixture:
+        """The mixture with some routers."""
+        refs = self.config.experts
+        experts = [(f"experts[{i}] ({ref.label})", self.checkpoints[ref]) for i, ref in enumerate(refs)]
+        return BuiltMixture(self.source, experts, rows, self.config.per_token)
 
 
 def build_mixture(config: BuildConfig, say: Callable[[str], None] = lambda _: None) -> Path:
@@ -35,6 +66,27 @@ def build_mixture(config: BuildConfig, say: Callable[[str], None] = lambda _: No
     Raises:
         InputError: With everything that is wrong with models, prompts or the recipe.
     """
+    parts = _parts(config, say)
+    mixture = parts.mixture(parts.gates.rows(parts.prompts))
+    return write_source(
+        mixture, parts.source.plan.outputs, parts.recipe, Path(config.out).absolute(),
+        max_shard_bytes=config.max_shard_size, texts=_texts(config, parts.recipe, parts.checkpoints),
+    )  # fmt: skip
+
+
+def foretell(config: BuildConfig) -> Iterator[str]:
+    """Forecast of building a mixture, for people; nothing is loaded and nothing written.
+
+    Raises:
+        InputError: With everything that is wrong with models, prompts or the recipe.
+    """
+    parts = _parts(config, lambda _: None)
+    asked = parts.gates.asked(parts.prompts)
+    yield parts.gates.looked.foretell(asked) if asked else f"gate={config.gate}: no model reads texts"
+    yield f"disk: {amount(export_bytes(parts.mixture(parts.gates.alike()).specs))}"
+
+
+def _parts(config: BuildConfig, say: Callable[[str], None]) -> _Parts:
     prompts = _read_prompts(config)
     offline = bool(config.offline)
     recipe = None if config.recipe is None else recipe_files.load(config.recipe, offline=offline)
@@ -48,7 +100,6 @@ def build_mixture(config: BuildConfig, say: Callable[[str], None] = lambda _: No
     compared.compare(same_depth=not recipe.has_layers, unmatched=recipe.unmatched, matching=matching_of(recipe)).check()
     merger = Merger(checkpoints, device=resolve_device(config.device, "device"))
     source = merger.as_source(recipe)
-    tokens = _encoded(prompts, source.path)
     content = opened[config.base] if config.recipe is None and config.base is not None else source
     looked = LookedAt(
         label="the base" if config.recipe is None else "the recipe's model",
@@ -58,13 +109,8 @@ def build_mixture(config: BuildConfig, say: Callable[[str], None] = lambda _: No
         settings=config.statistics,
         say=say,
     )
-    gates = Gates(config, merger, recipe, looked).rows(tokens)
-    experts = [(f"experts[{i}] ({ref.label})", checkpoints[ref]) for i, ref in enumerate(config.experts)]
-    mixture = BuiltMixture(source, experts, gates, config.per_token)
-    return write_source(
-        mixture, source.plan.outputs, recipe, Path(config.out).absolute(), max_shard_bytes=config.max_shard_size,
-        texts=_texts(config, recipe, checkpoints),
-    )  # fmt: skip
+    gates = Gates(config, merger, recipe, looked)
+    return _Parts(config, checkpoints, recipe, source, gates, _encoded(prompts, source.path))
 
 
 def _texts(config: BuildConfig, recipe: Recipe, checkpoints: Checkpoints) -> dict[str, str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,8 @@ from evomerge.analysis.expert_groups import groups_of, likeness_of, weights_with
 from evomerge.candidate import resolve_device
 from evomerge.checkpoints import CheckpointSource
 from evomerge.errors import InputError
-from evomerge.merging import Checkpoints, LiveModel, Merger
+from evomerge.merging import Checkpoints, Merger
+from evomerge.merging.footprint import export_bytes
 from evomerge.merging.mixture import (
     CondensedMixture,
     Grouping,
@@ -26,10 +26,10 @@ from evomerge.merging.mixture import (
 )
 from evomerge.run.configs.mixtures import CondenseConfig
 from evomerge.run.export import open_references
-from evomerge.run.statistics.of_model import Asked, LookedAt
+from evomerge.run.statistics.named import wanted
+from evomerge.run.statistics.of_model import Asked, LookedAt, looking
 from evomerge.run.structure.card import condensed_card
-from evomerge.run.structure.layers import read_texts
-from evomerge.statistics import Wanted
+from evomerge.sizes import amount
 
 
 def condense(config: CondenseConfig, say: Callable[[str], None] = lambda _: None) -> Path:
@@ -42,16 +42,11 @@ def condense(config: CondenseConfig, say: Callable[[str], None] = lambda _: None
     Raises:
         InputError: With everything that is wrong with the model or the texts.
     """
-    device = resolve_device(config.device, "device")
-    checkpoints = Checkpoints(open_references((config.model,), offline=bool(config.offline)))
-    source = checkpoints.reference
-    single = one_by_one(source)
-    count = min((single.specs[name].shape[0] for name in gate_names(single).values()), default=0)
-    if not 1 <= config.experts < count:
-        raise InputError(f"experts: expected 1 to {count - 1}, since the model has {count}; came {config.experts}")
-    groupings = _groupings(config, source, device, say)
-    recipe = copy_recipe(config.model, source)
-    merger = Merger(checkpoints, device=device)
+    checkpoints = _opened(config)
+    looked, asked = _looked_at(config, checkpoints.reference, say)
+    groupings = _groupings(config, looked, asked)
+    recipe = copy_recipe(config.model, checkpoints.reference)
+    merger = Merger(checkpoints, device=resolve_device(config.device, "device"))
     smaller = CondensedMixture(one_by_one(merger.as_source(recipe)), groupings)
     about = {layer: {"groups": grouping.groups, "weights": grouping.weights} for layer, grouping in groupings.items()}
     written = {
@@ -64,16 +59,43 @@ def condense(config: CondenseConfig, say: Callable[[str], None] = lambda _: None
     )  # fmt: skip
 
 
-def _groupings(
-    config: CondenseConfig, source: CheckpointSource, device: str, say: Callable[[str], None]
-) -> dict[str, Grouping]:
+def foretell(config: CondenseConfig) -> Iterator[str]:
+    """Forecast of condensing, for people; nothing is loaded and nothing written.
+
+    Raises:
+        InputError: With everything that is wrong with the model or the texts.
+    """
+    source = _opened(config).reference
+    looked, asked = _looked_at(config, source, lambda _: None)
+    yield looked.foretell([asked])
+    single = one_by_one(source)
+    alike = {  # the size is that of any groups
+        layer: (np.eye(count), np.full(count, 1 / count))
+        for layer, name in gate_names(single).items()
+        for count in single.specs[name].shape[:1]
+    }
+    yield f"disk: {amount(export_bytes(CondensedMixture(single, groupings_of(alike, config.experts)).specs))}"
+
+
+def _opened(config: CondenseConfig) -> Checkpoints:
+    """The mixture, which has to have more experts than are to be left."""
+    checkpoints = Checkpoints(open_references((config.model,), offline=bool(config.offline)))
+    single = one_by_one(checkpoints.reference)
+    count = min((single.specs[name].shape[0] for name in gate_names(single).values()), default=0)
+    if not 1 <= config.experts < count:
+        raise InputError(f"experts: expected 1 to {count - 1}, since the model has {count}; came {config.experts}")
+    return checkpoints
+
+
+def _looked_at(config: CondenseConfig, source: CheckpointSource, say: Callable[[str], None]) -> tuple[LookedAt, Asked]:
+    looked, texts = looking(config, source, say)
+    return looked, Asked(texts, tuple(wanted(name, source, {}) for name in ("router_logits", "router_usage")))
+
+
+def _groupings(config: CondenseConfig, looked: LookedAt, asked: Asked) -> dict[str, Grouping]:
     """The groups of each layer, from what routers say of the texts."""
-    load = functools.partial(LiveModel.load, source.path, device=device)
-    looked = LookedAt(config.model.label, source, source.fingerprint(), load, config.statistics, say)
-    per_token = int(source.config.get("num_experts_per_tok", 2))
-    wanted = (Wanted("router_logits"), Wanted("router_usage", {"per_token": per_token}))
-    texts = read_texts(source, config.calibration, config.tokens, config.sequences)
-    [(products, usage)] = looked.collect([Asked(texts, wanted)])
+    source = looked.source
+    [(products, usage)] = looked.collect([asked])
     said: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     family = family_of(source.config, str(source.path))
     for layer in gate_names(one_by_one(source)):

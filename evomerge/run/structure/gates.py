@@ -53,25 +53,40 @@ class Gates:
         Raises:
             InputError: If there are no prompts where they are needed, or the model cannot be loaded.
         """
-        how, experts = self.config.gate, len(self.config.experts)
-        plan = self.merger.plan(self.recipe)
-        name = next((name for name in plan.specs if is_embedding(name)), None)
+        how = self.config.gate
+        if how == "random":
+            layers = self.merger.plan(self.recipe).outputs.layers
+            return random_rows(layers, len(self.config.experts), self._width(), self.config.seed)
+        if how == "uniform":
+            return self.alike()
+        if how == "embedding":
+            return rows_from_embeddings(self.merger.tensor(self.recipe, self._embedding()), prompts)
+        return rows_from_states(self._states(prompts))
+
+    def alike(self) -> Rows:
+        """Routers of the same size that find all experts alike."""
+        return uniform_rows(len(self.config.experts), self._width())
+
+    def asked(self, prompts: Sequence[ExpertPrompts]) -> list[Asked]:
+        """Statistics that they are made of: of each expert's prompts, and of those that are not for it."""
+        if self.config.gate not in STATES:
+            return []
+        wanted = (Wanted(STATES[self.config.gate]),)
+        return [Asked(calibration_of(ids), wanted) for own in prompts for ids in (own.positive, own.negative) if ids]
+
+    def _embedding(self) -> str:
+        name = next((name for name in self.merger.plan(self.recipe).specs if is_embedding(name)), None)
         if name is None:
             raise InputError("the model has no input embeddings, so it can have no router")
-        hidden = plan.specs[name].shape[1]
-        if how == "random":
-            return random_rows(plan.outputs.layers, experts, hidden, self.config.seed)
-        if how == "uniform":
-            return uniform_rows(experts, hidden)
-        if how == "embedding":
-            return rows_from_embeddings(self.merger.tensor(self.recipe, name), prompts)
-        return rows_from_states(self._states(prompts, STATES[how]))
+        return name
 
-    def _states(self, prompts: Sequence[ExpertPrompts], statistic: str) -> States:
+    def _width(self) -> int:
+        return self.merger.plan(self.recipe).specs[self._embedding()].shape[1]
+
+    def _states(self, prompts: Sequence[ExpertPrompts]) -> States:
         """The mean states at each expert's prompts, and at those that are not for it."""
         texts = [(own.positive, own.negative) for own in prompts]
-        flat = [ids for pair in texts for ids in pair if ids]
-        keyed = iter(self.looked.collect([Asked(calibration_of(ids), (Wanted(statistic),)) for ids in flat]))
+        keyed = iter(self.looked.collect(self.asked(prompts)))
         folder = self.looked.folder
         found = [[folder.tensor(next(keyed)[0].key, LAYERS) if ids else None for ids in pair] for pair in texts]
         return [(own, other) for own, other in found if own is not None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,15 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evomerge.candidate import resolve_device
-from evomerge.checkpoints import CheckpointSource, read_tokenizer
-from evomerge.fitness.inference.encoding import Encoder
-from evomerge.merging import Checkpoints, LiveModel
-from evomerge.run import paths
+from evomerge.merging import Checkpoints
 from evomerge.run.configs.layers import LayersConfig
 from evomerge.run.export import open_references
-from evomerge.run.statistics.of_model import Asked, LookedAt
-from evomerge.statistics import LAYERS, Calibration, Wanted
+from evomerge.run.statistics.of_model import Asked, LookedAt, looking
+from evomerge.statistics import LAYERS, Wanted
 
 _STATISTICS = ("block_influence", "layer_cka")
 
@@ -49,34 +44,39 @@ def compare_layers(config: LayersConfig, say: Callable[[str], None] = lambda _: 
     Raises:
         InputError: With everything that is wrong with the model or the texts.
     """
-    device = resolve_device(config.device, "device")
-    source = Checkpoints(open_references((config.model,), offline=bool(config.offline))).reference
-    texts = read_texts(source, config.calibration, config.tokens, config.sequences)
-    load = functools.partial(LiveModel.load, source.path, device=device)
-    looked = LookedAt(config.model.label, source, source.fingerprint(), load, config.statistics, say)
-    [keyed] = looked.collect([Asked(texts, tuple(map(Wanted, _STATISTICS)))])
+    looked, asked = looked_at(config, say)
+    [keyed] = looked.collect([asked])
     arrays = [looked.folder.tensor(one.key, LAYERS) for one in keyed]
     influence, cka = (one.numpy() for one in arrays if one is not None)
     if config.out is not None:
         values = [round(float(value), 6) for value in influence]
         Path(config.out).write_text(json.dumps(values) + "\n", encoding="utf-8")  # a list in JSON is one in YAML
-    return LayerSimilarity(influence, cka, sum(len(passage.ids) for passage in texts.passages))
+    return LayerSimilarity(influence, cka, sum(len(passage.ids) for passage in asked.texts.passages))
 
 
-def read_texts(source: CheckpointSource, files: tuple[str, ...], tokens: int, sequences: int) -> Calibration:
-    """The texts of JSONL files as tokens of a model.
-
-    Args:
-        source: The model.
-        files: As the user wrote them.
-        tokens: Most tokens of a text.
-        sequences: Most texts.
+def foretell(config: LayersConfig) -> Iterator[str]:
+    """Forecast of comparing layers, for people; nothing is loaded.
 
     Raises:
-        InputError: If they cannot be read.
+        InputError: With everything that is wrong with the model or the texts.
     """
-    encoder = Encoder.of_model(read_tokenizer(source.path, trust_remote_code=False), source.config, None, None)
-    return Calibration.read([paths.expanded(name) for name in files], encoder, tokens=tokens, sequences=sequences)
+    looked, asked = looked_at(config)
+    yield looked.foretell([asked])
+
+
+def looked_at(config: LayersConfig, say: Callable[[str], None] = lambda _: None) -> tuple[LookedAt, Asked]:
+    """The model of ``layers``, and what is read of it.
+
+    Args:
+        config: Of the verb.
+        say: Told what is collected.
+
+    Raises:
+        InputError: With everything that is wrong with the model or the texts.
+    """
+    source = Checkpoints(open_references((config.model,), offline=bool(config.offline))).reference
+    looked, texts = looking(config, source, say)
+    return looked, Asked(texts, tuple(map(Wanted, _STATISTICS)))
 
 
 def lines(found: LayerSimilarity) -> Iterator[str]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evomerge.checkpoints import stored_bytes
 from evomerge.merging.footprint import export_bytes
+from evomerge.run.statistics.of_model import Asked, LookedAt
 from evomerge.run.statistics.told import forecast_text
-from evomerge.statistics import Forecast, Machine
+from evomerge.sizes import amount
+from evomerge.statistics import Machine
 from evomerge.transforms import Transform, Work
 
 
@@ -17,32 +20,45 @@ class TransformForecast:
 
     Attributes:
         disk: Bytes of what is written.
-        memory: Most bytes at one time, beside the program.
+        memory: Most bytes at one time, beside the program and files that are mapped.
+        mapped: Bytes of those: models and statistics, whose pages the system takes back where memory is short.
         passes: How often texts go through a model, over all models.
         seconds: Seconds of the work.
     """
 
     disk: int
     memory: int
+    mapped: int
     passes: int
     seconds: float
 
 
-def forecast_line(kind: Transform, work: Work, collected: Sequence[Forecast | None]) -> str:
-    """A line for people about what a transformation is going to take.
+def forecast(kind: Transform, work: Work, looked: Sequence[tuple[LookedAt, Asked]]) -> TransformForecast:
+    """Predicts a transformation; nothing is loaded.
 
     Args:
         kind: The transformation.
         work: Its work, before anything is loaded.
-        collected: Of each expert what collecting its statistics takes; None where they are there.
+        looked: Each expert, and its statistics that are read.
     """
-    cost, found = kind.cost(work), [one for one in collected if one is not None]
-    written = export_bytes(work.reference.specs) * (len(work.experts) if kind.several else 1)
-    total = TransformForecast(
-        disk=written + sum(one.disk for one in found),
-        memory=max([cost.memory, *(one.memory for one in found)]),
-        passes=cost.passes + sum(one.passes for one in found),
-        seconds=cost.operations / Machine.measured().operations + sum(one.seconds for one in found),
+    cost = kind.cost(work)
+    found = [(one.forecast([asked]), one.size([asked])) for one, asked in looked]
+    missing = [one for one, _ in found if one is not None]
+    read = [*work.experts, *([] if work.base is None else [work.base])]
+    return TransformForecast(
+        disk=export_bytes(work.reference.specs) * (len(work.experts) if kind.several else 1)
+        + sum(one.disk for one in missing),
+        memory=max([cost.memory, *(one.memory for one in missing)]),
+        mapped=sum(map(stored_bytes, read)) + sum(one.disk for one in missing) + sum(size for _, size in found),
+        passes=cost.passes + sum(one.passes for one in missing),
+        seconds=cost.operations / Machine.measured().operations + sum(one.seconds for one in missing),
     )
-    limit = " at most, less where iterations converge" if cost.at_most else ""
-    return f"{kind.name} of {', '.join(work.labels)}: {forecast_text(total)}{limit}"
+
+
+def forecast_line(kind: Transform, work: Work, cost: TransformForecast) -> str:
+    """A line for people about what a transformation is going to take."""
+    limit = " at most, less where iterations converge" if kind.cost(work).at_most else ""
+    return (
+        f"{kind.name} of {', '.join(work.labels)}: {forecast_text(cost)}{limit}; beside that {amount(cost.mapped)} of "
+        "files are mapped"
+    )

@@ -15,14 +15,14 @@ from evomerge.checkpoints import CheckpointSource, TensorSpec, is_vocabulary
 from evomerge.errors import InputError
 from evomerge.merging import Checkpoints, LiveModel, NewModel, model_to_folder
 from evomerge.recipe import ModelRef
-from evomerge.run import paths
+from evomerge.run import environment, paths
 from evomerge.run.configs.verbs import TransformConfig
 from evomerge.run.recipes.models import Folders, open_models, with_adapters
 from evomerge.run.run_config import RunConfig, fitness_settings
 from evomerge.run.statistics.of_model import DTYPE, Asked, LookedAt
 from evomerge.run.statistics.texts import read_texts
 from evomerge.run.transforming.card import transform_card
-from evomerge.run.transforming.forecast import forecast_line
+from evomerge.run.transforming.forecast import TransformForecast, forecast, forecast_line
 from evomerge.statistics import Calibration, Wanted, write
 from evomerge.transforms import Arrays, Made, Transform, Work
 
@@ -53,10 +53,62 @@ def transform(config: TransformConfig, say: Callable[[str], None] = lambda _: No
     Raises:
         InputError: If models or texts cannot be read, do not go together, or the folder cannot be made.
     """
+    own = prepared(config, say)
+    say(own.line())
+    kind, named, out = own.kind, own.named, _out(config)
+    work = _with_statistics(kind, own.work, own.looked)
+    del own  # and the model that statistics were collected with
+    environment.give_back_memory()
+    return [_written(made, out / made.label if kind.several else out, config, work, named) for made in kind.make(work)]
+
+
+def foretell(config: TransformConfig) -> Iterator[str]:
+    """Forecast of a transformation, for people; nothing is loaded and nothing written.
+
+    Raises:
+        InputError: With everything that is wrong with models or texts.
+    """
+    yield prepared(config).line()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A transformation before a weight is read.
+
+    Attributes:
+        kind: Which one.
+        named: The search that texts are those of.
+        work: Its work, without statistics.
+        looked: Each expert, and its statistics that are read.
+    """
+
+    kind: Transform
+    named: RunConfig
+    work: Work
+    looked: Sequence[tuple[LookedAt, Asked]]
+
+    def forecast(self) -> TransformForecast:
+        """Its cost, before a weight is read."""
+        return forecast(self.kind, self.work, self.looked)
+
+    def line(self) -> str:
+        """The forecast as a line for people."""
+        return forecast_line(self.kind, self.work, self.forecast())
+
+
+def prepared(config: TransformConfig, say: Callable[[str], None] = lambda _: None) -> Prepared:
+    """Opens models and reads texts.
+
+    Args:
+        config: Which transformation of which models, and where to.
+        say: Told of progress.
+
+    Raises:
+        InputError: With everything that is wrong with models or texts.
+    """
     kind = transforms.load(config.kind)
     options = kind.resolve(config.options)
-    out = paths.expanded(config.out).absolute()
-    problems = [f"out: {problem}" for problem in [paths.new_folder_problem(out)] if problem]
+    problems = [f"out: {problem}" for problem in [paths.new_folder_problem(_out(config))] if problem]
     problems += _count_problems(kind, config) + _text_problems(kind, config)
     if problems:
         raise InputError(problems)
@@ -66,20 +118,20 @@ def transform(config: TransformConfig, say: Callable[[str], None] = lambda _: No
     checkpoints.compare(trust_remote_code=False).check()
     texts = _calibrations(kind, named, checkpoints)
     device = resolve_device(config.device, "device")
-    load = functools.partial(LiveModel.load, checkpoints.reference.path, dtype=DTYPE, device=device)
     work = Work(
         base=None if named.base is None else checkpoints[named.base],
         experts=[checkpoints[ref] for ref in named.models],
         labels=_labels(named.models),
         texts=[[passage.ids.tolist() for passage in own.passages] for own in texts],
         options=options,
-        load=load,
+        load=functools.partial(LiveModel.load, checkpoints.reference.path, dtype=DTYPE, device=device),
         say=say,
     )
-    looked = list(_looked_at(kind, config, work, texts))
-    say(forecast_line(kind, work, [one.forecast([asked]) for one, asked in looked]))
-    work = _with_statistics(kind, work, looked)
-    return [_written(made, out / made.label if kind.several else out, config, work, named) for made in kind.make(work)]
+    return Prepared(kind, named, work, list(_looked_at(kind, config, work, texts)))
+
+
+def _out(config: TransformConfig) -> Path:
+    return paths.expanded(config.out).absolute()
 
 
 def _run_config(config: TransformConfig) -> RunConfig:

@@ -113,6 +113,8 @@ def plan(
                 "more than hidden states goes from one to the next"
             )
         sums = _sums(taps, key, statistic, options)
+        if not sums and statistic.at == "output":
+            problems.append(f"{statistic.name}: transformers computes nothing in this model that it could be read from")
         stored = {tap.site.name for found in sums for tap in found.taps[:1]}
         aliases[key] = {tap.site.name: found.taps[0].site.name for found in sums for tap in found.taps[1:]}
         aliases[key] |= {name: aliases[key].get(other, other) for name, other in taps.aliases.items()}

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 
+from evomerge.checkpoints import is_vocabulary
 from evomerge.transforms._shared.averages import merged_names, places
 from evomerge.transforms._shared.declaration import Work
 
@@ -14,6 +15,7 @@ FLOAT = 4
 """Bytes of a float32."""
 DOUBLE = 8
 """Bytes of a float64."""
+_BESIDE, _OBJECTS = 0.06, 60_000_000  # as collecting takes beside tensors, measured
 
 
 def elements(work: Work) -> int:
@@ -39,6 +41,22 @@ def matrices_by_layer(work: Work) -> Mapping[int, list[Shape]]:
 def matrices(work: Work) -> list[Shape]:
     """The shapes of the matrices of all layers."""
     return [shape for layer in matrices_by_layer(work).values() for shape in layer]
+
+
+def held(*parts: float) -> int:
+    """Bytes of memory for tensors of so many bytes, with what kernels, the allocator and Python's own objects take."""
+    return int(sum(parts) * (1 + _BESIDE)) + _OBJECTS
+
+
+def logits(work: Work) -> int:
+    """Bytes of the logits of the longest text."""
+    rows = max((spec.shape[0] for name, spec in work.reference.specs.items() if is_vocabulary(name)), default=0)
+    return FLOAT * longest(work) * rows
+
+
+def longest(work: Work) -> int:
+    """Number of tokens of the longest text."""
+    return max((len(ids) for texts in work.texts for ids in texts), default=0)
 
 
 def tokens(work: Work) -> int:

@@ -75,7 +75,7 @@ class Cost:
     Attributes:
         passes: How often all texts go through a model.
         operations: Floating-point operations of matrix products.
-        memory: Most bytes at one time, beside the program.
+        memory: Most bytes at one time, beside the program and the files of models and statistics, which are mapped.
         at_most: Whether the operations are a bound, as where iterations end when they converge.
     """
 
