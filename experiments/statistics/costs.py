@@ -1,9 +1,11 @@
 """Costs of methods that look at data: seconds and bytes to collect, and seconds for a candidate beside `linear`.
 
     python -m experiments.statistics.costs FOLDER|tiny|135m|1b [--work FOLDER] [--ways fisher regmean ...] [--texts N]
+        [--memory BYTES]
 
 FOLDER holds ``base`` and experts beside it; a size stands for models with random weights, generated for the occasion.
-Each figure is a line of results/statistics/costs.jsonl as soon as it is there, and a repeated command goes on.
+Each figure is a line of results/statistics/costs.jsonl as soon as it is there, and a repeated command goes on. Seconds
+are those of the processor, in one thread, so that other work on the machine counts less; waiting for disks is left out.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from evomerge import methods, post
 from evomerge.merging import Checkpoints, LiveModel, Merger, PreparedSettings, needs_of
 from evomerge.post import steps_of
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, PostStep, Recipe
-from evomerge.statistics import Calibration, Keyed, Passage, StatisticsFolder, Wanted, fill
+from evomerge.statistics import Calibration, Keyed, Limits, Passage, StatisticsFolder, Wanted, fill
 from experiments import json_lines
 from experiments.machine import machine
 from experiments.merge_speed.models import SIZES, generate
@@ -71,7 +73,7 @@ def candidate(way: str, folders: Sequence[Path], seed: int) -> Recipe:
     return Recipe(name, options, tuple(experts), based, ParameterGroups(groups), own, post=steps)
 
 
-def collected(recipe: Recipe, folder: StatisticsFolder, count: int) -> tuple[Recipe, dict[str, Any]]:
+def collected(recipe: Recipe, folder: StatisticsFolder, count: int, limits: Limits) -> tuple[Recipe, dict[str, Any]]:
     """The recipe with its keys, and what collecting them took: seconds, and bytes."""
     steps = steps_of([replace(step, coefficients={}) for step in recipe.post])
     method = methods.load(recipe.method)
@@ -84,9 +86,9 @@ def collected(recipe: Recipe, folder: StatisticsFolder, count: int) -> tuple[Rec
             live = LiveModel.load(source.source)
             calibration = texts(live.model.config.vocab_size, count)
             one = Keyed.of(Wanted(need.statistic), str(source.fingerprint), calibration)
-            started = time.perf_counter()
-            fill(folder, live, calibration, [one])
-            found["collecting"] += time.perf_counter() - started
+            started = time.process_time()
+            fill(folder, live, calibration, [one], limits)
+            found["collecting"] += time.process_time() - started
             found["bytes"] += folder.bytes(one.key)
             found["statistics"].append(need.statistic)
             keys += [one.key] * (len(recipe.sources) if need.of == "base" and not shared else 1)
@@ -94,17 +96,17 @@ def collected(recipe: Recipe, folder: StatisticsFolder, count: int) -> tuple[Rec
     return replace(recipe, statistics=tuple(keys)), {**found, "collecting": round(found["collecting"], 2)}
 
 
-def measured(way: str, folders: Sequence[Path], work: Path, count: int) -> dict[str, Any]:
+def measured(way: str, folders: Sequence[Path], work: Path, count: int, limits: Limits) -> dict[str, Any]:
     """Seconds of the first candidate, preparation included, and of each after it; bytes of what is prepared."""
     folder, kept = StatisticsFolder(work / "statistics"), work / "prepared"
-    recipe, found = collected(candidate(way, folders, 0), folder, count)
+    recipe, found = collected(candidate(way, folders, 0), folder, count, limits)
     checkpoints = Checkpoints.open(recipe)
     merger = Merger(checkpoints, prepared=PreparedSettings(str(kept)), statistics=folder)
     live, seconds = LiveModel.load(folders[0], dtype="bfloat16"), []
     for seed in range(CANDIDATES):
-        started = time.perf_counter()
+        started = time.process_time()
         live.install(merger, replace(candidate(way, folders, seed), statistics=recipe.statistics))
-        seconds.append(round(time.perf_counter() - started, 3))
+        seconds.append(round(time.process_time() - started, 3))
     prepared = sum(path.stat().st_size for path in kept.rglob("*") if path.is_file())
     shutil.rmtree(kept, ignore_errors=True)
     return {**found, "first": seconds[0], "candidate": min(seconds[1:]), "prepared": prepared}
@@ -144,7 +146,9 @@ def page(lines: Sequence[dict[str, Any]]) -> str:
             "",
             f"A base and two experts, {about['cpu']}, {lines[-1]['threads']} thread; {versions}; {about['date']}.",
             "*Seconds* and *MB* are those of collecting, once for all searches. *First* is the first candidate with",
-            "what is prepared, *next* each one after it: installing it into a live model, in seconds.",
+            "what is prepared, *next* each one after it: installing it into a live model, in seconds. Those of",
+            "135m are by the clock, with little other work beside; all others are the processor's, without waiting",
+            "for disks, on a core that other work shared, which makes them up to twice what they are alone.",
             "",
             f"| {head} |",
             "|---" * 10 + "|",
@@ -160,6 +164,7 @@ def main() -> None:
     parser.add_argument("models")
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--texts", type=int, default=TEXTS, help=f"texts of {TOKENS} tokens")
+    parser.add_argument("--memory", type=int, default=Limits().memory, help="most bytes of sums at a time")
     parser.add_argument("--work", type=Path, default=Path("experiments/statistics/work"))
     parser.add_argument("--out", type=Path, default=Path("results/statistics"))
     given = parser.parse_args()
@@ -171,7 +176,7 @@ def main() -> None:
     for way in given.ways:
         if (name, way) in done:
             continue
-        found = measured(way, folders, given.work, given.texts)
+        found = measured(way, folders, given.work, given.texts, Limits(given.memory))
         about = {"models": name, "way": way, "texts": given.texts, "tokens": TOKENS, "threads": torch.get_num_threads()}
         json_lines.append(file, {**about, **found, "machine": machine("torch", "transformers")})
         (given.out / "costs.md").write_text(page(list(json_lines.read(file))), encoding="utf-8")
