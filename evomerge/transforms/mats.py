@@ -8,7 +8,7 @@ import torch
 
 from evomerge.errors import InputError
 from evomerge.options import Option
-from evomerge.transforms._shared.averages import mean_of, places
+from evomerge.transforms._shared.averages import mean_of, places, wide_notes
 from evomerge.transforms._shared.costs import DOUBLE, held, matrices, stored
 from evomerge.transforms._shared.declaration import Arrays, Cost, Made, Transform, Work
 from evomerge.transforms._shared.subspaces import merge_matrices, scaled_off_diagonal, sum_of
@@ -19,22 +19,23 @@ def _make(work: Work) -> Iterator[Made]:
         raise InputError("start=task_arithmetic takes deltas from a base; set base=..., or start=average")
     where = places(work.reference)
     changed: dict[str, torch.Tensor] = {}
-    averaged, unfinished = [], []
+    averaged, unfinished, wide = [], [], []
     layer: int | None = None
     for name, place in where.items():
         values = mean_of(work, name)
-        grams = None if place.kind in ("embedding", "head") else _square(work.statistics["gram"], name)
-        gradients = None if grams is None else _square(work.statistics["output_gram"], name)
+        grams = None if place.kind in ("embedding", "head") else _factors(work.statistics["gram"], name)
+        gradients = None if grams is None else _factors(work.statistics["output_gram"], name)
         if grams is not None and gradients is not None:
             if place.layer != layer:
                 layer = place.layer
                 work.say(f"layer {layer}")
             values, converged = _solved(work, name, grams, gradients)
             unfinished += [] if converged else [name]
+            wide += [name] if 1 in (grams[0].ndim, gradients[0].ndim) else []
         elif place.kind in ("attention", "mlp") and values.ndim > 1:
             averaged.append(name)
         changed[name] = values.to(work.reference.specs[name].dtype).contiguous()
-    yield Made("mats", work.reference, changed, notes=tuple(_notes(averaged, unfinished)))
+    yield Made("mats", work.reference, changed, notes=(*wide_notes(wide), *_notes(averaged, unfinished)))
 
 
 def _solved(
@@ -62,11 +63,13 @@ def _solved(
     return (solved.values.T if turned else solved.values), solved.converged
 
 
-def _square(arrays: Sequence[Arrays], name: str) -> list[torch.Tensor] | None:
-    """Whole matrices of inner products of each expert; None where some has none, or its diagonal alone."""
+def _factors(arrays: Sequence[Arrays], name: str) -> list[torch.Tensor] | None:
+    """Inner products of each expert, where they are too wide the diagonals, 1-D; None where some has none."""
     found = [own(name) for own in arrays]
-    whole = [one for one in found if one is not None and one.ndim == 2]
-    return whole if len(whole) == len(found) else None
+    there = [
+        one if one.shape[0] == one.shape[-1] and one.ndim == 2 else one.flatten() for one in found if one is not None
+    ]
+    return there if len(there) == len(found) else None
 
 
 def _notes(averaged: Sequence[str], unfinished: Sequence[str]) -> Iterator[str]:

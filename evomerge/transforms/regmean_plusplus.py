@@ -10,7 +10,7 @@ import torch
 from evomerge.options import Option
 from evomerge.recipe import Place
 from evomerge.statistics import Flow, Layers, Matrix, inputs_of, matrices, write
-from evomerge.transforms._shared.averages import mean_of, places
+from evomerge.transforms._shared.averages import mean_of, places, wide_notes
 from evomerge.transforms._shared.costs import (
     DOUBLE,
     FLOAT,
@@ -37,6 +37,7 @@ def _make(work: Work) -> Iterator[Made]:
     write(live, merged)
     flows = [stack.begin(texts) for texts in work.texts]
     averaged: list[str] = []
+    wide: list[str] = []
     for position, layer in enumerate(layers):
         work.say(f"layer {position + 1} of {len(layers)}")
         names = [name for name, place in where.items() if place.layer == layer]
@@ -44,14 +45,15 @@ def _make(work: Work) -> Iterator[Made]:
         grams = []
         for expert, own in zip(work.experts, flows, strict=True):
             write(live, {name: expert.tensor(name) for name in names})
-            grams.append(_grams(stack, position, own, within))
+            grams.append(_grams(stack, position, own, within, work.gram_limit))
         found = {name: _merge(work, name, within.get(name), grams, options["alpha"]) for name in names}
         averaged += [name for name in names if name not in within and len(reference.specs[name].shape) > 1]
+        wide += [name for name in within if name in grams[0] and grams[0][name].ndim == 1]
         write(live, found)
         for flow in (flow for own in flows for flow in own):
             flow.hidden = stack.run(position, flow)
         merged |= found
-    yield Made("regmean_plusplus", reference, merged, notes=tuple(_notes(averaged)))
+    yield Made("regmean_plusplus", reference, merged, notes=(*wide_notes(wide), *_notes(averaged)))
 
 
 def _outside(work: Work, where: Mapping[str, Place]) -> list[str]:
@@ -60,8 +62,13 @@ def _outside(work: Work, where: Mapping[str, Place]) -> list[str]:
     return [name for name, place in where.items() if place.layer is None and (every or place.kind == "embedding")]
 
 
-def _grams(stack: Layers, layer: int, flows: list[Flow], within: Mapping[str, Matrix]) -> dict[str, torch.Tensor]:
-    """Means over tokens of inner products of inputs, where one layer runs with the weights that it has now."""
+def _grams(
+    stack: Layers, layer: int, flows: list[Flow], within: Mapping[str, Matrix], limit: int | None
+) -> dict[str, torch.Tensor]:
+    """Means over tokens of inner products of inputs, where one layer runs with the weights that it has now.
+
+    Where there are more inputs than a limit, the diagonal alone.
+    """
     sums: dict[str, torch.Tensor] = {}
     counts: dict[str, int] = defaultdict(int)
     with inputs_of(within.values()) as seen:
@@ -69,10 +76,15 @@ def _grams(stack: Layers, layer: int, flows: list[Flow], within: Mapping[str, Ma
             seen.clear()
             stack.run(layer, flow)
             for name, inputs in seen.items():
-                own = inputs.float().T @ inputs.float()
+                rows = inputs.float()
+                own = rows.square().sum(0) if _is_wide(rows.shape[1], limit) else rows.T @ rows
                 sums[name] = sums[name].add_(own) if name in sums else own
                 counts[name] += len(inputs)
     return {name: total / counts[name] for name, total in sums.items()}
+
+
+def _is_wide(inputs: int, limit: int | None) -> bool:
+    return limit is not None and inputs > limit
 
 
 def _merge(
@@ -105,9 +117,13 @@ def _cost(work: Work) -> Cost:
     """
     count, read, layers = len(work.experts), tokens(work), matrices_by_layer(work)
     width = max((shape[1] for layer in layers.values() for shape in layer[:1]), default=0)
-    grams = max((sum(FLOAT * count * inputs**2 for _, inputs in layer) for layer in layers.values()), default=0)
+
+    def square(inputs: int) -> int:
+        return inputs if _is_wide(inputs, work.gram_limit) else inputs**2
+
+    grams = max((sum(FLOAT * count * square(inputs) for _, inputs in layer) for layer in layers.values()), default=0)
     solving = max(
-        (DOUBLE * ((count + 3) * inputs**2 + (count + 1) * rows * inputs)
+        (DOUBLE * ((count + 3) * square(inputs) + (count + 1) * rows * inputs)
          for layer in layers.values() for rows, inputs in layer),
         default=0,
     )  # fmt: skip

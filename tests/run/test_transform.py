@@ -57,6 +57,24 @@ def test_a_wider_model_loads_too(shop: Path, tmp_path: Path) -> None:
     assert model.config.intermediate_size == 48
 
 
+@pytest.mark.parametrize("kind", ["regmean_plusplus", "mats"])
+def test_of_wide_inputs_the_diagonal_counts_and_is_said(
+    shop: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = [*own_texts(shop)[:2], f"statistics.folder={tmp_path / 'own'}", "statistics.gram_limit=20"]
+    assert main(words(shop, kind, tmp_path / "out", *wide)) == 0
+    said = capsys.readouterr().err
+    assert ("its 32 inputs are more than the limit of 20: the diagonal alone" in said) == (kind == "mats")
+    assert "matrices have more inputs" in said
+    assert "statistics.gram_limit, so that the diagonal alone counts there, such as model.layers.0.mlp." in said
+    assert main(words(shop, kind, tmp_path / "whole", *own_texts(shop))) == 0
+    made = [AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("out", "whole")]
+    down, query = ([model.get_parameter(name) for model in made] for name in (
+        "model.layers.0.mlp.down_proj.weight", "model.layers.0.self_attn.q_proj.weight"))  # fmt: skip
+    assert not torch.equal(*down)
+    assert torch.equal(*query), "its inputs and outputs are few"
+
+
 def test_statistics_are_collected_once(shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = f"statistics.folder={tmp_path / 'own'}"
     for out, collected in (("first", True), ("second", False)):

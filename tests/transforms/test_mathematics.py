@@ -9,6 +9,7 @@ from evomerge.transforms._shared.conjugate_gradients import solve
 from evomerge.transforms._shared.heads import assign_heads
 from evomerge.transforms._shared.matching import assign, feature_similarity
 from evomerge.transforms._shared.partial import Blocks, LeastSquares
+from evomerge.transforms._shared.regression import regression
 from evomerge.transforms._shared.subspaces import merge_matrices, scaled_off_diagonal
 from evomerge.transforms._shared.units import inner
 from evomerge.transforms._shared.zipit import zip_features
@@ -53,6 +54,24 @@ def test_merged_matrix_satisfies_the_equation_of_the_paper() -> None:
     alike = merge_matrices([weights[0]] * 3, inputs, outputs, weights[0], iterations=500)
     assert alike.iterations == 0
     assert torch.equal(alike.values, weights[0])
+
+
+def test_a_diagonal_alone_counts_as_the_matrix_that_has_nothing_else() -> None:
+    weights, sides = [normal(5, 6, seed=s) for s in (1, 2)], [normal(6, seed=s).square() for s in (3, 4)]
+    outputs, mean = [gram(5, 9, s) for s in (5, 6)], (weights[0] + weights[1]) / 2
+    found = [
+        merge_matrices(weights, inputs, gradients, mean, iterations=500, tolerance=1e-9).values
+        for inputs in (sides, [torch.diag(one) for one in sides])
+        for gradients in (outputs, None)
+    ]
+    assert torch.allclose(found[0], found[2], atol=1e-7)
+    assert torch.allclose(found[1], found[3], atol=1e-7)
+    (turned,) = [merge_matrices([w.T for w in weights], outputs, sides, mean.T, iterations=500, tolerance=1e-9).values]
+    assert torch.allclose(turned.T, found[0], atol=1e-6)
+    regressed = regression(weights, sides, 0.5, mean)
+    assert torch.allclose(regressed, found[1].float(), atol=1e-5), "no entries are off the diagonal"
+    unread = regression(weights, [one * (torch.arange(6) > 0) for one in sides], 0.5, mean)
+    assert torch.allclose(unread[:, 0], mean[:, 0].float()), "what no text has reached stays the mean"
 
 
 def test_without_output_gradients_it_is_regmean() -> None:

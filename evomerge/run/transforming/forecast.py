@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from evomerge.checkpoints import stored_bytes
@@ -24,6 +24,7 @@ class TransformForecast:
         mapped: Bytes of those: models and statistics, whose pages the system takes back where memory is short.
         passes: How often texts go through a model, over all models.
         seconds: Seconds of the work.
+        notes: Sentences about tensors whose statistic is another than one would expect.
     """
 
     disk: int
@@ -31,6 +32,7 @@ class TransformForecast:
     mapped: int
     passes: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def forecast(kind: Transform, work: Work, looked: Sequence[tuple[LookedAt, Asked]]) -> TransformForecast:
@@ -52,13 +54,15 @@ def forecast(kind: Transform, work: Work, looked: Sequence[tuple[LookedAt, Asked
         mapped=sum(map(stored_bytes, read)) + sum(one.disk for one in missing) + sum(size for _, size in found),
         passes=cost.passes + sum(one.passes for one in missing),
         seconds=cost.operations / Machine.measured().operations + sum(one.seconds for one in missing),
+        notes=tuple(dict.fromkeys(f"{name}: {text}" for one in missing for name, text in one.notes)),
     )
 
 
-def forecast_line(kind: Transform, work: Work, cost: TransformForecast) -> str:
-    """A line for people about what a transformation is going to take."""
+def forecast_lines(kind: Transform, work: Work, cost: TransformForecast) -> Iterator[str]:
+    """Lines for people about what a transformation is going to take: the first, and one for each note."""
     limit = " at most, less where iterations converge" if kind.cost(work).at_most else ""
-    return (
+    yield (
         f"{kind.name} of {', '.join(work.labels)}: {forecast_text(cost)}{limit}; beside that {amount(cost.mapped)} of "
         "files are mapped"
     )
+    yield from (f"  {note}" for note in cost.notes)

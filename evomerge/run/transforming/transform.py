@@ -22,7 +22,7 @@ from evomerge.run.run_config import RunConfig, fitness_settings
 from evomerge.run.statistics.of_model import DTYPE, Asked, LookedAt
 from evomerge.run.statistics.texts import read_texts
 from evomerge.run.transforming.card import transform_card
-from evomerge.run.transforming.forecast import TransformForecast, forecast, forecast_line
+from evomerge.run.transforming.forecast import TransformForecast, forecast, forecast_lines
 from evomerge.statistics import Calibration, Wanted, write
 from evomerge.transforms import Arrays, Made, Transform, Work
 
@@ -54,7 +54,8 @@ def transform(config: TransformConfig, say: Callable[[str], None] = lambda _: No
         InputError: If models or texts cannot be read, do not go together, or the folder cannot be made.
     """
     own = prepared(config, say)
-    say(own.line())
+    for line in own.lines():
+        say(line)
     kind, named, out = own.kind, own.named, _out(config)
     work = _with_statistics(kind, own.work, own.looked)
     del own  # and the model that statistics were collected with
@@ -68,7 +69,7 @@ def foretell(config: TransformConfig) -> Iterator[str]:
     Raises:
         InputError: With everything that is wrong with models or texts.
     """
-    yield prepared(config).line()
+    yield from prepared(config).lines()
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,9 @@ class Prepared:
         """Its cost, before a weight is read."""
         return forecast(self.kind, self.work, self.looked)
 
-    def line(self) -> str:
-        """The forecast as a line for people."""
-        return forecast_line(self.kind, self.work, self.forecast())
+    def lines(self) -> Iterator[str]:
+        """The forecast as lines for people."""
+        return forecast_lines(self.kind, self.work, self.forecast())
 
 
 def prepared(config: TransformConfig, say: Callable[[str], None] = lambda _: None) -> Prepared:
@@ -125,6 +126,7 @@ def prepared(config: TransformConfig, say: Callable[[str], None] = lambda _: Non
         texts=[[passage.ids.tolist() for passage in own.passages] for own in texts],
         options=options,
         load=functools.partial(LiveModel.load, checkpoints.reference.path, dtype=DTYPE, device=device),
+        gram_limit=config.statistics.gram_limit,
         say=say,
     )
     return Prepared(kind, named, work, list(_looked_at(kind, config, work, texts)))

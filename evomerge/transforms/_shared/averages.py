@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import torch
 
 from evomerge.checkpoints import CheckpointSource
@@ -14,6 +16,15 @@ from evomerge.transforms._shared.subspaces import sum_of
 def mean_of(work: Work, name: str) -> torch.Tensor:
     """The mean of the experts' tensors, float32."""
     return sum_of(expert.tensor(name).float() for expert in work.experts) / len(work.experts)
+
+
+def wide_notes(names: Sequence[str]) -> Iterator[str]:
+    """A note on matrices of whose inner products there is the diagonal alone, where there are some."""
+    if names:
+        yield (
+            f"{len(names)} matrices have more inputs or outputs than statistics.gram_limit, so that the diagonal alone "
+            f"counts there, such as {names[0]}"
+        )
 
 
 def merged_names(source: CheckpointSource) -> list[str]:

@@ -30,6 +30,7 @@ class Work:
         load: Loads the model that weights are written into: the reference, which is the base, else the first expert.
         statistics: Statistic to its arrays, of each expert.
         transposed: Names of matrices that lie on disk as (inputs, outputs).
+        gram_limit: Most inputs of a matrix whose inner products are all used; None: of any.
         say: Told of progress.
     """
 
@@ -41,6 +42,7 @@ class Work:
     load: Callable[[], LiveModel]
     statistics: Mapping[str, Sequence[Arrays]] = field(default_factory=dict)
     transposed: Collection[str] = frozenset()
+    gram_limit: int | None = None
     say: Callable[[str], None] = lambda _: None
 
     @property

@@ -16,8 +16,10 @@ from evomerge.transforms._shared.conjugate_gradients import TOLERANCE, Solved, s
 
 
 def scaled_off_diagonal(gram: torch.Tensor, factor: float) -> torch.Tensor:
-    """A matrix of inner products in float64, whose entries off the diagonal are scaled."""
+    """A matrix of inner products in float64, whose entries off the diagonal are scaled; a diagonal alone as it is."""
     gram = gram.double()
+    if gram.ndim == 1:
+        return gram
     return factor * gram + (1.0 - factor) * torch.diag(gram.diagonal())
 
 
@@ -34,8 +36,9 @@ def merge_matrices(
 
     Args:
         weights: Each model's, (out, in).
-        inputs: ``A_i``, inner products of its inputs, (in, in); as they are to be used, see `scaled_off_diagonal`.
-        gradients: ``B_i``, inner products of the gradients at its outputs, (out, out); None is the identity.
+        inputs: ``A_i``, inner products of its inputs, (in, in), or their diagonal, (in,); as they are to be used, see
+            `scaled_off_diagonal`. All models' have one form.
+        gradients: ``B_i``, inner products of the gradients at its outputs, (out, out) or (out,); None is the identity.
         start: Where to begin, (out, in).
         iterations: The most.
         tolerance: Of the residual, relative to the right side.
@@ -43,17 +46,26 @@ def merge_matrices(
     grams = [gram.double() for gram in inputs]
     total = sum_of(grams)
     if gradients is None:
-        right = sum_of(weight.double() @ gram for weight, gram in zip(weights, grams, strict=True))
-        return solve(lambda matrix: matrix @ total, right, start, iterations=iterations, tolerance=tolerance)
+        right = sum_of(after(weight.double(), gram) for weight, gram in zip(weights, grams, strict=True))
+        return solve(lambda matrix: after(matrix, total), right, start, iterations=iterations, tolerance=tolerance)
     pairs = list(zip(grams, (gram.double() for gram in gradients), strict=True))
-    right = sum_of(b @ weight.double() @ a for (a, b), weight in zip(pairs, weights, strict=True))
+    right = sum_of(after(_before(b, weight.double()), a) for (a, b), weight in zip(pairs, weights, strict=True))
     return solve(
-        lambda matrix: sum_of(b @ matrix @ a for a, b in pairs),
+        lambda matrix: sum_of(after(_before(b, matrix), a) for a, b in pairs),
         right,
         start,
         iterations=iterations,
         tolerance=tolerance,
     )
+
+
+def after(matrix: torch.Tensor, gram: torch.Tensor) -> torch.Tensor:
+    """A matrix times inner products of inputs, of which there may be the diagonal alone."""
+    return matrix @ gram if gram.ndim == 2 else matrix * gram
+
+
+def _before(gram: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    return gram @ matrix if gram.ndim == 2 else gram[:, None] * matrix
 
 
 def sum_of(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
