@@ -139,17 +139,23 @@ def _safety_key(name: str, metrics: Mapping[str, bool], problems: list[str]) -> 
     tasks = sorted({key.rpartition(".")[0] for key in metrics})
     if not own:
         problems.append(
-            f"safety: there is no task {name!r} in this run{suggest(name, tasks)} (tasks: {', '.join(tasks)})"
+            f"safety: there is no task {name!r} in this run{suggest(name, tasks)} (tasks: {', '.join(tasks)}); "
+            "what may not be lost is asked of every candidate, so add it to tasks"
         )
         return None
     chosen = default_objectives(metrics, [name])[0]
-    if _metric(chosen).split(",")[0] in _SHARES:
+    if is_share(chosen):
         return chosen
     shown = ", ".join(sorted(map(_metric, own)))
     problems.append(
         f"safety: {name} has no accuracy, of which points can be lost; name its metric, {name}.METRIC ({shown})"
     )
     return None
+
+
+def is_share(key: str) -> bool:
+    """Whether a metric is known to be a share of right answers, from 0 to 1."""
+    return _metric(key).split(",")[0] in _SHARES
 
 
 def default_objectives(metrics: Mapping[str, bool], tasks: Iterable[str]) -> list[str]:

@@ -34,20 +34,21 @@ __all__ = [
     "Elite",
     "Member",
     "archives",
+    "baseline_caveats",
     "choice",
     "front_members",
-    "uneven_baselines",
     "write",
 ]
 
 
-def uneven_baselines(store: RunStore) -> list[str]:
-    """Sentences on tasks whose limits cut one baseline's answers more often than another's, by more than chance.
+def baseline_caveats(store: RunStore) -> list[str]:
+    """Sentences on limits that cut one baseline's answers more often than another's, and on constraints without effect.
 
     Args:
         store: The run's store, with the baselines scored.
     """
-    return caveats.uneven_baselines(Results(store))
+    results = Results(store)
+    return [*caveats.uneven_baselines(results), *caveats.idle_constraints(results)]
 
 
 def write(folder: str | Path, prefer: Written | None = None) -> tuple[Path, ...]:

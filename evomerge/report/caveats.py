@@ -9,6 +9,7 @@ import numpy as np
 
 from evomerge.analysis import pareto, uneven_truncation
 from evomerge.evaluation import Objective
+from evomerge.evaluation.grammar import is_share
 from evomerge.report.costs import MESSAGE
 from evomerge.report.members import TRUNCATED, Comparison, Member
 from evomerge.report.results import Results, short_name
@@ -85,10 +86,30 @@ def warnings(results: Results, members: Sequence[Member]) -> list[str]:
         found.append(f"{failed} of {count(total, 'candidate')} failed: {_reasons(results)}.")
     found += _unconfirmed(results, members)
     found += _few_items(results, members)
-    found += _narrow(results)
+    found += [*idle_constraints(results), *_narrow(results)]
     if (results.store.manifest.get("config") or {}).get("start_from"):
         found.append("The search began with another run's front: the candidates scored there are not counted here.")
     return found + _truncated(results, members) + _marks_withheld(results, members)
+
+
+def idle_constraints(results: Results) -> list[str]:
+    """Constraints relative to a baseline that nobody can miss, as the baseline's share of right answers is so low."""
+    found = []
+    for constraint in results.constraints:
+        named = {name: results.baseline(name, "search") for name in results.names}
+        scored = {name: e.metrics for name, e in named.items() if e is not None and e.error is None}
+        reference = constraint.reference(scored)
+        if constraint.relative_to is None or reference is None or not is_share(constraint.metric):
+            continue
+        bound, above = reference + constraint.bound, constraint.sense == ">="
+        if bound <= 0.0 if above else bound >= 1.0:
+            absolute = f"constraints=['{constraint.metric} {constraint.sense} {0.9 if above else 0.1}']"
+            found.append(
+                f"The constraint {constraint.label} excludes nobody: {constraint.relative_to} scores "
+                f"{number(reference)} on the search items, so that no candidate can lose more. Take a base that passes "
+                f"this task, allow less, or write a bound that is not relative, such as {absolute}."
+            )
+    return found
 
 
 def _narrow(results: Results) -> list[str]:

@@ -150,7 +150,7 @@ def search(
         plan = replace(search_plan(assembly, shares), drafts=prepared.settings.fitness.drafts != "off")
         with tracked.follow(store, assembly.written, assembly.objectives, warn) as followed:
             try:
-                listeners = (followed, functools.partial(_warn_of_limits, store, warn))
+                listeners = (followed, functools.partial(_warn_of_baselines, store, warn))
                 result = run(plan, executor, store, progress, stop, listeners)
             except LeaseLost:
                 raise  # the folder is another process's, and so is its report
@@ -170,10 +170,13 @@ def search(
         return result
 
 
-def _warn_of_limits(store: RunStore, warn: Callable[[str], None], event: Event) -> None:
-    """Warns once the baselines are scored, while it is early to choose another limit, if theirs cut them unevenly."""
+def _warn_of_baselines(store: RunStore, warn: Callable[[str], None], event: Event) -> None:
+    """Warns once the baselines are scored, while it is early to begin otherwise.
+
+    Of limits that cut their answers unevenly, and of constraints that a bad baseline makes empty.
+    """
     if isinstance(event, Phase) and event.phase == "search":
-        for text in report.uneven_baselines(store):
+        for text in report.baseline_caveats(store):
             warn(text)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from evomerge.evaluation import Ask, Evaluation, Objective, Response
 from evomerge.recipe import CheckpointRef, Group, ParameterGroups, Recipe
-from evomerge.report import uneven_baselines, write
+from evomerge.report import baseline_caveats, write
 from evomerge.report.facts import Facts
 from evomerge.report.members import BEATS
 from evomerge.store import RunStore
@@ -87,7 +87,7 @@ def test_limits_that_cut_one_model_more_than_another_are_told_with_their_remedy(
         "66.7 % against 0.0 % of the answers to the same items, so their scores compare lengths too; set a larger "
         "limit with fitness.gen_kwargs={max_gen_toks: N}."
     )
-    assert uneven_baselines(store) == [
+    assert baseline_caveats(store) == [
         "limits cut a more often than base on t, by more than chance: 66.7 % against 3.3 % of the answers to the same "
         "items, so their scores compare lengths too; set a larger limit with fitness.gen_kwargs={max_gen_toks: N}"
     ]
@@ -107,4 +107,4 @@ def test_even_limits_are_no_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     store = made(tmp_path, candidates=False)
     (told,) = [text for text in Facts(store).warnings if "length limit" in text]
     assert told.endswith("truncated answers are scored as they are.")
-    assert uneven_baselines(store) == []
+    assert baseline_caveats(store) == []
