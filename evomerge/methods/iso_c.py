@@ -31,15 +31,15 @@ from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Options, Starts
 from evomerge.methods._shared.spectral.decomposition import polar
 from evomerge.methods._shared.spectral.joint_update import joint_bytes, merge_joint, prepare_joint
-from evomerge.methods._shared.spectral.matrices import decomposing_bytes
+from evomerge.methods._shared.spectral.matrices import decomposing_bytes, total_of
 from evomerge.methods._shared.spectral.options import OTHERS, STORED, WEIGHTS, neutral_start, update_coefficients
 from evomerge.recipe import Coefficient
 
 
 def flat_spectrum(deltas: Sequence[torch.Tensor], options: Options) -> list[torch.Tensor]:
     """The sum of the deltas with all its singular values at their mean."""
-    factor, values = polar(torch.stack(list(deltas)).sum(0))
-    return [factor * float(values.mean()) if len(values) else factor]
+    factor, values = polar(total_of(deltas))
+    return [factor.mul_(float(values.mean())) if len(values) else factor]
 
 
 def coefficients(options: Options) -> tuple[Coefficient, ...]:

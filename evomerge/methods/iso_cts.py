@@ -35,7 +35,7 @@ from evomerge.methods._shared.declaration import MergeMethod
 from evomerge.methods._shared.inputs import Coefficients, Options, Starts, TensorContext, TensorSources
 from evomerge.methods._shared.spectral.decomposition import Svd, polar, svd
 from evomerge.methods._shared.spectral.joint_update import joint_bytes, merge_joint, prepare_joint
-from evomerge.methods._shared.spectral.matrices import decomposing_bytes
+from evomerge.methods._shared.spectral.matrices import decomposing_bytes, total_of
 from evomerge.methods._shared.spectral.options import OTHERS, STORED, WEIGHTS, neutral_start, update_coefficients
 from evomerge.options import Option
 from evomerge.recipe import Coefficient
@@ -58,7 +58,7 @@ _FRACTION = Coefficient(
 
 def shared_and_own(deltas: Sequence[torch.Tensor], options: Options) -> list[torch.Tensor]:
     """The update from the common directions of the deltas' sum and each delta's own."""
-    total = svd(torch.stack(list(deltas)).sum(0))
+    total = svd(total_of(deltas))
     common, own = counts(min(deltas[0].shape), len(deltas), options["fraction"])
     known = total.left[:, :common]
     parts = [svd(delta - known @ (known.t() @ delta)).top(own) for delta in deltas]

@@ -71,10 +71,9 @@ def merge_joint(
     stack = deltas_of(context, sources.base, [model for model, _ in weighted])
     if stack is None:
         return add_updates(sources, (), out)
-    factors = [weight for _, weight in weighted]
-    found = [
-        flat(update)
-        for deltas in stack
-        for update in make([d * factor for d, factor in zip(deltas, factors, strict=True)], sources.options)
-    ]
-    return add_updates(sources, [(torch.cat(found), shared(coefficients["lambda"]))], out)
+    for deltas in stack:
+        for delta, (_, weight) in zip(deltas, weighted, strict=True):
+            delta.mul_(weight)
+    found = [flat(update) for deltas in stack for update in make(deltas, sources.options)]
+    update = torch.cat(found) if len(found) > 1 else found[0]
+    return add_updates(sources, [(update, shared(coefficients["lambda"]))], out)

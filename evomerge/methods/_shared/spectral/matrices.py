@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from evomerge.kernels import is_finite
 from evomerge.methods._shared.inputs import Options, TensorContext
 
 
@@ -40,7 +41,7 @@ def decomposing_bytes(shape: Sequence[int], n_inputs: int, options: Options) -> 
 def deltas_of(
     context: TensorContext, base: torch.Tensor, models: Sequence[torch.Tensor]
 ) -> list[list[torch.Tensor]] | None:
-    """The deltas of every matrix of a tensor: for each matrix one per model, float32, contiguous.
+    """The deltas of every matrix of a tensor: for each matrix one per model, float32, contiguous, in new memory.
 
     Returns:
         None where the tensor is no matrix, where a delta is not finite, or where all are zero: then there is nothing to
@@ -50,7 +51,16 @@ def deltas_of(
     if stack is None:
         return None
     start = base.detach().to(torch.float32)
-    deltas = [(model.detach().to(torch.float32) - start).contiguous().view(stack) for model in models]
-    if not all(bool(delta.isfinite().all()) for delta in deltas) or not any(bool(delta.any()) for delta in deltas):
+    deltas = [model.detach().to(torch.float32, copy=True).sub_(start).contiguous().view(stack) for model in models]
+    if not all(map(is_finite, deltas)) or not any(bool(delta.any()) for delta in deltas):
         return None
     return [[delta[index] for delta in deltas] for index in range(stack[0])]
+
+
+def total_of(deltas: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The sum of one matrix's deltas, one after the other."""
+    first, *others = deltas
+    total = first.clone()
+    for delta in others:
+        total.add_(delta)
+    return total
