@@ -40,7 +40,8 @@ class Footprint:
             take. Blocks that other methods compute in are a few megabytes.
         mapped: Weights of all checkpoints, and of adapters on them their own tensors. They are mapped files: the
             workers of a machine share them, and the system takes their memory back where it is short.
-        prepared: The most that the method prepares, and the methods of recipes inside, by place: ``disk`` is mapped as
+        prepared: The most that the method prepares, and the methods of recipes inside, by place, and what steps keep in
+            memory of all sources: ``disk`` is mapped as
             well, ``memory`` is each worker's own, ``nowhere`` is what the limits have no room for, so that it is
             prepared anew for every candidate.
         export: An exported model folder on disk.
@@ -113,6 +114,8 @@ def _kept(outputs: Outputs, found: Places) -> dict[Place, int]:
     kept: dict[Place, int] = {"disk": 0, "memory": 0, "nowhere": 0}
     for (key, name), most in bounds.items():
         kept[found[key][name]] += most
+    shapes = [tensor.merged_spec.shape for tensor in outputs.merged.values()]
+    kept["memory"] += sum(step.process.kept_bytes(shapes, step.options) for step in outputs.steps)
     return kept
 
 

@@ -7,22 +7,27 @@ still one step: ``draws`` is a text like ``17:1,23:0.5,mean:0.75``, keys with we
 weights of parents may. ``mean`` stands for draws that are no longer told apart, of which only the mean, one half, is
 left. A draw belongs to (key, expert, tensor's name, direction).
 
-Tensors that are no matrices, and norms, stay as they were merged. Nothing is prepared: a candidate decomposes the
-expert's delta.
+Tensors that are no matrices, and norms, stay as they were merged.
+
+The step is computed as ``D V diag(u) V^T``, D being the delta and V its right singular vectors, or with the left ones
+from the other side where D has more columns than rows: of each matrix the vectors of the shorter side are all that has
+to be known. They do not depend on draws, so each worker keeps them, up to 4 GB, and only the first candidate that is
+pushed towards an expert decomposes its delta.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 
 from evomerge.errors import InputError
-from evomerge.methods import TensorSources
-from evomerge.methods._shared.spectral.decomposition import one_thread, svd
+from evomerge.methods import TensorSet, TensorSources
+from evomerge.methods._shared.spectral.decomposition import one_thread, short_side
 from evomerge.methods._shared.spectral.matrices import stack_of
 from evomerge.methods._shared.tasks import number_problems
 from evomerge.options import Option
@@ -30,6 +35,7 @@ from evomerge.post._shared.declaration import Options, PostProcess, StepContext,
 from evomerge.recipe import Coefficient
 
 MEAN = "mean"
+ROOM = 4_000_000_000  # bytes of singular vectors that are kept
 _DRAW = r"(?:\d+|mean):-?\d+(?:\.\d+)?(?:e-?\d+)?"
 _DRAWS = re.compile(rf"^{_DRAW}(?:,{_DRAW})*$")
 _SIZE = Coefficient(
@@ -41,6 +47,38 @@ _SIZE = Coefficient(
     minimum=0.0,
     doc="largest factor that a draw of weight 1 extrapolates a singular direction of the expert by",
 )
+
+
+class Directions:
+    """Singular vectors of one expert's delta, kept as far as there is room.
+
+    Args:
+        room: Most bytes.
+    """
+
+    def __init__(self, room: int = ROOM) -> None:
+        self._known: dict[str, torch.Tensor] = {}
+        self._room = room
+
+    def get(self, name: str, make: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """The vectors of a matrix, made where they are not kept."""
+        if name in self._known:
+            return self._known[name]
+        found = make()
+        if found.nbytes <= self._room:
+            self._known[name] = found
+            self._room -= found.nbytes
+        return found
+
+
+def _survey(tensors: TensorSet, options: Options) -> Directions:
+    """Nothing yet: vectors come as the first candidate needs them."""
+    return Directions()
+
+
+def _kept_bytes(shapes: Iterable[Sequence[int]], options: Options) -> int:
+    stacks = (stack_of(shape) for shape in shapes)
+    return min(sum(4 * count * min(rows, columns) ** 2 for count, rows, columns in filter(None, stacks)), ROOM)
 
 
 def factors(count: int, draws: str, model: int, name: str) -> torch.Tensor:
@@ -82,14 +120,17 @@ def _apply(context: StepContext, sources: TensorSources, delta: torch.Tensor, va
         return None
     assert sources.base is not None
     base, own = (tensor.reshape(stack) for tensor in (sources.base, sources.models[model]))
+    kept = context.survey or Directions()
     for number, matrix in enumerate(delta.view(stack)):
         moved = own[number].to(torch.float32) - base[number].to(torch.float32)
         if not moved.isfinite().all() or not moved.any():  # nothing to decompose; what is not finite is merged already
             continue
-        triples = svd(moved)
-        u = factors(min(moved.shape), draws, model, f"{context.name}#{number}")[: triples.rank]
+        name = f"{context.name}#{number}"
+        vectors = kept.get(name, partial(short_side, moved)).to(moved.device)
+        u = values["size"] * factors(min(moved.shape), draws, model, name)[: vectors.shape[1]]
         with one_thread():
-            matrix += triples.product(values["size"] * u.to(triples.values.device) * triples.values)
+            scaled = (vectors * u.to(moved.device, torch.float32)) @ vectors.t()
+            matrix += moved @ scaled if moved.shape[0] >= moved.shape[1] else scaled @ moved
     return None
 
 
@@ -129,7 +170,10 @@ STEP = PostProcess(
     },
     count_problems=_count_problems,
     identity=_idle,
+    survey=_survey,
+    surveyed=("model",),
+    kept_bytes=_kept_bytes,
     adds=True,
     working_bytes=_working_bytes,
-    cost="a singular value decomposition of each matrix of the expert's delta",
+    cost="decompositions of the expert's delta, once; for each candidate products with its matrices",
 )

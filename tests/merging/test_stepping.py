@@ -107,6 +107,21 @@ def test_what_is_measured_does_not_depend_on_what_came_before(models: Family) ->
         assert all(same_bits(tensor, again[name]) for name, tensor in alone.items())
 
 
+def test_pushes_with_kept_directions_are_those_of_a_merger_that_keeps_none(models: Family) -> None:
+    """Other draws, the other expert, and both at once, after each other in one merger."""
+    kept = Merger(Checkpoints.open(recipe_of(models)))
+    size = {"size": np.full(len(recipe_of(models).groups.groups), 0.1)}
+    for pushed in (("0", "1:1"), ("0", "2:1,mean:0.5"), ("1", "1:1"), ("0", "3:1", "1", "4:1")):
+        steps = [
+            PostStep("svd_push", {"model": int(model), "draws": draws}, size)
+            for model, draws in zip(pushed[::2], pushed[1::2], strict=True)
+        ]
+        recipe = recipe_of(models, *steps)
+        ours, anew = merged(recipe, kept), merged(recipe)
+        assert all(torch.equal(ours[name], anew[name]) for name in anew)
+        assert any(not torch.equal(ours[name], own) for name, own in merged(recipe_of(models)).items())
+
+
 def test_keys_follow_what_bytes_depend_on(models: Family) -> None:
     """A factor of one layer changes the tensors of that layer, and where a step measures the model all tensors."""
 

@@ -10,7 +10,8 @@ import torch
 
 from evomerge.errors import InputError
 from evomerge.methods import TensorSources
-from evomerge.post import StepContext, load
+from evomerge.methods._shared.spectral.decomposition import short_side
+from evomerge.post import StepContext, load, svd_push
 
 EXPERT = torch.diag(torch.tensor([3.0, 1.0, 2.0]))
 
@@ -60,3 +61,32 @@ def test_what_cannot_be_read_is_refused() -> None:
             step.coefficients(step.resolve({"draws": draws}))
     with pytest.raises(InputError, match="option model is 2, but there are 2 models"):
         pushed(torch.ones(3, 3), 0.1, model=2)
+
+
+def test_vectors_are_those_of_a_decomposition_whatever_the_longer_side() -> None:
+    """Beside U diag(u s) V^T of torch's own decomposition, of tall and of wide matrices, and of one of low rank."""
+    generator = torch.Generator().manual_seed(0)
+    low = torch.randn(5, 2, generator=generator) @ torch.randn(2, 4, generator=generator)
+    for expert in (torch.randn(7, 3, generator=generator), torch.randn(3, 7, generator=generator), low):
+        left, values, right = torch.linalg.svd(expert, full_matrices=False)
+        place = int.from_bytes(hashlib.sha256(b"weight#0").digest()[:8], "big")
+        u = torch.from_numpy(np.random.default_rng([17, 0, place]).random(min(expert.shape))).float()
+        wanted = left @ torch.diag(0.1 * u * values) @ right
+        found = pushed(torch.zeros(expert.shape), 0.1, expert=expert, draws="17:1")
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_an_experts_directions_are_kept_whatever_the_draws() -> None:
+    step = load("svd_push")
+    survey, base, deltas = step.survey([], step.resolve({})), torch.zeros(3, 3), list[torch.Tensor]()
+    for draws in ("17:1", "18:1", "17:1"):
+        context = StepContext("weight", kind="mlp", options=step.resolve({"draws": draws}), survey=survey)
+        deltas.append(torch.ones(3, 3))
+        step.apply(context, TensorSources(base, [EXPERT, base], {}), deltas[-1], {"size": 0.1})
+    assert torch.equal(survey.get("weight#0", lambda: torch.zeros(0)), short_side(EXPERT))
+    assert torch.equal(deltas[0], deltas[2])
+    assert not torch.equal(deltas[0], deltas[1])
+    assert step.kept_bytes([(3, 7), (5,), (6, 2)], {}) == 4 * (9 + 4)
+    small = svd_push.Directions(room=30)
+    assert small.get("a", lambda: torch.zeros(2, 2)) is small.get("a", lambda: torch.ones(2, 2))
+    assert small.get("b", lambda: torch.zeros(3, 3)) is not small.get("b", lambda: torch.zeros(3, 3)), "no room"

@@ -48,7 +48,9 @@ class Findings:
         survey = step.process.survey
         if survey is None:
             return None
-        key = json.dumps([plan.outputs.survey_key, step.process.name, step.options], sort_keys=True)
+        chosen = step.process.surveyed
+        options = {name: own for name, own in step.options.items() if chosen is None or name in chosen}
+        key = json.dumps([plan.outputs.survey_key, step.process.name, options], sort_keys=True)
         return _kept(self._surveys, key, lambda: survey(surveyed, step.options))
 
     def _measure(self, plan: MergePlan, place: int, survey: Any, deltas: Callable[[], DeltaSet]) -> Any:

@@ -73,6 +73,10 @@ def _no_bytes(shape: Sequence[int], n_models: int, options: Options) -> int:
     return 0
 
 
+def _nothing_kept(shapes: Iterable[Sequence[int]], options: Options) -> int:
+    return 0
+
+
 @dataclass(frozen=True)
 class PostProcess(RecipeOptions, sort="step"):
     """Declares one step after the merge: a function of the merged delta, whatever method has merged it.
@@ -98,6 +102,9 @@ class PostProcess(RecipeOptions, sort="step"):
             group. It is then left out there, so that the merge is bit for bit the one without it.
         survey: ``survey(tensors, options)`` computes findings about base and models of all tensors, independent of all
             coefficients, once per search, or returns None if these options need none.
+        surveyed: The options that such findings depend on; None: all.
+        kept_bytes: ``kept_bytes(shapes, options)`` is the most memory of its own that such findings take while a search
+            goes on, from the shapes of the tensors that are merged.
         measure: ``measure(deltas, survey, options)`` computes findings about the whole merged delta, as the steps
             before this one have left it. It takes one more merge of all tensors for every candidate.
         measures: ``measures(options)`` says whether these options need what is measured.
@@ -123,6 +130,8 @@ class PostProcess(RecipeOptions, sort="step"):
     needs: Callable[[Options], tuple[Need, ...]] = _no_needs
     identity: Callable[[Values, Options], bool] = _never
     survey: Callable[[TensorSet, Options], Any] | None = None
+    surveyed: tuple[str, ...] | None = None
+    kept_bytes: Callable[[Iterable[Sequence[int]], Options], int] = _nothing_kept
     measure: Callable[[DeltaSet, Any, Options], Any] | None = None
     measures: Callable[[Options], bool] = _always
     factors: Factors | None = None

@@ -81,6 +81,17 @@ def svd(matrix: torch.Tensor, least: float = LEAST) -> Svd:
     return Svd(_times(matrix, vectors / values), values, vectors.to(torch.float32))
 
 
+def short_side(matrix: torch.Tensor, least: float = LEAST) -> torch.Tensor:
+    """Singular vectors of a finite float32 matrix's shorter side, float32, ``(side, rank)``, in the order of `svd`.
+
+    Args:
+        matrix: The matrix; of a square one the right vectors.
+        least: Singular values below this share of the largest one count as zero.
+    """
+    turned = matrix.t().contiguous() if matrix.shape[0] < matrix.shape[1] else matrix
+    return _eigen(turned, least)[1].to(torch.float32)
+
+
 def polar(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The polar factor of a finite float32 matrix, and its singular values.
 
