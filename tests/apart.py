@@ -15,9 +15,11 @@ from typing import Any, Self
 SERVER = """
 import gc, importlib, json, os, sys
 orders, answers = open(sys.argv[1]), open(sys.argv[2], "w", buffering=1)
+gc.disable()
 for name in sys.argv[3:]:
     importlib.import_module(name)
 gc.freeze()
+gc.enable()
 print("ready", file=answers)
 for line in orders:
     task = json.loads(line)

@@ -11,14 +11,19 @@ import pytest
 # On two cores threads of two processes would wait for each other at full speed. It is read as PyTorch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from tests.apart import LARGE, Apart
-from tests.building import perturbed, tiny_llama
+# What is imported while tests are found stays: garbage in it is looked for once, below.
+gc.disable()
+
+from tests.apart import LARGE, Apart  # noqa: E402
+from tests.building import perturbed, tiny_llama  # noqa: E402
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
     """What is there before the first test stays: a search, which collects garbage, need not look at it each time."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 TASK = """\

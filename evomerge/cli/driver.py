@@ -16,6 +16,7 @@ from pathlib import Path
 from evomerge.cli.interrupts import orderly_end
 from evomerge.cli.main import BAD_INPUT, FAILED, INTERRUPTED, say_problems, sentence
 from evomerge.errors import InputError
+from evomerge.imports import imported
 from evomerge.lease import LeaseHeld
 from evomerge.run import environment
 from evomerge.run.attach import config_of, device_of, directory_of
@@ -40,7 +41,8 @@ def main(folder: Path) -> int:
         with orderly_end():
             config = _configured(folder.absolute())
             environment.prepare(offline=bool(config.offline))
-            from evomerge.cli.verbs import search  # libraries read the environment once, on import
+            with imported():
+                from evomerge.cli.verbs import search  # libraries read the environment once, on import
 
             return search.run(config)
     except LeaseHeld:

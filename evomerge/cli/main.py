@@ -21,6 +21,7 @@ import evomerge
 from evomerge.cli.interrupts import orderly_end
 from evomerge.config import help as pages
 from evomerge.errors import InputError, suggest
+from evomerge.imports import imported
 from evomerge.texts import printable
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -130,7 +131,7 @@ def _search(
     if verb == "submit":
         submission, settings = compose.submit(words, command)
         environment.prepare(offline=bool(submission.offline))
-        return int(importlib.import_module("evomerge.cli.verbs.submit").run(submission, settings))
+        return int(_verb("submit").run(submission, settings))
     config = compose.search(words, command)
     environment.prepare(offline=bool(config.offline) and verb != "fetch", bars=verb == "fetch")
     return _call(verb, config, options)
@@ -155,7 +156,7 @@ def _statistics(rest: Sequence[str]) -> int:
     else:
         config = compose.search(words, ("evomerge", "search", *words))
     environment.prepare(offline=bool(getattr(config, "offline", True)))
-    return int(getattr(importlib.import_module(f"evomerge.cli.verbs.{_STATISTICS}"), run)(config))
+    return int(getattr(_verb(_STATISTICS), run)(config))
 
 
 def _check(verb: str, words: Sequence[str]) -> int:
@@ -165,11 +166,20 @@ def _check(verb: str, words: Sequence[str]) -> int:
 
     config: Any = getattr(compose, "collect" if verb == _STATISTICS else verb)(words)
     environment.prepare(offline=bool(config.offline))
-    return int(importlib.import_module(f"evomerge.cli.verbs.{verb}").check(config))
+    return int(_verb(verb).check(config))
 
 
 def _call(verb: str, config: object, options: Mapping[str, bool] | None = None) -> int:
-    return int(importlib.import_module(f"evomerge.cli.verbs.{verb}").run(config, **(options or {})))
+    return int(_verb(verb).run(config, **(options or {})))
+
+
+def _verb(verb: str) -> Any:
+    """The module of a verb, with all that it needs."""
+    name = f"evomerge.cli.verbs.{verb}"
+    if name not in sys.modules:
+        with imported():
+            importlib.import_module(name)
+    return sys.modules[name]
 
 
 def _no_verb(words: Sequence[str]) -> str:

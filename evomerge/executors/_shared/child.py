@@ -13,6 +13,7 @@ from evomerge.errors import InputError
 from evomerge.evaluation import Unusable
 from evomerge.executors._shared.parcel import opened
 from evomerge.executors._shared.protocol import call
+from evomerge.imports import imported
 
 __all__ = ["serve"]
 
@@ -36,7 +37,9 @@ def serve(pipe: Connection, environment: Mapping[str, str], parcel: bytes) -> No
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
         try:
-            worker = opened(parcel)()
+            with imported():
+                make_worker = opened(parcel)
+            worker = make_worker()
         except InputError as error:
             pipe.send(("bad input", error.problems))
             return
