@@ -5,7 +5,10 @@ NSGA-II over two experts of SmolLM2-135M with two objectives, accuracy and token
 candidate whose answers differ would change every batch after its own.
 
 Run from the repository root: ``python -m experiments.generation.study``. Each search has a folder; a repeated command
-goes on where it stopped.
+goes on where it stopped. ``--page`` writes the page again from committed figures, and searches nothing.
+
+These searches are small. The page also projects what stock lm-eval answers in a day, from seconds per candidate that
+:mod:`experiments.generation.benchmark` measured, and says that nobody has run it.
 """
 
 from __future__ import annotations
@@ -13,8 +16,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -25,11 +29,14 @@ from evomerge.config import compose
 from evomerge.evaluation import Evaluation
 from evomerge.run import search
 from evomerge.store import RunStore
+from experiments import json_lines
 from experiments.generation.ways import words
 from experiments.machine import machine
 from experiments.smollm2.prepare import DEFAULT_WORK
 
 DRAFTS = ("off", "auto")
+DAY = 86400  # seconds
+BASELINES = 4  # base, two experts, their average
 OBJECTIVES = "generation_worked.exact_match,strict-match,generation_worked.tokens"
 
 
@@ -93,8 +100,53 @@ def compare(stores: dict[str, RunStore]) -> dict[str, Any]:
     return figures
 
 
-def page(figures: dict[str, Any]) -> str:
-    """The figures for people."""
+def projection(lines: Sequence[dict[str, Any]]) -> list[str]:
+    """A day of stock lm-eval on the worked answers, and the same candidates with drafts, by measured seconds each.
+
+    Args:
+        lines: Of the file of figures, of one number type; of its population ``search`` those of worked answers count.
+    """
+    found: dict[int, list[dict[str, Any]]] = {}
+    for line in lines:
+        if (line["task"], line["population"]) == ("worked", "search"):
+            found.setdefault(line["after"], []).append(line)
+    if not found:
+        return []
+    every, after = [line for part in found.values() for line in part], sorted(found)
+
+    def seconds_each(way: str, part: Sequence[dict[str, Any]]) -> float:
+        return fmean(line["ways"][way]["cpu"] for line in part)
+
+    stock = seconds_each("stock", every)
+    count = int(DAY / stock)
+    bounds = [0, *after[1:], count]  # candidates that fewer had answered before than the next measured number
+    parts = [
+        (upto - start, seconds_each("drafts", found[number]), number)
+        for number, start, upto in zip(after, bounds[:-1], bounds[1:], strict=True)
+    ]
+    first = BASELINES * seconds_each("none", every)
+    ours = first + sum(number * each for number, each, _ in parts)
+    sums = " + ".join(f"{number} x {each:.2f} s (measured after {known})" for number, each, known in parts)
+    return [
+        "## A day of stock lm-eval: projected, not run",
+        "",
+        f"The searches above are what was run. On {every[0]['items']} items of the same task and experts, one thread, "
+        f"{seconds_each('stock', every):.1f} processor seconds a candidate were measured of stock lm-eval over "
+        f"{len(every)} candidates ([generation](generation.md)). A day of it is {DAY} / {stock:.1f} = {count} "
+        f"candidates, merges not counted. With drafts they would take {first:.0f} s for {BASELINES} baselines + {sums} "
+        f"= {ours / 3600:.1f} hours, {DAY / ours:.1f} times as fast, if candidates after the {after[-1]}th cost what "
+        f"the {len(found[after[-1]])} did that were measured there.",
+        "",
+    ]
+
+
+def page(figures: dict[str, Any], lines: Sequence[dict[str, Any]]) -> str:
+    """The figures for people.
+
+    Args:
+        figures: Of both searches.
+        lines: Of the benchmark's file of figures, in the same number type.
+    """
     about, ways = figures["machine"], figures["ways"]
     columns = ("candidates", "baselines", "first batch", "later batches", "all")
     rows = [
@@ -114,7 +166,9 @@ def page(figures: dict[str, Any]) -> str:
             "",
             f"Scoring all candidates took {ways['off']['all'] / ways['auto']['all']:.1f} times as long without drafts. "
             f"Of {figures['records']['off']} and {figures['records']['auto']} records, {figures['same']} are the same.",
+            "Candidates include baselines; records include what was asked on selection and test items.",
             "",
+            *projection(lines),
         ]
     )
 
@@ -128,15 +182,18 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--items", type=int, default=24)
     parser.add_argument("--evaluations", type=int, default=48)
+    parser.add_argument("--page", action="store_true", help="write the page again, from figures that are there")
     arguments = parser.parse_args()
-    stores = {drafts: RunStore.read(search_once(drafts, arguments)) for drafts in DRAFTS}
-    about = {"machine": machine("torch", "transformers"), "items": arguments.items, "dtype": arguments.dtype}
-    figures = about | compare(stores)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    name = f"study-{arguments.dtype}"
-    (arguments.out / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    (arguments.out / f"{name}.md").write_text(page(figures), encoding="utf-8")
-    print(page(figures))
+    file = arguments.out / f"study-{arguments.dtype}.json"
+    if not arguments.page:
+        stores = {drafts: RunStore.read(search_once(drafts, arguments)) for drafts in DRAFTS}
+        about = {"machine": machine("torch", "transformers"), "items": arguments.items, "dtype": arguments.dtype}
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(about | compare(stores), indent=1) + "\n", encoding="utf-8")
+    measured = json_lines.read(arguments.out / "figures.jsonl")
+    text = page(json.loads(file.read_text()), [line for line in measured if line["dtype"] == arguments.dtype])
+    file.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":
