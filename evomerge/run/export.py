@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from evomerge.candidate import resolve_device
 from evomerge.checkpoints import CheckpointSource, appearing, find_nonfinite, folder_of, locate, open_all
@@ -110,7 +111,7 @@ def notes(recipe: Recipe, *, offline: bool = True) -> tuple[str, ...]:
 
 def export_member(
     run: str | Path,
-    member: str,
+    member: str | Mapping[str, Any],
     out: str | Path,
     *,
     max_shard_size: str | int = "5GB",

@@ -12,7 +12,8 @@ error of that window, and no batch is told of these asks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ class LastAsks:
 
 def recommendations(plan: SearchPlan, searcher: Searcher | None) -> list[Recipe]:
     """Recipes that a searcher recommends; none where it makes no recommendations."""
-    found = searcher.recommend() if isinstance(searcher, Recommends) else ()
+    found: Iterable[Any] = searcher.recommend() if isinstance(searcher, Recommends) else ()
     return [one if isinstance(one, Recipe) else plan.genome.decode(one) for one in found]
 
 
