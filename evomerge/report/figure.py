@@ -57,7 +57,13 @@ def saved(figure: Figure, path: Path) -> Path:
         # A script that matplotlib's own font lacks is drawn as boxes: the same font everywhere keeps the bytes equal.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         temporary = path.with_name(f".{path.name}.tmp")
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+        # The layout here, and then the canvas itself: savefig would draw all of it once more, for the layout alone.
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(figure)
+            figure.set_layout_engine("none")
+        canvas = FigureCanvasAgg(figure)
+        canvas.print_png(temporary, metadata={"Software": None})
     temporary.replace(path)
     return path
 

@@ -25,18 +25,26 @@ def isolated_rng(seed: int) -> Iterator[None]:
     """
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     restore = _seed_torch(seed)
-    logger = logging.getLogger("lm_eval")
-    level = logger.level
     try:
-        logger.setLevel(logging.CRITICAL)
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002
-        yield
+        with _unheard(logging.getLogger("lm_eval")):
+            yield
     finally:
-        logger.setLevel(level)
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
         restore()
+
+
+@contextlib.contextmanager
+def _unheard(logger: logging.Logger) -> Iterator[None]:
+    """Lets nobody hear a logger and those below it. Another level would empty the caches of all loggers there are."""
+    handlers, propagate = logger.handlers, logger.propagate
+    try:
+        logger.handlers, logger.propagate = [logging.NullHandler()], False
+        yield
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate
 
 
 def _seed_torch(seed: int) -> Callable[[], None]:
@@ -64,11 +72,9 @@ def _seed_torch(seed: int) -> Callable[[], None]:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Holds back what libraries write to the terminal while tasks are built; problems are told in our own words."""
-    logger = logging.getLogger("datasets")
-    level = logger.level
-    try:
-        logger.setLevel(logging.CRITICAL + 1)
-        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)
+    with (
+        _unheard(logging.getLogger("datasets")),
+        contextlib.redirect_stderr(io.StringIO()),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        yield

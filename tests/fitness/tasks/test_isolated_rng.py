@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from evomerge.fitness.tasks.isolated_rng import isolated_rng
@@ -28,6 +30,23 @@ def test_inside_the_seed_decides_and_outside_nothing_changes() -> None:
     with isolated_rng(4):
         assert draw() != inside
     assert (random.getstate(), torch.get_rng_state().tolist()) == before
+
+
+def test_inside_nobody_hears_lm_eval(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
+    logger, below = logging.getLogger("lm_eval"), logging.getLogger("lm_eval.api.task")
+    own = logging.StreamHandler()
+    logger.addHandler(own)
+    try:
+        with isolated_rng(3):
+            logger.error("hidden")
+            below.error("hidden")
+        with isolated_rng(3):
+            pass
+        below.error("shown")
+    finally:
+        logger.removeHandler(own)
+    assert [record.message for record in caplog.records] == ["shown"]
+    assert capsys.readouterr().err == "shown\n"
 
 
 def test_a_process_without_torch_stays_without() -> None:
