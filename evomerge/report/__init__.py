@@ -18,6 +18,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from evomerge.report import caveats
+from evomerge.report.archive.competition import competition_json
 from evomerge.report.archive.elites import Archive, Elite, archives, archives_json
 from evomerge.report.facts import Facts
 from evomerge.report.findings.preference import Written
@@ -83,10 +84,15 @@ def write(folder: str | Path, prefer: Written | None = None) -> tuple[Path, ...]
 
 def _archives(facts: Facts) -> tuple[Path, ...]:
     """Writes the archives of elites, where there are any."""
+    store = facts.results.store
+    if facts.competition is not None:
+        from evomerge.report.archive.competition_figure import competition_figure
+
+        data = store.write_json("archive.json", competition_json(facts.competition))
+        return data, competition_figure(facts.competition, store.folder / "archive.png")
     if not facts.archives:
         return ()
     from evomerge.report.archive.figure import archive_figure
 
-    store = facts.results.store
     data = store.write_json("archive.json", archives_json(facts.archives))
     return data, archive_figure(facts.archives, store.folder / "archive.png")

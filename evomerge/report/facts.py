@@ -11,7 +11,8 @@ from typing import Any
 from evomerge.analysis import Interval
 from evomerge.evaluation import SPLITS
 from evomerge.report import caveats, costs
-from evomerge.report.archive.elites import OPTIMISTIC, Archive, archives
+from evomerge.report.archive.competition import Competition, competition
+from evomerge.report.archive.elites import Archive, archives
 from evomerge.report.findings.genes import Genes, genes
 from evomerge.report.findings.headline import headline, margin_words
 from evomerge.report.findings.indicators import Indicators, by_split, examples, indicator_words
@@ -150,10 +151,10 @@ class Facts:
         """Archives of elites, of a searcher that keeps some."""
         return archives(self.results)
 
-    @property
-    def archives_note(self) -> str:
-        """A sentence on the scores of elites."""
-        return OPTIMISTIC
+    @cached_property
+    def competition(self) -> Competition | None:
+        """The archive of M2N2."""
+        return competition(self.results)
 
     @cached_property
     def samples(self) -> dict[str, Any]:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from evomerge.report.archive.elites import OPTIMISTIC
 from evomerge.report.facts import Facts
 from evomerge.report.findings.family import ancestors, family
 from evomerge.report.results import short_name
-from evomerge.report.wording import SPLIT_WORDS, count, drop, duration, gap, number, score, whole
+from evomerge.report.wording import PERCENT, SPLIT_WORDS, count, drop, duration, gap, number, score, whole
 
 _MOST_ELITES = 25
 _SPACES = re.compile(r"[^\S\u00a0\u202f]+")  # line ends and spaces, but those that hold a number and its unit together
@@ -23,6 +24,7 @@ def report_markdown(facts: Facts) -> str:
         _warnings(facts),
         ["![Scores of the front's members and of the baselines](front.png)", ""],
         _archives(facts),
+        _competition(facts),
         _members(facts),
         _family(facts),
         _baselines(facts),
@@ -140,7 +142,26 @@ def _archives(facts: Facts) -> list[str]:
         ]
         left = len(ordered) - len(rows)
         lines += ["", *table(header, rows), *([f"And {left} more, see archive.json.", ""] if left else [])]
-    return [*lines, text(facts.archives_note), ""]
+    return [*lines, text(OPTIMISTIC), ""]
+
+
+def _competition(facts: Facts) -> list[str]:
+    found = facts.competition
+    if found is None:
+        return []
+    header = ["member", "share of all items", *(code(f"{task} search") for task in found.tasks), "alone", "held-out"]
+    rows = [
+        [
+            code(member.name),
+            score(member.share, PERCENT),
+            *(f"{member.scores[task]:.3f}" for task in found.tasks),
+            str(member.alone),
+            "–" if member.held_out is None else score(member.held_out, facts.unit[facts.results.objectives[0].label]),
+        ]
+        for member in found.members
+    ]
+    said = f"{len(rows)} members share {count(found.items, 'search item')}; on {found.unsolved} of these none scores."
+    return ["## Archive", "", "![Shares of the members](archive.png)", "", said, "", *table(header, rows)]
 
 
 def _family(facts: Facts) -> list[str]:

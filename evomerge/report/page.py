@@ -23,6 +23,7 @@ from evomerge.analysis.importance import Share
 from evomerge.evaluation import SPLITS
 from evomerge.recipe import Recipe, values_of, without_values
 from evomerge.report import wording
+from evomerge.report.archive.elites import OPTIMISTIC
 from evomerge.report.facts import Facts
 from evomerge.report.findings.family import Relative, family
 from evomerge.report.members import BEATS, SAME, WORSE, Member
@@ -71,6 +72,7 @@ def _template() -> Template:
         "strip": _strip,
         "gene_scale": _gene_scale,
         "tint": _tint,
+        "OPTIMISTIC": OPTIMISTIC,
         "BEATS": BEATS,
         "WORSE": WORSE,
         "SAME": SAME,

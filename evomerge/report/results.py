@@ -169,7 +169,17 @@ class Results:
 
     def feasible(self, evaluation: Evaluation) -> bool:
         """Whether a scored candidate is known to meet every constraint on its split."""
-        return all(self._meets(constraint, evaluation) for constraint in self.constraints)
+        return all(missed <= 0.0 for missed in self.violations(evaluation))
+
+    def violations(self, evaluation: Evaluation) -> list[float]:
+        """How far a scored model misses each constraint on its split; 0 or less where it holds, infinite if unknown."""
+        found = {name: e.metrics for (name, split), e in self._baselines.items() if split == evaluation.split}
+        metrics, missed = self.metrics(evaluation), list[float]()
+        for constraint in self.constraints:
+            reference = constraint.reference(found)
+            known = reference is not None and constraint.metric in metrics
+            missed.append(constraint.violation(metrics, reference) if known and reference is not None else math.inf)
+        return missed
 
     def unit(self, objective: Objective) -> str:
         """The unit of an objective's scores: ``tokens`` of lengths of answers, per cent of shares of items, else empty.
@@ -193,14 +203,6 @@ class Results:
         return bool(strata) and all(
             own and all(s.values.min() >= 0.0 and s.values.max() <= 1.0 for s in own) for own in strata
         )
-
-    def _meets(self, constraint: Constraint, evaluation: Evaluation) -> bool:
-        found = {name: e.metrics for (name, split), e in self._baselines.items() if split == evaluation.split}
-        reference = constraint.reference(found)
-        metrics = self.metrics(evaluation)
-        if reference is None or constraint.metric not in metrics:
-            return False
-        return constraint.violation(metrics, reference) <= 0.0
 
 
 def _interval(

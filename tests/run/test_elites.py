@@ -10,7 +10,9 @@ import pytest
 
 from evomerge.cli.main import main
 from evomerge.errors import InputError
+from evomerge.recipe import Recipe
 from evomerge.report import archives, write
+from evomerge.report.archive.competition import competition
 from evomerge.report.results import Results
 from evomerge.run.members import find_member
 from evomerge.store import RunStore
@@ -92,3 +94,62 @@ def test_what_does_not_fit_is_refused_before_any_work(tmp_path: Path, capsys: py
         assert main([*words, *more]) == 2
         assert problem in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_the_report_shows_who_shares_the_items_in_m2n2(tmp_path: Path) -> None:
+    """The members as the searcher's rule leaves them, their shares adding up to one, in page, text and data."""
+    folder = tmp_path / "run"
+    words = ["search", "experiment=example", "items_per_task=24", "test_items_per_task=24", "progress=none"]
+    own = ["searcher=m2n2", "searcher.options.archive=6", "searcher.population=5", "method=linear", "evaluations=12"]
+    assert main([*words, *own, BOTH, f"run_dir={folder}"]) == 0
+    store = RunStore.read(folder)
+    found = competition(Results(store))
+    assert found is not None
+    assert (len(found.members), found.tasks, found.items) == (6, ("exam_a", "exam_b"), 48)
+    assert sum(member.share for member in found.members) == pytest.approx(1.0)
+    known = {e.digest: e for e in store.evaluations("search")}
+    for member in found.members:
+        assert member.scores == pytest.approx({t: known[member.digest].metrics[f"{t}.acc"] for t in found.tasks})
+    assert [m.share for m in found.members] == sorted((m.share for m in found.members), reverse=True)
+    page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
+    for member in found.members:
+        assert member.name in page
+        assert f"`{member.name}`" in text
+    data = json.loads((folder / "archive.json").read_text())
+    assert [member["digest"] for member in data["members"]] == [member.digest for member in found.members]
+    assert (folder / "archive.png").stat().st_size > 5000
+    merged = tmp_path / "merged"
+    child = next(member for member in found.members if not member.expert)
+    assert main(["export", f"run={folder}", f"member={child.name}", f"out={merged}"]) == 0
+    assert (merged / "model.safetensors").exists()
+
+
+def test_the_archives_page_marks_the_cells_that_were_confirmed(run: Path) -> None:
+    store = RunStore.read(run)
+    (archive,) = archives(Results(store))
+    tested = {e.digest for e in store.evaluations("test") if e.name is None}
+    confirmed = [elite for elite in archive.elites if elite.held_out is not None]
+    assert {elite.digest for elite in confirmed} == tested
+    assert len(confirmed) > 1, "elites, not the one best model"
+    assert all(elite.selection is not None for elite in confirmed)
+    page = (run / "report.html").read_text()
+    assert page.count('class="confirmed"') == len(confirmed) == archive.confirmed
+    assert f"{len(confirmed)} confirmed" in page
+
+
+def test_rounds_go_with_an_archive_through_the_verb(tmp_path: Path) -> None:
+    """The second round merges the elites of the first; its candidates stand in the same archive, and it replays."""
+    words = ["search", "experiment=example", "items_per_task=24", "test_items_per_task=24", "progress=none"]
+    own = ["searcher=map_elites", "searcher.population=6", "evaluations=24", "rounds=2", "cells=6", "round.elites=2"]
+    folder = tmp_path / "run"
+    assert main([*words, *own, BOTH, MEASURES, f"run_dir={folder}"]) == 0
+    store = RunStore.read(folder)
+    found = {e.digest: Recipe.from_json(dict(e.recipe)) for e in store.evaluations("search") if e.name is None}
+    second = {digest for digest, recipe in found.items() if any(isinstance(s, Recipe) for s in recipe.sources)}
+    assert len(found) == 24
+    assert len(second) == 12
+    (archive,) = archives(Results(store))
+    assert {elite.digest for elite in archive.elites} <= found.keys()
+    before = (folder / "evaluations.jsonl").read_bytes()
+    assert main([*words, *own, BOTH, MEASURES, f"run_dir={folder}"]) == 0
+    assert (folder / "evaluations.jsonl").read_bytes() == before
