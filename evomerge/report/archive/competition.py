@@ -55,7 +55,6 @@ class Competition:
     Attributes:
         members: Whoever gets most first.
         tasks: The tasks of the objective.
-        metrics: The metric of each task's items that counts.
         items: Number of items.
         unsolved: Number of those on which no member scores.
         alpha: How far members share.
@@ -64,7 +63,6 @@ class Competition:
 
     members: tuple[Competitor, ...]
     tasks: tuple[str, ...]
-    metrics: tuple[str, ...]
     items: int
     unsolved: int
     alpha: float
@@ -90,7 +88,7 @@ def competition(results: Results) -> Competition | None:
         return None
     scores = [_scores(results, e, items) for e in joined]
     kept = survivors(scores, [_missed(results, e) for e in joined], options["alpha"], options["archive"])
-    return _ranked(results, joined, np.array(scores), kept, items, keys, options)
+    return _ranked(results, joined, np.array(scores), kept, items, options)
 
 
 def _ranked(
@@ -99,14 +97,13 @@ def _ranked(
     scores: NDArray[np.float64],
     kept: Sequence[int],
     items: Sequence[tuple[str, str, str]],
-    keys: Sequence[tuple[str, str]],
     options: Mapping[str, Any],
 ) -> Competition:
     """The members of an archive, from all that joined and the rows of those that are left."""
     own = scores[list(kept)]
     resources, solved = shared(own, options["alpha"]), own > 0.0
     total = float(resources.sum()) or 1.0
-    owners, tasks = np.array([task for task, _, _ in items]), tuple(dict.fromkeys(task for task, _ in keys))
+    owners, tasks = np.array([task for task, _, _ in items]), tuple(dict.fromkeys(task for task, _, _ in items))
     members = []
     for row, number in enumerate(kept):
         evaluation, labels = joined[number], results.sharing(joined[number])
@@ -123,8 +120,7 @@ def _ranked(
         )
     ordered = tuple(sorted(members, key=lambda member: -member.share))
     unsolved = int((~solved.any(axis=0)).sum())
-    metrics = tuple(metric for _, metric in keys)
-    return Competition(ordered, tasks, metrics, len(items), unsolved, options["alpha"], options["archive"])
+    return Competition(ordered, tasks, len(items), unsolved, options["alpha"], options["archive"])
 
 
 def _items(
