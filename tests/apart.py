@@ -56,7 +56,7 @@ for line in orders:
 # What takes longest to import of what nobody sets by an environment, or puts a copy in the place of.
 LARGE = (
     "torch", "torch._dynamo", "torch.distributed.tensor", "torch.export", "pandas", "pyarrow", "scipy.optimize",
-    "matplotlib.figure",
+    "scipy.stats", "matplotlib.pyplot", "hydra.core.override_parser.overrides_parser", "jinja2", "requests",
 )  # fmt: skip
 
 ENVIRONMENT = {

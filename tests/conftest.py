@@ -17,6 +17,21 @@ gc.disable()
 from tests.apart import LARGE, Apart  # noqa: E402
 from tests.building import perturbed, tiny_llama  # noqa: E402
 
+# Folders with the files that take longest: a worker that is at one of them when no file is left keeps the other idle.
+LONG = ("run", "executors", "cli", "contracts", "search", "report", "fitness", "statistics", "merging")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Workers take files in this order."""
+    here = Path(__file__).parent
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
+        return LONG.index(folder) if folder in LONG else len(LONG)
+
+    items.sort(key=place)
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
