@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evomerge.analysis.diversity.grid import Grid, elites, spread
-from evomerge.evaluation import Evaluation
+from evomerge.evaluation import Constraint, Evaluation
 from evomerge.recipe import Recipe
 from evomerge.search import Budgets, Criteria, PromoteSettings, SearchPlan, factory
 from evomerge.search.searchers import CellRecord, Observation, Problem, Pushes, SearcherSettings, make, pushed
@@ -93,6 +93,14 @@ def test_elites_of_cells_are_promoted_and_confirmed(tmp_path: Path) -> None:
     assert best.digest in confirmed
     gaps = [np.abs(np.subtract(own[a], own[b])).max() for a in confirmed for b in confirmed if a < b]
     assert max(gaps) >= 2, "spread over the cells"
+
+
+def test_where_nobody_is_feasible_nobody_is_promoted(tmp_path: Path) -> None:
+    out_of_reach = Constraint("south.loss <= -1", "south.loss", "<=", -1.0)
+    work = plan("map_elites", evaluations=16, constraints=(out_of_reach,))
+    search(tmp_path, work)
+    assert not asked(tmp_path, "selection")
+    assert not asked(tmp_path, "test")
 
 
 def test_without_a_selection_split_elites_are_confirmed_by_search_scores(tmp_path: Path) -> None:

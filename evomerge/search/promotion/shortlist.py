@@ -54,7 +54,8 @@ def of_archives(
     compared = feasible if judged is None else list(judged)
     measures = [[measure.value(e.metrics) for measure in criteria.measures] for e in feasible]
     F = np.array([criteria.minimised(e) for e in compared]).reshape(len(feasible), len(criteria.objectives))
-    points, archives = np.array(measures).reshape(len(feasible), -1), views(F.shape[1], len(criteria.measures))
+    points = np.array(measures).reshape(len(feasible), len(criteria.measures))
+    archives = views(F.shape[1], len(criteria.measures))
     chosen: list[int] = []
     for number, axes in enumerate(archives):
         rows = elites(criteria.grid.over(axes), points[:, axes], F[:, number])
