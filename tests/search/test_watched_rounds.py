@@ -56,22 +56,23 @@ def test_a_round_has_its_share_and_the_last_what_is_left() -> None:
 
 
 def test_models_of_elites_are_made_at_the_beginning_of_each_later_round() -> None:
-    """Two elites in each of two rounds, merged twice: by the first candidate, and to be kept for the others."""
+    """Two elites in each of two rounds; by how much they delay candidates is known once some were made."""
     watch = RoundWatch(ROUNDS)
     watch(Phase("search", 12))
     assert watch.making() == (0.0, 0.0)
     watch(scored(0, merge=3.0))
-    assert watch.making() == (0.0, 2 * (2 + 2) * 3.0)
+    assert watch.making() == (0.0, (2 + 2) * 10 * 3.0)
     watch(Round(2, ("a", "b")))
-    watch(scored(1, merge=9.0))
-    watch(scored(2, merge=3.0))
-    assert watch.making() == (2 * 2 * 3.0, 2 * 2 * 3.0)
+    watch(scored(1, merge=3.0))
+    watch(scored(2, merge=9.0))
+    watch(scored(3, merge=7.0))
+    assert watch.making() == (6.0, 2 * 3.0)
     again = RoundWatch(ROUNDS)
     again(Phase("search", 12))
     for event in (scored(0, fresh=False), Round(2, (), fresh=False), scored(1, fresh=False), scored(2, fresh=False)):
         again(event)
     again(scored(3, merge=3.0))
-    assert again.making() == (0.0, 2 * 2 * 3.0), "an earlier session has made those of the second round"
+    assert again.making() == (0.0, 2 * 10 * 3.0), "an earlier session has made those of the second round"
 
 
 def test_the_time_that_is_left_counts_models_of_elites() -> None:
@@ -81,13 +82,13 @@ def test_the_time_that_is_left_counts_models_of_elites() -> None:
     for place in range(4):
         clock.seconds += 3.0
         watch(scored(place))
-    assert said[-1].remaining == 8 * 3.0 + 2 * 2 * 2 * 1.0
+    assert said[-1].remaining == 8 * 3.0 + 2 * 2 * 10 * 1.0
     watch(Round(2, ("a", "b")))
-    for place, seconds in enumerate((5.0, 5.0, 3.0), 4):
-        clock.seconds += seconds
-        watch(scored(place))
+    for place, longer in enumerate((2.0, 2.0, 0.0), 4):
+        clock.seconds += 3.0 + longer
+        watch(scored(place, 1.0 + longer))
     # Seconds of models that were made are none of the candidates', so the pace stays what it was.
-    assert said[-1].remaining == pytest.approx(5 * 3.0 + 2 * 2 * 1.0)
+    assert said[-1].remaining == pytest.approx(5 * 3.0 + 4.0)
     assert said[-1].round == AtRound(2, 3, 3, 4)
 
 

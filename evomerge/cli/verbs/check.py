@@ -40,7 +40,7 @@ def run(config: RunConfig, *, measured: bool = True) -> int:
     assembly = assemble(config)
     needs = requirements(assembly)
     asked = (*_tasks(assembly), *statistic_lines(assembly, needs.collected))
-    told = (*_models(assembly), *_genes(assembly), *asked, *_needs(assembly, needs), *_warnings(assembly))
+    told = (*_models(assembly), *_genes(assembly, needs), *asked, *_needs(assembly, needs), *_warnings(assembly))
     for line in told:
         print(printable(line))
     if measured:
@@ -93,7 +93,7 @@ def _options(key: str, declared: Mapping[str, Option], values: Mapping[str, Any]
         yield f"  {key}.{name}={values[name]} ({option.accepted()}): {option.doc}"
 
 
-def _genes(assembly: Assembly) -> Iterator[str]:
+def _genes(assembly: Assembly, needs: Requirements) -> Iterator[str]:
     labels = assembly.spec.labels
     yield from _search(assembly)
     if assembly.pool is not None:
@@ -104,14 +104,14 @@ def _genes(assembly: Assembly) -> Iterator[str]:
         yield f"  {label}"
     if len(labels) > _SHOWN_GENES:
         yield f"  ... and {len(labels) - _SHOWN_GENES} more"
-    yield from _rounds(assembly)
+    yield from _rounds(assembly, needs)
     frozen = [group.label for group in assembly.spec.groups if group.frozen]
     if frozen:
         yield f"  frozen: {', '.join(frozen)}"
     yield f"initial population holds: {', '.join(assembly.start_names) or 'no known point'}"
 
 
-def _rounds(assembly: Assembly) -> Iterator[str]:
+def _rounds(assembly: Assembly, needs: Requirements) -> Iterator[str]:
     """The rounds after the first, and what they cost that a single one does not."""
     rounds = assembly.config.round
     if rounds.count == 1:
@@ -125,8 +125,13 @@ def _rounds(assembly: Assembly) -> Iterator[str]:
             else (f"merges at most {rounds.elites} elites{experts}")
         )
         yield f"  round {number} {merged}: {genes} genes"
-    room = rounds.elites * sum(tensor.spec.nbytes for tensor in assembly.outputs.merged.values())
-    yield f"  models of elites are made once and kept, at most {amount(room)}, where what methods prepare leaves room"
+    each, most = needs.elites.size, max(needs.elites.rounds)
+    yield f"  models of elites, at most {most} of {amount(each)} in a round, are made once and kept where there is room"
+    if lacking := max(needs.elites.nowhere):
+        yield (
+            f"  {amount(lacking * each)} of them find none beside what methods prepare, so they are merged anew for "
+            "every candidate; raise model.prepared_disk or model.prepared_memory"
+        )
 
 
 def _search(assembly: Assembly) -> Iterator[str]:
@@ -205,10 +210,12 @@ def _allocation(assembly: Assembly) -> Iterator[str]:
 def _needs(assembly: Assembly, needs: Requirements) -> Iterator[str]:
     used = kernels.in_use(assembly.device)
     yield f"merging: {used.name} kernels ({used.reason})"
+    elites = needs.elites.at("disk") + needs.elites.at("memory")
+    models = f", models of elites {amount(elites)}" if elites else ""
     yield (
         f"memory: {amount(needs.worker)} per worker (program {amount(needs.program)}, live model {amount(needs.live)}, "
         f"merging {amount(needs.working)}, scoring {amount(needs.scoring)}, mapped checkpoints {amount(needs.mapped)}, "
-        f"prepared {amount(needs.prepared['disk'] + needs.prepared['memory'])})"
+        f"prepared {amount(needs.prepared['disk'] + needs.prepared['memory'])}{models})"
     )
     for device, weights in needs.devices.items():
         room = needs.rooms.get(device)
@@ -221,7 +228,8 @@ def _needs(assembly: Assembly, needs: Requirements) -> Iterator[str]:
             f"  {amount(needs.prepared['nowhere'])} of what the method prepares find no room, so they are prepared "
             "anew for every candidate; raise model.prepared_disk or model.prepared_memory"
         )
-    kept = f"{amount(needs.prepared['disk'])} while the search goes on; " if needs.prepared["disk"] else ""
+    stored = needs.prepared["disk"] + needs.elites.at("disk")
+    kept = f"{amount(stored)} while the search goes on; " if stored else ""
     yield f"disk: nothing per candidate; {kept}{amount(needs.exported)} per exported member ({amount(needs.free)} free)"
 
 
@@ -235,7 +243,7 @@ def _seconds(assembly: Assembly, needs: Requirements) -> Iterator[str]:
     except NotMeasured as error:
         yield f"seconds: not measured, as {error}"
         return
-    found = duration(assembly, pace)
+    found = duration(assembly, pace, needs.elites)
     about = "about" if assembly.config.allocation.race == "none" else "at most about"
     whole = "no budget counts candidates" if found.whole is None else f"{about} {span(found.whole)}"
     yield f"seconds: {whole}{_phases(found)}"
@@ -256,6 +264,8 @@ def _phases(found: Duration) -> str:
         return ""
     count = f"{found.candidates} candidates" if found.candidates is not None else "the budget of seconds"
     phases = [(found.start, "start"), (found.search, f"base, experts and {count}")]
+    if found.elites:
+        phases[1] = (found.search, f"{phases[1][1]}, models of elites ({span(found.elites)}) among them,")
     phases += [(found.promotion, "selection items"), (found.confirmation, "held-out items")]
     return " (" + ", ".join(f"{name} {span(seconds)}" for seconds, name in phases if seconds) + ")"
 

@@ -21,6 +21,7 @@ from evomerge.evaluation import Ask, Job, Outcome, count_items
 from evomerge.executors import Executor, ExecutorError, ExecutorSettings
 from evomerge.run import environment, paths
 from evomerge.run.assemble import Assembly
+from evomerge.run.forecast.elites import KeptElites, seconds_per_byte
 from evomerge.run.recipes.searching import searcher_settings
 from evomerge.run.run_config import child_seed
 from evomerge.run.runtime import tuned, worker_settings
@@ -46,6 +47,8 @@ class Pace:
         items: Items that each was asked: a window, or all of the search items.
         merge: Mean seconds of merging a candidate, inside a worker; 0 where the executor does not say.
         score: The same of scoring it.
+        elite: Seconds of merging one elite for a candidate of a later round; 0 of a search of one round.
+        per_byte: Seconds of keeping a byte on disk where the run's folder will be; 0 where nothing is, or not known.
     """
 
     start: float
@@ -54,6 +57,8 @@ class Pace:
     items: int
     merge: float
     score: float
+    elite: float = 0.0
+    per_byte: float = 0.0
 
     def seconds(self, candidates: int, items: int) -> float:
         """Wall seconds of some candidates at one go on so many items each; scoring takes as long as it has items."""
@@ -70,6 +75,7 @@ class Duration:
         start: Until workers are ready, with a first candidate each.
         search: Base, experts and their average, then the candidates; None where no budget counts these.
         candidates: How many candidates that are.
+        elites: Seconds in ``search`` in which models of later rounds' elites are made.
         promotion: The comparison on selection items.
         confirmation: The finalists on held-out items.
     """
@@ -79,6 +85,7 @@ class Duration:
     candidates: int | None
     promotion: float
     confirmation: float
+    elites: float = 0.0
 
     @property
     def whole(self) -> float | None:
@@ -108,6 +115,7 @@ def measure(assembly: Assembly) -> Pace:
         ready = time.perf_counter()
         outcomes = _outcomes(executor, waves[1])
         ended = time.perf_counter()
+        later = _outcomes(executor, _of_later_round(plan, random))
     except ExecutorError as error:
         raise NotMeasured(str(error)) from error
     finally:
@@ -116,8 +124,11 @@ def measure(assembly: Assembly) -> Pace:
     if spec.needs_model and (failed := [outcome.error for outcome in [*first, *outcomes] if outcome.error is not None]):
         raise NotMeasured(f"a candidate failed: {failed[0].kind}: {failed[0].message}")
     parts = [mean(outcome.seconds.get(name, 0.0) for outcome in outcomes) for name in ("merge", "score")]
-    items = count_items(_window(plan))
-    return Pace(ready - started, ended - ready, count, items, *parts)
+    items, elite, per_byte = count_items(_window(plan)), 0.0, 0.0
+    if later:
+        per_byte, wanted = seconds_per_byte(folder), plan.rounds.wanted(2)
+        elite = max(later[0].seconds.get("merge", 0.0) - parts[0], 0.0) / wanted
+    return Pace(ready - started, ended - ready, count, items, *parts, elite, per_byte)
 
 
 def _jobs(assembly: Assembly, plan: SearchPlan, number: int, genomes: NDArray[np.float64]) -> list[Job]:
@@ -126,21 +137,38 @@ def _jobs(assembly: Assembly, plan: SearchPlan, number: int, genomes: NDArray[np
     return [Job.of(recipe, items, Ask("search", number, index)) for index, recipe in enumerate(recipes)]
 
 
+def _of_later_round(plan: SearchPlan, random: np.random.Generator) -> list[Job]:
+    """A candidate of the second round, with as many random elites as it may have; none of a search of one round."""
+    if plan.next_space is None:
+        return []
+    rows = random.random((plan.rounds.wanted(2), plan.genome.n_var))
+    genome = plan.next_space(2, [plan.genome.decode(x) for x in rows]).genome
+    recipe = genome.decode(random.random(genome.n_var))
+    return [Job.of(recipe, _window(plan), Ask("search", 3, 0))]
+
+
 def _outcomes(executor: Executor, jobs: Sequence[Job]) -> list[Outcome]:
     return [result.outcome for result in executors.run(executor, jobs)]
 
 
-def duration(assembly: Assembly, pace: Pace) -> Duration:
+def duration(assembly: Assembly, pace: Pace, elites: KeptElites | None = None) -> Duration:
     """The phases of a search at a measured pace.
 
     A batch waits for its last candidate, so that workers idle where their number does not divide it.
+
+    Args:
+        assembly: The search.
+        pace: The pace.
+        elites: Models of later rounds' elites; None where there are none.
     """
     plan = search_plan(assembly)
     models = len({recipe.digest for recipe in plan.baselines.values()})
-    candidates, search = _candidates(assembly, plan, pace), None
+    candidates, search, making = _candidates(assembly, plan, pace), None, 0.0
     if candidates is not None:
         pool = count_items(plan.items["search"])
-        search = pace.seconds(models, pool) + sum(_batches(assembly, plan, candidates, pace))
+        share = plan.rounds.evaluations or 0
+        making = (elites or KeptElites()).seconds(pace.elite, candidates, share, pace.capacity, pace.per_byte)
+        search = pace.seconds(models, pool) + sum(_batches(assembly, plan, candidates, pace)) + making
         if plan.budgets.seconds is not None:
             search = min(search, plan.budgets.seconds)
     compared, confirmed = plan.shortlisted, plan.finalists if plan.asks("test") else 0
@@ -150,6 +178,7 @@ def duration(assembly: Assembly, pace: Pace) -> Duration:
         candidates=candidates,
         promotion=_promotion(plan, pace, models) if compared else 0.0,
         confirmation=pace.seconds(models + confirmed, count_items(plan.items["test"])) if confirmed else 0.0,
+        elites=making,
     )
 
 

@@ -13,6 +13,7 @@ from evomerge.evaluation import SPLITS
 from evomerge.fitness import ModelTraits, Scorer, packed_bytes
 from evomerge.merging import Blueprint, PreparedSettings, footprint, shares
 from evomerge.run.assemble import Assembly
+from evomerge.run.forecast.elites import KeptElites, kept_elites
 from evomerge.run.paths import expanded
 from evomerge.run.recipes.rounds import path_genes
 from evomerge.run.statistics.forecast import CollectionForecast, forecast
@@ -23,7 +24,8 @@ class Requirements:
     """Bytes that a search takes.
 
     Attributes:
-        worker: Memory of one worker, the sum of the next five and of what is kept on ``disk`` and in ``memory``.
+        worker: Memory of one worker, the sum of the next five and of what is kept on ``disk`` and in ``memory``, models
+            of elites too.
         program: The program itself.
         live: The live model.
         working: Merging.
@@ -37,6 +39,7 @@ class Requirements:
         free: Free disk where the run's folder is.
         devices: Bytes of weights by device, of a model whose layers are spread over several.
         rooms: Bytes of memory that each of these devices has, of GPUs.
+        elites: Models of elites of later rounds.
         collected: Cost of collecting what candidates read; None where they read nothing.
         available: Memory that can be had without pushing out other programs; None where the system does not say.
     """
@@ -55,6 +58,7 @@ class Requirements:
     available: int | None = None
     devices: Mapping[str, int] = field(default_factory=dict)
     rooms: Mapping[str, int] = field(default_factory=dict)
+    elites: KeptElites = field(default_factory=KeptElites)
     collected: CollectionForecast | None = None
 
 
@@ -78,8 +82,9 @@ def requirements(assembly: Assembly) -> Requirements:
         scorer = Scorer(assembly.suite, traits)
         scoring = max(scorer.predicted_bytes(split, itemsize, eager=eager) for split in SPLITS)
         scoring += packed_bytes(found.live, dtype, assembly.device) if assembly.suite.generates else 0
+    elites = kept_elites(assembly, {str(place): count for place, count in found.prepared.items()})
     return Requirements(
-        worker=found.worker + scoring + read,
+        worker=found.worker + scoring + read + elites.at("disk") + elites.at("memory"),
         program=found.program,
         live=found.live,
         working=found.working,
@@ -87,12 +92,13 @@ def requirements(assembly: Assembly) -> Requirements:
         mapped=found.mapped + read,
         prepared={str(place): count for place, count in found.prepared.items()},
         workers=workers,
-        together=(found.own + scoring) * workers + found.shared + read,
+        together=(found.own + scoring + elites.at("memory")) * workers + found.shared + read + elites.at("disk"),
         exported=found.export,
         free=_free(expanded(assembly.config.run_dir or ".")),
         available=_available(),
         devices=(devices := _devices(assembly, dtype)),
         rooms=device_rooms(devices),
+        elites=elites,
         collected=collected,
     )
 

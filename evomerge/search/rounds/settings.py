@@ -14,10 +14,9 @@ from evomerge.recipe import Recipe
 from evomerge.search.searchers import SearcherFactory
 from evomerge.settings import setting
 
-__all__ = ["MERGE", "MERGES_OF_ELITES", "NOISE", "NextSpace", "RoundSettings", "Space"]
+__all__ = ["MERGE", "NOISE", "NextSpace", "RoundSettings", "Space"]
 
 MERGE, NOISE = "merge", "noise"
-MERGES_OF_ELITES = 2  # of each: for the first candidate of a round tensor by tensor, for the second to be kept
 MOST = 5  # rounds: a recipe of the fifth has elites inside elites inside elites inside elites
 
 
