@@ -17,7 +17,7 @@ from evomerge.merging.new_model import NewModel, model_to_folder
 from evomerge.merging.plan.account import Entry
 from evomerge.merging.plan.outputs import Outputs, needs_of
 from evomerge.merging.plan.statistics import StatisticsSource
-from evomerge.merging.prepared import PreparedSettings
+from evomerge.merging.prepared import PreparedSettings, seconds_per_byte
 from evomerge.merging.spread import Spread, shares
 from evomerge.merging.weight_cache import WeightCache
 from evomerge.merging.weight_map import Piece, weight_map
@@ -45,6 +45,7 @@ __all__ = [
     "merge_to_folder",
     "model_to_folder",
     "needs_of",
+    "seconds_per_byte",
     "shares",
     "weight_map",
     "write_companions",

@@ -9,9 +9,10 @@ import pytest
 
 from evomerge.cli.main import main
 from evomerge.config import compose
+from evomerge.merging import seconds_per_byte
 from evomerge.run.assemble import Assembly, assemble
 from evomerge.run.forecast.duration import Pace, duration
-from evomerge.run.forecast.elites import KeptElites, kept_elites, seconds_per_byte
+from evomerge.run.forecast.elites import KeptElites, kept_elites
 from evomerge.run.forecast.requirements import requirements
 from evomerge.store import RunStore
 from tests.run.family import Family

@@ -2,11 +2,12 @@
 
 - :mod:`.store`: where prepared arrays are kept, and shared by workers.
 - :mod:`.inner`: the same for recipes inside of recipes; :mod:`.arrays`: both, as a merger reads them.
-- :mod:`.notice`: a line now and then where preparing takes long.
+- :mod:`.notice`: a line now and then where preparing takes long; :mod:`.pace`: how long keeping them takes.
 """
 
 from evomerge.merging.prepared.arrays import PreparedArrays
 from evomerge.merging.prepared.inner import inner_sources, places
+from evomerge.merging.prepared.pace import seconds_per_byte
 from evomerge.merging.prepared.store import (
     Arrays,
     Place,
@@ -26,4 +27,5 @@ __all__ = [
     "places",
     "prepared_bound",
     "prepared_bounds",
+    "seconds_per_byte",
 ]

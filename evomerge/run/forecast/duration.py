@@ -1,6 +1,6 @@
 """Seconds that a search will take, from candidates that are merged and scored here as the search scores its own.
 
-Nothing is written: what the method prepares is kept in memory as far as there is room, and answers are dropped.
+Nothing is left on disk: what the method prepares is kept in memory as far as there is room, and answers are dropped.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from evomerge import executors
 from evomerge.evaluation import Ask, Job, Outcome, count_items
 from evomerge.executors import Executor, ExecutorError, ExecutorSettings
+from evomerge.merging import seconds_per_byte
 from evomerge.run import environment, paths
 from evomerge.run.assemble import Assembly
-from evomerge.run.forecast.elites import KeptElites, seconds_per_byte
+from evomerge.run.forecast.elites import KeptElites
 from evomerge.run.recipes.searching import searcher_settings
 from evomerge.run.run_config import child_seed
 from evomerge.run.runtime import tuned, worker_settings

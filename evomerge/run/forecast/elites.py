@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import math
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import torch
-
-from evomerge.checkpoints import map_arrays, write_arrays
 from evomerge.merging import PreparedSettings
 from evomerge.run.assemble import Assembly
 
-__all__ = ["KeptElites", "kept_elites", "seconds_per_byte"]
-
-_SAMPLE = 1 << 26  # bytes
+__all__ = ["KeptElites", "kept_elites"]
 
 
 @dataclass(frozen=True)
@@ -92,20 +84,3 @@ def kept_elites(assembly: Assembly, prepared: Mapping[str, int]) -> KeptElites:
     counts = tuple(rounds.wanted(number) for number in range(2, rounds.count + 1))
     nowhere = tuple(placed(count)["nowhere"] / max(size, 1) for count in counts)
     return KeptElites(counts, size, placed(sum(counts)), nowhere)
-
-
-def seconds_per_byte(folder: Path) -> float:
-    """Seconds of keeping a byte on disk where a folder is or will be; 0 where nothing can be written.
-
-    A small file is written, mapped and verified as models of elites are, and removed with its folder.
-    """
-    place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
-    sample = {"sample": torch.zeros(_SAMPLE, dtype=torch.uint8)}
-    try:
-        with tempfile.TemporaryDirectory(prefix=".evomerge-", dir=place) as home:
-            begin = time.perf_counter()
-            write_arrays(Path(home) / "sample", sample, {})
-            map_arrays(Path(home) / "sample", {})
-            return (time.perf_counter() - begin) / _SAMPLE
-    except OSError:
-        return 0.0
