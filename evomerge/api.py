@@ -168,10 +168,10 @@ def audit(a: str | Path, b: str | Path, **values: Any) -> Audit:
 
 
 def collect(**values: Any) -> dict[str, str]:
-    """Collects the statistics that the candidates of a search read, and searches nothing.
+    """Collects the statistics that the candidates of a search read, or those that are named, and searches nothing.
 
     Args:
-        **values: Those of :func:`search`.
+        **values: Those of :func:`search`; or ``model``, ``statistic`` and the other keys of the command line.
 
     Returns:
         Key to what it is of. ``evomerge.statistics.StatisticsFolder`` reads and removes statistics.
@@ -179,11 +179,12 @@ def collect(**values: Any) -> dict[str, str]:
     Raises:
         InputError: With everything that is wrong, or where nothing is read.
     """
-    config = compose.from_values(values)
+    named = "statistic" in values
+    config = compose.collect(compose.words_of(values)) if named else compose.from_values(values)
     environment.prepare(offline=bool(config.offline))
-    from evomerge.run.statistics.ahead import collect
+    from evomerge.run.statistics.named import described
 
-    return {one.key: one.describe() for one in collect(config)[0]}
+    return described(config)
 
 
 def transform(kind: str, models: Sequence[str | Path], out: str | Path, **values: Any) -> list[Path]:

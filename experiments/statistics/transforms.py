@@ -15,6 +15,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -59,11 +60,42 @@ def measured(config: TransformConfig) -> dict[str, Any]:
     """Transforms in this process; bytes that it had before and at most, and processor seconds."""
     assert config.base is not None
     Blueprint.of(open_source(Path(config.base.source)))  # as the process that predicts, it has the model's code
-    before, start = resident(), time.process_time()
-    transform(config)
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    before, start = {**parts(), "resident": resident()}, time.process_time()
+    most: dict[str, int] = {}
+    over = threading.Event()
+    watching = threading.Thread(target=watch, args=(most, over))
+    watching.start()
+    try:
+        transform(config)
+    finally:
+        over.set()
+        watching.join()
+    return {
+        "before": before["resident"],
+        "peak": status("VmHWM"),
+        "own": most["RssAnon"] - before["RssAnon"],
+        "mapped": most["RssFile"] - before["RssFile"],
+        "seconds": round(time.process_time() - start, 1),
+    }
+
+
+def status(name: str) -> int:
+    """Bytes of an entry of this process's status."""
+    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     assert found is not None
-    return {"before": before, "peak": int(found[1]) * 1024, "seconds": round(time.process_time() - start, 1)}
+    return int(found[1]) * 1024
+
+
+def parts() -> dict[str, int]:
+    """Memory of this process's own, and pages of files."""
+    return {name: status(name) for name in ("RssAnon", "RssFile")}
+
+
+def watch(most: dict[str, int], over: threading.Event) -> None:
+    """Keeps the most of both, looked at now and then."""
+    while not over.wait(0.05):
+        for name, size in parts().items():
+            most[name] = max(most.get(name, 0), size)
 
 
 def compared(folder: Path, kind: str, work: Path, tokens: int) -> dict[str, Any]:
@@ -79,7 +111,7 @@ def compared(folder: Path, kind: str, work: Path, tokens: int) -> dict[str, Any]
         "transform": kind,
         "tokens": tokens,
         "passes": expected.passes,
-        "predicted": {"bytes": predicted, "mapped": expected.mapped, "seconds": round(expected.seconds, 1)},
+        "predicted": {"bytes": predicted, "own": expected.memory, "mapped": expected.mapped},
         "measured": seen,
         "ratio": round(predicted / seen["peak"], 3),
         "threads": torch.get_num_threads(),

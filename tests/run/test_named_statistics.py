@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import evomerge
 from evomerge.cli.main import main
 from evomerge.statistics import LAYERS, StatisticsFolder
 from evomerge.statistics._shared.store import headers
@@ -111,13 +112,38 @@ def test_a_transformation_is_forecast(
     assert not any(tmp_path.iterdir())
 
 
+def test_search_items_are_read_and_the_others_are_refused(
+    family: Family, workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks = ["tasks=[sums]", f"task_path=[{workshop / 'tasks'}]", f"statistics.folder={tmp_path / 'kept'}"]
+    words = [f"model={family.folder / 'one'}", *tasks]
+    assert main(["layers", *words, "sequences=3"]) == 0
+    assert "collecting block_influence and layer_cka of one on 3 texts: " in capsys.readouterr().err
+    questions = [json.loads(line)["question"] for line in (workshop / "tasks" / "sums.jsonl").read_text().splitlines()]
+    (tmp_path / "all.jsonl").write_text("".join(json.dumps({"prompt": one, "answer": "3"}) + "\n" for one in questions))
+    named = ["statistics", "collect", "statistic=hidden_mean"]
+    for verb in (["layers"], named, ["condense", "experts=1", f"out={tmp_path / 'out'}"]):
+        model = [f"model={build(family, tmp_path, 'm', gate='random', prompts=None)}"] if verb[0] == "condense" else []
+        assert main([*verb, *words, *model, f"calibration=[{tmp_path / 'all.jsonl'}]"]) == 2
+        said = capsys.readouterr().err
+        assert "it holds item " in said
+        assert " split; take it out" in said
+
+
+def test_named_statistics_in_python(family: Family, texts: Path, tmp_path: Path) -> None:
+    keep = {"calibration": [texts], "statistics.folder": tmp_path / "kept"}
+    found = evomerge.collect(model=family.folder / "one", statistic=["block_influence"], **keep)
+    assert list(found.values()) == ["block_influence of one"]
+    assert not StatisticsFolder(tmp_path / "kept").missing(found)
+
+
 def test_everything_that_is_wrong_with_names_and_options_is_told(
     family: Family, texts: Path, tmp_path: Path, problems_of: Callable[[Sequence[str]], str]
 ) -> None:
     words = ["statistics", "collect", f"model={family.folder / 'one'}", f"statistics.folder={tmp_path / 'kept'}"]
     said = problems_of([*words, "statistic=[layer_cak]"])
     assert "did you mean 'layer_cka'" in said
-    assert "calibration: missing" in said
+    assert "calibration: missing; write calibration=[FILE.jsonl], or tasks=[...]" in said
     words.append(f"calibration=[{texts}]")
     said = problems_of([*words, "statistic=[router_usage,gram]", "options.per_tokens=2", "options.limit=a"])
     assert "options.per_tokens: no statistic that is named has it; did you mean 'per_token'?" in said

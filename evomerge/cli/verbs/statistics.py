@@ -72,12 +72,10 @@ def collect(config: RunConfig) -> int:
 
 def collect_named(config: CollectConfig) -> int:
     """Collects statistics of one model by name, and says their keys."""
-    looked, asked = named.looked_at(config, say)
-    [keyed] = looked.collect([asked])
-    for one in keyed:
+    for one in named.collect_named(config, say):
         said = [f"{name}={value}" for name, value in one.about["options"].items() if value is not None]
-        print(printable(" ".join([one.key, "", one.wanted.statistic, *said, f"of {looked.label}"])))
-    print(printable(f"in {looked.folder.path}"))
+        print(printable(" ".join([one.key, "", one.wanted.statistic, *said, f"of {config.model.label}"])))
+    print(printable(f"in {config.statistics.path.absolute()}"))
     return 0
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evomerge.config import model_names, schema
-from evomerge.config.validate import built, out_problems, read_recipe, read_values, require
+from evomerge.config import checks, model_names, schema
+from evomerge.config.validate import built, offline, out_problems, read_recipe, read_values, require
 from evomerge.run import environment
 from evomerge.run.configs.layers import LayersConfig
 from evomerge.run.configs.mixtures import PROMPTED, BuildConfig, CondenseConfig
@@ -36,8 +36,8 @@ def build_config(flat: Mapping[str, Any], problems: list[str]) -> BuildConfig:
     problems += [f"{name}: {problem}" for name, ref in refs.items() if (problem := model_names.missing(ref))]
     problems += _gate_problems(values, len(experts)) + out_problems(values, new_folder_problem)
     problems += words.problems(values)
-    offline = all(environment.offline_for(model_names.sources_of(ref)) for ref in refs.values())
-    values["offline"] = offline if values.get("offline") is None else values["offline"] and offline
+    local = all(environment.offline_for(model_names.sources_of(ref)) for ref in refs.values())
+    values["offline"] = local if values.get("offline") is None else values["offline"] and local
     return built(BuildConfig, values, problems)
 
 
@@ -61,7 +61,7 @@ def condense_config(flat: Mapping[str, Any], problems: list[str]) -> CondenseCon
     Raises:
         InputError: With all problems.
     """
-    require(flat, ("model", "experts", "calibration", "out"), schema.CONDENSE, problems)
+    require(flat, ("model", "experts", "out"), schema.CONDENSE, problems)
     values = read_values(flat, schema.CONDENSE, problems)
     model_and_texts(values, problems)
     problems += out_problems(values, new_folder_problem)
@@ -74,7 +74,7 @@ def layers_config(flat: Mapping[str, Any], problems: list[str]) -> LayersConfig:
     Raises:
         InputError: With all problems.
     """
-    require(flat, ("model", "calibration"), schema.LAYERS, problems)
+    require(flat, ("model",), schema.LAYERS, problems)
     values = read_values(flat, schema.LAYERS, problems)
     model_and_texts(values, problems)
     problems += out_problems(values, new_file_problem)
@@ -85,6 +85,12 @@ def model_and_texts(values: dict[str, Any], problems: list[str]) -> None:
     """Adds the problems of a model and of texts for it to look at, and whether the hub is out of bounds."""
     if "model" in values:
         problems += [f"model: {problem}" for problem in [model_names.missing(values["model"])] if problem]
-        if values.get("offline") is None:
-            values["offline"] = environment.offline_for(model_names.sources_of(values["model"]))
+    if values.get("tasks"):
+        problems += checks.tasks(values)
+    elif "calibration" in values and not values["calibration"]:
+        problems.append(
+            "calibration: missing; write calibration=[FILE.jsonl], or tasks=[...], whose search items are read"
+        )
     problems += words.problems(values)
+    if not problems:
+        values["offline"] = offline(values, [values["model"]])

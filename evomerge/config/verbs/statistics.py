@@ -25,7 +25,7 @@ def collect_config(flat: Mapping[str, Any], problems: list[str]) -> CollectConfi
     Raises:
         InputError: With all problems.
     """
-    require(flat, ("model", "statistic", "calibration"), schema.COLLECT, problems)
+    require(flat, ("model", "statistic"), schema.COLLECT, problems)
     values = read_values(flat, schema.COLLECT, problems)
     model_and_texts(values, problems)
     return built(CollectConfig, values, problems)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from evomerge.fitness.settings import FitnessSettings
 from evomerge.recipe import ModelRef
-from evomerge.run.configs.verbs import KEPT
-from evomerge.run.run_config import OFFLINE
+from evomerge.run.configs.verbs import KEPT, READ_TASKS, READ_TEXTS
+from evomerge.run.run_config import OFFLINE, SEED
 from evomerge.settings import setting
 from evomerge.statistics import StatisticsSettings
 
@@ -16,9 +17,9 @@ class LayersConfig:
     """The configuration of ``layers``."""
 
     model: ModelRef = field(metadata=setting("the model: a folder or a hub id", form="checkpoint"))
-    calibration: tuple[str, ...] = field(
-        metadata=setting("JSONL files with texts, on which layers are compared", form="paths")
-    )
+    calibration: tuple[str, ...] = field(default=(), metadata=READ_TEXTS)
+    fitness: FitnessSettings = field(default_factory=FitnessSettings, metadata=READ_TASKS)
+    seed: int = field(default=0, metadata=SEED)
     out: str | None = field(
         default=None, metadata=setting("a YAML file for the block influence of each layer, for genome.influence")
     )

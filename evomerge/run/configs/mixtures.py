@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from evomerge.fitness.settings import FitnessSettings
 from evomerge.recipe import ModelRef
-from evomerge.run.configs.verbs import KEPT, OUT_FOLDER, SHARD_SIZE
+from evomerge.run.configs.verbs import KEPT, OUT_FOLDER, READ_TASKS, READ_TEXTS, SHARD_SIZE
 from evomerge.run.run_config import OFFLINE, SEED
 from evomerge.settings import setting
 from evomerge.statistics import StatisticsSettings
@@ -61,10 +62,10 @@ class CondenseConfig:
         metadata=setting("a mixture of experts: Mixtral, Qwen2-MoE or Qwen3-MoE", form="checkpoint")
     )
     experts: int = field(metadata=setting("number of experts that are left in each layer; 1: a dense model", low=1))
-    calibration: tuple[str, ...] = field(
-        metadata=setting("JSONL files with texts, on which routers are watched", form="paths")
-    )
     out: str = field(metadata=OUT_FOLDER)
+    calibration: tuple[str, ...] = field(default=(), metadata=READ_TEXTS)
+    fitness: FitnessSettings = field(default_factory=FitnessSettings, metadata=READ_TASKS)
+    seed: int = field(default=0, metadata=SEED)
     power: float = field(
         default=1.0,
         metadata=setting(

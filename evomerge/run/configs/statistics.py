@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evomerge.fitness.settings import FitnessSettings
 from evomerge.recipe import ModelRef
-from evomerge.run.configs.verbs import KEPT, STATISTICS_FOLDER
+from evomerge.run.configs.verbs import KEPT, READ_TASKS, READ_TEXTS, STATISTICS_FOLDER
 from evomerge.run.paths import expanded
-from evomerge.run.run_config import OFFLINE
+from evomerge.run.run_config import OFFLINE, SEED
 from evomerge.settings import setting
 from evomerge.statistics import StatisticsSettings
 
@@ -48,7 +49,9 @@ class CollectConfig:
     Attributes:
         model: The model.
         statistic: Names of the statistics.
-        calibration: Files with texts.
+        calibration: Files with texts; none: the search items of the tasks.
+        fitness: The tasks whose search items are read, and whose other items are refused.
+        seed: Of the searches that have these items.
         options: Options of the statistics, as given; each takes those that it has.
         sequences: Most texts.
         tokens: Most tokens of a text.
@@ -59,9 +62,9 @@ class CollectConfig:
 
     model: ModelRef = field(metadata=setting("the model: a folder or a hub id", form="checkpoint"))
     statistic: tuple[str, ...] = field(metadata=setting("the statistics to collect", choices=statistic_names))
-    calibration: tuple[str, ...] = field(
-        metadata=setting("JSONL files with texts: lines with text, prompt and answer, or messages", form="paths")
-    )
+    calibration: tuple[str, ...] = field(default=(), metadata=READ_TEXTS)
+    fitness: FitnessSettings = field(default_factory=FitnessSettings, metadata=READ_TASKS)
+    seed: int = field(default=0, metadata=SEED)
     options: Mapping[str, Any] = field(
         default_factory=dict,
         metadata=setting("options of the statistics, each of which takes those that it has: options.per_token=2"),

@@ -23,6 +23,12 @@ STATISTICS_FOLDER = setting(
 KEPT = section(
     omit=("dam", "gram_limit", "sequences", "tokens")
 )  # where statistics are kept, for verbs of one kind of them
+READ_TEXTS = setting(
+    "JSONL files with texts: lines with text, prompt and answer, or messages; none: the search items of tasks with "
+    "their right answers",
+    form="paths",
+)
+READ_TASKS = section()  # the tasks whose search items are read, and whose other items are refused
 RUN_FOLDER = setting("a run's folder")
 
 

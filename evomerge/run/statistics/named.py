@@ -11,8 +11,10 @@ from evomerge.errors import InputError, suggest
 from evomerge.merging import Checkpoints
 from evomerge.run.configs.statistics import CollectConfig
 from evomerge.run.export import open_references
+from evomerge.run.run_config import RunConfig
+from evomerge.run.statistics import ahead
 from evomerge.run.statistics.of_model import Asked, LookedAt, looking
-from evomerge.statistics import Wanted
+from evomerge.statistics import Keyed, Wanted
 
 PER_TOKEN = "per_token"
 """The option that is a mixture's number of experts for a token."""
@@ -32,6 +34,28 @@ def looked_at(config: CollectConfig, say: Callable[[str], None] = lambda _: None
     source = Checkpoints(open_references((config.model,), offline=bool(config.offline))).reference
     looked, texts = looking(config, source, say)
     return looked, Asked(texts, tuple(wanted(name, source, config.options) for name in config.statistic))
+
+
+def collect_named(config: CollectConfig, say: Callable[[str], None] = lambda _: None) -> tuple[Keyed, ...]:
+    """Makes sure that the statistics are in the folder.
+
+    Args:
+        config: Which statistics of which model on which texts.
+        say: Told what is collected, and what that takes.
+
+    Raises:
+        InputError: With everything that is wrong with options, the model or the texts.
+    """
+    looked, asked = looked_at(config, say)
+    [keyed] = looked.collect([asked])
+    return keyed
+
+
+def described(config: CollectConfig | RunConfig) -> dict[str, str]:
+    """Collects what is named, or what a search reads, and gives the keys with what each is of."""
+    if isinstance(config, RunConfig):
+        return {one.key: one.describe() for one in ahead.collect(config)[0]}
+    return {one.key: f"{one.wanted.statistic} of {config.model.label}" for one in collect_named(config)}
 
 
 def foretell(config: CollectConfig) -> Iterator[str]:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from evomerge import statistics
-from evomerge.candidate import resolve_device
+from evomerge.candidate import build_suite, resolve_device
 from evomerge.checkpoints import CheckpointSource, read_tokenizer
 from evomerge.fitness.inference.encoding import Encoder
+from evomerge.fitness.settings import FitnessSettings
 from evomerge.merging import LiveModel
 from evomerge.recipe import ModelRef
-from evomerge.run import paths
+from evomerge.run.run_config import fitness_settings
+from evomerge.run.statistics.texts import written
 from evomerge.run.statistics.told import forecast_text
 from evomerge.statistics import Calibration, Forecast, Keyed, Limits, StatisticsFolder, StatisticsSettings, Wanted, fill
 
@@ -135,7 +137,15 @@ class Looking(Protocol):
 
     @property
     def calibration(self) -> tuple[str, ...]:
-        """Files with texts."""
+        """Files with texts; none: the search items of the tasks."""
+
+    @property
+    def fitness(self) -> FitnessSettings:
+        """The tasks whose search items are read, and whose other items are refused."""
+
+    @property
+    def seed(self) -> int:
+        """Of the searches that have these items."""
 
     @property
     def sequences(self) -> int:
@@ -163,10 +173,13 @@ def looking(config: Looking, source: CheckpointSource, say: Callable[[str], None
         say: Told what is collected.
 
     Raises:
-        InputError: If the texts cannot be read.
+        InputError: If the texts cannot be read, or some are items of tasks that are held out.
     """
-    encoder = Encoder.of_model(read_tokenizer(source.path, trust_remote_code=False), source.config, None, None)
-    files = [paths.expanded(name) for name in config.calibration]
-    texts = Calibration.read(files, encoder, tokens=config.tokens, sequences=config.sequences)
+    tokenizer = read_tokenizer(source.path, trust_remote_code=False)
+    settings = fitness_settings(config.fitness, config.seed)
+    suite = build_suite(settings, source, tokenizer if settings.tasks else None)
+    encoder = Encoder.of_model(tokenizer, source.config, None, None)
+    found = written(config.calibration, suite, config.sequences)
+    texts = Calibration.of_texts(found.texts, encoder, tokens=config.tokens, names=found.names)
     load = functools.partial(LiveModel.load, source.path, device=resolve_device(config.device, "device"))
     return LookedAt(config.model.label, source, source.fingerprint(), load, config.statistics, say), texts

@@ -98,7 +98,7 @@ def read_texts(
         InputError: With everything that is wrong: files, lines, and items that are held out.
     """
     found, limit = Findings(), config.statistics.sequences
-    common = found.attempt(lambda: _shared(config, suite, limit)) if shared else Written("", (), ())
+    common = found.attempt(lambda: written(config.calibration, suite, limit)) if shared else Written("", (), ())
     own = {
         label: found.attempt(lambda file=file, label=label: _files([file], f"calibration_of.{label}", suite, limit))  # type: ignore[misc]
         for label, file in config.calibration_of.items()
@@ -111,9 +111,19 @@ def read_texts(
     return Texts(common, known, config.statistics.tokens, encoders)
 
 
-def _shared(config: RunConfig, suite: TaskSuite, limit: int) -> Written:
-    if config.calibration:
-        return _files(config.calibration, "calibration", suite, limit)
+def written(files: Sequence[str], suite: TaskSuite, limit: int) -> Written:
+    """Texts of files, or where none are named the search items with their right answers.
+
+    Args:
+        files: JSONL files.
+        suite: The tasks; items of their selection and test splits are refused among the texts.
+        limit: Most texts.
+
+    Raises:
+        InputError: With everything that is wrong: files, lines, and items that are held out; or if there are no texts.
+    """
+    if files:
+        return _files(files, "calibration", suite, limit)
     texts = tuple(gold_texts(suite, limit))
     if not texts:
         raise InputError(

@@ -17,10 +17,11 @@ from evomerge.transforms._shared.conjugate_gradients import TOLERANCE, Solved, s
 
 def scaled_off_diagonal(gram: torch.Tensor, factor: float) -> torch.Tensor:
     """A matrix of inner products in float64, whose entries off the diagonal are scaled; a diagonal alone as it is."""
-    gram = gram.double()
-    if gram.ndim == 1:
-        return gram
-    return factor * gram + (1.0 - factor) * torch.diag(gram.diagonal())
+    scaled = gram.to(torch.float64, copy=True)
+    if gram.ndim == 2:  # in place, as wide ones are large
+        diagonal = scaled.diagonal().clone()
+        scaled.mul_(factor).diagonal().add_((1.0 - factor) * diagonal)
+    return scaled
 
 
 def merge_matrices(
